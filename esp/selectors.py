@@ -1,0 +1,130 @@
+"""Traffic selectors: which inner packets an SA may carry (RFC 4301 4.4.1.1, RFC 7296 2.9 and 3.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
+
+BITS = {4: 32, 6: 128}
+PROTOCOL_NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "ipv6-icmp", 132: "sctp"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Selector:
+    """A range of addresses, one protocol (0: any) and a range of ports. All bounds are inclusive.
+
+    OPAQUE ports (RFC 4301 4.4.1.1) are first_port 65535, last_port 0.
+    """
+
+    version: int  # 4 or 6
+    first: int  # addresses as integers
+    last: int
+    protocol: int = 0
+    first_port: int = 0
+    last_port: int = 65535
+
+    @classmethod
+    def of(
+        cls,
+        network: IPv4Network | IPv6Network | str,
+        protocol: int = 0,
+        first_port: int = 0,
+        last_port: int = 65535,
+    ) -> Selector:
+        """The selector of a network, given as such or as text like "10.1.0.0/16"."""
+        if isinstance(network, str):
+            network = IPv6Network(network) if ":" in network else IPv4Network(network)
+        return cls(
+            network.version,
+            int(network.network_address),
+            int(network.broadcast_address),
+            protocol,
+            first_port,
+            last_port,
+        )
+
+    @property
+    def all_addresses(self) -> bool:
+        """Whether it is 0.0.0.0/0 or ::/0."""
+        return self.first == 0 and self.last == (1 << BITS[self.version]) - 1
+
+    @property
+    def all_ports(self) -> bool:
+        return self.first_port == 0 and self.last_port == 65535
+
+    def networks(self) -> list[IPv4Network | IPv6Network]:
+        """The networks that make up the address range, for routes."""
+        if self.version == 4:
+            return list(summarize_address_range(IPv4Address(self.first), IPv4Address(self.last)))
+        return list(summarize_address_range(IPv6Address(self.first), IPv6Address(self.last)))
+
+    def contains(self, other: Selector) -> bool:
+        return self.intersection(other) == other
+
+    def matches(self, version: int, address: int, protocol: int, port: int) -> bool:
+        """Whether a packet's address, protocol and port on this side fall into the selector."""
+        return (
+            version == self.version
+            and self.first <= address <= self.last
+            and (self.protocol == 0 or protocol == self.protocol)
+            and self.first_port <= port <= self.last_port
+        )
+
+    def intersection(self, other: Selector) -> Selector | None:
+        """What both permit, None if that is nothing."""
+        if self.version != other.version:
+            return None
+        if self.protocol and other.protocol and self.protocol != other.protocol:
+            return None
+        first, last = max(self.first, other.first), min(self.last, other.last)
+        if first > last:
+            return None
+        ports = self._common_ports(other)
+        if ports is None:
+            return None
+        return Selector(self.version, first, last, self.protocol or other.protocol, *ports)
+
+    def _common_ports(self, other: Selector) -> tuple[int, int] | None:
+        mine, theirs = (self.first_port, self.last_port), (other.first_port, other.last_port)
+        if mine == theirs or other.all_ports:
+            return mine
+        if self.all_ports:
+            return theirs
+        first, last = max(mine[0], theirs[0]), min(mine[1], theirs[1])
+        return (first, last) if first <= last else None
+
+    def __str__(self) -> str:
+        address = IPv4Address if self.version == 4 else IPv6Address
+        networks = self.networks()
+        text = str(networks[0]) if len(networks) == 1 else f"{address(self.first)}..{address(self.last)}"
+        if self.protocol == 0 and self.all_ports:
+            return text
+        name = PROTOCOL_NAMES.get(self.protocol, str(self.protocol)) if self.protocol else ""
+        return f"{text}[{name}{self._port_text()}]"
+
+    def _port_text(self) -> str:
+        if self.all_ports:
+            return ""
+        if self.first_port > self.last_port:
+            return "/opaque"
+        if self.first_port == self.last_port:
+            return f"/{self.first_port}"
+        return f"/{self.first_port}-{self.last_port}"
+
+
+def narrow(ours: Sequence[Selector], theirs: Sequence[Selector]) -> tuple[Selector, ...]:
+    """The largest subset of `theirs` that `ours` permits (RFC 7296 2.9), without contained entries."""
+    common = [both for mine in ours for other in theirs if (both := mine.intersection(other)) is not None]
+    return without_contained(common)
+
+
+def without_contained(selectors: Iterable[Selector]) -> tuple[Selector, ...]:
+    """`selectors` in order, less those that another one contains."""
+    kept: list[Selector] = []
+    for one in selectors:
+        if any(other.contains(one) for other in kept):
+            continue
+        kept = [other for other in kept if not one.contains(other)]
+        kept.append(one)
+    return tuple(kept)

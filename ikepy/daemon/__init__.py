@@ -1,0 +1,1 @@
+"""The daemon: asyncio, sockets, effects runner, workers, control socket."""

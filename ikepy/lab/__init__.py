@@ -1,0 +1,1 @@
+"""The pictures of the lab, built out of network namespaces."""

@@ -1,0 +1,1 @@
+"""The sans-IO IKE machine: (datagram | command | tick, now) -> effects."""

@@ -1,0 +1,58 @@
+"""What a user, the control socket or the data plane asks of the IKE machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Initiate:
+    """Bring up a child (and the IKE_SA below it where there is none). `ticket` 0: nobody waits."""
+
+    connection: str
+    child: str
+    ticket: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Delete what matches every criterion that is given (swanctl's words). `force`: don't wait for the peer."""
+
+    ike: str | None = None
+    child: str | None = None
+    ike_id: int | None = None
+    child_id: int | None = None
+    force: bool = False
+    ticket: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """The data plane holds a packet for which there is no SA (`start_action = "trap"`)."""
+
+    connection: str
+    source: IPv4Address | IPv6Address
+    destination: IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenLost:
+    """A worker died with these SAs: they are never installed again, but negotiated anew."""
+
+    child_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceLow:
+    """The outbound sequence numbers of this child run out soon (RFC 4303 3.3.3)."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Delete every IKE_SA at its peer and take no new ones."""
+
+
+Command = Initiate | Terminate | Acquire | ChildrenLost | SequenceLow | Shutdown

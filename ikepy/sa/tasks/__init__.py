@@ -1,0 +1,1 @@
+"""One file a job; each has an initiator and a responder form."""

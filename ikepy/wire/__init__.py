@@ -1,0 +1,1 @@
+"""Bytes <-> values of IKEv2 messages. No keys, no policy, no I/O, no state."""

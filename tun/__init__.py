@@ -1,0 +1,1 @@
+"""TUN devices, their addresses and routes. Knows neither IKE nor ESP."""
