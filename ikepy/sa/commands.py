@@ -17,7 +17,10 @@ class Initiate:
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """Delete what matches every criterion that is given (swanctl's words). `force`: don't wait for the peer."""
+    """Delete what matches every criterion that is given (swanctl's words).
+
+    `force`: forget an IKE_SA without waiting for the peer.
+    """
 
     ike: str | None = None
     child: str | None = None

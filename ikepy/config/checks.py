@@ -1,0 +1,140 @@
+"""Mistakes that only show between sections: devices that overlap, a connection without a secret, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from ikepy.config.fields import MIN_IPV6_MTU
+from ikepy.config.model import Child, Config, Connection
+from ikepy.config.values import Address, Network
+
+Problems = Iterator[tuple[str, str]]
+
+
+def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]:
+    """All such mistakes, as (key path, text).
+
+    `unread`: "secrets" or "daemon" where that section has mistakes of its own, so that nothing can be said
+    about what depends on it.
+    """
+    found: list[tuple[str, str]] = []
+    for connection in config.connections.values():
+        for one, needs in EACH:
+            if needs not in unread:
+                found += one(connection, f"connections.{connection.name}", config)
+    if "daemon" not in unread:
+        found += _ports(config)
+    connections = list(config.connections.values())
+    for number, connection in enumerate(connections):
+        for other in connections[:number]:
+            found += _two_devices(connection, other)
+    return found
+
+
+def _children(connection: Connection, key: str, config: Config) -> Problems:
+    if not connection.children:
+        yield f"{key}.children", f"is missing: a connection needs at least one child, [{key}.children.NAME]"
+
+
+def _can_initiate(connection: Connection, key: str, config: Config) -> Problems:
+    remotes = [one for one in connection.remote_addrs if isinstance(one, IPv4Address | IPv6Address)]
+    for child in connection.children.values():
+        for action in _initiating(child):
+            if not remotes:
+                yield (
+                    f"{key}.children.{child.name}.{action}",
+                    f'there is nobody to initiate to: {key}.remote_addrs must hold an address, or use "none"',
+                )
+    if remotes and not any(_has_version(connection.local_addrs, one.version) for one in remotes):
+        yield f"{key}.local_addrs", f"holds no IPv{remotes[0].version} address, which remote_addrs asks for"
+
+
+def _initiating(child: Child) -> list[str]:
+    actions = {
+        "start_action": child.start_action,
+        "close_action": child.close_action,
+        "dpd_action": child.dpd_action,
+    }
+    return [key for key, action in actions.items() if action != "none"]
+
+
+def _has_version(patterns: Sequence[Address | Network | str], version: int) -> bool:
+    return any(isinstance(one, str) or one.version == version for one in patterns)
+
+
+def _secret(connection: Connection, key: str, config: Config) -> Problems:
+    local, remote = connection.local.id, connection.remote.id
+    if local is not None and remote is not None and not remote.is_pattern:
+        if config.psk(local, remote) is None:
+            yield (
+                f"{key}.remote.id",
+                f'no secret fits "{local}" and "{remote}": add [secrets.ike-{connection.name}] with ids and '
+                "secret, secret_file or secret_env",
+            )
+    elif not config.secrets:
+        yield key, f'auth = "psk" without any secret: add [secrets.ike-{connection.name}]'
+
+
+def _own_device(connection: Connection, key: str, config: Config) -> Problems:
+    vti = connection.vti
+    networks = [address.network for address in vti.addresses]
+    versions = {network.version for network in networks}
+    used = [*networks, *(vti.routes or ())]
+    if vti.mtu is not None and vti.mtu < MIN_IPV6_MTU and any(network.version == 6 for network in used):
+        yield f"{key}.vti.mtu", f"allowed where IPv6 goes through the device: {MIN_IPV6_MTU}..65535"
+    for index, peer in enumerate(vti.peers):
+        if peer.version not in versions:
+            yield f"{key}.vti.peers[{index}]", f"{key}.vti.addresses holds no IPv{peer.version} address"
+        elif any(peer == address.ip for address in vti.addresses):
+            yield f"{key}.vti.peers[{index}]", "is our own address in addresses: it must be the other end's"
+
+
+def _local_port(connection: Connection, key: str, config: Config) -> Problems:
+    ports = (config.daemon.port, config.daemon.port_nat_t)
+    if connection.local_port not in ports:
+        yield f"{key}.local_port", f"the daemon listens on other ports; allowed: {ports[0]}, {ports[1]}"
+
+
+def _ports(config: Config) -> Problems:
+    if config.daemon.port == config.daemon.port_nat_t:
+        yield "daemon.port_nat_t", "must be another port than daemon.port"
+
+
+def _two_devices(one: Connection, other: Connection) -> Problems:
+    """What two connections' devices can't share. `one` stands behind `other` in the file and is blamed."""
+    key, theirs = f"connections.{one.name}.vti", f"connections.{other.name}.vti"
+    if one.vti.name == other.vti.name:
+        yield f"{key}.name", f"{theirs} has the same name: each connection has a device of its own"
+    for index, address in enumerate(one.vti.addresses):
+        for taken in other.vti.addresses:
+            if _overlap(address.network, taken.network) and not _unnumbered(address.network, taken.network):
+                yield f"{key}.addresses[{index}]", f"overlaps {taken} in {theirs}.addresses"
+    for index, peer in enumerate(one.vti.peers):
+        if peer in other.vti.peers:
+            yield f"{key}.peers[{index}]", f"{theirs}.peers has the same address"
+    if one.vti.table == other.vti.table:
+        for index, route in enumerate(one.vti.routes or ()):
+            if route in (other.vti.routes or ()):
+                yield f"{key}.routes[{index}]", f"{theirs}.routes leads the same network into another device"
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
+        return one.overlaps(other)
+    return isinstance(one, IPv6Network) and isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def _unnumbered(one: Network, other: Network) -> bool:
+    """One host address on two devices is fine: point-to-point links may share it."""
+    return one.num_addresses == other.num_addresses == 1
+
+
+# What every connection is held against, and the other section that this needs.
+EACH: tuple[tuple[Callable[[Connection, str, Config], Problems], str], ...] = (
+    (_children, ""),
+    (_can_initiate, ""),
+    (_secret, "secrets"),
+    (_own_device, ""),
+    (_local_port, "daemon"),
+)

@@ -1,0 +1,133 @@
+"""Field types of the model: they turn one element's ValueError into an error with the element's key path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from pydantic import PlainValidator, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ikepy.config import values
+from ikepy.config.identity import Identity
+from ikepy.config.proposals import parse as parse_proposals
+from ikepy.wire.constants import ProtocolId
+from ikepy.wire.proposal import Proposal
+
+T = TypeVar("T")
+Location = tuple[int | str, ...]
+
+MIN_IPV4_MTU, MIN_IPV6_MTU, MAX_MTU = 576, 1280, 65535
+
+
+def problem(location: Location, text: str) -> InitErrorDetails:
+    """One mistake. What was given never goes into it: it might be a secret."""
+    return InitErrorDetails(
+        type=PydanticCustomError("ikepy", "{text}", {"text": text}), loc=location, input="hidden"
+    )
+
+
+def fail(problems: list[InitErrorDetails]) -> ValidationError:
+    """The exception for several mistakes; inside a validator pydantic adds the outer key path to each."""
+    return ValidationError.from_exception_data("configuration", problems)
+
+
+def plain(parse: Callable[[object], T]) -> PlainValidator:
+    """One value by `parse`."""
+    return PlainValidator(parse)
+
+
+def each(parse: Callable[[object], T], *, required: bool = False) -> PlainValidator:
+    """A list, every element by `parse`; all mistakes are told, each with its index."""
+
+    def validate(value: object) -> tuple[T, ...]:
+        elements = values.listed(value)
+        if required and not elements:
+            raise ValueError("must not be empty")
+        found, problems = _collect(elements, parse)
+        if problems:
+            raise fail(problems)
+        return tuple(found)
+
+    return PlainValidator(validate)
+
+
+def _collect(elements: list[object], parse: Callable[[object], T]) -> tuple[list[T], list[InitErrorDetails]]:
+    found: list[T] = []
+    problems: list[InitErrorDetails] = []
+    for index, element in enumerate(elements):
+        try:
+            found.append(parse(element))
+        except ValueError as error:
+            problems.append(problem((index,), str(error)))
+    return found, problems
+
+
+def proposals(protocol: ProtocolId) -> PlainValidator:
+    """A list of proposals; "default" stands for several."""
+
+    def one(element: object) -> tuple[Proposal, ...]:
+        return parse_proposals(values.text(element), protocol)
+
+    def validate(value: object) -> tuple[Proposal, ...]:
+        elements = values.listed(value)
+        if not elements:
+            raise ValueError('must not be empty; allowed: "default", or algorithms like in the manual')
+        found, problems = _collect(elements, one)
+        if problems:
+            raise fail(problems)
+        return tuple(dict.fromkeys(proposal for several in found for proposal in several))
+
+    return PlainValidator(validate)
+
+
+def identity(value: object) -> Identity | None:
+    """An identity; None for "%any"."""
+    return Identity.parse(values.text(value))
+
+
+def choice(key: str, allowed: dict[str, str], later: dict[str, str] | None = None) -> PlainValidator:
+    """One of the words in `allowed`, which maps each to its canonical form.
+
+    `later` holds swanctl's words that ikepy does not have, each with what to say.
+    """
+    words = ", ".join(f'"{word}"' for word in dict.fromkeys(allowed.values()))
+
+    def validate(value: object) -> str:
+        word = str(value).strip().lower() if isinstance(value, str) else ""
+        if later and word in later:
+            raise ValueError(f'"{word}" {later[word]}; allowed: {words}')
+        if word not in allowed:
+            raise ValueError(f"unknown {key}; allowed: {words}")
+        return allowed[word]
+
+    return PlainValidator(validate)
+
+
+def integer(first: int, last: int, unit: str = "") -> PlainValidator:
+    """A whole number within bounds (inclusive)."""
+    allowed = f"allowed: a whole number from {first} to {last}" + (f" ({unit})" if unit else "")
+
+    def validate(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not first <= value <= last:
+            raise ValueError(allowed)
+        return value
+
+    return PlainValidator(validate)
+
+
+def number(first: float, last: float, unit: str = "") -> PlainValidator:
+    """A number within bounds (inclusive)."""
+    allowed = f"allowed: a number from {first:g} to {last:g}" + (f" ({unit})" if unit else "")
+
+    def validate(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not first <= value <= last:
+            raise ValueError(allowed)
+        return float(value)
+
+    return PlainValidator(validate)
+
+
+Action = Literal["none", "trap", "start"]
+Unique = Literal["no", "never", "keep", "replace"]
+LogLevel = Literal["debug", "info", "warning", "error"]

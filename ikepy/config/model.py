@@ -1,0 +1,221 @@
+"""The configuration as values, whatever its source. Words, meanings and defaults are swanctl.conf's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+
+from esp.selectors import Selector
+from ikepy.config import fields, secret_source, values
+from ikepy.config.fields import Action, LogLevel, Unique
+from ikepy.config.identity import Identity
+from ikepy.config.proposals import default as default_proposals
+from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
+from ikepy.crypto.secret import Secret
+from ikepy.wire.constants import ProtocolId
+from ikepy.wire.proposal import Proposal
+
+DYNAMIC: Dynamic = "dynamic"  # a traffic selector: the IKE address
+ANY_ADDRESS: AnyAddress = "%any"
+
+_ACTIONS = {"none": "none", "trap": "trap", "start": "start"}
+_COMBINED = {"trap|start": "is not supported by ikepy yet"}
+_DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
+_UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
+_LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
+_AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
+
+Boolean = Annotated[bool, fields.plain(values.boolean)]
+Seconds = Annotated[float, fields.plain(values.seconds)]
+AddressPatterns = Annotated[
+    tuple[Address | Network | AnyAddress, ...], fields.each(values.address_pattern, required=True)
+]
+Selectors = Annotated[tuple[Selector | Dynamic, ...], fields.each(values.selector, required=True)]
+Port = Annotated[int, fields.integer(1, 65535, "a UDP port")]
+AuthMethod = Annotated[str, fields.choice("authentication method", {"psk": "psk"}, _AUTH_LATER)]
+StartAction = Annotated[Action, fields.choice("action", _ACTIONS, _COMBINED)]
+
+
+class Section(BaseModel):
+    """What all sections share: immutable, and a key that nobody knows is a mistake."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+
+class AuthLocal(Section):
+    """How we authenticate. `id` None: the address in use."""
+
+    auth: AuthMethod = "psk"
+    id: Annotated[Identity | None, fields.plain(fields.identity)] = None
+
+
+class AuthRemote(Section):
+    """How the peer must authenticate. `id` None: "%any"."""
+
+    auth: AuthMethod = "psk"
+    id: Annotated[Identity | None, fields.plain(fields.identity)] = None
+
+
+class Child(Section):
+    """One CHILD_SA. `replay_window` is in packets, 0: no anti-replay."""
+
+    name: str
+    local_ts: Selectors = (DYNAMIC,)
+    remote_ts: Selectors = (DYNAMIC,)
+    esp_proposals: Annotated[tuple[Proposal, ...], fields.proposals(ProtocolId.ESP)] = Field(
+        default_factory=lambda: default_proposals(ProtocolId.ESP)
+    )
+    start_action: StartAction = "none"
+    close_action: StartAction = "none"
+    dpd_action: Annotated[Action, fields.choice("action", _DPD_ACTIONS)] = "none"
+    # swanctl's default is 32: peers reorder more than that.
+    replay_window: Annotated[int, fields.integer(0, 4096, "packets; 0: no anti-replay")] = 1024
+    mode: Annotated[str, fields.choice("mode", {"tunnel": "tunnel"})] = "tunnel"
+
+    def local_selectors(self, address: Address) -> tuple[Selector, ...]:
+        """`local_ts` where our IKE address is `address`."""
+        return _with_address(self.local_ts, address)
+
+    def remote_selectors(self, address: Address) -> tuple[Selector, ...]:
+        """`remote_ts` where the peer's IKE address is `address`."""
+        return _with_address(self.remote_ts, address)
+
+
+def _with_address(selectors: Iterable[Selector | Dynamic], address: Address) -> tuple[Selector, ...]:
+    own = Selector(address.version, int(address), int(address))
+    return tuple(own if isinstance(one, str) else one for one in selectors)
+
+
+class Vti(Section):
+    """The TUN device that stands in for the VTI; swanctl has no such section.
+
+    `routes` None: the negotiated remote selectors, unless they are 0/0. `mtu` None: from the uplink's MTU and
+    the suite's overhead, in octets. `table` None: the main routing table.
+    """
+
+    name: Annotated[str, fields.plain(values.device_name)]
+    addresses: Annotated[tuple[Interface, ...], fields.each(values.interface)] = ()
+    peers: Annotated[tuple[Address, ...], fields.each(values.address)] = ()
+    routes: Annotated[tuple[Network, ...] | None, fields.each(values.network)] = None
+    mtu: Annotated[
+        int | None, fields.integer(fields.MIN_IPV4_MTU, fields.MAX_MTU, "octets; with IPv6 at least 1280")
+    ] = None
+    mss_clamp: Boolean = False
+    table: Annotated[int | None, fields.integer(1, 2**32 - 1, "a routing table's number")] = None
+
+
+class Connection(Section):
+    """One IKE connection: peers, proposals, children and the device. Times are in seconds.
+
+    Every source fills in the names: this one's, the children's, and the device's where it is absent.
+    """
+
+    name: str
+    version: Annotated[int, fields.integer(2, 2, "ikepy speaks IKEv2 only")] = 2
+    local_addrs: AddressPatterns = (ANY_ADDRESS,)
+    remote_addrs: AddressPatterns = (ANY_ADDRESS,)
+    local_port: Port = 500
+    remote_port: Port = 500
+    proposals: Annotated[tuple[Proposal, ...], fields.proposals(ProtocolId.IKE)] = Field(
+        default_factory=lambda: default_proposals(ProtocolId.IKE)
+    )
+    encap: Boolean = False
+    dpd_delay: Seconds = 0.0  # 0: liveness is never asked
+    keyingtries: Annotated[int, fields.integer(0, 1000, "0: for ever")] = 1
+    unique: Annotated[Unique, fields.choice("policy", _UNIQUE)] = "no"
+    local: AuthLocal = Field(default_factory=AuthLocal)
+    remote: AuthRemote = Field(default_factory=AuthRemote)
+    children: dict[str, Child] = Field(default_factory=dict)
+    vti: Vti
+
+
+def device_name(connection: str) -> str:
+    """The device's name where `vti.name` is absent: the connection's, less what the kernel can't take."""
+    kept = "".join(c for c in connection if c.isascii() and (c.isalnum() or c in "_-"))
+    return kept.lstrip("-")[: values.MAX_DEVICE_NAME] or "vti"
+
+
+class SecretEntry(Section):
+    """One pre-shared key and the identities it belongs to."""
+
+    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
+
+    ids: Annotated[tuple[Identity | None, ...], fields.each(fields.identity)] = ()
+    text: Annotated[Secret | None, PlainValidator(secret_source.from_text)] = Field(None, alias="secret")
+    file: Annotated[Secret | None, PlainValidator(secret_source.from_file)] = Field(None, alias="secret_file")
+    environment: Annotated[Secret | None, PlainValidator(secret_source.from_environment)] = Field(
+        None, alias="secret_env"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one_source(self) -> Self:
+        given = [one for one in (self.text, self.file, self.environment) if one is not None]
+        if len(given) != 1:
+            raise ValueError("exactly one of secret, secret_file, secret_env must be given")
+        return self
+
+    @property
+    def secret(self) -> Secret:
+        """The key itself, wherever it came from."""
+        return next(one for one in (self.text, self.file, self.environment) if one is not None)
+
+    def match(self, identity: Identity | None) -> int:
+        """How well the entry fits an identity: 0 not at all, 1 as anybody's, 2 by a pattern, 3 by name."""
+        if not self.ids:
+            return 1
+        return max(_match(identity, own) for own in self.ids)
+
+
+def _match(identity: Identity | None, own: Identity | None) -> int:
+    if own is None:
+        return 1
+    if identity is None or not identity.matches(own):
+        return 0
+    return 2 if own.is_pattern else 3
+
+
+class Daemon(Section):
+    """What concerns the daemon as a whole; the defaults of retransmission are charon's. Times in seconds."""
+
+    port: Port = 500
+    port_nat_t: Port = 4500
+    retransmit_timeout: Annotated[float, fields.number(0.01, 600, "seconds")] = 4.0
+    retransmit_base: Annotated[float, fields.number(1, 10)] = 1.8
+    retransmit_tries: Annotated[int, fields.integer(0, 100)] = 5
+    retransmit_jitter: Annotated[int, fields.integer(0, 20, "percent")] = 10  # charon's default is 0
+    retransmit_limit: Seconds = 0.0  # of one interval; 0: none
+    keep_alive: Seconds = 20.0  # 0: no NAT keepalives
+    half_open_timeout: Annotated[float, fields.number(0.1, 3600, "seconds")] = 30.0
+    cookie_threshold: Annotated[int, fields.integer(0, 1_000_000, "half-open IKE_SAs; 0: no cookies")] = 30
+    block_threshold: Annotated[
+        int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
+    ] = 5
+    workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
+    socket: Annotated[Path, fields.plain(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
+    log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
+
+
+class Config(Section):
+    """All of it."""
+
+    connections: dict[str, Connection] = Field(default_factory=dict)
+    secrets: dict[str, SecretEntry] = Field(default_factory=dict)
+    daemon: Daemon = Field(default_factory=Daemon)
+
+    def psk(self, local: Identity | None, remote: Identity | None) -> Secret | None:
+        """The pre-shared key for these two, the best match as in charon; None if there is none.
+
+        An entry that names the peer is preferred, then one that names us too. An entry without identities
+        is anybody's.
+        """
+        best: tuple[tuple[int, int], Secret] | None = None
+        for entry in self.secrets.values():
+            rank = entry.match(remote), entry.match(local)
+            if rank != (0, 0) and (best is None or rank > best[0]):
+                best = rank, entry.secret
+        return None if best is None else best[1]

@@ -1,0 +1,88 @@
+"""Where a pre-shared key comes from: the text itself, a file, or the environment.
+
+No message here repeats what was given, not even a file's name: it might be the secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import re
+from base64 import b64decode
+from pathlib import Path
+
+from pydantic import ValidationInfo
+
+from ikepy.crypto.secret import Secret
+
+MAX_FILE = 65536  # bytes; a larger file is hardly a pre-shared key
+NOT_TEXT = "must be text in quotes"
+
+
+def decode(text: str) -> Secret:
+    """swanctl's three forms: 0x and hex digits, 0s and base64, else the text in UTF-8."""
+    data = _decode(text)
+    if not data:
+        raise ValueError("the secret is empty")
+    return Secret(data)
+
+
+def _decode(text: str) -> bytes:
+    if text.startswith("0x"):
+        digits = text[2:].replace(":", "")
+        if not re.fullmatch(r"[0-9A-Fa-f]*", digits):
+            raise ValueError('only hex digits may follow "0x"')
+        return bytes.fromhex(digits if len(digits) % 2 == 0 else f"0{digits}")  # as strongSwan pads it
+    if text.startswith("0s"):
+        padded = text[2:].rstrip("=")
+        try:
+            return b64decode(padded + "=" * (-len(padded) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError('only base64 may follow "0s"') from None
+    return text.encode("utf-8", "surrogateescape")
+
+
+def from_text(value: object) -> Secret:
+    """The key `secret`."""
+    if not isinstance(value, str):
+        raise ValueError(NOT_TEXT)
+    return decode(value)
+
+
+def from_file(value: object, info: ValidationInfo) -> Secret:
+    """The key `secret_file`: one trailing newline is no part of the secret; other bytes than UTF-8 are fine.
+
+    A relative path starts at the directory of the configuration file.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("must be a file's path in quotes")
+    directory = info.context.get("directory") if isinstance(info.context, dict) else None
+    path = Path(directory or ".") / value
+    try:
+        if not path.is_file():
+            raise ValueError(
+                "this is not a regular file" if path.exists() else "there is no file of this name"
+            )
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"this file can't be read: {error.strerror}") from None
+    if len(data) > MAX_FILE:
+        raise ValueError(f"this file is too large; allowed: at most {MAX_FILE} bytes")
+    data = data.removesuffix(b"\n").removesuffix(b"\r")
+    if not data:
+        raise ValueError("this file is empty")
+    try:
+        return decode(data.decode())
+    except UnicodeDecodeError:
+        return Secret(data)
+
+
+def from_environment(value: object) -> Secret:
+    """The key `secret_env`: an environment variable's name."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be the name of an environment variable, in quotes")
+    text = os.environ.get(value)
+    if text is None:
+        raise ValueError("there is no environment variable of this name")
+    return decode(text)

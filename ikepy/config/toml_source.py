@@ -1,0 +1,149 @@
+"""The TOML file as the source of the configuration. All mistakes are told at once, none opens anything."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ikepy.config import report, values
+from ikepy.config.checks import check
+from ikepy.config.model import Config, Connection, Daemon, SecretEntry, device_name
+from ikepy.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+Table = dict[str, object]
+
+DEFAULT_PORT = Daemon().port
+MAX_FILE = 16 * 1024 * 1024  # bytes
+SECRET_PREFIX = "ike"  # swanctl tells the kinds of secrets by the beginning of the section's name
+OTHER_SECRETS = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
+
+
+def load(path: Path) -> Config:
+    """The configuration in a file. ConfigError with every mistake, also if the file can't be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigError(path, [("", f"can't be read: {error.strerror}")]) from None
+    if len(data) > MAX_FILE:
+        raise ConfigError(path, [("", f"is too large; allowed: at most {MAX_FILE} bytes")])
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(path, [("", f"is not UTF-8 text (line {line})")]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "<text>") -> Config:
+    """The configuration in a text. `name` is what ConfigError calls it; relative paths start beside it."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(name, [("", _syntax(error))]) from None
+    except RecursionError:
+        raise ConfigError(name, [("", "is nested too deeply")]) from None
+    source = _Source(data, Path(name).parent)
+    config = source.config()
+    if source.problems:
+        raise ConfigError(name, source.problems)
+    return config
+
+
+def _syntax(error: tomllib.TOMLDecodeError) -> str:
+    # tomllib quotes single characters, and these may belong to a secret.
+    message = re.sub(r"((?:character|Unescaped|Found invalid)[^(]*?) ?(['\"]).*\2", r"\1", str(error))
+    return f"is not TOML: {message}"
+
+
+class _Source:
+    """One reading of one file. Sections are validated one by one, so that no mistake hides another's."""
+
+    def __init__(self, data: Table, directory: Path) -> None:
+        self.problems: list[report.Problem] = []
+        self._data = data
+        self._context = {"directory": directory}
+
+    def config(self) -> Config:
+        """The sections that are right, held against each other; it is good if `problems` stays empty."""
+        for key in self._data.keys() - set(report.known_keys("root")):
+            self._add((key,), report.unknown_key((key,)))
+        daemon = self._section(Daemon, ("daemon",), self._data.get("daemon", {}))
+        secrets = self._sections("secrets", self._secret)
+        connections = self._sections("connections", self._connection)
+        config = Config(connections=connections, secrets=secrets, daemon=daemon or Daemon())
+        unread = {"daemon"} if daemon is None else set()
+        if len(secrets) != len(self._tables("secrets")):
+            unread.add("secrets")
+        self.problems += check(config, unread)
+        return config
+
+    def _sections(self, key: str, read: Callable[[report.Path, object], M | None]) -> dict[str, M]:
+        if not isinstance(self._data.get(key, {}), dict):
+            self._add((key,), f"must hold sections: [{key}.NAME]")
+        sections = {name: read((key, name), value) for name, value in self._tables(key).items()}
+        return {name: section for name, section in sections.items() if section is not None}
+
+    def _tables(self, key: str) -> Table:
+        value = self._data.get(key, {})
+        return value if isinstance(value, dict) else {}
+
+    def _secret(self, path: report.Path, table: object) -> SecretEntry | None:
+        name = str(path[-1])
+        self._check_name(path)
+        if not name.startswith(SECRET_PREFIX):
+            kind = next((kind for kind in OTHER_SECRETS if name.startswith(kind)), "")
+            why = f"secrets of the kind {kind} are not supported by ikepy yet; allowed" if kind else "allowed"
+            self._add(path, f'{why}: a name that begins with "{SECRET_PREFIX}"')
+        return self._section(SecretEntry, path, table)
+
+    def _connection(self, path: report.Path, table: object) -> Connection | None:
+        if not isinstance(table, dict):
+            return self._section(Connection, path, table)
+        table = {"local_port": self._default_port(), "vti": {}, **table, **self._name(path, table)}
+        children = table.get("children")
+        if isinstance(children, dict):
+            table["children"] = {
+                name: {**child, **self._name((*path, "children", name), child)}
+                if isinstance(child, dict)
+                else child
+                for name, child in children.items()
+            }
+        if isinstance(table["vti"], dict):
+            table["vti"] = {"name": device_name(str(path[-1])), **table["vti"]}
+        return self._section(Connection, path, table)
+
+    def _name(self, path: report.Path, table: Table) -> Table:
+        """The name that stands in a section's heading, as a key that the section may not have itself."""
+        self._check_name(path)
+        if "name" in table:
+            self._add((*path, "name"), "unknown key: the name is the one in the section's heading")
+        return {"name": path[-1]}
+
+    def _check_name(self, path: report.Path) -> None:
+        try:
+            values.item_name(str(path[-1]))
+        except ValueError as error:
+            self._add(path, str(error))
+
+    def _default_port(self) -> object:
+        """swanctl: by default the port of the socket is used."""
+        daemon = self._data.get("daemon")
+        port = daemon.get("port", DEFAULT_PORT) if isinstance(daemon, dict) else DEFAULT_PORT
+        return port if isinstance(port, int) and 0 < port < 65536 else DEFAULT_PORT
+
+    def _section(self, model: type[M], path: report.Path, table: object) -> M | None:
+        try:
+            return model.model_validate(table, context=self._context)
+        except ValidationError as error:
+            self.problems += report.problems_of(error, path)
+            return None
+
+    def _add(self, path: report.Path, text: str) -> None:
+        self.problems.append((report.key_path(path), text))

@@ -1,0 +1,207 @@
+"""Agreeing on a CHILD_SA: offering one, taking the peer's choice, choosing from the peer's offer.
+
+RFC 7296 1.2, 1.3.1, 2.9 and 2.17. IKE_AUTH and CREATE_CHILD_SA both come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from esp.selectors import Selector, narrow
+from ikepy.config.model import Child
+from ikepy.crypto.keymat import derive_child_keys
+from ikepy.crypto.secret import Secret
+from ikepy.errors import PeerError
+from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
+from ikepy.wire.payloads import Payload, SaPayload
+from ikepy.wire.proposal import Proposal
+
+from . import pick, proposals
+from .child import ChildSa, esp_suite, texts
+from .effects import Effect, Event, Level, Topic
+from .traffic_selectors import from_payload, to_payload
+
+if TYPE_CHECKING:
+    from .ike_sa import IkeSa
+
+MAX_CHILDREN = 256  # an authenticated peer's share of our memory
+FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExchangeResult:
+    """What both directions' keys are made of (RFC 7296 2.17). `we_started`: this exchange was ours."""
+
+    nonce_i: bytes
+    nonce_r: bytes
+    shared: Secret | None
+    we_started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOffer:
+    """What we offer: `proposals` are numbered and carry `spi_in`."""
+
+    config: Child
+    spi_in: int
+    proposals: tuple[Proposal, ...]
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+
+    def payloads(self) -> list[Payload]:
+        return [
+            SaPayload(self.proposals),
+            to_payload(PayloadType.TS_I, self.ts_local),
+            to_payload(PayloadType.TS_R, self.ts_remote),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildChoice:
+    """What we choose from the peer's offer. `proposal` carries the peer's SPI."""
+
+    config: Child
+    proposal: Proposal
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+
+    def payloads(self, spi_in: int) -> list[Payload]:
+        """SA, TSi, TSr of the response; the peer started the exchange, so TSi is its side."""
+        chosen = replace(self.proposal, spi=spi_in.to_bytes(4, "big"))
+        return [
+            SaPayload((chosen,)),
+            to_payload(PayloadType.TS_I, self.ts_remote),
+            to_payload(PayloadType.TS_R, self.ts_local),
+        ]
+
+
+def offer(sa: IkeSa, config: Child, *, key_exchange: bool) -> ChildOffer:
+    """An offer of `config`; `key_exchange` False: without KE transforms, as IKE_AUTH has it."""
+    spi_in = sa.shared.entropy.child_spi(sa.connection.name)
+    ours = config.esp_proposals if key_exchange else proposals.without_ke(config.esp_proposals)
+    return ChildOffer(
+        config,
+        spi_in,
+        proposals.numbered(ours, spi_in.to_bytes(4, "big")),
+        config.local_selectors(sa.path.local.address),
+        config.remote_selectors(sa.path.remote.address),
+    )
+
+
+def conclude(
+    sa: IkeSa, offered: ChildOffer, payloads: Sequence[Payload], result: KeyExchangeResult, now: float
+) -> tuple[ChildSa, list[Effect]]:
+    """The CHILD_SA that the peer's response to our offer makes, and the effects that install it.
+
+    PeerError if the peer refused, or chose what we did not offer.
+    """
+    chosen = chosen_proposal(offered, payloads)
+    ts_local = _subset(offered.ts_local, payloads, PayloadType.TS_I)
+    ts_remote = _subset(offered.ts_remote, payloads, PayloadType.TS_R)
+    choice = ChildChoice(offered.config, chosen, ts_local, ts_remote)
+    return _installed(sa, choice, offered.spi_in, result, now, standby=False)
+
+
+def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposal:
+    """The proposal of the peer's response; PeerError if the response is an error or chose another's."""
+    refusal = pick.error(payloads)
+    answer = pick.maybe(payloads, SaPayload)
+    if answer is None:
+        name = "an incomplete response" if refusal is None else pick.error_name(refusal)
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"the peer refused the child: {name}")
+    chosen = proposals.acceptable_choice(answer.proposals, offered.proposals)
+    if chosen is None:
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
+    _check_spi(chosen)
+    return chosen
+
+
+def _subset(
+    ours: tuple[Selector, ...], payloads: Sequence[Payload], type: PayloadType
+) -> tuple[Selector, ...]:
+    theirs = from_payload(pick.selectors(payloads, type))
+    if not theirs or not all(any(mine.contains(one) for mine in ours) for one in theirs):
+        raise PeerError(NotifyType.TS_UNACCEPTABLE, f"the peer's {type.name} are not among those offered")
+    return theirs
+
+
+def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: Child | None) -> ChildChoice:
+    """The first of our children that the peer's offer fits, with its selectors narrowed to both sides'.
+
+    `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none fits.
+    """
+    if len(sa.children) >= MAX_CHILDREN:
+        raise PeerError(NotifyType.NO_ADDITIONAL_SAS, "too many children on this IKE_SA")
+    offered = tuple(p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.ESP)
+    ts_remote = from_payload(pick.selectors(payloads, PayloadType.TS_I))
+    ts_local = from_payload(pick.selectors(payloads, PayloadType.TS_R))
+    candidates = list(sa.connection.children.values()) if only is None else [only]
+    matching = False
+    for config in candidates:
+        narrow_local = narrow(config.local_selectors(sa.path.local.address), ts_local)
+        narrow_remote = narrow(config.remote_selectors(sa.path.remote.address), ts_remote)
+        if not narrow_local or not narrow_remote:
+            continue
+        matching = True
+        ours, theirs = config.esp_proposals, offered
+        if not key_exchange:
+            ours, theirs = proposals.without_ke(ours), proposals.without_ke(theirs)
+        chosen = proposals.select(ours, theirs)
+        if chosen is not None:
+            _check_spi(chosen)
+            return ChildChoice(config, chosen, narrow_local, narrow_remote)
+    if matching:
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no ESP proposal of the peer's fits ours")
+    raise PeerError(
+        NotifyType.TS_UNACCEPTABLE,
+        f"no child permits the peer's selectors ({texts(ts_local)} === {texts(ts_remote)})",
+    )
+
+
+def accept(
+    sa: IkeSa, choice: ChildChoice, result: KeyExchangeResult, now: float, *, standby: bool
+) -> tuple[ChildSa, list[Effect], list[Payload]]:
+    """The CHILD_SA of our choice, the effects that install it, and SA, TSi, TSr of the response."""
+    spi_in = sa.shared.entropy.child_spi(sa.connection.name)
+    child, effects = _installed(sa, choice, spi_in, result, now, standby=standby)
+    return child, effects, choice.payloads(spi_in)
+
+
+def _installed(
+    sa: IkeSa, choice: ChildChoice, spi_in: int, result: KeyExchangeResult, now: float, *, standby: bool
+) -> tuple[ChildSa, list[Effect]]:
+    child = ChildSa(
+        child_id=sa.shared.next_child_id(),
+        config=choice.config,
+        proposal=choice.proposal,
+        spi_in=spi_in,
+        spi_out=int.from_bytes(choice.proposal.spi, "big"),
+        ts_local=choice.ts_local,
+        ts_remote=choice.ts_remote,
+        encap=sa.encap,
+        installed_at=now,
+    )
+    keyed = sa.keyed
+    length = esp_suite(choice.proposal).key_length
+    i_to_r, r_to_i = derive_child_keys(
+        keyed.suite.prf, keyed.sk_d, result.nonce_i, result.nonce_r, result.shared, length
+    )
+    keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
+    effects = child.install(sa.connection.name, keys_in, keys_out, sa.path, standby=standby)
+    sa.children[child.child_id] = child
+    text = (
+        f"{child.config.name} #{child.child_id} installed, spis {child.spi_in:08x}_i {child.spi_out:08x}_o, "
+        f"{proposals.describe(child.proposal)}, {texts(child.ts_local)} === {texts(child.ts_remote)}"
+    )
+    effects.append(
+        Event(Topic.CHILD_UP, sa.connection.name, sa.ike_id, child.config.name, child.child_id, text)
+    )
+    effects.append(sa.log(Level.INFO, f"CHILD_SA {text}"))
+    return child, effects
+
+
+def _check_spi(proposal: Proposal) -> None:
+    if len(proposal.spi) != 4 or int.from_bytes(proposal.spi, "big") < FIRST_SPI:
+        raise PeerError(NotifyType.INVALID_SYNTAX, "an ESP SPI has 4 bytes and is 256 or more")

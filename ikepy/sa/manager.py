@@ -1,0 +1,475 @@
+"""All IKE_SAs of a daemon: which one a datagram or a command is for, and what follows when one ends."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ikepy.config.model import Child, Config, Connection
+from ikepy.crypto.cookie import CookieJar
+from ikepy.errors import PeerError, WireError
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message, encode_message
+from ikepy.wire.payloads import NoncePayload, NotifyPayload
+
+from . import peers, pick
+from .child import ChildState
+from .commands import Acquire, ChildrenLost, Command, Initiate, SequenceLow, Shutdown, Terminate
+from .effects import Effect, Level, Log, Send, UpdatePath
+from .entropy import Entropy
+from .half_open import HalfOpen, Verdict
+from .ike_sa import IkeSa
+from .info import IkeSaInfo
+from .path import Address, Endpoint, Path
+from .phase import End, Phase
+from .shared import Shared
+from .tasks.auth import Wanted
+from .tasks.child_create import ChildCreate
+from .tasks.delete import DeleteChild, DeleteIke
+from .tasks.task import outcomes
+
+Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
+
+RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
+RETRY_LONGEST = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """A set-up that is to be tried (again) at `at`."""
+
+    at: float
+    connection: str
+    children: tuple[str, ...]
+    tickets: tuple[int, ...]
+    tries: int
+
+
+class IkeManager:
+    """The whole control plane, without I/O. No call raises for what the network sends."""
+
+    def __init__(self, config: Config, entropy: Entropy, *, resolve: Resolve) -> None:
+        self._config = config
+        self._entropy = entropy
+        self._resolve = resolve
+        self._shared = Shared(config, entropy)
+        self._cookies = CookieJar(entropy.random)
+        self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
+        self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
+        self._retries: list[_Retry] = []
+        self._stopping = False
+
+    # -- the daemon's side -------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Effect]:
+        """Bring up every child with `start_action = "start"`."""
+        effects: list[Effect] = []
+        for connection in self._config.connections.values():
+            for child in connection.children.values():
+                if child.start_action == "start":
+                    effects += self.request(Initiate(connection.name, child.name), now)
+        return effects
+
+    @property
+    def idle(self) -> bool:
+        """Whether no IKE_SA is left."""
+        return not self._shared.sas
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is due next."""
+        while self._timers:
+            at, ike_id = self._timers[0]
+            sa = self._shared.sas.get(ike_id)
+            current = None if sa is None else sa.deadline
+            if current == at:
+                break
+            heapq.heappop(self._timers)
+            if current is not None:
+                heapq.heappush(self._timers, (current, ike_id))
+        times = [retry.at for retry in self._retries]
+        if self._timers:
+            times.append(self._timers[0][0])
+        return min(times, default=None)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Everything that is due."""
+        effects: list[Effect] = []
+        due = [retry for retry in self._retries if retry.at <= now]
+        self._retries = [retry for retry in self._retries if retry.at > now]
+        for retry in due:
+            effects += self._retry(retry, now)
+        ids: set[int] = set()
+        while self._timers and self._timers[0][0] <= now:
+            ids.add(heapq.heappop(self._timers)[1])
+        for ike_id in sorted(ids):
+            sa = self._shared.sas.get(ike_id)
+            if sa is not None:
+                effects += self._settle(sa, sa.tick(now), now)
+        return effects
+
+    def find(self, ike_id: int) -> IkeSa | None:
+        """The living IKE_SA with this number."""
+        return self._shared.sas.get(ike_id)
+
+    def proceed(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Begin what was enqueued on `sa` from outside."""
+        return self._settle(sa, sa.proceed(now), now)
+
+    def list_sas(self, now: float) -> list[IkeSaInfo]:
+        """Every IKE_SA with its children."""
+        return [sa.info() for sa in self._shared.sas.values()]
+
+    # -- datagrams ---------------------------------------------------------------------------------
+
+    def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
+        """A datagram without its non-ESP marker."""
+        try:
+            header, _, _ = decode_header(datagram)
+            if header.version >> 4 > IKE_VERSION >> 4:
+                return _newer_version(header, path)
+            message = decode_message(datagram)
+        except WireError as error:
+            return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
+        if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
+            return self._init_request(datagram, message, path, now)
+        sa = self._shared.by_spi.get(header.spi_r if header.from_initiator else header.spi_i)
+        if sa is None or not _same_peer(sa, header):
+            return [Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")]
+        return self._settle(sa, sa.receive(datagram, message, path, now), now)
+
+    def _init_request(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+        header = message.header
+        if not header.from_initiator or header.message_id or header.spi_r != bytes(8) or self._stopping:
+            return []
+        if header.spi_i == bytes(8):
+            return []
+        known = self._half_open.known(header.spi_i, path.remote)
+        if known is not None and known.init.request == datagram:
+            return known.repeat_init(path)
+        verdict = self._half_open.verdict(path.remote.address)
+        if verdict is Verdict.DROP:
+            return [Log(Level.DEBUG, str(path.remote), "dropped: too many half-open IKE_SAs from there")]
+        if verdict is Verdict.COOKIE and not self._cookie_is_good(message, path, now):
+            return self._ask_for_cookie(message, path, now)
+        return self._accept(datagram, message, path, now)
+
+    def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+        header = message.header
+        try:
+            candidates = peers.candidates(self._config, path)
+            if not candidates:
+                raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection for these addresses")
+            sa = IkeSa(
+                self._shared,
+                candidates[0],
+                path,
+                spi_i=header.spi_i,
+                spi_r=self._shared.ike_spi(),
+                initiator=False,
+            )
+            sa.candidates = candidates
+            effects = sa.accept_init(message, datagram, now)
+        except WireError as error:
+            return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
+        except PeerError as error:
+            refused = _unprotected(header, NotifyPayload(error.notify, error.data), path)
+            return [Log(Level.INFO, str(path.remote), f"{error.notify.name}: {error}"), refused]
+        self._shared.add(sa)
+        self._half_open.add(sa)
+        return self._settle(sa, effects, now)
+
+    def _cookie_is_good(self, message: Message, path: Path, now: float) -> bool:
+        cookie = pick.notify(message.payloads, NotifyType.COOKIE)
+        nonce = pick.maybe(message.payloads, NoncePayload)
+        return (
+            cookie is not None
+            and nonce is not None
+            and self._cookies.valid(cookie.data, message.header.spi_i, nonce.data, path.remote.address, now)
+        )
+
+    def _ask_for_cookie(self, message: Message, path: Path, now: float) -> list[Effect]:
+        nonce = pick.maybe(message.payloads, NoncePayload)
+        if nonce is None:
+            return []
+        cookie = self._cookies.make(message.header.spi_i, nonce.data, path.remote.address, now)
+        return [_unprotected(message.header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def request(self, command: Command, now: float) -> list[Effect]:
+        """Do what a user or the data plane asks for; an `Outcome` follows where the command has a ticket."""
+        match command:
+            case Initiate():
+                return self._initiate(command, now)
+            case Terminate():
+                return self._terminate(command, now)
+            case Acquire():
+                return self._acquire(command, now)
+            case ChildrenLost():
+                return self._children_lost(command, now)
+            case SequenceLow():
+                return self._sequence_low(command, now)
+            case Shutdown():
+                return self._shutdown(now)
+
+    def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
+        """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
+        sa = self._owner(child_id)
+        if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
+            return []
+        sa.path = Path(sa.path.local, remote)
+        moved: list[Effect] = [sa.log(Level.INFO, f"the peer moved to {remote}")]
+        return moved + [UpdatePath(other, sa.path, sa.encap) for other in sa.children]
+
+    def _initiate(self, command: Initiate, now: float) -> list[Effect]:
+        connection = self._config.connections.get(command.connection)
+        if connection is None or command.child not in connection.children:
+            return outcomes([command.ticket], False, f"no child {command.connection}.{command.child}")
+        if self._stopping:
+            return outcomes([command.ticket], False, "the daemon is going down")
+        for sa in self._shared.of_connection(connection.name):
+            up = any(
+                c.config.name == command.child and c.state is ChildState.INSTALLED
+                for c in sa.children.values()
+            )
+            if up:
+                return outcomes([command.ticket], True, f"CHILD_SA {command.child} is up already")
+        usable = next((sa for sa in self._shared.of_connection(connection.name) if _takes_children(sa)), None)
+        if usable is None:
+            return self._connect(connection, (command.child,), (command.ticket,), 1, now)
+        usable.want(command.child, command.ticket)
+        return self._settle(usable, usable.proceed(now), now)
+
+    def _connect(
+        self,
+        connection: Connection,
+        children: tuple[str, ...],
+        tickets: tuple[int, ...],
+        tries: int,
+        now: float,
+    ) -> list[Effect]:
+        found = self._resolve(connection, None)
+        if found is None:
+            text = f"{connection.name}: the peer's address is not known ({_addresses(connection)})"
+            later = self._later(connection, children, tickets, tries, now)
+            if later is not None:
+                return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
+            return [Log(Level.ERROR, connection.name, text), *outcomes(tickets, False, text)]
+        daemon = self._config.daemon
+        on_nat_t = connection.remote_port == 4500
+        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else daemon.port)
+        path = Path(local, Endpoint(found[1], connection.remote_port))
+        sa = IkeSa(
+            self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
+        )
+        sa.tries = tries
+        for name in children:
+            sa.wanted.append(Wanted(connection.children[name]))
+        sa.wanted[0].tickets += tickets
+        self._shared.add(sa)
+        return self._settle(sa, sa.initiate(now), now)
+
+    def _terminate(self, command: Terminate, now: float) -> list[Effect]:
+        targets = [
+            (sa, child_id) for sa in list(self._shared.sas.values()) for child_id in _matches(sa, command)
+        ]
+        if not targets:
+            return outcomes([command.ticket], False, "nothing matches")
+        effects: list[Effect] = []
+        for index, (sa, child_id) in enumerate(targets):
+            last = [command.ticket] if index == len(targets) - 1 else []
+            effects += self._settle(sa, _end(sa, child_id, command.force, last, now), now)
+        return effects
+
+    def _acquire(self, command: Acquire, now: float) -> list[Effect]:
+        connection = self._config.connections.get(command.connection)
+        if connection is None:
+            return []
+        for child in connection.children.values():
+            if child.start_action == "trap" or child.close_action == "trap" or child.dpd_action == "trap":
+                if not self._permits(connection, child, command) or self._is_coming(connection, child):
+                    continue
+                text = f"acquire for {command.source} === {command.destination}"
+                log = Log(Level.INFO, connection.name, text)
+                return [log, *self._initiate(Initiate(connection.name, child.name), now)]
+        return []
+
+    def _permits(self, connection: Connection, child: Child, packet: Acquire) -> bool:
+        found = self._resolve(connection, None)
+        if found is None:
+            return False
+        version, source, destination = packet.source.version, int(packet.source), int(packet.destination)
+        return any(
+            s.version == version and s.first <= source <= s.last for s in child.local_selectors(found[0])
+        ) and any(
+            s.version == version and s.first <= destination <= s.last
+            for s in child.remote_selectors(found[1])
+        )
+
+    def _is_coming(self, connection: Connection, child: Child) -> bool:
+        """Whether an IKE_SA of the connection is being set up with this child, or has it."""
+        return any(
+            any(w.config.name == child.name for w in sa.wanted) or sa.phase is Phase.CONNECTING or sa.busy
+            for sa in self._shared.of_connection(connection.name)
+        )
+
+    def _children_lost(self, command: ChildrenLost, now: float) -> list[Effect]:
+        """Make before break: the new child first, for the old one carries nothing any more."""
+        effects: list[Effect] = []
+        for child_id in command.child_ids:
+            sa = self._owner(child_id)
+            if sa is None:
+                continue
+            child = sa.children[child_id]
+            if child.state is ChildState.INSTALLED and sa.phase is Phase.ESTABLISHED:
+                sa.enqueue(ChildCreate(Wanted(child.config), replaces=child_id))
+            effects += self._settle(sa, sa.proceed(now), now)
+        return effects
+
+    def _sequence_low(self, command: SequenceLow, now: float) -> list[Effect]:
+        sa = self._owner(command.child_id)
+        if sa is None or sa.children[command.child_id].state is not ChildState.INSTALLED:
+            return []
+        child = sa.children[command.child_id]
+        sa.enqueue(ChildCreate(Wanted(child.config), replaces=command.child_id))
+        log = sa.log(
+            Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
+        )
+        return [log, *self._settle(sa, sa.proceed(now), now)]
+
+    def _shutdown(self, now: float) -> list[Effect]:
+        self._stopping = True
+        self._retries.clear()
+        effects: list[Effect] = []
+        for sa in list(self._shared.sas.values()):
+            effects += self._settle(sa, _end(sa, None, sa.phase is not Phase.ESTABLISHED, [], now), now)
+        return effects
+
+    # -- what follows ------------------------------------------------------------------------------
+
+    def _settle(self, sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
+        """After anything happened to `sa`: timers, uniqueness, and what its end brings about."""
+        effects = list(effects)
+        self._half_open.update(sa)
+        if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
+            sa.checked_unique = True
+            effects += self._enforce_unique(sa, now)
+        for one in (sa, *self._shared.added):
+            if one.deadline is not None:
+                heapq.heappush(self._timers, (one.deadline, one.ike_id))
+        self._shared.added.clear()
+        if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
+            self._shared.remove(sa)
+            effects += self._after_end(sa, now)
+            sa.wipe()
+        return effects
+
+    def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
+        """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
+        policy = sa.connection.unique
+        effects: list[Effect] = []
+        for other in self._shared.duplicates(sa):
+            if sa.initial_contact and policy != "never":
+                effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
+            elif policy == "replace":
+                effects += self._settle(other, _end(other, None, False, [], now), now)
+        return effects
+
+    def _after_end(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
+        if self._stopping or sa.end is None:
+            return []
+        if sa.established_at is None:
+            if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
+                return []
+            later = self._later(sa.connection, sa.purpose, (), sa.tries, now)
+            return [] if later is None else [sa.log(Level.INFO, later)]
+        actions = {
+            End.TIMEOUT: lambda child: child.dpd_action,
+            End.DELETED_BY_PEER: lambda child: child.close_action,
+        }
+        action = actions.get(sa.end)
+        if action is None:
+            return []
+        children = tuple(c.name for c in sa.ended_children if action(c) == "start")
+        return self._connect(sa.connection, children, (), 1, now) if children else []
+
+    def _later(
+        self,
+        connection: Connection,
+        children: tuple[str, ...],
+        tickets: tuple[int, ...],
+        tries: int,
+        now: float,
+    ) -> str | None:
+        """Note a further try if `keyingtries` allows one; the text says when."""
+        if connection.keyingtries and tries >= connection.keyingtries:
+            return None
+        wait = min(RETRY_FIRST * 2 ** min(tries - 1, 10), RETRY_LONGEST) * (1 + self._entropy.uniform() / 4)
+        self._retries.append(_Retry(now + wait, connection.name, children, tickets, tries + 1))
+        return f"next try in {wait:.0f} s"
+
+    def _retry(self, retry: _Retry, now: float) -> list[Effect]:
+        connection = self._config.connections[retry.connection]
+        return self._connect(connection, retry.children, retry.tickets, retry.tries, now)
+
+    def _owner(self, child_id: int) -> IkeSa | None:
+        return next((sa for sa in self._shared.sas.values() if child_id in sa.children), None)
+
+
+def _takes_children(sa: IkeSa) -> bool:
+    return sa.phase is Phase.ESTABLISHED or (sa.phase is Phase.CONNECTING and sa.initiator)
+
+
+def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:
+    """Whether both SPIs are this IKE_SA's; an initiator learns the other one from the first response."""
+    if sa.spi_i != header.spi_i:
+        return False
+    return sa.spi_r == header.spi_r or (sa.initiator and sa.spi_r == bytes(8))
+
+
+def _addresses(connection: Connection) -> str:
+    return ", ".join(map(str, connection.remote_addrs))
+
+
+def _matches(sa: IkeSa, command: Terminate) -> list[int | None]:
+    """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
+    if command.ike is not None and sa.connection.name != command.ike:
+        return []
+    if command.ike_id is not None and sa.ike_id != command.ike_id:
+        return []
+    if command.child is None and command.child_id is None:
+        return [None]
+    return [
+        child.child_id
+        for child in sa.children.values()
+        if command.child in (None, child.config.name) and command.child_id in (None, child.child_id)
+    ]
+
+
+def _end(sa: IkeSa, child_id: int | None, force: bool, tickets: list[int], now: float) -> list[Effect]:
+    if child_id is not None:
+        sa.enqueue(DeleteChild(child_id, tickets))
+        return sa.proceed(now)
+    if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
+        effects = sa.kill(End.DELETED, "terminated")
+        return effects + outcomes(tickets, True, f"IKE_SA #{sa.ike_id} is gone")
+    sa.enqueue(DeleteIke(tickets))
+    return sa.proceed(now)
+
+
+def _unprotected(header: IkeHeader, notify: NotifyPayload, path: Path) -> Send:
+    """An answer that costs no state: one notify, the request's SPIs and message ID."""
+    answer = IkeHeader(header.spi_i, bytes(8), header.exchange, HeaderFlag.RESPONSE, header.message_id)
+    return Send(path, encode_message(answer, [notify]))
+
+
+def _newer_version(header: IkeHeader, path: Path) -> list[Effect]:
+    """RFC 7296 2.5: the highest version that we speak stands in the answer's header."""
+    if header.is_response:
+        return []
+    flags = HeaderFlag.RESPONSE if header.from_initiator else HeaderFlag.RESPONSE | HeaderFlag.INITIATOR
+    answer = IkeHeader(header.spi_i, header.spi_r, header.exchange, flags, header.message_id)
+    return [Send(path, encode_message(answer, [NotifyPayload(NotifyType.INVALID_MAJOR_VERSION)]))]

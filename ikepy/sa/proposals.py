@@ -1,0 +1,131 @@
+"""Choosing among proposals, and checking what the peer chose (RFC 7296 2.7 and 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, TransformType
+from ikepy.wire.proposal import Proposal, Transform
+
+# A type that the other side leaves out means this value (RFC 7296 3.3.3; missing ESN: older peers mean "no").
+_IMPLIED = {
+    TransformType.ESN: int(Esn.NO_ESN),
+    TransformType.KE: int(KeGroup.NONE),
+    TransformType.INTEG: int(Integ.NONE),
+}
+
+
+def by_type(proposal: Proposal) -> dict[int, list[Transform]]:
+    """The transforms of each type, in their order of preference."""
+    types: dict[int, list[Transform]] = {}
+    for transform in proposal.transforms:
+        types.setdefault(transform.type, []).append(transform)
+    return types
+
+
+def without_ke(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """For the CHILD_SA of IKE_AUTH, which has no key exchange of its own (RFC 7296 1.2)."""
+    return tuple(
+        replace(p, transforms=tuple(t for t in p.transforms if t.type != TransformType.KE)) for p in proposals
+    )
+
+
+def numbered(proposals: Iterable[Proposal], spi: bytes) -> tuple[Proposal, ...]:
+    """Ready to be offered: numbered from 1, with our SPI."""
+    return tuple(replace(p, number=n, spi=spi) for n, p in enumerate(proposals, 1))
+
+
+def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Proposal | None:
+    """The first of `ours` that one of `theirs` permits, with one transform of every type that was offered.
+
+    The number and the SPI are the offer's. None if nothing fits.
+    """
+    for mine in ours:
+        for offer in theirs:
+            if mine.protocol != offer.protocol:
+                continue
+            transforms = _common(by_type(mine), by_type(offer))
+            if transforms is not None:
+                return replace(offer, transforms=transforms)
+    return None
+
+
+def _common(
+    mine: dict[int, list[Transform]], offer: dict[int, list[Transform]]
+) -> tuple[Transform, ...] | None:
+    chosen: list[Transform] = []
+    for type in sorted(mine.keys() | offer.keys()):
+        implied = _IMPLIED.get(TransformType(type)) if type in _IMPLIED else None
+        wanted = mine.get(type) or ([] if implied is None else [Transform(type, implied)])
+        offered = offer.get(type)
+        if offered is None:
+            if not any(t.id == implied for t in wanted):
+                return None
+            continue
+        transform = next((t for t in wanted if t in offered), None)
+        if transform is None:
+            return None
+        chosen.append(transform)
+    return tuple(chosen)
+
+
+def acceptable_choice(chosen: Sequence[Proposal], offered: Sequence[Proposal]) -> Proposal | None:
+    """The peer's choice if it is one that we offered, else None: one proposal, one transform a type."""
+    if len(chosen) != 1:
+        return None
+    choice = chosen[0]
+    offer = next((p for p in offered if p.number == choice.number and p.protocol == choice.protocol), None)
+    if offer is None:
+        return None
+    types, choices = by_type(offer), by_type(choice)
+    if any(
+        len(transforms) != 1 or transforms[0] not in types.get(t, ()) for t, transforms in choices.items()
+    ):
+        return None
+    missing = types.keys() - choices.keys()
+    if any(not _may_be_left_out(types[t]) for t in missing):
+        return None
+    return choice
+
+
+def _may_be_left_out(transforms: Sequence[Transform]) -> bool:
+    return any(t.type in _IMPLIED and t.id == _IMPLIED[TransformType(t.type)] for t in transforms)
+
+
+def transform(proposal: Proposal, type: TransformType) -> Transform | None:
+    """The chosen transform of a type; None where there is none or it says "none"."""
+    found = next((t for t in proposal.transforms if t.type == type), None)
+    if found is not None and type in (TransformType.KE, TransformType.INTEG) and found.id == 0:
+        return None
+    return found
+
+
+def ke_group(proposal: Proposal) -> int:
+    """The key exchange of a chosen proposal, 0 if it has none."""
+    found = transform(proposal, TransformType.KE)
+    return 0 if found is None else found.id
+
+
+def describe(proposal: Proposal) -> str:
+    """As charon prints a suite: AES_GCM_16_128/HMAC_SHA2_256/CURVE_25519."""
+    return "/".join(_transform_text(t) for t in proposal.transforms)
+
+
+_NAMES = {
+    TransformType.ENCR: Encr,
+    TransformType.PRF: Prf,
+    TransformType.INTEG: Integ,
+    TransformType.KE: KeGroup,
+    TransformType.ESN: Esn,
+}
+
+
+def _transform_text(t: Transform) -> str:
+    try:
+        name = _NAMES[TransformType(t.type)](t.id).name
+    except ValueError:
+        name = f"{t.type}({t.id})"
+    if t.type == TransformType.PRF:
+        name = f"PRF_{name}"
+    return name if t.key_length is None else f"{name}_{t.key_length}"

@@ -1,0 +1,43 @@
+"""Sealing and opening messages with the Encrypted payload (RFC 7296 3.14, RFC 5282)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ikepy.crypto.sk_cipher import SkCipher
+from ikepy.errors import WireError
+from ikepy.wire.message import (
+    IkeHeader,
+    Message,
+    decode_payloads,
+    encode_payloads,
+    protected_prefix,
+)
+from ikepy.wire.payloads import Payload, SkPayload
+
+
+def seal(
+    header: IkeHeader, payloads: Sequence[Payload], cipher: SkCipher, random: Callable[[int], bytes]
+) -> bytes:
+    """The whole message with `payloads` inside its Encrypted payload."""
+    first, chain = encode_payloads(payloads)
+    prefix = protected_prefix(header, first, cipher.body_length(len(chain)))
+    return cipher.seal(prefix, chain, random)
+
+
+def encrypted(message: Message) -> SkPayload:
+    """The Encrypted payload, which stands last; WireError if there is none."""
+    if message.payloads and isinstance(message.payloads[-1], SkPayload):
+        return message.payloads[-1]
+    raise WireError("the message is not protected")
+
+
+def unseal(datagram: bytes, message: Message, cipher: SkCipher) -> tuple[SkPayload, bytes]:
+    """The Encrypted payload and its plaintext; IntegrityError if the checksum is wrong."""
+    sk = encrypted(message)
+    return sk, cipher.open(datagram, len(datagram) - len(sk.body))
+
+
+def payloads_of(sk: SkPayload, plaintext: bytes) -> tuple[Payload, ...]:
+    """The payloads inside; WireError if the (authenticated) peer sent nonsense."""
+    return decode_payloads(sk.first, plaintext)

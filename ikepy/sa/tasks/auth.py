@@ -1,0 +1,169 @@
+"""IKE_AUTH: who is who, and the first CHILD_SA (RFC 7296 1.2, 2.15, 2.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ikepy.config.identity import Identity
+from ikepy.config.model import Child
+from ikepy.crypto.auth import psk_auth, same
+from ikepy.crypto.secret import Secret
+from ikepy.errors import PeerError
+from ikepy.sa import child_negotiation, peers, pick
+from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
+from ikepy.sa.effects import Effect, Level
+from ikepy.sa.phase import End
+from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
+from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload
+
+from .task import Answer, outcomes
+
+if TYPE_CHECKING:
+    from ikepy.sa.ike_sa import IkeSa
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A child that is to come up, and the commands that wait for it."""
+
+    config: Child
+    tickets: list[int] = field(default_factory=list)
+
+
+class AuthTask:
+    """Our IKE_AUTH."""
+
+    exchange = ExchangeType.IKE_AUTH
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._offer: ChildOffer | None = None
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        sa.local_id = local_id = _local_id(sa)
+        remote_id = sa.connection.remote.id
+        psk = sa.shared.config.psk(local_id, remote_id or Identity.of_address(sa.path.remote.address))
+        if psk is None:
+            raise PeerError(
+                NotifyType.AUTHENTICATION_FAILED, f"no secret is configured for {local_id}", fatal=True
+            )
+        self._offer = child_negotiation.offer(sa, self._wanted.config, key_exchange=False)
+        payloads: list[Payload] = [_id_payload(PayloadType.ID_I, local_id)]
+        if sa.shared.is_first_contact(sa):
+            payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
+        if remote_id is not None and not remote_id.is_pattern:
+            payloads.append(_id_payload(PayloadType.ID_R, remote_id))
+        payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id)))
+        return [*payloads, *self._offer.payloads()]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        auth, id_r = pick.maybe(payloads, AuthPayload), pick.identity(payloads, PayloadType.ID_R)
+        if auth is None or id_r is None:
+            refusal = pick.error(payloads)
+            name = "an incomplete IKE_AUTH response" if refusal is None else pick.error_name(refusal)
+            raise PeerError(NotifyType.AUTHENTICATION_FAILED, f"the peer refused: {name}", fatal=True)
+        remote_id = Identity(id_r.id_type, id_r.data)
+        expected = sa.connection.remote.id
+        psk = sa.shared.config.psk(sa.local_id, remote_id)
+        proven = psk is not None and _peer_proves(sa, psk, auth, remote_id)
+        if not proven or (expected is not None and not remote_id.matches(expected)):
+            return self._reject(sa, remote_id, now)
+        sa.remote_id = remote_id
+        effects = sa.establish(now)
+        effects += self._first_child(sa, payloads, now)
+        sa.enqueue_wanted()
+        return effects
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return outcomes(self._wanted.tickets, False, reason) + sa.abandon_wanted(reason)
+
+    def _reject(self, sa: IkeSa, remote_id: Identity, now: float) -> list[Effect]:
+        """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
+        text = f"authentication of the peer {remote_id} failed"
+        effects = outcomes(self._wanted.tickets, False, text)
+        effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
+        return effects + sa.kill(End.REFUSED, text)
+
+    def _first_child(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        assert self._offer is not None
+        result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=True)
+        try:
+            child, effects = child_negotiation.conclude(sa, self._offer, payloads, result, now)
+        except PeerError as error:
+            text = f"child {self._wanted.config.name}: {error}"
+            return [*outcomes(self._wanted.tickets, False, text), sa.log(Level.ERROR, text)]
+        text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
+        return effects + outcomes(self._wanted.tickets, True, text)
+
+
+def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
+    """Answer the peer's IKE_AUTH; PeerError AUTHENTICATION_FAILED, the same whatever its cause."""
+    id_i, auth = pick.identity(payloads, PayloadType.ID_I), pick.must(payloads, AuthPayload)
+    if id_i is None:
+        raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH", fatal=True)
+    remote_id = Identity(id_i.id_type, id_i.data)
+    asked = pick.identity(payloads, PayloadType.ID_R)
+    asked_id = None if asked is None else Identity(asked.id_type, asked.data)
+    connection = peers.match(sa.candidates, sa.keyed.proposal, asked_id, remote_id, sa.path.local.address)
+    psk: Secret | None = None
+    if connection is not None:
+        sa.connection = connection
+        psk = sa.shared.config.psk(_local_id(sa), remote_id)
+    # A peer that is not known costs as much as one with a wrong key, and hears the same.
+    proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, remote_id)
+    if connection is None or psk is None or not proven:
+        why = "no connection fits" if connection is None else "no secret fits" if psk is None else "wrong key"
+        raise _failed(f"authentication of the peer {remote_id} failed ({why})")
+    sa.local_id = local_id = _local_id(sa)
+    sa.remote_id = remote_id
+    if connection.unique == "keep" and sa.shared.duplicates(sa):
+        raise _failed(f"an IKE_SA with {remote_id} exists, and unique = keep")
+    sa.initial_contact = pick.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
+    own = AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id))
+    effects = sa.establish(now)
+    child_effects, child_payloads = _respond_child(sa, payloads, now)
+    return Answer([_id_payload(PayloadType.ID_R, local_id), own, *child_payloads], effects + child_effects)
+
+
+def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[list[Effect], list[Payload]]:
+    """The first child; if it fails, the IKE_SA stands nevertheless (RFC 7296 1.2)."""
+    result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=False)
+    try:
+        choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
+        _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=False)
+    except PeerError as error:
+        if error.fatal:
+            raise
+        return [sa.log(Level.ERROR, f"no first child: {error}")], [NotifyPayload(error.notify, error.data)]
+    return effects, answer
+
+
+def _local_id(sa: IkeSa) -> Identity:
+    return sa.connection.local.id or Identity.of_address(sa.path.local.address)
+
+
+def _failed(text: str) -> PeerError:
+    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True)
+
+
+def _id_payload(type: PayloadType, identity: Identity) -> IdPayload:
+    return IdPayload(type, identity.id_type, identity.data)
+
+
+def _id_body(identity: Identity) -> bytes:
+    return bytes([identity.id_type, 0, 0, 0]) + identity.data
+
+
+def _own_auth(sa: IkeSa, psk: Secret, local_id: Identity) -> bytes:
+    init, keyed = sa.init, sa.keyed
+    message, nonce = (init.request, init.nonce_r) if sa.initiator else (init.response, init.nonce_i)
+    return psk_auth(keyed.suite.prf, psk, message, nonce, keyed.sk_p_local, _id_body(local_id))
+
+
+def _peer_proves(sa: IkeSa, psk: Secret, auth: AuthPayload, remote_id: Identity) -> bool:
+    init, keyed = sa.init, sa.keyed
+    message, nonce = (init.response, init.nonce_i) if sa.initiator else (init.request, init.nonce_r)
+    expected = psk_auth(keyed.suite.prf, psk, message, nonce, keyed.sk_p_remote, _id_body(remote_id))
+    return auth.method == AuthMethod.SHARED_KEY_MIC and same(auth.data, expected)

@@ -1,0 +1,89 @@
+"""Deleting IKE_SAs and children (RFC 7296 1.4.1), asked for by us or by the peer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ikepy.sa.child import ChildSa, ChildState
+from ikepy.sa.effects import ActivateOutbound, Effect, Level, RemoveOutbound
+from ikepy.sa.phase import End, Phase
+from ikepy.wire.constants import ExchangeType, ProtocolId
+from ikepy.wire.payloads import DeletePayload, Payload
+
+from .task import Answer, outcomes
+
+if TYPE_CHECKING:
+    from ikepy.sa.ike_sa import IkeSa
+
+LINGER = 5.0  # seconds for which a rekeyed child still takes what is under way
+
+
+class DeleteIke:
+    """Delete the IKE_SA and with it all of its children."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, tickets: Sequence[int] = ()) -> None:
+        self._tickets = list(tickets)
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        sa.phase = Phase.DELETING
+        return [DeletePayload(ProtocolId.IKE, ())]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        return sa.kill(End.DELETED, "deleted") + outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} deleted")
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        # However it ended: the IKE_SA is gone, which is what was asked for.
+        return outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} is gone ({reason})")
+
+
+class DeleteChild:
+    """Delete one child."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, child_id: int, tickets: Sequence[int] = ()) -> None:
+        self._child_id = child_id
+        self._tickets = list(tickets)
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        child = sa.children.get(self._child_id)
+        if child is None or child.state is ChildState.DELETED:
+            return None
+        child.state = ChildState.DELETING
+        return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        effects = sa.remove_child(self._child_id, "deleted") if self._child_id in sa.children else []
+        return effects + outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} deleted")
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} is gone ({reason})")
+
+
+def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
+    """Answer the peer's DELETE payloads, which name SPIs that it receives under: our outbound ones."""
+    if any(d.protocol == ProtocolId.IKE for d in deletes):
+        return Answer([], after=sa.kill(End.DELETED_BY_PEER, "deleted by the peer"))
+    effects: list[Effect] = []
+    ours: list[bytes] = []
+    for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
+        child = sa.child_by_outbound(int.from_bytes(spi, "big"))
+        if child is None or child.state is ChildState.DELETED:
+            effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
+            continue
+        if child.state is not ChildState.DELETING:  # else both deletes crossed: ours names the SPI (1.4.1)
+            ours.append(child.spi_in.to_bytes(4, "big"))
+        effects += _deleted_by_peer(sa, child, now)
+    return Answer([DeletePayload(ProtocolId.ESP, tuple(ours))] if ours else [], before=effects)
+
+
+def _deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
+    if child.replaced_by is None:
+        return sa.remove_child(child.child_id, "deleted by the peer")
+    # The rekey is complete: send under the successor; packets on their way still come in under the old one.
+    child.state = ChildState.DELETED
+    child.remove_at = now + LINGER
+    return [ActivateOutbound(child.replaced_by), RemoveOutbound(child.child_id)]

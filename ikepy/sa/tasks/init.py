@@ -1,0 +1,171 @@
+"""IKE_SA_INIT: algorithms, Diffie-Hellman, nonces, NAT detection (RFC 7296 1.2, 2.6, 2.7, 2.23)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ikepy.crypto import kex
+from ikepy.crypto.keymat import derive_ike_keys
+from ikepy.errors import PeerError
+from ikepy.sa import nat, pick, proposals
+from ikepy.sa.effects import Effect, Level
+from ikepy.sa.keyed import keyed, suite_of
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
+from ikepy.wire.message import IkeHeader
+from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
+from ikepy.wire.proposal import Proposal
+
+from .auth import AuthTask
+
+if TYPE_CHECKING:
+    from ikepy.config.model import Connection
+    from ikepy.sa.ike_sa import IkeSa
+
+NONCE_SIZE = 32  # bytes: at least half the key size of any PRF here (RFC 7296 2.10)
+MAX_RETRIES = 5  # COOKIE and INVALID_KE_PAYLOAD answers that we follow in one set-up
+MAX_COOKIE = 64  # bytes (RFC 7296 2.6)
+
+
+@dataclass(slots=True)
+class InitExchange:
+    """What IKE_AUTH needs of IKE_SA_INIT: both messages as they were sent, and the nonces."""
+
+    nonce_i: bytes = b""
+    nonce_r: bytes = b""
+    request: bytes = b""
+    response: bytes = b""
+
+
+class InitTask:
+    """Our IKE_SA_INIT."""
+
+    exchange = ExchangeType.IKE_SA_INIT
+
+    def __init__(self, sa: IkeSa) -> None:
+        self._offered = proposals.numbered(sa.connection.proposals, b"")
+        self._ke = kex.generate(proposals.ke_group(self._offered[0]), sa.shared.entropy.random)
+        self._nonce = sa.shared.entropy.random(NONCE_SIZE)
+        self._cookie: bytes | None = None
+        self._retries = 0
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        sa.init.nonce_i = self._nonce
+        payloads: list[Payload] = []
+        if self._cookie is not None:
+            payloads.append(NotifyPayload(NotifyType.COOKIE, self._cookie))
+        fake = sa.shared.entropy.random if sa.connection.encap else None
+        return [
+            *payloads,
+            SaPayload(self._offered),
+            KePayload(self._ke.group, self._ke.public),
+            NoncePayload(self._nonce),
+            *nat.notify_payloads(sa.spi_i, bytes(8), sa.path, fake),
+        ]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        cookie = pick.notify(payloads, NotifyType.COOKIE)
+        if cookie is not None and 1 <= len(cookie.data) <= MAX_COOKIE:
+            self._cookie = cookie.data
+            return self._again(sa, "the peer asks for a cookie")
+        wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
+        if wrong_group is not None:
+            return self._other_group(sa, wrong_group)
+        refusal = pick.error(payloads)
+        if refusal is not None:
+            raise PeerError(
+                NotifyType.NO_PROPOSAL_CHOSEN, f"the peer refused: {pick.error_name(refusal)}", fatal=True
+            )
+        return self._agree(sa, payloads)
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return sa.abandon_wanted(reason)
+
+    def _again(self, sa: IkeSa, why: str) -> list[Effect]:
+        self._retries += 1
+        if self._retries > MAX_RETRIES:
+            raise PeerError(
+                NotifyType.INVALID_SYNTAX, "the peer asks to start over again and again", fatal=True
+            )
+        sa.restart_init(self)
+        return [sa.log(Level.DEBUG, f"{why}: IKE_SA_INIT again")]
+
+    def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
+        group = int.from_bytes(notify.data, "big")
+        groups = {t.id for p in self._offered for t in p.transforms if t.type == TransformType.KE}
+        if len(notify.data) != 2 or group not in groups or group == self._ke.group:
+            raise PeerError(
+                NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}, which makes no sense"
+            )
+        self._ke = kex.generate(group, sa.shared.entropy.random)
+        return self._again(sa, f"the peer asks for key exchange {group}")
+
+    def _agree(self, sa: IkeSa, payloads: Sequence[Payload]) -> list[Effect]:
+        chosen = proposals.acceptable_choice(pick.must(payloads, SaPayload).proposals, self._offered)
+        if chosen is None:
+            raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
+        ke = pick.must(payloads, KePayload)
+        if ke.group != self._ke.group or proposals.ke_group(chosen) != ke.group:
+            raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
+        if sa.spi_r == bytes(8):
+            raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's SPI is zero")
+        shared = self._ke.shared(ke.data)
+        sa.init.nonce_r = pick.must(payloads, NoncePayload).data
+        sa.become_keyed(
+            keyed(
+                chosen,
+                derive_ike_keys(
+                    suite_of(chosen), shared, sa.init.nonce_i, sa.init.nonce_r, sa.spi_i, sa.spi_r
+                ),
+                initiator=True,
+            )
+        )
+        sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
+        if sa.nat.found or (sa.connection.encap and sa.nat.supported):
+            sa.float_to_nat_t()
+        sa.enqueue(AuthTask(sa.next_wanted()))
+        return []
+
+
+def choose_connection(
+    candidates: Sequence[Connection], offered: Sequence[Proposal]
+) -> tuple[Connection, Proposal]:
+    """The first candidate that has a proposal for the peer; PeerError NO_PROPOSAL_CHOSEN if none has."""
+    ike_only = [p for p in offered if p.protocol == ProtocolId.IKE]
+    for connection in candidates:
+        chosen = proposals.select(connection.proposals, ike_only)
+        if chosen is not None:
+            return connection, chosen
+    if not candidates:
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection is configured for these addresses")
+    raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no IKE proposal of the peer's fits ours")
+
+
+def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram: bytes) -> list[Payload]:
+    """Answer the peer's IKE_SA_INIT: gives `sa` its keys, and the payloads of the response.
+
+    PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable; `sa` is
+    worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7).
+    """
+    connection, chosen = choose_connection(sa.candidates, pick.must(payloads, SaPayload).proposals)
+    sa.connection = connection
+    ke, nonce_i = pick.must(payloads, KePayload), pick.must(payloads, NoncePayload).data
+    group = proposals.ke_group(chosen)
+    if ke.group != group:
+        raise PeerError(
+            NotifyType.INVALID_KE_PAYLOAD,
+            f"key exchange {ke.group} where {group} is wanted",
+            data=group.to_bytes(2, "big"),
+        )
+    random = sa.shared.entropy.random
+    own = kex.generate(group, random)
+    shared = own.shared(ke.data)
+    nonce_r = random(NONCE_SIZE)
+    sa.init = InitExchange(nonce_i, nonce_r, request=datagram)
+    keys = derive_ike_keys(suite_of(chosen), shared, nonce_i, nonce_r, sa.spi_i, sa.spi_r)
+    sa.become_keyed(keyed(chosen, keys, initiator=False))
+    sa.nat = nat.detect(payloads, header.spi_i, header.spi_r, sa.path)
+    fake = random if connection.encap else None
+    notifies = nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake) if sa.nat.supported else []
+    return [SaPayload((chosen,)), KePayload(group, own.public), NoncePayload(nonce_r), *notifies]

@@ -1,0 +1,46 @@
+"""Which task answers a request of the peer's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ikepy.errors import PeerError
+from ikepy.sa import pick
+from ikepy.sa.phase import End, Phase
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
+
+from . import auth, child_create, child_rekey, delete, ike_rekey
+from .task import Answer
+
+if TYPE_CHECKING:
+    from ikepy.sa.ike_sa import IkeSa
+
+
+def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], now: float) -> Answer:
+    """The answer to a request that `phase.PERMITTED` lets through; PeerError carries an error notify."""
+    if exchange == ExchangeType.IKE_AUTH:
+        return auth.respond(sa, payloads, now)
+    if exchange == ExchangeType.CREATE_CHILD_SA:
+        return _create(sa, payloads, now)
+    return _informational(sa, payloads, now)
+
+
+def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
+    if sa.phase is not Phase.ESTABLISHED:
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed or deleted")
+    offered = pick.must(payloads, SaPayload).proposals
+    if any(p.protocol == ProtocolId.IKE for p in offered):
+        return ike_rekey.respond(sa, payloads, now)
+    rekey = pick.notify(payloads, NotifyType.REKEY_SA)
+    if rekey is not None:
+        return child_rekey.respond(sa, rekey, payloads, now)
+    return child_create.respond(sa, payloads, now)
+
+
+def _informational(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
+    if pick.notify(payloads, NotifyType.AUTHENTICATION_FAILED) is not None:
+        # The initiator did not believe our IKE_AUTH response (RFC 7296 2.21.2).
+        return Answer([], after=sa.kill(End.REFUSED, "the peer says that our authentication failed"))
+    return delete.respond(sa, [p for p in payloads if isinstance(p, DeletePayload)], now)

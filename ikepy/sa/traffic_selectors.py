@@ -1,0 +1,44 @@
+"""Traffic selectors between their wire form (RFC 7296 3.13.1) and `esp.selectors.Selector`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from esp.selectors import BITS, Selector
+from ikepy.wire.constants import PayloadType, TsType
+from ikepy.wire.payloads import TrafficSelector, TsPayload
+
+_VERSION = {TsType.IPV4_ADDR_RANGE: 4, TsType.IPV6_ADDR_RANGE: 6}
+_TS_TYPE = {version: ts_type for ts_type, version in _VERSION.items()}
+
+
+def from_payload(payload: TsPayload) -> tuple[Selector, ...]:
+    """The selectors that can match anything; unknown types and empty ranges are left out (RFC 7296 2.9)."""
+    return tuple(one for ts in payload.selectors if (one := _from_wire(ts)) is not None)
+
+
+def to_payload(type: PayloadType, selectors: Iterable[Selector]) -> TsPayload:
+    """A TSi or TSr payload."""
+    return TsPayload(type, tuple(_to_wire(one) for one in selectors))
+
+
+def _from_wire(ts: TrafficSelector) -> Selector | None:
+    version = next((v for ts_type, v in _VERSION.items() if ts_type == ts.ts_type), None)
+    if version is None:
+        return None
+    first, last = int.from_bytes(ts.first, "big"), int.from_bytes(ts.last, "big")
+    if first > last:
+        return None
+    return Selector(version, first, last, ts.protocol, ts.first_port, ts.last_port)
+
+
+def _to_wire(one: Selector) -> TrafficSelector:
+    size = BITS[one.version] // 8
+    return TrafficSelector(
+        _TS_TYPE[one.version],
+        one.protocol,
+        one.first_port,
+        one.last_port,
+        one.first.to_bytes(size, "big"),
+        one.last.to_bytes(size, "big"),
+    )

@@ -1,0 +1,177 @@
+"""IKE messages: the header and the chain of payloads behind it (RFC 7296 3.1, 3.2 and 3.14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ikepy.errors import LocalMisuse, WireError
+from ikepy.wire.constants import IKE_VERSION, HeaderFlag, PayloadType
+from ikepy.wire.payloads import Payload, SkfPayload, SkPayload, UnknownPayload, decode_payload
+from ikepy.wire.reader import Reader
+from ikepy.wire.writer import u8, u16, u32
+
+HEADER_SIZE = 28  # bytes
+PAYLOAD_HEADER_SIZE = 4
+MAX_MESSAGE = 65535 - 28  # bytes: what IPv4 and UDP leave
+MAX_PAYLOADS = 128  # in one chain
+
+_SPI_SIZE = 8
+_NO_SPI = bytes(_SPI_SIZE)
+_MAJOR_VERSION = IKE_VERSION >> 4
+_CRITICAL = b"\x80"
+_NOT_CRITICAL = b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class IkeHeader:
+    """All of the header that does not follow from the payloads."""
+
+    spi_i: bytes  # 8 bytes, not all zero
+    spi_r: bytes  # 8 bytes, all zero in the first request
+    exchange: int
+    flags: int
+    message_id: int
+    version: int = IKE_VERSION
+
+    @property
+    def is_response(self) -> bool:
+        return bool(self.flags & HeaderFlag.RESPONSE)
+
+    @property
+    def from_initiator(self) -> bool:
+        """Whether the original initiator of the IKE SA sent it, in a request or a response."""
+        return bool(self.flags & HeaderFlag.INITIATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it travels: an SK or SKF payload, which can only be the last, is still encrypted."""
+
+    header: IkeHeader
+    payloads: tuple[Payload, ...]
+
+
+def decode_header(data: bytes) -> tuple[IkeHeader, int, int]:
+    """Header, type of the first payload and length of a datagram that holds one message and no marker.
+
+    The version is not looked at. WireError if `data` is too short or longer than a message can be, if its
+    size is not what the header says, or if the initiator's SPI is zero.
+    """
+    reader = Reader(data)
+    spi_i, spi_r = reader.take(_SPI_SIZE), reader.take(_SPI_SIZE)
+    next_payload, version, exchange, flags = reader.u8(), reader.u8(), reader.u8(), reader.u8()
+    message_id, length = reader.u32(), reader.u32()
+    if length != len(data) or length > MAX_MESSAGE:
+        raise WireError(f"{length} bytes by the header, {len(data)} in the datagram")
+    if spi_i == _NO_SPI:
+        raise WireError("the initiator's SPI is zero")
+    return IkeHeader(spi_i, spi_r, exchange, flags, message_id, version), next_payload, length
+
+
+def decode_message(data: bytes) -> Message:
+    """A datagram without marker as a value. Raises WireError, also if its major version is not 2."""
+    header, next_payload, _ = decode_header(data)
+    if header.version >> 4 != _MAJOR_VERSION:
+        raise WireError(f"major version {header.version >> 4}")
+    return Message(header, _decode_chain(next_payload, data[HEADER_SIZE:]))
+
+
+def encode_message(header: IkeHeader, payloads: Sequence[Payload]) -> bytes:
+    """The datagram of a message without protection (or of one that holds a ready SK or SKF payload).
+
+    Raises LocalMisuse if a value has no place in the format.
+    """
+    first, chain = _encode_chain(payloads)
+    return _encode_header(header, first, HEADER_SIZE + len(chain)) + chain
+
+
+def decode_payloads(first: int, data: bytes) -> tuple[Payload, ...]:
+    """The payloads inside a decrypted SK payload: `first` is the type of the first one. Raises WireError."""
+    payloads = _decode_chain(first, data)
+    if payloads and isinstance(payloads[-1], SkPayload | SkfPayload):
+        raise WireError("an encrypted payload inside another one")
+    return payloads
+
+
+def encode_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
+    """(type of the first payload, bytes of all), for the inside of an SK payload. Raises LocalMisuse."""
+    if any(isinstance(payload, SkPayload | SkfPayload) for payload in payloads):
+        raise LocalMisuse("an encrypted payload inside another one")
+    return _encode_chain(payloads)
+
+
+def protected_prefix(header: IkeHeader, first: int, body_length: int) -> bytes:
+    """The 32 bytes in front of an SK payload's body: IKE header and generic header, lengths already final.
+
+    They are the AAD of an AEAD (RFC 5282 5.1). `first` is the type of the first payload inside,
+    `body_length` goes from the IV to the checksum, in bytes.
+    """
+    length = PAYLOAD_HEADER_SIZE + body_length
+    return (
+        _encode_header(header, PayloadType.SK, HEADER_SIZE + length) + u8(first) + _NOT_CRITICAL + u16(length)
+    )
+
+
+def sk_offset(data: bytes, message: Message) -> int:
+    """Where the body of the SK or SKF payload begins in the datagram `data` that `message` came from."""
+    last = message.payloads[-1] if message.payloads else None
+    if not isinstance(last, SkPayload | SkfPayload):
+        raise LocalMisuse("the message is not protected")
+    return len(data) - len(last.body)
+
+
+def _encode_header(header: IkeHeader, first: int, length: int) -> bytes:
+    if len(header.spi_i) != _SPI_SIZE or len(header.spi_r) != _SPI_SIZE:
+        raise LocalMisuse("an IKE SPI that is not of 8 bytes")
+    if header.spi_i == _NO_SPI:
+        raise LocalMisuse("the initiator's SPI is zero")
+    if header.version >> 4 != _MAJOR_VERSION:
+        raise LocalMisuse(f"major version {header.version >> 4}")
+    if length > MAX_MESSAGE:
+        raise LocalMisuse(f"a message of {length} bytes")
+    return b"".join(
+        (
+            header.spi_i,
+            header.spi_r,
+            u8(first),
+            u8(header.version),
+            u8(header.exchange),
+            u8(header.flags),
+            u32(header.message_id),
+            u32(length),
+        )
+    )
+
+
+def _decode_chain(following: int, data: bytes) -> tuple[Payload, ...]:
+    reader = Reader(data)
+    payloads: list[Payload] = []
+    while following != PayloadType.NONE:
+        if len(payloads) == MAX_PAYLOADS:
+            raise WireError(f"more than {MAX_PAYLOADS} payloads")
+        payload, following = decode_payload(following, reader)
+        payloads.append(payload)
+    reader.end()
+    return tuple(payloads)
+
+
+def _encode_chain(payloads: Sequence[Payload]) -> tuple[int, bytes]:
+    if len(payloads) > MAX_PAYLOADS:
+        raise LocalMisuse(f"{len(payloads)} payloads")
+    following: int = PayloadType.NONE
+    chain: list[bytes] = []
+    for payload in reversed(payloads):
+        if isinstance(payload, SkPayload | SkfPayload):
+            if chain:
+                raise LocalMisuse("an encrypted payload that is not the last")
+            following = payload.first
+        critical = isinstance(payload, UnknownPayload) and payload.critical
+        body = payload.encode()
+        chain += (
+            body,
+            u8(following) + (_CRITICAL if critical else _NOT_CRITICAL) + u16(PAYLOAD_HEADER_SIZE + len(body)),
+        )
+        following = payload.type
+    chain.reverse()
+    return following, b"".join(chain)

@@ -1,0 +1,169 @@
+"""Which payloads may stand in which message, how often, and protected or not (RFC 7296 1.2 to 1.5, 2.5)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ikepy.errors import PeerError
+from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType
+from ikepy.wire.message import MAX_PAYLOADS, IkeHeader
+from ikepy.wire.payloads import Payload, UnknownPayload
+
+_Type = PayloadType
+
+_ONE = (1, 1)
+_MAYBE = (0, 1)
+_ANY = (0, MAX_PAYLOADS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one kind of message holds: (least, most) a payload type. Types without an entry may not be in it.
+
+    `together`: payloads of which all or none are there. `notifies_alone`: nothing but notifies may stand in
+    it instead, which tell why the request failed or what is missing in it.
+    """
+
+    counts: dict[PayloadType, tuple[int, int]]
+    together: tuple[PayloadType, ...] = ()
+    notifies_alone: bool = False
+
+
+_INIT_REQUEST = Rule(
+    {_Type.SA: _ONE, _Type.KE: _ONE, _Type.NONCE: _ONE, _Type.NOTIFY: _ANY, _Type.VENDOR_ID: _ANY}
+)
+
+# Notifies alone: COOKIE, INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, ... (RFC 7296 2.6, 2.21.1)
+_INIT_RESPONSE = Rule({**_INIT_REQUEST.counts, _Type.CERTREQ: _ANY}, notifies_alone=True)
+
+# AUTH is missing in a request that wants EAP; SA and TS in one that wants no CHILD_SA (RFC 6023).
+_AUTH_REQUEST = Rule(
+    {
+        _Type.ID_I: _ONE,
+        _Type.CERT: _ANY,
+        _Type.CERTREQ: _ANY,
+        _Type.ID_R: _MAYBE,
+        _Type.AUTH: _MAYBE,
+        _Type.EAP: _MAYBE,
+        _Type.CP: _MAYBE,
+        _Type.SA: _MAYBE,
+        _Type.TS_I: _MAYBE,
+        _Type.TS_R: _MAYBE,
+        _Type.NOTIFY: _ANY,
+        _Type.VENDOR_ID: _ANY,
+    },
+    together=(_Type.SA, _Type.TS_I, _Type.TS_R),
+)
+
+# SA and TS are missing where only the CHILD_SA failed (RFC 7296 2.21.2).
+_AUTH_RESPONSE = Rule(
+    {
+        _Type.ID_R: _ONE,
+        _Type.CERT: _ANY,
+        _Type.AUTH: _MAYBE,
+        _Type.EAP: _MAYBE,
+        _Type.CP: _MAYBE,
+        _Type.SA: _MAYBE,
+        _Type.TS_I: _MAYBE,
+        _Type.TS_R: _MAYBE,
+        _Type.NOTIFY: _ANY,
+        _Type.VENDOR_ID: _ANY,
+    },
+    together=(_Type.SA, _Type.TS_I, _Type.TS_R),
+    notifies_alone=True,
+)
+
+# Without TS it rekeys the IKE SA (RFC 7296 1.3.2).
+_CHILD_REQUEST = Rule(
+    {
+        _Type.SA: _ONE,
+        _Type.NONCE: _ONE,
+        _Type.KE: _MAYBE,
+        _Type.TS_I: _MAYBE,
+        _Type.TS_R: _MAYBE,
+        _Type.CP: _MAYBE,
+        _Type.NOTIFY: _ANY,
+        _Type.VENDOR_ID: _ANY,
+    },
+    together=(_Type.TS_I, _Type.TS_R),
+)
+_CHILD_RESPONSE = Rule(_CHILD_REQUEST.counts, together=_CHILD_REQUEST.together, notifies_alone=True)
+
+_INFORMATIONAL = Rule(
+    {_Type.NOTIFY: _ANY, _Type.DELETE: _ANY, _Type.CP: _MAYBE, _Type.VENDOR_ID: _ANY},
+)
+
+# Outside the Encrypted payload (a fragment of one counts as one).
+_SEALED = Rule({_Type.SK: _ONE})
+
+# Notifies alone answer a message of an IKE SA that the sender does not know, or tell of ESP with an unknown
+# SPI (RFC 7296 1.5, 2.21.4).
+_SEALED_OR_NOTIFIES = Rule(_SEALED.counts, notifies_alone=True)
+
+# (exchange, whether it is a response) -> what stands in the message itself
+_UNPROTECTED: dict[tuple[int, bool], Rule] = {
+    (ExchangeType.IKE_SA_INIT, False): _INIT_REQUEST,
+    (ExchangeType.IKE_SA_INIT, True): _INIT_RESPONSE,
+    (ExchangeType.IKE_AUTH, False): _SEALED,
+    (ExchangeType.IKE_AUTH, True): _SEALED_OR_NOTIFIES,
+    (ExchangeType.CREATE_CHILD_SA, False): _SEALED,
+    (ExchangeType.CREATE_CHILD_SA, True): _SEALED_OR_NOTIFIES,
+    (ExchangeType.INFORMATIONAL, False): _SEALED_OR_NOTIFIES,
+    (ExchangeType.INFORMATIONAL, True): _SEALED_OR_NOTIFIES,
+}
+
+# (exchange, whether it is a response) -> what stands inside its Encrypted payload; IKE_SA_INIT has none
+_PROTECTED: dict[tuple[int, bool], Rule] = {
+    (ExchangeType.IKE_AUTH, False): _AUTH_REQUEST,
+    (ExchangeType.IKE_AUTH, True): _AUTH_RESPONSE,
+    (ExchangeType.CREATE_CHILD_SA, False): _CHILD_REQUEST,
+    (ExchangeType.CREATE_CHILD_SA, True): _CHILD_RESPONSE,
+    (ExchangeType.INFORMATIONAL, False): _INFORMATIONAL,
+    (ExchangeType.INFORMATIONAL, True): _INFORMATIONAL,
+}
+
+
+def check(header: IkeHeader, payloads: Sequence[Payload], protected: bool) -> None:
+    """Hold a message's payloads, or those inside its Encrypted payload (`protected`), against the table.
+
+    Payloads of unknown types are ignored unless they are critical. Raises PeerError: the notify is
+    UNSUPPORTED_CRITICAL_PAYLOAD or INVALID_SYNTAX, fatal where that ends an IKE SA (RFC 7296 2.21.2, 2.21.3).
+    """
+    _refuse_critical(header, payloads, protected)
+    rule = (_PROTECTED if protected else _UNPROTECTED).get((header.exchange, header.is_response))
+    problem = f"exchange {header.exchange}" if rule is None else _problem(rule, _count(payloads))
+    if problem:
+        raise PeerError(NotifyType.INVALID_SYNTAX, problem, fatal=protected)
+
+
+def _refuse_critical(header: IkeHeader, payloads: Iterable[Payload], protected: bool) -> None:
+    for payload in payloads:
+        if isinstance(payload, UnknownPayload) and payload.critical:
+            raise PeerError(
+                NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
+                f"critical payload of unknown type {payload.type}",
+                fatal=protected and header.exchange == ExchangeType.IKE_AUTH,
+                data=bytes([payload.type]),
+            )
+
+
+def _count(payloads: Iterable[Payload]) -> Counter[PayloadType]:
+    types = (payload.type for payload in payloads if not isinstance(payload, UnknownPayload))
+    return Counter(PayloadType.SK if type == PayloadType.SKF else type for type in types)
+
+
+def _problem(rule: Rule, found: Counter[PayloadType]) -> str:
+    """What is wrong, "" if nothing is."""
+    if rule.notifies_alone and found.keys() - {PayloadType.VENDOR_ID} == {PayloadType.NOTIFY}:
+        return ""
+    for type in found:
+        if type not in rule.counts:
+            return f"a payload {type.name} where none may stand"
+    for type, (least, most) in rule.counts.items():
+        if not least <= found[type] <= most:
+            return f"{found[type]} payloads {type.name}"
+    if len({type in found for type in rule.together}) > 1:
+        return "only some of the payloads " + ", ".join(type.name for type in rule.together)
+    return ""

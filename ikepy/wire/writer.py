@@ -1,0 +1,24 @@
+"""Integers as big-endian fields; a value that does not fit is our caller's mistake."""
+
+from __future__ import annotations
+
+from ikepy.errors import LocalMisuse
+
+
+def u8(value: int) -> bytes:
+    return _field(value, 1)
+
+
+def u16(value: int) -> bytes:
+    return _field(value, 2)
+
+
+def u32(value: int) -> bytes:
+    return _field(value, 4)
+
+
+def _field(value: int, size: int) -> bytes:
+    try:
+        return value.to_bytes(size, "big")
+    except OverflowError as error:
+        raise LocalMisuse(f"{value} does not fit into {size} bytes") from error

@@ -1,0 +1,318 @@
+"""Two IKE machines over a scripted network in virtual time; what passes reads as a ladder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from ikepy.config.model import Config, Connection
+from ikepy.config.toml_source import parse
+from ikepy.sa.commands import Command
+from ikepy.sa.effects import (
+    ActivateOutbound,
+    Effect,
+    Event,
+    InstallInbound,
+    InstallOutbound,
+    Level,
+    Log,
+    Outcome,
+    RemoveChild,
+    RemoveOutbound,
+    Send,
+    SendKeepalive,
+    UpdatePath,
+)
+from ikepy.sa.manager import IkeManager
+from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.wire.constants import ExchangeType
+from ikepy.wire.message import decode_header
+
+ADDRESS_A = IPv4Address("192.0.2.1")
+ADDRESS_B = IPv4Address("192.0.2.2")
+DELAY = 0.01  # seconds each way
+
+CONFIG = """
+[connections.ab]
+local_addrs = ["{local}"]
+remote_addrs = ["{remote}"]
+proposals = {proposals}
+{connection}
+[connections.ab.local]
+id = "{local_id}"
+[connections.ab.remote]
+id = "{remote_id}"
+[connections.ab.children.net]
+local_ts = {local_ts}
+remote_ts = {remote_ts}
+esp_proposals = {esp_proposals}
+{child}
+{more}
+[secrets.ike]
+secret = "{secret}"
+[daemon]
+retransmit_jitter = 0
+{daemon}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a test changes of the two sites' configuration."""
+
+    proposals: str = '["aes128gcm16-prfsha256-x25519"]'
+    esp_proposals: str = '["aes128gcm16"]'
+    local_ts: str = '["0.0.0.0/0"]'
+    remote_ts: str = '["0.0.0.0/0"]'
+    secret: str = "correct horse"
+    connection: str = ""
+    child: str = ""
+    more: str = ""
+    daemon: str = ""
+    remote_id: str | None = None
+
+    def config(self, name: str) -> Config:
+        local, remote = (ADDRESS_A, ADDRESS_B) if name == "a" else (ADDRESS_B, ADDRESS_A)
+        return parse(
+            CONFIG.format(
+                local=local,
+                remote=remote,
+                local_id=f"gw{name}",
+                remote_id=self.remote_id or ("gwb" if name == "a" else "gwa"),
+                proposals=self.proposals,
+                esp_proposals=self.esp_proposals,
+                local_ts=self.local_ts,
+                remote_ts=self.remote_ts,
+                connection=self.connection,
+                child=self.child,
+                more=self.more,
+                secret=self.secret,
+                daemon=self.daemon,
+            )
+        )
+
+
+class SeededEntropy:
+    """Randomness that a run can repeat."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
+
+    def random(self, n: int) -> bytes:
+        return self._random.randbytes(n)
+
+    def child_spi(self, connection: str) -> int:
+        return self._random.randrange(0x1000, 1 << 32)
+
+    def uniform(self) -> float:
+        return self._random.random()
+
+
+@dataclass(slots=True)
+class DataPlane:
+    """What a worker would hold: both directions by child_id, and which children may send."""
+
+    inbound: dict[int, InstallInbound] = field(default_factory=dict)
+    outbound: dict[int, InstallOutbound] = field(default_factory=dict)
+    standby: set[int] = field(default_factory=set)
+
+    def run(self, effect: Effect) -> None:
+        match effect:
+            case InstallInbound():
+                assert effect.child_id not in self.inbound
+                self.inbound[effect.child_id] = effect
+            case InstallOutbound():
+                assert effect.child_id not in self.outbound
+                self.outbound[effect.child_id] = effect
+                if effect.standby:
+                    self.standby.add(effect.child_id)
+            case ActivateOutbound():
+                self.standby.discard(effect.child_id)
+            case RemoveOutbound():
+                self.outbound.pop(effect.child_id, None)
+            case RemoveChild():
+                self.inbound.pop(effect.child_id, None)
+                self.outbound.pop(effect.child_id, None)
+                self.standby.discard(effect.child_id)
+            case _:
+                pass
+
+    def sending(self) -> list[InstallOutbound]:
+        return [sa for child_id, sa in self.outbound.items() if child_id not in self.standby]
+
+
+class Site:
+    """One machine and everything its effects did."""
+
+    def __init__(self, name: str, config: Config, seed: str) -> None:
+        self.name = name
+        self.address = ADDRESS_A if name == "a" else ADDRESS_B
+        self.config = config
+        self.manager = IkeManager(config, SeededEntropy(f"{seed}{name}"), resolve=self._resolve)
+        self.plane = DataPlane()
+        self.events: list[Event] = []
+        self.outcomes: dict[int, Outcome] = {}
+        self.logs: list[Log] = []
+        self.keepalives = 0
+
+    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
+        return self.address, ADDRESS_B if self.name == "a" else ADDRESS_A
+
+    def errors(self) -> list[str]:
+        return [log.text for log in self.logs if log.level in (Level.ERROR, Level.WARNING)]
+
+
+@dataclass(order=True, slots=True)
+class Flight:
+    """A datagram under way."""
+
+    at: float
+    number: int
+    to: str = field(compare=False)
+    path: Path = field(compare=False)
+    data: bytes = field(compare=False)
+
+
+Script = Callable[[str, int, bytes], list[float]]
+"""(ladder line, how often this line was sent before, data) -> the delays of the copies that arrive."""
+
+
+def deliver_all(line: str, nth: int, data: bytes) -> list[float]:
+    return [DELAY]
+
+
+def lose(wanted: str, *, times: int = 1) -> Script:
+    """Lose the first `times` sendings of a message, named as in the ladder."""
+    return lambda line, nth, data: [] if line == wanted and nth < times else [DELAY]
+
+
+def duplicate(wanted: str) -> Script:
+    """Deliver a message twice, the second copy late."""
+    return lambda line, nth, data: [DELAY, DELAY * 5] if line == wanted else [DELAY]
+
+
+class Network:
+    """Runs both sites until nothing moves or the time is over."""
+
+    def __init__(self, a: Options | None = None, b: Options | None = None, *, seed: str = "seed") -> None:
+        self.now = 1000.0
+        self.a = Site("a", (a or Options()).config("a"), seed)
+        self.b = Site("b", (b or a or Options()).config("b"), seed)
+        self.script: Script = deliver_all
+        self.ladder: list[str] = []
+        self.nat_to_a: Endpoint | None = None  # as which B sees A
+        self._flying: list[Flight] = []
+        self._count = 0
+
+    def site(self, name: str) -> Site:
+        return self.a if name == "a" else self.b
+
+    def command(self, name: str, command: Command) -> None:
+        site = self.site(name)
+        self._apply(site, site.manager.request(command, self.now))
+
+    def start(self) -> None:
+        for site in (self.a, self.b):
+            self._apply(site, site.manager.start(self.now))
+
+    def inject(self, name: str, path: Path, data: bytes) -> list[Effect]:
+        """Give a site a datagram from anywhere; the effects are run and returned."""
+        site = self.site(name)
+        effects = site.manager.receive(data, path, self.now)
+        self._apply(site, effects)
+        return effects
+
+    def run(self, seconds: float = 1.0) -> None:
+        """Let `seconds` of virtual time pass."""
+        end = self.now + seconds
+        while (at := self._next()) is not None and at <= end:
+            self.now = max(self.now, at)
+            self._step()
+        self.now = end
+
+    def _next(self) -> float | None:
+        times = [f.at for f in self._flying]
+        times += [d for s in (self.a, self.b) if (d := s.manager.deadline) is not None]
+        return min(times, default=None)
+
+    def _step(self) -> None:
+        arrived = sorted(f for f in self._flying if f.at <= self.now)
+        self._flying = [f for f in self._flying if f.at > self.now]
+        for flight in arrived:
+            self._apply(
+                self.site(flight.to), self.site(flight.to).manager.receive(flight.data, flight.path, self.now)
+            )
+        for site in (self.a, self.b):
+            if (deadline := site.manager.deadline) is not None and deadline <= self.now:
+                self._apply(site, site.manager.tick(self.now))
+
+    def _apply(self, site: Site, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._send(site, effect)
+                case SendKeepalive():
+                    site.keepalives += 1
+                case Event():
+                    site.events.append(effect)
+                case Outcome():
+                    assert effect.ticket not in site.outcomes, "a command has one outcome"
+                    site.outcomes[effect.ticket] = effect
+                case Log():
+                    site.logs.append(effect)
+                case UpdatePath():
+                    pass
+                case _:
+                    site.plane.run(effect)
+
+    def _send(self, site: Site, effect: Send) -> None:
+        line = describe(site.name, effect.data)
+        copies = self.script(line, self.ladder.count(line), effect.data)
+        self.ladder.append(line)
+        path = Path(effect.path.remote, effect.path.local)
+        if self.nat_to_a is not None:
+            path = self._through_nat(site, path)
+        for delay in copies:
+            self._count += 1
+            to = "b" if site.name == "a" else "a"
+            self._flying.append(Flight(self.now + delay, self._count, to, path, effect.data))
+
+    def _through_nat(self, sender: Site, path: Path) -> Path:
+        assert self.nat_to_a is not None
+        if sender is self.a:
+            port = self.nat_to_a.port + (path.remote.port != 500)
+            return Path(path.local, Endpoint(self.nat_to_a.address, port))
+        inside = Endpoint(ADDRESS_A, 500 if path.local.port == self.nat_to_a.port else 4500)
+        return Path(inside, path.remote)
+
+
+def describe(sender: str, data: bytes) -> str:
+    """ "a -> b IKE_AUTH request 1"."""
+    header, _, _ = decode_header(data)
+    kind = "response" if header.is_response else "request"
+    arrow = "a -> b" if sender == "a" else "b -> a"
+    return f"{arrow} {ExchangeType(header.exchange).name} {kind} {header.message_id}"
+
+
+def joined(sender: DataPlane, receiver: DataPlane) -> list[tuple[InstallOutbound, InstallInbound]]:
+    """The pairs over which `sender` reaches `receiver`: same SPI, suite and keys."""
+    return [
+        (out, into)
+        for out in sender.outbound.values()
+        for into in receiver.inbound.values()
+        if out.spi == into.spi and out.suite == into.suite and out.keys == into.keys and out.esn == into.esn
+    ]
+
+
+def assert_joined(network: Network, children: int = 1) -> None:
+    """Both ends hold the same `children` CHILD_SAs, mirrored, and nothing else."""
+    a, b = network.a.plane, network.b.plane
+    for sender, receiver in ((a, b), (b, a)):
+        pairs = joined(sender, receiver)
+        assert len(pairs) == children == len(sender.outbound) == len(receiver.inbound)
+        for out, into in pairs:
+            assert sorted(out.ts_local) == sorted(into.ts_remote)
+            assert sorted(out.ts_remote) == sorted(into.ts_local)
+            assert out.encap == into.encap

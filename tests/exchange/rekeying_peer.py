@@ -1,0 +1,96 @@
+"""A peer that asks for rekeys: tasks for one end, so that the other end's answers can be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ikepy.crypto import kex
+from ikepy.crypto.keymat import rekey_ike_keys
+from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa.child_negotiation import KeyExchangeResult
+from ikepy.sa.effects import Effect
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.keyed import keyed, suite_of
+from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
+
+NONCE = bytes(range(32))
+
+
+class RekeyChild:
+    """Replaces the child with this id (RFC 7296 1.3.3), then deletes it."""
+
+    exchange = ExchangeType.CREATE_CHILD_SA
+
+    def __init__(self, child_id: int, *, spi: int | None = None, group: int = 0, delete: bool = True) -> None:
+        self.child_id = child_id
+        self.spi = spi  # another SPI in REKEY_SA than the child's
+        self.group = group
+        self.delete = delete
+        self.error: NotifyPayload | None = None
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        old = sa.children[self.child_id]
+        self.offer = child_negotiation.offer(sa, old.config, key_exchange=bool(self.group))
+        sa_payload, *selectors = self.offer.payloads()
+        spi = old.spi_in if self.spi is None else self.spi
+        rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi.to_bytes(4, "big"))
+        payloads: list[Payload] = [rekey, sa_payload, NoncePayload(NONCE)]
+        if self.group:
+            self.ke = kex.generate(self.group, sa.shared.entropy.random)
+            payloads.append(KePayload(self.group, self.ke.public))
+        return [*payloads, *selectors]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        self.error = pick.error(payloads)
+        if self.error is not None:
+            return []
+        nonce_r = pick.must(payloads, NoncePayload).data
+        shared = self.ke.shared(pick.must(payloads, KePayload).data) if self.group else None
+        result = KeyExchangeResult(NONCE, nonce_r, shared, we_started=True)
+        _, effects = child_negotiation.conclude(sa, self.offer, payloads, result, now)
+        if self.delete:
+            sa.enqueue(DeleteChild(self.child_id))
+        return effects
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+
+class RekeyIke:
+    """Replaces the IKE_SA (RFC 7296 1.3.2), then deletes the old one."""
+
+    exchange = ExchangeType.CREATE_CHILD_SA
+
+    def __init__(self, *, group: int | None = None) -> None:
+        self.group = group  # another group in KE than the first proposed
+        self.error: NotifyPayload | None = None
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        self.spi_i = sa.shared.ike_spi()
+        self.offer = tuple(
+            replace(p, spi=self.spi_i) for p in proposals.numbered(sa.connection.proposals, self.spi_i)
+        )
+        self.ke = kex.generate(self.group or proposals.ke_group(self.offer[0]), sa.shared.entropy.random)
+        return [SaPayload(self.offer), NoncePayload(NONCE), KePayload(self.ke.group, self.ke.public)]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        self.error = pick.error(payloads)
+        if self.error is not None:
+            return []
+        chosen = pick.must(payloads, SaPayload).proposals[0]
+        nonce_r = pick.must(payloads, NoncePayload).data
+        shared = self.ke.shared(pick.must(payloads, KePayload).data)
+        old = sa.keyed
+        keys = rekey_ike_keys(
+            suite_of(chosen), old.suite.prf, old.sk_d, shared, NONCE, nonce_r, self.spi_i, chosen.spi
+        )
+        new = sa.replace_by(self.spi_i, chosen.spi, keyed(chosen, keys, initiator=True), now, initiator=True)
+        assert new.spi_local == self.spi_i
+        sa.enqueue(DeleteIke())
+        return []
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []

@@ -1,0 +1,77 @@
+"""Setting up: IKE_SA_INIT and IKE_AUTH (RFC 7296 1.2), undisturbed, and each message lost or repeated."""
+
+import pytest
+
+from ikepy.sa.commands import Initiate
+from ikepy.sa.effects import Topic
+
+from .network import Network, Options, assert_joined, duplicate, lose
+
+SETUP = [
+    "a -> b IKE_SA_INIT request 0",
+    "b -> a IKE_SA_INIT response 0",
+    "a -> b IKE_AUTH request 1",
+    "b -> a IKE_AUTH response 1",
+]
+
+
+def test_setup() -> None:
+    net = Network()
+    net.command("a", Initiate("ab", "net", ticket=7))
+    net.run()
+    assert net.ladder == SETUP
+    assert_joined(net)
+    assert net.a.outcomes[7].ok
+    assert [e.topic for e in net.a.events] == [Topic.IKE_UP, Topic.CHILD_UP]
+    assert [e.topic for e in net.b.events] == [Topic.IKE_UP, Topic.CHILD_UP]
+
+
+def test_responder_installs_before_it_answers() -> None:
+    net = Network()
+    seen: list[int] = []
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        if line == SETUP[3]:
+            seen.append(len(net.b.plane.inbound))
+        return [0.01]
+
+    net.script = script
+    net.command("a", Initiate("ab", "net"))
+    net.run()
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("message", SETUP)
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_lost_message_is_sent_again(message: str, times: int) -> None:
+    net = Network()
+    net.script = lose(message, times=times)
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(60)
+    assert net.a.outcomes[1].ok
+    assert net.ladder.count(message) == times + 1
+    assert_joined(net)
+
+
+@pytest.mark.parametrize("message", SETUP)
+def test_a_repeated_message_changes_nothing(message: str) -> None:
+    net = Network()
+    net.script = duplicate(message)
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(10)
+    assert net.a.outcomes[1].ok
+    assert_joined(net)
+    assert len(net.b.manager.list_sas(net.now)) == 1
+
+
+def test_no_answer_at_all() -> None:
+    net = Network(Options())
+    net.script = lambda line, nth, data: []
+    net.command("a", Initiate("ab", "net", ticket=1))
+    started = net.now
+    net.run(200)
+    # charon's 4.0 s x 1.8^n, 5 tries: 4 + 7.2 + 12.96 + 23.3 + 42 + 75.6 = 165 s
+    assert net.ladder == [SETUP[0]] * 6
+    assert not net.a.outcomes[1].ok
+    assert net.a.manager.idle
+    assert net.now - started == 200
