@@ -12,9 +12,9 @@ from ikepy.config.identity import Identity
 from ikepy.config.model import Child, Connection
 from ikepy.errors import IntegrityError, LocalMisuse, PeerError, WireError
 from ikepy.wire import rules
-from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message, encode_message
-from ikepy.wire.payloads import NotifyPayload, Payload
+from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
 from . import protection
 from .child import ChildSa, ChildState
@@ -298,13 +298,19 @@ class IkeSa:
             rules.check(header, payloads, protected=True)
             effects = task.response(self, payloads, now)
         except WireError as error:
-            text = f"the peer's response is malformed: {error}"
-            return task.failed(self, text) + self.kill(End.REFUSED, text)
+            return self._disown(task, f"the peer's response is malformed: {error}", now)
         except PeerError as error:
-            effects = [self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
             if error.fatal:
-                return effects + self.kill(End.REFUSED, str(error))
+                return self._disown(task, str(error), now)
+            effects = [self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
         return effects + self.proceed(now)
+
+    def _disown(self, task: Task, text: str, now: float) -> list[Effect]:
+        """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3)."""
+        effects = [self.log(Level.ERROR, text), *task.failed(self, text)]
+        if self.phase is Phase.ESTABLISHED:
+            effects += self.last_words([DeletePayload(ProtocolId.IKE, ())], now)
+        return effects + self.kill(End.REFUSED, text)
 
     def _init_response(self, datagram: bytes, message: Message, task: Task, now: float) -> list[Effect]:
         """Not authentic: nonsense in it is not believed but waited out."""

@@ -72,13 +72,14 @@ class Options:
     more: str = ""
     daemon: str = ""
     remote_id: str | None = None
+    remote_addrs: str | None = None
 
     def config(self, name: str) -> Config:
         local, remote = (ADDRESS_A, ADDRESS_B) if name == "a" else (ADDRESS_B, ADDRESS_A)
         return parse(
             CONFIG.format(
                 local=local,
-                remote=remote,
+                remote=self.remote_addrs or remote,
                 local_id=f"gw{name}",
                 remote_id=self.remote_id or ("gwb" if name == "a" else "gwa"),
                 proposals=self.proposals,
@@ -212,6 +213,9 @@ class Network:
     def command(self, name: str, command: Command) -> None:
         site = self.site(name)
         self._apply(site, site.manager.request(command, self.now))
+
+    def run_effects(self, name: str, effects: list[Effect]) -> None:
+        self._apply(self.site(name), effects)
 
     def start(self) -> None:
         for site in (self.a, self.b):

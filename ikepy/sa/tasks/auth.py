@@ -92,6 +92,8 @@ class AuthTask:
         try:
             child, effects = child_negotiation.conclude(sa, self._offer, payloads, result, now)
         except PeerError as error:
+            if error.fatal:
+                raise
             text = f"child {self._wanted.config.name}: {error}"
             return [*outcomes(self._wanted.tickets, False, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"

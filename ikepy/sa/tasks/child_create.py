@@ -57,6 +57,8 @@ class ChildCreate:
         try:
             child, effects = self._conclude(sa, self._offer, payloads, now)
         except PeerError as error:
+            if error.fatal:
+                raise
             return self._refuse(sa, self._offer, payloads, error)
         if self._replaces is not None:
             sa.enqueue(DeleteChild(self._replaces))

@@ -77,7 +77,11 @@ class InitTask:
             raise PeerError(
                 NotifyType.NO_PROPOSAL_CHOSEN, f"the peer refused: {pick.error_name(refusal)}", fatal=True
             )
-        return self._agree(sa, payloads)
+        try:
+            return self._agree(sa, payloads)
+        except PeerError as error:
+            # Anybody may have sent this: it is ignored, and the true response waited for (RFC 6989 2.5).
+            raise PeerError(error.notify, str(error)) from error
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return sa.abandon_wanted(reason)

@@ -1,0 +1,178 @@
+"""Key exchange: both sides agree, runs can be repeated, and bad public values are refused (RFC 6989)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ikepy.crypto.kex import SUPPORTED, generate, public_size
+from ikepy.crypto.modp import GROUPS
+from ikepy.errors import LocalMisuse, PeerError
+from ikepy.wire.constants import KeGroup, NotifyType
+from tests.unit.crypto.randomness import Random, seeded
+
+ALL = sorted(SUPPORTED)
+SIZES = {  # public value, shared secret
+    KeGroup.MODP_1024: (128, 128),
+    KeGroup.MODP_1536: (192, 192),
+    KeGroup.MODP_2048: (256, 256),
+    KeGroup.MODP_3072: (384, 384),
+    KeGroup.MODP_4096: (512, 512),
+    KeGroup.MODP_6144: (768, 768),
+    KeGroup.MODP_8192: (1024, 1024),
+    KeGroup.ECP_256: (64, 32),
+    KeGroup.ECP_384: (96, 48),
+    KeGroup.ECP_521: (132, 66),
+    KeGroup.BRAINPOOL_256: (64, 32),
+    KeGroup.BRAINPOOL_384: (96, 48),
+    KeGroup.BRAINPOOL_512: (128, 64),
+    KeGroup.CURVE_25519: (32, 32),
+    KeGroup.CURVE_448: (56, 56),
+}
+ECP_PRIMES = {  # RFC 5903 section 3
+    KeGroup.ECP_256: 2**256 - 2**224 + 2**192 + 2**96 - 1,
+    KeGroup.ECP_384: 2**384 - 2**128 - 2**96 + 2**32 - 1,
+    KeGroup.ECP_521: 2**521 - 1,
+}
+CURVE_GROUPS = [group for group in ALL if KeGroup.ECP_256 <= group <= KeGroup.BRAINPOOL_512]
+P_25519, P_448 = 2**255 - 19, 2**448 - 2**224 - 1
+
+
+def refused(group: int, public: bytes) -> PeerError:
+    with pytest.raises(PeerError) as caught:
+        generate(group, seeded(3)).shared(public)
+    return caught.value
+
+
+def test_supported() -> None:
+    always = set(SIZES) - {KeGroup.BRAINPOOL_256, KeGroup.BRAINPOOL_384, KeGroup.BRAINPOOL_512}
+    assert always <= SUPPORTED <= set(SIZES)
+
+
+@pytest.mark.parametrize("group", ALL)
+def test_both_sides_agree(group: int) -> None:
+    initiator, responder = generate(group, seeded(1)), generate(group, seeded(2))
+    public, shared = SIZES[KeGroup(group)]
+    assert initiator.group == group
+    assert initiator.public != responder.public
+    assert len(initiator.public) == len(responder.public) == public == public_size(group)
+    secret = initiator.shared(responder.public)
+    assert len(secret) == shared
+    assert secret == responder.shared(initiator.public)
+
+
+@pytest.mark.parametrize("group", ALL)
+def test_randomness_comes_from_the_caller_alone(group: int) -> None:
+    assert generate(group, seeded(1)).public == generate(group, seeded(1)).public
+
+
+@pytest.mark.parametrize("group", [KeGroup.NONE, 1, 3, 22, 25, 33, 65535])
+def test_unknown_group(group: int) -> None:
+    with pytest.raises(LocalMisuse):
+        generate(group, seeded(1))
+    with pytest.raises(LocalMisuse):
+        public_size(group)
+
+
+@pytest.mark.parametrize("group", ALL)
+def test_wrong_length(group: int) -> None:
+    good = generate(group, seeded(2)).public
+    for bad in (b"", good[:-1], good + b"\0", b"\0" + good, good[: len(good) // 2]):
+        error = refused(group, bad)
+        assert error.notify == NotifyType.INVALID_SYNTAX
+        assert error.fatal
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_modp_range(group: int) -> None:
+    prime, size = GROUPS[group].prime, GROUPS[group].size
+    for bad in (0, 1, prime - 1, prime, prime + 1, 256**size - 1):
+        refused(group, bad.to_bytes(size, "big"))
+    exchange = generate(group, seeded(3))
+    for good in (2, prime - 2):
+        assert len(exchange.shared(good.to_bytes(size, "big"))) == size
+
+
+def test_modp_secret_keeps_its_leading_zeros() -> None:
+    """RFC 7296 2.14: padded to the length of the modulus. One secret in 256 begins with a zero byte."""
+    exchange = generate(KeGroup.MODP_1024, seeded(3))
+    secrets = (exchange.shared(number.to_bytes(128, "big")).expose() for number in range(2, 4000))
+    assert len(next(secret for secret in secrets if secret[0] == 0)) == 128
+
+
+@pytest.mark.parametrize("group", CURVE_GROUPS)
+def test_point_off_the_curve(group: int) -> None:
+    good = generate(group, seeded(2)).public
+    half = len(good) // 2
+    off = good[:-1] + bytes([good[-1] ^ 1])
+    swapped = good[half:] + good[:half]
+    for bad in (off, swapped, bytes(len(good)), b"\xff" * len(good)):
+        refused(group, bad)
+
+
+@pytest.mark.parametrize("group", ECP_PRIMES)
+def test_coordinate_not_reduced(group: KeGroup) -> None:
+    """x + p names the same residue, but it is no coordinate. A small x is needed for it to fit."""
+    prime, size = ECP_PRIMES[group], public_size(group) // 2
+    for y in (0, 1, prime - 1):
+        refused(group, prime.to_bytes(size, "big") + y.to_bytes(size, "big"))
+        refused(group, y.to_bytes(size, "big") + prime.to_bytes(size, "big"))
+
+
+def test_p521_coordinate_not_reduced() -> None:
+    """The seven spare bits of P-521's coordinates leave room for the same point written otherwise."""
+    good = generate(KeGroup.ECP_521, seeded(2)).public
+    x = int.from_bytes(good[:66], "big") + ECP_PRIMES[KeGroup.ECP_521]
+    refused(KeGroup.ECP_521, x.to_bytes(66, "big") + good[66:])
+
+
+# u-coordinates of small order, with their unreduced forms (RFC 7748 6.1; cr.yp.to/ecdh.html#validate).
+ORDER_8 = (
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+)
+LOW_25519 = [bytes.fromhex(u) for u in ORDER_8] + [
+    number.to_bytes(32, "little") for number in (0, 1, P_25519 - 1, P_25519, P_25519 + 1)
+]
+
+
+@pytest.mark.parametrize("public", LOW_25519, ids=bytes.hex)
+def test_x25519_point_of_small_order(public: bytes) -> None:
+    refused(KeGroup.CURVE_25519, public)
+    refused(KeGroup.CURVE_25519, public[:-1] + bytes([public[-1] | 0x80]))
+
+
+@pytest.mark.parametrize("u", [0, 1, P_448 - 1, P_448, P_448 + 1])
+def test_x448_point_of_small_order(u: int) -> None:
+    refused(KeGroup.CURVE_448, u.to_bytes(56, "little"))
+
+
+@pytest.mark.parametrize("group", CURVE_GROUPS)
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_every_draw_is_a_private_key(group: int, byte: int) -> None:
+    """What is drawn may be anything, even what is zero or the order of the curve."""
+
+    def constant(size: int) -> bytes:
+        return bytes([byte]) * size
+
+    check_agreement(group, constant)
+
+
+def check_agreement(group: int, random: Random) -> None:
+    mine, theirs = generate(group, random), generate(group, seeded(2))
+    assert mine.shared(theirs.public) == theirs.shared(mine.public)
+
+
+@settings(max_examples=300)
+@given(
+    group=st.sampled_from([KeGroup.MODP_1024, KeGroup.ECP_256, KeGroup.CURVE_25519, KeGroup.CURVE_448]),
+    data=st.data(),
+)
+def test_any_public_value_gives_a_secret_or_the_error(group: KeGroup, data: st.DataObject) -> None:
+    size = data.draw(st.sampled_from([public_size(group), public_size(group) - 1]))
+    public = data.draw(st.binary(min_size=size, max_size=size))
+    try:
+        secret = generate(group, seeded(3)).shared(public)
+    except PeerError as error:
+        assert error.notify == NotifyType.INVALID_SYNTAX
+    else:
+        assert len(secret) == SIZES[group][1]

@@ -1,0 +1,32 @@
+"""The PRF's interface and the bound of prf+. Its output is checked in tests/vectors."""
+
+import pytest
+
+from ikepy.crypto.prf import prf
+from ikepy.crypto.secret import Secret
+from ikepy.errors import LocalMisuse
+from ikepy.wire.constants import Prf
+
+FUNCTION = prf(Prf.HMAC_SHA2_256)
+
+
+def test_chunks_are_one_message() -> None:
+    assert FUNCTION.compute(b"key", b"ab", b"", b"c") == FUNCTION.compute(b"key", b"abc")
+
+
+def test_a_secret_is_a_key_like_its_bytes() -> None:
+    assert FUNCTION.compute(Secret(b"key"), b"abc") == FUNCTION.compute(b"key", b"abc")
+    assert FUNCTION.plus(Secret(b"key"), b"abc", 99) == FUNCTION.plus(b"key", b"abc", 99)
+
+
+def test_plus_of_255_blocks_and_not_a_byte_more() -> None:
+    longest = FUNCTION.plus(b"key", b"seed", 255 * 32)
+    assert len(longest) == 255 * 32
+    with pytest.raises(LocalMisuse):
+        FUNCTION.plus(b"key", b"seed", 255 * 32 + 1)
+
+
+def test_plus_of_nothing() -> None:
+    assert FUNCTION.plus(b"key", b"seed", 0) == Secret(b"")
+    with pytest.raises(LocalMisuse):
+        FUNCTION.plus(b"key", b"seed", -32)
