@@ -297,7 +297,9 @@ def describe(sender: str, data: bytes) -> str:
     header, _, _ = decode_header(data)
     kind = "response" if header.is_response else "request"
     arrow = "a -> b" if sender == "a" else "b -> a"
-    return f"{arrow} {ExchangeType(header.exchange).name} {kind} {header.message_id}"
+    known = header.exchange in set(ExchangeType)
+    name = ExchangeType(header.exchange).name if known else f"exchange {header.exchange}"
+    return f"{arrow} {name} {kind} {header.message_id}"
 
 
 def joined(sender: DataPlane, receiver: DataPlane) -> list[tuple[InstallOutbound, InstallInbound]]:
