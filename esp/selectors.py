@@ -62,14 +62,28 @@ class Selector:
     def contains(self, other: Selector) -> bool:
         return self.intersection(other) == other
 
-    def matches(self, version: int, address: int, protocol: int, port: int) -> bool:
-        """Whether a packet's address, protocol and port on this side fall into the selector."""
+    @property
+    def opaque_ports(self) -> bool:
+        """Whether it is for packets whose ports cannot be seen (RFC 4301 4.4.1.1)."""
+        return self.first_port == 65535 and self.last_port == 0
+
+    def matches(self, version: int, address: int, protocol: int | None, port: int | None) -> bool:
+        """Whether a packet's address, protocol and port on this side fall into the selector.
+
+        None stands for what cannot be seen, in a fragment that is not the first one: only a selector that
+        does not restrict it matches.
+        """
         return (
             version == self.version
             and self.first <= address <= self.last
             and (self.protocol == 0 or protocol == self.protocol)
-            and self.first_port <= port <= self.last_port
+            and self._permits_port(port)
         )
+
+    def _permits_port(self, port: int | None) -> bool:
+        if port is None:
+            return self.all_ports or self.opaque_ports
+        return self.first_port <= port <= self.last_port
 
     def intersection(self, other: Selector) -> Selector | None:
         """What both permit, None if that is nothing."""

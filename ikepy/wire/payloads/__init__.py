@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ikepy.errors import WireError
 from ikepy.wire.constants import PayloadType
 from ikepy.wire.payloads.authentication import AuthPayload, CertPayload, CertReqPayload, IdPayload
 from ikepy.wire.payloads.encrypted import SkfPayload, SkPayload
@@ -89,8 +88,6 @@ def decode_payload(type: int, reader: Reader) -> tuple[Payload, int]:
 
     The critical bit of a type that we know is ignored (RFC 7296 3.2). Raises WireError.
     """
-    if type == PayloadType.NONE:
-        raise WireError("bytes behind the last payload")
     following, flags = reader.u8(), reader.u8()
     with reader.restrict(reader.u16() - 4):
         if (encrypted := _ENCRYPTED_DECODERS.get(type)) is not None:

@@ -1,0 +1,32 @@
+# Each target sets up what it needs first (tools/set-up): a fresh Debian or Ubuntu with Python 3.11+ will do.
+# ARGS is handed on: `make lab ARGS=--nat`, `make test ARGS="-k exchange"`.
+
+BIN := .venv/bin
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help lab test bench set-up clean
+
+help:
+	@echo "make lab     the seed's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
+	@echo "make test    linter, type checker and every test"
+	@echo "make bench   throughput and latency beside strongSwan's userspace ESP"
+	@echo "make clean   remove what the other targets made in this directory"
+
+set-up:
+	@tools/set-up
+
+lab: set-up
+	@$(BIN)/ikepy lab $(ARGS)
+
+test: set-up
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest $(ARGS)
+
+bench: set-up
+	@$(BIN)/python -m benchmarks.tunnel $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,177 @@
+"""Counters of one worker in shared memory: the worker writes, control reads without asking.
+
+The memory is an array of 64-bit words: first what was dropped without an SA, a word a reason; then for each
+SA slot its packets, octets and times, and what was dropped under it, a word a reason. One process writes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from types import TracebackType
+from typing import Self
+
+_WORD = 8
+
+
+class Drop(IntEnum):
+    """Why a packet went no further. The lower-case name is what users see; the number is the word."""
+
+    # In, without an SA
+    UNKNOWN_SPI = 0
+    KEEPALIVE = 1  # a NAT keepalive (RFC 3948 2.3): dropping it is what it is for
+    STRAY = 2  # IKE or ESP for another process that could not be passed on
+    # In, both
+    MALFORMED = 3  # too short, wrong padding, no whole inner packet
+    # In, under an SA
+    REPLAY = 4  # seen before, or left of the window (RFC 4303 3.4.3)
+    INTEGRITY = 5
+    NEXT_HEADER = 6  # neither IPv4, IPv6 nor dummy inside, or not what the packet is
+    DUMMY = 7  # next header 59 (RFC 4303 2.6)
+    SELECTORS = 8  # inner addresses, protocol or ports that this SA may not carry
+    DEVICE = 9  # the device took no more
+    # Out, without an SA
+    NO_SA = 10
+    QUEUE_FULL = 11  # waited for an SA, too many did
+    QUEUE_AGE = 12  # waited for an SA, too long
+    # Out, under an SA
+    EXHAUSTED = 13  # out of sequence numbers
+    NO_SOCKET = 14  # no socket has the SA's local address
+    NO_BUFFER = 15  # the socket's send queue is full
+    TOO_BIG = 16
+    UNREACHABLE = 17
+    REFUSED = 18  # by the firewall
+    SEND = 19  # any other error of the send
+
+    @property
+    def text(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class SaCounters:
+    """One CHILD_SA's counters. Octets are those of inner packets, times whole Unix seconds (0: never)."""
+
+    in_packets: int
+    in_bytes: int
+    in_last: int
+    out_packets: int
+    out_bytes: int
+    out_last: int
+    out_seq: int  # the last sequence number taken
+    drops: dict[str, int]  # by `Drop.text`, without those that are 0
+
+
+_IN_PACKETS, _IN_BYTES, _IN_LAST, _OUT_PACKETS, _OUT_BYTES, _OUT_LAST, _OUT_SEQ = range(
+    len(fields(SaCounters)) - 1
+)
+_SA_DROPS = _OUT_SEQ + 1
+_SA_WORDS = _SA_DROPS + len(Drop)
+
+
+class CounterBlock:
+    """The shared memory of one worker's counters, in control or in the worker."""
+
+    def __init__(self, fd: int, slots: int) -> None:
+        """Use `create` or `attach`."""
+        self.fd = fd
+        self.slots = slots
+        self._map = mmap.mmap(fd, _size(slots))
+        self._words = memoryview(self._map).cast("Q")
+
+    @classmethod
+    def create(cls, slots: int) -> CounterBlock:
+        """New memory, all zero, for `slots` SAs. Raises OSError, and ValueError for less than one slot."""
+        if slots < 1:
+            raise ValueError(f"{slots} slots")
+        fd = os.memfd_create("ikepy-counters", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(fd, _size(slots))
+            return cls(fd, slots)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def attach(cls, fd: int) -> CounterBlock:
+        """The memory behind `fd`, which is this object's from now on. Raises ValueError if it is none."""
+        size = os.fstat(fd).st_size
+        slots = (size // _WORD - len(Drop)) // _SA_WORDS
+        if slots < 1 or size != _size(slots):
+            raise ValueError("this is no memory for counters")
+        return cls(fd, slots)
+
+    def close(self) -> None:
+        """Unmap the memory and close its descriptor."""
+        self._words.release()
+        self._map.close()
+        os.close(self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def drops(self) -> dict[str, int]:
+        """What this worker dropped without an SA, by reason, without those that are 0."""
+        return self._drops_at(0)
+
+    def sa(self, slot: int) -> SaCounters:
+        """The counters of a slot. Raises IndexError if there is no such slot."""
+        base = self._base(slot)
+        in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq = self._words[
+            base : base + _SA_DROPS
+        ].tolist()
+        drops = self._drops_at(base + _SA_DROPS)
+        return SaCounters(in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq, drops)
+
+    # Writing: the worker only
+
+    def clear(self, slot: int) -> None:
+        """All zero, for a new SA. Raises IndexError if there is no such slot."""
+        base = self._base(slot)
+        self._words[base : base + _SA_WORDS] = memoryview(bytes(_SA_WORDS * _WORD)).cast("Q")
+
+    def count_in(self, slot: int, packets: int, octets: int, now: float) -> None:
+        """`packets` with `octets` of inner packets in all were taken in at `now` (Unix seconds)."""
+        base = self._base(slot)
+        words = self._words
+        words[base + _IN_PACKETS] += packets
+        words[base + _IN_BYTES] += octets
+        words[base + _IN_LAST] = int(now)
+
+    def count_out(self, slot: int, packets: int, octets: int, now: float) -> None:
+        """`packets` with `octets` of inner packets in all were sent at `now` (Unix seconds)."""
+        base = self._base(slot)
+        words = self._words
+        words[base + _OUT_PACKETS] += packets
+        words[base + _OUT_BYTES] += octets
+        words[base + _OUT_LAST] = int(now)
+
+    def set_sequence(self, slot: int, sequence: int) -> None:
+        """`sequence` is the last sequence number taken."""
+        self._words[self._base(slot) + _OUT_SEQ] = sequence
+
+    def drop(self, reason: Drop, count: int = 1, slot: int | None = None) -> None:
+        """`count` packets were dropped, under the SA of `slot` if there is one."""
+        base = 0 if slot is None else self._base(slot) + _SA_DROPS
+        self._words[base + reason] += count
+
+    def _base(self, slot: int) -> int:
+        if not 0 <= slot < self.slots:
+            raise IndexError(f"slot {slot} of {self.slots}")
+        return len(Drop) + slot * _SA_WORDS
+
+    def _drops_at(self, base: int) -> dict[str, int]:
+        return {reason.text: count for reason in Drop if (count := self._words[base + reason])}
+
+
+def _size(slots: int) -> int:
+    return (len(Drop) + slots * _SA_WORDS) * _WORD

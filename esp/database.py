@@ -1,0 +1,240 @@
+"""The SAs of one worker: inbound by SPI, outbound by device and packet (RFC 4301 4.4)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from esp.inbound import InboundSa
+from esp.limits import RateLimit, RecentSet
+from esp.messages import InstallInbound, InstallOutbound, UpdatePath
+from esp.outbound import OutboundSa
+from esp.packet import Buffer, Flow, address_key, flow_of
+from esp.policy import CACHE_LIMIT, Policy
+from esp.suites import refuse_copy
+
+Address = IPv4Address | IPv6Address
+
+REMEMBERED = 65536  # outbound SAs whose child and key are remembered, so that neither comes twice
+_MOVED_INTERVAL = 1.0  # seconds between two PeerMoved of one SA
+
+
+class InstallError(Exception):
+    """This SA can't be installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OuterPath:
+    """Between which endpoints an SA's packets travel, and whether in UDP. Raises ValueError for nonsense."""
+
+    encap: bool
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+
+    def __post_init__(self) -> None:
+        if self.local_address.version != self.remote_address.version:
+            raise ValueError(f"{self.local_address} and {self.remote_address} are of different versions")
+        if max(self.local_port, self.remote_port) > 0xFFFF:
+            raise ValueError("a port above 65535")
+
+    @classmethod
+    def of(cls, message: InstallInbound | InstallOutbound | UpdatePath) -> OuterPath:
+        return cls(
+            message.encap,
+            message.local_address,
+            message.local_port,
+            message.remote_address,
+            message.remote_port,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Inbound:
+    """An inbound SA and what belongs to it."""
+
+    child_id: int
+    device_id: int
+    slot: int
+    sa: InboundSa
+    path: OuterPath
+    moved: RateLimit = field(default_factory=lambda: RateLimit(_MOVED_INTERVAL))
+
+
+@dataclass(slots=True, eq=False)
+class Outbound:
+    """An outbound SA and what belongs to it."""
+
+    child_id: int
+    device_id: int
+    slot: int
+    sa: OutboundSa
+    policy: Policy
+    path: OuterPath
+    active: bool
+    low_reported: bool = False
+    exhausted_reported: bool = False
+
+
+class _DeviceSas:
+    """The outbound SAs of one device, newest first, and answers already found."""
+
+    __slots__ = ("_addresses_only", "_cache", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[Outbound] = []
+        self._cache: dict[bytes | Flow, Outbound | None] = {}
+        self._addresses_only = True
+
+    def changed(self) -> None:
+        self._cache.clear()
+        self._addresses_only = all(each.policy.addresses_only for each in self.entries)
+
+    def find(self, packet: Buffer) -> Outbound | None:
+        key: bytes | Flow = address_key(packet) if self._addresses_only else flow_of(packet)
+        try:
+            return self._cache[key]
+        except KeyError:
+            found = self._search(flow_of(packet))
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.clear()
+        self._cache[key] = found
+        return found
+
+    def _search(self, flow: Flow) -> Outbound | None:
+        matches = (
+            (width, age, each)
+            for age, each in enumerate(self.entries)
+            if each.active and (width := each.policy.match_outbound(flow)) is not None
+        )
+        best = min(matches, key=lambda match: match[:2], default=None)
+        return None if best is None else best[2]
+
+
+class SaDatabase:
+    """All SAs of the worker. It can be neither copied nor pickled."""
+
+    __reduce__ = refuse_copy
+
+    def __init__(self) -> None:
+        self._spis: dict[int, Inbound] = {}
+        self._inbound: dict[int, Inbound] = {}  # by child
+        self._outbound: dict[int, Outbound] = {}  # by child
+        self._devices: dict[int, _DeviceSas] = {}
+        self._had = RecentSet(2 * REMEMBERED)
+        self._hash_key = os.urandom(16)
+
+    # Changes
+
+    def install_inbound(self, message: InstallInbound) -> None:
+        """Raises InstallError."""
+        if message.spi in self._spis:
+            raise InstallError(f"SPI {message.spi:08x} is in use")
+        if message.child_id in self._inbound:
+            raise InstallError("this child has an inbound SA")
+        policy = Policy(message.ts_local, message.ts_remote)
+        try:
+            sa = InboundSa(
+                message.spi, message.suite, message.keys, message.esn, message.replay_window, policy
+            )
+        except ValueError as error:
+            raise InstallError(str(error)) from None
+        path = OuterPath.of(message)
+        entry = Inbound(message.child_id, message.device_id, message.slot, sa, path)
+        self._spis[message.spi] = self._inbound[message.child_id] = entry
+
+    def install_outbound(self, message: InstallOutbound) -> None:
+        """Raises InstallError, also for a child or keys that had an outbound SA before: a sequence number
+        that starts again under the same key repeats a nonce."""
+        digest = hashlib.blake2b(message.keys, key=self._hash_key, digest_size=16).digest()
+        if message.child_id in self._had or digest in self._had:
+            raise InstallError("this outbound SA was installed before")
+        try:
+            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn)
+        except ValueError as error:
+            raise InstallError(str(error)) from None
+        self._had.add(message.child_id)
+        self._had.add(digest)
+        entry = Outbound(
+            child_id=message.child_id,
+            device_id=message.device_id,
+            slot=message.slot,
+            sa=sa,
+            policy=Policy(message.ts_local, message.ts_remote),
+            path=OuterPath.of(message),
+            active=not message.standby,
+        )
+        self._outbound[message.child_id] = entry
+        sas = self._devices.setdefault(message.device_id, _DeviceSas())
+        sas.entries.insert(0, entry)
+        sas.changed()
+
+    def activate(self, child_id: int) -> int | None:
+        """Use a standby outbound SA from now on; the device that has one more active SA now, if any."""
+        entry = self._outbound.get(child_id)
+        if entry is None or entry.active:
+            return None
+        entry.active = True
+        self._devices[entry.device_id].changed()
+        return entry.device_id
+
+    def remove_outbound(self, child_id: int) -> int | None:
+        """Forget an outbound SA; the device whose standby SA took its place, if any.
+
+        When the last active SA of its selectors goes, standing by makes no sense any more.
+        """
+        entry = self._outbound.pop(child_id, None)
+        if entry is None:
+            return None
+        sas = self._devices[entry.device_id]
+        sas.entries.remove(entry)
+        alike = [each for each in sas.entries if _same_selectors(each.policy, entry.policy)]
+        promote = entry.active and not any(each.active for each in alike)
+        if promote:
+            for each in alike:
+                each.active = True
+        sas.changed()
+        return entry.device_id if promote and alike else None
+
+    def remove_child(self, child_id: int) -> int | None:
+        """Forget both directions; the device whose standby SA took over, if any."""
+        entry = self._inbound.pop(child_id, None)
+        if entry is not None:
+            del self._spis[entry.sa.spi]
+        return self.remove_outbound(child_id)
+
+    def remove_device(self, device_id: int) -> None:
+        """Forget all SAs of a device."""
+        for entry in [each for each in self._inbound.values() if each.device_id == device_id]:
+            del self._inbound[entry.child_id], self._spis[entry.sa.spi]
+        sas = self._devices.pop(device_id, None)
+        for outbound in sas.entries if sas else ():
+            del self._outbound[outbound.child_id]
+
+    def update_path(self, message: UpdatePath) -> None:
+        """Both directions of a child travel another way."""
+        path = OuterPath.of(message)
+        for entry in (self._inbound.get(message.child_id), self._outbound.get(message.child_id)):
+            if entry is not None:
+                entry.path = path
+
+    # Questions
+
+    def knows(self, child_id: int) -> bool:
+        """Whether one direction of the child is installed."""
+        return child_id in self._outbound or child_id in self._inbound
+
+    def inbound(self, spi: int) -> Inbound | None:
+        return self._spis.get(spi)
+
+    def outbound(self, device_id: int, packet: Buffer) -> Outbound | None:
+        """The active SA for a whole packet: the narrowest selectors that match, then the newest."""
+        sas = self._devices.get(device_id)
+        return None if sas is None else sas.find(packet)
+
+
+def _same_selectors(one: Policy, other: Policy) -> bool:
+    return one.ts_local == other.ts_local and one.ts_remote == other.ts_remote

@@ -1,0 +1,60 @@
+"""The anti-replay window of one inbound SA (RFC 4303 3.4.3) and the high half of its ESNs (Appendix A2)."""
+
+from __future__ import annotations
+
+from array import array
+
+MAX_WINDOW = 4096
+
+_LOW = 1 << 32
+_LAST = (1 << 64) - 1
+_HALF = 1 << 31  # without a window the number nearest to the highest one is meant
+
+
+class ReplayWindow:
+    """Which sequence numbers were seen among the last `size` ones (0: no anti-replay).
+
+    A slot of the ring holds the last number marked among those that share it, so nothing has to be cleared
+    when the window moves. Nothing may be marked before its ICV was found right.
+    """
+
+    __slots__ = ("_esn", "_ring", "size", "top")
+
+    def __init__(self, size: int, esn: bool) -> None:
+        """Raises ValueError if `size` is not in 0..4096."""
+        if not 0 <= size <= MAX_WINDOW:
+            raise ValueError(f"a replay window of {size} packets, not 0..{MAX_WINDOW}")
+        self.size = size
+        self.top = 0  # the highest number marked, 64 bits
+        self._esn = esn
+        self._ring = array("Q", bytes(8 * size))  # all 0: a number that is never valid
+
+    def check(self, low: int) -> int | None:
+        """The 64-bit number that these low 32 bits stand for, None if it cannot be accepted."""
+        sequence = self._infer(low) if self._esn else low
+        if not 0 <= sequence <= _LAST:
+            return None
+        if self.size and not self._is_new(sequence):
+            return None
+        return sequence
+
+    def mark(self, sequence: int) -> bool:
+        """Record a number whose packet was valid; False if it had been recorded since `check`."""
+        if self.size:
+            if not self._is_new(sequence):
+                return False
+            self._ring[sequence % self.size] = sequence
+        if sequence > self.top:
+            self.top = sequence
+        return True
+
+    def _is_new(self, sequence: int) -> bool:
+        if sequence > self.top:
+            return True
+        return sequence > self.top - self.size and self._ring[sequence % self.size] != sequence
+
+    def _infer(self, low: int) -> int:
+        """Appendix A2.2: below the window's left edge a number belongs to the next 2^32 ones."""
+        bottom = self.top - (self.size or _HALF) + 1
+        sequence = bottom - bottom % _LOW + low
+        return sequence if sequence >= bottom else sequence + _LOW

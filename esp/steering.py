@@ -1,0 +1,79 @@
+"""Which process gets a datagram: classic BPF on the shared UDP port and on raw ESP sockets.
+
+An SPI names its worker: SPI mod N is the worker's slot. In a reuseport group socket 0 is control's (IKE
+behind the non-ESP marker, RFC 3948 2.2, and whatever is too short) and socket 1 + slot the worker's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Sequence
+
+SO_ATTACH_FILTER = 26
+SO_ATTACH_REUSEPORT_CBPF = 51  # `socket` has no name for it
+
+# linux/filter.h
+_LD_W_ABS = 0x20
+_LD_W_IND = 0x40
+_LDX_B_MSH = 0xB1  # X = 4 * (octet & 0x0f): the length of an IPv4 header
+_ALU_ADD_K = 0x04
+_ALU_MOD_K = 0x94
+_JMP_JEQ_K = 0x15
+_RET_K = 0x06
+_RET_A = 0x16
+_WHOLE = 0xFFFFFFFF  # accept, nothing cut off
+
+_INSTRUCTION = struct.Struct("HBBI")
+Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k
+
+
+def reuseport_program(workers: int) -> list[Instruction]:
+    """The index of a datagram's socket; the program sees the UDP payload. A load past its end gives 0."""
+    return [
+        (_LD_W_ABS, 0, 0, 0),
+        (_JMP_JEQ_K, 0, 1, 0),
+        (_RET_K, 0, 0, 0),
+        (_ALU_MOD_K, 0, 0, workers),
+        (_ALU_ADD_K, 0, 0, 1),
+        (_RET_A, 0, 0, 0),
+    ]
+
+
+def raw_program(version: int, slot: int, workers: int) -> list[Instruction]:
+    """Whether a packet of protocol 50 is for `slot`. An IPv4 raw socket has the IP header in front."""
+    load: list[Instruction] = (
+        [(_LDX_B_MSH, 0, 0, 0), (_LD_W_IND, 0, 0, 0)] if version == 4 else [(_LD_W_ABS, 0, 0, 0)]
+    )
+    return [
+        *load,
+        (_ALU_MOD_K, 0, 0, workers),
+        (_JMP_JEQ_K, 0, 1, slot),
+        (_RET_K, 0, 0, _WHOLE),
+        (_RET_K, 0, 0, 0),
+    ]
+
+
+def attach_reuseport(sock: socket.socket, workers: int) -> None:
+    """Steer the group that `sock` belongs to; the sockets' indexes are the order of their binding.
+
+    Raises OSError, and ValueError for less than one worker.
+    """
+    if workers < 1:
+        raise ValueError(f"{workers} workers")
+    _attach(sock, SO_ATTACH_REUSEPORT_CBPF, reuseport_program(workers))
+
+
+def attach_raw_filter(sock: socket.socket, version: int, slot: int, workers: int) -> None:
+    """Let only ESP packets for `slot` into a raw socket. Raises OSError, and ValueError for no such slot."""
+    if not 0 <= slot < workers:
+        raise ValueError(f"slot {slot} of {workers}")
+    _attach(sock, SO_ATTACH_FILTER, raw_program(version, slot, workers))
+
+
+def _attach(sock: socket.socket, option: int, program: Sequence[Instruction]) -> None:
+    code = b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
+    instructions = ctypes.create_string_buffer(code, len(code))
+    fprog = struct.pack("HP", len(program), ctypes.addressof(instructions))
+    sock.setsockopt(socket.SOL_SOCKET, option, fprog)

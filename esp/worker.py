@@ -1,0 +1,277 @@
+"""A worker's loop: control's messages, devices and sockets, a batch of one at a time. Idle, it sleeps.
+
+It ends when control closes its end of the pair, and for no other reason: what cannot be obeyed is answered
+with a Fault, what is wrong with a packet is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+
+from esp import channel
+from esp.counters import CounterBlock
+from esp.database import InstallError, SaDatabase
+from esp.forwarder import Device, Forwarder, PacketDevice
+from esp.limits import RateLimit
+from esp.messages import (
+    ActivateOutbound,
+    AddDevice,
+    AddSocket,
+    Fault,
+    ForwardEsp,
+    InstallInbound,
+    InstallOutbound,
+    Message,
+    MessageError,
+    Ready,
+    RemoveChild,
+    RemoveDevice,
+    RemoveOutbound,
+    SequenceExhausted,
+    SequenceLow,
+    UpdatePath,
+)
+from esp.transport import Transport
+
+__all__ = ["PacketDevice", "Worker"]
+
+_MESSAGES = 256  # of control's obeyed before packets get their turn
+_PENDING = 256  # messages kept for a control that does not read
+_FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
+_NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
+
+WrapDevice = Callable[[int, int, int], PacketDevice]
+
+
+class _Outbox:
+    """Messages to control, in order, kept while its socket is full."""
+
+    __slots__ = ("_control", "_pending")
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._pending: deque[Message] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
+
+    def post(self, message: Message) -> bool:
+        """False if there are too many that control has not read, and this one is lost."""
+        if len(self._pending) >= _PENDING and not isinstance(message, _NEVER_LOST):
+            return False
+        self._pending.append(message)
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        while self._pending:
+            try:
+                channel.send(self._control, self._pending[0])
+            except BlockingIOError:
+                return
+            except (OSError, MessageError):
+                pass  # control is gone, as the next read will tell
+            self._pending.popleft()
+
+
+class Worker:
+    """One worker: its sockets, its devices and all their SAs.
+
+    `control`: its end of the SOCK_SEQPACKET pair; `counters`: where it counts; `slot` of `workers`: inbound
+    SPIs are `slot` modulo `workers`; `wrap_device(fd, mss4, mss6)` makes packets out of a device's
+    descriptor, which stays the worker's to close.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        counters: CounterBlock,
+        slot: int,
+        workers: int,
+        wrap_device: WrapDevice,
+    ) -> None:
+        """Raises ValueError if there is no such slot."""
+        if not 0 <= slot < workers:
+            raise ValueError(f"slot {slot} of {workers}")
+        self._control = control
+        self._counters = counters
+        self._slot = slot
+        self._workers = workers
+        self._wrap_device = wrap_device
+        self._outbox = _Outbox(control)
+        self._database = SaDatabase()
+        self._forwarder = Forwarder(
+            self._database, counters, slot, workers, self._outbox.post, self._read_control
+        )
+        self._transports: dict[int, Transport] = {}
+        self._poll = selectors.DefaultSelector()
+        self._fault = RateLimit(*_FAULT)
+        self._connected = True
+
+    def run(self) -> None:
+        """Serve until control closes the pair; then close everything but the control socket."""
+        self._control.setblocking(False)
+        self._poll.register(self._control, selectors.EVENT_READ)
+        try:
+            self._outbox.post(Ready())
+            while self._connected:
+                self._serve_once()
+        finally:
+            self._close()
+
+    def _serve_once(self) -> None:
+        interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
+        self._poll.modify(self._control, interest)
+        ready = self._poll.select()
+        self._outbox.flush()
+        self._read_control()
+        for key, _ in ready:
+            try:
+                match key.data:
+                    case Transport() as transport if transport.fileno() >= 0:
+                        self._forwarder.read_transport(transport)
+                    case Device() as device if self._forwarder.devices.get(device.device_id) is device:
+                        self._read_device(device)
+            except Exception as error:  # the edge: a fault of ours costs one batch, not the worker
+                self._packet_fault(f"{type(error).__name__}: {error}")
+
+    def _read_device(self, device: Device) -> None:
+        try:
+            self._forwarder.read_device(device)
+        except OSError as error:
+            # Polled again, a broken device would keep the loop busy for nothing.
+            self._poll.unregister(device.fd)
+            self._outbox.post(Fault(0, f"device {device.name}: {error.strerror or error}"))
+
+    def _packet_fault(self, text: str) -> None:
+        if self._fault.allow(time.monotonic()):
+            self._outbox.post(Fault(0, text))
+
+    # Control's messages
+
+    def _read_control(self) -> None:
+        for _ in range(_MESSAGES):
+            if not self._connected:
+                return
+            try:
+                received = channel.receive(self._control)
+            except BlockingIOError:
+                return
+            except MessageError as error:
+                self._outbox.post(Fault(0, str(error)))
+                continue
+            except OSError:
+                received = None
+            if received is None:
+                self._connected = False
+            else:
+                self._obey(*received)
+
+    def _obey(self, message: Message, fd: int | None) -> None:
+        try:
+            match message, fd:
+                case AddSocket(), int():
+                    self._add_socket(message, fd)
+                case AddDevice(), int():
+                    self._add_device(message, fd)
+                case RemoveDevice(), None:
+                    self._remove_device(message.device_id)
+                case ((InstallInbound() | InstallOutbound()), None):
+                    self._install(message)
+                case _:
+                    self._change(message)
+        except (InstallError, ValueError, OSError) as error:
+            child_id = message.child_id if isinstance(message, InstallInbound | InstallOutbound) else 0
+            self._outbox.post(Fault(child_id, f"{type(message).__name__}: {error}"))
+
+    def _change(self, message: Message) -> None:
+        """What names a child that may be gone already: then there is nothing to do."""
+        match message:
+            case ActivateOutbound():
+                self._forwarder.release_waiting(self._database.activate(message.child_id))
+            case RemoveOutbound():
+                self._forwarder.release_waiting(self._database.remove_outbound(message.child_id))
+            case RemoveChild():
+                self._forwarder.release_waiting(self._database.remove_child(message.child_id))
+            case UpdatePath():
+                self._database.update_path(message)
+            case ForwardEsp():
+                self._forwarder.receive_forwarded(message)
+            case _:
+                raise ValueError("not for a worker")
+
+    def _install(self, message: InstallInbound | InstallOutbound) -> None:
+        if message.device_id not in self._forwarder.devices:
+            raise InstallError(f"device {message.device_id} is not here")
+        if not 0 <= message.slot < self._counters.slots:
+            raise InstallError(f"there are no counters {message.slot}")
+        fresh = not self._database.knows(message.child_id)
+        if isinstance(message, InstallInbound):
+            if message.spi % self._workers != self._slot:
+                raise InstallError(f"SPI {message.spi:08x} belongs to another worker")
+            self._database.install_inbound(message)
+        else:
+            self._database.install_outbound(message)
+        if fresh:
+            self._counters.clear(message.slot)
+        if isinstance(message, InstallOutbound) and not message.standby:
+            self._forwarder.release_waiting(message.device_id)
+
+    def _add_socket(self, message: AddSocket, fd: int) -> None:
+        try:
+            sock = socket.socket(fileno=fd)
+        except OSError:
+            os.close(fd)
+            raise
+        try:
+            transport = Transport(
+                sock, message.kind, message.version, message.local_address, message.local_port
+            )
+        except ValueError:
+            sock.close()
+            raise
+        replaced = self._transports.pop(message.index, None)
+        if replaced is not None:
+            self._poll.unregister(replaced)
+            replaced.close()
+        self._transports[message.index] = transport
+        self._poll.register(transport, selectors.EVENT_READ, transport)
+        self._forwarder.set_transports(list(self._transports.values()))
+
+    def _add_device(self, message: AddDevice, fd: int) -> None:
+        try:
+            if message.device_id in self._forwarder.devices:
+                raise ValueError(f"device {message.device_id} is here already")
+            os.set_blocking(fd, False)
+            packets = self._wrap_device(fd, message.mss4, message.mss6)
+            device = Device(message.device_id, message.name, message.trap, packets, fd)
+            self._poll.register(fd, selectors.EVENT_READ, device)
+        except (OSError, ValueError):
+            os.close(fd)
+            raise
+        self._forwarder.devices[message.device_id] = device
+
+    def _remove_device(self, device_id: int) -> None:
+        self._database.remove_device(device_id)
+        device = self._forwarder.devices.pop(device_id, None)
+        if device is not None:
+            self._close_device(device)
+
+    def _close_device(self, device: Device) -> None:
+        if device.fd in self._poll.get_map():
+            self._poll.unregister(device.fd)
+        os.close(device.fd)
+
+    def _close(self) -> None:
+        for device in self._forwarder.devices.values():
+            self._close_device(device)
+        self._forwarder.devices.clear()
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+        self._poll.close()

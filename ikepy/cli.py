@@ -1,0 +1,267 @@
+"""The command line. The words are swanctl's wherever swanctl has the command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
+
+import click
+
+from ikepy import listing
+from ikepy.daemon.client import DEFAULT_SOCKET, Arguments, ClientError, request
+
+if TYPE_CHECKING:
+    from ikepy.config.model import Config
+
+DEFAULT_CONFIG = Path("/etc/ikepy/ikepy.toml")
+GRACE = 10.0  # seconds that the daemon may answer later than it was asked to
+
+Function = Callable[..., None]
+
+
+class Commands(click.Group):
+    """The group of all commands. `lab` is loaded when it is asked for: no daemon needs it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "lab"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "lab":
+            from ikepy.lab.cli import lab
+
+            return lab
+        return super().get_command(ctx, cmd_name)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help, kept as it stands."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def config_option(function: Function) -> Function:
+    return click.option(
+        "-c",
+        "--config",
+        "path",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_CONFIG,
+        show_default=True,
+        metavar="FILE",
+        help="The configuration.",
+    )(function)
+
+
+def socket_option(function: Function) -> Function:
+    return click.option(
+        "--socket",
+        "socket",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_SOCKET,
+        show_default=True,
+        envvar="IKEPY_SOCKET",
+        show_envvar=True,
+        metavar="PATH",
+        help="The daemon's control socket.",
+    )(function)
+
+
+def timeout_option(function: Function) -> Function:
+    return click.option(
+        "-t",
+        "--timeout",
+        type=click.FloatRange(min=0),
+        default=0,
+        metavar="SECONDS",
+        help="How long to wait for the end; 0: until it comes.",
+    )(function)
+
+
+def raw_option(function: Function) -> Function:
+    return click.option("-r", "--raw", is_flag=True, help="Print the daemon's answer as JSON.")(function)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "ikepy check -c ikepy.toml            every mistake in a configuration",
+        "ikepy run -c ikepy.toml              the daemon, in the foreground",
+        "ikepy initiate --child net           bring a tunnel up",
+        "ikepy list-sas                       what is up, and what it carried",
+        "ikepy lab                            all of it in network namespaces, to look at",
+    ),
+)
+@click.version_option(version("ikepy"), prog_name="ikepy")
+def main() -> None:
+    """A route-based IPsec gateway in user space: IKEv2 and ESP in pure Python."""
+
+
+@main.command(
+    epilog=examples("ikepy run", "ikepy run -c site-b.toml --socket /run/ikepy/site-b.sock"),
+)
+@config_option
+@click.option(
+    "--socket",
+    "socket",
+    type=click.Path(path_type=Path),
+    envvar="IKEPY_SOCKET",
+    show_envvar=True,
+    metavar="PATH",
+    help="The control socket.  [default: daemon.socket of the configuration]",
+)
+def run(path: Path, socket: Path | None) -> None:
+    """Run the daemon in the foreground.
+
+    SIGTERM and Ctrl-C delete the SAs at the peers, remove devices and routes, and end it.
+    """
+    config = _load(path, sys.stderr)
+    from ikepy.daemon.main import run as run_daemon
+
+    sys.exit(run_daemon(config, path, socket))
+
+
+@main.command(epilog=examples("ikepy check", "ikepy check -c site-b.toml && systemctl restart ikepy"))
+@config_option
+def check(path: Path) -> None:
+    """Check a configuration and open nothing.
+
+    Prints every mistake with its key path and what is allowed, and ends with status 1 if there is one.
+    """
+    config = _load(path, sys.stdout)
+    for connection in config.connections.values():
+        local, remote = (
+            " ".join(map(str, side)) for side in (connection.local_addrs, connection.remote_addrs)
+        )
+        names = ", ".join(connection.children)
+        click.echo(f"{connection.name}: {local} to {remote}, device {connection.vti.name}, children: {names}")
+    counted = (_count(len(config.connections), "connection"), _count(len(config.secrets), "secret"))
+    click.echo(f"{path}: {', '.join(counted)}, no mistakes")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _load(path: Path, complain: TextIO) -> Config:
+    from ikepy.config.toml_source import load
+    from ikepy.errors import ConfigError
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        click.echo(str(error), file=complain)
+        sys.exit(1)
+
+
+@main.command(
+    "list-sas", epilog=examples("ikepy list-sas", "ikepy list-sas --ike site-b", "ikepy list-sas --raw | jq")
+)
+@click.option("-i", "--ike", metavar="NAME", help="Only IKE_SAs of this connection.")
+@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="Only the IKE_SA #ID.")
+@raw_option
+@socket_option
+def list_sas(ike: str | None, ike_id: int | None, raw: bool, socket: Path) -> None:
+    """List the IKE_SAs and CHILD_SAs that the daemon has, and what they carried."""
+    sas = [
+        sa
+        for sa in cast("list[listing.IkeSa]", _ask(socket, "list-sas"))
+        if ike in (None, sa["connection"]) and ike_id in (None, sa["ike_id"])
+    ]
+    if raw:
+        click.echo(json.dumps(sas, indent=2))
+        return
+    for line in listing.sas(sas):
+        _say(line)
+
+
+@main.command("list-conns", epilog=examples("ikepy list-conns", "ikepy list-conns --raw | jq '.[].name'"))
+@raw_option
+@socket_option
+def list_conns(raw: bool, socket: Path) -> None:
+    """List the connections that the daemon has loaded."""
+    connections = cast("list[listing.Connection]", _ask(socket, "list-conns"))
+    if raw:
+        click.echo(json.dumps(connections, indent=2))
+        return
+    for line in listing.connections(connections):
+        _say(line)
+
+
+@main.command(
+    epilog=examples("ikepy initiate --child net", "ikepy initiate --child net --ike site-b --timeout 30")
+)
+@click.option("-c", "--child", required=True, metavar="NAME", help="The child to bring up.")
+@click.option("-i", "--ike", metavar="NAME", help="Its connection, where several have such a child.")
+@timeout_option
+@socket_option
+def initiate(child: str, ike: str | None, timeout: float, socket: Path) -> None:
+    """Bring up a CHILD_SA, and the IKE_SA below it where there is none.
+
+    Prints what happens meanwhile; status 0 if the child is up in the end.
+    """
+    _do(socket, "initiate", _given(child=child, ike=ike, timeout=timeout or None), timeout)
+
+
+@main.command(
+    epilog=examples(
+        "ikepy terminate --ike site-b",
+        "ikepy terminate --child net",
+        "ikepy terminate --ike-id 3 --force",
+    )
+)
+@click.option("-i", "--ike", metavar="NAME", help="IKE_SAs of this connection, with all their children.")
+@click.option("-c", "--child", metavar="NAME", help="CHILD_SAs of this name.")
+@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="The IKE_SA #ID.")
+@click.option("-C", "--child-id", type=click.IntRange(min=1), metavar="ID", help="The CHILD_SA #ID.")
+@click.option("-f", "--force", is_flag=True, help="Don't wait for the peer's answer.")
+@timeout_option
+@socket_option
+def terminate(
+    ike: str | None,
+    child: str | None,
+    ike_id: int | None,
+    child_id: int | None,
+    force: bool,
+    timeout: float,
+    socket: Path,
+) -> None:
+    """Delete SAs here and at the peer: those that match everything given."""
+    which = _given(ike=ike, child=child, ike_id=ike_id, child_id=child_id)
+    if not which:
+        raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")
+    _do(socket, "terminate", which | _given(force=force or None, timeout=timeout or None), timeout)
+
+
+def _given(**arguments: str | float | bool | None) -> Arguments:
+    return {key: value for key, value in arguments.items() if value is not None}
+
+
+def _do(socket: Path, command: str, arguments: Arguments, timeout: float) -> None:
+    """A command that takes its time: the daemon's progress, then how it ended."""
+    limit = timeout + GRACE if timeout else None
+    try:
+        request(socket, command, arguments, progress=_say, timeout=limit)
+    except ClientError as error:
+        _fail(f"{command} failed: {error}")
+    click.echo(f"{command} completed successfully")
+
+
+def _ask(socket: Path, command: str) -> object:
+    try:
+        return request(socket, command)
+    except ClientError as error:
+        _fail(str(error))
+
+
+def _say(line: str) -> None:
+    # Identities are the peers' words: no control character of theirs may reach a terminal.
+    click.echo("".join(c if c.isprintable() else "?" for c in line))
+
+
+def _fail(text: str) -> NoReturn:
+    click.echo(f"ikepy: {text}", err=True)
+    sys.exit(1)

@@ -1,0 +1,73 @@
+"""Giving up capabilities (capabilities(7)) and dying with one's parent (prctl(2)), through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+from collections.abc import Collection
+from enum import IntEnum
+
+_PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_HEADER = struct.Struct("=Ii")  # version, pid (0: this thread)
+_SETS = struct.Struct("=6I")  # effective, permitted, inheritable: low words, then high words
+_LAST = 63
+
+
+class Capability(IntEnum):
+    """Those that the daemon needs after its start (linux/capability.h)."""
+
+    DAC_READ_SEARCH = 2
+    NET_BIND_SERVICE = 10
+    NET_ADMIN = 12
+    NET_RAW = 13
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent() -> None:
+    """SIGKILL for this process once its parent is gone. Raises OSError."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def keep_only(capabilities: Collection[Capability]) -> None:
+    """Give up all other capabilities, for this thread and whatever it starts from now on. Raises OSError.
+
+    What this process does not have is not gained.
+    """
+    have = effective()
+    for number in range(_LAST + 1):
+        # A number that this kernel doesn't know ends the list; without CAP_SETPCAP the set stays as it is.
+        if number not in capabilities and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+            break
+    mask = have & sum(1 << c for c in capabilities)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = _HEADER.pack(_CAPABILITY_VERSION_3, 0)
+    if _libc.capset(header, _SETS.pack(low, low, 0, high, high, 0)) != 0:
+        raise _os_error()
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def effective() -> int:
+    """The effective set of this thread as a bit mask. Raises OSError."""
+    header = ctypes.create_string_buffer(_HEADER.pack(_CAPABILITY_VERSION_3, 0), _HEADER.size)
+    sets = ctypes.create_string_buffer(_SETS.size)
+    if _libc.capget(header, sets) != 0:
+        raise _os_error()
+    words = _SETS.unpack(sets.raw)
+    return int(words[0]) | int(words[3]) << 32
+
+
+def _prctl(option: int, argument: int) -> None:
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        raise _os_error()
+
+
+def _os_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,71 @@
+"""What the daemon knows of each CHILD_SA that it had installed: its device, its counters, its SPIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, KeysView
+from dataclasses import dataclass
+
+from esp.suites import Suite
+from ikepy.daemon.devices import VtiDevice
+from ikepy.errors import IkeError
+
+
+class TooManyChildren(IkeError):  # noqa: N818  a state of the table
+    """A worker's counters have no free slot."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A CHILD_SA in a worker."""
+
+    child_id: int
+    device: VtiDevice
+    counter: int  # its slot in the worker's counters
+    suite: Suite
+    spi_in: int | None = None
+
+
+class ChildTable:
+    """All of them, and which counters are free."""
+
+    def __init__(self, workers: int, counters: int) -> None:
+        self._children: dict[int, Child] = {}
+        self._spis: dict[int, int] = {}  # inbound SPI -> child_id
+        self._free = [list(range(counters - 1, -1, -1)) for _ in range(workers)]
+
+    def get(self, child_id: int) -> Child | None:
+        return self._children.get(child_id)
+
+    def __iter__(self) -> Iterator[Child]:
+        return iter(list(self._children.values()))
+
+    @property
+    def spis(self) -> KeysView[int]:
+        """The inbound SPIs in use."""
+        return self._spis.keys()
+
+    def add(self, child_id: int, device: VtiDevice, suite: Suite) -> Child:
+        """The record of a child, a new one if need be. Raises TooManyChildren."""
+        child = self._children.get(child_id)
+        if child is None:
+            free = self._free[device.slot]
+            if not free:
+                raise TooManyChildren(f"worker {device.slot} has no room for another child")
+            child = self._children[child_id] = Child(child_id, device, free.pop(), suite)
+        return child
+
+    def set_spi(self, child: Child, spi: int) -> None:
+        child.spi_in = spi
+        self._spis[spi] = child.child_id
+
+    def remove(self, child_id: int) -> Child | None:
+        """Forget a child; None if it is not known."""
+        child = self._children.pop(child_id, None)
+        if child is not None:
+            self._free[child.device.slot].append(child.counter)
+            if child.spi_in is not None:
+                self._spis.pop(child.spi_in, None)
+        return child
+
+    def of_slot(self, slot: int) -> list[Child]:
+        return [child for child in self._children.values() if child.device.slot == slot]

@@ -1,0 +1,52 @@
+"""The IKE machine's randomness, from the operating system (RFC 4086), and SPIs that name their worker."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Collection
+
+FIRST_SPI = 256  # RFC 4303 2.1: 0 is for local use, 1 to 255 are reserved
+LAST_SPI = 0xFFFFFFFF
+REMEMBERED = 1024  # handed out, perhaps not installed yet
+ATTEMPTS = 1000
+
+
+class SystemEntropy:
+    """The source of SPIs, nonces, jitter and key-exchange scalars (`ikepy.sa.entropy`).
+
+    `slot_of` gives the worker slot of a connection's device, `live` the inbound SPIs that are installed.
+    """
+
+    def __init__(
+        self, workers: int, slot_of: Callable[[str], int], live: Callable[[], Collection[int]]
+    ) -> None:
+        self._workers = workers
+        self._slot_of = slot_of
+        self._live = live
+        self._recent: deque[int] = deque(maxlen=REMEMBERED)
+        self._system = random.SystemRandom()
+
+    def random(self, n: int) -> bytes:
+        """`n` bytes."""
+        return os.urandom(n)
+
+    def uniform(self) -> float:
+        """A number in [0, 1)."""
+        return self._system.random()
+
+    def child_spi(self, connection: str) -> int:
+        """An SPI that is nobody else's, with SPI mod workers == the slot of the connection's device."""
+        slot = self._slot_of(connection)
+        if not 0 <= slot < self._workers:
+            raise ValueError(f"slot {slot} of {self._workers}")
+        first = -(-(FIRST_SPI - slot) // self._workers)  # the smallest k with k * workers + slot >= FIRST_SPI
+        count = (LAST_SPI - slot) // self._workers - first + 1
+        live = self._live()
+        for _ in range(ATTEMPTS):
+            spi = (first + self._system.randrange(count)) * self._workers + slot
+            if spi not in live and spi not in self._recent:
+                self._recent.append(spi)
+                return spi
+        raise RuntimeError("no free SPI found")

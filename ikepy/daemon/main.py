@@ -1,0 +1,44 @@
+"""`ikepy run`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ikepy.config.model import Config
+from ikepy.daemon import log
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.ports import Resolve
+from ikepy.daemon.service import Daemon, Surroundings
+from ikepy.sa.entropy import Entropy
+from ikepy.sa.manager import IkeManager
+from tun import network
+from tun.device import TunDevice
+
+
+def run(config: Config, path: Path, socket: Path | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the exit status. `path` is the configuration's, for messages.
+
+    `socket`: the control socket, instead of the configuration's.
+    """
+    log.set_up(config.daemon.log_level)
+    control = socket if socket is not None else config.daemon.socket
+    return asyncio.run(_serve(config, path, control, system()))
+
+
+async def _serve(config: Config, path: Path, control: Path, surroundings: Surroundings) -> int:
+    try:
+        await Daemon(config, control, surroundings).serve()
+    except StartError as error:
+        log.error("ikepy", f"{path}: {error}")
+        return 1
+    return 0
+
+
+def system() -> Surroundings:
+    """The real thing."""
+    return Surroundings(_make_machine, TunDevice.create, network)
+
+
+def _make_machine(config: Config, entropy: Entropy, resolve: Resolve) -> IkeManager:
+    return IkeManager(config, entropy, resolve=resolve)

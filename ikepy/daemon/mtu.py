@@ -1,0 +1,76 @@
+"""The MTU of a VTI: what fits into one outer packet after ESP's overhead (RFC 4303 3.3.3, RFC 3948 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from esp.suites import Suite, inner_mtu, suite_for
+from ikepy.config.model import Connection
+from ikepy.daemon.ports import NetworkConfig
+from ikepy.sa.path import Address
+from ikepy.wire.constants import TransformType
+from ikepy.wire.proposal import Proposal
+from tun.netlink import RouteError
+
+ETHERNET = 1500  # octets: what is assumed where the way to the peer isn't known
+SMALLEST = {4: 576, 6: 1280}  # RFC 791: every host takes it; RFC 8200 5: IPv6 needs it on each link
+
+
+def suites_of(proposals: Iterable[Proposal]) -> list[Suite]:
+    """Every ESP suite that one of the proposals permits."""
+    suites: list[Suite] = []
+    for proposal in proposals:
+        transforms = proposal.transforms
+        integs = [t.id or None for t in transforms if t.type == TransformType.INTEG] or [None]
+        for encr in (t for t in transforms if t.type == TransformType.ENCR):
+            for integ in integs:
+                try:
+                    suites.append(suite_for(encr.id, encr.key_length, integ))
+                except KeyError:
+                    continue  # one cipher's integrity isn't another's: such a pair is never chosen
+    return suites
+
+
+def needs_ipv6(connection: Connection) -> bool:
+    """Whether IPv6 packets may go through the connection's device."""
+    vti = connection.vti
+    used = (*vti.addresses, *vti.peers, *(vti.routes or ()))
+    if any(one.version == 6 for one in used):
+        return True
+    selectors = (s for child in connection.children.values() for s in (*child.local_ts, *child.remote_ts))
+    return any(not isinstance(s, str) and s.version == 6 for s in selectors)
+
+
+def bounded(mtu: int, connection: Connection) -> int:
+    """`mtu`, but not below what the inner IP versions ask of a link: outer packets are fragmented then."""
+    return max(mtu, SMALLEST[6 if needs_ipv6(connection) else 4])
+
+
+def before_child(
+    connection: Connection, network: NetworkConfig, local: Address | None, remote: Address | None
+) -> int:
+    """The MTU to begin with: the largest overhead of the configured proposals, UDP encapsulation included."""
+    suites = suites_of(p for child in connection.children.values() for p in child.esp_proposals)
+    version = 6 if remote is None else remote.version
+    outer = outer_mtu(network, local, remote)
+    return bounded(
+        min((inner_mtu(outer, version, True, suite) for suite in suites), default=outer), connection
+    )
+
+
+def of_child(
+    connection: Connection, network: NetworkConfig, local: Address, remote: Address, encap: bool, suite: Suite
+) -> int:
+    """The MTU that an installed child leaves."""
+    outer = outer_mtu(network, local, remote)
+    return bounded(inner_mtu(outer, remote.version, encap, suite), connection)
+
+
+def outer_mtu(network: NetworkConfig, local: Address | None, remote: Address | None) -> int:
+    """The MTU of the way to `remote`; Ethernet's where there is no way (yet) or the peer isn't known."""
+    if remote is None:
+        return ETHERNET
+    try:
+        return network.uplink_mtu(remote, local)
+    except RouteError:
+        return ETHERNET

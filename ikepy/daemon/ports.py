@@ -1,0 +1,82 @@
+"""What the daemon asks of its neighbours, so that tests can put fakes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Protocol
+
+from ikepy.config.model import Config, Connection
+from ikepy.sa.commands import Command
+from ikepy.sa.effects import Effect
+from ikepy.sa.entropy import Entropy
+from ikepy.sa.info import IkeSaInfo
+from ikepy.sa.path import Address, Endpoint, Path
+
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
+
+
+class Machine(Protocol):
+    """The sans-IO IKE machine, `ikepy.sa.manager.IkeManager`. Times are monotonic seconds."""
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    @property
+    def idle(self) -> bool: ...
+
+    def start(self, now: float) -> list[Effect]: ...
+
+    def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]: ...
+
+    def request(self, command: Command, now: float) -> list[Effect]: ...
+
+    def tick(self, now: float) -> list[Effect]: ...
+
+    def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]: ...
+
+    def list_sas(self, now: float) -> Sequence[IkeSaInfo]: ...
+
+
+MakeMachine = Callable[[Config, Entropy, Resolve], Machine]
+
+
+class Tun(Protocol):
+    """One TUN device, `tun.device.TunDevice`."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def set_carrier(self, on: bool, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NetworkConfig(Protocol):
+    """Addresses, MTU and routes of devices: the module `tun.network`."""
+
+    def configure(
+        self,
+        name: str,
+        addresses: Sequence[Interface],
+        peers: Sequence[Address],
+        mtu: int,
+        table: int | None,
+    ) -> None: ...
+
+    def set_mtu(self, name: str, mtu: int) -> None: ...
+
+    def add_route(self, name: str, network: Network, table: int | None) -> None: ...
+
+    def remove_route(self, name: str, network: Network, table: int | None) -> None: ...
+
+    def uplink_mtu(self, remote: Address, local: Address | None) -> int: ...
+
+    def source_address(self, remote: Address) -> Address: ...
+
+    def local_addresses(self) -> list[Address]: ...

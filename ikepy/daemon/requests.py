@@ -1,0 +1,178 @@
+"""The commands of the control socket: swanctl's words, checked and handed to the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+
+from ikepy.config.model import Config
+from ikepy.daemon import status
+from ikepy.daemon.children import ChildTable
+from ikepy.daemon.control_socket import CommandError, Progress
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.ports import Machine
+from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.status import Json
+from ikepy.sa.commands import Command, Initiate, Terminate
+from ikepy.sa.effects import Log, Outcome
+
+Arguments = dict[str, Json]
+NUMBER = (int, float)
+LONGEST = 86400  # seconds
+
+# command -> its arguments and their types
+ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
+    "list-sas": {},
+    "list-conns": {},
+    "counters": {},
+    "initiate": {"child": (str,), "ike": (str,), "timeout": NUMBER},
+    "terminate": {
+        "ike": (str,),
+        "child": (str,),
+        "ike_id": (int,),
+        "child_id": (int,),
+        "force": (bool,),
+        "timeout": NUMBER,
+    },
+}
+
+
+class Requests:
+    """Answers the control socket's clients."""
+
+    def __init__(
+        self,
+        config: Config,
+        machine: Machine,
+        runner: EffectsRunner,
+        devices: DeviceTable,
+        children: ChildTable,
+        counters: status.Counters,
+    ) -> None:
+        self._config = config
+        self._machine = machine
+        self._runner = runner
+        self._devices = devices
+        self._children = children
+        self._counters = counters
+        self._tickets = itertools.count(1)
+        self._commands: dict[str, Callable[[Arguments, Progress], Awaitable[Json]]] = {
+            "list-sas": self._list_sas,
+            "list-conns": self._list_conns,
+            "counters": self._drop_counters,
+            "initiate": self._initiate,
+            "terminate": self._terminate,
+        }
+
+    async def handle(self, command: str, arguments: Arguments, progress: Progress) -> Json:
+        """The result of a command. Raises CommandError with a text for the client."""
+        if command not in self._commands:
+            raise CommandError(f"unknown command; there are {', '.join(sorted(self._commands))}")
+        return await self._commands[command](checked(command, arguments), progress)
+
+    async def _list_sas(self, _: Arguments, __: Progress) -> Json:
+        now = asyncio.get_running_loop().time()
+        infos = self._machine.list_sas(now)
+        return status.sas(infos, self._children, self._counters, now, time.time())
+
+    async def _list_conns(self, _: Arguments, __: Progress) -> Json:
+        return status.connections(self._config)
+
+    async def _drop_counters(self, _: Arguments, __: Progress) -> Json:
+        return status.drop_counters(self._devices, self._counters)
+
+    async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
+        connection, child = find_child(self._config, arguments.get("ike"), arguments.get("child"))
+        ticket = next(self._tickets)
+        command = Initiate(connection, child, ticket)
+        return await self._wait(command, ticket, connection, arguments.get("timeout"), progress)
+
+    async def _terminate(self, arguments: Arguments, progress: Progress) -> Json:
+        criteria = {key: arguments.get(key) for key in ("ike", "child", "ike_id", "child_id")}
+        if all(value is None for value in criteria.values()):
+            raise CommandError("one of ike, child, ike_id and child_id is needed")
+        ticket = next(self._tickets)
+        command = Terminate(
+            ike=_text(arguments, "ike"),
+            child=_text(arguments, "child"),
+            ike_id=_number(arguments, "ike_id"),
+            child_id=_number(arguments, "child_id"),
+            force=arguments.get("force") is True,
+            ticket=ticket,
+        )
+        return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
+
+    async def _wait(
+        self, command: Command, ticket: int, connection: str | None, limit: Json, progress: Progress
+    ) -> Json:
+        """Give the command to the machine, wait for its outcome, and tell what is logged meanwhile."""
+
+        def watch(entry: Log) -> None:
+            if connection is None or f"{entry.subject} ".startswith(f"{connection} "):
+                progress(f"{entry.subject}: {entry.text}")
+
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._runner.outcomes[ticket] = outcome
+        self._runner.watchers.add(watch)
+        seconds = float(limit) if isinstance(limit, NUMBER) else None
+        try:
+            self._runner.request(command)
+            done = await asyncio.wait_for(outcome, seconds)
+        except TimeoutError:
+            raise CommandError(f"not done within {seconds:g} s") from None
+        finally:
+            self._runner.watchers.discard(watch)
+            self._runner.outcomes.pop(ticket, None)
+        if not done.ok:
+            raise CommandError(done.text)
+        return done.text
+
+
+def checked(command: str, arguments: Arguments) -> Arguments:
+    """The arguments without those that are null. Raises CommandError for an unknown or ill-typed one."""
+    allowed = ARGUMENTS[command]
+    given: Arguments = {key: value for key, value in arguments.items() if value is not None}
+    for key, value in given.items():
+        if key not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise CommandError(f"{command} has no argument {key[:40]!r}; it takes {known}")
+        if not isinstance(value, allowed[key]) or (isinstance(value, bool) and bool not in allowed[key]):
+            names = " or ".join(one.__name__ for one in allowed[key])
+            raise CommandError(f"{command}: {key} must be {names}")
+        if key == "timeout" and isinstance(value, NUMBER) and not 0 < value <= LONGEST:
+            raise CommandError(f"{command}: timeout must be more than 0 and at most {LONGEST} seconds")
+    return given
+
+
+def find_child(config: Config, ike: Json, child: Json) -> tuple[str, str]:
+    """The connection and the child that are meant. Raises CommandError if there is none, or more than one."""
+    found = [
+        (connection.name, name)
+        for connection in config.connections.values()
+        if ike is None or connection.name == ike
+        for name in connection.children
+        if child is None or name == child
+    ]
+    wanted = " ".join(
+        f"{key} {value!r}" for key, value in (("ike", ike), ("child", child)) if value is not None
+    )
+    if not wanted:
+        raise CommandError("a child is needed")
+    if not found:
+        raise CommandError(f"no {wanted} is configured")
+    if len(found) > 1:
+        several = ", ".join(f"{connection}/{name}" for connection, name in found)
+        raise CommandError(f"{wanted} is ambiguous: {several}")
+    return found[0]
+
+
+def _text(arguments: Arguments, key: str) -> str | None:
+    value = arguments.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _number(arguments: Arguments, key: str) -> int | None:
+    value = arguments.get(key)
+    return value if isinstance(value, int) else None

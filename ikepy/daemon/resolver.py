@@ -1,0 +1,68 @@
+"""Which addresses a connection's IKE_SA runs between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from ikepy.config.model import ANY_ADDRESS, Connection
+from ikepy.daemon import log
+from ikepy.daemon.ports import NetworkConfig
+from ikepy.sa.path import Address
+from tun.netlink import RouteError
+
+
+class Resolver:
+    """Picks the local and the remote address of a new IKE_SA."""
+
+    def __init__(self, network: NetworkConfig) -> None:
+        self._network = network
+
+    def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | None:
+        """Our address and the peer's; None if there is none (at the moment).
+
+        `local`: the address to use if the connection and the peer's IP version permit it.
+        """
+        for remote in fixed_addresses(connection.remote_addrs):
+            source = self._source(connection, local, remote)
+            if source is not None:
+                return source, remote
+        return None
+
+    def _source(self, connection: Connection, hint: Address | None, remote: Address) -> Address | None:
+        if hint is not None and hint.version == remote.version and permits(connection.local_addrs, hint):
+            return hint
+        for own in fixed_addresses(connection.local_addrs):
+            if own.version == remote.version:
+                return own
+        if not has_patterns(connection.local_addrs):
+            return None
+        try:
+            source = self._network.source_address(remote)
+            if permits(connection.local_addrs, source):
+                return source
+            usable = self._network.local_addresses()
+        except (RouteError, OSError) as error:
+            log.warning(connection.name, str(error))
+            return None
+        permitted = (a for a in usable if a.version == remote.version and permits(connection.local_addrs, a))
+        return next(permitted, None)
+
+
+def fixed_addresses(patterns: Iterable[object]) -> list[Address]:
+    """Those of a connection's addresses that are one, not a network nor "%any"."""
+    return [one for one in patterns if isinstance(one, IPv4Address | IPv6Address)]
+
+
+def has_patterns(patterns: Iterable[object]) -> bool:
+    """Whether there is a network or "%any" among them."""
+    return any(not isinstance(one, IPv4Address | IPv6Address) for one in patterns)
+
+
+def permits(patterns: Iterable[object], address: Address) -> bool:
+    """Whether one of a connection's addresses is `address`, holds it, or is "%any"."""
+    return any(
+        one in (ANY_ADDRESS, address)
+        or (isinstance(one, IPv4Network | IPv6Network) and one.version == address.version and address in one)
+        for one in patterns
+    )

@@ -1,0 +1,302 @@
+"""Runs what the IKE machine asks for, in its order: sockets, workers, devices, log and waiting clients.
+
+Here stands the daemon's one `except Exception`: a fault of ours in one IKE_SA's work is logged with its
+context, and that IKE_SA alone is torn down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Protocol, TypeVar
+
+from esp import messages
+from ikepy.daemon import log
+from ikepy.daemon.children import Child, ChildTable
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.ports import Machine
+from ikepy.daemon.timer import DeadlineTimer
+from ikepy.daemon.workers import WorkerDown
+from ikepy.sa.commands import ChildrenLost, Command, Terminate
+from ikepy.sa.effects import (
+    ActivateOutbound,
+    Effect,
+    Event,
+    InstallInbound,
+    InstallOutbound,
+    Log,
+    Outcome,
+    RemoveChild,
+    RemoveOutbound,
+    Send,
+    SendKeepalive,
+    UpdatePath,
+)
+from ikepy.sa.path import Endpoint, Path
+
+T = TypeVar("T")
+Call = Callable[[float], Sequence[Effect]]
+Guilty = Callable[[], int | None]  # the ike_id of the IKE_SA to blame
+SPI = 8  # octets of an IKE SPI: the first two fields of every message
+
+
+class Network(Protocol):
+    """Where IKE messages go: `ikepy.daemon.listeners.Listeners`."""
+
+    def send(self, path: Path, data: bytes) -> None: ...
+
+    def send_keepalive(self, path: Path) -> None: ...
+
+
+class Pool(Protocol):
+    """Where workers' messages go: `ikepy.daemon.workers.WorkerPool`."""
+
+    def send(self, slot: int, message: messages.Message) -> None: ...
+
+
+class EffectsRunner:
+    """Drives the machine: every call into it goes through here, and its timer too."""
+
+    def __init__(
+        self, machine: Machine, network: Network, pool: Pool, devices: DeviceTable, children: ChildTable
+    ) -> None:
+        self._machine = machine
+        self._network = network
+        self._pool = pool
+        self._devices = devices
+        self._children = children
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._timer = DeadlineTimer(loop, self.tick)
+        self._stopped = False
+        self._guilty: list[Guilty] = []
+        self.idle = asyncio.Event()  # set while no IKE_SA lives
+        self.watchers: set[Callable[[Log], None]] = set()
+        self.outcomes: dict[int, asyncio.Future[Outcome]] = {}
+        self._perform: dict[type[Effect], Callable[..., None]] = {
+            Send: self._send,
+            SendKeepalive: self._send_keepalive,
+            InstallInbound: self._install_inbound,
+            InstallOutbound: self._install_outbound,
+            ActivateOutbound: self._activate_outbound,
+            RemoveOutbound: self._remove_outbound,
+            RemoveChild: self._remove_child,
+            UpdatePath: self._update_path,
+            Event: self._event,
+            Log: self._log,
+            Outcome: self._outcome,
+        }
+
+    # Calls into the machine
+
+    def start(self) -> None:
+        self._drive(self._machine.start, "start", _nobody)
+
+    def tick(self) -> None:
+        self._drive(self._machine.tick, "tick", _nobody)
+
+    def receive(self, datagram: bytes, path: Path) -> None:
+        """An IKE message came in, without the non-ESP marker."""
+        call = partial(self._machine.receive, datagram, path)
+        self._drive(call, f"message from {path.remote}", partial(self._owner_of_spis, datagram))
+
+    def request(self, command: Command) -> None:
+        call = partial(self._machine.request, command)
+        self._drive(call, type(command).__name__, partial(_ike_id_of, command))
+
+    def peer_moved(self, child_id: int, remote: Endpoint) -> None:
+        """A child's peer sends from another endpoint."""
+        call = partial(self._machine.peer_moved, child_id, remote)
+        self._drive(call, f"peer moved to {remote}", partial(self._owner_of_child, child_id))
+
+    def children_lost(self, children: Sequence[Child]) -> None:
+        """A worker lost these SAs: no device may count on them, and the machine negotiates anew."""
+        for child in children:
+            self._devices.child_down(child.child_id, child.device.connection.name)
+            self._children.remove(child.child_id)
+        if children:
+            self.request(ChildrenLost(tuple(child.child_id for child in children)))
+
+    def stop(self) -> None:
+        """The machine is driven no more: what comes in while the parts are taken apart is dropped."""
+        self._stopped = True
+        self._timer.cancel()
+
+    # The edge
+
+    def _drive(self, call: Call, context: str, guilty: Guilty) -> None:
+        if self._stopped:
+            return
+        self._run(call, context, guilty)
+        torn_down: set[int | None] = {None}
+        while self._guilty:
+            ike_id = self._guarded(self._guilty.pop(0), "looking for the IKE_SA to blame", _nobody)
+            if ike_id not in torn_down:
+                torn_down.add(ike_id)
+                command = Terminate(ike_id=ike_id, force=True)
+                self._run(partial(self._machine.request, command), f"tearing down #{ike_id}", _nobody)
+        if self._machine.idle:
+            self.idle.set()
+        else:
+            self.idle.clear()
+        self._timer.set(self._machine.deadline)
+
+    def _run(self, call: Call, context: str, guilty: Guilty) -> None:
+        for effect in self._guarded(partial(call, self._clock()), context, guilty) or ():
+            name = f"{context}: {type(effect).__name__}"
+            self._guarded(partial(self._perform[type(effect)], effect), name, partial(self._owner, effect))
+
+    def _guarded(self, action: Callable[[], T], context: str, guilty: Guilty) -> T | None:
+        try:
+            return action()
+        except Exception as error:
+            text = f"{context}: {type(error).__name__}: {error}"
+            log.log(logging.ERROR, "fault", text, traceback=error)
+            if guilty is not _nobody:
+                self._guilty.append(guilty)
+            return None
+
+    def _owner(self, effect: Effect) -> int | None:
+        match effect:
+            case Event(ike_id=ike_id):
+                return ike_id
+            case Send(data=data):
+                return self._owner_of_spis(data)
+            case SendKeepalive() | Log() | Outcome():
+                return None
+        return self._owner_of_child(effect.child_id)
+
+    def _owner_of_child(self, child_id: int) -> int | None:
+        for ike in self._machine.list_sas(self._clock()):
+            if any(child.child_id == child_id for child in ike.children):
+                return ike.ike_id
+        return None
+
+    def _owner_of_spis(self, datagram: bytes) -> int | None:
+        spi_i, spi_r = datagram[:SPI], datagram[SPI : 2 * SPI]
+        for ike in self._machine.list_sas(self._clock()):
+            if ike.spi_i == spi_i and ike.spi_r in (spi_r, bytes(SPI)):
+                return ike.ike_id
+        return None
+
+    # Effects
+
+    def _send(self, effect: Send) -> None:
+        self._network.send(effect.path, effect.data)
+
+    def _send_keepalive(self, effect: SendKeepalive) -> None:
+        self._network.send_keepalive(effect.path)
+
+    def _install_inbound(self, effect: InstallInbound) -> None:
+        device = self._devices.of(effect.connection)
+        child = self._children.add(effect.child_id, device, effect.suite)
+        self._children.set_spi(child, effect.spi)
+        local, remote = effect.path.local, effect.path.remote
+        self._pool.send(
+            device.slot,
+            messages.InstallInbound(
+                child_id=effect.child_id,
+                device_id=device.device_id,
+                slot=child.counter,
+                spi=effect.spi,
+                suite=effect.suite,
+                keys=effect.keys.expose(),
+                esn=effect.esn,
+                replay_window=effect.replay_window,
+                ts_local=effect.ts_local,
+                ts_remote=effect.ts_remote,
+                encap=effect.encap,
+                local_address=local.address,
+                local_port=local.port,
+                remote_address=remote.address,
+                remote_port=remote.port,
+            ),
+        )
+
+    def _install_outbound(self, effect: InstallOutbound) -> None:
+        device = self._devices.of(effect.connection)
+        child = self._children.add(effect.child_id, device, effect.suite)
+        local, remote = effect.path.local, effect.path.remote
+        self._pool.send(
+            device.slot,
+            messages.InstallOutbound(
+                child_id=effect.child_id,
+                device_id=device.device_id,
+                slot=child.counter,
+                spi=effect.spi,
+                suite=effect.suite,
+                keys=effect.keys.expose(),
+                esn=effect.esn,
+                ts_local=effect.ts_local,
+                ts_remote=effect.ts_remote,
+                encap=effect.encap,
+                local_address=local.address,
+                local_port=local.port,
+                remote_address=remote.address,
+                remote_port=remote.port,
+                standby=effect.standby,
+            ),
+        )
+        self._devices.child_up(
+            effect.child_id, effect.connection, effect.ts_remote, effect.path, effect.encap, effect.suite
+        )
+
+    def _activate_outbound(self, effect: ActivateOutbound) -> None:
+        self._tell(effect.child_id, messages.ActivateOutbound(effect.child_id))
+
+    def _remove_outbound(self, effect: RemoveOutbound) -> None:
+        child = self._children.get(effect.child_id)
+        if child is not None:
+            self._devices.child_down(effect.child_id, child.device.connection.name)
+            self._tell(effect.child_id, messages.RemoveOutbound(effect.child_id))
+
+    def _remove_child(self, effect: RemoveChild) -> None:
+        child = self._children.get(effect.child_id)
+        if child is not None:
+            self._devices.child_down(effect.child_id, child.device.connection.name)
+            self._tell(effect.child_id, messages.RemoveChild(effect.child_id))
+            self._children.remove(effect.child_id)
+
+    def _update_path(self, effect: UpdatePath) -> None:
+        child = self._children.get(effect.child_id)
+        if child is None:
+            return
+        local, remote = effect.path.local, effect.path.remote
+        message = messages.UpdatePath(
+            effect.child_id, effect.encap, local.address, local.port, remote.address, remote.port
+        )
+        self._tell(effect.child_id, message)
+        self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
+
+    def _tell(self, child_id: int, message: messages.Message) -> None:
+        """Say something of a child to its worker; one that is down has forgotten the child anyway."""
+        child = self._children.get(child_id)
+        if child is not None:
+            with suppress(WorkerDown):
+                self._pool.send(child.device.slot, message)
+
+    def _event(self, effect: Event) -> None:
+        child = f" {effect.child} #{effect.child_id}" if effect.child else ""
+        log.debug(f"{effect.connection} #{effect.ike_id}", f"event {effect.topic.value}{child}")
+
+    def _log(self, effect: Log) -> None:
+        log.log(effect.level.value, effect.subject, effect.text)
+        for watcher in tuple(self.watchers):
+            watcher(effect)
+
+    def _outcome(self, effect: Outcome) -> None:
+        waiting = self.outcomes.pop(effect.ticket, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(effect)
+
+
+def _nobody() -> int | None:
+    """No IKE_SA is to blame, or none is known."""
+    return None
+
+
+def _ike_id_of(command: Command) -> int | None:
+    return command.ike_id if isinstance(command, Terminate) else None

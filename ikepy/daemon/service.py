@@ -1,0 +1,152 @@
+"""The control process: puts the parts together, runs them until it is told to stop, and takes them apart."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ikepy.config.model import Config
+from ikepy.daemon import log
+from ikepy.daemon.capabilities import Capability, keep_only
+from ikepy.daemon.checks import addresses_to_serve, check
+from ikepy.daemon.children import ChildTable
+from ikepy.daemon.control_socket import ControlSocket
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.entropy import SystemEntropy
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.listeners import Listeners
+from ikepy.daemon.ports import MakeMachine, NetworkConfig, Tun
+from ikepy.daemon.requests import Requests
+from ikepy.daemon.resolver import Resolver
+from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.worker_events import WorkerEvents
+from ikepy.daemon.workers import SA_SLOTS, WorkerPool
+from ikepy.sa.commands import Shutdown
+from ikepy.sa.path import Address
+
+FAREWELL = 4.0  # seconds for the peers to answer our deletes
+SUBJECT = "daemon"
+# Routes, MTU and carrier; sockets; and workers may be started from a directory that is another user's.
+KEPT = (
+    Capability.NET_ADMIN,
+    Capability.NET_RAW,
+    Capability.NET_BIND_SERVICE,
+    Capability.DAC_READ_SEARCH,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the daemon stands on; tests put fakes here."""
+
+    make_machine: MakeMachine
+    create_tun: Callable[[str], Tun]
+    network: NetworkConfig
+    drop_capabilities: bool = True
+
+
+class Daemon:
+    """One run of the daemon: `serve` starts, waits for `stop` and ends."""
+
+    def __init__(self, config: Config, control: Path, surroundings: Surroundings) -> None:
+        self._config = config
+        self._control = control
+        self._surroundings = surroundings
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
+
+    def stop(self) -> None:
+        """Delete the SAs at the peers and end; a second call ends at once."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def serve(self) -> None:
+        """Run until `stop`. Raises StartError, with nothing left behind, if the start fails."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled, number)
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    runner = await self._start(stack)
+                except OSError as error:
+                    raise StartError(str(error)) from error
+                self.ready.set()
+                await self._stop.wait()
+                await self._say_farewell(runner)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+        log.info(SUBJECT, "ended")
+
+    def _signalled(self, number: signal.Signals) -> None:
+        log.info(SUBJECT, f"{number.name}: {'ending at once' if self._stop.is_set() else 'ending'}")
+        self.stop()
+
+    async def _start(self, stack: AsyncExitStack) -> EffectsRunner:
+        """Open everything in order; what is opened is closed with `stack`, last first."""
+        config, network = self._config, self._surroundings.network
+        workers = config.daemon.workers or len(os.sched_getaffinity(0))
+        check(config, self._control)
+        permit_many_descriptors()
+        addresses = addresses_to_serve(config, network.local_addresses())
+        if not addresses:
+            raise StartError("there is no local address to listen on")
+
+        control = ControlSocket.open(self._control)
+        stack.push_async_callback(control.close)
+        devices = DeviceTable(config, workers, self._surroundings.create_tun, network)
+        listeners = self._open_listeners(addresses, workers)
+        stack.push_async_callback(listeners.close)
+        devices.open()
+        stack.callback(devices.close)
+        if self._surroundings.drop_capabilities:
+            keep_only(KEPT)  # whatever is started from here on has no more
+
+        children = ChildTable(workers, SA_SLOTS)
+        pool = WorkerPool(workers, listeners.of_slot)
+        stack.push_async_callback(pool.close)
+        entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
+        machine = self._surroundings.make_machine(config, entropy, Resolver(network).resolve)
+        runner = EffectsRunner(machine, listeners, pool, devices, children)
+        stack.callback(runner.stop)
+        events = WorkerEvents(runner, pool, children, devices)
+        pool.report_to(events.message, events.death)
+        for device in devices:
+            pool.add_device(device)
+
+        await listeners.start(runner.receive)
+        requests = Requests(config, machine, runner, devices, children, pool.counters)
+        await control.start(requests.handle)
+        log.info(SUBJECT, f"listening on {', '.join(map(str, addresses))}; {workers} worker slots")
+        runner.start()
+        return runner
+
+    def _open_listeners(self, addresses: list[Address], workers: int) -> Listeners:
+        settings = self._config.daemon
+        native = any(not connection.encap for connection in self._config.connections.values())
+        return Listeners.open(addresses, (settings.port, settings.port_nat_t), workers, native)
+
+    async def _say_farewell(self, runner: EffectsRunner) -> None:
+        runner.request(Shutdown())
+        waiting = [asyncio.create_task(event.wait()) for event in (runner.idle, self._hurry)]
+        _, late = await asyncio.wait(waiting, timeout=FAREWELL, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if len(late) == len(waiting):
+            log.warning(SUBJECT, "not every peer has answered the delete")
+
+
+def permit_many_descriptors() -> None:
+    """Sockets are addresses times workers: use the whole limit that the system gives."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,80 @@
+"""What the workers tell control, and what is done about it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from esp import messages
+from ikepy.daemon import log
+from ikepy.daemon.children import ChildTable
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.workers import WorkerDown, WorkerPool
+from ikepy.sa.commands import Acquire, SequenceLow
+from ikepy.sa.path import Endpoint, Path
+
+SPI = 4  # octets of an ESP SPI, the first field of every packet
+
+
+class WorkerEvents:
+    """Receives the workers' messages and deaths."""
+
+    def __init__(
+        self, runner: EffectsRunner, pool: WorkerPool, children: ChildTable, devices: DeviceTable
+    ) -> None:
+        self._runner = runner
+        self._pool = pool
+        self._children = children
+        self._devices = devices
+
+    def death(self, slot: int) -> None:
+        """The slot's process is gone, and with it the SAs."""
+        self._runner.children_lost(self._children.of_slot(slot))
+
+    def message(self, slot: int, message: messages.Message) -> None:
+        match message:
+            case messages.Ready():
+                log.debug(f"worker {slot}", "ready")
+            case messages.Stray():
+                self._stray(message)
+            case messages.ForwardEsp():
+                self._forward(slot, message)
+            case messages.UnknownSpi():
+                source = Endpoint(message.remote_address, message.remote_port)
+                log.debug(f"worker {slot}", f"{source} sends under the unknown SPI {message.spi:08x}")
+            case messages.PeerMoved():
+                remote = Endpoint(message.remote_address, message.remote_port)
+                self._runner.peer_moved(message.child_id, remote)
+            case messages.Acquire():
+                device = self._devices.by_id(message.device_id)
+                if device is not None:
+                    command = Acquire(device.connection.name, message.source, message.destination)
+                    self._runner.request(command)
+            case messages.SequenceLow():
+                self._runner.request(SequenceLow(message.child_id))
+            case messages.SequenceExhausted():
+                self._lost(slot, message.child_id, "its sequence numbers are used up")
+            case messages.Fault():
+                self._lost(slot, message.child_id, message.text)
+            case _:
+                log.error(f"worker {slot}", f"{type(message).__name__} is not a worker's to say")
+
+    def _stray(self, message: messages.Stray) -> None:
+        local = Endpoint(message.local_address, message.local_port)
+        remote = Endpoint(message.remote_address, message.remote_port)
+        self._runner.receive(message.data, Path(local, remote))
+
+    def _forward(self, slot: int, message: messages.ForwardEsp) -> None:
+        """Hand a packet to the worker that its SPI names; never back to the one that it comes from."""
+        right = int.from_bytes(message.data[:SPI], "big") % self._pool.workers
+        if right != slot:
+            with suppress(WorkerDown):
+                self._pool.send(right, message)
+
+    def _lost(self, slot: int, child_id: int, text: str) -> None:
+        child = self._children.get(child_id)
+        log.error(f"worker {slot}", f"child {child_id}: {text}" if child_id else text)
+        if child is not None:
+            with suppress(WorkerDown):
+                self._pool.send(slot, messages.RemoveChild(child_id))
+            self._runner.children_lost([child])

@@ -1,0 +1,276 @@
+"""The worker processes: started with their first device, fed with messages, replaced when they die.
+
+Control never waits for a worker: its end of the pair doesn't block, what doesn't fit is queued, and a worker
+that leaves too much unread is taken for dead. What a worker knew of SAs dies with it (a restarted counter
+under the same key would repeat a nonce, RFC 4106 3.1): only sockets and devices go to its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from esp import channel
+from esp.counters import CounterBlock
+from esp.messages import AddDevice, AddSocket, Message, MessageError, SocketKind, encode
+from ikepy.daemon import log
+from ikepy.daemon.devices import VtiDevice
+from ikepy.daemon.listeners import WorkerSocket
+from ikepy.daemon.worker_main import greet
+from ikepy.errors import IkeError
+
+SA_SLOTS = 4096  # counters of this many children a worker
+QUEUE = 4096  # messages
+BATCH = 64  # messages read before the loop gets its turn again
+LIFETIME = 1.0  # seconds: who dies sooner is replaced not at once, but after that time
+GOODBYE = 0.5  # seconds for a worker to end by itself
+ENVIRONMENT = ("PATH", "LD_", "LANG", "LC_", "PYTHON", "VIRTUAL_ENV")  # prefixes; secrets stay with control
+
+
+class WorkerDown(IkeError):  # noqa: N818  a state, told to whoever wants to send
+    """The slot has no process, and too much waits for its next one already (or there will be none)."""
+
+
+OnMessage = Callable[[int, Message], None]
+OnDeath = Callable[[int], None]
+
+
+class WorkerProcess:
+    """One process and control's end of its pair."""
+
+    def __init__(self, slot: int, workers: int, counters: CounterBlock, on_message: OnMessage) -> None:
+        self._slot = slot
+        self._on_message = on_message
+        self._queue: deque[tuple[Message, int | None]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self.ended = asyncio.Event()
+        self.started = self._loop.time()
+        self._sock, theirs = channel.pair()
+        try:
+            greet(self._sock, slot, workers, counters)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ikepy.daemon.worker_main", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # a terminal's Ctrl-C is for control
+                env={k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT)},
+            )
+        except BaseException:
+            self._sock.close()
+            raise
+        finally:
+            theirs.close()
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._sock.setblocking(False)
+        self._loop.add_reader(self._sock, self._read)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def watch(self, on_exit: Callable[[int], None]) -> None:
+        """Call `on_exit` once with the exit status (negative: the signal)."""
+        self._loop.add_reader(self._pidfd, self._exited, on_exit)
+
+    def send(self, message: Message, fd: int | None = None) -> None:
+        """Send in order, without waiting. Raises MessageError."""
+        if not self._queue:
+            try:
+                channel.send(self._sock, message, fd)
+            except BlockingIOError:
+                self._loop.add_writer(self._sock, self._write)
+            except OSError:
+                self.kill()  # its end is closed: the exit follows
+                return
+            else:
+                return
+        if len(self._queue) >= QUEUE:
+            log.error(f"worker {self._slot}", "does not read its messages: it is ended")
+            self.kill()
+        else:
+            encode(message)  # what can't be sent is told now, not when its turn comes
+            self._queue.append((message, fd))
+
+    def _write(self) -> None:
+        try:
+            while self._queue:
+                channel.send(self._sock, *self._queue[0])
+                self._queue.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.kill()
+        self._loop.remove_writer(self._sock)
+
+    def _read(self) -> None:
+        for _ in range(BATCH):
+            try:
+                received = channel.receive(self._sock)
+            except BlockingIOError:
+                return
+            except (MessageError, OSError) as error:
+                log.error(f"worker {self._slot}", f"talks nonsense: {error}; it is ended")
+                received = None
+            if received is None:
+                self.kill()
+                return
+            message, fd = received
+            if fd is not None:
+                os.close(fd)
+            self._on_message(self._slot, message)
+
+    def kill(self) -> None:
+        """End it; the exit is told as any other."""
+        self._forget_socket()
+        if not self.ended.is_set():
+            self._process.kill()
+
+    def hang_up(self) -> None:
+        """Close the pair: the worker ends by itself."""
+        self._forget_socket()
+
+    def _forget_socket(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._sock.close()
+        self._queue.clear()
+
+    def _exited(self, on_exit: Callable[[int], None]) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._process.wait()
+        self.ended.set()
+        self._forget_socket()
+        on_exit(status)
+
+
+@dataclass(slots=True)
+class _Slot:
+    counters: CounterBlock | None = None
+    process: WorkerProcess | None = None
+    devices: list[VtiDevice] = field(default_factory=list)
+    waiting: deque[Message] = field(default_factory=deque)  # for the next process
+    restart: asyncio.TimerHandle | None = None
+
+
+class WorkerPool:
+    """All slots. `sockets` gives those of a slot."""
+
+    def __init__(self, workers: int, sockets: Callable[[int], Sequence[WorkerSocket]]) -> None:
+        self.workers = workers
+        self._sockets = sockets
+        self._on_message: OnMessage = lambda slot, message: None
+        self._on_death: OnDeath = lambda slot: None
+        self._slots = [_Slot() for _ in range(workers)]
+        self._closing = False
+
+    def report_to(self, on_message: OnMessage, on_death: OnDeath) -> None:
+        """Call these from the event loop with what workers say, and with the slots whose process died."""
+        self._on_message = on_message
+        self._on_death = on_death
+
+    def add_device(self, device: VtiDevice) -> None:
+        """Give a device to its slot, and start the slot's process if it is the first. Raises OSError."""
+        state = self._slots[device.slot]
+        state.devices.append(device)
+        if state.process is None:
+            self._start(device.slot)
+        else:
+            self._hand_over(state.process, device)
+
+    def send(self, slot: int, message: Message) -> None:
+        """Send a message to a slot's process, or to its next one. Raises WorkerDown and MessageError."""
+        state = self._slots[slot]
+        if state.process is not None:
+            state.process.send(message)
+        elif state.restart is not None and len(state.waiting) < QUEUE:
+            state.waiting.append(message)
+        else:
+            raise WorkerDown(f"worker {slot} is not running")
+
+    def counters(self, slot: int) -> CounterBlock | None:
+        """The slot's counters; None where no process was ever started."""
+        return self._slots[slot].counters
+
+    def pid(self, slot: int) -> int | None:
+        process = self._slots[slot].process
+        return None if process is None else process.pid
+
+    def _start(self, slot: int) -> None:
+        state = self._slots[slot]
+        state.restart = None
+        if state.counters is None:
+            state.counters = CounterBlock.create(SA_SLOTS)
+        process = WorkerProcess(slot, self.workers, state.counters, self._on_message)
+        process.watch(lambda status: self._exited(slot, process, status))
+        for one in self._sockets(slot):
+            kind = SocketKind.UDP if one.kind == "udp" else SocketKind.RAW
+            address = one.address
+            process.send(AddSocket(one.index, address.version, kind, address, one.port), one.sock.fileno())
+        for device in state.devices:
+            self._hand_over(process, device)
+        while state.waiting:
+            process.send(state.waiting.popleft())
+        state.process = process
+        log.info(f"worker {slot}", f"started, pid {process.pid}")
+
+    @staticmethod
+    def _hand_over(process: WorkerProcess, device: VtiDevice) -> None:
+        message = AddDevice(device.device_id, device.tun.name, device.trap, *device.mss)
+        process.send(message, device.tun.fd)
+
+    def _exited(self, slot: int, process: WorkerProcess, status: int) -> None:
+        if self._closing:
+            return
+        state = self._slots[slot]
+        state.process = None
+        cause = f"signal {-status}" if status < 0 else f"status {status}"
+        loop = asyncio.get_running_loop()
+        lived = loop.time() - process.started
+        log.error(
+            f"worker {slot}", f"ended with {cause} after {lived:.1f} s; it is replaced, its SAs are gone"
+        )
+        if lived < LIFETIME:
+            state.restart = loop.call_later(LIFETIME, self._restart, slot)
+        else:
+            self._restart(slot)
+        self._on_death(slot)
+
+    def _restart(self, slot: int) -> None:
+        try:
+            self._start(slot)
+        except OSError as error:
+            log.error(f"worker {slot}", f"can't be started: {error}")
+            loop = asyncio.get_running_loop()
+            self._slots[slot].restart = loop.call_later(LIFETIME, self._restart, slot)
+
+    async def close(self) -> None:
+        """End all processes: by closing their pairs, and those that don't take the hint by SIGKILL."""
+        self._closing = True
+        running = list(self._running())
+        for process in running:
+            process.hang_up()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(p.ended.wait() for p in running)), GOODBYE)
+        for process in running:
+            process.kill()
+            await process.ended.wait()
+        for state in self._slots:
+            if state.restart is not None:
+                state.restart.cancel()
+            if state.counters is not None:
+                state.counters.close()
+                state.counters = None
+
+    def _running(self) -> Iterator[WorkerProcess]:
+        for state in self._slots:
+            if state.process is not None:
+                yield state.process
+                state.process = None

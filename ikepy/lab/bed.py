@@ -1,0 +1,112 @@
+"""The lab's life: build the picture, start both concentrators, wait for the tunnel, take it all away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from ikepy.lab import concentrators, topology
+from ikepy.lab.capture import Capture
+from ikepy.lab.concentrators import Concentrator
+from ikepy.lab.netns import LabError, Namespace, delete_all
+from ikepy.lab.state import PREFIX, RUN_DIRECTORY, Options, State, read_state, remove_state, write_state
+from ikepy.lab.strongswan import missing as strongswan_missing
+
+# program -> Debian's package
+_PROGRAMS = {
+    "ip": "iproute2",
+    "bridge": "iproute2",
+    "ss": "iproute2",
+    "ping": "iputils-ping",
+    "iperf3": "iperf3",
+}
+_NODES = topology.plan(nat=True).nodes  # of every variant
+
+
+class Lab:
+    """One lab: the namespaces `prefix`..., files in `directory`. Two with different ones don't meet."""
+
+    def __init__(self, options: Options, prefix: str = PREFIX, directory: Path = RUN_DIRECTORY) -> None:
+        self.options = options
+        self.directory = directory
+        self.prefix = prefix
+        self.plan = topology.plan(nat=options.nat, ipv6=options.ipv6)
+        self.nodes: dict[str, Namespace] = topology.namespaces(prefix, self.plan.nodes)
+        self.cgw: Concentrator = concentrators.cgw(options, self.nodes["cgw"], directory / "cgw")
+        self.c4: Concentrator = concentrators.c4(options, self.nodes["c4"], directory / "c4")
+
+    def require(self) -> None:
+        """LabError, naming what is missing, where the lab can't run on this machine."""
+        if os.geteuid() != 0:
+            raise LabError("the lab makes network namespaces and TUN devices: it has to run as root")
+        if not Path("/dev/net/tun").exists():
+            raise LabError("/dev/net/tun is missing: the kernel's tun module is not loaded")
+        programs = {**_PROGRAMS, **({"nft": "nftables"} if self.options.nat else {})}
+        missing = sorted({package for name, package in programs.items() if shutil.which(name) is None})
+        if missing:
+            raise LabError(f"programs are missing: apt-get install {' '.join(missing)}")
+        if "strongswan" in (self.options.peer, self.options.cgw):
+            reason = strongswan_missing()
+            if reason is not None:
+                raise LabError(f"strongSwan can't run here: {reason}")
+
+    def build(self) -> None:
+        """Make the namespaces and all that connects them. Refuses to touch what it did not make."""
+        there = [space.name for space in topology.namespaces(self.prefix, _NODES).values() if space.exists]
+        if there:
+            raise LabError(f"there are network namespaces {', '.join(there)}: `ikepy lab down` removes them")
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_state(self.directory, State(self.options, up=False))
+        topology.build(self.plan, self.prefix)
+
+    def capture(self) -> Capture:
+        """Packet sockets on the nodes whose links the picture shows; not started yet."""
+        shown = ("pod1", "pod2", "cgw", "internet", "c4", "site", *(("nat",) if self.options.nat else ()))
+        return Capture(self.nodes[name] for name in shown)
+
+    def connect(self, patience: float = 20.0) -> float:
+        """Start both concentrators and wait for the tunnel; the seconds that took. LabError with the logs."""
+        self.c4.start()
+        self.cgw.start()
+        begin = time.monotonic()
+        while not (self.cgw.established and self.c4.established):
+            if time.monotonic() - begin > patience:
+                raise LabError(f"no tunnel after {patience:g} s.\n{self.logs()}")
+            for name, concentrator in (("cgw", self.cgw), ("c4", self.c4)):
+                if not concentrator.running:
+                    raise LabError(f"the daemon on {name} ended.\n{self.logs()}")
+            time.sleep(0.05)
+        write_state(self.directory, State(self.options, up=True))
+        return time.monotonic() - begin
+
+    def logs(self, lines: int = 25) -> str:
+        """The last lines of both logs."""
+        return "\n".join(
+            f"--- the log of {name} ({concentrator.kind}) ---\n"
+            + "\n".join(concentrator.log().splitlines()[-lines:])
+            for name, concentrator in (("cgw", self.cgw), ("c4", self.c4))
+        )
+
+    def down(self) -> None:
+        """Stop the daemons (they delete their SAs) and remove everything. No lab is no error."""
+        try:
+            self.cgw.stop()
+            self.c4.stop()
+        finally:
+            remove(self.prefix, self.directory)
+
+
+def remove(prefix: str = PREFIX, directory: Path = RUN_DIRECTORY) -> None:
+    """Remove every namespace of a lab, whatever variant it was and however it ended."""
+    delete_all(list(topology.namespaces(prefix, _NODES).values()))
+    for name in ("cgw", "c4"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    remove_state(directory)
+
+
+def existing(prefix: str = PREFIX, directory: Path = RUN_DIRECTORY) -> tuple[Lab, State] | None:
+    """The lab that is there, and its state; None without one."""
+    state = read_state(directory)
+    return None if state is None else (Lab(state.options, prefix, directory), state)

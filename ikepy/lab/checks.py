@@ -1,0 +1,82 @@
+"""What is tried in a lab that is up: pings both ways, the MTU that a packet with DF learns, TCP throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ikepy.lab import measure, topology
+from ikepy.lab.bed import Lab
+from ikepy.lab.measure import Iperf
+from ikepy.lab.netns import LabError
+from ikepy.lab.topology import address
+
+_FULL = topology.SEGMENT_MTU
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was tried, how it went and whether that is right."""
+
+    ok: bool
+    what: str
+    detail: str
+
+
+def pings(lab: Lab) -> list[Result]:
+    """Every pod and the site to each other, and both ends of the VTI, all at once."""
+    pairs = [(source, target, to) for source, target, to in _paths(lab)]
+    found = measure.pings([(lab.nodes[source], to) for source, _, to in pairs])
+    return [
+        Result(ping.ok, f"{source} to {target} ({to})", str(ping))
+        for (source, target, to), ping in zip(pairs, found, strict=True)
+    ]
+
+
+def _paths(lab: Lab) -> Iterator[tuple[str, str, str]]:
+    """(from, to, the address to ping)."""
+    families = [(topology.SEGMENT, topology.SITE, topology.VTI)]
+    if lab.options.ipv6:
+        families.append((topology.SEGMENT6, topology.SITE6, topology.VTI6))
+    for segment, site, vti in families:
+        for pod in topology.PODS:
+            yield pod, "site", address(site["site"])
+            yield "site", pod, address(segment[pod])
+        yield "cgw", "c4 through L4", address(vti["c4"])
+        yield "c4", "cgw through L4", address(vti["cgw"])
+
+
+def mtu(lab: Lab) -> list[Result]:
+    """A full packet with DF must learn the VTI's MTU, one of that size must pass."""
+    targets = [topology.SITE] + ([topology.SITE6] if lab.options.ipv6 else [])
+    return [_mtu(lab, address(target["site"])) for target in targets]
+
+
+def _mtu(lab: Lab, target: str) -> Result:
+    what = f"{_FULL} bytes with DF, pod1 to {target}"
+    pod = lab.nodes["pod1"]
+    right = measure.device_mtu(lab.nodes["cgw"], lab.cgw.device)
+    learned = measure.learned_mtu(measure.ping_with_df(pod, target, _FULL))
+    if learned is None:
+        return Result(False, what, f"no MTU came back; {lab.cgw.device} has {right}")
+    if learned != right:
+        return Result(False, what, f"told MTU {learned}, but {lab.cgw.device} has {right}")
+    fitting = measure.parse_ping(measure.ping_with_df(pod, target, right, count=3))
+    return Result(
+        fitting.ok, what, f"told MTU {learned}, as {lab.cgw.device} has; {learned} bytes: {fitting}"
+    )
+
+
+def throughput(lab: Lab, seconds: int) -> list[Result]:
+    """One TCP flow each way between pod1 and the site."""
+    target = address((topology.SITE6 if lab.options.ipv6 else topology.SITE)["site"])
+    results = []
+    with Iperf(lab.nodes["site"]) as iperf:
+        for reverse, what in ((False, "pod1 to site"), (True, "site to pod1")):
+            try:
+                rate = iperf.tcp(lab.nodes["pod1"], target, seconds, reverse=reverse)
+            except LabError as error:
+                results.append(Result(False, what, str(error)))
+            else:
+                results.append(Result(rate > 0, what, f"{rate:.0f} Mbit/s over {seconds} s"))
+    return results

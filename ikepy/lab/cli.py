@@ -1,0 +1,256 @@
+"""`ikepy lab`: the picture of a route-based VPN, built, tried and shown on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+import click
+
+from ikepy.lab import bed, checks, links
+from ikepy.lab.bed import Lab
+from ikepy.lab.netns import LabError
+from ikepy.lab.show import Show
+from ikepy.lab.state import RUN_DIRECTORY, Options, locked, read_state
+
+F = TypeVar("F", bound=Callable[..., None])
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_RUNS = "a lab is up already: `ikepy lab status` shows it, `ikepy lab down` removes it"
+
+EXAMPLES = """\b
+Examples:
+  ikepy lab                            build, try, show, and remove everything
+  ikepy lab --peer strongswan --nat    the other end a strongSwan, the CGW behind a NAT
+  ikepy lab up --ipv6                  build it and leave it running
+  ikepy lab exec pod1 ping 10.2.0.10   run a command in one of its nodes
+  ikepy lab down                       remove it
+"""
+
+
+def _variant(command: F) -> F:
+    """The options that choose a variant of the picture."""
+    for option in (
+        click.option("--ipv6", is_flag=True, help="IPv6 inside the tunnel as well."),
+        click.option("--nat", is_flag=True, help="The CGW behind a NAT router."),
+        click.option(
+            "--peer",
+            type=click.Choice(["ikepy", "strongswan"]),
+            default="ikepy",
+            show_default=True,
+            help="What runs on the other concentrator.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True, epilog=EXAMPLES)
+@_variant
+@click.option("--keep", is_flag=True, help="Leave it running at the end.")
+@click.option("--seconds", type=click.IntRange(1, 60), default=3, show_default=True, help="TCP, each way.")
+@click.pass_context
+def lab(context: click.Context, peer: str, nat: bool, ipv6: bool, keep: bool, seconds: int) -> None:
+    """Two sites, their gateways and an internet, out of network namespaces.
+
+    Without a command: build it, try it, show what was seen, and remove it. Exit status 0 if all of it worked.
+    """
+    if context.invoked_subcommand is None:
+        sys.exit(_guarded(lambda show: _whole(show, Options(peer, nat, ipv6), keep, seconds)))
+    given = [name for name in context.params if _is_given(context, name)]
+    if given:
+        raise click.UsageError(f"--{given[0]} belongs behind the command: ikepy lab up --{given[0]}")
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+@lab.command()
+@_variant
+def up(peer: str, nat: bool, ipv6: bool) -> None:
+    """Build it, wait for the tunnel, and leave it running."""
+    sys.exit(_guarded(lambda show: _up(show, Options(peer, nat, ipv6))))
+
+
+@lab.command()
+def down() -> None:
+    """Remove it, also what a lab left that was killed."""
+    sys.exit(_guarded(_down))
+
+
+@lab.command()
+def status() -> None:
+    """Show the running lab and its SAs; exit status 1 without one."""
+    sys.exit(_guarded(_status, exclusive=False))
+
+
+@lab.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(node: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND in NODE; its exit status is ours.
+
+    Nodes: pod1 pod2 segment cgw nat internet c4 site
+    """
+    sys.exit(_guarded(lambda _: _exec(node, command), exclusive=False))
+
+
+def _whole(show: Show, options: Options, keep: bool, seconds: int) -> int:
+    machine = _fresh(show, options)
+    ok = False
+    try:
+        ok = _try(show, machine, seconds)
+    finally:
+        if not (keep and ok):
+            _remove(show, machine)
+    if keep:
+        show.line("\nIt stays up: `ikepy lab exec pod1 ping 10.2.0.10`, `ikepy lab down`")
+    return 0 if ok else 1
+
+
+def _fresh(show: Show, options: Options) -> Lab:
+    """A lab that can be built: what a killed command left is removed first. LabError if one is up."""
+    machine = Lab(options)
+    machine.require()
+    state = read_state(RUN_DIRECTORY)
+    if state is not None:
+        if state.up:
+            raise LabError(_RUNS)
+        show.step("removing what an interrupted lab left")
+        bed.remove()
+    return machine
+
+
+def _try(show: Show, machine: Lab, seconds: int) -> bool:
+    """Build it, try everything, show everything."""
+    show.picture(machine)
+    show.step("\nbuilding it out of network namespaces")
+    machine.build()
+    with machine.capture() as capture:
+        show.step("starting both gateways")
+        show.step(f"the tunnel is up after {machine.connect():.1f} s; trying it")
+        tried = {"Ping, both ways": checks.pings(machine), "Path MTU": checks.mtu(machine)}
+        capture.stop()
+        verdicts = links.judge(machine, capture)
+    show.verdicts(verdicts)
+    for heading, results in tried.items():
+        show.results(heading, results)
+    flows = checks.throughput(machine, seconds)
+    show.results("TCP, one flow", flows)
+    show.sas(machine)
+    failed = [
+        *(v for v in verdicts if not v.ok),
+        *(r for rs in (*tried.values(), flows) for r in rs if not r.ok),
+    ]
+    if failed:
+        show.error(f"\n{len(failed)} of the above went wrong")
+        show.line(machine.logs())
+        return False
+    show.heading("All of it worked.")
+    return True
+
+
+def _up(show: Show, options: Options) -> int:
+    machine = _fresh(show, options)
+    try:
+        machine.build()
+        seconds = machine.connect()
+    except BaseException:
+        _remove(show, machine)
+        raise
+    show.picture(machine)
+    show.line(f"\nThe tunnel is up after {seconds:.1f} s. `ikepy lab exec NODE COMMAND...`, `ikepy lab down`")
+    return 0
+
+
+def _down(show: Show) -> int:
+    found = bed.existing()
+    if found is None:
+        bed.remove()  # what is there without a state is nothing a lab left, or all but its last namespace
+        show.line("there is no lab")
+        return 0
+    found[0].down()
+    show.line("the lab is removed")
+    return 0
+
+
+def _status(show: Show) -> int:
+    found = bed.existing()
+    if found is None or not found[1].up:
+        show.line("no lab is up" if found is None else "a lab is being built, or was interrupted")
+        return 1
+    machine = found[0]
+    show.picture(machine)
+    daemons = [
+        checks.Result(
+            one.established if one.running else False,
+            name,
+            f"{one.kind} {'runs' if one.running else 'ended'}",
+        )
+        for name, one in (("cgw", machine.cgw), ("c4", machine.c4))
+    ]
+    show.results("Daemons with a tunnel", daemons)
+    if all(one.running for one in (machine.cgw, machine.c4)):
+        show.sas(machine)
+    return 0 if all(one.ok for one in daemons) else 1
+
+
+def _exec(node: str, command: tuple[str, ...]) -> int:
+    found = bed.existing()
+    if found is None:
+        raise LabError("no lab is up: `ikepy lab up` builds one")
+    machine = found[0]
+    if node not in machine.nodes:
+        raise LabError(f"there is no node {node!r}; there are {', '.join(machine.nodes)}")
+    sys.stdout.flush()
+    words = machine.nodes[node].command(*command)
+    os.execvp(words[0], words)
+
+
+def _remove(show: Show, machine: Lab) -> None:
+    """Take it all away; a second Ctrl-C doesn't stop that halfway."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    show.step("\nremoving it all")
+    machine.down()
+
+
+def _guarded(job: Callable[[Show], int], *, exclusive: bool = True) -> int:
+    """Run `job` and give the exit status; errors become one message, signals an end with everything removed."""
+    show = Show()
+    if os.geteuid() != 0:
+        click.echo("ikepy lab: network namespaces and TUN devices need root: run it with sudo", err=True)
+        return 1
+    try:
+        if not exclusive:
+            return job(show)
+        with _signals_raise(), locked(RUN_DIRECTORY):
+            return job(show)
+    except LabError as error:
+        click.echo(f"ikepy lab: {error}", err=True)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        click.echo("ikepy lab: interrupted", err=True)
+        return 128 + int(number)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the lab as Ctrl-C does: through every `finally`."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

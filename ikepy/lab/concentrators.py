@@ -1,0 +1,179 @@
+"""What runs on the CGW (C3) and on the other concentrator (C4), configured for the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from ikepy.lab import gateway, strongswan, topology
+from ikepy.lab.netns import Namespace
+from ikepy.lab.state import Options
+from ikepy.lab.topology import address, host, network
+
+_PROPOSALS = ("aes128gcm16-prfsha256-x25519", "aes256-sha384-modp3072")
+_ESP_PROPOSALS = ("aes128gcm16", "aes256-sha256")
+_SECRET = "a secret of the lab alone"
+_IDS = {"cgw": "cgw.ikepy.example", "c4": "c4.ikepy.example"}
+
+
+class Concentrator(Protocol):
+    """One end of the tunnel."""
+
+    kind: str  # "ikepy" or "strongSwan"
+    device: str  # the TUN device that stands in for the VTI
+
+    def start(self) -> None:
+        """Start it, configured; LabError with its log."""
+
+    @property
+    def running(self) -> bool:
+        """Is its process there?"""
+
+    @property
+    def established(self) -> bool:
+        """Is a CHILD_SA installed?"""
+
+    def describe(self) -> str:
+        """Its SAs, for people."""
+
+    def log(self) -> str:
+        """Its log so far."""
+
+    def stop(self) -> None:
+        """End it, and remove its files. May be called twice, and for one that was never started."""
+
+
+def cgw(options: Options, namespace: Namespace, directory: Path) -> Concentrator:
+    """The CGW: it initiates."""
+    local = topology.CGW_PRIVATE if options.nat else topology.CGW_PUBLIC
+    if options.cgw == "strongswan":
+        return _StrongSwanEnd(options, namespace, directory, "cgw", local, address(topology.C4_PUBLIC))
+    return _IkepyEnd(options, namespace, directory, "cgw", local, address(topology.C4_PUBLIC))
+
+
+def c4(options: Options, namespace: Namespace, directory: Path) -> Concentrator:
+    """The other end: it answers whoever authenticates."""
+    if options.peer == "strongswan":
+        return _StrongSwanEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any")
+    return _IkepyEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any")
+
+
+def _other(node: str) -> str:
+    return "c4" if node == "cgw" else "cgw"
+
+
+def _inner(node: str, options: Options) -> list[str]:
+    """The networks behind a concentrator."""
+    networks = {"cgw": (topology.SEGMENT, topology.SEGMENT6), "c4": (topology.SITE, topology.SITE6)}[node]
+    return [network(table[node]) for table in (networks if options.ipv6 else networks[:1])]
+
+
+def _vti(node: str, options: Options) -> list[str]:
+    """The addresses, with prefix length, of a concentrator's end of L4."""
+    tables = (topology.VTI, topology.VTI6) if options.ipv6 else (topology.VTI,)
+    return [table[node] for table in tables]
+
+
+class _IkepyEnd:
+    """ikepy: selectors 0.0.0.0/0 and ::/0, routes into vti0 decide."""
+
+    kind = "ikepy"
+    device = "vti0"
+
+    def __init__(
+        self, options: Options, namespace: Namespace, directory: Path, node: str, local: str, remote: str
+    ) -> None:
+        self._gateway = gateway.Gateway(namespace, directory)
+        other = _other(node)
+        self._connection = gateway.Connection(
+            name=other,
+            local_addrs=(address(local),),
+            remote_addrs=(remote,),
+            local_id=_IDS[node],
+            remote_id=_IDS[other],
+            proposals=_PROPOSALS,
+            esp_proposals=_ESP_PROPOSALS,
+            start_action="start" if node == "cgw" else "none",
+            secret=_SECRET,
+            device=self.device,
+            addresses=tuple(_vti(node, options)),
+            peers=tuple(address(text) for text in _vti(other, options)),
+            routes=tuple(_inner(other, options)),
+        )
+
+    def start(self) -> None:
+        self._gateway.start(self._connection)
+
+    @property
+    def running(self) -> bool:
+        return self._gateway.running
+
+    @property
+    def established(self) -> bool:
+        return self._gateway.established
+
+    def describe(self) -> str:
+        return self._gateway.describe()
+
+    def log(self) -> str:
+        return self._gateway.log()
+
+    def stop(self) -> None:
+        self._gateway.stop()
+
+
+class _StrongSwanEnd:
+    """strongSwan with its userspace ESP.
+
+    It sets a route into ipsec0 for each remote selector, and 0.0.0.0/0 would swallow its own ESP: so its
+    selectors are the real networks, and the peer narrows to them.
+    """
+
+    kind = "strongSwan"
+    device = strongswan.DEVICE
+
+    def __init__(
+        self, options: Options, namespace: Namespace, directory: Path, node: str, local: str, remote: str
+    ) -> None:
+        self._namespace = namespace
+        self._swan = strongswan.StrongSwan(namespace, directory)
+        self._initiates = node == "cgw"
+        other = _other(node)
+        self._vti = list(zip(_vti(node, options), _vti(other, options), strict=True))
+        self._connection = strongswan.Connection(
+            name=other,
+            local_addrs=address(local),
+            remote_addrs=remote,
+            local_id=_IDS[node],
+            remote_id=_IDS[other],
+            proposals=",".join(_PROPOSALS),
+            esp_proposals=",".join(_ESP_PROPOSALS),
+            local_ts=",".join(_inner(node, options) + [host(text) for text in _vti(node, options)]),
+            remote_ts=",".join(_inner(other, options) + [host(text) for text in _vti(other, options)]),
+            secret=_SECRET,
+        )
+
+    def start(self) -> None:
+        self._swan.start(self._connection)
+        for own, peer in self._vti:  # no duplicate detection on IPv6: nobody answers on this link yet
+            nodad = " nodad" if ":" in own else ""
+            self._namespace.ip(f"addr add {address(own)} peer {address(peer)} dev {self.device}{nodad}")
+        if self._initiates:
+            self._swan.initiate()
+
+    @property
+    def running(self) -> bool:
+        return self._swan.running
+
+    @property
+    def established(self) -> bool:
+        return self._swan.established
+
+    def describe(self) -> str:
+        return self._swan.swanctl("--list-sas")
+
+    def log(self) -> str:
+        return self._swan.log()
+
+    def stop(self) -> None:
+        self._swan.stop()

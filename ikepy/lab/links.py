@@ -1,0 +1,95 @@
+"""Which protocol stacks each link of the picture should carry, and what a capture says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ikepy.lab.bed import Lab
+from ikepy.lab.capture import Capture, Seen
+
+Stack = tuple[str, ...]
+
+_IP4: Stack = ("Ethernet", "IPv4")
+_VXLAN: Stack = (*_IP4, "UDP 4789", "VXLAN 100")
+_PINGS: dict[bool, tuple[Stack, ...]] = {
+    False: (("IPv4", "ICMP"),),
+    True: (("IPv4", "ICMP"), ("IPv6", "ICMPv6")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A device where a link is watched. `required`: every one must be seen; `allowed`: the beginnings of what
+    may be seen, and nothing else may."""
+
+    name: str
+    node: str
+    device: str
+    required: tuple[Stack, ...]
+    allowed: tuple[Stack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a capture says about a link. `rows`: (right?, frames, stack)."""
+
+    link: Link
+    ends: tuple[str, ...]
+    rows: tuple[tuple[bool, int, Stack], ...]
+    fragments: int
+
+    @property
+    def ok(self) -> bool:
+        """Was everything seen that should be, and nothing else?"""
+        return all(right for right, _, _ in self.rows) and self.fragments == 0
+
+
+def links(lab: Lab) -> tuple[Link, ...]:
+    """The links of this variant of the picture, from the pods to the site."""
+    inner = _PINGS[lab.options.ipv6]
+    framed = tuple(("Ethernet", *stack) for stack in inner)
+    tunnelled = tuple((*_VXLAN, *stack) for stack in framed)
+    outer = _encapsulated() if encapsulated(lab) else _native()
+    uplink = "L3, before the NAT" if lab.options.nat else "L3"
+    return (
+        Link("C1", "pod1", "eth0", tunnelled, (_VXLAN,)),
+        Link("C1", "pod2", "eth0", tunnelled, (_VXLAN,)),
+        Link("C1 to C3", "cgw", "vxeth0", framed, framed),
+        Link("L4", "cgw", lab.cgw.device, inner, inner),
+        Link(uplink, "cgw", "eth0", *outer),
+        Link("L3, at C4", "c4", "eth0", *outer),
+        Link("L4", "c4", lab.c4.device, inner, inner),
+        Link("behind C4", "site", "eth0", framed, framed),
+    )
+
+
+def encapsulated(lab: Lab) -> bool:
+    """Should ESP travel in UDP? Behind a NAT, and always with strongSwan's userspace ESP, which forces it."""
+    return lab.options.nat or "strongswan" in (lab.options.peer, lab.options.cgw)
+
+
+def _encapsulated() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
+    init, float_port = (*_IP4, "UDP 500", "IKE IKE_SA_INIT"), (*_IP4, "UDP 4500")
+    return (init, (*float_port, "IKE IKE_AUTH"), (*float_port, "ESP")), (init, float_port)
+
+
+def _native() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
+    ike, esp = (*_IP4, "UDP 500"), (*_IP4, "ESP")
+    return ((*ike, "IKE IKE_SA_INIT"), (*ike, "IKE IKE_AUTH"), esp), (ike, esp)
+
+
+def judge(lab: Lab, capture: Capture) -> list[Verdict]:
+    """Hold what was captured against what is expected, link by link."""
+    return [verdict(link, capture.seen(lab.nodes[link.node], link.device)) for link in links(lab)]
+
+
+def verdict(link: Link, seen: Seen) -> Verdict:
+    """One link's. Fragments are wrong on all of them: the VTI's MTU leaves room for what is put around."""
+    rows = [(_is_allowed(stack, link), count, stack) for stack, count in sorted(seen.stacks.items())]
+    rows += [(False, 0, stack) for stack in link.required if stack not in seen.stacks]
+    ends = sorted(" <-> ".join(sorted(pair)) for pair in seen.ends)
+    return Verdict(link, tuple(ends), tuple(rows), seen.fragments)
+
+
+def _is_allowed(stack: Stack, link: Link) -> bool:
+    return "?" not in stack and any(stack[: len(start)] == start for start in link.allowed)

@@ -1,0 +1,150 @@
+"""Measure a path between two nodes: ping, the MTU that a packet with DF learns, TCP throughput."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+
+from ikepy.lab.netns import LabError, Namespace, run
+
+_LOSS = re.compile(r"(\d+) packets transmitted, (\d+) received")
+_RTT = re.compile(r"= ([\d.]+)/([\d.]+)/([\d.]+)/")
+_MTU = re.compile(r"mtu ?= ?(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """`minimum`, `average` and `maximum` are round trips in milliseconds, None when nothing came back."""
+
+    sent: int
+    received: int
+    minimum: float | None = None
+    average: float | None = None
+    maximum: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Did every packet come back?"""
+        return self.sent > 0 and self.received == self.sent
+
+    def __str__(self) -> str:
+        loss = 100 * (self.sent - self.received) / self.sent if self.sent else 100
+        times = (
+            ""
+            if self.average is None
+            else f", RTT {self.minimum:.2f}/{self.average:.2f}/{self.maximum:.2f} ms"
+        )
+        return f"{self.received} of {self.sent} back, {loss:.0f}% loss{times}"
+
+
+def parse_ping(text: str) -> Ping:
+    """Read ping's summary; LabError if there is none."""
+    loss, times = _LOSS.search(text), _RTT.search(text)
+    if loss is None:
+        raise LabError(f"ping says: {text.strip()}")
+    sent, received = int(loss[1]), int(loss[2])
+    if times is None:
+        return Ping(sent, received)
+    return Ping(sent, received, float(times[1]), float(times[2]), float(times[3]))
+
+
+def ping(node: Namespace, target: str, *, count: int = 10, interval: float = 0.1) -> Ping:
+    """`count` pings, `interval` seconds apart."""
+    return pings([(node, target)], count=count, interval=interval)[0]
+
+
+def pings(pairs: list[tuple[Namespace, str]], *, count: int = 10, interval: float = 0.1) -> list[Ping]:
+    """The same from several nodes at once, in the order of `pairs`."""
+    running = [
+        subprocess.Popen(
+            node.command("ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "2", target),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for node, target in pairs
+    ]
+    return [parse_ping(process.communicate(timeout=count * interval + 30)[0]) for process in running]
+
+
+def ping_with_df(node: Namespace, target: str, size: int, count: int = 1) -> str:
+    """Ping with IP packets of `size` bytes that must not be fragmented; all that ping prints."""
+    headers = 48 if ":" in target else 28  # IP and ICMP
+    command = node.command(*f"ping -n -M do -c {count} -i 0.2 -W 2 -s {size - headers} {target}".split())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout + done.stderr
+
+
+def learned_mtu(text: str) -> int | None:
+    """The MTU that ping was told ("Frag needed and DF set (mtu = 1400)", "message too long, mtu: ...")."""
+    found = _MTU.search(text)
+    return int(found[1]) if found else None
+
+
+def device_mtu(node: Namespace, device: str) -> int:
+    """The device's MTU."""
+    links = json.loads(run("ip", "-j", "-n", node.name, "link", "show", "dev", device))
+    return int(links[0]["mtu"])
+
+
+class Iperf:
+    """An iperf3 server on `node`, for as long as the context lasts."""
+
+    def __init__(self, node: Namespace) -> None:
+        self._node = node
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Iperf:
+        self._server = subprocess.Popen(
+            self._node.command("iperf3", "--server"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 5
+        while ":5201" not in self._node.run("ss", "-Hltn"):
+            if time.monotonic() > deadline or self._server.poll() is not None:
+                self.__exit__()
+                raise LabError(f"iperf3 does not start in {self._node.name}")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+
+    def tcp(self, client: Namespace, target: str, seconds: float, *, reverse: bool = False) -> float:
+        """One TCP flow from `client` (to it: `reverse`); what arrived, in Mbit/s."""
+        words = ["--reverse"] if reverse else []
+        end = self._run(client, target, seconds, *words)
+        return float(end["sum_received"]["bits_per_second"]) / 1e6
+
+    def udp(
+        self, client: Namespace, target: str, seconds: float, *, size: int, rate: str
+    ) -> tuple[float, float]:
+        """UDP datagrams of `size` bytes at `rate` bit/s ("0": as many as can be); arrived a second, and lost (0..1)."""
+        end = self._run(client, target, seconds, "--udp", "--length", str(size), "--bitrate", rate)
+        result = end["sum"]
+        total, lost = int(result["packets"]), int(result["lost_packets"])
+        return (total - lost) / float(result["seconds"]), lost / total if total else 1.0
+
+    def _run(
+        self, client: Namespace, target: str, seconds: float, *words: str
+    ) -> dict[str, dict[str, float]]:
+        command = (
+            "iperf3",
+            "--json",
+            "--client",
+            target,
+            "--time",
+            f"{seconds:g}",
+            "--connect-timeout",
+            "3000",
+        )
+        result = json.loads(client.run(*command, *words, timeout=seconds + 30))
+        end: dict[str, dict[str, float]] = result["end"]
+        return end

@@ -1,0 +1,60 @@
+"""The picture of the seed in plain characters: who is connected to whom, under which address."""
+
+from __future__ import annotations
+
+from ikepy.lab import topology
+from ikepy.lab.bed import Lab
+from ikepy.lab.topology import address
+
+_PODS = """\
+  pod1 {pod1:<13}──┐ C1                          {site:>13} site
+                     ├─ VXLAN {vni:<4}                         │
+  pod2 {pod2:<13}──┘    │                                 │
+                          │ vxeth0 {vxeth0:<16}         │ lan {lan}
+                  ┌───────┴────────┐                ┌───────┴────────┐
+                  │ cgw         C3 │       L4       │ c4          C4 │
+                  │ {cgw:<14} ╞════════════════╡ {c4:<14} │
+                  │ {cgw_device:<14} │                │ {c4_device:<14} │
+                  └───────┬────────┘                └───────┬────────┘
+                     eth0 │ {cgw_uplink:<15}             eth0 │ {c4_uplink}
+"""
+_NAT = """\
+                     ┌────┴────┐                            │
+                     │   nat   │ {nat:<15}            │
+                     └────┬────┘                            │
+"""
+_INTERNET = """\
+                          │              L3                 │
+                          └─────────── internet ────────────┘
+"""
+
+
+def draw(lab: Lab) -> str:
+    """The picture of this lab, at most 80 columns wide."""
+    options = lab.options
+    words = {
+        "vni": topology.VNI,
+        "pod1": address(topology.SEGMENT["pod1"]),
+        "pod2": address(topology.SEGMENT["pod2"]),
+        "vxeth0": address(topology.SEGMENT["cgw"]),
+        "site": address(topology.SITE["site"]),
+        "lan": address(topology.SITE["c4"]),
+        "cgw": lab.cgw.kind,
+        "c4": lab.c4.kind,
+        "cgw_device": address(topology.VTI["cgw"]),
+        "c4_device": address(topology.VTI["c4"]),
+        "cgw_uplink": address(topology.CGW_PRIVATE if options.nat else topology.CGW_PUBLIC),
+        "c4_uplink": address(topology.C4_PUBLIC),
+        "nat": address(topology.CGW_PUBLIC),
+    }
+    lines = (_PODS + (_NAT if options.nat else "") + _INTERNET).format(**words)
+    return lines + (_ipv6() if options.ipv6 else "")
+
+
+def _ipv6() -> str:
+    rows = {
+        "C1": [f"{node} {address(text)}" for node, text in topology.SEGMENT6.items()],
+        "L4": [f"{node} {address(text)}" for node, text in topology.VTI6.items()],
+        "site": [f"{node} {address(text)}" for node, text in topology.SITE6.items()],
+    }
+    return "\n" + "".join(f"  IPv6 {name:<5} {', '.join(texts)}\n" for name, texts in rows.items())

@@ -1,0 +1,83 @@
+"""One lab at a time: who has it, and what is there, in files under the run directory.
+
+`lock` is held (flock) by the command that works on the lab, `state.json` is there from the first namespace made
+until the last one is gone. So a state without a lock is a lab that was left running, or one whose command died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ikepy.lab.netns import LabError
+
+RUN_DIRECTORY = Path("/run/ikepy-lab")
+PREFIX = "ikepy-"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which variant of the picture. `peer` is what runs on c4, `cgw` what runs on the CGW."""
+
+    peer: str = "ikepy"
+    nat: bool = False
+    ipv6: bool = False
+    cgw: str = "ikepy"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`up`: the lab was built wholly and left running."""
+
+    options: Options
+    up: bool
+
+
+def read_state(directory: Path) -> State | None:
+    """The state, or None without a lab. A file that can't be read stands for a lab that is not whole."""
+    path = directory / "state.json"
+    try:
+        values = json.loads(path.read_text())
+        return State(Options(**values["options"]), bool(values["up"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError):
+        return State(Options(), up=False)
+
+
+def write_state(directory: Path, state: State) -> None:
+    """Replace the state."""
+    text = json.dumps({"options": asdict(state.options), "up": state.up})
+    fresh = directory / "state.json.new"
+    fresh.write_text(text)
+    fresh.replace(directory / "state.json")
+
+
+def remove_state(directory: Path) -> None:
+    """There is no lab any more."""
+    (directory / "state.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the lab; LabError where another command does."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            raise LabError(
+                f"another `ikepy lab` (process {owner or 'unknown'}) is running: wait for it, or stop it"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

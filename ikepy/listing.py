@@ -1,0 +1,172 @@
+"""The daemon's SAs and connections as text, as `swanctl --list-sas` and `--list-conns` have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypedDict
+
+AUTH_TEXT = {"psk": "pre-shared key"}
+
+
+class ChildSa(TypedDict):
+    """One CHILD_SA in the answer to list-sas. Times are in seconds; SPIs in hex."""
+
+    name: str
+    child_id: int
+    state: str
+    encap: bool
+    suite: str
+    esn: bool
+    spi_in: str
+    spi_out: str
+    ts_local: list[str]
+    ts_remote: list[str]
+    installed: int
+    in_bytes: int
+    in_packets: int
+    in_last: int | None
+    out_bytes: int
+    out_packets: int
+    out_last: int | None
+    out_seq: int
+    device: str | None
+    drops: dict[str, int]
+
+
+class IkeSa(TypedDict):
+    """One IKE_SA in the answer to list-sas."""
+
+    connection: str
+    ike_id: int
+    state: str
+    initiator: bool
+    spi_i: str
+    spi_r: str
+    local_id: str
+    remote_id: str
+    local: str
+    remote: str
+    nat_local: bool
+    nat_remote: bool
+    encap: bool
+    suite: str
+    established: int | None
+    children: list[ChildSa]
+
+
+class Auth(TypedDict):
+    """One side of a connection."""
+
+    auth: str
+    id: str
+
+
+class ChildConfig(TypedDict):
+    """A configured child."""
+
+    name: str
+    local_ts: list[str]
+    remote_ts: list[str]
+    esp_proposals: list[str]
+    start_action: str
+
+
+class Device(TypedDict):
+    """A connection's device."""
+
+    name: str
+    addresses: list[str]
+    peers: list[str]
+    routes: list[str] | None
+    mtu: int | None
+    table: int | None
+
+
+class Connection(TypedDict):
+    """One connection in the answer to list-conns."""
+
+    name: str
+    local_addrs: list[str]
+    remote_addrs: list[str]
+    local: Auth
+    remote: Auth
+    proposals: list[str]
+    children: list[ChildConfig]
+    vti: Device
+
+
+def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
+    """The lines of list-sas."""
+    for sa in ike_sas:
+        ours_i, ours_r = ("*", "") if sa["initiator"] else ("", "*")
+        yield (
+            f"{sa['connection']}: #{sa['ike_id']}, {sa['state']}, IKEv2, "
+            f"{sa['spi_i']}_i{ours_i} {sa['spi_r']}_r{ours_r}"
+        )
+        yield f"  local  '{sa['local_id']}' @ {sa['local']}{_nat(sa['nat_local'])}"
+        yield f"  remote '{sa['remote_id']}' @ {sa['remote']}{_nat(sa['nat_remote'])}"
+        if sa["suite"]:
+            yield f"  {sa['suite']}"
+        if sa["established"] is not None:
+            yield f"  established {sa['established']}s ago"
+        for child in sa["children"]:
+            yield from _child_sa(child)
+
+
+def _nat(found: bool) -> str:
+    return ", behind NAT" if found else ""
+
+
+def _child_sa(child: ChildSa) -> Iterator[str]:
+    mode = "TUNNEL-in-UDP" if child["encap"] else "TUNNEL"
+    suite = f"ESP:{child['suite']}" + ("/ESN" if child["esn"] else "")
+    device = f", device {child['device']}" if child["device"] else ""
+    yield f"  {child['name']}: #{child['child_id']}, {child['state']}, {mode}, {suite}{device}"
+    yield f"    installed {child['installed']}s ago"
+    yield _counters("in ", child["spi_in"], child["in_bytes"], child["in_packets"], child["in_last"])
+    yield _counters("out", child["spi_out"], child["out_bytes"], child["out_packets"], child["out_last"])
+    yield f"    local  {' '.join(child['ts_local'])}"
+    yield f"    remote {' '.join(child['ts_remote'])}"
+    dropped = [f"{reason} {number}" for reason, number in child["drops"].items() if number]
+    if dropped:
+        yield f"    dropped {', '.join(dropped)}"
+
+
+def _counters(direction: str, spi: str, size: int, packets: int, last: int | None) -> str:
+    line = f"    {direction} {spi}, {size:6} bytes, {packets:5} packets"
+    return line if last is None else f"{line}, {last:5}s ago"
+
+
+def connections(configured: Iterable[Connection]) -> Iterator[str]:
+    """The lines of list-conns."""
+    for connection in configured:
+        yield f"{connection['name']}: IKEv2"
+        yield f"  local:  {' '.join(connection['local_addrs'])}"
+        yield f"  remote: {' '.join(connection['remote_addrs'])}"
+        yield f"  proposals: {', '.join(connection['proposals'])}"
+        yield from _auth("local", connection["local"])
+        yield from _auth("remote", connection["remote"])
+        for child in connection["children"]:
+            yield f"  {child['name']}: TUNNEL, start action {child['start_action']}"
+            yield f"    local:  {' '.join(child['local_ts'])}"
+            yield f"    remote: {' '.join(child['remote_ts'])}"
+            yield f"    proposals: {', '.join(child['esp_proposals'])}"
+        yield from _device(connection["vti"])
+
+
+def _auth(side: str, auth: Auth) -> Iterator[str]:
+    yield f"  {side} {AUTH_TEXT.get(auth['auth'], auth['auth'])} authentication:"
+    yield f"    id: {auth['id']}"
+
+
+def _device(device: Device) -> Iterator[str]:
+    yield f"  device {device['name']}:"
+    if device["addresses"]:
+        yield f"    addresses: {' '.join(device['addresses'])}"
+    if device["peers"]:
+        yield f"    peers: {' '.join(device['peers'])}"
+    routes = device["routes"]
+    yield f"    routes: {'negotiated' if routes is None else ' '.join(routes) or 'none'}"
+    yield f"    mtu: {'from the uplink' if device['mtu'] is None else device['mtu']}"
+    if device["table"] is not None:
+        yield f"    table: {device['table']}"

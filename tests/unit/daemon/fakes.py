@@ -1,0 +1,234 @@
+"""Stand-ins for the daemon's neighbours: a scripted machine, a TUN device and a routing table."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
+from typing import Any
+
+from esp import messages
+from esp.selectors import Selector
+from esp.suites import suite_for
+from ikepy.config.model import Config
+from ikepy.crypto.secret import Secret
+from ikepy.daemon.ports import Network
+from ikepy.sa.commands import Command
+from ikepy.sa.effects import Effect, InstallInbound, InstallOutbound
+from ikepy.sa.info import ChildInfo, IkeSaInfo
+from ikepy.sa.path import Address, Endpoint, Path
+from tun.netlink import RouteError
+
+SUITE = suite_for(20, 128, None)
+PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("192.0.2.2"), 500))
+NETS = (Selector.of("10.2.0.0/24"), Selector.of("fd02::/64"))
+
+
+def config(vti: dict[str, Any] | None = None, child: dict[str, Any] | None = None, **keys: Any) -> Config:
+    """One connection "a" with the child "net", as a source would build it; `keys` are further ones of it."""
+    return Config.model_validate({"connections": {"a": connection("a", vti, child, **keys)}})
+
+
+def connection(
+    name: str, vti: dict[str, Any] | None = None, child: dict[str, Any] | None = None, **keys: Any
+) -> dict[str, Any]:
+    """One connection as a source hands it to the model."""
+    return {
+        "name": name,
+        "local_addrs": ["192.0.2.1"],
+        "remote_addrs": ["192.0.2.2"],
+        "proposals": ["aes128gcm16-prfsha256-x25519"],
+        "children": {
+            "net": {
+                "name": "net",
+                "local_ts": ["10.1.0.0/24"],
+                "remote_ts": ["10.2.0.0/24", "fd02::/64"],
+                "esp_proposals": ["aes128gcm16", "aes256-sha256"],
+                **(child or {}),
+            }
+        },
+        "vti": {"name": f"vti-{name}", **(vti or {})},
+        **keys,
+    }
+
+
+class FakeTun:
+    """A device whose packets are datagrams of a socket pair: `wire` is the kernel's end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.carrier: bool | None = None
+        self.wire, self._sock = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock.setblocking(False)
+
+    @property
+    def fd(self) -> int:
+        return self._sock.fileno()
+
+    @property
+    def closed(self) -> bool:
+        return self._sock.fileno() < 0
+
+    def set_carrier(self, on: bool, /) -> None:
+        self.carrier = on
+
+    def close(self) -> None:
+        self._sock.close()
+        self.wire.close()
+
+
+class FakeNetwork:
+    """A routing table: `routes` by device, the MTU of each device, and what the way to a peer looks like."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, set[str]] = {}
+        self.mtus: dict[str, int] = {}
+        self.uplink = 1500
+        self.addresses: list[Address] = [ip_address("127.0.0.1")]
+        self.refused: set[str] = set()  # routes that can't be added
+
+    def configure(
+        self,
+        name: str,
+        addresses: Sequence[IPv4Interface | IPv6Interface],
+        peers: Sequence[Address],
+        mtu: int,
+        table: int | None,
+    ) -> None:
+        self.mtus[name] = mtu
+
+    def set_mtu(self, name: str, mtu: int) -> None:
+        self.mtus[name] = mtu
+
+    def add_route(self, name: str, network: Network, table: int | None) -> None:
+        if str(network) in self.refused:
+            raise RouteError(f"{name}: cannot add the route to {network}", reason="there is one already")
+        self.routes.setdefault(name, set()).add(str(network))
+
+    def remove_route(self, name: str, network: Network, table: int | None) -> None:
+        self.routes[name].remove(str(network))
+
+    def uplink_mtu(self, remote: Address, local: Address | None) -> int:
+        return self.uplink
+
+    def source_address(self, remote: Address) -> Address:
+        for address in self.addresses:
+            if address.version == remote.version:
+                return address
+        raise RouteError(f"no way to {remote}")
+
+    def local_addresses(self) -> list[Address]:
+        return self.addresses
+
+
+class FakeMachine:
+    """Answers each call with what `answer` gives for its description; `calls` keeps the descriptions."""
+
+    def __init__(self, answer: Callable[[str], list[Effect]] | None = None) -> None:
+        self.calls: list[str] = []
+        self.sas: list[IkeSaInfo] = []
+        self.deadline: float | None = None
+        self._answer = answer
+
+    @property
+    def idle(self) -> bool:
+        return not self.sas
+
+    def start(self, now: float) -> list[Effect]:
+        return self._called("start")
+
+    def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
+        return self._called(f"receive {datagram.hex()} {path}")
+
+    def request(self, command: Command, now: float) -> list[Effect]:
+        return self._called(f"request {command}")
+
+    def tick(self, now: float) -> list[Effect]:
+        return self._called("tick")
+
+    def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
+        return self._called(f"peer_moved {child_id} {remote}")
+
+    def list_sas(self, now: float) -> list[IkeSaInfo]:
+        return self.sas
+
+    def _called(self, what: str) -> list[Effect]:
+        self.calls.append(what)
+        return self._answer(what) if self._answer is not None else []
+
+
+class Notes:
+    """IKE socket and worker pool in one: what is sent, in order."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.messages: list[messages.Message] = []
+        self.broken: type[messages.Message] | None = None
+
+    def send(self, path_or_slot: Path | int, data: bytes | messages.Message) -> None:
+        if isinstance(data, bytes):
+            self.lines.append(f"send {data.hex()} {path_or_slot}")
+            return
+        if self.broken is not None and isinstance(data, self.broken):
+            raise RuntimeError("the worker's queue broke")
+        self.messages.append(data)
+        self.lines.append(f"worker {path_or_slot} {type(data).__name__}")
+
+    def send_keepalive(self, path: Path) -> None:
+        self.lines.append(f"keepalive {path}")
+
+
+def inbound(child_id: int = 1, spi: int = 0x1000, name: str = "a") -> InstallInbound:
+    return InstallInbound(
+        child_id=child_id,
+        connection=name,
+        child="net",
+        spi=spi,
+        suite=SUITE,
+        keys=Secret(bytes(SUITE.key_length)),
+        esn=True,
+        replay_window=64,
+        ts_local=(Selector.of("10.1.0.0/24"),),
+        ts_remote=NETS,
+        encap=False,
+        path=PATH,
+    )
+
+
+def outbound(child_id: int = 1, name: str = "a", ts: tuple[Selector, ...] = NETS) -> InstallOutbound:
+    return InstallOutbound(
+        child_id=child_id,
+        connection=name,
+        child="net",
+        spi=0x2000,
+        suite=SUITE,
+        keys=Secret(bytes(SUITE.key_length)),
+        esn=True,
+        ts_local=(Selector.of("10.1.0.0/24"),),
+        ts_remote=ts,
+        encap=False,
+        path=PATH,
+        standby=False,
+    )
+
+
+def ike_info(ike_id: int, *child_ids: int) -> IkeSaInfo:
+    child = ChildInfo(0, "net", "INSTALLED", 0x1000, 0x2000, SUITE, True, False, NETS[:1], NETS[:1], 5.0)
+    return IkeSaInfo(
+        ike_id=ike_id,
+        connection="a",
+        state="ESTABLISHED",
+        initiator=True,
+        spi_i=bytes([ike_id] * 8),
+        spi_r=bytes([ike_id + 100] * 8),
+        local_id="gwa",
+        remote_id="gwb",
+        path=PATH,
+        nat_local=False,
+        nat_remote=True,
+        encap=False,
+        suite="AES_GCM_16_128",
+        established_at=1.0,
+        children=tuple(replace(child, child_id=child_id) for child_id in child_ids),
+    )

@@ -1,0 +1,178 @@
+"""Devices: MTU from the uplink and the suite's overhead, routes, carrier, and nothing half-applied."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from esp.selectors import Selector
+from esp.suites import inner_mtu, suite_for
+from ikepy.config.model import Config
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.mtu import suites_of
+from ikepy.sa.path import Endpoint, Path
+from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeNetwork, FakeTun, config, connection
+
+CBC = suite_for(12, 256, 12)
+
+
+class Bed:
+    def __init__(self, configuration: Config, workers: int = 2) -> None:
+        self.network = FakeNetwork()
+        self.tuns: dict[str, FakeTun] = {}
+        self.devices = DeviceTable(configuration, workers, self._create, self.network)
+
+    def _create(self, name: str) -> FakeTun:
+        if name in self.tuns:
+            raise OSError(16, f"cannot make {name}: a device of that name exists already")
+        self.tuns[name] = FakeTun(name)
+        return self.tuns[name]
+
+    def open(self) -> Bed:
+        self.devices.open()
+        return self
+
+    def __enter__(self) -> Bed:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.devices.close()
+
+    def up(self, child_id: int = 1, ts: tuple[Selector, ...] = NETS, encap: bool = False) -> None:
+        self.devices.child_up(child_id, "a", ts, PATH, encap, SUITE)
+
+
+def test_before_a_child_the_largest_overhead_is_assumed() -> None:
+    with Bed(config()) as bed:
+        assert bed.network.mtus["vti-a"] == inner_mtu(1500, 4, True, CBC)
+
+
+@pytest.mark.parametrize("encap", [False, True])
+def test_a_child_sets_the_mtu_that_its_suite_leaves(encap: bool) -> None:
+    with Bed(config()) as bed:
+        bed.up(encap=encap)
+        assert bed.network.mtus["vti-a"] == inner_mtu(1500, 4, encap, SUITE)
+
+
+def test_a_configured_mtu_stays() -> None:
+    with Bed(config({"mtu": 1400, "mss_clamp": True})) as bed:
+        bed.up()
+        assert bed.network.mtus["vti-a"] == 1400
+        assert bed.devices.of("a").mss == (1360, 1340)
+
+
+def test_ipv6_inside_never_goes_below_its_least_mtu() -> None:
+    with Bed(config()) as bed:
+        bed.network.uplink = 1280
+        bed.up()
+        assert bed.network.mtus["vti-a"] == 1280
+    with Bed(config(child={"remote_ts": ["10.2.0.0/24"]})) as bed:
+        bed.network.uplink = 1280
+        bed.up()
+        assert bed.network.mtus["vti-a"] == inner_mtu(1280, 4, False, SUITE)
+
+
+def test_without_a_known_peer_the_outer_ip_header_is_the_longer_one() -> None:
+    with Bed(config(remote_addrs=["%any"])) as bed:
+        assert bed.network.mtus["vti-a"] == inner_mtu(1500, 6, True, CBC)
+
+
+def test_every_suite_that_proposals_permit_is_counted() -> None:
+    proposals = config(child={"esp_proposals": ["aes128-aes256-sha1-sha512", "chacha20poly1305"]})
+    names = {suite.name for suite in suites_of(proposals.connections["a"].children["net"].esp_proposals)}
+    assert names == {
+        "AES_CBC_128/HMAC_SHA1_96",
+        "AES_CBC_256/HMAC_SHA1_96",
+        "AES_CBC_128/HMAC_SHA2_512_256",
+        "AES_CBC_256/HMAC_SHA2_512_256",
+        "CHACHA20_POLY1305",
+    }
+
+
+def test_negotiated_routes_stay_as_long_as_one_child_needs_them() -> None:
+    with Bed(config()) as bed:
+        routes = bed.network.routes
+        bed.up(1)
+        bed.up(2, NETS[:1])
+        bed.devices.child_down(1, "a")
+        assert routes["vti-a"] == {"10.2.0.0/24"}
+        bed.devices.child_down(1, "a")  # again: nothing happens
+        bed.devices.child_down(2, "a")
+        assert routes["vti-a"] == set()
+
+
+def test_no_route_for_everything_and_none_that_holds_the_peer() -> None:
+    with Bed(config()) as bed:
+        bed.up(1, (Selector.of("0.0.0.0/0"), Selector.of("::/0"), Selector.of("192.0.2.0/24"), *NETS[:1]))
+        assert bed.network.routes["vti-a"] == {"10.2.0.0/24"}
+
+
+def test_a_peer_cannot_ask_for_routes_without_end() -> None:
+    ranges = tuple(Selector(6, first, first + 2**100) for first in range(1, 2000, 7))
+    with Bed(config()) as bed:
+        bed.up(1, ranges)
+        assert len(bed.network.routes["vti-a"]) == 256
+
+
+def test_a_route_that_cannot_be_added_is_no_reason_to_lose_the_child() -> None:
+    with Bed(config()) as bed:
+        bed.network.refused = {"10.2.0.0/24"}
+        bed.up()
+        assert bed.network.routes["vti-a"] == {"fd02::/64"}
+        bed.devices.child_down(1, "a")
+        assert bed.network.routes["vti-a"] == set()
+        assert bed.tuns["vti-a"].carrier is False
+
+
+def test_configured_routes_stay_with_the_device() -> None:
+    with Bed(config({"routes": ["10.9.0.0/16"]})) as bed:
+        assert bed.network.routes["vti-a"] == {"10.9.0.0/16"}
+        bed.up()
+        bed.devices.child_down(1, "a")
+        assert bed.network.routes["vti-a"] == {"10.9.0.0/16"}
+
+
+@pytest.mark.parametrize("key", ["start_action", "close_action", "dpd_action"])
+def test_a_trap_has_carrier_and_its_routes_always(key: str) -> None:
+    with Bed(config(child={key: "trap"})) as bed:
+        seen = [(bed.tuns["vti-a"].carrier, set(bed.network.routes["vti-a"]))]
+        bed.up()
+        seen.append((bed.tuns["vti-a"].carrier, set(bed.network.routes["vti-a"])))
+        bed.devices.child_down(1, "a")
+        seen.append((bed.tuns["vti-a"].carrier, set(bed.network.routes["vti-a"])))
+        assert seen == [(True, {"10.2.0.0/24", "fd02::/64"})] * 3
+
+
+def test_slots_are_given_round_robin() -> None:
+    connections = {name: connection(name) for name in "abc"}
+    with Bed(Config.model_validate({"connections": connections})) as bed:
+        assert [device.slot for device in bed.devices] == [0, 1, 0]
+        assert [bed.devices.slot_of(name) for name in "abc"] == [0, 1, 0]
+        assert [device.device_id for device in bed.devices] == [1, 2, 3]
+
+
+def test_an_error_leaves_no_device_behind() -> None:
+    bed = Bed(Config.model_validate({"connections": {name: connection(name) for name in "ab"}}))
+    bed.tuns["vti-b"] = theirs = FakeTun("vti-b")
+    with pytest.raises(StartError, match=r"^connections\.b\.vti\.name: cannot make vti-b: a device of that"):
+        bed.open()
+    assert bed.tuns["vti-a"].closed
+    assert not theirs.closed
+    theirs.close()
+
+
+def test_a_route_of_somebody_elses_is_an_error_at_the_start() -> None:
+    bed = Bed(config({"routes": ["10.9.0.0/16"]}))
+    bed.network.refused = {"10.9.0.0/16"}
+    with pytest.raises(StartError, match=r"^connections\.a\.vti: vti-a: cannot add the route"):
+        bed.open()
+    assert bed.tuns["vti-a"].closed
+
+
+def test_the_outer_version_counts() -> None:
+    path = Path(Endpoint(ip_address("2001:db8::1"), 500), Endpoint(ip_address("2001:db8::2"), 500))
+    with Bed(config()) as bed:
+        bed.devices.child_up(1, "a", NETS, path, False, SUITE)
+        assert bed.network.mtus["vti-a"] == inner_mtu(1500, 6, False, SUITE)

@@ -1,0 +1,246 @@
+"""Effects are run in their order; a fault of ours costs one IKE_SA and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from esp import messages
+from ikepy.daemon.children import ChildTable
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.runner import EffectsRunner
+from ikepy.sa.commands import Acquire, Initiate, Terminate
+from ikepy.sa.effects import (
+    ActivateOutbound,
+    Effect,
+    Event,
+    Level,
+    Log,
+    Outcome,
+    RemoveChild,
+    RemoveOutbound,
+    Send,
+    SendKeepalive,
+    Topic,
+    UpdatePath,
+)
+from ikepy.sa.path import Endpoint
+from tests.unit.daemon.fakes import PATH, FakeMachine, FakeNetwork, FakeTun, Notes, config, ike_info, inbound
+from tests.unit.daemon.fakes import outbound as install_outbound
+
+
+class Bed:
+    """A runner among fakes; `answers` gives the machine's effects by how a call's description begins."""
+
+    def __init__(self, answers: dict[str, list[Effect]] | None = None) -> None:
+        self.answers = answers or {}
+        self.machine = FakeMachine(self._answer)
+        self.notes = Notes()
+        self.network = FakeNetwork()
+        self.tuns: list[FakeTun] = []
+        self.devices = DeviceTable(config(), 2, self._create, self.network)
+        self.devices.open()
+        self.children = ChildTable(2, 4)
+        self.runner = EffectsRunner(self.machine, self.notes, self.notes, self.devices, self.children)
+
+    def _create(self, name: str) -> FakeTun:
+        self.tuns.append(FakeTun(name))
+        return self.tuns[-1]
+
+    def _answer(self, call: str) -> list[Effect]:
+        for beginning, effects in self.answers.items():
+            if call.startswith(beginning):
+                return effects
+        return []
+
+    @property
+    def carrier(self) -> bool | None:
+        return self.tuns[0].carrier
+
+    @property
+    def routes(self) -> set[str]:
+        return self.network.routes.get("vti-a", set())
+
+
+def _run(scenario: Callable[[Bed], None], answers: dict[str, list[Effect]] | None = None) -> Bed:
+    async def inside() -> Bed:
+        bed = Bed(answers)
+        try:
+            scenario(bed)
+        finally:
+            bed.runner.stop()
+            bed.devices.close()
+        return bed
+
+    return asyncio.run(inside())
+
+
+def test_a_responder_installs_before_it_answers() -> None:
+    effects: list[Effect] = [inbound(), install_outbound(), Send(PATH, b"\x01"), SendKeepalive(PATH)]
+    bed = _run(lambda bed: bed.runner.receive(b"\xff", PATH), {"receive ff": effects})
+    assert bed.notes.lines == [
+        "worker 0 InstallInbound",
+        "worker 0 InstallOutbound",
+        f"send 01 {PATH}",
+        f"keepalive {PATH}",
+    ]
+
+
+def test_what_the_worker_gets() -> None:
+    bed = _run(lambda bed: bed.runner.start(), {"start": [inbound(), install_outbound()]})
+    message = bed.notes.messages[0]
+    assert isinstance(message, messages.InstallInbound)
+    assert (message.child_id, message.device_id, message.spi, message.replay_window) == (1, 1, 0x1000, 64)
+    assert (message.local_address, message.remote_port) == (PATH.local.address, 500)
+    assert len(message.keys) == message.suite.key_length
+    other = bed.notes.messages[1]
+    assert isinstance(other, messages.InstallOutbound)
+    assert other.slot == message.slot
+
+
+def test_carrier_and_routes_exactly_while_a_child_can_send() -> None:
+    def scenario(bed: Bed) -> None:
+        assert (bed.carrier, bed.routes) == (False, set())
+        bed.runner.start()
+        assert (bed.carrier, bed.routes) == (True, {"10.2.0.0/24", "fd02::/64"})
+        bed.answers = {"tick": [inbound(2, 0x1002), install_outbound(2), RemoveOutbound(1)]}
+        bed.runner.tick()
+        assert (bed.carrier, bed.routes) == (True, {"10.2.0.0/24", "fd02::/64"})
+        bed.answers = {"tick": [RemoveChild(1)]}
+        bed.runner.tick()
+        assert bed.carrier is True
+        bed.answers = {"tick": [RemoveChild(2)]}
+        bed.runner.tick()
+        assert (bed.carrier, bed.routes) == (False, set())
+
+    _run(scenario, {"start": [inbound(), install_outbound()]})
+
+
+def test_messages_of_a_child_go_to_its_worker_only_while_it_is_known() -> None:
+    moved = PATH.with_ports(4500, 4501)
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        bed.answers = {
+            "tick": [
+                ActivateOutbound(1),
+                UpdatePath(1, moved, True),
+                RemoveChild(1),
+                ActivateOutbound(1),
+                UpdatePath(1, moved, True),
+                RemoveOutbound(1),
+                RemoveChild(1),
+            ]
+        }
+        bed.runner.tick()
+
+    bed = _run(scenario, {"start": [inbound(), install_outbound()]})
+    assert [line.split()[-1] for line in bed.notes.lines[2:]] == [
+        "ActivateOutbound",
+        "UpdatePath",
+        "RemoveChild",
+    ]
+    assert bed.machine.calls[-1] == "tick"  # nothing was torn down
+
+
+def test_the_live_spis_are_those_installed() -> None:
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        assert set(bed.children.spis) == {0x1000}
+        bed.answers = {"tick": [RemoveChild(1)]}
+        bed.runner.tick()
+        assert not bed.children.spis
+
+    _run(scenario, {"start": [inbound()]})
+
+
+def test_a_fault_tears_down_one_ike_sa_and_the_rest_is_run() -> None:
+    def scenario(bed: Bed) -> None:
+        bed.machine.sas = [ike_info(7, 1), ike_info(8, 2)]
+        bed.notes.broken = messages.InstallInbound
+        bed.runner.start()
+
+    bed = _run(scenario, {"start": [inbound(), Send(PATH, b"\x02")]})
+    assert bed.notes.lines == [f"send 02 {PATH}"]
+    assert bed.machine.calls == ["start", f"request {Terminate(ike_id=7, force=True)}"]
+
+
+def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
+    def scenario(bed: Bed) -> None:
+        bed.machine.sas = [ike_info(7, 1)]
+        bed.notes.broken = messages.InstallInbound
+        bed.runner.start()
+
+    bed = _run(scenario, {"start": [inbound()], "request": [inbound()]})
+    assert len(bed.machine.calls) == 2
+
+
+def test_a_fault_in_the_machine_is_blamed_on_the_messages_ike_sa() -> None:
+    def broken(call: str) -> list[Effect]:
+        if call.startswith("receive"):
+            raise ZeroDivisionError("a bug")
+        return []
+
+    async def inside() -> FakeMachine:
+        bed = Bed()
+        machine = FakeMachine(broken)
+        machine.sas = [ike_info(7), ike_info(8)]
+        runner = EffectsRunner(machine, bed.notes, bed.notes, bed.devices, bed.children)
+        runner.receive(bytes([8] * 8 + [108] * 8) + b"rest", PATH)
+        runner.receive(b"of nobody's", PATH)
+        runner.stop()
+        bed.devices.close()
+        return machine
+
+    machine = asyncio.run(inside())
+    requests = [call for call in machine.calls if call.startswith("request")]
+    assert requests == [f"request {Terminate(ike_id=8, force=True)}"]
+
+
+def test_a_lost_worker_takes_its_children_from_the_device() -> None:
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        bed.runner.children_lost(bed.children.of_slot(0))
+        assert (bed.carrier, bed.routes, set(bed.children.spis)) == (False, set(), set())
+
+    bed = _run(scenario, {"start": [inbound(), install_outbound()]})
+    assert bed.machine.calls[-1] == "request ChildrenLost(child_ids=(1,))"
+
+
+def test_outcomes_and_log_reach_those_who_wait() -> None:
+    seen: list[str] = []
+
+    async def inside() -> Outcome:
+        log = Log(Level.INFO, "a #1", "up")
+        event = Event(Topic.IKE_UP, "a", 1)
+        bed = Bed({"request Initiate": [log, event, Outcome(3, True, "done"), Outcome(99, True, "nobody's")]})
+        bed.runner.outcomes[3] = asyncio.get_running_loop().create_future()
+        future = bed.runner.outcomes[3]
+        bed.runner.watchers.add(lambda entry: seen.append(entry.text))
+        bed.runner.request(Initiate("a", "net", 3))
+        bed.runner.stop()
+        bed.devices.close()
+        return await asyncio.wait_for(future, 1)
+
+    assert asyncio.run(inside()) == Outcome(3, True, "done")
+    assert seen == ["up"]
+
+
+def test_idle_follows_the_machine_and_ticks_follow_the_deadline() -> None:
+    async def inside() -> list[str]:
+        bed = Bed()
+        bed.machine.sas = [ike_info(1)]
+        bed.machine.deadline = asyncio.get_running_loop().time()
+        bed.runner.peer_moved(1, Endpoint(PATH.remote.address, 4501))
+        assert not bed.runner.idle.is_set()
+        bed.machine.sas = []
+        bed.machine.deadline = asyncio.get_running_loop().time() + 0.02
+        await asyncio.wait_for(bed.runner.idle.wait(), 1)
+        bed.runner.stop()
+        bed.runner.request(Acquire("a", PATH.local.address, PATH.remote.address))
+        bed.devices.close()
+        return bed.machine.calls
+
+    calls = asyncio.run(inside())
+    assert calls[0] == "peer_moved 1 192.0.2.2[4501]"
+    assert set(calls[1:]) == {"tick"}  # what comes after the stop is dropped

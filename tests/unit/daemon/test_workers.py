@@ -1,0 +1,201 @@
+"""Real worker processes behind real sockets on the loopback; the TUN devices are socket pairs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address
+
+import pytest
+
+from esp import messages
+from esp.selectors import Selector
+from ikepy.config.model import Config
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.listeners import Listeners
+from ikepy.daemon.workers import WorkerDown, WorkerPool
+from tests.unit.daemon.fakes import SUITE, FakeNetwork, FakeTun, connection
+
+LOOPBACK = IPv4Address("127.0.0.1")
+EVERYTHING = (Selector.of("0.0.0.0/0"),)
+KEYS = bytes(range(SUITE.key_length))
+
+
+def packet(text: bytes) -> bytes:
+    """An IPv4 packet with `text` behind its header."""
+    source, destination = IPv4Address("10.1.0.1").packed, IPv4Address("10.2.0.1").packed
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(text), 0, 0, 64, 253, 0, source, destination) + text
+
+
+class Bed:
+    """Two workers: connection "a" on slot 0 sends to connection "b" on slot 1, both on one port."""
+
+    def __init__(self) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            self.ports = one.getsockname()[1], other.getsockname()[1]
+        self.tuns: dict[str, FakeTun] = {}
+        config = Config.model_validate({"connections": {name: connection(name) for name in "ab"}})
+        self.devices = DeviceTable(config, 2, self._create, FakeNetwork())
+        self.devices.open()
+        self.listeners = Listeners.open([LOOPBACK], self.ports, 2, raw=False)
+        self.said: list[messages.Message] = []
+        self.dead: asyncio.Queue[int] = asyncio.Queue()
+        self.pool = WorkerPool(2, self.listeners.of_slot)
+        self.pool.report_to(lambda slot, message: self.said.append(message), self.dead.put_nowait)
+
+    def _create(self, name: str) -> FakeTun:
+        self.tuns[name] = tun = FakeTun(name)
+        tun.wire.settimeout(5)
+        return tun
+
+    def start(self) -> None:
+        for device in self.devices:
+            self.pool.add_device(device)
+
+    def install(self, spi: int, child_id: int = 1) -> None:
+        path = (LOOPBACK, self.ports[1], LOOPBACK, self.ports[1])
+        common = (SUITE, KEYS, True)
+        selectors = (EVERYTHING, EVERYTHING, True)
+        self.pool.send(1, messages.InstallInbound(child_id, 2, 0, spi, *common, 64, *selectors, *path))
+        self.pool.send(
+            0, messages.InstallOutbound(child_id + 100, 1, 0, spi, *common, *selectors, *path, False)
+        )
+
+    async def carry(self, text: bytes) -> bytes:
+        """What comes out of b's device for a packet into a's."""
+        self.tuns["vti-a"].wire.send(packet(text))
+        data = await asyncio.to_thread(self.tuns["vti-b"].wire.recv, 65536)
+        return data[20:]
+
+    async def heard(self, kind: type[messages.Message]) -> None:
+        while not any(isinstance(message, kind) for message in self.said):
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        await self.pool.close()
+        self.devices.close()
+        await self.listeners.close()
+
+
+def _run(scenario: Callable[[Bed], Awaitable[None]]) -> None:
+    async def inside() -> None:
+        bed = Bed()
+        try:
+            async with asyncio.timeout(20):
+                await scenario(bed)
+        finally:
+            await bed.close()
+
+    asyncio.run(inside())
+
+
+def test_a_packet_goes_from_device_to_device() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        bed.install(spi=0x10001)
+        assert await bed.carry(b"hello") == b"hello"
+        counters = bed.pool.counters(1)
+        assert counters is not None
+        assert counters.sa(0).in_packets == 1
+
+    _run(scenario)
+
+
+def test_a_process_is_started_with_its_first_device() -> None:
+    async def scenario(bed: Bed) -> None:
+        assert (bed.pool.pid(0), bed.pool.pid(1), bed.pool.counters(0)) == (None, None, None)
+        with pytest.raises(WorkerDown):
+            bed.pool.send(0, messages.RemoveChild(1))
+        first, _ = bed.devices
+        bed.pool.add_device(first)
+        assert bed.pool.pid(0) is not None
+        assert bed.pool.pid(1) is None
+        await bed.heard(messages.Ready)
+
+    _run(scenario)
+
+
+def test_a_dead_worker_is_replaced_and_its_sas_are_gone() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        bed.install(spi=0x10001)
+        await bed.carry(b"before")
+        old = bed.pool.pid(1)
+        assert old is not None
+        os.kill(old, signal.SIGKILL)
+        assert await bed.dead.get() == 1
+        bed.tuns["vti-a"].wire.send(packet(b"to the old SA"))
+        bed.install(spi=0x10003, child_id=2)  # waits for the next process if there is none yet
+        bed.pool.send(0, messages.RemoveChild(101))
+        await bed.heard(messages.UnknownSpi)
+        assert await bed.carry(b"after") == b"after"
+        assert bed.pool.pid(1) != old
+        assert bed.dead.empty()
+
+    _run(scenario)
+
+
+def test_a_worker_has_no_capabilities_and_no_environment_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IKEPY_TEST_SECRET", "s3cr3t")
+
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        await bed.heard(messages.Ready)
+        with open(f"/proc/{bed.pool.pid(0)}/environ", "rb") as file:  # noqa: ASYNC230, PTH123
+            assert b"s3cr3t" not in file.read()
+        with open(f"/proc/{bed.pool.pid(0)}/status") as file:  # noqa: ASYNC230, PTH123
+            status = dict(line.split(":", 1) for line in file)
+        assert {int(status[key], 16) for key in ("CapEff", "CapPrm", "CapInh")} == {0}
+        assert status["NoNewPrivs"].strip() == "1"
+
+    _run(scenario)
+
+
+def test_signals_of_the_terminal_do_not_end_a_worker() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        await bed.heard(messages.Ready)
+        pid = bed.pool.pid(1)
+        assert pid is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(pid, number)
+        bed.install(spi=0x10001)
+        assert await bed.carry(b"still there") == b"still there"
+
+    _run(scenario)
+
+
+def test_control_never_waits_for_a_worker_that_stands_still() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        await bed.heard(messages.Ready)
+        pid = bed.pool.pid(0)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        for number in range(20_000):  # more than its socket and its queue take
+            bed.pool.send(0, messages.RemoveChild(number))
+            if number % 1000 == 0:
+                await asyncio.sleep(0)
+        assert await bed.dead.get() == 0
+
+    _run(scenario)
+
+
+def test_closing_ends_the_processes() -> None:
+    async def inside() -> list[int]:
+        bed = Bed()
+        bed.start()
+        pids = [pid for slot in (0, 1) if (pid := bed.pool.pid(slot)) is not None]
+        os.kill(pids[1], signal.SIGSTOP)  # this one won't take the hint
+        await bed.close()
+        return pids
+
+    for pid in asyncio.run(inside()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

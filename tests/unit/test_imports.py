@@ -1,0 +1,189 @@
+"""Who may import whom: the imports of every module, read from its syntax tree, against one table."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("ikepy", "esp", "tun")
+OURS = frozenset(PACKAGES)
+
+IMPURE = frozenset({"asyncio", "socket", "time", "os", "secrets", "random"})
+FOR_TESTS_ALONE = frozenset({"scapy", "hypothesis", "pytest", "tests", "benchmarks"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Modules in `within`, less those in `beside`, import nothing of `never`, and of `of` only `only`.
+
+    All are module names; a package stands for what is in it.
+    """
+
+    name: str
+    within: frozenset[str]
+    beside: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+    of: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+
+    def forbids(self, module: str, imported: str) -> bool:
+        if not _inside(module, self.within) or _inside(module, self.beside):
+            return False
+        return _inside(imported, self.never) or (
+            _inside(imported, self.of) and not _inside(imported, self.only)
+        )
+
+
+RULES = [
+    Rule(
+        "sa sees the wire, the crypto and the model alone",
+        within=frozenset({"ikepy.sa"}),
+        of=OURS,
+        only=frozenset(
+            {
+                *("ikepy.sa", "ikepy.wire", "ikepy.crypto", "ikepy.errors", "ikepy.config.model"),
+                *("esp.selectors", "esp.suites"),
+            }
+        ),
+    ),
+    Rule("wire and sa do no I/O", within=frozenset({"ikepy.wire", "ikepy.sa"}), never=IMPURE),
+    Rule(
+        "wire knows no keys, no policy and no state",
+        within=frozenset({"ikepy.wire"}),
+        of=OURS,
+        only=frozenset({"ikepy.wire", "ikepy.errors"}),
+    ),
+    Rule("esp stands alone", within=frozenset({"esp"}), of=OURS, only=frozenset({"esp"})),
+    Rule("tun stands alone", within=frozenset({"tun"}), of=OURS, only=frozenset({"tun"})),
+    Rule(
+        "pyroute2 only in tun and the lab",
+        within=OURS,
+        beside=frozenset({"tun", "ikepy.lab"}),
+        never=frozenset({"pyroute2"}),
+    ),
+    Rule(
+        "cryptography only behind its doors",
+        within=OURS,
+        beside=frozenset({"ikepy.crypto", "esp.suites"}),
+        never=frozenset({"cryptography"}),
+    ),
+    Rule(
+        "nothing below the daemon and the lab knows them",
+        within=frozenset({"ikepy.wire", "ikepy.crypto", "ikepy.sa", "ikepy.config", "ikepy.errors"}),
+        never=frozenset({"ikepy.daemon", "ikepy.lab", "ikepy.cli", "tun"}),
+    ),
+    Rule("no runtime module needs what only tests have", within=OURS, never=FOR_TESTS_ALONE),
+]
+
+
+def _inside(module: str, packages: frozenset[str]) -> bool:
+    """Whether the module is one of the packages or in one."""
+    parts = module.split(".")
+    return any(".".join(parts[:length]) in packages for length in range(1, len(parts) + 1))
+
+
+def modules(root: Path) -> Iterator[tuple[str, Path]]:
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that the module imports, wherever in it the import stands.
+
+    `from a import b` is `a.b`: the name may be a module's.
+    """
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            for alias in node.names:
+                yield node.lineno, f"{base}.{alias.name}"
+
+
+def violations(root: Path, rule: Rule) -> list[str]:
+    return [
+        f"{path.relative_to(root)}:{line}: {imported}"
+        for module, path in modules(root)
+        for line, imported in imports(module, path)
+        if rule.forbids(module, imported)
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_rule_is_held(rule: Rule) -> None:
+    assert violations(ROOT, rule) == []
+
+
+def test_all_packages_are_read() -> None:
+    found = {module for module, _ in modules(ROOT)}
+    assert {"ikepy.wire.constants", "ikepy.sa", "ikepy.errors", "esp.selectors", "tun.device"} <= found
+
+
+BREACHES = [
+    ("ikepy/sa/a.py", "import time", "wire and sa do no I/O"),
+    ("ikepy/wire/a.py", "def f():\n    from os import urandom", "wire and sa do no I/O"),
+    ("ikepy/wire/a.py", "import os.path", "wire and sa do no I/O"),
+    (
+        "ikepy/sa/a.py",
+        "from ikepy.config import toml_source",
+        "sa sees the wire, the crypto and the model alone",
+    ),
+    ("ikepy/sa/tasks/a.py", "from ...daemon import x", "sa sees the wire, the crypto and the model alone"),
+    ("ikepy/sa/a.py", "from esp.worker import Worker", "sa sees the wire, the crypto and the model alone"),
+    (
+        "ikepy/wire/a.py",
+        "from ikepy.crypto.secret import Secret",
+        "wire knows no keys, no policy and no state",
+    ),
+    ("ikepy/crypto/a.py", "from ikepy import daemon", "nothing below the daemon and the lab knows them"),
+    ("esp/a.py", "import ikepy.errors", "esp stands alone"),
+    ("esp/a.py", "from tun import device", "esp stands alone"),
+    ("tun/__init__.py", "from esp.selectors import Selector", "tun stands alone"),
+    ("esp/b.py", "from pyroute2 import IPRoute", "pyroute2 only in tun and the lab"),
+    ("ikepy/daemon/a.py", "import pyroute2.netns", "pyroute2 only in tun and the lab"),
+    ("esp/worker.py", "from cryptography.exceptions import InvalidTag", "cryptography only behind its doors"),
+    ("ikepy/lab/a.py", "import scapy.all", "no runtime module needs what only tests have"),
+]
+
+
+@pytest.mark.parametrize(("file", "source", "name"), BREACHES)
+def test_breach_is_found(tmp_path: Path, file: str, source: str, name: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert name in [rule.name for rule in RULES if violations(tmp_path, rule)]
+
+
+ALLOWED = [
+    (
+        "ikepy/sa/a.py",
+        "from ikepy.config.model import Child\nfrom esp.suites import Suite\nfrom . import path",
+    ),
+    ("ikepy/sa/tasks/a.py", "from ..window import Window\nfrom ikepy.crypto import prf\nimport dataclasses"),
+    ("ikepy/daemon/a.py", "import os, asyncio\nfrom tun.device import TunDevice\nimport esp.worker"),
+    ("ikepy/lab/a.py", "import pyroute2\nimport ikepy.daemon.run"),
+    ("tun/a.py", "from pyroute2 import IPRoute\nfrom tun.mss import clamp"),
+    ("esp/suites.py", "from cryptography.hazmat.primitives.ciphers.aead import AESGCM"),
+    ("ikepy/crypto/a.py", "import cryptography\nimport os"),
+]
+
+
+@pytest.mark.parametrize(("file", "source"), ALLOWED)
+def test_permitted_is_not_reported(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert [found for rule in RULES for found in violations(tmp_path, rule)] == []

@@ -1,0 +1,267 @@
+"""Addresses, MTU and routes of a TUN device, and what the kernel's routing says about a peer."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from tun.netlink import Address, Interface, Network, RouteError, converse
+from tun.numbering import number
+
+# linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h
+RT_TABLE_MAIN = 254
+RT_SCOPE_LINK = 253
+RT_SCOPE_NOWHERE = 255  # in a removal: whatever its scope
+RTPROT_STATIC = 4
+IFA_F_NODAD = 0x02
+IFA_F_DADFAILED = 0x08
+IFA_F_TENTATIVE = 0x40
+ADDR_GEN_MODE_NONE = 1
+
+IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
+IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
+DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def configure(
+    name: str, addresses: Sequence[Interface], peers: Sequence[Address], mtu: int, table: int | None
+) -> None:
+    """Bring the device up with its MTU, addresses and the peers' (`tun.numbering` says how they are paired).
+
+    IPv6 addresses are used at once (no duplicate address detection), and neither a link-local address nor
+    one from a router advertisement comes by itself. A peer that needs a route gets it in `table` (None:
+    main). May be repeated. Raises `RouteError`.
+    """
+    numbering = number(addresses, peers)
+    with_ipv6 = any(one.version == 6 for one in (*addresses, *peers))
+    if with_ipv6 and mtu < IPV6_MIN_MTU:
+        raise RouteError(f"{name}: MTU {mtu}", reason=f"IPv6 needs at least {IPV6_MIN_MTU}")
+    index = _index(name)
+
+    def bring_up(ip: IPRoute) -> None:
+        ip.link("set", index=index, mtu=mtu)
+        _no_autoconfiguration(ip, index, name)
+        ip.link("set", index=index, state="up")
+
+    converse(f"{name}: cannot bring it up with MTU {mtu}", bring_up)
+    for own, peer in numbering.addresses:
+        _add_address(name, index, own, peer)
+    for peer in numbering.routed_peers:
+        add_route(name, ip_interface(peer).network, table)
+
+
+def set_mtu(name: str, mtu: int) -> None:
+    """Set the MTU in bytes of a device that `configure` brought up. Raises `RouteError`.
+
+    Below 1280 the kernel takes IPv6 off the device, its addresses and routes too (RFC 8200 5).
+    """
+    index = _index(name)
+
+    def change(ip: IPRoute) -> None:
+        (link,) = ip.get_links(index)
+        ip.link("set", index=index, mtu=mtu)
+        if link.get_attr("IFLA_MTU") < IPV6_MIN_MTU <= mtu:
+            # IPv6 came to the device anew, with all of the kernel's defaults.
+            _no_autoconfiguration(ip, index, name)
+            ip.flush_addr(index=index, family=socket.AF_INET6, scope=RT_SCOPE_LINK)
+
+    converse(f"{name}: cannot set MTU {mtu}", change)
+
+
+def add_route(name: str, network: Network, table: int | None, metric: int | None = None) -> None:
+    """A route to `network` through the device, in `table` (None: main). No matter if it is there already.
+
+    A route of somebody else's is never displaced. Raises `RouteError`.
+    """
+    what = f"{name}: cannot add the route to {network}{_in_table(table)}"
+    index = _index(name)
+
+    def add(ip: IPRoute) -> None:
+        try:
+            ip.route("add", scope=_scope(network), **_route(index, network, table, metric))
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise RouteError(what, error.code, _no_ipv6(network.version, error.code)) from error
+            others = _users(ip, network, table, metric)
+            if index not in others:
+                used = ", ".join(sorted(_name(one) for one in others)) or "something else"
+                raise RouteError(what, error.code, f"there is one already, through {used}") from error
+
+    converse(what, add)
+
+
+def remove_route(name: str, network: Network, table: int | None, metric: int | None = None) -> None:
+    """Remove what `add_route` added. No matter if the route or the device is gone. Raises `RouteError`."""
+    try:
+        index = socket.if_nametoindex(name)
+    except OSError:
+        return  # its routes went with it
+
+    def remove(ip: IPRoute) -> None:
+        try:
+            ip.route("del", scope=RT_SCOPE_NOWHERE, **_route(index, network, table, metric))
+        except NetlinkError as error:
+            if error.code not in (errno.ESRCH, errno.ENOENT, errno.ENODEV):
+                raise
+
+    converse(f"{name}: cannot remove the route to {network}{_in_table(table)}", remove)
+
+
+def uplink_mtu(remote: Address, local: Address | None = None) -> int:
+    """MTU in bytes of the way the kernel would send to `remote` (from `local`): the route's or the device's.
+
+    What path MTU discovery has learned for a while is not counted. Raises `RouteError` if there is no way.
+    """
+    what = f"no way to {remote}" + (f" from {local}" if local else "")
+    source = {"src": str(local), "src_len": local.max_prefixlen} if local else {}
+    family = FAMILIES[remote.version]
+
+    def look_up(ip: IPRoute) -> int:
+        (route,) = ip.route("get", family=family, dst=str(remote), dst_len=remote.max_prefixlen, **source)
+        metrics = route.get_attr("RTA_METRICS")
+        learned = (route.get_attr("RTA_CACHEINFO") or {}).get("rta_expires", 0)
+        configured = None if metrics is None or learned else metrics.get_attr("RTAX_MTU")
+        if configured:
+            return int(configured)
+        if route.get_attr("RTA_OIF") is None:
+            raise RouteError(what, reason="it leads through no device")
+        (link,) = ip.get_links(route.get_attr("RTA_OIF"))
+        mtu = int(link.get_attr("IFLA_MTU"))
+        return min(mtu, _advertised_mtu(link.get_attr("IFLA_IFNAME"), mtu)) if remote.version == 6 else mtu
+
+    return converse(what, look_up)
+
+
+def source_address(remote: Address) -> Address:
+    """The address the kernel would send from to `remote`. Raises `RouteError` if there is no way."""
+    with socket.socket(FAMILIES[remote.version], socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(remote), 9))  # sends nothing; any port but 0 does
+        except OSError as error:
+            raise RouteError(f"no way to {remote}", error.errno or 0) from error
+        return ip_address(probe.getsockname()[0])
+
+
+def local_addresses() -> list[Address]:
+    """Every unicast address of this host that can be used, loopback too, without link-local ones."""
+
+    def dump(ip: IPRoute) -> Iterator[Address]:
+        for one in ip.get_addr():
+            flags = one.get_attr("IFA_FLAGS") or one["flags"]
+            if not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
+                yield ip_address(one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS"))
+
+    found = converse("cannot list the addresses", lambda ip: list(dump(ip)))
+    return list(dict.fromkeys(one for one in found if not one.is_link_local))
+
+
+def _index(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError as error:
+        raise RouteError(name, errno.ENODEV) from error
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return f"device {index}"
+
+
+def _no_autoconfiguration(ip: IPRoute, index: int, name: str) -> None:
+    """A VTI is no LAN: no link-local address, and no router advertisement out of the tunnel is believed."""
+    mode = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", ADDR_GEN_MODE_NONE)]})]}
+    try:
+        ip.link("set", index=index, IFLA_AF_SPEC=mode)
+        (IPV6_SETTINGS / name / "accept_ra").write_text("0")
+    except NetlinkError as error:
+        if error.code != errno.EAFNOSUPPORT:  # no IPv6 in this kernel or under this MTU: nothing to stop
+            raise
+    except OSError:
+        pass  # a container may see /proc/sys read-only; then the host's default stands
+
+
+def _no_ipv6(version: int, code: int) -> str:
+    """What the kernel means with a code that it gives for a device without IPv6; "" if it isn't that."""
+    if version == 6 and code == errno.EACCES:
+        return "IPv6 is switched off (sysctl disable_ipv6)"
+    if version == 6 and code in (errno.ENODEV, errno.EINVAL):
+        return f"the device has no IPv6; is its MTU below {IPV6_MIN_MTU}?"
+    return ""
+
+
+def _add_address(name: str, index: int, own: Interface, peer: Address | None) -> None:
+    what = f"{name}: cannot add the address {own}" + (f" with peer {peer}" if peer else "")
+    values: dict[str, str | int] = {
+        "family": FAMILIES[own.version],
+        "index": index,
+        "local": str(own.ip),
+        "address": str(peer or own.ip),
+        "prefixlen": own.network.prefixlen,
+    }
+    if own.version == 6:
+        values["flags"] = IFA_F_NODAD
+
+    def add(ip: IPRoute) -> None:
+        try:
+            ip.addr("add", **values)
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise RouteError(what, error.code, _no_ipv6(own.version, error.code)) from error
+
+    converse(what, add)
+
+
+def _route(index: int, network: Network, table: int | None, metric: int | None) -> dict[str, str | int]:
+    route: dict[str, str | int] = {
+        "family": FAMILIES[network.version],
+        "dst": str(network.network_address),
+        "dst_len": network.prefixlen,
+        "oif": index,
+        "proto": RTPROT_STATIC,
+        "table": table or RT_TABLE_MAIN,
+    }
+    if metric is not None:
+        route["priority"] = metric
+    return route
+
+
+def _scope(network: Network) -> int:
+    """IPv4 tells directly reachable networks apart; IPv6 has no scopes in routes."""
+    return RT_SCOPE_LINK if network.version == 4 else 0
+
+
+def _in_table(table: int | None) -> str:
+    return "" if table is None else f" in table {table}"
+
+
+def _users(ip: IPRoute, network: Network, table: int | None, metric: int | None) -> set[int]:
+    """Indices of the devices that routes to `network` in `table` of that metric lead through."""
+    wanted = metric or DEFAULT_METRIC[network.version]
+    found: set[int] = set()
+    for one in ip.get_routes(family=FAMILIES[network.version], table=table or RT_TABLE_MAIN):
+        destination = one.get_attr("RTA_DST") or str(type(network.network_address)(0))
+        if one["dst_len"] != network.prefixlen or ip_address(destination) != network.network_address:
+            continue
+        if (one.get_attr("RTA_PRIORITY") or 0) != wanted:
+            continue
+        found.update(hop["oif"] for hop in one.get_attr("RTA_MULTIPATH") or ())
+        if one.get_attr("RTA_OIF") is not None:
+            found.add(int(one.get_attr("RTA_OIF")))
+    return found
+
+
+def _advertised_mtu(name: str, otherwise: int) -> int:
+    """The MTU that IPv6 uses on a device: a router advertisement may have lowered it (RFC 4861 4.6.4)."""
+    try:
+        return int((IPV6_SETTINGS / name / "mtu").read_text())
+    except (OSError, ValueError):
+        return otherwise
