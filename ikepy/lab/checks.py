@@ -1,4 +1,4 @@
-"""What is tried in a lab that is up: pings both ways, the MTU that a packet with DF learns, TCP throughput."""
+"""What is tried in a lab that is up: pings both ways, the MTU that a packet with DF learns, throughput."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def _remove(show: Show, machine: Lab) -> None:
 
 
 def _guarded(job: Callable[[Show], int], *, exclusive: bool = True) -> int:
-    """Run `job` and give the exit status; errors become one message, signals an end with everything removed."""
+    """Run `job`; the exit status. Errors become one message, signals an end with everything removed."""
     show = Show()
     if os.geteuid() != 0:
         click.echo("ikepy lab: network namespaces and TUN devices need root: run it with sudo", err=True)

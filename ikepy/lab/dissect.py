@@ -13,12 +13,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 ARPHRD_ETHER = 1
 
 _ETHERTYPES = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP"}
-_IP_PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 50: "ESP", 58: "ICMPv6"}
+_IP_PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 50: "ESP", 58: "ICMPv6"}
 _EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
 _VXLAN_PORT = 4789
 _IKE_PORT = 500
 _NAT_T_PORT = 4500
-# What a link needs to find its neighbours, which says nothing about the tunnel (RFC 4861, RFC 2710).
+# What a link needs to find its neighbours and groups, which says nothing of the tunnel (RFC 4861, RFC 2710).
 _NEIGHBOURHOOD_TYPES = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
 NEIGHBOURHOOD = "neighbours"
 
@@ -87,6 +87,8 @@ def _transport(protocol: int, data: bytes, first: bool) -> tuple[str, ...]:
     name = _IP_PROTOCOLS.get(protocol, f"protocol {protocol}")
     if not first:
         return (name, "fragment")
+    if name == "IGMP":
+        return (name, NEIGHBOURHOOD)
     if name == "ICMPv6" and data and data[0] in _NEIGHBOURHOOD_TYPES:
         return (name, NEIGHBOURHOOD)
     if name == "UDP":

@@ -20,8 +20,8 @@ from ikepy.lab.process import Process
 class Connection:
     """One connection with one child and its device, in the words of the configuration file.
 
-    `extra`, `child_extra`, `vti_extra` and `daemon` are further lines of TOML for the connection, the child, the
-    device and `[daemon]`.
+    `extra`, `child_extra`, `vti_extra` and `daemon` are further lines of TOML for the connection, the child,
+    the device and `[daemon]`.
     """
 
     name: str = "net"

@@ -117,31 +117,32 @@ class Iperf:
             self._server.kill()
             self._server.wait()
 
-    def tcp(self, client: Namespace, target: str, seconds: float, *, reverse: bool = False) -> float:
+    def tcp(self, client: Namespace, target: str, seconds: int, *, reverse: bool = False) -> float:
         """One TCP flow from `client` (to it: `reverse`); what arrived, in Mbit/s."""
         words = ["--reverse"] if reverse else []
         end = self._run(client, target, seconds, *words)
         return float(end["sum_received"]["bits_per_second"]) / 1e6
 
     def udp(
-        self, client: Namespace, target: str, seconds: float, *, size: int, rate: str
+        self, client: Namespace, target: str, seconds: int, *, size: int, rate: str
     ) -> tuple[float, float]:
-        """UDP datagrams of `size` bytes at `rate` bit/s ("0": as many as can be); arrived a second, and lost (0..1)."""
+        """UDP datagrams of `size` bytes at `rate` bit/s ("0": as many as can be).
+
+        Those that arrived a second, and the share that was lost (0..1).
+        """
         end = self._run(client, target, seconds, "--udp", "--length", str(size), "--bitrate", rate)
         result = end["sum"]
         total, lost = int(result["packets"]), int(result["lost_packets"])
         return (total - lost) / float(result["seconds"]), lost / total if total else 1.0
 
-    def _run(
-        self, client: Namespace, target: str, seconds: float, *words: str
-    ) -> dict[str, dict[str, float]]:
+    def _run(self, client: Namespace, target: str, seconds: int, *words: str) -> dict[str, dict[str, float]]:
         command = (
             "iperf3",
             "--json",
             "--client",
             target,
             "--time",
-            f"{seconds:g}",
+            str(seconds),
             "--connect-timeout",
             "3000",
         )

@@ -66,7 +66,7 @@ class Namespace:
     def create(self) -> Namespace:
         """Make it, with the loopback device up; LabError where it exists already."""
         run("ip", "netns", "add", self.name)
-        # rp_filter off: a node of the lab may well answer through another device than the one it was asked on.
+        # rp_filter off: a node may answer through another device than the one it was asked on.
         self.sysctl(
             {
                 "net.ipv4.conf.all.rp_filter": "0",

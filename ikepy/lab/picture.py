@@ -6,26 +6,27 @@ from ikepy.lab import topology
 from ikepy.lab.bed import Lab
 from ikepy.lab.topology import address
 
-_PODS = """\
-  pod1 {pod1:<13}──┐ C1                          {site:>13} site
-                     ├─ VXLAN {vni:<4}                         │
-  pod2 {pod2:<13}──┘    │                                 │
-                          │ vxeth0 {vxeth0:<16}         │ lan {lan}
-                  ┌───────┴────────┐                ┌───────┴────────┐
+# Filled-in words keep their columns: the left upright is in column 26, the right one in column 61.
+_SITES = """\
+  pod1 {pod1:<13}───┐                                  site {site}
+                     ├─ C1: VXLAN {vni:<4}                       │
+  pod2 {pod2:<13}───┘    │                                  │
+                          │ vxeth0 {vxeth0:<16}          │ lan {lan}
+                  ┌───────┴────────┐                ┌────────┴───────┐
                   │ cgw         C3 │       L4       │ c4          C4 │
                   │ {cgw:<14} ╞════════════════╡ {c4:<14} │
-                  │ {cgw_device:<14} │                │ {c4_device:<14} │
-                  └───────┬────────┘                └───────┬────────┘
-                     eth0 │ {cgw_uplink:<15}             eth0 │ {c4_uplink}
+                  │ {cgw_vti:<14} │                │ {c4_vti:<14} │
+                  └───────┬────────┘                └────────┬───────┘
+                     eth0 │ {cgw_uplink:<23}     eth0 │ {c4_uplink}
 """
 _NAT = """\
-                     ┌────┴────┐                            │
-                     │   nat   │ {nat:<15}            │
-                     └────┬────┘                            │
+                     ┌────┴────┐                             │
+                     │   nat   │ {nat:<15}             │
+                     └────┬────┘                             │
 """
 _INTERNET = """\
-                          │              L3                 │
-                          └─────────── internet ────────────┘
+                          │               L3                 │
+                          └──────────── internet ────────────┘
 """
 
 
@@ -41,13 +42,13 @@ def draw(lab: Lab) -> str:
         "lan": address(topology.SITE["c4"]),
         "cgw": lab.cgw.kind,
         "c4": lab.c4.kind,
-        "cgw_device": address(topology.VTI["cgw"]),
-        "c4_device": address(topology.VTI["c4"]),
+        "cgw_vti": address(topology.VTI["cgw"]),
+        "c4_vti": address(topology.VTI["c4"]),
         "cgw_uplink": address(topology.CGW_PRIVATE if options.nat else topology.CGW_PUBLIC),
         "c4_uplink": address(topology.C4_PUBLIC),
         "nat": address(topology.CGW_PUBLIC),
     }
-    lines = (_PODS + (_NAT if options.nat else "") + _INTERNET).format(**words)
+    lines = (_SITES + (_NAT if options.nat else "") + _INTERNET).format(**words)
     return lines + (_ipv6() if options.ipv6 else "")
 
 

@@ -15,8 +15,8 @@ from ikepy.lab.netns import LabError, Namespace
 class Process:
     """`directory` holds its `pid` and `output.log` (what it writes to stdout and stderr).
 
-    An object made later, by another command, finds the same process again. A process ID counts only while that
-    process is in `namespace`: the number may belong to somebody else by now.
+    An object made later, by another command, finds the same process again. A process ID counts only while
+    that process is in `namespace`: the number may belong to somebody else by now.
     """
 
     def __init__(self, namespace: Namespace, directory: Path) -> None:

@@ -1,7 +1,7 @@
 """One lab at a time: who has it, and what is there, in files under the run directory.
 
-`lock` is held (flock) by the command that works on the lab, `state.json` is there from the first namespace made
-until the last one is gone. So a state without a lock is a lab that was left running, or one whose command died.
+`lock` is held (flock) by the command that works on the lab. `state.json` is there from the first namespace
+made until the last one is gone: a state without a holder is a lab left running, or one whose command died.
 """
 
 from __future__ import annotations
@@ -65,19 +65,45 @@ def remove_state(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the lab; LabError where another command does."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the lab; LabError where another command does. Nothing is left of the directory without a lab."""
+    descriptor = _lock(directory)
     try:
+        yield
+    finally:
+        if read_state(directory) is None:
+            (directory / "lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody's files are in it
+                directory.rmdir()
+        os.close(descriptor)
+
+
+def _lock(directory: Path) -> int:
+    """The lock file's descriptor, held."""
+    path = directory / "lock"
+    while True:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the last holder took the directory away just now
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            os.close(descriptor)
             raise LabError(
-                f"another `ikepy lab` (process {owner or 'unknown'}) is running: wait for it, or stop it"
+                f"another `ikepy lab` (process {owner or 'unknown'}) is at work: wait for it, or stop it"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+        if _is(path, descriptor):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            return descriptor
+        os.close(descriptor)  # its holder removed it: the next one makes a new file
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Does the path still lead to the open file?"""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -19,11 +19,19 @@ from ikepy.lab.vici_text import Section, parse_events
 CHARON = "charon-systemd"
 SWANCTL = "swanctl"
 DEVICE = "ipsec0"
-DEBIAN_PACKAGES = ("charon-systemd", "strongswan-swanctl", "libcharon-extra-plugins")
+DEBIAN_PACKAGES = (
+    "charon-systemd",
+    "strongswan-swanctl",
+    "libcharon-extra-plugins",  # kernel-libipsec
+    "libstrongswan-standard-plugins",  # openssl, aesni
+)
 
-# Everything the suites need comes from libstrongswan and its standard plugins: no other package is loaded, so
-# that what passes here passes on a machine with DEBIAN_PACKAGES alone. aesni before openssl, as Debian has it.
-_PLUGINS = "aesni aes sha1 sha2 random nonce openssl hmac kdf gmp drbg gcm kernel-libipsec kernel-netlink socket-default vici"
+# Everything the suites need is in libstrongswan and its standard plugins: nothing else is loaded, so that
+# what passes here passes on a machine with DEBIAN_PACKAGES alone. aesni before openssl, as Debian has it.
+_PLUGINS = (
+    "aesni aes sha1 sha2 random nonce openssl hmac kdf gmp drbg gcm "
+    "kernel-libipsec kernel-netlink socket-default vici"
+)
 
 _SETTINGS = """\
 charon {{

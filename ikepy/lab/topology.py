@@ -13,8 +13,8 @@ from ikepy.lab.netns import Namespace, run, veth
 
 VNI = 100
 UPLINK_MTU = 1500
-# The pods' network carries the VXLAN header (50 bytes) under a segment of 1500 bytes, as a data centre does, so
-# that a full packet gets as far as the CGW, whose VTI then has to say what fits.
+# The pods' network carries the VXLAN header (50 bytes) under a segment of 1500 bytes, as a data centre does,
+# so that a full packet gets as far as the CGW, whose VTI then has to say what fits.
 POD_NETWORK_MTU = 1600
 SEGMENT_MTU = 1500
 
@@ -164,8 +164,11 @@ def _switch(space: Namespace, ports: list[str]) -> None:
 
 
 def _vxlan(space: Namespace, node: str) -> None:
-    """The node's end of the segment. As kube-vxlan-controller does it, every other node has an all-zero entry in
-    the forwarding database, to which unknown and broadcast frames are sent one by one."""
+    """The node's end of the segment.
+
+    As kube-vxlan-controller does it, every other node has an all-zero entry in the forwarding database:
+    unknown and broadcast frames are sent to each of them.
+    """
     uplink = "eth1" if node == "cgw" else "eth0"
     space.ip(
         f"link add vxeth0 mtu {SEGMENT_MTU} type vxlan id {VNI} dev {uplink} dstport 4789",

@@ -44,7 +44,7 @@ def _section(lines: Iterator[str]) -> Section:
 
 
 def _list(lines: Iterator[str]) -> list[str]:
-    items = []
+    items: list[str] = []
     for line in lines:
         line = line.strip()
         if line == "]":

@@ -44,10 +44,10 @@ class Bed:
         self.devices = DeviceTable(config, 2, self._create, FakeNetwork())
         self.devices.open()
         self.listeners = Listeners.open([LOOPBACK], self.ports, 2, raw=False)
-        self.said: list[messages.Message] = []
+        self.said: list[tuple[int, messages.Message]] = []
         self.dead: asyncio.Queue[int] = asyncio.Queue()
         self.pool = WorkerPool(2, self.listeners.of_slot)
-        self.pool.report_to(lambda slot, message: self.said.append(message), self.dead.put_nowait)
+        self.pool.report_to(lambda slot, message: self.said.append((slot, message)), self.dead.put_nowait)
 
     def _create(self, name: str) -> FakeTun:
         self.tuns[name] = tun = FakeTun(name)
@@ -59,13 +59,43 @@ class Bed:
             self.pool.add_device(device)
 
     def install(self, spi: int, child_id: int = 1) -> None:
-        path = (LOOPBACK, self.ports[1], LOOPBACK, self.ports[1])
-        common = (SUITE, KEYS, True)
-        selectors = (EVERYTHING, EVERYTHING, True)
-        self.pool.send(1, messages.InstallInbound(child_id, 2, 0, spi, *common, 64, *selectors, *path))
-        self.pool.send(
-            0, messages.InstallOutbound(child_id + 100, 1, 0, spi, *common, *selectors, *path, False)
+        port = self.ports[1]
+        inbound = messages.InstallInbound(
+            child_id=child_id,
+            device_id=2,
+            slot=0,
+            spi=spi,
+            suite=SUITE,
+            keys=KEYS,
+            esn=True,
+            replay_window=64,
+            ts_local=EVERYTHING,
+            ts_remote=EVERYTHING,
+            encap=True,
+            local_address=LOOPBACK,
+            local_port=port,
+            remote_address=LOOPBACK,
+            remote_port=port,
         )
+        outbound = messages.InstallOutbound(
+            child_id=child_id + 100,
+            device_id=1,
+            slot=0,
+            spi=spi,
+            suite=SUITE,
+            keys=KEYS,
+            esn=True,
+            ts_local=EVERYTHING,
+            ts_remote=EVERYTHING,
+            encap=True,
+            local_address=LOOPBACK,
+            local_port=port,
+            remote_address=LOOPBACK,
+            remote_port=port,
+            standby=False,
+        )
+        self.pool.send(1, inbound)
+        self.pool.send(0, outbound)
 
     async def carry(self, text: bytes) -> bytes:
         """What comes out of b's device for a packet into a's."""
@@ -73,8 +103,8 @@ class Bed:
         data = await asyncio.to_thread(self.tuns["vti-b"].wire.recv, 65536)
         return data[20:]
 
-    async def heard(self, kind: type[messages.Message]) -> None:
-        while not any(isinstance(message, kind) for message in self.said):
+    async def heard(self, kind: type[messages.Message], slot: int) -> None:
+        while (slot, kind) not in [(one, type(message)) for one, message in self.said]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def close(self) -> None:
@@ -116,7 +146,7 @@ def test_a_process_is_started_with_its_first_device() -> None:
         bed.pool.add_device(first)
         assert bed.pool.pid(0) is not None
         assert bed.pool.pid(1) is None
-        await bed.heard(messages.Ready)
+        await bed.heard(messages.Ready, 0)
 
     _run(scenario)
 
@@ -130,10 +160,10 @@ def test_a_dead_worker_is_replaced_and_its_sas_are_gone() -> None:
         assert old is not None
         os.kill(old, signal.SIGKILL)
         assert await bed.dead.get() == 1
-        bed.tuns["vti-a"].wire.send(packet(b"to the old SA"))
-        bed.install(spi=0x10003, child_id=2)  # waits for the next process if there is none yet
+        bed.tuns["vti-a"].wire.send(packet(b"queued for the next process, which knows no SA"))
+        await bed.heard(messages.UnknownSpi, 1)
         bed.pool.send(0, messages.RemoveChild(101))
-        await bed.heard(messages.UnknownSpi)
+        bed.install(spi=0x10003, child_id=2)
         assert await bed.carry(b"after") == b"after"
         assert bed.pool.pid(1) != old
         assert bed.dead.empty()
@@ -146,7 +176,7 @@ def test_a_worker_has_no_capabilities_and_no_environment_of_ours(monkeypatch: py
 
     async def scenario(bed: Bed) -> None:
         bed.start()
-        await bed.heard(messages.Ready)
+        await bed.heard(messages.Ready, 0)
         with open(f"/proc/{bed.pool.pid(0)}/environ", "rb") as file:  # noqa: ASYNC230, PTH123
             assert b"s3cr3t" not in file.read()
         with open(f"/proc/{bed.pool.pid(0)}/status") as file:  # noqa: ASYNC230, PTH123
@@ -157,10 +187,24 @@ def test_a_worker_has_no_capabilities_and_no_environment_of_ours(monkeypatch: py
     _run(scenario)
 
 
+def test_what_is_said_to_a_worker_that_is_being_replaced_reaches_its_successor() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        pid = bed.pool.pid(1)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        assert await bed.dead.get() == 1
+        assert bed.pool.pid(1) is None  # it lived too shortly to be replaced at once
+        bed.install(spi=0x10001)
+        assert await bed.carry(b"hello") == b"hello"
+
+    _run(scenario)
+
+
 def test_signals_of_the_terminal_do_not_end_a_worker() -> None:
     async def scenario(bed: Bed) -> None:
         bed.start()
-        await bed.heard(messages.Ready)
+        await bed.heard(messages.Ready, 1)
         pid = bed.pool.pid(1)
         assert pid is not None
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -174,14 +218,15 @@ def test_signals_of_the_terminal_do_not_end_a_worker() -> None:
 def test_control_never_waits_for_a_worker_that_stands_still() -> None:
     async def scenario(bed: Bed) -> None:
         bed.start()
-        await bed.heard(messages.Ready)
+        await bed.heard(messages.Ready, 0)
         pid = bed.pool.pid(0)
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         for number in range(20_000):  # more than its socket and its queue take
             bed.pool.send(0, messages.RemoveChild(number))
-            if number % 1000 == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if not bed.dead.empty():
+                break
         assert await bed.dead.get() == 0
 
     _run(scenario)

@@ -1,0 +1,69 @@
+"""esp.counters: shared memory, as two processes see it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from esp.counters import CounterBlock, Drop, SaCounters
+
+
+def test_control_reads_what_the_worker_writes() -> None:
+    with CounterBlock.create(3) as control, CounterBlock.attach(os.dup(control.fd)) as worker:
+        assert worker.slots == 3
+        worker.count_in(1, 2, 300, 1000.9)
+        worker.count_in(1, 1, 50, 1001.0)
+        worker.count_out(1, 5, 600, 1002.0)
+        worker.set_sequence(1, (1 << 64) - 1)
+        worker.drop(Drop.REPLAY, 4, slot=1)
+        worker.drop(Drop.UNKNOWN_SPI)
+        expected = SaCounters(3, 350, 1001, 5, 600, 1002, (1 << 64) - 1, {"replay": 4})
+        assert control.sa(1) == expected
+        assert control.drops() == {"unknown_spi": 1}
+        assert control.sa(0) == control.sa(2) == SaCounters(0, 0, 0, 0, 0, 0, 0, {})
+
+
+def test_clear_is_for_one_slot() -> None:
+    with CounterBlock.create(3) as block:
+        for slot in range(3):
+            block.count_in(slot, 1, 1, 1.0)
+            block.drop(Drop.SEND, 1, slot)
+        block.clear(1)
+        assert [block.sa(slot).in_packets for slot in range(3)] == [1, 0, 1]
+        assert [block.sa(slot).drops for slot in range(3)] == [{"send": 1}, {}, {"send": 1}]
+
+
+def test_every_reason_has_a_word_of_its_own() -> None:
+    with CounterBlock.create(1) as block:
+        for number, reason in enumerate(Drop, 1):
+            block.drop(reason, number)
+            block.drop(reason, number * 100, slot=0)
+        assert block.drops() == {reason.text: number for number, reason in enumerate(Drop, 1)}
+        assert block.sa(0).drops == {reason.text: number * 100 for number, reason in enumerate(Drop, 1)}
+        assert block.sa(0).out_seq == 0
+
+
+@pytest.mark.parametrize("slot", [-1, 3])
+def test_no_such_slot(slot: int) -> None:
+    with CounterBlock.create(3) as block:
+        for use in (block.sa, block.clear):
+            with pytest.raises(IndexError):
+                use(slot)
+        with pytest.raises(IndexError):
+            block.count_in(slot, 1, 1, 1.0)
+        with pytest.raises(IndexError):
+            block.drop(Drop.SEND, 1, slot)
+
+
+def test_no_memory_for_counters() -> None:
+    with pytest.raises(ValueError, match="slots"):
+        CounterBlock.create(0)
+    fd = os.memfd_create("something-else")
+    try:
+        for size in (0, 8, 100000):
+            os.ftruncate(fd, size)
+            with pytest.raises(ValueError, match="no memory"):
+                CounterBlock.attach(fd)
+    finally:
+        os.close(fd)
