@@ -131,7 +131,8 @@ def test_without_a_window_all_are_newest_and_replays_come_through() -> None:
     row = bytes(outbound.seal_batch([ipv4()])[0])
     for _ in range(2):
         opened = inbound.open_batch([memoryview(bytearray(row))])
-        assert (opened.packets, opened.newest) == ([ipv4()], True)
+        assert opened.packets == [ipv4()]
+        assert opened.newest
 
 
 def test_selectors() -> None:

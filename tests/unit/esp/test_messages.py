@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_there_and_back(message: Message) -> None:
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_truncated_or_longer(message: Message) -> None:
     data = encode(message)
-    for length in {0, 1, 2, len(data) // 2, len(data) - 1} - {len(data)}:
+    for length in {0, 1, 2, len(data) // 2, len(data) - 1} & set(range(len(data))):
         with pytest.raises(MessageError):
             decode(data[:length])
     with pytest.raises(MessageError):
@@ -142,11 +143,11 @@ def test_a_descriptor_that_is_missing_or_not_wanted(ends: tuple[socket.socket, s
 @pytest.mark.parametrize("count", [1, 3])
 def test_unwanted_descriptors_are_closed(ends: tuple[socket.socket, socket.socket], count: int) -> None:
     one, other = ends
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = len(list(Path("/proc/self/fd").iterdir()))
     socket.send_fds(one, [encode(Ready())], [one.fileno()] * count)
     with pytest.raises(MessageError):
         channel.receive(other)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_nothing_there_and_the_end(ends: tuple[socket.socket, socket.socket]) -> None:

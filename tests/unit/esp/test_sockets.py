@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from esp.steering import attach_raw_filter, attach_reuseport, raw_program, reuse
 from tests.unit.esp.bed import QUIET, SECONDS
 
 Address = IPv4Address | IPv6Address
-ADDRESSES = [IPv4Address("127.0.0.1"), IPv6Address("::1")]
+ADDRESSES: list[Address] = [IPv4Address("127.0.0.1"), IPv6Address("::1")]
 
 
 def esp(spi: int) -> bytes:
@@ -33,7 +34,7 @@ def opened(sockets: list[socket.socket]) -> Iterator[list[socket.socket]]:
 
 def arrivals(sockets: list[socket.socket], count: int) -> list[tuple[int, bytes]]:
     """The index of the socket and the data of each of `count` datagrams; then there are no more."""
-    found = []
+    found: list[tuple[int, bytes]] = []
     while len(found) < count:
         ready, _, _ = select.select(sockets, [], [], SECONDS)
         assert ready, f"only {found}"
@@ -93,7 +94,7 @@ def test_sockets_do_not_block_and_let_routers_fragment() -> None:
             assert not sock.getblocking()
             level, option = (socket.IPPROTO_IP, 10) if address.version == 4 else (socket.IPPROTO_IPV6, 23)
             assert sock.getsockopt(level, option) == 0
-            limit = int(open("/proc/sys/net/core/rmem_max").read())  # noqa: PTH123, SIM115
+            limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= min(BUFFER, limit)
 
 

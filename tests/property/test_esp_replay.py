@@ -1,0 +1,74 @@
+"""The replay window against a model that remembers everything (RFC 4303 3.4.3, Appendix A2)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esp.replay import ReplayWindow
+
+SIZES = st.sampled_from([1, 2, 31, 32, 33, 64, 1000, 1024, 4096])
+
+
+class Model:
+    """What a window of `size` may accept, told from the set of all numbers ever marked."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.top = 0
+        self.seen: set[int] = set()
+
+    def accepts(self, sequence: int) -> bool:
+        return sequence > 0 and sequence > self.top - self.size and sequence not in self.seen
+
+    def mark(self, sequence: int) -> None:
+        self.seen.add(sequence)
+        self.top = max(self.top, sequence)
+
+
+def near(data: st.DataObject, top: int, size: int, highest: int) -> int:
+    """A number about the window, or anywhere."""
+    step = data.draw(st.one_of(st.integers(-2 * size - 2, size + 2), st.integers(-5, 5)))
+    anywhere = data.draw(st.integers(0, highest))
+    return data.draw(st.sampled_from([min(max(top + step, 0), highest)] * 9 + [anywhere]))
+
+
+@given(SIZES, st.data())
+def test_without_esn(size: int, data: st.DataObject) -> None:
+    window, model = ReplayWindow(size, esn=False), Model(size)
+    for _ in range(data.draw(st.integers(1, 60))):
+        sequence = near(data, model.top, size, (1 << 32) - 1)
+        expected = sequence if model.accepts(sequence) else None
+        assert window.check(sequence) == expected
+        if expected is not None and data.draw(st.booleans()):  # else its ICV was wrong
+            assert window.mark(sequence)
+            model.mark(sequence)
+        assert window.top == model.top
+
+
+@given(SIZES, st.integers(0, 5 << 32), st.data())
+def test_with_esn(size: int, start: int, data: st.DataObject) -> None:
+    """Whatever the sender sends less than 2^32 - size numbers ahead or within the window is understood."""
+    window, model = ReplayWindow(size, esn=True), Model(size)
+    if start:
+        assert window.mark(start)
+        model.mark(start)
+    for _ in range(data.draw(st.integers(1, 60))):
+        highest = model.top + (1 << 32) - size
+        sequence = max(near(data, model.top, size, highest), model.top - size + 1, 0)
+        assert window.check(sequence & 0xFFFFFFFF) == (sequence if model.accepts(sequence) else None)
+        if model.accepts(sequence) and data.draw(st.booleans()):
+            assert window.mark(sequence)
+            model.mark(sequence)
+
+
+@given(st.integers(0, 4096), st.booleans(), st.lists(st.integers(0, (1 << 32) - 1)))
+def test_no_number_is_marked_twice(size: int, esn: bool, lows: list[int]) -> None:
+    window = ReplayWindow(size, esn)
+    marked: list[int] = []
+    for low in lows + lows[::-1]:
+        sequence = window.check(low)
+        if sequence is not None and window.mark(sequence):
+            assert sequence & 0xFFFFFFFF == low
+            marked.append(sequence)
+    assert size == 0 or len(set(marked)) == len(marked)
