@@ -236,7 +236,7 @@ class Bed:
             (self.pair.right_host, right, left),
         ):
             with pytest.raises(LabError):
-                ping(host, source, destination, count=1, patience=1)
+                ping(host, source, destination, count=1, patience=0.3)
 
     @contextlib.contextmanager
     def flow(self, left: str = pair.LEFT_HOST, right: str = pair.RIGHT_HOST) -> Iterator[Flow]:
@@ -267,7 +267,7 @@ class Bed:
 
 
 def ping(
-    host: Namespace, source: str, destination: str, *, count: int = 3, size: int = 56, patience: int = 3
+    host: Namespace, source: str, destination: str, *, count: int = 3, size: int = 56, patience: float = 3
 ) -> None:
     """LabError or AssertionError unless every echo request is answered within `patience` seconds."""
     words = f"ping -n -q -c {count} -i 0.01 -W {patience} -s {size} -I {source} {destination}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
 
 from ikepy.lab import pair
+from ikepy.lab.netns import LabError
 from tests.interop.bed import OURS, THEIRS, Bed, Side, daemon, either_side_initiates, ping
 from tests.interop.nat import INSIDE, MOVED, PUBLIC, BehindNat
 
@@ -134,13 +136,14 @@ def test_our_nat_moves(behind_nat: BehindNat) -> None:
 
 
 def test_their_nat_moves(behind_nat: BehindNat) -> None:
-    """strongSwan's next ESP packet is enough for us."""
+    """strongSwan's next ESP packet is enough for us; only the answer to that one goes astray."""
     bed, nat = behind_nat("strongSwan")
     bed.start(OURS_OUTSIDE, THEIRS_INSIDE)
     bed.up(by="strongSwan")
     bed.expect_traffic()
     nat.move()
-    ping(bed.pair.right_host, pair.RIGHT_HOST, pair.LEFT_HOST)
+    with contextlib.suppress(LabError):
+        ping(bed.pair.right_host, pair.RIGHT_HOST, pair.LEFT_HOST, count=1, patience=0.3)
     bed.wait(lambda: bed.our_sa["remote"].startswith(f"{MOVED}["), "our knowledge of its new address")
     bed.expect_traffic()
 

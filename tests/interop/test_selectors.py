@@ -137,17 +137,6 @@ def test_both_families_inside(bed: Bed, initiator: Side) -> None:
     bed.expect_traffic(ipv6=True)
 
 
-@either_side_initiates
-def test_dynamic(bed: Bed, initiator: Side) -> None:
-    """`dynamic` on both sides: the gateways' own addresses. Only the traffic between these fits."""
-    bed.start(
-        replace(OURS, local_ts=("dynamic",), remote_ts=("dynamic", pair.RIGHT_NET)),
-        replace(THEIRS, remote_ts="dynamic"),
-    )
-    bed.up(by=initiator)
-    assert bed.selectors == ([f"{pair.LEFT}/32"], [pair.RIGHT_NET])
-
-
 @pytest.mark.parametrize("second", ["ikepy", "strongSwan"])
 @either_side_initiates
 def test_two_children(bed: Bed, initiator: Side, second: Side) -> None:
