@@ -21,6 +21,7 @@ from .entropy import Entropy
 from .half_open import HalfOpen, Verdict
 from .ike_sa import IkeSa
 from .info import IkeSaInfo
+from .lifetime import Volume
 from .path import Address, Endpoint, Path
 from .phase import End, Phase
 from .shared import Shared
@@ -223,6 +224,22 @@ class IkeManager:
         moved: list[Effect] = [sa.log(Level.INFO, f"the peer moved to {remote}")]
         return moved + [UpdatePath(other, sa.path, sa.encap) for other in sa.children]
 
+    def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
+        """What a child has carried so far, in the direction that carried more: `rekey_bytes` and the like."""
+        sa = self._owner(child_id)
+        if sa is None or not sa.children[child_id].in_use:
+            return []
+        child = sa.children[child_id]
+        if child.bytes.used_up(octets) or child.packets.used_up(packets):
+            child.bytes = child.packets = Volume()
+            child.lifetime.expires_at = now
+        elif child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
+            child.bytes.rekey = child.packets.rekey = 0
+            child.lifetime.rekey_at = now
+        else:
+            return []
+        return self._settle(sa, sa.tick(now), now)
+
     def _initiate(self, command: Initiate, now: float) -> list[Effect]:
         connection = self._config.connections.get(command.connection)
         if connection is None or command.child not in connection.children:
@@ -230,10 +247,7 @@ class IkeManager:
         if self._stopping:
             return outcomes([command.ticket], False, "the daemon is going down")
         for sa in self._shared.of_connection(connection.name):
-            up = any(
-                c.config.name == command.child and c.state is ChildState.INSTALLED
-                for c in sa.children.values()
-            )
+            up = any(c.config.name == command.child and c.in_use for c in sa.children.values())
             if up:
                 return outcomes([command.ticket], True, f"CHILD_SA {command.child} is up already")
         usable = next((sa for sa in self._shared.of_connection(connection.name) if _takes_children(sa)), None)
@@ -323,7 +337,7 @@ class IkeManager:
             if sa is None:
                 continue
             child = sa.children[child_id]
-            if child.state is ChildState.INSTALLED and sa.phase is Phase.ESTABLISHED:
+            if child.in_use and sa.phase is Phase.ESTABLISHED:
                 sa.enqueue(ChildCreate(Wanted(child.config), replaces=child_id))
             effects += self._settle(sa, sa.proceed(now), now)
         return effects
@@ -356,10 +370,14 @@ class IkeManager:
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
             sa.checked_unique = True
             effects += self._enforce_unique(sa, now)
-        for one in (sa, *self._shared.added):
+        added = list(self._shared.added)
+        self._shared.added.clear()
+        for one in added:
+            if one is not sa:
+                effects += one.proceed(now)
+        for one in (sa, *added):
             if one.deadline is not None:
                 heapq.heappush(self._timers, (one.deadline, one.ike_id))
-        self._shared.added.clear()
         if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
             self._shared.remove(sa)
             effects += self._after_end(sa, now)
