@@ -88,6 +88,7 @@ class IkeSa:
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
+        self.last_answered: tuple[bytes, bytes] | None = None  # the peer's last request and our response
         self._window = Window(shared.retransmission)
         self._tasks: deque[Task] = deque()
         self._current: Task | None = None
@@ -114,9 +115,7 @@ class IkeSa:
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return self._current is not None and (
-            self._current.exchange == ExchangeType.CREATE_CHILD_SA or self.phase is Phase.DELETING
-        )
+        return self._current is not None and not isinstance(self._current, Liveness)
 
     @property
     def spi_local(self) -> bytes:
@@ -421,6 +420,7 @@ class IkeSa:
             answer = self._refusal(error)
         reply = self._encode(self._header(header.exchange, header.message_id, response=True), answer.payloads)
         self._window.answered(reply)
+        self.last_answered = datagram, reply
         self._sent = now
         return [*effects, *answer.before, Send(path, reply), *answer.after, *self.proceed(now)]
 
@@ -539,6 +539,7 @@ class IkeSa:
         """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
         self.phase = Phase.REKEYED
         self._give_up_at = now + REKEYED_TIMEOUT
+        self.shared.touched.append(self)
 
     def settle_collision(self, now: float) -> list[Effect]:
         """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""

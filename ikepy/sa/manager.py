@@ -18,6 +18,7 @@ from .child import ChildState
 from .commands import Acquire, ChildrenLost, Command, Initiate, SequenceLow, Shutdown, Terminate
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
+from .farewells import Farewells
 from .half_open import HalfOpen, Verdict
 from .ike_sa import IkeSa
 from .info import IkeSaInfo
@@ -57,6 +58,7 @@ class IkeManager:
         self._shared = Shared(config, entropy)
         self._cookies = CookieJar(entropy.random)
         self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
+        self._farewells = Farewells()
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
         self._retries: list[_Retry] = []
         self._stopping = False
@@ -135,7 +137,12 @@ class IkeManager:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
             return self._init_request(datagram, message, path, now)
-        sa = self._shared.by_spi.get(header.spi_r if header.from_initiator else header.spi_i)
+        spi = header.spi_r if header.from_initiator else header.spi_i
+        sa = self._shared.by_spi.get(spi)
+        if sa is None:
+            reply = self._farewells.reply(spi, datagram, now)
+            if reply is not None:
+                return [Send(path, reply)]
         if sa is None or not _same_peer(sa, header):
             return [Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")]
         return self._settle(sa, sa.receive(datagram, message, path, now), now)
@@ -370,16 +377,18 @@ class IkeManager:
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
             sa.checked_unique = True
             effects += self._enforce_unique(sa, now)
-        added = list(self._shared.added)
-        self._shared.added.clear()
-        for one in added:
+        touched = list(self._shared.touched)
+        self._shared.touched.clear()
+        for one in touched:
             if one is not sa:
                 effects += one.proceed(now)
-        for one in (sa, *added):
+        for one in (sa, *touched):
             if one.deadline is not None:
                 heapq.heappush(self._timers, (one.deadline, one.ike_id))
         if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
             self._shared.remove(sa)
+            if sa.last_answered is not None:
+                self._farewells.add(sa.spi_local, *sa.last_answered, now)
             effects += self._after_end(sa, now)
             sa.wipe()
         return effects

@@ -23,7 +23,7 @@ class Shared:
         self.entropy = entropy
         self.sas: dict[int, IkeSa] = {}  # by ike_id
         self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI
-        self.added: list[IkeSa] = []  # since the manager looked last
+        self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self._ike_ids = 0
         self._child_ids = 0
 
@@ -56,7 +56,7 @@ class Shared:
     def add(self, sa: IkeSa) -> None:
         self.sas[sa.ike_id] = sa
         self.by_spi[sa.spi_local] = sa
-        self.added.append(sa)
+        self.touched.append(sa)
 
     def remove(self, sa: IkeSa) -> None:
         self.sas.pop(sa.ike_id, None)
