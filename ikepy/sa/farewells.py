@@ -9,7 +9,7 @@ SECONDS = 60.0
 
 
 class Farewells:
-    """By our SPI: the peer's last request, byte for byte, and what we answered. Bounded in number and time."""
+    """By our SPI: the peer's last request, byte for byte, and our answer. Bounded in number and time."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, tuple[float, bytes, bytes]] = OrderedDict()
