@@ -34,6 +34,7 @@ from .tasks.task import outcomes
 
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
 
+NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
@@ -65,6 +66,7 @@ class IkeManager:
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
         self._retries: list[_Retry] = []
         self._stopping = False
+        self.ticking: int | None = None  # the ike_id that `tick` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
 
@@ -100,20 +102,20 @@ class IkeManager:
         return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        """Everything that is due."""
-        effects: list[Effect] = []
-        due = [retry for retry in self._retries if retry.at <= now]
-        self._retries = [retry for retry in self._retries if retry.at > now]
-        for retry in due:
-            effects += self._retry(retry, now)
-        ids: set[int] = set()
+        """The first thing that is due; call it until `deadline` is later than `now`.
+
+        One thing a call, so that a fault costs nobody else's effects; `ticking` then names whose it is.
+        """
+        for retry in self._retries:
+            if retry.at <= now:
+                self._retries.remove(retry)
+                return self._retry(retry, now)
         while self._timers and self._timers[0][0] <= now:
-            ids.add(heapq.heappop(self._timers)[1])
-        for ike_id in sorted(ids):
-            sa = self._shared.sas.get(ike_id)
+            self.ticking = heapq.heappop(self._timers)[1]
+            sa = self._shared.sas.get(self.ticking)
             if sa is not None:
-                effects += self._settle(sa, sa.tick(now), now)
-        return effects
+                return self._settle(sa, sa.tick(now), now)
+        return []
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this number."""
@@ -309,8 +311,8 @@ class IkeManager:
                 return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
             return [Log(Level.ERROR, connection.name, text), *outcomes(tickets, False, text)]
         daemon = self._config.daemon
-        on_nat_t = connection.remote_port == 4500
-        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else daemon.port)
+        on_nat_t = connection.remote_port == NAT_T_PORT
+        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else connection.local_port)
         path = Path(local, Endpoint(found[1], connection.remote_port))
         sa = IkeSa(
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
