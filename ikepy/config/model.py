@@ -30,6 +30,7 @@ _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not 
 
 Boolean = Annotated[bool, PlainValidator(values.boolean)]
 Seconds = Annotated[float, PlainValidator(values.seconds)]
+Amount = Annotated[int, fields.integer(0, 2**63 - 1, "0: without limit")]
 AddressPatterns = Annotated[
     tuple[Address | Network | AnyAddress, ...], fields.each(values.address_pattern, required=True)
 ]
@@ -76,6 +77,27 @@ class Child(Section):
     # swanctl's default is 32: peers reorder more than that.
     replay_window: Annotated[int, fields.integer(0, 4096, "packets; 0: no anti-replay")] = 1024
     mode: Annotated[str, fields.choice("mode", {"tunnel": "tunnel"})] = "tunnel"
+    rekey_time: Seconds = 3600.0  # 0: never
+    life_time: Seconds | None = None  # None: rekey_time and a tenth
+    rand_time: Seconds | None = None  # None: life_time - rekey_time
+    rekey_bytes: Amount = 0
+    life_bytes: Amount | None = None  # None: rekey_bytes and a tenth
+    rand_bytes: Amount | None = None  # None: life_bytes - rekey_bytes
+    rekey_packets: Amount = 0
+    life_packets: Amount | None = None
+    rand_packets: Amount | None = None
+
+    @property
+    def hard_life_time(self) -> float:
+        """Seconds after which the child must go; 0: never."""
+        return self.rekey_time * 1.1 if self.life_time is None else self.life_time
+
+    @property
+    def random_time(self) -> float:
+        """Seconds by which chance may bring a rekey forward."""
+        if self.rand_time is not None:
+            return self.rand_time
+        return max(self.hard_life_time - self.rekey_time, 0.0)
 
     def local_selectors(self, address: Address) -> tuple[Selector, ...]:
         """`local_ts` where our IKE address is `address`."""
@@ -127,11 +149,25 @@ class Connection(Section):
     encap: Boolean = False
     dpd_delay: Seconds = 0.0  # 0: liveness is never asked
     keyingtries: Annotated[int, fields.integer(0, 1000, "0: for ever")] = 1
+    rekey_time: Seconds = 14400.0  # 0: never
+    reauth_time: Seconds = 0.0  # 0: never
+    over_time: Seconds | None = None  # None: a tenth of the longer of the two
+    rand_time: Seconds | None = None  # None: over_time
     unique: Annotated[Unique, fields.choice("policy", _UNIQUE)] = "no"
     local: AuthLocal = Field(default_factory=AuthLocal)
     remote: AuthRemote = Field(default_factory=AuthRemote)
     children: dict[str, Child] = Field(default_factory=dict)
     vti: Vti
+
+    @property
+    def grace_time(self) -> float:
+        """Seconds between the time for a rekey and the end of the IKE_SA."""
+        return max(self.rekey_time, self.reauth_time) / 10 if self.over_time is None else self.over_time
+
+    @property
+    def random_time(self) -> float:
+        """Seconds by which chance may bring a rekey forward."""
+        return self.grace_time if self.rand_time is None else self.rand_time
 
 
 def device_name(connection: str) -> str:

@@ -98,7 +98,7 @@ class EffectsRunner:
         self._drive(self._machine.start, "start", _nobody)
 
     def tick(self) -> None:
-        self._drive(self._machine.tick, "tick", _nobody)
+        self._drive(self._machine.tick, "tick", lambda: self._machine.ticking)
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """An IKE message came in, without the non-ESP marker."""
@@ -113,6 +113,15 @@ class EffectsRunner:
         """A child's peer sends from another endpoint."""
         call = partial(self._machine.peer_moved, child_id, remote)
         self._drive(call, f"peer moved to {remote}", partial(self._owner_of_child, child_id))
+
+    def usage(self, child_id: int, octets: int, packets: int) -> None:
+        """How much a child has carried, in the direction that carried more."""
+        call = partial(self._machine.usage, child_id, octets, packets)
+        self._drive(call, f"usage of child {child_id}", partial(self._owner_of_child, child_id))
+
+    def unknown_spi(self, spi: int, path: Path) -> None:
+        """ESP came in for which no worker has an SA."""
+        self._drive(partial(self._machine.unknown_spi, spi, path), f"unknown SPI {spi:08x}", _nobody)
 
     def children_lost(self, children: Sequence[Child]) -> None:
         """A worker lost these SAs: no device may count on them, and the machine negotiates anew."""

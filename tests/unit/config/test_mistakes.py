@@ -56,11 +56,11 @@ def test_unknown_keys_get_a_suggestion(text: str, key: str, part: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        (minimal('rekey_time = "4h"'), "connections.a.rekey_time"),
+        (minimal('dscp = "000000"'), "connections.a.dscp"),
         (minimal("mobike = false"), "connections.a.mobike"),
         (minimal('fragmentation = "yes"'), "connections.a.fragmentation"),
         (minimal(local='certs = ["x.pem"]'), "connections.a.local.certs"),
-        (minimal(child='life_time = "1h"'), "connections.a.children.net.life_time"),
+        (minimal(child="ipcomp = true"), "connections.a.children.net.ipcomp"),
         (minimal(rest="[pools.x]\n" + SECRET), "pools"),
     ],
 )
