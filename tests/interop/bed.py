@@ -124,6 +124,14 @@ class Bed:
         self.initiate(by, child)
         self.wait_for_children(children)
 
+    def each_brings_it_up(self) -> Iterator[Side]:
+        """One side after the other as the initiator of the IKE_SA; who began deletes it in between."""
+        for side in SIDES:
+            self.up(by=side)
+            yield side
+            self.terminate(side, ike="net")
+            self.wait_for_nothing()
+
     def refused(self, by: Side, child: str = "net") -> str:
         """One side begins and must fail: what it tells its user."""
         with pytest.raises(LabError) as caught:
