@@ -15,7 +15,7 @@ from ikepy.wire.payloads import NoncePayload, NotifyPayload
 
 from . import peers, pick
 from .child import ChildState
-from .commands import Acquire, ChildrenLost, Command, Initiate, SequenceLow, Shutdown, Terminate
+from .commands import Acquire, ChildrenLost, Command, Initiate, Rekey, SequenceLow, Shutdown, Terminate
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
 from .farewells import Farewells
@@ -244,6 +244,8 @@ class IkeManager:
                 return self._initiate(command, now)
             case Terminate():
                 return self._terminate(command, now)
+            case Rekey():
+                return self._rekey(command, now)
             case Acquire():
                 return self._acquire(command, now)
             case ChildrenLost():
@@ -335,6 +337,31 @@ class IkeManager:
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
             effects += self._settle(sa, _end(sa, child_id, command.force, last, now), now)
+        return effects
+
+    def _rekey(self, command: Rekey, now: float) -> list[Effect]:
+        targets = [
+            (sa, child_id)
+            for sa in list(self._shared.sas.values())
+            if sa.established
+            for child_id in _matches(sa, command)
+            if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
+        ]
+        if not targets:
+            return outcomes([command.ticket], False, "nothing matches")
+        effects: list[Effect] = []
+        for index, (sa, child_id) in enumerate(targets):
+            tickets = [command.ticket] if index == len(targets) - 1 else []
+            if child_id is not None:
+                sa.rekey_child(sa.children[child_id], tickets)
+            elif command.reauth:
+                effects += [
+                    *self._reauthenticate(sa, now),
+                    *outcomes(tickets, True, "reauthentication initiated"),
+                ]
+            else:
+                sa.rekey(tickets)
+            effects += self._settle(sa, sa.proceed(now), now)
         return effects
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
@@ -518,7 +545,7 @@ def _addresses(connection: Connection) -> str:
     return ", ".join(map(str, connection.remote_addrs))
 
 
-def _matches(sa: IkeSa, command: Terminate) -> list[int | None]:
+def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
     """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
     if command.ike is not None and sa.connection.name != command.ike:
         return []
