@@ -10,8 +10,9 @@ from ikepy.config.model import Child, Config, Connection
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message, encode_message
-from ikepy.wire.payloads import NoncePayload, NotifyPayload
+from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, pick
 from .child import ChildState
@@ -137,11 +138,15 @@ class IkeManager:
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
                 return _newer_version(header, path)
+            if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
+                refused = self._turn_away(datagram, header, path, now)
+                if refused is not None:
+                    return refused
             message = decode_message(datagram)
         except WireError as error:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
-            return self._init_request(datagram, message, path, now)
+            return self._accept(datagram, message, path, now)
         spi = header.spi_r if header.from_initiator else header.spi_i
         sa = self._shared.by_spi.get(spi)
         if sa is None:
@@ -178,11 +183,9 @@ class IkeManager:
                 return self._settle(sa, sa.tell(notify, now), now)
         return []
 
-    def _init_request(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        header = message.header
+    def _turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
+        """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
         if not header.from_initiator or header.message_id or header.spi_r != bytes(8) or self._stopping:
-            return []
-        if header.spi_i == bytes(8):
             return []
         known = self._half_open.known(header.spi_i, path.remote)
         if known is not None and known.init.request == datagram:
@@ -190,9 +193,16 @@ class IkeManager:
         verdict = self._half_open.verdict(path.remote.address)
         if verdict is Verdict.DROP:
             return [Log(Level.DEBUG, str(path.remote), "dropped: too many half-open IKE_SAs from there")]
-        if verdict is Verdict.COOKIE and not self._cookie_is_good(message, path, now):
-            return self._ask_for_cookie(message, path, now)
-        return self._accept(datagram, message, path, now)
+        if verdict is Verdict.SERVE:
+            return None
+        seen = look(datagram)
+        address = path.remote.address
+        if not seen.nonce:
+            return []
+        if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
+            return None
+        cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
+        return [_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
@@ -218,22 +228,6 @@ class IkeManager:
         self._shared.add(sa)
         self._half_open.add(sa)
         return self._settle(sa, effects, now)
-
-    def _cookie_is_good(self, message: Message, path: Path, now: float) -> bool:
-        cookie = pick.notify(message.payloads, NotifyType.COOKIE)
-        nonce = pick.maybe(message.payloads, NoncePayload)
-        return (
-            cookie is not None
-            and nonce is not None
-            and self._cookies.valid(cookie.data, message.header.spi_i, nonce.data, path.remote.address, now)
-        )
-
-    def _ask_for_cookie(self, message: Message, path: Path, now: float) -> list[Effect]:
-        nonce = pick.maybe(message.payloads, NoncePayload)
-        if nonce is None:
-            return []
-        cookie = self._cookies.make(message.header.spi_i, nonce.data, path.remote.address, now)
-        return [_unprotected(message.header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
 
     # -- commands ----------------------------------------------------------------------------------
 
