@@ -385,7 +385,7 @@ class IkeManager:
         if sa is None or sa.children[command.child_id].state is not ChildState.INSTALLED:
             return []
         child = sa.children[command.child_id]
-        sa.enqueue(ChildCreate(Wanted(child.config), replaces=command.child_id))
+        sa.rekey_child(child)
         log = sa.log(
             Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
         )
