@@ -303,10 +303,15 @@ class IkeSa:
             self.rekey_child(child)
         return []
 
-    def rekey_child(self, child: ChildSa) -> None:
+    def rekey_child(self, child: ChildSa, tickets: Sequence[int] = ()) -> None:
         """Replace a child, as soon as it is this task's turn; a failure sets another time."""
         child.lifetime.rekey_at = None
-        self.enqueue(ChildRekey(child.child_id, child.config))
+        self.enqueue(ChildRekey(child.child_id, child.config, tickets))
+
+    def rekey(self, tickets: Sequence[int] = ()) -> None:
+        """Replace this IKE_SA; a failure sets another time."""
+        self.lifetime.rekey_at = None
+        self.enqueue(IkeRekey(tickets))
 
     def _tend_itself(self, now: float) -> list[Effect]:
         life = self.lifetime
@@ -315,8 +320,7 @@ class IkeSa:
             self.enqueue(DeleteIke())
             return [self.log(Level.WARNING, "IKE_SA expired")]
         if life.rekey_at is not None and now >= life.rekey_at:
-            life.rekey_at = None
-            self.enqueue(IkeRekey())
+            self.rekey()
         if self.reauth_at is not None and now >= self.reauth_at:
             self.reauth_at = None
             self.reauth_due = True
@@ -346,16 +350,18 @@ class IkeSa:
 
     def proceed(self, now: float) -> list[Effect]:
         """Send the next task's request, if none of ours is under way."""
+        effects: list[Effect] = []
         while self._tasks and self._window.outstanding is None and self.phase is not Phase.DEAD:
             task = self._tasks.popleft()
             try:
                 payloads = task.request(self, now)
             except PeerError as error:
-                return task.failed(self, str(error)) + self.kill(End.REFUSED, str(error))
+                return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
             if payloads is not None:
                 self._current = task
-                return [self._send_request(task.exchange, payloads, now)]
-        return []
+                return [*effects, self._send_request(task.exchange, payloads, now)]
+            effects += task.failed(self, "there is nothing left to do")
+        return effects
 
     def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> Send:
         header = self._header(exchange, self._window.next_request, response=False)

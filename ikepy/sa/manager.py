@@ -15,7 +15,7 @@ from ikepy.wire.payloads import NoncePayload, NotifyPayload
 
 from . import peers, pick
 from .child import ChildState
-from .commands import Acquire, ChildrenLost, Command, Initiate, SequenceLow, Shutdown, Terminate
+from .commands import Acquire, ChildrenLost, Command, Initiate, Rekey, SequenceLow, Shutdown, Terminate
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
 from .farewells import Farewells
@@ -34,6 +34,7 @@ from .tasks.task import outcomes
 
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
 
+NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
@@ -65,6 +66,7 @@ class IkeManager:
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
         self._retries: list[_Retry] = []
         self._stopping = False
+        self.ticking: int | None = None  # the ike_id that `tick` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
 
@@ -100,20 +102,20 @@ class IkeManager:
         return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        """Everything that is due."""
-        effects: list[Effect] = []
-        due = [retry for retry in self._retries if retry.at <= now]
-        self._retries = [retry for retry in self._retries if retry.at > now]
-        for retry in due:
-            effects += self._retry(retry, now)
-        ids: set[int] = set()
+        """The first thing that is due; call it until `deadline` is later than `now`.
+
+        One thing a call, so that a fault costs nobody else's effects; `ticking` then names whose it is.
+        """
+        for retry in self._retries:
+            if retry.at <= now:
+                self._retries.remove(retry)
+                return self._retry(retry, now)
         while self._timers and self._timers[0][0] <= now:
-            ids.add(heapq.heappop(self._timers)[1])
-        for ike_id in sorted(ids):
-            sa = self._shared.sas.get(ike_id)
+            self.ticking = heapq.heappop(self._timers)[1]
+            sa = self._shared.sas.get(self.ticking)
             if sa is not None:
-                effects += self._settle(sa, sa.tick(now), now)
-        return effects
+                return self._settle(sa, sa.tick(now), now)
+        return []
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this number."""
@@ -242,6 +244,8 @@ class IkeManager:
                 return self._initiate(command, now)
             case Terminate():
                 return self._terminate(command, now)
+            case Rekey():
+                return self._rekey(command, now)
             case Acquire():
                 return self._acquire(command, now)
             case ChildrenLost():
@@ -309,8 +313,8 @@ class IkeManager:
                 return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
             return [Log(Level.ERROR, connection.name, text), *outcomes(tickets, False, text)]
         daemon = self._config.daemon
-        on_nat_t = connection.remote_port == 4500
-        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else daemon.port)
+        on_nat_t = connection.remote_port == NAT_T_PORT
+        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else connection.local_port)
         path = Path(local, Endpoint(found[1], connection.remote_port))
         sa = IkeSa(
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
@@ -333,6 +337,31 @@ class IkeManager:
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
             effects += self._settle(sa, _end(sa, child_id, command.force, last, now), now)
+        return effects
+
+    def _rekey(self, command: Rekey, now: float) -> list[Effect]:
+        targets = [
+            (sa, child_id)
+            for sa in list(self._shared.sas.values())
+            if sa.established
+            for child_id in _matches(sa, command)
+            if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
+        ]
+        if not targets:
+            return outcomes([command.ticket], False, "nothing matches")
+        effects: list[Effect] = []
+        for index, (sa, child_id) in enumerate(targets):
+            tickets = [command.ticket] if index == len(targets) - 1 else []
+            if child_id is not None:
+                sa.rekey_child(sa.children[child_id], tickets)
+            elif command.reauth:
+                effects += [
+                    *self._reauthenticate(sa, now),
+                    *outcomes(tickets, True, "reauthentication initiated"),
+                ]
+            else:
+                sa.rekey(tickets)
+            effects += self._settle(sa, sa.proceed(now), now)
         return effects
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
@@ -516,7 +545,7 @@ def _addresses(connection: Connection) -> str:
     return ", ".join(map(str, connection.remote_addrs))
 
 
-def _matches(sa: IkeSa, command: Terminate) -> list[int | None]:
+def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
     """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
     if command.ike is not None and sa.connection.name != command.ike:
         return []
