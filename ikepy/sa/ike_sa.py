@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Child, Connection
@@ -102,6 +103,8 @@ class IkeSa:
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
+        self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
+        self._heir: IkeSa | None = None  # it has our children
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -145,6 +148,11 @@ class IkeSa:
     def encap(self) -> bool:
         """Whether ESP goes in UDP: a NAT was found or is pretended (RFC 7296 2.23)."""
         return self.nat.found or (self.connection.encap and self.nat.supported)
+
+    @property
+    def heir(self) -> IkeSa:
+        """This IKE_SA, or the one that its children are on after rekeys."""
+        return self if self._heir is None else self._heir.heir
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
@@ -466,7 +474,18 @@ class IkeSa:
         if header.exchange not in PERMITTED[self.phase]:
             raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {self.phase.value}")
         rules.check(header, payloads, protected=True)
-        return respond.respond(self, header.exchange, payloads, now)
+        saved = self._claim(payloads, now)
+        answer = respond.respond(self, header.exchange, payloads, now)
+        return replace(answer, before=[*saved, *answer.before])
+
+    def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        """Of two IKE_SAs whose rekeys crossed, the peer uses this one: so the children are here (2.8.2)."""
+        contested, self.contests = self.contests, None
+        if contested is None or any(
+            isinstance(p, DeletePayload) and p.protocol == ProtocolId.IKE for p in payloads
+        ):
+            return []
+        return contested.settle_collision(now)
 
     def _refusal(self, error: PeerError) -> Answer:
         """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
@@ -566,6 +585,7 @@ class IkeSa:
         """`new` gets our children and whatever waits for its turn; this one waits to be deleted."""
         new.children.update(self.children)
         self.children = {}
+        self._heir = new
         new._tasks.extend(self._tasks)
         self._tasks.clear()
         new._postponed.extend(self._postponed)

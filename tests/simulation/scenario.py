@@ -18,6 +18,7 @@ from .world import CALM, Weather, World
 
 QUIET = 240.0  # seconds of calm after which the ends must agree
 PATIENCE = 200.0  # further seconds until no timer is just at work
+PAUSES = (0.0, 0.02, 1.0, 4.0, 10.0)  # seconds between two actions, on average
 INNER = IPv4Address("10.1.0.1")
 
 
@@ -72,9 +73,9 @@ class Scenario:
         world, chance = self.world, self.chance
         self._bring_up()
         world.weather = self._weather()
-        end = world.now + chance.uniform(20, 90)
+        end = world.now + chance.uniform(15, 60)
         while world.now < end:
-            world.run(chance.choice((0.0, 0.02, 0.3, 2.0, 6.0)) * 2 * chance.random())
+            world.run(chance.choice(PAUSES) * 2 * chance.random())
             self._act()
         world.run(max(end - world.now, 0.0))
         world.weather = CALM
