@@ -82,6 +82,7 @@ class IkeSa:
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
         self.initial_contact = False
+        self.peer_childless = False  # the responder takes an IKE_AUTH without a child (RFC 6023)
         self.children: dict[int, ChildSa] = {}
         self.wanted: deque[Wanted] = deque()
         self.established_at: float | None = None
@@ -538,9 +539,13 @@ class IkeSa:
                 return
         wanted = Wanted(self.connection.children[config_name], [ticket])
         if self.phase is Phase.ESTABLISHED:
-            self.enqueue(ChildCreate(wanted))
+            self.create(wanted)
         else:
             self.wanted.append(wanted)
+
+    def create(self, wanted: Wanted) -> None:
+        """Bring up a child that IKE_AUTH did not."""
+        self.enqueue(ChildCreate(wanted))
 
     def next_wanted(self) -> Wanted:
         """The child that IKE_AUTH brings up."""
@@ -549,7 +554,7 @@ class IkeSa:
     def enqueue_wanted(self) -> None:
         """Children that IKE_AUTH had no room for."""
         while self.wanted:
-            self.enqueue(ChildCreate(self.wanted.popleft()))
+            self.create(self.wanted.popleft())
 
     def abandon_wanted(self, reason: str) -> list[Effect]:
         effects: list[Effect] = []
