@@ -94,7 +94,7 @@ class Scenario:
     def _options(self) -> dict[str, Options]:
         chance = self.chance
         ike, esp = chance.choice(ALGORITHMS)
-        lazy = self.gentle or chance.random() < 0.6  # nothing is rekeyed by time
+        lazy = self.gentle or chance.random() < 0.75  # the IKE_SA is not rekeyed by time
         common = Options(
             unique=chance.choice(("no", "replace", "replace", "never")),
             three=chance.random() < 0.1,
@@ -102,7 +102,7 @@ class Scenario:
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):
-            rekey = 0.0 if lazy and chance.random() < 0.7 else chance.choice((15.0, 25.0, 40.0))
+            rekey = 0.0 if chance.random() < 0.8 else chance.choice((20.0, 40.0, 60.0))
             options[name] = replace(
                 common,
                 proposals=ike[n % len(ike)],

@@ -158,7 +158,9 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         KePayload(group, own.public),
     ]
     if isinstance(ours, IkeRekey):
-        ours.collide(new, nonces)  # which of the two stays is clear when the peer answers ours, or uses its own
+        ours.collide(
+            new, nonces
+        )  # which of the two stays is clear when the peer answers ours, or uses its own
         new.contests = sa
         return Answer(answer)
     return Answer(answer, before=rekeyed(sa, new), after=sa.hand_over(new, now))
