@@ -141,8 +141,8 @@ class IkeManager:
         sa = self._shared.by_spi.get(spi)
         if sa is None:
             reply = self._farewells.reply(spi, datagram, now)
-            if reply is not None:
-                return [Send(path, reply)]
+            if reply:
+                return [Send(path, one) for one in reply]
         if sa is None or not _same_peer(sa, header):
             return [Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")]
         return self._settle(sa, sa.receive(datagram, message, path, now), now)
