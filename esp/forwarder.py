@@ -28,7 +28,7 @@ from esp.messages import (
     UnknownSpi,
 )
 from esp.packet import Buffer, flow_of, ip_length
-from esp.transport import BATCH, Datagram, SocketAddress, Transport, arena
+from esp.transport import Datagram, SocketAddress, Transport, arena
 
 Address = IPv4Address | IPv6Address
 
@@ -107,13 +107,8 @@ class Forwarder:
 
     # Out
 
-    def read_device(self, device: Device) -> None:
-        """Take one batch from a device and send it. Raises OSError if the device is broken."""
-        packets = device.io.read_batch(BATCH)
-        if packets:
-            self._send_all(device, packets)
-
-    def _send_all(self, device: Device, packets: Sequence[Buffer]) -> None:
+    def send(self, device: Device, packets: Sequence[Buffer]) -> None:
+        """Send a batch that was read from a device."""
         by_sa: dict[Outbound, list[Buffer]] = {}
         find = self._database.outbound
         for packet in packets:
@@ -127,7 +122,7 @@ class Forwarder:
             else:
                 by_sa.setdefault(entry, []).append(packet[:length])
         for entry, batch in by_sa.items():
-            self._send(entry, batch)
+            self._seal(entry, batch)
 
     def _without_sa(self, device: Device, packet: Buffer) -> None:
         if not device.trap:
@@ -165,9 +160,9 @@ class Forwarder:
             else:
                 by_sa.setdefault(entry, []).append(packet)
         for entry, batch in by_sa.items():
-            self._send(entry, batch)
+            self._seal(entry, batch)
 
-    def _send(self, entry: Outbound, packets: Sequence[Buffer]) -> None:
+    def _seal(self, entry: Outbound, packets: Sequence[Buffer]) -> None:
         sa, slot, counters = entry.sa, entry.slot, self._counters
         try:
             rows = sa.seal_batch(packets)

@@ -6,8 +6,8 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from esp.counters import Drop
 from esp.messages import SocketKind
@@ -40,8 +40,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(NamedTuple):
     """What one read gave, from the SPI or the non-ESP marker on. The row is valid until the next batch."""
 
     row: memoryview

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from esp.selectors import Selector
 from ikepy.config import fields, secret_source, values
 from ikepy.config.fields import Action, Fragmentation, LogLevel, Unique
-from ikepy.config.identity import Identity
+from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
 from ikepy.crypto.secret import Secret
@@ -30,8 +30,8 @@ _FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
 
-Boolean = Annotated[bool, fields.plain(values.boolean)]
-Seconds = Annotated[float, fields.plain(values.seconds)]
+Boolean = Annotated[bool, PlainValidator(values.boolean)]
+Seconds = Annotated[float, PlainValidator(values.seconds)]
 Amount = Annotated[int, fields.integer(0, 2**63 - 1, "0: without limit")]
 AddressPatterns = Annotated[
     tuple[Address | Network | AnyAddress, ...], fields.each(values.address_pattern, required=True)
@@ -54,14 +54,14 @@ class AuthLocal(Section):
     """How we authenticate. `id` None: the address in use."""
 
     auth: AuthMethod = "psk"
-    id: Annotated[Identity | None, fields.plain(fields.identity)] = None
+    id: Annotated[Identity | None, PlainValidator(fields.identity)] = None
 
 
 class AuthRemote(Section):
     """How the peer must authenticate. `id` None: "%any"."""
 
     auth: AuthMethod = "psk"
-    id: Annotated[Identity | None, fields.plain(fields.identity)] = None
+    id: Annotated[Identity | None, PlainValidator(fields.identity)] = None
 
 
 class Child(Section):
@@ -122,7 +122,7 @@ class Vti(Section):
     the suite's overhead, in octets. `table` None: the main routing table.
     """
 
-    name: Annotated[str, fields.plain(values.device_name)]
+    name: Annotated[str, PlainValidator(values.device_name)]
     addresses: Annotated[tuple[Interface, ...], fields.each(values.interface)] = ()
     peers: Annotated[tuple[Address, ...], fields.each(values.address)] = ()
     routes: Annotated[tuple[Network, ...] | None, fields.each(values.network)] = None
@@ -240,7 +240,7 @@ class Daemon(Section):
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
     ] = 5
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
-    socket: Annotated[Path, fields.plain(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
+    socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
 
 

@@ -106,10 +106,9 @@ def problems_of(error: ValidationError, section: Path) -> list[Problem]:
 
 def _problem(path: Path, kind: str, message: str) -> Problem:
     if kind == "extra_forbidden":
-        text = unknown_key(path)
-        # A key that resembles none of a secret's may be the secret itself.
-        shown = path[:-1] if section_kind(path[:-1]) == "secret" and "(did you mean" not in text else path
-        return key_path(shown), text
+        # Beside a secret, what stands in a key's place may be the secret itself.
+        shown = path[:-1] if section_kind(path[:-1]) == "secret" else path
+        return key_path(shown), unknown_key(path)
     if kind == "missing":
         return key_path(path), "is missing"
     if kind in ("model_type", "dict_type", "model_attributes_type"):

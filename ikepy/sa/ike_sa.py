@@ -36,6 +36,7 @@ from .nat import Nat
 from .path import Endpoint, Path
 from .phase import PERMITTED, End, Phase
 from .proposals import describe
+from .rate import Rate
 from .shared import Shared
 from .tasks import init, respond
 from .tasks.auth import Wanted
@@ -45,8 +46,10 @@ from .tasks.delete import DeleteChild, DeleteIke
 from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
 from .tasks.task import Answer, Task, outcomes
+from .tasks.tell import Tell
 from .window import Arrival, Window
 
+DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
@@ -84,6 +87,8 @@ class IkeSa:
         self.established_at: float | None = None
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
+        self.reauth_due = False
+        self.replaces: int | None = None  # the ike_id of the one that this one reauthenticates
         self.tries = 1  # which attempt of `keyingtries` this is
         self.purpose: tuple[str, ...] = ()  # the children that it was set up for
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
@@ -99,6 +104,7 @@ class IkeSa:
         self._postponed: list[tuple[float, Task]] = []
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
+        self._doubts = Rate(DOUBTS)
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -114,6 +120,13 @@ class IkeSa:
     def current_task(self) -> Task | None:
         """The task whose request is under way."""
         return self._current
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is established and nothing of ours is under way or waits."""
+        return (
+            self.phase is Phase.ESTABLISHED and self._current is None and not self._tasks and not self.wanted
+        )
 
     @property
     def busy(self) -> bool:
@@ -258,6 +271,22 @@ class IkeSa:
             return None
         return self._heard + delay
 
+    def ask_for_life(self, now: float) -> list[Effect]:
+        """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
+        if self.phase is not Phase.ESTABLISHED or self._current is not None or self._tasks:
+            return []
+        if not self._doubts.allow(now):
+            return []
+        self.enqueue(Liveness())
+        return self.proceed(now)
+
+    def tell(self, notify: NotifyPayload, now: float) -> list[Effect]:
+        """Send one notify in an INFORMATIONAL exchange, now and then at most."""
+        if self.phase is not Phase.ESTABLISHED or not self._doubts.allow(now):
+            return []
+        self.enqueue(Tell(notify))
+        return self.proceed(now)
+
     def _keepalive_due(self) -> float | None:
         interval = self.shared.config.daemon.keep_alive
         if not interval or not self.nat.local or self.phase is not Phase.ESTABLISHED:
@@ -293,6 +322,9 @@ class IkeSa:
         if life.rekey_at is not None and now >= life.rekey_at:
             life.rekey_at = None
             self.enqueue(IkeRekey())
+        if self.reauth_at is not None and now >= self.reauth_at:
+            self.reauth_at = None
+            self.reauth_due = True
         return []
 
     # -- requests of ours --------------------------------------------------------------------------

@@ -78,10 +78,15 @@ class Shared:
         ]
 
     def is_first_contact(self, sa: IkeSa) -> bool:
-        """Whether INITIAL_CONTACT is true: no IKE_SA of this connection stands (RFC 7296 2.4)."""
-        if sa.connection.unique == "never":
-            return False
-        return not any(
-            other is not sa and other.phase is not Phase.CONNECTING
-            for other in self.of_connection(sa.connection.name)
+        """Whether INITIAL_CONTACT is true: no other IKE_SA of these two identities stands (RFC 7296 2.4).
+
+        One that another connection is setting up counts too: it would be the one to go.
+        """
+        own = sa.connection
+        return own.unique != "never" and not any(
+            other.alive
+            and (other.connection.local.id, other.connection.remote.id) == (own.local.id, own.remote.id)
+            and (other.established or other.connection.name != own.name)
+            for other in self.sas.values()
+            if other is not sa
         )
