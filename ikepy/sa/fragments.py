@@ -144,27 +144,29 @@ class Reassembly:
         WireError or IntegrityError: the datagram is to be dropped, and nothing has changed.
         """
         fragment = fragment_of(message, negotiated=negotiated)
-        if fragment is not None:
-            self._check(message.header, fragment)
+        if fragment is not None and self._is_known(message.header, fragment):
+            return None
         sk, plaintext = protection.unseal(datagram, message, cipher)
         if fragment is not None:
             return self._keep(message.header, fragment, plaintext, datagram, now, limit)
         self._collecting.pop(message.header.is_response, None)
         return Opened(sk.first, plaintext, datagram)
 
-    def _check(self, header: IkeHeader, fragment: SkfPayload) -> None:
-        """All that can be said before it is decrypted (RFC 7383 2.6)."""
+    def _is_known(self, header: IkeHeader, fragment: SkfPayload) -> bool:
+        """Whether it is at hand already; WireError if it can't belong to anything (RFC 7383 2.6).
+
+        All this can be said before it is decrypted.
+        """
         if fragment.total > MAX_FRAGMENTS:
             raise WireError(f"a message of {fragment.total} fragments")
         known = self._collecting.get(header.is_response)
         if known is None or not known.is_of(header):
-            return
+            return False
         if header.exchange != known.exchange:
             raise WireError("fragments of one message in two kinds of exchanges")
         if fragment.total < known.total:
             raise WireError(f"one of {fragment.total} fragments, where {known.total} are awaited")
-        if fragment.total == known.total and fragment.number in known.parts:
-            raise WireError(f"fragment {fragment.number} is known")
+        return fragment.total == known.total and fragment.number in known.parts
 
     def _keep(
         self,
