@@ -240,6 +240,39 @@ def terminate(
     _do(socket, "terminate", which | _given(force=force or None, timeout=timeout or None), timeout)
 
 
+@main.command(
+    epilog=examples(
+        "ikepy rekey --child net",
+        "ikepy rekey --ike site-b",
+        "ikepy rekey --ike site-b --reauth",
+    )
+)
+@click.option("-i", "--ike", metavar="NAME", help="IKE_SAs of this connection.")
+@click.option("-c", "--child", metavar="NAME", help="CHILD_SAs of this name.")
+@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="The IKE_SA #ID.")
+@click.option("-C", "--child-id", type=click.IntRange(min=1), metavar="ID", help="The CHILD_SA #ID.")
+@click.option("-a", "--reauth", is_flag=True, help="Authenticate an IKE_SA anew instead.")
+@timeout_option
+@socket_option
+def rekey(
+    ike: str | None,
+    child: str | None,
+    ike_id: int | None,
+    child_id: int | None,
+    reauth: bool,
+    timeout: float,
+    socket: Path,
+) -> None:
+    """Replace SAs by fresh ones, without losing a packet.
+
+    Those that match everything given.
+    """
+    which = _given(ike=ike, child=child, ike_id=ike_id, child_id=child_id)
+    if not which:
+        raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")
+    _do(socket, "rekey", which | _given(reauth=reauth or None, timeout=timeout or None), timeout)
+
+
 def _given(**arguments: str | float | bool | None) -> Arguments:
     return {key: value for key, value in arguments.items() if value is not None}
 

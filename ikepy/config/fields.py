@@ -136,6 +136,7 @@ def _fragment_size(value: object) -> int:
 fragment_size = PlainValidator(_fragment_size)
 
 Action = Literal["none", "trap", "start"]
+Childless = Literal["allow", "prefer", "force", "never"]
 Unique = Literal["no", "never", "keep", "replace"]
 Fragmentation = Literal["yes", "accept", "no"]
 LogLevel = Literal["debug", "info", "warning", "error"]

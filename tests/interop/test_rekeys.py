@@ -72,16 +72,14 @@ def test_child(bed: Bed, initiator: Side, esp: str) -> None:
     bed.expect_traffic()
 
 
-@either_side_initiates
-def test_old_child_goes(bed: Bed, initiator: Side) -> None:
+def test_old_child_goes(bed: Bed) -> None:
     """It takes late packets for a while, then nothing of it is left on either side."""
     bed.start()
-    bed.up(by=initiator)
+    bed.up(by="strongSwan")
     rekey_child(bed)
-    assert len(bed.ours.children()) == 1
     bed.wait(lambda: len(bed.theirs.children()) == 1, "one child with strongSwan")
-    bed.wait_for_children(1)
     bed.wait_for_log("ikepy", r"CHILD_SA net #1 removed \(rekeyed\)")
+    bed.wait_for_children(1)
     bed.expect_traffic()
 
 
@@ -117,8 +115,7 @@ def test_delete_after_a_rekey_of_the_ike_sa(bed: Bed, initiator: Side, by: Side)
     bed.wait_for_nothing()
 
 
-@either_side_initiates
-def test_by_its_own_clock(bed: Bed, initiator: Side) -> None:
+def test_by_its_own_clock(bed: Bed) -> None:
     """rekey_time of a second or two: strongSwan rekeys child and IKE_SA as often as it likes."""
     bed.start(
         OURS,
@@ -128,7 +125,7 @@ def test_by_its_own_clock(bed: Bed, initiator: Side) -> None:
             child_options={"rekey_time": "1s", "life_time": "10s", "rand_time": "0"},
         ),
     )
-    bed.up(by=initiator)
+    bed.up(by="strongSwan")
     with bed.flow():
         bed.wait_for_log("ikepy", r"CHILD_SA net #\d+ rekeyed as", times=3, timeout=15)
         bed.wait_for_log("ikepy", r"IKE_SA rekeyed as", timeout=15)

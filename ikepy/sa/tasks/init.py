@@ -126,6 +126,7 @@ class InitTask:
                 initiator=True,
             )
         )
+        sa.peer_childless = pick.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
         sa.fragmentation = fragmentation_agreed(sa.connection, payloads)
         if sa.nat.found or (sa.connection.encap and sa.nat.supported):
@@ -190,4 +191,6 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     sa.fragmentation = fragmentation_agreed(connection, payloads)
     if sa.fragmentation:
         notifies += fragmentation_supported(connection)
+    if connection.childless != "never":
+        notifies.append(NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
     return [SaPayload((chosen,)), KePayload(group, own.public), NoncePayload(nonce_r), *notifies]
