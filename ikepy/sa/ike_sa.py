@@ -17,7 +17,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolI
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import lifetime, protection
+from . import fragments, lifetime, protection
 from .child import ChildSa, ChildState
 from .effects import (
     Effect,
@@ -80,6 +80,7 @@ class IkeSa:
         self.phase = Phase.CREATED
         self.end: End | None = None
         self.nat = Nat()
+        self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = init.InitExchange()
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
@@ -99,8 +100,10 @@ class IkeSa:
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
-        self.last_answered: tuple[bytes, bytes] | None = None  # the peer's last request and our response
+        # The peer's last request (its first fragment) and our response.
+        self.last_answered: tuple[bytes, tuple[bytes, ...]] | None = None
         self._window = Window(shared.retransmission)
+        self._reassembly = fragments.Reassembly()
         self._tasks: deque[Task] = deque()
         self._current: Task | None = None
         self._keyed: Keyed | None = None
@@ -205,7 +208,7 @@ class IkeSa:
         self.init.response = encode_message(
             self._header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads
         )
-        self._window.answered(self.init.response)
+        self._window.answered((self.init.response,))
         self._heard = self._sent = now
         return [
             self.log(Level.INFO, f"{self.path.remote} initiates an IKE_SA, {describe(self.keyed.proposal)}"),
@@ -215,7 +218,7 @@ class IkeSa:
     def repeat_init(self, path: Path) -> list[Effect]:
         """The peer repeats its IKE_SA_INIT: so do we, until it goes on to IKE_AUTH."""
         if self._window.arrival(0) is Arrival.REPEATED and self._window.cached_reply is not None:
-            return [Send(path, self._window.cached_reply)]
+            return [Send(path, one) for one in self._window.cached_reply]
         return []
 
     def receive(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
@@ -242,8 +245,9 @@ class IkeSa:
         again = self._window.retransmit(now, self.shared.entropy.uniform())
         if again is not None:
             effects.append(self.log(Level.INFO, f"retransmit {again.attempt} of request {again.message_id}"))
-            effects.append(Send(again.path, again.datagram))
+            effects += [Send(again.path, one) for one in again.datagrams]
             self._sent = now
+        self._reassembly.expire(now)
         self._resume_postponed(now)
         for child in list(self.children.values()):
             effects += self._tend(child, now)
@@ -266,6 +270,7 @@ class IkeSa:
         times = [
             self._give_up_at,
             self._window.deadline,
+            self._reassembly.deadline,
             self._liveness_due(),
             self._keepalive_due(),
             *(at for c in self.children.values() for at in c.deadlines),
@@ -374,22 +379,22 @@ class IkeSa:
                 return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
             if payloads is not None:
                 self._current = task
-                return [*effects, self._send_request(task.exchange, payloads, now)]
+                return [*effects, *self._send_request(task.exchange, payloads, now)]
             effects += task.failed(self, "there is nothing left to do")
         return effects
 
-    def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> Send:
+    def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
         header = self._header(exchange, self._window.next_request, response=False)
-        datagram = self._encode(header, payloads)
+        datagrams = self._encode(header, payloads)
         if exchange == ExchangeType.IKE_SA_INIT:
-            self.init.request = datagram
-        self._window.sent(datagram, self.path, now, self.shared.entropy.uniform())
+            (self.init.request,) = datagrams
+        self._window.sent(datagrams, self.path, now, self.shared.entropy.uniform())
         self._sent = now
-        return Send(self.path, datagram)
+        return [Send(self.path, one) for one in datagrams]
 
     def last_words(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
         """A protected request whose response nobody waits for."""
-        return [self._send_request(ExchangeType.INFORMATIONAL, payloads, now)]
+        return self._send_request(ExchangeType.INFORMATIONAL, payloads, now)
 
     def restart_init(self, task: Task) -> None:
         """Begin again with message ID 0 (COOKIE, INVALID_KE_PAYLOAD)."""
@@ -405,12 +410,14 @@ class IkeSa:
             return []
         if self._keyed is None:
             return self._init_response(datagram, message, task, now)
-        sk, plaintext = protection.unseal(datagram, message, self._keyed.cipher_in)
+        opened = self._open(datagram, message, now)
+        if opened is None:
+            return []
         self._authentic(path, now)
         self._window.finished()
         self._current = None
         try:
-            payloads = protection.payloads_of(sk, plaintext)
+            payloads = opened.payloads()
             rules.check(header, payloads, protected=True)
             effects = task.response(self, payloads, now)
         except WireError as error:
@@ -458,24 +465,46 @@ class IkeSa:
         arrival = self._window.arrival(header.message_id)
         if self._keyed is None or arrival is Arrival.STALE:
             return [self.log(Level.DEBUG, f"dropped request {header.message_id}: stale or out of order")]
-        sk, plaintext = protection.unseal(datagram, message, self._keyed.cipher_in)
         if self.phase is Phase.CONNECTING and (self.initiator or header.exchange != ExchangeType.IKE_AUTH):
             return [self.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
-        effects = self._authentic(path, now)
         if arrival is Arrival.REPEATED:
-            assert self._window.cached_reply is not None
-            return [*effects, Send(path, self._window.cached_reply)]
+            return self._repeat(datagram, message, path, now)
+        opened = self._open(datagram, message, now)
+        if opened is None:
+            return []
+        effects = self._authentic(path, now)
         try:
-            answer = self._answer(header, protection.payloads_of(sk, plaintext), now)
+            answer = self._answer(header, opened.payloads(), now)
         except WireError as error:
             answer = self._refusal(PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True))
         except PeerError as error:
             answer = self._refusal(error)
         reply = self._encode(self._header(header.exchange, header.message_id, response=True), answer.payloads)
         self._window.answered(reply)
-        self.last_answered = datagram, reply
+        self.last_answered = opened.datagram, reply
         self._sent = now
-        return [*effects, *answer.before, Send(path, reply), *answer.after, *self.proceed(now)]
+        return [
+            *effects,
+            *answer.before,
+            *(Send(path, one) for one in reply),
+            *answer.after,
+            *self.proceed(now),
+        ]
+
+    def _repeat(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+        """The peer sends its last request again: so do we the response, once for all of its fragments."""
+        fragment = fragments.fragment_of(message, negotiated=self.fragmentation)
+        if fragment is not None and fragment.number > 1:
+            return []
+        protection.unseal(datagram, message, self.keyed.cipher_in)
+        return [*self._authentic(path, now), *(Send(path, one) for one in self._window.cached_reply or ())]
+
+    def _open(self, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
+        """What is in a protected message; None while fragments of it are missing."""
+        known = self.phase is not Phase.CONNECTING or self.initiator
+        limit = fragments.MAX_CONTENT if known else fragments.MAX_CONTENT_UNAUTHENTICATED
+        cipher, negotiated = self.keyed.cipher_in, self.fragmentation
+        return self._reassembly.open(datagram, message, cipher, now, negotiated=negotiated, limit=limit)
 
     def _answer(self, header: IkeHeader, payloads: Sequence[Payload], now: float) -> Answer:
         if header.exchange not in PERMITTED[self.phase]:
@@ -609,6 +638,7 @@ class IkeSa:
         new.candidates = self.candidates
         new.nat = self.nat
         new.set_up, new.bounces = self.set_up, self.bounces
+        new.fragmentation = self.fragmentation
         new.local_id, new.remote_id = self.local_id, self.remote_id
         new.phase = Phase.ESTABLISHED
         new.checked_unique = True
@@ -658,6 +688,7 @@ class IkeSa:
         self._current = None
         self._tasks.clear()
         self._window.finished()
+        self._reassembly.forget()
         for task in tasks:
             effects += task.failed(self, text)
         effects += self.abandon_wanted(text)
@@ -678,7 +709,12 @@ class IkeSa:
             flags |= HeaderFlag.RESPONSE
         return IkeHeader(self.spi_i, self.spi_r, exchange, flags, message_id)
 
-    def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> bytes:
+    def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:
+        """The datagrams of a message."""
         if self._keyed is None:
-            return encode_message(header, payloads)
-        return protection.seal(header, payloads, self._keyed.cipher_out, self.shared.entropy.random)
+            return (encode_message(header, payloads),)
+        limit: int | None = None
+        if self.fragmentation and self.connection.fragmentation == "yes":
+            packet = self.shared.config.daemon.fragment_size
+            limit = fragments.message_limit(packet, self.path.remote.address)
+        return fragments.seal(header, payloads, self._keyed.cipher_out, self.shared.entropy.random, limit)

@@ -154,8 +154,8 @@ class IkeManager:
         sa = self._shared.by_spi.get(spi)
         if sa is None:
             reply = self._farewells.reply(spi, datagram, now)
-            if reply is not None:
-                return [Send(path, reply)]
+            if reply:
+                return [Send(path, one) for one in reply]
         if sa is None or not _same_peer(sa, header):
             return self._unknown_ike_spi(header, path, now)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):

@@ -27,7 +27,7 @@ from ikepy.sa.effects import (
 )
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.path import Address, Endpoint, Path
-from ikepy.wire.constants import ExchangeType
+from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
 
 ADDRESS_A = IPv4Address("192.0.2.1")
@@ -293,13 +293,14 @@ class Network:
 
 
 def describe(sender: str, data: bytes) -> str:
-    """ "a -> b IKE_AUTH request 1"."""
-    header, _, _ = decode_header(data)
+    """ "a -> b IKE_AUTH request 1", and " 2/3" behind it for a fragment."""
+    header, first, _ = decode_header(data)
+    fragment = f" {data[33]}/{data[35]}" if first == PayloadType.SKF else ""
     kind = "response" if header.is_response else "request"
     arrow = "a -> b" if sender == "a" else "b -> a"
     known = header.exchange in set(ExchangeType)
     name = ExchangeType(header.exchange).name if known else f"exchange {header.exchange}"
-    return f"{arrow} {name} {kind} {header.message_id}"
+    return f"{arrow} {name} {kind} {header.message_id}{fragment}"
 
 
 def joined(sender: DataPlane, receiver: DataPlane) -> list[tuple[InstallOutbound, InstallInbound]]:

@@ -58,7 +58,6 @@ def test_unknown_keys_get_a_suggestion(text: str, key: str, part: str) -> None:
     [
         (minimal('dscp = "000000"'), "connections.a.dscp"),
         (minimal("mobike = false"), "connections.a.mobike"),
-        (minimal('fragmentation = "yes"'), "connections.a.fragmentation"),
         (minimal(local='certs = ["x.pem"]'), "connections.a.local.certs"),
         (minimal(child="ipcomp = true"), "connections.a.children.net.ipcomp"),
         (minimal(rest="[pools.x]\n" + SECRET), "pools"),
@@ -87,6 +86,10 @@ def test_swanctls_keys_that_we_lack_are_told_apart(text: str, key: str) -> None:
         (minimal("version = 1"), "connections.a.version", "IKEv2 only"),
         (minimal("proposals = []"), "connections.a.proposals", "must not be empty"),
         (minimal('encap = "maybe"'), "connections.a.encap", "allowed: true, false"),
+        (minimal('fragmentation = "maybe"'), "connections.a.fragmentation", '"yes", "accept", "no"'),
+        (minimal("fragmentation = 1"), "connections.a.fragmentation", '"yes", "accept", "no"'),
+        (minimal(rest=SECRET + "[daemon]\nfragment_size = 255"), "daemon.fragment_size", "256..65535"),
+        (minimal(rest=SECRET + "[daemon]\nfragment_size = true"), "daemon.fragment_size", "256..65535"),
         (minimal('dpd_delay = "4 fortnights"'), "connections.a.dpd_delay", '"30s"'),
         (minimal("dpd_delay = -1"), "connections.a.dpd_delay", "not between 0"),
         (minimal("dpd_delay = nan"), "connections.a.dpd_delay", "not between 0"),
