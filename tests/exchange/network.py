@@ -157,6 +157,7 @@ class Site:
         self.outcomes: dict[int, Outcome] = {}
         self.logs: list[Log] = []
         self.keepalives = 0
+        self.moves: list[UpdatePath] = []
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
         return self.address, ADDRESS_B if self.name == "a" else ADDRESS_A
@@ -204,6 +205,7 @@ class Network:
         self.script: Script = deliver_all
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A
+        self.gone: set[Address] = set()  # addresses that nobody has at the moment
         self._flying: list[Flight] = []
         self._count = 0
 
@@ -267,7 +269,7 @@ class Network:
                 case Log():
                     site.logs.append(effect)
                 case UpdatePath():
-                    pass
+                    site.moves.append(effect)
                 case _:
                     site.plane.run(effect)
 
@@ -275,6 +277,8 @@ class Network:
         line = describe(site.name, effect.data)
         copies = self.script(line, self.ladder.count(line), effect.data)
         self.ladder.append(line)
+        if self.gone & {effect.path.local.address, effect.path.remote.address}:
+            copies = []
         path = Path(effect.path.remote, effect.path.local)
         if self.nat_to_a is not None:
             path = self._through_nat(site, path)
