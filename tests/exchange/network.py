@@ -36,7 +36,7 @@ DELAY = 0.01  # seconds each way
 
 CONFIG = """
 [connections.ab]
-local_addrs = ["{local}"]
+local_addrs = {local_addrs}
 remote_addrs = ["{remote}"]
 proposals = {proposals}
 {connection}
@@ -73,12 +73,13 @@ class Options:
     daemon: str = ""
     remote_id: str | None = None
     remote_addrs: str | None = None
+    local_addrs: str | None = None  # TOML: a list, or "%any"
 
     def config(self, name: str) -> Config:
         local, remote = (ADDRESS_A, ADDRESS_B) if name == "a" else (ADDRESS_B, ADDRESS_A)
         return parse(
             CONFIG.format(
-                local=local,
+                local_addrs=_quoted(self.local_addrs or str(local)),
                 remote=self.remote_addrs or remote,
                 local_id=f"gw{name}",
                 remote_id=self.remote_id or ("gwb" if name == "a" else "gwa"),
@@ -93,6 +94,10 @@ class Options:
                 daemon=self.daemon,
             )
         )
+
+
+def _quoted(addresses: str) -> str:
+    return addresses if addresses.startswith("[") else f'["{addresses}"]'
 
 
 class SeededEntropy:
