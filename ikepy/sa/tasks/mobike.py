@@ -295,7 +295,7 @@ def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path) -> list[Effect]:
 
 def _leave(sa: IkeSa, addresses: Sequence[Address], path: Path, now: float) -> list[Effect]:
     """The responder has other addresses: go where it is, if the one in use is not among them (3.5)."""
-    if sa.path.remote.address in addresses or sa.nat.remote:
+    if sa.path.remote.address in addresses:
         return []
     sa.move(path)
     sa.hasten(now)
