@@ -14,6 +14,7 @@ from ikepy.sa.effects import Effect, Send, Topic
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.sa.tasks.liveness import Liveness
+from ikepy.sa.tasks.mobike import UpdateAddresses
 from ikepy.sa.tasks.tell import Tell
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadType
 from ikepy.wire.message import IkeHeader, decode_message, decode_payloads, protected_prefix
@@ -262,6 +263,31 @@ def test_the_initiator_finds_nothing() -> None:
     net.gone = {ADDRESS_B, SECOND_B}
     net.run(300)
     assert net.a.manager.idle
+
+
+def test_a_peer_that_refuses_one_path_after_the_other() -> None:
+    """Each is asked for once; then the IKE_SA stays where it is."""
+    net = set_up()
+    has(net, "a", ADDRESS_A, SECOND_A, THIRD_A)
+    net.run(1)
+    net.ladder.clear()
+    net.script = lambda line, nth, data: [] if line.startswith("a -> b INFORMATIONAL request") else [0.01]
+    has(net, "a", SECOND_A, THIRD_A, gone=[ADDRESS_A])
+    b = ike_sa(net, "b")
+    asked: list[Path] = []
+    for _ in range(4):
+        a = ike_sa(net, "a")
+        if not isinstance(a.current_task, UpdateAddresses):
+            break
+        asked.append(a.path)
+        flags = HeaderFlag.RESPONSE
+        header = IkeHeader(a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, flags, 3 + len(asked) - 1)
+        seen = a.current_task.check.cookie
+        refusal = [NotifyPayload(NotifyType.UNACCEPTABLE_ADDRESSES), NotifyPayload(NotifyType.COOKIE2, seen)]
+        (data,) = fragments.seal(header, refusal, b.keyed.cipher_out, b.shared.entropy.random, None)
+        net.inject("a", a.path, data)
+    assert asked == [path(SECOND_A, ADDRESS_B), path(THIRD_A, ADDRESS_B)]
+    assert ike_sa(net, "a").established
 
 
 # -- NATs ------------------------------------------------------------------------------------------

@@ -63,17 +63,17 @@ class _Checked:
 
     def __init__(self) -> None:
         self._path: Path | None = None
-        self._cookie = b""
+        self.cookie = b""
 
     def begin(self, sa: IkeSa) -> NotifyPayload:
         self._path = sa.path
-        self._cookie = sa.shared.entropy.random(COOKIE_SIZE)
-        return NotifyPayload(NotifyType.COOKIE2, self._cookie)
+        self.cookie = sa.shared.entropy.random(COOKIE_SIZE)
+        return NotifyPayload(NotifyType.COOKIE2, self.cookie)
 
     def proves(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether the path in use is the one that was checked; PeerError, fatal, if COOKIE2 is wrong."""
         cookie = pick.notify(payloads, NotifyType.COOKIE2)
-        if cookie is None or cookie.data != self._cookie:
+        if cookie is None or cookie.data != self.cookie:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer returns a wrong COOKIE2", fatal=True)
         return self._path == sa.path
 
@@ -86,7 +86,7 @@ class UpdateAddresses:
     def __init__(self, tries: int = 1, refused: frozenset[Path] = frozenset()) -> None:
         self._tries = tries
         self._refused = refused
-        self._check = _Checked()
+        self.check = _Checked()
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if not sa.established or sa.mobike is None:
@@ -97,12 +97,12 @@ class UpdateAddresses:
             NotifyPayload(NotifyType.UPDATE_SA_ADDRESSES),
             *(nat_payloads(sa) if sa.nat.supported else [no_nats_allowed(sa.path)]),
             *addresses,
-            self._check.begin(sa),
+            self.check.begin(sa),
         ]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         path = sa.path
-        if not self._check.proves(sa, payloads):
+        if not self.check.proves(sa, payloads):
             once(sa, UpdateAddresses())
             return []
         if pick.notify(payloads, NotifyType.UNACCEPTABLE_ADDRESSES) is not None:
@@ -135,13 +135,13 @@ class RoutabilityCheck:
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self) -> None:
-        self._check = _Checked()
+        self.check = _Checked()
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        return [self._check.begin(sa)] if sa.established else None
+        return [self.check.begin(sa)] if sa.established else None
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        if not self._check.proves(sa, payloads):
+        if not self.check.proves(sa, payloads):
             once(sa, RoutabilityCheck())  # it moved again meanwhile
             return []
         return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *sa.redirect()]
