@@ -18,7 +18,7 @@ OTHER = "192.0.2.3"  # in the network of both gateways
 def test_strongswan_moves(bed: Bed, initiator: Side) -> None:
     """As the initiator it tells us where it is; as the responder, that it is gone, and we follow."""
     bed.start(
-        replace(OURS, remote_addrs=(pair.RIGHT, "%any")),
+        replace(OURS, remote_addrs=(pair.RIGHT, "%any"), mobike=True),
         replace(THEIRS, local_addrs="%any", options={"mobike": "yes"}),
     )
     bed.up(by=initiator)
@@ -33,7 +33,9 @@ def test_strongswan_moves(bed: Bed, initiator: Side) -> None:
 
 
 @either_side_initiates
-def test_only_one_side_speaks_it(bed: Bed, initiator: Side) -> None:
-    bed.start(replace(OURS, extra="mobike = false"), replace(THEIRS, options={"mobike": "yes"}))
+@pytest.mark.parametrize("ours", [False, True])
+def test_only_one_side_speaks_it(bed: Bed, initiator: Side, ours: bool) -> None:
+    theirs = {"mobike": "no" if ours else "yes"}
+    bed.start(replace(OURS, mobike=ours), replace(THEIRS, options=theirs))
     bed.up(by=initiator)
     bed.expect_traffic()
