@@ -150,6 +150,7 @@ class Connection(Section):
         default_factory=lambda: default_proposals(ProtocolId.IKE)
     )
     encap: Boolean = False
+    mobike: Boolean = True
     # "accept": fragments are taken, but own messages are sent whole.
     fragmentation: Annotated[
         Fragmentation, fields.choice("policy", _FRAGMENTATION), BeforeValidator(values.word)

@@ -33,13 +33,14 @@ from .effects import (
 from .info import IkeSaInfo
 from .keyed import Keyed
 from .lifetime import Lifetime
+from .mobike import Mobike
 from .nat import Nat
 from .path import Endpoint, Path
 from .phase import PERMITTED, End, Phase
 from .proposals import describe
 from .rate import Rate
 from .shared import Shared
-from .tasks import init, respond
+from .tasks import init, mobike, respond
 from .tasks.auth import AuthTask, Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
@@ -54,6 +55,7 @@ from .window import Arrival, Window
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
+HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
 
@@ -80,6 +82,7 @@ class IkeSa:
         self.phase = Phase.CREATED
         self.end: End | None = None
         self.nat = Nat()
+        self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = init.InitExchange()
         self.local_id: Identity | None = None
@@ -102,6 +105,7 @@ class IkeSa:
         self.checked_unique = False
         # The peer's last request (its first fragment) and our response.
         self.last_answered: tuple[bytes, tuple[bytes, ...]] | None = None
+        self._children_path: Path | None = None  # while `path` is on trial
         self._window = Window(shared.retransmission)
         self._reassembly = fragments.Reassembly()
         self._tasks: deque[Task] = deque()
@@ -139,7 +143,7 @@ class IkeSa:
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return self._current is not None and not isinstance(self._current, Liveness)
+        return self._current is not None and not isinstance(self._current, HARMLESS)
 
     @property
     def spi_local(self) -> bytes:
@@ -161,6 +165,11 @@ class IkeSa:
     def heir(self) -> IkeSa:
         """This IKE_SA, or the one that its children are on after rekeys."""
         return self if self._heir is None else self._heir.heir
+
+    @property
+    def children_path(self) -> Path:
+        """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
+        return self._children_path or self.path
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
@@ -245,6 +254,7 @@ class IkeSa:
         again = self._window.retransmit(now, self.shared.entropy.uniform())
         if again is not None:
             effects.append(self.log(Level.INFO, f"retransmit {again.attempt} of request {again.message_id}"))
+            effects += mobike.unanswered(self, again.attempt)
             effects += [Send(again.path, one) for one in again.datagrams]
             self._sent = now
         self._reassembly.expire(now)
@@ -357,6 +367,10 @@ class IkeSa:
         else:
             self._tasks.append(task)
 
+    def waits(self, kind: type[Task]) -> bool:
+        """Whether a task of this kind waits for its turn."""
+        return any(isinstance(task, kind) for task in self._tasks)
+
     def postpone(self, task: Task, failures: int, now: float) -> float:
         """Let a task have its turn later, for the peer is busy (TEMPORARY_FAILURE); gives the seconds."""
         wait = (2.0**failures) * (1 - self.shared.entropy.uniform() / 2)
@@ -414,6 +428,7 @@ class IkeSa:
         if opened is None:
             return []
         self._authentic(path, now)
+        mobike.answered(self, path)
         self._window.finished()
         self._current = None
         try:
@@ -474,7 +489,7 @@ class IkeSa:
             return []
         effects = self._authentic(path, now)
         try:
-            answer = self._answer(header, opened.payloads(), now)
+            answer = self._answer(header, opened.payloads(), path, now)
         except WireError as error:
             answer = self._refusal(PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True))
         except PeerError as error:
@@ -506,12 +521,12 @@ class IkeSa:
         cipher, negotiated = self.keyed.cipher_in, self.fragmentation
         return self._reassembly.open(datagram, message, cipher, now, negotiated=negotiated, limit=limit)
 
-    def _answer(self, header: IkeHeader, payloads: Sequence[Payload], now: float) -> Answer:
+    def _answer(self, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
         if header.exchange not in PERMITTED[self.phase]:
             raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {self.phase.value}")
         rules.check(header, payloads, protected=True)
         saved = self._claim(payloads, now)
-        answer = respond.respond(self, header.exchange, payloads, now)
+        answer = respond.respond(self, header.exchange, payloads, path, now)
         return replace(answer, before=[*saved, *answer.before])
 
     def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -534,7 +549,9 @@ class IkeSa:
     def _authentic(self, path: Path, now: float) -> list[Effect]:
         """The peer has proven that it holds the keys: it lives, and behind a NAT it may have moved (2.23)."""
         self._heard = now
-        follows = self.phase is Phase.CONNECTING or (self.nat.remote and not self.nat.local)
+        behind_nat = self.nat.remote and not self.nat.local
+        # With MOBIKE it says so when it moves (RFC 4555 3.8).
+        follows = self.phase is Phase.CONNECTING or (behind_nat and self.mobike is None)
         if path == self.path or not follows:
             return []
         self.path = path
@@ -551,6 +568,23 @@ class IkeSa:
         local_port = self.shared.config.daemon.port_nat_t
         remote_port = self.connection.remote_port
         self.path = self.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
+
+    def move(self, path: Path) -> None:
+        """IKE messages go over another path from now on; the children stay until `redirect`."""
+        self._children_path = self.children_path
+        self.path = path
+        self._window.redirect(path)
+
+    def hasten(self, now: float) -> None:
+        """Don't wait to send the outstanding request again: the network has changed."""
+        self._window.hasten(now)
+
+    def redirect(self) -> list[Effect]:
+        """The children go where IKE messages go."""
+        self._children_path = None
+        for child in self.children.values():
+            child.encap = self.encap
+        return [UpdatePath(child_id, self.path, self.encap) for child_id in self.children]
 
     def establish(self, now: float) -> list[Effect]:
         """Both ends are authenticated."""
@@ -639,6 +673,7 @@ class IkeSa:
         new.nat = self.nat
         new.set_up, new.bounces = self.set_up, self.bounces
         new.fragmentation = self.fragmentation
+        new.mobike, new._children_path = self.mobike, self._children_path
         new.local_id, new.remote_id = self.local_id, self.remote_id
         new.phase = Phase.ESTABLISHED
         new.checked_unique = True

@@ -16,7 +16,17 @@ from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, pick, unique
 from .child import ChildState
-from .commands import Acquire, ChildrenLost, Command, Initiate, Rekey, SequenceLow, Shutdown, Terminate
+from .commands import (
+    Acquire,
+    ChildrenLost,
+    Command,
+    Initiate,
+    LocalAddressesChanged,
+    Rekey,
+    SequenceLow,
+    Shutdown,
+    Terminate,
+)
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
 from .farewells import Farewells
@@ -28,6 +38,7 @@ from .path import Address, Endpoint, Path
 from .phase import End, Phase
 from .rate import Rate
 from .shared import Shared
+from .tasks import mobike
 from .tasks.auth import Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.delete import DeleteChild, DeleteIke
@@ -249,6 +260,8 @@ class IkeManager:
                 return self._children_lost(command, now)
             case SequenceLow():
                 return self._sequence_low(command, now)
+            case LocalAddressesChanged():
+                return self._local_addresses_changed(command, now)
             case Shutdown():
                 return self._shutdown(now)
 
@@ -256,6 +269,8 @@ class IkeManager:
         """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
         sa = self._owner(child_id)
         if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
+            return []
+        if sa.path != sa.children_path:  # it told us of a path, which is being checked (RFC 4555 3.7)
             return []
         sa.path = Path(sa.path.local, remote)
         moved: list[Effect] = [sa.log(Level.INFO, f"the peer moved to {remote}")]
@@ -415,6 +430,18 @@ class IkeManager:
             Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
         )
         return [log, *self._settle(sa, sa.proceed(now), now)]
+
+    def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
+        """Every IKE_SA that can move goes on over an address that is left, the route's choice first."""
+        self._shared.local_addresses = command.addresses
+        effects: list[Effect] = []
+        for sa in list(self._shared.sas.values()):
+            found = self._resolve(sa.connection, None)
+            best = None if found is None else found[0]
+            usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
+            moved = mobike.addresses_changed(sa, tuple(usable), now)
+            effects += self._settle(sa, [*moved, *sa.tick(now)], now)
+        return effects
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._stopping = True

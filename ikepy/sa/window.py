@@ -88,6 +88,16 @@ class Window:
         self.outstanding = Outstanding(self._next_request, datagrams, path, due)
         self._next_request += 1
 
+    def redirect(self, path: Path) -> None:
+        """What is sent again goes over `path`."""
+        if self.outstanding is not None:
+            self.outstanding.path = path
+
+    def hasten(self, now: float) -> None:
+        """Send the outstanding request again at once, with all of its tries: the network has changed."""
+        if self.outstanding is not None:
+            self.outstanding.due, self.outstanding.attempt = now, 0
+
     def restart(self) -> None:
         """IKE_SA_INIT starts over with message ID 0 (after COOKIE or INVALID_KE_PAYLOAD, RFC 7296 2.6)."""
         self.outstanding = None

@@ -36,7 +36,7 @@ DELAY = 0.01  # seconds each way
 
 CONFIG = """
 [connections.ab]
-local_addrs = ["{local}"]
+local_addrs = {local_addrs}
 remote_addrs = ["{remote}"]
 proposals = {proposals}
 {connection}
@@ -73,12 +73,13 @@ class Options:
     daemon: str = ""
     remote_id: str | None = None
     remote_addrs: str | None = None
+    local_addrs: str | None = None  # TOML: a list, or "%any"
 
     def config(self, name: str) -> Config:
         local, remote = (ADDRESS_A, ADDRESS_B) if name == "a" else (ADDRESS_B, ADDRESS_A)
         return parse(
             CONFIG.format(
-                local=local,
+                local_addrs=_quoted(self.local_addrs or str(local)),
                 remote=self.remote_addrs or remote,
                 local_id=f"gw{name}",
                 remote_id=self.remote_id or ("gwb" if name == "a" else "gwa"),
@@ -93,6 +94,10 @@ class Options:
                 daemon=self.daemon,
             )
         )
+
+
+def _quoted(addresses: str) -> str:
+    return addresses if addresses.startswith("[") else f'["{addresses}"]'
 
 
 class SeededEntropy:
@@ -157,6 +162,7 @@ class Site:
         self.outcomes: dict[int, Outcome] = {}
         self.logs: list[Log] = []
         self.keepalives = 0
+        self.moves: list[UpdatePath] = []
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
         return self.address, ADDRESS_B if self.name == "a" else ADDRESS_A
@@ -204,6 +210,7 @@ class Network:
         self.script: Script = deliver_all
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A
+        self.gone: set[Address] = set()  # addresses that nobody has at the moment
         self._flying: list[Flight] = []
         self._count = 0
 
@@ -267,7 +274,7 @@ class Network:
                 case Log():
                     site.logs.append(effect)
                 case UpdatePath():
-                    pass
+                    site.moves.append(effect)
                 case _:
                     site.plane.run(effect)
 
@@ -275,6 +282,8 @@ class Network:
         line = describe(site.name, effect.data)
         copies = self.script(line, self.ladder.count(line), effect.data)
         self.ladder.append(line)
+        if self.gone & {effect.path.local.address, effect.path.remote.address}:
+            copies = []
         path = Path(effect.path.remote, effect.path.local)
         if self.nat_to_a is not None:
             path = self._through_nat(site, path)

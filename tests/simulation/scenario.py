@@ -187,7 +187,9 @@ class Scenario:
         self.world.command(name, Initiate(connection, self.chance.choice(list(CHILDREN))))
 
     def acquire(self, name: str) -> None:
-        self.world.command(name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER))
+        self.world.command(
+            name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER)
+        )
 
     def delete_child(self, name: str) -> None:
         self.ended = True

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NONCE_SIZE = 32  # bytes: at least half the key size of any PRF here (RFC 7296 2.10)
 MAX_RETRIES = 5  # COOKIE and INVALID_KE_PAYLOAD answers that we follow in one set-up
+IKE_PORT = 500
 MAX_COOKIE = 64  # bytes (RFC 7296 2.6)
 
 
@@ -129,7 +130,9 @@ class InitTask:
         sa.peer_childless = pick.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
         sa.fragmentation = fragmentation_agreed(sa.connection, payloads)
-        if sa.nat.found or (sa.connection.encap and sa.nat.supported):
+        # With MOBIKE too: the next path may have a NAT (RFC 4555 3.3).
+        mobile = sa.connection.mobike and sa.path.remote.port == IKE_PORT
+        if sa.nat.found or ((sa.connection.encap or mobile) and sa.nat.supported):
             sa.float_to_nat_t()
         sa.enqueue(AuthTask(sa.next_wanted()))
         return []

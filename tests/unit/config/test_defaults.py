@@ -29,6 +29,7 @@ def test_connection(connection: Connection) -> None:
     assert (connection.local_port, connection.remote_port) == (500, 500)
     assert connection.encap is False
     assert connection.fragmentation == "yes"
+    assert connection.mobike is True
     assert connection.dpd_delay == 0
     assert connection.keyingtries == 1
     assert connection.unique == "no"

@@ -57,7 +57,6 @@ def test_unknown_keys_get_a_suggestion(text: str, key: str, part: str) -> None:
     ("text", "key"),
     [
         (minimal('dscp = "000000"'), "connections.a.dscp"),
-        (minimal("mobike = false"), "connections.a.mobike"),
         (minimal(local='certs = ["x.pem"]'), "connections.a.local.certs"),
         (minimal(child="ipcomp = true"), "connections.a.children.net.ipcomp"),
         (minimal(rest="[pools.x]\n" + SECRET), "pools"),
