@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Child, Connection
@@ -40,7 +41,7 @@ from .proposals import describe
 from .rate import Rate
 from .shared import Shared
 from .tasks import init, mobike, respond
-from .tasks.auth import Wanted
+from .tasks.auth import AuthTask, Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
 from .tasks.delete import DeleteChild, DeleteIke
@@ -48,11 +49,13 @@ from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
 from .tasks.task import Answer, Task, outcomes
 from .tasks.tell import Tell
+from .unique import SetUp
 from .window import Arrival, Window
 
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
+STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
 
@@ -94,6 +97,8 @@ class IkeSa:
         self.reauth_due = False
         self.replaces: int | None = None  # the ike_id of the one that this one reauthenticates
         self.tries = 1  # which attempt of `keyingtries` this is
+        self.bounces = 0  # how many before it were ended by the peer as soon as they were up
+        self.set_up = SetUp(initiator, 0.0, 0.0, b"")
         self.purpose: tuple[str, ...] = ()  # the children that it was set up for
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
@@ -110,6 +115,8 @@ class IkeSa:
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
+        self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
+        self._heir: IkeSa | None = None  # it has our children
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -159,6 +166,11 @@ class IkeSa:
         """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
         return self._children_path or self.path
 
+    @property
+    def heir(self) -> IkeSa:
+        """This IKE_SA, or the one that its children are on after rekeys."""
+        return self if self._heir is None else self._heir.heir
+
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
         return next((c for c in self.children.values() if c.spi_out == spi), None)
@@ -190,6 +202,7 @@ class IkeSa:
     def initiate(self, now: float) -> list[Effect]:
         """Begin with IKE_SA_INIT."""
         self.phase = Phase.CONNECTING
+        self.set_up = SetUp(True, now, now, b"")
         self.purpose = tuple(wanted.config.name for wanted in self.wanted)
         self.enqueue(init.InitTask(self))
         return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
@@ -199,6 +212,7 @@ class IkeSa:
         rules.check(message.header, message.payloads, protected=False)
         payloads = init.respond(self, message.header, message.payloads, datagram)
         self.phase = Phase.CONNECTING
+        self.set_up = SetUp(False, now, now, b"")
         self._give_up_at = now + self.shared.config.daemon.half_open_timeout
         self.init.response = encode_message(
             self._header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads
@@ -313,7 +327,7 @@ class IkeSa:
         life = child.lifetime
         if life.expires_at is not None and now >= life.expires_at:
             life.expires_at = life.rekey_at = None
-            self.enqueue(DeleteChild(child.child_id))
+            self.enqueue(DeleteChild(child.child_id, expired=True))
             return [self.log(Level.WARNING, f"CHILD_SA {child.config.name} #{child.child_id} expired")]
         if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
             self.rekey_child(child)
@@ -511,7 +525,18 @@ class IkeSa:
         if header.exchange not in PERMITTED[self.phase]:
             raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {self.phase.value}")
         rules.check(header, payloads, protected=True)
-        return respond.respond(self, header.exchange, payloads, path, now)
+        saved = self._claim(payloads, now)
+        answer = respond.respond(self, header.exchange, payloads, path, now)
+        return replace(answer, before=[*saved, *answer.before])
+
+    def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        """Of two IKE_SAs whose rekeys crossed, the peer uses this one: so the children are here (2.8.2)."""
+        contested, self.contests = self.contests, None
+        if contested is None or any(
+            isinstance(p, DeletePayload) and p.protocol == ProtocolId.IKE for p in payloads
+        ):
+            return []
+        return contested.settle_collision(now)
 
     def _refusal(self, error: PeerError) -> Answer:
         """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
@@ -565,6 +590,8 @@ class IkeSa:
         """Both ends are authenticated."""
         self.phase = Phase.ESTABLISHED
         self.established_at = now
+        lowest = min(self.init.nonce_i, self.init.nonce_r)
+        self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
         self._give_up_at = None
         chance = self.shared.entropy.uniform()
         self.lifetime = lifetime.of_ike(self.connection, now, chance)
@@ -575,17 +602,41 @@ class IkeSa:
             self.log(Level.INFO, f"IKE_SA established, {text}"),
         ]
 
-    def want(self, config_name: str, ticket: int) -> None:
+    def has_child(self, name: str) -> bool:
+        """Whether a child of this name stands and stays."""
+        return any(child.config.name == name and child.in_use for child in self.children.values())
+
+    def wants_child(self, name: str) -> bool:
+        """Whether a child of this name is to come up here."""
+        return any(one.config.name == name for one in self._all_wanted())
+
+    def _all_wanted(self) -> list[Wanted]:
+        pending = [*([self._current] if self._current else []), *self._tasks]
+        pending += [task for _, task in self._postponed]
+        return [*self.wanted, *(task.wanted for task in pending if isinstance(task, ChildCreate | AuthTask))]
+
+    def want(self, config_name: str, tickets: Sequence[int]) -> None:
         """Bring up one more child, as soon as that can be."""
-        for wanted in self.wanted:
+        for wanted in self._all_wanted():
             if wanted.config.name == config_name:
-                wanted.tickets.append(ticket)
+                wanted.tickets += tickets
                 return
-        wanted = Wanted(self.connection.children[config_name], [ticket])
+        wanted = Wanted(self.connection.children[config_name], list(tickets))
         if self.phase is Phase.ESTABLISHED:
             self.create(wanted)
         else:
             self.wanted.append(wanted)
+
+    def reopen(self, child: ChildSa, now: float) -> None:
+        """Bring up a child again that ended (`close_action`); not at once if it hardly lasted."""
+        name = child.config.name
+        if child.config.close_action != "start" or self.has_child(name) or self.wants_child(name):
+            return
+        task = ChildCreate(Wanted(child.config))
+        if now - child.installed_at >= STABLE:
+            self.enqueue(task)
+        else:
+            self.postpone(task, 2, now)
 
     def create(self, wanted: Wanted) -> None:
         """Bring up a child that IKE_AUTH did not."""
@@ -620,6 +671,7 @@ class IkeSa:
         new = IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
         new.candidates = self.candidates
         new.nat = self.nat
+        new.set_up, new.bounces = self.set_up, self.bounces
         new.fragmentation = self.fragmentation
         new.mobike, new._children_path = self.mobike, self._children_path
         new.local_id, new.remote_id = self.local_id, self.remote_id
@@ -636,6 +688,7 @@ class IkeSa:
         """`new` gets our children and whatever waits for its turn; this one waits to be deleted."""
         new.children.update(self.children)
         self.children = {}
+        self._heir = new
         new._tasks.extend(self._tasks)
         self._tasks.clear()
         new._postponed.extend(self._postponed)
@@ -660,7 +713,8 @@ class IkeSa:
         self.end = End.REPLACED if self.phase is Phase.REKEYED else end
         self.phase = Phase.DEAD
         effects: list[Effect] = []
-        self.ended_children = tuple(c.config for c in self.children.values() if c.in_use)
+        up = [c.config for c in self.children.values() if c.in_use]
+        self.ended_children = tuple(up + [w.config for w in self._all_wanted() if w.config not in up])
         for child_id in list(self.children):
             effects += self.remove_child(child_id, text)
         tasks = [*([self._current] if self._current else []), *self._tasks]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ikepy.config.model import Child, Config, Connection
 from ikepy.crypto.cookie import CookieJar
@@ -14,7 +14,7 @@ from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message, encode_message
 from ikepy.wire.payloads import NotifyPayload
 
-from . import peers, pick
+from . import peers, pick, unique
 from .child import ChildState
 from .commands import (
     Acquire,
@@ -50,17 +50,20 @@ NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
+STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
 
 @dataclass(frozen=True, slots=True)
-class _Retry:
-    """A set-up that is to be tried (again) at `at`."""
+class _SetUp:
+    """Children to bring up. `tries`: which attempt of `keyingtries` it is; `bounces`: how often in a row the
+    peer let go of them as soon as they were up; `replaces`: the ike_id of one to be reauthenticated."""
 
-    at: float
-    connection: str
+    connection: Connection
     children: tuple[str, ...]
-    tickets: tuple[int, ...]
-    tries: int
+    tickets: tuple[int, ...] = ()
+    tries: int = 1
+    bounces: int = 0
+    replaces: int | None = None
 
 
 class IkeManager:
@@ -76,7 +79,7 @@ class IkeManager:
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
-        self._retries: list[_Retry] = []
+        self._retries: list[tuple[float, _SetUp]] = []  # and when
         self._stopping = False
         self.ticking: int | None = None  # the ike_id that `tick` worked on last
 
@@ -108,7 +111,7 @@ class IkeManager:
             heapq.heappop(self._timers)
             if current is not None:
                 heapq.heappush(self._timers, (current, ike_id))
-        times = [retry.at for retry in self._retries]
+        times = [at for at, _ in self._retries]
         if self._timers:
             times.append(self._timers[0][0])
         return min(times, default=None)
@@ -119,9 +122,9 @@ class IkeManager:
         One thing a call, so that a fault costs nobody else's effects; `ticking` then names whose it is.
         """
         for retry in self._retries:
-            if retry.at <= now:
+            if retry[0] <= now:
                 self._retries.remove(retry)
-                return self._retry(retry, now)
+                return self._bring_up(retry[1], now)
         while self._timers and self._timers[0][0] <= now:
             self.ticking = heapq.heappop(self._timers)[1]
             sa = self._shared.sas.get(self.ticking)
@@ -295,29 +298,28 @@ class IkeManager:
             return outcomes([command.ticket], False, f"no child {command.connection}.{command.child}")
         if self._stopping:
             return outcomes([command.ticket], False, "the daemon is going down")
-        for sa in self._shared.of_connection(connection.name):
-            up = any(c.config.name == command.child and c.in_use for c in sa.children.values())
-            if up:
-                return outcomes([command.ticket], True, f"CHILD_SA {command.child} is up already")
-        usable = next((sa for sa in self._shared.of_connection(connection.name) if _takes_children(sa)), None)
+        return self._bring_up(_SetUp(connection, (command.child,), (command.ticket,)), now)
+
+    def _bring_up(self, wanted: _SetUp, now: float) -> list[Effect]:
+        """What of it is not up yet, on an IKE_SA that stands or is being set up, or else on a new one."""
+        sas = list(self._shared.of_connection(wanted.connection.name))
+        missing = [name for name in wanted.children if not any(sa.has_child(name) for sa in sas)]
+        if not missing:
+            return outcomes(wanted.tickets, True, f"CHILD_SA {' '.join(wanted.children)} is up already")
+        usable = next((sa for sa in sas if _takes_children(sa)), None)
         if usable is None:
-            return self._connect(connection, (command.child,), (command.ticket,), 1, now)
-        usable.want(command.child, command.ticket)
+            return self._connect(replace(wanted, children=tuple(missing)), now)
+        for index, name in enumerate(missing):
+            usable.want(name, wanted.tickets if index == 0 else ())
         return self._settle(usable, usable.proceed(now), now)
 
-    def _connect(
-        self,
-        connection: Connection,
-        children: tuple[str, ...],
-        tickets: tuple[int, ...],
-        tries: int,
-        now: float,
-        replaces: int | None = None,
-    ) -> list[Effect]:
+    def _connect(self, wanted: _SetUp, now: float) -> list[Effect]:
+        """A new IKE_SA for these children."""
+        connection, tickets = wanted.connection, wanted.tickets
         found = self._resolve(connection, None)
         if found is None:
             text = f"{connection.name}: the peer's address is not known ({_addresses(connection)})"
-            later = self._later(connection, children, tickets, tries, now)
+            later = self._later(wanted, now)
             if later is not None:
                 return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
             return [Log(Level.ERROR, connection.name, text), *outcomes(tickets, False, text)]
@@ -328,9 +330,9 @@ class IkeManager:
         sa = IkeSa(
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
         )
-        sa.tries = tries
-        sa.replaces = replaces
-        for name in children:
+        sa.tries, sa.bounces = wanted.tries, wanted.bounces
+        sa.replaces = wanted.replaces
+        for name in wanted.children:
             sa.wanted.append(Wanted(connection.children[name]))
         sa.wanted[0].tickets += tickets
         self._shared.add(sa)
@@ -401,7 +403,7 @@ class IkeManager:
     def _is_coming(self, connection: Connection, child: Child) -> bool:
         """Whether an IKE_SA of the connection is being set up with this child, or has it."""
         return any(
-            any(w.config.name == child.name for w in sa.wanted) or sa.phase is Phase.CONNECTING or sa.busy
+            sa.wants_child(child.name) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.busy
             for sa in self._shared.of_connection(connection.name)
         )
 
@@ -423,7 +425,7 @@ class IkeManager:
         if sa is None or sa.children[command.child_id].state is not ChildState.INSTALLED:
             return []
         child = sa.children[command.child_id]
-        sa.enqueue(ChildCreate(Wanted(child.config), replaces=command.child_id))
+        sa.rekey_child(child)
         log = sa.log(
             Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
         )
@@ -463,12 +465,12 @@ class IkeManager:
             effects += self._reauthenticate(sa, now)
         if sa.replaces is not None and sa.quiet:
             effects += self._end_replaced(sa, now)
-        touched = list(self._shared.touched)
-        self._shared.touched.clear()
-        for one in touched:
-            if one is not sa:
-                effects += one.proceed(now)
-        for one in (sa, *touched):
+        changed = [sa]
+        while self._shared.touched:
+            one = self._shared.touched.pop(0)
+            changed.append(one)
+            effects += one.proceed(now)
+        for one in changed:
             if one.deadline is not None:
                 heapq.heappush(self._timers, (one.deadline, one.ike_id))
         if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
@@ -485,7 +487,7 @@ class IkeManager:
         if not names:
             return self._settle(old, _end(old, None, False, [], now), now)
         log = old.log(Level.INFO, "reauthenticating")
-        return [log, *self._connect(old.connection, names, (), 1, now, replaces=old.ike_id)]
+        return [log, *self._connect(_SetUp(old.connection, names, replaces=old.ike_id), now)]
 
     def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         old = None if new.replaces is None else self._shared.sas.get(new.replaces)
@@ -497,11 +499,22 @@ class IkeManager:
         policy = sa.connection.unique
         effects: list[Effect] = []
         for other in self._shared.duplicates(sa):
-            if sa.initial_contact and policy != "never":
+            crossed = unique.crossed(sa, other)
+            if other.ike_id == sa.replaces:
+                continue  # it ends when its children are here
+            if policy == "replace" and crossed:
+                redundant = unique.redundant(sa, other)
+                if redundant.set_up.ours:
+                    effects += self._supersede(redundant, now)
+            elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
             elif policy == "replace":
-                effects += self._settle(other, _end(other, None, False, [], now), now)
+                effects += self._supersede(other, now)
         return effects
+
+    def _supersede(self, old: IkeSa, now: float) -> list[Effect]:
+        old.enqueue(DeleteIke(end=End.REPLACED))
+        return self._settle(old, old.proceed(now), now)
 
     def _after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
@@ -516,36 +529,41 @@ class IkeManager:
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
-            later = self._later(sa.connection, sa.purpose, (), sa.tries, now)
+            later = self._later(_SetUp(sa.connection, sa.purpose, tries=sa.tries, bounces=sa.bounces), now)
             return [] if later is None else [sa.log(Level.INFO, later)]
         actions = {
             End.TIMEOUT: lambda child: child.dpd_action,
+            End.REPLACED: lambda child: child.dpd_action,
             End.DELETED_BY_PEER: lambda child: child.close_action,
         }
         action = actions.get(sa.end)
         if action is None:
             return []
         children = tuple(c.name for c in sa.ended_children if action(c) == "start")
-        return self._connect(sa.connection, children, (), 1, now) if children else []
+        if not children:
+            return []
+        if now - sa.set_up.ended_at >= STABLE:
+            return self._bring_up(_SetUp(sa.connection, children), now)
+        again = _SetUp(sa.connection, children, bounces=sa.bounces + 1)
+        if not sa.bounces:
+            return self._bring_up(again, now)
+        wait = self._retry_at(again, sa.bounces - 1, now)
+        return [sa.log(Level.INFO, f"set-up again in {wait:.0f} s")]
 
-    def _later(
-        self,
-        connection: Connection,
-        children: tuple[str, ...],
-        tickets: tuple[int, ...],
-        tries: int,
-        now: float,
-    ) -> str | None:
+    def _later(self, wanted: _SetUp, now: float) -> str | None:
         """Note a further try if `keyingtries` allows one; the text says when."""
-        if connection.keyingtries and tries >= connection.keyingtries:
+        limit = wanted.connection.keyingtries
+        if limit and wanted.tries >= limit:
             return None
-        wait = min(RETRY_FIRST * 2 ** min(tries - 1, 10), RETRY_LONGEST) * (1 + self._entropy.uniform() / 4)
-        self._retries.append(_Retry(now + wait, connection.name, children, tickets, tries + 1))
+        wait = self._retry_at(replace(wanted, tries=wanted.tries + 1), wanted.tries - 1, now)
         return f"next try in {wait:.0f} s"
 
-    def _retry(self, retry: _Retry, now: float) -> list[Effect]:
-        connection = self._config.connections[retry.connection]
-        return self._connect(connection, retry.children, retry.tickets, retry.tries, now)
+    def _retry_at(self, wanted: _SetUp, earlier: int, now: float) -> float:
+        """Bring it up after a wait that grows with the `earlier` ones; gives its seconds."""
+        wait = min(RETRY_FIRST * 2.0 ** min(earlier, 10), RETRY_LONGEST)
+        wait *= 1 + self._entropy.uniform() / 4
+        self._retries.append((now + wait, wanted))
+        return wait
 
     def _owner(self, child_id: int) -> IkeSa | None:
         return next((sa for sa in self._shared.sas.values() if child_id in sa.children), None)

@@ -308,7 +308,7 @@ def test_a_child_whose_sequence_numbers_run_out_is_replaced() -> None:
     net = established()
     (old,) = net.b.plane.outbound.values()
     net.command("b", SequenceLow(old.child_id))
-    net.run(2)
+    net.run(8)
     assert_joined(net)
     assert joined(net.b.plane, net.a.plane)[0][0].spi != old.spi
 

@@ -40,7 +40,7 @@ class AuthTask:
     exchange = ExchangeType.IKE_AUTH
 
     def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+        self.wanted = wanted
         self._offer: ChildOffer | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -77,19 +77,19 @@ class AuthTask:
         mobike.agree(sa, payloads)
         effects = sa.establish(now)
         if self._offer is None:
-            sa.create(self._wanted)
+            sa.create(self.wanted)
         else:
             effects += self._first_child(sa, self._offer, payloads, now)
         sa.enqueue_wanted()
         return effects
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return outcomes(self._wanted.tickets, False, reason) + sa.abandon_wanted(reason)
+        return outcomes(self.wanted.tickets, False, reason) + sa.abandon_wanted(reason)
 
     def _reject(self, sa: IkeSa, remote_id: Identity, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
         text = f"authentication of the peer {remote_id} failed"
-        effects = outcomes(self._wanted.tickets, False, text)
+        effects = outcomes(self.wanted.tickets, False, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text)
 
@@ -102,7 +102,7 @@ class AuthTask:
             )
         if policy in ("force", "prefer") and sa.peer_childless:
             return None
-        return child_negotiation.offer(sa, self._wanted.config, key_exchange=False)
+        return child_negotiation.offer(sa, self.wanted.config, key_exchange=False)
 
     def _first_child(
         self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
@@ -113,10 +113,10 @@ class AuthTask:
         except PeerError as error:
             if error.fatal:
                 raise
-            text = f"child {self._wanted.config.name}: {error}"
-            return [*outcomes(self._wanted.tickets, False, text), sa.log(Level.ERROR, text)]
+            text = f"child {self.wanted.config.name}: {error}"
+            return [*outcomes(self.wanted.tickets, False, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
-        return effects + outcomes(self._wanted.tickets, True, text)
+        return effects + outcomes(self.wanted.tickets, True, text)
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:

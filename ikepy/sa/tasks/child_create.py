@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ikepy.crypto import kex
@@ -11,7 +12,7 @@ from ikepy.errors import PeerError
 from ikepy.sa import child_negotiation, pick, proposals
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
-from ikepy.sa.collision import Nonces
+from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Level
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
@@ -29,19 +30,34 @@ if TYPE_CHECKING:
 MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
 
 
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """The child of the peer's request, which crossed ours, and its nonces."""
+
+    child_id: int
+    nonces: Nonces
+
+
 class ChildCreate:
     """Our request for a child. `replaces`: the child_id of one that is deleted when the new one is up."""
 
     exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
-        self._wanted = wanted
+        self.wanted = wanted
         self._replaces = replaces
         self._create = CreateExchange(wanted.config)
         self._failures = 0
+        self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        if self._replaces is None and sa.has_child(self.wanted.config.name):
+            return None  # the peer was faster
         return self._create.payloads(sa)
+
+    def collide(self, child_id: int, nonces: Nonces) -> None:
+        """The peer's request for the same child was answered while ours is under way."""
+        self._rival = _Rival(child_id, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self._create.other_group(payloads)
@@ -52,6 +68,8 @@ class ChildCreate:
             self._failures += 1
             wait = sa.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
+        if self._loses(sa, payloads):
+            return self.failed(sa, "the peer's stays")
         try:
             child, effects = self._create.conclude(sa, payloads, now)
         except PeerError as error:
@@ -61,23 +79,39 @@ class ChildCreate:
         if self._replaces is not None:
             sa.enqueue(DeleteChild(self._replaces))
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
-        return effects + outcomes(self._wanted.tickets, True, text)
+        return effects + outcomes(self.wanted.tickets, True, text)
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return outcomes(self._wanted.tickets, False, reason)
+        name = self.wanted.config.name
+        if sa.has_child(name):
+            return outcomes(self.wanted.tickets, True, f"CHILD_SA {name} is up already")
+        return outcomes(self.wanted.tickets, False, reason)
+
+    def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
+        """Whether both ends made the same child at once, and ours is the one that goes, as for rekeys (2.8.1)."""
+        rival = None if self._rival is None else sa.children.get(self._rival.child_id)
+        if self._rival is None or rival is None or not rival.in_use or pick.error(payloads) is not None:
+            return False
+        if not ours_is_redundant(self._create.nonces(payloads), self._rival.nonces):
+            return False
+        self._create.discard(sa)
+        return True
 
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """The peer refused, or installed what we don't want: that is deleted there again."""
-        text = f"child {self._wanted.config.name}: {error}"
+        text = f"child {self.wanted.config.name}: {error}"
         if pick.error(payloads) is None:
             self._create.discard(sa)
-        return [*outcomes(self._wanted.tickets, False, text), sa.log(Level.ERROR, text)]
+        return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    _, answer, _ = respond_with(sa, choice, payloads, now, standby=False)
+    child, answer, nonces = respond_with(sa, choice, payloads, now, standby=False)
+    ours = sa.current_task
+    if isinstance(ours, ChildCreate) and ours.wanted.config.name == child.config.name:
+        ours.collide(child.child_id, nonces)
     return answer
 
 

@@ -49,8 +49,10 @@ class ChildRekey:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         old = sa.children.get(self.child_id)
-        if old is None or old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
-            return None  # the peer was faster, or it is being deleted
+        if old is None or old.replaced_by is not None:
+            return None  # the peer was faster, or we have done it already
+        if old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
+            return None  # it is being deleted
         old.state = ChildState.REKEYING
         spi = old.spi_in.to_bytes(4, "big")
         rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi)

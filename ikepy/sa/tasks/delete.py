@@ -24,15 +24,16 @@ class DeleteIke:
 
     exchange = ExchangeType.INFORMATIONAL
 
-    def __init__(self, tickets: Sequence[int] = ()) -> None:
+    def __init__(self, tickets: Sequence[int] = (), *, end: End = End.DELETED) -> None:
         self._tickets = list(tickets)
+        self._end = end
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         sa.phase = Phase.DELETING
         return [DeletePayload(ProtocolId.IKE, ())]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        return sa.kill(End.DELETED, "deleted") + outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} deleted")
+        return sa.kill(self._end, "deleted") + outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         # However it ended: the IKE_SA is gone, which is what was asked for.
@@ -40,13 +41,14 @@ class DeleteIke:
 
 
 class DeleteChild:
-    """Delete one child."""
+    """Delete one child. `expired`: nobody wanted its end, so that `close_action` is followed."""
 
     exchange = ExchangeType.INFORMATIONAL
 
-    def __init__(self, child_id: int, tickets: Sequence[int] = ()) -> None:
+    def __init__(self, child_id: int, tickets: Sequence[int] = (), *, expired: bool = False) -> None:
         self._child_id = child_id
         self._tickets = list(tickets)
+        self._expired = expired
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
@@ -58,6 +60,8 @@ class DeleteChild:
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         child = sa.children.get(self._child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
+        if child is not None and self._expired:
+            sa.reopen(child, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
@@ -85,8 +89,8 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
 def _deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     effects = _gone(sa, child, now, "deleted by the peer")
-    if again and child.config.close_action == "start":
-        sa.want(child.config.name, 0)
+    if again:
+        sa.reopen(child, now)
     return effects
 
 

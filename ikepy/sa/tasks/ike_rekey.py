@@ -63,10 +63,10 @@ class IkeRekey:
         self._rival = _Rival(rival, nonces)
 
     def settle_for_rival(self, sa: IkeSa, now: float) -> list[Effect]:
-        """The peer's IKE_SA is the one that stays: it gets the children."""
-        if self._rival is None:
+        """The peer's IKE_SA, or what has replaced that since, is the one that stays: it gets the children."""
+        if self._rival is None or not sa.established or not self._rival.sa.heir.established:
             return []
-        return sa.hand_over(self._rival.sa, now)
+        return sa.hand_over(self._rival.sa.heir, now)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
@@ -158,7 +158,10 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         KePayload(group, own.public),
     ]
     if isinstance(ours, IkeRekey):
-        ours.collide(new, nonces)  # which of the two stays is clear when the peer answers ours
+        ours.collide(
+            new, nonces
+        )  # which of the two stays is clear when the peer answers ours, or uses its own
+        new.contests = sa
         return Answer(answer)
     return Answer(answer, before=rekeyed(sa, new), after=sa.hand_over(new, now))
 

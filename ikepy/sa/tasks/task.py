@@ -31,7 +31,7 @@ class Task(Protocol):
         ...
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        """The job can't be done: the response was not acceptable, or the IKE_SA is gone."""
+        """The job can't be done, or need not: an unacceptable response, the IKE_SA is gone, nothing is left."""
         ...
 
 

@@ -1,0 +1,127 @@
+"""What a worker holds, without its bytes: SAs by SPI, which outbound one a packet takes, and what came of it.
+
+The rules are `esp.database`'s: the newest active SA of a policy; a standby one is activated by command, by the
+first packet that comes in under its child, or when the last active one of its selectors goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from esp.selectors import Selector
+from esp.suites import Suite
+from ikepy.crypto.secret import Secret
+from ikepy.sa.effects import (
+    ActivateOutbound,
+    Effect,
+    InstallInbound,
+    InstallOutbound,
+    RemoveChild,
+    RemoveOutbound,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Outbound:
+    """An outbound SA; `standby_born`: it replaces another, whose peer may not be ready yet."""
+
+    sa: InstallOutbound
+    installed_at: float
+    active: bool
+    standby_born: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One ESP packet under way."""
+
+    child: str
+    spi: int
+    suite: Suite
+    keys: Secret
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+    installed_at: float  # when its sender got the SA
+    standby_born: bool
+
+
+class Breach(AssertionError):
+    """A law is broken."""
+
+
+@dataclass(slots=True)
+class Plane:
+    """The SAs of one site."""
+
+    inbound: dict[int, InstallInbound] = field(default_factory=dict)  # by SPI
+    outbound: dict[int, Outbound] = field(default_factory=dict)  # by child_id, oldest first
+    spis: set[int] = field(default_factory=set)  # every inbound SPI there ever was
+    keys: set[bytes] = field(default_factory=set)  # of every direction there ever was
+
+    def run(self, effect: Effect, now: float) -> None:
+        match effect:
+            case InstallInbound():
+                self._fresh(effect.keys)
+                if effect.spi in self.spis:
+                    raise Breach(f"the inbound SPI {effect.spi:08x} comes a second time")
+                self.spis.add(effect.spi)
+                self.inbound[effect.spi] = effect
+            case InstallOutbound():
+                self._fresh(effect.keys)
+                if effect.child_id in self.outbound:
+                    raise Breach(f"child {effect.child_id} has an outbound SA")
+                self.outbound[effect.child_id] = Outbound(effect, now, not effect.standby, effect.standby)
+            case ActivateOutbound():
+                if effect.child_id in self.outbound:
+                    self.outbound[effect.child_id].active = True
+            case RemoveOutbound():
+                self._remove_outbound(effect.child_id)
+            case RemoveChild():
+                self._remove_outbound(effect.child_id)
+                gone = [spi for spi, sa in self.inbound.items() if sa.child_id == effect.child_id]
+                for spi in gone:
+                    del self.inbound[spi]
+            case _:
+                pass
+
+    def _fresh(self, keys: Secret) -> None:
+        if keys.expose() in self.keys:
+            raise Breach("the keys of an SA come a second time")
+        self.keys.add(keys.expose())
+
+    def _remove_outbound(self, child_id: int) -> None:
+        gone = self.outbound.pop(child_id, None)
+        if gone is None or not gone.active:
+            return
+        alike = [
+            o
+            for o in self.outbound.values()
+            if (o.sa.ts_local, o.sa.ts_remote) == (gone.sa.ts_local, gone.sa.ts_remote)
+            and o.sa.connection == gone.sa.connection
+        ]
+        if not any(o.active for o in alike):
+            for o in alike:
+                o.active = True
+
+    def send(self, connection: str, child: str) -> Packet | None:
+        """A packet for this policy; None if there is no SA for it."""
+        for out in reversed(self.outbound.values()):
+            sa = out.sa
+            if out.active and sa.connection == connection and sa.child == child:
+                return Packet(
+                    child, sa.spi, sa.suite, sa.keys, sa.ts_local, sa.ts_remote,
+                    out.installed_at, out.standby_born,
+                )  # fmt: skip
+        return None
+
+    def receive(self, packet: Packet) -> bool:
+        """Whether the packet can be decrypted; its child may be sent under from now on."""
+        sa = self.inbound.get(packet.spi)
+        if sa is None or sa.keys != packet.keys or sa.suite != packet.suite:
+            return False
+        if (sa.ts_remote, sa.ts_local) != (packet.ts_local, packet.ts_remote):
+            return False
+        out = self.outbound.get(sa.child_id)
+        if out is not None:
+            out.active = True
+        return True

@@ -1,0 +1,259 @@
+"""What happens in a run: everything follows from its seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+from ikepy.sa.child import ChildState
+from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Terminate
+from ikepy.sa.tasks.ike_rekey import IkeRekey
+
+from .laws import check_quiet
+from .plane import Breach
+from .sites import CHILDREN, Options
+from .world import CALM, Weather, World
+
+QUIET = 240.0  # seconds of calm after which the ends must agree
+PATIENCE = 200.0  # further seconds until no timer is just at work
+PAUSES = (0.0, 0.02, 1.0, 4.0, 10.0)  # seconds between two actions, on average
+INNER = IPv4Address("10.1.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run went; `error` "" if it went well."""
+
+    seed: int
+    error: str
+    transcript: str
+    messages: int
+    packets: int
+    lost: int
+
+
+def run(seed: int, *, transcript: bool = False) -> Result:
+    """One run, from its seed to its end or to the first breach of a law."""
+    scenario = Scenario(seed)
+    error = ""
+    try:
+        scenario.play()
+    except Exception as found:  # whatever the machine raises is what a run looks for
+        error = f"{type(found).__name__}: {found}"
+        if not isinstance(found, Breach):
+            scenario.world.note("!", _where(found))
+    world = scenario.world
+    text = world.transcript() if transcript or error else ""
+    return Result(seed, error, text, world.sent, world.probed, world.lost)
+
+
+def _where(error: Exception) -> str:
+    traceback = error.__traceback__
+    frames: list[str] = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        frames.append(f"{code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno} {code.co_name}")
+        traceback = traceback.tb_next
+    return " > ".join(frames[-8:])
+
+
+class Scenario:
+    """Options, weather and a script of actions, drawn from the seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(f"scenario {seed}")
+        self.gentle = self.chance.random() < 0.4
+        self.world = World(self._options(), seed, gentle=self.gentle)
+        self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
+        self.ended = False  # whether somebody ended something on purpose
+
+    def play(self) -> None:
+        world, chance = self.world, self.chance
+        self._bring_up()
+        world.weather = self._weather()
+        end = world.now + chance.uniform(15, 60)
+        while world.now < end:
+            world.run(chance.choice(PAUSES) * 2 * chance.random())
+            self._act()
+        world.run(max(end - world.now, 0.0))
+        world.weather = CALM
+        world.note("*", "calm")
+        world.run(QUIET)
+        until = world.now + PATIENCE
+        while not world.still:
+            if not world.step(until):
+                raise Breach("no rest after all")
+        wanted = any(site.options.persistent for site in world.sites.values()) and not self.ended
+        world.note("*", "checked")
+        check_quiet(world, dict.fromkeys(self.links, wanted))
+
+    # -- choices -----------------------------------------------------------------------------------
+
+    def _options(self) -> dict[str, Options]:
+        chance = self.chance
+        ike, esp = chance.choice(ALGORITHMS)
+        lazy = self.gentle or chance.random() < 0.75  # the IKE_SA is not rekeyed by time
+        common = Options(
+            unique=chance.choice(("no", "replace", "replace", "never")),
+            three=chance.random() < 0.1,
+            cookie_threshold=chance.choice((30, 30, 30, 1)),
+        )
+        options: dict[str, Options] = {}
+        for n, name in enumerate("abc" if common.three else "ab"):
+            rekey = 0.0 if chance.random() < 0.8 else chance.choice((20.0, 40.0, 60.0))
+            options[name] = replace(
+                common,
+                proposals=ike[n % len(ike)],
+                esp_proposals=esp[n % len(esp)],
+                persistent=name != "b" if self.gentle else chance.random() < 0.4,
+                dpd_delay=chance.choice((10.0, 20.0, 30.0)),
+                child_rekey=rekey,
+                child_life=rekey + (60.0 if self.gentle else 8.0) if rekey else 0.0,
+                ike_rekey=0.0 if lazy else chance.choice((0.0, 30.0, 50.0)),
+                reauth=0.0 if self.gentle else chance.choice((0.0, 0.0, 0.0, 40.0)),
+            )
+        return options
+
+    def _weather(self) -> Weather:
+        chance = self.chance
+        if self.gentle:
+            return Weather(
+                loss=chance.choice((0.0, 0.1, 0.2)),
+                duplicates=chance.choice((0.0, 0.3)),
+                late=chance.choice((0.0, 0.2, 0.5)),
+                latest=chance.choice((0.5, 3.0)),
+            )
+        return Weather(
+            loss=chance.choice((0.0, 0.1, 0.3, 0.5)),
+            duplicates=chance.choice((0.0, 0.1, 0.5)),
+            late=chance.choice((0.0, 0.2, 0.5)),
+            latest=chance.choice((0.5, 3.0, 12.0)),
+        )
+
+    def _bring_up(self) -> None:
+        world = self.world
+        for site in world.sites.values():
+            world.apply(site, site.manager.start(world.clock(site)))
+        if self.gentle or self.chance.random() < 0.7:
+            world.run(0.2)
+            world.command("a", Initiate("ab", "net"))
+            world.command("a", Initiate("ab", "second"))
+            world.run(3.0)
+
+    # -- actions -----------------------------------------------------------------------------------
+
+    def _act(self) -> None:
+        """One thing, or the same thing at two sites in one instant."""
+        table = GENTLE if self.gentle else ROUGH
+        names = list(self.world.sites)
+        weights = [weight for weight, _ in table]
+        act = self.chance.choices(table, weights)[0][1]
+        act(self, self.chance.choice(names))
+        if self.chance.random() < 0.4:
+            if self.chance.random() < 0.5:
+                act = self.chance.choices(table, weights)[0][1]
+            act(self, self.chance.choice(names))
+
+    def nothing(self, name: str) -> None:
+        """Let time pass."""
+
+    def rekey_child(self, name: str) -> None:
+        site = self.world.sites[name]
+        found = [
+            (sa, child)
+            for sa in site.sas()
+            for child in sa.children.values()
+            if sa.established and child.state is ChildState.INSTALLED
+        ]
+        if found:
+            sa, child = self.chance.choice(found)
+            self.world.note(name, f"rekeys child {child.config.name} #{child.child_id}")
+            sa.rekey_child(child)
+            self.world.apply(site, site.manager.proceed(sa, self.world.clock(site)))
+
+    def rekey_ike(self, name: str) -> None:
+        site = self.world.sites[name]
+        found = [sa for sa in site.sas() if sa.established]
+        if found:
+            sa = self.chance.choice(found)
+            self.world.note(name, f"rekeys IKE_SA #{sa.ike_id}")
+            sa.enqueue(IkeRekey())
+            self.world.apply(site, site.manager.proceed(sa, self.world.clock(site)))
+
+    def initiate(self, name: str) -> None:
+        connection = self.chance.choice(self.world.sites[name].connections)
+        self.world.command(name, Initiate(connection, self.chance.choice(list(CHILDREN))))
+
+    def acquire(self, name: str) -> None:
+        self.world.command(name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER))
+
+    def delete_child(self, name: str) -> None:
+        self.ended = True
+        self.world.command(name, Terminate(child=self.chance.choice(list(CHILDREN))))
+
+    def delete_ike(self, name: str) -> None:
+        self.ended = True
+        self.world.command(name, Terminate(ike=self.chance.choice(self.world.sites[name].connections)))
+
+    def forget_ike(self, name: str) -> None:
+        self.ended = True
+        self.world.disturbed.add(name)
+        connection = self.chance.choice(self.world.sites[name].connections)
+        self.world.command(name, Terminate(ike=connection, force=True))
+
+    def lose_children(self, name: str) -> None:
+        """The worker died."""
+        self.world.disturbed.add(name)
+        lost = [child.child_id for sa in self.world.sites[name].sas() for child in sa.children.values()]
+        self.world.command(name, ChildrenLost(tuple(lost)))
+
+    def run_low(self, name: str) -> None:
+        outbound = list(self.world.sites[name].plane.outbound)
+        if outbound:
+            self.world.command(name, SequenceLow(self.chance.choice(outbound)))
+
+    def restart(self, name: str) -> None:
+        self.world.restart(name)
+
+    def jump(self, name: str) -> None:
+        self.world.jump(name, self.chance.choice((0.5, 5.0, 30.0, 600.0)))
+
+    def cut(self, name: str) -> None:
+        seconds = self.chance.choice((0.5, 3.0, 15.0, 60.0))
+        self.world.note("*", f"the link is cut for {seconds} s")
+        self.world.down_until = self.world.now + seconds
+
+
+Action = Callable[[Scenario, str], None]
+
+ALGORITHMS: list[tuple[list[str], list[tuple[str, ...]]]] = [
+    (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16",)]),
+    (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16-x25519",)]),
+    # One end guesses the other's group wrong: INVALID_KE_PAYLOAD.
+    (["aes128gcm16-prfsha256-x25519-ecp256", "aes128gcm16-prfsha256-ecp256"], [("aes128gcm16",)]),
+    (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16-x25519-ecp256",), ("aes128gcm16-ecp256",)]),
+]
+
+GENTLE: list[tuple[int, Action]] = [
+    (3, Scenario.nothing),
+    (6, Scenario.rekey_child),
+    (3, Scenario.rekey_ike),
+    (1, Scenario.run_low),
+]
+ROUGH: list[tuple[int, Action]] = [
+    (6, Scenario.nothing),
+    (6, Scenario.rekey_child),
+    (4, Scenario.rekey_ike),
+    (4, Scenario.initiate),
+    (1, Scenario.acquire),
+    (2, Scenario.delete_child),
+    (1, Scenario.delete_ike),
+    (1, Scenario.forget_ike),
+    (1, Scenario.lose_children),
+    (1, Scenario.run_low),
+    (1, Scenario.restart),
+    (1, Scenario.jump),
+    (1, Scenario.cut),
+]

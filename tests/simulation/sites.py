@@ -1,0 +1,142 @@
+"""The configurations that a run chooses from, and one machine with its data plane and its own clock."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from ikepy.config.model import Config, Connection
+from ikepy.config.toml_source import parse
+from ikepy.sa.effects import Outcome
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.manager import IkeManager
+from ikepy.sa.path import Address
+
+from .plane import Plane
+
+ADDRESSES = {name: IPv4Address(f"192.0.2.{n}") for n, name in enumerate("abc", 1)}
+LINKS = {"a": ("ab",), "b": ("ab", "cb"), "c": ("cb",)}  # the connections of each site
+CHILDREN = {"net": "10.1.0.0/24", "second": "10.9.0.0/24"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What differs from run to run, and from site to site in one run."""
+
+    proposals: str = "aes128gcm16-prfsha256-x25519"
+    esp_proposals: tuple[str, ...] = ("aes128gcm16",)
+    unique: str = "no"
+    persistent: bool = False  # starts its children, and again whenever they end
+    dpd_delay: float = 0.0
+    child_rekey: float = 0.0
+    child_life: float = 0.0
+    ike_rekey: float = 0.0
+    reauth: float = 0.0
+    cookie_threshold: int = 30
+    three: bool = False  # whether site c is there too
+
+
+def peer_of(site: str, connection: str) -> str:
+    return connection.replace(site, "")
+
+
+@lru_cache(maxsize=512)
+def config_of(site: str, options: Options) -> Config:
+    """A site's configuration: one connection a link, two children each."""
+    links = [link for link in LINKS[site] if options.three or "c" not in link]
+    action = "start" if options.persistent else "none"
+    lines = [
+        "[secrets.ike]",
+        'secret = "correct horse"',
+        "[daemon]",
+        "retransmit_timeout = 1",
+        "retransmit_base = 1.6",
+        f"cookie_threshold = {options.cookie_threshold}",
+    ]
+    for link in links:
+        peer = peer_of(site, link)
+        lines += [
+            f"[connections.{link}]",
+            f'local_addrs = ["{ADDRESSES[site]}"]',
+            f'remote_addrs = ["{ADDRESSES[peer]}"]',
+            f'proposals = ["{options.proposals}"]',
+            f'unique = "{options.unique}"',
+            f"dpd_delay = {options.dpd_delay}",
+            f"rekey_time = {options.ike_rekey}",
+            f"reauth_time = {options.reauth}",
+            "over_time = 60",
+            f"rand_time = {(options.ike_rekey or options.reauth) / 3}",
+            f"keyingtries = {0 if options.persistent else 1}",
+            f"[connections.{link}.local]",
+            f'id = "{site}"',
+            f"[connections.{link}.remote]",
+            f'id = "{peer}"',
+        ]
+        for child, selector in CHILDREN.items():
+            lines += [
+                f"[connections.{link}.children.{child}]",
+                f'local_ts = ["{selector}"]',
+                f'remote_ts = ["{selector}"]',
+                f"esp_proposals = {list(options.esp_proposals)}",
+                f'start_action = "{action}"',
+                f'close_action = "{action}"',
+                f'dpd_action = "{action}"',
+                f"rekey_time = {options.child_rekey}",
+                f"life_time = {options.child_life}",
+                f"rand_time = {options.child_rekey / 3}",
+            ]
+    return parse("\n".join(lines))
+
+
+class SeededEntropy:
+    """Randomness that a run can repeat. SPIs count up through a shuffled range: none comes twice."""
+
+    def __init__(self, seed: str, start: int) -> None:
+        self._random = random.Random(seed)
+        self._spi = start
+
+    def random(self, n: int) -> bytes:
+        return self._random.randbytes(n)
+
+    def child_spi(self, connection: str) -> int:
+        self._spi += 1
+        return self._spi * 0x9E3779B1 % 0xFFFFFF00 + 0x100
+
+    def uniform(self) -> float:
+        return self._random.random()
+
+
+class Site:
+    """One machine, its data plane and its clock, which runs ahead of the world's by `ahead` seconds."""
+
+    def __init__(self, name: str, options: Options, seed: int) -> None:
+        self.name = name
+        self.options = options
+        self.config = config_of(name, options)
+        self.connections = tuple(self.config.connections)
+        self.ahead = 0.0
+        self.generation = 0
+        self._seed = seed
+        self.restart()
+
+    def restart(self) -> None:
+        """A new machine without memory."""
+        self.generation += 1
+        entropy = SeededEntropy(f"{self._seed} {self.name} {self.generation}", self._first_spi())
+        self.manager = IkeManager(self.config, entropy, resolve=self._resolve)
+        self.plane = Plane()
+        self.outcomes: dict[int, Outcome] = {}
+        self.asked: set[int] = set()  # tickets of this machine's commands
+
+    def _first_spi(self) -> int:
+        return ord(self.name) << 24 | self.generation << 16
+
+    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
+        return ADDRESSES[self.name], ADDRESSES[peer_of(self.name, connection.name)]
+
+    def sas(self, connection: str | None = None) -> list[IkeSa]:
+        """The living IKE_SAs, oldest first."""
+        found = (self.manager.find(info.ike_id) for info in self.manager.list_sas(0.0))
+        return [sa for sa in found if sa and connection in (None, sa.connection.name)]

@@ -1,0 +1,286 @@
+"""Sites over a network that loses, repeats, delays and reorders, in virtual time; laws are held at every step."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ikepy.sa.commands import Command, Initiate, Terminate
+from ikepy.sa.effects import (
+    Effect,
+    Event,
+    InstallInbound,
+    Level,
+    Log,
+    Outcome,
+    Send,
+    SendKeepalive,
+    Topic,
+    UpdatePath,
+)
+from ikepy.sa.path import Endpoint, Path
+from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
+
+from .plane import Breach, Packet
+from .sites import ADDRESSES, CHILDREN, Options, Site, peer_of
+
+NAMES = {address: name for name, address in ADDRESSES.items()}
+MAX_STEPS = 30_000  # more than any run needs: a busy loop
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What the network does to IKE messages: shares from 0 to 1, seconds."""
+
+    loss: float = 0.0
+    duplicates: float = 0.0
+    delay: float = 0.02  # of most
+    late: float = 0.0  # share that takes up to `latest`
+    latest: float = 0.0
+
+
+CALM = Weather()
+
+
+class World:
+    """All of a run. `gentle`: nothing happens that may cost a packet once both ends are up."""
+
+    def __init__(self, options: dict[str, Options], seed: int, *, gentle: bool) -> None:
+        self.now = 1000.0
+        self.sites = {name: Site(name, one, seed) for name, one in options.items()}
+        self.weather = CALM
+        self.gentle = gentle
+        self.random = random.Random(seed)
+        self.down_until = 0.0  # the link is cut
+        self.sent = 0
+        self.probed = self.lost = 0
+        self.ladder: list[tuple[float, str, bytes, str]] = []  # when, who, a message or b"", what is said of it
+        self.up: set[tuple[str, str]] = set()  # (site, policy) that must not fall into a hole
+        self.disturbed: set[str] = set()  # sites where an IKE_SA died or that restarted
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._flying = 0
+        self._tickets = 0
+        self._steps = 0
+        self._contents: dict[bytes, bytes] = {}  # message ID in its direction -> the message
+        self._ivs: dict[bytes, bytes] = {}  # IV in its direction -> the message
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def at(self, when: float, what: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (when, self._count, what))
+
+    def clock(self, site: Site) -> float:
+        return self.now + site.ahead
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        while self.step(end):
+            pass
+        self.now = end
+
+    def step(self, end: float) -> bool:
+        """The next thing that happens until `end`; False if nothing does."""
+        queued = self._queue[0][0] if self._queue else end + 1
+        due, late = None, end + 1
+        for site in self.sites.values():
+            deadline = site.manager.deadline
+            if deadline is not None and deadline - site.ahead < late:
+                due, late = site, deadline - site.ahead
+        if min(queued, late) > end:
+            return False
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise Breach("a busy loop")
+        if due is not None and late < queued:
+            self.now = max(self.now, late)
+            # The clocks' difference is rounded: a deadline is due when it is the next thing there is.
+            local = max(self.clock(due), due.manager.deadline or 0.0)
+            self.apply(due, due.manager.tick(local))
+        else:
+            self.now = max(self.now, queued)
+            heapq.heappop(self._queue)[2]()
+        return True
+
+    @property
+    def still(self) -> bool:
+        """Whether no IKE message is under way, and no site has anything to do but to wait."""
+        return not self._flying and all(
+            sa.quiet and all(child.state.value == "INSTALLED" for child in sa.children.values())
+            for site in self.sites.values()
+            for sa in site.sas()
+        )
+
+    # -- what the script does ----------------------------------------------------------------------
+
+    def note(self, site: str, text: str) -> None:
+        self.ladder.append((self.now, site, b"", text))
+
+    def command(self, name: str, command: Command) -> None:
+        site = self.sites[name]
+        if isinstance(command, Initiate | Terminate):
+            self._tickets += 1
+            site.asked.add(self._tickets)
+            command = replace(command, ticket=self._tickets)
+        self.note(name, str(command))
+        self.apply(site, site.manager.request(command, self.clock(site)))
+
+    def restart(self, name: str) -> None:
+        self.note(name, "restart")
+        self.disturbed.add(name)
+        site = self.sites[name]
+        site.restart()
+        self.apply(site, site.manager.start(self.clock(site)))
+
+    def jump(self, name: str, seconds: float) -> None:
+        self.note(name, f"clock jumps by {seconds:.1f} s")
+        self.sites[name].ahead += seconds
+
+    # -- effects -----------------------------------------------------------------------------------
+
+    def apply(self, site: Site, effects: list[Effect]) -> None:
+        told: set[str] = set()  # peers that a message went to
+        fallen: set[int] = set()  # IKE_SAs that children ended with
+        for effect in effects:
+            match effect:
+                case Send():
+                    told.add(NAMES[effect.path.remote.address])
+                    self._send(site, effect)
+                case Event():
+                    if effect.topic is Topic.CHILD_DOWN:
+                        fallen.add(effect.ike_id)
+                    elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
+                        self.disturbed.add(site.name)
+                case Log():
+                    if effect.level is not Level.DEBUG:
+                        self.note(site.name, f"{effect.subject}: {effect.text}")
+                case Outcome():
+                    if effect.ticket in site.outcomes:
+                        raise Breach(f"two outcomes of {site.name}'s command {effect.ticket}")
+                    site.outcomes[effect.ticket] = effect
+                case SendKeepalive() | UpdatePath():
+                    pass
+                case _:
+                    if isinstance(effect, InstallInbound) and peer_of(site.name, effect.connection) in told:
+                        raise Breach("a message was sent before the SA that it speaks of was installed")
+                    site.plane.run(effect, self.now)
+
+    def _send(self, site: Site, effect: Send) -> None:
+        data, receiver = effect.data, NAMES[effect.path.remote.address]
+        self.sent += 1
+        self._check_content(data)
+        fates: list[str] = []
+        for delay in self._delays(receiver):
+            self._fly(site.name, receiver, effect.path, data, delay)
+            fates.append(f"{delay:.3f}")
+        self.ladder.append((self.now, site.name, data, f"{receiver} {'+'.join(fates) or 'lost'}"))
+
+    def _delays(self, receiver: str) -> list[float]:
+        """When the copies of a message that are not lost arrive."""
+        weather, chance = self.weather, self.random.random
+        if receiver not in self.sites or self.now < self.down_until:
+            return []
+        delays: list[float] = []
+        for _ in range(1 + (chance() < weather.duplicates)):
+            if chance() < weather.loss:
+                continue
+            delay = weather.delay * (0.5 + chance())
+            if chance() < weather.late:
+                delay += weather.latest * chance()
+            delays.append(delay)
+        return delays
+
+    def _fly(self, sender: str, receiver: str, path: Path, data: bytes, delay: float) -> None:
+        self._flying += 1
+
+        def arrive() -> None:
+            self._flying -= 1
+            site = self.sites[receiver]
+            there = Path(path.remote, path.local)
+            self.apply(site, site.manager.receive(data, there, self.clock(site)))
+            self.probe(sender, receiver)
+
+        self.at(self.now + delay, arrive)
+
+    def _check_content(self, data: bytes) -> None:
+        """A message ID stands for one content, and an IV for one plaintext."""
+        if data[16] != PayloadType.SK:
+            return
+        direction = data[:16] + bytes([data[19] & HeaderFlag.INITIATOR])
+        if self._contents.setdefault(data[:16] + data[19:24], data) != data:
+            raise Breach("a message ID stands for two contents")
+        if self._ivs.setdefault(direction + data[32:40], data) != data:
+            raise Breach("an IV comes a second time under one key")
+
+    # -- packets -----------------------------------------------------------------------------------
+
+    def probe(self, one: str, other: str) -> None:
+        """A packet each way for every policy, some at once and some under way for a while."""
+        connection = one + other if other == "b" else other + one
+        for sender, receiver in ((one, other), (other, one)):
+            for child in CHILDREN:
+                packet = self.sites[sender].plane.send(connection, child)
+                policy = f"{connection}.{child}"
+                if packet is None:
+                    if self.strict and (sender, policy) in self.up:
+                        raise Breach(f"{sender} has no SA to send under for {policy}: a hole")
+                    continue
+                self.probed += 1
+                generation = self.sites[receiver].generation
+                delay = self.random.choice((0.0, 0.0, 0.05, 0.4))
+                if delay:
+                    self.at(
+                        self.now + delay,
+                        lambda s=sender, r=receiver, c=policy, p=packet, g=generation: self._packet(  # type: ignore[misc]
+                            s, r, c, p, g
+                        ),
+                    )
+                else:
+                    self._packet(sender, receiver, policy, packet, generation)
+
+    @property
+    def strict(self) -> bool:
+        """Whether no packet may be lost: no IKE_SA died, and nobody restarted."""
+        return self.gentle and not self.disturbed
+
+    def _packet(self, sender: str, receiver: str, policy: str, packet: Packet, generation: int) -> None:
+        site = self.sites[receiver]
+        if site.plane.receive(packet):
+            self.up.add((sender, policy))
+            return
+        self.lost += 1
+        self._judge(sender, site, policy, packet, generation)
+        path = Path(Endpoint(ADDRESSES[receiver], 4500), Endpoint(ADDRESSES[sender], 4500))
+        self.apply(site, site.manager.unknown_spi(packet.spi, path, self.clock(site)))
+
+    def _judge(self, sender: str, receiver: Site, policy: str, packet: Packet, generation: int) -> None:
+        """A packet can't be decrypted: whether that is allowed."""
+        had = packet.spi in receiver.plane.spis
+        if self.strict and (sender, policy) in self.up:
+            raise Breach(f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it")
+        if packet.standby_born and not had and receiver.name not in self.disturbed:
+            raise Breach(
+                f"{sender} sends for {policy} under the rekeyed {packet.spi:08x}, "
+                f"which {receiver.name} has never had"
+            )
+
+    # -- for people --------------------------------------------------------------------------------
+
+    def transcript(self) -> str:
+        return "\n".join(f"{at - 1000:9.3f} {_line(who, data, text)}" for at, who, data, text in self.ladder)
+
+
+def _line(who: str, data: bytes, text: str) -> str:
+    if not data:
+        return f"{who}: {text}"
+    known = data[18] in set(ExchangeType)
+    name = ExchangeType(data[18]).name if known else f"exchange {data[18]}"
+    kind = "response" if data[19] & HeaderFlag.RESPONSE else "request"
+    receiver, fate = text.split()
+    sealed = "" if data[16] == PayloadType.SK else "unprotected, "
+    message_id = int.from_bytes(data[20:24], "big")
+    return f"{who} -> {receiver} {name} {kind} {message_id} ({data[:3].hex()}_{data[8:11].hex()}, {sealed}{fate})"
