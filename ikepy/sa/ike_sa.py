@@ -159,6 +159,17 @@ class IkeSa:
         """This IKE_SA, or the one that its children are on after rekeys."""
         return self if self._heir is None else self._heir.heir
 
+    @property
+    def creating(self) -> ChildCreate | ChildRekey | None:
+        """The task that waits for a child of the peer's making."""
+        task = self._current
+        return task if isinstance(task, ChildCreate | ChildRekey) else None
+
+    def overtaken_by_delete(self, spi_out: int) -> None:
+        """The peer deletes an unknown child, which may be the one that we wait for."""
+        if self.creating is not None:
+            self.creating.create.overtaken_by_delete(spi_out)
+
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
         return next((c for c in self.children.values() if c.spi_out == spi), None)
