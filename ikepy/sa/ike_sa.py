@@ -95,8 +95,7 @@ class IkeSa:
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
-        self.purpose: tuple[str, ...] = ()  # the children that it was set up for
-        self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
+        self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
         self.last_answered: tuple[bytes, bytes] | None = None  # the peer's last request and our response
@@ -202,7 +201,6 @@ class IkeSa:
         """Begin with IKE_SA_INIT."""
         self.phase = Phase.CONNECTING
         self.set_up = SetUp(True, now, now, b"")
-        self.purpose = tuple(wanted.config.name for wanted in self.wanted)
         self.enqueue(init.InitTask(self))
         return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
 

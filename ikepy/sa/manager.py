@@ -508,7 +508,8 @@ class IkeManager:
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
-            later = self._later(_SetUp(sa.connection, sa.purpose, tries=sa.tries, bounces=sa.bounces), now)
+            children = tuple(c.name for c in sa.ended_children)
+            later = self._later(_SetUp(sa.connection, children, tries=sa.tries, bounces=sa.bounces), now)
             return [] if later is None else [sa.log(Level.INFO, later)]
         actions = {
             End.TIMEOUT: lambda child: child.dpd_action,
@@ -574,7 +575,9 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
     return [
         child.child_id
         for child in sa.children.values()
-        if command.child in (None, child.config.name) and command.child_id in (None, child.child_id)
+        if command.child in (None, child.config.name)
+        # One that is replaced goes anyway; its successor is meant.
+        and (child.replaced_by is None if command.child_id is None else command.child_id == child.child_id)
     ]
 
 

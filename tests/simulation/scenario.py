@@ -78,7 +78,7 @@ class Scenario:
             world.run(chance.choice(PAUSES) * 2 * chance.random())
             self._act()
         world.run(max(end - world.now, 0.0))
-        world.weather = CALM
+        world.weather, world.down_until = CALM, 0.0
         world.note("*", "calm")
         world.run(QUIET)
         until = world.now + PATIENCE
