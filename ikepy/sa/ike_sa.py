@@ -95,6 +95,7 @@ class IkeSa:
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
+        self.purpose: list[str] = []  # the children that it was to bring up before it stood
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
@@ -572,6 +573,7 @@ class IkeSa:
             self.create(wanted)
         else:
             self.wanted.append(wanted)
+            self.purpose.append(config_name)
 
     def reopen(self, child: ChildSa, now: float) -> None:
         """Bring up a child again that ended (`close_action`); not at once if it hardly lasted."""

@@ -324,8 +324,7 @@ class IkeManager:
         sa.tries, sa.bounces = wanted.tries, wanted.bounces
         sa.replaces = wanted.replaces
         for name in wanted.children:
-            sa.wanted.append(Wanted(connection.children[name]))
-        sa.wanted[0].tickets += tickets
+            sa.want(name, tickets if name == wanted.children[0] else ())
         self._shared.add(sa)
         return self._settle(sa, sa.initiate(now), now)
 
@@ -508,8 +507,9 @@ class IkeManager:
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
-            children = tuple(c.name for c in sa.ended_children)
-            later = self._later(_SetUp(sa.connection, children, tries=sa.tries, bounces=sa.bounces), now)
+            later = self._later(
+                _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces), now
+            )
             return [] if later is None else [sa.log(Level.INFO, later)]
         actions = {
             End.TIMEOUT: lambda child: child.dpd_action,

@@ -187,7 +187,9 @@ class Scenario:
         self.world.command(name, Initiate(connection, self.chance.choice(list(CHILDREN))))
 
     def acquire(self, name: str) -> None:
-        self.world.command(name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER))
+        self.world.command(
+            name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER)
+        )
 
     def delete_child(self, name: str) -> None:
         self.ended = True
@@ -207,6 +209,7 @@ class Scenario:
         """The worker died."""
         self.world.disturbed.add(name)
         lost = [child.child_id for sa in self.world.sites[name].sas() for child in sa.children.values()]
+        self.world.sites[name].plane.die()
         self.world.command(name, ChildrenLost(tuple(lost)))
 
     def run_low(self, name: str) -> None:

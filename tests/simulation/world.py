@@ -56,7 +56,9 @@ class World:
         self.down_until = 0.0  # the link is cut
         self.sent = 0
         self.probed = self.lost = 0
-        self.ladder: list[tuple[float, str, bytes, str]] = []  # when, who, a message or b"", what is said of it
+        self.ladder: list[
+            tuple[float, str, bytes, str]
+        ] = []  # when, who, a message or b"", what is said of it
         self.up: set[tuple[str, str]] = set()  # (site, policy) that must not fall into a hole
         self.disturbed: set[str] = set()  # sites where an IKE_SA died or that restarted
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -261,7 +263,9 @@ class World:
         """A packet can't be decrypted: whether that is allowed."""
         had = packet.spi in receiver.plane.spis
         if self.strict and (sender, policy) in self.up:
-            raise Breach(f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it")
+            raise Breach(
+                f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it"
+            )
         if packet.standby_born and not had and receiver.name not in self.disturbed:
             raise Breach(
                 f"{sender} sends for {policy} under the rekeyed {packet.spi:08x}, "

@@ -51,8 +51,9 @@ class ChildCreate:
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        if self._replaces is None and sa.has_child(self.wanted.config.name):
-            return None  # the peer was faster
+        old = None if self._replaces is None else sa.children.get(self._replaces)
+        if (old is None or old.replaced_by is not None) and sa.has_child(self.wanted.config.name):
+            return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
 
     def collide(self, child_id: int, nonces: Nonces) -> None:
@@ -76,7 +77,8 @@ class ChildCreate:
             if error.fatal:
                 raise
             return self._refuse(sa, payloads, error)
-        if self._replaces is not None:
+        if self._replaces in sa.children:
+            sa.children[self._replaces].replaced_by = child.child_id
             sa.enqueue(DeleteChild(self._replaces))
         if self.create.is_deleted(child):
             effects += deleted_by_peer(sa, child, now)
@@ -105,6 +107,8 @@ class ChildCreate:
         text = f"child {self.wanted.config.name}: {error}"
         if pick.error(payloads) is None:
             self.create.discard(sa)
+        if self._replaces is not None:  # it carries nothing any more: better none than that
+            sa.enqueue(DeleteChild(self._replaces, expired=True))
         return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
 
 
