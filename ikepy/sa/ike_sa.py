@@ -342,7 +342,7 @@ class IkeSa:
         life = self.lifetime
         if life.expires_at is not None and now >= life.expires_at:
             life.expires_at = life.rekey_at = None
-            self.enqueue(DeleteIke())
+            self.enqueue(DeleteIke(end=End.EXPIRED))
             return [self.log(Level.WARNING, "IKE_SA expired")]
         if life.rekey_at is not None and now >= life.rekey_at:
             self.rekey()

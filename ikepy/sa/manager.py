@@ -515,6 +515,7 @@ class IkeManager:
             End.TIMEOUT: lambda child: child.dpd_action,
             End.REPLACED: lambda child: child.dpd_action,
             End.DELETED_BY_PEER: lambda child: child.close_action,
+            End.EXPIRED: lambda child: child.close_action,
         }
         action = actions.get(sa.end)
         if action is None:

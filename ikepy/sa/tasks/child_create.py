@@ -77,6 +77,9 @@ class ChildCreate:
             if error.fatal:
                 raise
             return self._refuse(sa, payloads, error)
+        if self._rival is not None and sa.has_child(child.config.name):
+            # The peer does so itself if it has seen that the two crossed.
+            sa.enqueue(DeleteChild(self._rival.child_id))
         if self._replaces in sa.children:
             sa.children[self._replaces].replaced_by = child.child_id
             sa.enqueue(DeleteChild(self._replaces))
