@@ -52,8 +52,11 @@ class DeleteChild:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
+        while child is not None and child.state is ChildState.REKEYED and not self._expired:
+            child = sa.children.get(child.replaced_by or 0)  # the peer deletes the old one itself
         if child is None or child.state is ChildState.DELETED:
             return None
+        self._child_id = child.child_id
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
