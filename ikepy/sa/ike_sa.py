@@ -99,8 +99,8 @@ class IkeSa:
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
-        self.purpose: tuple[str, ...] = ()  # the children that it was set up for
-        self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
+        self.purpose: list[str] = []  # the children that it was to bring up before it stood
+        self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
         # The peer's last request (its first fragment) and our response.
@@ -171,6 +171,17 @@ class IkeSa:
         """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
         return self._children_path or self.path
 
+    @property
+    def creating(self) -> ChildCreate | ChildRekey | None:
+        """The task that waits for a child of the peer's making."""
+        task = self._current
+        return task if isinstance(task, ChildCreate | ChildRekey) else None
+
+    def overtaken_by_delete(self, spi_out: int) -> None:
+        """The peer deletes an unknown child, which may be the one that we wait for."""
+        if self.creating is not None:
+            self.creating.create.overtaken_by_delete(spi_out)
+
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
         return next((c for c in self.children.values() if c.spi_out == spi), None)
@@ -203,7 +214,6 @@ class IkeSa:
         """Begin with IKE_SA_INIT."""
         self.phase = Phase.CONNECTING
         self.set_up = SetUp(True, now, now, b"")
-        self.purpose = tuple(wanted.config.name for wanted in self.wanted)
         self.enqueue(init.InitTask(self))
         return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
 
@@ -347,7 +357,7 @@ class IkeSa:
         life = self.lifetime
         if life.expires_at is not None and now >= life.expires_at:
             life.expires_at = life.rekey_at = None
-            self.enqueue(DeleteIke())
+            self.enqueue(DeleteIke(end=End.EXPIRED))
             return [self.log(Level.WARNING, "IKE_SA expired")]
         if life.rekey_at is not None and now >= life.rekey_at:
             self.rekey()
@@ -626,6 +636,7 @@ class IkeSa:
             self.create(wanted)
         else:
             self.wanted.append(wanted)
+            self.purpose.append(config_name)
 
     def reopen(self, child: ChildSa, now: float) -> None:
         """Bring up a child again that ended (`close_action`); not at once if it hardly lasted."""

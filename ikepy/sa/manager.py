@@ -333,8 +333,7 @@ class IkeManager:
         sa.tries, sa.bounces = wanted.tries, wanted.bounces
         sa.replaces = wanted.replaces
         for name in wanted.children:
-            sa.wanted.append(Wanted(connection.children[name]))
-        sa.wanted[0].tickets += tickets
+            sa.want(name, tickets if name == wanted.children[0] else ())
         self._shared.add(sa)
         return self._settle(sa, sa.initiate(now), now)
 
@@ -529,12 +528,15 @@ class IkeManager:
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
-            later = self._later(_SetUp(sa.connection, sa.purpose, tries=sa.tries, bounces=sa.bounces), now)
+            later = self._later(
+                _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces), now
+            )
             return [] if later is None else [sa.log(Level.INFO, later)]
         actions = {
             End.TIMEOUT: lambda child: child.dpd_action,
             End.REPLACED: lambda child: child.dpd_action,
             End.DELETED_BY_PEER: lambda child: child.close_action,
+            End.EXPIRED: lambda child: child.close_action,
         }
         action = actions.get(sa.end)
         if action is None:
@@ -595,7 +597,9 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
     return [
         child.child_id
         for child in sa.children.values()
-        if command.child in (None, child.config.name) and command.child_id in (None, child.child_id)
+        if command.child in (None, child.config.name)
+        # One that is replaced goes anyway; its successor is meant.
+        and (child.replaced_by is None if command.child_id is None else command.child_id == child.child_id)
     ]
 
 

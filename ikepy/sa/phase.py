@@ -39,4 +39,5 @@ class End(Enum):
     DELETED_BY_PEER = "deleted by the peer"
     DELETED = "deleted"
     REPLACED = "replaced"
+    EXPIRED = "its life is over"
     FAULT = "internal fault"

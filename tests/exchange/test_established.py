@@ -297,7 +297,7 @@ def test_lost_children_are_negotiated_anew_under_new_keys() -> None:
     net = established()
     (old,) = net.a.plane.outbound.values()
     net.command("a", ChildrenLost((old.child_id,)))
-    net.run(2)
+    net.run(8)
     assert_joined(net)
     (new,) = net.a.plane.outbound.values()
     assert new.keys != old.keys

@@ -84,6 +84,11 @@ class Plane:
             case _:
                 pass
 
+    def die(self) -> None:
+        """The worker's process ended, and with it its SAs."""
+        self.inbound.clear()
+        self.outbound.clear()
+
     def _fresh(self, keys: Secret) -> None:
         if keys.expose() in self.keys:
             raise Breach("the keys of an SA come a second time")

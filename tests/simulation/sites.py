@@ -127,6 +127,8 @@ class Site:
         entropy = SeededEntropy(f"{self._seed} {self.name} {self.generation}", self._first_spi())
         self.manager = IkeManager(self.config, entropy, resolve=self._resolve)
         self.plane = Plane()
+        self.touched = True  # since `due` was asked for
+        self.due: float | None = None  # the machine's deadline
         self.outcomes: dict[int, Outcome] = {}
         self.asked: set[int] = set()  # tickets of this machine's commands
 

@@ -90,9 +90,10 @@ class World:
         queued = self._queue[0][0] if self._queue else end + 1
         due, late = None, end + 1
         for site in self.sites.values():
-            deadline = site.manager.deadline
-            if deadline is not None and deadline - site.ahead < late:
-                due, late = site, deadline - site.ahead
+            if site.touched:
+                site.touched, site.due = False, site.manager.deadline
+            if site.due is not None and site.due - site.ahead < late:
+                due, late = site, site.due - site.ahead
         if min(queued, late) > end:
             return False
         self._steps += 1
@@ -101,7 +102,7 @@ class World:
         if due is not None and late < queued:
             self.now = max(self.now, late)
             # The clocks' difference is rounded: a deadline is due when it is the next thing there is.
-            local = max(self.clock(due), due.manager.deadline or 0.0)
+            local = max(self.clock(due), due.due or 0.0)
             self.apply(due, due.manager.tick(local))
         else:
             self.now = max(self.now, queued)
@@ -145,6 +146,7 @@ class World:
     # -- effects -----------------------------------------------------------------------------------
 
     def apply(self, site: Site, effects: list[Effect]) -> None:
+        site.touched = True
         told: set[str] = set()  # peers that a message went to
         fallen: set[int] = set()  # IKE_SAs that children ended with
         for effect in effects:

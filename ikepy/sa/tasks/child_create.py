@@ -19,7 +19,7 @@ from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
 from .auth import Wanted
 from .create_exchange import CreateExchange
-from .delete import DeleteChild
+from .delete import DeleteChild, deleted_by_peer
 from .init import NONCE_SIZE
 from .task import Answer, outcomes
 
@@ -46,21 +46,22 @@ class ChildCreate:
     def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
         self.wanted = wanted
         self._replaces = replaces
-        self._create = CreateExchange(wanted.config)
+        self.create = CreateExchange(wanted.config)
         self._failures = 0
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        if self._replaces is None and sa.has_child(self.wanted.config.name):
-            return None  # the peer was faster
-        return self._create.payloads(sa)
+        old = None if self._replaces is None else sa.children.get(self._replaces)
+        if (old is None or old.replaced_by is not None) and sa.has_child(self.wanted.config.name):
+            return None  # the peer was faster, or we have done it already
+        return self.create.payloads(sa)
 
     def collide(self, child_id: int, nonces: Nonces) -> None:
         """The peer's request for the same child was answered while ours is under way."""
         self._rival = _Rival(child_id, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        group = self._create.other_group(payloads)
+        group = self.create.other_group(payloads)
         if group is not None:
             sa.enqueue(self, first=True)
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
@@ -71,13 +72,20 @@ class ChildCreate:
         if self._loses(sa, payloads):
             return self.failed(sa, "the peer's stays")
         try:
-            child, effects = self._create.conclude(sa, payloads, now)
+            child, effects = self.create.conclude(sa, payloads, now)
         except PeerError as error:
             if error.fatal:
                 raise
             return self._refuse(sa, payloads, error)
-        if self._replaces is not None:
+        if self._rival is not None and sa.has_child(child.config.name):
+            # The peer does so itself if it has seen that the two crossed.
+            sa.enqueue(DeleteChild(self._rival.child_id))
+        if self._replaces in sa.children:
+            sa.children[self._replaces].replaced_by = child.child_id
             sa.enqueue(DeleteChild(self._replaces))
+        if self.create.is_deleted(child):
+            effects += deleted_by_peer(sa, child, now)
+            return [*effects, *self.failed(sa, "the peer deleted it at once")]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 
@@ -92,16 +100,18 @@ class ChildCreate:
         rival = None if self._rival is None else sa.children.get(self._rival.child_id)
         if self._rival is None or rival is None or not rival.in_use or pick.error(payloads) is not None:
             return False
-        if not ours_is_redundant(self._create.nonces(payloads), self._rival.nonces):
+        if not ours_is_redundant(self.create.nonces(payloads), self._rival.nonces):
             return False
-        self._create.discard(sa)
+        self.create.discard(sa)
         return True
 
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """The peer refused, or installed what we don't want: that is deleted there again."""
         text = f"child {self.wanted.config.name}: {error}"
         if pick.error(payloads) is None:
-            self._create.discard(sa)
+            self.create.discard(sa)
+        if self._replaces is not None:  # it carries nothing any more: better none than that
+            sa.enqueue(DeleteChild(self._replaces, expired=True))
         return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
 
 

@@ -18,7 +18,7 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 from .auth import Wanted
 from .child_create import ChildCreate, respond_with
 from .create_exchange import CreateExchange
-from .delete import DeleteChild
+from .delete import DeleteChild, deleted_by_peer
 from .task import Answer, outcomes
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ChildRekey:
         self.child_id = child_id
         self._config = config
         self._tickets = list(tickets)
-        self._create = CreateExchange(config)
+        self.create = CreateExchange(config)
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -56,33 +56,34 @@ class ChildRekey:
         old.state = ChildState.REKEYING
         spi = old.spi_in.to_bytes(4, "big")
         rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi)
-        return [rekey, *self._create.payloads(sa)]
+        return [rekey, *self.create.payloads(sa)]
 
     def collide(self, child_id: int, nonces: Nonces) -> None:
         """The peer's rekey of the same child was answered while ours is under way."""
         self._rival = _Rival(child_id, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        group = self._create.other_group(payloads)
+        group = self.create.other_group(payloads)
         if group is not None and self._rival is None:
             sa.enqueue(self, first=True)
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
         refusal = pick.error(payloads)
         if refusal is not None:
             return self._refused(sa, refusal, now)
-        if self._rival is not None and ours_is_redundant(self._create.nonces(payloads), self._rival.nonces):
-            self._create.discard(sa)
+        if self._rival is not None and ours_is_redundant(self.create.nonces(payloads), self._rival.nonces):
+            self.create.discard(sa)
             text = f"{self._name}: both ends rekeyed it, the peer's new one stays"
             return [sa.log(Level.INFO, text), *outcomes(self._tickets, True, text)]
         try:
-            new, effects = self._create.conclude(sa, payloads, now)
+            new, effects = self.create.conclude(sa, payloads, now)
         except PeerError as error:
             if error.fatal:
                 raise
-            self._create.discard(sa)
+            self.create.discard(sa)
             return self._try_later(sa, str(error), now)
         text = f"{self._name} rekeyed as #{new.child_id}"
-        return [*effects, *self._take_over(sa, new, now), *outcomes(self._tickets, True, text)]
+        effects += [*self._take_over(sa, new, now), *outcomes(self._tickets, True, text)]
+        return effects + deleted_by_peer(sa, new, now) if self.create.is_deleted(new) else effects
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._tickets, False, reason)
@@ -123,7 +124,7 @@ class ChildRekey:
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self._create = CreateExchange(self._config)
+        self.create = CreateExchange(self._config)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
         if why == NotifyType.NO_PROPOSAL_CHOSEN.name:
@@ -141,6 +142,8 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     if rekey.protocol != ProtocolId.ESP or len(rekey.spi) != 4:
         raise PeerError(NotifyType.INVALID_SYNTAX, "REKEY_SA names no ESP SA")
     old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
+    if old is None and sa.creating is not None:  # our request may have made it, and its response be late
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:
         raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
     if old.state not in (ChildState.INSTALLED, ChildState.REKEYING) or old.replaced_by is not None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
 
+MAX_OVERTAKEN = 64  # SPIs
+
+
 class CreateExchange:
     """What `ChildCreate` and `ChildRekey` have in common."""
 
@@ -32,6 +35,7 @@ class CreateExchange:
         self._offer: ChildOffer | None = None
         self._ke: kex.KeyExchange | None = None
         self._nonce = b""
+        self._overtaken: set[int] = set()  # unknown SPIs that the peer deleted while its response was awaited
 
     def payloads(self, sa: IkeSa) -> list[Payload]:
         """SA, Ni, [KE], TSi, TSr of a fresh request."""
@@ -76,6 +80,15 @@ class CreateExchange:
         nonce_r = pick.must(payloads, NoncePayload).data
         result = KeyExchangeResult(self._nonce, nonce_r, shared, we_started=True)
         return child_negotiation.conclude(sa, self._offer, payloads, result, now)
+
+    def overtaken_by_delete(self, spi_out: int) -> None:
+        """The peer deletes a child that we don't know: perhaps the one that its response will tell us of."""
+        if len(self._overtaken) < MAX_OVERTAKEN:
+            self._overtaken.add(spi_out)
+
+    def is_deleted(self, child: ChildSa) -> bool:
+        """Whether the peer's delete of the new child overtook its response."""
+        return child.spi_out in self._overtaken
 
     def discard(self, sa: IkeSa) -> None:
         """Delete at the peer what it made of our request: we don't want it."""

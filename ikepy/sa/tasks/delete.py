@@ -52,8 +52,11 @@ class DeleteChild:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
+        while child is not None and child.state is ChildState.REKEYED and not self._expired:
+            child = sa.children.get(child.replaced_by or 0)  # the peer deletes the old one itself
         if child is None or child.state is ChildState.DELETED:
             return None
+        self._child_id = child.child_id
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
@@ -78,15 +81,17 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
         child = sa.child_by_outbound(int.from_bytes(spi, "big"))
         if child is None or child.state is ChildState.DELETED:
+            sa.overtaken_by_delete(int.from_bytes(spi, "big"))
             effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
             continue
         if child.state is not ChildState.DELETING:  # else both deletes crossed: ours names the SPI (1.4.1)
             ours.append(child.spi_in.to_bytes(4, "big"))
-        effects += _deleted_by_peer(sa, child, now)
+        effects += deleted_by_peer(sa, child, now)
     return Answer([DeletePayload(ProtocolId.ESP, tuple(ours))] if ours else [], before=effects)
 
 
-def _deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
+def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
+    """The peer let go of a child."""
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     effects = _gone(sa, child, now, "deleted by the peer")
     if again:
