@@ -16,7 +16,7 @@ from collections.abc import Callable
 from esp import channel
 from esp.counters import CounterBlock
 from esp.database import InstallError, SaDatabase
-from esp.forwarder import Device, Forwarder, PacketDevice
+from esp.inward import Inward
 from esp.limits import RateLimit
 from esp.messages import (
     ActivateOutbound,
@@ -36,6 +36,8 @@ from esp.messages import (
     SequenceLow,
     UpdatePath,
 )
+from esp.outward import Device, Outward
+from esp.trains import PacketDevice
 from esp.transport import Transport
 
 __all__ = ["PacketDevice", "Worker"]
@@ -105,8 +107,16 @@ class Worker:
         self._wrap_device = wrap_device
         self._outbox = _Outbox(control)
         self._database = SaDatabase()
-        self._forwarder = Forwarder(
-            self._database, counters, slot, workers, self._outbox.post, self._read_control
+        self._outward = Outward(self._database, counters, self._outbox.post)
+        self._devices = self._outward.devices
+        self._inward = Inward(
+            self._database,
+            counters,
+            self._devices,
+            (slot, workers),
+            self._outbox.post,
+            self._read_control,
+            self._outward.release_waiting,
         )
         self._transports: dict[int, Transport] = {}
         self._poll = selectors.DefaultSelector()
@@ -134,15 +144,15 @@ class Worker:
             try:
                 match key.data:
                     case Transport() as transport if transport.fileno() >= 0:
-                        self._forwarder.read_transport(transport)
-                    case Device() as device if self._forwarder.devices.get(device.device_id) is device:
+                        self._inward.read_transport(transport)
+                    case Device() as device if self._devices.get(device.device_id) is device:
                         self._read_device(device)
             except Exception as error:  # the edge: a fault of ours costs one batch, not the worker
                 self._packet_fault(f"{type(error).__name__}: {error}")
 
     def _read_device(self, device: Device) -> None:
         try:
-            self._forwarder.read_device(device)
+            self._outward.read_device(device)
         except OSError as error:
             # Polled again, a broken device would keep the loop busy for nothing.
             self._poll.unregister(device.fd)
@@ -193,20 +203,20 @@ class Worker:
         """What names a child that may be gone already: then there is nothing to do."""
         match message:
             case ActivateOutbound():
-                self._forwarder.release_waiting(self._database.activate(message.child_id))
+                self._outward.release_waiting(self._database.activate(message.child_id))
             case RemoveOutbound():
-                self._forwarder.release_waiting(self._database.remove_outbound(message.child_id))
+                self._outward.release_waiting(self._database.remove_outbound(message.child_id))
             case RemoveChild():
-                self._forwarder.release_waiting(self._database.remove_child(message.child_id))
+                self._outward.release_waiting(self._database.remove_child(message.child_id))
             case UpdatePath():
                 self._database.update_path(message)
             case ForwardEsp():
-                self._forwarder.receive_forwarded(message)
+                self._inward.receive_forwarded(message)
             case _:
                 raise ValueError("not for a worker")
 
     def _install(self, message: InstallInbound | InstallOutbound) -> None:
-        if message.device_id not in self._forwarder.devices:
+        if message.device_id not in self._devices:
             raise InstallError(f"device {message.device_id} is not here")
         if not 0 <= message.slot < self._counters.slots:
             raise InstallError(f"there are no counters {message.slot}")
@@ -220,7 +230,7 @@ class Worker:
         if fresh:
             self._counters.clear(message.slot)
         if isinstance(message, InstallOutbound) and not message.standby:
-            self._forwarder.release_waiting(message.device_id)
+            self._outward.release_waiting(message.device_id)
 
     def _add_socket(self, message: AddSocket, fd: int) -> None:
         try:
@@ -230,7 +240,12 @@ class Worker:
             raise
         try:
             transport = Transport(
-                sock, message.kind, message.version, message.local_address, message.local_port
+                sock,
+                message.kind,
+                message.version,
+                message.local_address,
+                message.local_port,
+                self._packet_fault,
             )
         except ValueError:
             sock.close()
@@ -241,11 +256,11 @@ class Worker:
             replaced.close()
         self._transports[message.index] = transport
         self._poll.register(transport, selectors.EVENT_READ, transport)
-        self._forwarder.set_transports(list(self._transports.values()))
+        self._outward.set_transports(list(self._transports.values()))
 
     def _add_device(self, message: AddDevice, fd: int) -> None:
         try:
-            if message.device_id in self._forwarder.devices:
+            if message.device_id in self._devices:
                 raise ValueError(f"device {message.device_id} is here already")
             os.set_blocking(fd, False)
             packets = self._wrap_device(fd, message.mss4, message.mss6)
@@ -254,11 +269,11 @@ class Worker:
         except (OSError, ValueError):
             os.close(fd)
             raise
-        self._forwarder.devices[message.device_id] = device
+        self._devices[message.device_id] = device
 
     def _remove_device(self, device_id: int) -> None:
         self._database.remove_device(device_id)
-        device = self._forwarder.devices.pop(device_id, None)
+        device = self._devices.pop(device_id, None)
         if device is not None:
             self._close_device(device)
 
@@ -268,9 +283,9 @@ class Worker:
         os.close(device.fd)
 
     def _close(self) -> None:
-        for device in self._forwarder.devices.values():
+        for device in self._devices.values():
             self._close_device(device)
-        self._forwarder.devices.clear()
+        self._devices.clear()
         for transport in self._transports.values():
             transport.close()
         self._transports.clear()

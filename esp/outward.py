@@ -1,0 +1,283 @@
+"""The way out: from devices, through SAs, to sockets (RFC 4303 3.3, RFC 3948 2, RFC 4301 5.1).
+
+A frame that a device with offloads hands over becomes a train and leaves in one send. Lone packets are sealed
+where they were read; those of one size that follow each other leave in one send, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from esp.counters import CounterBlock, Drop
+from esp.database import Outbound, OuterPath, SaDatabase
+from esp.limits import RateLimit, WaitingRoom
+from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow, SocketKind
+from esp.packet import Buffer, flow_of, ip_length, tos_of
+from esp.trains import LONGEST, MOST_ROWS, FrameDevice, PacketDevice, Segments, Trains
+from esp.transport import Train, Transport
+
+Address = IPv4Address | IPv6Address
+
+BATCH = 64  # packets of one turn
+_FRAME = 16  # packets that a frame counts for: so many octets take about as long
+_ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
+_ARENA = LONGEST + _ROOM + (1 << 16) + 64
+
+# One so many seconds, after a burst
+_ACQUIRE = (1.0, 2)
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """A device and what waits for an SA there."""
+
+    device_id: int
+    name: str
+    trap: bool
+    io: PacketDevice
+    fd: int
+    waiting: WaitingRoom = field(default_factory=WaitingRoom)
+    acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
+    frames: FrameDevice | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.frames = self.io if isinstance(self.io, FrameDevice) else None
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Sealed packets in the arena that can leave together."""
+
+    entry: Outbound | None = None
+    tos: int = 0
+    start: int = 0
+    end: int = 0
+    segment: int = 0
+    lengths: list[int] = field(default_factory=list)  # of the inner packets
+
+
+class Outward:
+    """Seals and sends what the devices of one worker hand over.
+
+    `post` sends a message to control; it returns False if the message was lost.
+    """
+
+    def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
+        self.devices: dict[int, Device] = {}
+        self._transports: dict[tuple[SocketKind, Address, int], Transport] = {}
+        self._database = database
+        self._counters = counters
+        self._post = post
+        self._arena = memoryview(bytearray(_ARENA))
+        self._trains = Trains()
+        self._run = _Run()
+
+    def set_transports(self, transports: Sequence[Transport]) -> None:
+        """Send through these from now on."""
+        self._transports = {(each.kind, each.local_address, each.local_port): each for each in transports}
+
+    def read_device(self, device: Device) -> None:
+        """Take one batch from a device and send it. Raises OSError if the device is broken."""
+        if device.frames is not None:
+            self._read_frames(device, device.frames)
+        else:
+            self._send_all(device, device.io.read_batch(BATCH))
+
+    # Frames and lone packets of a device with offloads
+
+    def _read_frames(self, device: Device, frames: FrameDevice) -> None:
+        arena, headroom, run = self._arena, frames.headroom, self._run
+        at = _ROOM
+        left = BATCH
+        try:
+            while left > 0:
+                got = frames.read_frame(arena[at - headroom :])
+                if got is None:
+                    break
+                if not isinstance(got, int):
+                    self._flush()
+                    self._send_frame(device, got)
+                    left -= _FRAME
+                    continue
+                self._send_lone(device, at, got)
+                left -= 1
+                at = run.end + run.entry.sa.start if run.entry is not None else _ROOM
+        finally:
+            self._flush()
+
+    def _send_lone(self, device: Device, at: int, length: int) -> None:
+        arena, run = self._arena, self._run
+        packet = arena[at : at + length]
+        real = ip_length(packet)
+        if real is None:
+            self._counters.drop(Drop.MALFORMED)
+            return
+        entry = self._database.outbound(device.device_id, packet)
+        if entry is None:
+            self._flush()
+            self._without_sa(device, packet)
+            return
+        tos = tos_of(packet)
+        if run.entry is not entry or run.tos != tos:
+            self._flush()  # before the new packet's header overwrites the last one's end
+            run.entry, run.tos = entry, tos
+        row = entry.sa.seal_in_place(arena, at, real)
+        if row is None:
+            self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
+            return
+        size = len(row)
+        start = at - entry.sa.start
+        if run.lengths and (size > run.segment or start != run.end):
+            self._flush()
+            run.entry, run.tos = entry, tos
+        if not run.lengths:
+            run.start, run.segment = start, size
+        run.end = start + size
+        run.lengths.append(real)
+        if size < run.segment or len(run.lengths) == MOST_ROWS or run.end + size > LONGEST:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send the packets that were sealed one by one."""
+        run = self._run
+        entry, lengths = run.entry, run.lengths
+        if entry is None:
+            return
+        run.entry, run.lengths = None, []
+        self._watch_sequence(entry)
+        if lengths:
+            train = Train(self._arena[run.start : run.end], run.segment, len(lengths))
+            self._send_train(entry, train, run.tos, lengths)
+
+    def _send_frame(self, device: Device, segments: Segments) -> None:
+        entry = self._database.outbound(device.device_id, segments.packet)
+        if entry is None:
+            for packet in segments.packets():
+                self._without_sa(device, memoryview(packet))
+            return
+        tos = tos_of(segments.packet)
+        first = 0
+        try:
+            while first < segments.count:
+                sealed = entry.sa.seal_train(segments, first, self._trains)
+                if sealed is None:
+                    self._counters.drop(Drop.EXHAUSTED, segments.count - first, entry.slot)
+                    return
+                first += sealed.count
+                lengths = [segments.size] * sealed.count
+                if first == segments.count:
+                    lengths[-1] = segments.last
+                self._send_train(entry, Train(sealed.packets, sealed.stride, sealed.count), tos, lengths)
+        finally:
+            self._watch_sequence(entry)
+
+    def _send_train(self, entry: Outbound, train: Train, tos: int, lengths: list[int]) -> None:
+        transport = self._transport(entry.path)
+        if transport is None:
+            self._counters.drop(Drop.NO_SOCKET, train.count, entry.slot)
+            return
+        path = entry.path
+        failures = transport.send_train(train, path.local_address, path.remote, tos)
+        self._count(entry, lengths, failures)
+
+    # Packets one by one
+
+    def _send_all(self, device: Device, packets: Sequence[Buffer]) -> None:
+        by_sa: dict[tuple[Outbound, int], list[Buffer]] = {}
+        find = self._database.outbound
+        for packet in packets:
+            length = ip_length(packet)
+            if length is None:
+                self._counters.drop(Drop.MALFORMED)
+                continue
+            entry = find(device.device_id, packet)
+            if entry is None:
+                self._without_sa(device, packet)
+            else:
+                by_sa.setdefault((entry, tos_of(packet)), []).append(packet[:length])
+        for (entry, tos), batch in by_sa.items():
+            self._send(entry, batch, tos)
+
+    def _send(self, entry: Outbound, packets: Sequence[Buffer], tos: int) -> None:
+        sa, slot, counters = entry.sa, entry.slot, self._counters
+        try:
+            rows = sa.seal_batch(packets)
+        finally:
+            self._watch_sequence(entry)
+        if len(rows) < len(packets):
+            counters.drop(Drop.EXHAUSTED, len(packets) - len(rows), slot)
+        transport = self._transport(entry.path)
+        if transport is None:
+            counters.drop(Drop.NO_SOCKET, len(rows), slot)
+            return
+        path = entry.path
+        failures = transport.send(rows, path.local_address, path.remote, tos)
+        self._count(entry, [len(packet) for packet in packets[: len(rows)]], failures)
+
+    def _count(self, entry: Outbound, lengths: list[int], failures: dict[int, Drop]) -> None:
+        octets = sum(lengths)
+        for index, reason in failures.items():
+            self._counters.drop(reason, 1, entry.slot)
+            octets -= lengths[index]
+        if len(lengths) > len(failures):
+            self._counters.count_out(entry.slot, len(lengths) - len(failures), octets, time.time())
+
+    def _watch_sequence(self, entry: Outbound) -> None:
+        sa = entry.sa
+        self._counters.set_sequence(entry.slot, sa.sequence)
+        if sa.low and not entry.low_reported:
+            entry.low_reported = self._post(SequenceLow(entry.child_id))
+        if sa.exhausted and not entry.exhausted_reported:
+            entry.exhausted_reported = self._post(SequenceExhausted(entry.child_id))
+
+    def _transport(self, path: OuterPath) -> Transport | None:
+        kind, port = (SocketKind.UDP, path.local_port) if path.encap else (SocketKind.RAW, 0)
+        local = path.local_address
+        exact = self._transports.get((kind, local, port))
+        if exact is not None:
+            return exact
+        anywhere = IPv4Address(0) if local.version == 4 else IPv6Address(0)
+        return self._transports.get((kind, anywhere, port))
+
+    # Packets without an SA
+
+    def _without_sa(self, device: Device, packet: Buffer) -> None:
+        if not device.trap:
+            self._counters.drop(Drop.NO_SA)
+            return
+        now = time.monotonic()
+        self._keep(device, packet, now, now)
+        if device.acquire.allow(now):
+            source, destination = flow_of(packet).addresses()
+            self._post(Acquire(device.device_id, source, destination))
+
+    def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
+        if not device.waiting.put(packet, arrived, now):
+            self._counters.drop(Drop.QUEUE_FULL)
+        self._count_expired(device)
+
+    def _count_expired(self, device: Device) -> None:
+        if device.waiting.expired:
+            self._counters.drop(Drop.QUEUE_AGE, device.waiting.expired)
+            device.waiting.expired = 0
+
+    def release_waiting(self, device_id: int | None) -> None:
+        """A device has one more active SA: send what waited for it."""
+        device = None if device_id is None else self.devices.get(device_id)
+        if device is None or not device.waiting:
+            return
+        now = time.monotonic()
+        waited = device.waiting.take_all(now)
+        self._count_expired(device)
+        by_sa: dict[tuple[Outbound, int], list[Buffer]] = {}
+        for arrived, packet in waited:
+            entry = self._database.outbound(device.device_id, packet)
+            if entry is None:
+                self._keep(device, packet, arrived, now)
+            else:
+                by_sa.setdefault((entry, tos_of(packet)), []).append(packet)
+        for (entry, tos), batch in by_sa.items():
+            self._send(entry, batch, tos)
