@@ -1,4 +1,4 @@
-# Each target sets up what it needs first (tools/set-up): a fresh Debian or Ubuntu with Python 3.11+ will do.
+# Each target sets up what it needs first (.ci/set-up): a fresh Debian or Ubuntu with Python 3.11+ will do.
 # ARGS is handed on: `make lab ARGS=--nat`, `make test ARGS="-k exchange"`.
 
 BIN := .venv/bin
@@ -13,7 +13,7 @@ help:
 	@echo "make clean   remove what the other targets made in this directory"
 
 set-up:
-	@tools/set-up
+	@.ci/set-up
 
 lab: set-up
 	@$(BIN)/ikepy lab $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
@@ -17,7 +18,7 @@ from esp.suites import refuse_copy
 
 Address = IPv4Address | IPv6Address
 
-REMEMBERED = 65536  # outbound SAs whose child and key are remembered, so that neither comes twice
+REMEMBERED = 65536  # children whose numbers and keys are remembered, so that neither comes twice
 _MOVED_INTERVAL = 1.0  # seconds between two PeerMoved of one SA
 
 
@@ -127,47 +128,59 @@ class SaDatabase:
         self._inbound: dict[int, Inbound] = {}  # by child
         self._outbound: dict[int, Outbound] = {}  # by child
         self._devices: dict[int, _DeviceSas] = {}
-        self._had = RecentSet(2 * REMEMBERED)
+        self._had = RecentSet(4 * REMEMBERED)
         self._hash_key = os.urandom(16)
 
     # Changes
 
+    def _refuse_again(self, message: InstallInbound | InstallOutbound) -> tuple[Hashable, ...]:
+        """What to remember of an SA; InstallError if it is remembered already."""
+        direction = type(message).__name__
+        digest = hashlib.blake2b(message.keys, key=self._hash_key, digest_size=16).digest()
+        marks = (direction, message.child_id), (direction, digest)
+        if any(mark in self._had for mark in marks):
+            raise InstallError("this SA was installed before")
+        return marks
+
+    def _remember(self, marks: tuple[Hashable, ...]) -> None:
+        for mark in marks:
+            self._had.add(mark)
+
     def install_inbound(self, message: InstallInbound) -> None:
-        """Raises InstallError."""
+        """Raises InstallError, also for a child or keys that had an inbound SA before: with an empty window
+        every old packet would be accepted again."""
         if message.spi in self._spis:
             raise InstallError(f"SPI {message.spi:08x} is in use")
-        if message.child_id in self._inbound:
-            raise InstallError("this child has an inbound SA")
+        marks = self._refuse_again(message)
         policy = Policy(message.ts_local, message.ts_remote)
         try:
             sa = InboundSa(
                 message.spi, message.suite, message.keys, message.esn, message.replay_window, policy
             )
+            path = OuterPath.of(message)
         except ValueError as error:
             raise InstallError(str(error)) from None
-        path = OuterPath.of(message)
+        self._remember(marks)
         entry = Inbound(message.child_id, message.device_id, message.slot, sa, path)
         self._spis[message.spi] = self._inbound[message.child_id] = entry
 
     def install_outbound(self, message: InstallOutbound) -> None:
         """Raises InstallError, also for a child or keys that had an outbound SA before: a sequence number
         that starts again under the same key repeats a nonce."""
-        digest = hashlib.blake2b(message.keys, key=self._hash_key, digest_size=16).digest()
-        if message.child_id in self._had or digest in self._had:
-            raise InstallError("this outbound SA was installed before")
+        marks = self._refuse_again(message)
         try:
             sa = OutboundSa(message.spi, message.suite, message.keys, message.esn)
+            path = OuterPath.of(message)
         except ValueError as error:
             raise InstallError(str(error)) from None
-        self._had.add(message.child_id)
-        self._had.add(digest)
+        self._remember(marks)
         entry = Outbound(
             child_id=message.child_id,
             device_id=message.device_id,
             slot=message.slot,
             sa=sa,
             policy=Policy(message.ts_local, message.ts_remote),
-            path=OuterPath.of(message),
+            path=path,
             active=not message.standby,
         )
         self._outbound[message.child_id] = entry

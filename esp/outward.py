@@ -30,6 +30,10 @@ _ARENA = LONGEST + _ROOM + (1 << 16) + 64
 _ACQUIRE = (1.0, 2)
 
 
+class BrokenDevice(Exception):  # noqa: N818  what it is
+    """Nothing can be read from this device any more."""
+
+
 @dataclass(slots=True, eq=False)
 class Device:
     """A device and what waits for an SA there."""
@@ -80,11 +84,15 @@ class Outward:
         self._transports = {(each.kind, each.local_address, each.local_port): each for each in transports}
 
     def read_device(self, device: Device) -> None:
-        """Take one batch from a device and send it. Raises OSError if the device is broken."""
+        """Take one batch from a device and send it. Raises BrokenDevice."""
         if device.frames is not None:
             self._read_frames(device, device.frames)
-        else:
-            self._send_all(device, device.io.read_batch(BATCH))
+            return
+        try:
+            packets = device.io.read_batch(BATCH)
+        except OSError as error:
+            raise BrokenDevice(error.strerror or str(error)) from error
+        self.send(device, packets)
 
     # Frames and lone packets of a device with offloads
 
@@ -94,7 +102,10 @@ class Outward:
         left = BATCH
         try:
             while left > 0:
-                got = frames.read_frame(arena[at - headroom :])
+                try:
+                    got = frames.read_frame(arena[at - headroom :])
+                except OSError as error:
+                    raise BrokenDevice(error.strerror or str(error)) from error
                 if got is None:
                     break
                 if not isinstance(got, int):
@@ -185,7 +196,8 @@ class Outward:
 
     # Packets one by one
 
-    def _send_all(self, device: Device, packets: Sequence[Buffer]) -> None:
+    def send(self, device: Device, packets: Sequence[Buffer]) -> None:
+        """Send a batch that was read from a device."""
         by_sa: dict[tuple[Outbound, int], list[Buffer]] = {}
         find = self._database.outbound
         for packet in packets:

@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import ParamSpec
 
 from esp import channel
 from esp.counters import CounterBlock
@@ -36,7 +37,7 @@ from esp.messages import (
     SequenceLow,
     UpdatePath,
 )
-from esp.outward import Device, Outward
+from esp.outward import BrokenDevice, Device, Outward
 from esp.trains import PacketDevice
 from esp.transport import Transport
 
@@ -48,6 +49,16 @@ _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cau
 _NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
 
 WrapDevice = Callable[[int, int, int], PacketDevice]
+P = ParamSpec("P")
+
+
+def _failure(action: Callable[P, None], /, *args: P.args, **kwargs: P.kwargs) -> str | None:
+    """The edge: why an action failed, if it did. That costs one batch or one message, not the worker."""
+    try:
+        action(*args, **kwargs)
+    except Exception as error:
+        return str(error) if isinstance(error, InstallError) else f"{type(error).__name__}: {error}"
+    return None
 
 
 class _Outbox:
@@ -138,27 +149,28 @@ class Worker:
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
         self._poll.modify(self._control, interest)
         ready = self._poll.select()
-        self._outbox.flush()
-        self._read_control()
+        if any(key.fileobj is self._control for key, _ in ready):  # before any packet
+            self._outbox.flush()
+            self._read_control()
         for key, _ in ready:
-            try:
-                match key.data:
-                    case Transport() as transport if transport.fileno() >= 0:
-                        self._inward.read_transport(transport)
-                    case Device() as device if self._devices.get(device.device_id) is device:
-                        self._read_device(device)
-            except Exception as error:  # the edge: a fault of ours costs one batch, not the worker
-                self._packet_fault(f"{type(error).__name__}: {error}")
+            failure = _failure(self._read_packets, key.data)
+            if failure:
+                self._tell_fault(failure)
 
-    def _read_device(self, device: Device) -> None:
-        try:
-            self._outward.read_device(device)
-        except OSError as error:
-            # Polled again, a broken device would keep the loop busy for nothing.
-            self._poll.unregister(device.fd)
-            self._outbox.post(Fault(0, f"device {device.name}: {error.strerror or error}"))
+    def _read_packets(self, source: object) -> None:
+        """One batch, unless what was read before has made an end of the source."""
+        match source:
+            case Transport() if source.fileno() >= 0:
+                self._inward.read_transport(source)
+            case Device() if self._devices.get(source.device_id) is source:
+                try:
+                    self._outward.read_device(source)
+                except BrokenDevice as error:
+                    # Polled again, a broken device would keep the loop busy for nothing.
+                    self._poll.unregister(source.fd)
+                    self._outbox.post(Fault(0, f"device {source.name}: {error}"))
 
-    def _packet_fault(self, text: str) -> None:
+    def _tell_fault(self, text: str) -> None:
         if self._fault.allow(time.monotonic()):
             self._outbox.post(Fault(0, text))
 
@@ -179,25 +191,25 @@ class Worker:
                 received = None
             if received is None:
                 self._connected = False
-            else:
-                self._obey(*received)
+                return
+            message, fd = received
+            failure = _failure(self._obey, message, fd)
+            if failure:
+                child_id = message.child_id if isinstance(message, InstallInbound | InstallOutbound) else 0
+                self._outbox.post(Fault(child_id, f"{type(message).__name__}: {failure}"))
 
     def _obey(self, message: Message, fd: int | None) -> None:
-        try:
-            match message, fd:
-                case AddSocket(), int():
-                    self._add_socket(message, fd)
-                case AddDevice(), int():
-                    self._add_device(message, fd)
-                case RemoveDevice(), None:
-                    self._remove_device(message.device_id)
-                case ((InstallInbound() | InstallOutbound()), None):
-                    self._install(message)
-                case _:
-                    self._change(message)
-        except (InstallError, ValueError, OSError) as error:
-            child_id = message.child_id if isinstance(message, InstallInbound | InstallOutbound) else 0
-            self._outbox.post(Fault(child_id, f"{type(message).__name__}: {error}"))
+        match message, fd:
+            case AddSocket(), int():
+                self._add_socket(message, fd)
+            case AddDevice(), int():
+                self._add_device(message, fd)
+            case RemoveDevice(), None:
+                self._remove_device(message.device_id)
+            case ((InstallInbound() | InstallOutbound()), None):
+                self._install(message)
+            case _:
+                self._change(message)
 
     def _change(self, message: Message) -> None:
         """What names a child that may be gone already: then there is nothing to do."""
@@ -245,9 +257,9 @@ class Worker:
                 message.version,
                 message.local_address,
                 message.local_port,
-                self._packet_fault,
+                self._tell_fault,
             )
-        except ValueError:
+        except BaseException:
             sock.close()
             raise
         replaced = self._transports.pop(message.index, None)
@@ -266,7 +278,7 @@ class Worker:
             packets = self._wrap_device(fd, message.mss4, message.mss6)
             device = Device(message.device_id, message.name, message.trap, packets, fd)
             self._poll.register(fd, selectors.EVENT_READ, device)
-        except (OSError, ValueError):
+        except BaseException:
             os.close(fd)
             raise
         self._devices[message.device_id] = device

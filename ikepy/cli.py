@@ -165,7 +165,7 @@ def _load(path: Path, complain: TextIO) -> Config:
 @raw_option
 @socket_option
 def list_sas(ike: str | None, ike_id: int | None, raw: bool, socket: Path) -> None:
-    """List the IKE_SAs and CHILD_SAs that the daemon has, and what they carried."""
+    """List the SAs and what they carried."""
     sas = [
         sa
         for sa in cast("list[listing.IkeSa]", _ask(socket, "list-sas"))
@@ -182,7 +182,7 @@ def list_sas(ike: str | None, ike_id: int | None, raw: bool, socket: Path) -> No
 @raw_option
 @socket_option
 def list_conns(raw: bool, socket: Path) -> None:
-    """List the connections that the daemon has loaded."""
+    """List the connections that are loaded."""
     connections = cast("list[listing.Connection]", _ask(socket, "list-conns"))
     if raw:
         click.echo(json.dumps(connections, indent=2))
@@ -199,9 +199,10 @@ def list_conns(raw: bool, socket: Path) -> None:
 @timeout_option
 @socket_option
 def initiate(child: str, ike: str | None, timeout: float, socket: Path) -> None:
-    """Bring up a CHILD_SA, and the IKE_SA below it where there is none.
+    """Bring up a CHILD_SA.
 
-    Prints what happens meanwhile; status 0 if the child is up in the end.
+    And the IKE_SA below it, where there is none. Prints what happens meanwhile; ends with status 0 if the
+    child is up.
     """
     _do(socket, "initiate", _given(child=child, ike=ike, timeout=timeout or None), timeout)
 
@@ -229,7 +230,10 @@ def terminate(
     timeout: float,
     socket: Path,
 ) -> None:
-    """Delete SAs here and at the peer: those that match everything given."""
+    """Delete SAs here and at the peer.
+
+    Those that match everything given.
+    """
     which = _given(ike=ike, child=child, ike_id=ike_id, child_id=child_id)
     if not which:
         raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")

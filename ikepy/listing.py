@@ -103,8 +103,8 @@ def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
             f"{sa['connection']}: #{sa['ike_id']}, {sa['state']}, IKEv2, "
             f"{sa['spi_i']}_i{ours_i} {sa['spi_r']}_r{ours_r}"
         )
-        yield f"  local  '{sa['local_id']}' @ {sa['local']}{_nat(sa['nat_local'])}"
-        yield f"  remote '{sa['remote_id']}' @ {sa['remote']}{_nat(sa['nat_remote'])}"
+        yield f"  local  '{sa['local_id'] or '%any'}' @ {sa['local']}{_nat(sa['nat_local'])}"
+        yield f"  remote '{sa['remote_id'] or '%any'}' @ {sa['remote']}{_nat(sa['nat_remote'])}"
         if sa["suite"]:
             yield f"  {sa['suite']}"
         if sa["established"] is not None:

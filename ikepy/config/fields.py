@@ -32,11 +32,6 @@ def fail(problems: list[InitErrorDetails]) -> ValidationError:
     return ValidationError.from_exception_data("configuration", problems)
 
 
-def plain(parse: Callable[[object], T]) -> PlainValidator:
-    """One value by `parse`."""
-    return PlainValidator(parse)
-
-
 def each(parse: Callable[[object], T], *, required: bool = False) -> PlainValidator:
     """A list, every element by `parse`; all mistakes are told, each with its index."""
 

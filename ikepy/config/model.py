@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 from esp.selectors import Selector
 from ikepy.config import fields, secret_source, values
 from ikepy.config.fields import Action, LogLevel, Unique
-from ikepy.config.identity import Identity
+from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
 from ikepy.crypto.secret import Secret
@@ -28,8 +28,9 @@ _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
 
-Boolean = Annotated[bool, fields.plain(values.boolean)]
-Seconds = Annotated[float, fields.plain(values.seconds)]
+Boolean = Annotated[bool, PlainValidator(values.boolean)]
+Seconds = Annotated[float, PlainValidator(values.seconds)]
+Amount = Annotated[int, fields.integer(0, 2**63 - 1, "0: without limit")]
 AddressPatterns = Annotated[
     tuple[Address | Network | AnyAddress, ...], fields.each(values.address_pattern, required=True)
 ]
@@ -51,14 +52,14 @@ class AuthLocal(Section):
     """How we authenticate. `id` None: the address in use."""
 
     auth: AuthMethod = "psk"
-    id: Annotated[Identity | None, fields.plain(fields.identity)] = None
+    id: Annotated[Identity | None, PlainValidator(fields.identity)] = None
 
 
 class AuthRemote(Section):
     """How the peer must authenticate. `id` None: "%any"."""
 
     auth: AuthMethod = "psk"
-    id: Annotated[Identity | None, fields.plain(fields.identity)] = None
+    id: Annotated[Identity | None, PlainValidator(fields.identity)] = None
 
 
 class Child(Section):
@@ -76,6 +77,27 @@ class Child(Section):
     # swanctl's default is 32: peers reorder more than that.
     replay_window: Annotated[int, fields.integer(0, 4096, "packets; 0: no anti-replay")] = 1024
     mode: Annotated[str, fields.choice("mode", {"tunnel": "tunnel"})] = "tunnel"
+    rekey_time: Seconds = 3600.0  # 0: never
+    life_time: Seconds | None = None  # None: rekey_time and a tenth
+    rand_time: Seconds | None = None  # None: life_time - rekey_time
+    rekey_bytes: Amount = 0
+    life_bytes: Amount | None = None  # None: rekey_bytes and a tenth
+    rand_bytes: Amount | None = None  # None: life_bytes - rekey_bytes
+    rekey_packets: Amount = 0
+    life_packets: Amount | None = None
+    rand_packets: Amount | None = None
+
+    @property
+    def hard_life_time(self) -> float:
+        """Seconds after which the child must go; 0: never."""
+        return self.rekey_time * 1.1 if self.life_time is None else self.life_time
+
+    @property
+    def random_time(self) -> float:
+        """Seconds by which chance may bring a rekey forward."""
+        if self.rand_time is not None:
+            return self.rand_time
+        return max(self.hard_life_time - self.rekey_time, 0.0)
 
     def local_selectors(self, address: Address) -> tuple[Selector, ...]:
         """`local_ts` where our IKE address is `address`."""
@@ -98,7 +120,7 @@ class Vti(Section):
     the suite's overhead, in octets. `table` None: the main routing table.
     """
 
-    name: Annotated[str, fields.plain(values.device_name)]
+    name: Annotated[str, PlainValidator(values.device_name)]
     addresses: Annotated[tuple[Interface, ...], fields.each(values.interface)] = ()
     peers: Annotated[tuple[Address, ...], fields.each(values.address)] = ()
     routes: Annotated[tuple[Network, ...] | None, fields.each(values.network)] = None
@@ -127,11 +149,25 @@ class Connection(Section):
     encap: Boolean = False
     dpd_delay: Seconds = 0.0  # 0: liveness is never asked
     keyingtries: Annotated[int, fields.integer(0, 1000, "0: for ever")] = 1
+    rekey_time: Seconds = 14400.0  # 0: never
+    reauth_time: Seconds = 0.0  # 0: never
+    over_time: Seconds | None = None  # None: a tenth of the longer of the two
+    rand_time: Seconds | None = None  # None: over_time
     unique: Annotated[Unique, fields.choice("policy", _UNIQUE)] = "no"
     local: AuthLocal = Field(default_factory=AuthLocal)
     remote: AuthRemote = Field(default_factory=AuthRemote)
     children: dict[str, Child] = Field(default_factory=dict)
     vti: Vti
+
+    @property
+    def grace_time(self) -> float:
+        """Seconds between the time for a rekey and the end of the IKE_SA."""
+        return max(self.rekey_time, self.reauth_time) / 10 if self.over_time is None else self.over_time
+
+    @property
+    def random_time(self) -> float:
+        """Seconds by which chance may bring a rekey forward."""
+        return self.grace_time if self.rand_time is None else self.rand_time
 
 
 def device_name(connection: str) -> str:
@@ -196,7 +232,7 @@ class Daemon(Section):
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
     ] = 5
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
-    socket: Annotated[Path, fields.plain(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
+    socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
 
 

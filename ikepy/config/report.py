@@ -15,15 +15,14 @@ Path = tuple[int | str, ...]
 # Keys of swanctl.conf (5.9.8) that ikepy does not have, by kind of section.
 _CONNECTION = """
     vips aggressive pull dscp mobike dpd_timeout fragmentation childless send_certreq send_cert ppk_id
-    ppk_required reauth_time rekey_time over_time rand_time pools if_id_in if_id_out mediation mediated_by
+    ppk_required pools if_id_in if_id_out mediation mediated_by
     mediation_peer
 """
 _AUTH = """
     round certs cert pubkeys eap_id aaa_id xauth_id groups cert_policy cacerts cacert ca_id revocation
 """
 _CHILD = """
-    ah_proposals sha256_96 rekey_time life_time rand_time rekey_bytes life_bytes rand_bytes rekey_packets
-    life_packets rand_packets updown hostaccess policies policies_fwd_out ipcomp inactivity reqid priority
+    ah_proposals sha256_96 updown hostaccess policies policies_fwd_out ipcomp inactivity reqid priority
     interface mark_in mark_in_sa mark_out set_mark_in set_mark_out if_id_in if_id_out label label_mode
     tfc_padding hw_offload copy_df copy_ecn copy_dscp
 """
@@ -107,10 +106,9 @@ def problems_of(error: ValidationError, section: Path) -> list[Problem]:
 
 def _problem(path: Path, kind: str, message: str) -> Problem:
     if kind == "extra_forbidden":
-        text = unknown_key(path)
-        # A key that resembles none of a secret's may be the secret itself.
-        shown = path[:-1] if section_kind(path[:-1]) == "secret" and "(did you mean" not in text else path
-        return key_path(shown), text
+        # Beside a secret, what stands in a key's place may be the secret itself.
+        shown = path[:-1] if section_kind(path[:-1]) == "secret" else path
+        return key_path(shown), unknown_key(path)
     if kind == "missing":
         return key_path(path), "is missing"
     if kind in ("model_type", "dict_type", "model_attributes_type"):

@@ -9,7 +9,7 @@ from esp.selectors import Selector
 from esp.suites import Suite
 from ikepy.config.model import Child as ChildConfig
 from ikepy.config.model import Config, Connection
-from ikepy.daemon import log, mtu
+from ikepy.daemon import carrier, log, mtu
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.ports import Network, NetworkConfig, Tun
 from ikepy.daemon.resolver import fixed_addresses
@@ -29,7 +29,8 @@ class VtiDevice:
     slot: int  # the worker's
     tun: Tun
     mtu: int
-    trap: bool  # whether a packet without an SA starts a negotiation
+    trap: bool  # whether a packet without an SA starts a negotiation: then it always has carrier
+    carrier: bool
     permanent: frozenset[Network] = frozenset()  # routes that stay as long as the device
     users: dict[int, frozenset[Network]] = field(default_factory=dict)
     routes: set[Network] = field(default_factory=set)  # those that children brought, now in the kernel
@@ -87,11 +88,14 @@ class DeviceTable:
             tun = self._create(vti.name)
         except OSError as error:
             raise StartError(error.strerror or str(error), key=f"{key}.name") from error
-        device = VtiDevice(number, connection, self._slots[connection.name], tun, size, trap)
+        device = VtiDevice(number, connection, self._slots[connection.name], tun, size, trap, trap)
         self._by_connection[connection.name] = self._by_id[number] = device
         try:
             self._network.configure(vti.name, vti.addresses, vti.peers, size, vti.table)
-            tun.set_carrier(trap)
+            if trap:
+                carrier.plug(tun)
+            else:
+                tun.set_carrier(False)
             device.permanent = permanent_routes(connection, trap)
             for route in sorted(device.permanent, key=str):
                 self._network.add_route(vti.name, route, vti.table)
@@ -139,7 +143,12 @@ class DeviceTable:
 
     def _apply(self, device: VtiDevice) -> None:
         vti, name = device.connection.vti, device.connection.name
-        device.tun.set_carrier(device.trap or bool(device.users))
+        wanted = device.trap or bool(device.users)
+        if wanted and not device.carrier:
+            carrier.plug(device.tun)
+        elif not wanted:
+            device.tun.set_carrier(False)
+        device.carrier = wanted
         needed = frozenset[Network]().union(*device.users.values())
         for route in sorted(device.routes - needed, key=str):
             device.routes.discard(route)

@@ -40,6 +40,7 @@ from ikepy.sa.path import Endpoint, Path
 T = TypeVar("T")
 Call = Callable[[float], Sequence[Effect]]
 Guilty = Callable[[], int | None]  # the ike_id of the IKE_SA to blame
+FAULT_PAUSE = 1.0  # seconds
 SPI = 8  # octets of an IKE SPI: the first two fields of every message
 
 
@@ -73,6 +74,7 @@ class EffectsRunner:
         self._timer = DeadlineTimer(loop, self.tick)
         self._stopped = False
         self._guilty: list[Guilty] = []
+        self._faulty = False  # since the timer was set last
         self.idle = asyncio.Event()  # set while no IKE_SA lives
         self.watchers: set[Callable[[Log], None]] = set()
         self.outcomes: dict[int, asyncio.Future[Outcome]] = {}
@@ -96,7 +98,7 @@ class EffectsRunner:
         self._drive(self._machine.start, "start", _nobody)
 
     def tick(self) -> None:
-        self._drive(self._machine.tick, "tick", _nobody)
+        self._drive(self._machine.tick, "tick", lambda: self._machine.ticking)
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """An IKE message came in, without the non-ESP marker."""
@@ -111,6 +113,15 @@ class EffectsRunner:
         """A child's peer sends from another endpoint."""
         call = partial(self._machine.peer_moved, child_id, remote)
         self._drive(call, f"peer moved to {remote}", partial(self._owner_of_child, child_id))
+
+    def usage(self, child_id: int, octets: int, packets: int) -> None:
+        """How much a child has carried, in the direction that carried more."""
+        call = partial(self._machine.usage, child_id, octets, packets)
+        self._drive(call, f"usage of child {child_id}", partial(self._owner_of_child, child_id))
+
+    def unknown_spi(self, spi: int, path: Path) -> None:
+        """ESP came in for which no worker has an SA."""
+        self._drive(partial(self._machine.unknown_spi, spi, path), f"unknown SPI {spi:08x}", _nobody)
 
     def children_lost(self, children: Sequence[Child]) -> None:
         """A worker lost these SAs: no device may count on them, and the machine negotiates anew."""
@@ -138,11 +149,19 @@ class EffectsRunner:
                 torn_down.add(ike_id)
                 command = Terminate(ike_id=ike_id, force=True)
                 self._run(partial(self._machine.request, command), f"tearing down #{ike_id}", _nobody)
+        self._guarded(self._follow, "after it", _nobody)
+
+    def _follow(self) -> None:
+        """Wait for the machine's deadline; after a fault not at once: it may stay in the past."""
         if self._machine.idle:
             self.idle.set()
         else:
             self.idle.clear()
-        self._timer.set(self._machine.deadline)
+        deadline = self._machine.deadline
+        if self._faulty and deadline is not None:
+            deadline = max(deadline, self._clock() + FAULT_PAUSE)
+        self._faulty = False
+        self._timer.set(deadline)
 
     def _run(self, call: Call, context: str, guilty: Guilty) -> None:
         for effect in self._guarded(partial(call, self._clock()), context, guilty) or ():
@@ -155,6 +174,7 @@ class EffectsRunner:
         except Exception as error:
             text = f"{context}: {type(error).__name__}: {error}"
             log.log(logging.ERROR, "fault", text, traceback=error)
+            self._faulty = True
             if guilty is not _nobody:
                 self._guilty.append(guilty)
             return None

@@ -25,6 +25,7 @@ from ikepy.daemon.ports import MakeMachine, NetworkConfig, Tun
 from ikepy.daemon.requests import Requests
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.volume import VolumeWatch
 from ikepy.daemon.worker_events import WorkerEvents
 from ikepy.daemon.workers import SA_SLOTS, WorkerPool
 from ikepy.sa.commands import Shutdown
@@ -127,6 +128,9 @@ class Daemon:
         requests = Requests(config, machine, runner, devices, children, pool.counters)
         await control.start(requests.handle)
         log.info(SUBJECT, f"listening on {', '.join(map(str, addresses))}; {workers} worker slots")
+        volume = VolumeWatch(config, runner, children, pool.counters)
+        stack.callback(volume.stop)
+        volume.start()
         runner.start()
         return runner
 

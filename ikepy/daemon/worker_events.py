@@ -42,6 +42,8 @@ class WorkerEvents:
             case messages.UnknownSpi():
                 source = Endpoint(message.remote_address, message.remote_port)
                 log.debug(f"worker {slot}", f"{source} sends under the unknown SPI {message.spi:08x}")
+                local = Endpoint(message.local_address, message.local_port)
+                self._runner.unknown_spi(message.spi, Path(local, source))
             case messages.PeerMoved():
                 remote = Endpoint(message.remote_address, message.remote_port)
                 self._runner.peer_moved(message.child_id, remote)

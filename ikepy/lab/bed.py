@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -39,8 +38,6 @@ class Lab:
 
     def require(self) -> None:
         """LabError, naming what is missing, where the lab can't run on this machine."""
-        if os.geteuid() != 0:
-            raise LabError("the lab makes network namespaces and TUN devices: it has to run as root")
         if not Path("/dev/net/tun").exists():
             raise LabError("/dev/net/tun is missing: the kernel's tun module is not loaded")
         programs = {**_PROGRAMS, **({"nft": "nftables"} if self.options.nat else {})}
@@ -58,7 +55,7 @@ class Lab:
         if there:
             raise LabError(f"there are network namespaces {', '.join(there)}: `ikepy lab down` removes them")
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_state(self.directory, State(self.options, up=False))
+        write_state(self.directory, State(self.options, kept=False))
         topology.build(self.plan, self.prefix)
 
     def capture(self) -> Capture:
@@ -78,8 +75,11 @@ class Lab:
                 if not concentrator.running:
                     raise LabError(f"the daemon on {name} ended.\n{self.logs()}")
             time.sleep(0.05)
-        write_state(self.directory, State(self.options, up=True))
         return time.monotonic() - begin
+
+    def keep(self) -> None:
+        """Leave it running: from now on only `down` removes it."""
+        write_state(self.directory, State(self.options, kept=True))
 
     def logs(self, lines: int = 25) -> str:
         """The last lines of both logs."""

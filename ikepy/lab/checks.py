@@ -61,6 +61,8 @@ def _mtu(lab: Lab, target: str) -> Result:
         return Result(False, what, f"no MTU came back; {lab.cgw.device} has {right}")
     if learned != right:
         return Result(False, what, f"told MTU {learned}, but {lab.cgw.device} has {right}")
+    # The first answer may be too long for the way back, and teach the site that way's MTU.
+    measure.ping_with_df(pod, target, right)
     fitting = measure.parse_ping(measure.ping_with_df(pod, target, right, count=3))
     return Result(
         fitting.ok, what, f"told MTU {learned}, as {lab.cgw.device} has; {learned} bytes: {fitting}"

@@ -109,7 +109,8 @@ def _whole(show: Show, options: Options, keep: bool, seconds: int) -> int:
     finally:
         if not (keep and ok):
             _remove(show, machine)
-    if keep:
+    if keep and ok:
+        machine.keep()
         show.line("\nIt stays up: `ikepy lab exec pod1 ping 10.2.0.10`, `ikepy lab down`")
     return 0 if ok else 1
 
@@ -120,7 +121,7 @@ def _fresh(show: Show, options: Options) -> Lab:
     machine.require()
     state = read_state(RUN_DIRECTORY)
     if state is not None:
-        if state.up:
+        if state.kept:
             raise LabError(_RUNS)
         show.step("removing what an interrupted lab left")
         bed.remove()
@@ -161,6 +162,7 @@ def _up(show: Show, options: Options) -> int:
     try:
         machine.build()
         seconds = machine.connect()
+        machine.keep()
     except BaseException:
         _remove(show, machine)
         raise
@@ -182,10 +184,12 @@ def _down(show: Show) -> int:
 
 def _status(show: Show) -> int:
     found = bed.existing()
-    if found is None or not found[1].up:
-        show.line("no lab is up" if found is None else "a lab is being built, or was interrupted")
+    if found is None:
+        show.line("no lab is up")
         return 1
-    machine = found[0]
+    machine, state = found
+    if not state.kept:
+        show.step("a command is at work on it, or was interrupted")
     show.picture(machine)
     daemons = [
         checks.Result(

@@ -35,7 +35,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a capture says about a link. `rows`: (right?, frames, stack); `fragments`: those that must not be."""
+    """What a capture says about a link. `rows`: (right?, frames, stack); `fragments`: the wrong ones."""
 
     link: Link
     ends: tuple[str, ...]

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ikepy.lab.netns import LabError, Namespace, run
@@ -17,13 +19,17 @@ _MTU = re.compile(r"mtu ?= ?(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """`minimum`, `average` and `maximum` are round trips in milliseconds, None when nothing came back."""
+    """`minimum`, `average` and `maximum` are round trips in milliseconds, None when nothing came back.
+
+    `problem`: what ping said instead of sending anything.
+    """
 
     sent: int
     received: int
     minimum: float | None = None
     average: float | None = None
     maximum: float | None = None
+    problem: str = ""
 
     @property
     def ok(self) -> bool:
@@ -31,6 +37,8 @@ class Ping:
         return self.sent > 0 and self.received == self.sent
 
     def __str__(self) -> str:
+        if self.problem:
+            return self.problem
         loss = 100 * (self.sent - self.received) / self.sent if self.sent else 100
         times = (
             ""
@@ -41,10 +49,10 @@ class Ping:
 
 
 def parse_ping(text: str) -> Ping:
-    """Read ping's summary; LabError if there is none."""
+    """Read ping's summary."""
     loss, times = _LOSS.search(text), _RTT.search(text)
     if loss is None:
-        raise LabError(f"ping says: {text.strip()}")
+        return Ping(0, 0, problem=text.strip() or "ping said nothing")
     sent, received = int(loss[1]), int(loss[2])
     if times is None:
         return Ping(sent, received)
@@ -58,16 +66,21 @@ def ping(node: Namespace, target: str, *, count: int = 10, interval: float = 0.1
 
 def pings(pairs: list[tuple[Namespace, str]], *, count: int = 10, interval: float = 0.1) -> list[Ping]:
     """The same from several nodes at once, in the order of `pairs`."""
-    running = [
-        subprocess.Popen(
-            node.command("ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "2", target),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for node, target in pairs
-    ]
-    return [parse_ping(process.communicate(timeout=count * interval + 30)[0]) for process in running]
+    words = ("ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "2")
+    with ExitStack() as stack:
+        running = [stack.enter_context(_running(node.command(*words, target))) for node, target in pairs]
+        texts = [process.communicate(timeout=count * interval + 30)[0] for process in running]
+    return [parse_ping(text) for text in texts]
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that is gone afterwards, whatever happened."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def ping_with_df(node: Namespace, target: str, size: int, count: int = 1) -> str:

@@ -23,7 +23,7 @@ class LabError(Exception):
 
 
 def run(*command: str, text: str | None = None, timeout: float = 30.0) -> str:
-    """Run a command and give its standard output; LabError with its standard error when it fails."""
+    """Run a command and give its standard output; LabError with all it printed when it fails."""
     try:
         done = subprocess.run(
             command,
@@ -39,7 +39,7 @@ def run(*command: str, text: str | None = None, timeout: float = 30.0) -> str:
     except subprocess.TimeoutExpired:
         raise LabError(f"`{' '.join(command)}` took longer than {timeout:g} s") from None
     if done.returncode != 0:
-        what = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+        what = f"{done.stdout}{done.stderr}".strip() or f"exit status {done.returncode}"
         raise LabError(f"`{' '.join(command)}` failed: {what}")
     return done.stdout
 

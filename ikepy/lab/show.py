@@ -61,7 +61,8 @@ class Show:
         self.heading("The protocol stacks captured on each link")
         for verdict in verdicts:
             link = verdict.link
-            self.line(f"  {link.name}: {link.device} of {link.node}   {', '.join(verdict.ends)}")
+            ends = verdict.ends[0] if len(verdict.ends) == 1 else f"{len(verdict.ends)} pairs of addresses"
+            self.line(f"  {link.name}: {link.device} of {link.node}   {ends}")
             for right, count, stack in verdict.rows:
                 why = "" if right else "   expected, not seen" if count == 0 else "   not expected here"
                 self._marked(right, f"{count:>6}  {' | '.join(stack)}{why}", indent=3)

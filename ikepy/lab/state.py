@@ -32,10 +32,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`up`: the lab was built wholly and left running."""
+    """`kept`: the command that built the lab has left it running, on purpose."""
 
     options: Options
-    up: bool
+    kept: bool
 
 
 def read_state(directory: Path) -> State | None:
@@ -43,16 +43,16 @@ def read_state(directory: Path) -> State | None:
     path = directory / "state.json"
     try:
         values = json.loads(path.read_text())
-        return State(Options(**values["options"]), bool(values["up"]))
+        return State(Options(**values["options"]), bool(values["kept"]))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):
-        return State(Options(), up=False)
+        return State(Options(), kept=False)
 
 
 def write_state(directory: Path, state: State) -> None:
     """Replace the state."""
-    text = json.dumps({"options": asdict(state.options), "up": state.up})
+    text = json.dumps({"options": asdict(state.options), "kept": state.kept})
     fresh = directory / "state.json.new"
     fresh.write_text(text)
     fresh.replace(directory / "state.json")

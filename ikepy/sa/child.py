@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from esp.selectors import Selector
@@ -15,6 +15,7 @@ from ikepy.wire.proposal import Proposal
 
 from .effects import Effect, InstallInbound, InstallOutbound
 from .info import ChildInfo
+from .lifetime import Lifetime, Volume
 from .path import Path
 from .proposals import transform
 
@@ -23,6 +24,7 @@ class ChildState(Enum):
     """The names that `list-sas` shows."""
 
     INSTALLED = "INSTALLED"
+    REKEYING = "REKEYING"  # we asked the peer to replace it
     REKEYED = "REKEYED"  # another one replaces it; waits for its delete
     DELETING = "DELETING"  # we asked the peer to delete it
     DELETED = "DELETED"  # deleted at the peer; late packets are still taken until `remove_at`
@@ -41,9 +43,26 @@ class ChildSa:
     ts_remote: tuple[Selector, ...]
     encap: bool
     installed_at: float
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    bytes: Volume = field(default_factory=Volume)
+    packets: Volume = field(default_factory=Volume)
     state: ChildState = ChildState.INSTALLED
     replaced_by: int | None = None
     remove_at: float | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it stands and nobody is about to delete it."""
+        return self.state in (ChildState.INSTALLED, ChildState.REKEYING)
+
+    @property
+    def deadlines(self) -> tuple[float | None, ...]:
+        """When something is to be done about it."""
+        if self.state is ChildState.INSTALLED:
+            return self.lifetime.rekey_at, self.lifetime.expires_at, self.remove_at
+        if self.state in (ChildState.REKEYING, ChildState.REKEYED):
+            return self.lifetime.expires_at, self.remove_at
+        return (self.remove_at,)
 
     @property
     def suite(self) -> Suite:

@@ -18,7 +18,7 @@ from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
-from . import pick, proposals
+from . import lifetime, pick, proposals
 from .child import ChildSa, esp_suite, texts
 from .effects import Effect, Event, Level, Topic
 from .traffic_selectors import from_payload, to_payload
@@ -172,6 +172,7 @@ def accept(
 def _installed(
     sa: IkeSa, choice: ChildChoice, spi_in: int, result: KeyExchangeResult, now: float, *, standby: bool
 ) -> tuple[ChildSa, list[Effect]]:
+    chance = sa.shared.entropy.uniform()
     child = ChildSa(
         child_id=sa.shared.next_child_id(),
         config=choice.config,
@@ -182,6 +183,9 @@ def _installed(
         ts_remote=choice.ts_remote,
         encap=sa.encap,
         installed_at=now,
+        lifetime=lifetime.of_child(choice.config, now, chance),
+        bytes=lifetime.bytes_of(choice.config, chance),
+        packets=lifetime.packets_of(choice.config, chance),
     )
     keyed = sa.keyed
     length = esp_suite(choice.proposal).key_length

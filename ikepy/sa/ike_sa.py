@@ -16,7 +16,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolI
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import protection
+from . import lifetime, protection
 from .child import ChildSa, ChildState
 from .effects import (
     Effect,
@@ -31,18 +31,25 @@ from .effects import (
 )
 from .info import IkeSaInfo
 from .keyed import Keyed
+from .lifetime import Lifetime
 from .nat import Nat
 from .path import Endpoint, Path
 from .phase import PERMITTED, End, Phase
 from .proposals import describe
+from .rate import Rate
 from .shared import Shared
 from .tasks import init, respond
 from .tasks.auth import Wanted
 from .tasks.child_create import ChildCreate
+from .tasks.child_rekey import ChildRekey
+from .tasks.delete import DeleteChild, DeleteIke
+from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
 from .tasks.task import Answer, Task, outcomes
+from .tasks.tell import Tell
 from .window import Arrival, Window
 
+DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
@@ -77,17 +84,24 @@ class IkeSa:
         self.children: dict[int, ChildSa] = {}
         self.wanted: deque[Wanted] = deque()
         self.established_at: float | None = None
+        self.lifetime = Lifetime()
+        self.reauth_at: float | None = None
+        self.reauth_due = False
+        self.replaces: int | None = None  # the ike_id of the one that this one reauthenticates
         self.tries = 1  # which attempt of `keyingtries` this is
         self.purpose: tuple[str, ...] = ()  # the children that it was set up for
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
+        self.last_answered: tuple[bytes, bytes] | None = None  # the peer's last request and our response
         self._window = Window(shared.retransmission)
         self._tasks: deque[Task] = deque()
         self._current: Task | None = None
         self._keyed: Keyed | None = None
+        self._postponed: list[tuple[float, Task]] = []
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
+        self._doubts = Rate(DOUBTS)
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -96,11 +110,25 @@ class IkeSa:
         return self.phase in (Phase.CREATED, Phase.CONNECTING, Phase.ESTABLISHED)
 
     @property
+    def established(self) -> bool:
+        return self.phase is Phase.ESTABLISHED
+
+    @property
+    def current_task(self) -> Task | None:
+        """The task whose request is under way."""
+        return self._current
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is established and nothing of ours is under way or waits."""
+        return (
+            self.phase is Phase.ESTABLISHED and self._current is None and not self._tasks and not self.wanted
+        )
+
+    @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return self._current is not None and (
-            self._current.exchange == ExchangeType.CREATE_CHILD_SA or self.phase is Phase.DELETING
-        )
+        return self._current is not None and not isinstance(self._current, Liveness)
 
     @property
     def spi_local(self) -> bytes:
@@ -201,8 +229,11 @@ class IkeSa:
             effects.append(self.log(Level.INFO, f"retransmit {again.attempt} of request {again.message_id}"))
             effects.append(Send(again.path, again.datagram))
             self._sent = now
-        for child in [c for c in self.children.values() if c.remove_at is not None and now >= c.remove_at]:
-            effects += self.remove_child(child.child_id, "rekeyed")
+        self._resume_postponed(now)
+        for child in list(self.children.values()):
+            effects += self._tend(child, now)
+        if self.phase is Phase.ESTABLISHED:
+            effects += self._tend_itself(now)
         due = self._liveness_due()
         if due is not None and now >= due:
             self.enqueue(Liveness())
@@ -222,8 +253,11 @@ class IkeSa:
             self._window.deadline,
             self._liveness_due(),
             self._keepalive_due(),
-            *(c.remove_at for c in self.children.values()),
+            *(at for c in self.children.values() for at in c.deadlines),
+            *(at for at, _ in self._postponed),
         ]
+        if self.phase is Phase.ESTABLISHED:
+            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at]
         return min((t for t in times if t is not None), default=None)
 
     def _liveness_due(self) -> float | None:
@@ -232,11 +266,61 @@ class IkeSa:
             return None
         return self._heard + delay
 
+    def ask_for_life(self, now: float) -> list[Effect]:
+        """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
+        if self.phase is not Phase.ESTABLISHED or self._current is not None or self._tasks:
+            return []
+        if not self._doubts.allow(now):
+            return []
+        self.enqueue(Liveness())
+        return self.proceed(now)
+
+    def tell(self, notify: NotifyPayload, now: float) -> list[Effect]:
+        """Send one notify in an INFORMATIONAL exchange, now and then at most."""
+        if self.phase is not Phase.ESTABLISHED or not self._doubts.allow(now):
+            return []
+        self.enqueue(Tell(notify))
+        return self.proceed(now)
+
     def _keepalive_due(self) -> float | None:
         interval = self.shared.config.daemon.keep_alive
         if not interval or not self.nat.local or self.phase is not Phase.ESTABLISHED:
             return None
         return self._sent + interval
+
+    def _tend(self, child: ChildSa, now: float) -> list[Effect]:
+        """Rekey, delete or forget a child whose time has come."""
+        if child.remove_at is not None and now >= child.remove_at:
+            return self.remove_child(child.child_id, "rekeyed")
+        if child.state is ChildState.DELETING or child.state is ChildState.DELETED:
+            return []
+        life = child.lifetime
+        if life.expires_at is not None and now >= life.expires_at:
+            life.expires_at = life.rekey_at = None
+            self.enqueue(DeleteChild(child.child_id))
+            return [self.log(Level.WARNING, f"CHILD_SA {child.config.name} #{child.child_id} expired")]
+        if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
+            self.rekey_child(child)
+        return []
+
+    def rekey_child(self, child: ChildSa) -> None:
+        """Replace a child, as soon as it is this task's turn; a failure sets another time."""
+        child.lifetime.rekey_at = None
+        self.enqueue(ChildRekey(child.child_id, child.config))
+
+    def _tend_itself(self, now: float) -> list[Effect]:
+        life = self.lifetime
+        if life.expires_at is not None and now >= life.expires_at:
+            life.expires_at = life.rekey_at = None
+            self.enqueue(DeleteIke())
+            return [self.log(Level.WARNING, "IKE_SA expired")]
+        if life.rekey_at is not None and now >= life.rekey_at:
+            life.rekey_at = None
+            self.enqueue(IkeRekey())
+        if self.reauth_at is not None and now >= self.reauth_at:
+            self.reauth_at = None
+            self.reauth_due = True
+        return []
 
     # -- requests of ours --------------------------------------------------------------------------
 
@@ -248,6 +332,17 @@ class IkeSa:
             self._tasks.appendleft(task)
         else:
             self._tasks.append(task)
+
+    def postpone(self, task: Task, failures: int, now: float) -> float:
+        """Let a task have its turn later, for the peer is busy (TEMPORARY_FAILURE); gives the seconds."""
+        wait = (2.0**failures) * (1 - self.shared.entropy.uniform() / 2)
+        self._postponed.append((now + wait, task))
+        return wait
+
+    def _resume_postponed(self, now: float) -> None:
+        for entry in [entry for entry in self._postponed if entry[0] <= now]:
+            self._postponed.remove(entry)
+            self.enqueue(entry[1])
 
     def proceed(self, now: float) -> list[Effect]:
         """Send the next task's request, if none of ours is under way."""
@@ -357,6 +452,7 @@ class IkeSa:
             answer = self._refusal(error)
         reply = self._encode(self._header(header.exchange, header.message_id, response=True), answer.payloads)
         self._window.answered(reply)
+        self.last_answered = datagram, reply
         self._sent = now
         return [*effects, *answer.before, Send(path, reply), *answer.after, *self.proceed(now)]
 
@@ -400,6 +496,9 @@ class IkeSa:
         self.phase = Phase.ESTABLISHED
         self.established_at = now
         self._give_up_at = None
+        chance = self.shared.entropy.uniform()
+        self.lifetime = lifetime.of_ike(self.connection, now, chance)
+        self.reauth_at = lifetime.reauthentication(self.connection, now, chance)
         text = f"{self.local_id} at {self.path.local} === {self.remote_id} at {self.path.remote}"
         return [
             Event(Topic.IKE_UP, self.connection.name, self.ike_id, text=text),
@@ -442,11 +541,8 @@ class IkeSa:
             self.log(Level.INFO, f"CHILD_SA {text}"),
         ]
 
-    def replace_by(self, spi_i: bytes, spi_r: bytes, keyed: Keyed, now: float, *, initiator: bool) -> IkeSa:
-        """The IKE_SA that a rekey makes: it gets our children and what waits for its turn.
-
-        `initiator`: we asked for the rekey, and delete this one next; else we wait until the peer does.
-        """
+    def successor(self, spi_i: bytes, spi_r: bytes, keyed: Keyed, now: float, *, initiator: bool) -> IkeSa:
+        """The IKE_SA that a rekey makes: between the same peers, without children yet."""
         new = IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
         new.candidates = self.candidates
         new.nat = self.nat
@@ -454,13 +550,32 @@ class IkeSa:
         new.phase = Phase.ESTABLISHED
         new.checked_unique = True
         new.established_at = new._heard = new._sent = now
+        new.lifetime = lifetime.of_ike(self.connection, now, self.shared.entropy.uniform())
+        new.reauth_at = self.reauth_at
         new._keyed = keyed
-        new.children, self.children = self.children, {}
-        new._tasks, self._tasks = self._tasks, new._tasks
-        self.phase = Phase.REKEYED
-        self._give_up_at = now + REKEYED_TIMEOUT
         self.shared.add(new)
         return new
+
+    def hand_over(self, new: IkeSa, now: float) -> list[Effect]:
+        """`new` gets our children and whatever waits for its turn; this one waits to be deleted."""
+        new.children.update(self.children)
+        self.children = {}
+        new._tasks.extend(self._tasks)
+        self._tasks.clear()
+        new._postponed.extend(self._postponed)
+        self._postponed.clear()
+        self.await_delete(now)
+        return []
+
+    def await_delete(self, now: float) -> None:
+        """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
+        self.phase = Phase.REKEYED
+        self._give_up_at = now + REKEYED_TIMEOUT
+        self.shared.touched.append(self)
+
+    def settle_collision(self, now: float) -> list[Effect]:
+        """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
+        return self._current.settle_for_rival(self, now) if isinstance(self._current, IkeRekey) else []
 
     def kill(self, end: End, text: str) -> list[Effect]:
         """It is over: children are removed, and whoever waits is told."""
@@ -469,12 +584,12 @@ class IkeSa:
         self.end = End.REPLACED if self.phase is Phase.REKEYED else end
         self.phase = Phase.DEAD
         effects: list[Effect] = []
-        self.ended_children = tuple(
-            c.config for c in self.children.values() if c.state is ChildState.INSTALLED
-        )
+        self.ended_children = tuple(c.config for c in self.children.values() if c.in_use)
         for child_id in list(self.children):
             effects += self.remove_child(child_id, text)
         tasks = [*([self._current] if self._current else []), *self._tasks]
+        tasks += [task for _, task in self._postponed]
+        self._postponed.clear()
         self._current = None
         self._tasks.clear()
         self._window.finished()

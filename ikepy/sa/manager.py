@@ -18,11 +18,14 @@ from .child import ChildState
 from .commands import Acquire, ChildrenLost, Command, Initiate, SequenceLow, Shutdown, Terminate
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
+from .farewells import Farewells
 from .half_open import HalfOpen, Verdict
 from .ike_sa import IkeSa
 from .info import IkeSaInfo
+from .lifetime import Volume
 from .path import Address, Endpoint, Path
 from .phase import End, Phase
+from .rate import Rate
 from .shared import Shared
 from .tasks.auth import Wanted
 from .tasks.child_create import ChildCreate
@@ -31,6 +34,8 @@ from .tasks.task import outcomes
 
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
 
+NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
+UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
 
@@ -56,9 +61,12 @@ class IkeManager:
         self._shared = Shared(config, entropy)
         self._cookies = CookieJar(entropy.random)
         self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
+        self._farewells = Farewells()
+        self._unknown = Rate(UNKNOWN_PER_SECOND)
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
         self._retries: list[_Retry] = []
         self._stopping = False
+        self.ticking: int | None = None  # the ike_id that `tick` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
 
@@ -94,20 +102,20 @@ class IkeManager:
         return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        """Everything that is due."""
-        effects: list[Effect] = []
-        due = [retry for retry in self._retries if retry.at <= now]
-        self._retries = [retry for retry in self._retries if retry.at > now]
-        for retry in due:
-            effects += self._retry(retry, now)
-        ids: set[int] = set()
+        """The first thing that is due; call it until `deadline` is later than `now`.
+
+        One thing a call, so that a fault costs nobody else's effects; `ticking` then names whose it is.
+        """
+        for retry in self._retries:
+            if retry.at <= now:
+                self._retries.remove(retry)
+                return self._retry(retry, now)
         while self._timers and self._timers[0][0] <= now:
-            ids.add(heapq.heappop(self._timers)[1])
-        for ike_id in sorted(ids):
-            sa = self._shared.sas.get(ike_id)
+            self.ticking = heapq.heappop(self._timers)[1]
+            sa = self._shared.sas.get(self.ticking)
             if sa is not None:
-                effects += self._settle(sa, sa.tick(now), now)
-        return effects
+                return self._settle(sa, sa.tick(now), now)
+        return []
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this number."""
@@ -134,10 +142,41 @@ class IkeManager:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
             return self._init_request(datagram, message, path, now)
-        sa = self._shared.by_spi.get(header.spi_r if header.from_initiator else header.spi_i)
+        spi = header.spi_r if header.from_initiator else header.spi_i
+        sa = self._shared.by_spi.get(spi)
+        if sa is None:
+            reply = self._farewells.reply(spi, datagram, now)
+            if reply is not None:
+                return [Send(path, reply)]
         if sa is None or not _same_peer(sa, header):
-            return [Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")]
+            return self._unknown_ike_spi(header, path, now)
+        if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
+            return self._doubted(sa, message, now)
         return self._settle(sa, sa.receive(datagram, message, path, now), now)
+
+    def _unknown_ike_spi(self, header: IkeHeader, path: Path, now: float) -> list[Effect]:
+        """RFC 7296 2.21.4: a request gets an unprotected INVALID_IKE_SPI, not too often."""
+        log = Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")
+        if header.is_response or not self._unknown.allow(now):
+            return [log]
+        flags = HeaderFlag.RESPONSE if header.from_initiator else HeaderFlag.RESPONSE | HeaderFlag.INITIATOR
+        answer = IkeHeader(header.spi_i, header.spi_r, header.exchange, flags, header.message_id)
+        return [log, Send(path, encode_message(answer, [NotifyPayload(NotifyType.INVALID_IKE_SPI)]))]
+
+    def _doubted(self, sa: IkeSa, message: Message, now: float) -> list[Effect]:
+        """An unprotected INVALID_IKE_SPI or INVALID_SPI makes us ask for life, nothing else (2.4)."""
+        told = (NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SPI)
+        if not any(pick.notify(message.payloads, notify) for notify in told):
+            return []
+        return self._settle(sa, sa.ask_for_life(now), now)
+
+    def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
+        """ESP came for which there is no SA: its sender is told INVALID_SPI, if we know it (RFC 7296 1.5)."""
+        notify = NotifyPayload(NotifyType.INVALID_SPI, spi.to_bytes(4, "big"))
+        for sa in self._shared.sas.values():
+            if sa.established and sa.path.remote.address == path.remote.address:
+                return self._settle(sa, sa.tell(notify, now), now)
+        return []
 
     def _init_request(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
@@ -223,6 +262,22 @@ class IkeManager:
         moved: list[Effect] = [sa.log(Level.INFO, f"the peer moved to {remote}")]
         return moved + [UpdatePath(other, sa.path, sa.encap) for other in sa.children]
 
+    def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
+        """What a child has carried so far, in the direction that carried more: `rekey_bytes` and the like."""
+        sa = self._owner(child_id)
+        if sa is None or not sa.children[child_id].in_use:
+            return []
+        child = sa.children[child_id]
+        if child.bytes.used_up(octets) or child.packets.used_up(packets):
+            child.bytes = child.packets = Volume()
+            child.lifetime.expires_at = now
+        elif child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
+            child.bytes.rekey = child.packets.rekey = 0
+            child.lifetime.rekey_at = now
+        else:
+            return []
+        return self._settle(sa, sa.tick(now), now)
+
     def _initiate(self, command: Initiate, now: float) -> list[Effect]:
         connection = self._config.connections.get(command.connection)
         if connection is None or command.child not in connection.children:
@@ -230,10 +285,7 @@ class IkeManager:
         if self._stopping:
             return outcomes([command.ticket], False, "the daemon is going down")
         for sa in self._shared.of_connection(connection.name):
-            up = any(
-                c.config.name == command.child and c.state is ChildState.INSTALLED
-                for c in sa.children.values()
-            )
+            up = any(c.config.name == command.child and c.in_use for c in sa.children.values())
             if up:
                 return outcomes([command.ticket], True, f"CHILD_SA {command.child} is up already")
         usable = next((sa for sa in self._shared.of_connection(connection.name) if _takes_children(sa)), None)
@@ -249,6 +301,7 @@ class IkeManager:
         tickets: tuple[int, ...],
         tries: int,
         now: float,
+        replaces: int | None = None,
     ) -> list[Effect]:
         found = self._resolve(connection, None)
         if found is None:
@@ -258,13 +311,14 @@ class IkeManager:
                 return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
             return [Log(Level.ERROR, connection.name, text), *outcomes(tickets, False, text)]
         daemon = self._config.daemon
-        on_nat_t = connection.remote_port == 4500
-        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else daemon.port)
+        on_nat_t = connection.remote_port == NAT_T_PORT
+        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else connection.local_port)
         path = Path(local, Endpoint(found[1], connection.remote_port))
         sa = IkeSa(
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
         )
         sa.tries = tries
+        sa.replaces = replaces
         for name in children:
             sa.wanted.append(Wanted(connection.children[name]))
         sa.wanted[0].tickets += tickets
@@ -323,7 +377,7 @@ class IkeManager:
             if sa is None:
                 continue
             child = sa.children[child_id]
-            if child.state is ChildState.INSTALLED and sa.phase is Phase.ESTABLISHED:
+            if child.in_use and sa.phase is Phase.ESTABLISHED:
                 sa.enqueue(ChildCreate(Wanted(child.config), replaces=child_id))
             effects += self._settle(sa, sa.proceed(now), now)
         return effects
@@ -356,15 +410,39 @@ class IkeManager:
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
             sa.checked_unique = True
             effects += self._enforce_unique(sa, now)
-        for one in (sa, *self._shared.added):
+        if sa.reauth_due:
+            sa.reauth_due = False
+            effects += self._reauthenticate(sa, now)
+        if sa.replaces is not None and sa.quiet:
+            effects += self._end_replaced(sa, now)
+        touched = list(self._shared.touched)
+        self._shared.touched.clear()
+        for one in touched:
+            if one is not sa:
+                effects += one.proceed(now)
+        for one in (sa, *touched):
             if one.deadline is not None:
                 heapq.heappush(self._timers, (one.deadline, one.ike_id))
-        self._shared.added.clear()
         if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
             self._shared.remove(sa)
+            if sa.last_answered is not None:
+                self._farewells.add(sa.spi_local, *sa.last_answered, now)
             effects += self._after_end(sa, now)
             sa.wipe()
         return effects
+
+    def _reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
+        """Make before break: a new IKE_SA with the same children, then the old one is deleted."""
+        names = tuple(dict.fromkeys(c.config.name for c in old.children.values() if c.in_use))
+        if not names:
+            return self._settle(old, _end(old, None, False, [], now), now)
+        log = old.log(Level.INFO, "reauthenticating")
+        return [log, *self._connect(old.connection, names, (), 1, now, replaces=old.ike_id)]
+
+    def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
+        old = None if new.replaces is None else self._shared.sas.get(new.replaces)
+        new.replaces = None
+        return [] if old is None else self._settle(old, _end(old, None, False, [], now), now)
 
     def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
         """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
@@ -380,6 +458,12 @@ class IkeManager:
     def _after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
         if self._stopping or sa.end is None:
+            return []
+        if sa.established_at is None and sa.replaces is not None:
+            old = self._shared.sas.get(sa.replaces)
+            if old is not None and old.established:
+                old.reauth_at = now + RETRY_LONGEST
+                self._shared.touched.append(old)
             return []
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):

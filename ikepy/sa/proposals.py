@@ -108,17 +108,22 @@ def ke_group(proposal: Proposal) -> int:
 
 
 def describe(proposal: Proposal) -> str:
-    """As charon prints a suite: AES_GCM_16_128/HMAC_SHA2_256/CURVE_25519."""
-    return "/".join(_transform_text(t) for t in proposal.transforms)
+    """As charon prints a suite, whatever the order on the wire: AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/..."""
+    return "/".join(_transform_text(t) for t in sorted(proposal.transforms, key=_place))
 
 
+# In charon's order.
 _NAMES = {
     TransformType.ENCR: Encr,
-    TransformType.PRF: Prf,
     TransformType.INTEG: Integ,
+    TransformType.PRF: Prf,
     TransformType.KE: KeGroup,
     TransformType.ESN: Esn,
 }
+
+
+def _place(t: Transform) -> int:
+    return list(_NAMES).index(TransformType(t.type)) if t.type in _NAMES else len(_NAMES)
 
 
 def _transform_text(t: Transform) -> str:

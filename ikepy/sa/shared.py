@@ -23,7 +23,7 @@ class Shared:
         self.entropy = entropy
         self.sas: dict[int, IkeSa] = {}  # by ike_id
         self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI
-        self.added: list[IkeSa] = []  # since the manager looked last
+        self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self._ike_ids = 0
         self._child_ids = 0
 
@@ -56,7 +56,7 @@ class Shared:
     def add(self, sa: IkeSa) -> None:
         self.sas[sa.ike_id] = sa
         self.by_spi[sa.spi_local] = sa
-        self.added.append(sa)
+        self.touched.append(sa)
 
     def remove(self, sa: IkeSa) -> None:
         self.sas.pop(sa.ike_id, None)
@@ -78,10 +78,15 @@ class Shared:
         ]
 
     def is_first_contact(self, sa: IkeSa) -> bool:
-        """Whether INITIAL_CONTACT is true: no IKE_SA of this connection stands (RFC 7296 2.4)."""
-        if sa.connection.unique == "never":
-            return False
-        return not any(
-            other is not sa and other.phase is not Phase.CONNECTING
-            for other in self.of_connection(sa.connection.name)
+        """Whether INITIAL_CONTACT is true: no other IKE_SA of these two identities stands (RFC 7296 2.4).
+
+        One that another connection is setting up counts too: it would be the one to go.
+        """
+        own = sa.connection
+        return own.unique != "never" and not any(
+            other.alive
+            and (other.connection.local.id, other.connection.remote.id) == (own.local.id, own.remote.id)
+            and (other.established or other.connection.name != own.name)
+            for other in self.sas.values()
+            if other is not sa
         )

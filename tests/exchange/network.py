@@ -312,12 +312,12 @@ def joined(sender: DataPlane, receiver: DataPlane) -> list[tuple[InstallOutbound
     ]
 
 
-def assert_joined(network: Network, children: int = 1) -> None:
+def assert_joined(network: Network, children: int = 1, note: str = "") -> None:
     """Both ends hold the same `children` CHILD_SAs, mirrored, and nothing else."""
     a, b = network.a.plane, network.b.plane
     for sender, receiver in ((a, b), (b, a)):
         pairs = joined(sender, receiver)
-        assert len(pairs) == children == len(sender.outbound) == len(receiver.inbound)
+        assert len(pairs) == children == len(sender.outbound) == len(receiver.inbound), note
         for out, into in pairs:
             assert sorted(out.ts_local) == sorted(into.ts_remote)
             assert sorted(out.ts_remote) == sorted(into.ts_local)

@@ -87,10 +87,10 @@ class RekeyIke:
         keys = rekey_ike_keys(
             suite_of(chosen), old.suite.prf, old.sk_d, shared, NONCE, nonce_r, self.spi_i, chosen.spi
         )
-        new = sa.replace_by(self.spi_i, chosen.spi, keyed(chosen, keys, initiator=True), now, initiator=True)
-        assert new.spi_local == self.spi_i
+        new = sa.successor(self.spi_i, chosen.spi, keyed(chosen, keys, initiator=True), now, initiator=True)
+        effects = sa.hand_over(new, now)
         sa.enqueue(DeleteIke())
-        return []
+        return effects
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []

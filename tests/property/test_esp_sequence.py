@@ -53,17 +53,17 @@ class Installs(RuleBasedStateMachine):
         self.database = SaDatabase()
         self.used: set[tuple[bytes, bytes]] = set()  # keys and nonce
 
-    @rule(child=st.integers(1, 4), key=st.integers(1, 4), standby=st.booleans())
+    @rule(child=st.integers(1, 30), key=st.integers(1, 3), standby=st.booleans())
     def install(self, child: int, key: int, standby: bool) -> None:
         message = outbound(child, key, suite=SUITES[0], standby=standby)
         with suppress(InstallError):
             self.database.install_outbound(message)
 
-    @rule(child=st.integers(1, 4))
+    @rule(child=st.integers(1, 30))
     def activate(self, child: int) -> None:
         self.database.activate(child)
 
-    @rule(child=st.integers(1, 4))
+    @rule(child=st.integers(1, 30))
     def remove(self, child: int) -> None:
         self.database.remove_outbound(child)
 
@@ -84,7 +84,7 @@ class Installs(RuleBasedStateMachine):
 
 
 TestInstalls = Installs.TestCase
-TestInstalls.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestInstalls.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 @dataclass

@@ -46,7 +46,14 @@ RULES = [
         of=OURS,
         only=frozenset(
             {
-                *("ikepy.sa", "ikepy.wire", "ikepy.crypto", "ikepy.errors", "ikepy.config.model"),
+                *(
+                    "ikepy.sa",
+                    "ikepy.wire",
+                    "ikepy.crypto",
+                    "ikepy.errors",
+                    "ikepy.config.model",
+                    "ikepy.config.identity",
+                ),
                 *("esp.selectors", "esp.suites"),
             }
         ),

@@ -10,18 +10,23 @@ from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa import child_negotiation, pick, proposals
 from ikepy.sa.child import ChildSa
-from ikepy.sa.child_negotiation import ChildChoice, ChildOffer, KeyExchangeResult
+from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
+from ikepy.sa.collision import Nonces
 from ikepy.sa.effects import Effect, Level
-from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
-from ikepy.wire.payloads import DeletePayload, KePayload, NoncePayload, NotifyPayload, Payload
+from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
 from .auth import Wanted
+from .create_exchange import CreateExchange
 from .delete import DeleteChild
 from .init import NONCE_SIZE
 from .task import Answer, outcomes
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
+
+
+MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
 
 
 class ChildCreate:
@@ -32,34 +37,27 @@ class ChildCreate:
     def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
         self._wanted = wanted
         self._replaces = replaces
-        self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
-        self._offer: ChildOffer | None = None
-        self._ke: kex.KeyExchange | None = None
-        self._nonce = b""
+        self._create = CreateExchange(wanted.config)
+        self._failures = 0
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        random = sa.shared.entropy.random
-        self._nonce = random(NONCE_SIZE)
-        self._offer = child_negotiation.offer(sa, self._wanted.config, key_exchange=True)
-        group = self._group or proposals.ke_group(self._offer.proposals[0])
-        sa_payload, *selectors = self._offer.payloads()
-        payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
-        if group:
-            self._ke = kex.generate(group, random)
-            payloads.append(KePayload(group, self._ke.public))
-        return [*payloads, *selectors]
+        return self._create.payloads(sa)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        assert self._offer is not None
-        wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
-        if wrong_group is not None and self._group is None:
-            return self._other_group(sa, wrong_group)
+        group = self._create.other_group(payloads)
+        if group is not None:
+            sa.enqueue(self, first=True)
+            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+        if pick.notify(payloads, NotifyType.TEMPORARY_FAILURE) and self._failures < MAX_POSTPONED:
+            self._failures += 1
+            wait = sa.postpone(self, self._failures, now)
+            return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
         try:
-            child, effects = self._conclude(sa, self._offer, payloads, now)
+            child, effects = self._create.conclude(sa, payloads, now)
         except PeerError as error:
             if error.fatal:
                 raise
-            return self._refuse(sa, self._offer, payloads, error)
+            return self._refuse(sa, payloads, error)
         if self._replaces is not None:
             sa.enqueue(DeleteChild(self._replaces))
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
@@ -68,70 +66,24 @@ class ChildCreate:
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._wanted.tickets, False, reason)
 
-    def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
-        group = int.from_bytes(notify.data, "big")
-        assert self._offer is not None
-        if not any(
-            t.type == TransformType.KE and t.id == group for p in self._offer.proposals for t in p.transforms
-        ):
-            raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
-        self._group = group
-        sa.enqueue(self, first=True)
-        return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
-
-    def _conclude(
-        self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
-    ) -> tuple[ChildSa, list[Effect]]:
-        chosen = child_negotiation.chosen_proposal(offer, payloads)
-        shared: Secret | None = None
-        group = proposals.ke_group(chosen)
-        if group:
-            ke = pick.must(payloads, KePayload)
-            if self._ke is None or not ke.group == group == self._ke.group:
-                raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
-            shared = self._ke.shared(ke.data)
-        nonce_r = pick.must(payloads, NoncePayload).data
-        result = KeyExchangeResult(self._nonce, nonce_r, shared, we_started=True)
-        return child_negotiation.conclude(sa, offer, payloads, result, now)
-
-    def _refuse(
-        self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], error: PeerError
-    ) -> list[Effect]:
+    def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """The peer refused, or installed what we don't want: that is deleted there again."""
         text = f"child {self._wanted.config.name}: {error}"
         if pick.error(payloads) is None:
-            sa.enqueue(DiscardSpi(offer.spi_in))
+            self._create.discard(sa)
         return [*outcomes(self._wanted.tickets, False, text), sa.log(Level.ERROR, text)]
-
-
-class DiscardSpi:
-    """Delete a child at the peer that we never installed."""
-
-    exchange = ExchangeType.INFORMATIONAL
-
-    def __init__(self, spi_in: int) -> None:
-        self._spi_in = spi_in
-
-    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]
-
-    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    _, answer = respond_with(sa, choice, payloads, now, standby=False)
+    _, answer, _ = respond_with(sa, choice, payloads, now, standby=False)
     return answer
 
 
 def respond_with(
     sa: IkeSa, choice: ChildChoice, payloads: Sequence[Payload], now: float, *, standby: bool
-) -> tuple[ChildSa, Answer]:
+) -> tuple[ChildSa, Answer, Nonces]:
     """The response for a choice that is made: key exchange (PFS), nonce, installation."""
     random = sa.shared.entropy.random
     group = proposals.ke_group(choice.proposal)
@@ -148,9 +100,10 @@ def respond_with(
         own = kex.generate(group, random)
         shared = own.shared(ke.data)
         ke_payloads = [KePayload(group, own.public)]
-    nonce_r = random(NONCE_SIZE)
-    result = KeyExchangeResult(pick.must(payloads, NoncePayload).data, nonce_r, shared, we_started=False)
+    nonces = Nonces(pick.must(payloads, NoncePayload).data, random(NONCE_SIZE))
+    result = KeyExchangeResult(nonces.initiator, nonces.responder, shared, we_started=False)
     child, effects, (sa_payload, *selectors) = child_negotiation.accept(
         sa, choice, result, now, standby=standby
     )
-    return child, Answer([sa_payload, NoncePayload(nonce_r), *ke_payloads, *selectors], before=effects)
+    payloads_out = [sa_payload, NoncePayload(nonces.responder), *ke_payloads, *selectors]
+    return child, Answer(payloads_out, before=effects), nonces

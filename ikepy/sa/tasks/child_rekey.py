@@ -1,22 +1,128 @@
-"""CREATE_CHILD_SA that replaces a child (RFC 7296 1.3.3 and 2.8), when the peer asks for it."""
+"""CREATE_CHILD_SA that replaces a child (RFC 7296 1.3.3, 2.8, 2.25), asked for by us or by the peer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation
-from ikepy.sa.child import ChildState
-from ikepy.sa.effects import Event, Level, Topic
-from ikepy.wire.constants import NotifyType, ProtocolId
+from ikepy.sa import child_negotiation, pick
+from ikepy.sa.child import ChildSa, ChildState
+from ikepy.sa.collision import Nonces, ours_is_redundant
+from ikepy.sa.effects import Effect, Event, Level, Topic
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-from .child_create import respond_with
+from .auth import Wanted
+from .child_create import ChildCreate, respond_with
+from .create_exchange import CreateExchange
+from .delete import DeleteChild
 from .task import Answer
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
+
+REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
+
+
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """The peer's rekey of the same child, which crossed ours: the child it made, and its nonces."""
+
+    child_id: int
+    nonces: Nonces
+
+
+class ChildRekey:
+    """Our request to replace a child; the old one is deleted when the new one is up."""
+
+    exchange = ExchangeType.CREATE_CHILD_SA
+
+    def __init__(self, child_id: int, config: Child) -> None:
+        self.child_id = child_id
+        self._config = config
+        self._create = CreateExchange(config)
+        self._rival: _Rival | None = None
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        old = sa.children.get(self.child_id)
+        if old is None or old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
+            return None  # the peer was faster, or it is being deleted
+        old.state = ChildState.REKEYING
+        spi = old.spi_in.to_bytes(4, "big")
+        rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi)
+        return [rekey, *self._create.payloads(sa)]
+
+    def collide(self, child_id: int, nonces: Nonces) -> None:
+        """The peer's rekey of the same child was answered while ours is under way."""
+        self._rival = _Rival(child_id, nonces)
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        group = self._create.other_group(payloads)
+        if group is not None and self._rival is None:
+            sa.enqueue(self, first=True)
+            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+        refusal = pick.error(payloads)
+        if refusal is not None:
+            return self._refused(sa, refusal, now)
+        if self._rival is not None and ours_is_redundant(self._create.nonces(payloads), self._rival.nonces):
+            self._create.discard(sa)
+            return [sa.log(Level.INFO, f"{self._name}: both ends rekeyed it, the peer's new one stays")]
+        try:
+            new, effects = self._create.conclude(sa, payloads, now)
+        except PeerError as error:
+            if error.fatal:
+                raise
+            self._create.discard(sa)
+            return self._try_later(sa, str(error), now)
+        return effects + self._take_over(sa, new, now)
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+    @property
+    def _name(self) -> str:
+        return f"{self._config.name} #{self.child_id}"
+
+    def _take_over(self, sa: IkeSa, new: ChildSa, now: float) -> list[Effect]:
+        old = sa.children.get(self.child_id)
+        if old is not None:
+            old.replaced_by = new.child_id
+            if old.state is ChildState.REKEYED:
+                old.state = ChildState.REKEYING  # the peer's rekey lost: the old child is ours to delete
+            sa.enqueue(DeleteChild(self.child_id))
+        rival = None if self._rival is None else sa.children.get(self._rival.child_id)
+        if rival is not None:
+            rival.state = ChildState.REKEYED
+            rival.replaced_by = new.child_id
+            rival.lifetime.expires_at = now + REDUNDANT_TIMEOUT
+        return [*rekeyed(sa, self._config, self.child_id, new.child_id)]
+
+    def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
+        old = sa.children.get(self.child_id)
+        if self._rival is not None or old is None or old.state is not ChildState.REKEYING:
+            return []  # the peer's rekey stands
+        name = pick.error_name(refusal)
+        if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
+            # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
+            sa.enqueue(ChildCreate(Wanted(self._config)), first=True)
+            return sa.remove_child(self.child_id, "the peer does not have it")
+        return self._try_later(sa, name, now)
+
+    def _try_later(self, sa: IkeSa, why: str, now: float) -> list[Effect]:
+        """Nothing is lost yet: the old child goes on until its `life_time`."""
+        old = sa.children.get(self.child_id)
+        if old is None or old.state is not ChildState.REKEYING:
+            return []
+        old.state = ChildState.INSTALLED
+        self._create = CreateExchange(self._config)
+        wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
+        hint = ""
+        if why == NotifyType.NO_PROPOSAL_CHOSEN.name:
+            hint = " (esp_proposals with a key exchange at one end only show at the first rekey)"
+        return [sa.log(Level.WARNING, f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s")]
 
 
 def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: float) -> Answer:
@@ -30,12 +136,23 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
     if old is None or old.state is ChildState.DELETED:
         raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
-    if old.state is not ChildState.INSTALLED:
-        raise PeerError(NotifyType.TEMPORARY_FAILURE, f"{old.config.name} #{old.child_id} is being deleted")
+    if old.state not in (ChildState.INSTALLED, ChildState.REKEYING) or old.replaced_by is not None:
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, f"{old.config.name} #{old.child_id} is being replaced")
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=old.config)
-    new, answer = respond_with(sa, choice, payloads, now, standby=True)
+    new, answer, nonces = respond_with(sa, choice, payloads, now, standby=True)
     old.state = ChildState.REKEYED
     old.replaced_by = new.child_id
-    text = f"{old.config.name} #{old.child_id} rekeyed as #{new.child_id}"
-    event = Event(Topic.CHILD_REKEYED, sa.connection.name, sa.ike_id, old.config.name, new.child_id, text)
-    return Answer(answer.payloads, [*answer.before, event, sa.log(Level.INFO, f"CHILD_SA {text}")])
+    ours = sa.current_task
+    if isinstance(ours, ChildRekey) and ours.child_id == old.child_id:
+        ours.collide(new.child_id, nonces)
+    events = rekeyed(sa, old.config, old.child_id, new.child_id)
+    return Answer(answer.payloads, [*answer.before, *events])
+
+
+def rekeyed(sa: IkeSa, config: Child, old_id: int, new_id: int) -> list[Effect]:
+    """Tell that one child replaces another."""
+    text = f"{config.name} #{old_id} rekeyed as #{new_id}"
+    return [
+        Event(Topic.CHILD_REKEYED, sa.connection.name, sa.ike_id, config.name, new_id, text),
+        sa.log(Level.INFO, f"CHILD_SA {text}"),
+    ]

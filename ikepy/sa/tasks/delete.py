@@ -56,7 +56,8 @@ class DeleteChild:
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        effects = sa.remove_child(self._child_id, "deleted") if self._child_id in sa.children else []
+        child = sa.children.get(self._child_id)
+        effects = [] if child is None else _gone(sa, child, now, "deleted")
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
@@ -66,7 +67,8 @@ class DeleteChild:
 def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     """Answer the peer's DELETE payloads, which name SPIs that it receives under: our outbound ones."""
     if any(d.protocol == ProtocolId.IKE for d in deletes):
-        return Answer([], after=sa.kill(End.DELETED_BY_PEER, "deleted by the peer"))
+        saved = sa.settle_collision(now)  # children that a crossing rekey moves elsewhere outlive this IKE_SA
+        return Answer([], before=saved, after=sa.kill(End.DELETED_BY_PEER, "deleted by the peer"))
     effects: list[Effect] = []
     ours: list[bytes] = []
     for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
@@ -81,9 +83,18 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
 
 
 def _deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
-    if child.replaced_by is None:
-        return sa.remove_child(child.child_id, "deleted by the peer")
-    # The rekey is complete: send under the successor; packets on their way still come in under the old one.
+    again = child.state is not ChildState.DELETING and child.replaced_by is None
+    effects = _gone(sa, child, now, "deleted by the peer")
+    if again and child.config.close_action == "start":
+        sa.want(child.config.name, 0)
+    return effects
+
+
+def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
+    """Both ends let go of a child. If another replaces it, packets on their way are still taken."""
+    successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
+    if successor is None:
+        return sa.remove_child(child.child_id, why)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER
-    return [ActivateOutbound(child.replaced_by), RemoveOutbound(child.child_id)]
+    return [ActivateOutbound(successor.child_id), RemoveOutbound(child.child_id)]

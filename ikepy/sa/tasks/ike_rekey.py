@@ -1,20 +1,23 @@
-"""CREATE_CHILD_SA that replaces the IKE_SA (RFC 7296 1.3.2 and 2.18), when the peer asks for it."""
+"""CREATE_CHILD_SA that replaces the IKE_SA (RFC 7296 1.3.2, 2.18, 2.25.2), asked for by us or by the peer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
 from ikepy.sa import pick, proposals
-from ikepy.sa.effects import Event, Level, Topic
+from ikepy.sa.collision import Nonces, ours_is_redundant
+from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.keyed import keyed, suite_of
-from ikepy.wire.constants import NotifyType, ProtocolId
-from ikepy.wire.payloads import KePayload, NoncePayload, Payload, SaPayload
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
+from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
+from ikepy.wire.proposal import Proposal
 
+from .delete import DeleteIke
 from .init import NONCE_SIZE
 from .task import Answer
 
@@ -22,12 +25,108 @@ if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
 
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """The IKE_SA of the peer's rekey, which crossed ours, and its nonces."""
+
+    sa: IkeSa
+    nonces: Nonces
+
+
+class IkeRekey:
+    """Our request to replace the IKE_SA; the old one is deleted when the new one has its children."""
+
+    exchange = ExchangeType.CREATE_CHILD_SA
+
+    def __init__(self) -> None:
+        self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
+        self._spi = b""
+        self._offered: tuple[Proposal, ...] = ()
+        self._ke: kex.KeyExchange | None = None
+        self._nonce = b""
+        self._rival: _Rival | None = None
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        if not sa.established:
+            return None
+        random = sa.shared.entropy.random
+        self._spi = sa.shared.ike_spi()
+        self._nonce = random(NONCE_SIZE)
+        self._offered = proposals.numbered(sa.connection.proposals, self._spi)
+        self._ke = kex.generate(self._group or proposals.ke_group(self._offered[0]), random)
+        ke = KePayload(self._ke.group, self._ke.public)
+        return [SaPayload(self._offered), NoncePayload(self._nonce), ke]
+
+    def collide(self, rival: IkeSa, nonces: Nonces) -> None:
+        """The peer's rekey was answered while ours is under way."""
+        self._rival = _Rival(rival, nonces)
+
+    def settle_for_rival(self, sa: IkeSa, now: float) -> list[Effect]:
+        """The peer's IKE_SA is the one that stays: it gets the children."""
+        if self._rival is None:
+            return []
+        return sa.hand_over(self._rival.sa, now)
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
+        if wrong_group is not None and self._group is None and self._rival is None:
+            return self._other_group(sa, wrong_group)
+        refusal = pick.error(payloads)
+        if refusal is not None:
+            return self._refused(sa, refusal, now)
+        new = self._successor(sa, payloads, now)
+        nonces = Nonces(self._nonce, pick.must(payloads, NoncePayload).data)
+        if self._rival is not None and ours_is_redundant(nonces, self._rival.nonces):
+            new.enqueue(DeleteIke())
+            text = f"both ends rekeyed the IKE_SA, the peer's #{self._rival.sa.ike_id} stays"
+            return [sa.log(Level.INFO, text), *self.settle_for_rival(sa, now)]
+        if self._rival is not None:
+            self._rival.sa.await_delete(now)
+        effects = sa.hand_over(new, now)
+        sa.enqueue(DeleteIke())
+        return [*rekeyed(sa, new), *effects]
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+    def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
+        group = int.from_bytes(notify.data, "big")
+        if group not in {t.id for p in self._offered for t in p.transforms if t.type == TransformType.KE}:
+            raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
+        self._group = group
+        sa.enqueue(self, first=True)
+        return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+
+    def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
+        if self._rival is not None:
+            return self.settle_for_rival(sa, now)
+        wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
+        why = pick.error_name(refusal)
+        return [sa.log(Level.WARNING, f"rekey of the IKE_SA failed: {why}; again in {wait:.0f} s")]
+
+    def _successor(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> IkeSa:
+        chosen = proposals.acceptable_choice(pick.must(payloads, SaPayload).proposals, self._offered)
+        if chosen is None or len(chosen.spi) != 8 or chosen.spi == bytes(8):
+            raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose what was not offered", fatal=True)
+        ke = pick.must(payloads, KePayload)
+        assert self._ke is not None
+        if not ke.group == proposals.ke_group(chosen) == self._ke.group:
+            raise PeerError(NotifyType.INVALID_SYNTAX, "not the key exchange that was chosen", fatal=True)
+        shared = self._ke.shared(ke.data)
+        old, nonce_r = sa.keyed, pick.must(payloads, NoncePayload).data
+        keys = rekey_ike_keys(
+            suite_of(chosen), old.suite.prf, old.sk_d, shared, self._nonce, nonce_r, self._spi, chosen.spi
+        )
+        return sa.successor(self._spi, chosen.spi, keyed(chosen, keys, initiator=True), now, initiator=True)
+
+
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer with a new IKE_SA that inherits the children; the peer then deletes the old one.
 
     PeerError NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD or TEMPORARY_FAILURE if it can't be had.
     """
-    if sa.busy:
+    ours = sa.current_task
+    if sa.busy and not isinstance(ours, IkeRekey):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "a child is being negotiated on this IKE_SA")
     offered = [p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
     chosen = proposals.select(sa.connection.proposals, offered)
@@ -44,17 +143,26 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     random = sa.shared.entropy.random
     own = kex.generate(group, random)
     shared = own.shared(ke.data)
-    nonce_i, nonce_r = pick.must(payloads, NoncePayload).data, random(NONCE_SIZE)
-    spi_r = sa.shared.ike_spi()
-    old = sa.keyed
-    keys = rekey_ike_keys(
-        suite_of(chosen), old.suite.prf, old.sk_d, shared, nonce_i, nonce_r, chosen.spi, spi_r
-    )
-    successor = sa.replace_by(chosen.spi, spi_r, keyed(chosen, keys, initiator=False), now, initiator=False)
-    text = f"rekeyed as #{successor.ike_id}, {proposals.describe(chosen)}"
-    event = Event(Topic.IKE_REKEYED, sa.connection.name, successor.ike_id, text=text)
-    answer = SaPayload((replace(chosen, spi=spi_r),))
-    return Answer(
-        [answer, NoncePayload(nonce_r), KePayload(group, own.public)],
-        before=[event, sa.log(Level.INFO, f"IKE_SA {text}")],
-    )
+    nonces = Nonces(pick.must(payloads, NoncePayload).data, random(NONCE_SIZE))
+    spi_r, old = sa.shared.ike_spi(), sa.keyed
+    both = nonces.initiator, nonces.responder
+    keys = rekey_ike_keys(suite_of(chosen), old.suite.prf, old.sk_d, shared, *both, chosen.spi, spi_r)
+    new = sa.successor(chosen.spi, spi_r, keyed(chosen, keys, initiator=False), now, initiator=False)
+    answer: list[Payload] = [
+        SaPayload((replace(chosen, spi=spi_r),)),
+        NoncePayload(nonces.responder),
+        KePayload(group, own.public),
+    ]
+    if isinstance(ours, IkeRekey):
+        ours.collide(new, nonces)  # which of the two stays is clear when the peer answers ours
+        return Answer(answer)
+    return Answer(answer, before=rekeyed(sa, new), after=sa.hand_over(new, now))
+
+
+def rekeyed(sa: IkeSa, new: IkeSa) -> list[Effect]:
+    """Tell that one IKE_SA replaces another."""
+    text = f"rekeyed as #{new.ike_id}, {proposals.describe(new.keyed.proposal)}"
+    return [
+        Event(Topic.IKE_REKEYED, sa.connection.name, new.ike_id, text=text),
+        sa.log(Level.INFO, f"IKE_SA {text}"),
+    ]

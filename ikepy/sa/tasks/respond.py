@@ -33,6 +33,8 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     offered = pick.must(payloads, SaPayload).proposals
     if any(p.protocol == ProtocolId.IKE for p in offered):
         return ike_rekey.respond(sa, payloads, now)
+    if isinstance(sa.current_task, ike_rekey.IkeRekey):
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed")
     rekey = pick.notify(payloads, NotifyType.REKEY_SA)
     if rekey is not None:
         return child_rekey.respond(sa, rekey, payloads, now)

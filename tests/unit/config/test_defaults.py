@@ -1,4 +1,4 @@
-"""What is absent means what it means in swanctl.conf (5.9.8), or what the manual says where swanctl has no key."""
+"""What is absent means what it means in swanctl.conf (5.9.8), wherever swanctl has the key."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from tests.unit.config.example import EXAMPLE, SECRET, minimal, problems
 
 def test_all_mistakes_at_once() -> None:
     text = minimal(
-        'local_addrs = ["nowhere.example"]\nproposals = ["aes128gcm16", "aes128-sha256-x25519"]\ndpd_delai = 3',
+        'local_addrs = ["gw.example"]\nproposals = ["aes128gcm16", "aes128-sha256-x25519"]\ndpd_delai = 3',
         'start_action = "now"',
         vti="mtu = 5",
         rest="[daemon]\nport = 0\n[secrets.ike-x]\nsecret_file = '/nonexistent/psk'\n[what]",
@@ -45,8 +45,8 @@ def test_error_text_has_file_key_and_what_is_allowed() -> None:
         (minimal(local='ident = "x"'), "connections.a.local.ident", "allowed: auth, id"),
         ("[conections.a]", "conections", '"connections"'),
         ("[daemon]\nprt = 1", "daemon.prt", '"port"'),
-        ("[secrets.ike-a]\nsecret='x'\nsecretfile='x'", "secrets.ike-a.secretfile", '"secret_file"'),
-        ("[secrets.ike-a]\nsecret='x'\nid-1='x'", "secrets.ike-a.id-1", "ids = ["),
+        ("[secrets.ike-a]\nsecret='x'\nsecretfile='x'", "secrets.ike-a", '"secret_file"'),
+        ("[secrets.ike-a]\nsecret='x'\nid-1='x'", "secrets.ike-a", "ids = ["),
     ],
 )
 def test_unknown_keys_get_a_suggestion(text: str, key: str, part: str) -> None:
@@ -56,11 +56,11 @@ def test_unknown_keys_get_a_suggestion(text: str, key: str, part: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        (minimal('rekey_time = "4h"'), "connections.a.rekey_time"),
+        (minimal('dscp = "000000"'), "connections.a.dscp"),
         (minimal("mobike = false"), "connections.a.mobike"),
         (minimal('fragmentation = "yes"'), "connections.a.fragmentation"),
         (minimal(local='certs = ["x.pem"]'), "connections.a.local.certs"),
-        (minimal(child='life_time = "1h"'), "connections.a.children.net.life_time"),
+        (minimal(child="ipcomp = true"), "connections.a.children.net.ipcomp"),
         (minimal(rest="[pools.x]\n" + SECRET), "pools"),
     ],
 )
@@ -147,7 +147,7 @@ def test_each_kind_of_mistake(text: str, key: str, part: str) -> None:
 
 
 def test_syntax_error_names_the_line() -> None:
-    with pytest.raises(ConfigError, match="is not TOML: .*line 2"):
+    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2"):
         parse("a = 1\nb = = 2")
 
 
@@ -162,7 +162,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
 def test_other_encoding(tmp_path: Path) -> None:
     path = tmp_path / "latin1.toml"
     path.write_bytes(b"# fine\n# caf\xe9\n")
-    with pytest.raises(ConfigError, match="is not UTF-8 text \\(line 2\\)"):
+    with pytest.raises(ConfigError, match=r"is not UTF-8 text \(line 2\)"):
         load(path)
 
 

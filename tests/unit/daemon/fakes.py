@@ -129,6 +129,7 @@ class FakeMachine:
         self.calls: list[str] = []
         self.sas: list[IkeSaInfo] = []
         self.deadline: float | None = None
+        self.ticking: int | None = None
         self._answer = answer
 
     @property
@@ -146,6 +147,12 @@ class FakeMachine:
 
     def tick(self, now: float) -> list[Effect]:
         return self._called("tick")
+
+    def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
+        return self._called(f"usage {child_id} {octets} {packets}")
+
+    def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
+        return self._called(f"unknown_spi {spi:x} {path}")
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         return self._called(f"peer_moved {child_id} {remote}")

@@ -244,3 +244,21 @@ def test_idle_follows_the_machine_and_ticks_follow_the_deadline() -> None:
     calls = asyncio.run(inside())
     assert calls[0] == "peer_moved 1 192.0.2.2[4501]"
     assert set(calls[1:]) == {"tick"}  # what comes after the stop is dropped
+
+
+def test_a_machine_that_always_fails_is_no_busy_loop() -> None:
+    def broken(call: str) -> list[Effect]:
+        raise ZeroDivisionError("a bug")
+
+    async def inside() -> list[str]:
+        bed = Bed()
+        machine = FakeMachine(broken)
+        machine.deadline = 0.0
+        runner = EffectsRunner(machine, bed.notes, bed.notes, bed.devices, bed.children)
+        runner.start()
+        await asyncio.sleep(0.1)
+        runner.stop()
+        bed.devices.close()
+        return machine.calls
+
+    assert asyncio.run(inside()) == ["start"]

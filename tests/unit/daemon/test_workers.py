@@ -22,7 +22,6 @@ from tests.unit.daemon.fakes import SUITE, FakeNetwork, FakeTun, connection
 
 LOOPBACK = IPv4Address("127.0.0.1")
 EVERYTHING = (Selector.of("0.0.0.0/0"),)
-KEYS = bytes(range(SUITE.key_length))
 
 
 def packet(text: bytes) -> bytes:
@@ -60,13 +59,14 @@ class Bed:
 
     def install(self, spi: int, child_id: int = 1) -> None:
         port = self.ports[1]
+        keys = bytes([child_id]) * SUITE.key_length
         inbound = messages.InstallInbound(
             child_id=child_id,
             device_id=2,
             slot=0,
             spi=spi,
             suite=SUITE,
-            keys=KEYS,
+            keys=keys,
             esn=True,
             replay_window=64,
             ts_local=EVERYTHING,
@@ -83,7 +83,7 @@ class Bed:
             slot=0,
             spi=spi,
             suite=SUITE,
-            keys=KEYS,
+            keys=keys,
             esn=True,
             ts_local=EVERYTHING,
             ts_remote=EVERYTHING,
@@ -132,7 +132,8 @@ def test_a_packet_goes_from_device_to_device() -> None:
         assert await bed.carry(b"hello") == b"hello"
         counters = bed.pool.counters(1)
         assert counters is not None
-        assert counters.sa(0).in_packets == 1
+        while counters.sa(0).in_packets != 1:  # noqa: ASYNC110  counted after it is written
+            await asyncio.sleep(0.01)
 
     _run(scenario)
 

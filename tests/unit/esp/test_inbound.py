@@ -71,6 +71,7 @@ def test_truncated(suite: Suite) -> None:
         (with_trailer(b"", 4), Drop.MALFORMED),
         (with_trailer(ipv4()[:-1], 4, pad=11), Drop.MALFORMED),
         (bytes(14) + bytes((15, 4)), Drop.MALFORMED),  # more padding than there is
+        (ipv4() + bytes(10) + bytes((31, 4)), Drop.MALFORMED),  # the same behind a whole packet
     ],
 )
 def test_trailer_and_inner_packet(suite: Suite, plaintext: bytes, reason: Drop) -> None:

@@ -77,6 +77,16 @@ def test_protocol_and_port(packet: bytes, permitted: bool) -> None:
     assert WEB.permits_inbound(packet) is permitted
 
 
+def test_each_side_has_its_own_port() -> None:
+    here, there = Selector.of("10.1.0.0/16", TCP, 1000, 1000), Selector.of("10.2.0.0/16", TCP, 80, 80)
+    policy = Policy([here], [there])
+    inward, outward = ports(80, 1000), ports(1000, 80)
+    assert policy.permits_inbound(inbound(payload=inward, protocol=TCP))
+    assert not policy.permits_inbound(inbound(payload=outward, protocol=TCP))
+    assert policy.match_outbound(flow_of(ipv4(payload=outward, protocol=TCP))) is not None
+    assert policy.match_outbound(flow_of(ipv4(payload=inward, protocol=TCP))) is None
+
+
 def test_a_protocol_without_ports_takes_fragments() -> None:
     policy = Policy([Selector.of("10.1.0.0/16", TCP)], [Selector.of("10.2.0.0/16", TCP)])
     assert policy.permits_inbound(inbound(payload=ports(1, 2), protocol=TCP, fragment_offset=9))

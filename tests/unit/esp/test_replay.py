@@ -82,6 +82,13 @@ def test_esn_rolls_over() -> None:
     assert window.check(0xFFFFFF00) == (1 << 32) + 0xFFFFFF00  # left of the window: so it must be new
 
 
+def test_esn_edge_between_late_and_next() -> None:
+    window = ReplayWindow(64, esn=True)
+    assert window.mark(1000)
+    assert window.check(1000 - 63) == 1000 - 63
+    assert window.check(1000 - 64) == (1 << 32) + 1000 - 64
+
+
 def test_esn_has_no_numbers_below_zero() -> None:
     assert ReplayWindow(64, esn=True).check(0xFFFFFFFF) is None
 

@@ -133,7 +133,19 @@ def test_truncation_at_every_length(version: Version) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    "bad", ["0200", "0201", "0203", "0205ffffff", "02ff", "080005b4", "03030702", "01010102"]
+    "bad",
+    [
+        "0200",
+        "0201",
+        "0203",
+        "0205ffffff",
+        "02ff",
+        "080005b4",
+        "03030702",
+        "01010102",
+        "0203ff00",
+        "0206ffffffff0000",
+    ],
 )
 def test_malformed_options_are_left_alone(version: Version, bad: str) -> None:
     bare = bytearray(packet(version, [("MSS", 1460), ("SAckOK", b"")]))
@@ -154,6 +166,15 @@ def test_argument_is_not_changed(kind: type[bytes] | type[bytearray] | type[memo
 def test_padding_behind_the_packet_is_kept() -> None:
     after = clamp(packet(4, [("MSS", 1460)]) + bytes(9), 1300, 0)
     assert after == packet(4, [("MSS", 1300)]) + bytes(9)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("words", [0, 4, 7, 15])
+def test_header_length_that_is_a_lie(version: Version, words: int) -> None:
+    """Longer than the packet, though padding with a likely option follows, or shorter than any header."""
+    whole = bytearray(packet(version, [("NOP", None)] * 4) + bytes.fromhex("020405b4") * 9)
+    whole[{4: 20, 6: 40}[version] + 12] = words << 4
+    assert clamp(whole, 1300, 1300) is None
 
 
 PLAIN_OPTIONS = st.sampled_from([("NOP", None), ("SAckOK", b""), ("WScale", 7), ("Timestamp", (1, 2))])
@@ -189,12 +210,12 @@ def test_incremental_checksum(
 @pytest.mark.parametrize("nops", [0, 1])
 def test_wrong_checksum_stays_wrong(nops: int) -> None:
     """By as much as before: a clamp must not vouch for a packet that was damaged."""
-    whole = bytearray(packet(4, [("NOP", None)] * nops + [("MSS", 1460)]))
+    whole = bytearray(packet(4, [("NOP", None)] * nops + [("MSS", 1536)]))
     good = int.from_bytes(whole[36:38], "big")
-    right = int.from_bytes(packet(4, [("NOP", None)] * nops + [("MSS", 1300)])[36:38], "big")
+    right = int.from_bytes(packet(4, [("NOP", None)] * nops + [("MSS", 1535)])[36:38], "big")
     for error in range(1, 65535):
         whole[36:38] = ((good + error) % 65535).to_bytes(2, "big")
-        changed = clamp(whole, 1300, 0)
+        changed = clamp(whole, 1535, 0)
         assert changed is not None
         assert (int.from_bytes(changed[36:38], "big") - right) % 65535 == error
 

@@ -1,0 +1,40 @@
+"""Giving a device carrier, so that the very next packet goes through it.
+
+TUNSETCARRIER only notes the change: until the kernel's link watch has seen it, the device drops what is sent
+(linux/net/core/link_watch.c). IFF_RUNNING tells that it has (netdevice(7)).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import time
+
+from ikepy.daemon.ports import Tun
+
+_SIOCGIFFLAGS = 0x8913
+_IFF_RUNNING = 0x40
+_REQUEST = struct.Struct("16sh22x")  # struct ifreq: name, flags
+PAUSE = 0.0002  # seconds between two looks
+PATIENCE = 0.05  # seconds: control must not stand still for longer
+
+
+def plug(tun: Tun) -> None:
+    """Give carrier, and wait the moment that the kernel takes to send. Raises OSError."""
+    tun.set_carrier(True)
+    end = time.monotonic() + PATIENCE
+    while not _running(tun.name) and time.monotonic() < end:
+        time.sleep(PAUSE)
+    tun.set_carrier(True)  # takes the lock that the link watch holds until the device sends
+
+
+def _running(name: str) -> bool:
+    """Whether the kernel uses the device; a device that is gone is not worth waiting for."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, _REQUEST.pack(name.encode(), 0))
+        except OSError:
+            return True
+    flags: int = _REQUEST.unpack(answer)[1]
+    return bool(flags & _IFF_RUNNING)

@@ -1,0 +1,48 @@
+"""Watching how much the CHILD_SAs carry, for `rekey_bytes`, `life_packets` and their like."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ikepy.config.model import Child, Config
+from ikepy.daemon.children import ChildTable
+from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.status import Counters
+
+INTERVAL = 1.0  # seconds
+
+
+def is_limited(child: Child) -> bool:
+    """Whether a limit of volume is configured."""
+    return any((child.rekey_bytes, child.life_bytes, child.rekey_packets, child.life_packets))
+
+
+class VolumeWatch:
+    """Tells the machine, once a second, what the workers' counters say; idle where nothing is limited."""
+
+    def __init__(
+        self, config: Config, runner: EffectsRunner, children: ChildTable, counters: Counters
+    ) -> None:
+        connections = config.connections.values()
+        self._needed = any(is_limited(child) for each in connections for child in each.children.values())
+        self._runner = runner
+        self._children = children
+        self._counters = counters
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        if self._needed:
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._look)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        for child in self._children:
+            block = self._counters(child.device.slot)
+            if block is not None:
+                seen = block.sa(child.counter)
+                octets, packets = max(seen.in_bytes, seen.out_bytes), max(seen.in_packets, seen.out_packets)
+                self._runner.usage(child.child_id, octets, packets)
+        self.start()

@@ -1,0 +1,101 @@
+"""Our side of a CREATE_CHILD_SA exchange that makes a child: nonce, key exchange, offer (RFC 7296 1.3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ikepy.config.model import Child
+from ikepy.crypto import kex
+from ikepy.crypto.secret import Secret
+from ikepy.errors import PeerError
+from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa.child import ChildSa
+from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
+from ikepy.sa.collision import Nonces
+from ikepy.sa.effects import Effect
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
+from ikepy.wire.payloads import DeletePayload, KePayload, NoncePayload, Payload
+
+from .init import NONCE_SIZE
+
+if TYPE_CHECKING:
+    from ikepy.sa.ike_sa import IkeSa
+
+
+class CreateExchange:
+    """What `ChildCreate` and `ChildRekey` have in common."""
+
+    def __init__(self, config: Child) -> None:
+        self._config = config
+        self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
+        self._offer: ChildOffer | None = None
+        self._ke: kex.KeyExchange | None = None
+        self._nonce = b""
+
+    def payloads(self, sa: IkeSa) -> list[Payload]:
+        """SA, Ni, [KE], TSi, TSr of a fresh request."""
+        random = sa.shared.entropy.random
+        self._nonce = random(NONCE_SIZE)
+        self._offer = child_negotiation.offer(sa, self._config, key_exchange=True)
+        group = self._group or proposals.ke_group(self._offer.proposals[0])
+        sa_payload, *selectors = self._offer.payloads()
+        payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
+        if group:
+            self._ke = kex.generate(group, random)
+            payloads.append(KePayload(group, self._ke.public))
+        return [*payloads, *selectors]
+
+    def other_group(self, payloads: Sequence[Payload]) -> int | None:
+        """The group that the peer asks for instead, once; PeerError if it was not offered."""
+        notify = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
+        if notify is None or self._group is not None:
+            return None
+        group = int.from_bytes(notify.data, "big")
+        offered = () if self._offer is None else self._offer.proposals
+        if not any(t.type == TransformType.KE and t.id == group for p in offered for t in p.transforms):
+            raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
+        self._group = group
+        return group
+
+    def nonces(self, payloads: Sequence[Payload]) -> Nonces:
+        """Both nonces of the exchange that this response ends."""
+        return Nonces(self._nonce, pick.must(payloads, NoncePayload).data)
+
+    def conclude(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[ChildSa, list[Effect]]:
+        """The child of an acceptable response; PeerError if it is not acceptable."""
+        assert self._offer is not None
+        chosen = child_negotiation.chosen_proposal(self._offer, payloads)
+        shared: Secret | None = None
+        group = proposals.ke_group(chosen)
+        if group:
+            ke = pick.must(payloads, KePayload)
+            if self._ke is None or not ke.group == group == self._ke.group:
+                raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
+            shared = self._ke.shared(ke.data)
+        nonce_r = pick.must(payloads, NoncePayload).data
+        result = KeyExchangeResult(self._nonce, nonce_r, shared, we_started=True)
+        return child_negotiation.conclude(sa, self._offer, payloads, result, now)
+
+    def discard(self, sa: IkeSa) -> None:
+        """Delete at the peer what it made of our request: we don't want it."""
+        assert self._offer is not None
+        sa.enqueue(DiscardSpi(self._offer.spi_in))
+
+
+class DiscardSpi:
+    """Delete a child at the peer that we never installed."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, spi_in: int) -> None:
+        self._spi_in = spi_in
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        return []
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []

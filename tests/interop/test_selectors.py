@@ -1,0 +1,174 @@
+"""Traffic selectors with a real strongSwan: narrowing either way, none in common, IPv6, several children."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ikepy.lab import pair
+from tests.interop.bed import (
+    LEFT_HOST_2,
+    LEFT_NET_2,
+    OURS,
+    RIGHT_HOST_2,
+    RIGHT_NET_2,
+    THEIRS,
+    Bed,
+    Side,
+    either_side_initiates,
+    our_child,
+    with_children,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.strongswan]
+
+# What tells two children apart at both ends.
+SECOND_OURS = our_child("second", LEFT_NET_2, RIGHT_NET_2)
+SECOND_THEIRS = {"second": {"local_ts": RIGHT_NET_2, "remote_ts": LEFT_NET_2, "esp_proposals": "aes128gcm16"}}
+
+
+@either_side_initiates
+def test_we_are_narrowed(bed: Bed, initiator: Side) -> None:
+    """Our 0.0.0.0/0 and ::/0 become strongSwan's networks."""
+    bed.start()
+    bed.up(by=initiator)
+    assert bed.selectors == ([pair.LEFT_NET], [pair.RIGHT_NET])
+    bed.expect_traffic()
+
+
+@either_side_initiates
+def test_strongswan_is_narrowed(bed: Bed, initiator: Side) -> None:
+    """It has wider ranges than we do."""
+    bed.start(
+        replace(OURS, local_ts=(pair.LEFT_NET,), remote_ts=(pair.RIGHT_NET,)),
+        replace(THEIRS, local_ts="10.2.0.0/16", remote_ts="10.0.0.0/15"),
+    )
+    bed.up(by=initiator)
+    assert bed.selectors == ([pair.LEFT_NET], [pair.RIGHT_NET])
+    bed.expect_traffic()
+    bed.expect_no_traffic(LEFT_HOST_2, RIGHT_HOST_2)
+
+
+@either_side_initiates
+def test_both_are_narrowed(bed: Bed, initiator: Side) -> None:
+    """Each side is wider than the other at one end."""
+    bed.start(
+        replace(OURS, local_ts=("10.1.0.0/16",), remote_ts=(pair.RIGHT_NET,)),
+        replace(THEIRS, local_ts="10.2.0.0/16", remote_ts=pair.LEFT_NET),
+    )
+    bed.up(by=initiator)
+    assert bed.selectors == ([pair.LEFT_NET], [pair.RIGHT_NET])
+    bed.expect_traffic()
+
+
+@either_side_initiates
+def test_several_a_side(bed: Bed, initiator: Side) -> None:
+    left, right = [pair.LEFT_NET, LEFT_NET_2], [pair.RIGHT_NET, RIGHT_NET_2]
+    bed.start(
+        replace(OURS, local_ts=tuple(left), remote_ts=tuple(right)),
+        replace(THEIRS, local_ts=",".join(right), remote_ts=",".join(left)),
+    )
+    bed.up(by=initiator)
+    assert bed.selectors == (left, right)
+    bed.expect_traffic()
+    bed.expect_traffic(LEFT_HOST_2, RIGHT_HOST_2)
+    bed.expect_traffic(pair.LEFT_HOST, RIGHT_HOST_2)
+
+
+@either_side_initiates
+def test_some_in_common(bed: Bed, initiator: Side) -> None:
+    """Of several a side, those that both have."""
+    bed.start(
+        replace(OURS, local_ts=(LEFT_NET_2, pair.LEFT_NET), remote_ts=("10.77.0.0/16", pair.RIGHT_NET)),
+        replace(
+            THEIRS, local_ts=f"{RIGHT_NET_2},{pair.RIGHT_NET}", remote_ts=f"{pair.LEFT_NET},10.88.0.0/16"
+        ),
+    )
+    bed.up(by=initiator)
+    assert bed.selectors == ([pair.LEFT_NET], [pair.RIGHT_NET])
+    bed.expect_traffic()
+
+
+@either_side_initiates
+def test_nothing_in_common(bed: Bed, initiator: Side) -> None:
+    """TS_UNACCEPTABLE; with the child of the IKE_SA fails also nothing that was asked for."""
+    bed.start(replace(OURS, local_ts=(LEFT_NET_2,), remote_ts=(RIGHT_NET_2,)))
+    bed.refused(initiator)
+    answered = "parsed" if initiator == "strongSwan" else "generating"
+    bed.wait_for_log("strongSwan", rf"{answered} IKE_AUTH response 1 .*N\(TS_UNACCEPT\)")
+    bed.wait_for_log("ikepy", "TS_UNACCEPTABLE|no child permits")
+    assert not bed.ours.children()
+    assert not bed.theirs.children()
+
+
+@either_side_initiates
+def test_protocol_and_ports(bed: Bed, initiator: Side) -> None:
+    """UDP to one port only: the flow of a test has it, a ping doesn't fit."""
+    left, right = f"{pair.LEFT_NET}[udp/9000]", f"{pair.RIGHT_NET}[udp/9000]"
+    bed.start(
+        replace(OURS, local_ts=(left,), remote_ts=(right,)), replace(THEIRS, local_ts=right, remote_ts=left)
+    )
+    bed.up(by=initiator)
+    assert bed.selectors == ([left], [right])
+    with bed.flow() as flow:
+        flow.wait_for(20)
+    bed.expect_no_traffic()
+
+
+@either_side_initiates
+def test_ipv6_inside(bed: Bed, initiator: Side) -> None:
+    bed.start(OURS, replace(THEIRS, local_ts=pair.RIGHT_NET6, remote_ts=pair.LEFT_NET6))
+    bed.up(by=initiator)
+    assert bed.selectors == ([pair.LEFT_NET6], [pair.RIGHT_NET6])
+    bed.expect_traffic(ipv6=True)
+
+
+@either_side_initiates
+def test_both_families_inside(bed: Bed, initiator: Side) -> None:
+    theirs = replace(
+        THEIRS,
+        local_ts=f"{pair.RIGHT_NET},{pair.RIGHT_NET6}",
+        remote_ts=f"{pair.LEFT_NET},{pair.LEFT_NET6}",
+    )
+    bed.start(OURS, theirs)
+    bed.up(by=initiator)
+    bed.expect_traffic()
+    bed.expect_traffic(ipv6=True)
+
+
+@pytest.mark.parametrize("second", ["ikepy", "strongSwan"])
+@either_side_initiates
+def test_two_children(bed: Bed, initiator: Side, second: Side) -> None:
+    """A second child on the same IKE_SA; the end of one leaves the other alone."""
+    bed.start(
+        replace(OURS, local_ts=(pair.LEFT_NET,), remote_ts=(pair.RIGHT_NET,), child_extra=SECOND_OURS),
+        with_children(THEIRS, SECOND_THEIRS),
+    )
+    bed.up(by=initiator)
+    bed.up(by=second, child="second", children=2)
+    bed.expect_traffic()
+    bed.expect_traffic(LEFT_HOST_2, RIGHT_HOST_2)
+    bed.terminate(initiator, child="net")
+    bed.wait_for_children(1)
+    bed.expect_traffic(LEFT_HOST_2, RIGHT_HOST_2)
+    bed.expect_no_traffic()
+
+
+def test_two_children_from_the_start(bed: Bed) -> None:
+    """start_action = start on both: one comes with IKE_AUTH, the other with CREATE_CHILD_SA."""
+    ours = replace(OURS, local_ts=(pair.LEFT_NET,), remote_ts=(pair.RIGHT_NET,), start_action="start")
+    bed.start(
+        replace(ours, child_extra=f'{SECOND_OURS}start_action = "start"\n'),
+        with_children(THEIRS, SECOND_THEIRS),
+    )
+    bed.wait_for_children(2)
+    bed.expect_traffic()
+    bed.expect_traffic(LEFT_HOST_2, RIGHT_HOST_2)
+
+
+def test_first_packet_starts_the_negotiation(bed: Bed) -> None:
+    """start_action = trap with us: the packet that starts it is not lost."""
+    bed.start(replace(OURS, start_action="trap", routes=(pair.RIGHT_NET,)))
+    bed.expect_traffic()
+    bed.wait_for_children(1)

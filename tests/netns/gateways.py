@@ -1,0 +1,187 @@
+"""Real daemons in namespaces, with a host's addresses behind each, for tests that carry traffic."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.netns.namespaces import Namespace, wait_until
+
+IN_ALL = 5.0  # seconds: how long a daemon may take to end
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of a tunnel: what its configuration says of itself."""
+
+    identity: str
+    outer: str
+    vti: str
+    networks: tuple[str, ...]
+
+
+LEFT = Side("gwa", "192.0.2.1", "169.254.10.1", ("10.1.0.0/24", "fd01::/64"))
+RIGHT = Side("gwb", "192.0.2.2", "169.254.10.2", ("10.2.0.0/24", "fd02::/64"))
+
+
+def configuration(
+    own: Side,
+    peer: Side,
+    *,
+    name: str = "tunnel",
+    device: str = "vti0",
+    remote: str | None = None,
+    connection: str = "",
+    child: str = 'start_action = "none"',
+    selectors: bool = False,
+    vti: str | None = None,
+) -> str:
+    """The TOML of one connection; `connection`, `child` and `vti` are further lines of these sections.
+
+    `selectors`: the networks are negotiated and so become routes; otherwise it is 0/0 with configured routes.
+    """
+    everything = ("0.0.0.0/0", "::/0")
+    routes = "" if selectors else f"routes = {json.dumps(peer.networks)}"
+    addressing = f'addresses = ["{own.vti}/30"]\npeers = ["{peer.vti}"]'
+    return f"""\
+[connections.{name}]
+local_addrs = ["{own.outer}"]
+remote_addrs = ["{peer.outer if remote is None else remote}"]
+proposals = ["aes128gcm16-prfsha256-x25519"]
+{connection}
+[connections.{name}.local]
+id = "{own.identity}"
+[connections.{name}.remote]
+id = "{peer.identity}"
+[connections.{name}.children.net]
+local_ts = {json.dumps(own.networks if selectors else everything)}
+remote_ts = {json.dumps(peer.networks if selectors else everything)}
+esp_proposals = ["aes128gcm16"]
+{child}
+[connections.{name}.vti]
+name = "{device}"
+{addressing}
+{routes if vti is None else vti}
+[secrets.ike-{name}]
+ids = ["{own.identity}", "{peer.identity}"]
+secret = "s3cr3t"
+"""
+
+
+class Gateway:
+    """A daemon in a namespace; its files are in `directory`."""
+
+    def __init__(self, namespace: Namespace, directory: Path) -> None:
+        self.namespace = namespace
+        directory.mkdir(exist_ok=True)
+        self._config = directory / "ikepy.toml"
+        self._log = directory / "log"
+        self.socket = directory / "s"
+        self.process: subprocess.Popen[str] | None = None
+
+    def launch(self, config: str) -> subprocess.Popen[str]:
+        """Start it without waiting for anything."""
+        self._config.write_text(config)
+        command = f"exec '{sys.executable}' -m ikepy run -c '{self._config}' --socket '{self.socket}'"
+        self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
+        return self.process
+
+    def start(self, config: str) -> None:
+        """Start it and wait until it answers."""
+        process = self.launch(config)
+
+        def answers() -> bool:
+            assert process.poll() is None, self.log()
+            try:
+                self.list_sas()
+            except OSError:
+                return False
+            return True
+
+        wait_until(answers, "the daemon answers")
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def ask(self, command: str, **arguments: object) -> Any:
+        """The result of a command; AssertionError with the daemon's words if it fails."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(self.socket))
+            client.sendall(json.dumps({"command": command, "args": arguments}).encode() + b"\n")
+            for line in client.makefile("rb"):
+                answer = json.loads(line)
+                if "ok" in answer:
+                    assert answer["ok"], answer["error"]
+                    return answer["result"]
+        raise AssertionError(f"no answer to {command}\n{self.log()}")
+
+    def list_sas(self) -> list[dict[str, Any]]:
+        sas: list[dict[str, Any]] = self.ask("list-sas")
+        return sas
+
+    def children(self) -> list[dict[str, Any]]:
+        """The installed children of all IKE_SAs."""
+        found = [child for sa in self.list_sas() for child in sa["children"]]
+        return [child for child in found if child["state"] == "INSTALLED"]
+
+    def workers(self) -> list[int]:
+        assert self.process is not None
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """End it with a signal; the seconds that it took. It must end by itself, and well."""
+        assert self.process is not None
+        start = time.monotonic()
+        self.process.send_signal(number)
+        assert self.process.wait(IN_ALL) == 0, self.log()
+        return time.monotonic() - start
+
+    def kill(self) -> None:
+        """End it without a word to its peers."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(IN_ALL)
+
+
+def give_host(namespace: Namespace, side: Side) -> None:
+    """Number the loopback device with the first host of each of the side's networks."""
+    for network in side.networks:
+        nodad = ["nodad"] if ":" in network else []
+        namespace.ip("addr", "add", host(network, with_prefix=True), "dev", "lo", *nodad)
+
+
+def host(network: str, *, with_prefix: bool = False) -> str:
+    """The first host of a network that ends in zero."""
+    address, prefix = network.split("/")
+    first = f"{address}1" if ":" in address else f"{address[:-1]}1"
+    return f"{first}/{prefix}" if with_prefix else first
+
+
+def ping(
+    namespace: Namespace, own: Side, peer: Side, *options: str, version: int = 4, count: int = 3
+) -> bool:
+    """Whether every one of `count` pings from host to host is answered."""
+    index = 0 if version == 4 else 1
+    command = ["ping", f"-{version}", "-n", "-q", "-i", "0.1", "-W", "2", "-c", str(count), *options]
+    command += ["-I", host(own.networks[index]), host(peer.networks[index])]
+    done = namespace.run(*command, check=False)
+    return f" {count} received" in done.stdout
+
+
+def device_flags(namespace: Namespace, device: str) -> list[str]:
+    """The flags of a device as ip shows them; empty if there is none."""
+    found = namespace.run("ip", "-j", "link", "show", "dev", device, check=False)
+    return list(json.loads(found.stdout)[0]["flags"]) if found.returncode == 0 else []
+
+
+def has_carrier(namespace: Namespace, device: str = "vti0") -> bool:
+    return "LOWER_UP" in device_flags(namespace, device)

@@ -1,0 +1,194 @@
+"""`ikepy lab` as a user runs it, in all its variants, and what is left of it however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ikepy.lab import checks, links
+from ikepy.lab.bed import Lab
+from ikepy.lab.netns import LabError
+from ikepy.lab.state import PREFIX, RUN_DIRECTORY, Options
+from ikepy.lab.strongswan import missing as strongswan_missing
+
+pytestmark = pytest.mark.root
+
+NAMESPACES = Path("/run/netns")
+
+
+def leftovers() -> list[str]:
+    """Everything a lab makes that is still there."""
+    found = [path.name for path in NAMESPACES.glob(f"{PREFIX}*")] if NAMESPACES.exists() else []
+    return found + ([str(RUN_DIRECTORY)] if RUN_DIRECTORY.exists() else [])
+
+
+@pytest.fixture
+def ground() -> Iterator[None]:
+    """Nobody else's lab is touched, ours is gone afterwards."""
+    if leftovers():
+        pytest.skip("a lab is up on this machine: `ikepy lab down` removes it")
+    try:
+        yield
+    finally:
+        lab("down")
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "ikepy", "lab", *words]
+
+
+def lab(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(command(*words), capture_output=True, text=True, timeout=120, check=False)
+
+
+def wait_for_node(node: str) -> None:
+    deadline = time.monotonic() + 20
+    while not (NAMESPACES / f"{PREFIX}{node}").exists():
+        assert time.monotonic() < deadline, f"no {node}"
+        time.sleep(0.02)
+
+
+NATIVE = "Ethernet | IPv4 | ESP"
+IN_UDP = "Ethernet | IPv4 | UDP 4500 | ESP"
+
+
+@pytest.mark.parametrize(
+    ("words", "esp"),
+    [
+        ((), NATIVE),
+        (("--nat", "--ipv6"), IN_UDP),
+        pytest.param(("--peer", "strongswan"), IN_UDP, marks=pytest.mark.strongswan),
+        pytest.param(("--peer", "strongswan", "--nat", "--ipv6"), IN_UDP, marks=pytest.mark.strongswan),
+    ],
+)
+def test_whole(ground: None, words: tuple[str, ...], esp: str) -> None:
+    done = lab(*words, "--seconds", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for expected in (
+        "UDP 4789 | VXLAN 100 | Ethernet | IPv4 | ICMP",
+        "UDP 500 | IKE IKE_SA_INIT",
+        esp,
+        "pod1 to site (10.2.0.10)",
+        "Mbit/s",
+        "ESTABLISHED",
+        "All of it worked.",
+    ):
+        assert expected in done.stdout
+    assert ("IPv6 | ICMPv6" in done.stdout) is ("--ipv6" in words)
+    assert "✗" not in done.stdout
+    assert not leftovers()
+
+
+def test_up_and_down(ground: None) -> None:
+    """A lab that stays: shown, used, refused to a second one, removed."""
+    assert lab("status").returncode == 1
+    assert lab("exec", "pod1", "true").returncode == 1
+    up = lab("up")
+    assert up.returncode == 0, up.stderr
+    shown = lab("status")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "ESTABLISHED" in shown.stdout
+    assert lab("exec", "pod1", "ping", "-c2", "-i0.2", "-q", "10.2.0.10").returncode == 0
+    assert lab("exec", "site", "sh", "-c", "exit 7").returncode == 7
+    unknown = lab("exec", "moon", "true")
+    assert unknown.returncode == 1
+    assert "pod1, pod2" in unknown.stderr
+    for words in ((), ("up",)):
+        second = lab(*words)
+        assert second.returncode == 1
+        assert "ikepy lab down" in second.stderr
+    assert lab("exec", "pod1", "ping", "-c1", "-q", "10.2.0.10").returncode == 0
+    assert lab("down").returncode == 0
+    assert not leftovers()
+    assert lab("down").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("node", ["pod1", "site"])
+def test_interrupted(ground: None, number: signal.Signals, node: str) -> None:
+    """While it is built, and while it starts its daemons; meanwhile a second one is refused."""
+    with subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        wait_for_node(node)
+        second = lab()
+        assert second.returncode == 1
+        assert f"process {process.pid}" in second.stderr
+        process.send_signal(number)
+        _, text = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "interrupted" in text
+    assert not leftovers()
+
+
+@pytest.mark.parametrize("words", [("down",), ("--seconds", "1")])
+def test_killed(ground: None, words: tuple[str, ...]) -> None:
+    """What a lab left that was killed: `down` removes it, and the next lab builds anew."""
+    with subprocess.Popen(command(), stdout=subprocess.DEVNULL) as process:
+        wait_for_node("site")
+        process.kill()
+    assert leftovers()
+    done = lab(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not leftovers()
+
+
+@pytest.mark.strongswan
+@pytest.mark.parametrize("nat", [False, True])
+def test_strongswan_at_both_ends(tmp_path: Path, nat: bool) -> None:
+    """The lab proves nothing about ikepy if it can't see a tunnel that others made."""
+    reason = strongswan_missing()
+    if reason is not None:
+        pytest.skip(reason)
+    options = Options(peer="strongswan", cgw="strongswan", nat=nat, ipv6=True)
+    machine = Lab(options, f"ikl{os.getpid()}-", tmp_path / "lab")
+    try:
+        machine.build()
+        with machine.capture() as capture:
+            machine.connect()
+            results = checks.pings(machine) + checks.mtu(machine)
+            capture.stop()
+            verdicts = links.judge(machine, capture)
+    finally:
+        machine.down()
+    assert all(one.ok for one in results), results
+    assert all(one.ok for one in verdicts), verdicts
+    assert not any(space.exists for space in machine.nodes.values())
+
+
+@pytest.mark.strongswan
+def test_a_tunnel_that_fails_is_told(tmp_path: Path) -> None:
+    """No tunnel: an error with both logs, not a wait without an end."""
+    machine = Lab(Options(), f"ikl{os.getpid()}-", tmp_path / "lab")
+    try:
+        machine.build()
+        machine.nodes["c4"].ip("link set eth0 down")
+        with pytest.raises(LabError, match=r"no tunnel after 2 s[^$]*the log of c4"):
+            machine.connect(patience=2.0)
+    finally:
+        machine.down()
+
+
+def test_a_check_that_fails_is_seen(tmp_path: Path) -> None:
+    """The site is cut off: pings and expected stacks are wrong, and say so."""
+    machine = Lab(Options(), f"ikl{os.getpid()}-", tmp_path / "lab")
+    try:
+        machine.build()
+        with machine.capture() as capture:
+            machine.connect()
+            machine.nodes["site"].ip("link set eth0 down")
+            results = {result.what: result.ok for result in checks.pings(machine)}
+            capture.stop()
+            verdicts = {(one.link.node, one.link.device): one.ok for one in links.judge(machine, capture)}
+    finally:
+        machine.down()
+    assert not results["pod1 to site (10.2.0.10)"]
+    assert results["cgw to c4 through L4 (169.254.10.2)"]
+    assert not verdicts["site", "eth0"]
+    assert verdicts["c4", "eth0"]

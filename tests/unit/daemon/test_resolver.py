@@ -1,0 +1,46 @@
+"""Which addresses a new IKE_SA runs between."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from ikepy.daemon.resolver import Resolver
+from tests.unit.daemon.fakes import FakeNetwork, config
+
+HERE = ["198.51.100.7", "198.51.100.8", "2001:db8::7"]
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "hint", "chosen"),
+    [
+        (["192.0.2.1"], ["192.0.2.2"], None, ("192.0.2.1", "192.0.2.2")),
+        (["192.0.2.1", "192.0.2.5"], ["192.0.2.2"], "192.0.2.5", ("192.0.2.5", "192.0.2.2")),
+        (["192.0.2.1"], ["192.0.2.2"], "192.0.2.5", ("192.0.2.1", "192.0.2.2")),
+        (["%any"], ["192.0.2.2"], None, ("198.51.100.7", "192.0.2.2")),
+        (["%any"], ["192.0.2.2"], "198.51.100.8", ("198.51.100.8", "192.0.2.2")),
+        (["%any"], ["2001:db8::1"], "198.51.100.8", ("2001:db8::7", "2001:db8::1")),
+        (["198.51.100.8/32"], ["192.0.2.2"], None, ("198.51.100.8", "192.0.2.2")),
+        (["203.0.113.0/24"], ["192.0.2.2"], None, None),
+        (["192.0.2.1"], ["2001:db8::1", "192.0.2.2"], None, ("192.0.2.1", "192.0.2.2")),
+        (["2001:db8::5"], ["192.0.2.2"], None, None),
+        (["192.0.2.1"], ["%any"], None, None),
+        (["192.0.2.1"], ["192.0.2.0/24", "192.0.2.9"], None, ("192.0.2.1", "192.0.2.9")),
+    ],
+)
+def test_choice(
+    local: list[str], remote: list[str], hint: str | None, chosen: tuple[str, str] | None
+) -> None:
+    network = FakeNetwork()
+    network.addresses = [ip_address(one) for one in HERE]
+    connection = config(local_addrs=local, remote_addrs=remote).connections["a"]
+    found = Resolver(network).resolve(connection, ip_address(hint) if hint else None)
+    assert found == (tuple(map(ip_address, chosen)) if chosen else None)
+
+
+def test_no_way_to_the_peer_is_no_address() -> None:
+    network = FakeNetwork()
+    network.addresses = [ip_address("2001:db8::7")]
+    connection = config(local_addrs=["%any"]).connections["a"]
+    assert Resolver(network).resolve(connection, None) is None

@@ -1,0 +1,331 @@
+"""The whole control process on the loopback: a fake machine, fake devices, everything else real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from ikepy.config.model import Config
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.ports import Resolve
+from ikepy.daemon.service import Daemon, Surroundings
+from ikepy.sa.commands import Initiate, Shutdown, Terminate
+from ikepy.sa.effects import Effect, Level, Log, Outcome, Send
+from ikepy.sa.entropy import Entropy
+from ikepy.sa.path import Endpoint
+from ikepy.sa.path import Path as IkePath
+from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, connection, ike_info, inbound, outbound
+
+LOOPBACK = ip_address("127.0.0.1")
+
+
+@pytest.fixture
+def control() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="ikepy-t") as name:
+        yield Path(name) / "s"
+
+
+class Bed:
+    """A daemon's surroundings; `answers` gives the machine's effects by how a call's description begins."""
+
+    def __init__(self, control: Path, **keys: Any) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            self.ports = one.getsockname()[1], other.getsockname()[1]
+        self.answers: dict[str, list[Effect]] = {}
+        self.machine = FakeMachine(self._answer)
+        self.tuns: list[FakeTun] = []
+        self.network = FakeNetwork()
+        entry = connection("a", **{"local_addrs": ["127.0.0.1"], "encap": True, **keys})
+        settings = {"port": self.ports[0], "port_nat_t": self.ports[1], "workers": 2}
+        self.config = Config.model_validate({"connections": {"a": entry}, "daemon": settings})
+        self.control = control
+        self.spi = 0
+        surroundings = Surroundings(self._make_machine, self._create, self.network, drop_capabilities=False)
+        self.daemon = Daemon(self.config, control, surroundings)
+
+    def _make_machine(self, config: Config, entropy: Entropy, resolve: Resolve) -> FakeMachine:
+        self.spi = entropy.child_spi("a")
+        return self.machine
+
+    def _create(self, name: str) -> FakeTun:
+        self.tuns.append(FakeTun(name))
+        return self.tuns[-1]
+
+    def _answer(self, call: str) -> list[Effect]:
+        return next((e for beginning, e in self.answers.items() if call.startswith(beginning)), [])
+
+    async def ask(self, command: str, **arguments: object) -> list[dict[str, Any]]:
+        reader, writer = await asyncio.open_unix_connection(self.control)
+        writer.write(json.dumps({"command": command, "args": arguments}).encode() + b"\n")
+        lines: list[dict[str, Any]] = []
+        while not lines or "ok" not in lines[-1]:
+            lines.append(json.loads(await reader.readline()))
+        writer.close()
+        return lines
+
+    async def fails(self, command: str, **arguments: object) -> str:
+        (answer,) = await self.ask(command, **arguments)
+        assert answer["ok"] is False
+        return str(answer["error"])
+
+
+def _run(bed: Bed, scenario: Callable[[Bed], Awaitable[None]]) -> None:
+    """Start the daemon, run the scenario, stop the daemon; nothing may be left."""
+
+    async def inside() -> None:
+        serving = asyncio.create_task(bed.daemon.serve())
+        ready = asyncio.create_task(bed.daemon.ready.wait())
+        await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            async with asyncio.timeout(20):
+                await scenario(bed)
+            bed.daemon.stop()
+        ready.cancel()
+        await serving
+
+    asyncio.run(inside())
+    assert not bed.control.exists()
+    assert all(tun.closed for tun in bed.tuns)
+    for port in bed.ports:
+        with socket.socket(type=socket.SOCK_DGRAM) as again:
+            again.bind(("127.0.0.1", port))
+
+
+def test_messages_go_in_and_out(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.setblocking(False)
+            remote = Endpoint(LOOPBACK, peer.getsockname()[1])
+            path = IkePath(Endpoint(LOOPBACK, bed.ports[0]), remote)
+            bed.answers = {"receive 01": [Send(path, b"\x02")]}
+            await loop.sock_sendto(peer, b"\x01", ("127.0.0.1", bed.ports[0]))
+            assert await loop.sock_recv(peer, 100) == b"\x02"
+        assert bed.machine.calls == ["start", f"receive 01 {path}"]
+        assert bed.spi % 2 == 0  # the connection's slot
+
+    _run(Bed(control), scenario)
+
+
+def test_the_last_words_are_a_shutdown(control: Path) -> None:
+    bed = Bed(control)
+
+    async def scenario(bed: Bed) -> None:
+        pass
+
+    _run(bed, scenario)
+    assert bed.machine.calls == ["start", f"request {Shutdown()}"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_and_a_second_one_at_once(control: Path, number: signal.Signals) -> None:
+    bed = Bed(control)
+
+    async def scenario(bed: Bed) -> None:
+        bed.machine.sas = [ike_info(1)]  # a peer that never answers the delete
+        os.kill(os.getpid(), number)
+        while f"request {Shutdown()}" not in bed.machine.calls:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    start = time.monotonic()
+    _run(bed, scenario)  # stops it a second time
+    assert time.monotonic() - start < 4
+
+
+def test_a_peer_that_does_not_answer_is_not_waited_for_long(control: Path) -> None:
+    bed = Bed(control)
+    bed.machine.sas = [ike_info(1)]
+    begin: list[float] = []
+
+    async def scenario(bed: Bed) -> None:
+        begin.append(time.monotonic())
+
+    _run(bed, scenario)
+    assert 3.9 < time.monotonic() - begin[0] < 5
+
+
+def test_a_worker_that_dies_is_told_to_the_machine_as_lost_children(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.answers = {"request Initiate": [inbound(), outbound(), Outcome(1, True, "up")]}
+        await bed.ask("initiate", child="net")
+        assert bed.tuns[0].carrier is True
+        (pid,) = _children_of(os.getpid())
+        os.kill(pid, signal.SIGKILL)
+        while bed.tuns[0].carrier:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert bed.machine.calls[-1] == "request ChildrenLost(child_ids=(1,))"
+
+    _run(Bed(control), scenario)
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_list_sas(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.answers = {"request Initiate": [inbound(5), Outcome(1, True, "up")]}
+        await bed.ask("initiate", child="net")
+        bed.machine.sas = [ike_info(1, 5, 6)]
+        (answer,) = await bed.ask("list-sas")
+        (sa,) = answer["result"]
+        assert (sa["connection"], sa["ike_id"], sa["state"]) == ("a", 1, "ESTABLISHED")
+        assert (sa["local"], sa["spi_i"]) == ("192.0.2.1[500]", "01" * 8)
+        assert sa["established"] >= 0
+        installed, unknown = sa["children"]
+        assert (installed["device"], unknown["device"]) == ("vti-a", None)
+        assert (installed["spi_in"], installed["suite"], installed["esn"]) == (
+            "00001000",
+            "AES_GCM_16_128",
+            True,
+        )
+        assert (installed["in_packets"], installed["in_last"], installed["drops"]) == (0, None, {})
+        assert installed["ts_local"] == ["10.2.0.0/24"]
+        bed.machine.sas = []
+
+    _run(Bed(control), scenario)
+
+
+def test_list_conns_shows_no_secret(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        (answer,) = await bed.ask("list-conns")
+        (found,) = answer["result"]
+        assert found["name"] == "a"
+        assert found["remote"] == {"auth": "psk", "id": "%any"}
+        assert found["children"][0]["remote_ts"] == ["10.2.0.0/24", "fd02::/64"]
+        assert found["proposals"] == ["AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519"]
+        assert found["vti"]["routes"] is None
+
+    _run(Bed(control), scenario)
+
+
+def test_counters_name_worker_and_device(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        (answer,) = await bed.ask("counters")
+        assert answer["result"] == {"worker 0 (vti-a)": {}}
+
+    _run(Bed(control), scenario)
+
+
+def test_initiate_shows_what_is_logged_and_the_outcome(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.answers = {
+            f"request {Initiate('a', 'net', 1)}": [
+                Log(Level.INFO, "a #1", "initiating"),
+                Log(Level.INFO, "ab #2", "somebody else's"),
+                Outcome(1, True, "net is up"),
+            ],
+            f"request {Initiate('a', 'net', 2)}": [Outcome(2, False, "no proposal chosen")],
+        }
+        lines = await bed.ask("initiate", child="net", ike="a")
+        assert lines == [{"log": "a #1: initiating"}, {"ok": True, "result": "net is up"}]
+        assert await bed.fails("initiate", child="net") == "no proposal chosen"
+        assert await bed.fails("initiate", child="net", timeout=0.05) == "not done within 0.05 s"
+
+    _run(Bed(control), scenario)
+
+
+def test_terminate(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        command = Terminate(ike="a", child_id=4, force=True, ticket=1)
+        bed.answers = {f"request {command}": [Outcome(1, True, "gone")]}
+        (answer,) = await bed.ask("terminate", ike="a", child_id=4, force=True)
+        assert answer == {"ok": True, "result": "gone"}
+
+    _run(Bed(control), scenario)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "error"),
+    [
+        ("reload", {}, "unknown command; there are"),
+        ("list-sas", {"noblock": True}, "list-sas has no argument 'noblock'; it takes none"),
+        ("initiate", {}, "a child is needed"),
+        ("initiate", {"child": "other"}, "no child 'other' is configured"),
+        ("initiate", {"child": 1}, "child must be str"),
+        ("initiate", {"child": "net", "timeout": True}, "timeout must be int or float"),
+        ("initiate", {"child": "net", "timeout": -1}, "timeout must be more than 0"),
+        ("initiate", {"child": "net", "timeout": float("nan")}, "timeout must be more than 0"),
+        ("initiate", {"child": "net", "timeout": 10**400}, "timeout must be more than 0"),
+        ("terminate", {}, "one of ike, child, ike_id and child_id is needed"),
+        ("terminate", {"ike_id": "1"}, "ike_id must be int"),
+        ("terminate", {"ike_id": True}, "ike_id must be int"),
+    ],
+)
+def test_bad_requests(control: Path, command: str, arguments: dict[str, Any], error: str) -> None:
+    async def scenario(bed: Bed) -> None:
+        assert error in await bed.fails(command, **arguments)
+
+    _run(Bed(control), scenario)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        (
+            {"local_addrs": ["192.0.2.77"]},
+            r"^connections\.a\.local_addrs\[0\]: 192\.0\.2\.77 is not an address",
+        ),
+        ({"local_addrs": ["203.0.113.0/24"]}, "no local address to listen on"),
+        ({"vti": {"name": "lo"}}, r"^connections\.a\.vti\.name: a device lo exists already"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_opened(
+    control: Path, keys: dict[str, Any], error: str
+) -> None:
+    bed = Bed(control, **keys)
+    with pytest.raises(StartError, match=error):
+        asyncio.run(bed.daemon.serve())
+    assert bed.tuns == []
+    assert list(control.parent.iterdir()) == []
+
+
+def test_a_port_in_use_leaves_nothing_behind(control: Path) -> None:
+    bed = Bed(control)
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", bed.ports[1]))
+        with pytest.raises(StartError, match="in use"):
+            asyncio.run(bed.daemon.serve())
+    assert bed.tuns == []
+    assert not control.exists()
+
+
+def test_a_route_that_is_taken_leaves_nothing_behind(control: Path) -> None:
+    bed = Bed(control, vti={"routes": ["10.9.0.0/16"]})
+    bed.network.refused = {"10.9.0.0/16"}
+    with pytest.raises(StartError, match=r"^connections\.a\.vti: "):
+        asyncio.run(bed.daemon.serve())
+    assert bed.tuns[0].closed
+    assert not control.exists()
+
+
+def test_a_second_daemon_on_the_socket_is_refused(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        with pytest.raises(StartError, match="another daemon is running"):
+            await Bed(control).daemon.serve()
+
+    _run(Bed(control), scenario)
+
+
+def test_any_address_means_all_that_are_usable(control: Path) -> None:
+    bed = Bed(control, local_addrs=["%any"])
+    bed.network.addresses = [LOOPBACK, ip_address("192.0.2.77")]
+
+    async def scenario(bed: Bed) -> None:
+        assert bed.machine.calls == ["start"]
+
+    _run(bed, scenario)

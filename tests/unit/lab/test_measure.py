@@ -1,0 +1,56 @@
+"""What ping prints, read."""
+
+from __future__ import annotations
+
+import pytest
+
+from ikepy.lab.measure import Ping, learned_mtu, parse_ping
+
+ALL_BACK = """\
+PING 10.2.0.10 (10.2.0.10) 56(84) bytes of data.
+
+--- 10.2.0.10 ping statistics ---
+10 packets transmitted, 10 received, 0% packet loss, time 1002ms
+rtt min/avg/max/mdev = 0.413/0.849/1.285/0.436 ms
+"""
+NONE_BACK = """\
+--- 10.2.0.10 ping statistics ---
+1 packets transmitted, 0 received, +1 errors, 100% packet loss, time 0ms
+"""
+
+
+def test_round_trips() -> None:
+    ping = parse_ping(ALL_BACK)
+    assert ping == Ping(10, 10, 0.413, 0.849, 1.285)
+    assert ping.ok
+    assert str(ping) == "10 of 10 back, 0% loss, RTT 0.41/0.85/1.28 ms"
+
+
+def test_nothing_back() -> None:
+    ping = parse_ping(NONE_BACK)
+    assert not ping.ok
+    assert str(ping) == "0 of 1 back, 100% loss"
+
+
+def test_one_lost_is_not_right() -> None:
+    assert not Ping(10, 9, 1.0, 1.0, 1.0).ok
+
+
+def test_no_ping_at_all() -> None:
+    ping = parse_ping("ping: connect: Network is unreachable\n")
+    assert not ping.ok
+    assert str(ping) == "ping: connect: Network is unreachable"
+    assert not parse_ping("").ok
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From 10.1.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1438)",
+        "From fd00:1::1 icmp_seq=1 Packet too big: mtu=1438",
+        "ping: local error: message too long, mtu=1438",
+    ],
+)
+def test_learned_mtu(line: str) -> None:
+    assert learned_mtu(line) == 1438
+    assert learned_mtu(ALL_BACK) is None

@@ -1,0 +1,82 @@
+"""list-sas and list-conns as text, in swanctl's form."""
+
+from ikepy import listing
+from tests.unit.listings import CHILD_SA, CONNECTION, IKE_SA
+
+
+def test_sas() -> None:
+    assert list(listing.sas([IKE_SA])) == [
+        "site-b: #1, ESTABLISHED, IKEv2, 0102030405060708_i* 1112131415161718_r",
+        "  local  'gwa' @ 192.0.2.1[4500], behind NAT",
+        "  remote 'gwb' @ 192.0.2.2[4500]",
+        "  AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
+        "  established 61s ago",
+        "  net: #2, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16_128, device vti0",
+        "    installed 60s ago",
+        "    in  c0000001,    840 bytes,    10 packets,     2s ago",
+        "    out c0000002,      0 bytes,     0 packets",
+        "    local  0.0.0.0/0 ::/0",
+        "    remote 10.2.0.0/24",
+    ]
+
+
+def test_responder_without_nat_and_before_it_is_established() -> None:
+    sa = IKE_SA | {
+        "initiator": False,
+        "remote_id": "",
+        "nat_local": False,
+        "suite": "",
+        "established": None,
+        "children": [],
+        "state": "CONNECTING",
+    }
+    assert list(listing.sas([sa])) == [
+        "site-b: #1, CONNECTING, IKEv2, 0102030405060708_i 1112131415161718_r*",
+        "  local  'gwa' @ 192.0.2.1[4500]",
+        "  remote '%any' @ 192.0.2.2[4500]",
+    ]
+
+
+def test_child_with_esn_native_esp_and_drops() -> None:
+    child = CHILD_SA | {"encap": False, "esn": True, "drops": {"replay": 3, "integrity": 0, "selectors": 1}}
+    found = list(listing.sas([IKE_SA | {"children": [child]}]))
+    assert "  net: #2, INSTALLED, TUNNEL, ESP:AES_GCM_16_128/ESN, device vti0" in found
+    assert found[-1] == "    dropped replay 3, selectors 1"
+
+
+def test_connections() -> None:
+    assert list(listing.connections([CONNECTION])) == [
+        "site-b: IKEv2",
+        "  local:  192.0.2.1",
+        "  remote: %any",
+        "  proposals: AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
+        "  local pre-shared key authentication:",
+        "    id: gwa",
+        "  remote pre-shared key authentication:",
+        "    id: %any",
+        "  net: TUNNEL, start action trap",
+        "    local:  0.0.0.0/0 ::/0",
+        "    remote: dynamic",
+        "    proposals: AES_GCM_16_128/NO_ESN",
+        "  device vti0:",
+        "    addresses: 169.254.10.1/30",
+        "    peers: 169.254.10.2",
+        "    routes: negotiated",
+        "    mtu: from the uplink",
+    ]
+
+
+def test_fixed_device() -> None:
+    vti = CONNECTION["vti"] | {
+        "addresses": [],
+        "peers": [],
+        "routes": ["10.2.0.0/24"],
+        "mtu": 1400,
+        "table": 7,
+    }
+    assert list(listing.connections([CONNECTION | {"vti": vti}]))[-4:] == [
+        "  device vti0:",
+        "    routes: 10.2.0.0/24",
+        "    mtu: 1400",
+        "    table: 7",
+    ]
