@@ -29,6 +29,7 @@ Address = IPv4Address | IPv6Address
 _KEEPALIVE = b"\xff"
 _MARKER = 4  # octets of the non-ESP marker, or of an SPI
 _SHORTEST = 8  # an ESP header
+_FEWEST = 3  # packets that are worth opening together
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
 _TOO_SHORT = -1
@@ -91,7 +92,7 @@ class Inward:
         arena, length, stride = self._trains.arena, received.length, received.segment
         count = -(-length // stride)
         last = length - (count - 1) * stride
-        if count <= MOST_ROWS and stride >= _SHORTEST and last >= _SHORTEST:
+        if _FEWEST <= count <= MOST_ROWS and stride >= _SHORTEST and last >= _SHORTEST:
             spis = np.frombuffer(arena, np.uint8, (count - 1) * stride).reshape(count - 1, stride)[
                 :, :_MARKER
             ]

@@ -91,7 +91,7 @@ class OutboundSa:
         return row
 
     def seal_train(self, segments: Segments, first: int, trains: Trains) -> SealedTrain | None:
-        """The ESP packets of a frame's packets from `first` on, as many as fit one datagram; None if the
+        """The ESP packets of a frame's packets from `first` on, as many as a layout has rows; None if the
         sequence numbers have run out.
 
         Whatever this raises, the numbers are not used again.

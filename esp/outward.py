@@ -16,8 +16,8 @@ from esp.database import Outbound, OuterPath, SaDatabase
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow, SocketKind
 from esp.packet import Buffer, flow_of, ip_length, tos_of
-from esp.trains import LONGEST, MOST_ROWS, FrameDevice, PacketDevice, Segments, Trains
-from esp.transport import Train, Transport
+from esp.trains import FrameDevice, PacketDevice, Segments, Trains
+from esp.transport import LONGEST, MOST_SEGMENTS, Train, Transport
 
 Address = IPv4Address | IPv6Address
 
@@ -148,7 +148,7 @@ class Outward:
             run.start, run.segment = start, size
         run.end = start + size
         run.lengths.append(real)
-        if size < run.segment or len(run.lengths) == MOST_ROWS or run.end + size > LONGEST:
+        if size < run.segment or len(run.lengths) == MOST_SEGMENTS or run.end + size > LONGEST:
             self._flush()
 
     def _flush(self) -> None:

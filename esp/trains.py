@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Octets = NDArray[np.uint8]
 
-MOST_ROWS = 64  # UDP_MAX_SEGMENTS of every kernel
-LONGEST = 65507  # octets of a UDP datagram in IPv4
+MOST_ROWS = 128
+_ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
 _KEPT = 48  # layouts whose views are kept
 _NONCE = 12
 _ASSOCIATED = 12  # SPI and a sequence number of 64 bits
@@ -76,7 +76,7 @@ class Train:
     def __init__(self, arena: memoryview, stride: int, start: int, icv: int) -> None:
         """`start`: where the ciphertext begins in a row; `icv`: octets at its end."""
         self.stride = stride
-        self.capacity = min(MOST_ROWS, LONGEST // stride)
+        self.capacity = min(MOST_ROWS, len(arena) // stride)
         used = arena[: self.capacity * stride]
         self.array: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, stride)
         self.rows = [used[at : at + stride] for at in range(0, len(used), stride)]
@@ -94,7 +94,7 @@ class Trains:
     __slots__ = ("_kept", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
 
     def __init__(self) -> None:
-        self.arena = memoryview(bytearray(1 << 16))
+        self.arena = memoryview(bytearray(_ARENA))
         self._kept: dict[tuple[int, int, int], Train] = {}
         self.nonce_rows, self.nonces = _table(_NONCE)
         self.associated_rows, self.associated = _table(_ASSOCIATED)

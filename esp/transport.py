@@ -34,6 +34,8 @@ _REASONS = {
 # What a send says that can't be cut up: by this kernel or device at all, or into segments of this size.
 _NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 
+MOST_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
+LONGEST = 65507  # octets of a UDP datagram in IPv4
 _REMOTES = 4096  # whose largest segment is remembered
 
 
@@ -54,6 +56,13 @@ class Train:
     packets: memoryview
     segment: int
     count: int
+
+    def part(self, first: int, most: int) -> Train:
+        """At most so many packets from `first` on."""
+        if first == 0 and self.count <= most:
+            return self
+        packets = self.packets[first * self.segment : (first + most) * self.segment]
+        return Train(packets, self.segment, min(most, self.count - first))
 
     def rows(self) -> list[memoryview]:
         return [self.packets[at : at + self.segment] for at in range(0, len(self.packets), self.segment)]
@@ -139,6 +148,15 @@ class Transport:
         self, train: Train, source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
         """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
+        failures: dict[int, Drop] = {}
+        most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
+        for first in range(0, train.count, most):
+            part = train.part(first, most)
+            for index, reason in self._send_part(part, source, remote, tos).items():
+                failures[first + index] = reason
+        return failures
+
+    def _send_part(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
         if train.count < 2 or not self._trains or train.segment >= self._largest.get(remote, 1 << 16):
             return self.send(train.rows(), source, remote, tos)
         ancillary = cmsg.segment(train.segment)
