@@ -62,7 +62,7 @@ class Segments:
         flags, kind, _, gso, l4, _ = HEADER.unpack_from(frame)
         packet = frame[SIZE:]
         length = len(packet)
-        version = packet[0] >> 4 if length > IPV6_HEADER else 0
+        version = packet[0] >> 4 if length else 0
         kind &= ~GSO_ECN
         tcp = kind in (GSO_TCPV4, GSO_TCPV6)
         shortest = l4 + (TCP_HEADER if tcp else UDP_HEADER)
