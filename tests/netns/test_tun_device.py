@@ -17,6 +17,7 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 from tun.device import PacketIo, TunDevice, TunError
+from tun.frames import packet_io
 from tun.network import add_route, configure
 
 pytestmark = pytest.mark.root
@@ -228,13 +229,17 @@ def test_refused_packets_dont_stop_a_batch(namespace: Namespace, vti: TunDevice)
     assert io.write_batch([request, request]) == 2
 
 
-def test_handshakes_are_clamped_both_ways(make_namespace: MakeNamespace) -> None:
+@pytest.mark.parametrize("offload", [False, True])
+def test_handshakes_are_clamped_both_ways(make_namespace: MakeNamespace, offload: bool) -> None:
     """Two namespaces joined by two TUN devices: both see the other's MSS lowered."""
     one, other = make_namespace("one"), make_namespace("other")
-    with one.call(TunDevice.create, "vti0", False) as here, other.call(TunDevice.create, "vti0") as there:
+    with (
+        one.call(TunDevice.create, "vti0", offload) as here,
+        other.call(TunDevice.create, "vti0", offload) as there,
+    ):
         one.call(configure, "vti0", [ip_interface("10.9.0.1/30")], [], 1400, None)
         other.call(configure, "vti0", [ip_interface("10.9.0.2/30")], [], 1400, None)
-        outward, inward = PacketIo(here.fd, mss4=1200), PacketIo(there.fd, mss4=1100)
+        outward, inward = packet_io(here.fd, mss4=1200), packet_io(there.fd, mss4=1100)
         server = "import socket; socket.create_server(('10.9.0.2', 80)).accept()"
         other.start(sys.executable, "-c", server)
         wait_until(lambda: "10.9.0.2:80" in other.run("ss", "-lnt").stdout, "the server")
