@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
 
-import numpy as np
-
 from esp import ecn
 from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
@@ -21,6 +19,7 @@ from esp.inbound import Opened, OpenedRows
 from esp.limits import RateLimit
 from esp.messages import ForwardEsp, Message, PeerMoved, SocketKind, Stray, UnknownSpi
 from esp.outward import BATCH, Device
+from esp.places import Place, RawRows
 from esp.trains import MOST_ROWS, Trains
 from esp.transport import Received, SocketAddress, Transport
 
@@ -68,54 +67,65 @@ class Inward:
         self._catch_up = catch_up
         self._release = release
         self._trains = Trains()
+        self._raw: RawRows | None = None
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)
         self._forward = RateLimit(*_FORWARD)
 
     def read_transport(self, transport: Transport) -> None:
         """Take one batch from a socket and write what is inside to the devices."""
+        if lost := transport.lost(time.monotonic()):
+            self._counters.drop(Drop.SOCKET_QUEUE, lost)
+        if transport.kind is SocketKind.RAW:
+            self._read_raw(transport)
+            return
         arena = self._trains.arena
         left = BATCH
         while left > 0:
             received = transport.receive(arena)
             if received is None:
                 return
-            if received.length > received.segment:
-                self._receive_train(transport, received)
+            length, stride = received.length, received.segment
+            if length > stride:
+                count = -(-length // stride)
+                place = Place(self._trains, 0, 0, stride, count, length - (count - 1) * stride, stride)
+                self._receive_train(transport, received, place)
                 left -= _TRAIN
             else:
-                self._receive(transport, received, [arena[: received.length]])
+                self._receive(transport, received, [arena[:length]])
                 left -= 1
 
-    def _receive_train(self, transport: Transport, received: Received) -> None:
+    def _read_raw(self, transport: Transport) -> None:
+        """Packets of protocol 50, each read into a row: those alike follow each other as a train."""
+        if self._raw is None:
+            self._raw = RawRows()
+        for received, place in self._raw.read(transport, BATCH):
+            if place.count > 1:
+                self._receive_train(transport, received, place)
+            else:
+                self._receive(transport, received, place.rows())
+
+    def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
         """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
-        arena, length, stride = self._trains.arena, received.length, received.segment
-        count = -(-length // stride)
-        last = length - (count - 1) * stride
-        if _FEWEST <= count <= MOST_ROWS and stride >= _SHORTEST and last >= _SHORTEST:
-            spis = np.frombuffer(arena, np.uint8, (count - 1) * stride).reshape(count - 1, stride)[
-                :, :_MARKER
-            ]
-            alike = bytes(arena[:_MARKER])
-            if spis.tobytes() == alike * (count - 1) and arena[length - last :][:_MARKER] == alike:
-                entry = self._database.inbound(int.from_bytes(alike, "big"))
-                if entry is not None and self._open_train(transport, received, entry, count, last):
+        if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= _SHORTEST:
+            spis = place.column(0, _MARKER).tobytes()
+            if spis == spis[:_MARKER] * place.count:
+                entry = self._database.inbound(int.from_bytes(spis[:_MARKER], "big"))
+                if entry is not None and self._open_train(transport, received, entry, place):
                     return
-        rows = [arena[at : min(at + stride, length)] for at in range(0, length, stride)]
-        for _, run in groupby(rows, _spi):
+        for _, run in groupby(place.rows(), _spi):
             self._receive(transport, received, list(run))
 
-    def _open_train(
-        self, transport: Transport, received: Received, entry: Inbound, count: int, last: int
-    ) -> bool:
+    def _open_train(self, transport: Transport, received: Received, entry: Inbound, place: Place) -> bool:
         suite = entry.sa.suite
-        if received.segment < suite.overhead:
-            return False
-        train = self._trains.layout(received.segment, entry.sa.start, suite.icv_length)
         headroom = self._headroom(entry)
-        if train.capacity < count or headroom > entry.sa.start:
+        if place.stride < suite.overhead or headroom > entry.sa.start:
             return False
-        opened = entry.sa.open_train(self._trains, train, count, last, headroom)
+        train = place.trains.layout(place.stride, entry.sa.start, suite.icv_length, place.offset)
+        if train.capacity < place.first + place.count:
+            return False
+        train = train.behind(place.first)
+        opened = entry.sa.open_train(place.trains, train, place.count, place.last, headroom)
         if opened is None:
             return False
         self._finish(

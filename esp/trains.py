@@ -73,16 +73,28 @@ class Train:
 
     __slots__ = ("array", "bodies", "capacity", "heads", "rows", "stride", "texts")
 
-    def __init__(self, arena: memoryview, stride: int, start: int, icv: int) -> None:
-        """`start`: where the ciphertext begins in a row; `icv`: octets at its end."""
+    def __init__(self, arena: memoryview, pitch: int, stride: int, start: int, icv: int) -> None:
+        """`pitch`: octets from row to row, `stride`: of a row; `start`: where the ciphertext begins there;
+        `icv`: octets at its end."""
         self.stride = stride
-        self.capacity = min(MOST_ROWS, len(arena) // stride)
-        used = arena[: self.capacity * stride]
-        self.array: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, stride)
-        self.rows = [used[at : at + stride] for at in range(0, len(used), stride)]
+        self.capacity = min(MOST_ROWS, len(arena) // pitch)
+        used = arena[: self.capacity * pitch]
+        whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
+        self.array = whole[:, :stride]
+        self.rows = [used[at : at + stride] for at in range(0, len(used), pitch)]
         self.heads = [row[:8] for row in self.rows]
         self.bodies = [row[start:] for row in self.rows]  # ciphertext and ICV
         self.texts = [row[start : stride - icv] for row in self.rows]  # plaintext
+
+    def behind(self, first: int) -> Train:
+        """The rows from `first` on, for one use."""
+        if first == 0:
+            return self
+        part = Train.__new__(Train)
+        part.stride, part.capacity, part.array = self.stride, self.capacity - first, self.array[first:]
+        part.rows, part.heads = self.rows[first:], self.heads[first:]
+        part.bodies, part.texts = self.bodies[first:], self.texts[first:]
+        return part
 
 
 class Trains:
@@ -91,19 +103,22 @@ class Trains:
     One user at a time: nonces stand here only while a train is sealed or opened.
     """
 
-    __slots__ = ("_kept", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
+    __slots__ = ("_kept", "_pitch", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
 
-    def __init__(self) -> None:
-        self.arena = memoryview(bytearray(_ARENA))
-        self._kept: dict[tuple[int, int, int], Train] = {}
+    def __init__(self, pitch: int = 0, rows: int = 0) -> None:
+        """Rows back to back, or one every `pitch` octets."""
+        self.arena = memoryview(bytearray(pitch * rows or _ARENA))
+        self._pitch = pitch
+        self._kept: dict[tuple[int, int, int, int], Train] = {}
         self.nonce_rows, self.nonces = _table(_NONCE)
         self.associated_rows, self.associated = _table(_ASSOCIATED)
 
-    def layout(self, stride: int, start: int, icv: int) -> Train:
-        key = stride, start, icv
+    def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> Train:
+        """Rows of `stride` octets, the first one `offset` octets into the arena."""
+        key = stride, start, icv, offset
         train = self._kept.pop(key, None)
         if train is None:
-            train = Train(self.arena, stride, start, icv)
+            train = Train(self.arena[offset:], self._pitch or stride, stride, start, icv)
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = train

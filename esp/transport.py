@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from esp import cmsg
 from esp.counters import Drop
 from esp.messages import SocketKind
+from esp.mmsg import MOST, Arrival, Piece, Receiver, Sender, address_of
 
 Address = IPv4Address | IPv6Address
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
@@ -34,9 +36,17 @@ _REASONS = {
 # What a send says that can't be cut up: by this kernel or device at all, or into segments of this size.
 _NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 
+_SO_LOOK = 0.1  # seconds between two looks at it
+_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one what was dropped
+_MEMINFO = struct.Struct("=9I")
 MOST_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
 LONGEST = 65507  # octets of a UDP datagram in IPv4
+_FEWEST = 4  # datagrams that are worth a system call for many
 _REMOTES = 4096  # whose largest segment is remembered
+
+
+def _reason(number: int | None) -> Drop:
+    return _REASONS.get(number or 0, Drop.SEND)
 
 
 class Received(NamedTuple):
@@ -95,15 +105,34 @@ class Transport:
         self.local_address = local_address
         self.local_port = local_port
         self._tell = tell
-        self._strip = kind is SocketKind.RAW and version == 4  # the IP header is in front
         self._anywhere = local_address.is_unspecified
         self._trains = kind is SocketKind.UDP
+        self.sender = Sender()
         self._largest: dict[tuple[str, int], int] = {}  # segments that a remote's path is known to refuse
         with contextlib.suppress(OSError):
             cmsg.ask_for_marks(sock)
         if kind is SocketKind.UDP:
             with contextlib.suppress(OSError):
                 cmsg.ask_for_trains(sock)
+
+        self._lost = self._kernel_drops()
+        self._next_look = 0.0
+
+    def lost(self, now: float) -> int:
+        """Datagrams that found the socket's receive buffer full since the last look, which this is not each
+        time: `now` in monotonic seconds."""
+        if now < self._next_look:
+            return 0
+        self._next_look = now + _LOOK
+        before, self._lost = self._lost, self._kernel_drops()
+        return (self._lost - before) % (1 << 32)
+
+    def _kernel_drops(self) -> int:
+        try:
+            data = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+            return int(_MEMINFO.unpack(data)[-1])
+        except (OSError, struct.error):
+            return 0
 
     def fileno(self) -> int:
         return self.sock.fileno()
@@ -112,7 +141,7 @@ class Transport:
         self.sock.close()
 
     def receive(self, place: memoryview) -> Received | None:
-        """Read into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
+        """Read UDP into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
         while True:
             try:
                 length, ancillary, _, source = self.sock.recvmsg_into([place], cmsg.SPACE)
@@ -122,18 +151,27 @@ class Transport:
                 # An ICMP error that the kernel reports here; reading it has cleared it.
                 continue
             segment, tos, local = cmsg.read(ancillary)
-            if self._strip and length:
-                header = (place[0] & 0x0F) * 4
-                length = max(0, length - header)
-                place[:length] = place[header : header + length]
             return Received(length, segment or length, tos, source, local or self.local_address)
+
+    def receive_many(self, receiver: Receiver, most: int) -> list[Arrival]:
+        """Read at most so many datagrams, one a row of the receiver's arena."""
+        while True:
+            try:
+                return receiver.receive(self.sock, most)
+            except BlockingIOError:
+                return []
+            except OSError:
+                continue
 
     def send(
         self, rows: Sequence[memoryview], source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
         """Send each row from `source` to `remote` (port 0 for RAW); why a row, by index, was not sent."""
-        failures: dict[int, Drop] = {}
         ancillary = self._ancillary(source, tos)
+        if len(rows) >= _FEWEST:
+            pieces = [Piece(address_of(row), len(row), 0) for row in rows]
+            return self._send_pieces(pieces, remote, ancillary)
+        failures: dict[int, Drop] = {}
         for index, row in enumerate(rows):
             try:
                 if ancillary:
@@ -141,7 +179,16 @@ class Transport:
                 else:
                     self.sock.sendto(row, remote)
             except OSError as error:
-                failures[index] = _REASONS.get(error.errno or 0, Drop.SEND)
+                failures[index] = _reason(error.errno)
+        return failures
+
+    def _send_pieces(
+        self, pieces: Sequence[Piece], remote: tuple[str, int], ancillary: cmsg.AncillaryData
+    ) -> dict[int, Drop]:
+        failures: dict[int, Drop] = {}
+        for first in range(0, len(pieces), MOST):
+            results = self.sender.send(self.sock, pieces[first : first + MOST], remote, ancillary)
+            failures |= {first + index: _reason(number) for index, number in enumerate(results) if number}
         return failures
 
     def send_train(
@@ -168,7 +215,7 @@ class Transport:
             if error.errno in _NO_SEGMENTS:
                 self._degrade(train.segment, remote, error)
                 return self.send(train.rows(), source, remote, tos)
-            return dict.fromkeys(range(train.count), _REASONS.get(error.errno or 0, Drop.SEND))
+            return dict.fromkeys(range(train.count), _reason(error.errno))
         return {}
 
     def _degrade(self, segment: int, remote: tuple[str, int], error: OSError) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from time import sleep
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,3 +152,16 @@ def test_sas_of_two_spis_in_one_read() -> None:
         bed.arrive([*rows[:2], strange[0], rows[2], strange[1], rows[3]])
         assert bed.delivered() == packets
         assert bed.counters.drops() == {"unknown_spi": 2}
+
+
+def test_what_the_kernel_had_no_room_for_is_counted() -> None:
+    packets = [Packet(Flow(protocol=UDP), bytes(1000)).octets()] * 200
+    with FastBed(GCM, window=0) as bed:
+        bed.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        bed.arrive(bed.sender().seal_batch(packets[:1]))
+        for row in bed.sender().seal_batch(packets):
+            bed.peer.sendto(row, ("127.0.0.1", bed.port))
+        sleep(0.15)
+        bed.inward.read_transport(bed.transport)
+        lost = bed.counters.drops()["socket_queue"]
+        assert lost + len(bed.delivered()) == 201

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import pytest
@@ -16,6 +17,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from esp.counters import Drop
+from esp.mmsg import Piece, Sender
 from esp.outbound import LIMIT, OutboundSa
 from esp.suites import AES_CBC, AES_GCM_8, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
 from tests.property.fast_bed import SPI, FastBed
@@ -135,6 +137,31 @@ class FailingSocket:
         return self._sock.sendto(data, remote)
 
 
+class FailingSender(Sender):
+    """Sends of many at once that fail as planned."""
+
+    def __init__(self, plan: list[int], tried: list[bytes]) -> None:
+        super().__init__()
+        self._plan = plan
+        self._tried = tried
+
+    def send(
+        self,
+        sock: socket.socket,
+        pieces: Sequence[Piece],
+        remote: tuple[str, int],
+        ancillary: list[tuple[int, int, bytes]],
+    ) -> list[int]:
+        results = []
+        for piece in pieces:
+            data = ctypes.string_at(piece.address, piece.length)
+            size = piece.segment or len(data)
+            self._tried += [data[at : at + size] for at in range(0, len(data), size)]
+            number = self._plan.pop() if self._plan else 0
+            results += [number] if number else super().send(sock, [piece], remote, ancillary)
+        return results
+
+
 errors = st.sampled_from(
     [0, 0, 0, errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOBUFS, errno.EAGAIN, errno.EPERM]
 )
@@ -158,6 +185,7 @@ def test_no_number_is_used_twice_whatever_fails(
         return cast(socket.socket, kept[0])
 
     with FastBed(GCM, wrap=wrap) as bed:
+        bed.transport.sender = FailingSender(plan, kept[0].tried)
         bed.sa.sequence = LIMIT[False] - left
         for packet, gso in cases:
             broken = faults.pop() if faults else False
