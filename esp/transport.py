@@ -36,8 +36,8 @@ _REASONS = {
 # What a send says that can't be cut up: by this kernel or device at all, or into segments of this size.
 _NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 
-_SO_LOOK = 0.1  # seconds between two looks at it
-_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one what was dropped
+_SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one what was dropped
+_LOOK = 0.1  # seconds between two looks at that
 _MEMINFO = struct.Struct("=9I")
 MOST_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
 LONGEST = 65507  # octets of a UDP datagram in IPv4
