@@ -43,12 +43,6 @@ def little_sums(rows: Rows) -> Sums:
     return sums
 
 
-def big_sums(rows: Rows) -> Sums:
-    """The same in big-endian 16-bit words, for short rows of an even length."""
-    sums: Sums = np.add.reduce(rows.view(np.dtype(">u2")), axis=1, dtype=np.uint64)
-    return sums
-
-
 def checksums(sums: Sums) -> Sums:
     """The checksums that belong to these sums."""
     return (np.uint64(_ENOUGH) - sums) % np.uint64(_MODULUS)

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tun.checksum import Rows, big_sums, fold, little_sums, swapped
+from tun import words
+from tun.checksum import Rows, fold, little_sums, swapped
 from tun.segments import (
-    BE16,
-    BE32,
     FIN,
     FLAGS,
     IPV4_HEADER,
     IPV6_HEADER,
     MAX_PACKET,
     PSH,
-    STEPS,
     TCP,
     TCP_CHECKSUM,
     TCP_HEADER,
@@ -36,6 +34,9 @@ Flags = NDArray[np.bool_]
 _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
+_ENDS = np.uint32((PSH | FIN) << 16)
+_HIGH, _LOW = np.uint32(0xFFFF0000), np.uint32(0xFFFF)
+_MODULUS = np.uint64(0xFFFF)
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
 
@@ -43,33 +44,28 @@ _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later
 class _Shape:
     """Where things are in the headers of a flow that can be merged."""
 
+    layout: words.Layout
+    mask: words.Words  # ones where packets of one flow are equal or count on
+
     version: int
     tcp: bool
     l4: int
     headers: int
-    mask: Rows  # 0xFF where packets of one flow have equal octets
-
-    @property
-    def field(self) -> int:
-        """Where TCP's or UDP's checksum is."""
-        return self.l4 + (TCP_CHECKSUM if self.tcp else UDP_CHECKSUM)
+    field: int  # where TCP's or UDP's checksum is
 
 
 def _shape(version: int, tcp: bool, headers: int) -> _Shape:
     l4 = IPV4_HEADER if version == 4 else IPV6_HEADER
-    mask = np.full(headers, 0xFF, np.uint8)
-    different = [(2, 6), (10, 12)] if version == 4 else [(4, 6)]  # length and ID, checksum; length
+    layout = words.Layout(version, tcp, l4 // 4, headers // 4)
+    mask = np.full(layout.width, _HIGH | _LOW, np.uint32)
+    if version == 4:
+        mask[2] = _HIGH  # without the checksum
     if tcp:
-        different += [
-            (l4 + 4, l4 + 8),
-            (l4 + FLAGS, l4 + FLAGS + 1),
-            (l4 + TCP_CHECKSUM, l4 + TCP_CHECKSUM + 2),
-        ]
+        mask[layout.l4 + 3] ^= _ENDS
+        mask[layout.l4 + 4] = _LOW  # without the checksum
     else:
-        different += [(l4 + 4, l4 + 8)]  # length and checksum
-    for first, end in different:
-        mask[first:end] = 0
-    return _Shape(version, tcp, l4, headers, mask)
+        mask[layout.l4 + 1] = _HIGH
+    return _Shape(layout, mask, version, tcp, l4, headers, l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM))
 
 
 _TCP_SHAPES = {
@@ -91,8 +87,11 @@ def _shape_of(packet: memoryview) -> _Shape | None:
         version, protocol, l4 = 6, packet[6], IPV6_HEADER
     else:
         return None
+    claimed = packet[2] << 8 | packet[3] if version == 4 else l4 + (packet[4] << 8 | packet[5])
+    if claimed != len(packet):
+        return None
     if protocol == UDP and len(packet) > l4 + UDP_HEADER:
-        return _UDP_SHAPES[version]
+        return _UDP_SHAPES[version] if packet[l4 + 4] << 8 | packet[l4 + 5] == len(packet) - l4 else None
     if protocol == TCP and len(packet) > l4 + TCP_HEADER:
         flags = packet[l4 + FLAGS]
         if flags & _ACK and not flags & ~_MERGED and not packet[l4 + 12] & _AE:
@@ -165,49 +164,26 @@ def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
 
 def _run(rows: Rows, shape: _Shape, size: int, last: int) -> int:
     """How many rows from the first on belong together."""
-    headers, l4 = shape.headers, shape.l4
-    count = len(rows)
-    bad: Flags = np.bitwise_or.reduce((rows[:, :headers] ^ rows[0, :headers]) & shape.mask, axis=1) != 0
-    if shape.version == 4:
-        steps = STEPS[:count].astype(np.uint16)
-        numbers = rows[:, 4:6].view(BE16)[:, 0]
-        bad |= numbers != numbers[0] + steps
-        bad |= big_sums(rows[:, :l4]) % np.uint64(0xFFFF) != 0
-        bad |= rows[:, 10:12].view(BE16)[:, 0] == 0xFFFF
-        lengths = rows[:, 2:4].view(BE16)[:, 0]
-        excess = 0
+    layout = shape.layout
+    table = words.read(rows[:, : shape.headers])
+    wanted = words.ramp(layout, size - shape.headers)[: len(rows)]
+    different = (table & shape.mask) - (table[0] & shape.mask) - wanted
+    if last != size:
+        words.change_length(different[-1], layout, size - last)
+    bad: Flags = np.bitwise_or.reduce(different, axis=1) != 0
+    if layout.version == 4:
+        bad |= np.add.reduce(table[:, : layout.l4], axis=1, dtype=np.uint64) % _MODULUS != 0
+        bad |= table[:, 2] & _LOW == _LOW  # the other way to write 0 would be lost
+    if layout.tcp:
+        bad |= table[:, layout.l4 + 4] >= _HIGH
+        bad[1:] |= table[:-1, layout.l4 + 3] & _ENDS != 0  # such a segment ends its frame
     else:
-        lengths = rows[:, 4:6].view(BE16)[:, 0]
-        excess = l4
-    bad[:-1] |= lengths[:-1] != size - excess
-    bad[-1] |= lengths[-1] != last - excess
-    if shape.tcp:
-        _check_tcp(rows, shape, bad, size - headers)
-    else:
-        _check_udp(rows, shape, bad, size, last)
+        bad |= table[:, layout.l4 + 1] & _LOW == 0
     _check_sums(rows, shape, bad, size, last)
     if bad[0]:
         return 1
     found = int(bad.argmax())
-    return found or count
-
-
-def _check_tcp(rows: Rows, shape: _Shape, bad: Flags, gso: int) -> None:
-    l4 = shape.l4
-    numbers = rows[:, l4 + 4 : l4 + 8].view(BE32)[:, 0]
-    bad |= numbers != numbers[0] + (STEPS[: len(rows)] * np.uint64(gso)).astype(np.uint32)
-    flags = rows[:, l4 + FLAGS]
-    bad |= (flags ^ flags[0]) & ~np.uint8(PSH | FIN) != 0
-    bad[1:] |= flags[:-1] & (PSH | FIN) != 0  # such a segment ends its frame
-    bad |= rows[:, shape.field : shape.field + 2].view(BE16)[:, 0] == 0xFFFF
-
-
-def _check_udp(rows: Rows, shape: _Shape, bad: Flags, size: int, last: int) -> None:
-    l4 = shape.l4
-    lengths = rows[:, l4 + 4 : l4 + 6].view(BE16)[:, 0]
-    bad[:-1] |= lengths[:-1] != size - l4
-    bad[-1] |= lengths[-1] != last - l4
-    bad |= rows[:, shape.field : shape.field + 2].view(BE16)[:, 0] == 0
+    return found or len(rows)
 
 
 def _check_sums(rows: Rows, shape: _Shape, bad: Flags, size: int, last: int) -> None:

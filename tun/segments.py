@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tun.checksum import Rows, checksums, fold, little_sums, swapped
+from tun import words
+from tun.checksum import Rows, checksums, little_sums, swapped
 from tun.virtio import GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
-MOST_ROWS = 128
 MAX_PACKET = 65535
-STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
-BE16, BE32, LE16 = np.dtype(">u2"), np.dtype(">u4"), np.dtype("<u2")
+BE32, LE16 = np.dtype(">u4"), np.dtype("<u2")
 
 TCP, UDP = 6, 17
 IPV4_HEADER, IPV6_HEADER, TCP_HEADER, UDP_HEADER = 20, 40, 20, 8
@@ -34,6 +33,7 @@ class Segments:
         "_gso",
         "_headers",
         "_l4",
+        "_layout",
         "_partial",
         "_tcp",
         "_template",
@@ -54,6 +54,7 @@ class Segments:
         self._gso = gso
         self._tcp = tcp
         self._partial = partial  # the pseudo header's sum without the length, little-endian
+        self._layout = words.Layout(packet[0] >> 4, tcp, l4 // 4, headers // 4)
         self._template = self._make_template()
 
     @classmethod
@@ -96,14 +97,13 @@ class Segments:
         return template
 
     def fill(self, rows: Rows, first: int) -> None:
-        """Write packets `first`, `first` + 1, ... into the rows.
+        """Write packets `first`, `first` + 1, ... into the rows, at most `words.MOST_ROWS`.
 
         The rows' width is `size` rounded up to a multiple of 4; what is behind a packet there becomes 0.
         """
         count, headers, gso, size = len(rows), self._headers, self._gso, self.size
         ends = first + count == self.count
         full = count - 1 if ends and self.last < size else count
-        rows[:, :headers] = np.frombuffer(self._template, np.uint8)
         start = headers + first * gso
         payload = np.frombuffer(self.packet, np.uint8, offset=start)
         rows[:full, headers:size] = payload[: full * gso].reshape(full, gso)
@@ -112,45 +112,31 @@ class Segments:
         if full < count:
             rows[full, headers : self.last] = payload[full * gso :]
             rows[full, self.last :] = 0
-        self._number(rows, first)
-        if ends:
-            self._end(rows[-1])
+        words.write(rows[:, :headers], self._headers_of(first, count, ends))
         self._sum(rows, full)
 
-    def _number(self, rows: Rows, first: int) -> None:
-        """IPv4's identification, TCP's sequence number, and the flag of the very first segment."""
-        count = len(rows)
-        if self._template[0] >> 4 == 4:
-            identification = int.from_bytes(self._template[4:6], "big") + first
-            words = rows[:, 4:6].view(BE16)[:, 0]
-            numbers = STEPS[:count] + np.uint64(identification) & np.uint64(0xFFFF)
-            words[:] = numbers
-            base = fold(self._template[: self._l4]) + 0xFFFF - int.from_bytes(self._template[4:6], "big")
-            rows[:, 10:12].view(BE16)[:, 0] = checksums(numbers + np.uint64(base))
-        if self._tcp:
-            l4 = self._l4
-            sequence = int.from_bytes(self._template[l4 + 4 : l4 + 8], "big") + first * self._gso
-            numbers = STEPS[:count] * np.uint64(self._gso) + np.uint64(sequence)
-            rows[:, l4 + 4 : l4 + 8].view(BE32)[:, 0] = numbers & np.uint64(0xFFFFFFFF)
-            if first == 0:
-                rows[0, l4 + FLAGS] |= self.packet[l4 + FLAGS] & CWR
-
-    def _end(self, row: Rows) -> None:
-        """What only the last packet has: its length, and TCP's FIN and PSH."""
-        l4, last = self._l4, self.last
-        if self._tcp:
-            row[l4 + FLAGS] |= self.packet[l4 + FLAGS] & (FIN | PSH)
-        if last == self.size:
-            return
-        if self._template[0] >> 4 == 4:
-            row[2:4] = last >> 8, last & 0xFF
-            row[10:12] = 0
-            checksum = -fold(row[:l4].tobytes()) % 0xFFFF
-            row[10:12] = checksum >> 8, checksum & 0xFF
-        else:
-            row[4:6] = last - IPV6_HEADER >> 8, last - IPV6_HEADER & 0xFF
-        if not self._tcp:
-            row[l4 + 4 : l4 + 6] = last - l4 >> 8, last - l4 & 0xFF
+    def _headers_of(self, first: int, count: int, ends: bool) -> words.Words:
+        """The headers of `count` packets, all but TCP's or UDP's checksum; `ends`: the last one is there."""
+        template, layout = self._template, self._layout
+        if layout.version == 4 and first:
+            template[4:6] = (int.from_bytes(self.packet[4:6], "big") + first & 0xFFFF).to_bytes(2, "big")
+        if layout.tcp and first:
+            at = self._l4 + 4
+            sequence = int.from_bytes(self.packet[at : at + 4], "big") + first * self._gso
+            template[at : at + 4] = (sequence & 0xFFFFFFFF).to_bytes(4, "big")
+        table = words.ramp(layout, self._gso)[:count] + np.frombuffer(template, BE32).astype(np.uint32)
+        if ends and self.last < self.size:
+            words.change_length(table[-1], layout, self.last - self.size)
+        if layout.tcp:
+            flags = self.packet[self._l4 + FLAGS]
+            if first == 0 and flags & CWR:
+                table[0, layout.l4 + 3] |= np.uint32(CWR << 16)
+            if ends and flags & (FIN | PSH):
+                table[-1, layout.l4 + 3] |= np.uint32((flags & (FIN | PSH)) << 16)
+        if layout.version == 4:
+            sums = np.add.reduce(table[:, : layout.l4], axis=1, dtype=np.uint64)
+            table[:, 2] |= checksums(sums).astype(np.uint32)
+        return table
 
     def _sum(self, rows: Rows, full: int) -> None:
         """The checksums of TCP or UDP; packets from `full` on are `last` octets long."""
@@ -170,8 +156,8 @@ class Segments:
         """All of them, one by one: for whoever has no use for rows."""
         width = -(-self.size // 4) * 4
         found: list[bytes] = []
-        for first in range(0, self.count, MOST_ROWS):
-            rows = np.zeros((min(MOST_ROWS, self.count - first), width), np.uint8)
+        for first in range(0, self.count, words.MOST_ROWS):
+            rows = np.zeros((min(words.MOST_ROWS, self.count - first), width), np.uint8)
             self.fill(rows, first)
             found += [row[: self.size].tobytes() for row in rows]
         found[-1] = found[-1][: self.last]
