@@ -28,7 +28,8 @@ Address = IPv4Address | IPv6Address
 _KEEPALIVE = b"\xff"
 _MARKER = 4  # octets of the non-ESP marker, or of an SPI
 _SHORTEST = 8  # an ESP header
-_FEWEST = 3  # packets that are worth opening together
+_DATAGRAM = 1 << 16  # no datagram is longer
+_FEWEST = 5  # packets that are worth opening together
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
 _TOO_SHORT = -1
@@ -38,6 +39,34 @@ _IKE = 0  # as an SPI
 _UNKNOWN_SPI = (0.1, 10)
 _STRAY = (0.005, 200)
 _FORWARD = (0.001, 1000)
+
+
+class _Run:
+    """Datagrams of one size from one source, read back to back: the last one may be shorter."""
+
+    __slots__ = ("count", "end", "received", "stride")
+
+    def __init__(self, received: Received | None = None) -> None:
+        self.received = received
+        self.stride = self.end = self.count = 0
+        if received is not None:
+            self.stride, self.end = received.segment, received.length
+            self.count = -(-self.end // self.stride) if self.end else 1
+
+    def takes(self, received: Received) -> bool:
+        """Whether what was read behind it belongs to it, and if so, it does from now on."""
+        first = self.received
+        if (
+            first is None
+            or self.end != self.count * self.stride
+            or not received.length >= _SHORTEST
+            or (received.segment != self.stride and received.length > self.stride)
+            or received[2:] != first[2:]
+        ):
+            return False
+        self.end += received.length
+        self.count += -(-received.length // self.stride)
+        return True
 
 
 class Inward:
@@ -66,7 +95,7 @@ class Inward:
         self._post = post
         self._catch_up = catch_up
         self._release = release
-        self._trains = Trains()
+        self._trains = Trains(arena=4 * _DATAGRAM)
         self._raw: RawRows | None = None
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)
@@ -79,21 +108,33 @@ class Inward:
         if transport.kind is SocketKind.RAW:
             self._read_raw(transport)
             return
-        arena = self._trains.arena
+        arena, run = self._trains.arena, _Run()
         left = BATCH
         while left > 0:
-            received = transport.receive(arena)
+            end = run.end
+            received = transport.receive(arena[end:])
             if received is None:
-                return
-            length, stride = received.length, received.segment
-            if length > stride:
-                count = -(-length // stride)
-                place = Place(self._trains, 0, 0, stride, count, length - (count - 1) * stride, stride)
-                self._receive_train(transport, received, place)
-                left -= _TRAIN
-            else:
-                self._receive(transport, received, [arena[:length]])
-                left -= 1
+                break
+            left -= 1 if received.length <= received.segment else _TRAIN
+            if not run.takes(received):
+                self._receive_run(transport, run)
+                if end:
+                    arena[: received.length] = arena[end : end + received.length]
+                run = _Run(received)
+            if run.count >= MOST_ROWS // 2 or run.end > len(arena) - _DATAGRAM:
+                self._receive_run(transport, run)
+                run = _Run()
+        self._receive_run(transport, run)
+
+    def _receive_run(self, transport: Transport, run: _Run) -> None:
+        received, stride, count = run.received, run.stride, run.count
+        if received is None:
+            return
+        if count > 1:
+            place = Place(self._trains, 0, 0, stride, count, run.end - (count - 1) * stride, stride)
+            self._receive_train(transport, received, place)
+        else:
+            self._receive(transport, received, [self._trains.arena[: run.end]])
 
     def _read_raw(self, transport: Transport) -> None:
         """Packets of protocol 50, each read into a row: those alike follow each other as a train."""

@@ -9,17 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.limits import RateLimit, WaitingRoom
-from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow, SocketKind
+from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
 from esp.packet import Buffer, flow_of, ip_length, tos_of
 from esp.trains import FrameDevice, PacketDevice, Segments, Trains
 from esp.transport import LONGEST, MOST_SEGMENTS, Train, Transport
-
-Address = IPv4Address | IPv6Address
 
 BATCH = 64  # packets of one turn
 _FRAME = 16  # packets that a frame counts for: so many octets take about as long
@@ -71,7 +68,7 @@ class Outward:
 
     def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
         self.devices: dict[int, Device] = {}
-        self._transports: dict[tuple[SocketKind, Address, int], Transport] = {}
+        self._transports: dict[tuple[bytes, int], Transport] = {}
         self._database = database
         self._counters = counters
         self._post = post
@@ -81,7 +78,7 @@ class Outward:
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these from now on."""
-        self._transports = {(each.kind, each.local_address, each.local_port): each for each in transports}
+        self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
 
     def read_device(self, device: Device) -> None:
         """Take one batch from a device and send it. Raises BrokenDevice."""
@@ -246,13 +243,9 @@ class Outward:
             entry.exhausted_reported = self._post(SequenceExhausted(entry.child_id))
 
     def _transport(self, path: OuterPath) -> Transport | None:
-        kind, port = (SocketKind.UDP, path.local_port) if path.encap else (SocketKind.RAW, 0)
-        local = path.local_address
-        exact = self._transports.get((kind, local, port))
-        if exact is not None:
-            return exact
-        anywhere = IPv4Address(0) if local.version == 4 else IPv6Address(0)
-        return self._transports.get((kind, anywhere, port))
+        """The socket of an SA's local address, or else one for all addresses. Port 0 is protocol 50."""
+        address, port = path.local
+        return self._transports.get(path.local) or self._transports.get((bytes(len(address)), port))
 
     # Packets without an SA
 

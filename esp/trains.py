@@ -105,9 +105,9 @@ class Trains:
 
     __slots__ = ("_kept", "_pitch", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
 
-    def __init__(self, pitch: int = 0, rows: int = 0) -> None:
-        """Rows back to back, or one every `pitch` octets."""
-        self.arena = memoryview(bytearray(pitch * rows or _ARENA))
+    def __init__(self, pitch: int = 0, arena: int = _ARENA) -> None:
+        """Rows back to back, or one every `pitch` octets, in an arena of so many octets."""
+        self.arena = memoryview(bytearray(arena))
         self._pitch = pitch
         self._kept: dict[tuple[int, int, int, int], Train] = {}
         self.nonce_rows, self.nonces = _table(_NONCE)

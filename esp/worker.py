@@ -132,12 +132,13 @@ class Worker:
         self._transports: dict[int, Transport] = {}
         self._poll = selectors.DefaultSelector()
         self._fault = RateLimit(*_FAULT)
+        self._interest = selectors.EVENT_READ  # in the control socket
         self._connected = True
 
     def run(self) -> None:
         """Serve until control closes the pair; then close everything but the control socket."""
         self._control.setblocking(False)
-        self._poll.register(self._control, selectors.EVENT_READ)
+        self._poll.register(self._control, self._interest)
         try:
             self._outbox.post(Ready())
             while self._connected:
@@ -147,7 +148,9 @@ class Worker:
 
     def _serve_once(self) -> None:
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
-        self._poll.modify(self._control, interest)
+        if interest != self._interest:
+            self._poll.modify(self._control, interest)
+            self._interest = interest
         ready = self._poll.select()
         if any(key.fileobj is self._control for key, _ in ready):  # before any packet
             self._outbox.flush()
