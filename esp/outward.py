@@ -20,6 +20,7 @@ from esp.transport import LONGEST, MOST_SEGMENTS, Train, Transport
 
 BATCH = 64  # packets of one turn
 _FRAME = 16  # packets that a frame counts for: so many octets take about as long
+_FEWEST = 8  # lone packets of one size that are worth numpy
 _ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
 _ARENA = LONGEST + _ROOM + (1 << 16) + 64
 
@@ -50,7 +51,7 @@ class Device:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """Sealed packets in the arena that can leave together."""
+    """Packets in the arena that can leave together, each with room for what ESP adds."""
 
     entry: Outbound | None = None
     tos: int = 0
@@ -72,7 +73,8 @@ class Outward:
         self._database = database
         self._counters = counters
         self._post = post
-        self._arena = memoryview(bytearray(_ARENA))
+        self._lone = Trains(arena=_ARENA)
+        self._arena = self._lone.arena
         self._trains = Trains()
         self._run = _Run()
 
@@ -129,19 +131,11 @@ class Outward:
             self._without_sa(device, packet)
             return
         tos = tos_of(packet)
-        if run.entry is not entry or run.tos != tos:
+        start = at - entry.sa.start
+        size = entry.sa.size_of(real)
+        if run.entry is not entry or run.tos != tos or size > run.segment or start != run.end:
             self._flush()  # before the new packet's header overwrites the last one's end
             run.entry, run.tos = entry, tos
-        row = entry.sa.seal_in_place(arena, at, real)
-        if row is None:
-            self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
-            return
-        size = len(row)
-        start = at - entry.sa.start
-        if run.lengths and (size > run.segment or start != run.end):
-            self._flush()
-            run.entry, run.tos = entry, tos
-        if not run.lengths:
             run.start, run.segment = start, size
         run.end = start + size
         run.lengths.append(real)
@@ -149,16 +143,37 @@ class Outward:
             self._flush()
 
     def _flush(self) -> None:
-        """Send the packets that were sealed one by one."""
+        """Seal the lone packets that wait in the arena and send them together."""
         run = self._run
         entry, lengths = run.entry, run.lengths
         if entry is None:
             return
         run.entry, run.lengths = None, []
-        self._watch_sequence(entry)
-        if lengths:
-            train = Train(self._arena[run.start : run.end], run.segment, len(lengths))
-            self._send_train(entry, train, run.tos, lengths)
+        try:
+            count = self._seal_run(entry, lengths)
+        finally:
+            self._watch_sequence(entry)
+        if count < len(lengths):
+            self._counters.drop(Drop.EXHAUSTED, len(lengths) - count, entry.slot)
+        if count:
+            end = run.end if count == len(lengths) else run.start + count * run.segment
+            train = Train(self._arena[run.start : end], run.segment, count)
+            self._send_train(entry, train, run.tos, lengths[:count])
+
+    def _seal_run(self, entry: Outbound, lengths: list[int]) -> int:
+        """How many of the run's packets were sealed."""
+        run, sa = self._run, entry.sa
+        count, arena = len(lengths), self._arena
+        if count >= _FEWEST and run.start == _ROOM - sa.start and lengths == lengths[:1] * count:
+            suite = sa.suite
+            layout = self._lone.layout(run.segment, sa.start, suite.icv_length, run.start)
+            firsts = layout.array[:count, sa.start]
+            if layout.capacity >= count and (firsts >> 4 == firsts[0] >> 4).all():
+                return sa.seal_run(self._lone, layout, count, lengths[0])
+        for index, length in enumerate(lengths):
+            if sa.seal_in_place(arena, run.start + index * run.segment + sa.start, length) is None:
+                return index
+        return count
 
     def _send_frame(self, device: Device, segments: Segments) -> None:
         entry = self._database.outbound(device.device_id, segments.packet)

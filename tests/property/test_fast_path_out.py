@@ -100,6 +100,44 @@ def test_small_packets_of_one_size_leave_together() -> None:
         assert [len(one) for one in bed.sent()] == [21 * length - 8]
 
 
+runs = st.lists(
+    st.tuples(
+        st.integers(1, 30),
+        st.sampled_from([0, 36, 37, 1300]),
+        st.sampled_from([Flow(protocol=UDP), Flow(version=6, protocol=UDP), Flow(protocol=UDP, tos=1)]),
+    ),
+    max_size=6,
+)
+
+
+@given(runs, st.sampled_from(SUITES), st.booleans(), st.one_of(st.none(), st.integers(0, 60)))
+@settings(deadline=None)
+def test_lone_packets_read_together(
+    work: list[tuple[int, int, Flow]], suite: Suite, esn: bool, left: int | None
+) -> None:
+    """Runs of one size and single packets in between, up to the end of the numbers."""
+    wanted = []
+    with FastBed(suite, esn=esn) as bed:
+        if left is not None:
+            bed.sa.sequence = LIMIT[esn] - left
+        for count, size, flow in work:
+            for number in range(count):
+                packet = Packet(flow, filled(size, bytes([number, 255])), identification=number)
+                wanted.append(packet.octets())
+                bed.kernel.send(packet.frame(0))
+        found = []
+        for _ in range(len(wanted) // 64 + 1):
+            bed.outward.read_device(bed.device)
+            found += bed.sent()
+        able = len(wanted) if left is None else min(left, len(wanted))
+        first = bed.sa.sequence - able + 1
+        numbers = [int.from_bytes(one[4:8], "big") for one in found]
+        assert numbers == [number & 0xFFFFFFFF for number in range(first, first + able)]
+        if left is None:
+            assert opened(bed, found) == wanted
+        assert bed.counters.sa(0).out_bytes == sum(map(len, wanted[:able]))
+
+
 class FailingSocket:
     """A socket whose sends fail as planned. What was tried is kept."""
 
