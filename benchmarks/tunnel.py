@@ -3,10 +3,10 @@
     python -m benchmarks.tunnel                     under a minute and a half
     python -m benchmarks.tunnel --rounds 7 --tcp 10
 
-Host, gateway, gateway, host: one TCP flow (Mbit/s), UDP packets of 64 bytes (packets that arrive a second when
-more are sent than arrive) and pings (round trip). Each figure is the median of the rounds. Both sides use UDP
-encapsulation, as strongSwan's userspace ESP can't do without, and the same suite. Everything runs on this one
-machine: both gateways, both ends of iperf3 and the kernel share its CPUs.
+Host, gateway, gateway, host: one TCP flow (Mbit/s), UDP packets of 64 bytes (those that arrive a second when
+more are sent) and pings (round trip). Each figure is the median of the rounds. Both use the same suite, and
+UDP encapsulation, as strongSwan's userspace ESP can't do without. Everything runs on this one machine: both
+gateways, both ends of iperf3 and the kernel share its CPUs.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from ikepy.lab.pair import Pair
 from ikepy.lab.strongswan import StrongSwan
 
 SMALL = 36  # bytes of UDP payload: an IPv4 packet of 64
+WARM_UP = 20  # pings that don't count: a tunnel that has just come up may still be starting its workers
 MEASURES = ("TCP, one flow", "UDP, 64 bytes", "RTT")
 UNITS = ("Mbit/s", "packets/s", "ms")
 
@@ -115,6 +116,7 @@ def theirs(bed: Pair, directory: Path, suite: str) -> Iterator[str]:
 
 def measure(bed: Pair, device: str, durations: Durations) -> Figures:
     """One round through a tunnel that is up. LabError when a packet of the pings is lost."""
+    ping(bed.left_host, pair.RIGHT_HOST, count=WARM_UP, interval=0.01)
     idle = ping(bed.left_host, pair.RIGHT_HOST, count=durations.pings, interval=0.01)
     if not idle.ok or idle.average is None:
         raise LabError(f"the tunnel does not carry pings: {idle}")
@@ -166,7 +168,7 @@ def machine() -> str:
     model = next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU"
     )
-    swan = run(strongswan.SWANCTL, "--version").split()[1]
+    swan = run(strongswan.SWANCTL, "--help").split()[1]  # "strongSwan 5.9.8 swanctl"
     return (
         f"{len(os.sched_getaffinity(0))} CPUs, {model}; Linux {platform.release()}; "
         f"Python {platform.python_version()}, cryptography {version('cryptography')}; strongSwan {swan}"
@@ -190,14 +192,14 @@ def main(number: int, tcp: int, udp: int, pings: int, suite: str) -> None:
         click.echo(f"benchmarks.tunnel: {reason}", err=True)
         sys.exit(1)
     signal.signal(signal.SIGTERM, _terminate)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=100)
     try:
         found = rounds(number, suite, Durations(tcp, udp, pings), lambda text: click.echo(text, err=True))
     except LabError as error:
         click.echo(f"benchmarks.tunnel: {error}", err=True)
         sys.exit(1)
     console.print(table(found, suite))
-    console.print(machine())
+    console.print(machine(), soft_wrap=True)
 
 
 if __name__ == "__main__":

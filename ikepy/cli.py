@@ -191,6 +191,22 @@ def list_conns(raw: bool, socket: Path) -> None:
         _say(line)
 
 
+@main.command(epilog=examples("ikepy counters", "ikepy counters --raw | jq"))
+@raw_option
+@socket_option
+def counters(raw: bool, socket: Path) -> None:
+    """What the workers dropped, and why.
+
+    Drops that belong to one SA stand in list-sas.
+    """
+    drops = cast("dict[str, dict[str, int]]", _ask(socket, "counters"))
+    if raw:
+        click.echo(json.dumps(drops, indent=2))
+        return
+    for line in listing.drops(drops):
+        _say(line)
+
+
 @main.command(
     epilog=examples("ikepy initiate --child net", "ikepy initiate --child net --ike site-b --timeout 30")
 )
@@ -238,6 +254,39 @@ def terminate(
     if not which:
         raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")
     _do(socket, "terminate", which | _given(force=force or None, timeout=timeout or None), timeout)
+
+
+@main.command(
+    epilog=examples(
+        "ikepy rekey --child net",
+        "ikepy rekey --ike site-b",
+        "ikepy rekey --ike site-b --reauth",
+    )
+)
+@click.option("-i", "--ike", metavar="NAME", help="IKE_SAs of this connection.")
+@click.option("-c", "--child", metavar="NAME", help="CHILD_SAs of this name.")
+@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="The IKE_SA #ID.")
+@click.option("-C", "--child-id", type=click.IntRange(min=1), metavar="ID", help="The CHILD_SA #ID.")
+@click.option("-a", "--reauth", is_flag=True, help="Authenticate an IKE_SA anew instead.")
+@timeout_option
+@socket_option
+def rekey(
+    ike: str | None,
+    child: str | None,
+    ike_id: int | None,
+    child_id: int | None,
+    reauth: bool,
+    timeout: float,
+    socket: Path,
+) -> None:
+    """Replace SAs by fresh ones, without losing a packet.
+
+    Those that match everything given.
+    """
+    which = _given(ike=ike, child=child, ike_id=ike_id, child_id=child_id)
+    if not which:
+        raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")
+    _do(socket, "rekey", which | _given(reauth=reauth or None, timeout=timeout or None), timeout)
 
 
 def _given(**arguments: str | float | bool | None) -> Arguments:

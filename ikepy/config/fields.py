@@ -124,5 +124,6 @@ def number(first: float, last: float, unit: str = "") -> PlainValidator:
 
 
 Action = Literal["none", "trap", "start"]
+Childless = Literal["allow", "prefer", "force", "never"]
 Unique = Literal["no", "never", "keep", "replace"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 
 from esp.selectors import Selector
 from ikepy.config import fields, secret_source, values
-from ikepy.config.fields import Action, LogLevel, Unique
+from ikepy.config.fields import Action, Childless, LogLevel, Unique
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
@@ -25,6 +25,7 @@ _ACTIONS = {"none": "none", "trap": "trap", "start": "start"}
 _COMBINED = {"trap|start": "is not supported by ikepy yet"}
 _DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
 _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
+_CHILDLESS = {word: word for word in ("allow", "prefer", "force", "never")}
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
 
@@ -149,6 +150,7 @@ class Connection(Section):
     encap: Boolean = False
     dpd_delay: Seconds = 0.0  # 0: liveness is never asked
     keyingtries: Annotated[int, fields.integer(0, 1000, "0: for ever")] = 1
+    childless: Annotated[Childless, fields.choice("policy", _CHILDLESS)] = "allow"
     rekey_time: Seconds = 14400.0  # 0: never
     reauth_time: Seconds = 0.0  # 0: never
     over_time: Seconds | None = None  # None: a tenth of the longer of the two

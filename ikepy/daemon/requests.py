@@ -15,7 +15,7 @@ from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.status import Json
-from ikepy.sa.commands import Command, Initiate, Terminate
+from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
 from ikepy.sa.effects import Log, Outcome
 
 Arguments = dict[str, Json]
@@ -23,19 +23,19 @@ NUMBER = (int, float)
 LONGEST = 86400  # seconds
 
 # command -> its arguments and their types
+_CRITERIA: dict[str, tuple[type, ...]] = {
+    "ike": (str,),
+    "child": (str,),
+    "ike_id": (int,),
+    "child_id": (int,),
+}
 ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
     "list-sas": {},
     "list-conns": {},
     "counters": {},
     "initiate": {"child": (str,), "ike": (str,), "timeout": NUMBER},
-    "terminate": {
-        "ike": (str,),
-        "child": (str,),
-        "ike_id": (int,),
-        "child_id": (int,),
-        "force": (bool,),
-        "timeout": NUMBER,
-    },
+    "terminate": {**_CRITERIA, "force": (bool,), "timeout": NUMBER},
+    "rekey": {**_CRITERIA, "reauth": (bool,), "timeout": NUMBER},
 }
 
 
@@ -64,6 +64,7 @@ class Requests:
             "counters": self._drop_counters,
             "initiate": self._initiate,
             "terminate": self._terminate,
+            "rekey": self._rekey,
         }
 
     async def handle(self, command: str, arguments: Arguments, progress: Progress) -> Json:
@@ -90,9 +91,7 @@ class Requests:
         return await self._wait(command, ticket, connection, arguments.get("timeout"), progress)
 
     async def _terminate(self, arguments: Arguments, progress: Progress) -> Json:
-        criteria = {key: arguments.get(key) for key in ("ike", "child", "ike_id", "child_id")}
-        if all(value is None for value in criteria.values()):
-            raise CommandError("one of ike, child, ike_id and child_id is needed")
+        _need_criteria(arguments)
         ticket = next(self._tickets)
         command = Terminate(
             ike=_text(arguments, "ike"),
@@ -100,6 +99,19 @@ class Requests:
             ike_id=_number(arguments, "ike_id"),
             child_id=_number(arguments, "child_id"),
             force=arguments.get("force") is True,
+            ticket=ticket,
+        )
+        return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
+
+    async def _rekey(self, arguments: Arguments, progress: Progress) -> Json:
+        _need_criteria(arguments)
+        ticket = next(self._tickets)
+        command = Rekey(
+            ike=_text(arguments, "ike"),
+            child=_text(arguments, "child"),
+            ike_id=_number(arguments, "ike_id"),
+            child_id=_number(arguments, "child_id"),
+            reauth=arguments.get("reauth") is True,
             ticket=ticket,
         )
         return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
@@ -166,6 +178,11 @@ def find_child(config: Config, ike: Json, child: Json) -> tuple[str, str]:
         several = ", ".join(f"{connection}/{name}" for connection, name in found)
         raise CommandError(f"{wanted} is ambiguous: {several}")
     return found[0]
+
+
+def _need_criteria(arguments: Arguments) -> None:
+    if all(arguments.get(key) is None for key in ("ike", "child", "ike_id", "child_id")):
+        raise CommandError("one of ike, child, ike_id and child_id is needed")
 
 
 def _text(arguments: Arguments, key: str) -> str | None:

@@ -221,8 +221,10 @@ def _remove(show: Show, machine: Lab) -> None:
     """Take it all away; a second Ctrl-C doesn't stop that halfway."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    show.step("\nremoving it all")
-    machine.down()
+    try:
+        show.step("\nremoving it all")
+    finally:
+        machine.down()
 
 
 def _guarded(job: Callable[[Show], int], *, exclusive: bool = True) -> int:
@@ -236,7 +238,7 @@ def _guarded(job: Callable[[Show], int], *, exclusive: bool = True) -> int:
             return job(show)
         with _signals_raise(), locked(RUN_DIRECTORY):
             return job(show)
-    except LabError as error:
+    except (LabError, OSError) as error:  # OSError: our output can't be written, or a file of the lab
         click.echo(f"ikepy lab: {error}", err=True)
         return 1
     except KeyboardInterrupt as interrupt:

@@ -168,6 +168,11 @@ class Gateway:
         named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
         self.ask("terminate", {**named, "force": force, "timeout": timeout}, timeout + 5)
 
+    def rekey(self, *, ike: str | None = None, child: str | None = None, timeout: float = 15.0) -> None:
+        """Replace what is named by fresh SAs; LabError with the daemon's words when it fails."""
+        named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
+        self.ask("rekey", {**named, "timeout": timeout}, timeout + 5)
+
     def describe(self) -> str:
         """The SAs for people, as `ikepy list-sas` prints them."""
         return "\n".join(listing.sas(self.list_sas()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 
 from rich.console import Console
 from rich.text import Text
@@ -18,8 +20,10 @@ _MARKS = {True: ("✓", "green"), False: ("✗", "bold red")}
 class Show:
     """Everything goes through here; lines are never wrapped, so that a pipe gets what a terminal shows."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal without box characters gets question marks
+        self._console = Console(highlight=False, soft_wrap=True)
 
     def line(self, text: str = "") -> None:
         """Plain text."""

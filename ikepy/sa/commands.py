@@ -31,6 +31,21 @@ class Terminate:
 
 
 @dataclass(frozen=True, slots=True)
+class Rekey:
+    """Replace what matches every criterion that is given (swanctl's words).
+
+    `reauth`: authenticate an IKE_SA anew instead of rekeying it.
+    """
+
+    ike: str | None = None
+    child: str | None = None
+    ike_id: int | None = None
+    child_id: int | None = None
+    reauth: bool = False
+    ticket: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Acquire:
     """The data plane holds a packet for which there is no SA (`start_action = "trap"`)."""
 
@@ -58,4 +73,4 @@ class Shutdown:
     """Delete every IKE_SA at its peer and take no new ones."""
 
 
-Command = Initiate | Terminate | Acquire | ChildrenLost | SequenceLow | Shutdown
+Command = Initiate | Terminate | Rekey | Acquire | ChildrenLost | SequenceLow | Shutdown

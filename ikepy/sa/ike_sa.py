@@ -81,6 +81,7 @@ class IkeSa:
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
         self.initial_contact = False
+        self.peer_childless = False  # the responder takes an IKE_AUTH without a child (RFC 6023)
         self.children: dict[int, ChildSa] = {}
         self.wanted: deque[Wanted] = deque()
         self.established_at: float | None = None
@@ -303,10 +304,15 @@ class IkeSa:
             self.rekey_child(child)
         return []
 
-    def rekey_child(self, child: ChildSa) -> None:
+    def rekey_child(self, child: ChildSa, tickets: Sequence[int] = ()) -> None:
         """Replace a child, as soon as it is this task's turn; a failure sets another time."""
         child.lifetime.rekey_at = None
-        self.enqueue(ChildRekey(child.child_id, child.config))
+        self.enqueue(ChildRekey(child.child_id, child.config, tickets))
+
+    def rekey(self, tickets: Sequence[int] = ()) -> None:
+        """Replace this IKE_SA; a failure sets another time."""
+        self.lifetime.rekey_at = None
+        self.enqueue(IkeRekey(tickets))
 
     def _tend_itself(self, now: float) -> list[Effect]:
         life = self.lifetime
@@ -315,8 +321,7 @@ class IkeSa:
             self.enqueue(DeleteIke())
             return [self.log(Level.WARNING, "IKE_SA expired")]
         if life.rekey_at is not None and now >= life.rekey_at:
-            life.rekey_at = None
-            self.enqueue(IkeRekey())
+            self.rekey()
         if self.reauth_at is not None and now >= self.reauth_at:
             self.reauth_at = None
             self.reauth_due = True
@@ -346,16 +351,18 @@ class IkeSa:
 
     def proceed(self, now: float) -> list[Effect]:
         """Send the next task's request, if none of ours is under way."""
+        effects: list[Effect] = []
         while self._tasks and self._window.outstanding is None and self.phase is not Phase.DEAD:
             task = self._tasks.popleft()
             try:
                 payloads = task.request(self, now)
             except PeerError as error:
-                return task.failed(self, str(error)) + self.kill(End.REFUSED, str(error))
+                return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
             if payloads is not None:
                 self._current = task
-                return [self._send_request(task.exchange, payloads, now)]
-        return []
+                return [*effects, self._send_request(task.exchange, payloads, now)]
+            effects += task.failed(self, "there is nothing left to do")
+        return effects
 
     def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> Send:
         header = self._header(exchange, self._window.next_request, response=False)
@@ -513,9 +520,13 @@ class IkeSa:
                 return
         wanted = Wanted(self.connection.children[config_name], [ticket])
         if self.phase is Phase.ESTABLISHED:
-            self.enqueue(ChildCreate(wanted))
+            self.create(wanted)
         else:
             self.wanted.append(wanted)
+
+    def create(self, wanted: Wanted) -> None:
+        """Bring up a child that IKE_AUTH did not."""
+        self.enqueue(ChildCreate(wanted))
 
     def next_wanted(self) -> Wanted:
         """The child that IKE_AUTH brings up."""
@@ -524,7 +535,7 @@ class IkeSa:
     def enqueue_wanted(self) -> None:
         """Children that IKE_AUTH had no room for."""
         while self.wanted:
-            self.enqueue(ChildCreate(self.wanted.popleft()))
+            self.create(self.wanted.popleft())
 
     def abandon_wanted(self, reason: str) -> list[Effect]:
         effects: list[Effect] = []

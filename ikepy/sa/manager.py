@@ -10,12 +10,13 @@ from ikepy.config.model import Child, Config, Connection
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message, encode_message
-from ikepy.wire.payloads import NoncePayload, NotifyPayload
+from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, pick
 from .child import ChildState
-from .commands import Acquire, ChildrenLost, Command, Initiate, SequenceLow, Shutdown, Terminate
+from .commands import Acquire, ChildrenLost, Command, Initiate, Rekey, SequenceLow, Shutdown, Terminate
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
 from .farewells import Farewells
@@ -137,11 +138,15 @@ class IkeManager:
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
                 return _newer_version(header, path)
+            if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
+                refused = self._turn_away(datagram, header, path, now)
+                if refused is not None:
+                    return refused
             message = decode_message(datagram)
         except WireError as error:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
-            return self._init_request(datagram, message, path, now)
+            return self._accept(datagram, message, path, now)
         spi = header.spi_r if header.from_initiator else header.spi_i
         sa = self._shared.by_spi.get(spi)
         if sa is None:
@@ -178,11 +183,9 @@ class IkeManager:
                 return self._settle(sa, sa.tell(notify, now), now)
         return []
 
-    def _init_request(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        header = message.header
+    def _turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
+        """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
         if not header.from_initiator or header.message_id or header.spi_r != bytes(8) or self._stopping:
-            return []
-        if header.spi_i == bytes(8):
             return []
         known = self._half_open.known(header.spi_i, path.remote)
         if known is not None and known.init.request == datagram:
@@ -190,9 +193,16 @@ class IkeManager:
         verdict = self._half_open.verdict(path.remote.address)
         if verdict is Verdict.DROP:
             return [Log(Level.DEBUG, str(path.remote), "dropped: too many half-open IKE_SAs from there")]
-        if verdict is Verdict.COOKIE and not self._cookie_is_good(message, path, now):
-            return self._ask_for_cookie(message, path, now)
-        return self._accept(datagram, message, path, now)
+        if verdict is Verdict.SERVE:
+            return None
+        seen = look(datagram)
+        address = path.remote.address
+        if not seen.nonce:
+            return []
+        if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
+            return None
+        cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
+        return [_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
@@ -219,22 +229,6 @@ class IkeManager:
         self._half_open.add(sa)
         return self._settle(sa, effects, now)
 
-    def _cookie_is_good(self, message: Message, path: Path, now: float) -> bool:
-        cookie = pick.notify(message.payloads, NotifyType.COOKIE)
-        nonce = pick.maybe(message.payloads, NoncePayload)
-        return (
-            cookie is not None
-            and nonce is not None
-            and self._cookies.valid(cookie.data, message.header.spi_i, nonce.data, path.remote.address, now)
-        )
-
-    def _ask_for_cookie(self, message: Message, path: Path, now: float) -> list[Effect]:
-        nonce = pick.maybe(message.payloads, NoncePayload)
-        if nonce is None:
-            return []
-        cookie = self._cookies.make(message.header.spi_i, nonce.data, path.remote.address, now)
-        return [_unprotected(message.header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
-
     # -- commands ----------------------------------------------------------------------------------
 
     def request(self, command: Command, now: float) -> list[Effect]:
@@ -244,6 +238,8 @@ class IkeManager:
                 return self._initiate(command, now)
             case Terminate():
                 return self._terminate(command, now)
+            case Rekey():
+                return self._rekey(command, now)
             case Acquire():
                 return self._acquire(command, now)
             case ChildrenLost():
@@ -335,6 +331,31 @@ class IkeManager:
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
             effects += self._settle(sa, _end(sa, child_id, command.force, last, now), now)
+        return effects
+
+    def _rekey(self, command: Rekey, now: float) -> list[Effect]:
+        targets = [
+            (sa, child_id)
+            for sa in list(self._shared.sas.values())
+            if sa.established
+            for child_id in _matches(sa, command)
+            if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
+        ]
+        if not targets:
+            return outcomes([command.ticket], False, "nothing matches")
+        effects: list[Effect] = []
+        for index, (sa, child_id) in enumerate(targets):
+            tickets = [command.ticket] if index == len(targets) - 1 else []
+            if child_id is not None:
+                sa.rekey_child(sa.children[child_id], tickets)
+            elif command.reauth:
+                effects += [
+                    *self._reauthenticate(sa, now),
+                    *outcomes(tickets, True, "reauthentication initiated"),
+                ]
+            else:
+                sa.rekey(tickets)
+            effects += self._settle(sa, sa.proceed(now), now)
         return effects
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
@@ -518,7 +539,7 @@ def _addresses(connection: Connection) -> str:
     return ", ".join(map(str, connection.remote_addrs))
 
 
-def _matches(sa: IkeSa, command: Terminate) -> list[int | None]:
+def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
     """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
     if command.ike is not None and sa.connection.name != command.ike:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ikepy.sa.commands import Initiate
+from ikepy.sa.commands import Initiate, Rekey
 from ikepy.sa.effects import Send, Topic
 from ikepy.sa.path import Endpoint, Path
 from ikepy.sa.tasks.ike_rekey import IkeRekey
@@ -188,3 +188,31 @@ def test_esp_without_an_sa_is_told_to_a_peer_that_we_know() -> None:
     assert net.ladder == ["b -> a INFORMATIONAL request 0", "a -> b INFORMATIONAL response 0"]
     stranger = Path(A_TO_B.local, Endpoint(ADDRESS_B, 500))
     assert not net.b.manager.unknown_spi(0x1000, stranger, net.now)
+
+
+def test_rekey_commands() -> None:
+    net = established(LONG)
+    net.command("a", Rekey(child="net", ticket=2))
+    net.run(1)
+    net.command("b", Rekey(ike="ab", ticket=3))
+    net.run(1)
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=4))
+    net.run(10)
+    net.command("a", Rekey(child="other", ticket=5))
+    assert (net.a.outcomes[2].ok, net.b.outcomes[3].ok, net.a.outcomes[4].ok) == (True, True, True)
+    assert not net.a.outcomes[5].ok
+    assert_joined(net)
+    assert len(net.a.manager.list_sas(net.now)) == 1
+    assert events(net, Topic.CHILD_REKEYED) == 1
+
+
+def test_two_rekeys_of_one_child_in_a_row_have_two_outcomes() -> None:
+    """The second one finds the child replaced: there is nothing left to do."""
+    net = established(LONG)
+    (child,) = net.a.plane.inbound
+    for ticket in (2, 3):
+        net.command("a", Rekey(child_id=child, ticket=ticket))
+    net.run(10)
+    assert net.a.outcomes[2].ok
+    assert not net.a.outcomes[3].ok
+    assert_joined(net)

@@ -124,6 +124,14 @@ class Bed:
         self.initiate(by, child)
         self.wait_for_children(children)
 
+    def each_brings_it_up(self) -> Iterator[Side]:
+        """One side after the other as the initiator of the IKE_SA; who began deletes it in between."""
+        for side in SIDES:
+            self.up(by=side)
+            yield side
+            self.terminate(side, ike="net")
+            self.wait_for_nothing()
+
     def refused(self, by: Side, child: str = "net") -> str:
         """One side begins and must fail: what it tells its user."""
         with pytest.raises(LabError) as caught:
@@ -224,8 +232,9 @@ class Bed:
         """Pings both ways between the hosts, small and large: none is lost, and none dropped by an SA."""
         if ipv6:
             left, right = pair.LEFT_HOST6, pair.RIGHT_HOST6
-        ping(self.pair.left_host, left, right)
-        ping(self.pair.right_host, right, left, size=1200)
+        for size in (56, 1200):
+            ping(self.pair.left_host, left, right, size=size)
+            ping(self.pair.right_host, right, left, size=size)
         for child in self.ours.children():
             assert not any(child["drops"].values()), child["drops"]
 
@@ -236,7 +245,7 @@ class Bed:
             (self.pair.right_host, right, left),
         ):
             with pytest.raises(LabError):
-                ping(host, source, destination, count=1, patience=0.3)
+                ping(host, source, destination, patience=0.3)
 
     @contextlib.contextmanager
     def flow(self, left: str = pair.LEFT_HOST, right: str = pair.RIGHT_HOST) -> Iterator[Flow]:
@@ -266,13 +275,12 @@ class Bed:
             assert not found, f"{who} says: {found}"
 
 
-def ping(
-    host: Namespace, source: str, destination: str, *, count: int = 3, size: int = 56, patience: float = 3
-) -> None:
-    """LabError or AssertionError unless every echo request is answered within `patience` seconds."""
-    words = f"ping -n -q -c {count} -i 0.01 -W {patience} -s {size} -I {source} {destination}"
-    output = host.run(*words.split())
-    assert f" {count} received" in output, output
+def ping(host: Namespace, source: str, destination: str, *, size: int = 56, patience: float = 5) -> None:
+    """One echo request of `size` bytes; LabError unless it is answered within `patience` seconds.
+
+    One at a time: after the last of several, ping waits for no longer than twice the RTT that it saw.
+    """
+    host.run(*f"ping -n -q -c 1 -W {patience} -s {size} -I {source} {destination}".split())
 
 
 def suite_text(section: Section) -> str:

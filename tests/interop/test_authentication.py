@@ -77,16 +77,15 @@ def test_responder_that_is_somebody_else(bed: Bed) -> None:
         ("2001:db8::a", "2001:db8::b"),
     ],
 )
-@either_side_initiates
-def test_kinds_of_identities(bed: Bed, initiator: Side, ours: str, theirs: str) -> None:
+def test_kinds_of_identities(bed: Bed, ours: str, theirs: str) -> None:
     """IPv4, FQDN, RFC 822, key ID and IPv6, written alike on both sides."""
     # swanctl.conf takes a bare # for the beginning of a comment.
     bed.start(
         replace(OURS, local_id=ours, remote_id=theirs),
         replace(THEIRS, local_id=f'"{theirs}"', remote_id=f'"{ours}"'),
     )
-    bed.up(by=initiator)
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        bed.expect_traffic()
 
 
 @either_side_initiates

@@ -20,19 +20,17 @@ OURS_OUTSIDE = replace(OURS, remote_addrs=("%any",))
 THEIRS_INSIDE = replace(THEIRS, local_addrs=INSIDE)
 
 
-@either_side_initiates
-def test_ipv6_outside(bed: Bed, initiator: Side) -> None:
+def test_ipv6_outside(bed: Bed) -> None:
     """IPv4 inside IPv6."""
     bed.start(
         replace(OURS, local_addrs=(pair.LEFT6,), remote_addrs=(pair.RIGHT6,)),
         replace(THEIRS, local_addrs=pair.RIGHT6, remote_addrs=pair.LEFT6),
     )
-    bed.up(by=initiator)
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        bed.expect_traffic()
 
 
-@either_side_initiates
-def test_ipv6_inside_and_outside(bed: Bed, initiator: Side) -> None:
+def test_ipv6_inside_and_outside(bed: Bed) -> None:
     bed.start(
         replace(OURS, local_addrs=(pair.LEFT6,), remote_addrs=(pair.RIGHT6,)),
         replace(
@@ -43,29 +41,27 @@ def test_ipv6_inside_and_outside(bed: Bed, initiator: Side) -> None:
             remote_ts=pair.LEFT_NET6,
         ),
     )
-    bed.up(by=initiator)
-    bed.expect_traffic(ipv6=True)
+    for _ in bed.each_brings_it_up():
+        bed.expect_traffic(ipv6=True)
 
 
-@either_side_initiates
-def test_we_force_encapsulation_too(bed: Bed, initiator: Side) -> None:
+def test_we_force_encapsulation_too(bed: Bed) -> None:
     """encap = true: both sides pretend to be behind a NAT."""
     bed.start(replace(OURS, extra="encap = true"))
-    bed.up(by=initiator)
-    assert bed.our_child["encap"]
-    assert bed.their_sa["nat-remote"] == "yes"
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        assert bed.our_child["encap"]
+        assert bed.their_sa["nat-remote"] == "yes"
+        bed.expect_traffic()
 
 
-@either_side_initiates
-def test_port_4500_from_the_start(bed: Bed, initiator: Side) -> None:
+def test_port_4500_from_the_start(bed: Bed) -> None:
     """Both are told to begin there."""
     bed.start(
         replace(OURS, extra="remote_port = 4500"),
         replace(THEIRS, options={"local_port": "4500", "remote_port": "4500"}),
     )
-    bed.up(by=initiator)
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        bed.expect_traffic()
 
 
 @either_side_initiates
@@ -143,7 +139,7 @@ def test_their_nat_moves(behind_nat: BehindNat) -> None:
     bed.expect_traffic()
     nat.move()
     with contextlib.suppress(LabError):
-        ping(bed.pair.right_host, pair.RIGHT_HOST, pair.LEFT_HOST, count=1, patience=0.3)
+        ping(bed.pair.right_host, pair.RIGHT_HOST, pair.LEFT_HOST, patience=0.3)
     bed.wait(lambda: bed.our_sa["remote"].startswith(f"{MOVED}["), "our knowledge of its new address")
     bed.expect_traffic()
 

@@ -26,22 +26,20 @@ SUITES = (
 )
 
 
-@either_side_initiates
 @pytest.mark.parametrize(("ike", "esp"), SUITES)
-def test_suite(bed: Bed, initiator: Side, ike: str, esp: str) -> None:
+def test_suite(bed: Bed, ike: str, esp: str) -> None:
     """Traffic flows, and both sides have the same name for what protects it."""
     bed.start(
         replace(OURS, proposals=(ike,), esp_proposals=(esp,)),
         replace(THEIRS, proposals=ike, esp_proposals=esp),
     )
-    bed.up(by=initiator)
-    assert bed.our_sa["suite"] == suite_text(bed.their_sa)
-    assert bed.our_child["suite"] == suite_text(bed.their_child)
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        assert bed.our_sa["suite"] == suite_text(bed.their_sa)
+        assert bed.our_child["suite"] == suite_text(bed.their_child)
+        bed.expect_traffic()
 
 
-@either_side_initiates
-def test_one_of_many(bed: Bed, initiator: Side) -> None:
+def test_one_of_many(bed: Bed) -> None:
     """Each side offers several proposals with several transforms: what both know is found."""
     bed.start(
         replace(
@@ -55,32 +53,30 @@ def test_one_of_many(bed: Bed, initiator: Side) -> None:
             esp_proposals="chacha20poly1305,aes128-sha384-sha256",
         ),
     )
-    bed.up(by=initiator)
-    assert bed.our_sa["suite"] == "AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/CURVE_25519"
-    assert bed.our_child["suite"] == "AES_CBC_128/HMAC_SHA2_256_128"
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        assert bed.our_sa["suite"] == "AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/CURVE_25519"
+        assert bed.our_child["suite"] == "AES_CBC_128/HMAC_SHA2_256_128"
+        bed.expect_traffic()
 
 
-@either_side_initiates
-def test_defaults(bed: Bed, initiator: Side) -> None:
+def test_defaults(bed: Bed) -> None:
     """Both sides' default proposals."""
     bed.start(
         replace(OURS, proposals=("default",), esp_proposals=("default",)),
         replace(THEIRS, proposals="default", esp_proposals="default"),
     )
-    bed.up(by=initiator)
-    assert bed.our_sa["suite"] == suite_text(bed.their_sa)
-    assert bed.our_child["suite"] == suite_text(bed.their_child)
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        assert bed.our_sa["suite"] == suite_text(bed.their_sa)
+        assert bed.our_child["suite"] == suite_text(bed.their_child)
+        bed.expect_traffic()
 
 
-@either_side_initiates
-def test_no_esn_is_chosen(bed: Bed, initiator: Side) -> None:
+def test_no_esn_is_chosen(bed: Bed) -> None:
     """We offer and take both; strongSwan knows 32-bit sequence numbers only."""
     bed.start(replace(OURS, esp_proposals=("aes128gcm16-esn-noesn",)))
-    bed.up(by=initiator)
-    assert not bed.our_child["esn"]
-    bed.expect_traffic()
+    for _ in bed.each_brings_it_up():
+        assert not bed.our_child["esn"]
+        bed.expect_traffic()
 
 
 @either_side_initiates

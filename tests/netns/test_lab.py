@@ -16,7 +16,6 @@ from ikepy.lab import checks, links
 from ikepy.lab.bed import Lab
 from ikepy.lab.netns import LabError
 from ikepy.lab.state import PREFIX, RUN_DIRECTORY, Options
-from ikepy.lab.strongswan import missing as strongswan_missing
 
 pytestmark = pytest.mark.root
 
@@ -29,9 +28,18 @@ def leftovers() -> list[str]:
     return found + ([str(RUN_DIRECTORY)] if RUN_DIRECTORY.exists() else [])
 
 
+def skip_without(options: Options) -> None:
+    """Skip the test where this machine lacks what such a lab needs."""
+    try:
+        Lab(options).require()
+    except LabError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def ground() -> Iterator[None]:
     """Nobody else's lab is touched, ours is gone afterwards."""
+    skip_without(Options())
     if leftovers():
         pytest.skip("a lab is up on this machine: `ikepy lab down` removes it")
     try:
@@ -70,6 +78,7 @@ IN_UDP = "Ethernet | IPv4 | UDP 4500 | ESP"
     ],
 )
 def test_whole(ground: None, words: tuple[str, ...], esp: str) -> None:
+    skip_without(Options(peer="strongswan" if "strongswan" in words else "ikepy", nat="--nat" in words))
     done = lab(*words, "--seconds", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     for expected in (
@@ -139,14 +148,29 @@ def test_killed(ground: None, words: tuple[str, ...]) -> None:
     assert not leftovers()
 
 
+def test_output_that_cannot_be_written(ground: None) -> None:
+    """A full disk, a reader that goes away: nothing stays behind."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert not leftovers()
+    with subprocess.Popen(command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(60)
+    assert not leftovers()
+
+
 @pytest.mark.strongswan
 @pytest.mark.parametrize("nat", [False, True])
 def test_strongswan_at_both_ends(tmp_path: Path, nat: bool) -> None:
     """The lab proves nothing about ikepy if it can't see a tunnel that others made."""
-    reason = strongswan_missing()
-    if reason is not None:
-        pytest.skip(reason)
     options = Options(peer="strongswan", cgw="strongswan", nat=nat, ipv6=True)
+    skip_without(options)
     machine = Lab(options, f"ikl{os.getpid()}-", tmp_path / "lab")
     try:
         machine.build()
@@ -162,9 +186,9 @@ def test_strongswan_at_both_ends(tmp_path: Path, nat: bool) -> None:
     assert not any(space.exists for space in machine.nodes.values())
 
 
-@pytest.mark.strongswan
 def test_a_tunnel_that_fails_is_told(tmp_path: Path) -> None:
     """No tunnel: an error with both logs, not a wait without an end."""
+    skip_without(Options())
     machine = Lab(Options(), f"ikl{os.getpid()}-", tmp_path / "lab")
     try:
         machine.build()
@@ -177,6 +201,7 @@ def test_a_tunnel_that_fails_is_told(tmp_path: Path) -> None:
 
 def test_a_check_that_fails_is_seen(tmp_path: Path) -> None:
     """The site is cut off: pings and expected stacks are wrong, and say so."""
+    skip_without(Options())
     machine = Lab(Options(), f"ikl{os.getpid()}-", tmp_path / "lab")
     try:
         machine.build()

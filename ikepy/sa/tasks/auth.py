@@ -16,7 +16,7 @@ from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.phase import End
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
-from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload
+from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
 from .task import Answer, outcomes
 
@@ -49,14 +49,14 @@ class AuthTask:
             raise PeerError(
                 NotifyType.AUTHENTICATION_FAILED, f"no secret is configured for {local_id}", fatal=True
             )
-        self._offer = child_negotiation.offer(sa, self._wanted.config, key_exchange=False)
+        self._offer = self._first_offer(sa)
         payloads: list[Payload] = [_id_payload(PayloadType.ID_I, local_id)]
         if sa.shared.is_first_contact(sa):
             payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
         if remote_id is not None and not remote_id.is_pattern:
             payloads.append(_id_payload(PayloadType.ID_R, remote_id))
         payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id)))
-        return [*payloads, *self._offer.payloads()]
+        return payloads if self._offer is None else [*payloads, *self._offer.payloads()]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         auth, id_r = pick.maybe(payloads, AuthPayload), pick.identity(payloads, PayloadType.ID_R)
@@ -72,7 +72,10 @@ class AuthTask:
             return self._reject(sa, remote_id, now)
         sa.remote_id = remote_id
         effects = sa.establish(now)
-        effects += self._first_child(sa, payloads, now)
+        if self._offer is None:
+            sa.create(self._wanted)
+        else:
+            effects += self._first_child(sa, self._offer, payloads, now)
         sa.enqueue_wanted()
         return effects
 
@@ -86,11 +89,23 @@ class AuthTask:
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text)
 
-    def _first_child(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        assert self._offer is not None
+    def _first_offer(self, sa: IkeSa) -> ChildOffer | None:
+        """The child of this IKE_AUTH, None if it goes without one (RFC 6023)."""
+        policy = sa.connection.childless
+        if policy == "force" and not sa.peer_childless:
+            raise PeerError(
+                NotifyType.INVALID_SYNTAX, "childless = force, which the peer does not support", fatal=True
+            )
+        if policy in ("force", "prefer") and sa.peer_childless:
+            return None
+        return child_negotiation.offer(sa, self._wanted.config, key_exchange=False)
+
+    def _first_child(
+        self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
+    ) -> list[Effect]:
         result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=True)
         try:
-            child, effects = child_negotiation.conclude(sa, self._offer, payloads, result, now)
+            child, effects = child_negotiation.conclude(sa, offer, payloads, result, now)
         except PeerError as error:
             if error.fatal:
                 raise
@@ -131,6 +146,12 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
 
 def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[list[Effect], list[Payload]]:
     """The first child; if it fails, the IKE_SA stands nevertheless (RFC 7296 1.2)."""
+    childless, policy = pick.maybe(payloads, SaPayload) is None, sa.connection.childless
+    if childless != (policy == "force") and policy in ("never", "force"):
+        text = f"IKE_AUTH {'without' if childless else 'with'} a child, and childless = {policy}"
+        raise PeerError(NotifyType.INVALID_SYNTAX, text, fatal=True)
+    if childless:
+        return [], []
     result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=False)
     try:
         choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)

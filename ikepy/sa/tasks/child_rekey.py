@@ -19,7 +19,7 @@ from .auth import Wanted
 from .child_create import ChildCreate, respond_with
 from .create_exchange import CreateExchange
 from .delete import DeleteChild
-from .task import Answer
+from .task import Answer, outcomes
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
@@ -40,9 +40,10 @@ class ChildRekey:
 
     exchange = ExchangeType.CREATE_CHILD_SA
 
-    def __init__(self, child_id: int, config: Child) -> None:
+    def __init__(self, child_id: int, config: Child, tickets: Sequence[int] = ()) -> None:
         self.child_id = child_id
         self._config = config
+        self._tickets = list(tickets)
         self._create = CreateExchange(config)
         self._rival: _Rival | None = None
 
@@ -69,7 +70,8 @@ class ChildRekey:
             return self._refused(sa, refusal, now)
         if self._rival is not None and ours_is_redundant(self._create.nonces(payloads), self._rival.nonces):
             self._create.discard(sa)
-            return [sa.log(Level.INFO, f"{self._name}: both ends rekeyed it, the peer's new one stays")]
+            text = f"{self._name}: both ends rekeyed it, the peer's new one stays"
+            return [sa.log(Level.INFO, text), *outcomes(self._tickets, True, text)]
         try:
             new, effects = self._create.conclude(sa, payloads, now)
         except PeerError as error:
@@ -77,10 +79,11 @@ class ChildRekey:
                 raise
             self._create.discard(sa)
             return self._try_later(sa, str(error), now)
-        return effects + self._take_over(sa, new, now)
+        text = f"{self._name} rekeyed as #{new.child_id}"
+        return [*effects, *self._take_over(sa, new, now), *outcomes(self._tickets, True, text)]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
+        return outcomes(self._tickets, False, reason)
 
     @property
     def _name(self) -> str:
@@ -103,26 +106,28 @@ class ChildRekey:
     def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
         if self._rival is not None or old is None or old.state is not ChildState.REKEYING:
-            return []  # the peer's rekey stands
+            return outcomes(self._tickets, True, f"{self._name}: the peer has rekeyed it")
         name = pick.error_name(refusal)
         if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
             sa.enqueue(ChildCreate(Wanted(self._config)), first=True)
-            return sa.remove_child(self.child_id, "the peer does not have it")
+            why = "the peer does not have it"
+            return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
 
     def _try_later(self, sa: IkeSa, why: str, now: float) -> list[Effect]:
         """Nothing is lost yet: the old child goes on until its `life_time`."""
         old = sa.children.get(self.child_id)
         if old is None or old.state is not ChildState.REKEYING:
-            return []
+            return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
         self._create = CreateExchange(self._config)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
         if why == NotifyType.NO_PROPOSAL_CHOSEN.name:
             hint = " (esp_proposals with a key exchange at one end only show at the first rekey)"
-        return [sa.log(Level.WARNING, f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s")]
+        text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
+        return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
 
 def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: float) -> Answer:

@@ -19,7 +19,7 @@ from ikepy.wire.proposal import Proposal
 
 from .delete import DeleteIke
 from .init import NONCE_SIZE
-from .task import Answer
+from .task import Answer, outcomes
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
@@ -38,7 +38,8 @@ class IkeRekey:
 
     exchange = ExchangeType.CREATE_CHILD_SA
 
-    def __init__(self) -> None:
+    def __init__(self, tickets: Sequence[int] = ()) -> None:
+        self._tickets = list(tickets)
         self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
         self._spi = b""
         self._offered: tuple[Proposal, ...] = ()
@@ -79,15 +80,16 @@ class IkeRekey:
         if self._rival is not None and ours_is_redundant(nonces, self._rival.nonces):
             new.enqueue(DeleteIke())
             text = f"both ends rekeyed the IKE_SA, the peer's #{self._rival.sa.ike_id} stays"
-            return [sa.log(Level.INFO, text), *self.settle_for_rival(sa, now)]
+            told = outcomes(self._tickets, True, text)
+            return [sa.log(Level.INFO, text), *self.settle_for_rival(sa, now), *told]
         if self._rival is not None:
             self._rival.sa.await_delete(now)
         effects = sa.hand_over(new, now)
         sa.enqueue(DeleteIke())
-        return [*rekeyed(sa, new), *effects]
+        return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
+        return outcomes(self._tickets, False, reason)
 
     def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
         group = int.from_bytes(notify.data, "big")
@@ -99,10 +101,12 @@ class IkeRekey:
 
     def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
         if self._rival is not None:
-            return self.settle_for_rival(sa, now)
+            told = outcomes(self._tickets, True, "the peer has rekeyed it")
+            return self.settle_for_rival(sa, now) + told
         wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
         why = pick.error_name(refusal)
-        return [sa.log(Level.WARNING, f"rekey of the IKE_SA failed: {why}; again in {wait:.0f} s")]
+        text = f"rekey of the IKE_SA failed: {why}; again in {wait:.0f} s"
+        return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
     def _successor(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> IkeSa:
         chosen = proposals.acceptable_choice(pick.must(payloads, SaPayload).proposals, self._offered)

@@ -125,6 +125,7 @@ class InitTask:
                 initiator=True,
             )
         )
+        sa.peer_childless = pick.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
         if sa.nat.found or (sa.connection.encap and sa.nat.supported):
             sa.float_to_nat_t()
@@ -172,4 +173,6 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     sa.nat = nat.detect(payloads, header.spi_i, header.spi_r, sa.path)
     fake = random if connection.encap else None
     notifies = nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake) if sa.nat.supported else []
+    if connection.childless != "never":
+        notifies.append(NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
     return [SaPayload((chosen,)), KePayload(group, own.public), NoncePayload(nonce_r), *notifies]

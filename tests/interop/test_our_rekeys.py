@@ -1,0 +1,80 @@
+"""Rekeys that ikepy asks a real strongSwan for, alone and both ends at once, while traffic goes on."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tests.interop.bed import OURS, THEIRS, Bed, Side, either_side_initiates
+
+pytestmark = [pytest.mark.root, pytest.mark.strongswan]
+
+TIMES = 5
+AT_ONCE = 4  # both ends in the same moment
+PACKETS = 20  # each way, between two rekeys
+
+
+def settled(bed: Bed) -> bool:
+    """One IKE_SA and one installed child at both ends, and they are the same."""
+    ours, theirs = bed.ours.list_sas(), bed.theirs.list_sas()
+    children = [child for sa in ours for child in sa["children"]]
+    installed = [child for child in bed.theirs.children() if child.get("state") == "INSTALLED"]
+    if not len(ours) == len(theirs) == len(children) == len(installed) == 1:
+        return False
+    same = children[0]["spi_in"] == str(installed[0]["spi-out"])
+    return same and children[0]["state"] == "INSTALLED" and len(bed.theirs.children()) == 1
+
+
+@either_side_initiates
+@pytest.mark.parametrize("esp", ["aes128gcm16", "aes128gcm16-x25519"])
+def test_child(bed: Bed, initiator: Side, esp: str) -> None:
+    bed.start(replace(OURS, esp_proposals=(esp,)), replace(THEIRS, esp_proposals=esp))
+    bed.up(by=initiator)
+    with bed.flow() as flow:
+        for _ in range(TIMES):
+            flow.wait_for(PACKETS)
+            bed.ours.rekey(child="net")
+        flow.wait_for(PACKETS)
+    bed.wait(lambda: settled(bed), "one child at both ends")
+    bed.expect_traffic()
+
+
+@either_side_initiates
+def test_ike_sa(bed: Bed, initiator: Side) -> None:
+    bed.start()
+    bed.up(by=initiator)
+    with bed.flow() as flow:
+        for _ in range(TIMES):
+            flow.wait_for(PACKETS)
+            bed.ours.rekey(ike="net")
+        flow.wait_for(PACKETS)
+    bed.wait(lambda: settled(bed), "one IKE_SA at both ends")
+    bed.expect_traffic()
+
+
+def test_by_our_clock(bed: Bed) -> None:
+    """`rekey_time` of one second: several generations, none of them left behind."""
+    bed.start(replace(OURS, extra="rekey_time = 3", child_extra="rekey_time = 1"), THEIRS)
+    bed.up(by="ikepy")
+    with bed.flow() as flow:
+        flow.wait_for(600, timeout=20)
+    assert bed.ours.log().count(" rekeyed as #") >= 3
+    bed.expect_traffic()
+
+
+@pytest.mark.parametrize("what", ["child", "ike"])
+def test_both_at_once(bed: Bed, what: str) -> None:
+    """Whoever wins, one stays, both ends agree which, and nothing is lost."""
+    bed.start()
+    bed.up(by="ikepy")
+    with bed.flow() as flow, ThreadPoolExecutor(2) as pool:
+        for _ in range(AT_ONCE):
+            flow.wait_for(PACKETS)
+            asked = [pool.submit(side.rekey, **{what: "net"}) for side in (bed.theirs, bed.ours)]
+            for one in asked:
+                one.result()
+            bed.wait(lambda: settled(bed), "both ends agree")
+        flow.wait_for(PACKETS)
+    bed.expect_traffic()
