@@ -139,7 +139,7 @@ class IkeManager:
         try:
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
-                return _newer_version(header, path)
+                return _no_larger(_newer_version(header, path), datagram)
             message = decode_message(datagram)
         except WireError as error:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
@@ -152,7 +152,7 @@ class IkeManager:
             if reply is not None:
                 return [Send(path, reply)]
         if sa is None or not _same_peer(sa, header):
-            return self._unknown_ike_spi(header, path, now)
+            return _no_larger(self._unknown_ike_spi(header, path, now), datagram)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
             return self._doubted(sa, message, now)
         return self._settle(sa, sa.receive(datagram, message, path, now), now)
@@ -194,7 +194,7 @@ class IkeManager:
         if verdict is Verdict.DROP:
             return [Log(Level.DEBUG, str(path.remote), "dropped: too many half-open IKE_SAs from there")]
         if verdict is Verdict.COOKIE and not self._cookie_is_good(message, path, now):
-            return self._ask_for_cookie(message, path, now)
+            return _no_larger(self._ask_for_cookie(message, path, now), datagram)
         return self._accept(datagram, message, path, now)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
@@ -217,7 +217,8 @@ class IkeManager:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         except PeerError as error:
             refused = _unprotected(header, NotifyPayload(error.notify, error.data), path)
-            return [Log(Level.INFO, str(path.remote), f"{error.notify.name}: {error}"), refused]
+            log = Log(Level.INFO, str(path.remote), f"{error.notify.name}: {error}")
+            return _no_larger([log, refused], datagram)
         self._shared.add(sa)
         self._half_open.add(sa)
         return self._settle(sa, effects, now)
@@ -597,6 +598,11 @@ def _unprotected(header: IkeHeader, notify: NotifyPayload, path: Path) -> Send:
     """An answer that costs no state: one notify, the request's SPIs and message ID."""
     answer = IkeHeader(header.spi_i, bytes(8), header.exchange, HeaderFlag.RESPONSE, header.message_id)
     return Send(path, encode_message(answer, [notify]))
+
+
+def _no_larger(effects: list[Effect], request: bytes) -> list[Effect]:
+    """Without answers that are larger than what anybody may have sent in another's name."""
+    return [e for e in effects if not isinstance(e, Send) or len(e.data) <= len(request)]
 
 
 def _newer_version(header: IkeHeader, path: Path) -> list[Effect]:

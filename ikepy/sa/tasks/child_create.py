@@ -51,8 +51,10 @@ class ChildCreate:
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        old = None if self._replaces is None else sa.children.get(self._replaces)
-        if (old is None or old.replaced_by is not None) and sa.has_child(self.wanted.config.name):
+        name, replaces = self.wanted.config.name, self._replaces or 0
+        if any(c.config.name == name and c.in_use and c.child_id > replaces for c in sa.children.values()):
+            if replaces in sa.children:
+                sa.enqueue(DeleteChild(replaces), first=True)
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
 
