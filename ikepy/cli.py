@@ -191,6 +191,22 @@ def list_conns(raw: bool, socket: Path) -> None:
         _say(line)
 
 
+@main.command(epilog=examples("ikepy counters", "ikepy counters --raw | jq"))
+@raw_option
+@socket_option
+def counters(raw: bool, socket: Path) -> None:
+    """What the workers dropped, and why.
+
+    Drops that belong to one SA stand in list-sas.
+    """
+    drops = cast("dict[str, dict[str, int]]", _ask(socket, "counters"))
+    if raw:
+        click.echo(json.dumps(drops, indent=2))
+        return
+    for line in listing.drops(drops):
+        _say(line)
+
+
 @main.command(
     epilog=examples("ikepy initiate --child net", "ikepy initiate --child net --ike site-b --timeout 30")
 )

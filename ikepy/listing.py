@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypedDict
 
 AUTH_TEXT = {"psk": "pre-shared key"}
@@ -135,6 +135,15 @@ def _child_sa(child: ChildSa) -> Iterator[str]:
 def _counters(direction: str, spi: str, size: int, packets: int, last: int | None) -> str:
     line = f"    {direction} {spi}, {size:6} bytes, {packets:5} packets"
     return line if last is None else f"{line}, {last:5}s ago"
+
+
+def drops(workers: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """The lines of counters: one a worker and reason."""
+    for worker, reasons in workers.items():
+        counted = {reason: number for reason, number in reasons.items() if number}
+        yield f"{worker}: {'' if counted else 'nothing dropped'}".rstrip()
+        for reason, number in counted.items():
+            yield f"  {number:8} {reason}"
 
 
 def connections(configured: Iterable[Connection]) -> Iterator[str]:

@@ -18,6 +18,7 @@ T = TypeVar("T")
 Location = tuple[int | str, ...]
 
 MIN_IPV4_MTU, MIN_IPV6_MTU, MAX_MTU = 576, 1280, 65535
+MIN_FRAGMENT = 256  # an IP packet with less has hardly any room beside its headers
 
 
 def problem(location: Location, text: str) -> InitErrorDetails:
@@ -123,7 +124,19 @@ def number(first: float, last: float, unit: str = "") -> PlainValidator:
     return PlainValidator(validate)
 
 
+def _fragment_size(value: object) -> int:
+    size = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    if size and not MIN_FRAGMENT <= size <= MAX_MTU:
+        raise ValueError(
+            f"allowed: {MIN_FRAGMENT}..{MAX_MTU} octets of an IP packet; 0: 576 over IPv4, 1280 over IPv6"
+        )
+    return size
+
+
+fragment_size = PlainValidator(_fragment_size)
+
 Action = Literal["none", "trap", "start"]
 Childless = Literal["allow", "prefer", "force", "never"]
 Unique = Literal["no", "never", "keep", "replace"]
+Fragmentation = Literal["yes", "accept", "no"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from esp.selectors import Selector
 from ikepy.config import fields, secret_source, values
-from ikepy.config.fields import Action, Childless, LogLevel, Unique
+from ikepy.config.fields import Action, Childless, Fragmentation, LogLevel, Unique
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
@@ -25,6 +25,8 @@ _ACTIONS = {"none": "none", "trap": "trap", "start": "start"}
 _COMBINED = {"trap|start": "is not supported by ikepy yet"}
 _DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
 _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
+# RFC 7383 leaves nothing to force: IKE_SA_INIT is never fragmented. In swanctl.conf the word is for IKEv1.
+_FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept", "no": "no", "false": "no"}
 _CHILDLESS = {word: word for word in ("allow", "prefer", "force", "never")}
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
@@ -148,6 +150,11 @@ class Connection(Section):
         default_factory=lambda: default_proposals(ProtocolId.IKE)
     )
     encap: Boolean = False
+    mobike: Boolean = True
+    # "accept": fragments are taken, but own messages are sent whole.
+    fragmentation: Annotated[
+        Fragmentation, fields.choice("policy", _FRAGMENTATION), BeforeValidator(values.word)
+    ] = "yes"
     dpd_delay: Seconds = 0.0  # 0: liveness is never asked
     keyingtries: Annotated[int, fields.integer(0, 1000, "0: for ever")] = 1
     childless: Annotated[Childless, fields.choice("policy", _CHILDLESS)] = "allow"
@@ -228,6 +235,8 @@ class Daemon(Section):
     retransmit_jitter: Annotated[int, fields.integer(0, 20, "percent")] = 10  # charon's default is 0
     retransmit_limit: Seconds = 0.0  # of one interval; 0: none
     keep_alive: Seconds = 20.0  # 0: no NAT keepalives
+    # Octets of a whole IP packet; 0: 576 over IPv4, 1280 over IPv6.
+    fragment_size: Annotated[int, fields.fragment_size] = 1280
     half_open_timeout: Annotated[float, fields.number(0.1, 3600, "seconds")] = 30.0
     cookie_threshold: Annotated[int, fields.integer(0, 1_000_000, "half-open IKE_SAs; 0: no cookies")] = 30
     block_threshold: Annotated[

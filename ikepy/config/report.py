@@ -14,7 +14,7 @@ Path = tuple[int | str, ...]
 
 # Keys of swanctl.conf (5.9.8) that ikepy does not have, by kind of section.
 _CONNECTION = """
-    vips aggressive pull dscp mobike dpd_timeout fragmentation send_certreq send_cert ppk_id
+    vips aggressive pull dscp dpd_timeout send_certreq send_cert ppk_id
     ppk_required pools if_id_in if_id_out mediation mediated_by
     mediation_peer
 """

@@ -77,6 +77,11 @@ def boolean(value: object) -> bool:
     return words[word]
 
 
+def word(value: object) -> object:
+    """TOML's true and false as words, for a key that takes them beside others."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+
 def text(value: object) -> str:
     """Any text."""
     if not isinstance(value, str):

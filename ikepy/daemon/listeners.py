@@ -26,6 +26,8 @@ from ikepy.sa.path import Address, Endpoint, Path
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
 KEEPALIVE = b"\xff"  # RFC 3948 2.3
 QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may lose them
+BURST = 64  # further datagrams taken when one is there, before others get their turn
+MAX_DATAGRAM = 65535
 DRAIN = 0.3  # seconds for the last messages at the end
 SUBJECT = "net"
 
@@ -69,6 +71,12 @@ class IkeSocket:
         self._enqueue(KEEPALIVE, remote)
 
     def _enqueue(self, data: bytes, remote: Endpoint) -> None:
+        if self._queue.empty():
+            try:
+                self._sock.sendto(data, (str(remote.address), remote.port))
+                return
+            except OSError:
+                pass  # no room now, or an error of an earlier packet: the stream tells them apart
         try:
             self._queue.put_nowait((data, remote))
         except asyncio.QueueFull:
@@ -84,11 +92,18 @@ class IkeSocket:
             except OSError as error:  # of an earlier packet: this socket goes on
                 log.debug(SUBJECT, f"{self.local}: {error}")
                 continue
-            if self._marked:
-                if not data.startswith(NON_ESP_MARKER):
-                    continue  # a keepalive, or junk too short for an SPI
-                data = data[len(NON_ESP_MARKER) :]
-            receive(data, Path(self.local, Endpoint(ip_address(source[0]), source[1])))
+            self._hand_over(data, source, receive)
+            # Under a flood the loop's round for each datagram costs more than the datagram.
+            with contextlib.suppress(OSError):
+                for _ in range(BURST):
+                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), receive)
+
+    def _hand_over(self, data: bytes, source: tuple[str, int], receive: Receive) -> None:
+        if self._marked:
+            if not data.startswith(NON_ESP_MARKER):
+                return  # a keepalive, or junk too short for an SPI
+            data = data[len(NON_ESP_MARKER) :]
+        receive(data, Path(self.local, Endpoint(ip_address(source[0]), source[1])))
 
     async def _write(self) -> None:
         assert self._stream is not None

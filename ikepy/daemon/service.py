@@ -31,6 +31,7 @@ from ikepy.daemon.workers import SA_SLOTS, WorkerPool
 from ikepy.sa.commands import Shutdown
 from ikepy.sa.path import Address
 
+WORKERS_START = 2.0  # seconds that the first IKE message waits for them, at most
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 SUBJECT = "daemon"
 # Routes, MTU and carrier; sockets; and workers may be started from a directory that is another user's.
@@ -124,6 +125,7 @@ class Daemon:
         for device in devices:
             pool.add_device(device)
 
+        await pool.ready(WORKERS_START)
         await listeners.start(runner.receive)
         requests = Requests(config, machine, runner, devices, children, pool.counters)
         await control.start(requests.handle)

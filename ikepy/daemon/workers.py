@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from esp import channel
 from esp.counters import CounterBlock
-from esp.messages import AddDevice, AddSocket, Message, MessageError, SocketKind, encode
+from esp.messages import AddDevice, AddSocket, Message, MessageError, Ready, SocketKind, encode
 from ikepy.daemon import log
 from ikepy.daemon.devices import VtiDevice
 from ikepy.daemon.listeners import WorkerSocket
@@ -49,6 +49,7 @@ class WorkerProcess:
         self._on_message = on_message
         self._queue: deque[tuple[Message, int | None]] = deque()
         self._loop = asyncio.get_running_loop()
+        self.ready = asyncio.Event()
         self.ended = asyncio.Event()
         self.started = self._loop.time()
         self._sock, theirs = channel.pair()
@@ -123,6 +124,8 @@ class WorkerProcess:
             message, fd = received
             if fd is not None:
                 os.close(fd)
+            if isinstance(message, Ready):
+                self.ready.set()
             self._on_message(self._slot, message)
 
     def kill(self) -> None:
@@ -194,6 +197,15 @@ class WorkerPool:
             state.waiting.append(message)
         else:
             raise WorkerDown(f"worker {slot} is not running")
+
+    async def ready(self, seconds: float) -> None:
+        """Wait until the processes that were started are at work, but no longer than that.
+
+        A tunnel that is up before its worker would keep the first packets waiting.
+        """
+        starting = [state.process.ready.wait() for state in self._slots if state.process is not None]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*starting), seconds)
 
     def counters(self, slot: int) -> CounterBlock | None:
         """The slot's counters; None where no process was ever started."""

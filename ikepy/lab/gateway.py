@@ -40,6 +40,7 @@ class Connection:
     addresses: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     routes: tuple[str, ...] | None = None
+    mobike: bool = False  # with it IKE leaves port 500 even where there is no NAT (RFC 4555 3.3)
     extra: str = ""
     child_extra: str = ""
     vti_extra: str = ""
@@ -54,6 +55,7 @@ class Connection:
 local_addrs = {words(self.local_addrs)}
 remote_addrs = {words(self.remote_addrs)}
 proposals = {words(self.proposals)}
+mobike = {words(self.mobike)}
 {self.extra}
 [connections.{self.name}.local]
 auth = "psk"

@@ -160,5 +160,7 @@ class Iperf:
             "3000",
         )
         result = json.loads(client.run(*command, *words, timeout=seconds + 30))
+        if "error" in result:  # its own connection for control may starve under what it sends
+            raise LabError(f"iperf3 in {client.name}: {result['error']}")
         end: dict[str, dict[str, float]] = result["end"]
         return end

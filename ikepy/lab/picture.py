@@ -8,9 +8,9 @@ from ikepy.lab.topology import address
 
 # Filled-in words keep their columns: the left upright is in column 26, the right one in column 61.
 _SITES = """\
-  pod1 {pod1:<13}───┐                                  site {site}
+  pod1 {pod1:<11}───┐                                    site {site}
                      ├─ C1: VXLAN {vni:<4}                       │
-  pod2 {pod2:<13}───┘    │                                  │
+  pod2 {pod2:<11}───┘    │                                  │
                           │ vxeth0 {vxeth0:<16}          │ lan {lan}
                   ┌───────┴────────┐                ┌────────┴───────┐
                   │ cgw         C3 │       L4       │ c4          C4 │

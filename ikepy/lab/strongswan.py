@@ -41,6 +41,7 @@ charon {{
     install_virtual_ip = no
     retransmit_timeout = {retransmit_timeout}
     retransmit_tries = {retransmit_tries}
+    fragment_size = {fragment_size}
     plugins {{
         vici {{
             socket = unix://{run}/vici
@@ -163,6 +164,7 @@ class StrongSwan:
         install_routes: bool = True,
         retransmit_timeout: float = 4.0,
         retransmit_tries: int = 5,
+        fragment_size: int = 1280,
     ) -> None:
         self.namespace = namespace
         self.run_directory = run_directory
@@ -172,6 +174,7 @@ class StrongSwan:
             install_routes="yes" if install_routes else "no",
             retransmit_timeout=retransmit_timeout,
             retransmit_tries=retransmit_tries,
+            fragment_size=fragment_size,
         )
         self._process = Process(namespace, run_directory)
 

@@ -193,7 +193,7 @@ def _installed(
         keyed.suite.prf, keyed.sk_d, result.nonce_i, result.nonce_r, result.shared, length
     )
     keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
-    effects = child.install(sa.connection.name, keys_in, keys_out, sa.path, standby=standby)
+    effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
     sa.children[child.child_id] = child
     text = (
         f"{child.config.name} #{child.child_id} installed, spis {child.spi_in:08x}_i {child.spi_out:08x}_o, "

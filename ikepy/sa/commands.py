@@ -69,8 +69,17 @@ class SequenceLow:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalAddressesChanged:
+    """The addresses that this host has now: all that it may send from, best first (RFC 4555 3.5)."""
+
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Delete every IKE_SA at its peer and take no new ones."""
 
 
-Command = Initiate | Terminate | Rekey | Acquire | ChildrenLost | SequenceLow | Shutdown
+Command = (
+    Initiate | Terminate | Rekey | Acquire | ChildrenLost | SequenceLow | LocalAddressesChanged | Shutdown
+)

@@ -17,7 +17,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolI
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import lifetime, protection
+from . import fragments, lifetime, protection
 from .child import ChildSa, ChildState
 from .effects import (
     Effect,
@@ -33,13 +33,14 @@ from .effects import (
 from .info import IkeSaInfo
 from .keyed import Keyed
 from .lifetime import Lifetime
+from .mobike import Mobike
 from .nat import Nat
 from .path import Endpoint, Path
 from .phase import PERMITTED, End, Phase
 from .proposals import describe
 from .rate import Rate
 from .shared import Shared
-from .tasks import init, respond
+from .tasks import init, mobike, respond
 from .tasks.auth import AuthTask, Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
@@ -54,6 +55,7 @@ from .window import Arrival, Window
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
+HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
 
@@ -80,6 +82,8 @@ class IkeSa:
         self.phase = Phase.CREATED
         self.end: End | None = None
         self.nat = Nat()
+        self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
+        self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = init.InitExchange()
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
@@ -99,8 +103,11 @@ class IkeSa:
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
-        self.last_answered: tuple[bytes, bytes] | None = None  # the peer's last request and our response
+        # The peer's last request (its first fragment) and our response.
+        self.last_answered: tuple[bytes, tuple[bytes, ...]] | None = None
+        self._children_path: Path | None = None  # while `path` is on trial
         self._window = Window(shared.retransmission)
+        self._reassembly = fragments.Reassembly()
         self._tasks: deque[Task] = deque()
         self._current: Task | None = None
         self._keyed: Keyed | None = None
@@ -136,7 +143,7 @@ class IkeSa:
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return self._current is not None and not isinstance(self._current, Liveness)
+        return self._current is not None and not isinstance(self._current, HARMLESS)
 
     @property
     def spi_local(self) -> bytes:
@@ -169,6 +176,11 @@ class IkeSa:
         """The peer deletes an unknown child, which may be the one that we wait for."""
         if self.creating is not None:
             self.creating.create.overtaken_by_delete(spi_out)
+
+    @property
+    def children_path(self) -> Path:
+        """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
+        return self._children_path or self.path
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
@@ -215,7 +227,7 @@ class IkeSa:
         self.init.response = encode_message(
             self._header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads
         )
-        self._window.answered(self.init.response)
+        self._window.answered((self.init.response,))
         self._heard = self._sent = now
         return [
             self.log(Level.INFO, f"{self.path.remote} initiates an IKE_SA, {describe(self.keyed.proposal)}"),
@@ -225,7 +237,7 @@ class IkeSa:
     def repeat_init(self, path: Path) -> list[Effect]:
         """The peer repeats its IKE_SA_INIT: so do we, until it goes on to IKE_AUTH."""
         if self._window.arrival(0) is Arrival.REPEATED and self._window.cached_reply is not None:
-            return [Send(path, self._window.cached_reply)]
+            return [Send(path, one) for one in self._window.cached_reply]
         return []
 
     def receive(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
@@ -252,8 +264,10 @@ class IkeSa:
         again = self._window.retransmit(now, self.shared.entropy.uniform())
         if again is not None:
             effects.append(self.log(Level.INFO, f"retransmit {again.attempt} of request {again.message_id}"))
-            effects.append(Send(again.path, again.datagram))
+            effects += mobike.unanswered(self, again.attempt)
+            effects += [Send(again.path, one) for one in again.datagrams]
             self._sent = now
+        self._reassembly.expire(now)
         self._resume_postponed(now)
         for child in list(self.children.values()):
             effects += self._tend(child, now)
@@ -276,6 +290,7 @@ class IkeSa:
         times = [
             self._give_up_at,
             self._window.deadline,
+            self._reassembly.deadline,
             self._liveness_due(),
             self._keepalive_due(),
             *(at for c in self.children.values() for at in c.deadlines),
@@ -362,6 +377,10 @@ class IkeSa:
         else:
             self._tasks.append(task)
 
+    def waits(self, kind: type[Task]) -> bool:
+        """Whether a task of this kind waits for its turn."""
+        return any(isinstance(task, kind) for task in self._tasks)
+
     def postpone(self, task: Task, failures: int, now: float) -> float:
         """Let a task have its turn later, for the peer is busy (TEMPORARY_FAILURE); gives the seconds."""
         wait = (2.0**failures) * (1 - self.shared.entropy.uniform() / 2)
@@ -384,22 +403,22 @@ class IkeSa:
                 return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
             if payloads is not None:
                 self._current = task
-                return [*effects, self._send_request(task.exchange, payloads, now)]
+                return [*effects, *self._send_request(task.exchange, payloads, now)]
             effects += task.failed(self, "there is nothing left to do")
         return effects
 
-    def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> Send:
+    def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
         header = self._header(exchange, self._window.next_request, response=False)
-        datagram = self._encode(header, payloads)
+        datagrams = self._encode(header, payloads)
         if exchange == ExchangeType.IKE_SA_INIT:
-            self.init.request = datagram
-        self._window.sent(datagram, self.path, now, self.shared.entropy.uniform())
+            (self.init.request,) = datagrams
+        self._window.sent(datagrams, self.path, now, self.shared.entropy.uniform())
         self._sent = now
-        return Send(self.path, datagram)
+        return [Send(self.path, one) for one in datagrams]
 
     def last_words(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
         """A protected request whose response nobody waits for."""
-        return [self._send_request(ExchangeType.INFORMATIONAL, payloads, now)]
+        return self._send_request(ExchangeType.INFORMATIONAL, payloads, now)
 
     def restart_init(self, task: Task) -> None:
         """Begin again with message ID 0 (COOKIE, INVALID_KE_PAYLOAD)."""
@@ -415,12 +434,15 @@ class IkeSa:
             return []
         if self._keyed is None:
             return self._init_response(datagram, message, task, now)
-        sk, plaintext = protection.unseal(datagram, message, self._keyed.cipher_in)
+        opened = self._open(datagram, message, now)
+        if opened is None:
+            return []
         self._authentic(path, now)
+        mobike.answered(self, path)
         self._window.finished()
         self._current = None
         try:
-            payloads = protection.payloads_of(sk, plaintext)
+            payloads = opened.payloads()
             rules.check(header, payloads, protected=True)
             effects = task.response(self, payloads, now)
         except WireError as error:
@@ -468,31 +490,53 @@ class IkeSa:
         arrival = self._window.arrival(header.message_id)
         if self._keyed is None or arrival is Arrival.STALE:
             return [self.log(Level.DEBUG, f"dropped request {header.message_id}: stale or out of order")]
-        sk, plaintext = protection.unseal(datagram, message, self._keyed.cipher_in)
         if self.phase is Phase.CONNECTING and (self.initiator or header.exchange != ExchangeType.IKE_AUTH):
             return [self.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
-        effects = self._authentic(path, now)
         if arrival is Arrival.REPEATED:
-            assert self._window.cached_reply is not None
-            return [*effects, Send(path, self._window.cached_reply)]
+            return self._repeat(datagram, message, path, now)
+        opened = self._open(datagram, message, now)
+        if opened is None:
+            return []
+        effects = self._authentic(path, now)
         try:
-            answer = self._answer(header, protection.payloads_of(sk, plaintext), now)
+            answer = self._answer(header, opened.payloads(), path, now)
         except WireError as error:
             answer = self._refusal(PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True))
         except PeerError as error:
             answer = self._refusal(error)
         reply = self._encode(self._header(header.exchange, header.message_id, response=True), answer.payloads)
         self._window.answered(reply)
-        self.last_answered = datagram, reply
+        self.last_answered = opened.datagram, reply
         self._sent = now
-        return [*effects, *answer.before, Send(path, reply), *answer.after, *self.proceed(now)]
+        return [
+            *effects,
+            *answer.before,
+            *(Send(path, one) for one in reply),
+            *answer.after,
+            *self.proceed(now),
+        ]
 
-    def _answer(self, header: IkeHeader, payloads: Sequence[Payload], now: float) -> Answer:
+    def _repeat(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+        """The peer sends its last request again: so do we the response, once for all of its fragments."""
+        fragment = fragments.fragment_of(message, negotiated=self.fragmentation)
+        if fragment is not None and fragment.number > 1:
+            return []
+        protection.unseal(datagram, message, self.keyed.cipher_in)
+        return [*self._authentic(path, now), *(Send(path, one) for one in self._window.cached_reply or ())]
+
+    def _open(self, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
+        """What is in a protected message; None while fragments of it are missing."""
+        known = self.phase is not Phase.CONNECTING or self.initiator
+        limit = fragments.MAX_CONTENT if known else fragments.MAX_CONTENT_UNAUTHENTICATED
+        cipher, negotiated = self.keyed.cipher_in, self.fragmentation
+        return self._reassembly.open(datagram, message, cipher, now, negotiated=negotiated, limit=limit)
+
+    def _answer(self, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
         if header.exchange not in PERMITTED[self.phase]:
             raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {self.phase.value}")
         rules.check(header, payloads, protected=True)
         saved = self._claim(payloads, now)
-        answer = respond.respond(self, header.exchange, payloads, now)
+        answer = respond.respond(self, header.exchange, payloads, path, now)
         return replace(answer, before=[*saved, *answer.before])
 
     def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -515,7 +559,9 @@ class IkeSa:
     def _authentic(self, path: Path, now: float) -> list[Effect]:
         """The peer has proven that it holds the keys: it lives, and behind a NAT it may have moved (2.23)."""
         self._heard = now
-        follows = self.phase is Phase.CONNECTING or (self.nat.remote and not self.nat.local)
+        behind_nat = self.nat.remote and not self.nat.local
+        # With MOBIKE it says so when it moves (RFC 4555 3.8).
+        follows = self.phase is Phase.CONNECTING or (behind_nat and self.mobike is None)
         if path == self.path or not follows:
             return []
         self.path = path
@@ -532,6 +578,23 @@ class IkeSa:
         local_port = self.shared.config.daemon.port_nat_t
         remote_port = self.connection.remote_port
         self.path = self.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
+
+    def move(self, path: Path) -> None:
+        """IKE messages go over another path from now on; the children stay until `redirect`."""
+        self._children_path = self.children_path
+        self.path = path
+        self._window.redirect(path)
+
+    def hasten(self, now: float) -> None:
+        """Don't wait to send the outstanding request again: the network has changed."""
+        self._window.hasten(now)
+
+    def redirect(self) -> list[Effect]:
+        """The children go where IKE messages go."""
+        self._children_path = None
+        for child in self.children.values():
+            child.encap = self.encap
+        return [UpdatePath(child_id, self.path, self.encap) for child_id in self.children]
 
     def establish(self, now: float) -> list[Effect]:
         """Both ends are authenticated."""
@@ -620,6 +683,8 @@ class IkeSa:
         new.candidates = self.candidates
         new.nat = self.nat
         new.set_up, new.bounces = self.set_up, self.bounces
+        new.fragmentation = self.fragmentation
+        new.mobike, new._children_path = self.mobike, self._children_path
         new.local_id, new.remote_id = self.local_id, self.remote_id
         new.phase = Phase.ESTABLISHED
         new.checked_unique = True
@@ -669,6 +734,7 @@ class IkeSa:
         self._current = None
         self._tasks.clear()
         self._window.finished()
+        self._reassembly.forget()
         for task in tasks:
             effects += task.failed(self, text)
         effects += self.abandon_wanted(text)
@@ -689,7 +755,12 @@ class IkeSa:
             flags |= HeaderFlag.RESPONSE
         return IkeHeader(self.spi_i, self.spi_r, exchange, flags, message_id)
 
-    def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> bytes:
+    def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:
+        """The datagrams of a message."""
         if self._keyed is None:
-            return encode_message(header, payloads)
-        return protection.seal(header, payloads, self._keyed.cipher_out, self.shared.entropy.random)
+            return (encode_message(header, payloads),)
+        limit: int | None = None
+        if self.fragmentation and self.connection.fragmentation == "yes":
+            packet = self.shared.config.daemon.fragment_size
+            limit = fragments.message_limit(packet, self.path.remote.address)
+        return fragments.seal(header, payloads, self._keyed.cipher_out, self.shared.entropy.random, limit)

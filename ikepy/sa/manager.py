@@ -10,12 +10,23 @@ from ikepy.config.model import Child, Config, Connection
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message, encode_message
-from ikepy.wire.payloads import NoncePayload, NotifyPayload
+from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, pick, unique
 from .child import ChildState
-from .commands import Acquire, ChildrenLost, Command, Initiate, Rekey, SequenceLow, Shutdown, Terminate
+from .commands import (
+    Acquire,
+    ChildrenLost,
+    Command,
+    Initiate,
+    LocalAddressesChanged,
+    Rekey,
+    SequenceLow,
+    Shutdown,
+    Terminate,
+)
 from .effects import Effect, Level, Log, Send, UpdatePath
 from .entropy import Entropy
 from .farewells import Farewells
@@ -27,6 +38,7 @@ from .path import Address, Endpoint, Path
 from .phase import End, Phase
 from .rate import Rate
 from .shared import Shared
+from .tasks import mobike
 from .tasks.auth import Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.delete import DeleteChild, DeleteIke
@@ -140,17 +152,21 @@ class IkeManager:
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
                 return _no_larger(_newer_version(header, path), datagram)
+            if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
+                refused = self._turn_away(datagram, header, path, now)
+                if refused is not None:
+                    return refused
             message = decode_message(datagram)
         except WireError as error:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
-            return self._init_request(datagram, message, path, now)
+            return self._accept(datagram, message, path, now)
         spi = header.spi_r if header.from_initiator else header.spi_i
         sa = self._shared.by_spi.get(spi)
         if sa is None:
             reply = self._farewells.reply(spi, datagram, now)
-            if reply is not None:
-                return [Send(path, reply)]
+            if reply:
+                return [Send(path, one) for one in reply]
         if sa is None or not _same_peer(sa, header):
             return _no_larger(self._unknown_ike_spi(header, path, now), datagram)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
@@ -181,11 +197,9 @@ class IkeManager:
                 return self._settle(sa, sa.tell(notify, now), now)
         return []
 
-    def _init_request(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        header = message.header
+    def _turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
+        """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
         if not header.from_initiator or header.message_id or header.spi_r != bytes(8) or self._stopping:
-            return []
-        if header.spi_i == bytes(8):
             return []
         known = self._half_open.known(header.spi_i, path.remote)
         if known is not None and known.init.request == datagram:
@@ -193,9 +207,16 @@ class IkeManager:
         verdict = self._half_open.verdict(path.remote.address)
         if verdict is Verdict.DROP:
             return [Log(Level.DEBUG, str(path.remote), "dropped: too many half-open IKE_SAs from there")]
-        if verdict is Verdict.COOKIE and not self._cookie_is_good(message, path, now):
-            return _no_larger(self._ask_for_cookie(message, path, now), datagram)
-        return self._accept(datagram, message, path, now)
+        if verdict is Verdict.SERVE:
+            return None
+        seen = look(datagram)
+        address = path.remote.address
+        if not seen.nonce:
+            return []
+        if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
+            return None
+        cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
+        return _no_larger([_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)], datagram)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
@@ -223,22 +244,6 @@ class IkeManager:
         self._half_open.add(sa)
         return self._settle(sa, effects, now)
 
-    def _cookie_is_good(self, message: Message, path: Path, now: float) -> bool:
-        cookie = pick.notify(message.payloads, NotifyType.COOKIE)
-        nonce = pick.maybe(message.payloads, NoncePayload)
-        return (
-            cookie is not None
-            and nonce is not None
-            and self._cookies.valid(cookie.data, message.header.spi_i, nonce.data, path.remote.address, now)
-        )
-
-    def _ask_for_cookie(self, message: Message, path: Path, now: float) -> list[Effect]:
-        nonce = pick.maybe(message.payloads, NoncePayload)
-        if nonce is None:
-            return []
-        cookie = self._cookies.make(message.header.spi_i, nonce.data, path.remote.address, now)
-        return [_unprotected(message.header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
-
     # -- commands ----------------------------------------------------------------------------------
 
     def request(self, command: Command, now: float) -> list[Effect]:
@@ -256,6 +261,8 @@ class IkeManager:
                 return self._children_lost(command, now)
             case SequenceLow():
                 return self._sequence_low(command, now)
+            case LocalAddressesChanged():
+                return self._local_addresses_changed(command, now)
             case Shutdown():
                 return self._shutdown(now)
 
@@ -263,6 +270,8 @@ class IkeManager:
         """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
         sa = self._owner(child_id)
         if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
+            return []
+        if sa.path != sa.children_path:  # it told us of a path, which is being checked (RFC 4555 3.7)
             return []
         sa.path = Path(sa.path.local, remote)
         moved: list[Effect] = [sa.log(Level.INFO, f"the peer moved to {remote}")]
@@ -421,6 +430,18 @@ class IkeManager:
             Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
         )
         return [log, *self._settle(sa, sa.proceed(now), now)]
+
+    def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
+        """Every IKE_SA that can move goes on over an address that is left, the route's choice first."""
+        self._shared.local_addresses = command.addresses
+        effects: list[Effect] = []
+        for sa in list(self._shared.sas.values()):
+            found = self._resolve(sa.connection, None)
+            best = None if found is None else found[0]
+            usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
+            moved = mobike.addresses_changed(sa, tuple(usable), now)
+            effects += self._settle(sa, [*moved, *sa.tick(now)], now)
+        return effects
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._stopping = True

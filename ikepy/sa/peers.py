@@ -30,6 +30,11 @@ def _score(connection: Connection, path: Path) -> int | None:
     return None if local is None or remote is None else local + 4 * remote
 
 
+def permits(patterns: Iterable[object], address: Address) -> bool:
+    """Whether one of a connection's addresses is `address`, holds it, or may be any."""
+    return _address_score(patterns, address) is not None
+
+
 def _address_score(patterns: Iterable[object], address: Address) -> int | None:
     """3: named, 2: in a network, 1: a host name (which we don't resolve here), 0: any; None: no match."""
     best: int | None = None

@@ -9,11 +9,10 @@ from ikepy.errors import WireError
 from ikepy.wire.message import (
     IkeHeader,
     Message,
-    decode_payloads,
     encode_payloads,
     protected_prefix,
 )
-from ikepy.wire.payloads import Payload, SkPayload
+from ikepy.wire.payloads import Payload, SkfPayload, SkPayload
 
 
 def seal(
@@ -25,19 +24,14 @@ def seal(
     return cipher.seal(prefix, chain, random)
 
 
-def encrypted(message: Message) -> SkPayload:
-    """The Encrypted payload, which stands last; WireError if there is none."""
-    if message.payloads and isinstance(message.payloads[-1], SkPayload):
+def encrypted(message: Message) -> SkPayload | SkfPayload:
+    """The Encrypted payload or fragment of one, which stands last; WireError if there is none."""
+    if message.payloads and isinstance(message.payloads[-1], SkPayload | SkfPayload):
         return message.payloads[-1]
     raise WireError("the message is not protected")
 
 
-def unseal(datagram: bytes, message: Message, cipher: SkCipher) -> tuple[SkPayload, bytes]:
-    """The Encrypted payload and its plaintext; IntegrityError if the checksum is wrong."""
+def unseal(datagram: bytes, message: Message, cipher: SkCipher) -> tuple[SkPayload | SkfPayload, bytes]:
+    """The Encrypted payload (or fragment) and its plaintext; IntegrityError if the checksum is wrong."""
     sk = encrypted(message)
     return sk, cipher.open(datagram, len(datagram) - len(sk.body))
-
-
-def payloads_of(sk: SkPayload, plaintext: bytes) -> tuple[Payload, ...]:
-    """The payloads inside; WireError if the (authenticated) peer sent nonsense."""
-    return decode_payloads(sk.first, plaintext)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ikepy.config.model import Config
 
 from .entropy import Entropy
+from .path import Address
 from .phase import Phase
 from .window import Retransmission
 
@@ -24,6 +25,7 @@ class Shared:
         self.sas: dict[int, IkeSa] = {}  # by ike_id
         self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
+        self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
         self._ike_ids = 0
         self._child_ids = 0
 

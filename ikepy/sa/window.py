@@ -35,7 +35,7 @@ class Outstanding:
     """Our request that waits for its response."""
 
     message_id: int
-    datagram: bytes
+    datagrams: tuple[bytes, ...]  # several where it is fragmented (RFC 7383)
     path: Path
     due: float  # when to send it again or give up
     attempt: int = 0
@@ -56,7 +56,7 @@ class Window:
         self._retransmission = retransmission
         self._next_request = 0
         self._expected = 0
-        self._reply: bytes | None = None
+        self._reply: tuple[bytes, ...] | None = None
         self.outstanding: Outstanding | None = None
 
     @property
@@ -73,20 +73,30 @@ class Window:
         return Arrival.STALE
 
     @property
-    def cached_reply(self) -> bytes | None:
-        """The response to the peer's last request."""
+    def cached_reply(self) -> tuple[bytes, ...] | None:
+        """The datagrams of the response to the peer's last request."""
         return self._reply
 
-    def answered(self, reply: bytes) -> None:
+    def answered(self, reply: tuple[bytes, ...]) -> None:
         """The expected request was answered with `reply`: it stays at hand for a repetition."""
         self._reply = reply
         self._expected += 1
 
-    def sent(self, datagram: bytes, path: Path, now: float, chance: float) -> None:
+    def sent(self, datagrams: tuple[bytes, ...], path: Path, now: float, chance: float) -> None:
         """Our request with the ID `next_request` was sent."""
         due = now + self._retransmission.wait(0, chance)
-        self.outstanding = Outstanding(self._next_request, datagram, path, due)
+        self.outstanding = Outstanding(self._next_request, datagrams, path, due)
         self._next_request += 1
+
+    def redirect(self, path: Path) -> None:
+        """What is sent again goes over `path`."""
+        if self.outstanding is not None:
+            self.outstanding.path = path
+
+    def hasten(self, now: float) -> None:
+        """Send the outstanding request again at once, with all of its tries: the network has changed."""
+        if self.outstanding is not None:
+            self.outstanding.due, self.outstanding.attempt = now, 0
 
     def restart(self) -> None:
         """IKE_SA_INIT starts over with message ID 0 (after COOKIE or INVALID_KE_PAYLOAD, RFC 7296 2.6)."""

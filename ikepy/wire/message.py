@@ -13,6 +13,7 @@ from ikepy.wire.writer import u8, u16, u32
 
 HEADER_SIZE = 28  # bytes
 PAYLOAD_HEADER_SIZE = 4
+FRAGMENT_HEADER_SIZE = 8  # of an SKF payload: generic header, fragment number, total fragments
 MAX_MESSAGE = 65535 - 28  # bytes: what IPv4 and UDP leave
 MAX_PAYLOADS = 128  # in one chain
 
@@ -110,6 +111,25 @@ def protected_prefix(header: IkeHeader, first: int, body_length: int) -> bytes:
     length = PAYLOAD_HEADER_SIZE + body_length
     return (
         _encode_header(header, PayloadType.SK, HEADER_SIZE + length) + u8(first) + _NOT_CRITICAL + u16(length)
+    )
+
+
+def fragment_prefix(header: IkeHeader, first: int, number: int, total: int, body_length: int) -> bytes:
+    """The 36 bytes in front of an SKF payload's body: as `protected_prefix`, then the fragment's numbers.
+
+    `first` is the type of the first payload inside the whole message; it stands in fragment 1 only
+    (RFC 7383 2.5).
+    """
+    if not 1 <= number <= total:
+        raise LocalMisuse(f"fragment {number} of {total}")
+    length = FRAGMENT_HEADER_SIZE + body_length
+    return (
+        _encode_header(header, PayloadType.SKF, HEADER_SIZE + length)
+        + u8(first if number == 1 else PayloadType.NONE)
+        + _NOT_CRITICAL
+        + u16(length)
+        + u16(number)
+        + u16(total)
     )
 
 

@@ -27,7 +27,7 @@ from ikepy.sa.effects import (
 )
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.path import Address, Endpoint, Path
-from ikepy.wire.constants import ExchangeType
+from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
 
 ADDRESS_A = IPv4Address("192.0.2.1")
@@ -36,7 +36,7 @@ DELAY = 0.01  # seconds each way
 
 CONFIG = """
 [connections.ab]
-local_addrs = ["{local}"]
+local_addrs = {local_addrs}
 remote_addrs = ["{remote}"]
 proposals = {proposals}
 {connection}
@@ -73,12 +73,13 @@ class Options:
     daemon: str = ""
     remote_id: str | None = None
     remote_addrs: str | None = None
+    local_addrs: str | None = None  # TOML: a list, or "%any"
 
     def config(self, name: str) -> Config:
         local, remote = (ADDRESS_A, ADDRESS_B) if name == "a" else (ADDRESS_B, ADDRESS_A)
         return parse(
             CONFIG.format(
-                local=local,
+                local_addrs=_quoted(self.local_addrs or str(local)),
                 remote=self.remote_addrs or remote,
                 local_id=f"gw{name}",
                 remote_id=self.remote_id or ("gwb" if name == "a" else "gwa"),
@@ -93,6 +94,10 @@ class Options:
                 daemon=self.daemon,
             )
         )
+
+
+def _quoted(addresses: str) -> str:
+    return addresses if addresses.startswith("[") else f'["{addresses}"]'
 
 
 class SeededEntropy:
@@ -157,6 +162,7 @@ class Site:
         self.outcomes: dict[int, Outcome] = {}
         self.logs: list[Log] = []
         self.keepalives = 0
+        self.moves: list[UpdatePath] = []
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
         return self.address, ADDRESS_B if self.name == "a" else ADDRESS_A
@@ -204,6 +210,7 @@ class Network:
         self.script: Script = deliver_all
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A
+        self.gone: set[Address] = set()  # addresses that nobody has at the moment
         self._flying: list[Flight] = []
         self._count = 0
 
@@ -267,7 +274,7 @@ class Network:
                 case Log():
                     site.logs.append(effect)
                 case UpdatePath():
-                    pass
+                    site.moves.append(effect)
                 case _:
                     site.plane.run(effect)
 
@@ -275,6 +282,8 @@ class Network:
         line = describe(site.name, effect.data)
         copies = self.script(line, self.ladder.count(line), effect.data)
         self.ladder.append(line)
+        if self.gone & {effect.path.local.address, effect.path.remote.address}:
+            copies = []
         path = Path(effect.path.remote, effect.path.local)
         if self.nat_to_a is not None:
             path = self._through_nat(site, path)
@@ -293,13 +302,14 @@ class Network:
 
 
 def describe(sender: str, data: bytes) -> str:
-    """ "a -> b IKE_AUTH request 1"."""
-    header, _, _ = decode_header(data)
+    """ "a -> b IKE_AUTH request 1", and " 2/3" behind it for a fragment."""
+    header, first, _ = decode_header(data)
+    fragment = f" {data[33]}/{data[35]}" if first == PayloadType.SKF else ""
     kind = "response" if header.is_response else "request"
     arrow = "a -> b" if sender == "a" else "b -> a"
     known = header.exchange in set(ExchangeType)
     name = ExchangeType(header.exchange).name if known else f"exchange {header.exchange}"
-    return f"{arrow} {name} {kind} {header.message_id}"
+    return f"{arrow} {name} {kind} {header.message_id}{fragment}"
 
 
 def joined(sender: DataPlane, receiver: DataPlane) -> list[tuple[InstallOutbound, InstallInbound]]:

@@ -107,7 +107,7 @@ def test_native_esp_where_nothing_is_between() -> None:
     net = connect(Options())
     assert [sa.encap for sa in net.a.plane.outbound.values()] == [False]
     (info,) = net.a.manager.list_sas(net.now)
-    assert (info.nat_local, info.nat_remote, info.path.local.port) == (False, False, 500)
+    assert (info.nat_local, info.nat_remote, info.path.local.port) == (False, False, 4500)  # MOBIKE
 
 
 def test_forced_encapsulation_by_either_side() -> None:

@@ -169,9 +169,7 @@ class Keyed:
             send(self.net, self.seal(exchange, message_id, first, plaintext), self.address), message_id
         )
 
-    def ask(
-        self, exchange: int, message_id: int, payloads: Sequence[Payload]
-    ) -> tuple[Payload, ...] | None:
+    def ask(self, exchange: int, message_id: int, payloads: Sequence[Payload]) -> tuple[Payload, ...] | None:
         return self.ask_raw(exchange, message_id, *encode_payloads(payloads))
 
     def opened(self, replies: list[bytes], message_id: int) -> tuple[Payload, ...] | None:
@@ -187,9 +185,7 @@ class Keyed:
     def auth_payloads(self, identity: bytes = b"gwa", secret: bytes = b"correct horse") -> list[Payload]:
         """IKE_AUTH as site a would send it; with a wrong secret, as anybody can."""
         id_body = bytes([IdType.FQDN, 0, 0, 0]) + identity
-        mic = psk_auth(
-            self.suite.prf, Secret(secret), self.request, self.nonce_r, self.keys.sk_pi, id_body
-        )
+        mic = psk_auth(self.suite.prf, Secret(secret), self.request, self.nonce_r, self.keys.sk_pi, id_body)
         return [
             IdPayload(PayloadType.ID_I, IdType.FQDN, identity),
             AuthPayload(AuthMethod.SHARED_KEY_MIC, mic),
@@ -222,5 +218,3 @@ def child_payloads(spi: bytes = b"\0\0\x12\x34") -> list[Payload]:
         TsPayload(PayloadType.TS_I, everything),
         TsPayload(PayloadType.TS_R, everything),
     ]
-
-

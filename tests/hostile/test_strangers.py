@@ -125,7 +125,9 @@ SA_BODIES = {
     "255 transforms announced, three there": proposal(ENCR, PRF, X25519)[:7] + b"\xff" + ENCR + PRF + X25519,
     "more proposals announced": b"\x02" + proposal(ENCR, PRF, X25519)[1:],
     "a transform of type 255": proposal(ENCR, PRF, transform(255, 1, last=False), X25519),
-    "AES with a key of 0 bits": proposal(transform(1, 20, last=False, attributes=b"\x80\x0e\0\0"), PRF, X25519),
+    "AES with a key of 0 bits": proposal(
+        transform(1, 20, last=False, attributes=b"\x80\x0e\0\0"), PRF, X25519
+    ),
     "AES without a key length": proposal(transform(1, 20, last=False), PRF, X25519),
     "KE of group NONE": proposal(ENCR, PRF, transform(4, 0, last=True)),
 }
@@ -297,7 +299,10 @@ FORGERIES: dict[str, list[tuple[int, bytes]]] = {
         (SA, proposal(transform(1, 20, last=False, attributes=b"\x80\x0e\x01\x00"), PRF, X25519)),
         *init_parts()[1:],
     ],
-    "two proposals": [(SA, b"\2" + proposal(ENCR, PRF, X25519)[1:] + proposal(ENCR, PRF, X25519)), *init_parts()[1:]],
+    "two proposals": [
+        (SA, b"\2" + proposal(ENCR, PRF, X25519)[1:] + proposal(ENCR, PRF, X25519)),
+        *init_parts()[1:],
+    ],
     "two transforms of a type": [(SA, proposal(ENCR, ENCR, PRF, X25519)), *init_parts()[1:]],
     "a proposal without KE": [(SA, proposal(ENCR, transform(2, 5, last=True))), *init_parts()[1:]],
     "no proposal": [(SA, b""), *init_parts()[1:]],

@@ -50,11 +50,12 @@ _THEIR_FAULTS = (
 )
 
 
-class Patience(TypedDict, total=False):
-    """How long charon waits for answers: the first time in seconds, and how often it asks again."""
+class CharonSettings(TypedDict, total=False):
+    """How long charon waits for answers, in seconds at first, how often it asks again; octets of a packet."""
 
     retransmit_timeout: float
     retransmit_tries: int
+    fragment_size: int
 
 
 class Ends(Protocol):
@@ -104,10 +105,10 @@ class Bed:
         self,
         ours: gateway.Connection = OURS,
         theirs: strongswan.Connection | str = THEIRS,
-        **patience: Unpack[Patience],
+        **settings: Unpack[CharonSettings],
     ) -> None:
         """Start both, our log at its fullest; nothing is negotiated unless a connection says so."""
-        self.theirs = StrongSwan(self.pair.right, self.theirs.run_directory, **patience)
+        self.theirs = StrongSwan(self.pair.right, self.theirs.run_directory, **settings)
         self.theirs.start(theirs)
         self.start_ours(ours)
 

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def bed(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[Bed]:
 @pytest.fixture
 def behind_nat(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[BehindNat]:
     """A function that puts one of them behind a NAT router."""
+    if shutil.which("nft") is None:
+        pytest.skip("needs Debian's nftables")
     with contextlib.ExitStack() as stack:
 
         def make(inside: str) -> tuple[Bed, NatPair]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,16 @@ def test_wrong_secret_when_strongswan_asks(bed: Bed) -> None:
     bed.wait_for_log("ikepy", r"authentication of the peer gwb failed \(wrong key\)")
     bed.wait_for_log("strongSwan", "received AUTHENTICATION_FAILED notify error")
     bed.wait_for_nothing()
+
+
+def test_the_command_line_says_it(bed: Bed) -> None:
+    """`ikepy initiate` with a wrong secret: why on standard error, exit status 1; no secret in it."""
+    bed.start(OURS, replace(THEIRS, secret="another"))
+    command = ("-m", "ikepy", "initiate", "--child", "net", "--socket", str(bed.ours.socket))
+    done = subprocess.run((sys.executable, *command), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "AUTHENTICATION_FAILED" in done.stderr
+    assert OURS.secret not in done.stdout + done.stderr
 
 
 @either_side_initiates

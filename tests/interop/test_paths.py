@@ -66,7 +66,7 @@ def test_port_4500_from_the_start(bed: Bed) -> None:
 
 @either_side_initiates
 def test_mobike(bed: Bed, initiator: Side) -> None:
-    """strongSwan offers MOBIKE and further addresses; we don't know it, and nothing comes of it."""
+    """strongSwan offers MOBIKE and further addresses; we don't, and nothing comes of it."""
     bed.pair.right.ip("addr add 192.0.2.3/24 dev eth0")
     bed.start(OURS, replace(THEIRS, options={"mobike": "yes"}))
     bed.up(by=initiator)
@@ -121,13 +121,18 @@ def test_rekeys_behind_nat(behind_nat: BehindNat) -> None:
 
 
 def test_our_nat_moves(behind_nat: BehindNat) -> None:
-    """The router gets another address and other ports: our next liveness check tells strongSwan."""
+    """The router gets another address and other ports: our next liveness check tells strongSwan.
+
+    Its userspace ESP can't be told another address: it rekeys the child instead.
+    """
     bed, nat = behind_nat("ikepy")
     bed.start(replace(OURS_INSIDE, extra="dpd_delay = 0.5"), THEIRS_OUTSIDE)
     bed.up(by="ikepy")
     bed.expect_traffic()
     nat.move()
     bed.wait(lambda: bed.their_sa["remote-host"] == MOVED, "strongSwan's knowledge of our new address")
+    bed.wait_for_log("ikepy", r"CHILD_SA net #\d+ rekeyed as")
+    bed.wait_for_children(1)
     bed.expect_traffic()
 
 

@@ -40,6 +40,10 @@ SIZED_NOTIFIES: dict[int, tuple[int, int]] = {
     NotifyType.NAT_DETECTION_SOURCE_IP: (20, 20),
     NotifyType.NAT_DETECTION_DESTINATION_IP: (20, 20),
     NotifyType.COOKIE: (1, 64),
+    NotifyType.ADDITIONAL_IP4_ADDRESS: (4, 4),
+    NotifyType.ADDITIONAL_IP6_ADDRESS: (16, 16),
+    NotifyType.COOKIE2: (8, 64),
+    NotifyType.NO_NATS_ALLOWED: (12, 36),
 }
 
 _TV_ATTRIBUTES = st.builds(

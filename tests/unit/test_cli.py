@@ -46,7 +46,18 @@ def test_version() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["check"], ["list-sas"], ["list-conns"], ["initiate"], ["terminate"], ["lab"]],
+    [
+        [],
+        ["run"],
+        ["check"],
+        ["list-sas"],
+        ["list-conns"],
+        ["counters"],
+        ["initiate"],
+        ["terminate"],
+        ["rekey"],
+        ["lab"],
+    ],
     ids=lambda words: words[0] if words else "ikepy",
 )
 def test_help_has_examples(command: list[str]) -> None:

@@ -80,3 +80,12 @@ def test_fixed_device() -> None:
         "    mtu: 1400",
         "    table: 7",
     ]
+
+
+def test_drops() -> None:
+    workers = {"worker 0 (vti0)": {"unknown SPI": 12, "replay": 0}, "worker 1 (vti1)": {}}
+    assert list(listing.drops(workers)) == [
+        "worker 0 (vti0):",
+        "        12 unknown SPI",
+        "worker 1 (vti1): nothing dropped",
+    ]

@@ -14,10 +14,12 @@ from ikepy.errors import PeerError
 from ikepy.sa import child_negotiation, peers, pick
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.path import Path
 from ikepy.sa.phase import End
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
+from . import mobike
 from .task import Answer, outcomes
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class AuthTask:
         if remote_id is not None and not remote_id.is_pattern:
             payloads.append(_id_payload(PayloadType.ID_R, remote_id))
         payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id)))
+        payloads += mobike.offer(sa)
         return payloads if self._offer is None else [*payloads, *self._offer.payloads()]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -73,6 +76,7 @@ class AuthTask:
         if not proven or (expected is not None and not remote_id.matches(expected)):
             return self._reject(sa, remote_id, now)
         sa.remote_id = remote_id
+        mobike.agree(sa, payloads)
         effects = sa.establish(now)
         if self._offer is None:
             sa.create(self.wanted)
@@ -117,7 +121,7 @@ class AuthTask:
         return effects + outcomes(self.wanted.tickets, True, text)
 
 
-def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
+def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     """Answer the peer's IKE_AUTH; PeerError AUTHENTICATION_FAILED, the same whatever its cause."""
     id_i, auth = pick.identity(payloads, PayloadType.ID_I), pick.must(payloads, AuthPayload)
     if id_i is None:
@@ -139,11 +143,15 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     sa.remote_id = remote_id
     if connection.unique == "keep" and sa.shared.duplicates(sa):
         raise _failed(f"an IKE_SA with {_shown(remote_id)} exists, and unique = keep")
+    mobike.forbid_nats(payloads, path)
+    mobike.agree(sa, payloads)
     sa.initial_contact = pick.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
     own = AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id))
     effects = sa.establish(now)
     child_effects, child_payloads = _respond_child(sa, payloads, now)
-    return Answer([_id_payload(PayloadType.ID_R, local_id), own, *child_payloads], effects + child_effects)
+    more = mobike.offer(sa) if sa.mobike is not None else []
+    answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more]
+    return Answer(answer, effects + child_effects)
 
 
 def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[list[Effect], list[Payload]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NONCE_SIZE = 32  # bytes: at least half the key size of any PRF here (RFC 7296 2.10)
 MAX_RETRIES = 5  # COOKIE and INVALID_KE_PAYLOAD answers that we follow in one set-up
+IKE_PORT = 500
 MAX_COOKIE = 64  # bytes (RFC 7296 2.6)
 
 
@@ -62,6 +63,7 @@ class InitTask:
             KePayload(self._ke.group, self._ke.public),
             NoncePayload(self._nonce),
             *nat.notify_payloads(sa.spi_i, bytes(8), sa.path, fake),
+            *fragmentation_supported(sa.connection),
         ]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -127,10 +129,26 @@ class InitTask:
         )
         sa.peer_childless = pick.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
-        if sa.nat.found or (sa.connection.encap and sa.nat.supported):
+        sa.fragmentation = fragmentation_agreed(sa.connection, payloads)
+        # With MOBIKE too: the next path may have a NAT (RFC 4555 3.3).
+        mobile = sa.connection.mobike and sa.path.remote.port == IKE_PORT
+        if sa.nat.found or ((sa.connection.encap or mobile) and sa.nat.supported):
             sa.float_to_nat_t()
         sa.enqueue(AuthTask(sa.next_wanted()))
         return []
+
+
+def fragmentation_supported(connection: Connection) -> list[Payload]:
+    """What announces that we take fragments (RFC 7383 2.3), if `connection` lets us."""
+    if connection.fragmentation == "no":
+        return []
+    return [NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)]
+
+
+def fragmentation_agreed(connection: Connection, payloads: Sequence[Payload]) -> bool:
+    """Whether both ends announce it."""
+    theirs = pick.notify(payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
+    return theirs is not None and connection.fragmentation != "no"
 
 
 def choose_connection(
@@ -173,6 +191,9 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     sa.nat = nat.detect(payloads, header.spi_i, header.spi_r, sa.path)
     fake = random if connection.encap else None
     notifies = nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake) if sa.nat.supported else []
+    sa.fragmentation = fragmentation_agreed(connection, payloads)
+    if sa.fragmentation:
+        notifies += fragmentation_supported(connection)
     if connection.childless != "never":
         notifies.append(NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
     return [SaPayload((chosen,)), KePayload(group, own.public), NoncePayload(nonce_r), *notifies]

@@ -9,6 +9,8 @@ from ikepy.sa.effects import Effect
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
 
+from . import mobike
+
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
@@ -19,9 +21,10 @@ class Liveness:
     exchange = ExchangeType.INFORMATIONAL
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        return []
+        return mobike.probe(sa)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        mobike.probed(sa, payloads)
         return []
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:

@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING
 
 from ikepy.errors import PeerError
 from ikepy.sa import pick
+from ikepy.sa.path import Path
 from ikepy.sa.phase import End, Phase
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
 
-from . import auth, child_create, child_rekey, delete, ike_rekey
+from . import auth, child_create, child_rekey, delete, ike_rekey, mobike
 from .task import Answer
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
 
-def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], now: float) -> Answer:
+def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     """The answer to a request that `phase.PERMITTED` lets through; PeerError carries an error notify."""
     if exchange == ExchangeType.IKE_AUTH:
-        return auth.respond(sa, payloads, now)
+        return auth.respond(sa, payloads, path, now)
     if exchange == ExchangeType.CREATE_CHILD_SA:
         return _create(sa, payloads, now)
-    return _informational(sa, payloads, now)
+    return _informational(sa, payloads, path, now)
 
 
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
@@ -41,8 +42,12 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     return child_create.respond(sa, payloads, now)
 
 
-def _informational(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
+def _informational(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     if pick.notify(payloads, NotifyType.AUTHENTICATION_FAILED) is not None:
         # The initiator did not believe our IKE_AUTH response (RFC 7296 2.21.2).
         return Answer([], after=sa.kill(End.REFUSED, "the peer says that our authentication failed"))
-    return delete.respond(sa, [p for p in payloads if isinstance(p, DeletePayload)], now)
+    moved = mobike.respond(sa, payloads, path, now)
+    deleted = delete.respond(sa, [p for p in payloads if isinstance(p, DeletePayload)], now)
+    return Answer(
+        deleted.payloads + moved.payloads, moved.before + deleted.before, moved.after + deleted.after
+    )

@@ -12,7 +12,7 @@ from ikepy.wire.writer import u8, u16
 
 MAX_SPIS = 1024  # in a Delete payload; the format allows 65535
 
-# Bytes of data that a notify has at least and at most (RFC 7296 1.3, 2.3, 2.5, 2.6, 2.23, 3.10.1).
+# Bytes of data that a notify has at least and at most (RFC 7296 1.3, 2.3, 2.5, 2.6, 2.23, 3.10.1, 4555 4).
 # Types that are not listed here may carry anything.
 _DATA_SIZES: dict[int, tuple[int, int]] = {
     NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD: (1, 1),
@@ -21,6 +21,10 @@ _DATA_SIZES: dict[int, tuple[int, int]] = {
     NotifyType.NAT_DETECTION_SOURCE_IP: (20, 20),
     NotifyType.NAT_DETECTION_DESTINATION_IP: (20, 20),
     NotifyType.COOKIE: (1, 64),
+    NotifyType.ADDITIONAL_IP4_ADDRESS: (4, 4),
+    NotifyType.ADDITIONAL_IP6_ADDRESS: (16, 16),
+    NotifyType.COOKIE2: (8, 64),
+    NotifyType.NO_NATS_ALLOWED: (12, 36),
 }
 
 # Bytes of an SPI in a Delete payload: an IKE SA's stands in the header.

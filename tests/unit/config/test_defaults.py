@@ -28,6 +28,8 @@ def test_connection(connection: Connection) -> None:
     assert connection.local_addrs == connection.remote_addrs == ("%any",)
     assert (connection.local_port, connection.remote_port) == (500, 500)
     assert connection.encap is False
+    assert connection.fragmentation == "yes"
+    assert connection.mobike is True
     assert connection.dpd_delay == 0
     assert connection.keyingtries == 1
     assert connection.unique == "no"
@@ -67,6 +69,7 @@ def test_daemon(config: Config) -> None:
     assert (daemon.port, daemon.port_nat_t) == (500, 4500)
     assert (daemon.retransmit_timeout, daemon.retransmit_base, daemon.retransmit_tries) == (4.0, 1.8, 5)
     assert daemon.retransmit_limit == 0
+    assert daemon.fragment_size == 1280
     assert (daemon.keep_alive, daemon.half_open_timeout) == (20, 30)
     assert (daemon.cookie_threshold, daemon.block_threshold) == (30, 5)
     assert daemon.workers is None
@@ -100,6 +103,21 @@ def test_times(text: str, seconds: float) -> None:
 )
 def test_booleans(word: str, value: bool) -> None:
     assert good(minimal(f"encap = {word}")).connections["a"].encap is value
+
+
+@pytest.mark.parametrize(
+    ("word", "policy"),
+    [
+        ('"yes"', "yes"),
+        ('"accept"', "accept"),
+        ('"force"', "yes"),  # IKE_SA_INIT is never fragmented (RFC 7383 2.5)
+        ('"no"', "no"),
+        ("true", "yes"),
+        ("false", "no"),
+    ],
+)
+def test_fragmentation(word: str, policy: str) -> None:
+    assert good(minimal(f"fragmentation = {word}")).connections["a"].fragmentation == policy
 
 
 def test_comma_separated_text_as_in_swanctl() -> None:

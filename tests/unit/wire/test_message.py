@@ -16,6 +16,7 @@ from ikepy.wire.message import (
     decode_payloads,
     encode_message,
     encode_payloads,
+    fragment_prefix,
     protected_prefix,
     sk_offset,
 )
@@ -188,3 +189,22 @@ def test_the_prefix_of_a_protected_message_is_final() -> None:
     assert prefix + body == encode_message(HEADER, [SkPayload(PayloadType.NONCE, body)])
     with pytest.raises(LocalMisuse):
         protected_prefix(HEADER, 0, MAX_MESSAGE - 31)
+
+
+def test_the_bytes_in_front_of_a_fragment() -> None:
+    prefix = fragment_prefix(HEADER, PayloadType.NOTIFY, 1, 300, 5)
+    assert prefix[:16] == b"initiateresponds"
+    assert prefix[16:] == bytes.fromhex("35 20 25 28 01020304 00000029 29 00 000d 0001 012c")
+    (fragment,) = decode_message(prefix + b"12345").payloads
+    assert fragment == SkfPayload(PayloadType.NOTIFY, 1, 300, b"12345")
+
+
+def test_the_first_payload_is_named_in_the_first_fragment_only() -> None:
+    (fragment,) = decode_message(fragment_prefix(HEADER, PayloadType.NOTIFY, 2, 2, 0)).payloads
+    assert fragment == SkfPayload(PayloadType.NONE, 2, 2, b"")
+
+
+@pytest.mark.parametrize(("number", "total"), [(0, 1), (2, 1), (0, 0), (1, 65536)])
+def test_impossible_fragments_are_our_mistake(number: int, total: int) -> None:
+    with pytest.raises(LocalMisuse):
+        fragment_prefix(HEADER, PayloadType.NOTIFY, number, total, 5)

@@ -1,0 +1,303 @@
+"""Moving an IKE_SA and its children to other addresses (RFC 4555), by us or by the peer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ikepy.errors import PeerError
+from ikepy.sa import nat, peers, pick
+from ikepy.sa.effects import Effect, Level
+from ikepy.sa.mobike import Mobike, announced, no_nats_allowed, unchanged, usable
+from ikepy.sa.path import Address, Path
+from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.payloads import NotifyPayload, Payload
+
+from .task import Answer
+
+if TYPE_CHECKING:
+    from ikepy.sa.ike_sa import IkeSa
+
+PATIENCE = 2  # retransmissions on one path before the next one is tried
+MAX_TRIES = 5  # of an update over a path on which somebody changes addresses (RFC 4555 3.9)
+COOKIE_SIZE = 16  # octets of COOKIE2
+
+
+# -- IKE_AUTH --------------------------------------------------------------------------------------
+
+
+def offer(sa: IkeSa) -> list[Payload]:
+    """What says in IKE_AUTH that we speak MOBIKE, and our further addresses (3.2, 3.4)."""
+    if not sa.connection.mobike:
+        return []
+    ours = Mobike(sa.initiator, local=local_addresses(sa))
+    forbidden = [] if sa.nat.supported else [no_nats_allowed(sa.path)]
+    return [NotifyPayload(NotifyType.MOBIKE_SUPPORTED), *ours.additional(sa.path), *forbidden]
+
+
+def local_addresses(sa: IkeSa) -> tuple[Address, ...]:
+    """Our addresses, best first, as far as the connection permits them."""
+    return tuple(a for a in sa.shared.local_addresses if peers.permits(sa.connection.local_addrs, a))
+
+
+def agree(sa: IkeSa, payloads: Sequence[Payload]) -> None:
+    """The peer's half of IKE_AUTH: from here on `sa` can move if both ends said so."""
+    if sa.connection.mobike and pick.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
+        sa.mobike = Mobike(sa.initiator, local_addresses(sa), announced(payloads) or ())
+
+
+def forbid_nats(payloads: Sequence[Payload], path: Path) -> None:
+    """PeerError if the first IKE_AUTH forbids NATs, and its addresses were changed on the way (3.9)."""
+    if not unchanged(payloads, path):
+        text = "the peer allows no NAT, but there is one"
+        raise PeerError(NotifyType.UNEXPECTED_NAT_DETECTED, text, fatal=True)
+
+
+# -- our requests ----------------------------------------------------------------------------------
+
+
+class _Checked:
+    """COOKIE2: the response must come from somebody who saw the request (3.7)."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self.cookie = b""
+
+    def begin(self, sa: IkeSa) -> NotifyPayload:
+        self._path = sa.path
+        self.cookie = sa.shared.entropy.random(COOKIE_SIZE)
+        return NotifyPayload(NotifyType.COOKIE2, self.cookie)
+
+    def proves(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
+        """Whether the path in use is the one that was checked; PeerError, fatal, if COOKIE2 is wrong."""
+        cookie = pick.notify(payloads, NotifyType.COOKIE2)
+        if cookie is None or cookie.data != self.cookie:
+            raise PeerError(NotifyType.INVALID_SYNTAX, "the peer returns a wrong COOKIE2", fatal=True)
+        return self._path == sa.path
+
+
+class UpdateAddresses:
+    """UPDATE_SA_ADDRESSES: the initiator tells on which path both ends go on (3.5)."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, tries: int = 1, refused: frozenset[Path] = frozenset()) -> None:
+        self._tries = tries
+        self._refused = refused
+        self.check = _Checked()
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        if not sa.established or sa.mobike is None:
+            return None
+        sa.mobike.pending = False
+        addresses = sa.mobike.additional(sa.path) or [NotifyPayload(NotifyType.NO_ADDITIONAL_ADDRESSES)]
+        return [
+            NotifyPayload(NotifyType.UPDATE_SA_ADDRESSES),
+            *(nat_payloads(sa) if sa.nat.supported else [no_nats_allowed(sa.path)]),
+            *addresses,
+            self.check.begin(sa),
+        ]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        path = sa.path
+        if not self.check.proves(sa, payloads):
+            once(sa, UpdateAddresses())
+            return []
+        if pick.notify(payloads, NotifyType.UNACCEPTABLE_ADDRESSES) is not None:
+            return self._other_path(sa, path)
+        if pick.notify(payloads, NotifyType.UNEXPECTED_NAT_DETECTED) is not None:
+            if self._tries < MAX_TRIES:
+                sa.enqueue(UpdateAddresses(self._tries + 1), first=True)
+            return [sa.log(Level.WARNING, f"addresses are changed on the way, {path}")]
+        if sa.mobike is not None and (seen := seen_as(payloads)):
+            sa.mobike.seen_as = seen
+            sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
+        return [sa.log(Level.INFO, f"moved, {path}"), *sa.redirect()]
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+    def _other_path(self, sa: IkeSa, path: Path) -> list[Effect]:
+        refused = self._refused | {path}
+        text = f"the peer does not accept these addresses, {path}"
+        others = [] if sa.mobike is None else [p for p in sa.mobike.paths(path) if p not in refused]
+        if others:
+            sa.move(others[0])
+            sa.enqueue(UpdateAddresses(refused=refused), first=True)
+        return [sa.log(Level.WARNING, text)]
+
+
+class RoutabilityCheck:
+    """The responder makes sure that the peer is where it says, before the children send there (3.7)."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self) -> None:
+        self.check = _Checked()
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        return [self.check.begin(sa)] if sa.established else None
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        if not self.check.proves(sa, payloads):
+            once(sa, RoutabilityCheck())  # it moved again meanwhile
+            return []
+        return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *sa.redirect()]
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+
+class AddressList:
+    """Our addresses have changed, not the one in use, or it is not for us to choose the path (3.6)."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        if not sa.established or sa.mobike is None:
+            return None
+        addresses = sa.mobike.additional(sa.path) or [NotifyPayload(NotifyType.NO_ADDITIONAL_ADDRESSES)]
+        return [*addresses, *([] if sa.nat.supported else [no_nats_allowed(sa.path)])]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        return []
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+
+TASKS = (UpdateAddresses, RoutabilityCheck, AddressList)
+
+
+def nat_payloads(sa: IkeSa) -> list[Payload]:
+    """NAT detection over the path in use."""
+    fake = sa.shared.entropy.random if sa.connection.encap else None
+    return nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake)
+
+
+def seen_as(payloads: Sequence[Payload]) -> bytes:
+    """A hash of our address as the peer sees it, empty if it does not tell."""
+    notify = pick.notify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)
+    return b"" if notify is None else notify.data
+
+
+def once(sa: IkeSa, task: UpdateAddresses | RoutabilityCheck | AddressList) -> None:
+    """Let a task have its turn next, unless one of its kind waits already."""
+    if not sa.waits(type(task)):
+        sa.enqueue(task, first=True)
+
+
+# -- what makes us move ----------------------------------------------------------------------------
+
+
+def addresses_changed(sa: IkeSa, addresses: tuple[Address, ...], now: float) -> list[Effect]:
+    """We have these addresses now, best first, as far as the connection permits them."""
+    mobike = sa.mobike
+    if mobike is None:
+        return []
+    before, mobike.local = mobike.local, addresses
+    old = sa.path
+    if old.local.address in addresses:
+        if set(before or (old.local.address,)) != set(addresses):
+            once(sa, AddressList())
+        return []
+    paths = mobike.paths(old) if addresses else []
+    if not paths:
+        return [sa.log(Level.WARNING, f"{old.local.address} is gone, and there is no other address to use")]
+    sa.move(paths[0])
+    sa.hasten(now)
+    effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
+    if paths[0].remote == old.remote or not mobike.initiator:
+        effects += sa.redirect()  # the peer is where it was, and the old path is dead
+    once(sa, UpdateAddresses() if mobike.initiator else AddressList())
+    return effects
+
+
+def unanswered(sa: IkeSa, attempt: int) -> list[Effect]:
+    """A request was sent `attempt` times again: the initiator tries other paths in turn (3.5)."""
+    mobike = sa.mobike
+    if mobike is None or not mobike.initiator or not sa.established or attempt < PATIENCE:
+        return []
+    path = mobike.next_path(sa.path)
+    if path is None:
+        return []
+    sa.move(path)
+    mobike.pending = True
+    return [sa.log(Level.INFO, f"no answer; trying {path}")]
+
+
+def answered(sa: IkeSa, path: Path) -> None:
+    """A response came over `path`: after a search that is the one which works, and the peer is told (3.5)."""
+    if sa.mobike is not None and sa.mobike.pending:
+        sa.mobike.pending = False
+        sa.move(path)
+        once(sa, UpdateAddresses())
+
+
+def probe(sa: IkeSa) -> list[Payload]:
+    """What a liveness check asks beside: whether a NAT before us has changed its mapping (3.8)."""
+    behind = sa.mobike is not None and sa.mobike.initiator and sa.nat.local
+    return nat_payloads(sa) if behind else []
+
+
+def probed(sa: IkeSa, payloads: Sequence[Payload]) -> None:
+    """If it has, the peer is told."""
+    if sa.mobike is not None and probe(sa) and seen_as(payloads) not in (b"", sa.mobike.seen_as):
+        once(sa, UpdateAddresses())
+
+
+# -- the peer's requests ---------------------------------------------------------------------------
+
+
+def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+    """What an INFORMATIONAL request over `path` gets because of MOBIKE, beside anything else in it."""
+    mobike = sa.mobike
+    if mobike is None:
+        return Answer([])
+    cookie = pick.notify(payloads, NotifyType.COOKIE2)
+    answer: list[Payload] = [] if cookie is None else [cookie]
+    update = pick.notify(payloads, NotifyType.UPDATE_SA_ADDRESSES) is not None
+    addresses = announced(payloads)
+    if (update or addresses is not None) and not unchanged(payloads, path):
+        answer.append(NotifyPayload(NotifyType.UNEXPECTED_NAT_DETECTED))
+        return Answer(answer, [sa.log(Level.WARNING, f"addresses are changed on the way, {path}")])
+    if update and (mobike.initiator or not usable(path.remote.address)):
+        answer.append(NotifyPayload(NotifyType.UNACCEPTABLE_ADDRESSES))
+        return Answer(answer, [sa.log(Level.WARNING, f"refused to move, {path}")])
+    if addresses is not None:
+        mobike.remote = addresses
+    effects: list[Effect] = []
+    if update:
+        effects = _follow(sa, payloads, path)
+    elif addresses is not None and mobike.initiator:
+        effects = _leave(sa, (path.remote.address, *addresses), path, now)
+    if seen_as(payloads):
+        answer += nat.notify_payloads(
+            sa.spi_i, sa.spi_r, path, sa.shared.entropy.random if sa.connection.encap else None
+        )
+    return Answer(answer, effects)
+
+
+def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path) -> list[Effect]:
+    """The initiator has moved. The children follow when it is sure that it is there (3.7)."""
+    if sa.nat.supported and seen_as(payloads):
+        sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
+    known = sa.children_path.remote.address == path.remote.address
+    sa.move(path)
+    log = sa.log(Level.INFO, f"the peer moved, {path}")
+    if known:
+        return [log, *sa.redirect()]
+    once(sa, RoutabilityCheck())
+    return [log]
+
+
+def _leave(sa: IkeSa, addresses: Sequence[Address], path: Path, now: float) -> list[Effect]:
+    """The responder has other addresses: go where it is, if the one in use is not among them (3.5)."""
+    if sa.path.remote.address in addresses:
+        return []
+    sa.move(path)
+    sa.hasten(now)
+    once(sa, UpdateAddresses())
+    return [sa.log(Level.INFO, f"the peer's address is gone: {path}")]

@@ -1,0 +1,44 @@
+"""COOKIE and nonce of an IKE_SA_INIT without decoding the rest, so that a flood is cheap (RFC 7296 2.6)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ikepy.errors import WireError
+
+from .constants import NotifyType, PayloadType
+
+_HEADER = 28
+_GENERIC = 4
+_COOKIE = NotifyType.COOKIE.to_bytes(2, "big")
+_MAX_PAYLOADS = 32  # an honest IKE_SA_INIT has fewer
+_NONCE_SIZES = range(16, 257)
+
+
+class Glance(NamedTuple):
+    """What `look` saw; empty where it is not there."""
+
+    cookie: bytes
+    nonce: bytes
+
+
+def look(data: bytes) -> Glance:
+    """Walk along the payloads of an unprotected message up to the nonce; WireError if they don't fit."""
+    cookie, next_payload, offset, end = b"", data[16], _HEADER, len(data)
+    for _ in range(_MAX_PAYLOADS):
+        if next_payload == PayloadType.NONE:
+            break
+        if offset + _GENERIC > end:
+            raise WireError("a payload's header does not fit")
+        length = data[offset + 2] << 8 | data[offset + 3]
+        if length < _GENERIC or offset + length > end:
+            raise WireError("a payload does not fit")
+        body = data[offset + _GENERIC : offset + length]
+        if next_payload == PayloadType.NONCE:
+            if len(body) not in _NONCE_SIZES:
+                raise WireError("a nonce has 16 to 256 bytes")
+            return Glance(cookie, body)
+        if next_payload == PayloadType.NOTIFY and body[2:4] == _COOKIE and body[1:2] == b"\0":
+            cookie = body[4:]
+        next_payload, offset = data[offset], offset + length
+    return Glance(cookie, b"")

@@ -1,0 +1,48 @@
+"""The glance at an IKE_SA_INIT sees what decoding it sees."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikepy.errors import WireError
+from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.glance import look
+from ikepy.wire.message import IkeHeader, encode_message
+from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload
+
+HEADER = IkeHeader(b"\1" * 8, bytes(8), ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
+KE = KePayload(31, bytes(32))
+
+
+@given(st.binary(min_size=1, max_size=64), st.binary(min_size=16, max_size=256), st.integers(0, 5))
+def test_cookie_and_nonce(cookie: bytes, nonce: bytes, before: int) -> None:
+    payloads: list[Payload] = [NotifyPayload(NotifyType.COOKIE, cookie), *[KE] * before, NoncePayload(nonce)]
+    assert look(encode_message(HEADER, payloads)) == (cookie, nonce)
+    assert look(encode_message(HEADER, payloads[1:])) == (b"", nonce)
+
+
+def test_no_nonce() -> None:
+    assert look(encode_message(HEADER, [KE])) == (b"", b"")
+
+
+def test_other_notifies_are_no_cookies() -> None:
+    payloads: list[Payload] = [NotifyPayload(NotifyType.INITIAL_CONTACT), NoncePayload(bytes(16))]
+    assert look(encode_message(HEADER, payloads)).cookie == b""
+
+
+@given(st.binary(min_size=28, max_size=200))
+def test_any_bytes(data: bytes) -> None:
+    try:
+        seen = look(data)
+    except WireError:
+        return
+    assert len(seen.nonce) in range(257)
+
+
+@pytest.mark.parametrize("cut", range(1, 60))
+def test_cut_off(cut: int) -> None:
+    data = encode_message(HEADER, [KE, NoncePayload(bytes(32))])
+    with pytest.raises(WireError):
+        look(data[:-cut])
