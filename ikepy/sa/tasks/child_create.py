@@ -53,7 +53,7 @@ class ChildCreate:
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         name, replaces = self.wanted.config.name, self._replaces or 0
         if any(c.config.name == name and c.in_use and c.child_id > replaces for c in sa.children.values()):
-            if replaces in sa.children:
+            if sa.has_child(name, replaces):
                 sa.enqueue(DeleteChild(replaces), first=True)
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
