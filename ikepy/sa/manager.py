@@ -491,6 +491,13 @@ class IkeManager:
 
     def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         old = None if new.replaces is None else self._shared.sas.get(new.replaces)
+        for child in () if old is None else old.children.values():
+            name = child.config.name
+            if child.in_use and name not in new.purpose and not new.has_child(name):
+                new.purpose.append(name)  # it came up since the new one began; tried once
+                new.want(name, ())
+        if not new.quiet:
+            return new.proceed(now)
         new.replaces = None
         return [] if old is None else self._settle(old, _end(old, None, False, [], now), now)
 
