@@ -43,7 +43,7 @@ class DeleteIke:
 class DeleteChild:
     """Delete one child.
 
-    `wanted`: somebody wants no such child, so that one which the peer is replacing means its successor.
+    `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
     `expired`: nobody wanted its end, so that `close_action` is followed.
     """
 
@@ -59,8 +59,8 @@ class DeleteChild:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
-        while child is not None and child.state is ChildState.REKEYED and self._wanted:
-            child = sa.children.get(child.replaced_by or 0)  # the peer deletes the old one itself
+        while child is not None and child.replaced_by in sa.children and self._wanted:
+            child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED:
             return None
         self._child_id = child.child_id
