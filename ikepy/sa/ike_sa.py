@@ -612,9 +612,12 @@ class IkeSa:
             self.log(Level.INFO, f"IKE_SA established, {text}"),
         ]
 
-    def has_child(self, name: str) -> bool:
-        """Whether a child of this name stands and stays."""
-        return any(child.config.name == name and child.in_use for child in self.children.values())
+    def has_child(self, name: str, child_id: int | None = None) -> bool:
+        """Whether a child of this name (and with this number) stands and stays."""
+        return any(
+            child.config.name == name and child.in_use and child_id in (None, child.child_id)
+            for child in self.children.values()
+        )
 
     def wants_child(self, name: str) -> bool:
         """Whether a child of this name is to come up here."""

@@ -151,7 +151,7 @@ class IkeManager:
         try:
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
-                return _newer_version(header, path)
+                return _no_larger(_newer_version(header, path), datagram)
             if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
                 refused = self._turn_away(datagram, header, path, now)
                 if refused is not None:
@@ -168,7 +168,7 @@ class IkeManager:
             if reply:
                 return [Send(path, one) for one in reply]
         if sa is None or not _same_peer(sa, header):
-            return self._unknown_ike_spi(header, path, now)
+            return _no_larger(self._unknown_ike_spi(header, path, now), datagram)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
             return self._doubted(sa, message, now)
         return self._settle(sa, sa.receive(datagram, message, path, now), now)
@@ -216,7 +216,7 @@ class IkeManager:
         if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
             return None
         cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
-        return [_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)]
+        return _no_larger([_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)], datagram)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
@@ -238,7 +238,8 @@ class IkeManager:
             return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
         except PeerError as error:
             refused = _unprotected(header, NotifyPayload(error.notify, error.data), path)
-            return [Log(Level.INFO, str(path.remote), f"{error.notify.name}: {error}"), refused]
+            log = Log(Level.INFO, str(path.remote), f"{error.notify.name}: {error}")
+            return _no_larger([log, refused], datagram)
         self._shared.add(sa)
         self._half_open.add(sa)
         return self._settle(sa, effects, now)
@@ -490,6 +491,13 @@ class IkeManager:
 
     def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         old = None if new.replaces is None else self._shared.sas.get(new.replaces)
+        for child in () if old is None else old.children.values():
+            name = child.config.name
+            if child.in_use and name not in new.purpose and not new.has_child(name):
+                new.purpose.append(name)  # it came up since the new one began; tried once
+                new.want(name, ())
+        if not new.quiet:
+            return new.proceed(now)
         new.replaces = None
         return [] if old is None else self._settle(old, _end(old, None, False, [], now), now)
 
@@ -605,7 +613,7 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
 
 def _end(sa: IkeSa, child_id: int | None, force: bool, tickets: list[int], now: float) -> list[Effect]:
     if child_id is not None:
-        sa.enqueue(DeleteChild(child_id, tickets))
+        sa.enqueue(DeleteChild(child_id, tickets, wanted=True))
         return sa.proceed(now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
         effects = sa.kill(End.DELETED, "terminated")
@@ -618,6 +626,11 @@ def _unprotected(header: IkeHeader, notify: NotifyPayload, path: Path) -> Send:
     """An answer that costs no state: one notify, the request's SPIs and message ID."""
     answer = IkeHeader(header.spi_i, bytes(8), header.exchange, HeaderFlag.RESPONSE, header.message_id)
     return Send(path, encode_message(answer, [notify]))
+
+
+def _no_larger(effects: list[Effect], request: bytes) -> list[Effect]:
+    """Without answers that are larger than what anybody may have sent in another's name."""
+    return [e for e in effects if not isinstance(e, Send) or len(e.data) <= len(request)]
 
 
 def _newer_version(header: IkeHeader, path: Path) -> list[Effect]:

@@ -195,7 +195,7 @@ class Scenario:
         )
 
     def delete_child(self, name: str) -> None:
-        self.ended = True
+        self.ended = self.world.unwanted = True
         self.world.command(name, Terminate(child=self.chance.choice(list(CHILDREN))))
 
     def delete_ike(self, name: str) -> None:

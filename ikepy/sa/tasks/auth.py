@@ -25,6 +25,8 @@ from .task import Answer, outcomes
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
+MAX_SHOWN = 256  # characters of an identity in a log line
+
 
 @dataclass(slots=True)
 class Wanted:
@@ -88,7 +90,7 @@ class AuthTask:
 
     def _reject(self, sa: IkeSa, remote_id: Identity, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
-        text = f"authentication of the peer {remote_id} failed"
+        text = f"authentication of the peer {_shown(remote_id)} failed"
         effects = outcomes(self.wanted.tickets, False, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text)
@@ -136,11 +138,11 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, remote_id)
     if connection is None or psk is None or not proven:
         why = "no connection fits" if connection is None else "no secret fits" if psk is None else "wrong key"
-        raise _failed(f"authentication of the peer {remote_id} failed ({why})")
+        raise _failed(f"authentication of the peer {_shown(remote_id)} failed ({why})")
     sa.local_id = local_id = _local_id(sa)
     sa.remote_id = remote_id
     if connection.unique == "keep" and sa.shared.duplicates(sa):
-        raise _failed(f"an IKE_SA with {remote_id} exists, and unique = keep")
+        raise _failed(f"an IKE_SA with {_shown(remote_id)} exists, and unique = keep")
     mobike.forbid_nats(payloads, path)
     mobike.agree(sa, payloads)
     sa.initial_contact = pick.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
@@ -173,6 +175,12 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
 
 def _local_id(sa: IkeSa) -> Identity:
     return sa.connection.local.id or Identity.of_address(sa.path.local.address)
+
+
+def _shown(identity: Identity) -> str:
+    """For the log: a peer that is not authenticated may have sent 64 KiB."""
+    text = str(identity)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _failed(text: str) -> PeerError:

@@ -45,14 +45,16 @@ class ChildCreate:
 
     def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
         self.wanted = wanted
-        self._replaces = replaces
+        self.replaces = replaces
         self.create = CreateExchange(wanted.config)
         self._failures = 0
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        old = None if self._replaces is None else sa.children.get(self._replaces)
-        if (old is None or old.replaced_by is not None) and sa.has_child(self.wanted.config.name):
+        name, replaces = self.wanted.config.name, self.replaces or 0
+        if any(c.config.name == name and c.in_use and c.child_id > replaces for c in sa.children.values()):
+            if sa.has_child(name, replaces):
+                sa.enqueue(DeleteChild(replaces), first=True)
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
 
@@ -79,10 +81,10 @@ class ChildCreate:
             return self._refuse(sa, payloads, error)
         if self._rival is not None and sa.has_child(child.config.name):
             # The peer does so itself if it has seen that the two crossed.
-            sa.enqueue(DeleteChild(self._rival.child_id))
-        if self._replaces in sa.children:
-            sa.children[self._replaces].replaced_by = child.child_id
-            sa.enqueue(DeleteChild(self._replaces))
+            sa.enqueue(DeleteChild(self._rival.child_id, wanted=True))
+        if self.replaces in sa.children:
+            sa.children[self.replaces].replaced_by = child.child_id
+            sa.enqueue(DeleteChild(self.replaces))
         if self.create.is_deleted(child):
             effects += deleted_by_peer(sa, child, now)
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
@@ -110,8 +112,8 @@ class ChildCreate:
         text = f"child {self.wanted.config.name}: {error}"
         if pick.error(payloads) is None:
             self.create.discard(sa)
-        if self._replaces is not None:  # it carries nothing any more: better none than that
-            sa.enqueue(DeleteChild(self._replaces, expired=True))
+        if self.replaces is not None:  # it carries nothing any more: better none than that
+            sa.enqueue(DeleteChild(self.replaces, expired=True))
         return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
 
 

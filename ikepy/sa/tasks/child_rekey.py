@@ -155,6 +155,8 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     ours = sa.current_task
     if isinstance(ours, ChildRekey) and ours.child_id == old.child_id:
         ours.collide(new.child_id, nonces)
+    elif isinstance(ours, ChildCreate) and ours.replaces == old.child_id:
+        ours.collide(new.child_id, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)
     return Answer(answer.payloads, [*answer.before, *events])
 

@@ -41,19 +41,26 @@ class DeleteIke:
 
 
 class DeleteChild:
-    """Delete one child. `expired`: nobody wanted its end, so that `close_action` is followed."""
+    """Delete one child.
+
+    `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
+    `expired`: nobody wanted its end, so that `close_action` is followed.
+    """
 
     exchange = ExchangeType.INFORMATIONAL
 
-    def __init__(self, child_id: int, tickets: Sequence[int] = (), *, expired: bool = False) -> None:
+    def __init__(
+        self, child_id: int, tickets: Sequence[int] = (), *, wanted: bool = False, expired: bool = False
+    ) -> None:
         self._child_id = child_id
         self._tickets = list(tickets)
+        self._wanted = wanted
         self._expired = expired
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
-        while child is not None and child.state is ChildState.REKEYED and not self._expired:
-            child = sa.children.get(child.replaced_by or 0)  # the peer deletes the old one itself
+        while child is not None and child.replaced_by in sa.children and self._wanted:
+            child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED:
             return None
         self._child_id = child.child_id

@@ -1,0 +1,104 @@
+"""Seeds for the fuzzer, made by the project's own code: real messages, their insides, sealed ESP packets."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from esp.suites import SUITES
+from ikepy.config.model import Config
+from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.tasks.ike_rekey import IkeRekey
+from ikepy.wire.constants import ExchangeType
+from ikepy.wire.message import decode_message
+from ikepy.wire.payloads import SkPayload
+from tests.exchange.network import Network, Options
+from tests.unit.esp.packets import ipv4, ipv6, ports, sa_pair
+
+
+@cache
+def _config(name: str) -> Config:
+    return Options().config(name)
+
+
+class _Parsed(Options):
+    """The default options, read only once."""
+
+    def config(self, name: str) -> Config:
+        return _config(name)
+
+
+def established() -> Network:
+    """Two sites with an IKE_SA and a child: the same ones every time."""
+    net = Network(_Parsed())
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    return net
+
+
+def _only(net: Network, name: str) -> IkeSa:
+    (info,) = net.site(name).manager.list_sas(net.now)
+    sa = net.site(name).manager.find(info.ike_id)
+    assert sa is not None
+    return sa
+
+
+def _conversation() -> tuple[list[bytes], list[bytes]]:
+    """Every datagram of a long conversation; and the insides of a's requests, with exchange and first type."""
+    datagrams: list[bytes] = []
+    insides: list[bytes] = []
+    net = Network()
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        datagrams.append(data)
+        message = decode_message(data)
+        sk = message.payloads[-1]
+        if isinstance(sk, SkPayload) and line.startswith("a -> b") and " request " in line:
+            (sa,) = [sa for sa in sas(net) if (sa.spi_i, sa.spi_r) == (data[:8], data[8:16])]
+            inside = sa.keyed.cipher_in.open(data, len(data) - len(sk.body))
+            exchange = list(ExchangeType).index(ExchangeType(message.header.exchange))
+            insides.append(bytes([exchange, sk.first]) + inside)
+        return [0.01]
+
+    net.script = script
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    sa = _only(net, "a")
+    (child,) = sa.children.values()
+    sa.rekey_child(child)
+    net.run_effects("a", net.a.manager.proceed(sa, net.now))
+    net.run(10)
+    sa.enqueue(IkeRekey())
+    net.run_effects("a", net.a.manager.proceed(sa, net.now))
+    net.run(2)
+    net.command("a", Terminate(child="net"))
+    net.run(1)
+    net.command("a", Terminate(ike="ab"))
+    net.run(1)
+    return datagrams, insides
+
+
+def sas(net: Network) -> list[IkeSa]:
+    """b's IKE_SAs."""
+    found = (net.b.manager.find(info.ike_id) for info in net.b.manager.list_sas(net.now))
+    return [sa for sa in found if sa is not None]
+
+
+def _esp() -> list[bytes]:
+    packets = [ipv4(payload=ports(1, 2, 20), protocol=17), ipv6(payload=b"x" * 64), b"", b"\x45"]
+    found: list[bytes] = []
+    for index, suite in enumerate(SUITES):
+        for esn in (False, True):
+            outbound, _ = sa_pair(suite, esn=esn)
+            found += [bytes([2 * index + esn]) + bytes(row) for row in outbound.seal_batch(packets[:2])]
+    return found + [bytes([0]) + packet for packet in packets]
+
+
+def write(target: str, directory: Path) -> int:
+    """Put the seeds of a target into a directory; gives how many."""
+    datagrams, insides = _conversation()
+    seeds = {"message": datagrams, "sealed": insides, "esp": _esp()}[target]
+    for index, seed in enumerate(seeds):
+        (directory / f"seed-{index:03}").write_bytes(seed)
+    return len(seeds)

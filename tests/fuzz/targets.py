@@ -1,0 +1,120 @@
+"""What is fuzzed: functions of bytes that may do anything but raise, hang or grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from esp.inbound import InboundSa
+from esp.policy import Policy
+from esp.suites import SUITES
+from ikepy.errors import PeerError, WireError
+from ikepy.sa.effects import Send
+from ikepy.sa.path import Endpoint, Path
+from ikepy.wire import rules
+from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.message import IkeHeader, decode_message, encode_message, protected_prefix
+from tests.exchange.network import ADDRESS_A, ADDRESS_B
+from tests.fuzz.corpus import established
+from tests.unit.esp.packets import ANY, keys_for
+
+A_TO_B = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
+MAX_SAS = 40  # IKE_SAs that strangers and one peer can make a machine hold
+RENEWED = 2000  # inputs that one machine takes
+
+
+class MessageTarget:
+    """A datagram from anywhere, at the parser and at a machine with an established IKE_SA."""
+
+    def __init__(self) -> None:
+        self._inputs = 0
+
+    def __call__(self, data: bytes) -> None:
+        if self._inputs % RENEWED == 0:
+            self._net = established()
+        self._inputs += 1
+        try:
+            message = decode_message(data)
+        except WireError:
+            pass
+        else:
+            again = decode_message(encode_message(message.header, message.payloads))
+            assert again == message, "what is decoded encodes to the same"
+            for protected in (False, True):
+                try:
+                    rules.check(message.header, message.payloads, protected)
+                except PeerError:
+                    pass
+        net = self._net
+        net.inject("b", A_TO_B, data)
+        net.now += 0.01
+        assert len(net.b.manager.list_sas(net.now)) <= MAX_SAS
+
+
+class SealedTarget:
+    """What is inside a protected request of an authenticated peer: first byte the exchange, second the type."""
+
+    def __init__(self) -> None:
+        self._inputs = 0
+
+    def _renew(self) -> None:
+        self._net = established()
+        (info,) = self._net.a.manager.list_sas(self._net.now)
+        sa = self._net.a.manager.find(info.ike_id)
+        assert sa is not None
+        self._sa, self._spi, self._message_id = sa, sa.spi_r, 2
+
+    def __call__(self, data: bytes) -> None:
+        if len(data) < 2:
+            return
+        if self._inputs % RENEWED == 0 or not self._stands():
+            self._renew()
+        self._inputs += 1
+        net, sa = self._net, self._sa
+        exchange = EXCHANGES[data[0] % len(EXCHANGES)]
+        header = IkeHeader(sa.spi_i, sa.spi_r, exchange, HeaderFlag.INITIATOR, self._message_id)
+        self._message_id += 1
+        cipher, chain = sa.keyed.cipher_out, data[2:60_000]
+        prefix = protected_prefix(header, data[1], cipher.body_length(len(chain)))
+        effects = net.inject("b", A_TO_B, cipher.seal(prefix, chain, sa.shared.entropy.random))
+        assert any(isinstance(effect, Send) for effect in effects), "every request is answered"
+        held = {child.spi_in for one in net.b.manager.list_sas(net.now) for child in one.children}
+        assert held <= {sa.spi for sa in net.b.plane.inbound.values()}
+        assert len(net.b.manager.list_sas(net.now)) <= MAX_SAS
+        if net.b.manager.idle:
+            assert not net.b.plane.inbound
+            assert not net.b.plane.outbound
+
+    def _stands(self) -> bool:
+        """Whether b still has the first IKE_SA, neither rekeyed nor ended."""
+        return any(
+            info.spi_r == self._spi and info.state == "ESTABLISHED"
+            for info in self._net.b.manager.list_sas(self._net.now)
+        )
+
+
+class EspTarget:
+    """Packets for an inbound SA: first byte the suite, the rest one packet; opened, it would be authentic."""
+
+    def __init__(self) -> None:
+        self._sas = [
+            InboundSa(0x1001, suite, keys_for(suite), esn, 64, Policy(ANY, ANY))
+            for suite in SUITES
+            for esn in (False, True)
+        ]
+
+    def __call__(self, data: bytes) -> None:
+        if not data:
+            return
+        sa = self._sas[data[0] % len(self._sas)]
+        opened = sa.open_batch([memoryview(bytearray(data[1:]))])
+        assert len(opened.packets) + sum(opened.drops.values()) == 1
+
+
+# IKE_SA_INIT is never protected; the other positions are those of the seeds.
+EXCHANGES = (38, *list(ExchangeType)[1:], 0, 255)
+
+TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
+    "message": MessageTarget,
+    "sealed": SealedTarget,
+    "esp": EspTarget,
+}
