@@ -44,6 +44,10 @@ class Drop(IntEnum):
     UNREACHABLE = 17
     REFUSED = 18  # by the firewall
     SEND = 19  # any other error of the send
+    # In, under an SA
+    ECN = 20  # marked on its way as congestion experienced, but not able to carry the mark (RFC 6040 4.2)
+    # In, without an SA
+    SOCKET_QUEUE = 21  # the kernel had no room left in the socket's receive buffer
 
     @property
     def text(self) -> str:

@@ -35,12 +35,17 @@ class OuterPath:
     local_port: int
     remote_address: Address
     remote_port: int
+    remote: tuple[str, int] = field(init=False)  # as a socket wants it
+    local: tuple[bytes, int] = field(init=False)  # our address and port (0 without UDP), quick to look up
 
     def __post_init__(self) -> None:
         if self.local_address.version != self.remote_address.version:
             raise ValueError(f"{self.local_address} and {self.remote_address} are of different versions")
         if max(self.local_port, self.remote_port) > 0xFFFF:
             raise ValueError("a port above 65535")
+        remote = str(self.remote_address), self.remote_port if self.encap else 0
+        object.__setattr__(self, "remote", remote)
+        object.__setattr__(self, "local", (self.local_address.packed, self.local_port if self.encap else 0))
 
     @classmethod
     def of(cls, message: InstallInbound | InstallOutbound | UpdatePath) -> OuterPath:

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from esp.counters import Drop
 from esp.packet import NEXT_HEADER, ip_length
 from esp.policy import Policy
 from esp.replay import ReplayWindow
-from esp.suites import TRAILER, Suite, opener, refuse_copy
+from esp.suites import ESP_HEADER, TRAILER, Suite, opener, refuse_copy
+from esp.trains import BE32, Octets, Train, Trains
 
 _DUMMY = 59
 _TUNNEL = frozenset(NEXT_HEADER.values())
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRows:
+    """Inner packets of one length, but the last one, each with `headroom` octets in front."""
+
+    array: Octets
+    headroom: int
+    size: int
+    last: int
 
 
 @dataclass(slots=True)
@@ -20,15 +33,29 @@ class Opened:
     """What came out of a batch."""
 
     packets: list[memoryview] = field(default_factory=list)  # inner packets, in order
+    rows: OpenedRows | None = None  # or these instead
     drops: dict[Drop, int] = field(default_factory=dict)
     valid: bool = False  # at least one had a right ICV and was no replay
     newest: bool = False  # and one of those was newer than all before
+
+    def separate(self) -> None:
+        """Turn rows into packets."""
+        if self.rows is not None:
+            array, headroom = self.rows.array, self.rows.headroom
+            lengths = [self.rows.size] * (len(array) - 1) + [self.rows.last]
+            self.packets = [
+                memoryview(row)[: headroom + length] for row, length in zip(array, lengths, strict=True)
+            ]
+            self.rows = None
+
+    def drop(self, reason: Drop, count: int = 1) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + count
 
 
 class InboundSa:
     """Opens ESP packets under one key."""
 
-    __slots__ = ("_opener", "_policy", "_shortest", "_window", "spi", "suite")
+    __slots__ = ("_opener", "_policy", "_shortest", "_window", "spi", "start", "suite")
     __reduce__ = refuse_copy
 
     def __init__(
@@ -42,23 +69,87 @@ class InboundSa:
         self._policy = policy
         self._opener = opener(suite, keys, esn)
         self._window = ReplayWindow(replay_window, esn)
+        self.start = ESP_HEADER + suite.iv_length  # of the plaintext
         self._shortest = suite.overhead + TRAILER
 
-    def open_batch(self, rows: Sequence[memoryview]) -> Opened:
-        """The inner packets of ESP packets (from the SPI on), decrypted in place: views into `rows`."""
+    def open_batch(self, rows: Sequence[memoryview], headroom: int = 0) -> Opened:
+        """The inner packets of ESP packets (from the SPI on), decrypted in place: views into `rows`.
+
+        `headroom`: octets in front of each inner packet that its view has too, at most the ESP header and
+        the IV.
+        """
         opened = Opened()
         before = self._window.top
         for row in rows:
             plaintext = self._open(row)
-            if isinstance(plaintext, memoryview):
-                opened.valid = True
-                plaintext = self._inner(plaintext)
-            if isinstance(plaintext, memoryview):
-                opened.packets.append(plaintext)
+            if isinstance(plaintext, Drop):
+                opened.drop(plaintext)
             else:
-                opened.drops[plaintext] = opened.drops.get(plaintext, 0) + 1
+                opened.valid = True
+                self._take(opened, row, plaintext, headroom)
         opened.newest = opened.valid and (self._window.top > before or not self._window.size)
         return opened
+
+    def open_train(self, trains: Trains, train: Train, count: int, last: int, headroom: int) -> Opened | None:
+        """`open_batch` for the first `count` rows of a layout of `trains`, the last of `last` octets, at
+        once.
+
+        None, and nothing has been changed, if they have to be opened one by one.
+        """
+        if last < self._shortest:
+            return None
+        lows: list[int] = train.array[:count, 4:8].view(BE32)[:, 0].tolist()
+        before = self._window.top
+        numbers = self._window.check_train(lows)
+        if numbers is None:
+            return None
+        opened = Opened()
+        full = count - (last < train.stride)
+        failed = self._opener.open_train(trains, train, numbers[:full]) if full else []
+        if full < count and self._opener.open(train.rows[full][:last], numbers[full]) is None:
+            failed.append(full)
+        if failed:
+            opened.drop(Drop.INTEGRITY, len(failed))
+            numbers = [number for index, number in enumerate(numbers) if index not in failed]
+        self._window.mark_train(numbers)
+        opened.valid = bool(numbers)
+        opened.newest = opened.valid and (self._window.top > before or not self._window.size)
+        opened.rows = None if failed else self._inner_rows(train, count, last, headroom)
+        if opened.rows is None:
+            for index in sorted(set(range(count)) - set(failed)):
+                row = train.rows[index] if index < full else train.rows[index][:last]
+                self._take(opened, row, row[self.start : len(row) - self.suite.icv_length], headroom)
+        return opened
+
+    def _inner_rows(self, train: Train, count: int, last: int, headroom: int) -> OpenedRows | None:
+        """The inner packets if all but the last one are alike in version, length and addresses, and that is
+        permitted; None if not all are so clear."""
+        start = self.start
+        array = train.array[:count]
+        end = train.stride - self.suite.icv_length
+        ends = last - self.suite.icv_length
+        full = count - (last < train.stride)
+        trailers = array[:full, end - TRAILER : end].view(np.uint16)[:, 0]
+        first = train.texts[0]
+        size = self._inner(first)
+        if isinstance(size, Drop) or (trailers != trailers[0]).any():
+            return None
+        heads = array[:full, start : start + 4].view(np.uint32)[:, 0]
+        length = size
+        if (heads != heads[0]).any():  # version and, in IPv4, the length
+            return None
+        if first[0] >> 4 == 6:
+            lengths = array[:full, start + 4 : start + 6].view(np.uint16)[:, 0]
+            if (lengths != lengths[0]).any():
+                return None
+        if full < count:
+            tail = self._inner(train.rows[full][start:ends])
+            if isinstance(tail, Drop) or tail > size:
+                return None
+            length = tail
+        if not self._policy.permits_alike(array[:, start:]):
+            return None
+        return OpenedRows(array[:, start - headroom :], headroom, size, length)
 
     def _open(self, row: memoryview) -> memoryview | Drop:
         """Plaintext with trailer of a packet that is authentic and no replay."""
@@ -72,8 +163,15 @@ class InboundSa:
             return Drop.INTEGRITY
         return plaintext if self._window.mark(sequence) else Drop.REPLAY
 
-    def _inner(self, plaintext: memoryview) -> memoryview | Drop:
-        """The inner packet in front of padding, trailer and TFC padding (RFC 4303 2.4 to 2.7)."""
+    def _take(self, opened: Opened, row: memoryview, plaintext: memoryview, headroom: int) -> None:
+        length = self._inner(plaintext)
+        if isinstance(length, Drop):
+            opened.drop(length)
+        else:
+            opened.packets.append(row[self.start - headroom : self.start + length])
+
+    def _inner(self, plaintext: memoryview) -> int | Drop:
+        """The length of the inner packet in front of padding, trailer and TFC padding (RFC 4303 2.4, 2.7)."""
         next_header = plaintext[-1]
         end = len(plaintext) - TRAILER - plaintext[-2]
         if end < 0:
@@ -88,5 +186,4 @@ class InboundSa:
             return Drop.MALFORMED
         if NEXT_HEADER[packet[0] >> 4] != next_header:
             return Drop.NEXT_HEADER
-        packet = packet[:length]
-        return packet if self._policy.permits_inbound(packet) else Drop.SELECTORS
+        return length if self._policy.permits_inbound(packet[:length]) else Drop.SELECTORS

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from esp.packet import NEXT_HEADER, Buffer
 from esp.suites import ESP_HEADER, TRAILER, Suite, refuse_copy, sealer
+from esp.trains import BE32, STEPS, Octets, Segments, Train, Trains
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
 _HEADER = struct.Struct("!II")
 _MAX_PADDING = 255
 _PADDING = bytes(range(1, _MAX_PADDING + 1))  # RFC 4303 2.4
+# IP version -> padding length -> padding, its length and the next header
+_TRAILERS = {
+    version: tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
+    for version, next_header in NEXT_HEADER.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTrain:
+    """ESP packets back to back, valid until the next train is sealed."""
+
+    packets: memoryview
+    stride: int  # octets of each, but the last one, which may be shorter
+    count: int
+    octets: int  # of the inner packets
 
 
 class OutboundSa:
     """Seals inner packets under one key. A sequence number is used up before it is used, come what may."""
 
-    __slots__ = ("_esn", "_sealer", "sequence", "spi", "suite")
+    __slots__ = ("_block", "_esn", "_limit", "_overhead", "_sealer", "sequence", "spi", "start", "suite")
     __reduce__ = refuse_copy
 
     def __init__(self, spi: int, suite: Suite, keys: bytes, esn: bool, used: int = 0) -> None:
@@ -30,7 +49,10 @@ class OutboundSa:
         self.spi = spi
         self.suite = suite
         self.sequence = used  # the last one taken
+        self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
+        self._overhead, self._block = suite.overhead + TRAILER, suite.block
         self._esn = esn
+        self._limit = LIMIT[esn]
         self._sealer = sealer(suite, keys, esn)
 
     @property
@@ -53,6 +75,77 @@ class OutboundSa:
         rows = self._lay_out(packets[:count], first)
         self._sealer.seal(rows, first)
         return rows
+
+    def size_of(self, length: int) -> int:
+        """The length of the ESP packet of an inner packet of `length` octets."""
+        return self._overhead + length - (length + TRAILER) % -self._block
+
+    def seal_in_place(self, arena: memoryview, at: int, length: int) -> memoryview | None:
+        """The ESP packet of the inner packet at arena[at : at + length], sealed around it; None if the
+        sequence numbers have run out. In front there is room for header and IV, behind for the rest."""
+        if self.sequence >= self._limit:
+            return None
+        self.sequence = sequence = self.sequence + 1
+        suite = self.suite
+        end = at + length
+        padding = -(length + TRAILER) % suite.block
+        _HEADER.pack_into(arena, at - self.start, self.spi, sequence & 0xFFFFFFFF)
+        arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4][padding]
+        row = arena[at - self.start : end + padding + TRAILER + suite.icv_length]
+        self._sealer.seal([row], sequence)
+        return row
+
+    def seal_train(self, segments: Segments, first: int, trains: Trains) -> SealedTrain | None:
+        """The ESP packets of a frame's packets from `first` on, as many as a layout has rows; None if the
+        sequence numbers have run out.
+
+        Whatever this raises, the numbers are not used again.
+        """
+        suite, size, start = self.suite, segments.size, self.start
+        padding = suite.padding(size)
+        train = trains.layout(suite.overhead + size + padding + TRAILER, start, suite.icv_length)
+        count = min(segments.count - first, train.capacity, self._limit - self.sequence)
+        if count <= 0:
+            return None
+        number = self.sequence + 1
+        self.sequence += count
+        array = train.array[:count]
+        segments.fill(array[:, start : start - (-size // 4) * 4], first)
+        self._number(array, number)
+        trailers = _TRAILERS[segments.packet[0] >> 4]
+        array[:, start + size : start + size + padding + TRAILER] = np.frombuffer(trailers[padding], np.uint8)
+        length, octets = train.stride, count * size
+        if first + count == segments.count and segments.last < size:
+            last = segments.last
+            trailer = trailers[suite.padding(last)]
+            end = start + last + len(trailer)
+            train.rows[count - 1][start + last : end] = trailer
+            length, octets = end + suite.icv_length, octets - size + last
+        self._sealer.seal_train(trains, train, count, length, number)
+        sealed = trains.arena[: (count - 1) * train.stride + length]
+        return SealedTrain(sealed, train.stride, count, octets)
+
+    def seal_run(self, trains: Trains, train: Train, count: int, length: int) -> int:
+        """Seal inner packets of one `length` and one IP version that stand in the first `count` rows of a
+        layout; how many, because the sequence numbers may run out."""
+        count = min(count, self._limit - self.sequence)
+        if count <= 0:
+            return 0
+        number = self.sequence + 1
+        self.sequence += count
+        array, end = train.array[:count], self.start + length
+        padding = -(length + TRAILER) % self.suite.block
+        trailer = _TRAILERS[train.rows[0][self.start] >> 4][padding]
+        self._number(array, number)
+        array[:, end : end + len(trailer)] = np.frombuffer(trailer, np.uint8)
+        self._sealer.seal_train(trains, train, count, train.stride, number)
+        return count
+
+    def _number(self, rows: Octets, first: int) -> None:
+        """SPI and sequence number of packets, a row each."""
+        header = rows[:, :ESP_HEADER].view(BE32)
+        header[:, 0] = self.spi
+        header[:, 1] = STEPS[: len(rows)] + np.uint64(first) & np.uint64(0xFFFFFFFF)
 
     def _lay_out(self, packets: Sequence[Buffer], first: int) -> list[memoryview]:
         """Header, plaintext and trailer of each packet, with room for IV and ICV, all in one array."""

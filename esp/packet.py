@@ -53,6 +53,11 @@ def ip_length(packet: Buffer) -> int | None:
     return None
 
 
+def tos_of(packet: Buffer) -> int:
+    """The TOS octet or traffic class of a whole IP packet: DSCP and ECN field."""
+    return packet[1] if packet[0] >> 4 == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4
+
+
 def address_key(packet: Buffer) -> bytes:
     """Source and destination of a whole IP packet as they stand there: 8 octets of IPv4, 32 of IPv6."""
     return bytes(packet[12:20] if packet[0] >> 4 == 4 else packet[8:40])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from esp.packet import Buffer, Flow, address_key, flow_of
 from esp.selectors import Selector
+from esp.trains import Octets
 
 CACHE_LIMIT = 1024  # answers kept; all are forgotten when there are more
 
@@ -41,6 +42,17 @@ class Policy:
                 self._cache.clear()
             self._cache[key] = permitted
         return permitted
+
+    def permits_alike(self, packets: Octets) -> bool:
+        """Whether these packets of one IP version (whole, one a row) are all permitted because the first one
+        is; False also if that cannot be told by their addresses."""
+        first = memoryview(packets[0])
+        if first[0] >> 4 in self._any_in:
+            return True
+        addresses = packets[:, 12:20] if first[0] >> 4 == 4 else packets[:, 8:40]
+        if not self.addresses_only or (addresses != addresses[0]).any():
+            return False
+        return self.permits_inbound(first)
 
     def _permits(self, inbound: Flow) -> bool:
         version, source, destination, protocol, source_port, destination_port = inbound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 MAX_WINDOW = 4096
 
@@ -37,6 +38,33 @@ class ReplayWindow:
         if self.size and not self._is_new(sequence):
             return None
         return sequence
+
+    def check_train(self, lows: Sequence[int]) -> Sequence[int] | None:
+        """The numbers of packets that came together, if all can be accepted and none comes twice."""
+        first = self.check(lows[0])
+        if first is None:
+            return None
+        if first > self.top and lows == list(range(lows[0], lows[0] + len(lows))):
+            return range(first, first + len(lows))
+        found = [number for low in lows if (number := self.check(low)) is not None]
+        return found if len(set(found)) == len(lows) else None
+
+    def mark_train(self, numbers: Sequence[int]) -> None:
+        """Record numbers of `check_train` whose packets were valid: all of them, or a list of some."""
+        size = self.size
+        if not numbers:
+            return
+        if size:
+            ring = self._ring
+            start = numbers[0] % size
+            if isinstance(numbers, range) and start + len(numbers) <= size:
+                ring[start : start + len(numbers)] = array("Q", numbers)  # all are above the top
+                numbers = numbers[-1:]
+            for number in numbers:
+                # In whatever order they came, a slot keeps the highest of its numbers.
+                if number > ring[number % size]:
+                    ring[number % size] = number
+        self.top = max(self.top, *numbers)
 
     def mark(self, sequence: int) -> bool:
         """Record a number whose packet was valid; False if it had been recorded since `check`."""

@@ -1,28 +1,23 @@
-"""One worker's socket: ESP packets in and out in batches, in UDP (RFC 3948) or as protocol 50."""
+"""One worker's socket: ESP packets in and out, in UDP (RFC 3948) or as protocol 50, trains where it can."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from esp import cmsg
 from esp.counters import Drop
 from esp.messages import SocketKind
+from esp.mmsg import MOST, Arrival, Piece, Receiver, Sender, address_of
 
 Address = IPv4Address | IPv6Address
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
-AncillaryData = list[tuple[int, int, bytes]]
-
-BATCH = 64
-_ROW = 65536  # octets: no datagram is longer
-
-_IP_PKTINFO = 8
-_IPV4_PKTINFO = struct.Struct("=I4s4s")  # interface, local address, header's destination
-_IPV6_PKTINFO = struct.Struct("=16sI")
-_ANCILLARY = socket.CMSG_SPACE(max(_IPV4_PKTINFO.size, _IPV6_PKTINFO.size))
 
 _REASONS = {
     errno.EAGAIN: Drop.NO_BUFFER,
@@ -38,27 +33,65 @@ _REASONS = {
     errno.EACCES: Drop.REFUSED,
     errno.ECONNREFUSED: Drop.REFUSED,
 }
+# What a send says that can't be cut up: by this kernel or device at all, or into segments of this size.
+_NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+
+_SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one what was dropped
+_LOOK = 0.1  # seconds between two looks at that
+_MEMINFO = struct.Struct("=9I")
+MOST_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
+LONGEST = 65507  # octets of a UDP datagram in IPv4
+_FEWEST = 4  # datagrams that are worth a system call for many
+_REMOTES = 4096  # whose largest segment is remembered
 
 
-class Datagram(NamedTuple):
-    """What one read gave, from the SPI or the non-ESP marker on. The row is valid until the next batch."""
+def _reason(number: int | None) -> Drop:
+    return _REASONS.get(number or 0, Drop.SEND)
 
-    row: memoryview
+
+class Received(NamedTuple):
+    """What one read gave: `length` octets, in datagrams of `segment` octets but the last one."""
+
+    length: int
+    segment: int
+    tos: int
     source: SocketAddress
     local_address: Address
 
 
-def arena() -> list[memoryview]:
-    """Rows to receive one batch into; pages of it that no datagram touches cost nothing."""
-    whole = memoryview(bytearray(BATCH * _ROW))
-    return [whole[start : start + _ROW] for start in range(0, BATCH * _ROW, _ROW)]
+@dataclass(frozen=True, slots=True)
+class Train:
+    """ESP packets back to back, each of `segment` octets, but the last one, which may be shorter."""
+
+    packets: memoryview
+    segment: int
+    count: int
+
+    def part(self, first: int, most: int) -> Train:
+        """At most so many packets from `first` on."""
+        if first == 0 and self.count <= most:
+            return self
+        packets = self.packets[first * self.segment : (first + most) * self.segment]
+        return Train(packets, self.segment, min(most, self.count - first))
+
+    def rows(self) -> list[memoryview]:
+        return [self.packets[at : at + self.segment] for at in range(0, len(self.packets), self.segment)]
 
 
 class Transport:
-    """A socket given to the worker, which owns it from then on."""
+    """A socket given to the worker, which owns it from then on.
+
+    `tell` is called, once, when trains can't be sent and packets leave one by one instead.
+    """
 
     def __init__(
-        self, sock: socket.socket, kind: SocketKind, version: int, local_address: Address, local_port: int
+        self,
+        sock: socket.socket,
+        kind: SocketKind,
+        version: int,
+        local_address: Address,
+        local_port: int,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Raises ValueError if the arguments contradict each other."""
         family = socket.AF_INET if version == 4 else socket.AF_INET6
@@ -71,7 +104,35 @@ class Transport:
         self.version = version
         self.local_address = local_address
         self.local_port = local_port
-        self._strip = kind is SocketKind.RAW and version == 4  # the IP header is in front
+        self._tell = tell
+        self._anywhere = local_address.is_unspecified
+        self._trains = kind is SocketKind.UDP
+        self.sender = Sender()
+        self._largest: dict[tuple[str, int], int] = {}  # segments that a remote's path is known to refuse
+        with contextlib.suppress(OSError):
+            cmsg.ask_for_marks(sock)
+        if kind is SocketKind.UDP:
+            with contextlib.suppress(OSError):
+                cmsg.ask_for_trains(sock)
+
+        self._lost = self._kernel_drops()
+        self._next_look = 0.0
+
+    def lost(self, now: float) -> int:
+        """Datagrams that found the socket's receive buffer full since the last look, which this is not each
+        time: `now` in monotonic seconds."""
+        if now < self._next_look:
+            return 0
+        self._next_look = now + _LOOK
+        before, self._lost = self._lost, self._kernel_drops()
+        return (self._lost - before) % (1 << 32)
+
+    def _kernel_drops(self) -> int:
+        try:
+            data = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+            return int(_MEMINFO.unpack(data)[-1])
+        except (OSError, struct.error):
+            return 0
 
     def fileno(self) -> int:
         return self.sock.fileno()
@@ -79,52 +140,93 @@ class Transport:
     def close(self) -> None:
         self.sock.close()
 
-    def receive(self, rows: Sequence[memoryview]) -> list[Datagram]:
-        """What is there, one datagram a row at most."""
-        datagrams = []
-        ancillary_size = _ANCILLARY if self.local_address.is_unspecified else 0
-        for row in rows:
+    def receive(self, place: memoryview) -> Received | None:
+        """Read UDP into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
+        while True:
             try:
-                length, ancillary, _, source = self.sock.recvmsg_into([row], ancillary_size)
+                length, ancillary, _, source = self.sock.recvmsg_into([place], cmsg.SPACE)
             except BlockingIOError:
-                break
+                return None
             except OSError:
                 # An ICMP error that the kernel reports here; reading it has cleared it.
                 continue
-            start = (row[0] & 0x0F) * 4 if self._strip and length else 0
-            local = _destination(ancillary) or self.local_address
-            datagrams.append(Datagram(row[start:length], source, local))
-        return datagrams
+            segment, tos, local = cmsg.read(ancillary)
+            return Received(length, segment or length, tos, source, local or self.local_address)
 
-    def send(self, rows: Sequence[memoryview], source: Address, remote: tuple[str, int]) -> dict[int, Drop]:
+    def receive_many(self, receiver: Receiver, most: int) -> list[Arrival]:
+        """Read at most so many datagrams, one a row of the receiver's arena."""
+        while True:
+            try:
+                return receiver.receive(self.sock, most)
+            except BlockingIOError:
+                return []
+            except OSError:
+                continue
+
+    def send(
+        self, rows: Sequence[memoryview], source: Address, remote: tuple[str, int], tos: int = 0
+    ) -> dict[int, Drop]:
         """Send each row from `source` to `remote` (port 0 for RAW); why a row, by index, was not sent."""
+        ancillary = self._ancillary(source, tos)
+        if len(rows) >= _FEWEST:
+            pieces = [Piece(address_of(row), len(row), 0) for row in rows]
+            return self._send_pieces(pieces, remote, ancillary)
         failures: dict[int, Drop] = {}
-        ancillary = _source(source) if self.local_address.is_unspecified else None
         for index, row in enumerate(rows):
             try:
-                if ancillary is None:
-                    self.sock.sendto(row, remote)
-                else:
+                if ancillary:
                     self.sock.sendmsg([row], ancillary, 0, remote)
+                else:
+                    self.sock.sendto(row, remote)
             except OSError as error:
-                failures[index] = _REASONS.get(error.errno or 0, Drop.SEND)
+                failures[index] = _reason(error.errno)
         return failures
 
+    def _send_pieces(
+        self, pieces: Sequence[Piece], remote: tuple[str, int], ancillary: cmsg.AncillaryData
+    ) -> dict[int, Drop]:
+        failures: dict[int, Drop] = {}
+        for first in range(0, len(pieces), MOST):
+            results = self.sender.send(self.sock, pieces[first : first + MOST], remote, ancillary)
+            failures |= {first + index: _reason(number) for index, number in enumerate(results) if number}
+        return failures
 
-def _destination(ancillary: AncillaryData) -> Address | None:
-    """Where a datagram came in, as a socket for all addresses is told."""
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(data) >= _IPV4_PKTINFO.size:
-            return IPv4Address(_IPV4_PKTINFO.unpack_from(data)[2])
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and len(data) >= _IPV6_PKTINFO.size:
-            return IPv6Address(_IPV6_PKTINFO.unpack_from(data)[0])
-    return None
+    def send_train(
+        self, train: Train, source: Address, remote: tuple[str, int], tos: int = 0
+    ) -> dict[int, Drop]:
+        """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
+        failures: dict[int, Drop] = {}
+        most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
+        for first in range(0, train.count, most):
+            part = train.part(first, most)
+            for index, reason in self._send_part(part, source, remote, tos).items():
+                failures[first + index] = reason
+        return failures
 
+    def _send_part(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
+        if train.count < 2 or not self._trains or train.segment >= self._largest.get(remote, 1 << 16):
+            return self.send(train.rows(), source, remote, tos)
+        ancillary = cmsg.segment(train.segment)
+        if tos or self._anywhere:
+            ancillary += self._ancillary(source, tos)
+        try:
+            self.sock.sendmsg([train.packets], ancillary, 0, remote)
+        except OSError as error:
+            if error.errno in _NO_SEGMENTS:
+                self._degrade(train.segment, remote, error)
+                return self.send(train.rows(), source, remote, tos)
+            return dict.fromkeys(range(train.count), _reason(error.errno))
+        return {}
 
-def _source(address: Address) -> AncillaryData:
-    """The source address that a socket for all addresses shall use."""
-    if address.is_unspecified:
-        return []
-    if isinstance(address, IPv4Address):
-        return [(socket.IPPROTO_IP, _IP_PKTINFO, _IPV4_PKTINFO.pack(0, address.packed, bytes(4)))]
-    return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IPV6_PKTINFO.pack(address.packed, 0))]
+    def _degrade(self, segment: int, remote: tuple[str, int], error: OSError) -> None:
+        if error.errno in (errno.EINVAL, errno.EMSGSIZE) and len(self._largest) < _REMOTES:
+            if remote not in self._largest:
+                self._tell(f"packets of {segment} octets to {remote[0]} leave one by one: {error.strerror}")
+            self._largest[remote] = segment
+            return
+        self._trains = False
+        self._tell(f"packets from {self.local_address} leave one by one: {error.strerror}")
+
+    def _ancillary(self, source: Address, tos: int) -> cmsg.AncillaryData:
+        marks = cmsg.marks(self.version, tos) if tos else []
+        return marks + cmsg.source(source) if self._anywhere else marks

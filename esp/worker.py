@@ -17,7 +17,7 @@ from typing import ParamSpec
 from esp import channel
 from esp.counters import CounterBlock
 from esp.database import InstallError, SaDatabase
-from esp.forwarder import Device, Forwarder, PacketDevice
+from esp.inward import Inward
 from esp.limits import RateLimit
 from esp.messages import (
     ActivateOutbound,
@@ -37,7 +37,9 @@ from esp.messages import (
     SequenceLow,
     UpdatePath,
 )
-from esp.transport import BATCH, Transport
+from esp.outward import BrokenDevice, Device, Outward
+from esp.trains import PacketDevice
+from esp.transport import Transport
 
 __all__ = ["PacketDevice", "Worker"]
 
@@ -116,18 +118,27 @@ class Worker:
         self._wrap_device = wrap_device
         self._outbox = _Outbox(control)
         self._database = SaDatabase()
-        self._forwarder = Forwarder(
-            self._database, counters, slot, workers, self._outbox.post, self._read_control
+        self._outward = Outward(self._database, counters, self._outbox.post)
+        self._devices = self._outward.devices
+        self._inward = Inward(
+            self._database,
+            counters,
+            self._devices,
+            (slot, workers),
+            self._outbox.post,
+            self._read_control,
+            self._outward.release_waiting,
         )
         self._transports: dict[int, Transport] = {}
         self._poll = selectors.DefaultSelector()
         self._fault = RateLimit(*_FAULT)
+        self._interest = selectors.EVENT_READ  # in the control socket
         self._connected = True
 
     def run(self) -> None:
         """Serve until control closes the pair; then close everything but the control socket."""
         self._control.setblocking(False)
-        self._poll.register(self._control, selectors.EVENT_READ)
+        self._poll.register(self._control, self._interest)
         try:
             self._outbox.post(Ready())
             while self._connected:
@@ -137,30 +148,34 @@ class Worker:
 
     def _serve_once(self) -> None:
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
-        self._poll.modify(self._control, interest)
+        if interest != self._interest:
+            self._poll.modify(self._control, interest)
+            self._interest = interest
         ready = self._poll.select()
         if any(key.fileobj is self._control for key, _ in ready):  # before any packet
             self._outbox.flush()
             self._read_control()
         for key, _ in ready:
             failure = _failure(self._read_packets, key.data)
-            if failure and self._fault.allow(time.monotonic()):
-                self._outbox.post(Fault(0, failure))
+            if failure:
+                self._tell_fault(failure)
 
     def _read_packets(self, source: object) -> None:
         """One batch, unless what was read before has made an end of the source."""
         match source:
             case Transport() if source.fileno() >= 0:
-                self._forwarder.read_transport(source)
-            case Device() if self._forwarder.devices.get(source.device_id) is source:
+                self._inward.read_transport(source)
+            case Device() if self._devices.get(source.device_id) is source:
                 try:
-                    packets = source.io.read_batch(BATCH)
-                except OSError as error:
+                    self._outward.read_device(source)
+                except BrokenDevice as error:
                     # Polled again, a broken device would keep the loop busy for nothing.
                     self._poll.unregister(source.fd)
-                    self._outbox.post(Fault(0, f"device {source.name}: {error.strerror or error}"))
-                else:
-                    self._forwarder.send(source, packets)
+                    self._outbox.post(Fault(0, f"device {source.name}: {error}"))
+
+    def _tell_fault(self, text: str) -> None:
+        if self._fault.allow(time.monotonic()):
+            self._outbox.post(Fault(0, text))
 
     # Control's messages
 
@@ -203,20 +218,20 @@ class Worker:
         """What names a child that may be gone already: then there is nothing to do."""
         match message:
             case ActivateOutbound():
-                self._forwarder.release_waiting(self._database.activate(message.child_id))
+                self._outward.release_waiting(self._database.activate(message.child_id))
             case RemoveOutbound():
-                self._forwarder.release_waiting(self._database.remove_outbound(message.child_id))
+                self._outward.release_waiting(self._database.remove_outbound(message.child_id))
             case RemoveChild():
-                self._forwarder.release_waiting(self._database.remove_child(message.child_id))
+                self._outward.release_waiting(self._database.remove_child(message.child_id))
             case UpdatePath():
                 self._database.update_path(message)
             case ForwardEsp():
-                self._forwarder.receive_forwarded(message)
+                self._inward.receive_forwarded(message)
             case _:
                 raise ValueError("not for a worker")
 
     def _install(self, message: InstallInbound | InstallOutbound) -> None:
-        if message.device_id not in self._forwarder.devices:
+        if message.device_id not in self._devices:
             raise InstallError(f"device {message.device_id} is not here")
         if not 0 <= message.slot < self._counters.slots:
             raise InstallError(f"there are no counters {message.slot}")
@@ -230,7 +245,7 @@ class Worker:
         if fresh:
             self._counters.clear(message.slot)
         if isinstance(message, InstallOutbound) and not message.standby:
-            self._forwarder.release_waiting(message.device_id)
+            self._outward.release_waiting(message.device_id)
 
     def _add_socket(self, message: AddSocket, fd: int) -> None:
         try:
@@ -240,7 +255,12 @@ class Worker:
             raise
         try:
             transport = Transport(
-                sock, message.kind, message.version, message.local_address, message.local_port
+                sock,
+                message.kind,
+                message.version,
+                message.local_address,
+                message.local_port,
+                self._tell_fault,
             )
         except BaseException:
             sock.close()
@@ -251,11 +271,11 @@ class Worker:
             replaced.close()
         self._transports[message.index] = transport
         self._poll.register(transport, selectors.EVENT_READ, transport)
-        self._forwarder.set_transports(list(self._transports.values()))
+        self._outward.set_transports(list(self._transports.values()))
 
     def _add_device(self, message: AddDevice, fd: int) -> None:
         try:
-            if message.device_id in self._forwarder.devices:
+            if message.device_id in self._devices:
                 raise ValueError(f"device {message.device_id} is here already")
             os.set_blocking(fd, False)
             packets = self._wrap_device(fd, message.mss4, message.mss6)
@@ -264,11 +284,11 @@ class Worker:
         except BaseException:
             os.close(fd)
             raise
-        self._forwarder.devices[message.device_id] = device
+        self._devices[message.device_id] = device
 
     def _remove_device(self, device_id: int) -> None:
         self._database.remove_device(device_id)
-        device = self._forwarder.devices.pop(device_id, None)
+        device = self._devices.pop(device_id, None)
         if device is not None:
             self._close_device(device)
 
@@ -278,9 +298,9 @@ class Worker:
         os.close(device.fd)
 
     def _close(self) -> None:
-        for device in self._forwarder.devices.values():
+        for device in self._devices.values():
             self._close_device(device)
-        self._forwarder.devices.clear()
+        self._devices.clear()
         for transport in self._transports.values():
             transport.close()
         self._transports.clear()

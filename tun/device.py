@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from tun.mss import clamp
+from tun.virtio import IFF_VNET_HDR, ask_for_offloads
 
 CLONE_DEVICE = Path("/dev/net/tun")
 MAX_NAME = 15  # IFNAMSIZ less the final zero
@@ -26,7 +27,7 @@ IFF_NO_PI = 0x1000  # no four bytes of packet information before each packet
 IFF_TUN_EXCL = 0x8000  # fail if the name exists, never attach to somebody else's device
 
 # What a write says of one packet that it doesn't take: no reason to stop the batch.
-_PACKET_REFUSED = frozenset({errno.EINVAL, errno.EIO, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE})
+PACKET_REFUSED = frozenset({errno.EINVAL, errno.EIO, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE})
 
 Packet = TypeVar("Packet", bound=bytes | bytearray | memoryview)
 
@@ -50,16 +51,22 @@ class TunDevice:
         self._index = index
 
     @classmethod
-    def create(cls, name: str) -> TunDevice:
-        """A new device in the caller's network namespace; `TunError` with the reason if that can't be."""
+    def create(cls, name: str, offload: bool = True) -> TunDevice:
+        """A new device in the caller's network namespace; `TunError` with the reason if that can't be.
+
+        `offload`: each frame has a virtio header in front (`tun.virtio`) and may be a big one.
+        """
         _check_name(name)
         try:
             fd = os.open(CLONE_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise _open_error(name, error) from error
         try:
-            request = struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL)
+            flags = IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL | (IFF_VNET_HDR if offload else 0)
+            request = struct.pack("16sH22x", name.encode(), flags)
             fcntl.ioctl(fd, TUNSETIFF, request)
+            if offload:
+                ask_for_offloads(fd)
             return cls(fd, name, socket.if_nametoindex(name))
         except OSError as error:
             os.close(fd)
@@ -154,7 +161,7 @@ class PacketIo:
             except BlockingIOError:
                 continue
             except OSError as error:
-                if error.errno not in _PACKET_REFUSED:
+                if error.errno not in PACKET_REFUSED:
                     raise TunError(
                         error.errno, f"cannot write to the TUN device: {error.strerror}"
                     ) from error

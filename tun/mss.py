@@ -14,6 +14,17 @@ TCP_HEADER = 20
 Buffer = bytes | bytearray | memoryview
 
 
+def is_handshake(packet: Buffer) -> bool:
+    """Whether this may be a TCP SYN: a quick look, `clamp` looks closely. `packet`: at least its headers."""
+    if len(packet) < IPV4_HEADER + TCP_HEADER:
+        return False
+    if packet[0] >> 4 == 4:
+        flags = (packet[0] & 15) * 4 + 13
+        return packet[9] == PROTOCOL_TCP and flags < len(packet) and bool(packet[flags] & FLAG_SYN)
+    flags = IPV6_HEADER + 13
+    return packet[6] == PROTOCOL_TCP and flags < len(packet) and bool(packet[flags] & FLAG_SYN)
+
+
 def clamp(packet: Buffer, mss4: int, mss6: int) -> bytes | None:
     """A copy of the IP packet with its MSS option lowered to `mss4` or `mss6`; None: nothing to change.
 

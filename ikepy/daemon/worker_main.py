@@ -17,7 +17,7 @@ import sys
 from esp.counters import CounterBlock
 from esp.worker import Worker
 from ikepy.daemon.capabilities import die_with_parent, keep_only
-from tun.device import PacketIo
+from tun.frames import packet_io
 
 HELLO = struct.Struct("!HH")  # slot, workers
 _GC_THRESHOLDS = (100_000, 50, 50)  # packets make no cycles: a collection is rare and looks at little
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         with counters:
-            Worker(control, counters, slot, workers, PacketIo).run()
+            Worker(control, counters, slot, workers, packet_io).run()
     return 0
 
 

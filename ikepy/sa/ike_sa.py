@@ -167,6 +167,11 @@ class IkeSa:
         return self if self._heir is None else self._heir.heir
 
     @property
+    def children_path(self) -> Path:
+        """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
+        return self._children_path or self.path
+
+    @property
     def creating(self) -> ChildCreate | ChildRekey | None:
         """The task that waits for a child of the peer's making."""
         task = self._current
@@ -176,11 +181,6 @@ class IkeSa:
         """The peer deletes an unknown child, which may be the one that we wait for."""
         if self.creating is not None:
             self.creating.create.overtaken_by_delete(spi_out)
-
-    @property
-    def children_path(self) -> Path:
-        """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
-        return self._children_path or self.path
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""

@@ -45,7 +45,7 @@ def _only(net: Network, name: str) -> IkeSa:
 
 
 def _conversation() -> tuple[list[bytes], list[bytes]]:
-    """Every datagram of a long conversation; and the insides of a's requests, with exchange and first type."""
+    """Every datagram of a long conversation; the insides of a's requests, with exchange and first type."""
     datagrams: list[bytes] = []
     insides: list[bytes] = []
     net = Network()

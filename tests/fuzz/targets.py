@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from esp.inbound import InboundSa
 from esp.policy import Policy
@@ -40,10 +41,8 @@ class MessageTarget:
             again = decode_message(encode_message(message.header, message.payloads))
             assert again == message, "what is decoded encodes to the same"
             for protected in (False, True):
-                try:
+                with suppress(PeerError):
                     rules.check(message.header, message.payloads, protected)
-                except PeerError:
-                    pass
         net = self._net
         net.inject("b", A_TO_B, data)
         net.now += 0.01
@@ -51,7 +50,7 @@ class MessageTarget:
 
 
 class SealedTarget:
-    """What is inside a protected request of an authenticated peer: first byte the exchange, second the type."""
+    """The inside of a protected request of an authenticated peer: exchange, first type, the rest."""
 
     def __init__(self) -> None:
         self._inputs = 0

@@ -31,7 +31,9 @@ def test_fuzz(name: str, tmp_path: Path) -> None:
         sys.executable, "-m", "tests.fuzz", name,
         f"-max_total_time={SECONDS}", "-rss_limit_mb=1024", "-timeout=10", f"-artifact_prefix={tmp_path}/",
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS + 110, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS + 110, check=False
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     runs = re.search(r"Done (\d+) runs", done.stderr + done.stdout)
     assert runs is not None, done.stderr[-2000:]

@@ -93,7 +93,7 @@ def test_rekey_sa_with_another_protocol(protocol: int, spi: bytes) -> None:
 def test_one_child_rekeyed_twice_at_once() -> None:
     attacker = established()
     rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, b"\0\0\x12\x34")
-    payloads = [rekey, NoncePayload(NONCE)]
+    payloads: list[Payload] = [rekey, NoncePayload(NONCE)]
     assert error_of(attacker.ask(CREATE_CHILD_SA, 2, [*payloads, *child_payloads(b"\0\0\x56\x78")])) is None
     answer = attacker.ask(CREATE_CHILD_SA, 3, [*payloads, *child_payloads(b"\0\0\x9a\xbc")])
     assert error_of(answer) == NotifyType.TEMPORARY_FAILURE
@@ -224,7 +224,7 @@ def test_unprotected_doubt_costs_a_liveness_check_and_no_more() -> None:
 
 
 def test_another_peer_is_not_touched() -> None:
-    """The honest site is up; the attacker proves another identity that b takes, and claims INITIAL_CONTACT."""
+    """The honest site is up; the attacker proves another identity and claims INITIAL_CONTACT."""
     net = target()
     net.command("a", Initiate("ab", "net"))
     net.run(1)

@@ -1,4 +1,4 @@
-"""From anybody, before there are keys: nothing raises, nothing stays, no answer is larger than the question."""
+"""From anybody, before there are keys: nothing raises, nothing stays, no answer outgrows its question."""
 
 from __future__ import annotations
 
@@ -332,5 +332,5 @@ def test_forged_response(name: str) -> None:
         net.inject("a", Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500)), forged)
     net.run(10)
     assert net.a.outcomes[1].ok, net.a.outcomes[1].text
-    assert SPI_I != sent[0][:8]
+    assert sent[0][:8] != SPI_I
     assert path_from().local.port == 500

@@ -17,6 +17,7 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 from tun.device import PacketIo, TunDevice, TunError
+from tun.frames import packet_io
 from tun.network import add_route, configure
 
 pytestmark = pytest.mark.root
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.root
 @pytest.fixture
 def vti(namespace: Namespace) -> Iterator[TunDevice]:
     """vti0 with IPv4 and IPv6 addresses and routes, up."""
-    with namespace.call(TunDevice.create, "vti0") as device:
+    with namespace.call(TunDevice.create, "vti0", False) as device:
         addresses = [ip_interface("169.254.10.1/30"), ip_interface("fd00::1/126")]
         peers = [ip_address("169.254.10.2"), ip_address("fd00::2")]
         namespace.call(configure, "vti0", addresses, peers, 1400, None)
@@ -83,7 +84,7 @@ def announced(packets: Iterable[bytes]) -> Iterator[tuple[str, int]]:
 
 
 def test_create_and_close(namespace: Namespace) -> None:
-    device = namespace.call(TunDevice.create, "vti0")
+    device = namespace.call(TunDevice.create, "vti0", False)
     assert device.name == "vti0"
     assert namespace.ip("-o", "link", "show", "vti0").startswith(f"{device.index}: vti0: <")
     assert not os.get_blocking(device.fd)
@@ -97,10 +98,10 @@ def test_create_and_close(namespace: Namespace) -> None:
 def test_name_is_taken(namespace: Namespace) -> None:
     namespace.ip("link", "add", "dummy0", "type", "bridge")
     with (
-        namespace.call(TunDevice.create, "vti0"),
+        namespace.call(TunDevice.create, "vti0", False),
         pytest.raises(TunError, match="cannot make vti0: a device of that name exists already") as caught,
     ):
-        namespace.call(TunDevice.create, "vti0")
+        namespace.call(TunDevice.create, "vti0", False)
     assert caught.value.errno == errno.EBUSY
     with pytest.raises(TunError, match="cannot make dummy0: a device of that name exists already"):
         namespace.call(TunDevice.create, "dummy0")
@@ -109,7 +110,7 @@ def test_name_is_taken(namespace: Namespace) -> None:
 def test_persistent_device_of_somebody_else_is_not_taken(namespace: Namespace) -> None:
     namespace.ip("tuntap", "add", "vti0", "mode", "tun")
     with pytest.raises(TunError, match="exists already"):
-        namespace.call(TunDevice.create, "vti0")
+        namespace.call(TunDevice.create, "vti0", False)
 
 
 def test_no_permission(namespace: Namespace) -> None:
@@ -173,7 +174,7 @@ def test_packets_flow_after_the_carrier_is_back(namespace: Namespace, vti: TunDe
 
 def test_configured_without_carrier(namespace: Namespace) -> None:
     """As the daemon does: addresses come first, carrier with the first child."""
-    with namespace.call(TunDevice.create, "vti0") as device:
+    with namespace.call(TunDevice.create, "vti0", False) as device:
         device.set_carrier(False)
         addresses = [ip_interface("169.254.10.1/30"), ip_interface("fd00::1/126")]
         namespace.call(configure, "vti0", addresses, [ip_address("fd00::2")], 1400, None)
@@ -228,13 +229,17 @@ def test_refused_packets_dont_stop_a_batch(namespace: Namespace, vti: TunDevice)
     assert io.write_batch([request, request]) == 2
 
 
-def test_handshakes_are_clamped_both_ways(make_namespace: MakeNamespace) -> None:
+@pytest.mark.parametrize("offload", [False, True])
+def test_handshakes_are_clamped_both_ways(make_namespace: MakeNamespace, offload: bool) -> None:
     """Two namespaces joined by two TUN devices: both see the other's MSS lowered."""
     one, other = make_namespace("one"), make_namespace("other")
-    with one.call(TunDevice.create, "vti0") as here, other.call(TunDevice.create, "vti0") as there:
+    with (
+        one.call(TunDevice.create, "vti0", offload) as here,
+        other.call(TunDevice.create, "vti0", offload) as there,
+    ):
         one.call(configure, "vti0", [ip_interface("10.9.0.1/30")], [], 1400, None)
         other.call(configure, "vti0", [ip_interface("10.9.0.2/30")], [], 1400, None)
-        outward, inward = PacketIo(here.fd, mss4=1200), PacketIo(there.fd, mss4=1100)
+        outward, inward = packet_io(here.fd, mss4=1200), packet_io(there.fd, mss4=1100)
         server = "import socket; socket.create_server(('10.9.0.2', 80)).accept()"
         other.start(sys.executable, "-c", server)
         wait_until(lambda: "10.9.0.2:80" in other.run("ss", "-lnt").stdout, "the server")

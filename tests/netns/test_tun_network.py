@@ -55,7 +55,7 @@ def call(request: pytest.FixtureRequest, namespace: Namespace) -> Call:
 @pytest.fixture
 def vti(namespace: Namespace) -> Iterator[TunDevice]:
     """vti0, as it is made."""
-    with namespace.call(TunDevice.create, "vti0") as device:
+    with namespace.call(TunDevice.create, "vti0", False) as device:
         yield device
 
 

@@ -14,7 +14,7 @@ from .world import World
 
 
 def check_quiet(world: World, wanted: dict[str, bool]) -> None:
-    """Both ends of every link hold the same, and nobody holds more. `wanted`: links whose children must be up."""
+    """Both ends of every link hold the same, and nobody holds more. `wanted`: links that must be up."""
     for site in world.sites.values():
         _check_timers(site)
         _check_plane(site)

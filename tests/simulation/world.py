@@ -1,4 +1,4 @@
-"""Sites over a network that loses, repeats, delays and reorders, in virtual time; laws are held at every step."""
+"""Sites over a network that loses, repeats, delays and reorders, in virtual time, and laws at every step."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ikepy.sa.effects import (
     Topic,
     UpdatePath,
 )
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 
 from .plane import Breach, Packet
 from .sites import ADDRESSES, CHILDREN, Options, Site, peer_of
 
-NAMES = {address: name for name, address in ADDRESSES.items()}
+NAMES: dict[Address, str] = {address: name for name, address in ADDRESSES.items()}
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
 
@@ -292,4 +292,5 @@ def _line(who: str, data: bytes, text: str) -> str:
     receiver, fate = text.split()
     sealed = "" if data[16] == PayloadType.SK else "unprotected, "
     message_id = int.from_bytes(data[20:24], "big")
-    return f"{who} -> {receiver} {name} {kind} {message_id} ({data[:3].hex()}_{data[8:11].hex()}, {sealed}{fate})"
+    spis = f"{data[:3].hex()}_{data[8:11].hex()}"
+    return f"{who} -> {receiver} {name} {kind} {message_id} ({spis}, {sealed}{fate})"

@@ -98,7 +98,7 @@ class ChildCreate:
         return outcomes(self.wanted.tickets, False, reason)
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
-        """Whether both ends made the same child at once, and ours is the one that goes, as for rekeys (2.8.1)."""
+        """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
         rival = None if self._rival is None else sa.children.get(self._rival.child_id)
         if self._rival is None or rival is None or not rival.in_use or pick.error(payloads) is not None:
             return False

@@ -153,9 +153,9 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     old.state = ChildState.REKEYED
     old.replaced_by = new.child_id
     ours = sa.current_task
-    if isinstance(ours, ChildRekey) and ours.child_id == old.child_id:
-        ours.collide(new.child_id, nonces)
-    elif isinstance(ours, ChildCreate) and ours.replaces == old.child_id:
+    if (isinstance(ours, ChildRekey) and ours.child_id == old.child_id) or (
+        isinstance(ours, ChildCreate) and ours.replaces == old.child_id
+    ):
         ours.collide(new.child_id, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)
     return Answer(answer.payloads, [*answer.before, *events])

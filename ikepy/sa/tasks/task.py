@@ -31,7 +31,7 @@ class Task(Protocol):
         ...
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        """The job can't be done, or need not: an unacceptable response, the IKE_SA is gone, nothing is left."""
+        """The job can't be done, or need not: refused, the IKE_SA is gone, nothing is left."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""esp.forwarder: what needs a moment that a running worker does not offer; the rest is in test_worker."""
+"""esp.inward, esp.outward: what needs a moment that a running worker does not offer; see test_worker too."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from esp.counters import CounterBlock
 from esp.database import SaDatabase
-from esp.forwarder import Device, Forwarder
+from esp.inward import Inward
 from esp.messages import InstallInbound, Message, SequenceExhausted, SequenceLow, SocketKind, UnknownSpi
 from esp.outbound import LIMIT, OutboundSa
+from esp.outward import Device, Outward
 from esp.sockets import open_udp
 from esp.suites import AES_CBC, HMAC_SHA1_96, suite_for
 from esp.transport import Transport
@@ -40,7 +41,7 @@ class Sink:
 
 
 class Stage:
-    """A forwarder whose control is this object."""
+    """Both ways of a worker whose control is this object."""
 
     def __init__(self, counters: CounterBlock, transport: Transport) -> None:
         self.database = SaDatabase()
@@ -50,10 +51,19 @@ class Stage:
         self.said: list[Message] = []
         self.deaf = False
         self.late: list[InstallInbound] = []  # what control has said and nobody has read yet
-        self.forwarder = Forwarder(self.database, counters, 0, 1, self.post, self.catch_up)
-        self.forwarder.set_transports([transport])
+        self.outward = Outward(self.database, counters, self.post)
+        self.outward.set_transports([transport])
         self.device = Device(DEVICE, "vti1", False, self.sink, -1)
-        self.forwarder.devices[DEVICE] = self.device
+        self.outward.devices[DEVICE] = self.device
+        self.inward = Inward(
+            self.database,
+            counters,
+            self.outward.devices,
+            (0, 1),
+            self.post,
+            self.catch_up,
+            self.outward.release_waiting,
+        )
 
     @property
     def port(self) -> int:
@@ -73,7 +83,7 @@ class Stage:
         with open_udp(LOOPBACK, 0) as peer:
             for row in rows:
                 peer.sendto(row, ("127.0.0.1", self.port))
-        self.forwarder.read_transport(self.transport)
+        self.inward.read_transport(self.transport)
 
 
 @pytest.fixture
@@ -116,17 +126,17 @@ def near_the_end(stage: Stage, used: int) -> None:
 
 def test_running_low_is_told_once(stage: Stage) -> None:
     near_the_end(stage, LIMIT[False] // 4 * 3 - 2)
-    stage.forwarder.send(stage.device, [ipv4()])
+    stage.outward.send(stage.device, [ipv4()])
     assert stage.said == []
     for _ in range(3):
-        stage.forwarder.send(stage.device, [ipv4()])
+        stage.outward.send(stage.device, [ipv4()])
     assert stage.said == [SequenceLow(1)]
 
 
 def test_running_out_is_told_once_and_stops(stage: Stage) -> None:
     near_the_end(stage, LIMIT[False] - 2)
     for _ in range(3):
-        stage.forwarder.send(stage.device, [ipv4(), ipv4()])
+        stage.outward.send(stage.device, [ipv4(), ipv4()])
     assert stage.said == [SequenceLow(1), SequenceExhausted(1)]
     counters = stage.counters.sa(0)
     assert (counters.out_packets, counters.out_seq) == (2, LIMIT[False])
@@ -136,9 +146,9 @@ def test_running_out_is_told_once_and_stops(stage: Stage) -> None:
 def test_what_control_did_not_hear_is_said_again(stage: Stage) -> None:
     near_the_end(stage, LIMIT[False] - 1)
     stage.deaf = True
-    stage.forwarder.send(stage.device, [ipv4()])
+    stage.outward.send(stage.device, [ipv4()])
     stage.deaf = False
-    stage.forwarder.send(stage.device, [ipv4()])
+    stage.outward.send(stage.device, [ipv4()])
     assert stage.said == [SequenceLow(1), SequenceExhausted(1)]
 
 
@@ -148,7 +158,7 @@ def test_after_an_error_the_numbers_taken_are_shown(stage: Stage, monkeypatch: p
     stage.database.install_outbound(outbound(1, 0x1001, suite=cbc, **numbers))
     monkeypatch.setattr("os.urandom", no_randomness)
     with pytest.raises(OSError, match="no randomness"):
-        stage.forwarder.send(stage.device, [ipv4()] * 3)
+        stage.outward.send(stage.device, [ipv4()] * 3)
     assert stage.counters.sa(0).out_seq == 3
     assert stage.counters.sa(0).out_packets == 0
 

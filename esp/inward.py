@@ -1,0 +1,316 @@
+"""The way in: from sockets, through SAs, to devices (RFC 4303 3.4, RFC 3948 2, RFC 4301 5.2).
+
+Every packet that goes no further is counted under its reason (`esp.counters.Drop`); nothing here logs or
+raises for a bad packet. What the kernel hands over together is opened together and written together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import groupby
+
+from esp import ecn
+from esp.counters import CounterBlock, Drop
+from esp.database import Inbound, SaDatabase
+from esp.inbound import Opened, OpenedRows
+from esp.limits import RateLimit
+from esp.messages import ForwardEsp, Message, PeerMoved, SocketKind, Stray, UnknownSpi
+from esp.outward import BATCH, Device
+from esp.places import Place, RawRows
+from esp.trains import MOST_ROWS, Trains
+from esp.transport import Received, SocketAddress, Transport
+
+Address = IPv4Address | IPv6Address
+
+_KEEPALIVE = b"\xff"
+_MARKER = 4  # octets of the non-ESP marker, or of an SPI
+_SHORTEST = 8  # an ESP header
+_DATAGRAM = 1 << 16  # no datagram is longer
+_FEWEST = 5  # packets that are worth opening together
+_TRAIN = 8  # packets that a train counts for in a batch, whatever its length
+
+_TOO_SHORT = -1
+_IKE = 0  # as an SPI
+
+# One each so many seconds, after a burst
+_UNKNOWN_SPI = (0.1, 10)
+_STRAY = (0.005, 200)
+_FORWARD = (0.001, 1000)
+
+
+class _Run:
+    """Datagrams of one size from one source, read back to back: the last one may be shorter."""
+
+    __slots__ = ("count", "end", "received", "stride")
+
+    def __init__(self, received: Received | None = None) -> None:
+        self.received = received
+        self.stride = self.end = self.count = 0
+        if received is not None:
+            self.stride, self.end = received.segment, received.length
+            self.count = -(-self.end // self.stride) if self.end else 1
+
+    def takes(self, received: Received) -> bool:
+        """Whether what was read behind it belongs to it, and if so, it does from now on."""
+        first = self.received
+        if (
+            first is None
+            or self.end != self.count * self.stride
+            or not received.length >= _SHORTEST
+            or (received.segment != self.stride and received.length > self.stride)
+            or received[2:] != first[2:]
+        ):
+            return False
+        self.end += received.length
+        self.count += -(-received.length // self.stride)
+        return True
+
+
+class Inward:
+    """Opens what the sockets of one worker receive and writes what is inside to `devices`.
+
+    `catch_up` obeys what control has said meanwhile: it is called before an SPI is taken for unknown, because
+    the peer may be faster than the message that installs it. `release` is told of a device that has one more
+    active outbound SA.
+    """
+
+    def __init__(
+        self,
+        database: SaDatabase,
+        counters: CounterBlock,
+        devices: dict[int, Device],
+        steering: tuple[int, int],
+        post: Callable[[Message], bool],
+        catch_up: Callable[[], None],
+        release: Callable[[int | None], None],
+    ) -> None:
+        """`steering`: the worker's slot, of how many."""
+        self._database = database
+        self._counters = counters
+        self._devices = devices
+        self._slot, self._workers = steering
+        self._post = post
+        self._catch_up = catch_up
+        self._release = release
+        self._trains = Trains(arena=4 * _DATAGRAM)
+        self._raw: RawRows | None = None
+        self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
+        self._stray = RateLimit(*_STRAY)
+        self._forward = RateLimit(*_FORWARD)
+
+    def read_transport(self, transport: Transport) -> None:
+        """Take one batch from a socket and write what is inside to the devices."""
+        if lost := transport.lost(time.monotonic()):
+            self._counters.drop(Drop.SOCKET_QUEUE, lost)
+        if transport.kind is SocketKind.RAW:
+            self._read_raw(transport)
+            return
+        arena, run = self._trains.arena, _Run()
+        left = BATCH
+        while left > 0:
+            end = run.end
+            received = transport.receive(arena[end:])
+            if received is None:
+                break
+            left -= 1 if received.length <= received.segment else _TRAIN
+            if not run.takes(received):
+                self._receive_run(transport, run)
+                if end:
+                    arena[: received.length] = arena[end : end + received.length]
+                run = _Run(received)
+            if run.count >= MOST_ROWS // 2 or run.end > len(arena) - _DATAGRAM:
+                self._receive_run(transport, run)
+                run = _Run()
+        self._receive_run(transport, run)
+
+    def _receive_run(self, transport: Transport, run: _Run) -> None:
+        received, stride, count = run.received, run.stride, run.count
+        if received is None:
+            return
+        if count > 1:
+            place = Place(self._trains, 0, 0, stride, count, run.end - (count - 1) * stride, stride)
+            self._receive_train(transport, received, place)
+        else:
+            self._receive(transport, received, [self._trains.arena[: run.end]])
+
+    def _read_raw(self, transport: Transport) -> None:
+        """Packets of protocol 50, each read into a row: those alike follow each other as a train."""
+        if self._raw is None:
+            self._raw = RawRows()
+        for received, place in self._raw.read(transport, BATCH):
+            if place.count > 1:
+                self._receive_train(transport, received, place)
+            else:
+                self._receive(transport, received, place.rows())
+
+    def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
+        """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
+        if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= _SHORTEST:
+            spis = place.column(0, _MARKER).tobytes()
+            if spis == spis[:_MARKER] * place.count:
+                entry = self._database.inbound(int.from_bytes(spis[:_MARKER], "big"))
+                if entry is not None and self._open_train(transport, received, entry, place):
+                    return
+        for _, run in groupby(place.rows(), _spi):
+            self._receive(transport, received, list(run))
+
+    def _open_train(self, transport: Transport, received: Received, entry: Inbound, place: Place) -> bool:
+        suite = entry.sa.suite
+        headroom = self._headroom(entry)
+        if place.stride < suite.overhead or headroom > entry.sa.start:
+            return False
+        train = place.trains.layout(place.stride, entry.sa.start, suite.icv_length, place.offset)
+        if train.capacity < place.first + place.count:
+            return False
+        train = train.behind(place.first)
+        opened = entry.sa.open_train(place.trains, train, place.count, place.last, headroom)
+        if opened is None:
+            return False
+        self._finish(
+            entry, opened, received.source if transport.kind is SocketKind.UDP else None, received.tos
+        )
+        return True
+
+    def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
+        """Datagrams from one source under one SPI."""
+        udp = transport.kind is SocketKind.UDP
+        spi = _spi(rows[0])
+        if spi == _TOO_SHORT:
+            for row in rows:
+                keepalive = udp and row == _KEEPALIVE
+                self._counters.drop(Drop.KEEPALIVE if keepalive else Drop.MALFORMED)
+        elif spi == _IKE and udp:
+            self._pass_on_ike(transport, received, rows)
+        elif spi % self._workers != self._slot:
+            self._pass_on_esp(transport, received, rows)
+        else:
+            source = received.source if udp else None
+            if self._open(spi, rows, source, received.tos):
+                return
+            self._catch_up()
+            if not self._open(spi, rows, source, received.tos):
+                self._unknown(transport, spi, received, len(rows))
+
+    def _open(self, spi: int, rows: Sequence[memoryview], source: SocketAddress | None, tos: int) -> bool:
+        """Open ESP packets and write them to their device; False if there is no such SA.
+
+        `source`: the remote address and port if they came in UDP. The rows are overwritten.
+        """
+        entry = self._database.inbound(spi)
+        if entry is None:
+            return False
+        self._finish(entry, entry.sa.open_batch(rows, self._headroom(entry)), source, tos)
+        return True
+
+    def _headroom(self, entry: Inbound) -> int:
+        frames = self._devices[entry.device_id].frames
+        return frames.headroom if frames is not None else 0
+
+    def _finish(self, entry: Inbound, opened: Opened, source: SocketAddress | None, tos: int) -> None:
+        if tos & ecn.MARK in ecn.CHANGING:
+            _mark(opened, self._headroom(entry), tos & ecn.MARK)
+        for reason, count in opened.drops.items():
+            self._counters.drop(reason, count, entry.slot)
+        if opened.rows is not None:
+            self._deliver_rows(entry, opened.rows)
+        elif opened.packets:
+            self._deliver(entry, opened.packets)
+        if opened.valid:
+            self._release(self._database.activate(entry.child_id))
+        if opened.newest and source is not None:
+            self._watch_source(entry, source)
+
+    def _deliver_rows(self, entry: Inbound, rows: OpenedRows) -> None:
+        frames = self._devices[entry.device_id].frames
+        count = len(rows.array)
+        octets = (count - 1) * rows.size + rows.last
+        self._counters.count_in(entry.slot, count, octets, time.time())
+        written = 0
+        with contextlib.suppress(OSError):
+            written = frames.write_rows(rows.array, rows.size, rows.last) if frames is not None else 0
+        if written < count:
+            self._counters.drop(Drop.DEVICE, count - written, entry.slot)
+
+    def _deliver(self, entry: Inbound, packets: list[memoryview]) -> None:
+        device = self._devices[entry.device_id]
+        octets = sum(map(len, packets)) - self._headroom(entry) * len(packets)
+        self._counters.count_in(entry.slot, len(packets), octets, time.time())
+        written = 0
+        with contextlib.suppress(OSError):
+            if device.frames is None:
+                written = device.io.write_batch(packets)
+            else:
+                for packet in packets:
+                    written += device.frames.write_packet(packet)
+        if written < len(packets):
+            self._counters.drop(Drop.DEVICE, len(packets) - written, entry.slot)
+
+    def _watch_source(self, entry: Inbound, source: SocketAddress) -> None:
+        path = entry.path
+        if not path.encap or source[:2] == path.remote:
+            return
+        address = ip_address(source[0].partition("%")[0])
+        if (address, source[1]) == (path.remote_address, path.remote_port):
+            return
+        if entry.moved.allow(time.monotonic()):
+            self._post(PeerMoved(entry.child_id, address, source[1]))
+
+    # What is not for an SA here
+
+    def _unknown(self, transport: Transport, spi: int, received: Received, count: int) -> None:
+        self._counters.drop(Drop.UNKNOWN_SPI, count)
+        if self._unknown_spi.allow(time.monotonic()):
+            self._post(UnknownSpi(spi, *_endpoints(transport, received)))
+
+    def _pass_on_ike(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
+        for row in rows:
+            message = Stray(*_endpoints(transport, received), bytes(row[_MARKER:]))
+            if not (self._stray.allow(time.monotonic()) and self._post(message)):
+                self._counters.drop(Drop.STRAY)
+
+    def _pass_on_esp(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
+        encap = transport.kind is SocketKind.UDP
+        for row in rows:
+            message = ForwardEsp(encap, *_endpoints(transport, received), bytes(row))
+            if not (self._forward.allow(time.monotonic()) and self._post(message)):
+                self._counters.drop(Drop.STRAY)
+
+    def receive_forwarded(self, message: ForwardEsp) -> None:
+        """ESP that control passes on from another worker."""
+        row = memoryview(bytearray(message.data))
+        if len(row) < _SHORTEST:
+            self._counters.drop(Drop.MALFORMED)
+            return
+        source = (str(message.remote_address), message.remote_port) if message.encap else None
+        # An SPI of yet another worker is unknown here: passing it on again could go in a circle.
+        if not self._open(_spi(row), [row], source, 0):
+            self._counters.drop(Drop.UNKNOWN_SPI)
+
+
+def _mark(opened: Opened, headroom: int, outer: int) -> None:
+    """Carry the outer header's congestion mark over to the inner ones."""
+    if opened.rows is not None:
+        packets = opened.rows.array[:, headroom:]
+        change = ecn.change_of(memoryview(packets[0]), outer)
+        if change is not None and (packets[:, 1] == packets[0, 1]).all():
+            ecn.combine_rows(packets, change)
+            return
+        opened.separate()
+    kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
+    if len(kept) < len(opened.packets):
+        opened.drop(Drop.ECN, len(opened.packets) - len(kept))
+    opened.packets = kept
+
+
+def _spi(row: memoryview) -> int:
+    return int.from_bytes(row[:_MARKER], "big") if len(row) >= _SHORTEST else _TOO_SHORT
+
+
+def _endpoints(transport: Transport, received: Received) -> tuple[Address, int, Address, int]:
+    """Local address and port, remote address and port."""
+    host, port = received.source[:2]
+    remote_port = port if transport.kind is SocketKind.UDP else 0
+    return received.local_address, transport.local_port, ip_address(host.partition("%")[0]), remote_port

@@ -1,0 +1,303 @@
+"""The way out: from devices, through SAs, to sockets (RFC 4303 3.3, RFC 3948 2, RFC 4301 5.1).
+
+A frame that a device with offloads hands over becomes a train and leaves in one send. Lone packets are sealed
+where they were read; those of one size that follow each other leave in one send, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from esp.counters import CounterBlock, Drop
+from esp.database import Outbound, OuterPath, SaDatabase
+from esp.limits import RateLimit, WaitingRoom
+from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
+from esp.packet import Buffer, flow_of, ip_length, tos_of
+from esp.trains import FrameDevice, PacketDevice, Segments, Trains
+from esp.transport import LONGEST, MOST_SEGMENTS, Train, Transport
+
+BATCH = 64  # packets of one turn
+_FRAME = 16  # packets that a frame counts for: so many octets take about as long
+_FEWEST = 8  # lone packets of one size that are worth numpy
+_ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
+_ARENA = LONGEST + _ROOM + (1 << 16) + 64
+
+# One so many seconds, after a burst
+_ACQUIRE = (1.0, 2)
+
+
+class BrokenDevice(Exception):  # noqa: N818  what it is
+    """Nothing can be read from this device any more."""
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """A device and what waits for an SA there."""
+
+    device_id: int
+    name: str
+    trap: bool
+    io: PacketDevice
+    fd: int
+    waiting: WaitingRoom = field(default_factory=WaitingRoom)
+    acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
+    frames: FrameDevice | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.frames = self.io if isinstance(self.io, FrameDevice) else None
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Packets in the arena that can leave together, each with room for what ESP adds."""
+
+    entry: Outbound | None = None
+    tos: int = 0
+    start: int = 0
+    end: int = 0
+    segment: int = 0
+    lengths: list[int] = field(default_factory=list)  # of the inner packets
+
+
+class Outward:
+    """Seals and sends what the devices of one worker hand over.
+
+    `post` sends a message to control; it returns False if the message was lost.
+    """
+
+    def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
+        self.devices: dict[int, Device] = {}
+        self._transports: dict[tuple[bytes, int], Transport] = {}
+        self._database = database
+        self._counters = counters
+        self._post = post
+        self._lone = Trains(arena=_ARENA)
+        self._arena = self._lone.arena
+        self._trains = Trains()
+        self._run = _Run()
+
+    def set_transports(self, transports: Sequence[Transport]) -> None:
+        """Send through these from now on."""
+        self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
+
+    def read_device(self, device: Device) -> None:
+        """Take one batch from a device and send it. Raises BrokenDevice."""
+        if device.frames is not None:
+            self._read_frames(device, device.frames)
+            return
+        try:
+            packets = device.io.read_batch(BATCH)
+        except OSError as error:
+            raise BrokenDevice(error.strerror or str(error)) from error
+        self.send(device, packets)
+
+    # Frames and lone packets of a device with offloads
+
+    def _read_frames(self, device: Device, frames: FrameDevice) -> None:
+        arena, headroom, run = self._arena, frames.headroom, self._run
+        at = _ROOM
+        left = BATCH
+        try:
+            while left > 0:
+                try:
+                    got = frames.read_frame(arena[at - headroom :])
+                except OSError as error:
+                    raise BrokenDevice(error.strerror or str(error)) from error
+                if got is None:
+                    break
+                if not isinstance(got, int):
+                    self._flush()
+                    self._send_frame(device, got)
+                    left -= _FRAME
+                    continue
+                self._send_lone(device, at, got)
+                left -= 1
+                at = run.end + run.entry.sa.start if run.entry is not None else _ROOM
+        finally:
+            self._flush()
+
+    def _send_lone(self, device: Device, at: int, length: int) -> None:
+        arena, run = self._arena, self._run
+        packet = arena[at : at + length]
+        real = ip_length(packet)
+        if real is None:
+            self._counters.drop(Drop.MALFORMED)
+            return
+        entry = self._database.outbound(device.device_id, packet)
+        if entry is None:
+            self._flush()
+            self._without_sa(device, packet)
+            return
+        tos = tos_of(packet)
+        start = at - entry.sa.start
+        size = entry.sa.size_of(real)
+        if run.entry is not entry or run.tos != tos or size > run.segment or start != run.end:
+            self._flush()  # before the new packet's header overwrites the last one's end
+            run.entry, run.tos = entry, tos
+            run.start, run.segment = start, size
+        run.end = start + size
+        run.lengths.append(real)
+        if size < run.segment or len(run.lengths) == MOST_SEGMENTS or run.end + size > LONGEST:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Seal the lone packets that wait in the arena and send them together."""
+        run = self._run
+        entry, lengths = run.entry, run.lengths
+        if entry is None:
+            return
+        run.entry, run.lengths = None, []
+        try:
+            count = self._seal_run(entry, lengths)
+        finally:
+            self._watch_sequence(entry)
+        if count < len(lengths):
+            self._counters.drop(Drop.EXHAUSTED, len(lengths) - count, entry.slot)
+        if count:
+            end = run.end if count == len(lengths) else run.start + count * run.segment
+            train = Train(self._arena[run.start : end], run.segment, count)
+            self._send_train(entry, train, run.tos, lengths[:count])
+
+    def _seal_run(self, entry: Outbound, lengths: list[int]) -> int:
+        """How many of the run's packets were sealed."""
+        run, sa = self._run, entry.sa
+        count, arena = len(lengths), self._arena
+        if count >= _FEWEST and run.start == _ROOM - sa.start and lengths == lengths[:1] * count:
+            suite = sa.suite
+            layout = self._lone.layout(run.segment, sa.start, suite.icv_length, run.start)
+            firsts = layout.array[:count, sa.start]
+            if layout.capacity >= count and (firsts >> 4 == firsts[0] >> 4).all():
+                return sa.seal_run(self._lone, layout, count, lengths[0])
+        for index, length in enumerate(lengths):
+            if sa.seal_in_place(arena, run.start + index * run.segment + sa.start, length) is None:
+                return index
+        return count
+
+    def _send_frame(self, device: Device, segments: Segments) -> None:
+        entry = self._database.outbound(device.device_id, segments.packet)
+        if entry is None:
+            for packet in segments.packets():
+                self._without_sa(device, memoryview(packet))
+            return
+        tos = tos_of(segments.packet)
+        first = 0
+        try:
+            while first < segments.count:
+                sealed = entry.sa.seal_train(segments, first, self._trains)
+                if sealed is None:
+                    self._counters.drop(Drop.EXHAUSTED, segments.count - first, entry.slot)
+                    return
+                first += sealed.count
+                lengths = [segments.size] * sealed.count
+                if first == segments.count:
+                    lengths[-1] = segments.last
+                self._send_train(entry, Train(sealed.packets, sealed.stride, sealed.count), tos, lengths)
+        finally:
+            self._watch_sequence(entry)
+
+    def _send_train(self, entry: Outbound, train: Train, tos: int, lengths: list[int]) -> None:
+        transport = self._transport(entry.path)
+        if transport is None:
+            self._counters.drop(Drop.NO_SOCKET, train.count, entry.slot)
+            return
+        path = entry.path
+        failures = transport.send_train(train, path.local_address, path.remote, tos)
+        self._count(entry, lengths, failures)
+
+    # Packets one by one
+
+    def send(self, device: Device, packets: Sequence[Buffer]) -> None:
+        """Send a batch that was read from a device."""
+        by_sa: dict[tuple[Outbound, int], list[Buffer]] = {}
+        find = self._database.outbound
+        for packet in packets:
+            length = ip_length(packet)
+            if length is None:
+                self._counters.drop(Drop.MALFORMED)
+                continue
+            entry = find(device.device_id, packet)
+            if entry is None:
+                self._without_sa(device, packet)
+            else:
+                by_sa.setdefault((entry, tos_of(packet)), []).append(packet[:length])
+        for (entry, tos), batch in by_sa.items():
+            self._send(entry, batch, tos)
+
+    def _send(self, entry: Outbound, packets: Sequence[Buffer], tos: int) -> None:
+        sa, slot, counters = entry.sa, entry.slot, self._counters
+        try:
+            rows = sa.seal_batch(packets)
+        finally:
+            self._watch_sequence(entry)
+        if len(rows) < len(packets):
+            counters.drop(Drop.EXHAUSTED, len(packets) - len(rows), slot)
+        transport = self._transport(entry.path)
+        if transport is None:
+            counters.drop(Drop.NO_SOCKET, len(rows), slot)
+            return
+        path = entry.path
+        failures = transport.send(rows, path.local_address, path.remote, tos)
+        self._count(entry, [len(packet) for packet in packets[: len(rows)]], failures)
+
+    def _count(self, entry: Outbound, lengths: list[int], failures: dict[int, Drop]) -> None:
+        octets = sum(lengths)
+        for index, reason in failures.items():
+            self._counters.drop(reason, 1, entry.slot)
+            octets -= lengths[index]
+        if len(lengths) > len(failures):
+            self._counters.count_out(entry.slot, len(lengths) - len(failures), octets, time.time())
+
+    def _watch_sequence(self, entry: Outbound) -> None:
+        sa = entry.sa
+        self._counters.set_sequence(entry.slot, sa.sequence)
+        if sa.low and not entry.low_reported:
+            entry.low_reported = self._post(SequenceLow(entry.child_id))
+        if sa.exhausted and not entry.exhausted_reported:
+            entry.exhausted_reported = self._post(SequenceExhausted(entry.child_id))
+
+    def _transport(self, path: OuterPath) -> Transport | None:
+        """The socket of an SA's local address, or else one for all addresses. Port 0 is protocol 50."""
+        address, port = path.local
+        return self._transports.get(path.local) or self._transports.get((bytes(len(address)), port))
+
+    # Packets without an SA
+
+    def _without_sa(self, device: Device, packet: Buffer) -> None:
+        if not device.trap:
+            self._counters.drop(Drop.NO_SA)
+            return
+        now = time.monotonic()
+        self._keep(device, packet, now, now)
+        if device.acquire.allow(now):
+            source, destination = flow_of(packet).addresses()
+            self._post(Acquire(device.device_id, source, destination))
+
+    def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
+        if not device.waiting.put(packet, arrived, now):
+            self._counters.drop(Drop.QUEUE_FULL)
+        self._count_expired(device)
+
+    def _count_expired(self, device: Device) -> None:
+        if device.waiting.expired:
+            self._counters.drop(Drop.QUEUE_AGE, device.waiting.expired)
+            device.waiting.expired = 0
+
+    def release_waiting(self, device_id: int | None) -> None:
+        """A device has one more active SA: send what waited for it."""
+        device = None if device_id is None else self.devices.get(device_id)
+        if device is None or not device.waiting:
+            return
+        now = time.monotonic()
+        waited = device.waiting.take_all(now)
+        self._count_expired(device)
+        by_sa: dict[tuple[Outbound, int], list[Buffer]] = {}
+        for arrived, packet in waited:
+            entry = self._database.outbound(device.device_id, packet)
+            if entry is None:
+                self._keep(device, packet, arrived, now)
+            else:
+                by_sa.setdefault((entry, tos_of(packet)), []).append(packet)
+        for (entry, tos), batch in by_sa.items():
+            self._send(entry, batch, tos)

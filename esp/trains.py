@@ -1,0 +1,131 @@
+"""Trains: packets of equal size, the last one perhaps shorter, as rows of one array that is never copied.
+
+Who makes them and who takes them is a device with segmentation offload; it is known here by its methods only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Octets = NDArray[np.uint8]
+
+MOST_ROWS = 128
+_ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
+_KEPT = 48  # layouts whose views are kept
+_NONCE = 12
+_ASSOCIATED = 12  # SPI and a sequence number of 64 bits
+
+STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
+BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
+
+
+class PacketDevice(Protocol):
+    """Where inner packets come from and go to: whole IP packets, nothing in front."""
+
+    def fileno(self) -> int: ...
+
+    def read_batch(self, limit: int, /) -> Sequence[bytes | memoryview]:
+        """What is there, at most `limit` packets; empty if it would block. Raises OSError if it is broken."""
+
+    def write_batch(self, packets: Sequence[bytes | memoryview], /) -> int:
+        """Write in order; how many were taken. Raises OSError if it is broken."""
+
+
+class Segments(Protocol):
+    """A frame that is `count` packets of `size` octets, but the last one of `last`."""
+
+    packet: memoryview  # an IP packet with the headers of all, whose lengths mean nothing
+    count: int
+    size: int
+    last: int
+
+    def fill(self, rows: Octets, first: int, /) -> None:
+        """Write packets `first`, `first` + 1, ... into rows as wide as `size` rounded up to 4."""
+
+    def packets(self) -> list[bytes]:
+        """All of them, one by one."""
+
+
+@runtime_checkable
+class FrameDevice(PacketDevice, Protocol):
+    """A device that gives and takes frames. It may overwrite `headroom` octets in front of each packet."""
+
+    headroom: int
+
+    def read_frame(self, place: memoryview, /) -> int | Segments | None:
+        """The length of the packet now behind the headroom of `place`, or a frame, valid until `place` is
+        used again; None if it would block. Raises OSError if it is broken."""
+
+    def write_packet(self, row: memoryview, /) -> bool:
+        """Write the packet behind the headroom; whether it was taken. Raises OSError if it is broken."""
+
+    def write_rows(self, rows: Octets, size: int, last: int, /) -> int:
+        """Write packets of `size` octets, the last one of `last`, behind their headroom; how many were taken.
+        The rows are spent. Raises OSError if it is broken."""
+
+
+class Train:
+    """Rows of one length in an arena, with views into them, made once and used for every train."""
+
+    __slots__ = ("array", "bodies", "capacity", "heads", "rows", "stride", "texts")
+
+    def __init__(self, arena: memoryview, pitch: int, stride: int, start: int, icv: int) -> None:
+        """`pitch`: octets from row to row, `stride`: of a row; `start`: where the ciphertext begins there;
+        `icv`: octets at its end."""
+        self.stride = stride
+        self.capacity = min(MOST_ROWS, len(arena) // pitch)
+        used = arena[: self.capacity * pitch]
+        whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
+        self.array = whole[:, :stride]
+        self.rows = [used[at : at + stride] for at in range(0, len(used), pitch)]
+        self.heads = [row[:8] for row in self.rows]
+        self.bodies = [row[start:] for row in self.rows]  # ciphertext and ICV
+        self.texts = [row[start : stride - icv] for row in self.rows]  # plaintext
+
+    def behind(self, first: int) -> Train:
+        """The rows from `first` on, for one use."""
+        if first == 0:
+            return self
+        part = Train.__new__(Train)
+        part.stride, part.capacity, part.array = self.stride, self.capacity - first, self.array[first:]
+        part.rows, part.heads = self.rows[first:], self.heads[first:]
+        part.bodies, part.texts = self.bodies[first:], self.texts[first:]
+        return part
+
+
+class Trains:
+    """The layouts of one arena, the least recently used forgotten, and room for what AEADs are given beside.
+
+    One user at a time: nonces stand here only while a train is sealed or opened.
+    """
+
+    __slots__ = ("_kept", "_pitch", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
+
+    def __init__(self, pitch: int = 0, arena: int = _ARENA) -> None:
+        """Rows back to back, or one every `pitch` octets, in an arena of so many octets."""
+        self.arena = memoryview(bytearray(arena))
+        self._pitch = pitch
+        self._kept: dict[tuple[int, int, int, int], Train] = {}
+        self.nonce_rows, self.nonces = _table(_NONCE)
+        self.associated_rows, self.associated = _table(_ASSOCIATED)
+
+    def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> Train:
+        """Rows of `stride` octets, the first one `offset` octets into the arena."""
+        key = stride, start, icv, offset
+        train = self._kept.pop(key, None)
+        if train is None:
+            train = Train(self.arena[offset:], self._pitch or stride, stride, start, icv)
+            if len(self._kept) >= _KEPT:
+                del self._kept[next(iter(self._kept))]
+        self._kept[key] = train
+        return train
+
+
+def _table(width: int) -> tuple[Octets, list[memoryview]]:
+    view = memoryview(bytearray(MOST_ROWS * width))
+    array: Octets = np.frombuffer(view, np.uint8).reshape(MOST_ROWS, width)
+    return array, [view[at : at + width] for at in range(0, len(view), width)]

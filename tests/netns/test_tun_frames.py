@@ -1,0 +1,138 @@
+"""Frames of real TUN devices: what the kernel hands over big is taken by another kernel big."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_interface
+
+import numpy as np
+import pytest
+
+from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
+from tun.device import PacketIo, TunDevice
+from tun.frames import HEADROOM, FrameIo, packet_io
+from tun.network import configure
+from tun.segments import Segments
+
+pytestmark = pytest.mark.root
+
+OCTETS = 3_000_000
+RECEIVE = """
+import hashlib, socket
+family = socket.AF_INET6 if ':' in {address!r} else socket.AF_INET
+with socket.create_server(({address!r}, 80), family=family) as server:
+    client, _ = server.accept()
+    data = b''.join(iter(lambda: client.recv(1 << 16), b''))
+print(len(data), hashlib.sha256(data).hexdigest())
+"""
+SEND = """
+import hashlib, os, socket
+data = os.urandom({octets})
+with socket.create_connection(({address!r}, 80)) as client:
+    client.sendall(data)
+print(len(data), hashlib.sha256(data).hexdigest())
+"""
+DATAGRAMS = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.setsockopt(17, 103, 1000)
+    sock.sendto(bytes(9500), ("10.9.0.2", 80))
+"""
+
+
+class Wire:
+    """Carries everything between two devices, frames as rows; counts the packets of the largest frame."""
+
+    def __init__(self, here: FrameIo, there: FrameIo) -> None:
+        self.ends = (here, there), (there, here)
+        self.largest = 0
+        self._place = memoryview(bytearray(HEADROOM + 65536))
+
+    def carry(self) -> None:
+        for source, target in self.ends:
+            while (got := source.read_frame(self._place)) is not None:
+                if isinstance(got, Segments):
+                    self.largest = max(self.largest, got.count)
+                    self._carry_rows(got, target)
+                else:
+                    target.write_packet(self._place[: HEADROOM + got])
+
+    @staticmethod
+    def _carry_rows(segments: Segments, target: FrameIo) -> None:
+        rows = np.zeros((segments.count, HEADROOM + segments.size + 3), np.uint8)
+        width = -(-segments.size // 4) * 4
+        segments.fill(rows[:, HEADROOM : HEADROOM + width], 0)
+        assert target.write_rows(rows, segments.size, segments.last) == segments.count
+
+
+@contextmanager
+def joined(one: Namespace, other: Namespace) -> Iterator[Wire]:
+    """Two namespaces and a wire between them, carrying all the time."""
+    with one.call(TunDevice.create, "vti0") as here, other.call(TunDevice.create, "vti0") as there:
+        for namespace, host in ((one, 1), (other, 2)):
+            addresses = [ip_interface(f"10.9.0.{host}/24"), ip_interface(f"fd09::{host}/64")]
+            namespace.call(configure, "vti0", addresses, [], 1400, None)
+        ends = [packet_io(device.fd) for device in (here, there)]
+        first, second = (end for end in ends if isinstance(end, FrameIo))
+        wire = Wire(first, second)
+        stop = threading.Event()
+
+        def carry() -> None:
+            while not stop.is_set():
+                select.select([here.fd, there.fd], [], [], 0.02)
+                wire.carry()
+
+        thread = threading.Thread(target=carry)
+        thread.start()
+        try:
+            yield wire
+        finally:
+            stop.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("address", ["10.9.0.2", "fd09::2"])
+def test_a_tcp_transfer(make_namespace: MakeNamespace, address: str) -> None:
+    one, other = make_namespace("one"), make_namespace("other")
+    with joined(one, other) as wire:
+        server = other.start(sys.executable, "-c", RECEIVE.format(address=address))
+        wait_until(lambda: ":80" in other.run("ss", "-lnt").stdout, "the server")
+        client = one.run(sys.executable, "-c", SEND.format(address=address, octets=OCTETS))
+        received = server.communicate(timeout=20)[0]
+        assert client.stdout.strip() == received.strip()
+        assert wire.largest > 10
+
+
+def test_udp_segments(make_namespace: MakeNamespace) -> None:
+    one, other = make_namespace("one"), make_namespace("other")
+    script = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('10.9.0.2', 80)); "
+        "print([len(s.recv(65536)) for _ in range(10)])"
+    )
+    with joined(one, other) as wire:
+        server = other.start(sys.executable, "-c", script)
+        wait_until(lambda: ":80" in other.run("ss", "-lnu").stdout, "the server")
+        one.run(sys.executable, "-c", DATAGRAMS)
+        assert server.communicate(timeout=20)[0].strip() == str([1000] * 9 + [500])
+        assert wire.largest in (0, 10)  # 0: before Linux 6.2
+
+
+def test_what_reads_a_device_is_told_by_the_device(make_namespace: MakeNamespace) -> None:
+    namespace = make_namespace("one")
+    with (
+        namespace.call(TunDevice.create, "vti0") as one,
+        namespace.call(TunDevice.create, "v1", False) as other,
+    ):
+        assert isinstance(packet_io(one.fd), FrameIo)
+        assert isinstance(packet_io(other.fd), PacketIo)
+    read, write = os.pipe()
+    try:
+        assert isinstance(packet_io(read), PacketIo)
+    finally:
+        os.close(read)
+        os.close(write)

@@ -1,0 +1,167 @@
+"""What comes in as a train is delivered as the straight path would deliver it, packet by packet."""
+
+from __future__ import annotations
+
+import socket
+from time import sleep
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esp.outbound import OutboundSa
+from esp.selectors import Selector
+from esp.suites import Suite
+from tests.property.fast_bed import FastBed
+from tests.property.packet_trains import arrivals, filled
+from tests.property.test_fast_path_out import SUITES
+from tests.unit.esp.bed import GCM
+from tests.unit.tun.plain import ACK, PSH, UDP, Flow, Packet, checksum
+
+accidents = st.lists(
+    st.tuples(st.sampled_from(["corrupt", "lose", "repeat", "swap"]), st.integers(0, 39)), max_size=4
+)
+
+
+def suffer(rows: list[bytes], accident: str, index: int) -> None:
+    """What happens to a train under way, before it is one: its rows keep their size."""
+    index %= len(rows)
+    if index == len(rows) - 1:
+        return  # it may be the short one
+    match accident:
+        case "corrupt":
+            rows[index] = rows[index][:20] + bytes([rows[index][20] ^ 1]) + rows[index][21:]
+        case "lose":
+            del rows[index]
+        case "repeat":
+            rows.insert(index, rows[index])
+        case "swap" if index:
+            rows[index], rows[index - 1] = rows[index - 1], rows[index]
+
+
+@given(arrivals(), accidents, st.sampled_from(SUITES), st.booleans(), st.sampled_from([0, 64, 4096]))
+@settings(deadline=None)
+def test_as_the_straight_path(
+    packets: list[bytes], mishaps: list[tuple[str, int]], suite: Suite, esn: bool, window: int
+) -> None:
+    with FastBed(suite, esn=esn, window=window) as bed, FastBed(suite, esn=esn, window=window) as other:
+        rows = [bytes(row) for row in bed.sender().seal_batch(packets)]
+        for accident, index in mishaps:
+            suffer(rows, accident, index)
+        bed.arrive(rows)
+        for row in rows:
+            other.arrive([row])
+        assert bed.delivered() == other.delivered()
+        assert bed.counters.sa(0).drops == other.counters.sa(0).drops
+        assert bed.counters.sa(0).in_bytes == other.counters.sa(0).in_bytes
+        bed.arrive(rows)  # once more, and nothing new comes of it
+        assert window == 0 or bed.delivered() == []
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 200), min_size=1, max_size=40), max_size=6),
+    st.sampled_from([64, 100, 4096]),
+)
+@settings(deadline=None)
+def test_replays_and_reordering_over_trains(trains: list[list[int]], window: int) -> None:
+    """Trains of any of 200 packets: each is delivered at most once, and the right one."""
+    with FastBed(GCM, window=window) as bed:
+        packets = [Packet(Flow(protocol=UDP), number.to_bytes(4, "big")).octets() for number in range(1, 201)]
+        sealed = [bytes(row) for row in bed.sender().seal_batch(packets)]
+        seen: set[bytes] = set()
+        top = 0
+        for train in trains:
+            bed.arrive([sealed[number - 1] for number in train])
+            found = bed.delivered()
+            assert len(set(found)) == len(found)
+            assert not seen & set(found)
+            assert set(found) <= {packets[number - 1] for number in train}
+            seen |= set(found)
+            fresh = {packets[number - 1] for number in train if number > top}
+            if max(train) - top < window:
+                assert fresh <= seen
+            top = max(top, *train)
+
+
+def test_a_train_of_one_flow_is_one_frame() -> None:
+    packets = list(Packet(Flow(), filled(20_000, b"data"), flags=ACK | PSH).split(1000))
+    with FastBed(GCM) as bed:
+        bed.arrive(bed.sender().seal_batch([packet.octets() for packet in packets]))
+        assert len(bed.kernel.recv(1 << 17)) == 10 + 40 + 20_000
+
+
+def test_two_flows_in_a_train_are_two_frames() -> None:
+    one, other = (list(Packet(Flow(ports=(p, 1)), filled(5000, b"data")).split(1000)) for p in (1, 2))
+    with FastBed(GCM) as bed:
+        bed.arrive(bed.sender().seal_batch([packet.octets() for packet in one + other]))
+        assert [len(bed.kernel.recv(1 << 17)) for _ in range(2)] == [10 + 40 + 5000] * 2
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_selectors_hold_in_a_train(version: int) -> None:
+    packets = [packet.octets() for packet in Packet(Flow(version=version), bytes(5000)).split(1000)]
+    permitted = (Selector.of("10.0.0.0/8"), Selector.of("fd00::/8"))
+    forbidden = (Selector.of("10.2.0.0/16"), Selector.of("fd02::/64"))
+    with FastBed(GCM, selectors=permitted) as bed:
+        bed.arrive(bed.sender().seal_batch(packets))
+        assert bed.delivered() == packets
+    with FastBed(GCM, selectors=forbidden) as bed:
+        bed.arrive(bed.sender().seal_batch(packets))
+        assert bed.delivered() == []
+        assert bed.counters.sa(0).drops == {"selectors": 5}
+
+
+def test_one_address_of_many_is_forbidden() -> None:
+    packets = [packet.octets() for packet in Packet(Flow(), bytes(5000)).split(1000)]
+    strange = bytearray(packets[2])
+    strange[15] = 99
+    strange[10:12] = bytes(2)
+    strange[10:12] = checksum(bytes(strange[:20])).to_bytes(2, "big")
+    with FastBed(GCM, selectors=(Selector.of("10.1.0.1/32"), Selector.of("10.2.0.1/32"))) as bed:
+        bed.arrive(bed.sender().seal_batch([*packets[:2], bytes(strange), *packets[3:]]))
+        assert bed.delivered() == packets[:2] + packets[3:]
+        assert bed.counters.sa(0).drops == {"selectors": 1}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    ("inner", "outer", "result"),
+    [(2, 3, 3), (1, 3, 3), (3, 3, 3), (2, 1, 1), (1, 2, 1), (0, 1, 0), (0, 3, None)],
+)
+@pytest.mark.parametrize("count", [1, 10])
+def test_congestion_marks(version: int, inner: int, outer: int, result: int | None, count: int) -> None:
+    """RFC 6040 4.2, with DSCP 46 inside, for a packet alone and in a train."""
+    flow = Flow(version=version, tos=0xB8 | inner)
+    packets = list(Packet(flow, filled(1000 * count, b"data")).split(1000))
+    with FastBed(GCM) as bed:
+        bed.peer.setsockopt(0, 1, outer)  # IP_TOS
+        bed.arrive(bed.sender().seal_batch([packet.octets() for packet in packets]))
+        if result is None:
+            assert bed.delivered() == []
+            assert bed.counters.sa(0).drops == {"ecn": count}
+        else:
+            marked = Packet(Flow(version=version, tos=0xB8 | result), filled(1000 * count, b"data"))
+            assert bed.delivered() == [packet.octets() for packet in marked.split(1000)]
+
+
+def test_sas_of_two_spis_in_one_read() -> None:
+    packets = [packet.octets() for packet in Packet(Flow(), bytes(4000)).split(1000)]
+    with FastBed(GCM) as bed:
+        rows = bed.sender().seal_batch(packets)
+        strange = OutboundSa(0x2002, GCM, bytes(20), False).seal_batch(packets)
+        bed.arrive([*rows[:2], strange[0], rows[2], strange[1], rows[3]])
+        assert bed.delivered() == packets
+        assert bed.counters.drops() == {"unknown_spi": 2}
+
+
+def test_what_the_kernel_had_no_room_for_is_counted() -> None:
+    packets = [Packet(Flow(protocol=UDP), bytes(1000)).octets()] * 200
+    with FastBed(GCM, window=0) as bed:
+        bed.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        bed.arrive(bed.sender().seal_batch(packets[:1]))
+        for row in bed.sender().seal_batch(packets):
+            bed.peer.sendto(row, ("127.0.0.1", bed.port))
+        sleep(0.15)
+        bed.inward.read_transport(bed.transport)
+        lost = bed.counters.drops()["socket_queue"]
+        assert lost + len(bed.delivered()) == 201

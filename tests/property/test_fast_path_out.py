@@ -1,0 +1,320 @@
+"""What the fast path puts on the wire decrypts to the packets that went in, and never repeats a nonce."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.ipsec import ESP, SecurityAssociation
+
+from esp.counters import Drop
+from esp.mmsg import Piece, Sender
+from esp.outbound import LIMIT, OutboundSa
+from esp.suites import AES_CBC, AES_GCM_8, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
+from tests.property.fast_bed import SPI, FastBed
+from tests.property.packet_trains import filled, frames
+from tests.unit.esp.bed import GCM
+from tests.unit.esp.packets import keys_for
+from tests.unit.tun.plain import ACK, PSH, UDP, Flow, Packet
+
+SUITES = [
+    GCM,
+    suite_for(CHACHA20_POLY1305, None, None),
+    suite_for(AES_GCM_8, 256, None),
+    suite_for(AES_CBC, 128, HMAC_SHA2_256_128),
+]
+
+lone = st.builds(
+    lambda size, filling, protocol: (Packet(Flow(protocol=protocol), filled(size, filling)), 0),
+    st.integers(0, 200),
+    st.sampled_from([b"\0", b"xyz"]),
+    st.sampled_from([UDP, 6]),
+)
+small_frames = frames().filter(lambda case: len(case[0].payload) < 20_000)
+
+
+def plain(case: tuple[Packet, int]) -> list[bytes]:
+    packet, gso = case
+    return [one.octets() for one in packet.split(gso)] if gso else [packet.octets()]
+
+
+def opened(bed: FastBed, datagrams: Iterable[bytearray]) -> list[bytes]:
+    result = bed.straight_end().open_batch([memoryview(one) for one in datagrams])
+    assert result.drops == {}
+    return [bytes(packet) for packet in result.packets]
+
+
+@given(st.lists(st.one_of(small_frames, lone), max_size=5), st.sampled_from(SUITES), st.booleans())
+@settings(deadline=None)
+def test_out_decrypts_to_what_went_in(cases: list[tuple[Packet, int]], suite: Suite, esn: bool) -> None:
+    wanted = [octets for case in cases for octets in plain(case)]
+    with FastBed(suite, esn=esn) as bed:
+        found = []
+        for packet, gso in cases:
+            bed.send([packet.frame(gso)])
+            found += bed.sent()
+        assert [int.from_bytes(one[4:8], "big") for one in found] == list(range(1, len(wanted) + 1))
+        assert opened(bed, found) == wanted
+        sa = bed.counters.sa(0)
+        assert (sa.out_packets, sa.out_bytes) == (len(wanted), sum(map(len, wanted)))
+        assert bed.told == []
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_scapy_decrypts_a_train(version: int) -> None:
+    packet = Packet(Flow(version=version, tos=0xB8), filled(5000, b"data"), flags=ACK | PSH)
+    with FastBed(GCM) as bed:
+        bed.send([packet.frame(1200)])
+        datagrams = bed.sent()
+    key = keys_for(GCM, SPI)
+    association = SecurityAssociation(
+        ESP, spi=SPI, crypt_algo="AES-GCM", crypt_key=key, tunnel_header=IP(src="127.0.0.1", dst="127.0.0.1")
+    )
+    inner = IP if version == 4 else IPv6
+    found = []
+    for datagram in datagrams:
+        outer = IP(bytes(IP(src="127.0.0.1", dst="127.0.0.1", proto=50) / ESP(bytes(datagram))))
+        found.append(bytes(inner(bytes(association.decrypt(outer)))))
+    assert found == plain((packet, 1200))
+
+
+def test_small_packets_of_one_size_leave_together() -> None:
+    """Each read of the peer's takes all that left together."""
+    case = Packet(Flow(protocol=UDP), bytes(36))
+    with FastBed(GCM) as bed:
+        bed.peer.setsockopt(17, 104, 1)
+        for _ in range(20):
+            bed.kernel.send(case.frame(0))
+        bed.kernel.send(Packet(Flow(protocol=UDP), bytes(30)).frame(0))
+        bed.outward.read_device(bed.device)
+        length = 16 + 64 + 2 + 2 + 16
+        assert [len(one) for one in bed.sent()] == [21 * length - 8]
+
+
+runs = st.lists(
+    st.tuples(
+        st.integers(1, 30),
+        st.sampled_from([0, 36, 37, 1300]),
+        st.sampled_from([Flow(protocol=UDP), Flow(version=6, protocol=UDP), Flow(protocol=UDP, tos=1)]),
+    ),
+    max_size=6,
+)
+
+
+@given(runs, st.sampled_from(SUITES), st.booleans(), st.one_of(st.none(), st.integers(0, 60)))
+@settings(deadline=None)
+def test_lone_packets_read_together(
+    work: list[tuple[int, int, Flow]], suite: Suite, esn: bool, left: int | None
+) -> None:
+    """Runs of one size and single packets in between, up to the end of the numbers."""
+    wanted = []
+    with FastBed(suite, esn=esn) as bed:
+        if left is not None:
+            bed.sa.sequence = LIMIT[esn] - left
+        for count, size, flow in work:
+            for number in range(count):
+                packet = Packet(flow, filled(size, bytes([number, 255])), identification=number)
+                wanted.append(packet.octets())
+                bed.kernel.send(packet.frame(0))
+        found = []
+        for _ in range(len(wanted) // 64 + 1):
+            bed.outward.read_device(bed.device)
+            found += bed.sent()
+        able = len(wanted) if left is None else min(left, len(wanted))
+        first = bed.sa.sequence - able + 1
+        numbers = [int.from_bytes(one[4:8], "big") for one in found]
+        assert numbers == [number & 0xFFFFFFFF for number in range(first, first + able)]
+        if left is None:
+            assert opened(bed, found) == wanted
+        assert bed.counters.sa(0).out_bytes == sum(map(len, wanted[:able]))
+
+
+class FailingSocket:
+    """A socket whose sends fail as planned. What was tried is kept."""
+
+    def __init__(self, sock: socket.socket, plan: list[int]) -> None:
+        self._sock = sock
+        self._plan = plan
+        self.tried: list[bytes] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+    def _fail(self) -> None:
+        number = self._plan.pop() if self._plan else 0
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    def sendmsg(
+        self,
+        buffers: list[memoryview],
+        ancillary: list[tuple[int, int, bytes]],
+        flags: int,
+        remote: tuple[str, int],
+    ) -> int:
+        segment = next((int.from_bytes(data, "little") for level, kind, data in ancillary if kind == 103), 0)
+        (data,) = map(bytes, buffers)
+        self.tried += [
+            data[at : at + (segment or len(data))] for at in range(0, len(data), segment or len(data))
+        ]
+        self._fail()
+        return self._sock.sendmsg(buffers, ancillary, flags, remote)
+
+    def sendto(self, data: memoryview, remote: tuple[str, int]) -> int:
+        self.tried.append(bytes(data))
+        self._fail()
+        return self._sock.sendto(data, remote)
+
+
+class FailingSender(Sender):
+    """Sends of many at once that fail as planned."""
+
+    def __init__(self, plan: list[int], tried: list[bytes]) -> None:
+        super().__init__()
+        self._plan = plan
+        self._tried = tried
+
+    def send(
+        self,
+        sock: socket.socket,
+        pieces: Sequence[Piece],
+        remote: tuple[str, int],
+        ancillary: list[tuple[int, int, bytes]],
+    ) -> list[int]:
+        results = []
+        for piece in pieces:
+            data = ctypes.string_at(piece.address, piece.length)
+            size = piece.segment or len(data)
+            self._tried += [data[at : at + size] for at in range(0, len(data), size)]
+            number = self._plan.pop() if self._plan else 0
+            results += [number] if number else super().send(sock, [piece], remote, ancillary)
+        return results
+
+
+errors = st.sampled_from(
+    [0, 0, 0, errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOBUFS, errno.EAGAIN, errno.EPERM]
+)
+
+
+@given(
+    st.lists(st.one_of(small_frames, lone), max_size=8),
+    st.lists(errors, max_size=40),
+    st.lists(st.booleans(), max_size=10),
+    st.integers(0, 60),
+)
+@settings(deadline=None)
+def test_no_number_is_used_twice_whatever_fails(
+    cases: list[tuple[Packet, int]], plan: list[int], faults: list[bool], left: int
+) -> None:
+    """Sends fail, segments are refused, the cutting itself breaks, the numbers run out."""
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, plan))
+        return cast(socket.socket, kept[0])
+
+    with FastBed(GCM, wrap=wrap) as bed:
+        bed.transport.sender = FailingSender(plan, kept[0].tried)
+        bed.sa.sequence = LIMIT[False] - left
+        for packet, gso in cases:
+            broken = faults.pop() if faults else False
+            with pytest.MonkeyPatch.context() as patch:
+                if broken:
+                    patch.setattr("tun.segments.Segments._sum", _break)
+                try:
+                    bed.send([packet.frame(gso)])
+                except KeyError:
+                    assert broken
+        seen: dict[bytes, bytes] = {}
+        for datagram in kept[0].tried:
+            # A packet may be tried again as it is; another one may not have its number.
+            assert seen.setdefault(datagram[4:16], datagram) == datagram
+        sent = [bytes(datagram[4:16]) for datagram in bed.sent()]
+        assert len(set(sent)) == len(sent)
+        assert bed.sa.sequence <= LIMIT[False]
+        assert bed.counters.sa(0).out_packets == len(sent)
+
+
+def _break(*_: object) -> None:
+    raise KeyError("broken")
+
+
+def test_refused_segments_are_told_once_and_nothing_is_lost() -> None:
+    packet = Packet(Flow(), filled(5000, b"data"))
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, [errno.EIO]))
+        return cast(socket.socket, kept[0])
+
+    with FastBed(GCM, wrap=wrap) as bed:
+        for _ in range(3):
+            bed.send([packet.frame(1200)])
+        assert opened(bed, bed.sent()) == plain((packet, 1200)) * 3
+        assert len(bed.told) == 1
+        assert bed.counters.sa(0).drops == {}
+
+
+def test_a_size_that_a_path_refuses_is_remembered_for_it() -> None:
+    large, little = (Packet(Flow(), filled(size, b"data")) for size in (5000, 900))
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, [errno.EMSGSIZE]))
+        return cast(socket.socket, kept[0])
+
+    with FastBed(GCM, wrap=wrap) as bed:
+        bed.send([large.frame(1200), large.frame(1200), little.frame(300)])
+        assert opened(bed, bed.sent()) == plain((large, 1200)) * 2 + plain((little, 300))
+        assert len(bed.told) == 1
+
+
+def test_the_numbers_run_out_in_the_middle_of_a_frame() -> None:
+    packet = Packet(Flow(), filled(5000, b"data"))
+    with FastBed(GCM) as bed:
+        bed.sa.sequence = LIMIT[False] - 3
+        bed.send([packet.frame(1000)] * 2)
+        assert len(bed.sent()) == 3
+        assert bed.counters.sa(0).drops == {Drop.EXHAUSTED.text: 7}
+
+
+def test_marks_of_the_inner_header_are_on_the_outer_one() -> None:
+    with FastBed(GCM) as bed:
+        bed.peer.setsockopt(socket.IPPROTO_IP, 13, 1)
+        for tos, gso, flow in ((0xB8, 1000, Flow(tos=0xB8)), (0x03, 0, Flow(version=6, tos=3))):
+            bed.send([Packet(flow, bytes(3000 if gso else 30)).frame(gso)])
+            for _ in range(3 if gso else 1):
+                _, ancillary, _, _ = bed.peer.recvmsg(65536, 64)
+                assert [data for _, kind, data in ancillary if kind == socket.IP_TOS] == [bytes([tos])]
+
+
+def test_a_frame_without_an_sa_is_counted() -> None:
+    with FastBed(GCM) as bed:
+        bed.device.device_id = 7
+        bed.send([Packet(Flow(), bytes(3000)).frame(1000), Packet(Flow(), b"x").frame(0), bytes(30)])
+        assert bed.counters.drops() == {"no_sa": 4, "malformed": 1}
+
+
+def test_an_sa_is_not_confused_by_the_one_before_it() -> None:
+    """The lone packet of one SA lies behind that of another one in the arena, whose header is longer."""
+    cbc = suite_for(AES_CBC, 128, HMAC_SHA2_256_128)
+    sas = [OutboundSa(1, GCM, keys_for(GCM, 1), False), OutboundSa(2, cbc, keys_for(cbc, 2), False)]
+    packet = Packet(Flow(), bytes(100)).octets()
+    for sa in sas:
+        arena = memoryview(bytearray(1000))
+        arena[100 : 100 + len(packet)] = packet
+        sealed = sa.seal_in_place(arena, 100, len(packet))
+        assert sealed is not None
+        other = OutboundSa(sa.spi, sa.suite, keys_for(sa.suite, sa.spi), False)
+        if sa.suite is GCM:
+            assert sealed == other.seal_batch([packet])[0]
+        assert len(sealed) == len(other.seal_batch([packet])[0])

@@ -1,0 +1,164 @@
+"""A frame of the kernel's TCP or UDP segmentation offload, cut into its packets, all rows at once.
+
+What comes out is what the kernel itself would have sent: net/ipv4/tcp_offload.c, udp_offload.c and
+af_inet.c are the model (RFC 9293, RFC 768; CWR on the first segment only: RFC 3168 6.1.2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tun import words
+from tun.checksum import Rows, checksums, little_sums, swapped
+from tun.virtio import GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
+
+MAX_PACKET = 65535
+BE32, LE16 = np.dtype(">u4"), np.dtype("<u2")
+
+TCP, UDP = 6, 17
+IPV4_HEADER, IPV6_HEADER, TCP_HEADER, UDP_HEADER = 20, 40, 20, 8
+TCP_CHECKSUM, UDP_CHECKSUM = 16, 6  # offsets in their headers
+FIN, PSH, CWR = 0x01, 0x08, 0x80
+FLAGS = 13  # offset in TCP's header
+_ON_ONE_ONLY = FIN | PSH | CWR
+
+
+class Segments:
+    """One frame: `count` packets of `size` octets, but the last one of `last`.
+
+    `packet` is the frame as it was read, an IP packet whose lengths and checksums are not to be believed.
+    """
+
+    __slots__ = (
+        "_gso",
+        "_headers",
+        "_l4",
+        "_layout",
+        "_partial",
+        "_tcp",
+        "_template",
+        "count",
+        "last",
+        "packet",
+        "size",
+    )
+
+    def __init__(self, packet: memoryview, l4: int, headers: int, gso: int, tcp: bool, partial: int) -> None:
+        payload = len(packet) - headers
+        self.packet = packet
+        self.count = -(-payload // gso)
+        self.size = headers + gso
+        self.last = headers + payload - (self.count - 1) * gso
+        self._l4 = l4
+        self._headers = headers
+        self._gso = gso
+        self._tcp = tcp
+        self._partial = partial  # the pseudo header's sum without the length, little-endian
+        self._layout = words.Layout(packet[0] >> 4, tcp, l4 // 4, headers // 4)
+        self._template = self._make_template()
+
+    @classmethod
+    def parse(cls, frame: memoryview) -> Segments | None:
+        """The frame behind its virtio header; None if it makes no sense."""
+        flags, kind, _, gso, l4, _ = HEADER.unpack_from(frame)
+        packet = frame[SIZE:]
+        length = len(packet)
+        version = packet[0] >> 4 if length else 0
+        kind &= ~GSO_ECN
+        tcp = kind in (GSO_TCPV4, GSO_TCPV6)
+        shortest = l4 + (TCP_HEADER if tcp else UDP_HEADER)
+        if not (tcp or kind == GSO_UDP_L4) or not flags & NEEDS_CSUM or gso == 0 or l4 % 4:
+            return None
+        if version not in (4, 6) or l4 < (IPV4_HEADER if version == 4 else IPV6_HEADER) or shortest >= length:
+            return None
+        headers = l4 + (packet[l4 + 12] >> 4) * 4 if tcp else shortest
+        gso = min(gso, length - headers)
+        if not shortest <= headers < length or headers + gso > MAX_PACKET:
+            return None
+        field = l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM)
+        partial = (packet[field] | packet[field + 1] << 8) + 0xFFFF - swapped((length - l4) % 0x10000)
+        return cls(packet, l4, headers, gso, tcp, partial)
+
+    def _make_template(self) -> bytearray:
+        """The headers of a packet in the middle, without sequence number and checksums."""
+        template = bytearray(self.packet[: self._headers])
+        l4 = self._l4
+        if template[0] >> 4 == 4:
+            template[2:4] = self.size.to_bytes(2, "big")
+            template[10:12] = bytes(2)
+        else:
+            template[4:6] = (self.size - IPV6_HEADER).to_bytes(2, "big")
+        if self._tcp:
+            template[l4 + FLAGS] &= ~_ON_ONE_ONLY
+            template[l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2] = bytes(2)
+        else:
+            template[l4 + 4 : l4 + 6] = (self.size - l4).to_bytes(2, "big")
+            template[l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2] = bytes(2)
+        return template
+
+    def fill(self, rows: Rows, first: int) -> None:
+        """Write packets `first`, `first` + 1, ... into the rows, at most `words.MOST_ROWS`.
+
+        The rows' width is `size` rounded up to a multiple of 4; what is behind a packet there becomes 0.
+        """
+        count, headers, gso, size = len(rows), self._headers, self._gso, self.size
+        ends = first + count == self.count
+        full = count - 1 if ends and self.last < size else count
+        start = headers + first * gso
+        payload = np.frombuffer(self.packet, np.uint8, offset=start)
+        rows[:full, headers:size] = payload[: full * gso].reshape(full, gso)
+        if rows.shape[1] > size:
+            rows[:, size:] = 0
+        if full < count:
+            rows[full, headers : self.last] = payload[full * gso :]
+            rows[full, self.last :] = 0
+        words.write(rows[:, :headers], self._headers_of(first, count, ends))
+        self._sum(rows, full)
+
+    def _headers_of(self, first: int, count: int, ends: bool) -> words.Words:
+        """The headers of `count` packets, all but TCP's or UDP's checksum; `ends`: the last one is there."""
+        template, layout = self._template, self._layout
+        if layout.version == 4 and first:
+            template[4:6] = (int.from_bytes(self.packet[4:6], "big") + first & 0xFFFF).to_bytes(2, "big")
+        if layout.tcp and first:
+            at = self._l4 + 4
+            sequence = int.from_bytes(self.packet[at : at + 4], "big") + first * self._gso
+            template[at : at + 4] = (sequence & 0xFFFFFFFF).to_bytes(4, "big")
+        table = words.ramp(layout, self._gso)[:count] + np.frombuffer(template, BE32).astype(np.uint32)
+        if ends and self.last < self.size:
+            words.change_length(table[-1], layout, self.last - self.size)
+        if layout.tcp:
+            flags = self.packet[self._l4 + FLAGS]
+            if first == 0 and flags & CWR:
+                table[0, layout.l4 + 3] |= np.uint32(CWR << 16)
+            if ends and flags & (FIN | PSH):
+                table[-1, layout.l4 + 3] |= np.uint32((flags & (FIN | PSH)) << 16)
+        if layout.version == 4:
+            sums = np.add.reduce(table[:, : layout.l4], axis=1, dtype=np.uint64)
+            table[:, 2] |= checksums(sums).astype(np.uint32)
+        return table
+
+    def _sum(self, rows: Rows, full: int) -> None:
+        """The checksums of TCP or UDP; packets from `full` on are `last` octets long."""
+        l4 = self._l4
+        sums = little_sums(rows[:, l4:])
+        sums += np.uint64(self._partial + swapped(self.size - l4))
+        if full < len(rows):
+            sums[full] += np.uint64(0xFFFF + swapped(self.last - l4) - swapped(self.size - l4))
+        values = checksums(sums)
+        if self._tcp:
+            rows[:, l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2].view(LE16)[:, 0] = values
+        else:
+            values[values == 0] = 0xFFFF
+            rows[:, l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2].view(LE16)[:, 0] = values
+
+    def packets(self) -> list[bytes]:
+        """All of them, one by one: for whoever has no use for rows."""
+        width = -(-self.size // 4) * 4
+        found: list[bytes] = []
+        for first in range(0, self.count, words.MOST_ROWS):
+            rows = np.zeros((min(words.MOST_ROWS, self.count - first), width), np.uint8)
+            self.fill(rows, first)
+            found += [row[: self.size].tobytes() for row in rows]
+        found[-1] = found[-1][: self.last]
+        return found
