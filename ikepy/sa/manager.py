@@ -78,7 +78,7 @@ class IkeManager:
         self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
-        self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); those not in `_due` are outdated
+        self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); outdated if not in `_due`
         self._due: dict[int, float] = {}  # ike_id -> when to look at it, at its deadline or before
         self._retries: list[tuple[float, _SetUp]] = []  # and when
         self._stopping = False

@@ -97,7 +97,7 @@ class Scenario:
     def _options(self) -> dict[str, Options]:
         chance = self.chance
         ike, esp = chance.choice(ALGORITHMS)
-        lazy = self.gentle or chance.random() < 0.85  # the IKE_SA is not rekeyed by time
+        timed = chance.random() < 0.15  # SAs are replaced by time too, not only at the script's moments
         common = Options(
             unique=chance.choice(("no", "replace", "replace", "never")),
             three=chance.random() < 0.06,
@@ -105,7 +105,7 @@ class Scenario:
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):
-            rekey = 0.0 if chance.random() < 0.9 else chance.choice((20.0, 60.0))
+            rekey = chance.choice((0.0, 20.0, 60.0)) if timed else 0.0
             options[name] = replace(
                 common,
                 proposals=ike[n % len(ike)],
@@ -114,8 +114,8 @@ class Scenario:
                 dpd_delay=chance.choice((30.0, 60.0)),
                 child_rekey=rekey,
                 child_life=rekey + (60.0 if self.gentle else 8.0) if rekey else 0.0,
-                ike_rekey=0.0 if lazy else chance.choice((0.0, 30.0, 50.0)),
-                reauth=0.0 if self.gentle else chance.choice((0.0, 0.0, 0.0, 40.0)),
+                ike_rekey=chance.choice((0.0, 30.0, 50.0)) if timed and not self.gentle else 0.0,
+                reauth=chance.choice((0.0, 0.0, 40.0)) if timed and not self.gentle else 0.0,
             )
         return options
 
