@@ -4,12 +4,13 @@
 BIN := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help lab test bench set-up clean
+.PHONY: help lab test bench soak set-up clean
 
 help:
 	@echo "make lab     the seed's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
 	@echo "make test    linter, type checker and every test"
 	@echo "make bench   throughput and latency beside strongSwan's userspace ESP"
+	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000), for hours"
 	@echo "make clean   remove what the other targets made in this directory"
 
 set-up:
@@ -26,6 +27,10 @@ test: set-up
 
 bench: set-up
 	@$(BIN)/python -m benchmarks.tunnel $(ARGS)
+
+COUNT ?= 1000000
+soak: set-up
+	@$(BIN)/python -m tests.simulation --count $(COUNT) $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

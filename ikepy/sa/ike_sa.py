@@ -707,6 +707,7 @@ class IkeSa:
         self._tasks.clear()
         new._postponed.extend(self._postponed)
         self._postponed.clear()
+        self.shared.touched.append(new)
         self.await_delete(now)
         return []
 

@@ -78,7 +78,8 @@ class IkeManager:
         self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
-        self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); may hold outdated ones
+        self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); outdated if not in `_due`
+        self._due: dict[int, float] = {}  # ike_id -> when to look at it, at its deadline or before
         self._retries: list[tuple[float, _SetUp]] = []  # and when
         self._stopping = False
         self.ticking: int | None = None  # the ike_id that `tick` worked on last
@@ -104,13 +105,14 @@ class IkeManager:
         """When `tick` is due next."""
         while self._timers:
             at, ike_id = self._timers[0]
+            outdated = self._due.get(ike_id) != at
             sa = self._shared.sas.get(ike_id)
-            current = None if sa is None else sa.deadline
+            current = None if outdated or sa is None else sa.deadline
             if current == at:
                 break
             heapq.heappop(self._timers)
-            if current is not None:
-                heapq.heappush(self._timers, (current, ike_id))
+            if not outdated:
+                self._schedule(ike_id, current)
         times = [at for at, _ in self._retries]
         if self._timers:
             times.append(self._timers[0][0])
@@ -126,11 +128,21 @@ class IkeManager:
                 self._retries.remove(retry)
                 return self._bring_up(retry[1], now)
         while self._timers and self._timers[0][0] <= now:
-            self.ticking = heapq.heappop(self._timers)[1]
+            at, self.ticking = heapq.heappop(self._timers)
+            if self._due.get(self.ticking) != at:
+                continue
+            self._schedule(self.ticking, None)
             sa = self._shared.sas.get(self.ticking)
             if sa is not None:
                 return self._settle(sa, sa.tick(now), now)
         return []
+
+    def _schedule(self, ike_id: int, at: float | None) -> None:
+        """Look at an IKE_SA then, and not when it was meant before."""
+        self._due.pop(ike_id, None)
+        if at is not None:
+            self._due[ike_id] = at
+            heapq.heappush(self._timers, (at, ike_id))
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this number."""
@@ -471,8 +483,9 @@ class IkeManager:
             changed.append(one)
             effects += one.proceed(now)
         for one in changed:
-            if one.deadline is not None:
-                heapq.heappush(self._timers, (one.deadline, one.ike_id))
+            at, known = one.deadline, self._due.get(one.ike_id)
+            if at is not None and (known is None or at < known):  # a later one is found when the time comes
+                self._schedule(one.ike_id, at)
         if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
             self._shared.remove(sa)
             if sa.last_answered is not None:
@@ -532,7 +545,7 @@ class IkeManager:
             if old is not None and old.established:
                 old.reauth_at = now + RETRY_LONGEST
                 self._shared.touched.append(old)
-            return []
+                return []
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []

@@ -16,10 +16,15 @@ CHUNK = 50  # runs handed to a process at a time
 SHOWN = 20  # failing seeds of one kind that are named
 
 
+def pool() -> ProcessPoolExecutor:
+    """A process for each processor."""
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+
+
 def runs(first: int, count: int) -> Iterator[Result]:
     """`count` runs with the seeds from `first` on, in any number of processes."""
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(run, range(first, first + count), chunksize=CHUNK)
+    with pool() as processes:
+        yield from processes.map(run, range(first, first + count), chunksize=CHUNK)
 
 
 def soak(first: int, count: int) -> int:

@@ -18,7 +18,7 @@ from .world import CALM, Weather, World
 
 QUIET = 200.0  # seconds of calm after which the ends must agree
 PATIENCE = 200.0  # further seconds until no timer is just at work
-PAUSES = (0.0, 0.02, 0.7, 4.0, 9.0)  # seconds between two actions, on average
+PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
 INNER = IPv4Address("10.1.0.1")
 
 
@@ -73,7 +73,7 @@ class Scenario:
         world, chance = self.world, self.chance
         self._bring_up()
         world.weather = self._weather()
-        end = world.now + chance.uniform(8, 40)
+        end = world.now + chance.uniform(5, 25)
         while world.now < end:
             world.run(chance.choice(PAUSES) * 2 * chance.random())
             self._act()
@@ -97,7 +97,7 @@ class Scenario:
     def _options(self) -> dict[str, Options]:
         chance = self.chance
         ike, esp = chance.choice(ALGORITHMS)
-        lazy = self.gentle or chance.random() < 0.85  # the IKE_SA is not rekeyed by time
+        timed = chance.random() < 0.15  # SAs are replaced by time too, not only at the script's moments
         common = Options(
             unique=chance.choice(("no", "replace", "replace", "never")),
             three=chance.random() < 0.06,
@@ -105,17 +105,17 @@ class Scenario:
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):
-            rekey = 0.0 if chance.random() < 0.9 else chance.choice((20.0, 40.0, 60.0))
+            rekey = chance.choice((0.0, 20.0, 60.0)) if timed else 0.0
             options[name] = replace(
                 common,
                 proposals=ike[n % len(ike)],
                 esp_proposals=esp[n % len(esp)],
                 persistent=name != "b" if self.gentle else chance.random() < 0.4,
-                dpd_delay=chance.choice((20.0, 40.0, 60.0)),
+                dpd_delay=chance.choice((30.0, 60.0)),
                 child_rekey=rekey,
                 child_life=rekey + (60.0 if self.gentle else 8.0) if rekey else 0.0,
-                ike_rekey=0.0 if lazy else chance.choice((0.0, 30.0, 50.0)),
-                reauth=0.0 if self.gentle else chance.choice((0.0, 0.0, 0.0, 40.0)),
+                ike_rekey=chance.choice((0.0, 30.0, 50.0)) if timed and not self.gentle else 0.0,
+                reauth=chance.choice((0.0, 0.0, 40.0)) if timed and not self.gentle else 0.0,
             )
         return options
 

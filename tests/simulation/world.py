@@ -53,7 +53,7 @@ class World:
         self.weather = CALM
         self.gentle = gentle
         self.random = random.Random(seed)
-        self.unwanted = False  # somebody ended a child on purpose: nobody sends under it any more
+        self.unwanted = False  # a child was ended on purpose or by its age: a hole is what was asked for
         self.down_until = 0.0  # the link is cut
         self.sent = 0
         self.probed = self.lost = 0
@@ -161,6 +161,7 @@ class World:
                     elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
                         self.disturbed.add(site.name)
                 case Log():
+                    self.unwanted |= effect.text.endswith("expired")
                     if effect.level is not Level.DEBUG:
                         self.note(site.name, f"{effect.subject}: {effect.text}")
                 case Outcome():
