@@ -35,6 +35,7 @@ from ikepy.lab.strongswan import StrongSwan
 
 UDP_SIZE = 1000  # bytes of payload
 UDP_RATE = "10M"  # bit/s
+TCP_RATE = "100M"  # bit/s: a flow that fills the machine would lose packets without any rekey
 BREAK = 0.1  # seconds between two rekeys
 MARGIN = 4  # seconds of traffic after the last rekey
 
@@ -95,7 +96,7 @@ def measure(bed: Pair, left: Gateway, children: int, ikes: int) -> Result:
     seconds = int((children + ikes) * (BREAK + 0.1)) + MARGIN
     with Iperf(bed.right_host) as to_right, Iperf(bed.left_host) as to_left, ThreadPoolExecutor(2) as pool:
         udp = pool.submit(to_right.udp, bed.left_host, pair.RIGHT_HOST, seconds, size=UDP_SIZE, rate=UDP_RATE)
-        tcp = pool.submit(to_left.tcp, bed.right_host, pair.LEFT_HOST, seconds)
+        tcp = pool.submit(to_left.tcp, bed.right_host, pair.LEFT_HOST, seconds, rate=TCP_RATE)
         time.sleep(1)
         every = max(children // ikes, 1) if ikes else 0
         done = 0

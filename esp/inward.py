@@ -60,7 +60,7 @@ class _Run:
             first is None
             or self.end != self.count * self.stride
             or not received.length >= _SHORTEST
-            or (received.segment != self.stride and received.length > self.stride)
+            or (received.segment != self.stride and received.length > min(received.segment, self.stride))
             or received[2:] != first[2:]
         ):
             return False

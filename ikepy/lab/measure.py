@@ -130,9 +130,11 @@ class Iperf:
             self._server.kill()
             self._server.wait()
 
-    def tcp(self, client: Namespace, target: str, seconds: int, *, reverse: bool = False) -> float:
-        """One TCP flow from `client` (to it: `reverse`); what arrived, in Mbit/s."""
-        words = ["--reverse"] if reverse else []
+    def tcp(
+        self, client: Namespace, target: str, seconds: int, *, reverse: bool = False, rate: str = "0"
+    ) -> float:
+        """One TCP flow from `client` (to it: `reverse`), of `rate` bit/s at most; what arrived, in Mbit/s."""
+        words = ["--bitrate", rate, *(["--reverse"] if reverse else [])]
         end = self._run(client, target, seconds, *words)
         return float(end["sum_received"]["bits_per_second"]) / 1e6
 

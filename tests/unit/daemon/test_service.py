@@ -173,7 +173,9 @@ def test_a_worker_that_dies_is_told_to_the_machine_as_lost_children(control: Pat
 
 
 def _children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The workers among them: other tests may have left processes of their own."""
+    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if b"worker_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def test_list_sas(control: Path) -> None:
