@@ -87,8 +87,6 @@ class ChildCreate:
             sa.enqueue(DeleteChild(self.replaces))
         if self.create.is_deleted(child):
             effects += deleted_by_peer(sa, child, now)
-            if self.replaces is not None:
-                sa.enqueue(DeleteChild(self.replaces, expired=True))
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
