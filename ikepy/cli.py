@@ -279,7 +279,7 @@ def rekey(
     timeout: float,
     socket: Path,
 ) -> None:
-    """Replace SAs by fresh ones, without losing a packet.
+    """Replace SAs by fresh ones.
 
     Those that match everything given.
     """
