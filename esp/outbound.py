@@ -10,18 +10,24 @@ import numpy as np
 
 from esp.packet import NEXT_HEADER, Buffer
 from esp.suites import ESP_HEADER, TRAILER, Suite, refuse_copy, sealer
-from esp.trains import BE32, STEPS, Octets, Segments, Train, Trains
+from esp.trains import STEPS, Segments, Train, Trains
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
 _HEADER = struct.Struct("!II")
 _MAX_PADDING = 255
 _PADDING = bytes(range(1, _MAX_PADDING + 1))  # RFC 4303 2.4
-# IP version -> padding length -> padding, its length and the next header
-_TRAILERS = {
-    version: tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
-    for version, next_header in NEXT_HEADER.items()
-}
+
+
+class _Trailers:
+    """By padding length: padding, its length and the next header."""
+
+    def __init__(self, next_header: int) -> None:
+        self.octets = tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
+        self.rows = tuple(np.frombuffer(trailer, np.uint8) for trailer in self.octets)
+
+
+_TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HEADER.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class OutboundSa:
         end = at + length
         padding = -(length + TRAILER) % suite.block
         _HEADER.pack_into(arena, at - self.start, self.spi, sequence & 0xFFFFFFFF)
-        arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4][padding]
+        arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4].octets[padding]
         row = arena[at - self.start : end + padding + TRAILER + suite.icv_length]
         self._sealer.seal([row], sequence)
         return row
@@ -111,13 +117,13 @@ class OutboundSa:
         self.sequence += count
         array = train.array[:count]
         segments.fill(array[:, start : start - (-size // 4) * 4], first)
-        self._number(array, number)
+        self._number(train, count, number)
         trailers = _TRAILERS[segments.packet[0] >> 4]
-        array[:, start + size : start + size + padding + TRAILER] = np.frombuffer(trailers[padding], np.uint8)
+        array[:, start + size : start + size + padding + TRAILER] = trailers.rows[padding]
         length, octets = train.stride, count * size
         if first + count == segments.count and segments.last < size:
             last = segments.last
-            trailer = trailers[suite.padding(last)]
+            trailer = trailers.octets[suite.padding(last)]
             end = start + last + len(trailer)
             train.rows[count - 1][start + last : end] = trailer
             length, octets = end + suite.icv_length, octets - size + last
@@ -135,17 +141,16 @@ class OutboundSa:
         self.sequence += count
         array, end = train.array[:count], self.start + length
         padding = -(length + TRAILER) % self.suite.block
-        trailer = _TRAILERS[train.rows[0][self.start] >> 4][padding]
-        self._number(array, number)
-        array[:, end : end + len(trailer)] = np.frombuffer(trailer, np.uint8)
+        trailer = _TRAILERS[train.rows[0][self.start] >> 4].rows[padding]
+        self._number(train, count, number)
+        array[:, end : end + len(trailer)] = trailer
         self._sealer.seal_train(trains, train, count, train.stride, number)
         return count
 
-    def _number(self, rows: Octets, first: int) -> None:
-        """SPI and sequence number of packets, a row each."""
-        header = rows[:, :ESP_HEADER].view(BE32)
-        header[:, 0] = self.spi
-        header[:, 1] = STEPS[: len(rows)] + np.uint64(first) & np.uint64(0xFFFFFFFF)
+    def _number(self, train: Train, count: int, first: int) -> None:
+        """SPI and sequence number of the first `count` packets."""
+        train.spis[:count] = self.spi
+        train.lows[:count] = STEPS[:count] + np.uint64(first)  # what is above 32 bits is cut off
 
     def _lay_out(self, packets: Sequence[Buffer], first: int) -> list[memoryview]:
         """Header, plaintext and trailer of each packet, with room for IV and ICV, all in one array."""

@@ -158,7 +158,7 @@ class Outward:
         if count:
             end = run.end if count == len(lengths) else run.start + count * run.segment
             train = Train(self._arena[run.start : end], run.segment, count)
-            self._send_train(entry, train, run.tos, lengths[:count])
+            self._send_train(entry, train, run.tos, sum(lengths[:count]))
 
     def _seal_run(self, entry: Outbound, lengths: list[int]) -> int:
         """How many of the run's packets were sealed."""
@@ -190,21 +190,21 @@ class Outward:
                     self._counters.drop(Drop.EXHAUSTED, segments.count - first, entry.slot)
                     return
                 first += sealed.count
-                lengths = [segments.size] * sealed.count
-                if first == segments.count:
-                    lengths[-1] = segments.last
-                self._send_train(entry, Train(sealed.packets, sealed.stride, sealed.count), tos, lengths)
+                train = Train(sealed.packets, sealed.stride, sealed.count)
+                self._send_train(entry, train, tos, sealed.octets)
         finally:
             self._watch_sequence(entry)
 
-    def _send_train(self, entry: Outbound, train: Train, tos: int, lengths: list[int]) -> None:
+    def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         transport = self._transport(entry.path)
         if transport is None:
             self._counters.drop(Drop.NO_SOCKET, train.count, entry.slot)
             return
         path = entry.path
         failures = transport.send_train(train, path.local_address, path.remote, tos)
-        self._count(entry, lengths, failures)
+        if failures:  # packets of one size, but the last one
+            octets -= octets * len(failures) // train.count
+        self._count(entry, train.count - len(failures), octets, failures)
 
     # Packets one by one
 
@@ -239,15 +239,14 @@ class Outward:
             return
         path = entry.path
         failures = transport.send(rows, path.local_address, path.remote, tos)
-        self._count(entry, [len(packet) for packet in packets[: len(rows)]], failures)
+        sent = [len(packet) for index, packet in enumerate(packets[: len(rows)]) if index not in failures]
+        self._count(entry, len(sent), sum(sent), failures)
 
-    def _count(self, entry: Outbound, lengths: list[int], failures: dict[int, Drop]) -> None:
-        octets = sum(lengths)
-        for index, reason in failures.items():
+    def _count(self, entry: Outbound, packets: int, octets: int, failures: dict[int, Drop]) -> None:
+        for reason in failures.values():
             self._counters.drop(reason, 1, entry.slot)
-            octets -= lengths[index]
-        if len(lengths) > len(failures):
-            self._counters.count_out(entry.slot, len(lengths) - len(failures), octets, time.time())
+        if packets:
+            self._counters.count_out(entry.slot, packets, octets, time.time())
 
     def _watch_sequence(self, entry: Outbound) -> None:
         sa = entry.sa

@@ -16,7 +16,7 @@ Octets = NDArray[np.uint8]
 MOST_ROWS = 128
 _ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
 _KEPT = 48  # layouts whose views are kept
-_NONCE = 12
+_NONCE, _SALT = 12, 4
 _ASSOCIATED = 12  # SPI and a sequence number of 64 bits
 
 STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
@@ -71,7 +71,7 @@ class FrameDevice(PacketDevice, Protocol):
 class Train:
     """Rows of one length in an arena, with views into them, made once and used for every train."""
 
-    __slots__ = ("array", "bodies", "capacity", "heads", "rows", "stride", "texts")
+    __slots__ = ("array", "bodies", "capacity", "heads", "ivs", "lows", "rows", "spis", "stride", "texts")
 
     def __init__(self, arena: memoryview, pitch: int, stride: int, start: int, icv: int) -> None:
         """`pitch`: octets from row to row, `stride`: of a row; `start`: where the ciphertext begins there;
@@ -81,6 +81,7 @@ class Train:
         used = arena[: self.capacity * pitch]
         whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
         self.array = whole[:, :stride]
+        self._name_columns()
         self.rows = [used[at : at + stride] for at in range(0, len(used), pitch)]
         self.heads = [row[:8] for row in self.rows]
         self.bodies = [row[start:] for row in self.rows]  # ciphertext and ICV
@@ -92,9 +93,16 @@ class Train:
             return self
         part = Train.__new__(Train)
         part.stride, part.capacity, part.array = self.stride, self.capacity - first, self.array[first:]
+        part._name_columns()
         part.rows, part.heads = self.rows[first:], self.heads[first:]
         part.bodies, part.texts = self.bodies[first:], self.texts[first:]
         return part
+
+    def _name_columns(self) -> None:
+        """SPIs, low halves of sequence numbers, and what stands for the IV of an AEAD, a number a row."""
+        array = self.array
+        self.spis, self.lows = array[:, :4].view(BE32)[:, 0], array[:, 4:8].view(BE32)[:, 0]
+        self.ivs = array[:, 8:16].view(BE64)[:, 0] if self.stride >= 16 else array[:0, :0]
 
 
 class Trains:
@@ -103,7 +111,17 @@ class Trains:
     One user at a time: nonces stand here only while a train is sealed or opened.
     """
 
-    __slots__ = ("_kept", "_pitch", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
+    __slots__ = (
+        "_kept",
+        "_pitch",
+        "_salt",
+        "arena",
+        "associated",
+        "associated_rows",
+        "nonce_numbers",
+        "nonce_rows",
+        "nonces",
+    )
 
     def __init__(self, pitch: int = 0, arena: int = _ARENA) -> None:
         """Rows back to back, or one every `pitch` octets, in an arena of so many octets."""
@@ -111,6 +129,8 @@ class Trains:
         self._pitch = pitch
         self._kept: dict[tuple[int, int, int, int], Train] = {}
         self.nonce_rows, self.nonces = _table(_NONCE)
+        self.nonce_numbers = self.nonce_rows[:, _SALT:].view(BE64)[:, 0]
+        self._salt = b""
         self.associated_rows, self.associated = _table(_ASSOCIATED)
 
     def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> Train:
@@ -123,6 +143,12 @@ class Trains:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = train
         return train
+
+    def set_salt(self, salt: bytes) -> None:
+        """Begin all nonces with these octets."""
+        if salt != self._salt:
+            self.nonce_rows[:, :_SALT] = np.frombuffer(salt, np.uint8)
+            self._salt = salt
 
 
 def _table(width: int) -> tuple[Octets, list[memoryview]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tun import words
-from tun.checksum import Rows, fold, little_sums, swapped
+from tun.checksum import Rows, Sums, checksums, fold, little_sums, swapped
 from tun.segments import (
     FIN,
     FLAGS,
@@ -29,14 +29,13 @@ from tun.segments import (
 )
 from tun.virtio import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
-Flags = NDArray[np.bool_]
-
 _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
 _ENDS = np.uint32((PSH | FIN) << 16)
 _HIGH, _LOW = np.uint32(0xFFFF0000), np.uint32(0xFFFF)
-_MODULUS = np.uint64(0xFFFF)
+_NONE = np.uint32(0)
+_ZEROS = bytes(8 * words.MOST_ROWS * 30)  # more than any that is looked at
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
 
@@ -123,35 +122,36 @@ class Coalescer:
             rows, last = rows[:most], size
         rows[:, size:] = 0
         rows[-1, last:] = 0
-        count = _run(rows, shape, size, last)
+        pseudo = _pseudo_sum(memoryview(rows[0]), shape)
+        count = _run(rows, shape, size, last, pseudo)
         if count < 2:
             return 1, None
-        return count, self._frame(rows[:count], shape, size, last if count == len(rows) else size)
+        return count, self._frame(rows[:count], shape, size, last if count == len(rows) else size, pseudo)
 
-    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int) -> memoryview:
+    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int, pseudo: int) -> memoryview:
+        """`pseudo`: the pseudo header's sum without the length."""
         headers, l4, count = shape.headers, shape.l4, len(rows)
         gso = size - headers
-        length = headers + (count - 1) * gso + last - headers
-        array, view = self._array[SIZE:], self._view
-        array[:headers] = rows[0, :headers]
-        body = array[headers : headers + (count - 1) * gso].reshape(count - 1, gso)
-        body[:] = rows[:-1, headers:size]
-        array[headers + (count - 1) * gso : length] = rows[-1, headers:last]
+        end = headers + (count - 1) * gso
+        length = end + last - headers
+        array, view = self._array, self._view
+        array[SIZE : SIZE + headers] = rows[0, :headers]
+        array[SIZE + headers : SIZE + end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
+        array[SIZE + end : SIZE + length] = rows[-1, headers:last]
         packet = view[SIZE : SIZE + length]
         if shape.tcp:
-            packet[l4 + FLAGS] |= int(rows[-1, l4 + FLAGS]) & (PSH | FIN)
+            packet[l4 + FLAGS] |= rows.item(count - 1, l4 + FLAGS) & (PSH | FIN)
             kind = GSO_TCPV4 if shape.version == 4 else GSO_TCPV6
         else:
             packet[l4 + 4 : l4 + 6] = (length - l4).to_bytes(2, "big")
             kind = GSO_UDP_L4
         if shape.version == 4:
             packet[2:4] = length.to_bytes(2, "big")
-            packet[10:12] = bytes(2)
-            packet[10:12] = (-fold(packet[:l4]) % 0xFFFF).to_bytes(2, "big")
+            checksum = int.from_bytes(packet[10:12], "big") + size - length
+            packet[10:12] = (checksum % 0xFFFF).to_bytes(2, "big")
         else:
             packet[4:6] = (length - l4).to_bytes(2, "big")
-        pseudo = _pseudo_sum(packet, shape) + length - l4
-        packet[shape.field : shape.field + 2] = (pseudo % 0xFFFF).to_bytes(2, "big")
+        packet[shape.field : shape.field + 2] = ((pseudo + length - l4) % 0xFFFF).to_bytes(2, "big")
         HEADER.pack_into(view, 0, NEEDS_CSUM, kind, headers, gso, l4, shape.field - l4)
         return view[: SIZE + length]
 
@@ -162,36 +162,49 @@ def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
     return fold(addresses) + (TCP if shape.tcp else UDP)
 
 
-def _run(rows: Rows, shape: _Shape, size: int, last: int) -> int:
+def _run(rows: Rows, shape: _Shape, size: int, last: int, pseudo: int) -> int:
     """How many rows from the first on belong together."""
-    layout = shape.layout
+    layout, count = shape.layout, len(rows)
     table = words.read(rows[:, : shape.headers])
-    wanted = words.ramp(layout, size - shape.headers)[: len(rows)]
-    different = (table & shape.mask) - (table[0] & shape.mask) - wanted
+    expected = words.ramp(layout, size - shape.headers)[:count] + table[0]
     if last != size:
-        words.change_length(different[-1], layout, size - last)
-    bad: Flags = np.bitwise_or.reduce(different, axis=1) != 0
+        words.change_length(expected[-1], layout, last - size)
+    good = _before((table ^ expected) & shape.mask, count)
     if layout.version == 4:
-        bad |= np.add.reduce(table[:, : layout.l4], axis=1, dtype=np.uint64) % _MODULUS != 0
-        bad |= table[:, 2] & _LOW == _LOW  # the other way to write 0 would be lost
+        if fold(memoryview(rows[0])[: shape.l4]):
+            return 1
+        good = _before(_unlike_ipv4(table[:, 2] & _LOW, size - last), good)
     if layout.tcp:
-        bad |= table[:, layout.l4 + 4] >= _HIGH
-        bad[1:] |= table[:-1, layout.l4 + 3] & _ENDS != 0  # such a segment ends its frame
+        ended = _before(table[: count - 1, layout.l4 + 3] & _ENDS, count - 1) + 1
+        good = min(good, ended)  # such a segment ends its frame
+        lost = table[:, layout.l4 + 4] >= _HIGH  # the other way to write 0
     else:
-        bad |= table[:, layout.l4 + 1] & _LOW == 0
-    _check_sums(rows, shape, bad, size, last)
-    if bad[0]:
-        return 1
-    found = int(bad.argmax())
-    return found or len(rows)
+        lost = table[:, layout.l4 + 1] & _LOW == _NONE
+    good = _before(lost, good)
+    return _before(_bad_sums(rows, shape.l4, pseudo, size, last), good)
 
 
-def _check_sums(rows: Rows, shape: _Shape, bad: Flags, size: int, last: int) -> None:
-    """The checksums of TCP or UDP: a wrong one must stay what it is."""
-    l4 = shape.l4
-    pseudo = _pseudo_sum(memoryview(rows[0]), shape) % 0xFFFF
+def _before(wrong: NDArray[np.generic], most: int) -> int:
+    """The number of rows before the first one that has anything but 0, at most so many."""
+    if _ZEROS.startswith(wrong.tobytes()):
+        return most
+    rows = wrong.astype(np.bool_)
+    return min(most, int((rows.any(axis=1) if rows.ndim > 1 else rows).argmax()))
+
+
+def _unlike_ipv4(found: words.Words, lacks: int) -> words.Words:
+    """What is wrong with header checksums, if the first one is right and identifications count on; the last
+    packet lacks so many octets. Where these begin again at 0, a frame ends."""
+    wanted = np.uint32(0xFFFF + int(found[0])) - words.steps(1)[: len(found)]
+    if lacks:
+        wanted[-1] += np.uint32(lacks)
+    return wanted % np.uint32(0xFFFF) ^ found
+
+
+def _bad_sums(rows: Rows, l4: int, pseudo: int, size: int, last: int) -> Sums:
+    """Not 0 where TCP's or UDP's checksum is wrong: it must stay what it is."""
     sums = little_sums(rows[:, l4:])
-    sums += np.uint64(swapped(pseudo) + swapped(size - l4))
+    length = swapped(size - l4)
     if last != size:
-        sums[-1] += np.uint64(0xFFFF + swapped(last - l4) - swapped(size - l4))
-    bad |= sums % np.uint64(0xFFFF) != 0
+        sums[-1] += np.uint64(0xFFFF + swapped(last - l4) - length)
+    return checksums(sums, swapped(pseudo % 0xFFFF) + length)
