@@ -197,6 +197,8 @@ class Transport:
         """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
         failures: dict[int, Drop] = {}
         most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
+        # Equal shares: a short train costs either end nearly as much as a long one.
+        most = -(-train.count // -(-train.count // most))
         for first in range(0, train.count, most):
             part = train.part(first, most)
             for index, reason in self._send_part(part, source, remote, tos).items():
