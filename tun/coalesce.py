@@ -6,6 +6,7 @@ equal headers, numbers that count on, right checksums (net/ipv4/tcp_offload.c, u
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,8 @@ _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
 _ENDS = np.uint32((PSH | FIN) << 16)
 _HIGH, _LOW = np.uint32(0xFFFF0000), np.uint32(0xFFFF)
-_NONE = np.uint32(0)
+_ONES, _NONE = b"\xff\xff", bytes(2)
+_CHAINS = 4
 _ZEROS = bytes(8 * words.MOST_ROWS * 30)  # more than any that is looked at
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
@@ -108,36 +110,43 @@ class Coalescer:
         self._array = np.frombuffer(memory, np.uint8)
         self._view = memoryview(memory)
 
-    def merge(self, rows: Rows, size: int, last: int) -> tuple[int, memoryview | None]:
-        """How many rows from the first on make one frame, and the frame; 1 and None for a packet alone.
+    def pieces(self, rows: Rows, size: int, last: int) -> Iterator[tuple[int, memoryview | None]]:
+        """How many rows make the next frame, and the frame; 1 and None for a packet alone. In order.
 
         Each row is a whole IP packet of `size` octets, but the last one of `last`; the rows' width is `size`
         rounded up to a multiple of 4, and what is behind the packets is overwritten with zeros.
         """
-        shape = _shape_of(memoryview(rows[0])[:size]) if size > IPV6_HEADER else None
-        if shape is None or size <= shape.headers or last <= shape.headers:
-            return 1, None
-        most = min(len(rows), (MAX_PACKET - shape.headers) // (size - shape.headers))
-        if most < len(rows):
-            rows, last = rows[:most], size
         rows[:, size:] = 0
         rows[-1, last:] = 0
-        pseudo = _pseudo_sum(memoryview(rows[0]), shape)
-        count = _run(rows, shape, size, last, pseudo)
-        if count < 2:
-            return 1, None
-        return count, self._frame(rows[:count], shape, size, last if count == len(rows) else size, pseudo)
+        at, count, tried = 0, len(rows), 0
+        chain: _Chain | None = None
+        while at < count:
+            shape = _shape_of(memoryview(rows[at])[:size]) if at < count - 1 and size > IPV6_HEADER else None
+            if shape is None or size <= shape.headers:
+                yield 1, None
+                at += 1
+                continue
+            if chain is None or chain.shape is not shape:
+                # Rows that rarely merge shall not cost their square.
+                chain = _Chain(rows[at:], at, shape, size, last) if tried < _CHAINS else None
+                tried += 1
+            run = chain.run(at) if chain is not None else 1
+            yield (
+                run,
+                None if run < 2 else self._frame(rows[at : at + run], shape, size, last, at + run == count),
+            )
+            at += run
 
-    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int, pseudo: int) -> memoryview:
-        """`pseudo`: the pseudo header's sum without the length."""
+    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int, ends: bool) -> memoryview:
+        """`ends`: the last row is the shorter one."""
         headers, l4, count = shape.headers, shape.l4, len(rows)
         gso = size - headers
         end = headers + (count - 1) * gso
-        length = end + last - headers
+        length = end + (last if ends else size) - headers
         array, view = self._array, self._view
         array[SIZE : SIZE + headers] = rows[0, :headers]
         array[SIZE + headers : SIZE + end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
-        array[SIZE + end : SIZE + length] = rows[-1, headers:last]
+        array[SIZE + end : SIZE + length] = rows[-1, headers : headers + length - end]
         packet = view[SIZE : SIZE + length]
         if shape.tcp:
             packet[l4 + FLAGS] |= rows.item(count - 1, l4 + FLAGS) & (PSH | FIN)
@@ -151,9 +160,40 @@ class Coalescer:
             packet[10:12] = (checksum % 0xFFFF).to_bytes(2, "big")
         else:
             packet[4:6] = (length - l4).to_bytes(2, "big")
-        packet[shape.field : shape.field + 2] = ((pseudo + length - l4) % 0xFFFF).to_bytes(2, "big")
+        pseudo = _pseudo_sum(packet, shape) + length - l4
+        packet[shape.field : shape.field + 2] = (pseudo % 0xFFFF).to_bytes(2, "big")
         HEADER.pack_into(view, 0, NEEDS_CSUM, kind, headers, gso, l4, shape.field - l4)
         return view[: SIZE + length]
+
+
+class _Chain:
+    """Which rows continue the one before, looked at all at once as packets of one shape."""
+
+    __slots__ = ("_base", "_breaks", "_most", "_residues", "_rows", "shape")
+
+    def __init__(self, rows: Rows, base: int, shape: _Shape, size: int, last: int) -> None:
+        """`base`: the number of the first row."""
+        self.shape = shape
+        self._rows, self._base = rows, base
+        self._most = (MAX_PACKET - shape.headers) // (size - shape.headers)
+        self._residues = _residues(rows, shape.l4, size, last)
+        self._breaks = _breaks(rows, shape, self._residues, size, last)
+
+    def run(self, first: int) -> int:
+        """How many rows from number `first` on belong together."""
+        at = first - self._base
+        end = next((each for each in self._breaks if each > at), len(self._rows))
+        run = min(end - at, self._most)
+        return run if run > 1 and self._is_right(at) else 1
+
+    def _is_right(self, at: int) -> bool:
+        """Whether a row's checksums are right: wrong ones must stay what they are."""
+        shape, packet = self.shape, memoryview(self._rows[at])
+        if shape.version == 4 and (fold(packet[: shape.l4]) or packet[10:12] == _ONES):
+            return False
+        if packet[shape.field : shape.field + 2] == (_ONES if shape.tcp else _NONE):
+            return False
+        return self._residues.item(at) == swapped(_pseudo_sum(packet, shape) % 0xFFFF)
 
 
 def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
@@ -162,49 +202,44 @@ def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
     return fold(addresses) + (TCP if shape.tcp else UDP)
 
 
-def _run(rows: Rows, shape: _Shape, size: int, last: int, pseudo: int) -> int:
-    """How many rows from the first on belong together."""
-    layout, count = shape.layout, len(rows)
-    table = words.read(rows[:, : shape.headers])
-    expected = words.ramp(layout, size - shape.headers)[:count] + table[0]
-    if last != size:
-        words.change_length(expected[-1], layout, last - size)
-    good = _before((table ^ expected) & shape.mask, count)
-    if layout.version == 4:
-        if fold(memoryview(rows[0])[: shape.l4]):
-            return 1
-        good = _before(_unlike_ipv4(table[:, 2] & _LOW, size - last), good)
-    if layout.tcp:
-        ended = _before(table[: count - 1, layout.l4 + 3] & _ENDS, count - 1) + 1
-        good = min(good, ended)  # such a segment ends its frame
-        lost = table[:, layout.l4 + 4] >= _HIGH  # the other way to write 0
-    else:
-        lost = table[:, layout.l4 + 1] & _LOW == _NONE
-    good = _before(lost, good)
-    return _before(_bad_sums(rows, shape.l4, pseudo, size, last), good)
-
-
-def _before(wrong: NDArray[np.generic], most: int) -> int:
-    """The number of rows before the first one that has anything but 0, at most so many."""
-    if _ZEROS.startswith(wrong.tobytes()):
-        return most
-    rows = wrong.astype(np.bool_)
-    return min(most, int((rows.any(axis=1) if rows.ndim > 1 else rows).argmax()))
-
-
-def _unlike_ipv4(found: words.Words, lacks: int) -> words.Words:
-    """What is wrong with header checksums, if the first one is right and identifications count on; the last
-    packet lacks so many octets. Where these begin again at 0, a frame ends."""
-    wanted = np.uint32(0xFFFF + int(found[0])) - words.steps(1)[: len(found)]
-    if lacks:
-        wanted[-1] += np.uint32(lacks)
-    return wanted % np.uint32(0xFFFF) ^ found
-
-
-def _bad_sums(rows: Rows, l4: int, pseudo: int, size: int, last: int) -> Sums:
-    """Not 0 where TCP's or UDP's checksum is wrong: it must stay what it is."""
+def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
+    """What each pseudo header's sum without the length has to be, little-endian, for TCP's or UDP's checksum
+    to be right."""
     sums = little_sums(rows[:, l4:])
     length = swapped(size - l4)
     if last != size:
         sums[-1] += np.uint64(0xFFFF + swapped(last - l4) - length)
-    return checksums(sums, swapped(pseudo % 0xFFFF) + length)
+    return checksums(sums, length)
+
+
+def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> list[int]:
+    """The rows that do not continue the one before, in order, if that one is right."""
+    layout = shape.layout
+    table = words.read(rows[:, : shape.headers])
+    before, after = table[:-1], table[1:]
+    expected = before + words.step(layout, size - shape.headers)
+    if last != size:
+        words.change_length(expected[-1], layout, last - size)
+    wrong = [(expected ^ after) & shape.mask, residues[1:] ^ residues[:-1]]
+    if layout.version == 4:
+        wrong.append(_unlike_ipv4(table[:, 2] & _LOW, size - last))
+    if layout.tcp:
+        wrong.append(before[:, layout.l4 + 3] & _ENDS)  # such a segment ends its frame
+        wrong.append(after[:, layout.l4 + 4] >= _HIGH)  # the other way to write 0 would be lost
+    else:
+        wrong.append(after[:, layout.l4 + 1] & _LOW == 0)  # no checksum
+    found = {len(after)} if last <= shape.headers else set()
+    for each in wrong:
+        if not _ZEROS.startswith(each.tobytes()):
+            rows_wrong = each.any(axis=1) if each.ndim > 1 else each
+            found.update((np.flatnonzero(rows_wrong) + 1).tolist())
+    return sorted(found)
+
+
+def _unlike_ipv4(found: words.Words, lacks: int) -> words.Words:
+    """What is wrong with header checksums if identifications count on; the last packet lacks so many octets.
+    Where identifications begin again at 0, a frame ends."""
+    wanted = found[:-1] + np.uint32(0xFFFF - 1)
+    if lacks:
+        wanted[-1] += np.uint32(lacks)
+    return wanted % np.uint32(0xFFFF) ^ found[1:]

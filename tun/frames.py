@@ -76,20 +76,17 @@ class FrameIo:
         Each is `headroom` octets, which are overwritten, and a whole IP packet of `size` octets, but the last
         one of `last`; the width is at least `size` rounded up to a multiple of 4 behind the headroom.
         """
-        taken = at = tried = 0
+        taken = at = 0
         count = len(rows)
         packets = rows[:, SIZE : SIZE + -(-size // 4) * 4]
-        while at < count:
-            run, frame = 1, None
-            if count - at >= _FEWEST and tried < 4:  # rows that rarely merge shall not cost their square
-                run, frame = self._coalescer.merge(packets[at:], size, last)
-                tried += run < _FEWEST
-            if frame is None or not self._write_frame(frame):
+        pieces = self._coalescer.pieces(packets, size, last) if count >= _FEWEST else ((1, None),) * count
+        for run, frame in pieces:
+            if frame is not None and self._write_frame(frame):
+                taken += run
+            else:
                 for index in range(at, at + run):
                     length = last if index == count - 1 else size
                     taken += self.write_packet(memoryview(rows[index])[: SIZE + length])
-            else:
-                taken += run
             at += run
         return taken
 

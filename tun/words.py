@@ -39,16 +39,16 @@ def steps(size: int) -> Words:
 
 
 @lru_cache(_KEPT)
-def ramp(layout: Layout, gso: int) -> Words:
-    """What each packet's words have more than those of the first one, if each carries `gso` octets.
+def step(layout: Layout, gso: int) -> Words:
+    """What a packet's words have more than those of the one before, if each carries `gso` octets.
 
     IPv4's identification and TCP's sequence number count, modulo what they have room for.
     """
-    found = np.zeros((MOST_ROWS, layout.width), np.uint32)
+    found = np.zeros(layout.width, np.uint32)
     if layout.version == 4:
-        found[:, 1] = _STEPS << np.uint32(16)
+        found[1] = 1 << 16
     if layout.tcp:
-        found[:, layout.l4 + 1] = steps(gso)
+        found[layout.l4 + 1] = gso
     return found
 
 
