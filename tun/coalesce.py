@@ -131,22 +131,21 @@ class Coalescer:
                 chain = _Chain(rows[at:], at, shape, size, last) if tried < _CHAINS else None
                 tried += 1
             run = chain.run(at) if chain is not None else 1
-            yield (
-                run,
-                None if run < 2 else self._frame(rows[at : at + run], shape, size, last, at + run == count),
-            )
+            if run < 2:
+                yield 1, None
+            else:
+                yield run, self._frame(rows[at : at + run], shape, size, last if at + run == count else size)
             at += run
 
-    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int, ends: bool) -> memoryview:
-        """`ends`: the last row is the shorter one."""
+    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int) -> memoryview:
         headers, l4, count = shape.headers, shape.l4, len(rows)
         gso = size - headers
         end = headers + (count - 1) * gso
-        length = end + (last if ends else size) - headers
+        length = end + last - headers
         array, view = self._array, self._view
         array[SIZE : SIZE + headers] = rows[0, :headers]
         array[SIZE + headers : SIZE + end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
-        array[SIZE + end : SIZE + length] = rows[-1, headers : headers + length - end]
+        array[SIZE + end : SIZE + length] = rows[-1, headers:last]
         packet = view[SIZE : SIZE + length]
         if shape.tcp:
             packet[l4 + FLAGS] |= rows.item(count - 1, l4 + FLAGS) & (PSH | FIN)
@@ -220,7 +219,7 @@ def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> 
     expected = before + words.step(layout, size - shape.headers)
     if last != size:
         words.change_length(expected[-1], layout, last - size)
-    wrong = [(expected ^ after) & shape.mask, residues[1:] ^ residues[:-1]]
+    wrong: list[NDArray[np.generic]] = [(expected ^ after) & shape.mask, residues[1:] ^ residues[:-1]]
     if layout.version == 4:
         wrong.append(_unlike_ipv4(table[:, 2] & _LOW, size - last))
     if layout.tcp:
@@ -231,8 +230,8 @@ def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> 
     found = {len(after)} if last <= shape.headers else set()
     for each in wrong:
         if not _ZEROS.startswith(each.tobytes()):
-            rows_wrong = each.any(axis=1) if each.ndim > 1 else each
-            found.update((np.flatnonzero(rows_wrong) + 1).tolist())
+            flags = each.astype(np.bool_)
+            found.update((np.flatnonzero(flags.any(axis=1) if each.ndim > 1 else flags) + 1).tolist())
     return sorted(found)
 
 
