@@ -599,6 +599,7 @@ class IkeSa:
     def establish(self, now: float) -> list[Effect]:
         """Both ends are authenticated."""
         self.phase = Phase.ESTABLISHED
+        self.shared.established(self)
         self.established_at = now
         lowest = min(self.init.nonce_i, self.init.nonce_r)
         self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
@@ -673,6 +674,7 @@ class IkeSa:
 
     def remove_child(self, child_id: int, why: str) -> list[Effect]:
         child = self.children.pop(child_id)
+        self.shared.owners.pop(child_id, None)
         text = f"{child.config.name} #{child_id} removed ({why})"
         return [
             RemoveChild(child_id),
@@ -701,6 +703,7 @@ class IkeSa:
     def hand_over(self, new: IkeSa, now: float) -> list[Effect]:
         """`new` gets our children and whatever waits for its turn; this one waits to be deleted."""
         new.children.update(self.children)
+        self.shared.owners.update(dict.fromkeys(self.children, new))
         self.children = {}
         self._heir = new
         new._tasks.extend(self._tasks)
