@@ -178,7 +178,9 @@ def one_round(name: str, count: int, in_flight: int) -> Figures:
 
 
 def table(found: dict[str, list[Figures]], count: int, in_flight: int) -> Table:
-    made = Table(title=f"{count} set-ups, {in_flight} at a time, medians of {len(next(iter(found.values())))}")
+    made = Table(
+        title=f"{count} set-ups, {in_flight} at a time, medians of {len(next(iter(found.values())))}"
+    )
     made.add_column("")
     rows = {
         "set-ups a second": ("rate", 1, ",.0f"),
