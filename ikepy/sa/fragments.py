@@ -205,4 +205,6 @@ class Reassembly:
 
     @property
     def deadline(self) -> float | None:
-        return min((one.expires for one in self._collecting.values()), default=None)
+        if not self._collecting:
+            return None
+        return min(one.expires for one in self._collecting.values())

@@ -293,12 +293,14 @@ class IkeSa:
             self._reassembly.deadline,
             self._liveness_due(),
             self._keepalive_due(),
-            *(at for c in self.children.values() for at in c.deadlines),
-            *(at for at, _ in self._postponed),
         ]
+        for child in self.children.values():
+            times += child.deadlines
+        if self._postponed:
+            times += [at for at, _ in self._postponed]
         if self.phase is Phase.ESTABLISHED:
             times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at]
-        return min((t for t in times if t is not None), default=None)
+        return min([t for t in times if t is not None], default=None)
 
     def _liveness_due(self) -> float | None:
         delay = self.connection.dpd_delay
@@ -757,9 +759,9 @@ class IkeSa:
     # -- headers -----------------------------------------------------------------------------------
 
     def _header(self, exchange: int, message_id: int, *, response: bool) -> IkeHeader:
-        flags = HeaderFlag.INITIATOR if self.initiator else HeaderFlag(0)
+        flags = int(HeaderFlag.INITIATOR) if self.initiator else 0
         if response:
-            flags |= HeaderFlag.RESPONSE
+            flags |= int(HeaderFlag.RESPONSE)
         return IkeHeader(self.spi_i, self.spi_r, exchange, flags, message_id)
 
     def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:
