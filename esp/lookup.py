@@ -67,8 +67,5 @@ class AddressIndex(Generic[T]):
 
 def _bucket(selector: Selector) -> _Bucket | None:
     """None: its addresses are not one network."""
-    size = selector.last - selector.first + 1
-    if size < 1 or size & (size - 1) or selector.first % size:
-        return None
-    bits = size.bit_length() - 1
-    return selector.version, bits, selector.first >> bits
+    bits = selector.host_bits
+    return None if bits is None else (selector.version, bits, selector.first >> bits)
