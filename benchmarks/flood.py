@@ -26,7 +26,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tunnel import machine
+from benchmarks import usage
+from benchmarks.report import machine
 from ikepy.lab import gateway, pair
 from ikepy.lab.gateway import Gateway
 from ikepy.lab.netns import LabError
@@ -86,8 +87,9 @@ def spoof(destination: str, count: int) -> None:
 
 def resident(gateway: Gateway) -> float:
     """MiB of the daemon's control process."""
-    status = Path(f"/proc/{gateway.pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
+    if gateway.pid is None:
+        raise LabError("the daemon is gone")
+    return usage.resident(gateway.pid)
 
 
 def set_up(left: Gateway) -> float:

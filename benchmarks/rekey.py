@@ -25,7 +25,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tunnel import machine
+from benchmarks.report import machine
 from ikepy.lab import gateway, pair, strongswan
 from ikepy.lab.gateway import Gateway
 from ikepy.lab.measure import Iperf
