@@ -8,18 +8,17 @@ python -m benchmarks --quick                          does everything work? The 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
 
 from benchmarks import bed, latency, packet_rate, report, suites, throughput, two_workers
+from benchmarks.interrupt import on_sigterm
 from benchmarks.report import Row
 from benchmarks.setting import Setting
 from ikepy.lab import strongswan
@@ -43,11 +42,6 @@ GROUPS = (
     Group("suites", "TCP under each ESP suite, and native ESP", suites.rows),
     Group("workers", "two tunnels, two workers", two_workers.rows),
 )
-
-
-def _terminate(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once: what is cleaned up must not be interrupted
-    raise KeyboardInterrupt(number)
 
 
 def measure(groups: list[Group], setting: Setting) -> tuple[list[Row], list[str]]:
@@ -99,21 +93,22 @@ def main(
         quick=quick,
         say=lambda text: click.echo(text, err=True),
     )
-    signal.signal(signal.SIGTERM, _terminate)
-    begin = time.monotonic()
+    on_sigterm()
+    begin, load = time.monotonic(), os.getloadavg()[0]
     try:
         rows, problems = measure([group for group in GROUPS if not only or group.name in only], setting)
     except KeyboardInterrupt:
         click.echo("benchmarks: interrupted", err=True)
         sys.exit(130)
-    show(rows, setting, markdown)
+    if rows:
+        show(rows, setting, f"{report.machine()}; load {load:.1f} before it began", markdown)
     click.echo(f"{(time.monotonic() - begin) / 60:.1f} minutes", err=True)
     for problem in problems:
         click.echo(f"benchmarks: {problem}", err=True)
     sys.exit(1 if problems else 0)
 
 
-def show(rows: list[Row], setting: Setting, markdown: Path | None) -> None:
+def show(rows: list[Row], setting: Setting, machine: str, markdown: Path | None) -> None:
     """Print the table, and write it to the file if there is one."""
     rounds = (
         f"{setting.rounds} rounds in turn, median (lowest - highest)" if setting.rounds > 1 else "one round"
@@ -121,7 +116,6 @@ def show(rows: list[Row], setting: Setting, markdown: Path | None) -> None:
     title = f"Through the tunnel: AES-128-GCM in UDP unless said otherwise; TCP {bed.CONGESTION}; {rounds}"
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(report.table(rows, title))
-    machine = report.machine()
     console.print(machine, soft_wrap=True)
     if markdown is not None:
         markdown.write_text(report.markdown(rows, title, machine))

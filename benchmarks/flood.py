@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import usage
+from benchmarks.interrupt import on_sigterm
 from benchmarks.report import machine
 from ikepy.lab import gateway, pair
 from ikepy.lab.gateway import Gateway
@@ -142,6 +143,7 @@ def flooded_pair(prefix: str, directory: Path) -> Iterator[tuple[Pair, Gateway, 
 @click.option("--datagrams", type=click.IntRange(1), default=100_000, show_default=True)
 def main(datagrams: int) -> None:
     """A legitimate peer and a flood of spoofed IKE_SA_INIT."""
+    on_sigterm()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="ikepy-bench-") as directory,

@@ -96,7 +96,7 @@ def _ratio(one: Sequence[float], other: Sequence[float]) -> float:
 
 def number(value: float) -> str:
     """Three digits or so, with a comma at the thousands."""
-    if abs(value) >= 100 or value == int(value):
+    if abs(value) >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
