@@ -1,9 +1,9 @@
 """An initiator that costs next to nothing, so that what is measured is the responder (RFC 7296 1.2).
 
-Many IKE_SAs with one CHILD_SA each, PSK, X25519, AES-128-GCM and HMAC-SHA-256, several set-ups under way at once
-over one UDP socket on port 4500. Its messages are templates with holes, its key exchange value is always the
-same (RFC 7296 2.12 allows that), and it holds no state machine. It checks what the responder says: its AUTH, and
-that the child is there.
+Many IKE_SAs with one CHILD_SA each, PSK, X25519, AES-128-GCM and HMAC-SHA-256, several set-ups under way
+at once over one UDP socket on port 4500. Its messages are templates with holes, its key exchange value is
+always the same (RFC 7296 2.12 allows that), and it holds no state machine. It checks what the responder
+says: its AUTH, and that the child is there.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from ikepy.wire.payloads import (
     KePayload,
     NoncePayload,
     NotifyPayload,
+    Payload,
     SaPayload,
     TrafficSelector,
     TsPayload,
@@ -96,9 +97,10 @@ class Tunnel:
         """The address behind this tunnel, all of its selector."""
         return FIRST_INNER + self.number
 
-    @property
-    def identity(self) -> bytes:
-        return b"p%06d.bench" % self.number
+
+def identity(number: int) -> bytes:
+    """A peer's IDi, a name."""
+    return b"p%06d.bench" % number
 
 
 class Template:
@@ -243,9 +245,10 @@ class Initiator:
         ours, theirs = prf_plus(sk_d, nonces, *[_KEY + _SALT] * 2)
         tunnel.keys = ours, theirs
         tunnel.spi_in = int.from_bytes(os.urandom(4), "big") | 1 << 31
-        body = IdPayload(PayloadType.ID_I, IdType.FQDN, tunnel.identity).encode()
+        own = identity(tunnel.number)
+        body = IdPayload(PayloadType.ID_I, IdType.FQDN, own).encode()
         plaintext = self._auth.fill(
-            identity=tunnel.identity,
+            identity=own,
             auth=prf(self._psk, tunnel.init + nonce_r + prf(sk_pi, body)),
             esp=tunnel.spi_in.to_bytes(4, "big"),
             first=tunnel.inner.packed,
@@ -277,7 +280,7 @@ def _init_template(public: bytes) -> Template:
         Transform(TransformType.KE, KeGroup.CURVE_25519),
     )
     header = IkeHeader(_HOLES["spi"], bytes(8), ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
-    payloads = [
+    payloads: list[Payload] = [
         SaPayload((Proposal(1, ProtocolId.IKE, b"", transforms),)),
         KePayload(KeGroup.CURVE_25519, public),
         NoncePayload(_HOLES["nonce"]),
