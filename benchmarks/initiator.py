@@ -12,6 +12,7 @@ import hmac
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from ipaddress import IPv4Address, IPv4Network
@@ -161,6 +162,14 @@ class Initiator:
 
     def close(self) -> None:
         self.sock.close()
+
+    def drain(self) -> None:
+        """Throw away the ESP packets that wait in the socket and leave no room for answers."""
+        self.sock.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                self.sock.recv(1)
+        self.sock.settimeout(PATIENCE)
 
     def set_up(self, numbers: Iterable[int], in_flight: int) -> list[Tunnel]:
         """Bring up these peers, `in_flight` at a time. LabError if the responder refuses one."""

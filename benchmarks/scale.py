@@ -121,6 +121,7 @@ class Bed:
         self.host.flood(self.tunnels, shape, SECONDS)
         seconds = time.monotonic() - begin
         time.sleep(0.05)
+        self.initiator.drain()
         return (self.carried()[1] - before) / seconds
 
     def memory(self) -> dict[str, float]:

@@ -20,7 +20,9 @@ from ikepy.lab.netns import LabError
 
 SUITE = suite_for(AES_GCM_16, 128, None)
 HEADERS = 28  # octets of IPv4 and UDP
-QUEUE = 1 << 20  # octets that wait in the gateway's socket before the sender waits, too
+QUEUE = (
+    3 << 20
+)  # octets, with the kernel's own overhead, that wait in the gateway's socket until the sender does
 LOOK = 0.0005  # seconds between two looks at it
 PATIENCE = 20.0  # seconds until a gateway that does not get on is given up
 UDP_SEGMENT = 103
@@ -85,7 +87,7 @@ class Peers:
     def send(self, wave: Wave, queue: Queue) -> float:
         """Send all of it, no faster than the gateway takes it; the seconds until nothing waits any more."""
         ancillary = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT.pack(wave.stride))]
-        every = max(1, QUEUE // 16 // len(wave.trains[0]))
+        every = max(1, QUEUE // 32 // len(wave.trains[0]))
         begin = time.monotonic()
         for number, train in enumerate(wave.trains):
             self._sock.sendmsg([train], ancillary if len(train) > wave.stride else [])
@@ -99,7 +101,7 @@ class Queue:
     """What waits in the gateway's sockets on port 4500. Open it in the gateway's namespace."""
 
     def __init__(self) -> None:
-        self._file = Path("/proc/thread-self/net/udp").open()
+        self._file = Path("/proc/thread-self/net/udp").open()  # noqa: SIM115  `close` does
 
     def close(self) -> None:
         self._file.close()
