@@ -17,7 +17,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import bed, latency, packet_rate, report, suites, throughput, two_workers
+from benchmarks import (
+    bed,
+    latency,
+    packet_rate,
+    report,
+    scale,
+    setups,
+    suites,
+    throughput,
+    two_workers,
+)
 from benchmarks.interrupt import on_sigterm
 from benchmarks.report import Row
 from benchmarks.setting import Setting
@@ -41,6 +51,8 @@ GROUPS = (
     Group("rtt", "round trips, idle and beside a TCP flow", latency.rows),
     Group("suites", "TCP under each ESP suite, and native ESP", suites.rows),
     Group("workers", "two tunnels, two workers", two_workers.rows),
+    Group("tunnels", "the same traffic over one tunnel and over thousands; memory", scale.rows),
+    Group("setups", "set-ups and deletes of IKE_SAs", setups.rows),
 )
 
 

@@ -23,6 +23,7 @@ class Child:
     counter: int  # its slot in the worker's counters
     suite: Suite
     spi_in: int | None = None
+    packets: int = 0  # carried when `volume` looked last
 
 
 class ChildTable:

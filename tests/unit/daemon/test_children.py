@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+
 import pytest
 
 from ikepy.daemon.children import ChildTable, TooManyChildren
@@ -10,9 +13,10 @@ from tests.unit.daemon.fakes import SUITE, FakeTun, config
 
 
 @pytest.fixture
-def device() -> VtiDevice:
+def device() -> Iterator[VtiDevice]:
     made = next(iter(config().connections.values()))
-    return VtiDevice(1, made, 0, FakeTun("vti-a"), 1400, trap=False, carrier=False)
+    with closing(FakeTun("vti-a")) as tun:
+        yield VtiDevice(1, made, 0, tun, 1400, trap=False, carrier=False)
 
 
 def test_counters_are_used_again_before_fresh_ones(device: VtiDevice) -> None:
