@@ -137,6 +137,16 @@ class CounterBlock:
         drops = self._drops_at(base + _SA_DROPS)
         return SaCounters(in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq, drops)
 
+    def volume(self, slot: int) -> tuple[int, int]:
+        """What a slot's SA carried: octets and packets, each in the direction that had more. Raises
+        IndexError if there is no such slot."""
+        base = self._base(slot)
+        words = self._words
+        return (
+            max(words[base + _IN_BYTES], words[base + _OUT_BYTES]),
+            max(words[base + _IN_PACKETS], words[base + _OUT_PACKETS]),
+        )
+
     # Writing: the worker only
 
     def clear(self, slot: int) -> None:

@@ -17,6 +17,7 @@ from ikepy.wire.message import (
     decode_payloads,
     encode_payloads,
     fragment_prefix,
+    protected_prefix,
 )
 from ikepy.wire.payloads import Payload, SkfPayload
 
@@ -57,7 +58,7 @@ def seal(
     first, chain = encode_payloads(payloads)
     whole = HEADER_SIZE + 4 + cipher.body_length(len(chain))
     if limit is None or whole <= limit:
-        return (protection.seal(header, payloads, cipher, random),)
+        return (cipher.seal(protected_prefix(header, first, cipher.body_length(len(chain))), chain, random),)
     size = max(_chunk_size(limit, cipher), -(-len(chain) // MAX_FRAGMENTS))
     chunks = [chain[start : start + size] for start in range(0, len(chain), size)]
     return tuple(
@@ -205,4 +206,6 @@ class Reassembly:
 
     @property
     def deadline(self) -> float | None:
-        return min((one.expires for one in self._collecting.values()), default=None)
+        if not self._collecting:
+            return None
+        return min(one.expires for one in self._collecting.values())

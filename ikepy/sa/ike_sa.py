@@ -293,12 +293,14 @@ class IkeSa:
             self._reassembly.deadline,
             self._liveness_due(),
             self._keepalive_due(),
-            *(at for c in self.children.values() for at in c.deadlines),
-            *(at for at, _ in self._postponed),
         ]
+        for child in self.children.values():
+            times += child.deadlines
+        if self._postponed:
+            times += [at for at, _ in self._postponed]
         if self.phase is Phase.ESTABLISHED:
             times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at]
-        return min((t for t in times if t is not None), default=None)
+        return min([t for t in times if t is not None], default=None)
 
     def _liveness_due(self) -> float | None:
         delay = self.connection.dpd_delay
@@ -599,6 +601,7 @@ class IkeSa:
     def establish(self, now: float) -> list[Effect]:
         """Both ends are authenticated."""
         self.phase = Phase.ESTABLISHED
+        self.shared.established(self)
         self.established_at = now
         lowest = min(self.init.nonce_i, self.init.nonce_r)
         self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
@@ -673,6 +676,7 @@ class IkeSa:
 
     def remove_child(self, child_id: int, why: str) -> list[Effect]:
         child = self.children.pop(child_id)
+        self.shared.owners.pop(child_id, None)
         text = f"{child.config.name} #{child_id} removed ({why})"
         return [
             RemoveChild(child_id),
@@ -701,6 +705,7 @@ class IkeSa:
     def hand_over(self, new: IkeSa, now: float) -> list[Effect]:
         """`new` gets our children and whatever waits for its turn; this one waits to be deleted."""
         new.children.update(self.children)
+        self.shared.owners.update(dict.fromkeys(self.children, new))
         self.children = {}
         self._heir = new
         new._tasks.extend(self._tasks)
@@ -754,9 +759,9 @@ class IkeSa:
     # -- headers -----------------------------------------------------------------------------------
 
     def _header(self, exchange: int, message_id: int, *, response: bool) -> IkeHeader:
-        flags = HeaderFlag.INITIATOR if self.initiator else HeaderFlag(0)
+        flags = int(HeaderFlag.INITIATOR) if self.initiator else 0
         if response:
-            flags |= HeaderFlag.RESPONSE
+            flags |= int(HeaderFlag.RESPONSE)
         return IkeHeader(self.spi_i, self.spi_r, exchange, flags, message_id)
 
     def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:

@@ -589,7 +589,7 @@ class IkeManager:
         return wait
 
     def _owner(self, child_id: int) -> IkeSa | None:
-        return next((sa for sa in self._shared.sas.values() if child_id in sa.children), None)
+        return self._shared.owners.get(child_id)
 
 
 def _takes_children(sa: IkeSa) -> bool:

@@ -132,7 +132,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     connection = peers.match(sa.candidates, sa.keyed.proposal, asked_id, remote_id, sa.path.local.address)
     psk: Secret | None = None
     if connection is not None:
-        sa.connection = connection
+        sa.shared.assign(sa, connection)
         psk = sa.shared.config.psk(_local_id(sa), remote_id)
     # A peer that is not known costs as much as one with a wrong key, and hears the same.
     proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, remote_id)
