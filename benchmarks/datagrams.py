@@ -5,8 +5,8 @@
 
 Both print JSON. Not iperf3: that finds a loss only where a later datagram arrives, leaves unread what its
 sink still has when the sender says over TCP (through the tunnel that is full) that it is done, and costs a
-sixth more CPU at 100,000 packets a second of 64 bytes. Like iperf3's, a burst leaves every millisecond, and a longer one
-after a time in which the sender was not scheduled.
+sixth more CPU at 100,000 packets a second of 64 bytes. Like iperf3's, a burst leaves every millisecond, and a
+longer one after a time in which the sender was not scheduled.
 """
 
 from __future__ import annotations
