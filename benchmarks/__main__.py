@@ -76,7 +76,10 @@ def check_markdown(path: Path | None) -> None:
         raise click.BadParameter(f"no file can be made in {path.parent}", param_hint="--markdown")
 
 
-@click.command(epilog="; ".join(f"{group.name}: {group.about}" for group in GROUPS))
+_LIST = "\b\n" + "\n".join(f"{group.name:<8}  {group.about}" for group in GROUPS)
+
+
+@click.command(epilog=_LIST)
 @click.option(
     "--only",
     type=click.Choice([group.name for group in GROUPS]),

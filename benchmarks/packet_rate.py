@@ -81,7 +81,7 @@ def large(setting: Setting) -> list[Row]:
             aim="aim 2.5",
         ),
         Row(
-            f"UDP {LARGE} bytes, twice that offered: what arrives a second",
+            f"UDP {LARGE} bytes, goodput at twice that rate",
             "% of it",
             shares[OURS],
             shares[THEIRS],

@@ -36,7 +36,7 @@ class Row:
     """One thing measured. `ours` and `theirs` (strongSwan's; may be empty) hold one figure a round.
 
     A target for a ratio is for ours to theirs, or to `beside`, another figure of ours whose name is
-    `beside_what`. No target: the row is only printed. `aim` is what is hoped for beyond the target.
+    `beside_what`. Without a target the row is only printed. `aim` is what is hoped for beyond the target.
     """
 
     what: str
@@ -55,10 +55,8 @@ class Row:
 
     @property
     def judged(self) -> float | None:
-        """What the target is for: our figure, or the ratio. None without a target."""
-        if self.target is None:
-            return None
-        if self.target.of_figure:
+        """What a target is for: our figure, or the ratio. None where there is nothing to compare with."""
+        if self.target is not None and self.target.of_figure:
             return statistics.median(self.ours)
         return _ratio(self.ours, self.beside) if self.beside else self.ratio
 
@@ -84,8 +82,10 @@ class Row:
 
     def _reached(self) -> str:
         judged = self.judged
-        if self.target is None or judged is None:
+        if judged is None:
             return ""
+        if self.target is None:
+            return f"{number(judged)} × {self.beside_what}" if self.beside else ""
         return f"{number(judged)} {'✓' if self.target.met(judged) else '✗'}"
 
 

@@ -53,7 +53,7 @@ def rows(setting: Setting) -> list[Row]:
             found[variant, OURS],
             found.get((variant, THEIRS), []),
             None if variant.least is None else Target(variant.least),
-            found[FIRST, OURS],
+            () if variant is FIRST else found[FIRST, OURS],
             f"own {FIRST.what}",
         )
         for variant in VARIANTS

@@ -53,6 +53,11 @@ def test_only_printed() -> None:
     )
 
 
+def test_beside_an_own_figure_without_a_target() -> None:
+    found = cells(Row("two", "Mbit/s", [900], beside=[1000], beside_what="own one"))
+    assert (found["ratio"], found["target"], found["reached"]) == ("", "", "0.90 × own one")
+
+
 def test_theirs_is_nothing() -> None:
     assert Row("rate", "", [1.0], [0.0]).ratio == float("inf")
 
