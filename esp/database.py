@@ -20,6 +20,7 @@ Address = IPv4Address | IPv6Address
 
 REMEMBERED = 65536  # children whose numbers and keys are remembered, so that neither comes twice
 _MOVED_INTERVAL = 1.0  # seconds between two PeerMoved of one SA
+_REFUSED_INTERVAL = 10.0  # seconds between two NotPermitted of one SA
 
 
 class InstallError(Exception):
@@ -68,6 +69,7 @@ class Inbound:
     sa: InboundSa
     path: OuterPath
     moved: RateLimit = field(default_factory=lambda: RateLimit(_MOVED_INTERVAL))
+    refused: RateLimit = field(default_factory=lambda: RateLimit(_REFUSED_INTERVAL))
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +83,7 @@ class Outbound:
     policy: Policy
     path: OuterPath
     active: bool
+    trap: bool
     low_reported: bool = False
     exhausted_reported: bool = False
 
@@ -88,15 +91,17 @@ class Outbound:
 class _DeviceSas:
     """The outbound SAs of one device, newest first, and answers already found."""
 
-    __slots__ = ("_addresses_only", "_cache", "entries")
+    __slots__ = ("_addresses_only", "_cache", "entries", "trap")
 
     def __init__(self) -> None:
         self.entries: list[Outbound] = []
         self._cache: dict[bytes | Flow, Outbound | None] = {}
         self._addresses_only = True
+        self.trap = False
 
     def changed(self) -> None:
         self._cache.clear()
+        self.trap = any(each.trap for each in self.entries)
         self._addresses_only = all(each.policy.addresses_only for each in self.entries)
 
     def find(self, packet: Buffer) -> Outbound | None:
@@ -171,7 +176,8 @@ class SaDatabase:
         that starts again under the same key repeats a nonce."""
         marks = self._refuse_again(message)
         try:
-            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn)
+            tfc = message.tfc_padding
+            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn, tfc=tfc)
             path = OuterPath.of(message)
         except ValueError as error:
             raise InstallError(str(error)) from None
@@ -184,6 +190,7 @@ class SaDatabase:
             policy=Policy(message.ts_local, message.ts_remote),
             path=path,
             active=not message.standby,
+            trap=message.trap,
         )
         self._outbound[message.child_id] = entry
         sas = self._devices.setdefault(message.device_id, _DeviceSas())
@@ -238,6 +245,9 @@ class SaDatabase:
         for entry in (self._inbound.get(message.child_id), self._outbound.get(message.child_id)):
             if entry is not None:
                 entry.path = path
+        outbound = self._outbound.get(message.child_id)
+        if outbound is not None:
+            outbound.sa.tfc = message.tfc_padding
 
     # Questions
 
@@ -252,6 +262,11 @@ class SaDatabase:
         """The active SA for a whole packet: the narrowest selectors that match, then the newest."""
         sas = self._devices.get(device_id)
         return None if sas is None else sas.find(packet)
+
+    def traps(self, device_id: int) -> bool:
+        """Whether one of the device's SAs wants packets without one to be kept, and asked for."""
+        sas = self._devices.get(device_id)
+        return sas is not None and sas.trap
 
 
 def _same_selectors(one: Policy, other: Policy) -> bool:

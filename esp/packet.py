@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
+
+from esp.selectors import Selector
 
 Buffer = bytes | bytearray | memoryview
 
@@ -33,10 +34,18 @@ class Flow(NamedTuple):
     source_port: int | None
     destination_port: int | None
 
-    def addresses(self) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
-        if self.version == 4:
-            return IPv4Address(self.source), IPv4Address(self.destination)
-        return IPv6Address(self.source), IPv6Address(self.destination)
+    def selectors(self) -> tuple[Selector, Selector]:
+        """As narrow as can be for its source and its destination; what cannot be seen is not restricted."""
+        protocol = self.protocol or 0
+        return (
+            _narrowest(self.version, self.source, protocol, self.source_port),
+            _narrowest(self.version, self.destination, protocol, self.destination_port),
+        )
+
+
+def _narrowest(version: int, address: int, protocol: int, port: int | None) -> Selector:
+    ports = (0, 65535) if port is None else (port, port)
+    return Selector(version, address, address, protocol, *ports)
 
 
 def ip_length(packet: Buffer) -> int | None:
