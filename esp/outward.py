@@ -272,7 +272,8 @@ class Outward:
     # Packets without an SA
 
     def _without_sa(self, device: Device, packet: Buffer) -> None:
-        if not device.trap and not self._database.traps(device.device_id):
+        trap = device.trap or self._database.traps(device.device_id)
+        if not trap or flow_of(packet).of_the_link:  # the kernel itself says that, of every device
             self._counters.drop(Drop.NO_SA)
             return
         now = time.monotonic()

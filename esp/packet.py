@@ -13,6 +13,9 @@ NEXT_HEADER = {4: 4, 6: 41}  # IP version -> ESP's next header in tunnel mode
 
 _WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 _ICMP = frozenset({1, 58})
+_IGMP = 2
+_ICMPV6 = 58
+_LINK_TYPES = frozenset({130, 131, 132, *range(133, 138), 143})  # MLD (RFC 2710, 3810), ND (RFC 4861)
 _MOBILITY = 135
 _FRAGMENT = 44
 _AUTHENTICATION = 51
@@ -33,6 +36,12 @@ class Flow(NamedTuple):
     protocol: int | None
     source_port: int | None
     destination_port: int | None
+
+    @property
+    def of_the_link(self) -> bool:
+        """Whether a host says it to whoever is on the same link: IGMP, MLD, neighbour discovery."""
+        type_and_code = self.source_port or 0
+        return self.protocol == _IGMP or (self.protocol == _ICMPV6 and type_and_code >> 8 in _LINK_TYPES)
 
     def selectors(self) -> tuple[Selector, Selector]:
         """As narrow as can be for its source and its destination; what cannot be seen is not restricted."""

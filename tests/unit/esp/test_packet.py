@@ -50,6 +50,13 @@ def test_addresses() -> None:
     assert address_key(ipv4()) == bytes((10, 1, 0, 1, 10, 2, 0, 1))
 
 
+def test_what_is_said_on_a_link_only() -> None:
+    said = [ipv6(payload=bytes((type, 0, 0, 0)), next_header=58) for type in (130, 133, 135, 136, 143)]
+    assert all(flow_of(packet).of_the_link for packet in (*said, ipv4(protocol=2)))
+    others = [ipv6(payload=bytes((128, 0, 0, 0)), next_header=58), ipv6(next_header=58), ipv4(protocol=ICMP)]
+    assert not any(flow_of(packet).of_the_link for packet in (*others, ipv6(next_header=89)))
+
+
 @pytest.mark.parametrize(
     ("packet", "expected"),
     [

@@ -475,6 +475,12 @@ def test_a_child_that_carries_a_part_traps_the_rest(bed: Bed, port: int, peer: P
     bed.wait_for(lambda: bed.counters.drops() == {"no_sa": 1})
 
 
+def test_what_the_kernel_says_of_itself_asks_for_nothing(bed: Bed) -> None:
+    bed.add_device(5, trap=True).send(ipv6(payload=bytes((143, 0, 0, 0)), next_header=58))
+    bed.wait_for(lambda: bed.counters.drops() == {"no_sa": 1})
+    assert bed.hears_nothing(Acquire)
+
+
 def test_acquire_and_the_queue_are_bounded(bed: Bed) -> None:
     device = bed.add_device(5, trap=True)
     for _ in range(100):
