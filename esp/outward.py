@@ -25,7 +25,7 @@ _ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's
 _ARENA = LONGEST + _ROOM + (1 << 16) + 64
 
 # One so many seconds, after a burst
-_ACQUIRE = (1.0, 2)
+_ACQUIRE = (1.0, 4)
 
 
 class BrokenDevice(Exception):  # noqa: N818  what it is
@@ -130,6 +130,10 @@ class Outward:
             self._flush()
             self._without_sa(device, packet)
             return
+        if entry.sa.tfc:
+            self._flush()
+            self._send(entry, [packet[:real]], tos_of(packet))
+            return
         tos = tos_of(packet)
         start = at - entry.sa.start
         size = entry.sa.size_of(real)
@@ -182,6 +186,9 @@ class Outward:
                 self._without_sa(device, memoryview(packet))
             return
         tos = tos_of(segments.packet)
+        if entry.sa.tfc:
+            self._send(entry, segments.packets(), tos)
+            return
         first = 0
         try:
             while first < segments.count:
@@ -264,16 +271,16 @@ class Outward:
     # Packets without an SA
 
     def _without_sa(self, device: Device, packet: Buffer) -> None:
-        if not device.trap:
+        trap = device.trap or self._database.traps(device.device_id)
+        if not trap or flow_of(packet).of_the_link:  # the kernel itself says that, of every device
             self._counters.drop(Drop.NO_SA)
             return
         now = time.monotonic()
         self._keep(device, packet, now, now)
-        if device.acquire.allow(now):
-            source, destination = flow_of(packet).addresses()
-            self._post(Acquire(device.device_id, source, destination))
 
     def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
+        if device.acquire.allow(now):
+            self._post(Acquire(device.device_id, flow_of(packet).selectors()))
         if not device.waiting.put(packet, arrived, now):
             self._counters.drop(Drop.QUEUE_FULL)
         self._count_expired(device)

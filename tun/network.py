@@ -52,7 +52,7 @@ def configure(
     index = _index(name)
 
     def bring_up(ip: IPRoute) -> None:
-        ip.link("set", index=index, mtu=mtu)
+        ip.link("set", index=index, mtu=mtu, txqlen=QUEUE)
         _no_autoconfiguration(ip, index, name)
         ip.link("set", index=index, state="up")
 
