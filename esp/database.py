@@ -145,6 +145,10 @@ class _DeviceSas:
         return list(alike.entries.values())
 
     @property
+    def by_addresses(self) -> bool:
+        return not self._with_ports
+
+    @property
     def trap(self) -> bool:
         return self._traps > 0
 
@@ -316,6 +320,11 @@ class SaDatabase:
         """The active SA for a whole packet: the narrowest selectors that match, then the newest."""
         sas = self._devices.get(device_id)
         return None if sas is None else sas.find(packet)
+
+    def by_addresses(self, device_id: int) -> bool:
+        """Whether all packets between the same two addresses have the same SA."""
+        sas = self._devices.get(device_id)
+        return sas is None or sas.by_addresses
 
     def traps(self, device_id: int) -> bool:
         """Whether one of the device's SAs wants packets without one to be kept, and asked for."""
