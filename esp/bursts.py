@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from esp.packet import IPV4_HEADER, IPV6_HEADER
-from esp.trains import Octets, Train, Trains
+from esp.trains import Octets, Train, Trains, alike
 
 ROWS = 64
 _ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
@@ -50,12 +50,23 @@ class Burst:
     def runs(self, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
         """First row and number of consecutive packets that have one length, which they also claim, one TOS
         octet or traffic class, and the same addresses. `lengths`: of the packets in the rows from 0 on."""
+        if self._all_alike(lengths):
+            yield 0, len(lengths)
+            return
         keys = self._keys(lengths)
         at = 0
         for _, same in groupby(keys):
             count = len(list(same))
             yield at, count
             at += count
+
+    def _all_alike(self, lengths: Sequence[int]) -> bool:
+        """A quick look for what is usual: IPv4, all of one flow."""
+        count = len(lengths)
+        if lengths.count(lengths[0]) < count:
+            return False
+        heads = self._octets[:count, _ROOM : _ROOM + IPV4_HEADER]
+        return heads.item(0) >> 4 == 4 and alike(heads[:, :4]) and alike(heads[:, 12:])
 
     def _keys(self, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
         heads = self._octets[: len(lengths), _ROOM : _ROOM + IPV6_HEADER].tobytes()

@@ -23,6 +23,12 @@ STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
 BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
 
 
+def alike(rows: Octets) -> bool:
+    """Whether all rows are equal."""
+    octets = rows.tobytes()
+    return octets == octets[: rows.shape[1]] * len(rows)
+
+
 class PacketDevice(Protocol):
     """Where inner packets come from and go to: whole IP packets, nothing in front."""
 

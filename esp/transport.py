@@ -202,8 +202,10 @@ class Transport:
         self, train: Train, source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
         """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
-        failures: dict[int, Drop] = {}
         most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
+        if train.count <= most:
+            return self._send_part(train, source, remote, tos)
+        failures: dict[int, Drop] = {}
         # Equal shares: a short train costs either end nearly as much as a long one.
         most = -(-train.count // -(-train.count // most))
         for first in range(0, train.count, most):

@@ -71,7 +71,7 @@ class FrameIo:
                     if frame is not None:
                         break
                     length = 0
-                lengths.append(max(0, length - SIZE))
+                lengths.append(length - SIZE if length > SIZE else 0)
                 if length > longest:
                     break
         except BlockingIOError:
