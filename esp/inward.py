@@ -147,17 +147,13 @@ class Inward:
                 self._receive(transport, received, place.rows())
 
     def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
-        """Datagrams of one size from one source: all those at once that follow each other under one SPI."""
+        """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
         if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= _SHORTEST:
             spis = place.column(0, _MARKER).tobytes()
             if spis == spis[:_MARKER] * place.count:
                 entry = self._database.inbound(int.from_bytes(spis[:_MARKER], "big"))
                 if entry is not None and self._open_train(transport, received, entry, place):
                     return
-            elif len(parts := place.alike(_MARKER)) * _FEWEST <= place.count:
-                for part in parts:
-                    self._receive_train(transport, received, part)
-                return
         for _, run in groupby(place.rows(), _spi):
             self._receive(transport, received, list(run))
 

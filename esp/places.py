@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,21 +37,6 @@ class Place:
         rows = [self.trains.arena[at : at + self.stride] for at in starts]
         rows[-1] = rows[-1][: self.last]
         return rows
-
-    def alike(self, octets: int) -> list[Place]:
-        """Parts of it: packets that follow each other and begin with the same so many octets."""
-        heads = self.column(0, octets)
-        changes = np.flatnonzero((heads[1:] != heads[:-1]).any(axis=1)) + 1
-        ends = pairwise([0, *changes.tolist(), self.count])
-        return [
-            replace(
-                self,
-                first=self.first + start,
-                count=end - start,
-                last=self.last if end == self.count else self.stride,
-            )
-            for start, end in ends
-        ]
 
     def column(self, first: int, end: int) -> Octets:
         """Octets `first` to `end` of every packet."""
