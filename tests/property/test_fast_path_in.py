@@ -155,7 +155,7 @@ def test_sas_of_two_spis_in_one_read() -> None:
 
 
 def test_trains_of_two_spis_in_one_read() -> None:
-    """Each is opened as the train that it is; the last packet of the read may be a short one."""
+    """The last packet of the read may be a short one."""
     packets = [packet.octets() for packet in Packet(Flow(), bytes(11500)).split(1000)]
     with FastBed(GCM) as bed:
         sender = bed.sender()
