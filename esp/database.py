@@ -26,6 +26,7 @@ CACHE_LIMIT = 16384  # answers kept for a device; all are forgotten when there a
 
 REMEMBERED = 65536  # children whose numbers and keys are remembered, so that neither comes twice
 _MOVED_INTERVAL = 1.0  # seconds between two PeerMoved of one SA
+_REFUSED_INTERVAL = 10.0  # seconds between two NotPermitted of one SA
 
 
 class InstallError(Exception):
@@ -74,6 +75,7 @@ class Inbound:
     sa: InboundSa
     path: OuterPath
     moved: RateLimit = field(default_factory=lambda: RateLimit(_MOVED_INTERVAL))
+    refused: RateLimit = field(default_factory=lambda: RateLimit(_REFUSED_INTERVAL))
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +90,7 @@ class Outbound:
     path: OuterPath
     active: bool
     number: int  # in the order of installation
+    trap: bool
     low_reported: bool = False
     exhausted_reported: bool = False
 
@@ -107,13 +110,14 @@ class _Alike:
 class _DeviceSas:
     """The outbound SAs of one device, and answers already found."""
 
-    __slots__ = ("_alike", "_cache", "_index", "_with_ports")
+    __slots__ = ("_alike", "_cache", "_index", "_traps", "_with_ports")
 
     def __init__(self) -> None:
         self._alike: dict[Selectors, _Alike] = {}
         self._index = AddressIndex[_Alike]()  # by the remote selectors
         self._cache: dict[bytes | Flow, Outbound | None] = {}
         self._with_ports = 0  # how many select by more than addresses
+        self._traps = 0  # how many want packets without an SA to be kept, and asked for
 
     def add(self, entry: Outbound) -> None:
         policy = entry.policy
@@ -124,6 +128,7 @@ class _DeviceSas:
             self._with_ports += not policy.addresses_only
         entry.policy = alike.policy
         alike.entries[entry.number] = entry
+        self._traps += entry.trap
         self.changed()
 
     def remove(self, entry: Outbound) -> list[Outbound]:
@@ -131,12 +136,21 @@ class _DeviceSas:
         policy = entry.policy
         alike = self._alike[policy.ts_local, policy.ts_remote]
         del alike.entries[entry.number]
+        self._traps -= entry.trap
         if not alike.entries:
             del self._alike[policy.ts_local, policy.ts_remote]
             self._index.remove(policy.ts_remote, alike)
             self._with_ports -= not policy.addresses_only
         self.changed()
         return list(alike.entries.values())
+
+    @property
+    def by_addresses(self) -> bool:
+        return not self._with_ports
+
+    @property
+    def trap(self) -> bool:
+        return self._traps > 0
 
     def __iter__(self) -> Iterator[Outbound]:
         return (entry for alike in self._alike.values() for entry in alike.entries.values())
@@ -221,7 +235,8 @@ class SaDatabase:
         that starts again under the same key repeats a nonce."""
         marks = self._refuse_again(message)
         try:
-            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn)
+            tfc = message.tfc_padding
+            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn, tfc=tfc)
             path = OuterPath.of(message)
         except ValueError as error:
             raise InstallError(str(error)) from None
@@ -235,6 +250,7 @@ class SaDatabase:
             path=path,
             active=not message.standby,
             number=next(self._numbers),
+            trap=message.trap,
         )
         self._outbound[message.child_id] = entry
         if message.device_id not in self._devices:
@@ -287,6 +303,9 @@ class SaDatabase:
         for entry in (self._inbound.get(message.child_id), self._outbound.get(message.child_id)):
             if entry is not None:
                 entry.path = path
+        outbound = self._outbound.get(message.child_id)
+        if outbound is not None:
+            outbound.sa.tfc = message.tfc_padding
 
     # Questions
 
@@ -301,3 +320,13 @@ class SaDatabase:
         """The active SA for a whole packet: the narrowest selectors that match, then the newest."""
         sas = self._devices.get(device_id)
         return None if sas is None else sas.find(packet)
+
+    def by_addresses(self, device_id: int) -> bool:
+        """Whether all packets between the same two addresses have the same SA."""
+        sas = self._devices.get(device_id)
+        return sas is None or sas.by_addresses
+
+    def traps(self, device_id: int) -> bool:
+        """Whether one of the device's SAs wants packets without one to be kept, and asked for."""
+        sas = self._devices.get(device_id)
+        return sas is not None and sas.trap

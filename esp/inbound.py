@@ -15,6 +15,7 @@ from esp.suites import ESP_HEADER, TRAILER, Suite, opener, refuse_copy
 from esp.trains import BE32, Octets, Train, Trains
 
 _DUMMY = 59
+_START = 64  # octets of a refused packet that are kept: an IPv6 header and more, as in ICMP messages
 _TUNNEL = frozenset(NEXT_HEADER.values())
 
 
@@ -37,6 +38,7 @@ class Opened:
     drops: dict[Drop, int] = field(default_factory=dict)
     valid: bool = False  # at least one had a right ICV and was no replay
     newest: bool = False  # and one of those was newer than all before
+    refused: bytes = b""  # the start of the first inner packet that the selectors did not permit
 
     def separate(self) -> None:
         """Turn rows into packets."""
@@ -167,6 +169,8 @@ class InboundSa:
         length = self._inner(plaintext)
         if isinstance(length, Drop):
             opened.drop(length)
+            if length is Drop.SELECTORS and not opened.refused:
+                opened.refused = bytes(plaintext[:_START])
         else:
             opened.packets.append(row[self.start - headroom : self.start + length])
 

@@ -17,7 +17,7 @@ from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
 from esp.inbound import Opened, OpenedRows
 from esp.limits import RateLimit
-from esp.messages import ForwardEsp, Message, PeerMoved, SocketKind, Stray, UnknownSpi
+from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
 from esp.outward import BATCH, Device
 from esp.places import Place, RawRows
 from esp.trains import MOST_ROWS, Trains
@@ -214,6 +214,8 @@ class Inward:
             _mark(opened, self._headroom(entry), tos & ecn.MARK)
         for reason, count in opened.drops.items():
             self._counters.drop(reason, count, entry.slot)
+        if opened.refused and entry.refused.allow(time.monotonic()):
+            self._post(NotPermitted(entry.child_id, opened.refused))
         if opened.rows is not None:
             self._deliver_rows(entry, opened.rows)
         elif opened.packets:

@@ -43,11 +43,25 @@ class SealedTrain:
 class OutboundSa:
     """Seals inner packets under one key. A sequence number is used up before it is used, come what may."""
 
-    __slots__ = ("_block", "_esn", "_limit", "_overhead", "_sealer", "sequence", "spi", "start", "suite")
+    __slots__ = (
+        "_block",
+        "_esn",
+        "_limit",
+        "_overhead",
+        "_sealer",
+        "sequence",
+        "spi",
+        "start",
+        "suite",
+        "tfc",
+    )
     __reduce__ = refuse_copy
 
-    def __init__(self, spi: int, suite: Suite, keys: bytes, esn: bool, used: int = 0) -> None:
-        """`used`: sequence numbers that must not be used (again). Raises ValueError for keys or SPI."""
+    def __init__(
+        self, spi: int, suite: Suite, keys: bytes, esn: bool, used: int = 0, *, tfc: int = 0
+    ) -> None:
+        """`used`: sequence numbers that must not be used (again). `tfc`: octets to which `seal_batch`, and
+        nothing else, pads inner packets (RFC 4303 2.7). Raises ValueError for keys or SPI."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
         if not 0 <= used <= LIMIT[esn]:
@@ -55,6 +69,7 @@ class OutboundSa:
         self.spi = spi
         self.suite = suite
         self.sequence = used  # the last one taken
+        self.tfc = tfc
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
         self._overhead, self._block = suite.overhead + TRAILER, suite.block
         self._esn = esn
@@ -156,20 +171,22 @@ class OutboundSa:
         """Header, plaintext and trailer of each packet, with room for IV and ICV, all in one array."""
         suite = self.suite
         start, overhead = ESP_HEADER + suite.iv_length, suite.overhead + TRAILER
-        paddings = [suite.padding(len(packet)) for packet in packets]
-        arena = bytearray(sum(map(len, packets)) + sum(paddings) + overhead * len(packets))
+        lengths = [max(len(packet), self.tfc) for packet in packets]
+        paddings = [suite.padding(length) for length in lengths]
+        arena = bytearray(sum(lengths) + sum(paddings) + overhead * len(packets))
         view = memoryview(arena)
         rows = []
         offset = 0
-        for index, (packet, padding) in enumerate(zip(packets, paddings, strict=True)):
-            end = offset + start + len(packet)
+        for index, (packet, length, padding) in enumerate(zip(packets, lengths, paddings, strict=True)):
+            begin = offset + start
+            end = begin + length  # zeros behind a shorter packet are its TFC padding
             _HEADER.pack_into(arena, offset, self.spi, first + index & 0xFFFFFFFF)
-            view[offset + start : end] = packet
+            view[begin : begin + len(packet)] = packet
             if padding:
                 view[end : end + padding] = _PADDING[:padding]
             arena[end + padding] = padding
             arena[end + padding + 1] = NEXT_HEADER[packet[0] >> 4]
-            following = offset + overhead + len(packet) + padding
+            following = offset + overhead + length + padding
             rows.append(view[offset:following])
             offset = following
         return rows

@@ -56,9 +56,14 @@ class FrameDevice(PacketDevice, Protocol):
 
     headroom: int
 
-    def read_frame(self, place: memoryview, /) -> int | Segments | None:
-        """The length of the packet now behind the headroom of `place`, or a frame, valid until `place` is
-        used again; None if it would block. Raises OSError if it is broken."""
+    def read_rows(
+        self, rows: Octets, places: Sequence[tuple[memoryview]], lengths: list[int], /
+    ) -> Segments | None:
+        """Read packets, each behind the headroom of one of `places`, until there are no more, or one is too
+        long for its row, or a frame comes, which is returned and valid until its place is used again.
+
+        `rows` begin where `places` do; `lengths` takes what the packets before the frame have (0: nonsense).
+        Raises OSError if it is broken."""
 
     def write_packet(self, row: memoryview, /) -> bool:
         """Write the packet behind the headroom; whether it was taken. Raises OSError if it is broken."""

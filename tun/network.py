@@ -32,6 +32,7 @@ IFREQ = struct.Struct("16si20x")  # struct ifreq: name, MTU
 
 IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
+QUEUE = 2000  # packets or frames that wait in a device: at 500 a burst of small ones does not fit
 DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -52,7 +53,7 @@ def configure(
     index = _index(name)
 
     def bring_up(ip: IPRoute) -> None:
-        ip.link("set", index=index, mtu=mtu)
+        ip.link("set", index=index, mtu=mtu, txqlen=QUEUE)
         _no_autoconfiguration(ip, index, name)
         ip.link("set", index=index, state="up")
 

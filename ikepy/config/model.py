@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
@@ -80,6 +80,8 @@ class Child(Section):
     dpd_action: Annotated[Action, fields.choice("action", _DPD_ACTIONS)] = "none"
     # swanctl's default is 32: peers reorder more than that.
     replay_window: Annotated[int, fields.integer(0, 4096, "packets; 0: no anti-replay")] = 1024
+    # Octets to which inner packets are padded (RFC 4303 2.7); "mtu": as many as the device's MTU; 0: never.
+    tfc_padding: Annotated[int | Literal["mtu"], PlainValidator(values.tfc_padding)] = 0
     mode: Annotated[str, fields.choice("mode", {"tunnel": "tunnel"})] = "tunnel"
     rekey_time: Seconds = 3600.0  # 0: never
     life_time: Seconds | None = None  # None: rekey_time and a tenth
@@ -243,6 +245,8 @@ class Daemon(Section):
     block_threshold: Annotated[
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
     ] = 5
+    # Whether a peer that sends what an SA may not carry is told, now and then (RFC 4301 5.2).
+    invalid_selectors: Boolean = True
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"

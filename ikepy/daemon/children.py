@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
+from typing import Literal
 
 from esp.suites import Suite
 from ikepy.daemon.devices import VtiDevice
@@ -24,6 +25,13 @@ class Child:
     suite: Suite
     spi_in: int | None = None
     packets: int = 0  # carried when `volume` looked last
+    tfc_padding: int | Literal["mtu"] = 0  # of what it sends: as configured, if the peer takes it
+
+    @property
+    def tfc_octets(self) -> int:
+        """To how many octets inner packets are padded: never more than the device's MTU."""
+        mtu = self.device.mtu
+        return mtu if self.tfc_padding == "mtu" else min(self.tfc_padding, mtu)
 
 
 class ChildTable:

@@ -125,6 +125,11 @@ class EffectsRunner:
         """ESP came in for which no worker has an SA."""
         self._drive(partial(self._machine.unknown_spi, spi, path), ("unknown SPI", f"{spi:08x}"), _nobody)
 
+    def not_permitted(self, child_id: int, start: bytes) -> None:
+        """A packet came under a child whose selectors do not permit it."""
+        call = partial(self._machine.not_permitted, child_id, start)
+        self._drive(call, ("refused packet of child", child_id), partial(self._owner_of_child, child_id))
+
     def children_lost(self, children: Sequence[Child]) -> None:
         """A worker lost these SAs: no device may count on them, and the machine negotiates anew."""
         for child in children:
@@ -244,6 +249,9 @@ class EffectsRunner:
     def _install_outbound(self, effect: InstallOutbound) -> None:
         device = self._devices.of(effect.connection)
         child = self._children.add(effect.child_id, device, effect.suite)
+        child.tfc_padding = effect.tfc_padding
+        if child.tfc_padding:
+            self._devices.path_changed(device, effect.path, effect.encap, effect.suite)
         local, remote = effect.path.local, effect.path.remote
         self._pool.send(
             device.slot,
@@ -263,10 +271,13 @@ class EffectsRunner:
                 remote_address=remote.address,
                 remote_port=remote.port,
                 standby=effect.standby,
+                trap=bool(effect.trapped),
+                tfc_padding=child.tfc_octets,
             ),
         )
+        wanted = effect.ts_remote + effect.trapped  # routes, for what this or a further child carries
         self._devices.child_up(
-            effect.child_id, effect.connection, effect.ts_remote, effect.path, effect.encap, effect.suite
+            effect.child_id, effect.connection, wanted, effect.path, effect.encap, effect.suite
         )
 
     def _activate_outbound(self, effect: ActivateOutbound) -> None:
@@ -289,12 +300,18 @@ class EffectsRunner:
         child = self._children.get(effect.child_id)
         if child is None:
             return
+        self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
         local, remote = effect.path.local, effect.path.remote
         message = messages.UpdatePath(
-            effect.child_id, effect.encap, local.address, local.port, remote.address, remote.port
+            child_id=effect.child_id,
+            encap=effect.encap,
+            local_address=local.address,
+            local_port=local.port,
+            remote_address=remote.address,
+            remote_port=remote.port,
+            tfc_padding=child.tfc_octets,
         )
         self._tell(effect.child_id, message)
-        self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
 
     def _tell(self, child_id: int, message: messages.Message) -> None:
         """Say something of a child to its worker; one that is down has forgotten the child anyway."""

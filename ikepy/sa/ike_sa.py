@@ -19,6 +19,7 @@ from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
 from . import fragments, lifetime, protection
 from .child import ChildSa, ChildState
+from .child_negotiation import configured
 from .effects import (
     Effect,
     Event,
@@ -39,6 +40,7 @@ from .path import Endpoint, Path
 from .phase import PERMITTED, End, Phase
 from .proposals import describe
 from .rate import Rate
+from .scope import Pair, Scope, Selectors, pair_of
 from .shared import Shared
 from .tasks import init, mobike, respond
 from .tasks.auth import AuthTask, Wanted
@@ -115,6 +117,7 @@ class IkeSa:
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
+        self.complaints = Rate(DOUBTS)
         self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
         self._heir: IkeSa | None = None  # it has our children
 
@@ -348,7 +351,7 @@ class IkeSa:
     def rekey_child(self, child: ChildSa, tickets: Sequence[int] = ()) -> None:
         """Replace a child, as soon as it is this task's turn; a failure sets another time."""
         child.lifetime.rekey_at = None
-        self.enqueue(ChildRekey(child.child_id, child.config, tickets))
+        self.enqueue(ChildRekey(child.child_id, child.config, tickets, child.scope))
 
     def rekey(self, tickets: Sequence[int] = ()) -> None:
         """Replace this IKE_SA; a failure sets another time."""
@@ -631,25 +634,50 @@ class IkeSa:
         pending += [task for _, task in self._postponed]
         return [*self.wanted, *(task.wanted for task in pending if isinstance(task, ChildCreate | AuthTask))]
 
-    def want(self, config_name: str, tickets: Sequence[int]) -> None:
-        """Bring up one more child, as soon as that can be."""
+    def carries(self, name: str, packet: Pair) -> bool:
+        """Whether a child of this name stands, and stays, under which such a packet can be sent."""
+        return any(
+            child.config.name == name and child.in_use and child.selectors.carries(packet)
+            for child in self.children.values()
+        )
+
+    def lacks(self, name: str, packet: Pair) -> bool:
+        """Whether children of this name stand, and another one is to be asked for to carry such a packet."""
+        partial = [c for c in self.children.values() if c.config.name == name and c.in_use and c.trapped]
+        return bool(partial) and not self.carries(name, packet)
+
+    def want(self, config_name: str, tickets: Sequence[int], packet: Pair | None = None) -> None:
+        """Bring up one more child, as soon as that can be: for a packet, or whatever is configured."""
         for wanted in self._all_wanted():
             if wanted.config.name == config_name:
                 wanted.tickets += tickets
                 return
-        wanted = Wanted(self.connection.children[config_name], list(tickets))
+        config = self.connection.children[config_name]
+        wanted = Wanted(config, list(tickets), self._scope(config, packet))
         if self.phase is Phase.ESTABLISHED:
             self.create(wanted)
         else:
             self.wanted.append(wanted)
             self.purpose.append(config_name)
 
+    def _scope(self, config: Child, packet: Pair | None) -> Scope:
+        """What to ask for where other children of this configuration stand: the packet's pair only."""
+        if packet is None or not self.lacks(config.name, packet):
+            return Scope(packet)
+        pair = pair_of(configured(self, config), packet)
+        return Scope(packet, within=None if pair is None else Selectors.of(pair))
+
     def reopen(self, child: ChildSa, now: float) -> None:
         """Bring up a child again that ended (`close_action`); not at once if it hardly lasted."""
-        name = child.config.name
-        if child.config.close_action != "start" or self.has_child(name) or self.wants_child(name):
+        config, scope = child.config, child.scope
+        if config.close_action == "trap":
+            self.shared.trapped.add((self.connection.name, config.name))
+        if config.close_action != "start" or self.wants_child(config.name):
             return
-        task = ChildCreate(Wanted(child.config))
+        same = (c for c in self.children.values() if c.config.name == config.name and c.in_use)
+        if any(scope.met_by(one.selectors) for one in same):
+            return
+        task = ChildCreate(Wanted(config, scope=scope))
         if now - child.installed_at >= STABLE:
             self.enqueue(task)
         else:

@@ -40,6 +40,7 @@ class Shared:
             self._alike[_configured(connection)].append(name)
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
+        self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
         self._ike_ids = 0
         self._child_ids = 0
 

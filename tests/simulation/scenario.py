@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 
+from esp.selectors import Selector
 from ikepy.sa.child import ChildState
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Terminate
 from ikepy.sa.tasks.ike_rekey import IkeRekey
@@ -19,7 +19,7 @@ from .world import CALM, Weather, World
 QUIET = 200.0  # seconds of calm after which the ends must agree
 PATIENCE = 200.0  # further seconds until no timer is just at work
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
-INNER = IPv4Address("10.1.0.1")
+INNER = Selector.of("10.1.0.1/32")
 
 
 @dataclass(frozen=True, slots=True)

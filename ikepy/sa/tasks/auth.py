@@ -16,6 +16,7 @@ from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.path import Path
 from ikepy.sa.phase import End
+from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
@@ -34,6 +35,7 @@ class Wanted:
 
     config: Child
     tickets: list[int] = field(default_factory=list)
+    scope: Scope = EVERYTHING
 
 
 class AuthTask:
@@ -104,7 +106,8 @@ class AuthTask:
             )
         if policy in ("force", "prefer") and sa.peer_childless:
             return None
-        return child_negotiation.offer(sa, self.wanted.config, key_exchange=False)
+        wanted = self.wanted
+        return child_negotiation.offer(sa, wanted.config, key_exchange=False, scope=wanted.scope)
 
     def _first_child(
         self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
@@ -115,6 +118,11 @@ class AuthTask:
         except PeerError as error:
             if error.fatal:
                 raise
+            narrower = offer.narrower(payloads)
+            if narrower is not None:
+                self.wanted.scope = narrower
+                sa.create(self.wanted)
+                return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
             text = f"child {self.wanted.config.name}: {error}"
             return [*outcomes(self.wanted.tickets, False, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"

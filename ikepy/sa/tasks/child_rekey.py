@@ -12,6 +12,7 @@ from ikepy.sa import child_negotiation, pick
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
+from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload
 
@@ -40,11 +41,14 @@ class ChildRekey:
 
     exchange = ExchangeType.CREATE_CHILD_SA
 
-    def __init__(self, child_id: int, config: Child, tickets: Sequence[int] = ()) -> None:
+    def __init__(
+        self, child_id: int, config: Child, tickets: Sequence[int] = (), scope: Scope = EVERYTHING
+    ) -> None:
         self.child_id = child_id
         self._config = config
+        self._scope = scope
         self._tickets = list(tickets)
-        self.create = CreateExchange(config)
+        self.create = CreateExchange(config, scope)
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -113,7 +117,7 @@ class ChildRekey:
         name = pick.error_name(refusal)
         if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
-            sa.enqueue(ChildCreate(Wanted(self._config)), first=True)
+            sa.enqueue(ChildCreate(Wanted(self._config, scope=self._scope)), first=True)
             why = "the peer does not have it"
             return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
@@ -124,7 +128,7 @@ class ChildRekey:
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self.create = CreateExchange(self._config)
+        self.create = CreateExchange(self._config, self._scope)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
         if why == NotifyType.NO_PROPOSAL_CHOSEN.name:

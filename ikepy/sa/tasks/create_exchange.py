@@ -14,6 +14,7 @@ from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.collision import Nonces
 from ikepy.sa.effects import Effect
+from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.payloads import DeletePayload, KePayload, NoncePayload, Payload
 
@@ -29,8 +30,9 @@ MAX_OVERTAKEN = 64  # SPIs
 class CreateExchange:
     """What `ChildCreate` and `ChildRekey` have in common."""
 
-    def __init__(self, config: Child) -> None:
+    def __init__(self, config: Child, scope: Scope = EVERYTHING) -> None:
         self._config = config
+        self._scope = scope
         self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
         self._offer: ChildOffer | None = None
         self._ke: kex.KeyExchange | None = None
@@ -41,7 +43,7 @@ class CreateExchange:
         """SA, Ni, [KE], TSi, TSr of a fresh request."""
         random = sa.shared.entropy.random
         self._nonce = random(NONCE_SIZE)
-        self._offer = child_negotiation.offer(sa, self._config, key_exchange=True)
+        self._offer = child_negotiation.offer(sa, self._config, key_exchange=True, scope=self._scope)
         group = self._group or proposals.ke_group(self._offer.proposals[0])
         sa_payload, *selectors = self._offer.payloads()
         payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
@@ -61,6 +63,10 @@ class CreateExchange:
             raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
         self._group = group
         return group
+
+    def narrower(self, payloads: Sequence[Payload]) -> Scope | None:
+        """What to ask for instead, if the peer takes nothing but single pairs (RFC 7296 2.9)."""
+        return None if self._offer is None else self._offer.narrower(payloads)
 
     def nonces(self, payloads: Sequence[Payload]) -> Nonces:
         """Both nonces of the exchange that this response ends."""
