@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -264,9 +265,19 @@ class Config(Section):
         An entry that names the peer is preferred, then one that names us too. An entry without identities
         is anybody's.
         """
+        named = None if remote is None else self._secrets_by_name.get(remote.folded)
         best: tuple[tuple[int, int], Secret] | None = None
-        for entry in self.secrets.values():
+        for entry in named or self.secrets.values():
             rank = entry.match(remote), entry.match(local)
             if rank != (0, 0) and (best is None or rank > best[0]):
                 best = rank, entry.secret
         return None if best is None else best[1]
+
+    @cached_property
+    def _secrets_by_name(self) -> dict[Identity, list[SecretEntry]]:
+        """There may be thousands, one a peer."""
+        named: dict[Identity, list[SecretEntry]] = {}
+        for entry in self.secrets.values():
+            for one in dict.fromkeys(own.folded for own in entry.ids if own and not own.is_pattern):
+                named.setdefault(one, []).append(entry)
+        return named
