@@ -56,6 +56,7 @@ from .window import Arrival, Window
 
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
+MOST_DOUBLINGS = 7  # of the wait before a child that does not last is brought up again: 2 minutes
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
@@ -115,6 +116,7 @@ class IkeSa:
         self._under_way: dict[int, Task] = {}  # by the message ID of their requests, oldest first
         self._keyed: Keyed | None = None
         self._postponed: list[tuple[float, Task]] = []
+        self._bounced: dict[str, int] = {}  # how often in a row a child ended that hardly lasted
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
@@ -720,9 +722,11 @@ class IkeSa:
             return
         task = ChildCreate(Wanted(config, scope=scope))
         if now - child.installed_at >= STABLE:
+            self._bounced.pop(config.name, None)
             self.enqueue(task)
         else:
-            self.postpone(task, 2, now)
+            bounced = self._bounced[config.name] = self._bounced.get(config.name, 0) + 1
+            self.postpone(task, min(bounced + 1, MOST_DOUBLINGS), now)
 
     def create(self, wanted: Wanted) -> None:
         """Bring up a child that IKE_AUTH did not."""

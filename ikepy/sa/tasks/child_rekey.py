@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick
+from ikepy.sa import child_negotiation, pick, proposals
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
@@ -25,6 +25,8 @@ from .task import Answer, outcomes
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
+# What a peer says that wants another key exchange than we do, or none, or one where we want none.
+PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
 REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
 
 
@@ -131,8 +133,9 @@ class ChildRekey:
         self.create = CreateExchange(self._config, self._scope)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
-        if why == NotifyType.NO_PROPOSAL_CHOSEN.name:
-            hint = " (esp_proposals with a key exchange at one end only show at the first rekey)"
+        if why in PFS_REFUSALS and not proposals.ke_group(old.proposal):
+            groups = proposals.key_exchanges(self._config.esp_proposals)
+            hint = f" (a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
