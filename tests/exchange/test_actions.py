@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from esp.selectors import Selector
+from ikepy.errors import PeerError
 from ikepy.sa.commands import Acquire, Initiate, Rekey, Terminate
 from ikepy.sa.effects import Topic
-from ikepy.sa.tasks import respond as responses
+from ikepy.sa.tasks import child_rekey, ike_rekey
+from ikepy.sa.tasks.task import Answer
 from ikepy.wire.constants import NotifyType
 
 from .network import Network, Options, assert_joined
@@ -212,16 +215,16 @@ def test_a_key_exchange_that_was_not_offered_is_a_refusal_like_others(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """INVALID_KE_PAYLOAD with MODP 2048: the rekey is tried again, and the SA is not stuck (RFC 7296 1.3)."""
-    net = established(Options(child="rekey_time = 0", connection="rekey_time = 0"))
-    create = responses.child_rekey.respond if kind == "child" else responses.ike_rekey.respond
-    module = responses.child_rekey if kind == "child" else responses.ike_rekey
+    net = established(LONG)
+    module = child_rekey if kind == "child" else ike_rekey
+    answer: Callable[..., Answer] = module.respond
     refused: list[int] = []
 
-    def refuse(*arguments: object) -> object:
+    def refuse(*arguments: object) -> Answer:
         if len(refused) < 2:
             refused.append(1)
-            raise responses.PeerError(NotifyType.INVALID_KE_PAYLOAD, "another one", data=b"\0\x0e")
-        return create(*arguments)  # type: ignore[arg-type]
+            raise PeerError(NotifyType.INVALID_KE_PAYLOAD, "another one", data=b"\0\x0e")
+        return answer(*arguments)
 
     monkeypatch.setattr(module, "respond", refuse)
     net.command("a", Rekey(child="net") if kind == "child" else Rekey(ike="ab"))
