@@ -237,6 +237,8 @@ class Daemon(Section):
     retransmit_tries: Annotated[int, fields.integer(0, 100)] = 5
     retransmit_jitter: Annotated[int, fields.integer(0, 20, "percent")] = 10  # charon's default is 0
     retransmit_limit: Seconds = 0.0  # of one interval; 0: none
+    # Requests that a peer may have under way at once; it is told if that is more than one (RFC 7296 2.3).
+    window_size: Annotated[int, fields.integer(1, 64, "requests at once")] = 1
     keep_alive: Seconds = 20.0  # 0: no NAT keepalives
     # Octets of a whole IP packet; 0: 576 over IPv4, 1280 over IPv6.
     fragment_size: Annotated[int, fields.fragment_size] = 1280

@@ -180,12 +180,12 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
     if ts_local and ts_remote:
         wish = Pair(ts_local[0], ts_remote[0])
         candidates.sort(key=lambda one: not configured(sa, one).carries(wish))
-    matching = False
+    matching: list[Child] = []
     for config in candidates:
         narrow_local, narrow_remote = _narrow(sa, config, ts_local, ts_remote)
         if not narrow_local or not narrow_remote:
             continue
-        matching = True
+        matching.append(config)
         ours, theirs = config.esp_proposals, offered
         if not key_exchange:
             ours, theirs = proposals.without_ke(ours), proposals.without_ke(theirs)
@@ -196,11 +196,19 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
             more = any(_adds(agreed, _narrow(sa, other, ts_local, ts_remote)) for other in candidates)
             return ChildChoice(config, chosen, narrow_local, narrow_remote, more, _takes_tfc(payloads))
     if matching:
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no ESP proposal of the peer's fits ours")
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, _why_none(matching[0], offered))
     raise PeerError(
         NotifyType.TS_UNACCEPTABLE,
         f"no child permits the peer's selectors ({texts(ts_local)} === {texts(ts_remote)})",
     )
+
+
+def _why_none(config: Child, offered: Sequence[Proposal]) -> str:
+    ours = config.esp_proposals
+    if proposals.select(proposals.without_ke(ours), proposals.without_ke(offered)) is None:
+        return "no ESP proposal of the peer's fits ours"
+    mine, theirs = proposals.key_exchanges(ours), proposals.key_exchanges(offered)
+    return f"a PFS mismatch: the peer offers {theirs}, our esp_proposals have {mine}"
 
 
 def _narrow(

@@ -17,7 +17,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolI
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import fragments, lifetime, protection
+from . import fragments, lifetime, pick, protection
 from .child import ChildSa, ChildState
 from .child_negotiation import configured
 from .effects import (
@@ -56,8 +56,10 @@ from .window import Arrival, Window
 
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
+MOST_DOUBLINGS = 7  # of the wait before a child that does not last is brought up again: 2 minutes
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
+MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
 
@@ -111,9 +113,10 @@ class IkeSa:
         self._window = Window(shared.retransmission)
         self._reassembly = fragments.Reassembly()
         self._tasks: deque[Task] = deque()
-        self._current: Task | None = None
+        self._under_way: dict[int, Task] = {}  # by the message ID of their requests, oldest first
         self._keyed: Keyed | None = None
         self._postponed: list[tuple[float, Task]] = []
+        self._bounced: dict[str, int] = {}  # how often in a row a child ended that hardly lasted
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
@@ -132,21 +135,24 @@ class IkeSa:
         return self.phase is Phase.ESTABLISHED
 
     @property
+    def under_way(self) -> list[Task]:
+        """The tasks whose requests are under way, oldest first: more than one if the peer takes that."""
+        return list(self._under_way.values())
+
+    @property
     def current_task(self) -> Task | None:
-        """The task whose request is under way."""
-        return self._current
+        """The oldest of them; the only one if it is of those that have to be alone."""
+        return next(iter(self._under_way.values()), None)
 
     @property
     def quiet(self) -> bool:
         """Whether it is established and nothing of ours is under way or waits."""
-        return (
-            self.phase is Phase.ESTABLISHED and self._current is None and not self._tasks and not self.wanted
-        )
+        return self.phase is Phase.ESTABLISHED and not self._under_way and not self._tasks and not self.wanted
 
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return self._current is not None and not isinstance(self._current, HARMLESS)
+        return any(not isinstance(task, HARMLESS) for task in self._under_way.values())
 
     @property
     def spi_local(self) -> bytes:
@@ -175,15 +181,14 @@ class IkeSa:
         return self._children_path or self.path
 
     @property
-    def creating(self) -> ChildCreate | ChildRekey | None:
-        """The task that waits for a child of the peer's making."""
-        task = self._current
-        return task if isinstance(task, ChildCreate | ChildRekey) else None
+    def creating(self) -> list[ChildCreate | ChildRekey]:
+        """The tasks that wait for a child of the peer's making."""
+        return [task for task in self._under_way.values() if isinstance(task, ChildCreate | ChildRekey)]
 
     def overtaken_by_delete(self, spi_out: int) -> None:
         """The peer deletes an unknown child, which may be the one that we wait for."""
-        if self.creating is not None:
-            self.creating.create.overtaken_by_delete(spi_out)
+        for task in self.creating:
+            task.create.overtaken_by_delete(spi_out)
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
@@ -230,7 +235,7 @@ class IkeSa:
         self.init.response = encode_message(
             self._header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads
         )
-        self._window.answered((self.init.response,))
+        self._window.answered(0, (self.init.response,))
         self._heard = self._sent = now
         return [
             self.log(Level.INFO, f"{self.path.remote} initiates an IKE_SA, {describe(self.keyed.proposal)}"),
@@ -239,9 +244,7 @@ class IkeSa:
 
     def repeat_init(self, path: Path) -> list[Effect]:
         """The peer repeats its IKE_SA_INIT: so do we, until it goes on to IKE_AUTH."""
-        if self._window.arrival(0) is Arrival.REPEATED and self._window.cached_reply is not None:
-            return [Send(path, one) for one in self._window.cached_reply]
-        return []
+        return [Send(path, one) for one in self._window.reply(0)]
 
     def receive(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         """A message for this IKE_SA; what is not authentic is dropped without a trace but a debug line."""
@@ -313,7 +316,7 @@ class IkeSa:
 
     def ask_for_life(self, now: float) -> list[Effect]:
         """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
-        if self.phase is not Phase.ESTABLISHED or self._current is not None or self._tasks:
+        if self.phase is not Phase.ESTABLISHED or self._under_way or self._tasks:
             return []
         if not self._doubts.allow(now):
             return []
@@ -398,19 +401,40 @@ class IkeSa:
             self.enqueue(entry[1])
 
     def proceed(self, now: float) -> list[Effect]:
-        """Send the next task's request, if none of ours is under way."""
+        """Send the next tasks' requests, as many as may be under way."""
         effects: list[Effect] = []
-        while self._tasks and self._window.outstanding is None and self.phase is not Phase.DEAD:
+        while self._tasks and self._may_begin(self._tasks[0]) and self.phase is not Phase.DEAD:
             task = self._tasks.popleft()
             try:
                 payloads = task.request(self, now)
             except PeerError as error:
                 return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
-            if payloads is not None:
-                self._current = task
-                return [*effects, *self._send_request(task.exchange, payloads, now)]
-            effects += task.failed(self, "there is nothing left to do")
+            if payloads is None:
+                effects += task.failed(self, "there is nothing left to do")
+                continue
+            self._under_way[self._window.next_request] = task
+            effects += self._send_request(task.exchange, payloads, now)
         return effects
+
+    def _may_begin(self, task: Task) -> bool:
+        """Whether a task may run beside those under way: only such as are about different children."""
+        if not self._window.has_room:
+            return False
+        about = self._about(task)
+        others = [self._about(other) for other in self._under_way.values()]
+        return not others or (about is not None and all(o is not None and not o & about for o in others))
+
+    def _about(self, task: Task) -> frozenset[str] | None:
+        """The names of the children that a task is about; None if nothing may run beside it."""
+        match task:
+            case Liveness() | Tell():
+                return frozenset()
+            case ChildCreate():
+                return frozenset({task.wanted.config.name})
+            case ChildRekey() | DeleteChild():
+                child = self.children.get(task.child_id)
+                return frozenset() if child is None else frozenset({child.config.name})
+        return None
 
     def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
         header = self._header(exchange, self._window.next_request, response=False)
@@ -422,7 +446,9 @@ class IkeSa:
         return [Send(self.path, one) for one in datagrams]
 
     def last_words(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        """A protected request whose response nobody waits for."""
+        """A protected request whose response nobody waits for; none if the peer takes no more now."""
+        if not self._window.has_room:
+            return []
         return self._send_request(ExchangeType.INFORMATIONAL, payloads, now)
 
     def restart_init(self, task: Task) -> None:
@@ -432,10 +458,9 @@ class IkeSa:
         self.enqueue(task, first=True)
 
     def _response(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        header, task, outstanding = message.header, self._current, self._window.outstanding
-        if task is None or outstanding is None or not self._window.expects(header.message_id):
-            return []
-        if header.exchange != task.exchange:
+        header = message.header
+        task = self._under_way.get(header.message_id)
+        if task is None or header.exchange != task.exchange:
             return []
         if self._keyed is None:
             return self._init_response(datagram, message, task, now)
@@ -444,12 +469,13 @@ class IkeSa:
             return []
         self._authentic(path, now)
         mobike.answered(self, path)
-        self._window.finished()
-        self._current = None
+        self._window.finished(header.message_id)
+        del self._under_way[header.message_id]
         try:
             payloads = opened.payloads()
             rules.check(header, payloads, protected=True)
             effects = task.response(self, payloads, now)
+            self._widen(payloads)
         except WireError as error:
             return self._disown(task, f"the peer's response is malformed: {error}", now)
         except PeerError as error:
@@ -469,7 +495,8 @@ class IkeSa:
         """Not authentic: nonsense in it is not believed but waited out."""
         self.spi_r = message.header.spi_r
         self.init.response = datagram
-        outstanding, self._window.outstanding = self._window.outstanding, None
+        outstanding = self._window.finished(message.header.message_id)
+        assert outstanding is not None  # a task waits for it
         try:
             rules.check(message.header, message.payloads, protected=False)
             effects = task.response(self, message.payloads, now)
@@ -477,10 +504,10 @@ class IkeSa:
             if isinstance(error, PeerError) and error.fatal:
                 effects = [self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
                 return effects + self.kill(End.REFUSED, str(error))
-            self._window.outstanding = outstanding
+            self._window.resume(outstanding)
             self.spi_r = bytes(8)
             return [self.log(Level.WARNING, f"ignored an IKE_SA_INIT response: {error}")]
-        self._current = None
+        self._under_way.clear()
         self._heard = now
         return effects + self.proceed(now)
 
@@ -510,7 +537,7 @@ class IkeSa:
         except PeerError as error:
             answer = self._refusal(error)
         reply = self._encode(self._header(header.exchange, header.message_id, response=True), answer.payloads)
-        self._window.answered(reply)
+        self._window.answered(header.message_id, reply)
         self.last_answered = opened.datagram, reply
         self._sent = now
         return [
@@ -527,7 +554,8 @@ class IkeSa:
         if fragment is not None and fragment.number > 1:
             return []
         protection.unseal(datagram, message, self.keyed.cipher_in)
-        return [*self._authentic(path, now), *(Send(path, one) for one in self._window.cached_reply or ())]
+        reply = self._window.reply(message.header.message_id)
+        return [*self._authentic(path, now), *(Send(path, one) for one in reply)]
 
     def _open(self, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
         """What is in a protected message; None while fragments of it are missing."""
@@ -542,6 +570,7 @@ class IkeSa:
         rules.check(header, payloads, protected=True)
         saved = self._claim(payloads, now)
         answer = respond.respond(self, header.exchange, payloads, path, now)
+        self._widen(payloads)
         return replace(answer, before=[*saved, *answer.before])
 
     def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -583,6 +612,20 @@ class IkeSa:
         local_port = self.shared.config.daemon.port_nat_t
         remote_port = self.connection.remote_port
         self.path = self.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
+
+    def _widen(self, payloads: Sequence[Payload]) -> None:
+        """How many requests at once the peer takes, once it is authenticated (RFC 7296 2.3)."""
+        told = pick.notify(payloads, NotifyType.SET_WINDOW_SIZE)
+        if told is not None and self.phase is not Phase.CONNECTING:
+            self._window.widen(min(int.from_bytes(told.data, "big"), MOST_REQUESTS))
+
+    def window_size(self) -> list[NotifyPayload]:
+        """What tells the peer how many requests we take at once, if it is more than one (RFC 7296 2.3)."""
+        size = self.shared.config.daemon.window_size
+        if size == 1:
+            return []
+        self._window.open(size)
+        return [NotifyPayload(NotifyType.SET_WINDOW_SIZE, size.to_bytes(4, "big"))]
 
     def move(self, path: Path) -> None:
         """IKE messages go over another path from now on; the children stay until `redirect`."""
@@ -630,7 +673,7 @@ class IkeSa:
         return any(one.config.name == name for one in self._all_wanted())
 
     def _all_wanted(self) -> list[Wanted]:
-        pending = [*([self._current] if self._current else []), *self._tasks]
+        pending = [*self._under_way.values(), *self._tasks]
         pending += [task for _, task in self._postponed]
         return [*self.wanted, *(task.wanted for task in pending if isinstance(task, ChildCreate | AuthTask))]
 
@@ -679,9 +722,11 @@ class IkeSa:
             return
         task = ChildCreate(Wanted(config, scope=scope))
         if now - child.installed_at >= STABLE:
+            self._bounced.pop(config.name, None)
             self.enqueue(task)
         else:
-            self.postpone(task, 2, now)
+            bounced = self._bounced[config.name] = self._bounced.get(config.name, 0) + 1
+            self.postpone(task, min(bounced + 1, MOST_DOUBLINGS), now)
 
     def create(self, wanted: Wanted) -> None:
         """Bring up a child that IKE_AUTH did not."""
@@ -738,6 +783,8 @@ class IkeSa:
         self._heir = new
         new._tasks.extend(self._tasks)
         self._tasks.clear()
+        for notify in new.window_size():
+            new.enqueue(Tell(notify))
         new._postponed.extend(self._postponed)
         self._postponed.clear()
         self.shared.touched.append(new)
@@ -752,7 +799,8 @@ class IkeSa:
 
     def settle_collision(self, now: float) -> list[Effect]:
         """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
-        return self._current.settle_for_rival(self, now) if isinstance(self._current, IkeRekey) else []
+        task = self.current_task
+        return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 
     def kill(self, end: End, text: str) -> list[Effect]:
         """It is over: children are removed, and whoever waits is told."""
@@ -765,12 +813,12 @@ class IkeSa:
         self.ended_children = tuple(up + [w.config for w in self._all_wanted() if w.config not in up])
         for child_id in list(self.children):
             effects += self.remove_child(child_id, text)
-        tasks = [*([self._current] if self._current else []), *self._tasks]
+        tasks = [*self._under_way.values(), *self._tasks]
         tasks += [task for _, task in self._postponed]
         self._postponed.clear()
-        self._current = None
+        self._under_way.clear()
         self._tasks.clear()
-        self._window.finished()
+        self._window.forget()
         self._reassembly.forget()
         for task in tasks:
             effects += task.failed(self, text)

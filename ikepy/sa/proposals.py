@@ -108,6 +108,13 @@ def ke_group(proposal: Proposal) -> int:
     return 0 if found is None else found.id
 
 
+def key_exchanges(proposals: Iterable[Proposal]) -> str:
+    """For the log: "CURVE_25519, ECP_256", or "no key exchange"."""
+    transforms = [t for p in proposals for t in p.transforms if t.type == TransformType.KE]
+    names = dict.fromkeys(_transform_text(t) for t in transforms if t.id != KeGroup.NONE)
+    return ", ".join(names) or "no key exchange"
+
+
 def describe(proposal: Proposal) -> str:
     """As charon prints a suite, whatever the order on the wire: AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/..."""
     return _describe(proposal.transforms)

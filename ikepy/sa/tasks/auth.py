@@ -62,7 +62,7 @@ class AuthTask:
         if remote_id is not None and not remote_id.is_pattern:
             payloads.append(_id_payload(PayloadType.ID_R, remote_id))
         payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id)))
-        payloads += mobike.offer(sa)
+        payloads += [*mobike.offer(sa), *sa.window_size()]
         return payloads if self._offer is None else [*payloads, *self._offer.payloads()]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -158,7 +158,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     effects = sa.establish(now)
     child_effects, child_payloads = _respond_child(sa, payloads, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
-    answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more]
+    answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more, *sa.window_size()]
     return Answer(answer, effects + child_effects)
 
 

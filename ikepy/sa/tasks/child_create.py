@@ -132,9 +132,9 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=False)
-    ours = sa.current_task
-    if isinstance(ours, ChildCreate) and ours.is_met_by(child):
-        ours.collide(child.child_id, nonces)
+    for ours in sa.under_way:
+        if isinstance(ours, ChildCreate) and ours.is_met_by(child):
+            ours.collide(child.child_id, nonces)
     return answer
 
 

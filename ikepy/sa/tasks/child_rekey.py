@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick
+from ikepy.sa import child_negotiation, pick, proposals
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
@@ -25,6 +25,8 @@ from .task import Answer, outcomes
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
+# What a peer says that wants another key exchange than we do, or none, or one where we want none.
+PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
 REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
 
 
@@ -131,8 +133,9 @@ class ChildRekey:
         self.create = CreateExchange(self._config, self._scope)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
-        if why == NotifyType.NO_PROPOSAL_CHOSEN.name:
-            hint = " (esp_proposals with a key exchange at one end only show at the first rekey)"
+        if why in PFS_REFUSALS and not proposals.ke_group(old.proposal):
+            groups = proposals.key_exchanges(self._config.esp_proposals)
+            hint = f" (a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
@@ -146,7 +149,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     if rekey.protocol != ProtocolId.ESP or len(rekey.spi) != 4:
         raise PeerError(NotifyType.INVALID_SYNTAX, "REKEY_SA names no ESP SA")
     old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
-    if old is None and sa.creating is not None:  # our request may have made it, and its response be late
+    if old is None and sa.creating:  # our request may have made it, and its response be late
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:
         raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
@@ -156,11 +159,9 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     new, answer, nonces = respond_with(sa, choice, payloads, now, standby=True)
     old.state = ChildState.REKEYED
     old.replaced_by = new.child_id
-    ours = sa.current_task
-    if (isinstance(ours, ChildRekey) and ours.child_id == old.child_id) or (
-        isinstance(ours, ChildCreate) and ours.replaces == old.child_id
-    ):
-        ours.collide(new.child_id, nonces)
+    for ours in sa.creating:
+        if old.child_id == (ours.child_id if isinstance(ours, ChildRekey) else ours.replaces):
+            ours.collide(new.child_id, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)
     return Answer(answer.payloads, [*answer.before, *events])
 

@@ -53,14 +53,14 @@ class CreateExchange:
         return [*payloads, *selectors]
 
     def other_group(self, payloads: Sequence[Payload]) -> int | None:
-        """The group that the peer asks for instead, once; PeerError if it was not offered."""
+        """The group that the peer asks for instead, once; one that was not offered is a refusal."""
         notify = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
         if notify is None or self._group is not None:
             return None
         group = int.from_bytes(notify.data, "big")
         offered = () if self._offer is None else self._offer.proposals
         if not any(t.type == TransformType.KE and t.id == group for p in offered for t in p.transforms):
-            raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
+            return None
         self._group = group
         return group
 

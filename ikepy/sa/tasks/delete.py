@@ -52,30 +52,30 @@ class DeleteChild:
     def __init__(
         self, child_id: int, tickets: Sequence[int] = (), *, wanted: bool = False, expired: bool = False
     ) -> None:
-        self._child_id = child_id
+        self.child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
         self._expired = expired
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        child = sa.children.get(self._child_id)
+        child = sa.children.get(self.child_id)
         while child is not None and child.replaced_by in sa.children and self._wanted:
             child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED:
             return None
-        self._child_id = child.child_id
+        self.child_id = child.child_id
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        child = sa.children.get(self._child_id)
+        child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
         if child is not None and self._expired:
             sa.reopen(child, now)
-        return effects + outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} deleted")
+        return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} is gone ({reason})")
+        return outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} is gone ({reason})")
 
 
 def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
