@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from tun.netlink import Address, Interface, Network, RouteError, converse
+from tun.netlink import Address, HostAddress, Interface, Network, RouteError, converse
 from tun.numbering import number
 
 # linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h
@@ -23,6 +25,12 @@ IFA_F_NODAD = 0x02
 IFA_F_DADFAILED = 0x08
 IFA_F_TENTATIVE = 0x40
 ADDR_GEN_MODE_NONE = 1
+
+# netdevice(7)
+SIOCGIFFLAGS = 0x8913
+IFF_RUNNING = 0x40
+LINKED = 0x1 | IFF_RUNNING  # IFF_UP
+_IFREQ = struct.Struct("16sh22x")  # struct ifreq: name, flags
 
 IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
@@ -149,17 +157,43 @@ def source_address(remote: Address) -> Address:
         return ip_address(probe.getsockname()[0])
 
 
-def local_addresses() -> list[Address]:
-    """Every unicast address of this host that can be used, loopback too, without link-local ones."""
+def host_addresses() -> list[HostAddress]:
+    """Every unicast address of this host that can be used, loopback too, without link-local ones.
 
-    def dump(ip: IPRoute) -> Iterator[Address]:
+    Raises `RouteError`.
+    """
+
+    def dump(ip: IPRoute) -> list[HostAddress]:
+        found: dict[Address, int] = {}
         for one in ip.get_addr():
             flags = one.get_attr("IFA_FLAGS") or one["flags"]
-            if not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
-                yield ip_address(one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS"))
+            address = ip_address(one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS"))
+            if not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) and not address.is_link_local:
+                found.setdefault(address, int(one["index"]))
+        return [HostAddress(address, index, _name(index)) for address, index in found.items()]
 
-    found = converse("cannot list the addresses", lambda ip: list(dump(ip)))
-    return list(dict.fromkeys(one for one in found if not one.is_link_local))
+    return converse("cannot list the addresses", dump)
+
+
+def local_addresses() -> list[Address]:
+    """The addresses alone of `host_addresses`. Raises `RouteError`."""
+    return [one.address for one in host_addresses()]
+
+
+def has_link(name: str) -> bool:
+    """Whether the device is up and has carrier; False too if there is no such device."""
+    try:
+        return link_flags(name) & LINKED == LINKED
+    except OSError:
+        return False
+
+
+def link_flags(name: str) -> int:
+    """IFF_UP and its like (netdevice(7)). Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, SIOCGIFFLAGS, _IFREQ.pack(name.encode(), 0))
+    flags: int = _IFREQ.unpack(answer)[1]
+    return flags
 
 
 def _index(name: str) -> int:

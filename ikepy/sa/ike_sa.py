@@ -83,6 +83,7 @@ class IkeSa:
         self.end: End | None = None
         self.nat = Nat()
         self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
+        self.stranded = False  # our address is gone, and there is no other to use
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = init.InitExchange()
         self.local_id: Identity | None = None

@@ -50,6 +50,7 @@ NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
+SOON = 1.0  # seconds: by when it is tried again, at the latest, once our addresses have changed
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
 
@@ -81,6 +82,7 @@ class IkeManager:
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); outdated if not in `_due`
         self._due: dict[int, float] = {}  # ike_id -> when to look at it, at its deadline or before
         self._retries: list[tuple[float, _SetUp]] = []  # and when
+        self._stranded: dict[str, _SetUp] = {}  # by connection: those that wait for our address
         self._stopping = False
         self.ticking: int | None = None  # the ike_id that `tick` worked on last
 
@@ -332,6 +334,8 @@ class IkeManager:
         found = self._resolve(connection, None)
         if found is None:
             text = f"{connection.name}: the peer's address is not known ({_addresses(connection)})"
+            if not any(tickets):
+                self._stranded[connection.name] = wanted  # should it be our address that is missing
             later = self._later(wanted, now)
             if later is not None:
                 return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
@@ -444,20 +448,39 @@ class IkeManager:
         return [log, *self._settle(sa, sa.proceed(now), now)]
 
     def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
-        """Every IKE_SA that can move goes on over an address that is left, the route's choice first."""
+        """Every IKE_SA that can move goes on over an address that is left, the route's choice first.
+
+        One that can't move is set up anew; set-ups that wait for their next try have it soon.
+        """
+        changed = self._shared.local_addresses != command.addresses
         self._shared.local_addresses = command.addresses
         effects: list[Effect] = []
         for sa in list(self._shared.sas.values()):
-            found = self._resolve(sa.connection, None)
-            best = None if found is None else found[0]
-            usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
-            moved = mobike.addresses_changed(sa, tuple(usable), now)
-            effects += self._settle(sa, [*moved, *sa.tick(now)], now)
+            if changed or sa.stranded:  # a route to use the new address by may come after it
+                effects += self._follow_address(sa, command, now)
+        if changed:
+            soon = now + SOON * self._entropy.uniform()
+            self._retries = [(min(at, soon), wanted) for at, wanted in self._retries]
+        stranded, self._stranded = self._stranded, {}
+        for wanted in stranded.values():
+            effects += self._bring_up(wanted, now)
         return effects
+
+    def _follow_address(self, sa: IkeSa, command: LocalAddressesChanged, now: float) -> list[Effect]:
+        found = self._resolve(sa.connection, None)
+        best = None if found is None else found[0]
+        usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
+        effects = mobike.addresses_changed(sa, tuple(usable), command.others, now)
+        begun = sa.established or (sa.alive and sa.initiator)
+        if begun and sa.stranded and sa.mobike is None and best in usable:
+            text = f"{sa.path.local.address} is gone, set up anew from {best}"
+            effects = [sa.log(Level.INFO, text), *sa.kill(End.ADDRESS_GONE, text)]
+        return self._settle(sa, [*effects, *sa.tick(now)], now)
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._stopping = True
         self._retries.clear()
+        self._stranded.clear()
         effects: list[Effect] = []
         for sa in list(self._shared.sas.values()):
             effects += self._settle(sa, _end(sa, None, sa.phase is not Phase.ESTABLISHED, [], now), now)
@@ -547,12 +570,15 @@ class IkeManager:
                 self._shared.touched.append(old)
                 return []
         if sa.established_at is None:
+            wanted = _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces)
+            if sa.end is End.ADDRESS_GONE:
+                return self._bring_up(wanted, now)
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
-            later = self._later(
-                _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces), now
-            )
+            later = self._later(wanted, now)
             return [] if later is None else [sa.log(Level.INFO, later)]
+        if sa.end is End.ADDRESS_GONE:
+            return self._bring_up(_SetUp(sa.connection, tuple(c.name for c in sa.ended_children)), now)
         actions = {
             End.TIMEOUT: lambda child: child.dpd_action,
             End.REPLACED: lambda child: child.dpd_action,
