@@ -35,12 +35,18 @@ UNSENT_SECONDS = 10.0
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL})
 COMPLAINTS = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
 QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may lose them
-BURST = 64  # further datagrams taken when one is there, before others get their turn
+BURST = 256  # further datagrams taken when one is there, before others get their turn
 MAX_DATAGRAM = 65535
 DRAIN = 0.3  # seconds for the last messages at the end
 SUBJECT = "net"
 
 Receive = Callable[[bytes, Path], None]
+Refuse = Callable[[bytes, Address], bytes | None]
+
+
+def let_in(datagram: bytes, address: Address) -> bytes | None:
+    """Refuses nobody."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,10 @@ class IkeSocket:
         self._unsent: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=UNSENT)
         self._complaints = RateLimit(*COMPLAINTS)
 
-    async def start(self, receive: Receive) -> None:
+    async def start(self, receive: Receive, refuse: Refuse = let_in) -> None:
         self._stream = await asyncio_dgram.from_socket(self._sock)
         self._tasks = [
-            asyncio.create_task(self._read(receive), name=f"read {self.local}"),
+            asyncio.create_task(self._read(receive, refuse), name=f"read {self.local}"),
             asyncio.create_task(self._write(), name=f"write {self.local}"),
         ]
 
@@ -115,7 +121,7 @@ class IkeSocket:
         if self._complaints.allow(time.monotonic()):
             log.warning(SUBJECT, text)
 
-    async def _read(self, receive: Receive) -> None:
+    async def _read(self, receive: Receive, refuse: Refuse) -> None:
         assert self._stream is not None
         while True:
             try:
@@ -125,18 +131,24 @@ class IkeSocket:
             except OSError as error:  # of an earlier packet: this socket goes on
                 log.debug(SUBJECT, f"{self.local}: {error}")
                 continue
-            self._hand_over(data, source, receive)
+            self._hand_over(data, source, receive, refuse)
             # Under a flood the loop's round for each datagram costs more than the datagram.
             with contextlib.suppress(OSError):
                 for _ in range(BURST):
-                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), receive)
+                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), receive, refuse)
 
-    def _hand_over(self, data: bytes, source: tuple[str, int], receive: Receive) -> None:
+    def _hand_over(self, data: bytes, source: tuple[str, int], receive: Receive, refuse: Refuse) -> None:
         if self._marked:
             if not data.startswith(NON_ESP_MARKER):
                 return  # a keepalive, or junk too short for an SPI
             data = data[len(NON_ESP_MARKER) :]
-        receive(data, Path(self.local, Endpoint(ip_address(source[0]), source[1])))
+        address = ip_address(source[0])
+        answer = refuse(data, address)
+        if answer is None:
+            receive(data, Path(self.local, Endpoint(address, source[1])))
+        elif answer:
+            with contextlib.suppress(OSError):  # whoever it is will ask again
+                self._sock.sendto(NON_ESP_MARKER + answer if self._marked else answer, source)
 
     async def _write(self) -> None:
         assert self._stream is not None
@@ -191,6 +203,7 @@ class Listeners:
         self._workers: list[list[WorkerSocket]] = [[] for _ in range(workers)]
         self._indices = itertools.count()
         self._receive: Receive | None = None  # once started
+        self._refuse: Refuse = let_in
 
     @classmethod
     def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
@@ -218,7 +231,7 @@ class Listeners:
             raise
         if self._receive is not None:
             for ike in self._of_address(address):
-                await ike.start(self._receive)
+                await ike.start(self._receive, self._refuse)
         return self._esp_of(address)
 
     async def remove(self, address: Address) -> list[tuple[int, WorkerSocket]]:
@@ -262,11 +275,12 @@ class Listeners:
     def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:
         self._workers[slot].append(WorkerSocket(next(self._indices), kind, address, port, sock))
 
-    async def start(self, receive: Receive) -> None:
-        """Begin to receive; `receive` gets messages without the non-ESP marker."""
-        self._receive = receive
+    async def start(self, receive: Receive, refuse: Refuse = let_in) -> None:
+        """Begin to receive; `receive` gets messages without the non-ESP marker, unless `refuse` has an answer
+        for them already (b"": none)."""
+        self._receive, self._refuse = receive, refuse
         for ike in self._ike.values():
-            await ike.start(receive)
+            await ike.start(receive, refuse)
 
     def send_again(self) -> None:
         """Try once more what had no way to go, for now there may be one."""

@@ -129,7 +129,7 @@ class Daemon:
             pool.add_device(device)
 
         await pool.ready(WORKERS_START)
-        await listeners.start(runner.receive)
+        await listeners.start(runner.receive, runner.refuse)
         requests = Requests(config, machine, runner, devices, children, pool.counters)
         await control.start(requests.handle)
         log.info(SUBJECT, f"listening on {', '.join(map(str, addresses))}; {workers} worker slots")

@@ -15,6 +15,7 @@ from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, pick, unique
+from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
 from .child import ChildState
 from .commands import (
     Acquire,
@@ -76,7 +77,7 @@ class IkeManager:
         self._resolve = resolve
         self._shared = Shared(config, entropy)
         self._cookies = CookieJar(entropy.random)
-        self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
+        self._half_open = HalfOpen(config.daemon)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); outdated if not in `_due`
@@ -163,6 +164,8 @@ class IkeManager:
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
         """A datagram without its non-ESP marker."""
         try:
+            if len(datagram) > self._config.daemon.max_packet:
+                raise WireError(f"{len(datagram)} octets")
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
                 return _no_larger(_newer_version(header, path), datagram)
@@ -230,7 +233,27 @@ class IkeManager:
         if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
             return None
         cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
-        return _no_larger([_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)], datagram)
+        return _no_larger([Send(path, cookie_response(header.spi_i, cookie))], datagram)
+
+    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
+
+        None: `receive` the datagram, for it is something else, or there is no flood.
+        """
+        spi_i = datagram[:8]
+        if not is_first_request(datagram) or self._half_open.verdict(address) is not Verdict.COOKIE:
+            return None
+        if self._half_open.may_know(spi_i) or self._stopping:
+            return None
+        try:
+            seen = look(datagram)
+        except WireError:
+            return b""
+        if seen.cookie:
+            return None
+        if not seen.nonce or len(datagram) < COOKIE_RESPONSE:
+            return b""
+        return cookie_response(spi_i, self._cookies.make(spi_i, seen.nonce, address, now))
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
