@@ -26,6 +26,7 @@ from esp.sockets import open_group, open_raw, open_udp
 from esp.steering import attach_raw_filter
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.path_mtu import PathMtuSocket
 from ikepy.sa.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
@@ -202,6 +203,7 @@ class Listeners:
         self._ike: dict[Endpoint, IkeSocket] = {}
         self._workers: list[list[WorkerSocket]] = [[] for _ in range(workers)]
         self._indices = itertools.count()
+        self._path_mtu: dict[Address, PathMtuSocket] = {}
         self._receive: Receive | None = None  # once started
         self._refuse: Refuse = let_in
 
@@ -230,6 +232,7 @@ class Listeners:
             self._close_sockets(address)
             raise
         if self._receive is not None:
+            self._start_path_mtu(address)
             for ike in self._of_address(address):
                 await ike.start(self._receive, self._refuse)
         return self._esp_of(address)
@@ -268,6 +271,13 @@ class Listeners:
                 sock = open_raw(address)
                 self._add_esp(slot, "raw", address, 0, sock)
                 attach_raw_filter(sock, address.version, slot, workers)
+        if self._raw and address.version == 6:
+            with _explained(address, 0):
+                self._path_mtu[address] = PathMtuSocket(address)
+
+    def _start_path_mtu(self, address: Address) -> None:
+        if address in self._path_mtu:
+            self._path_mtu[address].start()
 
     def _add_ike(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
         self._ike[local] = IkeSocket(sock, local, marked)
@@ -279,6 +289,8 @@ class Listeners:
         """Begin to receive; `receive` gets messages without the non-ESP marker, unless `refuse` has an answer
         for them already (b"": none)."""
         self._receive, self._refuse = receive, refuse
+        for address in self._path_mtu:
+            self._start_path_mtu(address)
         for ike in self._ike.values():
             await ike.start(receive, refuse)
 
@@ -314,6 +326,8 @@ class Listeners:
         """Those of one address, or all."""
         for local in [local for local in self._ike if address in (None, local.address)]:
             self._ike.pop(local).close_socket()
+        for own in [own for own in self._path_mtu if address in (None, own)]:
+            self._path_mtu.pop(own).close()
         for slot, sockets in enumerate(self._workers):
             for one in sockets:
                 if address in (None, one.address):
