@@ -27,6 +27,7 @@ from esp.messages import (
     RemoveChild,
     RemoveDevice,
     RemoveOutbound,
+    RemoveSocket,
     SocketKind,
     Stray,
     UnknownSpi,
@@ -648,6 +649,17 @@ def test_a_socket_is_replaced(bed: Bed, port: int, peer: Peer) -> None:
     bed.settle()
     bed.devices[1].send(ipv4())
     assert peer.sock.recvfrom(65536)[1][1] == new_port
+
+
+def test_a_socket_is_closed(bed: Bed, port: int, peer: Peer) -> None:
+    bed.tell(outbound(1, 0x1001, **paths(port, peer)))
+    bed.tell(RemoveSocket(0))
+    bed.tell(RemoveSocket(77))
+    bed.settle()
+    bed.sockets.pop().close()  # ours was the last one but the worker's
+    with open_udp(LOOPBACK, port):
+        bed.devices[1].send(ipv4())
+        bed.wait_for(lambda: bed.sa().drops == {"no_socket": 1})
 
 
 def test_an_idle_worker_sleeps(bed: Bed, port: int) -> None:
