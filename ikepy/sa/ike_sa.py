@@ -136,9 +136,8 @@ class IkeSa:
     @property
     def quiet(self) -> bool:
         """Whether it is established and nothing of ours is under way or waits."""
-        return (
-            self.phase is Phase.ESTABLISHED and self._current is None and not self._tasks and not self.wanted
-        )
+        waiting = self._current or self._tasks or self._postponed or self.wanted
+        return self.phase is Phase.ESTABLISHED and not waiting
 
     @property
     def busy(self) -> bool:

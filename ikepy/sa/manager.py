@@ -152,6 +152,16 @@ class IkeManager:
         """Begin what was enqueued on `sa` from outside."""
         return self._settle(sa, sa.proceed(now), now)
 
+    @property
+    def ike_sas(self) -> list[IkeSa]:
+        """The living IKE_SAs, oldest first."""
+        return list(self._shared.sas.values())
+
+    @property
+    def retrying(self) -> bool:
+        """Whether a set-up waits to be tried again."""
+        return bool(self._retries)
+
     def list_sas(self, now: float) -> list[IkeSaInfo]:
         """Every IKE_SA with its children."""
         return [sa.info() for sa in self._shared.sas.values()]

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
+from ikepy.sa.child import ChildState
 from ikepy.sa.effects import Outcome
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.manager import IkeManager
@@ -42,7 +43,7 @@ def peer_of(site: str, connection: str) -> str:
     return connection.replace(site, "")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def config_of(site: str, options: Options) -> Config:
     """A site's configuration: one connection a link, two children each."""
     links = [link for link in LINKS[site] if options.three or "c" not in link]
@@ -138,7 +139,14 @@ class Site:
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
         return ADDRESSES[self.name], ADDRESSES[peer_of(self.name, connection.name)]
 
+    @property
+    def still(self) -> bool:
+        """Whether there is nothing that it waits for: all is well, as far as it knows."""
+        return not self.manager.retrying and all(
+            sa.quiet and all(child.state is ChildState.INSTALLED for child in sa.children.values())
+            for sa in self.sas()
+        )
+
     def sas(self, connection: str | None = None) -> list[IkeSa]:
         """The living IKE_SAs, oldest first."""
-        found = (self.manager.find(info.ike_id) for info in self.manager.list_sas(0.0))
-        return [sa for sa in found if sa and connection in (None, sa.connection.name)]
+        return [sa for sa in self.manager.ike_sas if connection in (None, sa.connection.name)]

@@ -113,11 +113,7 @@ class World:
     @property
     def still(self) -> bool:
         """Whether no IKE message is under way, and no site has anything to do but to wait."""
-        return not self._flying and all(
-            sa.quiet and all(child.state.value == "INSTALLED" for child in sa.children.values())
-            for site in self.sites.values()
-            for sa in site.sas()
-        )
+        return not self._flying and all(site.still for site in self.sites.values())
 
     # -- what the script does ----------------------------------------------------------------------
 
