@@ -6,6 +6,7 @@ from collections import Counter
 
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.path import Path
 from ikepy.sa.phase import Phase
 
 from .plane import Breach
@@ -83,6 +84,14 @@ def _check_agreement(one: Site, other: Site, link: str) -> None:
             into = receiver.plane.inbound.get(out.sa.spi)
             if into is None or into.keys != out.sa.keys:
                 raise Breach(f"{link}: what {sender.name} sends, {receiver.name} can't decrypt")
+            _check_path(sender, receiver, out.path)
+        for sa in sender.sas(link):
+            _check_path(sender, receiver, sa.path)
+
+
+def _check_path(sender: Site, receiver: Site, path: Path) -> None:
+    if path.local.address not in sender.addresses or path.remote.address not in receiver.addresses:
+        raise Breach(f"{sender.name} sends to {receiver.name} where nobody is: {path}")
 
 
 def _seen_by(child: ChildSa, *, mirrored: bool) -> tuple[str, int, int]:

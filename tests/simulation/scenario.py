@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from ikepy.sa.child import ChildState
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Terminate
+from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from . import cheap
 from .laws import check_quiet
 from .plane import Breach
-from .sites import CHILDREN, Options
+from .sites import ADDRESSES, CHILDREN, SECOND, Options
 from .world import CALM, Weather, World
 
 QUIET = 200.0  # seconds of calm after which the ends must agree
@@ -23,6 +23,7 @@ PATIENCE = 200.0  # further seconds until no timer is just at work
 REAL = 10  # one run in so many has real crypto
 PATIENT = 8  # one run in so many waits that long, the others until all is well
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
+VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
 INNER = IPv4Address("10.1.0.1")
 
 
@@ -86,6 +87,10 @@ class Scenario:
         world.run(max(end - world.now, 0.0))
         world.weather, world.down_until = CALM, 0.0
         world.note("*", "calm")
+        if self.moves:
+            for name in world.sites:
+                first, second = ADDRESSES[name], SECOND[name]
+                world.move(name, chance.choice(((first,), (first, second), (second, first))))
         if not self.patient:
             self._settle()
         else:
@@ -104,7 +109,8 @@ class Scenario:
         while world.step(until):
             if world.still:
                 try:
-                    return self._check()
+                    self._check()
+                    return
                 except Breach:  # they may not know yet
                     continue
 
@@ -121,10 +127,15 @@ class Scenario:
         chance = self.chance
         ike, esp = chance.choice(ALGORITHMS)
         timed = chance.random() < 0.15  # SAs are replaced by time too, not only at the script's moments
+        self.moves = not self.gentle and chance.random() < 0.2
+        self.measured = chance.random() < 0.2
         common = Options(
             unique=chance.choice(("no", "replace", "replace", "never")),
             three=chance.random() < 0.06,
             cookie_threshold=chance.choice((30, 30, 30, 1)),
+            moves=self.moves,
+            fragment_size=300 if chance.random() < 0.06 else 1280,
+            child_bytes=VOLUME if self.measured else 0,
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):
@@ -161,7 +172,7 @@ class Scenario:
     def _bring_up(self) -> None:
         world = self.world
         for site in world.sites.values():
-            world.apply(site, site.manager.start(world.clock(site)))
+            world.start(site)
         if self.gentle or self.chance.random() < 0.7:
             world.run(0.2)
             world.command("a", Initiate("ab", "net"))
@@ -217,6 +228,31 @@ class Scenario:
             name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER)
         )
 
+    def rekey_command(self, name: str) -> None:
+        """A user's rekey of all that has a name, or a reauthentication."""
+        connection = self.chance.choice(self.world.sites[name].connections)
+        kind = self.chance.choice(("child", "IKE_SA", "reauthentication"))
+        if kind == "child":
+            self.world.command(name, Rekey(ike=connection, child=self.chance.choice(list(CHILDREN))))
+        else:
+            self.world.command(name, Rekey(ike=connection, reauth=kind == "reauthentication"))
+
+    def measure(self, name: str) -> None:
+        """A child has carried so much: it is rekeyed, or its life is over."""
+        site = self.world.sites[name]
+        if self.measured and site.plane.outbound:
+            child_id = self.chance.choice(list(site.plane.outbound))
+            used = VOLUME if self.gentle else self.chance.choice((VOLUME - 1, VOLUME, VOLUME, 2 * VOLUME))
+            self.world.note(name, f"child {child_id} has carried {used} bytes")
+            self.world.apply(site, site.manager.usage(child_id, used, 1, self.world.clock(site)))
+
+    def move(self, name: str) -> None:
+        """Addresses come and go."""
+        if self.moves:
+            first, second = ADDRESSES[name], SECOND[name]
+            choices = ((first,), (second,), (first, second), (second, first))
+            self.world.move(name, self.chance.choice(choices))
+
     def delete_child(self, name: str) -> None:
         self.ended = self.world.unwanted = True
         self.world.command(name, Terminate(child=self.chance.choice(list(CHILDREN))))
@@ -232,10 +268,18 @@ class Scenario:
         self.world.command(name, Terminate(ike=connection, force=True))
 
     def lose_children(self, name: str) -> None:
-        """The worker died."""
+        """A worker died, which had the device of one connection or one of its own for each child."""
         self.world.disturbed.add(name)
-        lost = [child.child_id for sa in self.world.sites[name].sas() for child in sa.children.values()]
-        self.world.sites[name].plane.die()
+        site = self.world.sites[name]
+        connection = self.chance.choice(site.connections)
+        children = self.chance.choice((tuple(CHILDREN), ("net",), ("second",)))
+        lost = [
+            child.child_id
+            for sa in site.sas(connection)
+            for child in sa.children.values()
+            if child.config.name in children
+        ]
+        site.plane.lose(set(lost))
         self.world.command(name, ChildrenLost(tuple(lost)))
 
     def run_low(self, name: str) -> None:
@@ -270,6 +314,7 @@ GENTLE: list[tuple[int, Action]] = [
     (6, Scenario.rekey_child),
     (3, Scenario.rekey_ike),
     (1, Scenario.run_low),
+    (1, Scenario.measure),
 ]
 ROUGH: list[tuple[int, Action]] = [
     (6, Scenario.nothing),
@@ -282,6 +327,9 @@ ROUGH: list[tuple[int, Action]] = [
     (1, Scenario.forget_ike),
     (1, Scenario.lose_children),
     (1, Scenario.run_low),
+    (2, Scenario.rekey_command),
+    (2, Scenario.measure),
+    (3, Scenario.move),
     (1, Scenario.restart),
     (1, Scenario.jump),
     (1, Scenario.cut),

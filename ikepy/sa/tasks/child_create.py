@@ -79,15 +79,17 @@ class ChildCreate:
             if error.fatal:
                 raise
             return self._refuse(sa, payloads, error)
+        if self.create.is_deleted(child):
+            effects += deleted_by_peer(sa, child, now)
+            if self.replaces is not None:
+                sa.enqueue(DeleteChild(self.replaces, expired=True))
+            return [*effects, *self.failed(sa, "the peer deleted it at once")]
         if self._rival is not None and sa.has_child(child.config.name):
             # The peer does so itself if it has seen that the two crossed.
             sa.enqueue(DeleteChild(self._rival.child_id, wanted=True))
         if self.replaces in sa.children:
             sa.children[self.replaces].replaced_by = child.child_id
             sa.enqueue(DeleteChild(self.replaces))
-        if self.create.is_deleted(child):
-            effects += deleted_by_peer(sa, child, now)
-            return [*effects, *self.failed(sa, "the peer deleted it at once")]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 

@@ -98,7 +98,8 @@ class ChildRekey:
             old.replaced_by = new.child_id
             if old.state is ChildState.REKEYED:
                 old.state = ChildState.REKEYING  # the peer's rekey lost: the old child is ours to delete
-            sa.enqueue(DeleteChild(self.child_id))
+            # If the peer has deleted the new one already, there is no successor.
+            sa.enqueue(DeleteChild(self.child_id, expired=self.create.is_deleted(new)))
         rival = None if self._rival is None else sa.children.get(self._rival.child_id)
         if rival is not None:
             rival.state = ChildState.REKEYED

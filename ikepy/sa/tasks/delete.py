@@ -56,6 +56,7 @@ class DeleteChild:
         self._tickets = list(tickets)
         self._wanted = wanted
         self._expired = expired
+        self._child: ChildSa | None = None  # which it became
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
@@ -64,14 +65,15 @@ class DeleteChild:
         if child is None or child.state is ChildState.DELETED:
             return None
         self._child_id = child.child_id
+        self._child = child
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         child = sa.children.get(self._child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
-        if child is not None and self._expired:
-            sa.reopen(child, now)
+        if self._child is not None and self._expired:  # also if the peer's own delete was faster
+            sa.reopen(self._child, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
