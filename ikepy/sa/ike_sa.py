@@ -95,7 +95,8 @@ class IkeSa:
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
         self.reauth_due = False
-        self.replaces: int | None = None  # the ike_id of the one that this one reauthenticates
+        self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
+        self.replaces: list[IkeSa] = []  # those that go when their children are here
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
@@ -212,7 +213,7 @@ class IkeSa:
     def initiate(self, now: float) -> list[Effect]:
         """Begin with IKE_SA_INIT."""
         self.phase = Phase.CONNECTING
-        self.set_up = SetUp(True, now, now, b"")
+        self.set_up = SetUp(True, now, now, b"", bool(self.replaces))
         self.enqueue(init.InitTask(self))
         return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
 
@@ -296,7 +297,7 @@ class IkeSa:
             *(at for at, _ in self._postponed),
         ]
         if self.phase is Phase.ESTABLISHED:
-            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at]
+            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at, self.superseded_at]
         return min((t for t in times if t is not None), default=None)
 
     def _liveness_due(self) -> float | None:
@@ -360,6 +361,9 @@ class IkeSa:
             return [self.log(Level.WARNING, "IKE_SA expired")]
         if life.rekey_at is not None and now >= life.rekey_at:
             self.rekey()
+        if self.superseded_at is not None and now >= self.superseded_at:
+            self.superseded_at = None
+            self.enqueue(DeleteIke(end=End.REPLACED))
         if self.reauth_at is not None and now >= self.reauth_at:
             self.reauth_at = None
             self.reauth_due = True
@@ -622,6 +626,15 @@ class IkeSa:
         """Whether a child of this name is to come up here."""
         return any(one.config.name == name for one in self._all_wanted())
 
+    @property
+    def intended(self) -> tuple[Child, ...]:
+        """The children that are to stand here: those that do, are to come up, or expired this moment."""
+        configs = [child.config for child in self.children.values() if child.in_use]
+        configs += [wanted.config for wanted in self._all_wanted()]
+        if isinstance(self._current, DeleteChild) and self._current.missed is not None:
+            configs.append(self._current.missed)
+        return tuple({config.name: config for config in configs}.values())
+
     def _all_wanted(self) -> list[Wanted]:
         pending = [*([self._current] if self._current else []), *self._tasks]
         pending += [task for _, task in self._postponed]
@@ -692,7 +705,7 @@ class IkeSa:
         new.checked_unique = True
         new.established_at = new._heard = new._sent = now
         new.lifetime = lifetime.of_ike(self.connection, now, self.shared.entropy.uniform())
-        new.reauth_at = self.reauth_at
+        new.reauth_at, new.superseded_at = self.reauth_at, self.superseded_at
         new._keyed = keyed
         self.shared.add(new)
         return new
@@ -702,6 +715,8 @@ class IkeSa:
         new.children.update(self.children)
         self.children = {}
         self._heir = new
+        new.replaces, self.replaces = self.replaces, []
+        new.purpose = self.purpose
         new._tasks.extend(self._tasks)
         self._tasks.clear()
         new._postponed.extend(self._postponed)
@@ -727,8 +742,7 @@ class IkeSa:
         self.end = End.REPLACED if self.phase is Phase.REKEYED else end
         self.phase = Phase.DEAD
         effects: list[Effect] = []
-        up = [c.config for c in self.children.values() if c.in_use]
-        self.ended_children = tuple(up + [w.config for w in self._all_wanted() if w.config not in up])
+        self.ended_children = self.intended
         for child_id in list(self.children):
             effects += self.remove_child(child_id, text)
         tasks = [*([self._current] if self._current else []), *self._tasks]

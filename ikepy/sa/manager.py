@@ -50,20 +50,21 @@ NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
+REAUTHENTICATION = 10.0  # seconds that a peer which may reauthenticate has to delete the old IKE_SA itself
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
 
 @dataclass(frozen=True, slots=True)
 class _SetUp:
     """Children to bring up. `tries`: which attempt of `keyingtries` it is; `bounces`: how often in a row the
-    peer let go of them as soon as they were up; `replaces`: the ike_id of one to be reauthenticated."""
+    peer let go of them as soon as they were up; `replaces`: the one to be reauthenticated."""
 
     connection: Connection
     children: tuple[str, ...]
     tickets: tuple[int, ...] = ()
     tries: int = 1
     bounces: int = 0
-    replaces: int | None = None
+    replaces: IkeSa | None = None
 
 
 class IkeManager:
@@ -354,7 +355,7 @@ class IkeManager:
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
         )
         sa.tries, sa.bounces = wanted.tries, wanted.bounces
-        sa.replaces = wanted.replaces
+        sa.replaces = [] if wanted.replaces is None else [wanted.replaces]
         for name in wanted.children:
             sa.want(name, tickets if name == wanted.children[0] else ())
         self._shared.add(sa)
@@ -485,13 +486,12 @@ class IkeManager:
         if sa.reauth_due:
             sa.reauth_due = False
             effects += self._reauthenticate(sa, now)
-        if sa.replaces is not None and sa.quiet:
-            effects += self._end_replaced(sa, now)
+        effects += self._end_replaced(sa, now)
         changed = [sa]
         while self._shared.touched:
             one = self._shared.touched.pop(0)
             changed.append(one)
-            effects += one.proceed(now)
+            effects += [*one.proceed(now), *self._end_replaced(one, now)]
         for one in changed:
             at, known = one.deadline, self._due.get(one.ike_id)
             if at is not None and (known is None or at < known):  # a later one is found when the time comes
@@ -506,23 +506,30 @@ class IkeManager:
 
     def _reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
         """Make before break: a new IKE_SA with the same children, then the old one is deleted."""
-        names = tuple(dict.fromkeys(c.config.name for c in old.children.values() if c.in_use))
+        names = tuple(config.name for config in old.intended)
         if not names:
             return self._settle(old, _end(old, None, False, [], now), now)
+        if any(old in _replaced(sa) for sa in self._shared.sas.values()):
+            return []
         log = old.log(Level.INFO, "reauthenticating")
-        return [log, *self._connect(_SetUp(old.connection, names, replaces=old.ike_id), now)]
+        return [log, *self._connect(_SetUp(old.connection, names, replaces=old), now)]
 
     def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
-        old = None if new.replaces is None else self._shared.sas.get(new.replaces)
-        for child in () if old is None else old.children.values():
-            name = child.config.name
-            if child.in_use and name not in new.purpose and not new.has_child(name):
-                new.purpose.append(name)  # it came up since the new one began; tried once
-                new.want(name, ())
+        """Delete what `new` reauthenticates or is preferred to, when all of its children are there."""
+        if not new.replaces or not new.quiet:
+            return []
+        for config in (config for old in _replaced(new) for config in old.intended):
+            if config.name not in new.purpose and not new.has_child(config.name):
+                new.purpose.append(config.name)  # it was wanted since the new one began; tried once
+                new.want(config.name, ())
         if not new.quiet:
             return new.proceed(now)
-        new.replaces = None
-        return [] if old is None else self._settle(old, _end(old, None, False, [], now), now)
+        replaced, new.replaces = _replaced(new), []
+        effects: list[Effect] = []
+        for old in replaced:
+            old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
+            effects += self._settle(old, old.proceed(now), now)
+        return effects
 
     def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
         """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
@@ -530,14 +537,19 @@ class IkeManager:
         effects: list[Effect] = []
         for other in self._shared.duplicates(sa):
             crossed = unique.crossed(sa, other)
-            if other.ike_id == sa.replaces:
+            if other in _replaced(sa):
                 continue  # it ends when its children are here
-            if policy == "replace" and crossed:
+            if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
                 redundant = unique.redundant(sa, other)
                 if redundant.set_up.ours:
-                    effects += self._supersede(redundant, now)
+                    stays = other if redundant is sa else sa
+                    stays.replaces += [redundant, *redundant.replaces]
+                    self._shared.touched.append(stays)
             elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
+            elif policy == "replace" and _may_be_reauthentication(sa, other):
+                other.superseded_at = now + REAUTHENTICATION
+                self._shared.touched.append(other)
             elif policy == "replace":
                 effects += self._supersede(other, now)
         return effects
@@ -550,12 +562,11 @@ class IkeManager:
         """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
         if self._stopping or sa.end is None:
             return []
-        if sa.established_at is None and sa.replaces is not None:
-            old = self._shared.sas.get(sa.replaces)
-            if old is not None and old.established:
+        if sa.established_at is None and (replaced := _replaced(sa)):
+            for old in replaced:
                 old.reauth_at = now + RETRY_LONGEST
                 self._shared.touched.append(old)
-                return []
+            return []
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
@@ -563,7 +574,9 @@ class IkeManager:
                 _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces), now
             )
             return [] if later is None else [sa.log(Level.INFO, later)]
-        actions = {
+        actions: dict[End, Callable[[Child], str]] = {
+            # What was to come up on it meanwhile; the rest stands on its successor.
+            End.REAUTHENTICATED: lambda child: "start",
             End.TIMEOUT: lambda child: child.dpd_action,
             End.REPLACED: lambda child: child.dpd_action,
             End.DELETED_BY_PEER: lambda child: child.close_action,
@@ -600,6 +613,16 @@ class IkeManager:
 
     def _owner(self, child_id: int) -> IkeSa | None:
         return next((sa for sa in self._shared.sas.values() if child_id in sa.children), None)
+
+
+def _replaced(sa: IkeSa) -> list[IkeSa]:
+    """Those that stand and that `sa` replaces, or what has become of them."""
+    return [old.heir for old in sa.replaces if old.heir.established]
+
+
+def _may_be_reauthentication(sa: IkeSa, other: IkeSa) -> bool:
+    """Whether the peer has made `sa` to let go of `other` when all of its children are there."""
+    return not sa.set_up.ours and sa.path.remote.address == other.path.remote.address
 
 
 def _takes_children(sa: IkeSa) -> bool:

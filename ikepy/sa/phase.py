@@ -39,5 +39,6 @@ class End(Enum):
     DELETED_BY_PEER = "deleted by the peer"
     DELETED = "deleted"
     REPLACED = "replaced"
+    REAUTHENTICATED = "authenticated anew"
     EXPIRED = "its life is over"
     FAULT = "internal fault"

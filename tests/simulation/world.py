@@ -52,6 +52,7 @@ class World:
         self.gentle = gentle
         self.random = random.Random(seed)
         self.unwanted = False  # a child was ended on purpose or by its age: a hole is what was asked for
+        self.surplus = 0  # set-ups that were asked for while others stood or were under way
         self.down_until = 0.0  # the link is cut
         self.sent = 0
         self.probed = self.lost = 0
@@ -120,6 +121,8 @@ class World:
 
     def command(self, name: str, command: Command) -> None:
         site = self.sites[name]
+        if isinstance(command, Rekey) and command.reauth:
+            self.surplus += len(site.sas(command.ike))
         if isinstance(command, Initiate | Rekey | Terminate):
             self._tickets += 1
             site.asked.add(self._tickets)
@@ -130,6 +133,7 @@ class World:
     def restart(self, name: str) -> None:
         self.note(name, "restart")
         self.disturbed.add(name)
+        self.surplus += 1
         site = self.sites[name]
         site.restart()
         self.start(site)

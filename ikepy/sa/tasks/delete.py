@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ikepy.config.model import Child
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.effects import ActivateOutbound, Effect, Level, RemoveOutbound
 from ikepy.sa.phase import End, Phase
@@ -57,6 +58,11 @@ class DeleteChild:
         self._wanted = wanted
         self._expired = expired
         self._child: ChildSa | None = None  # which it became
+
+    @property
+    def missed(self) -> Child | None:
+        """The policy that is without a child though nobody wished it, until the response comes."""
+        return self._child.config if self._child is not None and self._expired else None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
