@@ -171,6 +171,10 @@ class IkeSa:
         """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
         return self._children_path or self.path
 
+    def leave_children(self, path: Path) -> None:
+        """The children go on sending to `path`, until `redirect`."""
+        self._children_path = None if path == self.path else path
+
     @property
     def creating(self) -> ChildCreate | ChildRekey | None:
         """The task that waits for a child of the peer's making."""
@@ -723,7 +727,7 @@ class IkeSa:
         self._postponed.clear()
         self.shared.touched.append(new)
         self.await_delete(now)
-        return []
+        return mobike.handed_over(self, new)
 
     def await_delete(self, now: float) -> None:
         """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
