@@ -25,6 +25,7 @@ from .effects import (
     Level,
     Log,
     RemoveChild,
+    RemoveOutbound,
     Send,
     SendKeepalive,
     Topic,
@@ -44,7 +45,7 @@ from .tasks import init, mobike, respond
 from .tasks.auth import AuthTask, Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
-from .tasks.delete import DeleteChild, DeleteIke
+from .tasks.delete import LINGER, DeleteChild, DeleteIke
 from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
 from .tasks.task import Answer, Task, outcomes
@@ -56,6 +57,7 @@ DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make u
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
+SUCCEEDED = (End.DELETED_BY_PEER, End.REAUTHENTICATED, End.REPLACED, End.DELETED)
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
 
@@ -696,6 +698,19 @@ class IkeSa:
             self.log(Level.INFO, f"CHILD_SA {text}"),
         ]
 
+    def _let_go(self, child: ChildSa, why: str) -> list[Effect]:
+        """This IKE_SA ends, and the child. If another one has the same child, as after a reauthentication,
+        packets that are under way are still taken."""
+        other = self.shared.elsewhere(self, child.config.name) if self.end in SUCCEEDED else None
+        if other is None:
+            return self.remove_child(child.child_id, why)
+        del self.children[child.child_id]
+        child.state = ChildState.DELETED
+        child.remove_at = self._heard + LINGER  # it ends with a message, so that is now
+        other.children[child.child_id] = child
+        self.shared.touched.append(other)
+        return [RemoveOutbound(child.child_id)]
+
     def successor(self, spi_i: bytes, spi_r: bytes, keyed: Keyed, now: float, *, initiator: bool) -> IkeSa:
         """The IKE_SA that a rekey makes: between the same peers, without children yet."""
         new = IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
@@ -747,8 +762,8 @@ class IkeSa:
         self.phase = Phase.DEAD
         effects: list[Effect] = []
         self.ended_children = self.intended
-        for child_id in list(self.children):
-            effects += self.remove_child(child_id, text)
+        for child in list(self.children.values()):
+            effects += self._let_go(child, text)
         tasks = [*([self._current] if self._current else []), *self._tasks]
         tasks += [task for _, task in self._postponed]
         self._postponed.clear()

@@ -68,6 +68,11 @@ class Shared:
         """The living IKE_SAs of a connection, newest first."""
         return (sa for sa in reversed(list(self.sas.values())) if sa.connection.name == name and sa.alive)
 
+    def elsewhere(self, sa: IkeSa, child: str) -> IkeSa | None:
+        """Another established IKE_SA of the connection that has this child."""
+        others = (other for other in self.of_connection(sa.connection.name) if other is not sa)
+        return next((other for other in others if other.established and other.has_child(child)), None)
+
     def duplicates(self, sa: IkeSa) -> list[IkeSa]:
         """Established IKE_SAs other than `sa` between the same two identities."""
         return [

@@ -51,7 +51,12 @@ def _check_plane(site: Site) -> None:
         raise Breach(f"orphans or gaps among {site.name}'s inbound SAs")
     if {child.child_id for child in children} != set(site.plane.outbound):
         raise Breach(f"orphans or gaps among {site.name}'s outbound SAs")
-    idle = [out.sa.child_id for out in site.plane.outbound.values() if not out.active]
+    active = {(out.sa.connection, out.sa.child) for out in site.plane.outbound.values() if out.active}
+    idle = [
+        out.sa.child_id
+        for out in site.plane.outbound.values()
+        if (out.sa.connection, out.sa.child) not in active
+    ]
     if idle:
         raise Breach(f"{site.name}'s outbound SAs of {idle} stand by for ever")
 

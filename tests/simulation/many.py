@@ -75,10 +75,14 @@ def soak(first: int, count: int, jobs: int | None = None) -> int:
     """Run, tell how far it is and which seeds failed; gives the exit code."""
     began, told = time.monotonic(), 0.0
     total = Part()
+    kinds: dict[str, list[int]] = {}
     for done in parts(first, count, jobs):
         total.add(done)
         for result in done.failed:
-            print(f"seed {result.seed}: {result.error}", flush=True)
+            seeds = kinds.setdefault(_kind(result.error), [])
+            seeds.append(result.seed)
+            if len(seeds) <= SHOWN:
+                print(f"seed {result.seed}: {result.error}", flush=True)
         passed = time.monotonic() - began
         if passed - told >= EVERY:
             told = passed
@@ -89,9 +93,6 @@ def soak(first: int, count: int, jobs: int | None = None) -> int:
         f"{total.messages} IKE messages, {total.packets} packets, {total.lost} lost where they may be; "
         f"{len(total.failed)} runs failed"
     )
-    kinds: dict[str, list[int]] = {}
-    for result in total.failed:
-        kinds.setdefault(_kind(result.error), []).append(result.seed)
     for kind, seeds in kinds.items():
         print(f"  {len(seeds)} x {kind}: {' '.join(map(str, sorted(seeds)[:SHOWN]))}")
     return bool(total.failed)

@@ -24,6 +24,7 @@ REAL = 10  # one run in so many has real crypto
 PATIENT = 8  # one run in so many waits that long, the others until all is well
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
 VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
+DENSE = (0.02, 0.05, 0.2, 0.5)
 INNER = IPv4Address("10.1.0.1")
 
 
@@ -71,6 +72,7 @@ class Scenario:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(f"scenario {seed}")
         self.gentle = self.chance.random() < 0.4
+        self.dense = self.chance.random() < 0.15  # much at once, and late
         self.world = World(self._options(), seed, gentle=self.gentle)
         self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
         self.patient = seed % PATIENT == 0  # whether to look for what goes wrong later
@@ -80,9 +82,10 @@ class Scenario:
         world, chance = self.world, self.chance
         self._bring_up()
         world.weather = self._weather()
-        end = world.now + chance.uniform(5, 25)
+        end = world.now + (chance.uniform(0.5, 3) if self.dense else chance.uniform(5, 25))
+        pauses = DENSE if self.dense else PAUSES
         while world.now < end:
-            world.run(chance.choice(PAUSES) * 2 * chance.random())
+            world.run(chance.choice(pauses) * 2 * chance.random())
             self._act()
         world.run(max(end - world.now, 0.0))
         world.weather, world.down_until = CALM, 0.0
@@ -155,6 +158,8 @@ class Scenario:
 
     def _weather(self) -> Weather:
         chance = self.chance
+        if self.dense:
+            return Weather(chance.choice((0.0, 0.0, 0.1)), duplicates=0.2, late=0.5, latest=1.0)
         if self.gentle:
             return Weather(
                 loss=chance.choice((0.0, 0.1, 0.2)),
@@ -237,6 +242,11 @@ class Scenario:
         else:
             self.world.command(name, Rekey(ike=connection, reauth=kind == "reauthentication"))
 
+    def reauthenticate(self, name: str) -> None:
+        self.world.command(
+            name, Rekey(ike=self.chance.choice(self.world.sites[name].connections), reauth=True)
+        )
+
     def measure(self, name: str) -> None:
         """A child has carried so much: it is rekeyed, or its life is over."""
         site = self.world.sites[name]
@@ -315,6 +325,7 @@ GENTLE: list[tuple[int, Action]] = [
     (3, Scenario.rekey_ike),
     (1, Scenario.run_low),
     (1, Scenario.measure),
+    (1, Scenario.reauthenticate),
 ]
 ROUGH: list[tuple[int, Action]] = [
     (6, Scenario.nothing),

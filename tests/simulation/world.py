@@ -25,6 +25,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from .plane import Breach, Packet
 from .sites import CHILDREN, NAMES, Options, Site, peer_of
 
+GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
 
@@ -52,6 +53,7 @@ class World:
         self.gentle = gentle
         self.random = random.Random(seed)
         self.unwanted = False  # a child was ended on purpose or by its age: a hole is what was asked for
+        self.given_up = False  # an IKE_SA ended because its peer did not answer
         self.surplus = 0  # set-ups that were asked for while others stood or were under way
         self.down_until = 0.0  # the link is cut
         self.sent = 0
@@ -121,7 +123,9 @@ class World:
 
     def command(self, name: str, command: Command) -> None:
         site = self.sites[name]
-        if isinstance(command, Rekey) and command.reauth:
+        if (isinstance(command, Rekey) and command.reauth) or (
+            isinstance(command, Terminate) and command.force  # the peer replaces what isn't there any more
+        ):
             self.surplus += len(site.sas(command.ike))
         if isinstance(command, Initiate | Rekey | Terminate):
             self._tickets += 1
@@ -169,6 +173,7 @@ class World:
                         fallen.add(effect.ike_id)
                     elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
                         self.disturbed.add(site.name)
+                    self.given_up |= effect.text in GIVEN_UP
                 case Log():
                     self.unwanted |= effect.text.endswith("expired")
                     if effect.level is not Level.DEBUG:
@@ -245,7 +250,7 @@ class World:
                 packet = self.sites[sender].plane.send(connection, child)
                 policy = f"{connection}.{child}"
                 if packet is None:
-                    if self.strict and (sender, policy) in self.up:
+                    if self.gentle and not self.given_up and (sender, policy) in self.up:
                         raise Breach(f"{sender} has no SA to send under for {policy}: a hole")
                     continue
                 self.probed += 1

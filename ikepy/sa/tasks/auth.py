@@ -165,7 +165,9 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
     result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=False)
     try:
         choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
-        _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=False)
+        # Over a reauthentication the older child goes on until the peer has heard of this one.
+        standby = sa.shared.elsewhere(sa, choice.config.name) is not None
+        _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
     except PeerError as error:
         if error.fatal:
             raise
