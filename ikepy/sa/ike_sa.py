@@ -98,6 +98,7 @@ class IkeSa:
         self.reauth_at: float | None = None
         self.reauth_due = False
         self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
+        self.superseded_by: IkeSa | None = None
         self.replaces: list[IkeSa] = []  # those that go when their children are here
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
@@ -369,7 +370,8 @@ class IkeSa:
             self.rekey()
         if self.superseded_at is not None and now >= self.superseded_at:
             self.superseded_at = None
-            self.enqueue(DeleteIke(end=End.REPLACED))
+            if self.superseded_by is not None and self.superseded_by.heir.established:
+                self.enqueue(DeleteIke(end=End.REPLACED))
         if self.reauth_at is not None and now >= self.reauth_at:
             self.reauth_at = None
             self.reauth_due = True
@@ -724,7 +726,8 @@ class IkeSa:
         new.checked_unique = True
         new.established_at = new._heard = new._sent = now
         new.lifetime = lifetime.of_ike(self.connection, now, self.shared.entropy.uniform())
-        new.reauth_at, new.superseded_at = self.reauth_at, self.superseded_at
+        new.reauth_at = self.reauth_at
+        new.superseded_at, new.superseded_by = self.superseded_at, self.superseded_by
         new._keyed = keyed
         self.shared.add(new)
         return new

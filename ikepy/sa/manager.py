@@ -548,8 +548,10 @@ class IkeManager:
             elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
             elif policy == "replace" and _may_be_reauthentication(sa, other):
-                other.superseded_at = now + REAUTHENTICATION
+                other.superseded_at, other.superseded_by = now + REAUTHENTICATION, sa
                 self._shared.touched.append(other)
+            elif policy == "replace" and sa.set_up.ours:
+                sa.replaces.append(other)
             elif policy == "replace":
                 effects += self._supersede(other, now)
         return effects

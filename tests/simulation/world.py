@@ -294,7 +294,7 @@ class World:
             raise Breach(
                 f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it"
             )
-        excused = self.unwanted or receiver.name in self.disturbed
+        excused = self.unwanted or receiver.name in self.disturbed or sender in self.disturbed
         if packet.standby_born and not had and not excused:
             raise Breach(
                 f"{sender} sends for {policy} under the rekeyed {packet.spi:08x}, "

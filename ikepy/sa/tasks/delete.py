@@ -115,10 +115,15 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
 
 
 def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
-    """Both ends let go of a child. If another replaces it, packets on their way are still taken."""
+    """Both ends let go of a child. If its policy has another, packets on their way are still taken."""
+    name = child.config.name
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
+        alike = (c for c in sa.children.values() if c.config.name == name and c.in_use and c is not child)
+        successor = next(alike, None)
+    if successor is None and sa.shared.elsewhere(sa, name) is None:
         return sa.remove_child(child.child_id, why)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER
-    return [ActivateOutbound(successor.child_id), RemoveOutbound(child.child_id)]
+    activated: list[Effect] = [] if successor is None else [ActivateOutbound(successor.child_id)]
+    return [*activated, RemoveOutbound(child.child_id)]
