@@ -100,6 +100,7 @@ class IkeSa:
         self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
         self.superseded_by: IkeSa | None = None
         self.replaces: list[IkeSa] = []  # those that go when their children are here
+        self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
@@ -163,6 +164,11 @@ class IkeSa:
     def encap(self) -> bool:
         """Whether ESP goes in UDP: a NAT was found or is pretended (RFC 7296 2.23)."""
         return self.nat.found or (self.connection.encap and self.nat.supported)
+
+    @property
+    def contested(self) -> bool:
+        """Whether it is not clear yet if it stays: both ends rekey the one before it (RFC 7296 2.8.2)."""
+        return self.contests is not None and self.contests.established
 
     @property
     def heir(self) -> IkeSa:
@@ -304,7 +310,8 @@ class IkeSa:
             *(at for at, _ in self._postponed),
         ]
         if self.phase is Phase.ESTABLISHED:
-            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at, self.superseded_at]
+            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.superseded_at, self.settles_at]
+            times.append(None if self.contested else self.reauth_at)
         return min((t for t in times if t is not None), default=None)
 
     def _liveness_due(self) -> float | None:
@@ -372,7 +379,10 @@ class IkeSa:
             self.superseded_at = None
             if self.superseded_by is not None and self.superseded_by.heir.established:
                 self.enqueue(DeleteIke(end=End.REPLACED))
-        if self.reauth_at is not None and now >= self.reauth_at:
+        if self.settles_at is not None and now >= self.settles_at:
+            self.settles_at = None
+            self.shared.touched.append(self)
+        if self.reauth_at is not None and now >= self.reauth_at and not self.contested:
             self.reauth_at = None
             self.reauth_due = True
         return []
@@ -738,6 +748,7 @@ class IkeSa:
         self.children = {}
         self._heir = new
         new.replaces, self.replaces = self.replaces, []
+        new.settles_at, self.settles_at = self.settles_at, None
         new.purpose = self.purpose
         new._tasks.extend(self._tasks)
         self._tasks.clear()

@@ -377,7 +377,7 @@ class IkeManager:
         targets = [
             (sa, child_id)
             for sa in list(self._shared.sas.values())
-            if sa.established
+            if sa.established and not sa.contested
             for child_id in _matches(sa, command)
             if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
         ]
@@ -516,7 +516,7 @@ class IkeManager:
 
     def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         """Delete what `new` reauthenticates or is preferred to, when all of its children are there."""
-        if not new.replaces or not new.quiet:
+        if not new.replaces or not new.quiet or new.settles_at is not None:
             return []
         for config in (config for old in _replaced(new) for config in old.intended):
             if config.name not in new.purpose and not new.has_child(config.name):
@@ -544,6 +544,8 @@ class IkeManager:
                 if redundant.set_up.ours:
                     stays = other if redundant is sa else sa
                     stays.replaces += [redundant, *redundant.replaces]
+                    if not stays.set_up.ours:
+                        stays.settles_at = now + REAUTHENTICATION
                     self._shared.touched.append(stays)
             elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
@@ -628,7 +630,9 @@ def _may_be_reauthentication(sa: IkeSa, other: IkeSa) -> bool:
 
 
 def _takes_children(sa: IkeSa) -> bool:
-    return sa.phase is Phase.ESTABLISHED or (sa.phase is Phase.CONNECTING and sa.initiator)
+    if sa.phase is Phase.ESTABLISHED:
+        return not sa.contested
+    return sa.phase is Phase.CONNECTING and sa.initiator
 
 
 def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:

@@ -268,7 +268,7 @@ class Scenario:
         self.world.command(name, Terminate(child=self.chance.choice(list(CHILDREN))))
 
     def delete_ike(self, name: str) -> None:
-        self.ended = True
+        self.ended = self.world.unwanted = True
         self.world.command(name, Terminate(ike=self.chance.choice(self.world.sites[name].connections)))
 
     def forget_ike(self, name: str) -> None:
