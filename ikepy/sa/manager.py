@@ -50,7 +50,10 @@ NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
-REAUTHENTICATION = 10.0  # seconds that a peer which may reauthenticate has to delete the old IKE_SA itself
+SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA that it set up
+# Seconds that a peer which may reauthenticate has to delete the old IKE_SA itself. More than SETTLING: if the
+# two were set up at once for the peer, though not for us, it may be the new one that it deletes.
+SUPERSEDED = 30.0
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
 
@@ -545,12 +548,12 @@ class IkeManager:
                     stays = other if redundant is sa else sa
                     stays.replaces += [redundant, *redundant.replaces]
                     if not stays.set_up.ours:
-                        stays.settles_at = now + REAUTHENTICATION
+                        stays.settles_at = now + SETTLING
                     self._shared.touched.append(stays)
             elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
             elif policy == "replace" and _may_be_reauthentication(sa, other):
-                other.superseded_at, other.superseded_by = now + REAUTHENTICATION, sa
+                other.superseded_at, other.superseded_by = now + SUPERSEDED, sa
                 self._shared.touched.append(other)
             elif policy == "replace" and sa.set_up.ours:
                 sa.replaces.append(other)
