@@ -379,6 +379,7 @@ class IkeSa:
             self.superseded_at = None
             if self.superseded_by is not None and self.superseded_by.heir.established:
                 self.enqueue(DeleteIke(end=End.REPLACED))
+                return self.stop_sending()
         if self.settles_at is not None and now >= self.settles_at:
             self.settles_at = None
             self.shared.touched.append(self)
@@ -709,6 +710,12 @@ class IkeSa:
             Event(Topic.CHILD_DOWN, self.connection.name, self.ike_id, child.config.name, child_id, text),
             self.log(Level.INFO, f"CHILD_SA {text}"),
         ]
+
+    def stop_sending(self) -> list[Effect]:
+        """It is to go: children that another IKE_SA has too send there from now on, not when the peer answers."""
+        names = {c.config.name for c in self.children.values()}
+        others = {name for name in names if self.shared.elsewhere(self, name) is not None}
+        return [RemoveOutbound(c.child_id) for c in self.children.values() if c.config.name in others]
 
     def _let_go(self, child: ChildSa, why: str) -> list[Effect]:
         """This IKE_SA ends, and the child. If another one has the same child, as after a reauthentication,

@@ -531,7 +531,7 @@ class IkeManager:
         effects: list[Effect] = []
         for old in replaced:
             old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
-            effects += self._settle(old, old.proceed(now), now)
+            effects += self._settle(old, [*old.stop_sending(), *old.proceed(now)], now)
         return effects
 
     def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
@@ -551,7 +551,7 @@ class IkeManager:
                         stays.settles_at = now + SETTLING
                     self._shared.touched.append(stays)
             elif sa.initial_contact and policy != "never" and not crossed:
-                effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
+                effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
             elif policy == "replace" and _may_be_reauthentication(sa, other):
                 other.superseded_at, other.superseded_by = now + SUPERSEDED, sa
                 self._shared.touched.append(other)
@@ -586,6 +586,7 @@ class IkeManager:
             End.REAUTHENTICATED: lambda child: "start",
             End.TIMEOUT: lambda child: child.dpd_action,
             End.REPLACED: lambda child: child.dpd_action,
+            End.RESTARTED: lambda child: child.dpd_action,
             End.DELETED_BY_PEER: lambda child: child.close_action,
             End.EXPIRED: lambda child: child.close_action,
         }

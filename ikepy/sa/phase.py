@@ -40,5 +40,6 @@ class End(Enum):
     DELETED = "deleted"
     REPLACED = "replaced"
     REAUTHENTICATED = "authenticated anew"
+    RESTARTED = "the peer started anew"
     EXPIRED = "its life is over"
     FAULT = "internal fault"

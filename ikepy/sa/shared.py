@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Config
 
+from .child import ChildState
 from .entropy import Entropy
 from .path import Address
 from .phase import Phase
@@ -72,6 +73,15 @@ class Shared:
         """Another established IKE_SA of the connection that has this child."""
         others = (other for other in self.of_connection(sa.connection.name) if other is not sa)
         return next((other for other in others if other.established and other.has_child(child)), None)
+
+    def sends(self, connection: str, child: str) -> bool:
+        """Whether there is a child of this policy, on whichever IKE_SA, that packets may be sent under."""
+        return any(
+            one.config.name == child and one.state is not ChildState.DELETED
+            for sa in self.sas.values()
+            if sa.connection.name == connection
+            for one in sa.children.values()
+        )
 
     def duplicates(self, sa: IkeSa) -> list[IkeSa]:
         """Established IKE_SAs other than `sa` between the same two identities."""

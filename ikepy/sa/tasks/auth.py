@@ -166,7 +166,7 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
     try:
         choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
         # Over a reauthentication the older child goes on until the peer has heard of this one.
-        standby = sa.shared.elsewhere(sa, choice.config.name) is not None
+        standby = sa.shared.sends(sa.connection.name, choice.config.name)
         _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
     except PeerError as error:
         if error.fatal:

@@ -122,8 +122,7 @@ class ChildCreate:
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    name = choice.config.name
-    standby = sa.has_child(name) or sa.shared.elsewhere(sa, name) is not None  # as for a rekey
+    standby = sa.shared.sends(sa.connection.name, choice.config.name)  # as for a rekey
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
     ours = sa.current_task
     if isinstance(ours, ChildCreate) and ours.wanted.config.name == child.config.name:
