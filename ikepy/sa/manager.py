@@ -51,8 +51,8 @@ UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
 SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA that it set up
-# Seconds that a peer which may reauthenticate has to delete the old IKE_SA itself. More than SETTLING: if the
-# two were set up at once for the peer, though not for us, it may be the new one that it deletes.
+# Seconds that a peer has to delete an IKE_SA itself which it has replaced, or whose set-up crossed ours. More
+# than SETTLING: perhaps they crossed for one end only, and it is the other IKE_SA that the peer deletes.
 SUPERSEDED = 30.0
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
@@ -544,22 +544,27 @@ class IkeManager:
                 continue  # it ends when its children are here
             if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
                 redundant = unique.redundant(sa, other)
+                stays = other if redundant is sa else sa
                 if redundant.set_up.ours:
-                    stays = other if redundant is sa else sa
                     stays.replaces += [redundant, *redundant.replaces]
-                    if not stays.set_up.ours:
-                        stays.settles_at = now + SETTLING
+                    stays.settles_at = now + SETTLING
                     self._shared.touched.append(stays)
+                else:
+                    self._supersede_later(redundant, stays, now)
             elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
             elif policy == "replace" and _may_be_reauthentication(sa, other):
-                other.superseded_at, other.superseded_by = now + SUPERSEDED, sa
-                self._shared.touched.append(other)
+                self._supersede_later(other, sa, now)
             elif policy == "replace" and sa.set_up.ours:
                 sa.replaces.append(other)
             elif policy == "replace":
                 effects += self._supersede(other, now)
         return effects
+
+    def _supersede_later(self, old: IkeSa, new: IkeSa, now: float) -> None:
+        """The peer should delete `old`, or we do; unless `new` has gone until then."""
+        old.superseded_at, old.superseded_by = now + SUPERSEDED, new
+        self._shared.touched.append(old)
 
     def _supersede(self, old: IkeSa, now: float) -> list[Effect]:
         old.enqueue(DeleteIke(end=End.REPLACED))

@@ -155,6 +155,7 @@ class World:
 
     def jump(self, name: str, seconds: float) -> None:
         self.note(name, f"clock jumps by {seconds:.1f} s")
+        self.disturbed.add(name)  # what waits for the peer waits no more
         self.sites[name].ahead += seconds
 
     # -- effects -----------------------------------------------------------------------------------
