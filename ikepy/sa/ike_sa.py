@@ -379,7 +379,6 @@ class IkeSa:
             self.superseded_at = None
             if self.superseded_by is not None and self.superseded_by.heir.established:
                 self.enqueue(DeleteIke(end=End.REPLACED))
-                return self.stop_sending()
         if self.settles_at is not None and now >= self.settles_at:
             self.settles_at = None
             self.shared.touched.append(self)
@@ -425,7 +424,8 @@ class IkeSa:
                 return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
             if payloads is not None:
                 self._current = task
-                return [*effects, *self._send_request(task.exchange, payloads, now)]
+                effects += self._send_request(task.exchange, payloads, now)
+                return effects + (self._stop_sending() if self.phase is Phase.DELETING else [])
             effects += task.failed(self, "there is nothing left to do")
         return effects
 
@@ -711,7 +711,7 @@ class IkeSa:
             self.log(Level.INFO, f"CHILD_SA {text}"),
         ]
 
-    def stop_sending(self) -> list[Effect]:
+    def _stop_sending(self) -> list[Effect]:
         """It is to go: children that another IKE_SA has too send there from now on, not when the peer answers."""
         names = {c.config.name for c in self.children.values()}
         others = {name for name in names if self.shared.elsewhere(self, name) is not None}

@@ -531,7 +531,7 @@ class IkeManager:
         effects: list[Effect] = []
         for old in replaced:
             old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
-            effects += self._settle(old, [*old.stop_sending(), *old.proceed(now)], now)
+            effects += self._settle(old, old.proceed(now), now)
         return effects
 
     def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
@@ -547,6 +547,7 @@ class IkeManager:
                 stays = other if redundant is sa else sa
                 if redundant.set_up.ours:
                     stays.replaces += [redundant, *redundant.replaces]
+                    redundant.replaces = []
                     stays.settles_at = now + SETTLING
                     self._shared.touched.append(stays)
                 else:
@@ -574,10 +575,11 @@ class IkeManager:
         """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
         if self._stopping or sa.end is None:
             return []
-        if sa.established_at is None and (replaced := _replaced(sa)):
-            for old in replaced:
-                old.reauth_at = now + RETRY_LONGEST
-                self._shared.touched.append(old)
+        replaced = _replaced(sa)
+        for old in replaced:
+            old.reauth_at = now + RETRY_LONGEST
+            self._shared.touched.append(old)
+        if replaced and sa.established_at is None:
             return []
         if sa.established_at is None:
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
