@@ -650,6 +650,8 @@ class IkeSa:
         """The children that are to stand here: those that do, are to come up, or expired this moment."""
         configs = [child.config for child in self.children.values() if child.in_use]
         configs += [wanted.config for wanted in self._all_wanted()]
+        if isinstance(self._current, ChildRekey) and self._current.child_id in self.children:
+            configs.append(self._current.config)  # the peer may have replaced it, and taken that back
         if isinstance(self._current, DeleteChild) and self._current.missed is not None:
             configs.append(self._current.missed)
         return tuple({config.name: config for config in configs}.values())
@@ -716,6 +718,18 @@ class IkeSa:
         names = {c.config.name for c in self.children.values()}
         others = {name for name in names if self.shared.elsewhere(self, name) is not None}
         return [RemoveOutbound(c.child_id) for c in self.children.values() if c.config.name in others]
+
+    def _move_on(self, task: Task) -> bool:
+        """Whether another IKE_SA does what is left to do here: a child that is to come up comes up there."""
+        if not isinstance(task, ChildCreate) or self.end not in SUCCEEDED or self.end is End.DELETED:
+            return False
+        others = self.shared.of_connection(self.connection.name)
+        other = next((sa for sa in others if sa.established and not sa.contested), None)
+        if other is None or other.has_child(task.wanted.config.name):
+            return False
+        other.want(task.wanted.config.name, task.wanted.tickets)
+        self.shared.touched.append(other)
+        return True
 
     def _let_go(self, child: ChildSa, why: str) -> list[Effect]:
         """This IKE_SA ends, and the child. If another one has the same child, as after a reauthentication,
@@ -793,7 +807,8 @@ class IkeSa:
         self._window.finished()
         self._reassembly.forget()
         for task in tasks:
-            effects += task.failed(self, text)
+            if not self._move_on(task):
+                effects += task.failed(self, text)
         effects += self.abandon_wanted(text)
         effects.append(Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text))
         effects.append(self.log(Level.INFO, f"IKE_SA ended: {text}"))

@@ -676,7 +676,8 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
 
 def _end(sa: IkeSa, child_id: int | None, force: bool, tickets: list[int], now: float) -> list[Effect]:
     if child_id is not None:
-        sa.enqueue(DeleteChild(child_id, tickets, wanted=True))
+        name = sa.children[child_id].config.name
+        sa.enqueue(DeleteChild(child_id, tickets, wanted=True, policy=name))
         return sa.proceed(now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
         effects = sa.kill(End.DELETED, "terminated")

@@ -42,7 +42,7 @@ class ChildRekey:
 
     def __init__(self, child_id: int, config: Child, tickets: Sequence[int] = ()) -> None:
         self.child_id = child_id
-        self._config = config
+        self.config = config
         self._tickets = list(tickets)
         self.create = CreateExchange(config)
         self._rival: _Rival | None = None
@@ -90,7 +90,7 @@ class ChildRekey:
 
     @property
     def _name(self) -> str:
-        return f"{self._config.name} #{self.child_id}"
+        return f"{self.config.name} #{self.child_id}"
 
     def _take_over(self, sa: IkeSa, new: ChildSa, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
@@ -105,7 +105,7 @@ class ChildRekey:
             rival.state = ChildState.REKEYED
             rival.replaced_by = new.child_id
             rival.lifetime.expires_at = now + REDUNDANT_TIMEOUT
-        return [*rekeyed(sa, self._config, self.child_id, new.child_id)]
+        return [*rekeyed(sa, self.config, self.child_id, new.child_id)]
 
     def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
@@ -114,7 +114,7 @@ class ChildRekey:
         name = pick.error_name(refusal)
         if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
-            sa.enqueue(ChildCreate(Wanted(self._config)), first=True)
+            sa.enqueue(ChildCreate(Wanted(self.config)), first=True)
             why = "the peer does not have it"
             return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
@@ -125,7 +125,7 @@ class ChildRekey:
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self.create = CreateExchange(self._config)
+        self.create = CreateExchange(self.config)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
         if why == NotifyType.NO_PROPOSAL_CHOSEN.name:

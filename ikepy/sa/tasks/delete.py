@@ -45,17 +45,25 @@ class DeleteChild:
     """Delete one child.
 
     `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
+    `policy`: nor any other child of this name, if that one has gone.
     `expired`: nobody wanted its end, so that `close_action` is followed.
     """
 
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(
-        self, child_id: int, tickets: Sequence[int] = (), *, wanted: bool = False, expired: bool = False
+        self,
+        child_id: int,
+        tickets: Sequence[int] = (),
+        *,
+        wanted: bool = False,
+        policy: str = "",
+        expired: bool = False,
     ) -> None:
         self._child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
+        self._policy = policy
         self._expired = expired
         self._child: ChildSa | None = None  # which it became
 
@@ -66,6 +74,9 @@ class DeleteChild:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self._child_id)
+        if child is None and self._policy:
+            alike = (c for c in sa.children.values() if c.config.name == self._policy and c.in_use)
+            child = next(alike, None)
         while child is not None and child.replaced_by in sa.children and self._wanted:
             child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED:
