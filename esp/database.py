@@ -211,9 +211,8 @@ class SaDatabase:
         sas.entries.remove(entry)
         alike = [each for each in sas.entries if _same_selectors(each.policy, entry.policy)]
         promote = entry.active and not any(each.active for each in alike)
-        if promote:
-            for each in alike:
-                each.active = True
+        if promote and alike:
+            alike[-1].active = True  # the oldest: the peer is more likely to be ready for it than for a newer one
         sas.changed()
         return entry.device_id if promote and alike else None
 

@@ -551,25 +551,19 @@ class IkeManager:
                     stays.settles_at = now + SETTLING
                     self._shared.touched.append(stays)
                 else:
-                    self._supersede_later(redundant, stays, now)
+                    self._supersede(redundant, stays, now)
             elif sa.initial_contact and policy != "never" and not crossed:
                 effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
-            elif policy == "replace" and _may_be_reauthentication(sa, other):
-                self._supersede_later(other, sa, now)
             elif policy == "replace" and sa.set_up.ours:
                 sa.replaces.append(other)
-            elif policy == "replace":
-                effects += self._supersede(other, now)
+            elif policy == "replace":  # the peer may reauthenticate: it knows when all of its children are here
+                self._supersede(other, sa, now)
         return effects
 
-    def _supersede_later(self, old: IkeSa, new: IkeSa, now: float) -> None:
+    def _supersede(self, old: IkeSa, new: IkeSa, now: float) -> None:
         """The peer should delete `old`, or we do; unless `new` has gone until then."""
         old.superseded_at, old.superseded_by = now + SUPERSEDED, new
         self._shared.touched.append(old)
-
-    def _supersede(self, old: IkeSa, now: float) -> list[Effect]:
-        old.enqueue(DeleteIke(end=End.REPLACED))
-        return self._settle(old, old.proceed(now), now)
 
     def _after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
@@ -635,11 +629,6 @@ def _replaced(sa: IkeSa) -> list[IkeSa]:
     return [old.heir for old in sa.replaces if old.heir.established]
 
 
-def _may_be_reauthentication(sa: IkeSa, other: IkeSa) -> bool:
-    """Whether the peer has made `sa` to let go of `other` when all of its children are there."""
-    return not sa.set_up.ours and sa.path.remote.address == other.path.remote.address
-
-
 def _takes_children(sa: IkeSa) -> bool:
     if sa.phase is Phase.ESTABLISHED:
         return not sa.contested
@@ -670,7 +659,7 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
         for child in sa.children.values()
         if command.child in (None, child.config.name)
         # One that is replaced goes anyway; its successor is meant.
-        and (child.replaced_by is None if command.child_id is None else command.child_id == child.child_id)
+        and (child.replaced_by not in sa.children if command.child_id is None else command.child_id == child.child_id)
     ]
 
 

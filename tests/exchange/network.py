@@ -150,8 +150,8 @@ class DataPlane:
         self.standby.discard(child_id)
         if gone is not None:
             alike = {i for i, sa in self.outbound.items() if sa.ts_remote == gone.ts_remote}
-            if alike <= self.standby:
-                self.standby -= alike
+            if alike and alike <= self.standby:
+                self.standby.discard(min(alike))
 
     def sending(self) -> list[InstallOutbound]:
         return [sa for child_id, sa in self.outbound.items() if child_id not in self.standby]

@@ -113,9 +113,8 @@ class Plane:
             if (o.sa.ts_local, o.sa.ts_remote) == (gone.sa.ts_local, gone.sa.ts_remote)
             and o.sa.connection == gone.sa.connection
         ]
-        if not any(o.active for o in alike):
-            for o in alike:
-                o.active = True
+        if alike and not any(o.active for o in alike):
+            alike[0].active = True
 
     def send(self, connection: str, child: str) -> Packet | None:
         """A packet for this policy; None if there is no SA for it."""
