@@ -244,7 +244,7 @@ def unanswered(sa: IkeSa, attempt: int) -> list[Effect]:
 
 def answered(sa: IkeSa, path: Path) -> None:
     """A response came over `path`: after a search that is the one which works, and the peer is told (3.5)."""
-    if sa.mobike is not None and sa.mobike.pending:
+    if sa.mobike is not None and sa.mobike.pending and sa.established:  # not one that was rekeyed meanwhile
         sa.mobike.pending = False
         sa.move(path)
         once(sa, UpdateAddresses())
