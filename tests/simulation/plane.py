@@ -114,7 +114,7 @@ class Plane:
             and o.sa.connection == gone.sa.connection
         ]
         if alike and not any(o.active for o in alike):
-            alike[0].active = True
+            alike[0].active, alike[0].standby_born = True, False  # nobody has said that the peer is ready
 
     def send(self, connection: str, child: str) -> Packet | None:
         """A packet for this policy; None if there is no SA for it."""

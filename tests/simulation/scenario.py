@@ -243,9 +243,10 @@ class Scenario:
             self.world.command(name, Rekey(ike=connection, reauth=kind == "reauthentication"))
 
     def reauthenticate(self, name: str) -> None:
-        self.world.command(
-            name, Rekey(ike=self.chance.choice(self.world.sites[name].connections), reauth=True)
-        )
+        """One at a time: of several IKE_SAs that go at once the peer can't know which child to send under."""
+        link = self.chance.choice(self.world.sites[name].connections)
+        if all(len(self.world.sites[end].sas(link)) == 1 for end in link):
+            self.world.command(name, Rekey(ike=link, reauth=True))
 
     def measure(self, name: str) -> None:
         """A child has carried so much: it is rekeyed, or its life is over."""
