@@ -174,7 +174,9 @@ class World:
                         fallen.add(effect.ike_id)
                     elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
                         self.disturbed.add(site.name)
-                    self.given_up |= effect.text in GIVEN_UP
+                    if effect.text in GIVEN_UP:
+                        self.given_up = True
+                        self.surplus += 1  # for the other end it stands, and may be reauthenticated
                 case Log():
                     self.unwanted |= effect.text.endswith("expired")
                     if effect.level is not Level.DEBUG:
