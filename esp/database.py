@@ -212,7 +212,7 @@ class SaDatabase:
         alike = [each for each in sas.entries if _same_selectors(each.policy, entry.policy)]
         promote = entry.active and not any(each.active for each in alike)
         if promote and alike:
-            alike[-1].active = True  # the oldest: the peer is more likely to be ready for it than for a newer one
+            alike[-1].active = True  # the oldest: the peer is most likely to be ready for that
         sas.changed()
         return entry.device_id if promote and alike else None
 

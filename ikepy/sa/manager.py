@@ -556,7 +556,7 @@ class IkeManager:
                 effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
             elif policy == "replace" and sa.set_up.ours:
                 sa.replaces.append(other)
-            elif policy == "replace":  # the peer may reauthenticate: it knows when all of its children are here
+            elif policy == "replace":  # the peer may reauthenticate: it knows when its children are here
                 self._supersede(other, sa, now)
         return effects
 
@@ -659,7 +659,10 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
         for child in sa.children.values()
         if command.child in (None, child.config.name)
         # One that is replaced goes anyway; its successor is meant.
-        and (child.replaced_by not in sa.children if command.child_id is None else command.child_id == child.child_id)
+        and (
+            command.child_id == child.child_id
+            or (command.child_id is None and child.replaced_by not in sa.children)
+        )
     ]
 
 
