@@ -714,7 +714,7 @@ class IkeSa:
         ]
 
     def _stop_sending(self) -> list[Effect]:
-        """It is to go: what another IKE_SA has a child for is sent there already, not when the peer answers."""
+        """It is to go: what another IKE_SA has a child for is sent there from now on."""
         names = {c.config.name for c in self.children.values()}
         others = {name for name in names if self.shared.elsewhere(self, name) is not None}
         return [RemoveOutbound(c.child_id) for c in self.children.values() if c.config.name in others]

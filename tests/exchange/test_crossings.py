@@ -1,7 +1,7 @@
 """Requests of two ends that cross, in either order of arrival and with either winner, and a third on top.
 
 Both ends begin in the same instant. The slow one's request, or response, takes five times as long. In the
-second half a third request comes while it is not clear yet which of two rekeys stays (RFC 7296 2.8.1, 2.8.2, 2.25).
+second half a third request comes while it is not clear which of the two stays (RFC 7296 2.8.1, 2.8.2, 2.25).
 """
 
 from __future__ import annotations

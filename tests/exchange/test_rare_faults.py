@@ -1,4 +1,4 @@
-"""Schedules found by the simulation that once left a policy without a child, or with two (RFC 7296 2.8, 2.25).
+"""Schedules found by the simulation that left a policy without a child, or with two (RFC 7296 2.8, 2.25).
 
 Every test begins with its ladder; "x" is what is late or lost.
 """
