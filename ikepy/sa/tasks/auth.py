@@ -20,6 +20,7 @@ from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadTy
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
 from . import mobike
+from .delete import DiscardSpi
 from .task import Answer, outcomes
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class AuthTask:
         except PeerError as error:
             if error.fatal:
                 raise
+            if pick.error(payloads) is None:  # the peer made what we did not ask for
+                sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
             return [*outcomes(self.wanted.tickets, False, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"

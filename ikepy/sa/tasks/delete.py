@@ -97,6 +97,24 @@ class DeleteChild:
         return outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} is gone ({reason})")
 
 
+class DiscardSpi:
+    """Delete a child at the peer that we never installed."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, spi_in: int) -> None:
+        self._spi_in = spi_in
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        return []
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
+
+
 def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     """Answer the peer's DELETE payloads, which name SPIs that it receives under: our outbound ones."""
     if any(d.protocol == ProtocolId.IKE for d in deletes):
