@@ -637,7 +637,10 @@ class IkeSa:
     def has_child(self, name: str, child_id: int | None = None) -> bool:
         """Whether a child of this name (and with this number) stands and stays."""
         return any(
-            child.config.name == name and child.in_use and child_id in (None, child.child_id)
+            child.config.name == name
+            and child.in_use
+            and child.replaced_by is None
+            and child_id in (None, child.child_id)
             for child in self.children.values()
         )
 
@@ -770,6 +773,7 @@ class IkeSa:
         self._heir = new
         new.replaces, self.replaces = self.replaces, []
         new.settles_at, self.settles_at = self.settles_at, None
+        new.contests, self.contests = self.contests, None
         new.purpose = self.purpose
         new._tasks.extend(self._tasks)
         self._tasks.clear()
