@@ -528,6 +528,9 @@ class IkeManager:
         if not new.quiet:
             return new.proceed(now)
         replaced, new.replaces = _replaced(new), []
+        reauthenticates = new.set_up.again and new.set_up.ours
+        if reauthenticates and not replaced and all(self._shared.elsewhere(new, n) for n in new.purpose):
+            replaced = [new]  # the peer was faster, and has let go of the old one
         effects: list[Effect] = []
         for old in replaced:
             old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
@@ -558,6 +561,8 @@ class IkeManager:
                 sa.replaces.append(other)
             elif policy == "replace":  # the peer may reauthenticate: it knows when its children are here
                 self._supersede(other, sa, now)
+            elif not sa.set_up.ours and other.reauth_at is not None:
+                other.reauth_at = max(other.reauth_at, now + SUPERSEDED)  # the peer may just be at it
         return effects
 
     def _supersede(self, old: IkeSa, new: IkeSa, now: float) -> None:

@@ -350,3 +350,77 @@ def test_the_loser_of_two_rekeys_that_cross_is_rekeyed_at_once(seed: str) -> Non
         do(net, name, ChildRekey(made, ike_sa(net, name).children[made].config))
         net.run(150)
         assert_joined(net, note="\n".join(net.ladder))
+
+
+def test_a_peer_that_reauthenticates_first_is_waited_for() -> None:
+    """Else each end would make one of its own, time and again: IKE_SAs without end."""
+    timed = options(connection="reauth_time = 30\nrand_time = 0\nrekey_time = 0")
+    net = established(timed, timed)
+    net.script = late("a -> b CREATE_CHILD_SA request 2", 1.0, times=2)  # b's time comes before a is through
+    counts = []
+    for _ in range(80):
+        net.run(5)
+        counts.append(len(ike_sas(net, "a")))
+    assert counts.count(1) > 40
+    assert max(counts) == 2
+
+
+def test_the_peer_is_through_with_its_reauthentication_before_ours_begins() -> None:
+    """
+    b -> a IKE_SA_INIT request 0     x
+    a reauthenticates and deletes the old IKE_SA; b's new one is one too many
+    """
+    net = established(options(), options())
+    net.script = late("b -> a IKE_SA_INIT request 0", 1.0)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(DELAY)
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(100)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert_joined(net, 2)
+
+
+# -- what a child hides ----------------------------------------------------------------------------
+
+
+def test_a_lost_child_does_not_hide_that_its_successor_is_gone() -> None:
+    """b's close_action brings the policy up again, though the child that carries nothing still stands.
+
+    b -> a CREATE_CHILD_SA request 0 (b's worker died)
+    a -> b CREATE_CHILD_SA response 0
+    a -> b INFORMATIONAL request 2 (D of the new child, which is used up)
+    b -> a INFORMATIONAL request 1 (D of the lost one)                      x
+    """
+    net = established(options(), options("rekey_time = 0\n" + AGAIN), second=False)
+    net.script = late("b -> a INFORMATIONAL request 1", 1.0)
+    net.command("b", ChildrenLost((child_id(net, "b", "net"),)))
+    net.run(1.5 * DELAY)
+    net.command("a", Terminate(child_id=max(net.a.plane.inbound)))
+    net.run(60)
+    assert_joined(net)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("sender", ["a", "b"])
+def test_an_ike_sa_whose_stay_is_open_is_rekeyed(sender: str, seed: str) -> None:
+    """The children come along whichever of the three stays.
+
+    a -> b CREATE_CHILD_SA request (IKE_SA), b -> a CREATE_CHILD_SA request (IKE_SA), one of them late
+    then the end which knows of both rekeys the one that the other has made
+    """
+    net = established(options(), options(), seed=seed)
+    other = "b" if sender == "a" else "a"
+    net.script = lambda line, nth, data: (
+        [0.5] if line.startswith(f"{sender} -> ") and "CREATE_CHILD_SA" in line and not nth else [DELAY]
+    )
+    for name in "ab":
+        do(net, name, IkeRekey())
+    net.run(3 * DELAY)
+    for name in (sender, other):
+        manager = net.site(name).manager
+        fresh = manager.ike_sas[-1]
+        fresh.enqueue(IkeRekey())
+        net.run_effects(name, manager.proceed(fresh, net.now))
+    net.run(200)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1, "\n".join(net.ladder)
+    assert_joined(net, 2, "\n".join(net.ladder))
