@@ -26,7 +26,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tunnel import machine
+from benchmarks import usage
+from benchmarks.interrupt import on_sigterm
+from benchmarks.report import machine
 from ikepy.lab import gateway, pair
 from ikepy.lab.gateway import Gateway
 from ikepy.lab.netns import LabError
@@ -86,8 +88,9 @@ def spoof(destination: str, count: int) -> None:
 
 def resident(gateway: Gateway) -> float:
     """MiB of the daemon's control process."""
-    status = Path(f"/proc/{gateway.pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
+    if gateway.pid is None:
+        raise LabError("the daemon is gone")
+    return usage.resident(gateway.pid)
 
 
 def set_up(left: Gateway) -> float:
@@ -140,6 +143,7 @@ def flooded_pair(prefix: str, directory: Path) -> Iterator[tuple[Pair, Gateway, 
 @click.option("--datagrams", type=click.IntRange(1), default=100_000, show_default=True)
 def main(datagrams: int) -> None:
     """A legitimate peer and a flood of spoofed IKE_SA_INIT."""
+    on_sigterm()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="ikepy-bench-") as directory,

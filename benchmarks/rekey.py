@@ -10,7 +10,6 @@ don't arrive are counted. Rekeys are spread over the time, and each is waited fo
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -19,13 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tunnel import machine
+from benchmarks.interrupt import on_sigterm
+from benchmarks.report import machine
 from ikepy.lab import gateway, pair, strongswan
 from ikepy.lab.gateway import Gateway
 from ikepy.lab.measure import Iperf
@@ -122,16 +121,12 @@ def table(found: dict[str, Result]) -> Table:
     return made
 
 
-def _terminate(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt(number)
-
-
 @click.command()
 @click.option("--children", type=click.IntRange(1), default=200, show_default=True, help="Child rekeys.")
 @click.option("--ikes", type=click.IntRange(0), default=20, show_default=True, help="IKE rekeys.")
 def main(children: int, ikes: int) -> None:
     """Count the packets that rekeys lose."""
-    signal.signal(signal.SIGTERM, _terminate)
+    on_sigterm()
     found = {}
     try:
         for name, tunnel in (("ikepy", with_ikepy), ("strongSwan", with_strongswan)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -28,6 +29,9 @@ SPACE = 2 * socket.CMSG_SPACE(_INT.size) + socket.CMSG_SPACE(_IPV6_PKTINFO.size)
 _SEGMENTS: dict[int, tuple[int, int, bytes]] = {
     size: (_SOL_UDP, _UDP_SEGMENT, _U16.pack(size)) for size in range(1 << 11)
 }
+
+
+_KEPT = 1024
 
 
 class Ancillary(NamedTuple):
@@ -56,8 +60,11 @@ def ask_for_trains(sock: socket.socket) -> None:
 
 def read(ancillary: AncillaryData) -> Ancillary:
     """What is known here; the rest is passed over."""
-    if not ancillary:
-        return _NOTHING
+    return _read(tuple(ancillary)) if ancillary else _NOTHING
+
+
+@lru_cache(_KEPT)  # what comes from one peer comes with the same
+def _read(ancillary: tuple[tuple[int, int, bytes], ...]) -> Ancillary:
     segment = tos = 0
     local: Address | None = None
     for level, kind, data in ancillary:

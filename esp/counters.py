@@ -72,7 +72,8 @@ _IN_PACKETS, _IN_BYTES, _IN_LAST, _OUT_PACKETS, _OUT_BYTES, _OUT_LAST, _OUT_SEQ 
     len(fields(SaCounters)) - 1
 )
 _SA_DROPS = _OUT_SEQ + 1
-_SA_WORDS = _SA_DROPS + len(Drop)
+_REASONS = len(Drop)
+_SA_WORDS = _SA_DROPS + _REASONS
 
 
 class CounterBlock:
@@ -102,7 +103,7 @@ class CounterBlock:
     def attach(cls, fd: int) -> CounterBlock:
         """The memory behind `fd`, which is this object's from now on. Raises ValueError if it is none."""
         size = os.fstat(fd).st_size
-        slots = (size // _WORD - len(Drop)) // _SA_WORDS
+        slots = (size // _WORD - _REASONS) // _SA_WORDS
         if slots < 1 or size != _size(slots):
             raise ValueError("this is no memory for counters")
         return cls(fd, slots)
@@ -135,6 +136,16 @@ class CounterBlock:
         ].tolist()
         drops = self._drops_at(base + _SA_DROPS)
         return SaCounters(in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq, drops)
+
+    def volume(self, slot: int) -> tuple[int, int]:
+        """What a slot's SA carried: octets and packets, each in the direction that had more. Raises
+        IndexError if there is no such slot."""
+        base = self._base(slot)
+        words = self._words
+        return (
+            max(words[base + _IN_BYTES], words[base + _OUT_BYTES]),
+            max(words[base + _IN_PACKETS], words[base + _OUT_PACKETS]),
+        )
 
     # Writing: the worker only
 
@@ -171,11 +182,11 @@ class CounterBlock:
     def _base(self, slot: int) -> int:
         if not 0 <= slot < self.slots:
             raise IndexError(f"slot {slot} of {self.slots}")
-        return len(Drop) + slot * _SA_WORDS
+        return _REASONS + slot * _SA_WORDS
 
     def _drops_at(self, base: int) -> dict[str, int]:
         return {reason.text: count for reason in Drop if (count := self._words[base + reason])}
 
 
 def _size(slots: int) -> int:
-    return (len(Drop) + slots * _SA_WORDS) * _WORD
+    return (_REASONS + slots * _SA_WORDS) * _WORD

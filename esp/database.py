@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from itertools import count
 
 from esp.inbound import InboundSa
 from esp.limits import RateLimit, RecentSet
+from esp.lookup import AddressIndex
 from esp.messages import InstallInbound, InstallOutbound, UpdatePath
 from esp.outbound import OutboundSa
 from esp.packet import Buffer, Flow, address_key, flow_of
-from esp.policy import CACHE_LIMIT, Policy
+from esp.policy import Policy
+from esp.selectors import Selector
 from esp.suites import refuse_copy
 
 Address = IPv4Address | IPv6Address
+Selectors = tuple[tuple[Selector, ...], tuple[Selector, ...]]  # local, remote
+
+CACHE_LIMIT = 16384  # answers kept for a device; all are forgotten when there are more
 
 REMEMBERED = 65536  # children whose numbers and keys are remembered, so that neither comes twice
 _MOVED_INTERVAL = 1.0  # seconds between two PeerMoved of one SA
+_REFUSED_INTERVAL = 10.0  # seconds between two NotPermitted of one SA
 
 
 class InstallError(Exception):
@@ -68,6 +75,7 @@ class Inbound:
     sa: InboundSa
     path: OuterPath
     moved: RateLimit = field(default_factory=lambda: RateLimit(_MOVED_INTERVAL))
+    refused: RateLimit = field(default_factory=lambda: RateLimit(_REFUSED_INTERVAL))
 
 
 @dataclass(slots=True, eq=False)
@@ -81,26 +89,77 @@ class Outbound:
     policy: Policy
     path: OuterPath
     active: bool
+    number: int  # in the order of installation
+    trap: bool
     low_reported: bool = False
     exhausted_reported: bool = False
 
 
-class _DeviceSas:
-    """The outbound SAs of one device, newest first, and answers already found."""
+@dataclass(slots=True, eq=False)
+class _Alike:
+    """The outbound SAs of one device that have the same selectors: as a rule one, two while it is rekeyed."""
 
-    __slots__ = ("_addresses_only", "_cache", "entries")
+    policy: Policy
+    entries: dict[int, Outbound] = field(default_factory=dict)  # by number: the newest last
+
+    def newest(self) -> Outbound | None:
+        """Of the active ones."""
+        return next((each for each in reversed(self.entries.values()) if each.active), None)
+
+
+class _DeviceSas:
+    """The outbound SAs of one device, and answers already found."""
+
+    __slots__ = ("_alike", "_cache", "_index", "_traps", "_with_ports")
 
     def __init__(self) -> None:
-        self.entries: list[Outbound] = []
+        self._alike: dict[Selectors, _Alike] = {}
+        self._index = AddressIndex[_Alike]()  # by the remote selectors
         self._cache: dict[bytes | Flow, Outbound | None] = {}
-        self._addresses_only = True
+        self._with_ports = 0  # how many select by more than addresses
+        self._traps = 0  # how many want packets without an SA to be kept, and asked for
+
+    def add(self, entry: Outbound) -> None:
+        policy = entry.policy
+        alike = self._alike.get((policy.ts_local, policy.ts_remote))
+        if alike is None:
+            alike = self._alike[policy.ts_local, policy.ts_remote] = _Alike(policy)
+            self._index.add(policy.ts_remote, alike)
+            self._with_ports += not policy.addresses_only
+        entry.policy = alike.policy
+        alike.entries[entry.number] = entry
+        self._traps += entry.trap
+        self.changed()
+
+    def remove(self, entry: Outbound) -> list[Outbound]:
+        """Those that are left with the same selectors."""
+        policy = entry.policy
+        alike = self._alike[policy.ts_local, policy.ts_remote]
+        del alike.entries[entry.number]
+        self._traps -= entry.trap
+        if not alike.entries:
+            del self._alike[policy.ts_local, policy.ts_remote]
+            self._index.remove(policy.ts_remote, alike)
+            self._with_ports -= not policy.addresses_only
+        self.changed()
+        return list(alike.entries.values())
+
+    @property
+    def by_addresses(self) -> bool:
+        return not self._with_ports
+
+    @property
+    def trap(self) -> bool:
+        return self._traps > 0
+
+    def __iter__(self) -> Iterator[Outbound]:
+        return (entry for alike in self._alike.values() for entry in alike.entries.values())
 
     def changed(self) -> None:
         self._cache.clear()
-        self._addresses_only = all(each.policy.addresses_only for each in self.entries)
 
     def find(self, packet: Buffer) -> Outbound | None:
-        key: bytes | Flow = address_key(packet) if self._addresses_only else flow_of(packet)
+        key: bytes | Flow = flow_of(packet) if self._with_ports else address_key(packet)
         try:
             return self._cache[key]
         except KeyError:
@@ -111,10 +170,12 @@ class _DeviceSas:
         return found
 
     def _search(self, flow: Flow) -> Outbound | None:
+        """The narrowest selectors that match, then the newest SA."""
         matches = (
-            (width, age, each)
-            for age, each in enumerate(self.entries)
-            if each.active and (width := each.policy.match_outbound(flow)) is not None
+            (width, -newest.number, newest)
+            for each in self._index.find(flow.version, flow.destination)
+            if (newest := each.newest()) is not None
+            and (width := each.policy.match_outbound(flow)) is not None
         )
         best = min(matches, key=lambda match: match[:2], default=None)
         return None if best is None else best[2]
@@ -130,6 +191,7 @@ class SaDatabase:
         self._inbound: dict[int, Inbound] = {}  # by child
         self._outbound: dict[int, Outbound] = {}  # by child
         self._devices: dict[int, _DeviceSas] = {}
+        self._numbers = count()
         self._had = RecentSet(4 * REMEMBERED)
         self._hash_key = os.urandom(16)
 
@@ -137,9 +199,11 @@ class SaDatabase:
 
     def _refuse_again(self, message: InstallInbound | InstallOutbound) -> tuple[Hashable, ...]:
         """What to remember of an SA; InstallError if it is remembered already."""
-        direction = type(message).__name__
-        digest = hashlib.blake2b(message.keys, key=self._hash_key, digest_size=16).digest()
-        marks = (direction, message.child_id), (direction, digest)
+        inbound = isinstance(message, InstallInbound)
+        digest = hashlib.blake2b(
+            message.keys, key=self._hash_key, digest_size=16, person=b"in" if inbound else b"out"
+        ).digest()
+        marks = 2 * message.child_id + inbound, digest
         if any(mark in self._had for mark in marks):
             raise InstallError("this SA was installed before")
         return marks
@@ -171,7 +235,8 @@ class SaDatabase:
         that starts again under the same key repeats a nonce."""
         marks = self._refuse_again(message)
         try:
-            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn)
+            tfc = message.tfc_padding
+            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn, tfc=tfc)
             path = OuterPath.of(message)
         except ValueError as error:
             raise InstallError(str(error)) from None
@@ -184,11 +249,13 @@ class SaDatabase:
             policy=Policy(message.ts_local, message.ts_remote),
             path=path,
             active=not message.standby,
+            number=next(self._numbers),
+            trap=message.trap,
         )
         self._outbound[message.child_id] = entry
-        sas = self._devices.setdefault(message.device_id, _DeviceSas())
-        sas.entries.insert(0, entry)
-        sas.changed()
+        if message.device_id not in self._devices:
+            self._devices[message.device_id] = _DeviceSas()
+        self._devices[message.device_id].add(entry)
 
     def activate(self, child_id: int) -> int | None:
         """Use a standby outbound SA from now on; the device that has one more active SA now, if any."""
@@ -208,12 +275,10 @@ class SaDatabase:
         if entry is None:
             return None
         sas = self._devices[entry.device_id]
-        sas.entries.remove(entry)
-        alike = [each for each in sas.entries if _same_selectors(each.policy, entry.policy)]
+        alike = sas.remove(entry)
         promote = entry.active and not any(each.active for each in alike)
         if promote and alike:
             alike[-1].active = True  # the oldest: the peer is most likely to be ready for that
-        sas.changed()
         return entry.device_id if promote and alike else None
 
     def remove_child(self, child_id: int) -> int | None:
@@ -228,7 +293,7 @@ class SaDatabase:
         for entry in [each for each in self._inbound.values() if each.device_id == device_id]:
             del self._inbound[entry.child_id], self._spis[entry.sa.spi]
         sas = self._devices.pop(device_id, None)
-        for outbound in sas.entries if sas else ():
+        for outbound in sas or ():
             del self._outbound[outbound.child_id]
 
     def update_path(self, message: UpdatePath) -> None:
@@ -237,6 +302,9 @@ class SaDatabase:
         for entry in (self._inbound.get(message.child_id), self._outbound.get(message.child_id)):
             if entry is not None:
                 entry.path = path
+        outbound = self._outbound.get(message.child_id)
+        if outbound is not None:
+            outbound.sa.tfc = message.tfc_padding
 
     # Questions
 
@@ -252,6 +320,12 @@ class SaDatabase:
         sas = self._devices.get(device_id)
         return None if sas is None else sas.find(packet)
 
+    def by_addresses(self, device_id: int) -> bool:
+        """Whether all packets between the same two addresses have the same SA."""
+        sas = self._devices.get(device_id)
+        return sas is None or sas.by_addresses
 
-def _same_selectors(one: Policy, other: Policy) -> bool:
-    return one.ts_local == other.ts_local and one.ts_remote == other.ts_remote
+    def traps(self, device_id: int) -> bool:
+        """Whether one of the device's SAs wants packets without one to be kept, and asked for."""
+        sas = self._devices.get(device_id)
+        return sas is not None and sas.trap

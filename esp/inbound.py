@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from esp.counters import Drop
 from esp.packet import NEXT_HEADER, ip_length
 from esp.policy import Policy
 from esp.replay import ReplayWindow
 from esp.suites import ESP_HEADER, TRAILER, Suite, opener, refuse_copy
-from esp.trains import BE32, Octets, Train, Trains
+from esp.trains import Octets, Train, Trains, alike
 
 _DUMMY = 59
+_START = 64  # octets of a refused packet that are kept: an IPv6 header and more, as in ICMP messages
 _TUNNEL = frozenset(NEXT_HEADER.values())
 
 
@@ -37,6 +36,7 @@ class Opened:
     drops: dict[Drop, int] = field(default_factory=dict)
     valid: bool = False  # at least one had a right ICV and was no replay
     newest: bool = False  # and one of those was newer than all before
+    refused: bytes = b""  # the start of the first inner packet that the selectors did not permit
 
     def separate(self) -> None:
         """Turn rows into packets."""
@@ -98,7 +98,7 @@ class InboundSa:
         """
         if last < self._shortest:
             return None
-        lows: list[int] = train.array[:count, 4:8].view(BE32)[:, 0].tolist()
+        lows: list[int] = train.lows[:count].tolist()
         before = self._window.top
         numbers = self._window.check_train(lows)
         if numbers is None:
@@ -129,19 +129,16 @@ class InboundSa:
         end = train.stride - self.suite.icv_length
         ends = last - self.suite.icv_length
         full = count - (last < train.stride)
-        trailers = array[:full, end - TRAILER : end].view(np.uint16)[:, 0]
         first = train.texts[0]
         size = self._inner(first)
-        if isinstance(size, Drop) or (trailers != trailers[0]).any():
+        if isinstance(size, Drop) or not alike(array[:full, end - TRAILER : end]):
             return None
-        heads = array[:full, start : start + 4].view(np.uint32)[:, 0]
         length = size
-        if (heads != heads[0]).any():  # version and, in IPv4, the length
+        # The version and, in IPv4, the length
+        if not alike(array[:full, start : start + 4]):
             return None
-        if first[0] >> 4 == 6:
-            lengths = array[:full, start + 4 : start + 6].view(np.uint16)[:, 0]
-            if (lengths != lengths[0]).any():
-                return None
+        if first[0] >> 4 == 6 and not alike(array[:full, start + 4 : start + 6]):
+            return None
         if full < count:
             tail = self._inner(train.rows[full][start:ends])
             if isinstance(tail, Drop) or tail > size:
@@ -167,6 +164,8 @@ class InboundSa:
         length = self._inner(plaintext)
         if isinstance(length, Drop):
             opened.drop(length)
+            if length is Drop.SELECTORS and not opened.refused:
+                opened.refused = bytes(plaintext[:_START])
         else:
             opened.packets.append(row[self.start - headroom : self.start + length])
 

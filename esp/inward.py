@@ -17,11 +17,11 @@ from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
 from esp.inbound import Opened, OpenedRows
 from esp.limits import RateLimit
-from esp.messages import ForwardEsp, Message, PeerMoved, SocketKind, Stray, UnknownSpi
+from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
 from esp.outward import BATCH, Device
 from esp.places import Place, RawRows
-from esp.trains import MOST_ROWS, Trains
-from esp.transport import Received, SocketAddress, Transport
+from esp.trains import MOST_ROWS, Trains, alike
+from esp.transport import MOST_SEGMENTS, Received, SocketAddress, Transport
 
 Address = IPv4Address | IPv6Address
 
@@ -52,6 +52,10 @@ class _Run:
         if received is not None:
             self.stride, self.end = received.segment, received.length
             self.count = -(-self.end // self.stride) if self.end else 1
+
+    def is_full(self) -> bool:
+        """Whether another read might give more packets than can be opened together."""
+        return self.count + min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride)) > MOST_ROWS
 
     def takes(self, received: Received) -> bool:
         """Whether what was read behind it belongs to it, and if so, it does from now on."""
@@ -121,7 +125,7 @@ class Inward:
                 if end:
                     arena[: received.length] = arena[end : end + received.length]
                 run = _Run(received)
-            if run.count >= MOST_ROWS // 2 or run.end > len(arena) - _DATAGRAM:
+            if run.is_full() or run.end > len(arena) - _DATAGRAM:
                 self._receive_run(transport, run)
                 run = _Run()
         self._receive_run(transport, run)
@@ -149,9 +153,9 @@ class Inward:
     def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
         """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
         if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= _SHORTEST:
-            spis = place.column(0, _MARKER).tobytes()
-            if spis == spis[:_MARKER] * place.count:
-                entry = self._database.inbound(int.from_bytes(spis[:_MARKER], "big"))
+            spis = place.column(0, _MARKER)
+            if alike(spis):
+                entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
                 if entry is not None and self._open_train(transport, received, entry, place):
                     return
         for _, run in groupby(place.rows(), _spi):
@@ -214,6 +218,8 @@ class Inward:
             _mark(opened, self._headroom(entry), tos & ecn.MARK)
         for reason, count in opened.drops.items():
             self._counters.drop(reason, count, entry.slot)
+        if opened.refused and entry.refused.allow(time.monotonic()):
+            self._post(NotPermitted(entry.child_id, opened.refused))
         if opened.rows is not None:
             self._deliver_rows(entry, opened.rows)
         elif opened.packets:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Hashable
 
 from esp.packet import Buffer
@@ -31,22 +31,22 @@ class RateLimit:
 
 
 class RecentSet:
-    """The last `limit` values added."""
+    """The last `limit` values added, and up to as many that came before them."""
 
-    __slots__ = ("_limit", "_values")
+    __slots__ = ("_before", "_last", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._values: OrderedDict[Hashable, None] = OrderedDict()
+        self._last: set[Hashable] = set()
+        self._before: set[Hashable] = set()
 
     def __contains__(self, value: Hashable) -> bool:
-        return value in self._values
+        return value in self._last or value in self._before
 
     def add(self, value: Hashable) -> None:
-        self._values[value] = None
-        self._values.move_to_end(value)
-        if len(self._values) > self._limit:
-            self._values.popitem(last=False)
+        if len(self._last) >= self._limit:
+            self._before, self._last = self._last, set()
+        self._last.add(value)
 
 
 class WaitingRoom:

@@ -86,7 +86,10 @@ class InstallInbound:
 
 @dataclass(frozen=True, slots=True)
 class InstallOutbound:
-    """Send under `spi` what comes from the device; not yet if `standby`."""
+    """Send under `spi` what comes from the device; not yet if `standby`.
+
+    `trap`: as long as this SA is there, packets without one are kept and asked for, as on a trap device.
+    """
 
     child_id: int
     device_id: int
@@ -103,6 +106,8 @@ class InstallOutbound:
     remote_address: Address
     remote_port: int
     standby: bool
+    trap: bool = False
+    tfc_padding: int = 0  # octets to which inner packets are padded (RFC 4303 2.7); 0: they are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ class UpdatePath:
     local_port: int
     remote_address: Address
     remote_port: int
+    tfc_padding: int = 0  # as in InstallOutbound
 
 
 # Both ways
@@ -207,12 +213,19 @@ class PeerMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class NotPermitted:
+    """An authentic packet that this child's selectors do not permit was dropped. Rate-limited."""
+
+    child_id: int
+    start: bytes  # of the inner packet
+
+
+@dataclass(frozen=True, slots=True)
 class Acquire:
-    """A packet on a trap device has no SA. Rate-limited."""
+    """A packet that is to wait for an SA has none. Rate-limited."""
 
     device_id: int
-    source: Address
-    destination: Address
+    packet: tuple[Selector, ...]  # two: its source and its destination, with protocol and ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +253,7 @@ Message = (
     | SequenceLow
     | SequenceExhausted
     | PeerMoved
+    | NotPermitted
     | Acquire
     | Fault
 )
@@ -261,6 +275,7 @@ _CLASSES: tuple[type[Message], ...] = (
     SequenceLow,
     SequenceExhausted,
     PeerMoved,
+    NotPermitted,
     Acquire,
     Fault,
 )

@@ -10,18 +10,24 @@ import numpy as np
 
 from esp.packet import NEXT_HEADER, Buffer
 from esp.suites import ESP_HEADER, TRAILER, Suite, refuse_copy, sealer
-from esp.trains import BE32, STEPS, Octets, Segments, Train, Trains
+from esp.trains import STEPS, Segments, Train, Trains
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
 _HEADER = struct.Struct("!II")
 _MAX_PADDING = 255
 _PADDING = bytes(range(1, _MAX_PADDING + 1))  # RFC 4303 2.4
-# IP version -> padding length -> padding, its length and the next header
-_TRAILERS = {
-    version: tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
-    for version, next_header in NEXT_HEADER.items()
-}
+
+
+class _Trailers:
+    """By padding length: padding, its length and the next header."""
+
+    def __init__(self, next_header: int) -> None:
+        self.octets = tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
+        self.rows = tuple(np.frombuffer(trailer, np.uint8) for trailer in self.octets)
+
+
+_TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HEADER.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,25 @@ class SealedTrain:
 class OutboundSa:
     """Seals inner packets under one key. A sequence number is used up before it is used, come what may."""
 
-    __slots__ = ("_block", "_esn", "_limit", "_overhead", "_sealer", "sequence", "spi", "start", "suite")
+    __slots__ = (
+        "_block",
+        "_esn",
+        "_limit",
+        "_overhead",
+        "_sealer",
+        "sequence",
+        "spi",
+        "start",
+        "suite",
+        "tfc",
+    )
     __reduce__ = refuse_copy
 
-    def __init__(self, spi: int, suite: Suite, keys: bytes, esn: bool, used: int = 0) -> None:
-        """`used`: sequence numbers that must not be used (again). Raises ValueError for keys or SPI."""
+    def __init__(
+        self, spi: int, suite: Suite, keys: bytes, esn: bool, used: int = 0, *, tfc: int = 0
+    ) -> None:
+        """`used`: sequence numbers that must not be used (again). `tfc`: octets to which `seal_batch`, and
+        nothing else, pads inner packets (RFC 4303 2.7). Raises ValueError for keys or SPI."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
         if not 0 <= used <= LIMIT[esn]:
@@ -49,6 +69,7 @@ class OutboundSa:
         self.spi = spi
         self.suite = suite
         self.sequence = used  # the last one taken
+        self.tfc = tfc
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
         self._overhead, self._block = suite.overhead + TRAILER, suite.block
         self._esn = esn
@@ -90,7 +111,7 @@ class OutboundSa:
         end = at + length
         padding = -(length + TRAILER) % suite.block
         _HEADER.pack_into(arena, at - self.start, self.spi, sequence & 0xFFFFFFFF)
-        arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4][padding]
+        arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4].octets[padding]
         row = arena[at - self.start : end + padding + TRAILER + suite.icv_length]
         self._sealer.seal([row], sequence)
         return row
@@ -111,13 +132,13 @@ class OutboundSa:
         self.sequence += count
         array = train.array[:count]
         segments.fill(array[:, start : start - (-size // 4) * 4], first)
-        self._number(array, number)
+        self._number(train, count, number)
         trailers = _TRAILERS[segments.packet[0] >> 4]
-        array[:, start + size : start + size + padding + TRAILER] = np.frombuffer(trailers[padding], np.uint8)
+        array[:, start + size : start + size + padding + TRAILER] = trailers.rows[padding]
         length, octets = train.stride, count * size
         if first + count == segments.count and segments.last < size:
             last = segments.last
-            trailer = trailers[suite.padding(last)]
+            trailer = trailers.octets[suite.padding(last)]
             end = start + last + len(trailer)
             train.rows[count - 1][start + last : end] = trailer
             length, octets = end + suite.icv_length, octets - size + last
@@ -135,36 +156,37 @@ class OutboundSa:
         self.sequence += count
         array, end = train.array[:count], self.start + length
         padding = -(length + TRAILER) % self.suite.block
-        trailer = _TRAILERS[train.rows[0][self.start] >> 4][padding]
-        self._number(array, number)
-        array[:, end : end + len(trailer)] = np.frombuffer(trailer, np.uint8)
+        trailer = _TRAILERS[train.rows[0][self.start] >> 4].rows[padding]
+        self._number(train, count, number)
+        array[:, end : end + len(trailer)] = trailer
         self._sealer.seal_train(trains, train, count, train.stride, number)
         return count
 
-    def _number(self, rows: Octets, first: int) -> None:
-        """SPI and sequence number of packets, a row each."""
-        header = rows[:, :ESP_HEADER].view(BE32)
-        header[:, 0] = self.spi
-        header[:, 1] = STEPS[: len(rows)] + np.uint64(first) & np.uint64(0xFFFFFFFF)
+    def _number(self, train: Train, count: int, first: int) -> None:
+        """SPI and sequence number of the first `count` packets."""
+        train.spis[:count] = self.spi
+        train.lows[:count] = STEPS[:count] + np.uint64(first)  # what is above 32 bits is cut off
 
     def _lay_out(self, packets: Sequence[Buffer], first: int) -> list[memoryview]:
         """Header, plaintext and trailer of each packet, with room for IV and ICV, all in one array."""
         suite = self.suite
         start, overhead = ESP_HEADER + suite.iv_length, suite.overhead + TRAILER
-        paddings = [suite.padding(len(packet)) for packet in packets]
-        arena = bytearray(sum(map(len, packets)) + sum(paddings) + overhead * len(packets))
+        lengths = [max(len(packet), self.tfc) for packet in packets]
+        paddings = [suite.padding(length) for length in lengths]
+        arena = bytearray(sum(lengths) + sum(paddings) + overhead * len(packets))
         view = memoryview(arena)
         rows = []
         offset = 0
-        for index, (packet, padding) in enumerate(zip(packets, paddings, strict=True)):
-            end = offset + start + len(packet)
+        for index, (packet, length, padding) in enumerate(zip(packets, lengths, paddings, strict=True)):
+            begin = offset + start
+            end = begin + length  # zeros behind a shorter packet are its TFC padding
             _HEADER.pack_into(arena, offset, self.spi, first + index & 0xFFFFFFFF)
-            view[offset + start : end] = packet
+            view[begin : begin + len(packet)] = packet
             if padding:
                 view[end : end + padding] = _PADDING[:padding]
             arena[end + padding] = padding
             arena[end + padding + 1] = NEXT_HEADER[packet[0] >> 4]
-            following = offset + overhead + len(packet) + padding
+            following = offset + overhead + length + padding
             rows.append(view[offset:following])
             offset = following
         return rows

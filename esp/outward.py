@@ -1,7 +1,7 @@
 """The way out: from devices, through SAs, to sockets (RFC 4303 3.3, RFC 3948 2, RFC 4301 5.1).
 
 A frame that a device with offloads hands over becomes a train and leaves in one send. Lone packets are sealed
-where they were read; those of one size that follow each other leave in one send, too.
+where they were read, those alike all at once; what goes the same way leaves in one system call.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from esp.bursts import Burst
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
 from esp.packet import Buffer, flow_of, ip_length, tos_of
 from esp.trains import FrameDevice, PacketDevice, Segments, Trains
-from esp.transport import LONGEST, MOST_SEGMENTS, Train, Transport
+from esp.transport import Train, Transport
 
 BATCH = 64  # packets of one turn
 _FRAME = 16  # packets that a frame counts for: so many octets take about as long
-_FEWEST = 8  # lone packets of one size that are worth numpy
-_ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
-_ARENA = LONGEST + _ROOM + (1 << 16) + 64
+_FEWEST = 6  # lone packets alike that are worth numpy
+_TURN = 0.001  # seconds after which others get their turn
 
 # One so many seconds, after a burst
-_ACQUIRE = (1.0, 2)
+_ACQUIRE = (1.0, 4)
 
 
 class BrokenDevice(Exception):  # noqa: N818  what it is
@@ -51,13 +51,11 @@ class Device:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """Packets in the arena that can leave together, each with room for what ESP adds."""
+    """Packets sealed one by one that go the same way."""
 
     entry: Outbound | None = None
     tos: int = 0
-    start: int = 0
-    end: int = 0
-    segment: int = 0
+    rows: list[memoryview] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)  # of the inner packets
 
 
@@ -73,8 +71,7 @@ class Outward:
         self._database = database
         self._counters = counters
         self._post = post
-        self._lone = Trains(arena=_ARENA)
-        self._arena = self._lone.arena
+        self._burst = Burst()
         self._trains = Trains()
         self._run = _Run()
 
@@ -96,31 +93,59 @@ class Outward:
     # Frames and lone packets of a device with offloads
 
     def _read_frames(self, device: Device, frames: FrameDevice) -> None:
-        arena, headroom, run = self._arena, frames.headroom, self._run
-        at = _ROOM
-        left = BATCH
+        rows, places = self._burst.places(frames.headroom)
+        left, until = BATCH, time.monotonic() + _TURN
+        while left > 0:
+            lengths: list[int] = []
+            try:
+                frame = frames.read_rows(rows, places[:left], lengths)
+            except OSError as error:
+                raise BrokenDevice(error.strerror or str(error)) from error
+            if lengths:
+                self._send_lone(device, lengths)
+            if frame is not None:
+                self._send_frame(device, frame)
+                left -= _FRAME
+            elif len(lengths) < left:
+                return
+            left -= len(lengths)
+            if time.monotonic() >= until:
+                return
+
+    def _send_lone(self, device: Device, lengths: list[int]) -> None:
+        """Send the packets that stand in the first rows."""
+        alike = len(lengths) >= _FEWEST and self._database.by_addresses(device.device_id)
         try:
-            while left > 0:
-                try:
-                    got = frames.read_frame(arena[at - headroom :])
-                except OSError as error:
-                    raise BrokenDevice(error.strerror or str(error)) from error
-                if got is None:
-                    break
-                if not isinstance(got, int):
-                    self._flush()
-                    self._send_frame(device, got)
-                    left -= _FRAME
-                    continue
-                self._send_lone(device, at, got)
-                left -= 1
-                at = run.end + run.entry.sa.start if run.entry is not None else _ROOM
+            for first, count in self._burst.runs(lengths) if alike else ((0, len(lengths)),):
+                if not (alike and count >= _FEWEST and self._send_rows(device, first, count, lengths[first])):
+                    for row in range(first, first + count):
+                        self._take(device, row, lengths[row])
         finally:
             self._flush()
 
-    def _send_lone(self, device: Device, at: int, length: int) -> None:
-        arena, run = self._arena, self._run
-        packet = arena[at : at + length]
+    def _send_rows(self, device: Device, first: int, count: int, length: int) -> bool:
+        """Send packets that are alike, a row each; False if they have to be looked at one by one."""
+        packet = self._burst.packet(first, length)
+        real = ip_length(packet)
+        entry = self._database.outbound(device.device_id, packet) if real is not None else None
+        if real is None or entry is None or entry.sa.tfc:
+            return False
+        self._flush()
+        sa, tos, size = entry.sa, tos_of(packet), entry.sa.size_of(real)
+        layout = self._burst.layout(first, size, sa.start, sa.suite.icv_length)
+        try:
+            sealed = sa.seal_run(self._burst.trains, layout, count, real)
+        finally:
+            self._watch_sequence(entry)
+        if sealed < count:
+            self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
+        if sealed:
+            self._send_train(entry, Train(layout.rows[:sealed], size, sealed), tos, sealed * real)
+        return True
+
+    def _take(self, device: Device, row: int, length: int) -> None:
+        """Seal one packet, to be sent with the next ones that go the same way."""
+        run, packet = self._run, self._burst.packet(row, length)
         real = ip_length(packet)
         if real is None:
             self._counters.drop(Drop.MALFORMED)
@@ -128,52 +153,38 @@ class Outward:
         entry = self._database.outbound(device.device_id, packet)
         if entry is None:
             self._flush()
-            self._without_sa(device, packet)
+            self._without_sa(device, packet[:real])
             return
         tos = tos_of(packet)
-        start = at - entry.sa.start
-        size = entry.sa.size_of(real)
-        if run.entry is not entry or run.tos != tos or size > run.segment or start != run.end:
-            self._flush()  # before the new packet's header overwrites the last one's end
-            run.entry, run.tos = entry, tos
-            run.start, run.segment = start, size
-        run.end = start + size
-        run.lengths.append(real)
-        if size < run.segment or len(run.lengths) == MOST_SEGMENTS or run.end + size > LONGEST:
+        if entry.sa.tfc:
             self._flush()
+            self._send(entry, [packet[:real]], tos)
+            return
+        if run.entry is not entry or run.tos != tos:
+            self._flush()
+            run.entry, run.tos = entry, tos
+        sealed = entry.sa.seal_in_place(self._burst.arena, self._burst.start(row), real)
+        if sealed is None:
+            self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
+        else:
+            run.rows.append(sealed)
+            run.lengths.append(real)
 
     def _flush(self) -> None:
-        """Seal the lone packets that wait in the arena and send them together."""
+        """Send what was sealed one by one and waits to be sent together."""
         run = self._run
-        entry, lengths = run.entry, run.lengths
+        entry, rows, lengths = run.entry, run.rows, run.lengths
         if entry is None:
             return
-        run.entry, run.lengths = None, []
-        try:
-            count = self._seal_run(entry, lengths)
-        finally:
-            self._watch_sequence(entry)
-        if count < len(lengths):
-            self._counters.drop(Drop.EXHAUSTED, len(lengths) - count, entry.slot)
-        if count:
-            end = run.end if count == len(lengths) else run.start + count * run.segment
-            train = Train(self._arena[run.start : end], run.segment, count)
-            self._send_train(entry, train, run.tos, lengths[:count])
-
-    def _seal_run(self, entry: Outbound, lengths: list[int]) -> int:
-        """How many of the run's packets were sealed."""
-        run, sa = self._run, entry.sa
-        count, arena = len(lengths), self._arena
-        if count >= _FEWEST and run.start == _ROOM - sa.start and lengths == lengths[:1] * count:
-            suite = sa.suite
-            layout = self._lone.layout(run.segment, sa.start, suite.icv_length, run.start)
-            firsts = layout.array[:count, sa.start]
-            if layout.capacity >= count and (firsts >> 4 == firsts[0] >> 4).all():
-                return sa.seal_run(self._lone, layout, count, lengths[0])
-        for index, length in enumerate(lengths):
-            if sa.seal_in_place(arena, run.start + index * run.segment + sa.start, length) is None:
-                return index
-        return count
+        run.entry, run.rows, run.lengths = None, [], []
+        self._watch_sequence(entry)
+        if not rows:
+            return
+        size = len(rows[0])
+        if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
+            self._send_train(entry, Train(rows, size, len(rows)), run.tos, sum(lengths))
+        else:
+            self._send_sealed(entry, rows, lengths, run.tos)
 
     def _send_frame(self, device: Device, segments: Segments) -> None:
         entry = self._database.outbound(device.device_id, segments.packet)
@@ -182,6 +193,9 @@ class Outward:
                 self._without_sa(device, memoryview(packet))
             return
         tos = tos_of(segments.packet)
+        if entry.sa.tfc:
+            self._send(entry, segments.packets(), tos)
+            return
         first = 0
         try:
             while first < segments.count:
@@ -190,21 +204,21 @@ class Outward:
                     self._counters.drop(Drop.EXHAUSTED, segments.count - first, entry.slot)
                     return
                 first += sealed.count
-                lengths = [segments.size] * sealed.count
-                if first == segments.count:
-                    lengths[-1] = segments.last
-                self._send_train(entry, Train(sealed.packets, sealed.stride, sealed.count), tos, lengths)
+                train = Train((sealed.packets,), sealed.stride, sealed.count)
+                self._send_train(entry, train, tos, sealed.octets)
         finally:
             self._watch_sequence(entry)
 
-    def _send_train(self, entry: Outbound, train: Train, tos: int, lengths: list[int]) -> None:
+    def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         transport = self._transport(entry.path)
         if transport is None:
             self._counters.drop(Drop.NO_SOCKET, train.count, entry.slot)
             return
         path = entry.path
         failures = transport.send_train(train, path.local_address, path.remote, tos)
-        self._count(entry, lengths, failures)
+        if failures:  # packets of one size, but the last one
+            octets -= octets * len(failures) // train.count
+        self._count(entry, train.count - len(failures), octets, failures)
 
     # Packets one by one
 
@@ -226,28 +240,32 @@ class Outward:
             self._send(entry, batch, tos)
 
     def _send(self, entry: Outbound, packets: Sequence[Buffer], tos: int) -> None:
-        sa, slot, counters = entry.sa, entry.slot, self._counters
         try:
-            rows = sa.seal_batch(packets)
+            rows = entry.sa.seal_batch(packets)
         finally:
             self._watch_sequence(entry)
         if len(rows) < len(packets):
-            counters.drop(Drop.EXHAUSTED, len(packets) - len(rows), slot)
+            self._counters.drop(Drop.EXHAUSTED, len(packets) - len(rows), entry.slot)
+        self._send_sealed(entry, rows, [len(packet) for packet in packets], tos)
+
+    def _send_sealed(
+        self, entry: Outbound, rows: Sequence[memoryview], lengths: Sequence[int], tos: int
+    ) -> None:
+        """Send ESP packets of any size; `lengths`: of the inner ones."""
         transport = self._transport(entry.path)
         if transport is None:
-            counters.drop(Drop.NO_SOCKET, len(rows), slot)
+            self._counters.drop(Drop.NO_SOCKET, len(rows), entry.slot)
             return
         path = entry.path
         failures = transport.send(rows, path.local_address, path.remote, tos)
-        self._count(entry, [len(packet) for packet in packets[: len(rows)]], failures)
+        sent = [lengths[index] for index in range(len(rows)) if index not in failures]
+        self._count(entry, len(sent), sum(sent), failures)
 
-    def _count(self, entry: Outbound, lengths: list[int], failures: dict[int, Drop]) -> None:
-        octets = sum(lengths)
-        for index, reason in failures.items():
+    def _count(self, entry: Outbound, packets: int, octets: int, failures: dict[int, Drop]) -> None:
+        for reason in failures.values():
             self._counters.drop(reason, 1, entry.slot)
-            octets -= lengths[index]
-        if len(lengths) > len(failures):
-            self._counters.count_out(entry.slot, len(lengths) - len(failures), octets, time.time())
+        if packets:
+            self._counters.count_out(entry.slot, packets, octets, time.time())
 
     def _watch_sequence(self, entry: Outbound) -> None:
         sa = entry.sa
@@ -265,16 +283,16 @@ class Outward:
     # Packets without an SA
 
     def _without_sa(self, device: Device, packet: Buffer) -> None:
-        if not device.trap:
+        trap = device.trap or self._database.traps(device.device_id)
+        if not trap or flow_of(packet).of_the_link:  # the kernel itself says that, of every device
             self._counters.drop(Drop.NO_SA)
             return
         now = time.monotonic()
         self._keep(device, packet, now, now)
-        if device.acquire.allow(now):
-            source, destination = flow_of(packet).addresses()
-            self._post(Acquire(device.device_id, source, destination))
 
     def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
+        if device.acquire.allow(now):
+            self._post(Acquire(device.device_id, flow_of(packet).selectors()))
         if not device.waiting.put(packet, arrived, now):
             self._counters.drop(Drop.QUEUE_FULL)
         self._count_expired(device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
+
+from esp.selectors import Selector
 
 Buffer = bytes | bytearray | memoryview
 
@@ -12,6 +13,9 @@ NEXT_HEADER = {4: 4, 6: 41}  # IP version -> ESP's next header in tunnel mode
 
 _WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 _ICMP = frozenset({1, 58})
+_IGMP = 2
+_ICMPV6 = 58
+_LINK_TYPES = frozenset({130, 131, 132, *range(133, 138), 143})  # MLD (RFC 2710, 3810), ND (RFC 4861)
 _MOBILITY = 135
 _FRAGMENT = 44
 _AUTHENTICATION = 51
@@ -33,10 +37,24 @@ class Flow(NamedTuple):
     source_port: int | None
     destination_port: int | None
 
-    def addresses(self) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
-        if self.version == 4:
-            return IPv4Address(self.source), IPv4Address(self.destination)
-        return IPv6Address(self.source), IPv6Address(self.destination)
+    @property
+    def of_the_link(self) -> bool:
+        """Whether a host says it to whoever is on the same link: IGMP, MLD, neighbour discovery."""
+        type_and_code = self.source_port or 0
+        return self.protocol == _IGMP or (self.protocol == _ICMPV6 and type_and_code >> 8 in _LINK_TYPES)
+
+    def selectors(self) -> tuple[Selector, Selector]:
+        """As narrow as can be for its source and its destination; what cannot be seen is not restricted."""
+        protocol = self.protocol or 0
+        return (
+            _narrowest(self.version, self.source, protocol, self.source_port),
+            _narrowest(self.version, self.destination, protocol, self.destination_port),
+        )
+
+
+def _narrowest(version: int, address: int, protocol: int, port: int | None) -> Selector:
+    ports = (0, 65535) if port is None else (port, port)
+    return Selector(version, address, address, protocol, *ports)
 
 
 def ip_length(packet: Buffer) -> int | None:

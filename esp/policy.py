@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from esp.packet import Buffer, Flow, address_key, flow_of
 from esp.selectors import Selector
-from esp.trains import Octets
+from esp.trains import Octets, alike
 
 CACHE_LIMIT = 1024  # answers kept; all are forgotten when there are more
 
@@ -50,7 +50,7 @@ class Policy:
         if first[0] >> 4 in self._any_in:
             return True
         addresses = packets[:, 12:20] if first[0] >> 4 == 4 else packets[:, 8:40]
-        if not self.addresses_only or (addresses != addresses[0]).any():
+        if not self.addresses_only or not alike(addresses):
             return False
         return self.permits_inbound(first)
 

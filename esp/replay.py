@@ -55,16 +55,27 @@ class ReplayWindow:
         if not numbers:
             return
         if size:
-            ring = self._ring
-            start = numbers[0] % size
-            if isinstance(numbers, range) and start + len(numbers) <= size:
-                ring[start : start + len(numbers)] = array("Q", numbers)  # all are above the top
-                numbers = numbers[-1:]
-            for number in numbers:
-                # In whatever order they came, a slot keeps the highest of its numbers.
-                if number > ring[number % size]:
-                    ring[number % size] = number
-        self.top = max(self.top, *numbers)
+            if isinstance(numbers, range):  # all are above the top
+                self._fill(numbers[-size:])
+            else:
+                self._mark_each(numbers)
+        self.top = max(self.top, numbers[-1] if isinstance(numbers, range) else max(numbers))
+
+    def _fill(self, numbers: range) -> None:
+        """Record consecutive numbers, no more than there are slots."""
+        start = numbers[0] % self.size
+        fits = self.size - start
+        ring, values = self._ring, array("Q", numbers)
+        ring[start : start + len(numbers)] = values[:fits]
+        if len(numbers) > fits:
+            ring[: len(numbers) - fits] = values[fits:]
+
+    def _mark_each(self, numbers: Sequence[int]) -> None:
+        ring, size = self._ring, self.size
+        for number in numbers:
+            # In whatever order they came, a slot keeps the highest of its numbers.
+            if number > ring[number % size]:
+                ring[number % size] = number
 
     def mark(self, sequence: int) -> bool:
         """Record a number whose packet was valid; False if it had been recorded since `check`."""

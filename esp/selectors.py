@@ -53,8 +53,20 @@ class Selector:
     def all_ports(self) -> bool:
         return self.first_port == 0 and self.last_port == 65535
 
+    @property
+    def host_bits(self) -> int | None:
+        """How many bits of an address tell hosts apart, if the addresses are one network; else None."""
+        size = self.last - self.first + 1
+        if size < 1 or size & (size - 1) or self.first % size:
+            return None
+        return size.bit_length() - 1
+
     def networks(self) -> list[IPv4Network | IPv6Network]:
         """The networks that make up the address range, for routes."""
+        bits = self.host_bits
+        if bits is not None:
+            network = IPv4Network if self.version == 4 else IPv6Network
+            return [network((self.first, BITS[self.version] - bits))]
         if self.version == 4:
             return list(summarize_address_range(IPv4Address(self.first), IPv4Address(self.last)))
         return list(summarize_address_range(IPv6Address(self.first), IPv6Address(self.last)))
@@ -110,8 +122,11 @@ class Selector:
 
     def __str__(self) -> str:
         address = IPv4Address if self.version == 4 else IPv6Address
-        networks = self.networks()
-        text = str(networks[0]) if len(networks) == 1 else f"{address(self.first)}..{address(self.last)}"
+        bits = self.host_bits
+        if bits is None:
+            text = f"{address(self.first)}..{address(self.last)}"
+        else:
+            text = f"{address(self.first)}/{BITS[self.version] - bits}"
         if self.protocol == 0 and self.all_ports:
             return text
         name = PROTOCOL_NAMES.get(self.protocol, str(self.protocol)) if self.protocol else ""

@@ -214,9 +214,9 @@ class _AeadSealer:
             self.seal(train.rows[:full], first)
         elif full:
             numbers = STEPS[:full] + np.uint64(first)
-            trains.nonce_rows[:full, :SALT] = np.frombuffer(self._salt, np.uint8)
-            trains.nonce_rows[:full, SALT:].view(BE64)[:, 0] = numbers
-            train.array[:full, ESP_HEADER:_AEAD_START] = trains.nonce_rows[:full, SALT:]
+            trains.set_salt(self._salt)
+            trains.nonce_numbers[:full] = numbers
+            train.ivs[:full] = numbers
             associated = train.heads
             if self._esn:
                 trains.associated_rows[:full, :4] = train.array[0, :4]
@@ -253,8 +253,8 @@ class _AeadOpener:
 
     def open_train(self, trains: Trains, train: Train, sequences: Sequence[int]) -> list[int]:
         count = len(sequences)
-        trains.nonce_rows[:count, :SALT] = np.frombuffer(self._salt, np.uint8)
-        trains.nonce_rows[:count, SALT:] = train.array[:count, ESP_HEADER:_AEAD_START]
+        trains.set_salt(self._salt)
+        trains.nonce_numbers[:count] = train.ivs[:count]
         associated = train.heads
         if self._esn:
             trains.associated_rows[:count, :4] = train.array[:count, :4]

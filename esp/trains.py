@@ -16,11 +16,17 @@ Octets = NDArray[np.uint8]
 MOST_ROWS = 128
 _ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
 _KEPT = 48  # layouts whose views are kept
-_NONCE = 12
+_NONCE, _SALT = 12, 4
 _ASSOCIATED = 12  # SPI and a sequence number of 64 bits
 
 STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
 BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
+
+
+def alike(rows: Octets) -> bool:
+    """Whether all rows are equal."""
+    octets = rows.tobytes()
+    return octets == octets[: rows.shape[1]] * len(rows)
 
 
 class PacketDevice(Protocol):
@@ -56,9 +62,14 @@ class FrameDevice(PacketDevice, Protocol):
 
     headroom: int
 
-    def read_frame(self, place: memoryview, /) -> int | Segments | None:
-        """The length of the packet now behind the headroom of `place`, or a frame, valid until `place` is
-        used again; None if it would block. Raises OSError if it is broken."""
+    def read_rows(
+        self, rows: Octets, places: Sequence[tuple[memoryview]], lengths: list[int], /
+    ) -> Segments | None:
+        """Read packets, each behind the headroom of one of `places`, until there are no more, or one is too
+        long for its row, or a frame comes, which is returned and valid until its place is used again.
+
+        `rows` begin where `places` do; `lengths` takes what the packets before the frame have (0: nonsense).
+        Raises OSError if it is broken."""
 
     def write_packet(self, row: memoryview, /) -> bool:
         """Write the packet behind the headroom; whether it was taken. Raises OSError if it is broken."""
@@ -71,7 +82,7 @@ class FrameDevice(PacketDevice, Protocol):
 class Train:
     """Rows of one length in an arena, with views into them, made once and used for every train."""
 
-    __slots__ = ("array", "bodies", "capacity", "heads", "rows", "stride", "texts")
+    __slots__ = ("array", "bodies", "capacity", "heads", "ivs", "lows", "rows", "spis", "stride", "texts")
 
     def __init__(self, arena: memoryview, pitch: int, stride: int, start: int, icv: int) -> None:
         """`pitch`: octets from row to row, `stride`: of a row; `start`: where the ciphertext begins there;
@@ -81,6 +92,7 @@ class Train:
         used = arena[: self.capacity * pitch]
         whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
         self.array = whole[:, :stride]
+        self._name_columns()
         self.rows = [used[at : at + stride] for at in range(0, len(used), pitch)]
         self.heads = [row[:8] for row in self.rows]
         self.bodies = [row[start:] for row in self.rows]  # ciphertext and ICV
@@ -92,9 +104,16 @@ class Train:
             return self
         part = Train.__new__(Train)
         part.stride, part.capacity, part.array = self.stride, self.capacity - first, self.array[first:]
+        part._name_columns()
         part.rows, part.heads = self.rows[first:], self.heads[first:]
         part.bodies, part.texts = self.bodies[first:], self.texts[first:]
         return part
+
+    def _name_columns(self) -> None:
+        """SPIs, low halves of sequence numbers, and what stands for the IV of an AEAD, a number a row."""
+        array = self.array
+        self.spis, self.lows = array[:, :4].view(BE32)[:, 0], array[:, 4:8].view(BE32)[:, 0]
+        self.ivs = array[:, 8:16].view(BE64)[:, 0] if self.stride >= 16 else array[:0, :0]
 
 
 class Trains:
@@ -103,7 +122,17 @@ class Trains:
     One user at a time: nonces stand here only while a train is sealed or opened.
     """
 
-    __slots__ = ("_kept", "_pitch", "arena", "associated", "associated_rows", "nonce_rows", "nonces")
+    __slots__ = (
+        "_kept",
+        "_pitch",
+        "_salt",
+        "arena",
+        "associated",
+        "associated_rows",
+        "nonce_numbers",
+        "nonce_rows",
+        "nonces",
+    )
 
     def __init__(self, pitch: int = 0, arena: int = _ARENA) -> None:
         """Rows back to back, or one every `pitch` octets, in an arena of so many octets."""
@@ -111,6 +140,8 @@ class Trains:
         self._pitch = pitch
         self._kept: dict[tuple[int, int, int, int], Train] = {}
         self.nonce_rows, self.nonces = _table(_NONCE)
+        self.nonce_numbers = self.nonce_rows[:, _SALT:].view(BE64)[:, 0]
+        self._salt = b""
         self.associated_rows, self.associated = _table(_ASSOCIATED)
 
     def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> Train:
@@ -123,6 +154,12 @@ class Trains:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = train
         return train
+
+    def set_salt(self, salt: bytes) -> None:
+        """Begin all nonces with these octets."""
+        if salt != self._salt:
+            self.nonce_rows[:, :_SALT] = np.frombuffer(salt, np.uint8)
+            self._salt = salt
 
 
 def _table(width: int) -> tuple[Octets, list[memoryview]]:

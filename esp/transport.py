@@ -61,9 +61,10 @@ class Received(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """ESP packets back to back, each of `segment` octets, but the last one, which may be shorter."""
+    """ESP packets, each of `segment` octets, but the last one, which may be shorter: back to back in one
+    buffer, or each in one of its own."""
 
-    packets: memoryview
+    buffers: Sequence[memoryview]
     segment: int
     count: int
 
@@ -71,11 +72,17 @@ class Train:
         """At most so many packets from `first` on."""
         if first == 0 and self.count <= most:
             return self
-        packets = self.packets[first * self.segment : (first + most) * self.segment]
-        return Train(packets, self.segment, min(most, self.count - first))
+        if len(self.buffers) > 1:
+            buffers = self.buffers[first : first + most]
+        else:
+            buffers = (self.buffers[0][first * self.segment : (first + most) * self.segment],)
+        return Train(buffers, self.segment, min(most, self.count - first))
 
-    def rows(self) -> list[memoryview]:
-        return [self.packets[at : at + self.segment] for at in range(0, len(self.packets), self.segment)]
+    def rows(self) -> Sequence[memoryview]:
+        if len(self.buffers) > 1:
+            return self.buffers
+        whole = self.buffers[0]
+        return [whole[at : at + self.segment] for at in range(0, len(whole), self.segment)]
 
 
 class Transport:
@@ -195,8 +202,12 @@ class Transport:
         self, train: Train, source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
         """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
-        failures: dict[int, Drop] = {}
         most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
+        if train.count <= most:
+            return self._send_part(train, source, remote, tos)
+        failures: dict[int, Drop] = {}
+        # Equal shares: a short train costs either end nearly as much as a long one.
+        most = -(-train.count // -(-train.count // most))
         for first in range(0, train.count, most):
             part = train.part(first, most)
             for index, reason in self._send_part(part, source, remote, tos).items():
@@ -210,7 +221,7 @@ class Transport:
         if tos or self._anywhere:
             ancillary += self._ancillary(source, tos)
         try:
-            self.sock.sendmsg([train.packets], ancillary, 0, remote)
+            self.sock.sendmsg(train.buffers, ancillary, 0, remote)
         except OSError as error:
             if error.errno in _NO_SEGMENTS:
                 self._degrade(train.segment, remote, error)

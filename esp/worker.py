@@ -7,7 +7,7 @@ with a Fault, what is wrong with a packet is counted.
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import socket
 import time
 from collections import deque
@@ -130,15 +130,16 @@ class Worker:
             self._outward.release_waiting,
         )
         self._transports: dict[int, Transport] = {}
-        self._poll = selectors.DefaultSelector()
+        self._poll = select.epoll()
+        self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
         self._fault = RateLimit(*_FAULT)
-        self._interest = selectors.EVENT_READ  # in the control socket
+        self._interest = select.EPOLLIN  # in the control socket
         self._connected = True
 
     def run(self) -> None:
         """Serve until control closes the pair; then close everything but the control socket."""
         self._control.setblocking(False)
-        self._poll.register(self._control, self._interest)
+        self._poll.register(self._control.fileno(), self._interest)
         try:
             self._outbox.post(Ready())
             while self._connected:
@@ -147,31 +148,40 @@ class Worker:
             self._close()
 
     def _serve_once(self) -> None:
-        interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
+        interest = select.EPOLLIN | (select.EPOLLOUT if self._outbox else 0)
         if interest != self._interest:
-            self._poll.modify(self._control, interest)
+            self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
-        ready = self._poll.select()
-        if any(key.fileobj is self._control for key, _ in ready):  # before any packet
+        ready = [(fd, self._sources.get(fd)) for fd, _ in self._poll.poll()]
+        if any(source is None for _, source in ready):  # control: before any packet
             self._outbox.flush()
             self._read_control()
-        for key, _ in ready:
-            failure = _failure(self._read_packets, key.data)
-            if failure:
-                self._tell_fault(failure)
+        for fd, source in ready:
+            # What was read before may have made an end of the source.
+            if source is not None and self._sources.get(fd) is source:
+                failure = _failure(self._read_packets, source)
+                if failure:
+                    self._tell_fault(failure)
 
-    def _read_packets(self, source: object) -> None:
-        """One batch, unless what was read before has made an end of the source."""
-        match source:
-            case Transport() if source.fileno() >= 0:
-                self._inward.read_transport(source)
-            case Device() if self._devices.get(source.device_id) is source:
-                try:
-                    self._outward.read_device(source)
-                except BrokenDevice as error:
-                    # Polled again, a broken device would keep the loop busy for nothing.
-                    self._poll.unregister(source.fd)
-                    self._outbox.post(Fault(0, f"device {source.name}: {error}"))
+    def _read_packets(self, source: Transport | Device) -> None:
+        """One batch."""
+        if isinstance(source, Transport):
+            self._inward.read_transport(source)
+            return
+        try:
+            self._outward.read_device(source)
+        except BrokenDevice as error:
+            # Polled again, a broken device would keep the loop busy for nothing.
+            self._unregister(source.fd)
+            self._outbox.post(Fault(0, f"device {source.name}: {error}"))
+
+    def _register(self, fd: int, source: Transport | Device) -> None:
+        self._poll.register(fd, select.EPOLLIN)
+        self._sources[fd] = source
+
+    def _unregister(self, fd: int) -> None:
+        if self._sources.pop(fd, None) is not None:
+            self._poll.unregister(fd)
 
     def _tell_fault(self, text: str) -> None:
         if self._fault.allow(time.monotonic()):
@@ -267,10 +277,10 @@ class Worker:
             raise
         replaced = self._transports.pop(message.index, None)
         if replaced is not None:
-            self._poll.unregister(replaced)
+            self._unregister(replaced.fileno())
             replaced.close()
         self._transports[message.index] = transport
-        self._poll.register(transport, selectors.EVENT_READ, transport)
+        self._register(transport.fileno(), transport)
         self._outward.set_transports(list(self._transports.values()))
 
     def _add_device(self, message: AddDevice, fd: int) -> None:
@@ -280,7 +290,7 @@ class Worker:
             os.set_blocking(fd, False)
             packets = self._wrap_device(fd, message.mss4, message.mss6)
             device = Device(message.device_id, message.name, message.trap, packets, fd)
-            self._poll.register(fd, selectors.EVENT_READ, device)
+            self._register(fd, device)
         except BaseException:
             os.close(fd)
             raise
@@ -293,8 +303,7 @@ class Worker:
             self._close_device(device)
 
     def _close_device(self, device: Device) -> None:
-        if device.fd in self._poll.get_map():
-            self._poll.unregister(device.fd)
+        self._unregister(device.fd)
         os.close(device.fd)
 
     def _close(self) -> None:

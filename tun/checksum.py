@@ -43,9 +43,9 @@ def little_sums(rows: Rows) -> Sums:
     return sums
 
 
-def checksums(sums: Sums) -> Sums:
-    """The checksums that belong to these sums."""
-    return (np.uint64(_ENOUGH) - sums) % np.uint64(_MODULUS)
+def checksums(sums: Sums, more: int) -> Sums:
+    """The checksums that belong to these sums and `more` (less than 2^20) that is in all of them."""
+    return (np.uint64(_ENOUGH - more) - sums) % np.uint64(_MODULUS)
 
 
 def swapped(word: int) -> int:

@@ -6,13 +6,14 @@ equal headers, numbers that count on, right checksums (net/ipv4/tcp_offload.c, u
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tun import words
-from tun.checksum import Rows, fold, little_sums, swapped
+from tun.checksum import Rows, Sums, checksums, fold, little_sums, swapped
 from tun.segments import (
     FIN,
     FLAGS,
@@ -29,14 +30,14 @@ from tun.segments import (
 )
 from tun.virtio import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
-Flags = NDArray[np.bool_]
-
 _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
 _ENDS = np.uint32((PSH | FIN) << 16)
 _HIGH, _LOW = np.uint32(0xFFFF0000), np.uint32(0xFFFF)
-_MODULUS = np.uint64(0xFFFF)
+_ONES, _NONE = b"\xff\xff", bytes(2)
+_CHAINS = 4
+_ZEROS = bytes(8 * words.MOST_ROWS * 30)  # more than any that is looked at
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
 
@@ -109,45 +110,53 @@ class Coalescer:
         self._array = np.frombuffer(memory, np.uint8)
         self._view = memoryview(memory)
 
-    def merge(self, rows: Rows, size: int, last: int) -> tuple[int, memoryview | None]:
-        """How many rows from the first on make one frame, and the frame; 1 and None for a packet alone.
+    def pieces(self, rows: Rows, size: int, last: int) -> Iterator[tuple[int, memoryview | None]]:
+        """How many rows make the next frame, and the frame; 1 and None for a packet alone. In order.
 
         Each row is a whole IP packet of `size` octets, but the last one of `last`; the rows' width is `size`
         rounded up to a multiple of 4, and what is behind the packets is overwritten with zeros.
         """
-        shape = _shape_of(memoryview(rows[0])[:size]) if size > IPV6_HEADER else None
-        if shape is None or size <= shape.headers or last <= shape.headers:
-            return 1, None
-        most = min(len(rows), (MAX_PACKET - shape.headers) // (size - shape.headers))
-        if most < len(rows):
-            rows, last = rows[:most], size
         rows[:, size:] = 0
         rows[-1, last:] = 0
-        count = _run(rows, shape, size, last)
-        if count < 2:
-            return 1, None
-        return count, self._frame(rows[:count], shape, size, last if count == len(rows) else size)
+        at, count, tried = 0, len(rows), 0
+        chain: _Chain | None = None
+        while at < count:
+            shape = _shape_of(memoryview(rows[at])[:size]) if at < count - 1 and size > IPV6_HEADER else None
+            if shape is None or size <= shape.headers:
+                yield 1, None
+                at += 1
+                continue
+            if chain is None or chain.shape is not shape:
+                # Rows that rarely merge shall not cost their square.
+                chain = _Chain(rows[at:], at, shape, size, last) if tried < _CHAINS else None
+                tried += 1
+            run = chain.run(at) if chain is not None else 1
+            if run < 2:
+                yield 1, None
+            else:
+                yield run, self._frame(rows[at : at + run], shape, size, last if at + run == count else size)
+            at += run
 
     def _frame(self, rows: Rows, shape: _Shape, size: int, last: int) -> memoryview:
         headers, l4, count = shape.headers, shape.l4, len(rows)
         gso = size - headers
-        length = headers + (count - 1) * gso + last - headers
-        array, view = self._array[SIZE:], self._view
-        array[:headers] = rows[0, :headers]
-        body = array[headers : headers + (count - 1) * gso].reshape(count - 1, gso)
-        body[:] = rows[:-1, headers:size]
-        array[headers + (count - 1) * gso : length] = rows[-1, headers:last]
+        end = headers + (count - 1) * gso
+        length = end + last - headers
+        array, view = self._array, self._view
+        array[SIZE : SIZE + headers] = rows[0, :headers]
+        array[SIZE + headers : SIZE + end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
+        array[SIZE + end : SIZE + length] = rows[-1, headers:last]
         packet = view[SIZE : SIZE + length]
         if shape.tcp:
-            packet[l4 + FLAGS] |= int(rows[-1, l4 + FLAGS]) & (PSH | FIN)
+            packet[l4 + FLAGS] |= rows.item(count - 1, l4 + FLAGS) & (PSH | FIN)
             kind = GSO_TCPV4 if shape.version == 4 else GSO_TCPV6
         else:
             packet[l4 + 4 : l4 + 6] = (length - l4).to_bytes(2, "big")
             kind = GSO_UDP_L4
         if shape.version == 4:
             packet[2:4] = length.to_bytes(2, "big")
-            packet[10:12] = bytes(2)
-            packet[10:12] = (-fold(packet[:l4]) % 0xFFFF).to_bytes(2, "big")
+            checksum = int.from_bytes(packet[10:12], "big") + size - length
+            packet[10:12] = (checksum % 0xFFFF).to_bytes(2, "big")
         else:
             packet[4:6] = (length - l4).to_bytes(2, "big")
         pseudo = _pseudo_sum(packet, shape) + length - l4
@@ -156,42 +165,80 @@ class Coalescer:
         return view[: SIZE + length]
 
 
+class _Chain:
+    """Which rows continue the one before, looked at all at once as packets of one shape."""
+
+    __slots__ = ("_base", "_breaks", "_most", "_residues", "_rows", "shape")
+
+    def __init__(self, rows: Rows, base: int, shape: _Shape, size: int, last: int) -> None:
+        """`base`: the number of the first row."""
+        self.shape = shape
+        self._rows, self._base = rows, base
+        self._most = (MAX_PACKET - shape.headers) // (size - shape.headers)
+        self._residues = _residues(rows, shape.l4, size, last)
+        self._breaks = _breaks(rows, shape, self._residues, size, last)
+
+    def run(self, first: int) -> int:
+        """How many rows from number `first` on belong together."""
+        at = first - self._base
+        end = next((each for each in self._breaks if each > at), len(self._rows))
+        run = min(end - at, self._most)
+        return run if run > 1 and self._is_right(at) else 1
+
+    def _is_right(self, at: int) -> bool:
+        """Whether a row's checksums are right: wrong ones must stay what they are."""
+        shape, packet = self.shape, memoryview(self._rows[at])
+        if shape.version == 4 and (fold(packet[: shape.l4]) or packet[10:12] == _ONES):
+            return False
+        if packet[shape.field : shape.field + 2] == (_ONES if shape.tcp else _NONE):
+            return False
+        return self._residues.item(at) == swapped(_pseudo_sum(packet, shape) % 0xFFFF)
+
+
 def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
     """The pseudo header's sum without the length, big-endian."""
     addresses = packet[12:20] if shape.version == 4 else packet[8:40]
     return fold(addresses) + (TCP if shape.tcp else UDP)
 
 
-def _run(rows: Rows, shape: _Shape, size: int, last: int) -> int:
-    """How many rows from the first on belong together."""
+def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
+    """What each pseudo header's sum without the length has to be, little-endian, for TCP's or UDP's checksum
+    to be right."""
+    sums = little_sums(rows[:, l4:])
+    length = swapped(size - l4)
+    if last != size:
+        sums[-1] += np.uint64(0xFFFF + swapped(last - l4) - length)
+    return checksums(sums, length)
+
+
+def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> list[int]:
+    """The rows that do not continue the one before, in order, if that one is right."""
     layout = shape.layout
     table = words.read(rows[:, : shape.headers])
-    wanted = words.ramp(layout, size - shape.headers)[: len(rows)]
-    different = (table & shape.mask) - (table[0] & shape.mask) - wanted
+    before, after = table[:-1], table[1:]
+    expected = before + words.step(layout, size - shape.headers)
     if last != size:
-        words.change_length(different[-1], layout, size - last)
-    bad: Flags = np.bitwise_or.reduce(different, axis=1) != 0
+        words.change_length(expected[-1], layout, last - size)
+    wrong: list[NDArray[np.generic]] = [(expected ^ after) & shape.mask, residues[1:] ^ residues[:-1]]
     if layout.version == 4:
-        bad |= np.add.reduce(table[:, : layout.l4], axis=1, dtype=np.uint64) % _MODULUS != 0
-        bad |= table[:, 2] & _LOW == _LOW  # the other way to write 0 would be lost
+        wrong.append(_unlike_ipv4(table[:, 2] & _LOW, size - last))
     if layout.tcp:
-        bad |= table[:, layout.l4 + 4] >= _HIGH
-        bad[1:] |= table[:-1, layout.l4 + 3] & _ENDS != 0  # such a segment ends its frame
+        wrong.append(before[:, layout.l4 + 3] & _ENDS)  # such a segment ends its frame
+        wrong.append(after[:, layout.l4 + 4] >= _HIGH)  # the other way to write 0 would be lost
     else:
-        bad |= table[:, layout.l4 + 1] & _LOW == 0
-    _check_sums(rows, shape, bad, size, last)
-    if bad[0]:
-        return 1
-    found = int(bad.argmax())
-    return found or len(rows)
+        wrong.append(after[:, layout.l4 + 1] & _LOW == 0)  # no checksum
+    found = {len(after)} if last <= shape.headers else set()
+    for each in wrong:
+        if not _ZEROS.startswith(each.tobytes()):
+            flags = each.astype(np.bool_)
+            found.update((np.flatnonzero(flags.any(axis=1) if each.ndim > 1 else flags) + 1).tolist())
+    return sorted(found)
 
 
-def _check_sums(rows: Rows, shape: _Shape, bad: Flags, size: int, last: int) -> None:
-    """The checksums of TCP or UDP: a wrong one must stay what it is."""
-    l4 = shape.l4
-    pseudo = _pseudo_sum(memoryview(rows[0]), shape) % 0xFFFF
-    sums = little_sums(rows[:, l4:])
-    sums += np.uint64(swapped(pseudo) + swapped(size - l4))
-    if last != size:
-        sums[-1] += np.uint64(0xFFFF + swapped(last - l4) - swapped(size - l4))
-    bad |= sums % np.uint64(0xFFFF) != 0
+def _unlike_ipv4(found: words.Words, lacks: int) -> words.Words:
+    """What is wrong with header checksums if identifications count on; the last packet lacks so many octets.
+    Where identifications begin again at 0, a frame ends."""
+    wanted = found[:-1] + np.uint32(0xFFFF - 1)
+    if lacks:
+        wanted[-1] += np.uint32(lacks)
+    return wanted % np.uint32(0xFFFF) ^ found[1:]

@@ -6,15 +6,28 @@ import errno
 import os
 from collections.abc import Sequence
 
-from tun.checksum import Rows
+import numpy as np
+
+from tun.checksum import Rows, checksums, little_sums
 from tun.coalesce import Coalescer
 from tun.device import PACKET_REFUSED, PacketIo, TunError
-from tun.mss import clamp, is_handshake
-from tun.segments import Segments
-from tun.virtio import GSO_NONE, GSO_UDP_L4, NEEDS_CSUM, PLAIN, SIZE, complete_checksum, has_header
+from tun.mss import FLAG_SYN, clamp, is_handshake
+from tun.segments import FLAGS, IPV4_HEADER, IPV6_HEADER, LE16, TCP, UDP_CHECKSUM, Segments
+from tun.virtio import (
+    GSO_NONE,
+    GSO_UDP_L4,
+    HEADER,
+    NEEDS_CSUM,
+    PLAIN,
+    SIZE,
+    complete_checksum,
+    has_header,
+)
 
 HEADROOM = SIZE
 _FEWEST = 3  # rows worth merging
+_FEWEST_READ = 6  # packets read together that are worth numpy
+_NO_SYN = bytes(flags for flags in range(256) if not flags & FLAG_SYN)
 
 
 class FrameIo:
@@ -38,27 +51,69 @@ class FrameIo:
     def fileno(self) -> int:
         return self._fd
 
-    def read_frame(self, place: memoryview) -> int | Segments | None:
-        """The next packet or frame; None if there is none now. `TunError` if the device is gone.
+    def read_rows(
+        self, rows: Rows, places: Sequence[tuple[memoryview]], lengths: list[int]
+    ) -> Segments | None:
+        """Read packets, a place each, until there are no more, or one is longer than its row, or a frame
+        comes: it is a view into its place. `TunError` if the device is gone.
 
-        A packet stands behind the first `headroom` octets of `place`, and this is its length (0: nonsense);
-        a frame is a view into `place`. 65,536 octets and the headroom are room enough.
+        A packet stands behind the first `headroom` octets of its place, and `lengths` takes how long it is
+        (0: nonsense). `rows` begin where the places do, which have room for `headroom` and 65,535 octets.
         """
+        fd, readv = self._fd, os.readv
+        longest = rows.shape[1]
+        frame = None
         try:
-            length = os.readv(self._fd, (place,))
+            for place in places:
+                length = readv(fd, place)
+                if length > SIZE and place[0][1] != GSO_NONE:
+                    frame = Segments.parse(place[0][:length])
+                    if frame is not None:
+                        break
+                    length = 0
+                lengths.append(length - SIZE if length > SIZE else 0)
+                if length > longest:
+                    break
         except BlockingIOError:
-            return None
+            pass
         except OSError as error:
             raise TunError(error.errno, f"cannot read from the TUN device: {error.strerror}") from error
-        if length <= SIZE:
-            return 0
-        if place[1] != GSO_NONE:
-            return Segments.parse(place[:length]) or 0
-        if place[0] & NEEDS_CSUM:
-            complete_checksum(place[:length])
-        if self._clamping and is_handshake(place[SIZE : SIZE + 60]):
-            self._clamp(place[SIZE:length])
-        return length - SIZE
+        if len(lengths) < _FEWEST_READ or not self._complete_rows(rows[: len(lengths)], lengths):
+            for place, length in zip(places, lengths, strict=False):
+                if length:
+                    self._complete(place[0][: SIZE + length])
+        return frame
+
+    def _complete(self, frame: memoryview) -> None:
+        """What the kernel has left to do for one packet."""
+        if frame[0] & NEEDS_CSUM:
+            complete_checksum(frame)
+        if self._clamping and is_handshake(frame[SIZE : SIZE + 60]):
+            self._clamp(frame[SIZE:])
+
+    def _complete_rows(self, rows: Rows, lengths: Sequence[int]) -> bool:
+        """The same for packets that are alike, all at once; False if they are not, and nothing is done."""
+        length = lengths[0]
+        heads = rows[:, : SIZE + 1].tobytes()  # the header in front, and the IP version
+        if (
+            not IPV4_HEADER <= length <= rows.shape[1] - SIZE - 3
+            or lengths.count(length) != len(lengths)
+            or heads != heads[: SIZE + 1] * len(lengths)
+        ):
+            return False
+        flags, _, _, _, start, offset = HEADER.unpack_from(heads)
+        if self._clamping and _may_have_handshakes(rows, heads[SIZE], length):
+            return False
+        if flags & NEEDS_CSUM:
+            if start % 4 or start + offset + 2 > length:
+                return False
+            packets = rows[:, SIZE : SIZE + -(-length // 4) * 4]
+            packets[:, length:] = 0
+            values = checksums(little_sums(packets[:, start:]), 0)
+            if offset == UDP_CHECKSUM:
+                values[values == 0] = 0xFFFF
+            packets[:, start + offset : start + offset + 2].view(LE16)[:, 0] = values
+        return True
 
     def write_packet(self, row: memoryview) -> bool:
         """Hand over the packet behind the first `headroom` octets of `row`, which are overwritten.
@@ -76,20 +131,17 @@ class FrameIo:
         Each is `headroom` octets, which are overwritten, and a whole IP packet of `size` octets, but the last
         one of `last`; the width is at least `size` rounded up to a multiple of 4 behind the headroom.
         """
-        taken = at = tried = 0
+        taken = at = 0
         count = len(rows)
         packets = rows[:, SIZE : SIZE + -(-size // 4) * 4]
-        while at < count:
-            run, frame = 1, None
-            if count - at >= _FEWEST and tried < 4:  # rows that rarely merge shall not cost their square
-                run, frame = self._coalescer.merge(packets[at:], size, last)
-                tried += run < _FEWEST
-            if frame is None or not self._write_frame(frame):
+        pieces = self._coalescer.pieces(packets, size, last) if count >= _FEWEST else ((1, None),) * count
+        for run, frame in pieces:
+            if frame is not None and self._write_frame(frame):
+                taken += run
+            else:
                 for index in range(at, at + run):
                     length = last if index == count - 1 else size
                     taken += self.write_packet(memoryview(rows[index])[: SIZE + length])
-            else:
-                taken += run
             at += run
         return taken
 
@@ -124,20 +176,33 @@ class FrameIo:
     def read_batch(self, limit: int) -> list[bytes]:
         """Up to `limit` packets, more if the last frame has more. `TunError` if the device is gone."""
         place = memoryview(bytearray(SIZE + 65536))
+        rows = np.frombuffer(place, np.uint8).reshape(1, -1)
         packets: list[bytes] = []
         while len(packets) < limit:
-            got = self.read_frame(place)
-            if got is None:
+            lengths: list[int] = []
+            frame = self.read_rows(rows, [(place,)], lengths)
+            if frame is not None:
+                packets += frame.packets()
+            elif not lengths:
                 break
-            if isinstance(got, Segments):
-                packets += got.packets()
-            elif got:
-                packets.append(bytes(place[SIZE : SIZE + got]))
+            elif lengths[0]:
+                packets.append(bytes(place[SIZE : SIZE + lengths[0]]))
         return packets
 
     def write_batch(self, packets: Sequence[bytes | bytearray | memoryview]) -> int:
         """Hand `packets` to the kernel; how many it took. `TunError` if the device is gone."""
         return sum(self.write_packet(memoryview(bytearray(PLAIN + packet))) for packet in packets)
+
+
+def _may_have_handshakes(rows: Rows, first: int, length: int) -> bool:
+    """Whether a TCP SYN may be among packets that all begin with the octet `first`."""
+    version, l4 = first >> 4, (first & 0x0F) * 4 if first >> 4 == 4 else IPV6_HEADER
+    protocols = rows[:, SIZE + (9 if version == 4 else 6)].tobytes()
+    if TCP not in protocols:
+        return False
+    if protocols.count(TCP) < len(protocols) or l4 + FLAGS >= length:
+        return True
+    return bool(rows[:, SIZE + l4 + FLAGS].tobytes().translate(None, _NO_SYN))
 
 
 def packet_io(fd: int, mss4: int = 0, mss6: int = 0) -> FrameIo | PacketIo:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
+import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from tun import rtnetlink
 from tun.netlink import Address, Interface, Network, RouteError, converse
 from tun.numbering import number
 
@@ -23,9 +27,12 @@ IFA_F_NODAD = 0x02
 IFA_F_DADFAILED = 0x08
 IFA_F_TENTATIVE = 0x40
 ADDR_GEN_MODE_NONE = 1
+SIOCGIFMTU = 0x8921
+IFREQ = struct.Struct("16si20x")  # struct ifreq: name, MTU
 
 IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
+QUEUE = 2000  # packets or frames that wait in a device: at 500 a burst of small ones does not fit
 DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -46,7 +53,7 @@ def configure(
     index = _index(name)
 
     def bring_up(ip: IPRoute) -> None:
-        ip.link("set", index=index, mtu=mtu)
+        ip.link("set", index=index, mtu=mtu, txqlen=QUEUE)
         _no_autoconfiguration(ip, index, name)
         ip.link("set", index=index, state="up")
 
@@ -82,19 +89,16 @@ def add_route(name: str, network: Network, table: int | None, metric: int | None
     """
     what = f"{name}: cannot add the route to {network}{_in_table(table)}"
     index = _index(name)
-
-    def add(ip: IPRoute) -> None:
-        try:
-            ip.route("add", scope=_scope(network), **_route(index, network, table, metric))
-        except NetlinkError as error:
-            if error.code != errno.EEXIST:
-                raise RouteError(what, error.code, _no_ipv6(network.version, error.code)) from error
-            others = _users(ip, network, table, metric)
-            if index not in others:
-                used = ", ".join(sorted(_name(one) for one in others)) or "something else"
-                raise RouteError(what, error.code, f"there is one already, through {used}") from error
-
-    converse(what, add)
+    try:
+        rtnetlink.add(_route(index, network, table, metric))
+    except FileExistsError as error:
+        others = converse(what, lambda ip: _users(ip, network, table, metric))
+        if index not in others:
+            used = ", ".join(sorted(_name(one) for one in others)) or "something else"
+            raise RouteError(what, errno.EEXIST, f"there is one already, through {used}") from error
+    except OSError as error:
+        code = error.errno or 0
+        raise RouteError(what, code, _no_ipv6(network.version, code)) from error
 
 
 def remove_route(name: str, network: Network, table: int | None, metric: int | None = None) -> None:
@@ -103,15 +107,12 @@ def remove_route(name: str, network: Network, table: int | None, metric: int | N
         index = socket.if_nametoindex(name)
     except OSError:
         return  # its routes went with it
-
-    def remove(ip: IPRoute) -> None:
-        try:
-            ip.route("del", scope=RT_SCOPE_NOWHERE, **_route(index, network, table, metric))
-        except NetlinkError as error:
-            if error.code not in (errno.ESRCH, errno.ENOENT, errno.ENODEV):
-                raise
-
-    converse(f"{name}: cannot remove the route to {network}{_in_table(table)}", remove)
+    try:
+        rtnetlink.remove(replace(_route(index, network, table, metric), scope=RT_SCOPE_NOWHERE))
+    except OSError as error:
+        if error.errno not in (errno.ESRCH, errno.ENOENT, errno.ENODEV):
+            what = f"{name}: cannot remove the route to {network}{_in_table(table)}"
+            raise RouteError(what, error.errno or 0) from error
 
 
 def uplink_mtu(remote: Address, local: Address | None = None) -> int:
@@ -120,23 +121,17 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
     What path MTU discovery has learned for a while is not counted. Raises `RouteError` if there is no way.
     """
     what = f"no way to {remote}" + (f" from {local}" if local else "")
-    source = {"src": str(local), "src_len": local.max_prefixlen} if local else {}
-    family = FAMILIES[remote.version]
-
-    def look_up(ip: IPRoute) -> int:
-        (route,) = ip.route("get", family=family, dst=str(remote), dst_len=remote.max_prefixlen, **source)
-        metrics = route.get_attr("RTA_METRICS")
-        learned = (route.get_attr("RTA_CACHEINFO") or {}).get("rta_expires", 0)
-        configured = None if metrics is None or learned else metrics.get_attr("RTAX_MTU")
-        if configured:
-            return int(configured)
-        if route.get_attr("RTA_OIF") is None:
+    try:
+        way = rtnetlink.way(remote, local)
+        if way.mtu is not None:
+            return way.mtu
+        if way.device is None:
             raise RouteError(what, reason="it leads through no device")
-        (link,) = ip.get_links(route.get_attr("RTA_OIF"))
-        mtu = int(link.get_attr("IFLA_MTU"))
-        return min(mtu, _advertised_mtu(link.get_attr("IFLA_IFNAME"), mtu)) if remote.version == 6 else mtu
-
-    return converse(what, look_up)
+        name = socket.if_indextoname(way.device)
+        mtu = _device_mtu(name)
+    except OSError as error:
+        raise RouteError(what, error.errno or 0) from error
+    return min(mtu, _advertised_mtu(name, mtu)) if remote.version == 6 else mtu
 
 
 def source_address(remote: Address) -> Address:
@@ -220,18 +215,8 @@ def _add_address(name: str, index: int, own: Interface, peer: Address | None) ->
     converse(what, add)
 
 
-def _route(index: int, network: Network, table: int | None, metric: int | None) -> dict[str, str | int]:
-    route: dict[str, str | int] = {
-        "family": FAMILIES[network.version],
-        "dst": str(network.network_address),
-        "dst_len": network.prefixlen,
-        "oif": index,
-        "proto": RTPROT_STATIC,
-        "table": table or RT_TABLE_MAIN,
-    }
-    if metric is not None:
-        route["priority"] = metric
-    return route
+def _route(index: int, network: Network, table: int | None, metric: int | None) -> rtnetlink.Route:
+    return rtnetlink.Route(network, index, table or RT_TABLE_MAIN, _scope(network), RTPROT_STATIC, metric)
 
 
 def _scope(network: Network) -> int:
@@ -257,6 +242,12 @@ def _users(ip: IPRoute, network: Network, table: int | None, metric: int | None)
         if one.get_attr("RTA_OIF") is not None:
             found.add(int(one.get_attr("RTA_OIF")))
     return found
+
+
+def _device_mtu(name: str) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, SIOCGIFMTU, IFREQ.pack(name.encode(), 0))
+    return int(IFREQ.unpack(answer)[1])
 
 
 def _advertised_mtu(name: str, otherwise: int) -> int:

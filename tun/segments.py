@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from tun import words
-from tun.checksum import Rows, checksums, little_sums, swapped
+from tun.checksum import Rows, checksums, fold, little_sums, swapped
 from tun.virtio import GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
 MAX_PACKET = 65535
-BE32, LE16 = np.dtype(">u4"), np.dtype("<u2")
+BE16, BE32, LE16 = np.dtype(">u2"), np.dtype(">u4"), np.dtype("<u2")
 
 TCP, UDP = 6, 17
 IPV4_HEADER, IPV6_HEADER, TCP_HEADER, UDP_HEADER = 20, 40, 20, 8
@@ -21,6 +21,10 @@ TCP_CHECKSUM, UDP_CHECKSUM = 16, 6  # offsets in their headers
 FIN, PSH, CWR = 0x01, 0x08, 0x80
 FLAGS = 13  # offset in TCP's header
 _ON_ONE_ONLY = FIN | PSH | CWR
+
+# Identifications that count on, and the checksums over sums that do: taken from, not computed
+_RISING = np.arange(0x10000 + words.MOST_ROWS).astype(BE16)
+_FALLING = (-np.arange(0xFFFF + words.MOST_ROWS) % 0xFFFF).astype(BE16)
 
 
 class Segments:
@@ -33,7 +37,6 @@ class Segments:
         "_gso",
         "_headers",
         "_l4",
-        "_layout",
         "_partial",
         "_tcp",
         "_template",
@@ -54,7 +57,6 @@ class Segments:
         self._gso = gso
         self._tcp = tcp
         self._partial = partial  # the pseudo header's sum without the length, little-endian
-        self._layout = words.Layout(packet[0] >> 4, tcp, l4 // 4, headers // 4)
         self._template = self._make_template()
 
     @classmethod
@@ -80,11 +82,11 @@ class Segments:
         return cls(packet, l4, headers, gso, tcp, partial)
 
     def _make_template(self) -> bytearray:
-        """The headers of a packet in the middle, without sequence number and checksums."""
+        """The headers of a packet in the middle, without numbers that count and checksums."""
         template = bytearray(self.packet[: self._headers])
         l4 = self._l4
         if template[0] >> 4 == 4:
-            template[2:4] = self.size.to_bytes(2, "big")
+            template[2:6] = self.size.to_bytes(2, "big") + bytes(2)
             template[10:12] = bytes(2)
         else:
             template[4:6] = (self.size - IPV6_HEADER).to_bytes(2, "big")
@@ -97,55 +99,74 @@ class Segments:
         return template
 
     def fill(self, rows: Rows, first: int) -> None:
-        """Write packets `first`, `first` + 1, ... into the rows, at most `words.MOST_ROWS`.
+        """Write packets `first`, `first` + 1, ... into the rows, at most `MOST_ROWS`.
 
         The rows' width is `size` rounded up to a multiple of 4; what is behind a packet there becomes 0.
         """
         count, headers, gso, size = len(rows), self._headers, self._gso, self.size
         ends = first + count == self.count
         full = count - 1 if ends and self.last < size else count
-        start = headers + first * gso
-        payload = np.frombuffer(self.packet, np.uint8, offset=start)
+        payload = np.frombuffer(self.packet, np.uint8, offset=headers + first * gso)
         rows[:full, headers:size] = payload[: full * gso].reshape(full, gso)
         if rows.shape[1] > size:
             rows[:, size:] = 0
+        rows[:, :headers] = np.frombuffer(self._template, np.uint8)
+        lacks = 0
         if full < count:
             rows[full, headers : self.last] = payload[full * gso :]
             rows[full, self.last :] = 0
-        words.write(rows[:, :headers], self._headers_of(first, count, ends))
-        self._sum(rows, full)
+            lacks = size - self.last
+            self._shorten(rows[full], lacks)
+        if self._tcp:
+            self._number_tcp(rows, first, ends)
+        if self.packet[0] >> 4 == 4:
+            self._number_ipv4(rows, first, lacks)
+        self._sum(rows, lacks)
 
-    def _headers_of(self, first: int, count: int, ends: bool) -> words.Words:
-        """The headers of `count` packets, all but TCP's or UDP's checksum; `ends`: the last one is there."""
-        template, layout = self._template, self._layout
-        if layout.version == 4 and first:
-            template[4:6] = (int.from_bytes(self.packet[4:6], "big") + first & 0xFFFF).to_bytes(2, "big")
-        if layout.tcp and first:
-            at = self._l4 + 4
-            sequence = int.from_bytes(self.packet[at : at + 4], "big") + first * self._gso
-            template[at : at + 4] = (sequence & 0xFFFFFFFF).to_bytes(4, "big")
-        table = words.ramp(layout, self._gso)[:count] + np.frombuffer(template, BE32).astype(np.uint32)
-        if ends and self.last < self.size:
-            words.change_length(table[-1], layout, self.last - self.size)
-        if layout.tcp:
-            flags = self.packet[self._l4 + FLAGS]
-            if first == 0 and flags & CWR:
-                table[0, layout.l4 + 3] |= np.uint32(CWR << 16)
-            if ends and flags & (FIN | PSH):
-                table[-1, layout.l4 + 3] |= np.uint32((flags & (FIN | PSH)) << 16)
-        if layout.version == 4:
-            sums = np.add.reduce(table[:, : layout.l4], axis=1, dtype=np.uint64)
-            table[:, 2] |= checksums(sums).astype(np.uint32)
-        return table
+    def _shorten(self, row: Rows, lacks: int) -> None:
+        """Put the length of the last packet into its headers."""
+        fields = [(2, self.size)] if self.packet[0] >> 4 == 4 else [(4, self.size - IPV6_HEADER)]
+        if not self._tcp:
+            fields.append((self._l4 + 4, self.size - self._l4))
+        for at, length in fields:
+            row[at], row[at + 1] = divmod(length - lacks, 256)
 
-    def _sum(self, rows: Rows, full: int) -> None:
-        """The checksums of TCP or UDP; packets from `full` on are `last` octets long."""
+    def _number_tcp(self, rows: Rows, first: int, ends: bool) -> None:
+        """Sequence numbers, and the flags that only the first or the last segment has."""
+        at = self._l4 + 4
+        sequence = int.from_bytes(self.packet[at : at + 4], "big") + first * self._gso
+        numbers = words.steps(self._gso)[: len(rows)] + np.uint32(sequence & 0xFFFFFFFF)
+        rows[:, at : at + 4].view(BE32)[:, 0] = numbers
+        flags = self.packet[self._l4 + FLAGS]
+        if flags & CWR and first == 0:
+            rows[0, self._l4 + FLAGS] |= CWR
+        if flags & (FIN | PSH) and ends:
+            rows[-1, self._l4 + FLAGS] |= flags & (FIN | PSH)
+
+    def _number_ipv4(self, rows: Rows, first: int, lacks: int) -> None:
+        """IPv4's identifications and header checksums."""
+        count = len(rows)
+        number = int.from_bytes(self.packet[4:6], "big") + first & 0xFFFF
+        rows[:, 4:6].view(BE16)[:, 0] = _RISING[number : number + count]
+        # The template's identification is 0: only these differ from its sum, and the last one's length.
+        rest = fold(self._template[: self._l4])
+        total = (rest + number) % 0xFFFF
+        sums = rows[:, 10:12].view(BE16)[:, 0]
+        sums[:] = _FALLING[total : total + count]
+        again = 0x10000 - number  # where identifications begin again at 0
+        if again < count:
+            sums[again:] = _FALLING[rest : rest + count - again]
+        if lacks:
+            sums[-1] = (sums.item(count - 1) + lacks) % 0xFFFF
+
+    def _sum(self, rows: Rows, lacks: int) -> None:
+        """The checksums of TCP or UDP; the last packet lacks so many octets."""
         l4 = self._l4
         sums = little_sums(rows[:, l4:])
-        sums += np.uint64(self._partial + swapped(self.size - l4))
-        if full < len(rows):
-            sums[full] += np.uint64(0xFFFF + swapped(self.last - l4) - swapped(self.size - l4))
-        values = checksums(sums)
+        whole, short = swapped(self.size - l4), swapped(self.last - l4)
+        if lacks:
+            sums[-1] += np.uint64(0xFFFF + short - whole)
+        values = checksums(sums, self._partial + whole)
         if self._tcp:
             rows[:, l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2].view(LE16)[:, 0] = values
         else:

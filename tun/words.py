@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,28 +32,23 @@ def read(rows: Rows) -> Words:
     return rows.view(_BE32).astype(np.uint32)
 
 
-def write(rows: Rows, words: Words) -> None:
-    rows.view(_BE32)[:] = words
+@lru_cache(_KEPT)
+def steps(size: int) -> Words:
+    """0, `size`, twice that, ... modulo 2^32."""
+    return _STEPS * np.uint32(size)
 
 
-_ramps: dict[tuple[Layout, int], Words] = {}
-
-
-def ramp(layout: Layout, gso: int) -> Words:
-    """What each packet's words have more than those of the first one, if each carries `gso` octets.
+@lru_cache(_KEPT)
+def step(layout: Layout, gso: int) -> Words:
+    """What a packet's words have more than those of the one before, if each carries `gso` octets.
 
     IPv4's identification and TCP's sequence number count, modulo what they have room for.
     """
-    found = _ramps.get((layout, gso))
-    if found is None:
-        found = np.zeros((MOST_ROWS, layout.width), np.uint32)
-        if layout.version == 4:
-            found[:, 1] = _STEPS << np.uint32(16)
-        if layout.tcp:
-            found[:, layout.l4 + 1] = _STEPS * np.uint32(gso)
-        if len(_ramps) >= _KEPT:
-            _ramps.clear()
-        _ramps[layout, gso] = found
+    found = np.zeros(layout.width, np.uint32)
+    if layout.version == 4:
+        found[1] = 1 << 16
+    if layout.tcp:
+        found[layout.l4 + 1] = gso
     return found
 
 

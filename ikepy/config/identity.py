@@ -60,6 +60,11 @@ class Identity:
         """Whether it stands for many: "*.example.org", "*@example.org"."""
         return self.id_type in TEXT_TYPES and self.data.startswith(b"*")
 
+    @property
+    def folded(self) -> Identity:
+        """What all identities that are equal have in common: names are compared without regard to case."""
+        return Identity(self.id_type, self.data.lower()) if self.id_type in TEXT_TYPES else self
+
     def matches(self, pattern: Identity | None) -> bool:
         """Whether `pattern` (None: anybody) is this identity or stands for it."""
         if pattern is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
@@ -79,6 +80,8 @@ class Child(Section):
     dpd_action: Annotated[Action, fields.choice("action", _DPD_ACTIONS)] = "none"
     # swanctl's default is 32: peers reorder more than that.
     replay_window: Annotated[int, fields.integer(0, 4096, "packets; 0: no anti-replay")] = 1024
+    # Octets to which inner packets are padded (RFC 4303 2.7); "mtu": as many as the device's MTU; 0: never.
+    tfc_padding: Annotated[int | Literal["mtu"], PlainValidator(values.tfc_padding)] = 0
     mode: Annotated[str, fields.choice("mode", {"tunnel": "tunnel"})] = "tunnel"
     rekey_time: Seconds = 3600.0  # 0: never
     life_time: Seconds | None = None  # None: rekey_time and a tenth
@@ -234,6 +237,8 @@ class Daemon(Section):
     retransmit_tries: Annotated[int, fields.integer(0, 100)] = 5
     retransmit_jitter: Annotated[int, fields.integer(0, 20, "percent")] = 10  # charon's default is 0
     retransmit_limit: Seconds = 0.0  # of one interval; 0: none
+    # Requests that a peer may have under way at once; it is told if that is more than one (RFC 7296 2.3).
+    window_size: Annotated[int, fields.integer(1, 64, "requests at once")] = 1
     keep_alive: Seconds = 20.0  # 0: no NAT keepalives
     # Octets of a whole IP packet; 0: 576 over IPv4, 1280 over IPv6.
     fragment_size: Annotated[int, fields.fragment_size] = 1280
@@ -242,6 +247,8 @@ class Daemon(Section):
     block_threshold: Annotated[
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
     ] = 5
+    # Whether a peer that sends what an SA may not carry is told, now and then (RFC 4301 5.2).
+    invalid_selectors: Boolean = True
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
@@ -260,9 +267,19 @@ class Config(Section):
         An entry that names the peer is preferred, then one that names us too. An entry without identities
         is anybody's.
         """
+        named = None if remote is None else self._secrets_by_name.get(remote.folded)
         best: tuple[tuple[int, int], Secret] | None = None
-        for entry in self.secrets.values():
+        for entry in named or self.secrets.values():
             rank = entry.match(remote), entry.match(local)
             if rank != (0, 0) and (best is None or rank > best[0]):
                 best = rank, entry.secret
         return None if best is None else best[1]
+
+    @cached_property
+    def _secrets_by_name(self) -> dict[Identity, list[SecretEntry]]:
+        """There may be thousands, one a peer."""
+        named: dict[Identity, list[SecretEntry]] = {}
+        for entry in self.secrets.values():
+            for one in dict.fromkeys(own.folded for own in entry.ids if own and not own.is_pattern):
+                named.setdefault(one, []).append(entry)
+        return named

@@ -24,7 +24,7 @@ _AUTH = """
 _CHILD = """
     ah_proposals sha256_96 updown hostaccess policies policies_fwd_out ipcomp inactivity reqid priority
     interface mark_in mark_in_sa mark_out set_mark_in set_mark_out if_id_in if_id_out label label_mode
-    tfc_padding hw_offload copy_df copy_ecn copy_dscp
+    hw_offload copy_df copy_ecn copy_dscp
 """
 SWANCTL_ONLY = {
     "connection": frozenset(_CONNECTION.split()),

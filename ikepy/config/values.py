@@ -41,6 +41,7 @@ PROTOCOLS = {
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 OPAQUE = (65535, 0)  # RFC 4301 4.4.1.1
 ANY_PORT = (0, 65535)
+MAX_PACKET = 65535  # octets
 MAX_TIME = 10 * 365 * 86400  # seconds
 MAX_SOCKET_PATH = 107  # bytes: sockaddr_un less the zero byte
 MAX_DEVICE_NAME = 15  # characters: IFNAMSIZ less the zero byte
@@ -75,6 +76,15 @@ def boolean(value: object) -> bool:
     if word not in words:
         raise ValueError("allowed: true, false")
     return words[word]
+
+
+def tfc_padding(value: object) -> int | Literal["mtu"]:
+    """A length in octets, or swanctl's word for the longest that there is."""
+    if value == "mtu":
+        return "mtu"
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PACKET:
+        raise ValueError(f'allowed: "mtu", or octets of an inner packet, 0 (no padding) to {MAX_PACKET}')
+    return value
 
 
 def word(value: object) -> object:

@@ -1,7 +1,8 @@
 """The pseudorandom functions of IKE, and prf+ (RFC 7296 2.13, RFC 4868)."""
 
+from hmac import digest
+
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.hmac import HMAC
 
 from ikepy.crypto.algorithms import PRF
 from ikepy.crypto.secret import Secret
@@ -21,32 +22,28 @@ class PrfFunction:
     def __init__(self, prf_id: int, hash_: hashes.HashAlgorithm) -> None:
         self.id = prf_id
         self.size = hash_.digest_size
-        self._hash = hash_
+        self._hash = hash_.name
 
     def compute(self, key: Secret | bytes, *chunks: bytes) -> bytes:
         """prf(key, chunk | chunk | ...): `size` bytes."""
-        mac = self._keyed(key)
-        for chunk in chunks:
-            mac.update(chunk)
-        return mac.finalize()
+        return digest(_bytes(key), b"".join(chunks), self._hash)
 
     def plus(self, key: Secret | bytes, seed: bytes, length: int) -> Secret:
         """The first `length` bytes of prf+(key, seed). LocalMisuse beyond 255 blocks."""
         blocks = -(-length // self.size)
         if not 0 <= blocks <= MAX_BLOCKS:
             raise LocalMisuse(f"prf+ cannot give {length} bytes")
-        keyed = self._keyed(key)
+        exposed = _bytes(key)
         output = bytearray()
         block = b""
         for number in range(1, blocks + 1):
-            mac = keyed.copy()
-            mac.update(block + seed + bytes([number]))
-            block = mac.finalize()
+            block = digest(exposed, block + seed + bytes([number]), self._hash)
             output += block
         return Secret(output[:length])
 
-    def _keyed(self, key: Secret | bytes) -> HMAC:
-        return HMAC(key.expose() if isinstance(key, Secret) else key, self._hash)
+
+def _bytes(key: Secret | bytes) -> bytes:
+    return key.expose() if isinstance(key, Secret) else key
 
 
 _FUNCTIONS = {prf_id: PrfFunction(prf_id, hash_) for prf_id, hash_ in PRF.items()}

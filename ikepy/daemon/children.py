@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
+from typing import Literal
 
 from esp.suites import Suite
 from ikepy.daemon.devices import VtiDevice
@@ -23,6 +24,14 @@ class Child:
     counter: int  # its slot in the worker's counters
     suite: Suite
     spi_in: int | None = None
+    packets: int = 0  # carried when `volume` looked last
+    tfc_padding: int | Literal["mtu"] = 0  # of what it sends: as configured, if the peer takes it
+
+    @property
+    def tfc_octets(self) -> int:
+        """To how many octets inner packets are padded: never more than the device's MTU."""
+        mtu = self.device.mtu
+        return mtu if self.tfc_padding == "mtu" else min(self.tfc_padding, mtu)
 
 
 class ChildTable:
@@ -31,7 +40,9 @@ class ChildTable:
     def __init__(self, workers: int, counters: int) -> None:
         self._children: dict[int, Child] = {}
         self._spis: dict[int, int] = {}  # inbound SPI -> child_id
-        self._free = [list(range(counters - 1, -1, -1)) for _ in range(workers)]
+        self._counters = counters
+        self._used = [0] * workers  # counters that were ever in use
+        self._free: list[list[int]] = [[] for _ in range(workers)]  # and are not any more
 
     def get(self, child_id: int) -> Child | None:
         return self._children.get(child_id)
@@ -48,11 +59,19 @@ class ChildTable:
         """The record of a child, a new one if need be. Raises TooManyChildren."""
         child = self._children.get(child_id)
         if child is None:
-            free = self._free[device.slot]
-            if not free:
-                raise TooManyChildren(f"worker {device.slot} has no room for another child")
-            child = self._children[child_id] = Child(child_id, device, free.pop(), suite)
+            counter = self._free_counter(device.slot)
+            child = self._children[child_id] = Child(child_id, device, counter, suite)
         return child
+
+    def _free_counter(self, slot: int) -> int:
+        """One used before if there is any: the memory of the others stays untouched."""
+        if self._free[slot]:
+            return self._free[slot].pop()
+        counter = self._used[slot]
+        if counter == self._counters:
+            raise TooManyChildren(f"worker {slot} has no room for another child")
+        self._used[slot] += 1
+        return counter
 
     def set_spi(self, child: Child, spi: int) -> None:
         child.spi_in = spi

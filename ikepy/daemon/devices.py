@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class VtiDevice:
     carrier: bool
     permanent: frozenset[Network] = frozenset()  # routes that stay as long as the device
     users: dict[int, frozenset[Network]] = field(default_factory=dict)
+    needed: Counter[Network] = field(default_factory=Counter)  # by how many children each route is
     routes: set[Network] = field(default_factory=set)  # those that children brought, now in the kernel
 
     @property
@@ -116,14 +118,15 @@ class DeviceTable:
         self.path_changed(device, path, encap, suite)
         negotiated = device.connection.vti.routes is None
         peer = path.remote.address
-        device.users[child_id] = routable(ts_remote, peer, connection) if negotiated else frozenset()
-        self._apply(device)
+        self._use(device, child_id, routable(ts_remote, peer, connection) if negotiated else frozenset())
 
     def child_down(self, child_id: int, connection: str) -> None:
         """A child can't send any more. Nothing happens for one that could not."""
         device = self._by_connection[connection]
-        if device.users.pop(child_id, None) is not None:
-            self._apply(device)
+        routes = device.users.pop(child_id, None)
+        if routes is not None:
+            self._plug(device)
+            self._drop_routes(device, routes)
 
     def path_changed(self, device: VtiDevice, path: Path, encap: bool, suite: Suite) -> None:
         """Fit the MTU to the way to the peer, unless the configuration says it."""
@@ -141,28 +144,48 @@ class DeviceTable:
         else:
             device.mtu = size
 
-    def _apply(self, device: VtiDevice) -> None:
-        vti, name = device.connection.vti, device.connection.name
+    def _use(self, device: VtiDevice, child_id: int, routes: frozenset[Network]) -> None:
+        """A child can send through it, and needs these routes: the first one brings carrier."""
+        before = device.users.get(child_id, frozenset())
+        device.users[child_id] = routes
+        self._plug(device)
+        self._add_routes(device, routes - before)
+        self._drop_routes(device, before - routes)
+
+    def _plug(self, device: VtiDevice) -> None:
         wanted = device.trap or bool(device.users)
         if wanted and not device.carrier:
             carrier.plug(device.tun)
         elif not wanted:
             device.tun.set_carrier(False)
         device.carrier = wanted
-        needed = frozenset[Network]().union(*device.users.values())
-        for route in sorted(device.routes - needed, key=str):
-            device.routes.discard(route)
-            try:
-                self._network.remove_route(device.tun.name, route, vti.table)
-            except (RouteError, OSError) as error:
-                log.error(name, f"route to {route} not removed: {error}")
-        for route in sorted(needed - device.routes - device.permanent, key=str):
+
+    def _add_routes(self, device: VtiDevice, routes: Iterable[Network]) -> None:
+        vti = device.connection.vti
+        for route in sorted(routes, key=str):
+            device.needed[route] += 1
+            if route in device.routes or route in device.permanent:
+                continue
             try:
                 self._network.add_route(device.tun.name, route, vti.table)
             except (RouteError, OSError) as error:
-                log.error(name, f"no route to {route}: {error}")
+                log.error(device.connection.name, f"no route to {route}: {error}")
             else:
                 device.routes.add(route)
+
+    def _drop_routes(self, device: VtiDevice, routes: Iterable[Network]) -> None:
+        for route in sorted(routes, key=str):
+            device.needed[route] -= 1
+            if device.needed[route]:
+                continue
+            del device.needed[route]
+            if route not in device.routes:
+                continue
+            device.routes.discard(route)
+            try:
+                self._network.remove_route(device.tun.name, route, device.connection.vti.table)
+            except (RouteError, OSError) as error:
+                log.error(device.connection.name, f"route to {route} not removed: {error}")
 
     def close(self) -> None:
         """Remove the devices; the kernel removes their addresses and routes with them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections import deque
 from collections.abc import Callable, Collection
 
 FIRST_SPI = 256  # RFC 4303 2.1: 0 is for local use, 1 to 255 are reserved
@@ -25,7 +24,7 @@ class SystemEntropy:
         self._workers = workers
         self._slot_of = slot_of
         self._live = live
-        self._recent: deque[int] = deque(maxlen=REMEMBERED)
+        self._recent: dict[int, None] = {}  # in order
         self._system = random.SystemRandom()
 
     def random(self, n: int) -> bytes:
@@ -47,6 +46,8 @@ class SystemEntropy:
         for _ in range(ATTEMPTS):
             spi = (first + self._system.randrange(count)) * self._workers + slot
             if spi not in live and spi not in self._recent:
-                self._recent.append(spi)
+                self._recent[spi] = None
+                if len(self._recent) > REMEMBERED:
+                    del self._recent[next(iter(self._recent))]
                 return spi
         raise RuntimeError("no free SPI found")

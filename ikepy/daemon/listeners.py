@@ -13,6 +13,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 import asyncio_dgram
@@ -43,6 +44,11 @@ class WorkerSocket:
     address: Address
     port: int
     sock: socket.socket
+
+
+@lru_cache(4096)
+def _endpoint(host: str, port: int) -> Endpoint:
+    return Endpoint(ip_address(host), port)
 
 
 class IkeSocket:
@@ -103,7 +109,7 @@ class IkeSocket:
             if not data.startswith(NON_ESP_MARKER):
                 return  # a keepalive, or junk too short for an SPI
             data = data[len(NON_ESP_MARKER) :]
-        receive(data, Path(self.local, Endpoint(ip_address(source[0]), source[1])))
+        receive(data, Path(self.local, _endpoint(*source[:2])))
 
     async def _write(self) -> None:
         assert self._stream is not None

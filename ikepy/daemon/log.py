@@ -34,6 +34,8 @@ class LineFormatter(logging.Formatter):
 
 def one_line(text: str) -> str:
     """`text` with line ends as " | " and every other control character escaped."""
+    if text.isprintable():
+        return text
     return " | ".join(text.splitlines()).translate(_ESCAPES)
 
 
@@ -49,7 +51,12 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
 
 def log(level: int, subject: str, text: str, *, traceback: BaseException | None = None) -> None:
     """Write one line. `traceback`: an exception whose traceback is added; it shows no values."""
-    LOGGER.log(level, "%s", text, extra={"subject": subject}, exc_info=traceback)
+    if LOGGER.isEnabledFor(level):
+        # Not `LOGGER.log`: where in the source it was called costs more than all the rest, and nobody asks.
+        information = None if traceback is None else (type(traceback), traceback, traceback.__traceback__)
+        record = logging.LogRecord(LOGGER.name, level, "", 0, text, None, information)
+        record.subject = subject
+        LOGGER.handle(record)
 
 
 def debug(subject: str, text: str) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from esp import messages
 from ikepy.daemon import log
@@ -38,6 +38,8 @@ from ikepy.sa.effects import (
 from ikepy.sa.path import Endpoint, Path
 
 T = TypeVar("T")
+P = ParamSpec("P")
+Context = tuple[object, ...]  # what is going on, in words: put together only if it fails
 Call = Callable[[float], Sequence[Effect]]
 Guilty = Callable[[], int | None]  # the ike_id of the IKE_SA to blame
 FAULT_PAUSE = 1.0  # seconds
@@ -95,33 +97,38 @@ class EffectsRunner:
     # Calls into the machine
 
     def start(self) -> None:
-        self._drive(self._machine.start, "start", _nobody)
+        self._drive(self._machine.start, ("start",), _nobody)
 
     def tick(self) -> None:
-        self._drive(self._machine.tick, "tick", lambda: self._machine.ticking)
+        self._drive(self._machine.tick, ("tick",), lambda: self._machine.ticking)
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """An IKE message came in, without the non-ESP marker."""
         call = partial(self._machine.receive, datagram, path)
-        self._drive(call, f"message from {path.remote}", partial(self._owner_of_spis, datagram))
+        self._drive(call, ("message from", path.remote), partial(self._owner_of_spis, datagram))
 
     def request(self, command: Command) -> None:
         call = partial(self._machine.request, command)
-        self._drive(call, type(command).__name__, partial(_ike_id_of, command))
+        self._drive(call, (type(command).__name__,), partial(_ike_id_of, command))
 
     def peer_moved(self, child_id: int, remote: Endpoint) -> None:
         """A child's peer sends from another endpoint."""
         call = partial(self._machine.peer_moved, child_id, remote)
-        self._drive(call, f"peer moved to {remote}", partial(self._owner_of_child, child_id))
+        self._drive(call, ("peer moved to", remote), partial(self._owner_of_child, child_id))
 
     def usage(self, child_id: int, octets: int, packets: int) -> None:
         """How much a child has carried, in the direction that carried more."""
         call = partial(self._machine.usage, child_id, octets, packets)
-        self._drive(call, f"usage of child {child_id}", partial(self._owner_of_child, child_id))
+        self._drive(call, ("usage of child", child_id), partial(self._owner_of_child, child_id))
 
     def unknown_spi(self, spi: int, path: Path) -> None:
         """ESP came in for which no worker has an SA."""
-        self._drive(partial(self._machine.unknown_spi, spi, path), f"unknown SPI {spi:08x}", _nobody)
+        self._drive(partial(self._machine.unknown_spi, spi, path), ("unknown SPI", f"{spi:08x}"), _nobody)
+
+    def not_permitted(self, child_id: int, start: bytes) -> None:
+        """A packet came under a child whose selectors do not permit it."""
+        call = partial(self._machine.not_permitted, child_id, start)
+        self._drive(call, ("refused packet of child", child_id), partial(self._owner_of_child, child_id))
 
     def children_lost(self, children: Sequence[Child]) -> None:
         """A worker lost these SAs: no device may count on them, and the machine negotiates anew."""
@@ -138,18 +145,18 @@ class EffectsRunner:
 
     # The edge
 
-    def _drive(self, call: Call, context: str, guilty: Guilty) -> None:
+    def _drive(self, call: Call, context: Context, guilty: Guilty) -> None:
         if self._stopped:
             return
         self._run(call, context, guilty)
         torn_down: set[int | None] = {None}
         while self._guilty:
-            ike_id = self._guarded(self._guilty.pop(0), "looking for the IKE_SA to blame", _nobody)
+            ike_id = self._guarded(("looking for the IKE_SA to blame",), _nobody, self._guilty.pop(0))
             if ike_id not in torn_down:
                 torn_down.add(ike_id)
                 command = Terminate(ike_id=ike_id, force=True)
-                self._run(partial(self._machine.request, command), f"tearing down #{ike_id}", _nobody)
-        self._guarded(self._follow, "after it", _nobody)
+                self._run(partial(self._machine.request, command), ("tearing down", f"#{ike_id}"), _nobody)
+        self._guarded(("after it",), _nobody, self._follow)
 
     def _follow(self) -> None:
         """Wait for the machine's deadline; after a fault not at once: it may stay in the past."""
@@ -163,16 +170,19 @@ class EffectsRunner:
         self._faulty = False
         self._timer.set(deadline)
 
-    def _run(self, call: Call, context: str, guilty: Guilty) -> None:
-        for effect in self._guarded(partial(call, self._clock()), context, guilty) or ():
-            name = f"{context}: {type(effect).__name__}"
-            self._guarded(partial(self._perform[type(effect)], effect), name, partial(self._owner, effect))
+    def _run(self, call: Call, context: Context, guilty: Guilty) -> None:
+        for effect in self._guarded(context, guilty, call, self._clock()) or ():
+            self._guarded(context, partial(self._owner, effect), self._perform[type(effect)], effect)
 
-    def _guarded(self, action: Callable[[], T], context: str, guilty: Guilty) -> T | None:
+    def _guarded(
+        self, context: Context, guilty: Guilty, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
         try:
-            return action()
+            return action(*args, **kwargs)
         except Exception as error:
-            text = f"{context}: {type(error).__name__}: {error}"
+            what = " ".join(map(str, context))
+            effect = "".join(f": {type(each).__name__}" for each in args if isinstance(each, Effect))
+            text = f"{what}{effect}: {type(error).__name__}: {error}"
             log.log(logging.ERROR, "fault", text, traceback=error)
             self._faulty = True
             if guilty is not _nobody:
@@ -239,6 +249,9 @@ class EffectsRunner:
     def _install_outbound(self, effect: InstallOutbound) -> None:
         device = self._devices.of(effect.connection)
         child = self._children.add(effect.child_id, device, effect.suite)
+        child.tfc_padding = effect.tfc_padding
+        if child.tfc_padding:
+            self._devices.path_changed(device, effect.path, effect.encap, effect.suite)
         local, remote = effect.path.local, effect.path.remote
         self._pool.send(
             device.slot,
@@ -258,10 +271,13 @@ class EffectsRunner:
                 remote_address=remote.address,
                 remote_port=remote.port,
                 standby=effect.standby,
+                trap=bool(effect.trapped),
+                tfc_padding=child.tfc_octets,
             ),
         )
+        wanted = effect.ts_remote + effect.trapped  # routes, for what this or a further child carries
         self._devices.child_up(
-            effect.child_id, effect.connection, effect.ts_remote, effect.path, effect.encap, effect.suite
+            effect.child_id, effect.connection, wanted, effect.path, effect.encap, effect.suite
         )
 
     def _activate_outbound(self, effect: ActivateOutbound) -> None:
@@ -284,12 +300,18 @@ class EffectsRunner:
         child = self._children.get(effect.child_id)
         if child is None:
             return
+        self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
         local, remote = effect.path.local, effect.path.remote
         message = messages.UpdatePath(
-            effect.child_id, effect.encap, local.address, local.port, remote.address, remote.port
+            child_id=effect.child_id,
+            encap=effect.encap,
+            local_address=local.address,
+            local_port=local.port,
+            remote_address=remote.address,
+            remote_port=remote.port,
+            tfc_padding=child.tfc_octets,
         )
         self._tell(effect.child_id, message)
-        self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
 
     def _tell(self, child_id: int, message: messages.Message) -> None:
         """Say something of a child to its worker; one that is down has forgotten the child anyway."""
@@ -299,6 +321,8 @@ class EffectsRunner:
                 self._pool.send(child.device.slot, message)
 
     def _event(self, effect: Event) -> None:
+        if not log.LOGGER.isEnabledFor(logging.DEBUG):
+            return
         child = f" {effect.child} #{effect.child_id}" if effect.child else ""
         log.debug(f"{effect.connection} #{effect.ike_id}", f"event {effect.topic.value}{child}")
 

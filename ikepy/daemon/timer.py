@@ -15,11 +15,15 @@ class DeadlineTimer:
         self._loop = loop
         self._tick = tick
         self._handle: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
         self._last = float("-inf")
 
     def set(self, deadline: float | None) -> None:
         """`deadline` in the loop's (monotonic) seconds; None: no tick at all."""
+        if deadline == self._deadline:
+            return
         self.cancel()
+        self._deadline = deadline
         if deadline is not None:
             self._handle = self._loop.call_at(max(deadline, self._last + SHORTEST), self._fire)
 
@@ -27,8 +31,9 @@ class DeadlineTimer:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._deadline = None
 
     def _fire(self) -> None:
-        self._handle = None
+        self._handle = self._deadline = None
         self._last = self._loop.time()
         self._tick()

@@ -41,8 +41,10 @@ class VolumeWatch:
     def _look(self) -> None:
         for child in self._children:
             block = self._counters(child.device.slot)
-            if block is not None:
-                seen = block.sa(child.counter)
-                octets, packets = max(seen.in_bytes, seen.out_bytes), max(seen.in_packets, seen.out_packets)
+            if block is None:
+                continue
+            octets, packets = block.volume(child.counter)
+            if packets != child.packets:  # thousands may be idle
+                child.packets = packets
                 self._runner.usage(child.child_id, octets, packets)
         self.start()

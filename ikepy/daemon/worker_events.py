@@ -47,11 +47,12 @@ class WorkerEvents:
             case messages.PeerMoved():
                 remote = Endpoint(message.remote_address, message.remote_port)
                 self._runner.peer_moved(message.child_id, remote)
+            case messages.NotPermitted():
+                self._runner.not_permitted(message.child_id, message.start)
             case messages.Acquire():
                 device = self._devices.by_id(message.device_id)
-                if device is not None:
-                    command = Acquire(device.connection.name, message.source, message.destination)
-                    self._runner.request(command)
+                if device is not None and len(message.packet) == 2:
+                    self._runner.request(Acquire(device.connection.name, *message.packet))
             case messages.SequenceLow():
                 self._runner.request(SequenceLow(message.child_id))
             case messages.SequenceExhausted():

@@ -25,7 +25,7 @@ from ikepy.daemon.listeners import WorkerSocket
 from ikepy.daemon.worker_main import greet
 from ikepy.errors import IkeError
 
-SA_SLOTS = 4096  # counters of this many children a worker
+SA_SLOTS = 65536  # counters of this many children a worker: memory that is not touched is not there
 QUEUE = 4096  # messages
 BATCH = 64  # messages read before the loop gets its turn again
 LIFETIME = 1.0  # seconds: who dies sooner is replaced not at once, but after that time

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -48,6 +49,10 @@ class Connection:
 
     def text(self) -> str:
         """The TOML file: the connection, its secret and the daemon's settings."""
+        return document([self], self.daemon)
+
+    def tables(self) -> str:
+        """What of the file is this connection's and its secret's."""
         words = json.dumps  # a list of JSON strings is a TOML array of strings
         routes = "" if self.routes is None else f"routes = {words(self.routes)}"
         return f"""\
@@ -78,9 +83,12 @@ peers = {words(self.peers)}
 [secrets.ike-{self.name}]
 ids = {words((self.local_id, self.remote_id))}
 secret = {words(self.secret)}
-[daemon]
-{self.daemon}
 """
+
+
+def document(connections: Iterable[Connection], daemon: str = "") -> str:
+    """The TOML file of several connections; `daemon` are the lines of `[daemon]`."""
+    return "".join([*(connection.tables() for connection in connections), f"[daemon]\n{daemon}\n"])
 
 
 class Gateway:

@@ -104,21 +104,26 @@ def device_mtu(node: Namespace, device: str) -> int:
 
 
 class Iperf:
-    """An iperf3 server on `node`, for as long as the context lasts."""
+    """An iperf3 server on `node`, for as long as the context lasts. It takes one client at a time.
 
-    def __init__(self, node: Namespace) -> None:
+    `congestion`: TCP's congestion control at both ends; None: the namespace's default.
+    """
+
+    def __init__(self, node: Namespace, *, port: int = 5201, congestion: str | None = None) -> None:
         self._node = node
+        self._port = str(port)
+        self._congestion = () if congestion is None else ("--congestion", congestion)
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Iperf:
         self._server = subprocess.Popen(
-            self._node.command("iperf3", "--server"),
+            self._node.command("iperf3", "--server", "--port", self._port),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 5
-        while ":5201" not in self._node.run("ss", "-Hltn"):
+        while f":{self._port} " not in self._node.run("ss", "-Hltn"):
             if time.monotonic() > deadline or self._server.poll() is not None:
                 self.__exit__()
                 raise LabError(f"iperf3 does not start in {self._node.name}")
@@ -131,12 +136,31 @@ class Iperf:
             self._server.wait()
 
     def tcp(
-        self, client: Namespace, target: str, seconds: int, *, reverse: bool = False, rate: str = "0"
+        self,
+        client: Namespace,
+        target: str,
+        seconds: int,
+        *,
+        reverse: bool = False,
+        rate: str = "0",
+        flows: int = 1,
+        source: str | None = None,
     ) -> float:
-        """One TCP flow from `client` (to it: `reverse`), of `rate` bit/s at most; what arrived, in Mbit/s."""
-        words = ["--bitrate", rate, *(["--reverse"] if reverse else [])]
-        end = self._run(client, target, seconds, *words)
+        """TCP from `client` (to it: `reverse`): what arrived in all, in Mbit/s.
+
+        `flows` at once, each of `rate` bit/s at most ("0": no limit), from the client's address `source`.
+        """
+        words = ["--bitrate", rate, "--parallel", str(flows)]
+        words += ["--reverse"] if reverse else []
+        words += ["--bind", source] if source is not None else []
+        end = self._run(client, target, seconds, *words, *self._congestion)
         return float(end["sum_received"]["bits_per_second"]) / 1e6
+
+    def tcp_both(self, client: Namespace, target: str, seconds: int) -> float:
+        """A TCP flow in each direction at once: what arrived in sum, in Mbit/s."""
+        end = self._run(client, target, seconds, "--bidir", *self._congestion)
+        directions = (end["sum_received"], end["sum_received_bidir_reverse"])
+        return sum(float(one["bits_per_second"]) for one in directions) / 1e6
 
     def udp(
         self, client: Namespace, target: str, seconds: int, *, size: int, rate: str
@@ -156,6 +180,8 @@ class Iperf:
             "--json",
             "--client",
             target,
+            "--port",
+            self._port,
             "--time",
             str(seconds),
             "--connect-timeout",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,7 @@ charon {{
     retransmit_timeout = {retransmit_timeout}
     retransmit_tries = {retransmit_tries}
     fragment_size = {fragment_size}
+{options}
     plugins {{
         vici {{
             socket = unix://{run}/vici
@@ -50,12 +52,12 @@ charon {{
     filelog {{
         file {{
             path = {run}/charon.log
-            flush_line = yes
+            flush_line = {flush}
             append = yes
             time_format = %H:%M:%S
             default = 1
-            ike = 2
-            cfg = 2
+            ike = {level}
+            cfg = {level}
             esp = 1
         }}
     }}
@@ -165,7 +167,11 @@ class StrongSwan:
         retransmit_timeout: float = 4.0,
         retransmit_tries: int = 5,
         fragment_size: int = 1280,
+        quick_log: bool = False,
+        options: Mapping[str, str] | None = None,
     ) -> None:
+        """`quick_log`: no more than charon's default level, written when it likes. `options`: further keys of
+        `charon` in strongswan.conf."""
         self.namespace = namespace
         self.run_directory = run_directory
         self._settings = _SETTINGS.format(
@@ -175,6 +181,9 @@ class StrongSwan:
             retransmit_timeout=retransmit_timeout,
             retransmit_tries=retransmit_tries,
             fragment_size=fragment_size,
+            flush="no" if quick_log else "yes",
+            level=1 if quick_log else 2,
+            options="\n".join(f"    {key} = {value}" for key, value in (options or {}).items()),
         )
         self._process = Process(namespace, run_directory)
 

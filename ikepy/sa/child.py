@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
 
 from esp.selectors import Selector
 from esp.suites import Suite, suite_for
@@ -18,6 +19,7 @@ from .info import ChildInfo
 from .lifetime import Lifetime, Volume
 from .path import Path
 from .proposals import transform
+from .scope import EVERYTHING, Scope, Selectors
 
 
 class ChildState(Enum):
@@ -47,6 +49,8 @@ class ChildSa:
     bytes: Volume = field(default_factory=Volume)
     packets: Volume = field(default_factory=Volume)
     state: ChildState = ChildState.INSTALLED
+    trapped: tuple[Selector, ...] = ()  # remote ones of which other children are to carry the rest
+    tfc_padding: int | Literal["mtu"] = 0
     replaced_by: int | None = None
     remove_at: float | None = None
 
@@ -56,6 +60,11 @@ class ChildSa:
         return self.state in (ChildState.INSTALLED, ChildState.REKEYING)
 
     @property
+    def stays(self) -> bool:
+        """Whether it stands, and no other one is to take its place."""
+        return self.in_use and self.replaced_by is None
+
+    @property
     def deadlines(self) -> tuple[float | None, ...]:
         """When something is to be done about it."""
         if self.state is ChildState.INSTALLED:
@@ -63,6 +72,15 @@ class ChildSa:
         if self.state in (ChildState.REKEYING, ChildState.REKEYED):
             return self.lifetime.expires_at, self.remove_at
         return (self.remove_at,)
+
+    @property
+    def selectors(self) -> Selectors:
+        return Selectors(self.ts_local, self.ts_remote)
+
+    @property
+    def scope(self) -> Scope:
+        """What one that takes its place is asked for: all that is configured, or this part of it (2.9.2)."""
+        return Scope(within=self.selectors) if self.trapped else EVERYTHING
 
     @property
     def suite(self) -> Suite:
@@ -105,6 +123,8 @@ class ChildSa:
             encap=self.encap,
             path=path,
             standby=standby,
+            trapped=self.trapped,
+            tfc_padding=self.tfc_padding,
         )
         return [inbound, outbound]
 

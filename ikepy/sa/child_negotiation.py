@@ -15,12 +15,13 @@ from ikepy.crypto.keymat import derive_child_keys
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
-from ikepy.wire.payloads import Payload, SaPayload
+from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
 from . import lifetime, pick, proposals
 from .child import ChildSa, esp_suite, texts
 from .effects import Effect, Event, Level, Topic
+from .scope import EVERYTHING, Pair, Scope, Selectors, is_partial
 from .traffic_selectors import from_payload, to_payload
 
 if TYPE_CHECKING:
@@ -42,42 +43,63 @@ class KeyExchangeResult:
 
 @dataclass(frozen=True, slots=True)
 class ChildOffer:
-    """What we offer: `proposals` are numbered and carry `spi_in`."""
+    """What we offer: `proposals` are numbered and carry `spi_in`; `scope`: how much of `configured`."""
 
     config: Child
     spi_in: int
     proposals: tuple[Proposal, ...]
-    ts_local: tuple[Selector, ...]
-    ts_remote: tuple[Selector, ...]
+    configured: Selectors
+    scope: Scope
 
     def payloads(self) -> list[Payload]:
+        offered = self.scope.offer(self.configured)
         return [
             SaPayload(self.proposals),
-            to_payload(PayloadType.TS_I, self.ts_local),
-            to_payload(PayloadType.TS_R, self.ts_remote),
+            to_payload(PayloadType.TS_I, offered.local),
+            to_payload(PayloadType.TS_R, offered.remote),
         ]
+
+    def narrower(self, payloads: Sequence[Payload]) -> Scope | None:
+        """What to ask for instead, if the peer says SINGLE_PAIR_REQUIRED and there is something."""
+        if pick.notify(payloads, NotifyType.SINGLE_PAIR_REQUIRED) is None:
+            return None
+        return self.scope.narrower(self.configured)
 
 
 @dataclass(frozen=True, slots=True)
 class ChildChoice:
-    """What we choose from the peer's offer. `proposal` carries the peer's SPI."""
+    """What we choose from the peer's offer. `proposal` carries the peer's SPI.
+
+    `more`: other selectors would be acceptable in another child. `tfc`: the peer takes TFC padding.
+    """
 
     config: Child
     proposal: Proposal
     ts_local: tuple[Selector, ...]
     ts_remote: tuple[Selector, ...]
+    more: bool
+    tfc: bool
 
     def payloads(self, spi_in: int) -> list[Payload]:
         """SA, TSi, TSr of the response; the peer started the exchange, so TSi is its side."""
         chosen = replace(self.proposal, spi=spi_in.to_bytes(4, "big"))
+        more = [NotifyPayload(NotifyType.ADDITIONAL_TS_POSSIBLE)] if self.more else []
         return [
             SaPayload((chosen,)),
             to_payload(PayloadType.TS_I, self.ts_remote),
             to_payload(PayloadType.TS_R, self.ts_local),
+            *more,
         ]
 
 
-def offer(sa: IkeSa, config: Child, *, key_exchange: bool) -> ChildOffer:
+def configured(sa: IkeSa, config: Child) -> Selectors:
+    """What the configuration lets a child carry between the addresses in use."""
+    return Selectors(
+        config.local_selectors(sa.path.local.address), config.remote_selectors(sa.path.remote.address)
+    )
+
+
+def offer(sa: IkeSa, config: Child, *, key_exchange: bool, scope: Scope = EVERYTHING) -> ChildOffer:
     """An offer of `config`; `key_exchange` False: without KE transforms, as IKE_AUTH has it."""
     spi_in = sa.shared.entropy.child_spi(sa.connection.name)
     ours = config.esp_proposals if key_exchange else proposals.without_ke(config.esp_proposals)
@@ -85,9 +107,15 @@ def offer(sa: IkeSa, config: Child, *, key_exchange: bool) -> ChildOffer:
         config,
         spi_in,
         proposals.numbered(ours, spi_in.to_bytes(4, "big")),
-        config.local_selectors(sa.path.local.address),
-        config.remote_selectors(sa.path.remote.address),
+        configured(sa, config),
+        scope,
     )
+
+
+def one_pair(config: Child, scope: Scope) -> str:
+    """For the log: the peer said SINGLE_PAIR_REQUIRED."""
+    asked = "" if scope.within is None else f", {texts(scope.within.local)} === {texts(scope.within.remote)}"
+    return f"the peer takes {config.name} in single pairs only: asked for one{asked}"
 
 
 def conclude(
@@ -95,13 +123,23 @@ def conclude(
 ) -> tuple[ChildSa, list[Effect]]:
     """The CHILD_SA that the peer's response to our offer makes, and the effects that install it.
 
-    PeerError if the peer refused, or chose what we did not offer.
+    PeerError if the peer refused, or chose what we did not offer, or what is of no use.
     """
     chosen = chosen_proposal(offered, payloads)
-    ts_local = _subset(offered.ts_local, payloads, PayloadType.TS_I)
-    ts_remote = _subset(offered.ts_remote, payloads, PayloadType.TS_R)
-    choice = ChildChoice(offered.config, chosen, ts_local, ts_remote)
-    return _installed(sa, choice, offered.spi_in, result, now, standby=False)
+    ours, scope = offered.scope.offer(offered.configured), offered.scope
+    ts_local = _subset(ours.local, payloads, PayloadType.TS_I)
+    ts_remote = _subset(ours.remote, payloads, PayloadType.TS_R)
+    if scope.within is not None and not scope.met_by(Selectors(ts_local, ts_remote)):
+        agreed = f"{texts(ts_local)} === {texts(ts_remote)}"
+        raise PeerError(NotifyType.TS_UNACCEPTABLE, f"the peer's {agreed} is not what a child is needed for")
+    more = pick.notify(payloads, NotifyType.ADDITIONAL_TS_POSSIBLE) is not None
+    choice = ChildChoice(
+        offered.config, chosen, ts_local, ts_remote, more or scope.within is not None, _takes_tfc(payloads)
+    )
+    child, effects = _installed(sa, choice, offered.spi_in, result, now, standby=False)
+    if more:
+        effects.append(sa.log(Level.INFO, "the peer permits other selectors in another child"))
+    return child, effects
 
 
 def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposal:
@@ -130,6 +168,7 @@ def _subset(
 def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: Child | None) -> ChildChoice:
     """The first of our children that the peer's offer fits, with its selectors narrowed to both sides'.
 
+    Those that permit the peer's first choice, the packet that it needs the child for, go before others (2.9).
     `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none fits.
     """
     if len(sa.children) >= MAX_CHILDREN:
@@ -138,26 +177,54 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
     ts_remote = from_payload(pick.selectors(payloads, PayloadType.TS_I))
     ts_local = from_payload(pick.selectors(payloads, PayloadType.TS_R))
     candidates = list(sa.connection.children.values()) if only is None else [only]
-    matching = False
+    if ts_local and ts_remote:
+        wish = Pair(ts_local[0], ts_remote[0])
+        candidates.sort(key=lambda one: not configured(sa, one).carries(wish))
+    matching: list[Child] = []
     for config in candidates:
-        narrow_local = narrow(config.local_selectors(sa.path.local.address), ts_local)
-        narrow_remote = narrow(config.remote_selectors(sa.path.remote.address), ts_remote)
+        narrow_local, narrow_remote = _narrow(sa, config, ts_local, ts_remote)
         if not narrow_local or not narrow_remote:
             continue
-        matching = True
+        matching.append(config)
         ours, theirs = config.esp_proposals, offered
         if not key_exchange:
             ours, theirs = proposals.without_ke(ours), proposals.without_ke(theirs)
         chosen = proposals.select(ours, theirs)
         if chosen is not None:
             _check_spi(chosen)
-            return ChildChoice(config, chosen, narrow_local, narrow_remote)
+            agreed = Selectors(narrow_local, narrow_remote)
+            more = any(_adds(agreed, _narrow(sa, other, ts_local, ts_remote)) for other in candidates)
+            return ChildChoice(config, chosen, narrow_local, narrow_remote, more, _takes_tfc(payloads))
     if matching:
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no ESP proposal of the peer's fits ours")
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, _why_none(matching[0], offered))
     raise PeerError(
         NotifyType.TS_UNACCEPTABLE,
         f"no child permits the peer's selectors ({texts(ts_local)} === {texts(ts_remote)})",
     )
+
+
+def _why_none(config: Child, offered: Sequence[Proposal]) -> str:
+    ours = config.esp_proposals
+    if proposals.select(proposals.without_ke(ours), proposals.without_ke(offered)) is None:
+        return "no ESP proposal of the peer's fits ours"
+    mine, theirs = proposals.key_exchanges(ours), proposals.key_exchanges(offered)
+    return f"a PFS mismatch: the peer offers {theirs}, our esp_proposals have {mine}"
+
+
+def _narrow(
+    sa: IkeSa, config: Child, ts_local: Sequence[Selector], ts_remote: Sequence[Selector]
+) -> tuple[tuple[Selector, ...], tuple[Selector, ...]]:
+    ours = configured(sa, config)
+    return narrow(ours.local, ts_local), narrow(ours.remote, ts_remote)
+
+
+def _adds(agreed: Selectors, other: tuple[tuple[Selector, ...], tuple[Selector, ...]]) -> bool:
+    return any(not agreed.carries(pair) for pair in Selectors(*other).pairs())
+
+
+def _takes_tfc(payloads: Sequence[Payload]) -> bool:
+    """Whether the peer takes TFC padding under the child being negotiated (RFC 7296 1.3.1)."""
+    return pick.notify(payloads, NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED) is None
 
 
 def accept(
@@ -173,6 +240,8 @@ def _installed(
     sa: IkeSa, choice: ChildChoice, spi_in: int, result: KeyExchangeResult, now: float, *, standby: bool
 ) -> tuple[ChildSa, list[Effect]]:
     chance = sa.shared.entropy.uniform()
+    ours, agreed = configured(sa, choice.config), Selectors(choice.ts_local, choice.ts_remote)
+    more = result.we_started and choice.more  # else it is we who know better, and the peer who has to ask
     child = ChildSa(
         child_id=sa.shared.next_child_id(),
         config=choice.config,
@@ -186,6 +255,8 @@ def _installed(
         lifetime=lifetime.of_child(choice.config, now, chance),
         bytes=lifetime.bytes_of(choice.config, chance),
         packets=lifetime.packets_of(choice.config, chance),
+        trapped=ours.remote if is_partial(ours, agreed, more=more) else (),
+        tfc_padding=choice.config.tfc_padding if choice.tfc else 0,
     )
     keyed = sa.keyed
     length = esp_suite(choice.proposal).key_length
@@ -195,6 +266,7 @@ def _installed(
     keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
     effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
     sa.children[child.child_id] = child
+    sa.shared.owners[child.child_id] = sa
     text = (
         f"{child.config.name} #{child.child_id} installed, spis {child.spi_in:08x}_i {child.spi_out:08x}_o, "
         f"{proposals.describe(child.proposal)}, {texts(child.ts_local)} === {texts(child.ts_remote)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from esp.selectors import Selector
+
 
 @dataclass(frozen=True, slots=True)
 class Initiate:
@@ -47,11 +49,15 @@ class Rekey:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """The data plane holds a packet for which there is no SA (`start_action = "trap"`)."""
+    """The data plane holds a packet that has no SA: a trap's, or one that a further child is to carry.
+
+    Its source and destination are selectors of one address each, with its protocol and ports as far as they
+    can be seen.
+    """
 
     connection: str
-    source: IPv4Address | IPv6Address
-    destination: IPv4Address | IPv6Address
+    source: Selector
+    destination: Selector
 
 
 @dataclass(frozen=True, slots=True)

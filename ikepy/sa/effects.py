@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from esp.selectors import Selector
 from esp.suites import Suite
@@ -50,6 +51,9 @@ class InstallOutbound:
 
     `standby`: the peer may not be ready yet (a rekey that it asked for): the worker keeps sending under the
     older SA until `ActivateOutbound`, or until the first valid packet comes in under the same child_id.
+    `trapped`: remote selectors of the same policy that further children are to carry, when a packet asks for
+    them; empty if this one carries all. `tfc_padding`: octets to which inner packets are padded, "mtu" for as
+    many as the device's MTU (RFC 4303 2.7); 0: they are not.
     """
 
     child_id: int
@@ -64,6 +68,8 @@ class InstallOutbound:
     encap: bool
     path: Path
     standby: bool
+    trapped: tuple[Selector, ...] = ()
+    tfc_padding: int | Literal["mtu"] = 0
 
 
 @dataclass(frozen=True, slots=True)

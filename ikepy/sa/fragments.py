@@ -17,6 +17,7 @@ from ikepy.wire.message import (
     decode_payloads,
     encode_payloads,
     fragment_prefix,
+    protected_prefix,
 )
 from ikepy.wire.payloads import Payload, SkfPayload
 
@@ -57,7 +58,7 @@ def seal(
     first, chain = encode_payloads(payloads)
     whole = HEADER_SIZE + 4 + cipher.body_length(len(chain))
     if limit is None or whole <= limit:
-        return (protection.seal(header, payloads, cipher, random),)
+        return (cipher.seal(protected_prefix(header, first, cipher.body_length(len(chain))), chain, random),)
     size = max(_chunk_size(limit, cipher), -(-len(chain) // MAX_FRAGMENTS))
     chunks = [chain[start : start + size] for start in range(0, len(chain), size)]
     return tuple(
@@ -109,7 +110,6 @@ class Opened:
 class _Collection:
     """The fragments of one message that have come so far, all authentic, by their numbers."""
 
-    message_id: int
     exchange: int
     total: int
     expires: float
@@ -118,15 +118,19 @@ class _Collection:
     datagram: bytes = b""
     parts: dict[int, bytes] = field(default_factory=dict)
 
-    def is_of(self, header: IkeHeader) -> bool:
-        return self.message_id == header.message_id
+
+_Key = tuple[bool, int]  # whether it is a response, and the message ID
+
+
+def _key(header: IkeHeader) -> _Key:
+    return header.is_response, header.message_id
 
 
 class Reassembly:
-    """One IKE_SA's messages under collection: at most one request and one response of the peer's."""
+    """One IKE_SA's messages under collection: requests and responses that the window lets through."""
 
     def __init__(self) -> None:
-        self._collecting: dict[bool, _Collection] = {}  # by whether it is a response
+        self._collecting: dict[_Key, _Collection] = {}
 
     def open(
         self,
@@ -149,7 +153,7 @@ class Reassembly:
         sk, plaintext = protection.unseal(datagram, message, cipher)
         if fragment is not None:
             return self._keep(message.header, fragment, plaintext, datagram, now, limit)
-        self._collecting.pop(message.header.is_response, None)
+        self._collecting.pop(_key(message.header), None)
         return Opened(sk.first, plaintext, datagram)
 
     def _is_known(self, header: IkeHeader, fragment: SkfPayload) -> bool:
@@ -159,8 +163,8 @@ class Reassembly:
         """
         if fragment.total > MAX_FRAGMENTS:
             raise WireError(f"a message of {fragment.total} fragments")
-        known = self._collecting.get(header.is_response)
-        if known is None or not known.is_of(header):
+        known = self._collecting.get(_key(header))
+        if known is None:
             return False
         if header.exchange != known.exchange:
             raise WireError("fragments of one message in two kinds of exchanges")
@@ -177,20 +181,20 @@ class Reassembly:
         now: float,
         limit: int,
     ) -> Opened | None:
-        known = self._collecting.get(header.is_response)
-        if known is None or not known.is_of(header) or fragment.total > known.total:
-            known = _Collection(header.message_id, header.exchange, fragment.total, now + TIMEOUT)
-            self._collecting[header.is_response] = known
+        known = self._collecting.get(_key(header))
+        if known is None or fragment.total > known.total:
+            known = _Collection(header.exchange, fragment.total, now + TIMEOUT)
+            self._collecting[_key(header)] = known
         known.parts[fragment.number] = plaintext
         known.size += len(plaintext)
         if fragment.number == 1:
             known.first, known.datagram = fragment.first, datagram
         if known.size > limit:
-            del self._collecting[header.is_response]
+            del self._collecting[_key(header)]
             return Opened(PayloadType.NONE, b"", datagram, too_long=True)
         if len(known.parts) < known.total:
             return None
-        del self._collecting[header.is_response]
+        del self._collecting[_key(header)]
         content = b"".join(known.parts[number] for number in range(1, known.total + 1))
         return Opened(known.first, content, known.datagram)
 
@@ -200,9 +204,11 @@ class Reassembly:
 
     def expire(self, now: float) -> None:
         """Forget what was not completed in time."""
-        for is_response in [key for key, one in self._collecting.items() if one.expires <= now]:
-            del self._collecting[is_response]
+        for key in [key for key, one in self._collecting.items() if one.expires <= now]:
+            del self._collecting[key]
 
     @property
     def deadline(self) -> float | None:
-        return min((one.expires for one in self._collecting.values()), default=None)
+        if not self._collecting:
+            return None
+        return min(one.expires for one in self._collecting.values())

@@ -17,8 +17,9 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolI
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import fragments, lifetime, protection
+from . import fragments, lifetime, pick, protection
 from .child import ChildSa, ChildState
+from .child_negotiation import configured
 from .effects import (
     Effect,
     Event,
@@ -40,6 +41,7 @@ from .path import Endpoint, Path
 from .phase import PERMITTED, End, Phase
 from .proposals import describe
 from .rate import Rate
+from .scope import Pair, Scope, Selectors, pair_of
 from .shared import Shared
 from .tasks import init, mobike, respond
 from .tasks.auth import AuthTask, Wanted
@@ -55,9 +57,11 @@ from .window import Arrival, Window
 
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
+MOST_DOUBLINGS = 7  # of the wait before a child that does not last is brought up again: 2 minutes
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 SUCCEEDED = (End.DELETED_BY_PEER, End.REAUTHENTICATED, End.REPLACED, End.DELETED)
+MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
 
@@ -114,12 +118,14 @@ class IkeSa:
         self._window = Window(shared.retransmission)
         self._reassembly = fragments.Reassembly()
         self._tasks: deque[Task] = deque()
-        self._current: Task | None = None
+        self._under_way: dict[int, Task] = {}  # by the message ID of their requests, oldest first
         self._keyed: Keyed | None = None
         self._postponed: list[tuple[float, Task]] = []
+        self._bounced: dict[str, int] = {}  # how often in a row a child ended that hardly lasted
         self._heard = self._sent = 0.0
         self._give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
+        self.complaints = Rate(DOUBTS)
         self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
         self._heir: IkeSa | None = None  # it has our children
 
@@ -134,20 +140,25 @@ class IkeSa:
         return self.phase is Phase.ESTABLISHED
 
     @property
+    def under_way(self) -> list[Task]:
+        """The tasks whose requests are under way, oldest first: more than one if the peer takes that."""
+        return list(self._under_way.values())
+
+    @property
     def current_task(self) -> Task | None:
-        """The task whose request is under way."""
-        return self._current
+        """The oldest of them; the only one if it is of those that have to be alone."""
+        return next(iter(self._under_way.values()), None)
 
     @property
     def quiet(self) -> bool:
         """Whether it is established and nothing of ours is under way or waits."""
-        waiting = self._current or self._tasks or self._postponed or self.wanted
+        waiting = self._under_way or self._tasks or self._postponed or self.wanted
         return self.phase is Phase.ESTABLISHED and not waiting
 
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return self._current is not None and not isinstance(self._current, HARMLESS)
+        return any(not isinstance(task, HARMLESS) for task in self._under_way.values())
 
     @property
     def spi_local(self) -> bytes:
@@ -185,15 +196,14 @@ class IkeSa:
         self._children_path = None if path == self.path else path
 
     @property
-    def creating(self) -> ChildCreate | ChildRekey | None:
-        """The task that waits for a child of the peer's making."""
-        task = self._current
-        return task if isinstance(task, ChildCreate | ChildRekey) else None
+    def creating(self) -> list[ChildCreate | ChildRekey]:
+        """The tasks that wait for a child of the peer's making."""
+        return [task for task in self._under_way.values() if isinstance(task, ChildCreate | ChildRekey)]
 
     def overtaken_by_delete(self, spi_out: int) -> None:
         """The peer deletes an unknown child, which may be the one that we wait for."""
-        if self.creating is not None:
-            self.creating.create.overtaken_by_delete(spi_out)
+        for task in self.creating:
+            task.create.overtaken_by_delete(spi_out)
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
         """The child that we send under this SPI."""
@@ -240,7 +250,7 @@ class IkeSa:
         self.init.response = encode_message(
             self._header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads
         )
-        self._window.answered((self.init.response,))
+        self._window.answered(0, (self.init.response,))
         self._heard = self._sent = now
         return [
             self.log(Level.INFO, f"{self.path.remote} initiates an IKE_SA, {describe(self.keyed.proposal)}"),
@@ -249,9 +259,7 @@ class IkeSa:
 
     def repeat_init(self, path: Path) -> list[Effect]:
         """The peer repeats its IKE_SA_INIT: so do we, until it goes on to IKE_AUTH."""
-        if self._window.arrival(0) is Arrival.REPEATED and self._window.cached_reply is not None:
-            return [Send(path, one) for one in self._window.cached_reply]
-        return []
+        return [Send(path, one) for one in self._window.reply(0)]
 
     def receive(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         """A message for this IKE_SA; what is not authentic is dropped without a trace but a debug line."""
@@ -306,13 +314,15 @@ class IkeSa:
             self._reassembly.deadline,
             self._liveness_due(),
             self._keepalive_due(),
-            *(at for c in self.children.values() for at in c.deadlines),
-            *(at for at, _ in self._postponed),
         ]
+        for child in self.children.values():
+            times += child.deadlines
+        if self._postponed:
+            times += [at for at, _ in self._postponed]
         if self.phase is Phase.ESTABLISHED:
             times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.superseded_at, self.settles_at]
             times.append(None if self.contested else self.reauth_at)
-        return min((t for t in times if t is not None), default=None)
+        return min([t for t in times if t is not None], default=None)
 
     def _liveness_due(self) -> float | None:
         delay = self.connection.dpd_delay
@@ -322,7 +332,7 @@ class IkeSa:
 
     def ask_for_life(self, now: float) -> list[Effect]:
         """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
-        if self.phase is not Phase.ESTABLISHED or self._current is not None or self._tasks:
+        if self.phase is not Phase.ESTABLISHED or self._under_way or self._tasks:
             return []
         if not self._doubts.allow(now):
             return []
@@ -360,7 +370,7 @@ class IkeSa:
     def rekey_child(self, child: ChildSa, tickets: Sequence[int] = ()) -> None:
         """Replace a child, as soon as it is this task's turn; a failure sets another time."""
         child.lifetime.rekey_at = None
-        self.enqueue(ChildRekey(child.child_id, child.config, tickets))
+        self.enqueue(ChildRekey(child.child_id, child.config, tickets, child.scope))
 
     def rekey(self, tickets: Sequence[int] = ()) -> None:
         """Replace this IKE_SA; a failure sets another time."""
@@ -414,20 +424,42 @@ class IkeSa:
             self.enqueue(entry[1])
 
     def proceed(self, now: float) -> list[Effect]:
-        """Send the next task's request, if none of ours is under way."""
+        """Send the next tasks' requests, as many as may be under way."""
         effects: list[Effect] = []
-        while self._tasks and self._window.outstanding is None and self.phase is not Phase.DEAD:
+        while self._tasks and self._may_begin(self._tasks[0]) and self.phase is not Phase.DEAD:
             task = self._tasks.popleft()
             try:
                 payloads = task.request(self, now)
             except PeerError as error:
                 return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
-            if payloads is not None:
-                self._current = task
-                effects += self._send_request(task.exchange, payloads, now)
-                return effects + (self._stop_sending() if self.phase is Phase.DELETING else [])
-            effects += task.failed(self, "there is nothing left to do")
+            if payloads is None:
+                effects += task.failed(self, "there is nothing left to do")
+                continue
+            self._under_way[self._window.next_request] = task
+            effects += self._send_request(task.exchange, payloads, now)
+            if self.phase is Phase.DELETING:
+                effects += self._stop_sending()
         return effects
+
+    def _may_begin(self, task: Task) -> bool:
+        """Whether a task may run beside those under way: only such as are about different children."""
+        if not self._window.has_room:
+            return False
+        about = self._about(task)
+        others = [self._about(other) for other in self._under_way.values()]
+        return not others or (about is not None and all(o is not None and not o & about for o in others))
+
+    def _about(self, task: Task) -> frozenset[str] | None:
+        """The names of the children that a task is about; None if nothing may run beside it."""
+        match task:
+            case Liveness() | Tell():
+                return frozenset()
+            case ChildCreate():
+                return frozenset({task.wanted.config.name})
+            case ChildRekey() | DeleteChild():
+                child = self.children.get(task.child_id)
+                return frozenset() if child is None else frozenset({child.config.name})
+        return None
 
     def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
         header = self._header(exchange, self._window.next_request, response=False)
@@ -439,7 +471,9 @@ class IkeSa:
         return [Send(self.path, one) for one in datagrams]
 
     def last_words(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        """A protected request whose response nobody waits for."""
+        """A protected request whose response nobody waits for; none if the peer takes no more now."""
+        if not self._window.has_room:
+            return []
         return self._send_request(ExchangeType.INFORMATIONAL, payloads, now)
 
     def restart_init(self, task: Task) -> None:
@@ -449,10 +483,9 @@ class IkeSa:
         self.enqueue(task, first=True)
 
     def _response(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        header, task, outstanding = message.header, self._current, self._window.outstanding
-        if task is None or outstanding is None or not self._window.expects(header.message_id):
-            return []
-        if header.exchange != task.exchange:
+        header = message.header
+        task = self._under_way.get(header.message_id)
+        if task is None or header.exchange != task.exchange:
             return []
         if self._keyed is None:
             return self._init_response(datagram, message, task, now)
@@ -461,12 +494,13 @@ class IkeSa:
             return []
         self._authentic(path, now)
         mobike.answered(self, path)
-        self._window.finished()
-        self._current = None
+        self._window.finished(header.message_id)
+        del self._under_way[header.message_id]
         try:
             payloads = opened.payloads()
             rules.check(header, payloads, protected=True)
             effects = task.response(self, payloads, now)
+            self._widen(payloads)
         except WireError as error:
             return self._disown(task, f"the peer's response is malformed: {error}", now)
         except PeerError as error:
@@ -486,7 +520,8 @@ class IkeSa:
         """Not authentic: nonsense in it is not believed but waited out."""
         self.spi_r = message.header.spi_r
         self.init.response = datagram
-        outstanding, self._window.outstanding = self._window.outstanding, None
+        outstanding = self._window.finished(message.header.message_id)
+        assert outstanding is not None  # a task waits for it
         try:
             rules.check(message.header, message.payloads, protected=False)
             effects = task.response(self, message.payloads, now)
@@ -494,10 +529,10 @@ class IkeSa:
             if isinstance(error, PeerError) and error.fatal:
                 effects = [self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
                 return effects + self.kill(End.REFUSED, str(error))
-            self._window.outstanding = outstanding
+            self._window.resume(outstanding)
             self.spi_r = bytes(8)
             return [self.log(Level.WARNING, f"ignored an IKE_SA_INIT response: {error}")]
-        self._current = None
+        self._under_way.clear()
         self._heard = now
         return effects + self.proceed(now)
 
@@ -527,7 +562,7 @@ class IkeSa:
         except PeerError as error:
             answer = self._refusal(error)
         reply = self._encode(self._header(header.exchange, header.message_id, response=True), answer.payloads)
-        self._window.answered(reply)
+        self._window.answered(header.message_id, reply)
         self.last_answered = opened.datagram, reply
         self._sent = now
         return [
@@ -544,7 +579,8 @@ class IkeSa:
         if fragment is not None and fragment.number > 1:
             return []
         protection.unseal(datagram, message, self.keyed.cipher_in)
-        return [*self._authentic(path, now), *(Send(path, one) for one in self._window.cached_reply or ())]
+        reply = self._window.reply(message.header.message_id)
+        return [*self._authentic(path, now), *(Send(path, one) for one in reply)]
 
     def _open(self, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
         """What is in a protected message; None while fragments of it are missing."""
@@ -559,6 +595,7 @@ class IkeSa:
         rules.check(header, payloads, protected=True)
         saved = self._claim(payloads, now)
         answer = respond.respond(self, header.exchange, payloads, path, now)
+        self._widen(payloads)
         return replace(answer, before=[*saved, *answer.before])
 
     def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -601,6 +638,20 @@ class IkeSa:
         remote_port = self.connection.remote_port
         self.path = self.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
 
+    def _widen(self, payloads: Sequence[Payload]) -> None:
+        """How many requests at once the peer takes, once it is authenticated (RFC 7296 2.3)."""
+        told = pick.notify(payloads, NotifyType.SET_WINDOW_SIZE)
+        if told is not None and self.phase is not Phase.CONNECTING:
+            self._window.widen(min(int.from_bytes(told.data, "big"), MOST_REQUESTS))
+
+    def window_size(self) -> list[NotifyPayload]:
+        """What tells the peer how many requests we take at once, if it is more than one (RFC 7296 2.3)."""
+        size = self.shared.config.daemon.window_size
+        if size == 1:
+            return []
+        self._window.open(size)
+        return [NotifyPayload(NotifyType.SET_WINDOW_SIZE, size.to_bytes(4, "big"))]
+
     def move(self, path: Path) -> None:
         """IKE messages go over another path from now on; the children stay until `redirect`."""
         self._children_path = self.children_path
@@ -621,6 +672,7 @@ class IkeSa:
     def establish(self, now: float) -> list[Effect]:
         """Both ends are authenticated."""
         self.phase = Phase.ESTABLISHED
+        self.shared.established(self)
         self.established_at = now
         lowest = min(self.init.nonce_i, self.init.nonce_r)
         self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
@@ -637,11 +689,15 @@ class IkeSa:
     def has_child(self, name: str, child_id: int | None = None) -> bool:
         """Whether a child of this name (and with this number) stands and stays."""
         return any(
-            child.config.name == name
-            and child.in_use
-            and child.replaced_by is None
-            and child_id in (None, child.child_id)
+            child.config.name == name and child.stays and child_id in (None, child.child_id)
             for child in self.children.values()
+        )
+
+    def alike(self, child: ChildSa) -> ChildSa | None:
+        """Another child for the same traffic, which stays."""
+        others = (c for c in self.children.values() if c is not child and c.stays)
+        return next(
+            (c for c in others if c.config.name == child.config.name and c.selectors == child.selectors), None
         )
 
     def wants_child(self, name: str) -> bool:
@@ -653,40 +709,68 @@ class IkeSa:
         """The children that are to stand here: those that do, are to come up, or expired this moment."""
         configs = [child.config for child in self.children.values() if child.in_use]
         configs += [wanted.config for wanted in self._all_wanted()]
-        if isinstance(self._current, ChildRekey) and self._current.child_id in self.children:
-            configs.append(self._current.config)  # the peer may have replaced it, and taken that back
-        if isinstance(self._current, DeleteChild) and self._current.missed is not None:
-            configs.append(self._current.missed)
+        for task in self._under_way.values():
+            if isinstance(task, ChildRekey) and task.child_id in self.children:
+                configs.append(task.config)  # the peer may have replaced it, and taken that back
+            elif isinstance(task, DeleteChild) and task.missed is not None:
+                configs.append(task.missed)
         return tuple({config.name: config for config in configs}.values())
 
     def _all_wanted(self) -> list[Wanted]:
-        pending = [*([self._current] if self._current else []), *self._tasks]
+        pending = [*self._under_way.values(), *self._tasks]
         pending += [task for _, task in self._postponed]
         return [*self.wanted, *(task.wanted for task in pending if isinstance(task, ChildCreate | AuthTask))]
 
-    def want(self, config_name: str, tickets: Sequence[int]) -> None:
-        """Bring up one more child, as soon as that can be."""
+    def carries(self, name: str, packet: Pair) -> bool:
+        """Whether a child of this name stands, and stays, under which such a packet can be sent."""
+        return any(
+            child.config.name == name and child.in_use and child.selectors.carries(packet)
+            for child in self.children.values()
+        )
+
+    def lacks(self, name: str, packet: Pair) -> bool:
+        """Whether children of this name stand, and another one is to be asked for to carry such a packet."""
+        partial = [c for c in self.children.values() if c.config.name == name and c.in_use and c.trapped]
+        return bool(partial) and not self.carries(name, packet)
+
+    def want(self, config_name: str, tickets: Sequence[int], packet: Pair | None = None) -> None:
+        """Bring up one more child, as soon as that can be: for a packet, or whatever is configured."""
         for wanted in self._all_wanted():
             if wanted.config.name == config_name:
                 wanted.tickets += tickets
                 return
-        wanted = Wanted(self.connection.children[config_name], list(tickets))
+        config = self.connection.children[config_name]
+        wanted = Wanted(config, list(tickets), self._scope(config, packet))
         if self.phase is Phase.ESTABLISHED:
             self.create(wanted)
         else:
             self.wanted.append(wanted)
             self.purpose.append(config_name)
 
+    def _scope(self, config: Child, packet: Pair | None) -> Scope:
+        """What to ask for where other children of this configuration stand: the packet's pair only."""
+        if packet is None or not self.lacks(config.name, packet):
+            return Scope(packet)
+        pair = pair_of(configured(self, config), packet)
+        return Scope(packet, within=None if pair is None else Selectors.of(pair))
+
     def reopen(self, child: ChildSa, now: float) -> None:
         """Bring up a child again that ended (`close_action`); not at once if it hardly lasted."""
-        name = child.config.name
-        if child.config.close_action != "start" or self.has_child(name) or self.wants_child(name):
+        config, scope = child.config, child.scope
+        if config.close_action == "trap":
+            self.shared.trapped.add((self.connection.name, config.name))
+        if config.close_action != "start" or self.wants_child(config.name):
             return
-        task = ChildCreate(Wanted(child.config))
+        same = (c for c in self.children.values() if c.config.name == config.name and c.stays)
+        if any(scope.met_by(one.selectors) for one in same):
+            return
+        task = ChildCreate(Wanted(config, scope=scope))
         if now - child.installed_at >= STABLE:
+            self._bounced.pop(config.name, None)
             self.enqueue(task)
         else:
-            self.postpone(task, 2, now)
+            bounced = self._bounced[config.name] = self._bounced.get(config.name, 0) + 1
+            self.postpone(task, min(bounced + 1, MOST_DOUBLINGS), now)
 
     def create(self, wanted: Wanted) -> None:
         """Bring up a child that IKE_AUTH did not."""
@@ -709,6 +793,7 @@ class IkeSa:
 
     def remove_child(self, child_id: int, why: str) -> list[Effect]:
         child = self.children.pop(child_id)
+        self.shared.owners.pop(child_id, None)
         text = f"{child.config.name} #{child_id} removed ({why})"
         return [
             RemoveChild(child_id),
@@ -718,9 +803,7 @@ class IkeSa:
 
     def _stop_sending(self) -> list[Effect]:
         """It is to go: what another IKE_SA has a child for is sent there from now on."""
-        names = {c.config.name for c in self.children.values()}
-        others = {name for name in names if self.shared.elsewhere(self, name) is not None}
-        return [RemoveOutbound(c.child_id) for c in self.children.values() if c.config.name in others]
+        return [RemoveOutbound(c.child_id) for c in self.children.values() if self.shared.elsewhere(self, c)]
 
     def _move_on(self, task: Task) -> bool:
         """Whether another IKE_SA does what is left to do here: a child that is to come up comes up there."""
@@ -730,20 +813,24 @@ class IkeSa:
         other = next((sa for sa in others if sa.established and not sa.contested), None)
         if other is None or other.has_child(task.wanted.config.name):
             return False
-        other.want(task.wanted.config.name, task.wanted.tickets)
+        if other.wants_child(task.wanted.config.name):
+            other.want(task.wanted.config.name, task.wanted.tickets)
+        else:
+            other.create(task.wanted)
         self.shared.touched.append(other)
         return True
 
     def _let_go(self, child: ChildSa, why: str) -> list[Effect]:
         """This IKE_SA ends, and the child. If another one has the same child, as after a reauthentication,
         packets that are under way are still taken."""
-        other = self.shared.elsewhere(self, child.config.name) if self.end in SUCCEEDED else None
+        other = self.shared.elsewhere(self, child) if self.end in SUCCEEDED else None
         if other is None:
             return self.remove_child(child.child_id, why)
         del self.children[child.child_id]
         child.state = ChildState.DELETED
         child.remove_at = self._heard + LINGER  # it ends with a message, so that is now
         other.children[child.child_id] = child
+        self.shared.owners[child.child_id] = other
         self.shared.touched.append(other)
         return [RemoveOutbound(child.child_id)]
 
@@ -769,6 +856,7 @@ class IkeSa:
     def hand_over(self, new: IkeSa, now: float) -> list[Effect]:
         """`new` gets our children and whatever waits for its turn; this one waits to be deleted."""
         new.children.update(self.children)
+        self.shared.owners.update(dict.fromkeys(self.children, new))
         self.children = {}
         self._heir = new
         new.replaces, self.replaces = self.replaces, []
@@ -777,6 +865,8 @@ class IkeSa:
         new.purpose = self.purpose
         new._tasks.extend(self._tasks)
         self._tasks.clear()
+        for notify in new.window_size():
+            new.enqueue(Tell(notify))
         new._postponed.extend(self._postponed)
         self._postponed.clear()
         self.shared.touched.append(new)
@@ -791,7 +881,8 @@ class IkeSa:
 
     def settle_collision(self, now: float) -> list[Effect]:
         """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
-        return self._current.settle_for_rival(self, now) if isinstance(self._current, IkeRekey) else []
+        task = self.current_task
+        return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 
     def kill(self, end: End, text: str) -> list[Effect]:
         """It is over: children are removed, and whoever waits is told."""
@@ -803,12 +894,12 @@ class IkeSa:
         self.ended_children = self.intended
         for child in list(self.children.values()):
             effects += self._let_go(child, text)
-        tasks = [*([self._current] if self._current else []), *self._tasks]
+        tasks = [*self._under_way.values(), *self._tasks]
         tasks += [task for _, task in self._postponed]
         self._postponed.clear()
-        self._current = None
+        self._under_way.clear()
         self._tasks.clear()
-        self._window.finished()
+        self._window.forget()
         self._reassembly.forget()
         for task in tasks:
             if not self._move_on(task):
@@ -826,9 +917,9 @@ class IkeSa:
     # -- headers -----------------------------------------------------------------------------------
 
     def _header(self, exchange: int, message_id: int, *, response: bool) -> IkeHeader:
-        flags = HeaderFlag.INITIATOR if self.initiator else HeaderFlag(0)
+        flags = int(HeaderFlag.INITIATOR) if self.initiator else 0
         if response:
-            flags |= HeaderFlag.RESPONSE
+            flags |= int(HeaderFlag.RESPONSE)
         return IkeHeader(self.spi_i, self.spi_r, exchange, flags, message_id)
 
     def _encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:

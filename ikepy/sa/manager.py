@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ikepy.config.model import Child, Config, Connection
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType, ProtocolId
 from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message, encode_message
 from ikepy.wire.payloads import NotifyPayload
@@ -36,13 +36,15 @@ from .info import IkeSaInfo
 from .lifetime import Volume
 from .path import Address, Endpoint, Path
 from .phase import End, Phase
-from .rate import Rate
+from .rate import Backoff, Rate
+from .scope import Pair, Selectors, pair_of
 from .shared import Shared
 from .tasks import mobike
 from .tasks.auth import Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.delete import DeleteChild, DeleteIke
 from .tasks.task import outcomes
+from .tasks.tell import packet_text
 
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
 
@@ -54,13 +56,16 @@ SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA th
 # Seconds that a peer has to delete an IKE_SA itself which it has replaced, or whose set-up crossed ours. More
 # than SETTLING: perhaps they crossed for one end only, and it is the other IKE_SA that the peer deletes.
 SUPERSEDED = 30.0
+ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
+ACQUIRE_LONGEST = 32.0
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
 
 @dataclass(frozen=True, slots=True)
 class _SetUp:
     """Children to bring up. `tries`: which attempt of `keyingtries` it is; `bounces`: how often in a row the
-    peer let go of them as soon as they were up; `replaces`: the one to be reauthenticated."""
+    peer let go of them as soon as they were up; `replaces`: the one to be reauthenticated; `packet`: why
+    they are wanted."""
 
     connection: Connection
     children: tuple[str, ...]
@@ -68,6 +73,7 @@ class _SetUp:
     tries: int = 1
     bounces: int = 0
     replaces: IkeSa | None = None
+    packet: Pair | None = None
 
 
 class IkeManager:
@@ -82,6 +88,7 @@ class IkeManager:
         self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
+        self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); outdated if not in `_due`
         self._due: dict[int, float] = {}  # ike_id -> when to look at it, at its deadline or before
         self._retries: list[tuple[float, _SetUp]] = []  # and when
@@ -223,6 +230,19 @@ class IkeManager:
                 return self._settle(sa, sa.tell(notify, now), now)
         return []
 
+    def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]:
+        """The peer sends under a child what its selectors do not permit: it is told (RFC 4301 5.2 step 5)."""
+        sa = self._owner(child_id)
+        if sa is None:
+            return []
+        text = f"{sa.children[child_id].config.name} #{child_id}: dropped {packet_text(start)}"
+        log = sa.log(Level.WARNING, f"{text}, which its selectors do not permit")
+        if not self._config.daemon.invalid_selectors:
+            return [log]
+        spi = sa.children[child_id].spi_in.to_bytes(4, "big")
+        notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
+        return [log, *self._settle(sa, sa.tell(notify, now), now)]
+
     def _turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
         """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
         if not header.from_initiator or header.message_id or header.spi_r != bytes(8) or self._stopping:
@@ -330,14 +350,14 @@ class IkeManager:
     def _bring_up(self, wanted: _SetUp, now: float) -> list[Effect]:
         """What of it is not up yet, on an IKE_SA that stands or is being set up, or else on a new one."""
         sas = list(self._shared.of_connection(wanted.connection.name))
-        missing = [name for name in wanted.children if not any(sa.has_child(name) for sa in sas)]
+        missing = [name for name in wanted.children if not any(_has(sa, name, wanted.packet) for sa in sas)]
         if not missing:
             return outcomes(wanted.tickets, True, f"CHILD_SA {' '.join(wanted.children)} is up already")
         usable = next((sa for sa in sas if _takes_children(sa)), None)
         if usable is None:
             return self._connect(replace(wanted, children=tuple(missing)), now)
         for index, name in enumerate(missing):
-            usable.want(name, wanted.tickets if index == 0 else ())
+            usable.want(name, wanted.tickets if index == 0 else (), wanted.packet)
         return self._settle(usable, usable.proceed(now), now)
 
     def _connect(self, wanted: _SetUp, now: float) -> list[Effect]:
@@ -360,7 +380,7 @@ class IkeManager:
         sa.tries, sa.bounces = wanted.tries, wanted.bounces
         sa.replaces = [] if wanted.replaces is None else [wanted.replaces]
         for name in wanted.children:
-            sa.want(name, tickets if name == wanted.children[0] else ())
+            sa.want(name, tickets if name == wanted.children[0] else (), wanted.packet)
         self._shared.add(sa)
         return self._settle(sa, sa.initiate(now), now)
 
@@ -402,34 +422,43 @@ class IkeManager:
         return effects
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
+        """A packet needs a child: one that waits for packets, or a further one beside a narrow one."""
         connection = self._config.connections.get(command.connection)
-        if connection is None:
+        if connection is None or self._stopping:
             return []
-        for child in connection.children.values():
-            if child.start_action == "trap" or child.close_action == "trap" or child.dpd_action == "trap":
-                if not self._permits(connection, child, command) or self._is_coming(connection, child):
-                    continue
-                text = f"acquire for {command.source} === {command.destination}"
-                log = Log(Level.INFO, connection.name, text)
-                return [log, *self._initiate(Initiate(connection.name, child.name), now)]
-        return []
+        packet = Pair(command.source, command.destination)
+        waiting = [
+            (pair.width, child.name, pair)
+            for child in connection.children.values()
+            if (pair := self._pair(connection, child, packet)) is not None
+            and self._waits_for(connection, child, packet)
+        ]
+        if not waiting:
+            return []
+        _, name, pair = min(waiting)  # the narrowest
+        if self._is_coming(connection, name) or not self._acquired.allow((connection.name, name, pair), now):
+            return []
+        log = Log(Level.INFO, connection.name, f"acquire for {packet}")
+        return [log, *self._bring_up(_SetUp(connection, (name,), packet=packet), now)]
 
-    def _permits(self, connection: Connection, child: Child, packet: Acquire) -> bool:
+    def _waits_for(self, connection: Connection, child: Child, packet: Pair) -> bool:
+        """Whether such a packet is to bring this child up."""
+        if child.start_action == "trap" or (connection.name, child.name) in self._shared.trapped:
+            return True
+        return any(sa.lacks(child.name, packet) for sa in self._shared.of_connection(connection.name))
+
+    def _pair(self, connection: Connection, child: Child, packet: Pair) -> Pair | None:
+        """The child's pair of selectors that permits a packet, None if none does."""
         found = self._resolve(connection, None)
         if found is None:
-            return False
-        version, source, destination = packet.source.version, int(packet.source), int(packet.destination)
-        return any(
-            s.version == version and s.first <= source <= s.last for s in child.local_selectors(found[0])
-        ) and any(
-            s.version == version and s.first <= destination <= s.last
-            for s in child.remote_selectors(found[1])
-        )
+            return None
+        own = Selectors(child.local_selectors(found[0]), child.remote_selectors(found[1]))
+        return pair_of(own, packet)
 
-    def _is_coming(self, connection: Connection, child: Child) -> bool:
+    def _is_coming(self, connection: Connection, child: str) -> bool:
         """Whether an IKE_SA of the connection is being set up with this child, or has it."""
         return any(
-            sa.wants_child(child.name) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.busy
+            sa.wants_child(child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.busy
             for sa in self._shared.of_connection(connection.name)
         )
 
@@ -442,7 +471,7 @@ class IkeManager:
                 continue
             child = sa.children[child_id]
             if child.in_use and sa.phase is Phase.ESTABLISHED:
-                sa.enqueue(ChildCreate(Wanted(child.config), replaces=child_id))
+                sa.enqueue(ChildCreate(Wanted(child.config, scope=child.scope), replaces=child_id))
             effects += self._settle(sa, sa.proceed(now), now)
         return effects
 
@@ -529,13 +558,18 @@ class IkeManager:
             return new.proceed(now)
         replaced, new.replaces = _replaced(new), []
         reauthenticates = new.set_up.again and new.set_up.ours
-        if reauthenticates and not replaced and all(self._shared.elsewhere(new, n) for n in new.purpose):
+        if reauthenticates and not replaced and self._is_surplus(new):
             replaced = [new]  # the peer was faster, and has let go of the old one
         effects: list[Effect] = []
         for old in replaced:
             old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
             effects += self._settle(old, old.proceed(now), now)
         return effects
+
+    def _is_surplus(self, new: IkeSa) -> bool:
+        """Whether everything that it is for stands elsewhere."""
+        others = list(self._shared.others(new))
+        return all(any(other.has_child(name) for other in others) for name in new.purpose)
 
     def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
         """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
@@ -599,6 +633,8 @@ class IkeManager:
         action = actions.get(sa.end)
         if action is None:
             return []
+        name = sa.connection.name
+        self._shared.trapped |= {(name, c.name) for c in sa.ended_children if action(c) == "trap"}
         children = tuple(c.name for c in sa.ended_children if action(c) == "start")
         if not children:
             return []
@@ -626,7 +662,12 @@ class IkeManager:
         return wait
 
     def _owner(self, child_id: int) -> IkeSa | None:
-        return next((sa for sa in self._shared.sas.values() if child_id in sa.children), None)
+        return self._shared.owners.get(child_id)
+
+
+def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
+    """Whether the child is up; for a packet, whether one of that name carries it."""
+    return sa.has_child(name) and not (packet is not None and sa.lacks(name, packet))
 
 
 def _replaced(sa: IkeSa) -> list[IkeSa]:
@@ -673,8 +714,7 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
 
 def _end(sa: IkeSa, child_id: int | None, force: bool, tickets: list[int], now: float) -> list[Effect]:
     if child_id is not None:
-        name = sa.children[child_id].config.name
-        sa.enqueue(DeleteChild(child_id, tickets, wanted=True, policy=name))
+        sa.enqueue(DeleteChild(child_id, tickets, wanted=True, like=sa.children[child_id]))
         return sa.proceed(now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
         effects = sa.kill(End.DELETED, "terminated")

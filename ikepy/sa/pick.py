@@ -14,7 +14,10 @@ P = TypeVar("P")
 
 def maybe(payloads: Iterable[Payload], kind: type[P]) -> P | None:
     """The first payload of a kind, None if there is none."""
-    return next((p for p in payloads if isinstance(p, kind)), None)
+    for each in payloads:
+        if isinstance(each, kind):
+            return each
+    return None
 
 
 def must(payloads: Iterable[Payload], kind: type[P]) -> P:
@@ -27,7 +30,10 @@ def must(payloads: Iterable[Payload], kind: type[P]) -> P:
 
 def identity(payloads: Iterable[Payload], type: PayloadType) -> IdPayload | None:
     """IDi or IDr."""
-    return next((p for p in payloads if isinstance(p, IdPayload) and p.type == type), None)
+    for each in payloads:
+        if isinstance(each, IdPayload) and each.type == type:
+            return each
+    return None
 
 
 def selectors(payloads: Iterable[Payload], type: PayloadType) -> TsPayload:

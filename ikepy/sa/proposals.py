@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, TransformType
 from ikepy.wire.proposal import Proposal, Transform
@@ -95,10 +96,10 @@ def _may_be_left_out(transforms: Sequence[Transform]) -> bool:
 
 def transform(proposal: Proposal, type: TransformType) -> Transform | None:
     """The chosen transform of a type; None where there is none or it says "none"."""
-    found = next((t for t in proposal.transforms if t.type == type), None)
-    if found is not None and type in (TransformType.KE, TransformType.INTEG) and found.id == 0:
-        return None
-    return found
+    for found in proposal.transforms:
+        if found.type == type:
+            return None if found.id == 0 and type in (TransformType.KE, TransformType.INTEG) else found
+    return None
 
 
 def ke_group(proposal: Proposal) -> int:
@@ -107,9 +108,21 @@ def ke_group(proposal: Proposal) -> int:
     return 0 if found is None else found.id
 
 
+def key_exchanges(proposals: Iterable[Proposal]) -> str:
+    """For the log: "CURVE_25519, ECP_256", or "no key exchange"."""
+    transforms = [t for p in proposals for t in p.transforms if t.type == TransformType.KE]
+    names = dict.fromkeys(_transform_text(t) for t in transforms if t.id != KeGroup.NONE)
+    return ", ".join(names) or "no key exchange"
+
+
 def describe(proposal: Proposal) -> str:
     """As charon prints a suite, whatever the order on the wire: AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/..."""
-    return "/".join(_transform_text(t) for t in sorted(proposal.transforms, key=_place))
+    return _describe(proposal.transforms)
+
+
+@lru_cache(64)
+def _describe(transforms: tuple[Transform, ...]) -> str:
+    return "/".join(_transform_text(t) for t in sorted(transforms, key=_place))
 
 
 # In charon's order.

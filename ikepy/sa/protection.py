@@ -1,27 +1,11 @@
-"""Sealing and opening messages with the Encrypted payload (RFC 7296 3.14, RFC 5282)."""
+"""Opening messages with the Encrypted payload (RFC 7296 3.14, RFC 5282)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import WireError
-from ikepy.wire.message import (
-    IkeHeader,
-    Message,
-    encode_payloads,
-    protected_prefix,
-)
-from ikepy.wire.payloads import Payload, SkfPayload, SkPayload
-
-
-def seal(
-    header: IkeHeader, payloads: Sequence[Payload], cipher: SkCipher, random: Callable[[int], bytes]
-) -> bytes:
-    """The whole message with `payloads` inside its Encrypted payload."""
-    first, chain = encode_payloads(payloads)
-    prefix = protected_prefix(header, first, cipher.body_length(len(chain)))
-    return cipher.seal(prefix, chain, random)
+from ikepy.wire.message import Message
+from ikepy.wire.payloads import SkfPayload, SkPayload
 
 
 def encrypted(message: Message) -> SkPayload | SkfPayload:

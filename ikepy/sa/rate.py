@@ -1,6 +1,9 @@
-"""How often we answer what anybody may send."""
+"""How often we answer what anybody may send, and how soon we try again what keeps failing."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
 
 
 class Rate:
@@ -20,4 +23,30 @@ class Rate:
         if self._tokens < 1:
             return False
         self._tokens -= 1
+        return True
+
+
+class Backoff:
+    """Permits each thing once, then after `first` seconds, twice as many, and so on up to `longest`.
+
+    What was left alone for twice `longest` seconds starts anew; of more than KEPT things the oldest do.
+    """
+
+    KEPT = 1024
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first = first
+        self._longest = longest
+        self._tried: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # when, and the next wait
+
+    def allow(self, key: Hashable, now: float) -> bool:
+        """Whether it may be tried at `now` (seconds); if so, it counts as tried."""
+        at, wait = self._tried.get(key, (now - self._longest, 0.0))
+        if now < at + wait:
+            return False
+        fresh = now >= at + wait + 2 * self._longest or not wait
+        self._tried[key] = now, self._first if fresh else min(2 * wait, self._longest)
+        self._tried.move_to_end(key)
+        if len(self._tried) > self.KEPT:
+            self._tried.popitem(last=False)
         return True

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ikepy.config.model import Config
+from ikepy.config.identity import Identity
+from ikepy.config.model import Config, Connection
 
-from .child import ChildState
+from .child import ChildSa, ChildState
 from .entropy import Entropy
 from .path import Address
 from .phase import Phase
+from .scope import Selectors
 from .window import Retransmission
 
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
+K = TypeVar("K")
+Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
+
 
 class Shared:
-    """Configuration, randomness, numbers, and the table of living IKE_SAs."""
+    """Configuration, randomness, numbers, and the table of living IKE_SAs.
+
+    There may be thousands: whatever is looked for with every message or set-up has an index here.
+    """
 
     def __init__(self, config: Config, entropy: Entropy) -> None:
         self.config = config
         self.entropy = entropy
         self.sas: dict[int, IkeSa] = {}  # by ike_id
         self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI
+        self.owners: dict[int, IkeSa] = {}  # by child_id
+        self._by_connection: defaultdict[str, dict[int, IkeSa]] = defaultdict(dict)
+        self._by_identities: defaultdict[Identities, dict[int, IkeSa]] = defaultdict(dict)  # once established
+        self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connections, as configured
+        for name, connection in config.connections.items():
+            self._alike[_configured(connection)].append(name)
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
+        self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
         self._ike_ids = 0
         self._child_ids = 0
 
@@ -59,39 +75,53 @@ class Shared:
     def add(self, sa: IkeSa) -> None:
         self.sas[sa.ike_id] = sa
         self.by_spi[sa.spi_local] = sa
+        self._by_connection[sa.connection.name][sa.ike_id] = sa
+        if sa.established:
+            self.established(sa)
         self.touched.append(sa)
 
     def remove(self, sa: IkeSa) -> None:
         self.sas.pop(sa.ike_id, None)
         self.by_spi.pop(sa.spi_local, None)
+        _drop(self._by_connection, sa.connection.name, sa)
+        _drop(self._by_identities, (sa.local_id, sa.remote_id), sa)
+
+    def assign(self, sa: IkeSa, connection: Connection) -> None:
+        """`sa` turned out to be another connection's."""
+        _drop(self._by_connection, sa.connection.name, sa)
+        sa.connection = connection
+        self._by_connection[connection.name][sa.ike_id] = sa
+
+    def established(self, sa: IkeSa) -> None:
+        """The identities of `sa` stand, for good."""
+        self._by_identities[sa.local_id, sa.remote_id][sa.ike_id] = sa
 
     def of_connection(self, name: str) -> Iterable[IkeSa]:
         """The living IKE_SAs of a connection, newest first."""
-        return (sa for sa in reversed(list(self.sas.values())) if sa.connection.name == name and sa.alive)
+        return (sa for sa in reversed(list(self._by_connection.get(name, {}).values())) if sa.alive)
 
-    def elsewhere(self, sa: IkeSa, child: str) -> IkeSa | None:
-        """Another established IKE_SA of the connection that has this child."""
-        others = (other for other in self.of_connection(sa.connection.name) if other is not sa)
-        return next((other for other in others if other.established and other.has_child(child)), None)
+    def others(self, sa: IkeSa) -> Iterable[IkeSa]:
+        """The other established IKE_SAs of the connection, newest first."""
+        return (one for one in self.of_connection(sa.connection.name) if one.established and one is not sa)
 
-    def sends(self, connection: str, child: str) -> bool:
-        """Whether there is a child of this policy, on whichever IKE_SA, that packets may be sent under."""
+    def elsewhere(self, sa: IkeSa, child: ChildSa) -> IkeSa | None:
+        """Another IKE_SA that has a child for the same traffic, which stays."""
+        return next((one for one in self.others(sa) if one.alike(child) is not None), None)
+
+    def sends(self, connection: str, selectors: Selectors) -> bool:
+        """Whether there is a child for just this traffic, on whichever IKE_SA, that is sent under."""
         return any(
-            one.config.name == child and one.state is not ChildState.DELETED
-            for sa in self.sas.values()
-            if sa.connection.name == connection
-            for one in sa.children.values()
+            child.selectors == selectors and child.state is not ChildState.DELETED
+            for sa in self._by_connection.get(connection, {}).values()
+            for child in sa.children.values()
         )
 
     def duplicates(self, sa: IkeSa) -> list[IkeSa]:
         """Established IKE_SAs other than `sa` between the same two identities."""
         return [
             other
-            for other in self.sas.values()
-            if other is not sa
-            and other.phase is Phase.ESTABLISHED
-            and other.remote_id == sa.remote_id
-            and other.local_id == sa.local_id
+            for other in self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
+            if other is not sa and other.phase is Phase.ESTABLISHED
         ]
 
     def is_first_contact(self, sa: IkeSa) -> bool:
@@ -101,9 +131,18 @@ class Shared:
         """
         own = sa.connection
         return own.unique != "never" and not any(
-            other.alive
-            and (other.connection.local.id, other.connection.remote.id) == (own.local.id, own.remote.id)
-            and (other.established or other.connection.name != own.name)
-            for other in self.sas.values()
-            if other is not sa
+            other is not sa and other.alive and (other.established or name != own.name)
+            for name in self._alike[_configured(own)]
+            for other in self._by_connection.get(name, {}).values()
         )
+
+
+def _configured(connection: Connection) -> Identities:
+    return connection.local.id, connection.remote.id
+
+
+def _drop(index: dict[K, dict[int, IkeSa]], key: K, sa: IkeSa) -> None:
+    """Take it out of an index, which keeps no empty entries: peers choose what they are called."""
+    entry = index.get(key)
+    if entry is not None and entry.pop(sa.ike_id, None) is not None and not entry:
+        del index[key]

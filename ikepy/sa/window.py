@@ -1,4 +1,4 @@
-"""Message IDs, retransmission and the reply cache of one IKE_SA, window size 1 (RFC 7296 2.1 to 2.3)."""
+"""Message IDs, retransmission and the reply cache of one IKE_SA (RFC 7296 2.1 to 2.3)."""
 
 from __future__ import annotations
 
@@ -44,87 +44,120 @@ class Outstanding:
 class Arrival(Enum):
     """What a request's message ID makes it."""
 
-    NEW = auto()
+    NEW = auto()  # in the window, and not answered yet
     REPEATED = auto()
     STALE = auto()
 
 
 class Window:
-    """One request of ours and one of the peer's at a time."""
+    """So many requests of the peer's, and so many of ours, may be under way at a time: at first one.
+
+    Those of the peer's are taken in any order, and as many of our responses are kept.
+    """
 
     def __init__(self, retransmission: Retransmission) -> None:
         self._retransmission = retransmission
         self._next_request = 0
-        self._expected = 0
-        self._reply: tuple[bytes, ...] | None = None
-        self.outstanding: Outstanding | None = None
+        self._most_ours = 1
+        self._most_theirs = 1
+        self._expected = 0  # all before it are answered
+        self._replies: dict[int, tuple[bytes, ...]] = {}
+        self.outstanding: dict[int, Outstanding] = {}  # by message ID, oldest first
+
+    # -- the peer's requests -----------------------------------------------------------------------
+
+    def open(self, size: int) -> None:
+        """Take so many of the peer's requests at once, for it was told so; never fewer than before."""
+        self._most_theirs = max(self._most_theirs, size)
+
+    def arrival(self, message_id: int) -> Arrival:
+        """Whether a request with this ID is new, repeats one that was answered, or is to be dropped."""
+        if message_id in self._replies:
+            return Arrival.REPEATED
+        if self._expected <= message_id < self._expected + self._most_theirs:
+            return Arrival.NEW
+        return Arrival.STALE
+
+    def reply(self, message_id: int) -> tuple[bytes, ...]:
+        """The datagrams of the response to one of the peer's last requests."""
+        return self._replies.get(message_id, ())
+
+    def answered(self, message_id: int, reply: tuple[bytes, ...]) -> None:
+        """A new request was answered with `reply`: it stays at hand for a repetition."""
+        self._replies[message_id] = reply
+        while self._expected in self._replies:
+            self._expected += 1
+        oldest = self._expected - self._most_theirs
+        for known in [known for known in self._replies if known < oldest]:
+            del self._replies[known]
+
+    # -- our requests ------------------------------------------------------------------------------
+
+    def widen(self, size: int) -> None:
+        """The peer takes so many requests at once; never fewer than before (2.3)."""
+        self._most_ours = max(self._most_ours, size)
 
     @property
     def next_request(self) -> int:
         """The message ID that our next request takes."""
         return self._next_request
 
-    def arrival(self, message_id: int) -> Arrival:
-        """Whether a request with this ID is new, repeats the last one, or is to be dropped."""
-        if message_id == self._expected:
-            return Arrival.NEW
-        if self._reply is not None and message_id == self._expected - 1:
-            return Arrival.REPEATED
-        return Arrival.STALE
-
     @property
-    def cached_reply(self) -> tuple[bytes, ...] | None:
-        """The datagrams of the response to the peer's last request."""
-        return self._reply
-
-    def answered(self, reply: tuple[bytes, ...]) -> None:
-        """The expected request was answered with `reply`: it stays at hand for a repetition."""
-        self._reply = reply
-        self._expected += 1
+    def has_room(self) -> bool:
+        """Whether the peer takes one more request now."""
+        oldest = next(iter(self.outstanding), self._next_request)
+        return self._next_request - oldest < self._most_ours
 
     def sent(self, datagrams: tuple[bytes, ...], path: Path, now: float, chance: float) -> None:
         """Our request with the ID `next_request` was sent."""
         due = now + self._retransmission.wait(0, chance)
-        self.outstanding = Outstanding(self._next_request, datagrams, path, due)
+        message_id = self._next_request
+        self.outstanding[message_id] = Outstanding(message_id, datagrams, path, due)
         self._next_request += 1
 
     def redirect(self, path: Path) -> None:
         """What is sent again goes over `path`."""
-        if self.outstanding is not None:
-            self.outstanding.path = path
+        for request in self.outstanding.values():
+            request.path = path
 
     def hasten(self, now: float) -> None:
-        """Send the outstanding request again at once, with all of its tries: the network has changed."""
-        if self.outstanding is not None:
-            self.outstanding.due, self.outstanding.attempt = now, 0
+        """Send what is outstanding again at once, with all of its tries: the network has changed."""
+        for request in self.outstanding.values():
+            request.due, request.attempt = now, 0
 
     def restart(self) -> None:
         """IKE_SA_INIT starts over with message ID 0 (after COOKIE or INVALID_KE_PAYLOAD, RFC 7296 2.6)."""
-        self.outstanding = None
+        self.outstanding.clear()
         self._next_request = 0
 
-    def expects(self, message_id: int) -> bool:
-        """Whether a response with this ID answers our outstanding request."""
-        return self.outstanding is not None and self.outstanding.message_id == message_id
+    def finished(self, message_id: int) -> Outstanding | None:
+        """A request was answered; None if it is not outstanding."""
+        return self.outstanding.pop(message_id, None)
 
-    def finished(self) -> None:
-        """The outstanding request was answered."""
-        self.outstanding = None
+    def resume(self, request: Outstanding) -> None:
+        """The only request was not answered after all: what came was nonsense."""
+        self.outstanding[request.message_id] = request
+
+    def forget(self) -> None:
+        """Nobody waits for any response any more."""
+        self.outstanding.clear()
 
     def retransmit(self, now: float, chance: float) -> Outstanding | None:
-        """The request to send again now; None if nothing is due or all tries are used up."""
-        request = self.outstanding
-        if request is None or now < request.due or request.attempt >= self._retransmission.tries:
-            return None
-        request.attempt += 1
-        request.due = now + self._retransmission.wait(request.attempt, chance)
-        return request
+        """A request to send again now; None if nothing is due or all tries are used up."""
+        for request in self.outstanding.values():
+            if now >= request.due and request.attempt < self._retransmission.tries:
+                request.attempt += 1
+                request.due = now + self._retransmission.wait(request.attempt, chance)
+                return request
+        return None
 
     def exhausted(self, now: float) -> bool:
-        """Whether the peer let the last try go unanswered."""
-        request = self.outstanding
-        return request is not None and now >= request.due and request.attempt >= self._retransmission.tries
+        """Whether the peer let the last try of a request go unanswered."""
+        tries = self._retransmission.tries
+        return any(now >= request.due and request.attempt >= tries for request in self.outstanding.values())
 
     @property
     def deadline(self) -> float | None:
-        return None if self.outstanding is None else self.outstanding.due
+        if not self.outstanding:
+            return None
+        return min([request.due for request in self.outstanding.values()])

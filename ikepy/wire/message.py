@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from ikepy.errors import LocalMisuse, WireError
 from ikepy.wire.constants import IKE_VERSION, HeaderFlag, PayloadType
 from ikepy.wire.payloads import Payload, SkfPayload, SkPayload, UnknownPayload, decode_payload
 from ikepy.wire.reader import Reader
-from ikepy.wire.writer import u8, u16, u32
+from ikepy.wire.writer import u8, u16
 
 HEADER_SIZE = 28  # bytes
 PAYLOAD_HEADER_SIZE = 4
@@ -20,6 +21,8 @@ MAX_PAYLOADS = 128  # in one chain
 _SPI_SIZE = 8
 _NO_SPI = bytes(_SPI_SIZE)
 _MAJOR_VERSION = IKE_VERSION >> 4
+_RESPONSE, _INITIATOR = int(HeaderFlag.RESPONSE), int(HeaderFlag.INITIATOR)  # flags are slow in arithmetic
+_HEADER = struct.Struct("!8s8sBBBBII")
 _CRITICAL = b"\x80"
 _NOT_CRITICAL = b"\0"
 
@@ -37,12 +40,12 @@ class IkeHeader:
 
     @property
     def is_response(self) -> bool:
-        return bool(self.flags & HeaderFlag.RESPONSE)
+        return bool(self.flags & _RESPONSE)
 
     @property
     def from_initiator(self) -> bool:
         """Whether the original initiator of the IKE SA sent it, in a request or a response."""
-        return bool(self.flags & HeaderFlag.INITIATOR)
+        return bool(self.flags & _INITIATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,9 @@ def decode_header(data: bytes) -> tuple[IkeHeader, int, int]:
     The version is not looked at. WireError if `data` is too short or longer than a message can be, if its
     size is not what the header says, or if the initiator's SPI is zero.
     """
-    reader = Reader(data)
-    spi_i, spi_r = reader.take(_SPI_SIZE), reader.take(_SPI_SIZE)
-    next_payload, version, exchange, flags = reader.u8(), reader.u8(), reader.u8(), reader.u8()
-    message_id, length = reader.u32(), reader.u32()
+    if len(data) < HEADER_SIZE:
+        raise WireError(f"{len(data)} bytes are no message")
+    spi_i, spi_r, next_payload, version, exchange, flags, message_id, length = _HEADER.unpack_from(data)
     if length != len(data) or length > MAX_MESSAGE:
         raise WireError(f"{length} bytes by the header, {len(data)} in the datagram")
     if spi_i == _NO_SPI:
@@ -150,18 +152,19 @@ def _encode_header(header: IkeHeader, first: int, length: int) -> bytes:
         raise LocalMisuse(f"major version {header.version >> 4}")
     if length > MAX_MESSAGE:
         raise LocalMisuse(f"a message of {length} bytes")
-    return b"".join(
-        (
+    try:
+        return _HEADER.pack(
             header.spi_i,
             header.spi_r,
-            u8(first),
-            u8(header.version),
-            u8(header.exchange),
-            u8(header.flags),
-            u32(header.message_id),
-            u32(length),
+            first,
+            header.version,
+            header.exchange,
+            header.flags,
+            header.message_id,
+            length,
         )
-    )
+    except struct.error as error:
+        raise LocalMisuse(f"a field of the header does not fit: {error}") from error
 
 
 def _decode_chain(following: int, data: bytes) -> tuple[Payload, ...]:

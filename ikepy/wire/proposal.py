@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ikepy.errors import LocalMisuse, WireError
 from ikepy.wire.constants import AttributeType
@@ -18,6 +19,7 @@ _MORE_TRANSFORMS = 3
 
 _TRANSFORM_HEADER = 8
 _PROPOSAL_HEADER = 8
+_USUAL = 8  # bytes of a transform behind its length: they recur, and are not parsed each time
 _FIXED_FORMAT = 0x8000  # the AF bit: type and 16-bit value, no length
 
 
@@ -39,14 +41,17 @@ class Transform:
     def decode(cls, reader: Reader, more: bool) -> Transform:
         """Reads one transform substructure; `more`: another one must follow."""
         _last_substruc(reader, _MORE_TRANSFORMS if more else 0)
-        with reader.restrict(reader.u16() - 4):
-            type = reader.u8()
-            reader.u8()
-            id = reader.u16()
-            return cls(type, id, *_decode_attributes(reader))
+        size = reader.u16() - 4
+        if 0 <= size <= _USUAL:
+            return _decode_usual(reader.take(size))
+        with reader.restrict(size):
+            return _decode_body(reader)
 
     def encode(self, more: bool) -> bytes:
         """The transform substructure; `more`: another one follows."""
+        return _encode_usual(self, more) if len(self.unknown_attributes) <= _USUAL else self._encode(more)
+
+    def _encode(self, more: bool) -> bytes:
         attributes = self.unknown_attributes
         if self.key_length is not None:
             attributes = u16(_FIXED_FORMAT | AttributeType.KEY_LENGTH) + u16(self.key_length) + attributes
@@ -108,6 +113,26 @@ class Proposal:
                 body,
             )
         )
+
+
+def _decode_body(reader: Reader) -> Transform:
+    type = reader.u8()
+    reader.u8()
+    id = reader.u16()
+    return Transform(type, id, *_decode_attributes(reader))
+
+
+@lru_cache(256)
+def _decode_usual(body: bytes) -> Transform:
+    reader = Reader(body)
+    made = _decode_body(reader)
+    reader.end()
+    return made
+
+
+@lru_cache(256)
+def _encode_usual(transform: Transform, more: bool) -> bytes:
+    return transform._encode(more)
 
 
 def _last_substruc(reader: Reader, expected: int) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from ikepy.errors import WireError
 
 
@@ -31,35 +28,61 @@ class Reader:
         self._offset = stop
         return self._data[start:stop]
 
+    def _number(self, size: int) -> int:
+        start, stop = self._offset, self._offset + size
+        if stop > self._end:
+            raise WireError(f"{size} bytes expected, {self.remaining} left")
+        self._offset = stop
+        return int.from_bytes(self._data[start:stop], "big")
+
     def rest(self) -> bytes:
         """All bytes left under the limit in force, perhaps none."""
         return self.take(self.remaining)
 
     def u8(self) -> int:
-        return self.take(1)[0]
+        offset = self._offset
+        if offset >= self._end:
+            raise WireError("1 byte expected, 0 left")
+        self._offset = offset + 1
+        return self._data[offset]
 
     def u16(self) -> int:
-        return int.from_bytes(self.take(2), "big")
+        return self._number(2)
 
     def u32(self) -> int:
-        return int.from_bytes(self.take(4), "big")
+        return self._number(4)
 
     def u64(self) -> int:
-        return int.from_bytes(self.take(8), "big")
+        return self._number(8)
 
     def end(self) -> None:
         """WireError if bytes are left."""
         if self.remaining:
             raise WireError(f"{self.remaining} bytes left over")
 
-    @contextmanager
-    def restrict(self, size: int) -> Iterator[None]:
+    def restrict(self, size: int) -> Restriction:
         """Inside the block only the next `size` bytes can be read, and all of them must be."""
         if not 0 <= size <= self.remaining:
             raise WireError(f"a part of {size} bytes, {self.remaining} left")
-        outer, self._end = self._end, self._offset + size
+        return Restriction(self, size)
+
+
+class Restriction:
+    """The block of `Reader.restrict`. A class, as a generator costs more than what most blocks read."""
+
+    __slots__ = ("_outer", "_reader", "_size")
+
+    def __init__(self, reader: Reader, size: int) -> None:
+        self._reader = reader
+        self._size = size
+        self._outer = reader._end
+
+    def __enter__(self) -> None:
+        self._reader._end = self._reader._offset + self._size
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            yield
-            self.end()
+            if kind is None:
+                self._reader.end()
         finally:
-            self._end = outer
+            self._reader._end = self._outer

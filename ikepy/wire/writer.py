@@ -6,7 +6,10 @@ from ikepy.errors import LocalMisuse
 
 
 def u8(value: int) -> bytes:
-    return _field(value, 1)
+    try:
+        return value.to_bytes(1, "big")
+    except OverflowError as error:
+        raise LocalMisuse(f"{value} does not fit into 1 bytes") from error
 
 
 def u16(value: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from esp.selectors import Selector
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
 from ikepy.sa.effects import Topic
 from ikepy.sa.ike_sa import IkeSa
@@ -315,8 +316,9 @@ def test_a_child_whose_sequence_numbers_run_out_is_replaced() -> None:
 
 def test_acquire_brings_up_the_trapped_child_once() -> None:
     net = Network(Options(child='start_action = "trap"'), Options())
+    inner = Selector.of("10.1.0.1/32")
     for _ in range(3):
-        net.command("a", Acquire("ab", ADDRESS_A, ADDRESS_A))
+        net.command("a", Acquire("ab", inner, inner))
     net.run(2)
     assert_joined(net)
 

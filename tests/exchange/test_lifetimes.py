@@ -124,7 +124,9 @@ def test_a_refused_rekey_is_tried_again_and_the_mismatch_is_named() -> None:
     net.run(200)
     assert net.ladder.count("a -> b CREATE_CHILD_SA request 2") == 1
     assert sum("CREATE_CHILD_SA request" in line for line in net.ladder) >= 3
-    assert any("rekey of net #1 failed: NO_PROPOSAL_CHOSEN (esp_proposals" in text for text in net.a.errors())
+    assert any(
+        "rekey of net #1 failed: NO_PROPOSAL_CHOSEN (a PFS mismatch" in text for text in net.a.errors()
+    )
     assert_joined(net)
     net.run(200)
     assert not net.a.plane.inbound, "its life_time is over"

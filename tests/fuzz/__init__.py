@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing with atheris: `python -m tests.fuzz TARGET [libFuzzer's options]`."""
+"""Coverage-guided fuzzing with atheris: `python -m tests.fuzz --help`."""

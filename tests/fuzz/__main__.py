@@ -1,30 +1,38 @@
-"""`python -m tests.fuzz message|sealed|esp [libFuzzer's options]`: a crash leaves its input in `crash-...`.
+"""Fuzz the targets side by side and print executions, coverage and crashes; exit status 1 if there were any.
 
-`-max_total_time=3600` runs for an hour; a file's name instead replays that input.
+An input that breaks a target is kept, and `python -m tests.fuzz.one TARGET FILE` runs it again.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
-import tempfile
 from pathlib import Path
 
-import atheris
+from tests.fuzz.many import run
+from tests.fuzz.targets import TARGETS
 
 
-def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in ("message", "sealed", "esp"):
-        sys.exit(__doc__)
-    with atheris.instrument_imports(include=["ikepy", "esp"]):
-        from tests.fuzz import corpus, targets
-    name, options = sys.argv[1], sys.argv[2:]
-    with tempfile.TemporaryDirectory(prefix="ikepy-fuzz-") as scratch:
-        inputs = [option for option in options if not option.startswith("-")]
-        if not inputs:
-            print(f"{corpus.write(name, Path(scratch))} seeds", flush=True)
-            options = [*options, scratch]
-        atheris.Setup([sys.argv[0], *options], targets.TARGETS[name]())
-        atheris.Fuzz()
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(TARGETS)}; default: all")
+    parser.add_argument("--seconds", type=int, default=60, help="how long each one runs (3600: an hour)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    parser.add_argument("--keep", type=Path, default=Path(), help="where inputs that break one are kept")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.targets if name not in TARGETS]
+    if unknown or arguments.seconds < 1 or arguments.jobs < 1:
+        parser.error(f"unknown: {', '.join(unknown)}" if unknown else "at least one second, and one job")
+    good = True
+    for result in run(
+        arguments.targets or list(TARGETS), arguments.seconds, arguments.keep.resolve(), arguments.jobs
+    ):
+        print(result, flush=True)
+        print(result.output, end="", file=sys.stderr)
+        good &= result.ok
+    return 0 if good else 1
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

@@ -95,10 +95,26 @@ def _esp() -> list[bytes]:
     return found + [bytes([0]) + packet for packet in packets]
 
 
+def _cut(inside: bytes, parts: int) -> bytes:
+    """The inside of a request as the records of `targets.FragmentsTarget`, in order."""
+    exchange, first, chain = inside[:1], inside[1], inside[2:]
+    size = max(1, -(-len(chain) // parts))
+    chunks = [chain[at : at + size] for at in range(0, len(chain), size)] or [b""]
+    return exchange + b"".join(
+        len(chunk).to_bytes(2, "big") + bytes((1, number, len(chunks), first)) + chunk
+        for number, chunk in enumerate(chunks, 1)
+    )
+
+
 def write(target: str, directory: Path) -> int:
     """Put the seeds of a target into a directory; gives how many."""
     datagrams, insides = _conversation()
-    seeds = {"message": datagrams, "sealed": insides, "esp": _esp()}[target]
+    seeds = {
+        "message": datagrams,
+        "sealed": insides,
+        "fragments": [_cut(inside, parts) for inside in insides for parts in (1, 2, 5)],
+        "esp": _esp(),
+    }[target]
     for index, seed in enumerate(seeds):
         (directory / f"seed-{index:03}").write_bytes(seed)
     return len(seeds)

@@ -13,13 +13,23 @@ from ikepy.sa.effects import Send
 from ikepy.sa.path import Endpoint, Path
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, HeaderFlag
-from ikepy.wire.message import IkeHeader, decode_message, encode_message, protected_prefix
+from ikepy.wire.message import (
+    IkeHeader,
+    decode_header,
+    decode_message,
+    encode_message,
+    fragment_prefix,
+    protected_prefix,
+)
 from tests.exchange.network import ADDRESS_A, ADDRESS_B
 from tests.fuzz.corpus import established
 from tests.unit.esp.packets import ANY, keys_for
 
 A_TO_B = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
 MAX_SAS = 40  # IKE_SAs that strangers and one peer can make a machine hold
+MAX_RECORDS = 32  # fragments of one input
+RECORD = 6  # octets in front of a fragment's content
+NUMBERS = 32  # where a fragment's number and total stand in a message
 RENEWED = 2000  # inputs that one machine takes
 
 
@@ -91,6 +101,67 @@ class SealedTarget:
         )
 
 
+class FragmentsTarget:
+    """Fragments of an authenticated peer's (RFC 7383): an exchange, then record after record.
+
+    A record: the number of octets of its content (2), an offset to the message ID, the fragment's number, the
+    total, the type of the first payload (1 each), the content, which is authentic.
+    """
+
+    def __init__(self) -> None:
+        self._inputs = 0
+
+    def _renew(self) -> None:
+        self._net = established()
+        (info,) = self._net.a.manager.list_sas(self._net.now)
+        sa = self._net.a.manager.find(info.ike_id)
+        assert sa is not None
+        self._sa, self._message_id = sa, 2
+
+    def __call__(self, data: bytes) -> None:
+        if len(data) < 1:
+            return
+        if self._inputs % RENEWED == 0 or not self._stands():
+            self._renew()
+        self._inputs += 1
+        exchange = EXCHANGES[data[0] % len(EXCHANGES)]
+        at, answers = 1, 0
+        for _ in range(MAX_RECORDS):
+            if at + RECORD > len(data):
+                break
+            size = int.from_bytes(data[at : at + 2], "big")
+            answers += self._send(
+                exchange, data[at + 2 : at + RECORD], data[at + RECORD : at + RECORD + size]
+            )
+            at += RECORD + size
+        assert answers <= MAX_RECORDS
+        self._net.now += 0.01
+
+    def _send(self, exchange: int, numbers: bytes, content: bytes) -> int:
+        """One fragment; whether it completed a message, which was answered then."""
+        net, sa, (offset, number, total, first) = self._net, self._sa, numbers
+        if not self._stands():
+            return 0
+        message_id = max(0, self._message_id + offset % 4 - 1)
+        header = IkeHeader(sa.spi_i, sa.spi_r, exchange, HeaderFlag.INITIATOR, message_id)
+        cipher = sa.keyed.cipher_out
+        prefix = bytearray(fragment_prefix(header, first, 1, 1, cipher.body_length(len(content))))
+        prefix[NUMBERS : NUMBERS + 4] = bytes((0, number, 0, total))
+        effects = net.inject("b", A_TO_B, cipher.seal(bytes(prefix), content, sa.shared.entropy.random))
+        sent = any(
+            isinstance(effect, Send) and decode_header(effect.data)[0].is_response for effect in effects
+        )
+        if sent and message_id == self._message_id:
+            self._message_id += 1
+        return sent
+
+    def _stands(self) -> bool:
+        return any(
+            info.spi_r == self._sa.spi_r and info.state == "ESTABLISHED"
+            for info in self._net.b.manager.list_sas(self._net.now)
+        )
+
+
 class EspTarget:
     """Packets for an inbound SA: first byte the suite, the rest one packet; opened, it would be authentic."""
 
@@ -115,5 +186,6 @@ EXCHANGES = (38, *list(ExchangeType)[1:], 0, 255)
 TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
     "message": MessageTarget,
     "sealed": SealedTarget,
+    "fragments": FragmentsTarget,
     "esp": EspTarget,
 }

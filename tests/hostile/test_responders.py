@@ -9,7 +9,7 @@ import pytest
 
 from ikepy.sa.child_negotiation import ChildChoice
 from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.tasks import ike_rekey, respond
+from ikepy.sa.tasks import ike_rekey
 from ikepy.sa.tasks.task import Answer
 from ikepy.wire.constants import KeGroup, PayloadType, TransformType
 from ikepy.wire.payloads import KePayload, Payload, SaPayload, TrafficSelector, TsPayload
@@ -123,7 +123,7 @@ def test_ike_rekey(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         return replace(answer, payloads=[IKE_TWISTS[name](p) for p in answer.payloads])
 
     with monkeypatch.context() as patch:
-        patch.setattr(respond.ike_rekey, "respond", lie)
+        patch.setattr(ike_rekey, "respond", lie)
         net.command("a", Rekey(ike="ab", ticket=2))
         net.run(2)
     assert not net.a.outcomes[2].ok

@@ -68,3 +68,15 @@ def test_both_at_once(bed: Bed, what: str) -> None:
         flow.wait_for(PACKETS)
     bed.wait(lambda: len(bed.theirs.children()) == 1, "end of all that was replaced")
     bed.expect_traffic()
+
+
+@either_side_initiates
+def test_a_window_that_the_peer_has_no_use_for(bed: Bed, initiator: Side) -> None:
+    """charon reads SET_WINDOW_SIZE, and keeps to one request at a time; after an IKE rekey as well."""
+    bed.start(replace(OURS, daemon="window_size = 8\n"))
+    bed.up(by=initiator)
+    bed.wait_for_log("strongSwan", r"parsed IKE_AUTH \w+ 1 .*N\(SET_WINSIZE\)")
+    bed.ours.rekey(ike="net")
+    bed.ours.rekey(child="net")
+    bed.wait_for_children(1)
+    bed.expect_traffic()

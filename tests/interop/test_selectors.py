@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from tests.interop.bed import (
     Side,
     either_side_initiates,
     our_child,
+    ping,
     with_children,
 )
 
@@ -164,3 +166,27 @@ def test_first_packet_starts_the_negotiation(bed: Bed) -> None:
     bed.start(replace(OURS, start_action="trap", routes=(pair.RIGHT_NET,)))
     bed.expect_traffic()
     bed.wait_for_children(1)
+    # Its own selectors were offered first (RFC 7296 2.9), with ICMP's type as a port.
+    bed.wait_for_log("strongSwan", re.escape(f"{pair.LEFT_HOST}/32[icmp/8] "))
+
+
+def test_one_pair_a_child(bed: Bed) -> None:
+    """strongSwan wants each pair in a child of its own: we ask for the second when a packet needs it."""
+    left, right = (pair.LEFT_NET, LEFT_NET_2), (pair.RIGHT_NET, RIGHT_NET_2)
+    bed.start(replace(OURS, local_ts=left, remote_ts=right), with_children(THEIRS, SECOND_THEIRS))
+    bed.up(by="ikepy")
+    first = bed.our_child["ts_remote"]
+    other = LEFT_HOST_2, RIGHT_HOST_2
+    if first == [RIGHT_NET_2]:
+        other = pair.LEFT_HOST, pair.RIGHT_HOST
+    ping(bed.pair.left_host, *other)
+    bed.wait_for_children(2)
+    bed.expect_traffic()
+    bed.expect_traffic(*other)
+    with bed.flow() as flow, bed.flow(*other) as second:
+        flow.wait_for(10)
+        bed.ours.rekey(child="net")  # both of them
+        flow.wait_for(20)
+        second.wait_for(20)
+    bed.wait(lambda: len(bed.theirs.children()) == 2, "end of those that were replaced")
+    bed.wait_for_children(2)

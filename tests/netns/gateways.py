@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.netns.namespaces import Namespace, wait_until
 
@@ -150,6 +150,13 @@ class Gateway:
         assert self.process is not None
         self.process.kill()
         self.process.wait(IN_ALL)
+
+
+class Pair(NamedTuple):
+    """Two gateways on one link: the fixture `pair`."""
+
+    left: Gateway
+    right: Gateway
 
 
 def give_host(namespace: Namespace, side: Side) -> None:

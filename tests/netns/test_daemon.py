@@ -9,7 +9,6 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.netns.gateways import (
     LEFT,
     RIGHT,
     Gateway,
+    Pair,
     Side,
     configuration,
     device_flags,
@@ -29,22 +29,6 @@ from tests.netns.namespaces import MakeNamespace, connect, wait_until
 pytestmark = pytest.mark.root
 
 START = 'start_action = "start"'
-
-
-class Pair(NamedTuple):
-    left: Gateway
-    right: Gateway
-
-
-@pytest.fixture
-def pair(make_namespace: MakeNamespace, tmp_path: Path) -> Pair:
-    """Two gateways on one link, no daemon running yet."""
-    left, right = make_namespace("left"), make_namespace("right")
-    outer = ["192.0.2.1/24", "2001:db8::1/64"]
-    connect(left, right, "eth0", "eth0", outer, ["192.0.2.2/24", "2001:db8::2/64"])
-    give_host(left, LEFT)
-    give_host(right, RIGHT)
-    return Pair(Gateway(left, tmp_path / "left"), Gateway(right, tmp_path / "right"))
 
 
 def up(pair: Pair, connection: str = "") -> None:

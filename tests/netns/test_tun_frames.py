@@ -51,16 +51,23 @@ class Wire:
     def __init__(self, here: FrameIo, there: FrameIo) -> None:
         self.ends = (here, there), (there, here)
         self.largest = 0
-        self._place = memoryview(bytearray(HEADROOM + 65536))
+        size = HEADROOM + 65536
+        memory = memoryview(bytearray(8 * size))
+        self._rows = np.frombuffer(memory, np.uint8).reshape(8, size)
+        self._places = [(memory[row * size : (row + 1) * size],) for row in range(8)]
 
     def carry(self) -> None:
         for source, target in self.ends:
-            while (got := source.read_frame(self._place)) is not None:
-                if isinstance(got, Segments):
-                    self.largest = max(self.largest, got.count)
-                    self._carry_rows(got, target)
-                else:
-                    target.write_packet(self._place[: HEADROOM + got])
+            lengths = [0]
+            while lengths:
+                lengths.clear()
+                frame = source.read_rows(self._rows, self._places, lengths)
+                for (place,), length in zip(self._places, lengths, strict=False):
+                    target.write_packet(place[: HEADROOM + length])
+                if frame is not None:
+                    lengths.append(0)
+                    self.largest = max(self.largest, frame.count)
+                    self._carry_rows(frame, target)
 
     @staticmethod
     def _carry_rows(segments: Segments, target: FrameIo) -> None:

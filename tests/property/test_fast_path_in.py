@@ -154,6 +154,18 @@ def test_sas_of_two_spis_in_one_read() -> None:
         assert bed.counters.drops() == {"unknown_spi": 2}
 
 
+def test_trains_of_two_spis_in_one_read() -> None:
+    """The last packet of the read may be a short one."""
+    packets = [packet.octets() for packet in Packet(Flow(), bytes(11500)).split(1000)]
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        first, second = sender.seal_batch(packets[:-1]), sender.seal_batch(packets)
+        strange = OutboundSa(0x2002, GCM, bytes(20), False).seal_batch(packets[:-1])
+        bed.arrive([*first, *strange, *second])
+        assert bed.delivered() == [*packets[:-1], *packets]
+        assert bed.counters.drops() == {"unknown_spi": len(strange)}
+
+
 def test_what_the_kernel_had_no_room_for_is_counted() -> None:
     packets = [Packet(Flow(protocol=UDP), bytes(1000)).octets()] * 200
     with FastBed(GCM, window=0) as bed:

@@ -97,7 +97,7 @@ def test_small_packets_of_one_size_leave_together() -> None:
         bed.kernel.send(Packet(Flow(protocol=UDP), bytes(30)).frame(0))
         bed.outward.read_device(bed.device)
         length = 16 + 64 + 2 + 2 + 16
-        assert [len(one) for one in bed.sent()] == [21 * length - 8]
+        assert [len(one) for one in bed.sent()] == [20 * length, length - 8]
 
 
 runs = st.lists(
@@ -318,3 +318,18 @@ def test_an_sa_is_not_confused_by_the_one_before_it() -> None:
         if sa.suite is GCM:
             assert sealed == other.seal_batch([packet])[0]
         assert len(sealed) == len(other.seal_batch([packet])[0])
+
+
+def test_tfc_padding_from_a_device_of_frames() -> None:
+    """Frames and lone packets leave one by one then, each padded; `UpdatePath` says to what."""
+    frame = Packet(Flow(), filled(5000, b"data"), flags=ACK | PSH)
+    lone = Packet(Flow(protocol=UDP), bytes(36))
+    with FastBed(GCM) as bed:
+        bed.sa.tfc = 1400
+        bed.send([lone.frame(0), frame.frame(1200), lone.frame(0)])
+        found = bed.sent()
+        assert {len(one) for one in found} == {bed.sa.size_of(1400)}
+        wanted = [lone.octets(), *plain((frame, 1200)), lone.octets()]
+        assert opened(bed, found) == wanted
+        sa = bed.counters.sa(0)
+        assert (sa.out_packets, sa.out_bytes) == (len(wanted), sum(map(len, wanted)))

@@ -15,7 +15,7 @@ from ikepy.crypto.kex import KeyExchange, public_size
 from ikepy.crypto.prf import PrfFunction
 from ikepy.crypto.secret import Secret
 from ikepy.errors import IntegrityError
-from ikepy.sa import fragments, keyed, protection
+from ikepy.sa import fragments, keyed
 from ikepy.wire.constants import KeGroup
 from ikepy.wire.message import decode_payloads, encode_payloads
 from ikepy.wire.payloads import Payload
@@ -100,7 +100,6 @@ def crypto() -> Iterator[None]:
         (PrfFunction, "plus", plus),
         (fragments, "encode_payloads", codec.encode),
         (fragments, "decode_payloads", codec.decode),
-        (protection, "encode_payloads", codec.encode),
     ]
     real = [getattr(owner, name) for owner, name, _ in swaps]
     for owner, name, stand_in in swaps:

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 
+from esp.selectors import Selector
 from ikepy.sa.child import ChildState
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
 from ikepy.sa.tasks.ike_rekey import IkeRekey
@@ -25,7 +25,7 @@ PATIENT = 8  # one run in so many waits that long, the others until all is well
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
 VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
 DENSE = (0.02, 0.05, 0.2, 0.5)
-INNER = IPv4Address("10.1.0.1")
+INNER = Selector.of("10.1.0.1/32")
 
 
 @dataclass(frozen=True, slots=True)

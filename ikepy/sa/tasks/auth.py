@@ -16,6 +16,7 @@ from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.path import Path
 from ikepy.sa.phase import End
+from ikepy.sa.scope import EVERYTHING, Scope, Selectors
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
@@ -35,6 +36,7 @@ class Wanted:
 
     config: Child
     tickets: list[int] = field(default_factory=list)
+    scope: Scope = EVERYTHING
 
 
 class AuthTask:
@@ -61,7 +63,7 @@ class AuthTask:
         if remote_id is not None and not remote_id.is_pattern:
             payloads.append(_id_payload(PayloadType.ID_R, remote_id))
         payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id)))
-        payloads += mobike.offer(sa)
+        payloads += [*mobike.offer(sa), *sa.window_size()]
         return payloads if self._offer is None else [*payloads, *self._offer.payloads()]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -105,7 +107,8 @@ class AuthTask:
             )
         if policy in ("force", "prefer") and sa.peer_childless:
             return None
-        return child_negotiation.offer(sa, self.wanted.config, key_exchange=False)
+        wanted = self.wanted
+        return child_negotiation.offer(sa, wanted.config, key_exchange=False, scope=wanted.scope)
 
     def _first_child(
         self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
@@ -116,6 +119,11 @@ class AuthTask:
         except PeerError as error:
             if error.fatal:
                 raise
+            narrower = offer.narrower(payloads)
+            if narrower is not None:
+                self.wanted.scope = narrower
+                sa.create(self.wanted)
+                return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
             if pick.error(payloads) is None:  # the peer made what we did not ask for
                 sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
@@ -135,7 +143,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     connection = peers.match(sa.candidates, sa.keyed.proposal, asked_id, remote_id, sa.path.local.address)
     psk: Secret | None = None
     if connection is not None:
-        sa.connection = connection
+        sa.shared.assign(sa, connection)
         psk = sa.shared.config.psk(_local_id(sa), remote_id)
     # A peer that is not known costs as much as one with a wrong key, and hears the same.
     proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, remote_id)
@@ -153,7 +161,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     effects = sa.establish(now)
     child_effects, child_payloads = _respond_child(sa, payloads, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
-    answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more]
+    answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more, *sa.window_size()]
     return Answer(answer, effects + child_effects)
 
 
@@ -169,7 +177,7 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
     try:
         choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
         # Over a reauthentication the older child goes on until the peer has heard of this one.
-        standby = sa.shared.sends(sa.connection.name, choice.config.name)
+        standby = sa.shared.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
         _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
     except PeerError as error:
         if error.fatal:

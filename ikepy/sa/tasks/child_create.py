@@ -14,6 +14,7 @@ from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.scope import Selectors
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
@@ -46,14 +47,14 @@ class ChildCreate:
     def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
         self.wanted = wanted
         self.replaces = replaces
-        self.create = CreateExchange(wanted.config)
+        self.create = CreateExchange(wanted.config, wanted.scope)
         self._failures = 0
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        name, replaces = self.wanted.config.name, self.replaces or 0
-        if any(c.config.name == name and c.in_use and c.child_id > replaces for c in sa.children.values()):
-            if sa.has_child(name, replaces):
+        replaces = self.replaces or 0
+        if any(self.is_met_by(c) and c.in_use and c.child_id > replaces for c in sa.children.values()):
+            if sa.has_child(self.wanted.config.name, replaces):
                 sa.enqueue(DeleteChild(replaces), first=True)
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
@@ -67,6 +68,12 @@ class ChildCreate:
         if group is not None:
             sa.enqueue(self, first=True)
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+        narrower = self.create.narrower(payloads)
+        if narrower is not None:
+            self.wanted.scope = narrower
+            self.create = CreateExchange(self.wanted.config, narrower)
+            sa.enqueue(self, first=True)
+            return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
         if pick.notify(payloads, NotifyType.TEMPORARY_FAILURE) and self._failures < MAX_POSTPONED:
             self._failures += 1
             wait = sa.postpone(self, self._failures, now)
@@ -95,9 +102,14 @@ class ChildCreate:
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         name = self.wanted.config.name
-        if sa.has_child(name):
+        if any(self.is_met_by(c) and c.in_use for c in sa.children.values()):
             return outcomes(self.wanted.tickets, True, f"CHILD_SA {name} is up already")
         return outcomes(self.wanted.tickets, False, reason)
+
+    def is_met_by(self, child: ChildSa) -> bool:
+        """Whether `child` is what it asks for."""
+        wanted = self.wanted
+        return child.config.name == wanted.config.name and wanted.scope.met_by(child.selectors)
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
@@ -122,11 +134,13 @@ class ChildCreate:
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    standby = sa.shared.sends(sa.connection.name, choice.config.name)  # as for a rekey
+    standby = sa.shared.sends(
+        sa.connection.name, Selectors(choice.ts_local, choice.ts_remote)
+    )  # as for a rekey
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
-    ours = sa.current_task
-    if isinstance(ours, ChildCreate) and ours.wanted.config.name == child.config.name:
-        ours.collide(child.child_id, nonces)
+    for ours in sa.under_way:
+        if isinstance(ours, ChildCreate) and ours.is_met_by(child):
+            ours.collide(child.child_id, nonces)
     return answer
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick
+from ikepy.sa import child_negotiation, pick, proposals
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
+from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload
 
@@ -24,6 +25,8 @@ from .task import Answer, outcomes
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
+# What a peer says that wants another key exchange than we do, or none, or one where we want none.
+PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
 REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
 
 
@@ -40,11 +43,14 @@ class ChildRekey:
 
     exchange = ExchangeType.CREATE_CHILD_SA
 
-    def __init__(self, child_id: int, config: Child, tickets: Sequence[int] = ()) -> None:
+    def __init__(
+        self, child_id: int, config: Child, tickets: Sequence[int] = (), scope: Scope = EVERYTHING
+    ) -> None:
         self.child_id = child_id
         self.config = config
+        self._scope = scope
         self._tickets = list(tickets)
-        self.create = CreateExchange(config)
+        self.create = CreateExchange(config, scope)
         self._rival: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -114,7 +120,7 @@ class ChildRekey:
         name = pick.error_name(refusal)
         if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
-            sa.enqueue(ChildCreate(Wanted(self.config)), first=True)
+            sa.enqueue(ChildCreate(Wanted(self.config, scope=self._scope)), first=True)
             why = "the peer does not have it"
             return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
@@ -125,11 +131,12 @@ class ChildRekey:
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self.create = CreateExchange(self.config)
+        self.create = CreateExchange(self.config, self._scope)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
-        if why == NotifyType.NO_PROPOSAL_CHOSEN.name:
-            hint = " (esp_proposals with a key exchange at one end only show at the first rekey)"
+        if why in PFS_REFUSALS and not proposals.ke_group(old.proposal):
+            groups = proposals.key_exchanges(self.config.esp_proposals)
+            hint = f" (a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
@@ -143,7 +150,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     if rekey.protocol != ProtocolId.ESP or len(rekey.spi) != 4:
         raise PeerError(NotifyType.INVALID_SYNTAX, "REKEY_SA names no ESP SA")
     old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
-    if old is None and sa.creating is not None:  # our request may have made it, and its response be late
+    if old is None and sa.creating:  # our request may have made it, and its response be late
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:
         raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
@@ -153,11 +160,9 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     new, answer, nonces = respond_with(sa, choice, payloads, now, standby=True)
     old.state = ChildState.REKEYED
     old.replaced_by = new.child_id
-    ours = sa.current_task
-    if (isinstance(ours, ChildRekey) and ours.child_id == old.child_id) or (
-        isinstance(ours, ChildCreate) and ours.replaces == old.child_id
-    ):
-        ours.collide(new.child_id, nonces)
+    for ours in sa.creating:
+        if old.child_id == (ours.child_id if isinstance(ours, ChildRekey) else ours.replaces):
+            ours.collide(new.child_id, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)
     return Answer(answer.payloads, [*answer.before, *events])
 

@@ -14,6 +14,7 @@ from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.collision import Nonces
 from ikepy.sa.effects import Effect
+from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import NotifyType, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
@@ -30,8 +31,9 @@ MAX_OVERTAKEN = 64  # SPIs
 class CreateExchange:
     """What `ChildCreate` and `ChildRekey` have in common."""
 
-    def __init__(self, config: Child) -> None:
+    def __init__(self, config: Child, scope: Scope = EVERYTHING) -> None:
         self._config = config
+        self._scope = scope
         self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
         self._offer: ChildOffer | None = None
         self._ke: kex.KeyExchange | None = None
@@ -42,7 +44,7 @@ class CreateExchange:
         """SA, Ni, [KE], TSi, TSr of a fresh request."""
         random = sa.shared.entropy.random
         self._nonce = random(NONCE_SIZE)
-        self._offer = child_negotiation.offer(sa, self._config, key_exchange=True)
+        self._offer = child_negotiation.offer(sa, self._config, key_exchange=True, scope=self._scope)
         group = self._group or proposals.ke_group(self._offer.proposals[0])
         sa_payload, *selectors = self._offer.payloads()
         payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
@@ -52,16 +54,20 @@ class CreateExchange:
         return [*payloads, *selectors]
 
     def other_group(self, payloads: Sequence[Payload]) -> int | None:
-        """The group that the peer asks for instead, once; PeerError if it was not offered."""
+        """The group that the peer asks for instead, once; one that was not offered is a refusal."""
         notify = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
         if notify is None or self._group is not None:
             return None
         group = int.from_bytes(notify.data, "big")
         offered = () if self._offer is None else self._offer.proposals
         if not any(t.type == TransformType.KE and t.id == group for p in offered for t in p.transforms):
-            raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
+            return None
         self._group = group
         return group
+
+    def narrower(self, payloads: Sequence[Payload]) -> Scope | None:
+        """What to ask for instead, if the peer takes nothing but single pairs (RFC 7296 2.9)."""
+        return None if self._offer is None else self._offer.narrower(payloads)
 
     def nonces(self, payloads: Sequence[Payload]) -> Nonces:
         """Both nonces of the exchange that this response ends."""

@@ -45,7 +45,7 @@ class DeleteChild:
     """Delete one child.
 
     `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
-    `policy`: nor any other child of this name, if that one has gone.
+    `like`: that child; nor is another one for the same traffic wanted, if it has gone.
     `expired`: nobody wanted its end, so that `close_action` is followed.
     """
 
@@ -57,13 +57,13 @@ class DeleteChild:
         tickets: Sequence[int] = (),
         *,
         wanted: bool = False,
-        policy: str = "",
+        like: ChildSa | None = None,
         expired: bool = False,
     ) -> None:
-        self._child_id = child_id
+        self.child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
-        self._policy = policy
+        self._like = like
         self._expired = expired
         self._child: ChildSa | None = None  # which it became
 
@@ -73,28 +73,27 @@ class DeleteChild:
         return self._child.config if self._child is not None and self._expired else None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        child = sa.children.get(self._child_id)
-        if child is None and self._policy:
-            alike = (c for c in sa.children.values() if c.config.name == self._policy and c.in_use)
-            child = next(alike, None)
+        child = sa.children.get(self.child_id)
+        if child is None and self._like is not None:
+            child = sa.alike(self._like)
         while child is not None and child.replaced_by in sa.children and self._wanted:
             child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED:
             return None
-        self._child_id = child.child_id
+        self.child_id = child.child_id
         self._child = child
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        child = sa.children.get(self._child_id)
+        child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
         if self._child is not None and self._expired:  # also if the peer's own delete was faster
             sa.reopen(self._child, now)
-        return effects + outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} deleted")
+        return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return outcomes(self._tickets, True, f"CHILD_SA #{self._child_id} is gone ({reason})")
+        return outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} is gone ({reason})")
 
 
 class DiscardSpi:
@@ -145,12 +144,10 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
 
 def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
     """Both ends let go of a child. If its policy has another, packets on their way are still taken."""
-    name = child.config.name
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
-        alike = (c for c in sa.children.values() if c.config.name == name and c.in_use and c is not child)
-        successor = next(alike, None)
-    if successor is None and sa.shared.elsewhere(sa, name) is None:
+        successor = sa.alike(child)
+    if successor is None and sa.shared.elsewhere(sa, child) is None:
         return sa.remove_child(child.child_id, why)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER

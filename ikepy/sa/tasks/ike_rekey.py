@@ -71,7 +71,11 @@ class IkeRekey:
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
         if wrong_group is not None and self._group is None and self._rival is None:
-            return self._other_group(sa, wrong_group)
+            group = int.from_bytes(wrong_group.data, "big")
+            if any(t.type == TransformType.KE and t.id == group for p in self._offered for t in p.transforms):
+                self._group = group
+                sa.enqueue(self, first=True)
+                return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
         refusal = pick.error(payloads)
         if refusal is not None:
             return self._refused(sa, refusal, now)
@@ -90,14 +94,6 @@ class IkeRekey:
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._tickets, False, reason)
-
-    def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
-        group = int.from_bytes(notify.data, "big")
-        if group not in {t.id for p in self._offered for t in p.transforms if t.type == TransformType.KE}:
-            raise PeerError(NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}: not offered")
-        self._group = group
-        sa.enqueue(self, first=True)
-        return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
 
     def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
         if self._rival is not None:

@@ -1,12 +1,17 @@
-"""Telling the peer something in an INFORMATIONAL exchange of its own: INVALID_SPI (RFC 7296 1.5)."""
+"""Telling the peer something in an INFORMATIONAL exchange of its own, and being told.
+
+INVALID_SPI (RFC 7296 1.5) and INVALID_SELECTORS (3.10.1): they change nothing, at either end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ikepy.sa.effects import Effect
-from ikepy.wire.constants import ExchangeType
+from ikepy.sa import pick
+from ikepy.sa.effects import Effect, Level
+from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
 if TYPE_CHECKING:
@@ -29,3 +34,26 @@ class Tell:
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []
+
+
+def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+    """What the peer says of packets that we sent: a line for the log, now and then."""
+    notify = pick.notify(payloads, NotifyType.INVALID_SELECTORS)
+    if notify is None or not sa.complaints.allow(now):
+        return []
+    child = sa.child_by_outbound(int.from_bytes(notify.spi, "big"))
+    name = "an unknown child" if child is None else f"{child.config.name} #{child.child_id}"
+    text = f"the peer refuses {packet_text(notify.data)} under {name} (INVALID_SELECTORS)"
+    return [sa.log(Level.WARNING, text)]
+
+
+def packet_text(start: bytes) -> str:
+    """For the log, what the start of an IP packet shows: "10.1.0.1 -> 10.2.0.1, protocol 17"."""
+    version = start[0] >> 4 if start else 0
+    if version == 4 and len(start) >= 20:
+        source, destination, protocol = start[12:16], start[16:20], start[9]
+    elif version == 6 and len(start) >= 40:
+        source, destination, protocol = start[8:24], start[24:40], start[6]
+    else:
+        return "a packet"
+    return f"{ip_address(source)} -> {ip_address(destination)}, protocol {protocol}"

@@ -41,6 +41,7 @@ def test_child(child: Child) -> None:
     assert child.local_ts == child.remote_ts == ("dynamic",)
     assert (child.start_action, child.close_action, child.dpd_action) == ("none", "none", "none")
     assert child.mode == "tunnel"
+    assert child.tfc_padding == 0
     assert child.replay_window == 1024  # swanctl's 32 is too small for reordering paths
 
 
@@ -139,3 +140,9 @@ def test_dpd_action(word: str, action: str) -> None:
 def test_identity_of_an_address() -> None:
     connection = good(minimal(local='id = "192.0.2.1"')).connections["a"]
     assert connection.local.id == Identity(1, bytes([192, 0, 2, 1]))
+
+
+@pytest.mark.parametrize(("text", "value"), [("1400", 1400), ('"mtu"', "mtu")])
+def test_tfc_padding(text: str, value: int | str) -> None:
+    child = good(minimal(child=f"tfc_padding = {text}")).connections["a"].children["net"]
+    assert child.tfc_padding == value

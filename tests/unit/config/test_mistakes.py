@@ -107,6 +107,8 @@ def test_swanctls_keys_that_we_lack_are_told_apart(text: str, key: str) -> None:
             "connections.a.children.net.start_action",
             "not supported",
         ),
+        (minimal(child="tfc_padding = -1"), "connections.a.children.net.tfc_padding", '"mtu"'),
+        (minimal(child='tfc_padding = "1400"'), "connections.a.children.net.tfc_padding", '"mtu"'),
         (minimal(child='mode = "transport"'), "connections.a.children.net.mode", 'allowed: "tunnel"'),
         (minimal(child="replay_window = 4097"), "connections.a.children.net.replay_window", "from 0 to 4096"),
         (

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config
+from ikepy.config.model import Config, SecretEntry
 from ikepy.config.toml_source import load, parse
 from ikepy.errors import ConfigError
 from tests.unit.config.example import EXAMPLE, good, problems
@@ -124,6 +124,7 @@ secret = "host"
         ("gwx", "gwb", b"pair"),
         ("gwa", "gwc", b"peer"),
         ("gwa", "gw.example.org", b"host"),
+        ("gwa", "GW.Example.org", b"host"),
         ("gwa", "x.example.org", b"domain"),
         ("gwx", "gwy", b"anybody"),
         ("gwx", "192.0.2.1", b"anybody"),
@@ -140,6 +141,23 @@ def test_named_pair_beats_named_peer() -> None:
     psk = good(text).psk(identity("gwa"), identity("gwb"))
     assert psk is not None
     assert psk.expose() == b"2"
+
+
+def test_one_secret_of_many_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SecretEntry] = []
+    match = SecretEntry.match
+
+    def noted(self: SecretEntry, identity: Identity | None) -> int:
+        asked.append(self)
+        return match(self, identity)
+
+    monkeypatch.setattr(SecretEntry, "match", noted)
+    config = good("".join(f'[secrets.ike-{n}]\nids=["gwa", "p{n}"]\nsecret="s{n}"\n' for n in range(100)))
+    asked.clear()
+    psk = config.psk(identity("gwa"), identity("p50"))
+    assert psk is not None
+    assert psk.expose() == b"s50"
+    assert set(map(id, asked)) == {id(config.secrets["ike-50"])}
 
 
 def test_no_match() -> None:

@@ -154,6 +154,9 @@ class FakeMachine:
     def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
         return self._called(f"unknown_spi {spi:x} {path}")
 
+    def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]:
+        return self._called(f"not_permitted {child_id} {start.hex()}")
+
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         return self._called(f"peer_moved {child_id} {remote}")
 

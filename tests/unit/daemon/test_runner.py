@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from esp import messages
+from esp.packet import flow_of
+from esp.selectors import Selector
+from esp.suites import inner_mtu
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.runner import EffectsRunner
@@ -25,8 +29,19 @@ from ikepy.sa.effects import (
     UpdatePath,
 )
 from ikepy.sa.path import Endpoint
-from tests.unit.daemon.fakes import PATH, FakeMachine, FakeNetwork, FakeTun, Notes, config, ike_info, inbound
+from tests.unit.daemon.fakes import (
+    PATH,
+    SUITE,
+    FakeMachine,
+    FakeNetwork,
+    FakeTun,
+    Notes,
+    config,
+    ike_info,
+    inbound,
+)
 from tests.unit.daemon.fakes import outbound as install_outbound
+from tests.unit.esp.packets import ipv4
 
 
 class Bed:
@@ -96,6 +111,43 @@ def test_what_the_worker_gets() -> None:
     other = bed.notes.messages[1]
     assert isinstance(other, messages.InstallOutbound)
     assert other.slot == message.slot
+
+
+def test_tfc_padding_never_exceeds_the_mtu() -> None:
+    """And it follows the MTU when the path changes."""
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        bed.network.uplink = 1400
+        bed.answers = {"tick": [UpdatePath(2, PATH, True)]}
+        bed.runner.tick()
+
+    more: list[Effect] = [
+        replace(install_outbound(2), tfc_padding="mtu"),
+        replace(install_outbound(3), tfc_padding=100),
+        replace(install_outbound(4), tfc_padding=9000),
+    ]
+    bed = _run(scenario, {"start": more})
+    *installed, moved = bed.notes.messages
+    mtu = inner_mtu(1500, 4, False, SUITE)
+    assert [m.tfc_padding for m in installed if isinstance(m, messages.InstallOutbound)] == [mtu, 100, mtu]
+    assert isinstance(moved, messages.UpdatePath)
+    assert moved.tfc_padding == inner_mtu(1400, 4, True, SUITE)
+
+
+def test_routes_for_what_further_children_are_to_carry() -> None:
+    trapped = replace(install_outbound(), trapped=(Selector.of("10.3.0.0/24"),))
+    seen: list[set[str]] = []
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        seen.append(bed.routes)
+
+    bed = _run(scenario, {"start": [trapped]})
+    assert seen == [{"10.2.0.0/24", "fd02::/64", "10.3.0.0/24"}]
+    (message,) = bed.notes.messages
+    assert isinstance(message, messages.InstallOutbound)
+    assert message.trap
 
 
 def test_carrier_and_routes_exactly_while_a_child_can_send() -> None:
@@ -237,7 +289,7 @@ def test_idle_follows_the_machine_and_ticks_follow_the_deadline() -> None:
         bed.machine.deadline = asyncio.get_running_loop().time() + 0.02
         await asyncio.wait_for(bed.runner.idle.wait(), 1)
         bed.runner.stop()
-        bed.runner.request(Acquire("a", PATH.local.address, PATH.remote.address))
+        bed.runner.request(Acquire("a", *flow_of(ipv4()).selectors()))
         bed.devices.close()
         return bed.machine.calls
 

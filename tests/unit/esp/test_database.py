@@ -8,9 +8,8 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from esp.database import InstallError, SaDatabase
+from esp.database import CACHE_LIMIT, InstallError, SaDatabase
 from esp.messages import InstallInbound, UpdatePath
-from esp.policy import CACHE_LIMIT
 from esp.selectors import Selector
 from tests.unit.esp.bed import LOOPBACK, inbound, outbound, to
 from tests.unit.esp.packets import ANY, TCP, UDP, ipv4, ipv6, ports

@@ -143,6 +143,8 @@ def test_selectors() -> None:
     opened = inbound.open_batch(outbound.seal_batch(packets))
     assert opened.packets == packets[:1]
     assert opened.drops == {Drop.SELECTORS: 3}
+    assert opened.refused.startswith(packets[1]), "the first one's start is kept"
+    assert len(opened.refused) <= 64
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=str)

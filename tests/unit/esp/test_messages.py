@@ -21,6 +21,7 @@ from esp.messages import (
     ForwardEsp,
     Message,
     MessageError,
+    NotPermitted,
     PeerMoved,
     Ready,
     RemoveChild,
@@ -60,7 +61,8 @@ MESSAGES: list[Message] = [
     SequenceLow(1),
     SequenceExhausted(1),
     PeerMoved(1, V6, 4500),
-    Acquire(1, V4, V4),
+    NotPermitted(3, bytes(64)),
+    Acquire(1, (Selector.of("192.0.2.1/32", 6, 80, 80), Selector.of("192.0.2.2/32", 6, 1, 1))),
     Fault(0, "text"),
 ]
 WITH_FD = (AddSocket, AddDevice)

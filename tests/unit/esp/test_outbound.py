@@ -74,3 +74,16 @@ def test_impossible_spi(spi: int) -> None:
 def test_impossible_use(used: int, esn: bool) -> None:
     with pytest.raises(ValueError, match="sequence numbers used"):
         OutboundSa(1, GCM, keys_for(GCM), esn, used)
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+def test_tfc_padding_makes_all_alike(suite: Suite) -> None:
+    """RFC 4303 2.7: the receiver cuts it, for the inner packet says how long it is."""
+    outbound, inbound = sa_pair(suite)
+    outbound.tfc = 200
+    packets = [ipv4(payload=bytes(range(size))) for size in (0, 1, 90, 180)] + [ipv6(payload=b"6")]
+    rows = outbound.seal_batch(packets)
+    assert {len(row) for row in rows} == {outbound.size_of(200)}
+    (longer,) = outbound.seal_batch([ipv4(payload=bytes(181))])
+    assert len(longer) == outbound.size_of(201)
+    assert inbound.open_batch([*rows, longer]).packets == [*packets, ipv4(payload=bytes(181))]

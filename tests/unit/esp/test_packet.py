@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 import pytest
 
 from esp.packet import address_key, flow_of, ip_length
+from esp.selectors import Selector
 from tests.unit.esp.packets import ICMP, TCP, UDP, ipv4, ipv6, ports
 
 SOURCE_6 = IPv6Address("2001:db8:1::1").packed
@@ -38,11 +39,22 @@ def test_no_packets(packet: bytes) -> None:
 
 
 def test_addresses() -> None:
-    assert flow_of(ipv4()).addresses() == (IPv4Address("10.1.0.1"), IPv4Address("10.2.0.1"))
-    flow = flow_of(ipv6())
-    assert flow.addresses() == (IPv6Address(SOURCE_6), IPv6Address(DESTINATION_6))
+    assert flow_of(ipv4(payload=ports(1000, 53), protocol=UDP)).selectors() == (
+        Selector.of("10.1.0.1/32", UDP, 1000, 1000),
+        Selector.of("10.2.0.1/32", UDP, 53, 53),
+    )
+    source, destination = flow_of(ipv6()).selectors()  # of a protocol without ports
+    assert (source.first, destination.last) == (int.from_bytes(SOURCE_6), int.from_bytes(DESTINATION_6))
+    assert (source.protocol, source.all_ports) == (253, True)
     assert address_key(ipv6()) == SOURCE_6 + DESTINATION_6
     assert address_key(ipv4()) == bytes((10, 1, 0, 1, 10, 2, 0, 1))
+
+
+def test_what_is_said_on_a_link_only() -> None:
+    said = [ipv6(payload=bytes((type, 0, 0, 0)), next_header=58) for type in (130, 133, 135, 136, 143)]
+    assert all(flow_of(packet).of_the_link for packet in (*said, ipv4(protocol=2)))
+    others = [ipv6(payload=bytes((128, 0, 0, 0)), next_header=58), ipv6(next_header=58), ipv4(protocol=ICMP)]
+    assert not any(flow_of(packet).of_the_link for packet in (*others, ipv6(next_header=89)))
 
 
 @pytest.mark.parametrize(

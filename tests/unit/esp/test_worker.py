@@ -22,6 +22,7 @@ from esp.messages import (
     ForwardEsp,
     InstallInbound,
     InstallOutbound,
+    NotPermitted,
     PeerMoved,
     RemoveChild,
     RemoveDevice,
@@ -32,6 +33,7 @@ from esp.messages import (
     UpdatePath,
 )
 from esp.outbound import OutboundSa
+from esp.packet import flow_of
 from esp.policy import Policy
 from esp.selectors import Selector
 from esp.sockets import open_raw_group, open_udp
@@ -296,12 +298,34 @@ def test_peer_moved_is_told_for_fresh_packets_only(bed: Bed, port: int, peer: Pe
         bed.wait_for(lambda: bed.sa().in_packets == 4)
 
 
+def test_what_the_selectors_refuse_is_told_now_and_then(bed: Bed, port: int, peer: Peer) -> None:
+    bed.tell(inbound(7, 0x2001, ts_local=(Selector.of("10.2.0.0/24"),), local_port=port))
+    bed.settle()
+    outside = ipv4(destination="10.9.0.1", payload=bytes(1000))
+    peer.send(*peer.sa(0x2001).seal_batch([ipv4(), outside, outside]))
+    told = bed.hear(NotPermitted)
+    assert (told.child_id, told.start) == (7, outside[:64])
+    assert bed.hears_nothing(NotPermitted)
+    assert bed.sa().drops == {"selectors": 2}
+
+
 def test_packets_go_where_update_path_says(bed: Bed, port: int, peer: Peer) -> None:
     bed.tell(outbound(1, 0x1001, local_port=port, remote_port=9))
     bed.tell(UpdatePath(1, True, LOOPBACK, port, LOOPBACK, peer.port))
     bed.settle()
     bed.devices[1].send(ipv4())
     assert peer.receive()[:4] == b"\x00\x00\x10\x01"
+
+
+def test_tfc_padding_is_changed_with_the_path(bed: Bed, port: int, peer: Peer) -> None:
+    bed.tell(outbound(1, 0x1001, **paths(port, peer), tfc_padding=1000))
+    bed.settle()
+    bed.devices[1].send(ipv4())
+    assert len(peer.receive()) == 8 + 8 + 1000 + 4 + 16
+    bed.tell(UpdatePath(1, True, LOOPBACK, port, LOOPBACK, peer.port, 500))
+    bed.settle()
+    bed.devices[1].send(ipv4())
+    assert len(peer.receive()) == 8 + 8 + 500 + 2 + 2 + 16
 
 
 # Outbound choice
@@ -413,7 +437,9 @@ def test_a_trapped_packet_is_not_lost(bed: Bed) -> None:
     peer = Peer(port)
     with peer.sock:
         device.send(ipv4(payload=b"first"))
-        assert bed.hear(Acquire) == Acquire(5, IPv4Address("10.1.0.1"), IPv4Address("10.2.0.1"))
+        assert bed.hear(Acquire) == Acquire(
+            5, (Selector.of("10.1.0.1/32", 253), Selector.of("10.2.0.1/32", 253))
+        )
         device.send(ipv4(destination="10.9.0.1"))
         device.send(ipv4(payload=b"second"))
         bed.hear(Acquire)
@@ -428,6 +454,31 @@ def test_a_trapped_packet_is_not_lost(bed: Bed) -> None:
         bed.tell(outbound(2, 0x1002, **{**where, **to("10.9.0.0/16")}))
         assert spi_of(peer.receive()) == 0x1002
         assert bed.counters.drops() == {}
+
+
+def test_a_child_that_carries_a_part_traps_the_rest(bed: Bed, port: int, peer: Peer) -> None:
+    """The device is no trap; packets wait as long as that child is there, and are asked for again."""
+    where = {**paths(port, peer), **to("10.2.0.0/24")}
+    bed.tell(outbound(1, 0x1001, **where, trap=True))
+    bed.settle()
+    others = [ipv4(destination="10.3.0.1"), ipv4(destination="10.4.0.1")]
+    for packet in others:
+        bed.devices[1].send(packet)
+        assert bed.hear(Acquire) == Acquire(1, flow_of(packet).selectors())
+    bed.tell(outbound(2, 0x1002, **{**where, **to("10.3.0.0/24")}, trap=True))
+    assert spi_of(peer.receive()) == 0x1002
+    assert bed.hear(Acquire) == Acquire(1, flow_of(others[1]).selectors()), "it still waits"
+    bed.tell(RemoveChild(1))
+    bed.tell(RemoveChild(2))
+    bed.settle()
+    bed.devices[1].send(others[0])
+    bed.wait_for(lambda: bed.counters.drops() == {"no_sa": 1})
+
+
+def test_what_the_kernel_says_of_itself_asks_for_nothing(bed: Bed) -> None:
+    bed.add_device(5, trap=True).send(ipv6(payload=bytes((143, 0, 0, 0)), next_header=58))
+    bed.wait_for(lambda: bed.counters.drops() == {"no_sa": 1})
+    assert bed.hears_nothing(Acquire)
 
 
 def test_acquire_and_the_queue_are_bounded(bed: Bed) -> None:

@@ -1,0 +1,35 @@
+"""ikepy.daemon.children: counters of a worker are used again, and run out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from ikepy.daemon.children import ChildTable, TooManyChildren
+from ikepy.daemon.devices import VtiDevice
+from tests.unit.daemon.fakes import SUITE, FakeTun, config
+
+
+@pytest.fixture
+def device() -> Iterator[VtiDevice]:
+    made = next(iter(config().connections.values()))
+    with closing(FakeTun("vti-a")) as tun:
+        yield VtiDevice(1, made, 0, tun, 1400, trap=False, carrier=False)
+
+
+def test_counters_are_used_again_before_fresh_ones(device: VtiDevice) -> None:
+    table = ChildTable(1, 4)
+    assert [table.add(child, device, SUITE).counter for child in (1, 2, 3)] == [0, 1, 2]
+    table.remove(2)
+    assert [table.add(child, device, SUITE).counter for child in (4, 5)] == [1, 3]
+    with pytest.raises(TooManyChildren, match="worker 0"):
+        table.add(6, device, SUITE)
+    table.remove(1)
+    assert table.add(6, device, SUITE).counter == 0
+
+
+def test_a_child_that_is_known_keeps_its_counter(device: VtiDevice) -> None:
+    table = ChildTable(1, 1)
+    assert table.add(1, device, SUITE) is table.add(1, device, SUITE)
