@@ -657,9 +657,17 @@ def test_a_socket_is_closed(bed: Bed, port: int, peer: Peer) -> None:
     bed.tell(RemoveSocket(77))
     bed.settle()
     bed.sockets.pop().close()  # ours was the last one but the worker's
-    with open_udp(LOOPBACK, port):
-        bed.devices[1].send(ipv4())
-        bed.wait_for(lambda: bed.sa().drops == {"no_socket": 1})
+    bed.wait_for(partial(is_free, port))
+    bed.devices[1].send(ipv4())
+    bed.wait_for(lambda: bed.sa().drops == {"no_socket": 1})
+
+
+def is_free(port: int) -> bool:
+    try:
+        open_udp(LOOPBACK, port).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_an_idle_worker_sleeps(bed: Bed, port: int) -> None:
