@@ -182,6 +182,21 @@ def test_a_train_of_smaller_packets_behind_a_larger_one() -> None:
         assert bed.counters.sa(0).drops == {}
 
 
+def test_a_datagram_behind_a_train_whose_last_packet_is_short() -> None:
+    """What is behind the short packet is overwritten when the train is merged: nothing may stand there."""
+    first = [packet.octets() for packet in Packet(Flow(), bytes(5300)).split(1000)]
+    second = [Packet(Flow(protocol=UDP), bytes(1400)).octets()]
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        for packets in (first, second):
+            rows = sender.seal_batch(packets)
+            segment = [(17, 103, len(rows[0]).to_bytes(2, "little"))] if len(rows) > 1 else []
+            bed.peer.sendmsg([b"".join(rows)], segment, 0, ("127.0.0.1", bed.port))
+        bed.inward.read_transport(bed.transport)
+        assert bed.delivered() == first + second
+        assert bed.said == []
+
+
 def test_what_the_kernel_had_no_room_for_is_counted() -> None:
     packets = [Packet(Flow(protocol=UDP), bytes(1000)).octets()] * 200
     with FastBed(GCM, window=0) as bed:
