@@ -139,6 +139,7 @@ class Scenario:
             moves=self.moves,
             fragment_size=300 if chance.random() < 0.06 else 1280,
             child_bytes=VOLUME if self.measured else 0,
+            window_size=4 if chance.random() < 0.1 else 1,
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):

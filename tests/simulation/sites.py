@@ -40,6 +40,7 @@ class Options:
     child_bytes: int = 0  # rekeyed after so many
     moves: bool = False  # whether sites have second addresses
     fragment_size: int = 1280
+    window_size: int = 1
     cookie_threshold: int = 30
     three: bool = False  # whether site c is there too
 
@@ -48,7 +49,7 @@ def peer_of(site: str, connection: str) -> str:
     return connection.replace(site, "")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def config_of(site: str, options: Options) -> Config:
     """A site's configuration: one connection a link, two children each."""
     links = [link for link in LINKS[site] if options.three or "c" not in link]
@@ -61,6 +62,7 @@ def config_of(site: str, options: Options) -> Config:
         "retransmit_base = 1.6",
         f"cookie_threshold = {options.cookie_threshold}",
         f"fragment_size = {options.fragment_size}",
+        f"window_size = {options.window_size}",
     ]
     for link in links:
         peer = peer_of(site, link)
