@@ -73,7 +73,7 @@ def test_we_move_and_strongswan_speaks_no_mobike(bed: Bed) -> None:
     bed.up(by="ikepy")
     before = bed.our_sa["spi_i"]
     other_address(bed.pair.left, pair.LEFT)
-    bed.wait(lambda: bed.our_sa["local"] == f"{OTHER}[500]", "a new set-up from the new address", 3)
+    bed.wait(lambda: bed.our_sa["local"] == f"{OTHER}[4500]", "a new set-up from the new address", 3)
     bed.wait_for_children(1)
     assert bed.our_sa["spi_i"] != before
     bed.expect_traffic()
