@@ -40,4 +40,5 @@ class End(Enum):
     DELETED = "deleted"
     REPLACED = "replaced"
     EXPIRED = "its life is over"
+    ADDRESS_GONE = "our address is gone, and the peer can't be told"  # no MOBIKE
     FAULT = "internal fault"
