@@ -10,7 +10,7 @@ help:
 	@echo "make lab     the seed's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
 	@echo "make test    linter, type checker and every test"
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
-	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000), for hours"
+	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
 	@echo "make clean   remove what the other targets made in this directory"
 
 set-up:

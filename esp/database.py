@@ -277,9 +277,8 @@ class SaDatabase:
         sas = self._devices[entry.device_id]
         alike = sas.remove(entry)
         promote = entry.active and not any(each.active for each in alike)
-        if promote:
-            for each in alike:
-                each.active = True
+        if promote and alike:
+            alike[-1].active = True  # the oldest: the peer is most likely to be ready for that
         return entry.device_id if promote and alike else None
 
     def remove_child(self, child_id: int) -> int | None:

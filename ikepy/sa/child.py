@@ -60,6 +60,11 @@ class ChildSa:
         return self.state in (ChildState.INSTALLED, ChildState.REKEYING)
 
     @property
+    def stays(self) -> bool:
+        """Whether it stands, and no other one is to take its place."""
+        return self.in_use and self.replaced_by is None
+
+    @property
     def deadlines(self) -> tuple[float | None, ...]:
         """When something is to be done about it."""
         if self.state is ChildState.INSTALLED:

@@ -26,6 +26,7 @@ from .effects import (
     Level,
     Log,
     RemoveChild,
+    RemoveOutbound,
     Send,
     SendKeepalive,
     Topic,
@@ -46,7 +47,7 @@ from .tasks import init, mobike, respond
 from .tasks.auth import AuthTask, Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
-from .tasks.delete import DeleteChild, DeleteIke
+from .tasks.delete import LINGER, DeleteChild, DeleteIke
 from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
 from .tasks.task import Answer, Task, outcomes
@@ -59,6 +60,7 @@ MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 MOST_DOUBLINGS = 7  # of the wait before a child that does not last is brought up again: 2 minutes
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
+SUCCEEDED = (End.DELETED_BY_PEER, End.REAUTHENTICATED, End.REPLACED, End.DELETED)
 MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
@@ -100,7 +102,10 @@ class IkeSa:
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
         self.reauth_due = False
-        self.replaces: int | None = None  # the ike_id of the one that this one reauthenticates
+        self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
+        self.superseded_by: IkeSa | None = None
+        self.replaces: list[IkeSa] = []  # those that go when their children are here
+        self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
         self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
@@ -148,7 +153,8 @@ class IkeSa:
     @property
     def quiet(self) -> bool:
         """Whether it is established and nothing of ours is under way or waits."""
-        return self.phase is Phase.ESTABLISHED and not self._under_way and not self._tasks and not self.wanted
+        waiting = self._under_way or self._tasks or self._postponed or self.wanted
+        return self.phase is Phase.ESTABLISHED and not waiting
 
     @property
     def busy(self) -> bool:
@@ -172,6 +178,11 @@ class IkeSa:
         return self.nat.found or (self.connection.encap and self.nat.supported)
 
     @property
+    def contested(self) -> bool:
+        """Whether it is not clear yet if it stays: both ends rekey the one before it (RFC 7296 2.8.2)."""
+        return self.contests is not None and self.contests.established
+
+    @property
     def heir(self) -> IkeSa:
         """This IKE_SA, or the one that its children are on after rekeys."""
         return self if self._heir is None else self._heir.heir
@@ -180,6 +191,10 @@ class IkeSa:
     def children_path(self) -> Path:
         """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
         return self._children_path or self.path
+
+    def leave_children(self, path: Path) -> None:
+        """The children go on sending to `path`, until `redirect`."""
+        self._children_path = None if path == self.path else path
 
     @property
     def creating(self) -> list[ChildCreate | ChildRekey]:
@@ -222,7 +237,7 @@ class IkeSa:
     def initiate(self, now: float) -> list[Effect]:
         """Begin with IKE_SA_INIT."""
         self.phase = Phase.CONNECTING
-        self.set_up = SetUp(True, now, now, b"")
+        self.set_up = SetUp(True, now, now, b"", bool(self.replaces))
         self.enqueue(init.InitTask(self))
         return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
 
@@ -306,7 +321,8 @@ class IkeSa:
         if self._postponed:
             times += [at for at, _ in self._postponed]
         if self.phase is Phase.ESTABLISHED:
-            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.reauth_at]
+            times += [self.lifetime.rekey_at, self.lifetime.expires_at, self.superseded_at, self.settles_at]
+            times.append(None if self.contested else self.reauth_at)
         return min([t for t in times if t is not None], default=None)
 
     def _liveness_due(self) -> float | None:
@@ -370,7 +386,14 @@ class IkeSa:
             return [self.log(Level.WARNING, "IKE_SA expired")]
         if life.rekey_at is not None and now >= life.rekey_at:
             self.rekey()
-        if self.reauth_at is not None and now >= self.reauth_at:
+        if self.superseded_at is not None and now >= self.superseded_at:
+            self.superseded_at = None
+            if self.superseded_by is not None and self.superseded_by.heir.established:
+                self.enqueue(DeleteIke(end=End.REPLACED))
+        if self.settles_at is not None and now >= self.settles_at:
+            self.settles_at = None
+            self.shared.touched.append(self)
+        if self.reauth_at is not None and now >= self.reauth_at and not self.contested:
             self.reauth_at = None
             self.reauth_due = True
         return []
@@ -415,6 +438,8 @@ class IkeSa:
                 continue
             self._under_way[self._window.next_request] = task
             effects += self._send_request(task.exchange, payloads, now)
+            if self.phase is Phase.DELETING:
+                effects += self._stop_sending()
         return effects
 
     def _may_begin(self, task: Task) -> bool:
@@ -680,13 +705,32 @@ class IkeSa:
     def has_child(self, name: str, child_id: int | None = None) -> bool:
         """Whether a child of this name (and with this number) stands and stays."""
         return any(
-            child.config.name == name and child.in_use and child_id in (None, child.child_id)
+            child.config.name == name and child.stays and child_id in (None, child.child_id)
             for child in self.children.values()
+        )
+
+    def alike(self, child: ChildSa) -> ChildSa | None:
+        """Another child for the same traffic, which stays."""
+        others = (c for c in self.children.values() if c is not child and c.stays)
+        return next(
+            (c for c in others if c.config.name == child.config.name and c.selectors == child.selectors), None
         )
 
     def wants_child(self, name: str) -> bool:
         """Whether a child of this name is to come up here."""
         return any(one.config.name == name for one in self._all_wanted())
+
+    @property
+    def intended(self) -> tuple[Child, ...]:
+        """The children that are to stand here: those that do, are to come up, or expired this moment."""
+        configs = [child.config for child in self.children.values() if child.in_use]
+        configs += [wanted.config for wanted in self._all_wanted()]
+        for task in self._under_way.values():
+            if isinstance(task, ChildRekey) and task.child_id in self.children:
+                configs.append(task.config)  # the peer may have replaced it, and taken that back
+            elif isinstance(task, DeleteChild) and task.missed is not None:
+                configs.append(task.missed)
+        return tuple({config.name: config for config in configs}.values())
 
     def _all_wanted(self) -> list[Wanted]:
         pending = [*self._under_way.values(), *self._tasks]
@@ -733,7 +777,7 @@ class IkeSa:
             self.shared.trapped.add((self.connection.name, config.name))
         if config.close_action != "start" or self.wants_child(config.name):
             return
-        same = (c for c in self.children.values() if c.config.name == config.name and c.in_use)
+        same = (c for c in self.children.values() if c.config.name == config.name and c.stays)
         if any(scope.met_by(one.selectors) for one in same):
             return
         task = ChildCreate(Wanted(config, scope=scope))
@@ -773,6 +817,39 @@ class IkeSa:
             self.log(Level.INFO, f"CHILD_SA {text}"),
         ]
 
+    def _stop_sending(self) -> list[Effect]:
+        """It is to go: what another IKE_SA has a child for is sent there from now on."""
+        return [RemoveOutbound(c.child_id) for c in self.children.values() if self.shared.elsewhere(self, c)]
+
+    def _move_on(self, task: Task) -> bool:
+        """Whether another IKE_SA does what is left to do here: a child that is to come up comes up there."""
+        if not isinstance(task, ChildCreate) or self.end not in SUCCEEDED or self.end is End.DELETED:
+            return False
+        others = self.shared.of_connection(self.connection.name)
+        other = next((sa for sa in others if sa.established and not sa.contested), None)
+        if other is None or other.has_child(task.wanted.config.name):
+            return False
+        if other.wants_child(task.wanted.config.name):
+            other.want(task.wanted.config.name, task.wanted.tickets)
+        else:
+            other.create(task.wanted)
+        self.shared.touched.append(other)
+        return True
+
+    def _let_go(self, child: ChildSa, why: str) -> list[Effect]:
+        """This IKE_SA ends, and the child. If another one has the same child, as after a reauthentication,
+        packets that are under way are still taken."""
+        other = self.shared.elsewhere(self, child) if self.end in SUCCEEDED else None
+        if other is None:
+            return self.remove_child(child.child_id, why)
+        del self.children[child.child_id]
+        child.state = ChildState.DELETED
+        child.remove_at = self._heard + LINGER  # it ends with a message, so that is now
+        other.children[child.child_id] = child
+        self.shared.owners[child.child_id] = other
+        self.shared.touched.append(other)
+        return [RemoveOutbound(child.child_id)]
+
     def successor(self, spi_i: bytes, spi_r: bytes, keyed: Keyed, now: float, *, initiator: bool) -> IkeSa:
         """The IKE_SA that a rekey makes: between the same peers, without children yet."""
         new = IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
@@ -787,6 +864,7 @@ class IkeSa:
         new.established_at = new._heard = new._sent = now
         new.lifetime = lifetime.of_ike(self.connection, now, self.shared.entropy.uniform())
         new.reauth_at = self.reauth_at
+        new.superseded_at, new.superseded_by = self.superseded_at, self.superseded_by
         new._keyed = keyed
         self.shared.add(new)
         return new
@@ -797,6 +875,10 @@ class IkeSa:
         self.shared.owners.update(dict.fromkeys(self.children, new))
         self.children = {}
         self._heir = new
+        new.replaces, self.replaces = self.replaces, []
+        new.settles_at, self.settles_at = self.settles_at, None
+        new.contests, self.contests = self.contests, None
+        new.purpose = self.purpose
         new._tasks.extend(self._tasks)
         self._tasks.clear()
         for notify in new.window_size():
@@ -805,7 +887,7 @@ class IkeSa:
         self._postponed.clear()
         self.shared.touched.append(new)
         self.await_delete(now)
-        return []
+        return mobike.handed_over(self, new)
 
     def await_delete(self, now: float) -> None:
         """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
@@ -825,10 +907,9 @@ class IkeSa:
         self.end = End.REPLACED if self.phase is Phase.REKEYED else end
         self.phase = Phase.DEAD
         effects: list[Effect] = []
-        up = [c.config for c in self.children.values() if c.in_use]
-        self.ended_children = tuple(up + [w.config for w in self._all_wanted() if w.config not in up])
-        for child_id in list(self.children):
-            effects += self.remove_child(child_id, text)
+        self.ended_children = self.intended
+        for child in list(self.children.values()):
+            effects += self._let_go(child, text)
         tasks = [*self._under_way.values(), *self._tasks]
         tasks += [task for _, task in self._postponed]
         self._postponed.clear()
@@ -837,7 +918,8 @@ class IkeSa:
         self._window.forget()
         self._reassembly.forget()
         for task in tasks:
-            effects += task.failed(self, text)
+            if not self._move_on(task):
+                effects += task.failed(self, text)
         effects += self.abandon_wanted(text)
         effects.append(Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text))
         effects.append(self.log(Level.INFO, f"IKE_SA ended: {text}"))

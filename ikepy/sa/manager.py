@@ -53,6 +53,10 @@ NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
+SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA that it set up
+# Seconds that a peer has to delete an IKE_SA itself which it has replaced, or whose set-up crossed ours. More
+# than SETTLING: perhaps they crossed for one end only, and it is the other IKE_SA that the peer deletes.
+SUPERSEDED = 30.0
 ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
 ACQUIRE_LONGEST = 32.0
 SOON = 1.0  # seconds: by when it is tried again, at the latest, once our addresses have changed
@@ -62,15 +66,15 @@ STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again a
 @dataclass(frozen=True, slots=True)
 class _SetUp:
     """Children to bring up. `tries`: which attempt of `keyingtries` it is; `bounces`: how often in a row the
-    peer let go of them as soon as they were up; `replaces`: the ike_id of one to be reauthenticated;
-    `packet`: what they are wanted for."""
+    peer let go of them as soon as they were up; `replaces`: the one to be reauthenticated; `packet`: why
+    they are wanted."""
 
     connection: Connection
     children: tuple[str, ...]
     tickets: tuple[int, ...] = ()
     tries: int = 1
     bounces: int = 0
-    replaces: int | None = None
+    replaces: IkeSa | None = None
     packet: Pair | None = None
 
 
@@ -161,6 +165,16 @@ class IkeManager:
     def proceed(self, sa: IkeSa, now: float) -> list[Effect]:
         """Begin what was enqueued on `sa` from outside."""
         return self._settle(sa, sa.proceed(now), now)
+
+    @property
+    def ike_sas(self) -> list[IkeSa]:
+        """The living IKE_SAs, oldest first."""
+        return list(self._shared.sas.values())
+
+    @property
+    def retrying(self) -> bool:
+        """Whether a set-up waits to be tried again."""
+        return bool(self._retries)
 
     def list_sas(self, now: float) -> list[IkeSaInfo]:
         """Every IKE_SA with its children."""
@@ -391,7 +405,7 @@ class IkeManager:
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
         )
         sa.tries, sa.bounces = wanted.tries, wanted.bounces
-        sa.replaces = wanted.replaces
+        sa.replaces = [] if wanted.replaces is None else [wanted.replaces]
         for name in wanted.children:
             sa.want(name, tickets if name == wanted.children[0] else (), wanted.packet)
         self._shared.add(sa)
@@ -413,7 +427,7 @@ class IkeManager:
         targets = [
             (sa, child_id)
             for sa in list(self._shared.sas.values())
-            if sa.established
+            if sa.established and not sa.contested
             for child_id in _matches(sa, command)
             if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
         ]
@@ -550,13 +564,12 @@ class IkeManager:
         if sa.reauth_due:
             sa.reauth_due = False
             effects += self._reauthenticate(sa, now)
-        if sa.replaces is not None and sa.quiet:
-            effects += self._end_replaced(sa, now)
+        effects += self._end_replaced(sa, now)
         changed = [sa]
         while self._shared.touched:
             one = self._shared.touched.pop(0)
             changed.append(one)
-            effects += one.proceed(now)
+            effects += [*one.proceed(now), *self._end_replaced(one, now)]
         for one in changed:
             at, known = one.deadline, self._due.get(one.ike_id)
             if at is not None and (known is None or at < known):  # a later one is found when the time comes
@@ -571,23 +584,38 @@ class IkeManager:
 
     def _reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
         """Make before break: a new IKE_SA with the same children, then the old one is deleted."""
-        names = tuple(dict.fromkeys(c.config.name for c in old.children.values() if c.in_use))
+        names = tuple(config.name for config in old.intended)
         if not names:
             return self._settle(old, _end(old, None, False, [], now), now)
+        if any(old in _replaced(sa) for sa in self._shared.sas.values()):
+            return []
         log = old.log(Level.INFO, "reauthenticating")
-        return [log, *self._connect(_SetUp(old.connection, names, replaces=old.ike_id), now)]
+        return [log, *self._connect(_SetUp(old.connection, names, replaces=old), now)]
 
     def _end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
-        old = None if new.replaces is None else self._shared.sas.get(new.replaces)
-        for child in () if old is None else old.children.values():
-            name = child.config.name
-            if child.in_use and name not in new.purpose and not new.has_child(name):
-                new.purpose.append(name)  # it came up since the new one began; tried once
-                new.want(name, ())
+        """Delete what `new` reauthenticates or is preferred to, when all of its children are there."""
+        if not new.replaces or not new.quiet or new.settles_at is not None:
+            return []
+        for config in (config for old in _replaced(new) for config in old.intended):
+            if config.name not in new.purpose and not new.has_child(config.name):
+                new.purpose.append(config.name)  # it was wanted since the new one began; tried once
+                new.want(config.name, ())
         if not new.quiet:
             return new.proceed(now)
-        new.replaces = None
-        return [] if old is None else self._settle(old, _end(old, None, False, [], now), now)
+        replaced, new.replaces = _replaced(new), []
+        reauthenticates = new.set_up.again and new.set_up.ours
+        if reauthenticates and not replaced and self._is_surplus(new):
+            replaced = [new]  # the peer was faster, and has let go of the old one
+        effects: list[Effect] = []
+        for old in replaced:
+            old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
+            effects += self._settle(old, old.proceed(now), now)
+        return effects
+
+    def _is_surplus(self, new: IkeSa) -> bool:
+        """Whether everything that it is for stands elsewhere."""
+        others = list(self._shared.others(new))
+        return all(any(other.has_child(name) for other in others) for name in new.purpose)
 
     def _enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
         """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
@@ -595,32 +623,43 @@ class IkeManager:
         effects: list[Effect] = []
         for other in self._shared.duplicates(sa):
             crossed = unique.crossed(sa, other)
-            if other.ike_id == sa.replaces:
+            if other in _replaced(sa):
                 continue  # it ends when its children are here
-            if policy == "replace" and crossed:
+            if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
                 redundant = unique.redundant(sa, other)
+                stays = other if redundant is sa else sa
                 if redundant.set_up.ours:
-                    effects += self._supersede(redundant, now)
+                    stays.replaces += [redundant, *redundant.replaces]
+                    redundant.replaces = []
+                    stays.settles_at = now + SETTLING
+                    self._shared.touched.append(stays)
+                else:
+                    self._supersede(redundant, stays, now)
             elif sa.initial_contact and policy != "never" and not crossed:
-                effects += self._settle(other, other.kill(End.REPLACED, "the peer started anew"), now)
-            elif policy == "replace":
-                effects += self._supersede(other, now)
+                effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
+            elif policy == "replace" and sa.set_up.ours:
+                sa.replaces.append(other)
+            elif policy == "replace":  # the peer may reauthenticate: it knows when its children are here
+                self._supersede(other, sa, now)
+            elif not sa.set_up.ours and other.reauth_at is not None:
+                other.reauth_at = max(other.reauth_at, now + SUPERSEDED)  # the peer may just be at it
         return effects
 
-    def _supersede(self, old: IkeSa, now: float) -> list[Effect]:
-        old.enqueue(DeleteIke(end=End.REPLACED))
-        return self._settle(old, old.proceed(now), now)
+    def _supersede(self, old: IkeSa, new: IkeSa, now: float) -> None:
+        """The peer should delete `old`, or we do; unless `new` has gone until then."""
+        old.superseded_at, old.superseded_by = now + SUPERSEDED, new
+        self._shared.touched.append(old)
 
     def _after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
         if self._stopping or sa.end is None:
             return []
-        if sa.established_at is None and sa.replaces is not None:
-            old = self._shared.sas.get(sa.replaces)
-            if old is not None and old.established:
-                old.reauth_at = now + RETRY_LONGEST
-                self._shared.touched.append(old)
-                return []
+        replaced = _replaced(sa)
+        for old in replaced:
+            old.reauth_at = now + RETRY_LONGEST
+            self._shared.touched.append(old)
+        if replaced and sa.established_at is None:
+            return []
         if sa.established_at is None:
             wanted = _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces)
             if sa.end is End.ADDRESS_GONE:
@@ -631,9 +670,12 @@ class IkeManager:
             return [] if later is None else [sa.log(Level.INFO, later)]
         if sa.end is End.ADDRESS_GONE:
             return self._bring_up(_SetUp(sa.connection, tuple(c.name for c in sa.ended_children)), now)
-        actions = {
+        actions: dict[End, Callable[[Child], str]] = {
+            # What was to come up on it meanwhile; the rest stands on its successor.
+            End.REAUTHENTICATED: lambda child: "start",
             End.TIMEOUT: lambda child: child.dpd_action,
             End.REPLACED: lambda child: child.dpd_action,
+            End.RESTARTED: lambda child: child.dpd_action,
             End.DELETED_BY_PEER: lambda child: child.close_action,
             End.EXPIRED: lambda child: child.close_action,
         }
@@ -677,8 +719,15 @@ def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
     return sa.has_child(name) and not (packet is not None and sa.lacks(name, packet))
 
 
+def _replaced(sa: IkeSa) -> list[IkeSa]:
+    """Those that stand and that `sa` replaces, or what has become of them."""
+    return [old.heir for old in sa.replaces if old.heir.established]
+
+
 def _takes_children(sa: IkeSa) -> bool:
-    return sa.phase is Phase.ESTABLISHED or (sa.phase is Phase.CONNECTING and sa.initiator)
+    if sa.phase is Phase.ESTABLISHED:
+        return not sa.contested
+    return sa.phase is Phase.CONNECTING and sa.initiator
 
 
 def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:
@@ -705,13 +754,16 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
         for child in sa.children.values()
         if command.child in (None, child.config.name)
         # One that is replaced goes anyway; its successor is meant.
-        and (child.replaced_by is None if command.child_id is None else command.child_id == child.child_id)
+        and (
+            command.child_id == child.child_id
+            or (command.child_id is None and child.replaced_by not in sa.children)
+        )
     ]
 
 
 def _end(sa: IkeSa, child_id: int | None, force: bool, tickets: list[int], now: float) -> list[Effect]:
     if child_id is not None:
-        sa.enqueue(DeleteChild(child_id, tickets, wanted=True))
+        sa.enqueue(DeleteChild(child_id, tickets, wanted=True, like=sa.children[child_id]))
         return sa.proceed(now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
         effects = sa.kill(End.DELETED, "terminated")

@@ -39,6 +39,8 @@ class End(Enum):
     DELETED_BY_PEER = "deleted by the peer"
     DELETED = "deleted"
     REPLACED = "replaced"
+    REAUTHENTICATED = "authenticated anew"
+    RESTARTED = "the peer started anew"
     EXPIRED = "its life is over"
     ADDRESS_GONE = "our address is gone, and the peer can't be told"  # no MOBIKE
     FAULT = "internal fault"

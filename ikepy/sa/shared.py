@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config, Connection
 
+from .child import ChildSa, ChildState
 from .entropy import Entropy
 from .path import Address
 from .phase import Phase
+from .scope import Selectors
 from .window import Retransmission
 
 if TYPE_CHECKING:
@@ -97,6 +99,22 @@ class Shared:
     def of_connection(self, name: str) -> Iterable[IkeSa]:
         """The living IKE_SAs of a connection, newest first."""
         return (sa for sa in reversed(list(self._by_connection.get(name, {}).values())) if sa.alive)
+
+    def others(self, sa: IkeSa) -> Iterable[IkeSa]:
+        """The other established IKE_SAs of the connection, newest first."""
+        return (one for one in self.of_connection(sa.connection.name) if one.established and one is not sa)
+
+    def elsewhere(self, sa: IkeSa, child: ChildSa) -> IkeSa | None:
+        """Another IKE_SA that has a child for the same traffic, which stays."""
+        return next((one for one in self.others(sa) if one.alike(child) is not None), None)
+
+    def sends(self, connection: str, selectors: Selectors) -> bool:
+        """Whether there is a child for just this traffic, on whichever IKE_SA, that is sent under."""
+        return any(
+            child.selectors == selectors and child.state is not ChildState.DELETED
+            for sa in self._by_connection.get(connection, {}).values()
+            for child in sa.children.values()
+        )
 
     def duplicates(self, sa: IkeSa) -> list[IkeSa]:
         """Established IKE_SAs other than `sa` between the same two identities."""

@@ -21,6 +21,7 @@ class SetUp:
     began_at: float  # with our IKE_SA_INIT request, or the arrival of the peer's
     ended_at: float  # when the peer was authenticated
     lowest_nonce: bytes
+    again: bool = False  # it reauthenticates another one of ours
 
 
 def crossed(one: IkeSa, other: IkeSa) -> bool:

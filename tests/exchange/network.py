@@ -137,13 +137,21 @@ class DataPlane:
             case ActivateOutbound():
                 self.standby.discard(effect.child_id)
             case RemoveOutbound():
-                self.outbound.pop(effect.child_id, None)
+                self._remove_outbound(effect.child_id)
             case RemoveChild():
                 self.inbound.pop(effect.child_id, None)
-                self.outbound.pop(effect.child_id, None)
-                self.standby.discard(effect.child_id)
+                self._remove_outbound(effect.child_id)
             case _:
                 pass
+
+    def _remove_outbound(self, child_id: int) -> None:
+        """As `esp.database` does: when the last active SA of its selectors goes, nothing stands by."""
+        gone = self.outbound.pop(child_id, None)
+        self.standby.discard(child_id)
+        if gone is not None:
+            alike = {i for i, sa in self.outbound.items() if sa.ts_remote == gone.ts_remote}
+            if alike and alike <= self.standby:
+                self.standby.discard(min(alike))
 
     def sending(self) -> list[InstallOutbound]:
         return [sa for child_id, sa in self.outbound.items() if child_id not in self.standby]

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation SEED` replays a run; `--count N [--from SEED]` makes many."""
+"""`python -m tests.simulation SEED` replays a run; `--count N [--start SEED]` makes many."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", nargs="?", type=int, help="replay this run and print its ladder")
     parser.add_argument("--count", type=int, default=1000, help="how many runs")
-    parser.add_argument("--from", dest="first", type=int, default=0, help="the first one's seed")
+    parser.add_argument("--start", dest="first", type=int, default=0, help="the first one's seed")
+    parser.add_argument("--jobs", type=int, help="how many processes; without it one a processor")
     arguments = parser.parse_args()
     if arguments.seed is None:
-        return soak(arguments.first, arguments.count)
+        return soak(arguments.first, arguments.count, arguments.jobs)
     result = run(arguments.seed, transcript=True)
     print(result.transcript)
     print(

@@ -6,6 +6,7 @@ from collections import Counter
 
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.path import Path
 from ikepy.sa.phase import Phase
 
 from .plane import Breach
@@ -22,6 +23,8 @@ def check_quiet(world: World, wanted: dict[str, bool]) -> None:
     for link in wanted:
         one, other = (world.sites[name] for name in link)
         _check_agreement(one, other, link)
+        if len(one.sas(link)) > 2 + world.surplus:  # each end may have set up one of its own
+            raise Breach(f"{link}: {len(one.sas(link))} IKE_SAs between two ends")
         if one.options.unique == other.options.unique == "replace":
             _check_unique(one, link)
         if wanted[link]:
@@ -48,7 +51,12 @@ def _check_plane(site: Site) -> None:
         raise Breach(f"orphans or gaps among {site.name}'s inbound SAs")
     if {child.child_id for child in children} != set(site.plane.outbound):
         raise Breach(f"orphans or gaps among {site.name}'s outbound SAs")
-    idle = [out.sa.child_id for out in site.plane.outbound.values() if not out.active]
+    active = {(out.sa.connection, out.sa.child) for out in site.plane.outbound.values() if out.active}
+    idle = [
+        out.sa.child_id
+        for out in site.plane.outbound.values()
+        if (out.sa.connection, out.sa.child) not in active
+    ]
     if idle:
         raise Breach(f"{site.name}'s outbound SAs of {idle} stand by for ever")
 
@@ -83,6 +91,14 @@ def _check_agreement(one: Site, other: Site, link: str) -> None:
             into = receiver.plane.inbound.get(out.sa.spi)
             if into is None or into.keys != out.sa.keys:
                 raise Breach(f"{link}: what {sender.name} sends, {receiver.name} can't decrypt")
+            _check_path(sender, receiver, out.path)
+        for sa in sender.sas(link):
+            _check_path(sender, receiver, sa.path)
+
+
+def _check_path(sender: Site, receiver: Site, path: Path) -> None:
+    if path.local.address not in sender.addresses or path.remote.address not in receiver.addresses:
+        raise Breach(f"{sender.name} sends to {receiver.name} where nobody is: {path}")
 
 
 def _seen_by(child: ChildSa, *, mirrored: bool) -> tuple[str, int, int]:

@@ -18,7 +18,9 @@ from ikepy.sa.effects import (
     InstallOutbound,
     RemoveChild,
     RemoveOutbound,
+    UpdatePath,
 )
+from ikepy.sa.path import Path
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,7 @@ class Outbound:
     installed_at: float
     active: bool
     standby_born: bool
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Packet:
     ts_remote: tuple[Selector, ...]
     installed_at: float  # when its sender got the SA
     standby_born: bool
+    path: Path  # as its sender has it
 
 
 class Breach(AssertionError):  # noqa: N818  a law, not an error
@@ -70,10 +74,15 @@ class Plane:
                 self._fresh(effect.keys)
                 if effect.child_id in self.outbound:
                     raise Breach(f"child {effect.child_id} has an outbound SA")
-                self.outbound[effect.child_id] = Outbound(effect, now, not effect.standby, effect.standby)
+                self.outbound[effect.child_id] = Outbound(
+                    effect, now, not effect.standby, effect.standby, effect.path
+                )
             case ActivateOutbound():
                 if effect.child_id in self.outbound:
                     self.outbound[effect.child_id].active = True
+            case UpdatePath():
+                if effect.child_id in self.outbound:
+                    self.outbound[effect.child_id].path = effect.path
             case RemoveOutbound():
                 self._remove_outbound(effect.child_id)
             case RemoveChild():
@@ -84,10 +93,10 @@ class Plane:
             case _:
                 pass
 
-    def die(self) -> None:
-        """The worker's process ended, and with it its SAs."""
-        self.inbound.clear()
-        self.outbound.clear()
+    def lose(self, child_ids: set[int]) -> None:
+        """A worker's process ended, and with it these SAs."""
+        self.inbound = {spi: sa for spi, sa in self.inbound.items() if sa.child_id not in child_ids}
+        self.outbound = {child: sa for child, sa in self.outbound.items() if child not in child_ids}
 
     def _fresh(self, keys: Secret) -> None:
         if keys.expose() in self.keys:
@@ -104,9 +113,8 @@ class Plane:
             if (o.sa.ts_local, o.sa.ts_remote) == (gone.sa.ts_local, gone.sa.ts_remote)
             and o.sa.connection == gone.sa.connection
         ]
-        if not any(o.active for o in alike):
-            for o in alike:
-                o.active = True
+        if alike and not any(o.active for o in alike):
+            alike[0].active, alike[0].standby_born = True, False  # nobody has said that the peer is ready
 
     def send(self, connection: str, child: str) -> Packet | None:
         """A packet for this policy; None if there is no SA for it."""
@@ -115,7 +123,7 @@ class Plane:
             if out.active and sa.connection == connection and sa.child == child:
                 return Packet(
                     child, sa.spi, sa.suite, sa.keys, sa.ts_local, sa.ts_remote,
-                    out.installed_at, out.standby_born,
+                    out.installed_at, out.standby_born, out.path,
                 )  # fmt: skip
         return None
 

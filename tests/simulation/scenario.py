@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from esp.selectors import Selector
 from ikepy.sa.child import ChildState
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Terminate
+from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 
+from . import cheap
 from .laws import check_quiet
 from .plane import Breach
-from .sites import CHILDREN, Options
+from .sites import ADDRESSES, CHILDREN, SECOND, Options
 from .world import CALM, Weather, World
 
 QUIET = 200.0  # seconds of calm after which the ends must agree
 PATIENCE = 200.0  # further seconds until no timer is just at work
+REAL = 10  # one run in so many has real crypto
+PATIENT = 8  # one run in so many waits that long, the others until all is well
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
+VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
+DENSE = (0.02, 0.05, 0.2, 0.5)
 INNER = Selector.of("10.1.0.1/32")
 
 
@@ -35,11 +41,12 @@ class Result:
 
 
 def run(seed: int, *, transcript: bool = False) -> Result:
-    """One run, from its seed to its end or to the first breach of a law."""
+    """One run, from its seed to its end or to the first breach of a law; one in ten with real crypto."""
     scenario = Scenario(seed)
     error = ""
     try:
-        scenario.play()
+        with cheap.crypto() if seed % REAL else nullcontext():
+            scenario.play()
     except Exception as found:  # whatever the machine raises is what a run looks for
         error = f"{type(found).__name__}: {found}"
         if not isinstance(found, Breach):
@@ -65,28 +72,53 @@ class Scenario:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(f"scenario {seed}")
         self.gentle = self.chance.random() < 0.4
+        self.dense = self.chance.random() < 0.15  # much at once, and late
         self.world = World(self._options(), seed, gentle=self.gentle)
         self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
+        self.patient = seed % PATIENT == 0  # whether to look for what goes wrong later
         self.ended = False  # whether somebody ended something on purpose
 
     def play(self) -> None:
         world, chance = self.world, self.chance
         self._bring_up()
         world.weather = self._weather()
-        end = world.now + chance.uniform(5, 25)
+        end = world.now + (chance.uniform(0.5, 3) if self.dense else chance.uniform(5, 25))
+        pauses = DENSE if self.dense else PAUSES
         while world.now < end:
-            world.run(chance.choice(PAUSES) * 2 * chance.random())
+            world.run(chance.choice(pauses) * 2 * chance.random())
             self._act()
         world.run(max(end - world.now, 0.0))
         world.weather, world.down_until = CALM, 0.0
         world.note("*", "calm")
-        world.run(QUIET)
-        until = world.now + PATIENCE
-        while not world.still:
-            if not world.step(until):
-                raise Breach("no rest after all")
+        if self.moves:
+            for name in world.sites:
+                first, second = ADDRESSES[name], SECOND[name]
+                world.move(name, chance.choice(((first,), (first, second), (second, first))))
+        if not self.patient:
+            self._settle()
+        else:
+            world.run(QUIET)
+            until = world.now + PATIENCE
+            while not world.still:
+                if not world.step(until):
+                    raise Breach("no rest after all")
         world.note("*", "checked")
-        check_quiet(world, {link: self._must_be_up(link) for link in self.links})
+        self._check()
+
+    def _settle(self) -> None:
+        """Until all is well and nobody waits for anything, but not for ever."""
+        world = self.world
+        until = world.now + QUIET + PATIENCE
+        while world.step(until):
+            if world.still:
+                try:
+                    self._check()
+                    return
+                except Breach:  # they may not know yet
+                    continue
+
+    def _check(self) -> None:
+        check_quiet(self.world, {link: self._must_be_up(link) for link in self.links})
 
     def _must_be_up(self, link: str) -> bool:
         """Whether one end brings up what is missing, and nobody ended anything on purpose."""
@@ -98,10 +130,16 @@ class Scenario:
         chance = self.chance
         ike, esp = chance.choice(ALGORITHMS)
         timed = chance.random() < 0.15  # SAs are replaced by time too, not only at the script's moments
+        self.moves = not self.gentle and chance.random() < 0.2
+        self.measured = chance.random() < 0.2
         common = Options(
             unique=chance.choice(("no", "replace", "replace", "never")),
             three=chance.random() < 0.06,
             cookie_threshold=chance.choice((30, 30, 30, 1)),
+            moves=self.moves,
+            fragment_size=300 if chance.random() < 0.06 else 1280,
+            child_bytes=VOLUME if self.measured else 0,
+            window_size=4 if chance.random() < 0.1 else 1,
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):
@@ -121,6 +159,8 @@ class Scenario:
 
     def _weather(self) -> Weather:
         chance = self.chance
+        if self.dense:
+            return Weather(chance.choice((0.0, 0.0, 0.1)), duplicates=0.2, late=0.5, latest=1.0)
         if self.gentle:
             return Weather(
                 loss=chance.choice((0.0, 0.1, 0.2)),
@@ -138,7 +178,7 @@ class Scenario:
     def _bring_up(self) -> None:
         world = self.world
         for site in world.sites.values():
-            world.apply(site, site.manager.start(world.clock(site)))
+            world.start(site)
         if self.gentle or self.chance.random() < 0.7:
             world.run(0.2)
             world.command("a", Initiate("ab", "net"))
@@ -194,12 +234,43 @@ class Scenario:
             name, Acquire(self.chance.choice(self.world.sites[name].connections), INNER, INNER)
         )
 
+    def rekey_command(self, name: str) -> None:
+        """A user's rekey of all that has a name, or a reauthentication."""
+        connection = self.chance.choice(self.world.sites[name].connections)
+        kind = self.chance.choice(("child", "IKE_SA", "reauthentication"))
+        if kind == "child":
+            self.world.command(name, Rekey(ike=connection, child=self.chance.choice(list(CHILDREN))))
+        else:
+            self.world.command(name, Rekey(ike=connection, reauth=kind == "reauthentication"))
+
+    def reauthenticate(self, name: str) -> None:
+        """One at a time: of several IKE_SAs that go at once the peer can't know which child to send under."""
+        link = self.chance.choice(self.world.sites[name].connections)
+        if all(len(self.world.sites[end].sas(link)) == 1 for end in link):
+            self.world.command(name, Rekey(ike=link, reauth=True))
+
+    def measure(self, name: str) -> None:
+        """A child has carried so much: it is rekeyed, or its life is over."""
+        site = self.world.sites[name]
+        if self.measured and site.plane.outbound:
+            child_id = self.chance.choice(list(site.plane.outbound))
+            used = VOLUME if self.gentle else self.chance.choice((VOLUME - 1, VOLUME, VOLUME, 2 * VOLUME))
+            self.world.note(name, f"child {child_id} has carried {used} bytes")
+            self.world.apply(site, site.manager.usage(child_id, used, 1, self.world.clock(site)))
+
+    def move(self, name: str) -> None:
+        """Addresses come and go."""
+        if self.moves:
+            first, second = ADDRESSES[name], SECOND[name]
+            choices = ((first,), (second,), (first, second), (second, first))
+            self.world.move(name, self.chance.choice(choices))
+
     def delete_child(self, name: str) -> None:
         self.ended = self.world.unwanted = True
         self.world.command(name, Terminate(child=self.chance.choice(list(CHILDREN))))
 
     def delete_ike(self, name: str) -> None:
-        self.ended = True
+        self.ended = self.world.unwanted = True
         self.world.command(name, Terminate(ike=self.chance.choice(self.world.sites[name].connections)))
 
     def forget_ike(self, name: str) -> None:
@@ -209,10 +280,18 @@ class Scenario:
         self.world.command(name, Terminate(ike=connection, force=True))
 
     def lose_children(self, name: str) -> None:
-        """The worker died."""
+        """A worker died, which had the device of one connection or one of its own for each child."""
         self.world.disturbed.add(name)
-        lost = [child.child_id for sa in self.world.sites[name].sas() for child in sa.children.values()]
-        self.world.sites[name].plane.die()
+        site = self.world.sites[name]
+        connection = self.chance.choice(site.connections)
+        children = self.chance.choice((tuple(CHILDREN), ("net",), ("second",)))
+        lost = [
+            child.child_id
+            for sa in site.sas(connection)
+            for child in sa.children.values()
+            if child.config.name in children
+        ]
+        site.plane.lose(set(lost))
         self.world.command(name, ChildrenLost(tuple(lost)))
 
     def run_low(self, name: str) -> None:
@@ -247,6 +326,8 @@ GENTLE: list[tuple[int, Action]] = [
     (6, Scenario.rekey_child),
     (3, Scenario.rekey_ike),
     (1, Scenario.run_low),
+    (1, Scenario.measure),
+    (1, Scenario.reauthenticate),
 ]
 ROUGH: list[tuple[int, Action]] = [
     (6, Scenario.nothing),
@@ -259,6 +340,9 @@ ROUGH: list[tuple[int, Action]] = [
     (1, Scenario.forget_ike),
     (1, Scenario.lose_children),
     (1, Scenario.run_low),
+    (2, Scenario.rekey_command),
+    (2, Scenario.measure),
+    (3, Scenario.move),
     (1, Scenario.restart),
     (1, Scenario.jump),
     (1, Scenario.cut),

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
+from ikepy.sa.child import ChildState
 from ikepy.sa.effects import Outcome
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.manager import IkeManager
@@ -17,6 +18,8 @@ from ikepy.sa.path import Address
 from .plane import Plane
 
 ADDRESSES = {name: IPv4Address(f"192.0.2.{n}") for n, name in enumerate("abc", 1)}
+SECOND = {name: IPv4Address(f"198.51.100.{n}") for n, name in enumerate("abc", 1)}  # where sites move to
+NAMES: dict[Address, str] = {address: name for both in (ADDRESSES, SECOND) for name, address in both.items()}
 LINKS = {"a": ("ab",), "b": ("ab", "cb"), "c": ("cb",)}  # the connections of each site
 CHILDREN = {"net": "10.1.0.0/24", "second": "10.9.0.0/24"}
 
@@ -34,6 +37,10 @@ class Options:
     child_life: float = 0.0
     ike_rekey: float = 0.0
     reauth: float = 0.0
+    child_bytes: int = 0  # rekeyed after so many
+    moves: bool = False  # whether sites have second addresses
+    fragment_size: int = 1280
+    window_size: int = 1
     cookie_threshold: int = 30
     three: bool = False  # whether site c is there too
 
@@ -42,7 +49,7 @@ def peer_of(site: str, connection: str) -> str:
     return connection.replace(site, "")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=8192)
 def config_of(site: str, options: Options) -> Config:
     """A site's configuration: one connection a link, two children each."""
     links = [link for link in LINKS[site] if options.three or "c" not in link]
@@ -54,13 +61,15 @@ def config_of(site: str, options: Options) -> Config:
         "retransmit_timeout = 1",
         "retransmit_base = 1.6",
         f"cookie_threshold = {options.cookie_threshold}",
+        f"fragment_size = {options.fragment_size}",
+        f"window_size = {options.window_size}",
     ]
     for link in links:
         peer = peer_of(site, link)
         lines += [
             f"[connections.{link}]",
-            f'local_addrs = ["{ADDRESSES[site]}"]',
-            f'remote_addrs = ["{ADDRESSES[peer]}"]',
+            f'local_addrs = ["{ADDRESSES[site]}", "{SECOND[site]}"]',
+            f'remote_addrs = ["{ADDRESSES[peer]}", "{SECOND[peer]}"]',
             f'proposals = ["{options.proposals}"]',
             f'unique = "{options.unique}"',
             f"dpd_delay = {options.dpd_delay}",
@@ -86,6 +95,8 @@ def config_of(site: str, options: Options) -> Config:
                 f"rekey_time = {options.child_rekey}",
                 f"life_time = {options.child_life}",
                 f"rand_time = {options.child_rekey / 3}",
+                f"rekey_bytes = {options.child_bytes}",
+                f"life_bytes = {2 * options.child_bytes}",
             ]
     return parse("\n".join(lines))
 
@@ -117,6 +128,7 @@ class Site:
         self.config = config_of(name, options)
         self.connections = tuple(self.config.connections)
         self.ahead = 0.0
+        self.addresses: tuple[Address, ...] = (ADDRESSES[name], *([SECOND[name]] if options.moves else []))
         self.generation = 0
         self._seed = seed
         self.restart()
@@ -136,9 +148,16 @@ class Site:
         return ord(self.name) << 24 | self.generation << 16
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
-        return ADDRESSES[self.name], ADDRESSES[peer_of(self.name, connection.name)]
+        return self.addresses[0], ADDRESSES[peer_of(self.name, connection.name)]
+
+    @property
+    def still(self) -> bool:
+        """Whether there is nothing that it waits for: all is well, as far as it knows."""
+        return not self.manager.retrying and all(
+            sa.quiet and all(child.state is ChildState.INSTALLED for child in sa.children.values())
+            for sa in self.sas()
+        )
 
     def sas(self, connection: str | None = None) -> list[IkeSa]:
         """The living IKE_SAs, oldest first."""
-        found = (self.manager.find(info.ike_id) for info in self.manager.list_sas(0.0))
-        return [sa for sa in found if sa and connection in (None, sa.connection.name)]
+        return [sa for sa in self.manager.ike_sas if connection in (None, sa.connection.name)]

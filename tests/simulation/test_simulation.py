@@ -7,11 +7,12 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from tests.simulation.many import CHUNK, pool
+from tests.simulation import scenario
+from tests.simulation.many import PART, Part, part, pool
 from tests.simulation.scenario import Result, run
 
 RUNS = 10_000
-PART = 500  # runs a test
+PIECE = 500  # runs a test
 SHOWN = 2  # ladders a test
 
 
@@ -21,18 +22,29 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield started
 
 
-@pytest.mark.parametrize("first", range(0, RUNS, PART))
+@pytest.mark.parametrize("first", range(0, RUNS, PIECE))
 def test_laws_hold(first: int, processes: ProcessPoolExecutor) -> None:
-    results = list(processes.map(run, range(first, first + PART), chunksize=CHUNK))
-    failed = [result for result in results if result.error]
-    assert not failed, "\n".join(map(_report, failed[:SHOWN])) + f"\n{len(failed)} of {PART} runs failed"
-    assert sum(result.messages for result in results) > 20 * PART
-    assert sum(result.packets for result in results) > 50 * PART
+    total = Part()
+    begins = range(first, first + PIECE, PART)
+    for done in processes.map(part, begins, [PART] * len(begins)):
+        total.add(done)
+    failed = total.failed
+    assert not failed, "\n".join(map(_report, failed[:SHOWN])) + f"\n{len(failed)} of {PIECE} runs failed"
+    assert total.runs == PIECE
+    assert total.messages > 20 * PIECE
+    assert total.packets > 50 * PIECE
 
 
 def test_a_run_replays_exactly() -> None:
     for seed in range(20):
         assert run(seed, transcript=True) == run(seed, transcript=True)
+
+
+def test_a_run_is_the_same_with_real_crypto_and_with_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenario, "REAL", 1)
+    real = [run(seed, transcript=True) for seed in range(1, 20)]
+    monkeypatch.setattr(scenario, "REAL", 1000)
+    assert [run(seed, transcript=True) for seed in range(1, 20)] == real
 
 
 def _report(result: Result) -> str:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ikepy.sa.commands import Command, Initiate, Terminate
+from ikepy.sa.commands import Command, Initiate, LocalAddressesChanged, Rekey, Terminate
 from ikepy.sa.effects import (
     Effect,
     Event,
@@ -18,15 +18,14 @@ from ikepy.sa.effects import (
     Send,
     SendKeepalive,
     Topic,
-    UpdatePath,
 )
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.path import Address, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 
 from .plane import Breach, Packet
-from .sites import ADDRESSES, CHILDREN, Options, Site, peer_of
+from .sites import CHILDREN, NAMES, Options, Site, peer_of
 
-NAMES: dict[Address, str] = {address: name for name, address in ADDRESSES.items()}
+GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
 
@@ -54,6 +53,8 @@ class World:
         self.gentle = gentle
         self.random = random.Random(seed)
         self.unwanted = False  # a child was ended on purpose or by its age: a hole is what was asked for
+        self.given_up = False  # an IKE_SA ended because its peer did not answer
+        self.surplus = 0  # set-ups that were asked for while others stood or were under way
         self.down_until = 0.0  # the link is cut
         self.sent = 0
         self.probed = self.lost = 0
@@ -113,11 +114,7 @@ class World:
     @property
     def still(self) -> bool:
         """Whether no IKE message is under way, and no site has anything to do but to wait."""
-        return not self._flying and all(
-            sa.quiet and all(child.state.value == "INSTALLED" for child in sa.children.values())
-            for site in self.sites.values()
-            for sa in site.sas()
-        )
+        return not self._flying and all(site.still for site in self.sites.values())
 
     # -- what the script does ----------------------------------------------------------------------
 
@@ -126,7 +123,11 @@ class World:
 
     def command(self, name: str, command: Command) -> None:
         site = self.sites[name]
-        if isinstance(command, Initiate | Terminate):
+        if (isinstance(command, Rekey) and command.reauth) or (
+            isinstance(command, Terminate) and command.force  # the peer replaces what isn't there any more
+        ):
+            self.surplus += len(site.sas(command.ike))
+        if isinstance(command, Initiate | Rekey | Terminate):
             self._tickets += 1
             site.asked.add(self._tickets)
             command = replace(command, ticket=self._tickets)
@@ -136,12 +137,25 @@ class World:
     def restart(self, name: str) -> None:
         self.note(name, "restart")
         self.disturbed.add(name)
+        self.surplus += 1
         site = self.sites[name]
         site.restart()
+        self.start(site)
+
+    def start(self, site: Site) -> None:
+        """A daemon tells its machine what it may send from, and lets it begin."""
+        if site.options.moves:
+            self.command(site.name, LocalAddressesChanged(site.addresses))
         self.apply(site, site.manager.start(self.clock(site)))
+
+    def move(self, name: str, addresses: tuple[Address, ...]) -> None:
+        """A site has other addresses."""
+        self.sites[name].addresses = addresses
+        self.command(name, LocalAddressesChanged(addresses))
 
     def jump(self, name: str, seconds: float) -> None:
         self.note(name, f"clock jumps by {seconds:.1f} s")
+        self.disturbed.add(name)  # what waits for the peer waits no more
         self.sites[name].ahead += seconds
 
     # -- effects -----------------------------------------------------------------------------------
@@ -160,6 +174,9 @@ class World:
                         fallen.add(effect.ike_id)
                     elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
                         self.disturbed.add(site.name)
+                    if effect.text in GIVEN_UP:
+                        self.given_up = True
+                        self.surplus += 1  # for the other end it stands, and may be reauthenticated
                 case Log():
                     self.unwanted |= effect.text.endswith("expired")
                     if effect.level is not Level.DEBUG:
@@ -168,7 +185,7 @@ class World:
                     if effect.ticket in site.outcomes:
                         raise Breach(f"two outcomes of {site.name}'s command {effect.ticket}")
                     site.outcomes[effect.ticket] = effect
-                case SendKeepalive() | UpdatePath():
+                case SendKeepalive():
                     pass
                 case _:
                     if isinstance(effect, InstallInbound) and peer_of(site.name, effect.connection) in told:
@@ -180,7 +197,8 @@ class World:
         self.sent += 1
         self._check_content(data)
         fates: list[str] = []
-        for delay in self._delays(receiver):
+        there = effect.path.local.address in site.addresses
+        for delay in self._delays(receiver) if there else ():
             self._fly(site.name, receiver, effect.path, data, delay)
             fates.append(f"{delay:.3f}")
         self.ladder.append((self.now, site.name, data, f"{receiver} {'+'.join(fates) or 'lost'}"))
@@ -206,6 +224,8 @@ class World:
         def arrive() -> None:
             self._flying -= 1
             site = self.sites[receiver]
+            if path.remote.address not in site.addresses:
+                return
             there = Path(path.remote, path.local)
             self.apply(site, site.manager.receive(data, there, self.clock(site)))
             self.probe(sender, receiver)
@@ -213,13 +233,14 @@ class World:
         self.at(self.now + delay, arrive)
 
     def _check_content(self, data: bytes) -> None:
-        """A message ID stands for one content, and an IV for one plaintext."""
-        if data[16] != PayloadType.SK:
+        """A message ID (with a fragment's number) stands for one content, and an IV for one plaintext."""
+        if data[16] not in (PayloadType.SK, PayloadType.SKF):
             return
+        begin = 36 if data[16] == PayloadType.SKF else 32
         direction = data[:16] + bytes([data[19] & HeaderFlag.INITIATOR])
-        if self._contents.setdefault(data[:16] + data[19:24], data) != data:
+        if self._contents.setdefault(data[:16] + data[19:24] + data[32:begin], data) != data:
             raise Breach("a message ID stands for two contents")
-        if self._ivs.setdefault(direction + data[32:40], data) != data:
+        if self._ivs.setdefault(direction + data[begin : begin + 8], data) != data:
             raise Breach("an IV comes a second time under one key")
 
     # -- packets -----------------------------------------------------------------------------------
@@ -232,7 +253,7 @@ class World:
                 packet = self.sites[sender].plane.send(connection, child)
                 policy = f"{connection}.{child}"
                 if packet is None:
-                    if self.strict and (sender, policy) in self.up:
+                    if self.gentle and not self.given_up and (sender, policy) in self.up:
                         raise Breach(f"{sender} has no SA to send under for {policy}: a hole")
                     continue
                 self.probed += 1
@@ -255,12 +276,18 @@ class World:
 
     def _packet(self, sender: str, receiver: str, policy: str, packet: Packet, generation: int) -> None:
         site = self.sites[receiver]
+        if (
+            packet.path.remote.address not in site.addresses
+            or packet.path.local.address not in self.sites[sender].addresses
+        ):
+            self.lost += 1  # it went where nobody is
+            return
         if site.plane.receive(packet):
             self.up.add((sender, policy))
             return
         self.lost += 1
         self._judge(sender, site, policy, packet, generation)
-        path = Path(Endpoint(ADDRESSES[receiver], 4500), Endpoint(ADDRESSES[sender], 4500))
+        path = Path(packet.path.remote, packet.path.local)
         self.apply(site, site.manager.unknown_spi(packet.spi, path, self.clock(site)))
 
     def _judge(self, sender: str, receiver: Site, policy: str, packet: Packet, generation: int) -> None:
@@ -270,7 +297,7 @@ class World:
             raise Breach(
                 f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it"
             )
-        excused = self.unwanted or receiver.name in self.disturbed
+        excused = self.unwanted or receiver.name in self.disturbed or sender in self.disturbed
         if packet.standby_born and not had and not excused:
             raise Breach(
                 f"{sender} sends for {policy} under the rekeyed {packet.spi:08x}, "
@@ -290,7 +317,9 @@ def _line(who: str, data: bytes, text: str) -> str:
     name = ExchangeType(data[18]).name if known else f"exchange {data[18]}"
     kind = "response" if data[19] & HeaderFlag.RESPONSE else "request"
     receiver, fate = text.split()
-    sealed = "" if data[16] == PayloadType.SK else "unprotected, "
+    sealed = "" if data[16] in (PayloadType.SK, PayloadType.SKF) else "unprotected, "
+    if data[16] == PayloadType.SKF:
+        sealed = f"{data[33]}/{data[35]}, "
     message_id = int.from_bytes(data[20:24], "big")
     spis = f"{data[:3].hex()}_{data[8:11].hex()}"
     return f"{who} -> {receiver} {name} {kind} {message_id} ({spis}, {sealed}{fate})"

@@ -16,11 +16,12 @@ from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.path import Path
 from ikepy.sa.phase import End
-from ikepy.sa.scope import EVERYTHING, Scope
+from ikepy.sa.scope import EVERYTHING, Scope, Selectors
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
 from . import mobike
+from .delete import DiscardSpi
 from .task import Answer, outcomes
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class AuthTask:
                 self.wanted.scope = narrower
                 sa.create(self.wanted)
                 return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
+            if pick.error(payloads) is None:  # the peer made what we did not ask for
+                sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
             return [*outcomes(self.wanted.tickets, False, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
@@ -173,7 +176,9 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
     result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=False)
     try:
         choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
-        _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=False)
+        # Over a reauthentication the older child goes on until the peer has heard of this one.
+        standby = sa.shared.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
+        _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
     except PeerError as error:
         if error.fatal:
             raise

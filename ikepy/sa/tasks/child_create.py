@@ -14,6 +14,7 @@ from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.scope import Selectors
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
@@ -85,15 +86,17 @@ class ChildCreate:
             if error.fatal:
                 raise
             return self._refuse(sa, payloads, error)
+        if self.create.is_deleted(child):
+            effects += deleted_by_peer(sa, child, now)
+            if self.replaces is not None:
+                sa.enqueue(DeleteChild(self.replaces, expired=True))
+            return [*effects, *self.failed(sa, "the peer deleted it at once")]
         if self._rival is not None and sa.has_child(child.config.name):
             # The peer does so itself if it has seen that the two crossed.
             sa.enqueue(DeleteChild(self._rival.child_id, wanted=True))
         if self.replaces in sa.children:
             sa.children[self.replaces].replaced_by = child.child_id
             sa.enqueue(DeleteChild(self.replaces))
-        if self.create.is_deleted(child):
-            effects += deleted_by_peer(sa, child, now)
-            return [*effects, *self.failed(sa, "the peer deleted it at once")]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 
@@ -131,7 +134,10 @@ class ChildCreate:
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    child, answer, nonces = respond_with(sa, choice, payloads, now, standby=False)
+    standby = sa.shared.sends(
+        sa.connection.name, Selectors(choice.ts_local, choice.ts_remote)
+    )  # as for a rekey
+    child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
     for ours in sa.under_way:
         if isinstance(ours, ChildCreate) and ours.is_met_by(child):
             ours.collide(child.child_id, nonces)

@@ -47,7 +47,7 @@ class ChildRekey:
         self, child_id: int, config: Child, tickets: Sequence[int] = (), scope: Scope = EVERYTHING
     ) -> None:
         self.child_id = child_id
-        self._config = config
+        self.config = config
         self._scope = scope
         self._tickets = list(tickets)
         self.create = CreateExchange(config, scope)
@@ -96,7 +96,7 @@ class ChildRekey:
 
     @property
     def _name(self) -> str:
-        return f"{self._config.name} #{self.child_id}"
+        return f"{self.config.name} #{self.child_id}"
 
     def _take_over(self, sa: IkeSa, new: ChildSa, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
@@ -104,13 +104,14 @@ class ChildRekey:
             old.replaced_by = new.child_id
             if old.state is ChildState.REKEYED:
                 old.state = ChildState.REKEYING  # the peer's rekey lost: the old child is ours to delete
-            sa.enqueue(DeleteChild(self.child_id))
+            # If the peer has deleted the new one already, there is no successor.
+            sa.enqueue(DeleteChild(self.child_id, expired=self.create.is_deleted(new)))
         rival = None if self._rival is None else sa.children.get(self._rival.child_id)
         if rival is not None:
             rival.state = ChildState.REKEYED
             rival.replaced_by = new.child_id
             rival.lifetime.expires_at = now + REDUNDANT_TIMEOUT
-        return [*rekeyed(sa, self._config, self.child_id, new.child_id)]
+        return [*rekeyed(sa, self.config, self.child_id, new.child_id)]
 
     def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
@@ -119,7 +120,7 @@ class ChildRekey:
         name = pick.error_name(refusal)
         if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
-            sa.enqueue(ChildCreate(Wanted(self._config, scope=self._scope)), first=True)
+            sa.enqueue(ChildCreate(Wanted(self.config, scope=self._scope)), first=True)
             why = "the peer does not have it"
             return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
@@ -130,11 +131,11 @@ class ChildRekey:
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self.create = CreateExchange(self._config, self._scope)
+        self.create = CreateExchange(self.config, self._scope)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
         if why in PFS_REFUSALS and not proposals.ke_group(old.proposal):
-            groups = proposals.key_exchanges(self._config.esp_proposals)
+            groups = proposals.key_exchanges(self.config.esp_proposals)
             hint = f" (a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]

@@ -15,9 +15,10 @@ from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.collision import Nonces
 from ikepy.sa.effects import Effect
 from ikepy.sa.scope import EVERYTHING, Scope
-from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
-from ikepy.wire.payloads import DeletePayload, KePayload, NoncePayload, Payload
+from ikepy.wire.constants import NotifyType, TransformType
+from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
+from .delete import DiscardSpi
 from .init import NONCE_SIZE
 
 if TYPE_CHECKING:
@@ -100,21 +101,3 @@ class CreateExchange:
         """Delete at the peer what it made of our request: we don't want it."""
         assert self._offer is not None
         sa.enqueue(DiscardSpi(self._offer.spi_in))
-
-
-class DiscardSpi:
-    """Delete a child at the peer that we never installed."""
-
-    exchange = ExchangeType.INFORMATIONAL
-
-    def __init__(self, spi_in: int) -> None:
-        self._spi_in = spi_in
-
-    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]
-
-    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ikepy.config.model import Child
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.effects import ActivateOutbound, Effect, Level, RemoveOutbound
 from ikepy.sa.phase import End, Phase
@@ -44,38 +45,73 @@ class DeleteChild:
     """Delete one child.
 
     `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
+    `like`: that child; nor is another one for the same traffic wanted, if it has gone.
     `expired`: nobody wanted its end, so that `close_action` is followed.
     """
 
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(
-        self, child_id: int, tickets: Sequence[int] = (), *, wanted: bool = False, expired: bool = False
+        self,
+        child_id: int,
+        tickets: Sequence[int] = (),
+        *,
+        wanted: bool = False,
+        like: ChildSa | None = None,
+        expired: bool = False,
     ) -> None:
         self.child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
+        self._like = like
         self._expired = expired
+        self._child: ChildSa | None = None  # which it became
+
+    @property
+    def missed(self) -> Child | None:
+        """The policy that is without a child though nobody wished it, until the response comes."""
+        return self._child.config if self._child is not None and self._expired else None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)
+        if child is None and self._like is not None:
+            child = sa.alike(self._like)
         while child is not None and child.replaced_by in sa.children and self._wanted:
             child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED:
             return None
         self.child_id = child.child_id
+        self._child = child
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
-        if child is not None and self._expired:
-            sa.reopen(child, now)
+        if self._child is not None and self._expired:  # also if the peer's own delete was faster
+            sa.reopen(self._child, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} is gone ({reason})")
+
+
+class DiscardSpi:
+    """Delete a child at the peer that we never installed."""
+
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, spi_in: int) -> None:
+        self._spi_in = spi_in
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        return []
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        return []
 
 
 def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
@@ -107,10 +143,13 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
 
 
 def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
-    """Both ends let go of a child. If another replaces it, packets on their way are still taken."""
+    """Both ends let go of a child. If its policy has another, packets on their way are still taken."""
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
+        successor = sa.alike(child)
+    if successor is None and sa.shared.elsewhere(sa, child) is None:
         return sa.remove_child(child.child_id, why)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER
-    return [ActivateOutbound(successor.child_id), RemoveOutbound(child.child_id)]
+    activated: list[Effect] = [] if successor is None else [ActivateOutbound(successor.child_id)]
+    return [*activated, RemoveOutbound(child.child_id)]

@@ -190,6 +190,20 @@ def once(sa: IkeSa, task: UpdateAddresses | RoutabilityCheck | AddressList) -> N
         sa.enqueue(task, first=True)
 
 
+def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
+    """The children of `old` are on `new`, which has to bring about what `old` was doing for them."""
+    task = old.current_task
+    elsewhere = new.path != old.children_path
+    if new.mobike is None:
+        return new.redirect() if elsewhere else []
+    new.leave_children(old.children_path)
+    if isinstance(task, AddressList):
+        once(new, AddressList())
+    if elsewhere or isinstance(task, UpdateAddresses | RoutabilityCheck):
+        once(new, UpdateAddresses() if new.mobike.initiator else RoutabilityCheck())
+    return []
+
+
 # -- what makes us move ----------------------------------------------------------------------------
 
 
@@ -247,7 +261,7 @@ def unanswered(sa: IkeSa, attempt: int) -> list[Effect]:
 
 def answered(sa: IkeSa, path: Path) -> None:
     """A response came over `path`: after a search that is the one which works, and the peer is told (3.5)."""
-    if sa.mobike is not None and sa.mobike.pending:
+    if sa.mobike is not None and sa.mobike.pending and sa.established:  # not one that was rekeyed meanwhile
         sa.mobike.pending = False
         sa.move(path)
         once(sa, UpdateAddresses())

@@ -29,7 +29,7 @@ def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, n
 
 
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
-    if sa.phase is not Phase.ESTABLISHED:
+    if sa.phase is not Phase.ESTABLISHED or sa.waits(delete.DeleteIke):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed or deleted")
     offered = pick.must(payloads, SaPayload).proposals
     if any(p.protocol == ProtocolId.IKE for p in offered):

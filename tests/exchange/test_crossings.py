@@ -1,0 +1,193 @@
+"""Requests of two ends that cross, in either order of arrival and with either winner, and a third on top.
+
+Both ends begin in the same instant. The slow one's request, or response, takes five times as long. In the
+second half a third request comes while it is not clear which of the two stays (RFC 7296 2.8.1, 2.8.2, 2.25).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.tasks.child_rekey import ChildRekey
+from ikepy.sa.tasks.ike_rekey import IkeRekey
+from ikepy.sa.tasks.liveness import Liveness
+from ikepy.sa.tasks.task import Task
+
+from .network import DELAY, Network, Options, Script, assert_joined
+
+SECOND = """
+[connections.ab.children.second]
+local_ts = ["10.9.0.0/24"]
+remote_ts = ["10.9.0.0/24"]
+esp_proposals = {esp}
+rekey_time = 0
+"""
+SEEDS = ["one", "two", "three", "four"]  # nonces of which either end's are the lowest
+
+
+def options(ike: str = "x25519", esp: str = "") -> Options:
+    proposals = f'["aes128gcm16{esp}"]'
+    return Options(
+        proposals=f'["aes128gcm16-prfsha256-{ike}"]',
+        esp_proposals=proposals,
+        local_ts='["10.1.0.0/24"]',
+        remote_ts='["10.1.0.0/24"]',
+        connection="rekey_time = 0",
+        child="rekey_time = 0",
+        more=SECOND.format(esp=proposals),
+    )
+
+
+def established(a: Options, b: Options, seed: str) -> Network:
+    net = Network(a, b, seed=seed)
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    net.ladder.clear()
+    return net
+
+
+def slow(sender: str, kind: str) -> Script:
+    """One end's requests, or responses, take longer."""
+    return lambda line, nth, data: (
+        [5 * DELAY] if line.startswith(f"{sender} -> ") and f" {kind} " in line else [DELAY]
+    )
+
+
+def begin(net: Network, name: str, task: Callable[[IkeSa], Task | None]) -> None:
+    """Let every established IKE_SA of a site begin a task."""
+    manager = net.site(name).manager
+    for sa in manager.ike_sas:
+        if sa.established and (made := task(sa)) is not None:
+            sa.enqueue(made)
+            net.run_effects(name, manager.proceed(sa, net.now))
+
+
+def rekey_child(sa: IkeSa) -> Task | None:
+    child = next((child for child in sa.children.values() if child.config.name == "net"), None)
+    return None if child is None else ChildRekey(child.child_id, child.config)
+
+
+def act(net: Network, name: str, action: str) -> None:
+    match action:
+        case "child rekey":
+            begin(net, name, rekey_child)
+        case "IKE rekey":
+            begin(net, name, lambda sa: IkeRekey())
+        case "liveness":
+            begin(net, name, lambda sa: Liveness())
+        case "child create":
+            net.command(name, Initiate("ab", "second"))
+        case "child delete":
+            net.command(name, Terminate(child="net"))
+        case "IKE delete":
+            net.command(name, Terminate(ike="ab"))
+        case "reauthentication":
+            net.command(name, Rekey(ike="ab", reauth=True))
+        case "child lost":
+            net.command(name, ChildrenLost(tuple(net.site(name).plane.inbound)))
+
+
+ACTIONS = [
+    "child rekey",
+    "child create",
+    "child delete",
+    "child lost",
+    "IKE rekey",
+    "IKE delete",
+    "reauthentication",
+    "liveness",
+]
+PAIRS = list(itertools.combinations_with_replacement(ACTIONS, 2))
+
+
+def assert_agreed(net: Network, actions: tuple[str, ...], note: str) -> None:
+    """One IKE_SA and one child a policy, the same at both ends; nothing waits."""
+    a, b = net.a.manager.ike_sas, net.b.manager.ike_sas
+    note = f"{note}\n" + "\n".join(net.ladder)
+    assert {(sa.spi_i, sa.spi_r) for sa in a} == {(sa.spi_i, sa.spi_r) for sa in b}, note
+    # Whoever deletes an IKE_SA means those that stand: one that is being set up comes nevertheless.
+    least, most = (0, 1) if "IKE delete" in actions else (1, 1)
+    assert least <= len(a) <= most, note
+    assert all(sa.quiet for sa in (*a, *b)), note
+    policies = sorted(out.child for out in net.a.plane.outbound.values())
+    assert len(set(policies)) == len(policies), note
+    assert_joined(net, len(policies), note)
+    if "IKE delete" not in actions:
+        remade = "child lost" in actions or "reauthentication" in actions  # perhaps after the delete
+        if "child delete" not in actions or not remade:
+            assert ("net" in policies) == ("child delete" not in actions), note
+        assert ("second" in policies) == ("child create" in actions), note
+    assert not net.a.plane.standby | net.b.plane.standby, note
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=str)
+def test_two_that_cross(first: str, second: str, seed: str) -> None:
+    for (one, other), sender, kind in itertools.product(
+        {(first, second), (second, first)}, "ab", ("request", "response")
+    ):
+        net = established(options(), options(), seed)
+        net.script = slow(sender, kind)
+        act(net, "a", one)
+        act(net, "b", other)
+        net.run(200)
+        assert_agreed(net, (one, other), f"a: {one}, b: {other}, {sender}'s {kind}s slow")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("third", [action for action in ACTIONS if action != "child lost"])
+@pytest.mark.parametrize("both", ["child rekey", "IKE rekey"])
+def test_a_third_on_top_of_two_rekeys_that_cross(both: str, third: str, seed: str) -> None:
+    """The third request comes when each end has the other's, or one has the other's response too."""
+    for name, sender, kind, moment in itertools.product(
+        "ab", "ab", ("request", "response"), (0.5, 1.5, 2.5, 5.5, 6.5)
+    ):
+        net = established(options(), options(), seed)
+        net.script = slow(sender, kind)
+        for site in "ab":
+            act(net, site, both)
+        net.run(moment * DELAY)
+        act(net, name, third)
+        net.run(200)
+        note = f"{name}: {third} after {moment} delays, {sender}'s {kind}s slow"
+        assert_agreed(net, (both, third), note)
+
+
+GUESSES = {
+    "a": (options("x25519-ecp256", "-x25519-ecp256"), options("ecp256", "-ecp256")),
+    "b": (options("ecp256", "-ecp256"), options("x25519-ecp256", "-x25519-ecp256")),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("wrong", ["a", "b"])
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=str)
+def test_two_that_cross_and_one_end_guesses_the_group_wrong(
+    first: str, second: str, wrong: str, seed: str
+) -> None:
+    """INVALID_KE_PAYLOAD makes that end's request come a second time, later than the other's."""
+    for one, other in {(first, second), (second, first)}:
+        net = established(*GUESSES[wrong], seed)
+        act(net, "a", one)
+        act(net, "b", other)
+        net.run(200)
+        assert_agreed(net, (one, other), f"a: {one}, b: {other}, {wrong} guesses wrong")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("other", ["child create", "child rekey", "child delete", "child lost"])
+@pytest.mark.parametrize("who", ["a", "b"])
+def test_a_rekey_that_is_refused_for_a_while_comes_nevertheless(who: str, other: str, seed: str) -> None:
+    """TEMPORARY_FAILURE is waited out (RFC 7296 2.25): the IKE_SA is another one in the end."""
+    net = established(options(), options(), seed)
+    (before,) = net.a.manager.ike_sas
+    act(net, who, "IKE rekey")
+    act(net, "b" if who == "a" else "a", other)
+    net.run(200)
+    assert_agreed(net, ("IKE rekey", other), who)
+    assert net.a.manager.ike_sas[0].spi_i != before.spi_i

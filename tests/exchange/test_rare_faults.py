@@ -1,0 +1,426 @@
+"""Schedules found by the simulation that left a policy without a child, or with two (RFC 7296 2.8, 2.25).
+
+Every test begins with its ladder; "x" is what is late or lost.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.tasks.child_rekey import ChildRekey
+from ikepy.sa.tasks.ike_rekey import IkeRekey
+
+from .network import ADDRESS_A, DELAY, Network, Options, Script, assert_joined
+from .test_established import do, ike_sa
+from .test_mobike import SECOND_A, children_at, has, path, set_up
+
+AGAIN = 'close_action = "start"'
+SECOND = """
+[connections.ab.children.second]
+local_ts = ["10.9.0.0/24"]
+remote_ts = ["10.9.0.0/24"]
+esp_proposals = ["aes128gcm16"]
+"""
+SEEDS = ["one", "two", "three", "four"]  # nonces of which either end's are the lowest
+
+
+def options(child: str = "rekey_time = 0", second: str = "rekey_time = 0", connection: str = "") -> Options:
+    selector = '["10.1.0.0/24"]'
+    return Options(
+        local_ts=selector, remote_ts=selector, child=child, more=SECOND + second, connection=connection
+    )
+
+
+def established(a: Options, b: Options, *, second: bool = True, seed: str = "one") -> Network:
+    net = Network(a, b, seed=seed)
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    if second:
+        net.command("a", Initiate("ab", "second"))
+        net.run(1)
+    net.ladder.clear()
+    return net
+
+
+def late(line: str, seconds: float, times: int = 1) -> Script:
+    """The first sendings of a message take so long."""
+    return lambda sent, nth, data: [seconds] if sent == line and nth < times else [DELAY]
+
+
+def child_id(net: Network, name: str, child: str) -> int:
+    return next(i for i, sa in net.site(name).plane.inbound.items() if sa.child == child)
+
+
+def policies(net: Network, name: str) -> list[str]:
+    return sorted(sa.child for sa in net.site(name).plane.outbound.values())
+
+
+# -- expiry ----------------------------------------------------------------------------------------
+
+
+def test_both_ends_children_expire_at_once() -> None:
+    """a brings its child up again, though b's delete was faster than b's answer.
+
+    a -> b INFORMATIONAL request 2 (D)    x
+    b -> a INFORMATIONAL request 0 (D)
+    a -> b INFORMATIONAL response 0
+    b -> a INFORMATIONAL response 2
+    """
+    short = "rekey_time = 0\nlife_time = "
+    net = established(options(f"{short}20\n{AGAIN}"), options(f"{short}21\n"), second=False)
+    net.script = late("a -> b INFORMATIONAL request 2", 1.5)
+    net.run(30)
+    assert net.ladder[:4] == [
+        "a -> b INFORMATIONAL request 2",
+        "b -> a INFORMATIONAL request 0",
+        "a -> b INFORMATIONAL response 0",
+        "b -> a INFORMATIONAL response 2",
+    ]
+    assert_joined(net)
+
+
+def test_the_ike_sa_dies_while_an_expired_child_is_deleted() -> None:
+    """dpd_action brings it up again, for nobody wished its end.
+
+    a -> b INFORMATIONAL request 2 (D)    x, time and again
+    """
+    lasting = 'dpd_action = "start"\nrekey_time = 0\nlife_time = 120\n' + AGAIN
+    net = established(options(lasting), options(), second=False)
+    net.run(100)
+    old = ike_sa(net, "a")
+    net.script = lambda line, nth, data: [] if "INFORMATIONAL" in line else [DELAY]
+    net.run(200)
+    assert not old.established
+    assert_joined(net)
+
+
+# -- a DELETE that overtakes a response ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_child_that_is_replaced_before_its_response_arrives(seed: str) -> None:
+    """b has the child of a's request, and what it asked for is gone: a's must stay.
+
+    b -> a CREATE_CHILD_SA request 0 (second)
+    a -> b CREATE_CHILD_SA response 0             x
+    a -> b CREATE_CHILD_SA request 2 (second, for a's worker died)
+    b -> a CREATE_CHILD_SA response 2
+    a -> b INFORMATIONAL request 3 (D of what b does not know yet)
+    """
+    net = established(options(), options(), second=False, seed=seed)
+    net.script = late("a -> b CREATE_CHILD_SA response 0", 1.5)
+    net.command("b", Initiate("ab", "second", ticket=3))
+    net.run(2 * DELAY)
+    net.command("a", ChildrenLost((child_id(net, "a", "second"),)))
+    net.run(40)
+    assert net.ladder[:5] == [
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+        "a -> b INFORMATIONAL request 3",
+    ]
+    assert net.b.outcomes[3].ok
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_rekeyed_child_is_deleted_before_its_response_arrives(again: bool) -> None:
+    """The old one goes too, and what b's close_action asks for comes.
+
+    b -> a CREATE_CHILD_SA request 0 (REKEY_SA)
+    a -> b CREATE_CHILD_SA response 0             x
+    a -> b INFORMATIONAL request 2 (D of the new child)
+    """
+    net = established(options(), options("rekey_time = 0\n" + AGAIN * again), second=False)
+    net.script = late("a -> b CREATE_CHILD_SA response 0", 1.5)
+    net.command("b", Rekey(child="net"))
+    net.run(2 * DELAY)
+    net.command("a", Terminate(child="net"))
+    net.run(60)
+    assert_joined(net, int(again))
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_lost_child_whose_replacement_is_deleted_before_its_response_arrives(again: bool) -> None:
+    """
+    b -> a CREATE_CHILD_SA request 0 (b's worker died)
+    a -> b CREATE_CHILD_SA response 0             x
+    a -> b INFORMATIONAL request 2 (D of the new child)
+    """
+    net = established(options(), options("rekey_time = 0\n" + AGAIN * again), second=False)
+    net.script = late("a -> b CREATE_CHILD_SA response 0", 1.5)
+    net.command("b", ChildrenLost((child_id(net, "b", "net"),)))
+    net.run(2 * DELAY)
+    net.command("a", Terminate(child_id=max(net.a.plane.inbound)))
+    net.run(60)
+    assert_joined(net, int(again))
+
+
+# -- reauthentication ------------------------------------------------------------------------------
+
+
+def ike_sas(net: Network, name: str) -> list[IkeSa]:
+    return net.site(name).manager.ike_sas
+
+
+def watch_holes(net: Network, name: str) -> list[list[str]]:
+    """The policies that a site can send under, at every message."""
+    seen: list[list[str]] = []
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        seen.append(sorted({sa.child for sa in net.site(name).plane.sending()}))
+        return [DELAY]
+
+    net.script = script
+    return seen
+
+
+def test_what_expires_during_a_reauthentication_comes_along() -> None:
+    """
+    a -> b INFORMATIONAL request 3 (D, the child is used up)
+    a -> b IKE_SA_INIT request 0
+    """
+    net = established(options("rekey_bytes = 500\nlife_bytes = 1000\n" + AGAIN), options())
+    net.script = late("b -> a INFORMATIONAL response 3", 0.05)
+    net.run_effects("a", net.a.manager.usage(child_id(net, "a", "net"), 1000, 1, net.now))
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(60)
+    assert net.ladder[:2] == ["a -> b INFORMATIONAL request 3", "a -> b IKE_SA_INIT request 0"]
+    assert len(ike_sas(net, "a")) == 1
+    assert policies(net, "a") == ["net", "second"]
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("who", ["a", "b"])
+def test_the_old_ike_sa_is_rekeyed_during_a_reauthentication(who: str) -> None:
+    """Its successor is the one that goes."""
+    net = established(options(), options())
+    net.script = late("a -> b IKE_AUTH request 1", 0.5)
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.command(who, Rekey(ike="ab"))
+    net.run(60)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("delay", [DELAY, 0.1])
+@pytest.mark.parametrize("policy", ["no", "replace"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_both_ends_reauthenticate_at_once(seed: str, policy: str, delay: float) -> None:
+    """One of the two new IKE_SAs stays, and at no time is there a policy without a child."""
+    both = options(connection=f'unique = "{policy}"')
+    net = established(both, both, seed=seed)
+    seen = watch_holes(net, "a")
+    watched = net.script
+    net.script = lambda line, nth, data: (
+        [delay] if line == "a -> b IKE_SA_INIT request 0" else watched(line, nth, data)
+    )
+    for name in "ab":
+        net.command(name, Rekey(ike="ab", reauth=True))
+    net.run(60)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert set(map(tuple, seen)) == {("net", "second")}
+    assert_joined(net, 2)
+
+
+def test_unique_replace_leaves_the_old_ike_sa_to_a_peer_that_reauthenticates() -> None:
+    """a needs a second exchange for its second child: until then the old one carries it."""
+    net = established(options(), options(connection='unique = "replace"'))
+    seen = watch_holes(net, "b")
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(60)
+    assert not [line for line in net.ladder if line.startswith("b -> a INFORMATIONAL request")]
+    assert set(map(tuple, seen)) == {("net", "second")}
+    assert_joined(net, 2)
+
+
+def test_unique_replace_ends_what_the_peer_does_not() -> None:
+    """a never deletes the old IKE_SA: b does, after a while."""
+    net = established(options(), options(connection='unique = "replace"'))
+    old = ike_sa(net, "a")
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.script = lambda line, nth, data: [] if line.startswith("a -> b INFORMATIONAL req") else [DELAY]
+    net.run(25)
+    assert len(ike_sas(net, "b")) == 2
+    net.run(10)
+    assert "b -> a INFORMATIONAL request 0" in net.ladder
+    assert len(ike_sas(net, "b")) == 1
+    assert not old.established
+
+
+def test_packets_under_way_over_a_reauthentication_are_still_taken() -> None:
+    net = established(options(), options())
+    before = {sa.spi for sa in net.b.plane.inbound.values()}
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(3)
+    assert before < {sa.spi for sa in net.b.plane.inbound.values()}
+    assert policies(net, "b") == ["net", "second"], "but nothing is sent under the old ones"
+    net.run(4)
+    assert_joined(net, 2)
+
+
+def test_the_child_of_a_reauthentication_is_sent_under_when_the_peer_has_heard_of_it() -> None:
+    """
+    b -> a IKE_AUTH response 1    x
+    """
+    net = established(options(), options(), second=False)
+    (old,) = net.b.plane.outbound
+    net.script = late("b -> a IKE_AUTH response 1", 1.0)
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(0.5)
+    assert [sa.child_id for sa in net.b.plane.sending()] == [old]
+    net.run(10)
+    assert [sa.child_id for sa in net.b.plane.sending()] != [old]
+    assert_joined(net)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_reauthentication_while_both_ends_rekey_the_ike_sa(seed: str) -> None:
+    """What the peer's rekey made may not be touched before it is clear which of the two stays."""
+    net = established(options(), options(), seed=seed)
+    seen = watch_holes(net, "a")
+    for name in "ab":
+        do(net, name, IkeRekey())
+    net.run(1.5 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(60)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert set(map(tuple, seen)) == {("net", "second")}
+    assert_joined(net, 2)
+
+
+# -- moving ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", ["b -> a INFORMATIONAL request 0", "b -> a INFORMATIONAL response 2"])
+def test_the_ike_sa_is_rekeyed_while_a_path_is_checked(lost: str) -> None:
+    """The children follow on the new IKE_SA.
+
+    a -> b INFORMATIONAL request 2 (UPDATE_SA_ADDRESSES)
+    b -> a INFORMATIONAL response 2                        x
+    b -> a INFORMATIONAL request 0 (COOKIE2)               or x
+    {a|b} CREATE_CHILD_SA (IKE_SA)
+    """
+    net = set_up()
+    net.script = late(lost, 0.5)
+    has(net, "a", SECOND_A, gone=[ADDRESS_A])
+    net.run(1.5 * DELAY)
+    do(net, "a" if "request" in lost else "b", IkeRekey())
+    net.run(30)
+    (a,), (b,) = ike_sas(net, "a"), ike_sas(net, "b")
+    assert (a.path.local.address, b.path.remote.address) == (SECOND_A, SECOND_A)
+    assert children_at(net, "a") == a.path
+    assert children_at(net, "b") == path(b.path.local.address, SECOND_A)
+    assert_joined(net)
+
+
+# -- children that both ends make ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_packets_under_way_under_the_child_that_goes_are_still_taken(seed: str) -> None:
+    """Both ends ask for the same child, and each gives the other's a place: nothing is lost when one goes."""
+    net = established(options(), options(), second=False, seed=seed)
+    for name in "ab":
+        net.command(name, Initiate("ab", "second"))
+    net.run(1)
+    assert len(net.a.plane.outbound) == len(net.b.plane.outbound) == 2
+    net.run(8)
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_loser_of_two_rekeys_that_cross_is_rekeyed_at_once(seed: str) -> None:
+    """
+    a -> b CREATE_CHILD_SA request (REKEY_SA), b -> a CREATE_CHILD_SA request (REKEY_SA)
+    a -> b CREATE_CHILD_SA response    x
+    then either end rekeys what the other one has made
+    """
+    for name in "ab":
+        net = established(options(), options(), second=False, seed=seed)
+        old = child_id(net, "a", "net"), child_id(net, "b", "net")
+        net.script = late("a -> b CREATE_CHILD_SA response 0", 0.5)
+        for site, child in zip("ab", old, strict=True):
+            do(net, site, ChildRekey(child, ike_sa(net, site).children[child].config))
+        net.run(1.5 * DELAY)
+        (made,) = set(net.site(name).plane.inbound) - set(old)
+        do(net, name, ChildRekey(made, ike_sa(net, name).children[made].config))
+        net.run(150)
+        assert_joined(net, note="\n".join(net.ladder))
+
+
+def test_a_peer_that_reauthenticates_first_is_waited_for() -> None:
+    """Else each end would make one of its own, time and again: IKE_SAs without end."""
+    timed = options(connection="reauth_time = 30\nrand_time = 0\nrekey_time = 0")
+    net = established(timed, timed)
+    net.script = late("a -> b CREATE_CHILD_SA request 2", 1.0, times=2)  # b's time comes before a is through
+    counts = []
+    for _ in range(80):
+        net.run(5)
+        counts.append(len(ike_sas(net, "a")))
+    assert counts.count(1) > 40
+    assert max(counts) == 2
+
+
+def test_the_peer_is_through_with_its_reauthentication_before_ours_begins() -> None:
+    """
+    b -> a IKE_SA_INIT request 0     x
+    a reauthenticates and deletes the old IKE_SA; b's new one is one too many
+    """
+    net = established(options(), options())
+    net.script = late("b -> a IKE_SA_INIT request 0", 1.0)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(DELAY)
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(100)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert_joined(net, 2)
+
+
+# -- what a child hides ----------------------------------------------------------------------------
+
+
+def test_a_lost_child_does_not_hide_that_its_successor_is_gone() -> None:
+    """b's close_action brings the policy up again, though the child that carries nothing still stands.
+
+    b -> a CREATE_CHILD_SA request 0 (b's worker died)
+    a -> b CREATE_CHILD_SA response 0
+    a -> b INFORMATIONAL request 2 (D of the new child, which is used up)
+    b -> a INFORMATIONAL request 1 (D of the lost one)                      x
+    """
+    net = established(options(), options("rekey_time = 0\n" + AGAIN), second=False)
+    net.script = late("b -> a INFORMATIONAL request 1", 1.0)
+    net.command("b", ChildrenLost((child_id(net, "b", "net"),)))
+    net.run(1.5 * DELAY)
+    net.command("a", Terminate(child_id=max(net.a.plane.inbound)))
+    net.run(60)
+    assert_joined(net)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("sender", ["a", "b"])
+def test_an_ike_sa_whose_stay_is_open_is_rekeyed(sender: str, seed: str) -> None:
+    """The children come along whichever of the three stays.
+
+    a -> b CREATE_CHILD_SA request (IKE_SA), b -> a CREATE_CHILD_SA request (IKE_SA), one of them late
+    then the end which knows of both rekeys the one that the other has made
+    """
+    net = established(options(), options(), seed=seed)
+    other = "b" if sender == "a" else "a"
+    net.script = lambda line, nth, data: (
+        [0.5] if line.startswith(f"{sender} -> ") and "CREATE_CHILD_SA" in line and not nth else [DELAY]
+    )
+    for name in "ab":
+        do(net, name, IkeRekey())
+    net.run(3 * DELAY)
+    for name in (sender, other):
+        manager = net.site(name).manager
+        fresh = manager.ike_sas[-1]
+        fresh.enqueue(IkeRekey())
+        net.run_effects(name, manager.proceed(fresh, net.now))
+    net.run(200)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1, "\n".join(net.ladder)
+    assert_joined(net, 2, "\n".join(net.ladder))
