@@ -199,12 +199,14 @@ class Keyed:
             return decode_payloads(sk.first, self._in.open(reply, len(reply) - len(sk.body)))
         return None
 
-    def auth_payloads(self, identity: bytes = b"gwa", secret: bytes = b"correct horse") -> list[Payload]:
+    def auth_payloads(
+        self, identity: bytes = b"gwa", secret: bytes = b"correct horse", reserved: bytes = bytes(3)
+    ) -> list[Payload]:
         """IKE_AUTH as site a would send it; with a wrong secret, as anybody can."""
-        id_body = bytes([IdType.FQDN, 0, 0, 0]) + identity
+        id_body = bytes([IdType.FQDN]) + reserved + identity
         mic = psk_auth(self.suite.prf, Secret(secret), self.request, self.nonce_r, self.keys.sk_pi, id_body)
         return [
-            IdPayload(PayloadType.ID_I, IdType.FQDN, identity),
+            IdPayload(PayloadType.ID_I, IdType.FQDN, identity, reserved),
             AuthPayload(AuthMethod.SHARED_KEY_MIC, mic),
             *child_payloads(),
         ]
