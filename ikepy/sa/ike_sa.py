@@ -207,8 +207,9 @@ class IkeSa:
             task.create.overtaken_by_delete(spi_out)
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
-        """The child that we send under this SPI."""
-        return next((c for c in self.children.values() if c.spi_out == spi), None)
+        """The child that we send under this SPI: the peer may have given it to two, and one may be gone."""
+        found = [child for child in self.children.values() if child.spi_out == spi]
+        return min(found, key=lambda child: child.state is ChildState.DELETED, default=None)
 
     def log(self, level: Level, text: str) -> Log:
         return Log(level, f"{self.connection.name} #{self.ike_id}", text)

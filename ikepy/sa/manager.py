@@ -354,12 +354,13 @@ class IkeManager:
         if sa is None or not sa.children[child_id].in_use:
             return []
         child = sa.children[child_id]
-        if child.bytes.used_up(octets) or child.packets.used_up(packets):
-            child.bytes = child.packets = Volume()
-            child.lifetime.expires_at = now
-        elif child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
+        if child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
+            # First, for between two looks a fast flow may pass both limits: it is replaced, not cut off.
             child.bytes.rekey = child.packets.rekey = 0
             child.lifetime.rekey_at = now
+        elif child.bytes.used_up(octets) or child.packets.used_up(packets):
+            child.bytes = child.packets = Volume()
+            child.lifetime.expires_at = now
         else:
             return []
         return self._settle(sa, sa.tick(now), now)
