@@ -206,8 +206,9 @@ class IkeSa:
             task.create.overtaken_by_delete(spi_out)
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
-        """The child that we send under this SPI."""
-        return next((c for c in self.children.values() if c.spi_out == spi), None)
+        """The child that we send under this SPI, or did. The peer may give it twice: then one that stands."""
+        found = [c for c in self.children.values() if c.spi_out == spi]
+        return next((c for c in found if c.state is not ChildState.DELETED), found[0] if found else None)
 
     def log(self, level: Level, text: str) -> Log:
         return Log(level, f"{self.connection.name} #{self.ike_id}", text)
