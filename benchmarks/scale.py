@@ -163,6 +163,8 @@ def one_device(setting: Setting, steps: Sequence[int]) -> Found:
             setting.say(f"  {step} tunnels")
             added = step - len(bed.tunnels)
             seconds = bed.grow(step)
+            if bed.initiator.sent_again:
+                setting.say(f"  {bed.initiator.sent_again} IKE messages had to be sent again so far")
             if step > steps[0]:
                 found.seconds += seconds
                 found.tunnels += added

@@ -121,9 +121,11 @@ class Inward:
                 break
             left -= 1 if received.length <= received.segment else _TRAIN
             if not run.takes(received):
+                # A train's short last packet is read as a whole row, and what is behind it is overwritten.
+                kept = bytes(arena[end : end + received.length]) if end else b""
                 self._receive_run(transport, run)
                 if end:
-                    arena[: received.length] = arena[end : end + received.length]
+                    arena[: received.length] = kept
                 run = _Run(received)
             if run.is_full() or run.end > len(arena) - _DATAGRAM:
                 self._receive_run(transport, run)

@@ -46,6 +46,13 @@ class AddSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveSocket:
+    """Close this socket; no matter if it is not there."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class AddDevice:
     """Serve this TUN device (its descriptor travels along)."""
 
@@ -238,6 +245,7 @@ class Fault:
 
 Message = (
     AddSocket
+    | RemoveSocket
     | AddDevice
     | RemoveDevice
     | InstallInbound
@@ -260,6 +268,7 @@ Message = (
 
 _CLASSES: tuple[type[Message], ...] = (
     AddSocket,
+    RemoveSocket,
     AddDevice,
     RemoveDevice,
     InstallInbound,

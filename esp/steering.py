@@ -72,6 +72,11 @@ def attach_raw_filter(sock: socket.socket, version: int, slot: int, workers: int
     _attach(sock, SO_ATTACH_FILTER, raw_program(version, slot, workers))
 
 
+def attach_refusal(sock: socket.socket) -> None:
+    """Let no packet at all into a socket. Raises OSError."""
+    _attach(sock, SO_ATTACH_FILTER, [(_RET_K, 0, 0, 0)])
+
+
 def _attach(sock: socket.socket, option: int, program: Sequence[Instruction]) -> None:
     code = b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
     instructions = ctypes.create_string_buffer(code, len(code))

@@ -33,6 +33,7 @@ from esp.messages import (
     RemoveChild,
     RemoveDevice,
     RemoveOutbound,
+    RemoveSocket,
     SequenceExhausted,
     SequenceLow,
     UpdatePath,
@@ -130,6 +131,7 @@ class Worker:
             self._outward.release_waiting,
         )
         self._transports: dict[int, Transport] = {}
+        self._gone: list[Transport] = []  # to be closed once nothing reads from them any more
         self._poll = select.epoll()
         self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
         self._fault = RateLimit(*_FAULT)
@@ -162,6 +164,8 @@ class Worker:
                 failure = _failure(self._read_packets, source)
                 if failure:
                     self._tell_fault(failure)
+        while self._gone:
+            self._gone.pop().close()
 
     def _read_packets(self, source: Transport | Device) -> None:
         """One batch."""
@@ -215,6 +219,8 @@ class Worker:
         match message, fd:
             case AddSocket(), int():
                 self._add_socket(message, fd)
+            case RemoveSocket(), None:
+                self._remove_socket(message.index)
             case AddDevice(), int():
                 self._add_device(message, fd)
             case RemoveDevice(), None:
@@ -275,13 +281,17 @@ class Worker:
         except BaseException:
             sock.close()
             raise
-        replaced = self._transports.pop(message.index, None)
-        if replaced is not None:
-            self._unregister(replaced.fileno())
-            replaced.close()
+        self._remove_socket(message.index)
         self._transports[message.index] = transport
         self._register(transport.fileno(), transport)
         self._outward.set_transports(list(self._transports.values()))
+
+    def _remove_socket(self, index: int) -> None:
+        transport = self._transports.pop(index, None)
+        if transport is not None:
+            self._unregister(transport.fileno())
+            self._gone.append(transport)
+            self._outward.set_transports(list(self._transports.values()))
 
     def _add_device(self, message: AddDevice, fd: int) -> None:
         try:
@@ -310,7 +320,7 @@ class Worker:
         for device in self._devices.values():
             self._close_device(device)
         self._devices.clear()
-        for transport in self._transports.values():
+        for transport in (*self._transports.values(), *self._gone):
             transport.close()
         self._transports.clear()
         self._poll.close()

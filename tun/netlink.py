@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import TypeVar
 
@@ -27,6 +28,15 @@ _REASONS = {
     errno.EHOSTUNREACH: "the host is unreachable",
     errno.EAFNOSUPPORT: "the kernel has no support for this address family",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """An address of this host, and the index and the name of the device that has it."""
+
+    address: Address
+    index: int
+    device: str
 
 
 class RouteError(Exception):

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
@@ -15,7 +15,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from tun import rtnetlink
-from tun.netlink import Address, Interface, Network, RouteError, converse
+from tun.netlink import Address, HostAddress, Interface, Network, RouteError, converse
 from tun.numbering import number
 
 # linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h
@@ -27,8 +27,14 @@ IFA_F_NODAD = 0x02
 IFA_F_DADFAILED = 0x08
 IFA_F_TENTATIVE = 0x40
 ADDR_GEN_MODE_NONE = 1
+
+# netdevice(7)
+SIOCGIFFLAGS = 0x8913
 SIOCGIFMTU = 0x8921
-IFREQ = struct.Struct("16si20x")  # struct ifreq: name, MTU
+IFF_RUNNING = 0x40
+LINKED = 0x1 | IFF_RUNNING  # IFF_UP
+_FLAGS = struct.Struct("16sh22x")  # struct ifreq: name, flags
+_MTU = struct.Struct("16si20x")
 
 IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
@@ -128,7 +134,7 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
         if way.device is None:
             raise RouteError(what, reason="it leads through no device")
         name = socket.if_indextoname(way.device)
-        mtu = _device_mtu(name)
+        mtu = _ask(SIOCGIFMTU, _MTU, name)
     except OSError as error:
         raise RouteError(what, error.errno or 0) from error
     return min(mtu, _advertised_mtu(name, mtu)) if remote.version == 6 else mtu
@@ -144,17 +150,47 @@ def source_address(remote: Address) -> Address:
         return ip_address(probe.getsockname()[0])
 
 
-def local_addresses() -> list[Address]:
-    """Every unicast address of this host that can be used, loopback too, without link-local ones."""
+def host_addresses() -> list[HostAddress]:
+    """Every unicast address of this host that can be used, loopback too, without link-local ones.
 
-    def dump(ip: IPRoute) -> Iterator[Address]:
+    Raises `RouteError`.
+    """
+
+    def dump(ip: IPRoute) -> list[HostAddress]:
+        found: dict[Address, int] = {}
         for one in ip.get_addr():
             flags = one.get_attr("IFA_FLAGS") or one["flags"]
-            if not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
-                yield ip_address(one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS"))
+            address = ip_address(one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS"))
+            if not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) and not address.is_link_local:
+                found.setdefault(address, int(one["index"]))
+        return [HostAddress(address, index, _name(index)) for address, index in found.items()]
 
-    found = converse("cannot list the addresses", lambda ip: list(dump(ip)))
-    return list(dict.fromkeys(one for one in found if not one.is_link_local))
+    return converse("cannot list the addresses", dump)
+
+
+def local_addresses() -> list[Address]:
+    """The addresses alone of `host_addresses`. Raises `RouteError`."""
+    return [one.address for one in host_addresses()]
+
+
+def has_link(name: str) -> bool:
+    """Whether the device is up and has carrier; False too if there is no such device."""
+    try:
+        return link_flags(name) & LINKED == LINKED
+    except OSError:
+        return False
+
+
+def link_flags(name: str) -> int:
+    """IFF_UP and its like (netdevice(7)). Raises OSError."""
+    return _ask(SIOCGIFFLAGS, _FLAGS, name)
+
+
+def _ask(request: int, layout: struct.Struct, name: str) -> int:
+    """A number that the kernel has for a device. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, request, layout.pack(name.encode(), 0))
+    return int(layout.unpack(answer)[1])
 
 
 def _index(name: str) -> int:
@@ -242,12 +278,6 @@ def _users(ip: IPRoute, network: Network, table: int | None, metric: int | None)
         if one.get_attr("RTA_OIF") is not None:
             found.add(int(one.get_attr("RTA_OIF")))
     return found
-
-
-def _device_mtu(name: str) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        answer = fcntl.ioctl(sock, SIOCGIFMTU, IFREQ.pack(name.encode(), 0))
-    return int(IFREQ.unpack(answer)[1])
 
 
 def _advertised_mtu(name: str, otherwise: int) -> int:

@@ -17,7 +17,8 @@ from ikepy.config.proposals import default as default_proposals
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
 from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import ProtocolId
-from ikepy.wire.proposal import Proposal
+from ikepy.wire.message import MAX_FRAGMENTS, MAX_MESSAGE, MAX_PAYLOADS
+from ikepy.wire.proposal import MAX_PROPOSALS, Proposal
 
 DYNAMIC: Dynamic = "dynamic"  # a traffic selector: the IKE address
 ANY_ADDRESS: AnyAddress = "%any"
@@ -244,11 +245,21 @@ class Daemon(Section):
     fragment_size: Annotated[int, fields.fragment_size] = 1280
     half_open_timeout: Annotated[float, fields.number(0.1, 3600, "seconds")] = 30.0
     cookie_threshold: Annotated[int, fields.integer(0, 1_000_000, "half-open IKE_SAs; 0: no cookies")] = 30
+    cookie_threshold_ip: Annotated[
+        int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no cookies")
+    ] = 3
     block_threshold: Annotated[
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
     ] = 5
     # Whether a peer that sends what an SA may not carry is told, now and then (RFC 4301 5.2).
     invalid_selectors: Boolean = True
+    # Octets of an IKE message as it comes, put together from IP fragments perhaps; charon's default.
+    max_packet: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of a message")] = 10000
+    # Octets of the fragments of one message together (RFC 7383 5); from strangers never more than 16384.
+    max_message: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of all fragments")] = MAX_MESSAGE
+    max_fragments: Annotated[int, fields.integer(1, MAX_FRAGMENTS, "fragments of a message")] = MAX_FRAGMENTS
+    max_payloads: Annotated[int, fields.integer(8, MAX_PAYLOADS, "payloads of a message")] = MAX_PAYLOADS
+    max_proposals: Annotated[int, fields.integer(1, MAX_PROPOSALS, "of an SA payload")] = MAX_PROPOSALS
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"

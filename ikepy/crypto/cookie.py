@@ -10,6 +10,7 @@ from ikepy.wire.constants import Prf
 
 LIFETIME = 60.0  # seconds after which a new secret makes the cookies; the one before it is still good
 SECRET_SIZE = 32
+COOKIE_SIZE = 33  # octets
 
 
 class CookieJar:
@@ -24,7 +25,7 @@ class CookieJar:
         self._secrets: dict[int, Secret] = {}
 
     def make(self, spi_i: bytes, nonce_i: bytes, address: IPv4Address | IPv6Address, now: float) -> bytes:
-        """A cookie of 33 bytes for this IKE_SA_INIT request. `now` in seconds, monotonic."""
+        """A cookie of COOKIE_SIZE bytes for this IKE_SA_INIT request. `now` in seconds, monotonic."""
         period = self._enter(now)
         if period not in self._secrets:
             self._secrets[period] = Secret(self._random(SECRET_SIZE))

@@ -6,16 +6,11 @@ TUNSETCARRIER only notes the change: until the kernel's link watch has seen it, 
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
 import time
 
 from ikepy.daemon.ports import Tun
+from tun.network import IFF_RUNNING, link_flags
 
-_SIOCGIFFLAGS = 0x8913
-_IFF_RUNNING = 0x40
-_REQUEST = struct.Struct("16sh22x")  # struct ifreq: name, flags
 PAUSE = 0.0002  # seconds between two looks
 PATIENCE = 0.05  # seconds: control must not stand still for longer
 
@@ -31,10 +26,7 @@ def plug(tun: Tun) -> None:
 
 def _running(name: str) -> bool:
     """Whether the kernel uses the device; a device that is gone is not worth waiting for."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, _REQUEST.pack(name.encode(), 0))
-        except OSError:
-            return True
-    flags: int = _REQUEST.unpack(answer)[1]
-    return bool(flags & _IFF_RUNNING)
+    try:
+        return bool(link_flags(name) & IFF_RUNNING)
+    except OSError:
+        return True

@@ -53,6 +53,12 @@ def device_exists(name: str) -> bool:
     return True
 
 
+def served(config: Config, local: Sequence[Address]) -> list[Address]:
+    """Those of `local` that a connection names, or that a network or "%any" among its addresses permits."""
+    patterns = [pattern for each in config.connections.values() for pattern in each.local_addrs]
+    return [address for address in local if permits(patterns, address)]
+
+
 def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
     """The connections' local addresses, and those of `local` that a network or "%any" among them permits."""
     addresses: dict[Address, None] = {}

@@ -2,7 +2,8 @@
 
 On each local address the sockets of port 4500 are one SO_REUSEPORT group, control's first and then one a
 worker slot, and each slot has a raw socket for native ESP. All of them are opened at the start and stay
-control's: a worker that is replaced changes no index and loses nothing that is queued.
+control's: a worker that is replaced changes no index and loses nothing that is queued. An address that comes
+later gets a group of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import socket
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,21 +22,33 @@ from ipaddress import ip_address
 
 import asyncio_dgram
 
+from esp.limits import RateLimit
 from esp.sockets import open_group, open_raw, open_udp
 from esp.steering import attach_raw_filter
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.path_mtu import PathMtuSocket
 from ikepy.sa.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
 KEEPALIVE = b"\xff"  # RFC 3948 2.3
+UNSENT = 256  # messages of one socket that are kept until there is a way to send them, the youngest
+UNSENT_SECONDS = 10.0
+NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL})
+COMPLAINTS = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
 QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may lose them
-BURST = 64  # further datagrams taken when one is there, before others get their turn
+BURST = 256  # further datagrams taken when one is there, before others get their turn
 MAX_DATAGRAM = 65535
 DRAIN = 0.3  # seconds for the last messages at the end
 SUBJECT = "net"
 
 Receive = Callable[[bytes, Path], None]
+Refuse = Callable[[bytes, Address], bytes | None]
+
+
+def let_in(datagram: bytes, address: Address) -> bytes | None:
+    """Refuses nobody."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +77,13 @@ class IkeSocket:
         self._queue: asyncio.Queue[tuple[bytes, Endpoint]] = asyncio.Queue(QUEUE)
         self._stream: asyncio_dgram.DatagramServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._unsent: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=UNSENT)
+        self._complaints = RateLimit(*COMPLAINTS)
 
-    async def start(self, receive: Receive) -> None:
+    async def start(self, receive: Receive, refuse: Refuse = let_in) -> None:
         self._stream = await asyncio_dgram.from_socket(self._sock)
         self._tasks = [
-            asyncio.create_task(self._read(receive), name=f"read {self.local}"),
+            asyncio.create_task(self._read(receive, refuse), name=f"read {self.local}"),
             asyncio.create_task(self._write(), name=f"write {self.local}"),
         ]
 
@@ -81,14 +99,36 @@ class IkeSocket:
             try:
                 self._sock.sendto(data, (str(remote.address), remote.port))
                 return
-            except OSError:
-                pass  # no room now, or an error of an earlier packet: the stream tells them apart
+            except OSError as error:
+                if error.errno in NO_WAY:
+                    self._keep(data, remote, error)
+                    return
+                # No room now, or an error of an earlier packet: the stream tells them apart.
         try:
             self._queue.put_nowait((data, remote))
         except asyncio.QueueFull:
-            log.warning(SUBJECT, f"{self.local}: too much to send, a message to {remote} is lost")
+            self._complain(f"{self.local}: too much to send, a message to {remote} is lost")
 
-    async def _read(self, receive: Receive) -> None:
+    def _keep(self, data: bytes, remote: Endpoint, error: OSError) -> None:
+        """Our host has no way there now: it may have one as soon as an uplink is back."""
+        self._complain(f"{self.local} to {remote}: {error.strerror}")
+        if data != KEEPALIVE:
+            self._unsent.append((time.monotonic(), data, remote))
+
+    def send_again(self) -> None:
+        """Try once more what had no way to go, as far as it is young; called when routes have changed."""
+        unsent = list(self._unsent)
+        self._unsent.clear()
+        for since, data, remote in unsent:
+            if time.monotonic() - since < UNSENT_SECONDS:
+                self._enqueue(data, remote)
+
+    def _complain(self, text: str) -> None:
+        """Who floods us in others' names must not flood the log, too."""
+        if self._complaints.allow(time.monotonic()):
+            log.warning(SUBJECT, text)
+
+    async def _read(self, receive: Receive, refuse: Refuse) -> None:
         assert self._stream is not None
         while True:
             try:
@@ -98,18 +138,24 @@ class IkeSocket:
             except OSError as error:  # of an earlier packet: this socket goes on
                 log.debug(SUBJECT, f"{self.local}: {error}")
                 continue
-            self._hand_over(data, source, receive)
+            self._hand_over(data, source, receive, refuse)
             # Under a flood the loop's round for each datagram costs more than the datagram.
             with contextlib.suppress(OSError):
                 for _ in range(BURST):
-                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), receive)
+                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), receive, refuse)
 
-    def _hand_over(self, data: bytes, source: tuple[str, int], receive: Receive) -> None:
+    def _hand_over(self, data: bytes, source: tuple[str, int], receive: Receive, refuse: Refuse) -> None:
         if self._marked:
             if not data.startswith(NON_ESP_MARKER):
                 return  # a keepalive, or junk too short for an SPI
             data = data[len(NON_ESP_MARKER) :]
-        receive(data, Path(self.local, _endpoint(*source[:2])))
+        remote = _endpoint(*source[:2])
+        answer = refuse(data, remote.address)
+        if answer is None:
+            receive(data, Path(self.local, remote))
+        elif answer:
+            with contextlib.suppress(OSError):  # whoever it is will ask again
+                self._sock.sendto(NON_ESP_MARKER + answer if self._marked else answer, source)
 
     async def _write(self) -> None:
         assert self._stream is not None
@@ -122,7 +168,7 @@ class IkeSocket:
             except asyncio_dgram.TransportClosed:
                 return
             except OSError as error:
-                log.warning(SUBJECT, f"{self.local} to {remote}: {error.strerror or error}")
+                self._complain(f"{self.local} to {remote}: {error.strerror or error}")
             self._report(remote)
 
     def _report(self, remote: Endpoint | None) -> None:
@@ -134,7 +180,7 @@ class IkeSocket:
                 return
             except OSError as error:
                 target = f" to {remote}" if remote is not None else ""
-                log.warning(SUBJECT, f"{self.local}{target}: {error.strerror or error}")
+                self._complain(f"{self.local}{target}: {error.strerror or error}")
 
     async def close(self) -> None:
         """Send what is queued, as far as the kernel takes it soon, then close."""
@@ -156,52 +202,108 @@ class IkeSocket:
 class Listeners:
     """Every socket of the daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, ports: tuple[int, int], workers: int, raw: bool) -> None:
+        """Those are of IKE and of NAT traversal (500 and 4500); `raw`: sockets for native ESP too."""
+        self._ports = ports
+        self._raw = raw
         self._ike: dict[Endpoint, IkeSocket] = {}
-        self._workers: list[list[WorkerSocket]] = []
+        self._workers: list[list[WorkerSocket]] = [[] for _ in range(workers)]
+        self._indices = itertools.count()
+        self._path_mtu: dict[Address, PathMtuSocket] = {}
+        self._receive: Receive | None = None  # once started
+        self._refuse: Refuse = let_in
 
     @classmethod
     def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
-        """Open all, or none and raise OSError or StartError.
-
-        `ports` are those of IKE and of NAT traversal (500 and 4500); `raw`: sockets for native ESP too.
-        """
-        self = cls()
-        self._workers = [[] for _ in range(workers)]
+        """Open all, or none and raise OSError or StartError."""
+        self = cls(ports, workers, raw)
         try:
             for address in addresses:
-                self._open_address(address, ports, workers, raw)
+                self._open_address(address)
         except BaseException:
             self._close_sockets()
             raise
         return self
 
-    def _open_address(self, address: Address, ports: tuple[int, int], workers: int, raw: bool) -> None:
-        with _explained(address, ports[0]):
-            self._add_ike(open_udp(address, ports[0], reuse_port=False), Endpoint(address, ports[0]), False)
-        with _explained(address, ports[1]):
-            refuse_shared(address, ports[1])
-            control, *group = open_group(address, ports[1], workers)
-        self._add_ike(control, Endpoint(address, ports[1]), True)
+    @property
+    def addresses(self) -> set[Address]:
+        """Those that are listened on."""
+        return {local.address for local in self._ike}
+
+    async def add(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+        """Listen on one more address: the sockets that are the slots' now. All, or none and StartError."""
+        try:
+            self._open_address(address)
+        except BaseException:
+            self._close_sockets(address)
+            raise
+        if self._receive is not None:
+            self._start_path_mtu(address)
+            for ike in self._of_address(address):
+                await ike.start(self._receive, self._refuse)
+        return self._esp_of(address)
+
+    async def remove(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+        """Listen on an address no longer; gives the sockets that the slots have to close as well."""
+        gone = self._esp_of(address)
+        await asyncio.gather(*(ike.close() for ike in self._of_address(address)))
+        self._close_sockets(address)
+        return gone
+
+    def _of_address(self, address: Address) -> list[IkeSocket]:
+        return [ike for local, ike in self._ike.items() if local.address == address]
+
+    def _esp_of(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+        return [
+            (slot, one)
+            for slot, sockets in enumerate(self._workers)
+            for one in sockets
+            if one.address == address
+        ]
+
+    def _open_address(self, address: Address) -> None:
+        port, port_nat_t = self._ports
+        workers = len(self._workers)
+        with _explained(address, port):
+            self._add_ike(open_udp(address, port, reuse_port=False), Endpoint(address, port), False)
+        with _explained(address, port_nat_t):
+            refuse_shared(address, port_nat_t)
+            control, *group = open_group(address, port_nat_t, workers)
+        self._add_ike(control, Endpoint(address, port_nat_t), True)
         for slot, sock in enumerate(group):
-            self._add_esp(slot, "udp", address, ports[1], sock)
-        for slot in range(workers if raw else 0):
+            self._add_esp(slot, "udp", address, port_nat_t, sock)
+        for slot in range(workers if self._raw else 0):
             with _explained(address, 0):
                 sock = open_raw(address)
                 self._add_esp(slot, "raw", address, 0, sock)
                 attach_raw_filter(sock, address.version, slot, workers)
+        if self._raw and address.version == 6:
+            with _explained(address, 0):
+                self._path_mtu[address] = PathMtuSocket(address)
+
+    def _start_path_mtu(self, address: Address) -> None:
+        if address in self._path_mtu:
+            self._path_mtu[address].start()
 
     def _add_ike(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
         self._ike[local] = IkeSocket(sock, local, marked)
 
     def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:
-        sockets = self._workers[slot]
-        sockets.append(WorkerSocket(len(sockets), kind, address, port, sock))
+        self._workers[slot].append(WorkerSocket(next(self._indices), kind, address, port, sock))
 
-    async def start(self, receive: Receive) -> None:
-        """Begin to receive; `receive` gets messages without the non-ESP marker."""
+    async def start(self, receive: Receive, refuse: Refuse = let_in) -> None:
+        """Begin to receive; `receive` gets messages without the non-ESP marker, unless `refuse` has an answer
+        for them already (b"": none)."""
+        self._receive, self._refuse = receive, refuse
+        for address in self._path_mtu:
+            self._start_path_mtu(address)
         for ike in self._ike.values():
-            await ike.start(receive)
+            await ike.start(receive, refuse)
+
+    def send_again(self) -> None:
+        """Try once more what had no way to go, for now there may be one."""
+        for ike in self._ike.values():
+            ike.send_again()
 
     def send(self, path: Path, data: bytes) -> None:
         """Send an IKE message from the path's local endpoint. Never raises."""
@@ -226,12 +328,17 @@ class Listeners:
         await asyncio.gather(*(ike.close() for ike in self._ike.values()))
         self._close_sockets()
 
-    def _close_sockets(self) -> None:
-        for ike in self._ike.values():
-            ike.close_socket()
-        for sockets in self._workers:
+    def _close_sockets(self, address: Address | None = None) -> None:
+        """Those of one address, or all."""
+        for local in [local for local in self._ike if address in (None, local.address)]:
+            self._ike.pop(local).close_socket()
+        for own in [own for own in self._path_mtu if address in (None, own)]:
+            self._path_mtu.pop(own).close()
+        for slot, sockets in enumerate(self._workers):
             for one in sockets:
-                one.sock.close()
+                if address in (None, one.address):
+                    one.sock.close()
+            self._workers[slot] = [one for one in sockets if address not in (None, one.address)]
 
 
 def refuse_shared(address: Address, port: int) -> None:

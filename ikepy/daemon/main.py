@@ -14,6 +14,7 @@ from ikepy.sa.entropy import Entropy
 from ikepy.sa.manager import IkeManager
 from tun import network
 from tun.device import TunDevice
+from tun.watch import Watch
 
 
 def run(config: Config, path: Path, socket: Path | None = None) -> int:
@@ -37,7 +38,7 @@ async def _serve(config: Config, path: Path, control: Path, surroundings: Surrou
 
 def system() -> Surroundings:
     """The real thing."""
-    return Surroundings(_make_machine, TunDevice.create, network)
+    return Surroundings(_make_machine, TunDevice.create, network, Watch)
 
 
 def _make_machine(config: Config, entropy: Entropy, resolve: Resolve) -> IkeManager:

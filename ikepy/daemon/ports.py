@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from ikepy.sa.effects import Effect
 from ikepy.sa.entropy import Entropy
 from ikepy.sa.info import IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
+from tun.netlink import HostAddress
 
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
@@ -33,6 +34,8 @@ class Machine(Protocol):
     def start(self, now: float) -> list[Effect]: ...
 
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]: ...
+
+    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None: ...
 
     def request(self, command: Command, now: float) -> list[Effect]: ...
 
@@ -89,3 +92,16 @@ class NetworkConfig(Protocol):
     def source_address(self, remote: Address) -> Address: ...
 
     def local_addresses(self) -> list[Address]: ...
+
+    def host_addresses(self) -> list[HostAddress]: ...
+
+    def has_link(self, name: str) -> bool: ...
+
+
+class Watch(Protocol):
+    """Calls back when addresses, links or routes may have changed, `tun.watch.Watch`."""
+
+    def close(self) -> None: ...
+
+
+MakeWatch = Callable[[Callable[[], None], Collection[int]], Watch]

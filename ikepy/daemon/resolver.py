@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ikepy.config.model import ANY_ADDRESS, Connection
@@ -17,6 +17,7 @@ class Resolver:
 
     def __init__(self, network: NetworkConfig) -> None:
         self._network = network
+        self.usable: Collection[Address] | None = None  # our addresses of now; None: not known
 
     def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | None:
         """Our address and the peer's; None if there is none (at the moment).
@@ -32,11 +33,12 @@ class Resolver:
     def _source(self, connection: Connection, hint: Address | None, remote: Address) -> Address | None:
         if hint is not None and hint.version == remote.version and permits(connection.local_addrs, hint):
             return hint
-        for own in fixed_addresses(connection.local_addrs):
-            if own.version == remote.version:
+        named = [own for own in fixed_addresses(connection.local_addrs) if own.version == remote.version]
+        for own in named:
+            if self.usable is None or own in self.usable:
                 return own
         if not has_patterns(connection.local_addrs):
-            return None
+            return next(iter(named), None)
         try:
             source = self._network.source_address(remote)
             if permits(connection.local_addrs, source):

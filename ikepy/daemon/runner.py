@@ -35,7 +35,7 @@ from ikepy.sa.effects import (
     SendKeepalive,
     UpdatePath,
 )
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.path import Address, Endpoint, Path
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -106,6 +106,13 @@ class EffectsRunner:
         """An IKE message came in, without the non-ESP marker."""
         call = partial(self._machine.receive, datagram, path)
         self._drive(call, ("message from", path.remote), partial(self._owner_of_spis, datagram))
+
+    def refuse(self, datagram: bytes, address: Address) -> bytes | None:
+        """What a stranger gets in a flood, b"" for nothing; None: the message is to be received."""
+        if self._stopped:
+            return b""
+        context = ("refusing a stranger",)
+        return self._guarded(context, _nobody, self._machine.refuse, datagram, address, self._clock())
 
     def request(self, command: Command) -> None:
         call = partial(self._machine.request, command)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.addresses import AddressFollower
 from ikepy.daemon.capabilities import Capability, keep_only
 from ikepy.daemon.checks import addresses_to_serve, check
 from ikepy.daemon.children import ChildTable
@@ -21,7 +22,7 @@ from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.entropy import SystemEntropy
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.ports import MakeMachine, NetworkConfig, Tun
+from ikepy.daemon.ports import MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.requests import Requests
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.runner import EffectsRunner
@@ -50,6 +51,7 @@ class Surroundings:
     make_machine: MakeMachine
     create_tun: Callable[[str], Tun]
     network: NetworkConfig
+    make_watch: MakeWatch
     drop_capabilities: bool = True
 
 
@@ -117,7 +119,8 @@ class Daemon:
         pool = WorkerPool(workers, listeners.of_slot)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
-        machine = self._surroundings.make_machine(config, entropy, Resolver(network).resolve)
+        resolver = Resolver(network)
+        machine = self._surroundings.make_machine(config, entropy, resolver.resolve)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)
         events = WorkerEvents(runner, pool, children, devices)
@@ -126,13 +129,16 @@ class Daemon:
             pool.add_device(device)
 
         await pool.ready(WORKERS_START)
-        await listeners.start(runner.receive)
+        await listeners.start(runner.receive, runner.refuse)
         requests = Requests(config, machine, runner, devices, children, pool.counters)
         await control.start(requests.handle)
         log.info(SUBJECT, f"listening on {', '.join(map(str, addresses))}; {workers} worker slots")
         volume = VolumeWatch(config, runner, children, pool.counters)
         stack.callback(volume.stop)
         volume.start()
+        follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices)
+        stack.push_async_callback(follower.stop)
+        await follower.start(self._surroundings.make_watch)
         runner.start()
         return runner
 

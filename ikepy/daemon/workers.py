@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 
 from esp import channel
 from esp.counters import CounterBlock
-from esp.messages import AddDevice, AddSocket, Message, MessageError, Ready, SocketKind, encode
+from esp.messages import (
+    AddDevice,
+    AddSocket,
+    Message,
+    MessageError,
+    Ready,
+    RemoveSocket,
+    SocketKind,
+    encode,
+)
 from ikepy.daemon import log
 from ikepy.daemon.devices import VtiDevice
 from ikepy.daemon.listeners import WorkerSocket
@@ -223,15 +232,31 @@ class WorkerPool:
         process = WorkerProcess(slot, self.workers, state.counters, self._on_message)
         process.watch(lambda status: self._exited(slot, process, status))
         for one in self._sockets(slot):
-            kind = SocketKind.UDP if one.kind == "udp" else SocketKind.RAW
-            address = one.address
-            process.send(AddSocket(one.index, address.version, kind, address, one.port), one.sock.fileno())
+            self._give_socket(process, one)
         for device in state.devices:
             self._hand_over(process, device)
         while state.waiting:
             process.send(state.waiting.popleft())
         state.process = process
         log.info(f"worker {slot}", f"started, pid {process.pid}")
+
+    def add_socket(self, slot: int, one: WorkerSocket) -> None:
+        """Give a slot's process one more socket; one that is started later gets it anyway."""
+        process = self._slots[slot].process
+        if process is not None:
+            self._give_socket(process, one)
+
+    def remove_socket(self, slot: int, index: int) -> None:
+        """Let a slot's process close a socket."""
+        process = self._slots[slot].process
+        if process is not None:
+            process.send(RemoveSocket(index))
+
+    @staticmethod
+    def _give_socket(process: WorkerProcess, one: WorkerSocket) -> None:
+        kind = SocketKind.UDP if one.kind == "udp" else SocketKind.RAW
+        message = AddSocket(one.index, one.address.version, kind, one.address, one.port)
+        process.send(message, one.sock.fileno())
 
     @staticmethod
     def _hand_over(process: WorkerProcess, device: VtiDevice) -> None:

@@ -76,9 +76,13 @@ class SequenceLow:
 
 @dataclass(frozen=True, slots=True)
 class LocalAddressesChanged:
-    """The addresses that this host has now: all that it may send from, best first (RFC 4555 3.5)."""
+    """The addresses that this host has now: all that it may send from, best first (RFC 4555 3.5).
+
+    `others` are here too, but no peer is told of them: what is in use among them stays so.
+    """
 
     addresses: tuple[IPv4Address | IPv6Address, ...]
+    others: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ikepy.wire.constants import NON_ESP_MARKER, NotifyType, PayloadType
 from ikepy.wire.message import (
     FRAGMENT_HEADER_SIZE,
     HEADER_SIZE,
+    MAX_FRAGMENTS,
     MAX_MESSAGE,
     IkeHeader,
     Message,
@@ -24,9 +25,7 @@ from ikepy.wire.payloads import Payload, SkfPayload
 from . import protection
 from .path import Address
 
-MAX_FRAGMENTS = 255  # of one message, sent or taken; charon has the same limit
-MAX_CONTENT = MAX_MESSAGE  # octets that one message may have in all of its fragments (RFC 7383 5)
-MAX_CONTENT_UNAUTHENTICATED = 16384  # the same for a peer of whom nothing but its IKE_SA_INIT is known
+MAX_CONTENT_UNAUTHENTICATED = 16384  # octets of all fragments, of whom nothing but its IKE_SA_INIT is known
 TIMEOUT = 60.0  # seconds after which an incomplete message is forgotten (RFC 7383 2.6)
 
 _IP_HEADER = {4: 20, 6: 40}  # octets, without options
@@ -140,14 +139,18 @@ class Reassembly:
         now: float,
         *,
         negotiated: bool,
-        limit: int = MAX_CONTENT,
+        limit: int = MAX_MESSAGE,
+        most: int = MAX_FRAGMENTS,
     ) -> Opened | None:
         """The inside of a message that the caller expects; None while fragments are missing.
 
-        `negotiated`: whether fragments were. `limit`: octets that all fragments together may hold.
+        `negotiated`: whether fragments were. `limit`: octets that all fragments together may hold; `most`:
+        how many there may be (RFC 7383 5).
         WireError or IntegrityError: the datagram is to be dropped, and nothing has changed.
         """
         fragment = fragment_of(message, negotiated=negotiated)
+        if fragment is not None and fragment.total > most:
+            raise WireError(f"a message of {fragment.total} fragments")
         if fragment is not None and self._is_known(message.header, fragment):
             return None
         sk, plaintext = protection.unseal(datagram, message, cipher)
@@ -161,8 +164,6 @@ class Reassembly:
 
         All this can be said before it is decrypted.
         """
-        if fragment.total > MAX_FRAGMENTS:
-            raise WireError(f"a message of {fragment.total} fragments")
         known = self._collecting.get(_key(header))
         if known is None:
             return False

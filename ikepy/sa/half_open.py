@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from enum import Enum, auto
 
+from ikepy.config.model import Daemon
+
 from .ike_sa import IkeSa
 from .path import Address, Endpoint
 from .phase import Phase
@@ -21,10 +23,12 @@ class Verdict(Enum):
 class HalfOpen:
     """The IKE_SAs that peers began and have not authenticated yet."""
 
-    def __init__(self, cookie_threshold: int, block_threshold: int) -> None:
-        self._cookie_threshold = cookie_threshold
-        self._block_threshold = block_threshold
+    def __init__(self, limits: Daemon) -> None:
+        self._cookie_threshold = limits.cookie_threshold
+        self._cookie_threshold_ip = limits.cookie_threshold_ip
+        self._block_threshold = limits.block_threshold
         self._by_request: dict[tuple[bytes, Endpoint], IkeSa] = {}
+        self._spis: Counter[bytes] = Counter()  # the initiators' of `_by_request`
         self._open: dict[int, Address] = {}  # ike_id -> the peer's address
         self._per_address: Counter[Address] = Counter()
 
@@ -32,16 +36,24 @@ class HalfOpen:
         """The IKE_SA that this peer's IKE_SA_INIT made."""
         return self._by_request.get((spi_i, remote))
 
+    def may_know(self, spi_i: bytes) -> bool:
+        """Whether some peer's IKE_SA_INIT with this SPI made an IKE_SA."""
+        return spi_i in self._spis
+
     def verdict(self, address: Address) -> Verdict:
         """By how many are open: in all, and from this address. A threshold of 0 switches its check off."""
-        if self._block_threshold and self._per_address[address] >= self._block_threshold:
+        from_there = self._per_address[address]
+        if self._block_threshold and from_there >= self._block_threshold:
             return Verdict.DROP
         if self._cookie_threshold and len(self._open) >= self._cookie_threshold:
+            return Verdict.COOKIE
+        if self._cookie_threshold_ip and from_there >= self._cookie_threshold_ip:
             return Verdict.COOKIE
         return Verdict.SERVE
 
     def add(self, sa: IkeSa) -> None:
         self._by_request[sa.spi_i, sa.path.remote] = sa
+        self._spis[sa.spi_i] += 1
         self._open[sa.ike_id] = sa.path.remote.address
         self._per_address[sa.path.remote.address] += 1
         sa.init_remote = sa.path.remote
@@ -54,5 +66,9 @@ class HalfOpen:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
-        if sa.phase is Phase.DEAD and sa.init_remote is not None:
-            self._by_request.pop((sa.spi_i, sa.init_remote), None)
+        if sa.phase is not Phase.DEAD or sa.init_remote is None:
+            return
+        if self._by_request.pop((sa.spi_i, sa.init_remote), None) is not None:
+            self._spis[sa.spi_i] -= 1
+            if not self._spis[sa.spi_i]:
+                del self._spis[sa.spi_i]

@@ -17,7 +17,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, ProtocolI
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import fragments, lifetime, pick, protection
+from . import fragments, lifetime, limits, pick, protection
 from .child import ChildSa, ChildState
 from .child_negotiation import configured
 from .effects import (
@@ -89,6 +89,7 @@ class IkeSa:
         self.end: End | None = None
         self.nat = Nat()
         self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
+        self.stranded = False  # our address is gone, and there is no other to use
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = init.InitExchange()
         self.local_id: Identity | None = None
@@ -206,9 +207,9 @@ class IkeSa:
             task.create.overtaken_by_delete(spi_out)
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
-        """The child that we send under this SPI, or did. The peer may give it twice: then one that stands."""
-        found = [c for c in self.children.values() if c.spi_out == spi]
-        return next((c for c in found if c.state is not ChildState.DELETED), found[0] if found else None)
+        """The child that we send under this SPI: the peer may have given it to two, and one may be gone."""
+        found = [child for child in self.children.values() if child.spi_out == spi]
+        return min(found, key=lambda child: child.state is ChildState.DELETED, default=None)
 
     def log(self, level: Level, text: str) -> Log:
         return Log(level, f"{self.connection.name} #{self.ike_id}", text)
@@ -243,7 +244,7 @@ class IkeSa:
 
     def accept_init(self, message: Message, datagram: bytes, now: float) -> list[Effect]:
         """Answer the peer's IKE_SA_INIT; PeerError or WireError if it is not acceptable."""
-        rules.check(message.header, message.payloads, protected=False)
+        self._check(message.header, message.payloads, protected=False)
         payloads = init.respond(self, message.header, message.payloads, datagram)
         self.phase = Phase.CONNECTING
         self.set_up = SetUp(False, now, now, b"")
@@ -499,7 +500,7 @@ class IkeSa:
         del self._under_way[header.message_id]
         try:
             payloads = opened.payloads()
-            rules.check(header, payloads, protected=True)
+            self._check(header, payloads, protected=True)
             effects = task.response(self, payloads, now)
             self._widen(payloads)
         except WireError as error:
@@ -524,7 +525,7 @@ class IkeSa:
         outstanding = self._window.finished(message.header.message_id)
         assert outstanding is not None  # a task waits for it
         try:
-            rules.check(message.header, message.payloads, protected=False)
+            self._check(message.header, message.payloads, protected=False)
             effects = task.response(self, message.payloads, now)
         except (PeerError, WireError) as error:
             if isinstance(error, PeerError) and error.fatal:
@@ -586,18 +587,33 @@ class IkeSa:
     def _open(self, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
         """What is in a protected message; None while fragments of it are missing."""
         known = self.phase is not Phase.CONNECTING or self.initiator
-        limit = fragments.MAX_CONTENT if known else fragments.MAX_CONTENT_UNAUTHENTICATED
-        cipher, negotiated = self.keyed.cipher_in, self.fragmentation
-        return self._reassembly.open(datagram, message, cipher, now, negotiated=negotiated, limit=limit)
+        settings = self.shared.config.daemon
+        limit = settings.max_message
+        if not known:
+            limit = min(limit, fragments.MAX_CONTENT_UNAUTHENTICATED)
+        return self._reassembly.open(
+            datagram,
+            message,
+            self.keyed.cipher_in,
+            now,
+            negotiated=self.fragmentation,
+            limit=limit,
+            most=settings.max_fragments,
+        )
 
     def _answer(self, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
         if header.exchange not in PERMITTED[self.phase]:
             raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {self.phase.value}")
-        rules.check(header, payloads, protected=True)
+        self._check(header, payloads, protected=True)
         saved = self._claim(payloads, now)
         answer = respond.respond(self, header.exchange, payloads, path, now)
         self._widen(payloads)
         return replace(answer, before=[*saved, *answer.before])
+
+    def _check(self, header: IkeHeader, payloads: Sequence[Payload], *, protected: bool) -> None:
+        """WireError or PeerError for what may not stand in this message, or not so often."""
+        limits.check(self.shared.config.daemon, payloads)
+        rules.check(header, payloads, protected=protected)
 
     def _claim(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
         """Of two IKE_SAs whose rekeys crossed, the peer uses this one: so the children are here (2.8.2)."""

@@ -15,6 +15,7 @@ from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, pick, unique
+from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
 from .child import ChildState
 from .commands import (
     Acquire,
@@ -58,6 +59,7 @@ SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA th
 SUPERSEDED = 30.0
 ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
 ACQUIRE_LONGEST = 32.0
+SOON = 1.0  # seconds: by when it is tried again, at the latest, once our addresses have changed
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
 
@@ -85,13 +87,14 @@ class IkeManager:
         self._resolve = resolve
         self._shared = Shared(config, entropy)
         self._cookies = CookieJar(entropy.random)
-        self._half_open = HalfOpen(config.daemon.cookie_threshold, config.daemon.block_threshold)
+        self._half_open = HalfOpen(config.daemon)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
         self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
         self._timers: list[tuple[float, int]] = []  # a heap of (deadline, ike_id); outdated if not in `_due`
         self._due: dict[int, float] = {}  # ike_id -> when to look at it, at its deadline or before
         self._retries: list[tuple[float, _SetUp]] = []  # and when
+        self._stranded: dict[str, _SetUp] = {}  # by connection: those that wait for our address
         self._stopping = False
         self.ticking: int | None = None  # the ike_id that `tick` worked on last
 
@@ -182,6 +185,8 @@ class IkeManager:
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
         """A datagram without its non-ESP marker."""
         try:
+            if len(datagram) > self._config.daemon.max_packet:
+                raise WireError(f"{len(datagram)} octets")
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
                 return _no_larger(_newer_version(header, path), datagram)
@@ -262,7 +267,27 @@ class IkeManager:
         if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
             return None
         cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
-        return _no_larger([_unprotected(header, NotifyPayload(NotifyType.COOKIE, cookie), path)], datagram)
+        return _no_larger([Send(path, cookie_response(header.spi_i, cookie))], datagram)
+
+    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
+
+        None: `receive` the datagram, for it is something else, or there is no flood.
+        """
+        spi_i = datagram[:8]
+        if not is_first_request(datagram) or self._half_open.verdict(address) is not Verdict.COOKIE:
+            return None
+        if self._half_open.may_know(spi_i) or self._stopping:
+            return None
+        try:
+            seen = look(datagram)
+        except WireError:
+            return b""
+        if seen.cookie:
+            return None
+        if not seen.nonce or len(datagram) < COOKIE_RESPONSE:
+            return b""
+        return cookie_response(spi_i, self._cookies.make(spi_i, seen.nonce, address, now))
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         header = message.header
@@ -329,12 +354,13 @@ class IkeManager:
         if sa is None or not sa.children[child_id].in_use:
             return []
         child = sa.children[child_id]
-        if child.bytes.used_up(octets) or child.packets.used_up(packets):
-            child.bytes = child.packets = Volume()
-            child.lifetime.expires_at = now
-        elif child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
+        if child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
+            # First, for between two looks a fast flow may pass both limits: it is replaced, not cut off.
             child.bytes.rekey = child.packets.rekey = 0
             child.lifetime.rekey_at = now
+        elif child.bytes.used_up(octets) or child.packets.used_up(packets):
+            child.bytes = child.packets = Volume()
+            child.lifetime.expires_at = now
         else:
             return []
         return self._settle(sa, sa.tick(now), now)
@@ -366,6 +392,8 @@ class IkeManager:
         found = self._resolve(connection, None)
         if found is None:
             text = f"{connection.name}: the peer's address is not known ({_addresses(connection)})"
+            if not any(tickets):
+                self._stranded[connection.name] = wanted  # should it be our address that is missing
             later = self._later(wanted, now)
             if later is not None:
                 return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
@@ -487,20 +515,39 @@ class IkeManager:
         return [log, *self._settle(sa, sa.proceed(now), now)]
 
     def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
-        """Every IKE_SA that can move goes on over an address that is left, the route's choice first."""
+        """Every IKE_SA that can move goes on over an address that is left, the route's choice first.
+
+        One that can't move is set up anew; set-ups that wait for their next try have it soon.
+        """
+        changed = self._shared.local_addresses != command.addresses
         self._shared.local_addresses = command.addresses
         effects: list[Effect] = []
         for sa in list(self._shared.sas.values()):
-            found = self._resolve(sa.connection, None)
-            best = None if found is None else found[0]
-            usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
-            moved = mobike.addresses_changed(sa, tuple(usable), now)
-            effects += self._settle(sa, [*moved, *sa.tick(now)], now)
+            if changed or sa.stranded:  # a route to use the new address by may come after it
+                effects += self._follow_address(sa, command, now)
+        if changed:
+            soon = now + SOON * self._entropy.uniform()
+            self._retries = [(min(at, soon), wanted) for at, wanted in self._retries]
+        stranded, self._stranded = self._stranded, {}
+        for wanted in stranded.values():
+            effects += self._bring_up(wanted, now)
         return effects
+
+    def _follow_address(self, sa: IkeSa, command: LocalAddressesChanged, now: float) -> list[Effect]:
+        found = self._resolve(sa.connection, None)
+        best = None if found is None else found[0]
+        usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
+        effects = mobike.addresses_changed(sa, tuple(usable), command.others, now)
+        begun = sa.established or (sa.alive and sa.initiator)
+        if begun and sa.stranded and sa.mobike is None and best in usable:
+            text = f"{sa.path.local.address} is gone, set up anew from {best}"
+            effects = [sa.log(Level.INFO, text), *sa.kill(End.ADDRESS_GONE, text)]
+        return self._settle(sa, [*effects, *sa.tick(now)], now)
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._stopping = True
         self._retries.clear()
+        self._stranded.clear()
         effects: list[Effect] = []
         for sa in list(self._shared.sas.values()):
             effects += self._settle(sa, _end(sa, None, sa.phase is not Phase.ESTABLISHED, [], now), now)
@@ -615,12 +662,15 @@ class IkeManager:
         if replaced and sa.established_at is None:
             return []
         if sa.established_at is None:
+            wanted = _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces)
+            if sa.end is End.ADDRESS_GONE:
+                return self._bring_up(wanted, now)
             if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
                 return []
-            later = self._later(
-                _SetUp(sa.connection, tuple(sa.purpose), tries=sa.tries, bounces=sa.bounces), now
-            )
+            later = self._later(wanted, now)
             return [] if later is None else [sa.log(Level.INFO, later)]
+        if sa.end is End.ADDRESS_GONE:
+            return self._bring_up(_SetUp(sa.connection, tuple(c.name for c in sa.ended_children)), now)
         actions: dict[End, Callable[[Child], str]] = {
             # What was to come up on it meanwhile; the rest stands on its successor.
             End.REAUTHENTICATED: lambda child: "start",

@@ -42,4 +42,5 @@ class End(Enum):
     REAUTHENTICATED = "authenticated anew"
     RESTARTED = "the peer started anew"
     EXPIRED = "its life is over"
+    ADDRESS_GONE = "our address is gone, and the peer can't be told"  # no MOBIKE
     FAULT = "internal fault"

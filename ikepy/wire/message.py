@@ -17,6 +17,7 @@ PAYLOAD_HEADER_SIZE = 4
 FRAGMENT_HEADER_SIZE = 8  # of an SKF payload: generic header, fragment number, total fragments
 MAX_MESSAGE = 65535 - 28  # bytes: what IPv4 and UDP leave
 MAX_PAYLOADS = 128  # in one chain
+MAX_FRAGMENTS = 255  # of one message, sent or taken; charon has the same limit
 
 _SPI_SIZE = 8
 _NO_SPI = bytes(_SPI_SIZE)

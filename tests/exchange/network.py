@@ -162,7 +162,8 @@ class Site:
 
     def __init__(self, name: str, config: Config, seed: str) -> None:
         self.name = name
-        self.address = ADDRESS_A if name == "a" else ADDRESS_B
+        # What the route to the peer would send from; None: there is none.
+        self.address: Address | None = ADDRESS_A if name == "a" else ADDRESS_B
         self.config = config
         self.manager = IkeManager(config, SeededEntropy(f"{seed}{name}"), resolve=self._resolve)
         self.plane = DataPlane()
@@ -173,7 +174,8 @@ class Site:
         self.moves: list[UpdatePath] = []
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
-        return self.address, ADDRESS_B if self.name == "a" else ADDRESS_A
+        peer = ADDRESS_B if self.name == "a" else ADDRESS_A
+        return None if self.address is None else (self.address, peer)
 
     def errors(self) -> list[str]:
         return [log.text for log in self.logs if log.level in (Level.ERROR, Level.WARNING)]

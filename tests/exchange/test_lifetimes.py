@@ -53,7 +53,7 @@ def test_rekeying_goes_on_for_ever_and_leaves_nothing_behind() -> None:
     assert not [e for s in (net.a, net.b) for e in s.events if e.topic is Topic.IKE_UP][2:]
 
 
-def test_a_child_is_rekeyed_by_bytes_and_goes_at_its_limit() -> None:
+def test_a_child_is_rekeyed_by_bytes() -> None:
     net = established(Options(child="rekey_bytes = 1000\nrand_bytes = 0\nlife_bytes = 2000"))
     (child_id,) = net.a.plane.inbound
     net.run_effects("a", net.a.manager.usage(child_id, 999, 5, net.now))
@@ -64,8 +64,17 @@ def test_a_child_is_rekeyed_by_bytes_and_goes_at_its_limit() -> None:
     assert_joined(net)
     (fresh,) = net.a.plane.inbound
     assert fresh != child_id
-    net.script = lambda line, nth, data: [] if "CREATE_CHILD_SA" in line else [0.01]
-    net.run_effects("a", net.a.manager.usage(fresh, 2000, 5, net.now))
+    net.run_effects("a", net.a.manager.usage(fresh, 3000, 5, net.now))  # past both limits since the last look
+    net.run(10)
+    assert_joined(net)
+    (last,) = net.a.plane.inbound
+    assert last != fresh, "replaced, not cut off"
+
+
+def test_a_child_goes_at_its_limit() -> None:
+    net = established(Options(child="life_bytes = 2000"))
+    (child_id,) = net.a.plane.inbound
+    net.run_effects("a", net.a.manager.usage(child_id, 2000, 5, net.now))
     net.run(1)
     assert not net.a.plane.inbound
     assert not net.b.plane.inbound

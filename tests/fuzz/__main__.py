@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     parser.add_argument("--keep", type=Path, default=Path(), help="where inputs that break one are kept")
     arguments = parser.parse_args()
+    arguments.keep.mkdir(parents=True, exist_ok=True)
     unknown = [name for name in arguments.targets if name not in TARGETS]
     if unknown or arguments.seconds < 1 or arguments.jobs < 1:
         parser.error(f"unknown: {', '.join(unknown)}" if unknown else "at least one second, and one job")

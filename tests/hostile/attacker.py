@@ -31,6 +31,7 @@ from ikepy.wire.message import (
     decode_payloads,
     encode_message,
     encode_payloads,
+    fragment_prefix,
     protected_prefix,
 )
 from ikepy.wire.payloads import (
@@ -56,7 +57,11 @@ NONCE = bytes(range(32))
 
 
 def target(**options: str) -> Network:
-    """Site b, which takes peers from anywhere, and the honest site a."""
+    """Site b, which takes peers from anywhere, and the honest site a.
+
+    Unless a test says otherwise, no size keeps a message from being looked at.
+    """
+    options.setdefault("daemon", "max_packet = 65507")
     return Network(Options(**options), Options(remote_addrs="%any", **options))
 
 
@@ -130,12 +135,19 @@ def init_parts(
 class Keyed:
     """An attacker that went through IKE_SA_INIT honestly and may now seal what it likes."""
 
-    def __init__(self, net: Network, suite: str = GCM, address: IPv4Address = STRANGER) -> None:
+    def __init__(
+        self,
+        net: Network,
+        suite: str = GCM,
+        address: IPv4Address = STRANGER,
+        extra: Sequence[Payload] = (),
+    ) -> None:
         self.net, self.address = net, address
         self._random = random.Random(7).randbytes
         offered = proposals.numbered(parse(suite, ProtocolId.IKE), b"")
         ke = kex.generate(proposals.ke_group(offered[0]), self._random)
         payloads: list[Payload] = [SaPayload(offered), KePayload(ke.group, ke.public), NoncePayload(NONCE)]
+        payloads += extra
         header = IkeHeader(SPI_I, NO_SPI, ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
         self.request = encode_message(header, payloads)
         (self.response,) = send(net, self.request, address)
@@ -161,6 +173,11 @@ class Keyed:
         prefix = protected_prefix(header, first, self._out.body_length(len(plaintext)))
         return self._out.seal(prefix, plaintext, self._random)
 
+    def seal_fragment(self, exchange: int, message_id: int, number: int, total: int, chunk: bytes) -> bytes:
+        header = self.header(exchange, message_id)
+        length = self._out.body_length(len(chunk))
+        return self._out.seal(fragment_prefix(header, 0, number, total, length), chunk, self._random)
+
     def ask_raw(
         self, exchange: int, message_id: int, first: int, plaintext: bytes
     ) -> tuple[Payload, ...] | None:
@@ -182,12 +199,14 @@ class Keyed:
             return decode_payloads(sk.first, self._in.open(reply, len(reply) - len(sk.body)))
         return None
 
-    def auth_payloads(self, identity: bytes = b"gwa", secret: bytes = b"correct horse") -> list[Payload]:
+    def auth_payloads(
+        self, identity: bytes = b"gwa", secret: bytes = b"correct horse", reserved: bytes = bytes(3)
+    ) -> list[Payload]:
         """IKE_AUTH as site a would send it; with a wrong secret, as anybody can."""
-        id_body = bytes([IdType.FQDN, 0, 0, 0]) + identity
+        id_body = bytes([IdType.FQDN]) + reserved + identity
         mic = psk_auth(self.suite.prf, Secret(secret), self.request, self.nonce_r, self.keys.sk_pi, id_body)
         return [
-            IdPayload(PayloadType.ID_I, IdType.FQDN, identity),
+            IdPayload(PayloadType.ID_I, IdType.FQDN, identity, reserved),
             AuthPayload(AuthMethod.SHARED_KEY_MIC, mic),
             *child_payloads(),
         ]

@@ -239,3 +239,11 @@ def test_another_peer_is_not_touched() -> None:
 
 def test_network_is_what_the_tests_think() -> None:
     assert isinstance(established().net, Network)
+
+
+def test_reserved_bytes_of_an_identity_are_ignored_but_authenticated() -> None:
+    """RFC 7296 3.5 and 2.15: AUTH covers the ID payload as it came."""
+    attacker = Keyed(target(), address=ADDRESS_A)
+    answer = attacker.ask(IKE_AUTH, 1, attacker.auth_payloads(reserved=b"\0\0\1"))
+    assert error_of(answer) is None
+    assert stands(attacker)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -22,12 +25,14 @@ from tests.netns.gateways import (
     device_flags,
     give_host,
     has_carrier,
+    host,
     ping,
 )
 from tests.netns.namespaces import MakeNamespace, connect, wait_until
 
 pytestmark = pytest.mark.root
 
+ETH_P_ALL, SO_RCVBUFFORCE = 0x0003, 33
 START = 'start_action = "start"'
 
 
@@ -188,6 +193,62 @@ def test_a_dead_worker_costs_two_seconds(pair: Pair) -> None:
     assert ping(pair.left.namespace, LEFT, RIGHT)
     spis = {child["spi_in"] for child in pair.left.children()}
     assert old["spi_in"] not in spis
+
+
+FLOOD = """
+import contextlib, socket, sys, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.bind((sys.argv[1], 0))
+    until = time.monotonic() + float(sys.argv[3])
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):  # there is no carrier meanwhile
+            for _ in range(20):
+                sock.sendto(bytes(200), (sys.argv[2], 9))
+        time.sleep(0.005)
+"""
+
+
+def esp_sent(sniffer: socket.socket, source: str) -> list[bytes]:
+    """SPI and sequence number of the ESP packets from `source` that the sniffer has seen since."""
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            packet = sniffer.recv(64)
+            if (
+                packet[0] == 0x45
+                and packet[9] == socket.IPPROTO_ESP
+                and packet[12:16] == socket.inet_aton(source)
+            ):
+                found.append(packet[20:28])
+    return found
+
+
+def test_a_worker_killed_under_load_repeats_no_nonce(pair: Pair) -> None:
+    """SPI and sequence number make the nonce: none is seen twice, and traffic goes on within two seconds."""
+    up(pair)
+    left = pair.left.namespace
+    (old,) = pair.left.children()
+    with left.call(socket.socket, socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL)) as sniffer:
+        sniffer.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+        sniffer.setblocking(False)
+        ends = host(LEFT.networks[0]), host(RIGHT.networks[0])
+        flood = left.start(sys.executable, "-c", FLOOD, *ends, "4")
+        time.sleep(1.2)  # a worker that dies at once is replaced a second later only
+        before = esp_sent(sniffer, LEFT.outer)
+        os.kill(pair.left.workers()[0], signal.SIGKILL)
+        after: list[bytes] = []
+
+        def goes_on() -> bool:
+            after.extend(esp_sent(sniffer, LEFT.outer))
+            return any(one[:4].hex() != old["spi_out"] for one in after)
+
+        wait_until(goes_on, "traffic under another SPI", timeout=2)
+        flood.wait()
+        seen = [*before, *after, *esp_sent(sniffer, LEFT.outer)]
+    assert len(before) > 500
+    assert len({one[:4] for one in seen}) == 2
+    assert len(set(seen)) == len(seen)
+    assert ping(left, LEFT, RIGHT)
 
 
 def test_a_peer_that_vanishes_is_noticed_and_comes_back(pair: Pair) -> None:

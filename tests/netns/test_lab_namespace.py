@@ -108,6 +108,8 @@ def test_process_is_found_again(spaces: tuple[Namespace, Namespace], tmp_path: P
     one, other = spaces
     first = Process(one, tmp_path)
     first.start("sh", "-c", "echo ready; exec sleep 60")
+    while "ready" not in first.log():  # until then it may be on its way into the namespace
+        time.sleep(0.01)
     again = Process(one, tmp_path)
     assert again.running
     with pytest.raises(LabError, match="already"):

@@ -166,6 +166,37 @@ def test_trains_of_two_spis_in_one_read() -> None:
         assert bed.counters.drops() == {"unknown_spi": len(strange)}
 
 
+def test_a_train_of_smaller_packets_behind_a_larger_one() -> None:
+    """Both are read in one turn. It is no longer than one packet of the first train, but not its last one."""
+    large = [packet.octets() for packet in Packet(Flow(), bytes(6000)).split(1000)]
+    small = [packet.octets() for packet in Packet(Flow(version=6), bytes(600)).split(200)]
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        for packets in (large, small):
+            rows = sender.seal_batch(packets)
+            segment = (17, 103, len(rows[0]).to_bytes(2, "little"))
+            bed.peer.sendmsg([b"".join(rows)], [segment], 0, ("127.0.0.1", bed.port))
+        bed.inward.read_transport(bed.transport)
+        assert bed.delivered() == large + small
+        assert bed.counters.drops() == {}
+        assert bed.counters.sa(0).drops == {}
+
+
+def test_a_datagram_behind_a_train_whose_last_packet_is_short() -> None:
+    """What is behind the short packet is overwritten when the train is merged: nothing may stand there."""
+    first = [packet.octets() for packet in Packet(Flow(), bytes(5300)).split(1000)]
+    second = [Packet(Flow(protocol=UDP), bytes(1400)).octets()]
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        for packets in (first, second):
+            rows = sender.seal_batch(packets)
+            segment = [(17, 103, len(rows[0]).to_bytes(2, "little"))] if len(rows) > 1 else []
+            bed.peer.sendmsg([b"".join(rows)], segment, 0, ("127.0.0.1", bed.port))
+        bed.inward.read_transport(bed.transport)
+        assert bed.delivered() == first + second
+        assert bed.said == []
+
+
 def test_what_the_kernel_had_no_room_for_is_counted() -> None:
     packets = [Packet(Flow(protocol=UDP), bytes(1000)).octets()] * 200
     with FastBed(GCM, window=0) as bed:

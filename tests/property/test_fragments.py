@@ -14,9 +14,9 @@ from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import IntegrityError, PeerError, WireError
 from ikepy.sa import fragments
-from ikepy.sa.fragments import MAX_FRAGMENTS, Opened, Reassembly
+from ikepy.sa.fragments import Opened, Reassembly
 from ikepy.wire.constants import Encr, ExchangeType, HeaderFlag, Integ, PayloadType
-from ikepy.wire.message import IkeHeader, decode_message, fragment_prefix
+from ikepy.wire.message import MAX_FRAGMENTS, IkeHeader, decode_message, fragment_prefix
 from ikepy.wire.payloads import Payload, SkfPayload, VendorIdPayload
 
 ALGORITHMS = [

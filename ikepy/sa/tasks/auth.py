@@ -75,7 +75,7 @@ class AuthTask:
         remote_id = Identity(id_r.id_type, id_r.data)
         expected = sa.connection.remote.id
         psk = sa.shared.config.psk(sa.local_id, remote_id)
-        proven = psk is not None and _peer_proves(sa, psk, auth, remote_id)
+        proven = psk is not None and _peer_proves(sa, psk, auth, id_r)
         if not proven or (expected is not None and not remote_id.matches(expected)):
             return self._reject(sa, remote_id, now)
         sa.remote_id = remote_id
@@ -146,7 +146,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
         sa.shared.assign(sa, connection)
         psk = sa.shared.config.psk(_local_id(sa), remote_id)
     # A peer that is not known costs as much as one with a wrong key, and hears the same.
-    proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, remote_id)
+    proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, id_i)
     if connection is None or psk is None or not proven:
         why = "no connection fits" if connection is None else "no secret fits" if psk is None else "wrong key"
         raise _failed(f"authentication of the peer {_shown(remote_id)} failed ({why})")
@@ -204,18 +204,15 @@ def _id_payload(type: PayloadType, identity: Identity) -> IdPayload:
     return IdPayload(type, identity.id_type, identity.data)
 
 
-def _id_body(identity: Identity) -> bytes:
-    return bytes([identity.id_type, 0, 0, 0]) + identity.data
-
-
 def _own_auth(sa: IkeSa, psk: Secret, local_id: Identity) -> bytes:
     init, keyed = sa.init, sa.keyed
     message, nonce = (init.request, init.nonce_r) if sa.initiator else (init.response, init.nonce_i)
-    return psk_auth(keyed.suite.prf, psk, message, nonce, keyed.sk_p_local, _id_body(local_id))
+    own = _id_payload(PayloadType.ID_I if sa.initiator else PayloadType.ID_R, local_id)
+    return psk_auth(keyed.suite.prf, psk, message, nonce, keyed.sk_p_local, own.encode())
 
 
-def _peer_proves(sa: IkeSa, psk: Secret, auth: AuthPayload, remote_id: Identity) -> bool:
+def _peer_proves(sa: IkeSa, psk: Secret, auth: AuthPayload, remote_id: IdPayload) -> bool:
     init, keyed = sa.init, sa.keyed
     message, nonce = (init.response, init.nonce_i) if sa.initiator else (init.request, init.nonce_r)
-    expected = psk_auth(keyed.suite.prf, psk, message, nonce, keyed.sk_p_remote, _id_body(remote_id))
+    expected = psk_auth(keyed.suite.prf, psk, message, nonce, keyed.sk_p_remote, remote_id.encode())
     return auth.method == AuthMethod.SHARED_KEY_MIC and same(auth.data, expected)

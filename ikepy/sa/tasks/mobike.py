@@ -13,6 +13,7 @@ from ikepy.sa.path import Address, Path
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
+from .liveness import Liveness
 from .task import Answer
 
 if TYPE_CHECKING:
@@ -206,20 +207,27 @@ def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
 # -- what makes us move ----------------------------------------------------------------------------
 
 
-def addresses_changed(sa: IkeSa, addresses: tuple[Address, ...], now: float) -> list[Effect]:
-    """We have these addresses now, best first, as far as the connection permits them."""
-    mobike = sa.mobike
-    if mobike is None:
-        return []
-    before, mobike.local = mobike.local, addresses
-    old = sa.path
-    if old.local.address in addresses:
-        if set(before or (old.local.address,)) != set(addresses):
+def addresses_changed(
+    sa: IkeSa, addresses: tuple[Address, ...], others: tuple[Address, ...], now: float
+) -> list[Effect]:
+    """We have these addresses now, best first, as far as the connection permits them.
+
+    `others`: further ones that we have, but would not move to.
+    """
+    mobike, old = sa.mobike, sa.path
+    before: tuple[Address, ...] = ()
+    if mobike is not None:
+        before, mobike.local = mobike.local, addresses
+    if old.local.address in (*addresses, *others):
+        if mobike is not None and set(before or (old.local.address,)) != {*addresses, old.local.address}:
             once(sa, AddressList())
-        return []
-    paths = mobike.paths(old) if addresses else []
-    if not paths:
-        return [sa.log(Level.WARNING, f"{old.local.address} is gone, and there is no other address to use")]
+        return _back(sa, now) if sa.stranded else []
+    paths = [] if mobike is None or not addresses else mobike.paths(old)
+    if mobike is None or not paths:
+        known, sa.stranded = sa.stranded, True
+        text = f"{old.local.address} is gone, and there is no other address to use"
+        return [] if known else [sa.log(Level.WARNING, text)]
+    sa.stranded = False
     sa.move(paths[0])
     sa.hasten(now)
     effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
@@ -227,6 +235,15 @@ def addresses_changed(sa: IkeSa, addresses: tuple[Address, ...], now: float) -> 
         effects += sa.redirect()  # the peer is where it was, and the old path is dead
     once(sa, UpdateAddresses() if mobike.initiator else AddressList())
     return effects
+
+
+def _back(sa: IkeSa, now: float) -> list[Effect]:
+    """The address that we sent from is here again: see whether the peer is, too."""
+    sa.stranded = False
+    sa.hasten(now)
+    if sa.quiet:
+        sa.enqueue(Liveness())
+    return [sa.log(Level.INFO, f"{sa.path.local.address} is back")]
 
 
 def unanswered(sa: IkeSa, attempt: int) -> list[Effect]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ikepy.errors import LocalMisuse, WireError
@@ -18,20 +18,24 @@ _ID_SIZES: dict[int, int] = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
 
 @dataclass(frozen=True, slots=True)
 class IdPayload:
-    """IDi or IDr. An address has its right length; any other data is as the sender wrote it."""
+    """IDi or IDr. An address has its right length; any other data is as the sender wrote it.
+
+    `reserved` means nothing, but AUTH covers it as it came (RFC 7296 2.15).
+    """
 
     type: PayloadType  # ID_I or ID_R
     id_type: int
     data: bytes
+    reserved: bytes = field(default=_RESERVED, compare=False)
 
     @classmethod
     def decode(cls, type: PayloadType, reader: Reader) -> IdPayload:
         id_type = reader.u8()
-        reader.take(3)
+        reserved = reader.take(len(_RESERVED))
         data = reader.rest()
         if len(data) != _ID_SIZES.get(id_type, len(data)):
             raise WireError(f"an identity of type {id_type} with {len(data)} bytes")
-        return cls(type, id_type, data)
+        return cls(type, id_type, data, reserved)
 
     def encode(self) -> bytes:
         """The payload without its generic header: what AUTH covers (RFC 7296 2.15)."""
@@ -39,7 +43,9 @@ class IdPayload:
             raise LocalMisuse(f"an identity in a payload of type {self.type}")
         if len(self.data) != _ID_SIZES.get(self.id_type, len(self.data)):
             raise LocalMisuse(f"an identity of type {self.id_type} with {len(self.data)} bytes")
-        return u8(self.id_type) + _RESERVED + self.data
+        if len(self.reserved) != len(_RESERVED):
+            raise LocalMisuse(f"{len(self.reserved)} reserved bytes")
+        return u8(self.id_type) + self.reserved + self.data
 
 
 @dataclass(frozen=True, slots=True)

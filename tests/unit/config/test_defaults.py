@@ -72,7 +72,9 @@ def test_daemon(config: Config) -> None:
     assert daemon.retransmit_limit == 0
     assert daemon.fragment_size == 1280
     assert (daemon.keep_alive, daemon.half_open_timeout) == (20, 30)
-    assert (daemon.cookie_threshold, daemon.block_threshold) == (30, 5)
+    assert (daemon.cookie_threshold, daemon.cookie_threshold_ip, daemon.block_threshold) == (30, 3, 5)
+    assert (daemon.max_packet, daemon.max_message, daemon.max_fragments) == (10000, 65507, 255)
+    assert (daemon.max_payloads, daemon.max_proposals) == (128, 64)
     assert daemon.workers is None
     assert daemon.socket == Path("/run/ikepy/ikepy.sock")
 

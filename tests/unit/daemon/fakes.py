@@ -18,7 +18,7 @@ from ikepy.sa.commands import Command
 from ikepy.sa.effects import Effect, InstallInbound, InstallOutbound
 from ikepy.sa.info import ChildInfo, IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
-from tun.netlink import RouteError
+from tun.netlink import HostAddress, RouteError
 
 SUITE = suite_for(20, 128, None)
 PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("192.0.2.2"), 500))
@@ -85,6 +85,7 @@ class FakeNetwork:
         self.routes: dict[str, set[str]] = {}
         self.mtus: dict[str, int] = {}
         self.uplink = 1500
+        self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
         self.refused: set[str] = set()  # routes that can't be added
 
@@ -121,6 +122,23 @@ class FakeNetwork:
     def local_addresses(self) -> list[Address]:
         return self.addresses
 
+    def host_addresses(self) -> list[HostAddress]:
+        return [HostAddress(one, 1, "eth0") for one in self.addresses]
+
+    def has_link(self, name: str) -> bool:
+        return self.link
+
+
+class FakeWatch:
+    """Calls `changed` when a test says so."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
 
 class FakeMachine:
     """Answers each call with what `answer` gives for its description; `calls` keeps the descriptions."""
@@ -141,6 +159,9 @@ class FakeMachine:
 
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
         return self._called(f"receive {datagram.hex()} {path}")
+
+    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+        return None
 
     def request(self, command: Command, now: float) -> list[Effect]:
         return self._called(f"request {command}")

@@ -27,6 +27,7 @@ from esp.messages import (
     RemoveChild,
     RemoveDevice,
     RemoveOutbound,
+    RemoveSocket,
     SequenceExhausted,
     SequenceLow,
     SocketKind,
@@ -45,6 +46,7 @@ SELECTORS = (Selector.of("10.0.0.0/8", 6, 80, 443), Selector.of("::/0"), Selecto
 
 MESSAGES: list[Message] = [
     AddSocket(3, 6, SocketKind.RAW, V6, 0),
+    RemoveSocket(3),
     AddDevice(1, "vtiü", True, 1360, 0),
     RemoveDevice(1),
     *(inbound(1, 0xFFFFFFFF, suite=suite, ts_local=SELECTORS) for suite in SUITES),

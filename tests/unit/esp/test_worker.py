@@ -27,6 +27,7 @@ from esp.messages import (
     RemoveChild,
     RemoveDevice,
     RemoveOutbound,
+    RemoveSocket,
     SocketKind,
     Stray,
     UnknownSpi,
@@ -648,6 +649,25 @@ def test_a_socket_is_replaced(bed: Bed, port: int, peer: Peer) -> None:
     bed.settle()
     bed.devices[1].send(ipv4())
     assert peer.sock.recvfrom(65536)[1][1] == new_port
+
+
+def test_a_socket_is_closed(bed: Bed, port: int, peer: Peer) -> None:
+    bed.tell(outbound(1, 0x1001, **paths(port, peer)))
+    bed.tell(RemoveSocket(0))
+    bed.tell(RemoveSocket(77))
+    bed.settle()
+    bed.sockets.pop().close()  # ours was the last one but the worker's
+    bed.wait_for(partial(is_free, port))
+    bed.devices[1].send(ipv4())
+    bed.wait_for(lambda: bed.sa().drops == {"no_socket": 1})
+
+
+def is_free(port: int) -> bool:
+    try:
+        open_udp(LOOPBACK, port).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_an_idle_worker_sleeps(bed: Bed, port: int) -> None:

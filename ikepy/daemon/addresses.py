@@ -1,0 +1,158 @@
+"""Follows this host's addresses while the daemon runs: sockets for them, and word of them to the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from ikepy.config.model import Config
+from ikepy.daemon import log
+from ikepy.daemon.checks import served
+from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.listeners import Listeners
+from ikepy.daemon.ports import MakeWatch, NetworkConfig, Watch
+from ikepy.daemon.resolver import Resolver, fixed_addresses
+from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.workers import WorkerPool
+from ikepy.sa.commands import LocalAddressesChanged
+from ikepy.sa.path import Address
+from tun.netlink import HostAddress, RouteError
+
+LINGER = 30.0  # seconds that the sockets of an address that is gone are kept: most come back
+RETRY = 1.0  # seconds until what could not be opened is tried again
+LOOPBACK = "lo"
+SUBJECT = "net"
+
+
+class AddressFollower:
+    """From `start` to `stop` the listeners and the machine know the addresses that this host has."""
+
+    def __init__(
+        self,
+        config: Config,
+        network: NetworkConfig,
+        listeners: Listeners,
+        pool: WorkerPool,
+        runner: EffectsRunner,
+        resolver: Resolver,
+        devices: DeviceTable,
+    ) -> None:
+        self._config = config
+        self._network = network
+        self._listeners = listeners
+        self._pool = pool
+        self._runner = runner
+        self._resolver = resolver
+        self._vtis = frozenset(device.tun.name for device in devices)
+        connections = config.connections.values()
+        self._named = {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
+        self._gone_since: dict[Address, float] = {}
+        self._refused: set[Address] = set()  # that could not be listened on when we looked last
+        self._wake = asyncio.Event()
+        self._watch: Watch | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, make_watch: MakeWatch) -> None:
+        """Tell the machine what there is, and follow from now on. Where that is impossible it is logged."""
+        indices = set(_indices(self._vtis))
+        try:
+            self._watch = make_watch(self._wake.set, indices)
+        except OSError as error:
+            log.error(SUBJECT, f"changes of our own addresses won't be noticed: {error}")
+        await self._look()
+        self._task = asyncio.create_task(self._follow(), name="follow our addresses")
+
+    async def stop(self) -> None:
+        """May be called without `start`."""
+        if self._watch is not None:
+            self._watch.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._patience())
+            self._wake.clear()
+            await self._look()
+
+    def _patience(self) -> float | None:
+        """Seconds until there is something to do without an event; None: nothing."""
+        if self._refused:
+            return RETRY
+        if not self._gone_since:
+            return None
+        now = asyncio.get_running_loop().time()
+        return max(0.0, min(self._gone_since.values()) + LINGER - now)
+
+    async def _look(self) -> None:
+        """Read the state, and act on it: sockets first, for the machine sends at once."""
+        try:
+            # In a thread: a conversation with the kernel takes its time on a host with many addresses.
+            host = await asyncio.to_thread(self._network.host_addresses)
+        except (RouteError, OSError) as error:
+            log.warning(SUBJECT, str(error))
+            return
+        outside = [one.address for one in host if one.device not in self._vtis or one.address in self._named]
+        await self._fit_sockets(served(self._config, outside))
+        command = self._command(host)
+        self._resolver.usable = frozenset((*command.addresses, *command.others))
+        self._listeners.send_again()
+        self._runner.request(command)
+
+    async def _fit_sockets(self, wanted: Collection[Address]) -> None:
+        now = asyncio.get_running_loop().time()
+        for address in wanted:
+            self._gone_since.pop(address, None)
+        self._refused &= set(wanted)
+        for address in wanted:
+            if address not in self._listeners.addresses:
+                await self._open(address)
+        for address in self._listeners.addresses.difference(wanted):
+            if now - self._gone_since.setdefault(address, now) >= LINGER:
+                del self._gone_since[address]
+                await self._close(address)
+
+    async def _open(self, address: Address) -> None:
+        try:
+            opened = await self._listeners.add(address)
+        except (StartError, OSError) as error:
+            if address not in self._refused:
+                log.warning(SUBJECT, f"{address} is not listened on yet: {error}")
+            self._refused.add(address)
+            return
+        self._refused.discard(address)
+        for slot, one in opened:
+            self._pool.add_socket(slot, one)
+        log.info(SUBJECT, f"listening on {address}, too")
+
+    async def _close(self, address: Address) -> None:
+        for slot, one in await self._listeners.remove(address):
+            self._pool.remove_socket(slot, one.index)
+        log.info(SUBJECT, f"no longer listening on {address}, which is gone")
+
+    def _command(self, host: Sequence[HostAddress]) -> LocalAddressesChanged:
+        """Those to send from and to tell peers of: on a device with a link, not our own nor the loopback's,
+        unless a connection names them."""
+        linked = {name: self._has_link(name) for name in {one.device for one in host}}
+        here = [one for one in host if linked[one.device] and one.address not in self._refused]
+        usable = [one.address for one in here if self._is_public(one)]
+        others = [one.address for one in here if not self._is_public(one)]
+        return LocalAddressesChanged(tuple(usable), tuple(others))
+
+    def _has_link(self, name: str) -> bool:
+        return name in self._vtis or self._network.has_link(name)
+
+    def _is_public(self, one: HostAddress) -> bool:
+        inside = one.device in self._vtis or one.device == LOOPBACK
+        return one.address in self._named or not (inside or one.address.is_loopback)
+
+
+def _indices(devices: Iterable[str]) -> Iterator[int]:
+    for name in devices:
+        with suppress(OSError):
+            yield socket.if_nametoindex(name)

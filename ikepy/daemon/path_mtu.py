@@ -1,0 +1,56 @@
+"""The path's MTU for native ESP over IPv6, where only the sender cuts packets up (RFC 8200 5, RFC 8201).
+
+Linux lets a UDP socket learn it from Packet Too Big, but a raw one only if that asks for errors
+(IPV6_RECVERR); what one socket has learned holds for all that send to the same peer. So control has one more
+raw socket an address, which takes no packets and throws the errors away: the workers' needn't be bothered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+
+from esp.sockets import open_raw
+from esp.steering import attach_refusal
+from ikepy.sa.path import Address
+
+_IPV6_RECVERR = 25  # linux/in6.h
+_AT_ONCE = 64  # errors
+
+
+class PathMtuSocket:
+    """Learns for one IPv6 address once `start` was called."""
+
+    def __init__(self, address: Address) -> None:
+        """Raises OSError."""
+        self._sock = open_raw(address)
+        try:
+            attach_refusal(self._sock)
+            self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        except BaseException:
+            self._sock.close()
+            raise
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._sock, self._forget_errors)
+
+    def _forget_errors(self) -> None:
+        self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        for _ in range(_AT_ONCE):
+            try:
+                self._sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
+            except OSError as error:
+                if error.errno != errno.EAGAIN:
+                    continue
+                break
+        with contextlib.suppress(OSError):  # what came before the filter was in place
+            self._sock.recv(0)
+
+    def close(self) -> None:
+        if self._loop is not None and self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+        self._sock.close()

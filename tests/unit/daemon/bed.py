@@ -1,0 +1,96 @@
+"""A whole control process on the loopback: a fake machine, fake devices, everything else real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from ikepy.config.model import Config
+from ikepy.daemon.ports import Resolve
+from ikepy.daemon.service import Daemon, Surroundings
+from ikepy.sa.effects import Effect
+from ikepy.sa.entropy import Entropy
+from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, FakeWatch, connection
+
+LOOPBACK = ip_address("127.0.0.1")
+
+
+class Bed:
+    """A daemon's surroundings; `answers` gives the machine's effects by how a call's description begins."""
+
+    def __init__(self, control: Path, **keys: Any) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            self.ports = one.getsockname()[1], other.getsockname()[1]
+        self.answers: dict[str, list[Effect]] = {}
+        self.machine = FakeMachine(self._answer)
+        self.tuns: list[FakeTun] = []
+        self.network = FakeNetwork()
+        self.watches: list[FakeWatch] = []
+        entry = connection("a", **{"local_addrs": ["127.0.0.1"], "encap": True, **keys})
+        settings = {"port": self.ports[0], "port_nat_t": self.ports[1], "workers": 2}
+        self.config = Config.model_validate({"connections": {"a": entry}, "daemon": settings})
+        self.control = control
+        self.spi = 0
+        surroundings = Surroundings(
+            self._make_machine, self._create, self.network, self._make_watch, drop_capabilities=False
+        )
+        self.daemon = Daemon(self.config, control, surroundings)
+
+    def _make_machine(self, config: Config, entropy: Entropy, resolve: Resolve) -> FakeMachine:
+        self.spi = entropy.child_spi("a")
+        return self.machine
+
+    def _create(self, name: str) -> FakeTun:
+        self.tuns.append(FakeTun(name))
+        return self.tuns[-1]
+
+    def _make_watch(self, changed: Callable[[], None], ignored: Collection[int]) -> FakeWatch:
+        self.watches.append(FakeWatch(changed))
+        return self.watches[-1]
+
+    def _answer(self, call: str) -> list[Effect]:
+        return next((e for beginning, e in self.answers.items() if call.startswith(beginning)), [])
+
+    async def ask(self, command: str, **arguments: object) -> list[dict[str, Any]]:
+        reader, writer = await asyncio.open_unix_connection(self.control)
+        writer.write(json.dumps({"command": command, "args": arguments}).encode() + b"\n")
+        lines: list[dict[str, Any]] = []
+        while not lines or "ok" not in lines[-1]:
+            lines.append(json.loads(await reader.readline()))
+        writer.close()
+        return lines
+
+    async def fails(self, command: str, **arguments: object) -> str:
+        (answer,) = await self.ask(command, **arguments)
+        assert answer["ok"] is False
+        return str(answer["error"])
+
+
+def run(bed: Bed, scenario: Callable[[Bed], Awaitable[None]]) -> None:
+    """Start the daemon, run the scenario, stop the daemon; nothing may be left."""
+
+    async def inside() -> None:
+        serving = asyncio.create_task(bed.daemon.serve())
+        ready = asyncio.create_task(bed.daemon.ready.wait())
+        await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            async with asyncio.timeout(20):
+                await scenario(bed)
+            bed.daemon.stop()
+        ready.cancel()
+        await serving
+
+    asyncio.run(inside())
+    assert not bed.control.exists()
+    assert all(tun.closed for tun in bed.tuns)
+    assert all(watch.closed for watch in bed.watches)
+    for port in bed.ports:
+        with socket.socket(type=socket.SOCK_DGRAM) as again:
+            again.bind(("127.0.0.1", port))
