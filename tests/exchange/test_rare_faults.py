@@ -183,7 +183,7 @@ def test_what_expires_during_a_reauthentication_comes_along() -> None:
     a -> b INFORMATIONAL request 3 (D, the child is used up)
     a -> b IKE_SA_INIT request 0
     """
-    net = established(options("life_bytes = 1000\n" + AGAIN), options())
+    net = established(options("rekey_bytes = 0\nlife_bytes = 1000\n" + AGAIN), options())
     net.script = late("b -> a INFORMATIONAL response 3", 0.05)
     net.run_effects("a", net.a.manager.usage(child_id(net, "a", "net"), 1000, 1, net.now))
     net.command("a", Rekey(ike="ab", reauth=True))
