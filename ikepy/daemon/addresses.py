@@ -75,8 +75,10 @@ class AddressFollower:
 
     async def _follow(self) -> None:
         while True:
+            # Not wait_for: until Python 3.12 it may swallow what `stop` cancels, which then waits for ever.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._patience())
+                async with asyncio.timeout(self._patience()):
+                    await self._wake.wait()
             self._wake.clear()
             await self._look()
 
