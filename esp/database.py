@@ -278,7 +278,7 @@ class SaDatabase:
         alike = sas.remove(entry)
         promote = entry.active and not any(each.active for each in alike)
         if promote and alike:
-            alike[-1].active = True  # the oldest: the peer is most likely to be ready for that
+            alike[0].active = True  # the oldest: the peer is most likely to be ready for that
         return entry.device_id if promote and alike else None
 
     def remove_child(self, child_id: int) -> int | None:

@@ -93,7 +93,7 @@ class ChildCreate:
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
         if self._rival is not None and sa.has_child(child.config.name):
             # The peer does so itself if it has seen that the two crossed.
-            sa.enqueue(DeleteChild(self._rival.child_id, wanted=True))
+            sa.enqueue(DeleteChild(self._rival.child_id, wanted=True, spare=True))
         if self.replaces in sa.children:
             sa.children[self.replaces].replaced_by = child.child_id
             sa.enqueue(DeleteChild(self.replaces))

@@ -47,6 +47,7 @@ class DeleteChild:
     `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
     `like`: that child; nor is another one for the same traffic wanted, if it has gone.
     `expired`: nobody wanted its end, so that `close_action` is followed.
+    `spare`: it is one too many, and is left alone if no other one for the same traffic stays by then.
     """
 
     exchange = ExchangeType.INFORMATIONAL
@@ -59,12 +60,14 @@ class DeleteChild:
         wanted: bool = False,
         like: ChildSa | None = None,
         expired: bool = False,
+        spare: bool = False,
     ) -> None:
         self.child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
         self._like = like
         self._expired = expired
+        self._spare = spare
         self._child: ChildSa | None = None  # which it became
 
     @property
@@ -78,7 +81,7 @@ class DeleteChild:
             child = sa.alike(self._like)
         while child is not None and child.replaced_by in sa.children and self._wanted:
             child = sa.children[child.replaced_by]
-        if child is None or child.state is ChildState.DELETED:
+        if child is None or child.state is ChildState.DELETED or (self._spare and sa.alike(child) is None):
             return None
         self.child_id = child.child_id
         self._child = child
@@ -151,5 +154,9 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
         return sa.remove_child(child.child_id, why)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER
-    activated: list[Effect] = [] if successor is None else [ActivateOutbound(successor.child_id)]
-    return [*activated, RemoveOutbound(child.child_id)]
+    effects: list[Effect] = [RemoveOutbound(child.child_id)]
+    # A successor that has gone meanwhile made way for its own: this says nothing of the peer's being ready
+    # for that one.
+    if successor is not None and child.replaced_by in (None, successor.child_id):
+        effects.insert(0, ActivateOutbound(successor.child_id))
+    return effects

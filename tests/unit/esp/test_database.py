@@ -92,6 +92,15 @@ def test_a_standby_sa_keeps_standing_by_while_one_like_it_is_active() -> None:
     assert chosen(database, ipv4()) == 3
 
 
+def test_the_oldest_of_two_that_stand_by_takes_over() -> None:
+    """The peer is ready for that one, if for any."""
+    database = SaDatabase()
+    for child, standby in ((1, False), (2, True), (3, True)):
+        database.install_outbound(outbound(child, 0x100 + child, standby=standby))
+    assert database.remove_outbound(1) == 1
+    assert chosen(database, ipv4()) == 2
+
+
 def test_what_is_not_there_is_no_error() -> None:
     database = SaDatabase()
     assert database.activate(1) is None
