@@ -87,7 +87,7 @@ def responder(
         device=device,
         secret=SECRET,
         extra='encap = true\nunique = "never"',
-        daemon=f"cookie_threshold = 0\nblock_threshold = 0\n{daemon}",
+        daemon=f"cookie_threshold = 0\ncookie_threshold_ip = 0\nblock_threshold = 0\n{daemon}",
     )
 
 
