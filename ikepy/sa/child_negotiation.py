@@ -266,7 +266,7 @@ def _installed(
     keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
     effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
     sa.children[child.child_id] = child
-    sa.shared.owners[child.child_id] = sa
+    sa.shared.add_child(sa, child)
     text = (
         f"{child.config.name} #{child.child_id} installed, spis {child.spi_in:08x}_i {child.spi_out:08x}_o, "
         f"{proposals.describe(child.proposal)}, {texts(child.ts_local)} === {texts(child.ts_remote)}"

@@ -810,7 +810,7 @@ class IkeSa:
 
     def remove_child(self, child_id: int, why: str) -> list[Effect]:
         child = self.children.pop(child_id)
-        self.shared.owners.pop(child_id, None)
+        self.shared.remove_child(self, child)
         text = f"{child.config.name} #{child_id} removed ({why})"
         return [
             RemoveChild(child_id),

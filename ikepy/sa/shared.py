@@ -35,6 +35,7 @@ class Shared:
         self.sas: dict[int, IkeSa] = {}  # by ike_id
         self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI
         self.owners: dict[int, IkeSa] = {}  # by child_id
+        self._by_traffic: defaultdict[tuple[str, Selectors], dict[int, ChildSa]] = defaultdict(dict)
         self._by_connection: defaultdict[str, dict[int, IkeSa]] = defaultdict(dict)
         self._by_identities: defaultdict[Identities, dict[int, IkeSa]] = defaultdict(dict)  # once established
         self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connections, as configured
@@ -92,6 +93,17 @@ class Shared:
         sa.connection = connection
         self._by_connection[connection.name][sa.ike_id] = sa
 
+    def add_child(self, sa: IkeSa, child: ChildSa) -> None:
+        self.owners[child.child_id] = sa
+        self._by_traffic[sa.connection.name, child.selectors][child.child_id] = child
+
+    def remove_child(self, sa: IkeSa, child: ChildSa) -> None:
+        self.owners.pop(child.child_id, None)
+        key = sa.connection.name, child.selectors
+        self._by_traffic[key].pop(child.child_id, None)
+        if not self._by_traffic[key]:
+            del self._by_traffic[key]
+
     def established(self, sa: IkeSa) -> None:
         """The identities of `sa` stand, for good."""
         self._by_identities[sa.local_id, sa.remote_id][sa.ike_id] = sa
@@ -106,15 +118,15 @@ class Shared:
 
     def elsewhere(self, sa: IkeSa, child: ChildSa) -> IkeSa | None:
         """Another IKE_SA that has a child for the same traffic, which stays."""
-        return next((one for one in self.others(sa) if one.alike(child) is not None), None)
+        alike = self._by_traffic.get((sa.connection.name, child.selectors), {})
+        owners = {owner for each in alike if (owner := self.owners.get(each)) is not None and owner is not sa}
+        found = [one for one in owners if one.established and one.alive and one.alike(child) is not None]
+        return max(found, key=lambda one: one.ike_id, default=None)
 
     def sends(self, connection: str, selectors: Selectors) -> bool:
         """Whether there is a child for just this traffic, on whichever IKE_SA, that is sent under."""
-        return any(
-            child.selectors == selectors and child.state is not ChildState.DELETED
-            for sa in self._by_connection.get(connection, {}).values()
-            for child in sa.children.values()
-        )
+        alike = self._by_traffic.get((connection, selectors), {})
+        return any(child.state is not ChildState.DELETED for child in alike.values())
 
     def duplicates(self, sa: IkeSa) -> list[IkeSa]:
         """Established IKE_SAs other than `sa` between the same two identities."""
