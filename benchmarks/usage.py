@@ -45,12 +45,6 @@ def _status(pid: int, key: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) / 1024
 
 
-def proportional(pid: int) -> float:
-    """MiB of memory, what it shares with others divided among them (Pss)."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
 def workers(namespace: Namespace) -> list[int]:
     """The process IDs of our workers in a gateway's namespace."""
     return [pid for pid in namespace.pids() if is_worker(pid)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.netns.gateways import LEFT, RIGHT, Gateway, configuration, give_host, ping
-from tests.netns.namespaces import MakeNamespace, Namespace, connect, wait_until
+from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration, ping
+from tests.netns.namespaces import Namespace, connect, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -20,25 +19,9 @@ OTHER = "192.0.2.11"
 ANYWHERE = 'local_addrs = ["%any"]'
 
 
-class Pair(NamedTuple):
-    left: Gateway
-    right: Gateway
-
-
-@pytest.fixture
-def pair(make_namespace: MakeNamespace, tmp_path: Path) -> Pair:
-    """Two gateways on one link, no daemon running yet."""
-    left, right = make_namespace("left"), make_namespace("right")
-    outer = ["192.0.2.1/24", "2001:db8::1/64"]
-    connect(left, right, "eth0", "eth0", outer, ["192.0.2.2/24", "2001:db8::2/64"])
-    give_host(left, LEFT)
-    give_host(right, RIGHT)
-    return Pair(Gateway(left, tmp_path / "left"), Gateway(right, tmp_path / "right"))
-
-
 def roaming(text: str) -> str:
     """The configuration with any local address."""
-    return text.replace('local_addrs = ["192.0.2.1"]', ANYWHERE).replace('["192.0.2.2"]', '["192.0.2.2"]', 1)
+    return text.replace('local_addrs = ["192.0.2.1"]', ANYWHERE)
 
 
 def up(pair: Pair, connection: str = "", *, ipv6: bool = False, any_address: bool = False) -> None:

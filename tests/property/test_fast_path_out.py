@@ -87,6 +87,26 @@ def test_scapy_decrypts_a_train(version: int) -> None:
     assert found == plain((packet, 1200))
 
 
+@given(
+    st.lists(st.tuples(lone, st.integers(1, 20)), min_size=1, max_size=4),
+    st.sampled_from(SUITES),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_bursts_of_lone_packets(cases: list[tuple[tuple[Packet, int], int]], suite: Suite, esn: bool) -> None:
+    """Read in one turn: those alike are sealed together, their checksums finished together."""
+    with FastBed(suite, esn=esn) as bed:
+        for (packet, _), times in cases:
+            for _ in range(times):
+                bed.kernel.send(packet.frame(0))
+        for _ in cases:
+            bed.outward.read_device(bed.device)
+        found = bed.sent()
+        wanted = [packet.octets() for (packet, _), times in cases for _ in range(times)]
+        assert [int.from_bytes(one[4:8], "big") for one in found] == list(range(1, len(wanted) + 1))
+        assert opened(bed, found) == wanted
+
+
 def test_small_packets_of_one_size_leave_together() -> None:
     """Each read of the peer's takes all that left together."""
     case = Packet(Flow(protocol=UDP), bytes(36))
