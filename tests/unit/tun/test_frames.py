@@ -1,0 +1,41 @@
+"""tun.frames: what is left to do for packets that are read together."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from tests.unit.tun.plain import ACK, Flow, Packet
+from tun.frames import HEADROOM, FrameIo
+
+SYN, ROW = 0x02, 2048
+MSS_1460 = bytes((2, 4, 0x05, 0xB4))
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 20])
+def test_handshakes_among_packets_read_together_are_clamped(count: int) -> None:
+    """All of one length, so that they are looked at all at once."""
+    syn = Packet(Flow(tcp_options=MSS_1460), b"", flags=SYN)
+    ack = Packet(Flow(tcp_options=bytes((1, 1, 1, 1))), b"", flags=ACK)
+    kernel, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with kernel, ours:
+        ours.setblocking(False)
+        for packet in [*[ack] * count, syn]:
+            kernel.send(packet.frame(0))
+        memory = memoryview(bytearray((count + 1) * ROW))
+        rows = np.frombuffer(memory, np.uint8).reshape(count + 1, ROW)
+        places = [(memory[at : at + ROW],) for at in range(0, len(memory), ROW)]
+        lengths: list[int] = []
+        assert FrameIo(ours.fileno(), mss4=1000).read_rows(rows, places, lengths) is None
+        found = [
+            IP(bytes(place[HEADROOM : HEADROOM + length]))
+            for (place,), length in zip(places, lengths, strict=True)
+        ]
+    assert [bytes(one) for one in found[:-1]] == [ack.octets()] * count
+    assert dict(found[-1][TCP].options)["MSS"] == 1000
+    checksum = found[-1][TCP].chksum
+    del found[-1][TCP].chksum
+    assert IP(bytes(found[-1]))[TCP].chksum == checksum
