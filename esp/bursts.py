@@ -20,11 +20,12 @@ _LONGEST = 1 << 16  # a frame or a long packet reaches over the rows behind it
 class Burst:
     """Memory for one burst. The packet of row n begins at `start(n)` in `arena`."""
 
-    __slots__ = ("_octets", "_places", "arena", "trains")
+    __slots__ = ("_octets", "_places", "arena", "first", "trains")
 
     def __init__(self) -> None:
         self.trains = Trains(_PITCH, ROWS * _PITCH + _LONGEST)
         self.arena = self.trains.arena
+        self.first = self.arena[self.start(0) :]  # the first packet and all behind it
         self._octets: Octets = np.frombuffer(self.arena, np.uint8)[: ROWS * _PITCH].reshape(ROWS, _PITCH)
         self._places: dict[int, tuple[Octets, list[tuple[memoryview]]]] = {}
 

@@ -170,6 +170,15 @@ class CounterBlock:
         words[base + _OUT_BYTES] += octets
         words[base + _OUT_LAST] = int(now)
 
+    def count_one_out(self, slot: int, octets: int, sequence: int, now: float) -> None:
+        """One packet was sent at `now` (Unix seconds) with this sequence number, the last one taken."""
+        base = self._base(slot)
+        words = self._words
+        words[base + _OUT_PACKETS] += 1
+        words[base + _OUT_BYTES] += octets
+        words[base + _OUT_LAST] = int(now)
+        words[base + _OUT_SEQ] = sequence
+
     def set_sequence(self, slot: int, sequence: int) -> None:
         """`sequence` is the last sequence number taken."""
         self._words[self._base(slot) + _OUT_SEQ] = sequence

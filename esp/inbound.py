@@ -81,13 +81,23 @@ class InboundSa:
         opened = Opened()
         before = self._window.top
         for row in rows:
-            plaintext = self._open(row)
-            if isinstance(plaintext, Drop):
-                opened.drop(plaintext)
-            else:
-                opened.valid = True
-                self._take(opened, row, plaintext, headroom)
+            self._sort(opened, row, self._open(row), headroom)
         opened.newest = opened.valid and (self._window.top > before or not self._window.size)
+        return opened
+
+    def open_lone(self, row: memoryview, headroom: int) -> memoryview | Opened:
+        """`open_batch` for one packet: of a plain one that is newer than all before, nothing but the view."""
+        window = self._window
+        before = window.top
+        plaintext = self._open(row)
+        newest = window.top > before
+        if newest and not isinstance(plaintext, Drop):
+            length = self._inner(plaintext)
+            if not isinstance(length, Drop):
+                return row[self.start - headroom : self.start + length]
+        opened = Opened()
+        self._sort(opened, row, plaintext, headroom)
+        opened.newest = opened.valid and (newest or not window.size)
         return opened
 
     def open_train(self, trains: Trains, train: Train, count: int, last: int, headroom: int) -> Opened | None:
@@ -159,6 +169,13 @@ class InboundSa:
         if plaintext is None:
             return Drop.INTEGRITY
         return plaintext if self._window.mark(sequence) else Drop.REPLAY
+
+    def _sort(self, opened: Opened, row: memoryview, plaintext: memoryview | Drop, headroom: int) -> None:
+        if isinstance(plaintext, Drop):
+            opened.drop(plaintext)
+        else:
+            opened.valid = True
+            self._take(opened, row, plaintext, headroom)
 
     def _take(self, opened: Opened, row: memoryview, plaintext: memoryview, headroom: int) -> None:
         length = self._inner(plaintext)

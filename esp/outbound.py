@@ -45,7 +45,6 @@ class OutboundSa:
 
     __slots__ = (
         "_block",
-        "_esn",
         "_limit",
         "_overhead",
         "_sealer",
@@ -54,6 +53,7 @@ class OutboundSa:
         "start",
         "suite",
         "tfc",
+        "watch_from",
     )
     __reduce__ = refuse_copy
 
@@ -72,18 +72,18 @@ class OutboundSa:
         self.tfc = tfc
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
         self._overhead, self._block = suite.overhead + TRAILER, suite.block
-        self._esn = esn
         self._limit = LIMIT[esn]
+        self.watch_from = LIMIT[esn] // 4 * 3  # the sequence number from which it is `low`
         self._sealer = sealer(suite, keys, esn)
 
     @property
     def low(self) -> bool:
         """Three quarters of the sequence numbers are used up."""
-        return self.sequence >= LIMIT[self._esn] // 4 * 3
+        return self.sequence >= self.watch_from
 
     @property
     def exhausted(self) -> bool:
-        return self.sequence >= LIMIT[self._esn]
+        return self.sequence >= self._limit
 
     def seal_batch(self, packets: Sequence[Buffer]) -> list[memoryview]:
         """The ESP packets of inner IP packets, in order: fewer when the sequence numbers run out.
@@ -91,10 +91,10 @@ class OutboundSa:
         Whatever this raises, the numbers of the batch are not used again.
         """
         first = self.sequence + 1
-        count = min(len(packets), LIMIT[self._esn] - self.sequence)
+        count = min(len(packets), self._limit - self.sequence)
         self.sequence += count
         rows = self._lay_out(packets[:count], first)
-        self._sealer.seal(rows, first)
+        self._sealer.seal_rows(rows, first)
         return rows
 
     def size_of(self, length: int) -> int:
@@ -113,7 +113,7 @@ class OutboundSa:
         _HEADER.pack_into(arena, at - self.start, self.spi, sequence & 0xFFFFFFFF)
         arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4].octets[padding]
         row = arena[at - self.start : end + padding + TRAILER + suite.icv_length]
-        self._sealer.seal([row], sequence)
+        self._sealer.seal(row, sequence)
         return row
 
     def seal_train(self, segments: Segments, first: int, trains: Trains) -> SealedTrain | None:

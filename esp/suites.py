@@ -115,9 +115,12 @@ def inner_mtu(outer_mtu: int, outer_version: int, encap: bool, suite: Suite) -> 
 class Sealer(Protocol):
     """Encrypts under one SA's keys. It can be neither copied nor pickled: two would repeat a nonce."""
 
-    def seal(self, rows: Sequence[memoryview], first: int) -> None:
-        """Seal packets in place. Each has ESP header, plaintext and trailer filled in, and room for IV and
-        ICV. `first` is the first row's 64-bit sequence number; the rows behind it count on."""
+    def seal(self, row: memoryview, sequence: int) -> None:
+        """Seal one packet with this 64-bit sequence number in place: ESP header, plaintext and trailer are
+        filled in, and there is room for IV and ICV."""
+
+    def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
+        """The same for several. `first` is the first row's number; the rows behind it count on."""
 
     def seal_train(self, trains: Trains, train: Train, count: int, last: int, first: int) -> None:
         """The same for the first `count` rows of a layout of `trains`; the last one is `last` octets long."""
@@ -196,22 +199,25 @@ class _AeadSealer:
         self._icv = suite.icv_length
         self._esn = esn
 
-    def seal(self, rows: Sequence[memoryview], first: int) -> None:
-        salt, icv = self._salt, self._icv
+    def seal(self, row: memoryview, sequence: int) -> None:
+        icv = self._icv
+        iv = sequence.to_bytes(8, "big")
+        row[ESP_HEADER:_AEAD_START] = iv
+        associated = _associated_data(row, sequence, True) if self._esn else row[:ESP_HEADER]
+        body = row[_AEAD_START:]
+        if icv == 16:
+            self._aead.encrypt_into(self._salt + iv, body[:-icv], associated, body)
+        else:
+            body[:] = self._aead.encrypt(self._salt + iv, body[:-icv], associated)[: len(body)]
+
+    def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
         for sequence, row in enumerate(rows, first):
-            iv = sequence.to_bytes(8, "big")
-            row[ESP_HEADER:_AEAD_START] = iv
-            associated = _associated_data(row, sequence, self._esn)
-            body = row[_AEAD_START:]
-            if icv == 16:
-                self._aead.encrypt_into(salt + iv, body[:-icv], associated, body)
-            else:
-                body[:] = self._aead.encrypt(salt + iv, body[:-icv], associated)[: len(body)]
+            self.seal(row, sequence)
 
     def seal_train(self, trains: Trains, train: Train, count: int, last: int, first: int) -> None:
         full = count - (last < train.stride)
         if self._icv < 16:
-            self.seal(train.rows[:full], first)
+            self.seal_rows(train.rows[:full], first)
         elif full:
             numbers = STEPS[:full] + np.uint64(first)
             trains.set_salt(self._salt)
@@ -225,7 +231,7 @@ class _AeadSealer:
             texts, bodies = train.texts, train.bodies
             _exhaust(map(self._aead.encrypt_into, trains.nonces[:full], texts, associated, bodies))
         if full < count:
-            self.seal([train.rows[full][:last]], first + full)
+            self.seal(train.rows[full][:last], first + full)
 
 
 class _AeadOpener:
@@ -348,17 +354,19 @@ class _CbcSealer:
         self._authenticator = _Authenticator(suite, integ_key, esn)
         self._icv = suite.icv_length
 
-    def seal(self, rows: Sequence[memoryview], first: int) -> None:
-        ivs = os.urandom(16 * len(rows))
-        for index, row in enumerate(rows):
-            iv = ivs[16 * index : 16 * index + 16]
-            row[ESP_HEADER:_CBC_START] = iv
-            plaintext = row[_CBC_START : -self._icv]
-            plaintext[:] = Cipher(self._aes, CBC(iv)).encryptor().update(plaintext)
-            row[-self._icv :] = self._authenticator.icv(row[: -self._icv], first + index)
+    def seal(self, row: memoryview, sequence: int) -> None:
+        iv = os.urandom(16)
+        row[ESP_HEADER:_CBC_START] = iv
+        plaintext = row[_CBC_START : -self._icv]
+        plaintext[:] = Cipher(self._aes, CBC(iv)).encryptor().update(plaintext)
+        row[-self._icv :] = self._authenticator.icv(row[: -self._icv], sequence)
+
+    def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
+        for sequence, row in enumerate(rows, first):
+            self.seal(row, sequence)
 
     def seal_train(self, trains: Trains, train: Train, count: int, last: int, first: int) -> None:
-        self.seal([*train.rows[: count - 1], train.rows[count - 1][:last]], first)
+        self.seal_rows([*train.rows[: count - 1], train.rows[count - 1][:last]], first)
 
 
 class _CbcOpener:

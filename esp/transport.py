@@ -111,6 +111,7 @@ class Transport:
         self.version = version
         self.local_address = local_address
         self.local_port = local_port
+        self.quiet_from = 0.0  # monotonic seconds: nothing has come for a while if it is later than this
         self._tell = tell
         self._anywhere = local_address.is_unspecified
         self._trains = kind is SocketKind.UDP
@@ -178,16 +179,27 @@ class Transport:
         if len(rows) >= _FEWEST:
             pieces = [Piece(address_of(row), len(row), 0) for row in rows]
             return self._send_pieces(pieces, remote, ancillary)
-        failures: dict[int, Drop] = {}
-        for index, row in enumerate(rows):
-            try:
-                if ancillary:
-                    self.sock.sendmsg([row], ancillary, 0, remote)
-                else:
-                    self.sock.sendto(row, remote)
-            except OSError as error:
-                failures[index] = _reason(error.errno)
-        return failures
+        failures = {index: self._send_row(row, remote, ancillary) for index, row in enumerate(rows)}
+        return {index: reason for index, reason in failures.items() if reason is not None}
+
+    def send_lone(
+        self, row: memoryview, source: Address, remote: tuple[str, int], tos: int = 0
+    ) -> Drop | None:
+        """`send` for one row; why it was not sent."""
+        ancillary = self._ancillary(source, tos) if tos or self._anywhere else None
+        return self._send_row(row, remote, ancillary)
+
+    def _send_row(
+        self, row: memoryview, remote: tuple[str, int], ancillary: cmsg.AncillaryData | None
+    ) -> Drop | None:
+        try:
+            if ancillary:
+                self.sock.sendmsg([row], ancillary, 0, remote)
+            else:
+                self.sock.sendto(row, remote)
+        except OSError as error:
+            return _reason(error.errno)
+        return None
 
     def _send_pieces(
         self, pieces: Sequence[Piece], remote: tuple[str, int], ancillary: cmsg.AncillaryData

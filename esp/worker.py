@@ -154,30 +154,33 @@ class Worker:
         if interest != self._interest:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
-        ready = [(fd, self._sources.get(fd)) for fd, _ in self._poll.poll()]
-        if any(source is None for _, source in ready):  # control: before any packet
-            self._outbox.flush()
-            self._read_control()
-        for fd, source in ready:
-            # What was read before may have made an end of the source.
-            if source is not None and self._sources.get(fd) is source:
-                failure = _failure(self._read_packets, source)
-                if failure:
-                    self._tell_fault(failure)
+        ready = self._poll.poll()
+        sources = self._sources
+        for fd, _ in ready:
+            if fd not in sources:  # control: before any packet
+                self._outbox.flush()
+                self._read_control()
+        for fd, _ in ready:
+            source = sources.get(fd)  # gone, perhaps, by what was read before
+            if source is not None:
+                self._read_packets(source)
         while self._gone:
             self._gone.pop().close()
 
     def _read_packets(self, source: Transport | Device) -> None:
-        """One batch."""
-        if isinstance(source, Transport):
-            self._inward.read_transport(source)
-            return
+        """One batch. What goes wrong costs this batch, not the worker."""
         try:
-            self._outward.read_device(source)
+            if isinstance(source, Transport):
+                self._inward.read_transport(source)
+            else:
+                self._outward.read_device(source)
         except BrokenDevice as error:
+            assert isinstance(source, Device)
             # Polled again, a broken device would keep the loop busy for nothing.
             self._unregister(source.fd)
             self._outbox.post(Fault(0, f"device {source.name}: {error}"))
+        except Exception as error:
+            self._tell_fault(f"{type(error).__name__}: {error}")
 
     def _register(self, fd: int, source: Transport | Device) -> None:
         self._poll.register(fd, select.EPOLLIN)

@@ -113,7 +113,7 @@ def test_sealed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     fixed_random(monkeypatch, case.iv)
     plaintext = bytes.fromhex(case.plaintext)
     row = bytearray(case.header + bytes(16) + plaintext + bytes(12))
-    sealer(SUITE, case.keys, esn=False).seal([memoryview(row)], case.sequence)
+    sealer(SUITE, case.keys, esn=False).seal(memoryview(row), case.sequence)
     assert bytes(row) == case.packet
 
 

@@ -27,7 +27,7 @@ def test_sealed() -> None:
     row = bytearray(ESP[:8] + bytes(8) + INNER + TRAILER + bytes(16))
     # The example counts its IVs apart from its sequence numbers; here the IV is the 64-bit number, of which
     # the header that is filled in already shows another one.
-    sealer(SUITE, KEYS, esn=False).seal([memoryview(row)], IV)
+    sealer(SUITE, KEYS, esn=False).seal(memoryview(row), IV)
     assert bytes(row) == ESP
 
 

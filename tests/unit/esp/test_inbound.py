@@ -22,7 +22,7 @@ def sealed(suite: Suite, plaintext: bytes, sequence: int = 1) -> memoryview:
     row[:ESP_HEADER] = SPI.to_bytes(4, "big") + sequence.to_bytes(4, "big")
     start = ESP_HEADER + suite.iv_length
     row[start : start + len(plaintext)] = plaintext
-    sealer(suite, keys_for(suite), False).seal([memoryview(row)], sequence)
+    sealer(suite, keys_for(suite), False).seal(memoryview(row), sequence)
     return memoryview(row)
 
 
