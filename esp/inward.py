@@ -112,13 +112,12 @@ class Inward:
         transport.quiet_from = now + QUIET
         if transport.kind is SocketKind.RAW:
             self._read_raw(transport)
-        elif self._read_udp(transport, alone):
-            return  # whether there is more, the poll will tell
+        else:
+            self._read_udp(transport, alone)
         if lost := transport.lost(now):
             self._counters.drop(Drop.SOCKET_QUEUE, lost)
 
-    def _read_udp(self, transport: Transport, alone: bool) -> bool:
-        """Whether there was nothing but a lone packet so far."""
+    def _read_udp(self, transport: Transport, alone: bool) -> None:
         arena, run = self._trains.arena, _Run()
         left = BATCH
         while left > 0:
@@ -126,9 +125,11 @@ class Inward:
             received = transport.receive(arena[end:])
             if received is None:
                 break
-            if alone and self._open_straight(received, arena[: received.length]):
-                return True
-            alone = False
+            if alone:
+                alone = False
+                lone = received.length <= received.segment
+                if lone and self._open_straight(received, arena[: received.length]):
+                    return  # whether there is more, the poll will tell
             left -= 1 if received.length <= received.segment else _TRAIN
             if not run.takes(received):
                 # A train's short last packet is read as a whole row, and what is behind it is overwritten.
@@ -141,13 +142,12 @@ class Inward:
                 self._receive_run(transport, run)
                 run = _Run()
         self._receive_run(transport, run)
-        return False
 
     def _open_straight(self, received: Received, row: memoryview) -> bool:
         """Open one datagram and write what is inside if it is a packet of ours and nothing about it is
         unusual, with as few steps as can be: after a pause each of them is slow. False: nothing has been
         done."""
-        if received.length > received.segment or received.tos & ecn.MARK in ecn.CHANGING:
+        if len(row) < _SHORTEST or received.tos & ecn.MARK in ecn.CHANGING:
             return False
         entry = self._database.inbound(int.from_bytes(row[:_MARKER], "big"))
         frames = None if entry is None else self._devices[entry.device_id].frames
@@ -196,8 +196,11 @@ class Inward:
                 entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
                 if entry is not None and self._open_train(transport, received, entry, place):
                     return
+        udp = transport.kind is SocketKind.UDP
         for _, run in groupby(place.rows(), _spi):
-            self._receive(transport, received, list(run))
+            rows = list(run)
+            if not (udp and len(rows) == 1 and self._open_straight(received, rows[0])):
+                self._receive(transport, received, rows)
 
     def _open_train(self, transport: Transport, received: Received, entry: Inbound, place: Place) -> bool:
         suite = entry.sa.suite

@@ -53,11 +53,13 @@ class Device:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """Packets sealed one by one that go the same way."""
+    """Packets sealed one by one, under whatever SAs, that go the same way."""
 
-    entry: Outbound | None = None
+    path: OuterPath | None = None
+    way: tuple[object, ...] = ()  # the same, quick to compare, and the TOS octet
     tos: int = 0
     rows: list[memoryview] = field(default_factory=list)
+    entries: list[Outbound] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)  # of the inner packets
 
 
@@ -195,31 +197,39 @@ class Outward:
             self._flush()
             self._send(entry, [packet[:real]], tos)
             return
-        if run.entry is not entry or run.tos != tos:
+        way = entry.path.local, entry.path.remote, tos
+        if run.way != way:
             self._flush()
-            run.entry, run.tos = entry, tos
+            run.path, run.way, run.tos = entry.path, way, tos
         sealed = entry.sa.seal_in_place(self._burst.arena, self._burst.start(row), real)
         if sealed is None:
             self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
+            self._watch_sequence(entry)
         else:
             run.rows.append(sealed)
+            run.entries.append(entry)
             run.lengths.append(real)
 
     def _flush(self) -> None:
         """Send what was sealed one by one and waits to be sent together."""
         run = self._run
-        entry, rows, lengths = run.entry, run.rows, run.lengths
-        if entry is None:
+        path, rows, entries, lengths = run.path, run.rows, run.entries, run.lengths
+        if path is None:
             return
-        run.entry, run.rows, run.lengths = None, [], []
-        self._watch_sequence(entry)
-        if not rows:
-            return
-        size = len(rows[0])
-        if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
-            self._send_train(entry, Train(rows, size, len(rows)), run.tos, sum(lengths))
-        else:
-            self._send_sealed(entry, rows, lengths, run.tos)
+        run.path, run.way, run.rows, run.entries, run.lengths = None, (), [], [], []
+        failures: dict[int, Drop] = {}
+        transport = self._transport(path)
+        if transport is None:
+            failures = dict.fromkeys(range(len(rows)), Drop.NO_SOCKET)
+        elif rows:
+            failures = _send_alike(transport, rows, path, run.tos)
+        now = time.time()
+        for index, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
+            if index in failures:
+                self._counters.drop(failures[index], 1, entry.slot)
+            else:
+                self._counters.count_out(entry.slot, 1, length, now)
+            self._watch_sequence(entry)
 
     def _send_frame(self, device: Device, segments: Segments) -> None:
         entry = self._database.outbound(device.device_id, segments.packet)
@@ -354,3 +364,13 @@ class Outward:
                 by_sa.setdefault((entry, tos_of(packet)), []).append(packet)
         for (entry, tos), batch in by_sa.items():
             self._send(entry, batch, tos)
+
+
+def _send_alike(
+    transport: Transport, rows: Sequence[memoryview], path: OuterPath, tos: int
+) -> dict[int, Drop]:
+    """Send packets the same way, as a train if their sizes allow that; why one, by index, was not sent."""
+    size = len(rows[0])
+    if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
+        return transport.send_train(Train(rows, size, len(rows)), path.local_address, path.remote, tos)
+    return transport.send(rows, path.local_address, path.remote, tos)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import select
 import socket
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -54,7 +56,7 @@ class FastBed:
         self.suite, self.esn = suite, esn
 
     def _build(self, suite: Suite, esn: bool, window: int, selectors: tuple[Selector, ...]) -> None:
-        database = SaDatabase()
+        self.database = database = SaDatabase()
         self.outward = Outward(database, self.counters, self._post)
         self.outward.set_transports([self.transport])
         self.device = Device(DEVICE, "vti1", False, FrameIo(self._ours.fileno()), self._ours.fileno())
@@ -81,12 +83,21 @@ class FastBed:
         self.said.append(message)
         return True
 
+    def pause(self, quiet: bool = True) -> None:
+        """What comes next comes after a while without anything, or does not."""
+        self.device.quiet_from = self.transport.quiet_from = 0.0 if quiet else math.inf
+
     # Out
 
     def send(self, frames: Sequence[bytes]) -> None:
         """The device hands over these frames."""
         for frame in frames:
             self.kernel.send(frame)
+            self.outward.read_device(self.device)
+
+    def read_all(self) -> None:
+        """Turns until the device has nothing more."""
+        while select.select([self._ours], [], [], 0)[0]:
             self.outward.read_device(self.device)
 
     def sent(self) -> list[bytearray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from time import sleep
 
 import pytest
@@ -208,3 +209,44 @@ def test_what_the_kernel_had_no_room_for_is_counted() -> None:
         bed.inward.read_transport(bed.transport)
         lost = bed.counters.drops()["socket_queue"]
         assert lost + len(bed.delivered()) == 201
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["good", "replay", "forged", "foreign", "refused", "short"]), st.integers(0, 1400)
+        ),
+        max_size=8,
+    ),
+    st.sampled_from(SUITES),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_lone_packets_after_pauses(arriving: list[tuple[str, int]], suite: Suite, esn: bool) -> None:
+    """They go a way of their own, and nobody can tell by what comes of it."""
+    here = (Selector.of("10.2.0.0/16"),)
+    with (
+        FastBed(suite, esn=esn, selectors=here) as alone,
+        FastBed(suite, esn=esn, selectors=here) as together,
+    ):
+        sender, good = alone.sender(), Packet(Flow(protocol=UDP), b"first").octets()
+        last = bytes(sender.seal_batch([good])[0])
+        for kind, size in arriving:
+            packet = Packet(Flow(protocol=UDP), filled(size, b"z")).octets()
+            if kind == "refused":
+                packet = packet[:12] + bytes(8) + packet[20:]
+            if kind != "replay":
+                last = bytes(sender.seal_batch([packet])[0])
+            row = {
+                "forged": last[:-1] + bytes([last[-1] ^ 1]),
+                "foreign": b"\1" + last[1:],
+                "short": last[:7],
+            }
+            for bed, quiet in ((alone, True), (together, False)):
+                bed.pause(quiet)
+                bed.arrive([row.get(kind, last)])
+        assert alone.delivered() == together.delivered()
+        mine, theirs = (replace(bed.counters.sa(0), in_last=0) for bed in (alone, together))
+        assert mine == theirs
+        assert alone.counters.drops() == together.counters.drops()
+        assert [type(one) for one in alone.said] == [type(one) for one in together.said]

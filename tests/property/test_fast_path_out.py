@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -22,9 +23,10 @@ from esp.outbound import LIMIT, OutboundSa
 from esp.suites import AES_CBC, AES_GCM_8, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
 from tests.property.fast_bed import SPI, FastBed
 from tests.property.packet_trains import filled, frames
-from tests.unit.esp.bed import GCM
+from tests.unit.esp.bed import GCM, outbound, to
 from tests.unit.esp.packets import keys_for
 from tests.unit.tun.plain import ACK, PSH, UDP, Flow, Packet
+from tun.virtio import PLAIN
 
 SUITES = [
     GCM,
@@ -99,8 +101,7 @@ def test_bursts_of_lone_packets(cases: list[tuple[tuple[Packet, int], int]], sui
         for (packet, _), times in cases:
             for _ in range(times):
                 bed.kernel.send(packet.frame(0))
-        for _ in cases:
-            bed.outward.read_device(bed.device)
+        bed.read_all()
         found = bed.sent()
         wanted = [packet.octets() for (packet, _), times in cases for _ in range(times)]
         assert [int.from_bytes(one[4:8], "big") for one in found] == list(range(1, len(wanted) + 1))
@@ -108,16 +109,16 @@ def test_bursts_of_lone_packets(cases: list[tuple[tuple[Packet, int], int]], sui
 
 
 def test_small_packets_of_one_size_leave_together() -> None:
-    """Each read of the peer's takes all that left together."""
+    """Each read of the peer's takes all that left together. The first one after a pause does not wait."""
     case = Packet(Flow(protocol=UDP), bytes(36))
     with FastBed(GCM) as bed:
         bed.peer.setsockopt(17, 104, 1)
         for _ in range(20):
             bed.kernel.send(case.frame(0))
         bed.kernel.send(Packet(Flow(protocol=UDP), bytes(30)).frame(0))
-        bed.outward.read_device(bed.device)
+        bed.read_all()
         length = 16 + 64 + 2 + 2 + 16
-        assert [len(one) for one in bed.sent()] == [20 * length, length - 8]
+        assert [len(one) for one in bed.sent()] == [length, 19 * length, length - 8]
 
 
 runs = st.lists(
@@ -145,10 +146,8 @@ def test_lone_packets_read_together(
                 packet = Packet(flow, filled(size, bytes([number, 255])), identification=number)
                 wanted.append(packet.octets())
                 bed.kernel.send(packet.frame(0))
-        found = []
-        for _ in range(len(wanted) // 64 + 1):
-            bed.outward.read_device(bed.device)
-            found += bed.sent()
+        bed.read_all()
+        found = bed.sent()
         able = len(wanted) if left is None else min(left, len(wanted))
         first = bed.sa.sequence - able + 1
         numbers = [int.from_bytes(one[4:8], "big") for one in found]
@@ -156,6 +155,57 @@ def test_lone_packets_read_together(
         if left is None:
             assert opened(bed, found) == wanted
         assert bed.counters.sa(0).out_bytes == sum(map(len, wanted[:able]))
+
+
+@given(st.lists(lone, max_size=8), st.sampled_from(SUITES), st.booleans(), st.integers(0, 10))
+@settings(deadline=None)
+def test_lone_packets_after_pauses(
+    cases: list[tuple[Packet, int]], suite: Suite, esn: bool, left: int
+) -> None:
+    """They go a way of their own: what arrives and what is counted is the same."""
+    with FastBed(suite, esn=esn) as alone, FastBed(suite, esn=esn) as together:
+        for bed, quiet in ((alone, True), (together, False)):
+            bed.sa.sequence = LIMIT[esn] - left
+            for packet, _ in cases:
+                bed.pause(quiet)
+                bed.send([packet.frame(0)])
+        found, wanted = alone.sent(), together.sent()
+        assert [one[:8] for one in found] == [one[:8] for one in wanted]
+        mine, theirs = (replace(bed.counters.sa(0), out_last=0) for bed in (alone, together))
+        assert mine == theirs
+        assert alone.said == together.said
+        assert len(found) == min(left, len(cases))
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from([0, 36, 37])), max_size=40),
+    st.lists(st.sampled_from([0, 0, errno.EPERM, errno.ENOBUFS]), max_size=4),
+)
+@settings(deadline=None)
+def test_packets_of_several_sas_that_go_the_same_way(work: list[tuple[bool, int]], plan: list[int]) -> None:
+    """They leave together, each under its SA, and are counted there: also those that are not sent."""
+    other = SPI + 1
+    with FastBed(GCM, wrap=lambda sock: cast(socket.socket, FailingSocket(sock, plan))) as bed:
+        bed.pause(quiet=False)
+        ends = {"local_port": bed.port, "remote_port": bed.peer_port}
+        bed.database.install_outbound(outbound(2, other, slot=1, **ends, **to("10.9.0.0/16")))
+        bed.transport.sender = FailingSender(plan, [])
+        for elsewhere, size in work:
+            octets = Packet(Flow(protocol=UDP), bytes(size)).octets()
+            if elsewhere:
+                octets = octets[:16] + bytes([10, 9, 0, 1]) + octets[20:]
+            bed.kernel.send(PLAIN + octets)
+        bed.read_all()
+        sent = bed.sent()
+        for slot, spi, mine in ((0, SPI, False), (1, other, True)):
+            numbers = [
+                int.from_bytes(one[4:8], "big") for one in sent if int.from_bytes(one[:4], "big") == spi
+            ]
+            count = sum(elsewhere is mine for elsewhere, _ in work)
+            counted = bed.counters.sa(slot)
+            assert numbers == sorted(set(numbers))
+            assert counted.out_packets == len(numbers)
+            assert counted.out_packets + sum(counted.drops.values()) == counted.out_seq == count
 
 
 class FailingSocket:
@@ -182,7 +232,7 @@ class FailingSocket:
         remote: tuple[str, int],
     ) -> int:
         segment = next((int.from_bytes(data, "little") for level, kind, data in ancillary if kind == 103), 0)
-        (data,) = map(bytes, buffers)
+        data = b"".join(buffers)
         self.tried += [
             data[at : at + (segment or len(data))] for at in range(0, len(data), segment or len(data))
         ]

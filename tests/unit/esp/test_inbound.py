@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esp.counters import Drop
-from esp.inbound import InboundSa
+from esp.inbound import InboundSa, Opened
 from esp.outbound import OutboundSa
 from esp.policy import Policy
 from esp.selectors import Selector
@@ -96,6 +96,32 @@ def test_a_dummy_moves_the_window() -> None:
     again = memoryview(bytearray(dummy))
     assert inbound.open_batch([dummy]).newest
     assert inbound.open_batch([again]).drops == {Drop.REPLAY: 1}
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("window", [0, 64])
+def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
+    """Of every kind: what comes out, what is counted, what it says of the peer."""
+    here = (Selector.of("10.2.0.0/24"),)
+    policy = Policy(here, ANY)
+    lone, batch = (InboundSa(SPI, suite, keys_for(suite), False, window, policy) for _ in range(2))
+    rows = [
+        sealed(suite, with_trailer(ipv4(), 4), 5),
+        sealed(suite, with_trailer(ipv4(), 4), 5),  # a replay
+        sealed(suite, with_trailer(ipv4(), 4), 4),  # late
+        sealed(suite, with_trailer(b"", 59), 6),
+        sealed(suite, with_trailer(ipv4(), 6), 7),
+        sealed(suite, with_trailer(ipv4("10.2.0.9", "10.1.0.9"), 4), 8),  # not for these selectors
+        memoryview(bytearray(sealed(suite, with_trailer(ipv4(), 4), 9)[:-1])),
+        memoryview(bytearray(7)),
+        sealed(suite, with_trailer(ipv4(), 4), 10),
+    ]
+    for row in rows:
+        wanted = batch.open_batch([memoryview(bytearray(row))], 8)
+        found = lone.open_lone(row, 8)
+        if isinstance(found, memoryview):
+            found = Opened([found], valid=True, newest=True)
+        assert found == wanted
 
 
 def test_replays_in_one_batch_and_in_two() -> None:
