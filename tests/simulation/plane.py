@@ -20,7 +20,7 @@ from ikepy.sa.effects import (
     RemoveOutbound,
     UpdatePath,
 )
-from ikepy.sa.path import Path
+from ikepy.sa.path import Endpoint, Path
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +32,7 @@ class Outbound:
     active: bool
     standby_born: bool
     path: Path
+    sent: int = 0  # packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Packet:
     installed_at: float  # when its sender got the SA
     standby_born: bool
     path: Path  # as its sender has it
+    number: int  # of those under its SA
 
 
 class Breach(AssertionError):  # noqa: N818  a law, not an error
@@ -59,6 +61,8 @@ class Plane:
 
     inbound: dict[int, InstallInbound] = field(default_factory=dict)  # by SPI
     outbound: dict[int, Outbound] = field(default_factory=dict)  # by child_id, oldest first
+    remotes: dict[int, Endpoint] = field(default_factory=dict)  # by child_id: where the peer is, with encap
+    newest: dict[int, int] = field(default_factory=dict)  # by inbound SPI: the highest packet number
     spis: set[int] = field(default_factory=set)  # every inbound SPI there ever was
     keys: set[bytes] = field(default_factory=set)  # of every direction there ever was
 
@@ -70,6 +74,7 @@ class Plane:
                     raise Breach(f"the inbound SPI {effect.spi:08x} comes a second time")
                 self.spis.add(effect.spi)
                 self.inbound[effect.spi] = effect
+                self._meet(effect)
             case InstallOutbound():
                 self._fresh(effect.keys)
                 if effect.child_id in self.outbound:
@@ -81,6 +86,7 @@ class Plane:
                 if effect.child_id in self.outbound:
                     self.outbound[effect.child_id].active = True
             case UpdatePath():
+                self._meet(effect)
                 if effect.child_id in self.outbound:
                     self.outbound[effect.child_id].path = effect.path
             case RemoveOutbound():
@@ -90,6 +96,7 @@ class Plane:
                 gone = [spi for spi, sa in self.inbound.items() if sa.child_id == effect.child_id]
                 for spi in gone:
                     del self.inbound[spi]
+                self.remotes.pop(effect.child_id, None)
             case _:
                 pass
 
@@ -97,6 +104,12 @@ class Plane:
         """A worker's process ended, and with it these SAs."""
         self.inbound = {spi: sa for spi, sa in self.inbound.items() if sa.child_id not in child_ids}
         self.outbound = {child: sa for child, sa in self.outbound.items() if child not in child_ids}
+
+    def _meet(self, effect: InstallInbound | UpdatePath) -> None:
+        if effect.encap:
+            self.remotes[effect.child_id] = effect.path.remote
+        else:
+            self.remotes.pop(effect.child_id, None)
 
     def _fresh(self, keys: Secret) -> None:
         if keys.expose() in self.keys:
@@ -121,9 +134,10 @@ class Plane:
         for out in reversed(self.outbound.values()):
             sa = out.sa
             if out.active and sa.connection == connection and sa.child == child:
+                out.sent += 1
                 return Packet(
                     child, sa.spi, sa.suite, sa.keys, sa.ts_local, sa.ts_remote,
-                    out.installed_at, out.standby_born, out.path,
+                    out.installed_at, out.standby_born, out.path, out.sent,
                 )  # fmt: skip
         return None
 
@@ -138,3 +152,11 @@ class Plane:
         if out is not None:
             out.active = True
         return True
+
+    def moved(self, packet: Packet, source: Endpoint) -> int | None:
+        """The child whose peer sent this valid packet from another place than before (RFC 7296 2.23)."""
+        if packet.number <= self.newest.get(packet.spi, 0):
+            return None  # it may be a replay, or late
+        self.newest[packet.spi] = packet.number
+        child_id = self.inbound[packet.spi].child_id
+        return child_id if self.remotes.get(child_id, source) != source else None

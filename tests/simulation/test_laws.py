@@ -17,11 +17,13 @@ from ikepy.sa.effects import (
     RemoveChild,
     Send,
 )
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.path import Endpoint, Path
 from tests.simulation.laws import check_quiet
+from tests.simulation.nat import IDLE, Nat
 from tests.simulation.plane import Breach, Plane
 from tests.simulation.scenario import run
-from tests.simulation.sites import ADDRESSES, Options
+from tests.simulation.sites import ADDRESSES, CHILDREN, OTHER, OUTER, Options
 from tests.simulation.world import World
 
 SEEDS = range(40)
@@ -79,6 +81,41 @@ def test_keys_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
         HONEST(plane, effect, now)
 
     assert any("can't decrypt" in error for error in errors(monkeypatch, twist))
+
+
+def test_a_nat_that_gives_another_port() -> None:
+    """b is told by the next liveness check; keepalives hold the mapping until then and afterwards."""
+    options = Options(natted="a", mobike=False, dpd_delay=100)
+    world = World({"a": options, "b": options}, 1, gentle=True)
+    for child in CHILDREN:
+        world.command("a", Initiate("ab", child))
+    world.run(90)
+    check_quiet(world, {"ab": True})
+    world.rebind("a", OTHER["a"])
+    world.run(5)
+    with pytest.raises(Breach, match="where nobody is"):
+        check_quiet(world, {"ab": True})
+    world.run(90)
+    check_quiet(world, {"ab": True})
+
+
+def test_a_machine_that_does_not_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stay(sa: IkeSa, path: Path) -> list[Effect]:
+        return []
+
+    monkeypatch.setattr(IkeSa, "follow", stay)
+    found = {result.error for seed in range(400) if (result := run(seed)).error}
+    assert any("where nobody is" in error for error in found)
+    assert any("gives up a peer that is there" in error for error in found)
+
+
+def test_a_mapping_that_nothing_renews() -> None:
+    nat = Nat(OUTER["a"])
+    inner = Endpoint(ADDRESSES["a"], 4500)
+    outer = nat.outward(inner, 0.0)
+    assert nat.inward(outer, IDLE) == inner
+    assert nat.inward(outer, IDLE + 1) is None
+    assert nat.outward(inner, IDLE + 1) != outer
 
 
 def test_an_orphan() -> None:
