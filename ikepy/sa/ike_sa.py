@@ -644,10 +644,17 @@ class IkeSa:
         return self.follow(path) if follows and path != self.path else []
 
     def follow(self, path: Path) -> list[Effect]:
-        """The peer's address is another one: send all there, also what is sent again (RFC 7296 2.23)."""
-        self.path = path
-        self._window.redirect(path)
-        return [UpdatePath(child_id, path, self.encap) for child_id in self.children]
+        """The peer's address is another one: send all there, also what is sent again (RFC 7296 2.23).
+
+        Other IKE_SAs with this peer came through the same mapping of its NAT, which is gone: they go along.
+        """
+        before, effects = self.path, list[Effect]()
+        for sa in (self, *self.shared.duplicates(self)):
+            if sa.path == sa.children_path == before:
+                sa.path = path
+                sa._window.redirect(path)
+                effects += [UpdatePath(child_id, path, sa.encap) for child_id in sa.children]
+        return effects
 
     # -- what tasks do to it -----------------------------------------------------------------------
 

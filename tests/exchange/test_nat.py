@@ -12,9 +12,10 @@ import pytest
 from ikepy.sa.commands import Initiate, Terminate
 from ikepy.sa.effects import Send
 from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from .network import ADDRESS_B, DELAY, Network, Options, assert_joined
-from .test_established import ike_sa
+from .test_established import do, ike_sa
 
 OUTER = IPv4Address("203.0.113.1")
 OLD, NEW = Endpoint(OUTER, 40000), Endpoint(OUTER, 50000)  # whence the NAT sends what leaves from port 500
@@ -126,3 +127,29 @@ def test_a_replayed_request_is_answered_but_not_followed() -> None:
     assert not net.b.moves
     net.run(2)
     assert "b -> a INFORMATIONAL request 0" in net.ladder
+
+
+def test_an_ike_sa_that_was_rekeyed_meanwhile_goes_along() -> None:
+    """b -> a CREATE_CHILD_SA request 0    x (the old mapping is gone)
+    a -> b CREATE_CHILD_SA request 2     the new IKE_SA is contested: the old one has the children
+    b -> a CREATE_CHILD_SA response 2
+                                         a's ESP comes from the new mapping
+    a -> b INFORMATIONAL request 3
+    b -> a INFORMATIONAL response 3
+    """
+    net = behind_nat("")
+    net.nat_to_a = NEW
+    do(net, "b", IkeRekey())
+    do(net, "a", IkeRekey())
+    net.run(1.5 * DELAY)
+    packet_from_new_mapping(net)
+    net.run(200)
+    assert net.ladder == [
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+        "a -> b INFORMATIONAL request 3",
+        "b -> a INFORMATIONAL response 3",
+    ]
+    assert peer_port(net) == children_port(net) == NEW.port + 1
+    assert_joined(net)
