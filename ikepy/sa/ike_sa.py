@@ -494,21 +494,21 @@ class IkeSa:
         opened = self._open(datagram, message, now)
         if opened is None:
             return []
-        self._authentic(path, now)
+        followed = self._authentic(path, now)
         mobike.answered(self, path)
         self._window.finished(header.message_id)
         del self._under_way[header.message_id]
         try:
             payloads = opened.payloads()
             self._check(header, payloads, protected=True)
-            effects = task.response(self, payloads, now)
+            effects = [*followed, *task.response(self, payloads, now)]
             self._widen(payloads)
         except WireError as error:
             return self._disown(task, f"the peer's response is malformed: {error}", now)
         except PeerError as error:
             if error.fatal:
                 return self._disown(task, str(error), now)
-            effects = [self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
+            effects = [*followed, self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
         return effects + self.proceed(now)
 
     def _disown(self, task: Task, text: str, now: float) -> list[Effect]:

@@ -63,6 +63,18 @@ def test_a_message_from_another_mapping() -> None:
     assert peer_port(net) == NEW.port + 1
 
 
+def test_a_response_from_another_mapping() -> None:
+    """b -> a INFORMATIONAL request 0
+    a -> b INFORMATIONAL response 0    from the new mapping
+    """
+    net = behind_nat()
+    ask_for_life(net, "b")
+    net.nat_to_a = NEW
+    net.run(2)
+    assert net.ladder == ["b -> a INFORMATIONAL request 0", "a -> b INFORMATIONAL response 0"]
+    assert peer_port(net) == children_port(net) == NEW.port + 1
+
+
 def test_what_is_sent_again_goes_to_the_new_mapping_after_a_message() -> None:
     """b -> a INFORMATIONAL request 0    x (the old mapping is gone)
     a -> b INFORMATIONAL request 2
