@@ -45,18 +45,18 @@ def errors(monkeypatch: pytest.MonkeyPatch, twist: object) -> set[str]:
 
 
 def test_a_worker_that_forgets_to_remove(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
+    def twist(plane: Plane, effect: Effect) -> None:
         if not isinstance(effect, RemoveChild):
-            HONEST(plane, effect, now)
+            HONEST(plane, effect)
 
     assert any("orphans" in error for error in errors(monkeypatch, twist))
 
 
 def test_a_worker_that_sends_before_the_peer_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
+    def twist(plane: Plane, effect: Effect) -> None:
         if isinstance(effect, InstallOutbound):
             effect = replace(effect, standby=False)
-        HONEST(plane, effect, now)
+        HONEST(plane, effect)
 
     assert any("can't decrypt" in error for error in errors(monkeypatch, twist))
 
@@ -64,21 +64,21 @@ def test_a_worker_that_sends_before_the_peer_is_ready(monkeypatch: pytest.Monkey
 def test_a_worker_that_removes_with_the_delete(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the seconds for which an old inbound SA stays, packets under way are lost."""
 
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
-        HONEST(plane, effect, now)
+    def twist(plane: Plane, effect: Effect) -> None:
+        HONEST(plane, effect)
         if isinstance(effect, ActivateOutbound):
             others = [sa for sa in plane.inbound.values() if sa.child_id < effect.child_id]
             for sa in others:
-                HONEST(plane, RemoveChild(sa.child_id), now)
+                HONEST(plane, RemoveChild(sa.child_id))
 
     assert any("can't decrypt" in error or "a hole" in error for error in errors(monkeypatch, twist))
 
 
 def test_keys_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
+    def twist(plane: Plane, effect: Effect) -> None:
         if isinstance(effect, InstallInbound):
             effect = replace(effect, keys=Secret(effect.keys.expose()[::-1]))
-        HONEST(plane, effect, now)
+        HONEST(plane, effect)
 
     assert any("can't decrypt" in error for error in errors(monkeypatch, twist))
 
@@ -181,6 +181,6 @@ def test_an_spi_that_comes_twice() -> None:
     plane = established().sites["a"].plane
     inbound = next(iter(plane.inbound.values()))
     with pytest.raises(Breach, match="second time"):
-        plane.run(replace(inbound, keys=Secret(bytes(len(inbound.keys)))), 0.0)
+        plane.run(replace(inbound, keys=Secret(bytes(len(inbound.keys)))))
     with pytest.raises(Breach, match="second time"):
-        plane.run(replace(inbound, spi=77), 0.0)
+        plane.run(replace(inbound, spi=77))

@@ -208,7 +208,7 @@ class World:
                 case _:
                     if isinstance(effect, InstallInbound) and peer_of(site.name, effect.connection) in told:
                         raise Breach("a message was sent before the SA that it speaks of was installed")
-                    site.plane.run(effect, self.now)
+                    site.plane.run(effect)
 
     def _send(self, site: Site, effect: Send) -> None:
         data, receiver = effect.data, NAMES[effect.path.remote.address]
@@ -307,19 +307,19 @@ class World:
         self.lost += 1
         self._judge(sender, site, policy, packet)
         path = Path(inside, source)
-        self.apply(site, site.manager.unknown_spi(packet.spi, path, self.clock(site)))
+        self.apply(site, site.manager.unknown_spi(packet.sa.spi, path, self.clock(site)))
 
     def _judge(self, sender: str, receiver: Site, policy: str, packet: Packet) -> None:
         """A packet can't be decrypted: whether that is allowed."""
-        had = packet.spi in receiver.plane.spis
+        had = packet.sa.spi in receiver.plane.spis
         if self.strict and (sender, policy) in self.up:
             raise Breach(
-                f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it"
+                f"{sender} sends for {policy} under {packet.sa.spi:08x}, {receiver.name} can't decrypt it"
             )
         excused = self.unwanted or receiver.name in self.disturbed or sender in self.disturbed
         if packet.standby_born and not had and not excused:
             raise Breach(
-                f"{sender} sends for {policy} under the rekeyed {packet.spi:08x}, "
+                f"{sender} sends for {policy} under the rekeyed {packet.sa.spi:08x}, "
                 f"which {receiver.name} has never had"
             )
 
