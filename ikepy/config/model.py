@@ -116,8 +116,10 @@ class Child(Section):
 
 
 def _with_address(selectors: Iterable[Selector | Dynamic], address: Address) -> tuple[Selector, ...]:
-    own = Selector(address.version, int(address), int(address))
-    return tuple(own if isinstance(one, str) else one for one in selectors)
+    return tuple(
+        Selector(address.version, int(address), int(address)) if isinstance(one, str) else one
+        for one in selectors
+    )
 
 
 class Vti(Section):

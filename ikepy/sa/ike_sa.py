@@ -494,21 +494,21 @@ class IkeSa:
         opened = self._open(datagram, message, now)
         if opened is None:
             return []
-        self._authentic(path, now)
+        followed = self._authentic(path, now)
         mobike.answered(self, path)
         self._window.finished(header.message_id)
         del self._under_way[header.message_id]
         try:
             payloads = opened.payloads()
             self._check(header, payloads, protected=True)
-            effects = task.response(self, payloads, now)
+            effects = [*followed, *task.response(self, payloads, now)]
             self._widen(payloads)
         except WireError as error:
             return self._disown(task, f"the peer's response is malformed: {error}", now)
         except PeerError as error:
             if error.fatal:
                 return self._disown(task, str(error), now)
-            effects = [self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
+            effects = [*followed, self.log(Level.ERROR, str(error)), *task.failed(self, str(error))]
         return effects + self.proceed(now)
 
     def _disown(self, task: Task, text: str, now: float) -> list[Effect]:
@@ -552,7 +552,7 @@ class IkeSa:
         if self.phase is Phase.CONNECTING and (self.initiator or header.exchange != ExchangeType.IKE_AUTH):
             return [self.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
         if arrival is Arrival.REPEATED:
-            return self._repeat(datagram, message, path, now)
+            return self._repeat(datagram, message, path)
         opened = self._open(datagram, message, now)
         if opened is None:
             return []
@@ -575,14 +575,17 @@ class IkeSa:
             *self.proceed(now),
         ]
 
-    def _repeat(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        """The peer sends its last request again: so do we the response, once for all of its fragments."""
+    def _repeat(self, datagram: bytes, message: Message, path: Path) -> list[Effect]:
+        """The peer sends its last request again: so do we the response, once for all of its fragments.
+
+        It may be anybody's replay: no sign of life (RFC 7296 2.4), nor do we follow its address (2.23).
+        """
         fragment = fragments.fragment_of(message, negotiated=self.fragmentation)
         if fragment is not None and fragment.number > 1:
             return []
         protection.unseal(datagram, message, self.keyed.cipher_in)
         reply = self._window.reply(message.header.message_id)
-        return [*self._authentic(path, now), *(Send(path, one) for one in reply)]
+        return [Send(path, one) for one in reply]
 
     def _open(self, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
         """What is in a protected message; None while fragments of it are missing."""
@@ -638,10 +641,20 @@ class IkeSa:
         behind_nat = self.nat.remote and not self.nat.local
         # With MOBIKE it says so when it moves (RFC 4555 3.8).
         follows = self.phase is Phase.CONNECTING or (behind_nat and self.mobike is None)
-        if path == self.path or not follows:
-            return []
-        self.path = path
-        return [UpdatePath(child_id, path, self.encap) for child_id in self.children]
+        return self.follow(path) if follows and path != self.path else []
+
+    def follow(self, path: Path) -> list[Effect]:
+        """The peer's address is another one: send all there, also what is sent again (RFC 7296 2.23).
+
+        Other IKE_SAs with this peer came through the same mapping of its NAT, which is gone: they go along.
+        """
+        before, effects = self.path, list[Effect]()
+        for sa in (self, *self.shared.duplicates(self)):
+            if sa.path == sa.children_path == before:
+                sa.path = path
+                sa._window.redirect(path)
+                effects += [UpdatePath(child_id, path, sa.encap) for child_id in sa.children]
+        return effects
 
     # -- what tasks do to it -----------------------------------------------------------------------
 

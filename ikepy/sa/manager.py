@@ -28,7 +28,7 @@ from .commands import (
     Shutdown,
     Terminate,
 )
-from .effects import Effect, Level, Log, Send, UpdatePath
+from .effects import Effect, Level, Log, Send
 from .entropy import Entropy
 from .farewells import Farewells
 from .half_open import HalfOpen, Verdict
@@ -344,9 +344,8 @@ class IkeManager:
             return []
         if sa.path != sa.children_path:  # it told us of a path, which is being checked (RFC 4555 3.7)
             return []
-        sa.path = Path(sa.path.local, remote)
-        moved: list[Effect] = [sa.log(Level.INFO, f"the peer moved to {remote}")]
-        return moved + [UpdatePath(other, sa.path, sa.encap) for other in sa.children]
+        log = sa.log(Level.INFO, f"the peer moved to {remote}")
+        return [log, *sa.follow(Path(sa.path.local, remote))]
 
     def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
         """What a child has carried so far, in the direction that carried more: `rekey_bytes` and the like."""

@@ -296,19 +296,22 @@ class Network:
             copies = []
         path = Path(effect.path.remote, effect.path.local)
         if self.nat_to_a is not None:
-            path = self._through_nat(site, path)
+            through = self._through_nat(site, self.nat_to_a, path)
+            path, copies = through or path, copies if through else []
         for delay in copies:
             self._count += 1
             to = "b" if site.name == "a" else "a"
             self._flying.append(Flight(self.now + delay, self._count, to, path, effect.data))
 
-    def _through_nat(self, sender: Site, path: Path) -> Path:
-        assert self.nat_to_a is not None
+    def _through_nat(self, sender: Site, outer: Endpoint, path: Path) -> Path | None:
+        """None: to a mapping that the NAT doesn't have, or not any more."""
+        ports = {500: outer.port, 4500: outer.port + 1}
         if sender is self.a:
-            port = self.nat_to_a.port + (path.remote.port != 500)
-            return Path(path.local, Endpoint(self.nat_to_a.address, port))
-        inside = Endpoint(ADDRESS_A, 500 if path.local.port == self.nat_to_a.port else 4500)
-        return Path(inside, path.remote)
+            return Path(path.local, Endpoint(outer.address, ports[path.remote.port]))
+        for inside, outside in ports.items():
+            if path.local == Endpoint(outer.address, outside):
+                return Path(Endpoint(ADDRESS_A, inside), path.remote)
+        return None
 
 
 def describe(sender: str, data: bytes) -> str:

@@ -6,11 +6,10 @@ from esp.selectors import Selector
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
 from ikepy.sa.effects import Topic
 from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Endpoint
 from ikepy.sa.tasks.task import Task
 from ikepy.wire.constants import KeGroup, NotifyType
 
-from .network import ADDRESS_A, Network, Options, assert_joined, duplicate, joined, lose
+from .network import Network, Options, assert_joined, duplicate, joined, lose
 from .rekeying_peer import RekeyChild, RekeyIke
 
 TWO_CHILDREN = Options(
@@ -321,16 +320,3 @@ def test_acquire_brings_up_the_trapped_child_once() -> None:
         net.command("a", Acquire("ab", inner, inner))
     net.run(2)
     assert_joined(net)
-
-
-def test_the_peer_behind_nat_moves() -> None:
-    """Without MOBIKE its authenticated packets are followed (RFC 7296 2.23)."""
-    net = Network(Options(connection="mobike = false"), Options(remote_addrs="%any"))
-    net.nat_to_a = Endpoint(ADDRESS_A, 40000)
-    net.command("a", Initiate("ab", "net"))
-    net.run(2)
-    net.nat_to_a = Endpoint(ADDRESS_A, 50000)
-    net.command("a", Terminate(child="net"))
-    net.run(2)
-    (b,) = net.b.manager.list_sas(net.now)
-    assert b.path.remote.port == 50001

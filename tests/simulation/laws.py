@@ -22,7 +22,7 @@ def check_quiet(world: World, wanted: dict[str, bool]) -> None:
         _check_outcomes(site)
     for link in wanted:
         one, other = (world.sites[name] for name in link)
-        _check_agreement(one, other, link)
+        _check_agreement(one, other, link, world.now)
         if len(one.sas(link)) > 2 + world.surplus:  # each end may have set up one of its own
             raise Breach(f"{link}: {len(one.sas(link))} IKE_SAs between two ends")
         if one.options.unique == other.options.unique == "replace":
@@ -70,7 +70,7 @@ def _spis(sa: IkeSa) -> tuple[bytes, bytes]:
     return sa.spi_i, sa.spi_r
 
 
-def _check_agreement(one: Site, other: Site, link: str) -> None:
+def _check_agreement(one: Site, other: Site, link: str, now: float) -> None:
     ours, theirs = ({_spis(sa): sa for sa in site.sas(link)} for site in (one, other))
     if ours.keys() != theirs.keys():
         raise Breach(f"{link}: {one.name} has {_names(ours)}, {other.name} has {_names(theirs)}")
@@ -91,13 +91,13 @@ def _check_agreement(one: Site, other: Site, link: str) -> None:
             into = receiver.plane.inbound.get(out.sa.spi)
             if into is None or into.keys != out.sa.keys:
                 raise Breach(f"{link}: what {sender.name} sends, {receiver.name} can't decrypt")
-            _check_path(sender, receiver, out.path)
+            _check_path(sender, receiver, out.path, now)
         for sa in sender.sas(link):
-            _check_path(sender, receiver, sa.path)
+            _check_path(sender, receiver, sa.path, now)
 
 
-def _check_path(sender: Site, receiver: Site, path: Path) -> None:
-    if path.local.address not in sender.addresses or path.remote.address not in receiver.addresses:
+def _check_path(sender: Site, receiver: Site, path: Path, now: float) -> None:
+    if path.local.address not in sender.addresses or receiver.reached_at(path.remote, now) is None:
         raise Breach(f"{sender.name} sends to {receiver.name} where nobody is: {path}")
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from esp.selectors import Selector
-from esp.suites import Suite
 from ikepy.crypto.secret import Secret
 from ikepy.sa.effects import (
     ActivateOutbound,
@@ -20,7 +18,7 @@ from ikepy.sa.effects import (
     RemoveOutbound,
     UpdatePath,
 )
-from ikepy.sa.path import Path
+from ikepy.sa.path import Endpoint, Path
 
 
 @dataclass(slots=True, eq=False)
@@ -28,29 +26,34 @@ class Outbound:
     """An outbound SA; `standby_born`: it replaces another, whose peer may not be ready yet."""
 
     sa: InstallOutbound
-    installed_at: float
     active: bool
     standby_born: bool
     path: Path
+    sent: int = 0  # packets
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Packet:
-    """One ESP packet under way."""
+    """One ESP packet under way, with what its sender held when it left."""
 
-    child: str
-    spi: int
-    suite: Suite
-    keys: Secret
-    ts_local: tuple[Selector, ...]
-    ts_remote: tuple[Selector, ...]
-    installed_at: float  # when its sender got the SA
+    sa: InstallOutbound
     standby_born: bool
-    path: Path  # as its sender has it
+    path: Path
+    number: int  # of those under its SA
 
 
 class Breach(AssertionError):  # noqa: N818  a law, not an error
     """A law is broken."""
+
+
+def _fit(sender: InstallOutbound, receiver: InstallInbound) -> bool:
+    """Whether what is sent under one can be decrypted under the other."""
+    return (sender.keys, sender.suite, sender.ts_local, sender.ts_remote) == (
+        receiver.keys,
+        receiver.suite,
+        receiver.ts_remote,
+        receiver.ts_local,
+    )
 
 
 @dataclass(slots=True)
@@ -59,10 +62,13 @@ class Plane:
 
     inbound: dict[int, InstallInbound] = field(default_factory=dict)  # by SPI
     outbound: dict[int, Outbound] = field(default_factory=dict)  # by child_id, oldest first
+    remotes: dict[int, Endpoint] = field(default_factory=dict)  # by child_id: where the peer is, with encap
+    fitting: dict[int, InstallOutbound] = field(default_factory=dict)  # by inbound SPI: found to fit
+    newest: dict[int, int] = field(default_factory=dict)  # by inbound SPI: the highest packet number
     spis: set[int] = field(default_factory=set)  # every inbound SPI there ever was
     keys: set[bytes] = field(default_factory=set)  # of every direction there ever was
 
-    def run(self, effect: Effect, now: float) -> None:
+    def run(self, effect: Effect) -> None:
         match effect:
             case InstallInbound():
                 self._fresh(effect.keys)
@@ -70,17 +76,19 @@ class Plane:
                     raise Breach(f"the inbound SPI {effect.spi:08x} comes a second time")
                 self.spis.add(effect.spi)
                 self.inbound[effect.spi] = effect
+                self._meet(effect)
             case InstallOutbound():
                 self._fresh(effect.keys)
                 if effect.child_id in self.outbound:
                     raise Breach(f"child {effect.child_id} has an outbound SA")
                 self.outbound[effect.child_id] = Outbound(
-                    effect, now, not effect.standby, effect.standby, effect.path
+                    effect, not effect.standby, effect.standby, effect.path
                 )
             case ActivateOutbound():
                 if effect.child_id in self.outbound:
                     self.outbound[effect.child_id].active = True
             case UpdatePath():
+                self._meet(effect)
                 if effect.child_id in self.outbound:
                     self.outbound[effect.child_id].path = effect.path
             case RemoveOutbound():
@@ -90,6 +98,7 @@ class Plane:
                 gone = [spi for spi, sa in self.inbound.items() if sa.child_id == effect.child_id]
                 for spi in gone:
                     del self.inbound[spi]
+                self.remotes.pop(effect.child_id, None)
             case _:
                 pass
 
@@ -97,6 +106,12 @@ class Plane:
         """A worker's process ended, and with it these SAs."""
         self.inbound = {spi: sa for spi, sa in self.inbound.items() if sa.child_id not in child_ids}
         self.outbound = {child: sa for child, sa in self.outbound.items() if child not in child_ids}
+
+    def _meet(self, effect: InstallInbound | UpdatePath) -> None:
+        if effect.encap:
+            self.remotes[effect.child_id] = effect.path.remote
+        else:
+            self.remotes.pop(effect.child_id, None)
 
     def _fresh(self, keys: Secret) -> None:
         if keys.expose() in self.keys:
@@ -121,20 +136,25 @@ class Plane:
         for out in reversed(self.outbound.values()):
             sa = out.sa
             if out.active and sa.connection == connection and sa.child == child:
-                return Packet(
-                    child, sa.spi, sa.suite, sa.keys, sa.ts_local, sa.ts_remote,
-                    out.installed_at, out.standby_born, out.path,
-                )  # fmt: skip
+                out.sent += 1
+                return Packet(sa, out.standby_born, out.path, out.sent)
         return None
 
     def receive(self, packet: Packet) -> bool:
         """Whether the packet can be decrypted; its child may be sent under from now on."""
-        sa = self.inbound.get(packet.spi)
-        if sa is None or sa.keys != packet.keys or sa.suite != packet.suite:
+        sa = self.inbound.get(packet.sa.spi)
+        if sa is None or (self.fitting.get(packet.sa.spi) is not packet.sa and not _fit(packet.sa, sa)):
             return False
-        if (sa.ts_remote, sa.ts_local) != (packet.ts_local, packet.ts_remote):
-            return False
+        self.fitting[packet.sa.spi] = packet.sa
         out = self.outbound.get(sa.child_id)
         if out is not None:
             out.active = True
         return True
+
+    def moved(self, packet: Packet, source: Endpoint) -> int | None:
+        """The child whose peer sent this valid packet from another place than before (RFC 7296 2.23)."""
+        if packet.number <= self.newest.get(packet.sa.spi, 0):
+            return None  # it may be a replay, or late
+        self.newest[packet.sa.spi] = packet.number
+        child_id = self.inbound[packet.sa.spi].child_id
+        return child_id if self.remotes.get(child_id, source) != source else None

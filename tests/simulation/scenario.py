@@ -15,7 +15,7 @@ from ikepy.sa.tasks.ike_rekey import IkeRekey
 from . import cheap
 from .laws import check_quiet
 from .plane import Breach
-from .sites import ADDRESSES, CHILDREN, SECOND, Options
+from .sites import ADDRESSES, CHILDREN, OTHER, OUTER, SECOND, Options
 from .world import CALM, Weather, World
 
 QUIET = 200.0  # seconds of calm after which the ends must agree
@@ -82,6 +82,10 @@ class Scenario:
         world, chance = self.world, self.chance
         self._bring_up()
         world.weather = self._weather()
+        world.lossy = world.weather.loss > 0
+        for site in world.sites.values():
+            if self.gentle and site.nat is not None:
+                world.converse(site.name)  # else a peer whose NAT forgot it can't be told anything
         end = world.now + (chance.uniform(0.5, 3) if self.dense else chance.uniform(5, 25))
         pauses = DENSE if self.dense else PAUSES
         while world.now < end:
@@ -132,6 +136,7 @@ class Scenario:
         timed = chance.random() < 0.15  # SAs are replaced by time too, not only at the script's moments
         self.moves = not self.gentle and chance.random() < 0.2
         self.measured = chance.random() < 0.2
+        natted = chance.choice(("a", "ac")) if chance.random() < 0.15 else ""
         common = Options(
             unique=chance.choice(("no", "replace", "replace", "never")),
             three=chance.random() < 0.06,
@@ -140,6 +145,8 @@ class Scenario:
             fragment_size=300 if chance.random() < 0.06 else 1280,
             child_bytes=VOLUME if self.measured else 0,
             window_size=4 if chance.random() < 0.1 else 1,
+            natted=natted,
+            mobike=not natted or chance.random() < 0.5,
         )
         options: dict[str, Options] = {}
         for n, name in enumerate("abc" if common.three else "ab"):
@@ -148,7 +155,9 @@ class Scenario:
                 common,
                 proposals=ike[n % len(ike)],
                 esp_proposals=esp[n % len(esp)],
-                persistent=name != "b" if self.gentle else chance.random() < 0.4,
+                persistent=name != "b"
+                if self.gentle
+                else chance.random() < 0.4 and not (natted and name == "b"),
                 dpd_delay=chance.choice((30.0, 60.0)),
                 child_rekey=rekey,
                 child_life=rekey + (60.0 if self.gentle else 8.0) if rekey else 0.0,
@@ -265,6 +274,10 @@ class Scenario:
             choices = ((first,), (second,), (first, second), (second, first))
             self.world.move(name, self.chance.choice(choices))
 
+    def rebind(self, name: str) -> None:
+        """A NAT gives other ports, or has another address too."""
+        self.world.rebind(name, self.chance.choice((OUTER, OUTER, OTHER))[name])
+
     def delete_child(self, name: str) -> None:
         self.ended = self.world.unwanted = True
         self.world.command(name, Terminate(child=self.chance.choice(list(CHILDREN))))
@@ -328,6 +341,7 @@ GENTLE: list[tuple[int, Action]] = [
     (1, Scenario.run_low),
     (1, Scenario.measure),
     (1, Scenario.reauthenticate),
+    (2, Scenario.rebind),
 ]
 ROUGH: list[tuple[int, Action]] = [
     (6, Scenario.nothing),
@@ -343,6 +357,7 @@ ROUGH: list[tuple[int, Action]] = [
     (2, Scenario.rekey_command),
     (2, Scenario.measure),
     (3, Scenario.move),
+    (3, Scenario.rebind),
     (1, Scenario.restart),
     (1, Scenario.jump),
     (1, Scenario.cut),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
+from typing import Any
 
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
@@ -13,13 +14,19 @@ from ikepy.sa.child import ChildState
 from ikepy.sa.effects import Outcome
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.manager import IkeManager
-from ikepy.sa.path import Address
+from ikepy.sa.path import Address, Endpoint
 
+from .nat import Nat
 from .plane import Plane
 
 ADDRESSES = {name: IPv4Address(f"192.0.2.{n}") for n, name in enumerate("abc", 1)}
 SECOND = {name: IPv4Address(f"198.51.100.{n}") for n, name in enumerate("abc", 1)}  # where sites move to
-NAMES: dict[Address, str] = {address: name for both in (ADDRESSES, SECOND) for name, address in both.items()}
+# Those of the NATs before the sites: the first one, and the one after it.
+OUTER = {name: IPv4Address(f"203.0.113.{n}") for n, name in enumerate("abc", 1)}
+OTHER = {name: IPv4Address(f"203.0.113.{n}") for n, name in enumerate("abc", 101)}
+NAMES: dict[Address, str] = {
+    address: name for some in (ADDRESSES, SECOND, OUTER, OTHER) for name, address in some.items()
+}
 LINKS = {"a": ("ab",), "b": ("ab", "cb"), "c": ("cb",)}  # the connections of each site
 CHILDREN = {"net": "10.1.0.0/24", "second": "10.9.0.0/24"}
 
@@ -43,15 +50,61 @@ class Options:
     window_size: int = 1
     cookie_threshold: int = 30
     three: bool = False  # whether site c is there too
+    natted: str = ""  # the sites behind a NAT: b can't set up anything with them
+    mobike: bool = True
+
+
+_NUMBERS: dict[str, Any] = {
+    "dpd_delay": 0.0,
+    "child_rekey": 0.0,
+    "child_life": 0.0,
+    "ike_rekey": 0.0,
+    "reauth": 0.0,
+    "child_bytes": 0,
+    "moves": False,
+    "fragment_size": 1280,
+    "window_size": 1,
+    "cookie_threshold": 30,
+}
 
 
 def peer_of(site: str, connection: str) -> str:
     return connection.replace(site, "")
 
 
-@lru_cache(maxsize=8192)
 def config_of(site: str, options: Options) -> Config:
     """A site's configuration: one connection a link, two children each."""
+    config = _parsed(site, replace(options, **_NUMBERS))
+    child = {
+        "rekey_time": options.child_rekey,
+        "life_time": options.child_life,
+        "rand_time": options.child_rekey / 3,
+        "rekey_bytes": options.child_bytes,
+        "life_bytes": 2 * options.child_bytes,
+    }
+    ike = {
+        "dpd_delay": options.dpd_delay,
+        "rekey_time": options.ike_rekey,
+        "reauth_time": options.reauth,
+        "rand_time": (options.ike_rekey or options.reauth) / 3,
+    }
+    daemon = {
+        "cookie_threshold": options.cookie_threshold,
+        "fragment_size": options.fragment_size,
+        "window_size": options.window_size,
+    }
+    connections = {}
+    for name, one in config.connections.items():
+        children = {key: each.model_copy(update=child) for key, each in one.children.items()}
+        connections[name] = one.model_copy(update={**ike, "children": children})
+    return config.model_copy(
+        update={"connections": connections, "daemon": config.daemon.model_copy(update=daemon)}
+    )
+
+
+@lru_cache(maxsize=4096)
+def _parsed(site: str, options: Options) -> Config:
+    """The configuration without its numbers: there are few, and reading one takes long."""
     links = [link for link in LINKS[site] if options.three or "c" not in link]
     action = "start" if options.persistent else "none"
     lines = [
@@ -60,23 +113,18 @@ def config_of(site: str, options: Options) -> Config:
         "[daemon]",
         "retransmit_timeout = 1",
         "retransmit_base = 1.6",
-        f"cookie_threshold = {options.cookie_threshold}",
-        f"fragment_size = {options.fragment_size}",
-        f"window_size = {options.window_size}",
     ]
     for link in links:
         peer = peer_of(site, link)
+        remotes = ["%any"] if peer in options.natted else [str(ADDRESSES[peer]), str(SECOND[peer])]
         lines += [
             f"[connections.{link}]",
             f'local_addrs = ["{ADDRESSES[site]}", "{SECOND[site]}"]',
-            f'remote_addrs = ["{ADDRESSES[peer]}", "{SECOND[peer]}"]',
+            f"remote_addrs = {remotes}",
+            f"mobike = {str(options.mobike).lower()}",
             f'proposals = ["{options.proposals}"]',
             f'unique = "{options.unique}"',
-            f"dpd_delay = {options.dpd_delay}",
-            f"rekey_time = {options.ike_rekey}",
-            f"reauth_time = {options.reauth}",
             "over_time = 60",
-            f"rand_time = {(options.ike_rekey or options.reauth) / 3}",
             f"keyingtries = {0 if options.persistent else 1}",
             f"[connections.{link}.local]",
             f'id = "{site}"',
@@ -92,11 +140,6 @@ def config_of(site: str, options: Options) -> Config:
                 f'start_action = "{action}"',
                 f'close_action = "{action}"',
                 f'dpd_action = "{action}"',
-                f"rekey_time = {options.child_rekey}",
-                f"life_time = {options.child_life}",
-                f"rand_time = {options.child_rekey / 3}",
-                f"rekey_bytes = {options.child_bytes}",
-                f"life_bytes = {2 * options.child_bytes}",
             ]
     return parse("\n".join(lines))
 
@@ -129,6 +172,7 @@ class Site:
         self.connections = tuple(self.config.connections)
         self.ahead = 0.0
         self.addresses: tuple[Address, ...] = (ADDRESSES[name], *([SECOND[name]] if options.moves else []))
+        self.nat = Nat(OUTER[name]) if name in options.natted else None
         self.generation = 0
         self._seed = seed
         self.restart()
@@ -148,7 +192,17 @@ class Site:
         return ord(self.name) << 24 | self.generation << 16
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
-        return self.addresses[0], ADDRESSES[peer_of(self.name, connection.name)]
+        peer = peer_of(self.name, connection.name)
+        return None if peer in self.options.natted else (self.addresses[0], ADDRESSES[peer])
+
+    def seen_as(self, endpoint: Endpoint, now: float) -> Endpoint:
+        """As whom the world sees what is sent from here; that renews a NAT's mapping."""
+        return endpoint if self.nat is None else self.nat.outward(endpoint, now)
+
+    def reached_at(self, endpoint: Endpoint, now: float) -> Endpoint | None:
+        """Our endpoint that what is sent to `endpoint` comes to; None if it is nobody's any more."""
+        inner = endpoint if self.nat is None else self.nat.inward(endpoint, now)
+        return inner if inner is not None and inner.address in self.addresses else None
 
     @property
     def still(self) -> bool:

@@ -17,11 +17,13 @@ from ikepy.sa.effects import (
     RemoveChild,
     Send,
 )
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.path import Endpoint, Path
 from tests.simulation.laws import check_quiet
+from tests.simulation.nat import IDLE, Nat
 from tests.simulation.plane import Breach, Plane
 from tests.simulation.scenario import run
-from tests.simulation.sites import ADDRESSES, Options
+from tests.simulation.sites import ADDRESSES, CHILDREN, OTHER, OUTER, Options
 from tests.simulation.world import World
 
 SEEDS = range(40)
@@ -43,18 +45,18 @@ def errors(monkeypatch: pytest.MonkeyPatch, twist: object) -> set[str]:
 
 
 def test_a_worker_that_forgets_to_remove(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
+    def twist(plane: Plane, effect: Effect) -> None:
         if not isinstance(effect, RemoveChild):
-            HONEST(plane, effect, now)
+            HONEST(plane, effect)
 
     assert any("orphans" in error for error in errors(monkeypatch, twist))
 
 
 def test_a_worker_that_sends_before_the_peer_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
+    def twist(plane: Plane, effect: Effect) -> None:
         if isinstance(effect, InstallOutbound):
             effect = replace(effect, standby=False)
-        HONEST(plane, effect, now)
+        HONEST(plane, effect)
 
     assert any("can't decrypt" in error for error in errors(monkeypatch, twist))
 
@@ -62,23 +64,58 @@ def test_a_worker_that_sends_before_the_peer_is_ready(monkeypatch: pytest.Monkey
 def test_a_worker_that_removes_with_the_delete(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the seconds for which an old inbound SA stays, packets under way are lost."""
 
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
-        HONEST(plane, effect, now)
+    def twist(plane: Plane, effect: Effect) -> None:
+        HONEST(plane, effect)
         if isinstance(effect, ActivateOutbound):
             others = [sa for sa in plane.inbound.values() if sa.child_id < effect.child_id]
             for sa in others:
-                HONEST(plane, RemoveChild(sa.child_id), now)
+                HONEST(plane, RemoveChild(sa.child_id))
 
     assert any("can't decrypt" in error or "a hole" in error for error in errors(monkeypatch, twist))
 
 
 def test_keys_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twist(plane: Plane, effect: Effect, now: float) -> None:
+    def twist(plane: Plane, effect: Effect) -> None:
         if isinstance(effect, InstallInbound):
             effect = replace(effect, keys=Secret(effect.keys.expose()[::-1]))
-        HONEST(plane, effect, now)
+        HONEST(plane, effect)
 
     assert any("can't decrypt" in error for error in errors(monkeypatch, twist))
+
+
+def test_a_nat_that_gives_another_port() -> None:
+    """b is told by the next liveness check; keepalives hold the mapping until then and afterwards."""
+    options = Options(natted="a", mobike=False, dpd_delay=100)
+    world = World({"a": options, "b": options}, 1, gentle=True)
+    for child in CHILDREN:
+        world.command("a", Initiate("ab", child))
+    world.run(90)
+    check_quiet(world, {"ab": True})
+    world.rebind("a", OTHER["a"])
+    world.run(5)
+    with pytest.raises(Breach, match="where nobody is"):
+        check_quiet(world, {"ab": True})
+    world.run(90)
+    check_quiet(world, {"ab": True})
+
+
+def test_a_machine_that_does_not_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stay(sa: IkeSa, path: Path) -> list[Effect]:
+        return []
+
+    monkeypatch.setattr(IkeSa, "follow", stay)
+    found = {result.error for seed in range(400) if (result := run(seed)).error}
+    assert any("where nobody is" in error for error in found)
+    assert any("gives up a peer that is there" in error for error in found)
+
+
+def test_a_mapping_that_nothing_renews() -> None:
+    nat = Nat(OUTER["a"])
+    inner = Endpoint(ADDRESSES["a"], 4500)
+    outer = nat.outward(inner, 0.0)
+    assert nat.inward(outer, IDLE) == inner
+    assert nat.inward(outer, IDLE + 1) is None
+    assert nat.outward(inner, IDLE + 1) != outer
 
 
 def test_an_orphan() -> None:
@@ -144,6 +181,6 @@ def test_an_spi_that_comes_twice() -> None:
     plane = established().sites["a"].plane
     inbound = next(iter(plane.inbound.values()))
     with pytest.raises(Breach, match="second time"):
-        plane.run(replace(inbound, keys=Secret(bytes(len(inbound.keys)))), 0.0)
+        plane.run(replace(inbound, keys=Secret(bytes(len(inbound.keys)))))
     with pytest.raises(Breach, match="second time"):
-        plane.run(replace(inbound, spi=77), 0.0)
+        plane.run(replace(inbound, spi=77))

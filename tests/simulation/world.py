@@ -6,6 +6,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ikepy.sa.commands import Command, Initiate, LocalAddressesChanged, Rekey, Terminate
 from ikepy.sa.effects import (
@@ -19,13 +20,14 @@ from ikepy.sa.effects import (
     SendKeepalive,
     Topic,
 )
-from ikepy.sa.path import Address, Path
+from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 
 from .plane import Breach, Packet
-from .sites import CHILDREN, NAMES, Options, Site, peer_of
+from .sites import CHILDREN, LINKS, NAMES, Options, Site, peer_of
 
 GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
+CONVERSATION = 1.5  # seconds between two packets
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
 
@@ -50,6 +52,7 @@ class World:
         self.now = 1000.0
         self.sites = {name: Site(name, one, seed) for name, one in options.items()}
         self.weather = CALM
+        self.lossy = False  # whether the weather has ever lost messages
         self.gentle = gentle
         self.random = random.Random(seed)
         self.unwanted = False  # a child was ended on purpose or by its age: a hole is what was asked for
@@ -153,6 +156,19 @@ class World:
         self.sites[name].addresses = addresses
         self.command(name, LocalAddressesChanged(addresses))
 
+    def rebind(self, name: str, address: Address) -> None:
+        """The NAT before a site restarts."""
+        nat = self.sites[name].nat
+        if nat is not None:
+            self.note(name, f"the NAT forgets its mappings, and has the address {address}")
+            nat.rebind(address)
+
+    def converse(self, name: str) -> None:
+        """From now on packets flow between a site and its peers, whatever else happens."""
+        for link in LINKS[name]:
+            self.probe(name, peer_of(name, link))
+        self.at(self.now + CONVERSATION, partial(self.converse, name))
+
     def jump(self, name: str, seconds: float) -> None:
         self.note(name, f"clock jumps by {seconds:.1f} s")
         self.disturbed.add(name)  # what waits for the peer waits no more
@@ -174,6 +190,8 @@ class World:
                         fallen.add(effect.ike_id)
                     elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
                         self.disturbed.add(site.name)
+                        if effect.text == GIVEN_UP[0] and self.gentle and not self.lossy:
+                            raise Breach(f"{site.name} gives up a peer that is there")
                     if effect.text in GIVEN_UP:
                         self.given_up = True
                         self.surplus += 1  # for the other end it stands, and may be reauthenticated
@@ -186,21 +204,22 @@ class World:
                         raise Breach(f"two outcomes of {site.name}'s command {effect.ticket}")
                     site.outcomes[effect.ticket] = effect
                 case SendKeepalive():
-                    pass
+                    site.seen_as(effect.path.local, self.now)
                 case _:
                     if isinstance(effect, InstallInbound) and peer_of(site.name, effect.connection) in told:
                         raise Breach("a message was sent before the SA that it speaks of was installed")
-                    site.plane.run(effect, self.now)
+                    site.plane.run(effect)
 
     def _send(self, site: Site, effect: Send) -> None:
         data, receiver = effect.data, NAMES[effect.path.remote.address]
         self.sent += 1
         self._check_content(data)
         fates: list[str] = []
-        there = effect.path.local.address in site.addresses
-        for delay in self._delays(receiver) if there else ():
-            self._fly(site.name, receiver, effect.path, data, delay)
-            fates.append(f"{delay:.3f}")
+        if effect.path.local.address in site.addresses:
+            source = site.seen_as(effect.path.local, self.now)
+            for delay in self._delays(receiver):
+                self._fly(site.name, source, effect.path.remote, data, delay)
+                fates.append(f"{delay:.3f}")
         self.ladder.append((self.now, site.name, data, f"{receiver} {'+'.join(fates) or 'lost'}"))
 
     def _delays(self, receiver: str) -> list[float]:
@@ -218,16 +237,17 @@ class World:
             delays.append(delay)
         return delays
 
-    def _fly(self, sender: str, receiver: str, path: Path, data: bytes, delay: float) -> None:
+    def _fly(self, sender: str, source: Endpoint, to: Endpoint, data: bytes, delay: float) -> None:
         self._flying += 1
+        receiver = NAMES[to.address]
 
         def arrive() -> None:
             self._flying -= 1
             site = self.sites[receiver]
-            if path.remote.address not in site.addresses:
+            inside = site.reached_at(to, self.now)
+            if inside is None:
                 return
-            there = Path(path.remote, path.local)
-            self.apply(site, site.manager.receive(data, there, self.clock(site)))
+            self.apply(site, site.manager.receive(data, Path(inside, source), self.clock(site)))
             self.probe(sender, receiver)
 
         self.at(self.now + delay, arrive)
@@ -257,50 +277,49 @@ class World:
                         raise Breach(f"{sender} has no SA to send under for {policy}: a hole")
                     continue
                 self.probed += 1
-                generation = self.sites[receiver].generation
+                source = self.sites[sender].seen_as(packet.path.local, self.now)
                 delay = self.random.choice((0.0, 0.0, 0.05, 0.4))
                 if delay:
                     self.at(
                         self.now + delay,
-                        lambda s=sender, r=receiver, c=policy, p=packet, g=generation: self._packet(  # type: ignore[misc]
-                            s, r, c, p, g
-                        ),
+                        partial(self._packet, sender, receiver, policy, packet, source),
                     )
                 else:
-                    self._packet(sender, receiver, policy, packet, generation)
+                    self._packet(sender, receiver, policy, packet, source)
 
     @property
     def strict(self) -> bool:
         """Whether no packet may be lost: no IKE_SA died, and nobody restarted."""
         return self.gentle and not self.disturbed
 
-    def _packet(self, sender: str, receiver: str, policy: str, packet: Packet, generation: int) -> None:
+    def _packet(self, sender: str, receiver: str, policy: str, packet: Packet, source: Endpoint) -> None:
         site = self.sites[receiver]
-        if (
-            packet.path.remote.address not in site.addresses
-            or packet.path.local.address not in self.sites[sender].addresses
-        ):
+        inside = site.reached_at(packet.path.remote, self.now)
+        if inside is None or packet.path.local.address not in self.sites[sender].addresses:
             self.lost += 1  # it went where nobody is
             return
         if site.plane.receive(packet):
             self.up.add((sender, policy))
+            moved = site.plane.moved(packet, source)
+            if moved is not None:
+                self.apply(site, site.manager.peer_moved(moved, source, self.clock(site)))
             return
         self.lost += 1
-        self._judge(sender, site, policy, packet, generation)
-        path = Path(packet.path.remote, packet.path.local)
-        self.apply(site, site.manager.unknown_spi(packet.spi, path, self.clock(site)))
+        self._judge(sender, site, policy, packet)
+        path = Path(inside, source)
+        self.apply(site, site.manager.unknown_spi(packet.sa.spi, path, self.clock(site)))
 
-    def _judge(self, sender: str, receiver: Site, policy: str, packet: Packet, generation: int) -> None:
+    def _judge(self, sender: str, receiver: Site, policy: str, packet: Packet) -> None:
         """A packet can't be decrypted: whether that is allowed."""
-        had = packet.spi in receiver.plane.spis
+        had = packet.sa.spi in receiver.plane.spis
         if self.strict and (sender, policy) in self.up:
             raise Breach(
-                f"{sender} sends for {policy} under {packet.spi:08x}, {receiver.name} can't decrypt it"
+                f"{sender} sends for {policy} under {packet.sa.spi:08x}, {receiver.name} can't decrypt it"
             )
         excused = self.unwanted or receiver.name in self.disturbed or sender in self.disturbed
         if packet.standby_born and not had and not excused:
             raise Breach(
-                f"{sender} sends for {policy} under the rekeyed {packet.spi:08x}, "
+                f"{sender} sends for {policy} under the rekeyed {packet.sa.spi:08x}, "
                 f"which {receiver.name} has never had"
             )
 
