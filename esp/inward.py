@@ -18,7 +18,7 @@ from esp.database import Inbound, SaDatabase
 from esp.inbound import Opened, OpenedRows
 from esp.limits import RateLimit
 from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
-from esp.outward import BATCH, QUIET, Device
+from esp.outward import BATCH, Device
 from esp.places import Place, RawRows
 from esp.trains import MOST_ROWS, Trains, alike
 from esp.transport import MOST_SEGMENTS, Received, SocketAddress, Transport
@@ -105,16 +105,16 @@ class Inward:
         self._stray = RateLimit(*_STRAY)
         self._forward = RateLimit(*_FORWARD)
 
-    def read_transport(self, transport: Transport) -> None:
-        """Take one batch from a socket and write what is inside to the devices."""
-        now = time.monotonic()
-        alone = now > transport.quiet_from
-        transport.quiet_from = now + QUIET
+    def read_transport(self, transport: Transport, alone: bool = False) -> None:
+        """Take one batch from a socket and write what is inside to the devices.
+
+        `alone`: one packet is expected, and shall not wait until it is known that there are no more.
+        """
         if transport.kind is SocketKind.RAW:
             self._read_raw(transport)
         else:
             self._read_udp(transport, alone)
-        if lost := transport.lost(now):
+        if lost := transport.lost(time.monotonic()):
             self._counters.drop(Drop.SOCKET_QUEUE, lost)
 
     def _read_udp(self, transport: Transport, alone: bool) -> None:

@@ -23,7 +23,6 @@ BATCH = 64  # packets of one turn
 _FRAME = 16  # packets that a frame counts for: so many octets take about as long
 _FEWEST = 6  # lone packets alike that are worth numpy
 _TURN = 0.001  # seconds after which others get their turn
-QUIET = 0.001  # seconds after which a packet is likely to come alone
 
 # One so many seconds, after a burst
 _ACQUIRE = (1.0, 4)
@@ -45,7 +44,7 @@ class Device:
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
     frames: FrameDevice | None = field(init=False)
-    quiet_from: float = 0.0  # monotonic seconds: nothing has come for a while if it is later than this
+    quiet_from: float = 0.0  # monotonic seconds: nothing has come for a while if it is later than that
 
     def __post_init__(self) -> None:
         self.frames = self.io if isinstance(self.io, FrameDevice) else None
@@ -83,10 +82,13 @@ class Outward:
         """Send through these from now on."""
         self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
 
-    def read_device(self, device: Device) -> None:
-        """Take one batch from a device and send it. Raises BrokenDevice."""
+    def read_device(self, device: Device, alone: bool = False) -> None:
+        """Take one batch from a device and send it. Raises BrokenDevice.
+
+        `alone`: one packet is expected, and shall not wait until it is known that there are no more.
+        """
         if device.frames is not None:
-            self._read_frames(device, device.frames)
+            self._read_frames(device, device.frames, alone)
             return
         try:
             packets = device.io.read_batch(BATCH)
@@ -96,12 +98,9 @@ class Outward:
 
     # Frames and lone packets of a device with offloads
 
-    def _read_frames(self, device: Device, frames: FrameDevice) -> None:
+    def _read_frames(self, device: Device, frames: FrameDevice, alone: bool) -> None:
         rows, places = self._burst.places(frames.headroom)
-        now = time.monotonic()
-        alone = now > device.quiet_from
-        device.quiet_from = now + QUIET
-        left, until = BATCH, now + _TURN
+        left, until = BATCH, time.monotonic() + _TURN
         most = 1 if alone else left
         while left > 0:
             lengths: list[int] = []
@@ -225,11 +224,14 @@ class Outward:
             failures = _send_alike(transport, rows, path, run.tos)
         now = time.time()
         for index, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
+            sequence = entry.sa.sequence
             if index in failures:
                 self._counters.drop(failures[index], 1, entry.slot)
+                self._counters.set_sequence(entry.slot, sequence)
             else:
-                self._counters.count_out(entry.slot, 1, length, now)
-            self._watch_sequence(entry)
+                self._counters.count_one_out(entry.slot, length, sequence, now)
+            if sequence >= entry.sa.watch_from:
+                self._watch_sequence(entry)
 
     def _send_frame(self, device: Device, segments: Segments) -> None:
         entry = self._database.outbound(device.device_id, segments.packet)

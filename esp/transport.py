@@ -111,7 +111,7 @@ class Transport:
         self.version = version
         self.local_address = local_address
         self.local_port = local_port
-        self.quiet_from = 0.0  # monotonic seconds: nothing has come for a while if it is later than this
+        self.quiet_from = 0.0  # monotonic seconds: nothing has come for a while if it is later than that
         self._tell = tell
         self._anywhere = local_address.is_unspecified
         self._trains = kind is SocketKind.UDP

@@ -45,6 +45,7 @@ from esp.transport import Transport
 __all__ = ["PacketDevice", "Worker"]
 
 _MESSAGES = 256  # of control's obeyed before packets get their turn
+_QUIET = 0.001  # seconds after which a packet is likely to come alone
 _PENDING = 256  # messages kept for a control that does not read
 _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
 _NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
@@ -160,20 +161,23 @@ class Worker:
             if fd not in sources:  # control: before any packet
                 self._outbox.flush()
                 self._read_control()
+        now = time.monotonic()
         for fd, _ in ready:
             source = sources.get(fd)  # gone, perhaps, by what was read before
             if source is not None:
-                self._read_packets(source)
+                alone = len(ready) == 1 and now > source.quiet_from
+                source.quiet_from = now + _QUIET
+                self._read_packets(source, alone)
         while self._gone:
             self._gone.pop().close()
 
-    def _read_packets(self, source: Transport | Device) -> None:
+    def _read_packets(self, source: Transport | Device, alone: bool) -> None:
         """One batch. What goes wrong costs this batch, not the worker."""
         try:
             if isinstance(source, Transport):
-                self._inward.read_transport(source)
+                self._inward.read_transport(source, alone)
             else:
-                self._outward.read_device(source)
+                self._outward.read_device(source, alone)
         except BrokenDevice as error:
             assert isinstance(source, Device)
             # Polled again, a broken device would keep the loop busy for nothing.

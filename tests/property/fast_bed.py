@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import select
 import socket
 from collections.abc import Callable, Sequence
@@ -44,6 +43,7 @@ class FastBed:
     ) -> None:
         self.said: list[Message] = []
         self.told: list[str] = []
+        self.alone = False  # whether packets are taken for ones that come alone
         self.counters = CounterBlock.create(2)
         self.kernel, self._ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self.kernel, self._ours):
@@ -83,22 +83,18 @@ class FastBed:
         self.said.append(message)
         return True
 
-    def pause(self, quiet: bool = True) -> None:
-        """What comes next comes after a while without anything, or does not."""
-        self.device.quiet_from = self.transport.quiet_from = 0.0 if quiet else math.inf
-
     # Out
 
     def send(self, frames: Sequence[bytes]) -> None:
         """The device hands over these frames."""
         for frame in frames:
             self.kernel.send(frame)
-            self.outward.read_device(self.device)
+            self.outward.read_device(self.device, self.alone)
 
     def read_all(self) -> None:
         """Turns until the device has nothing more."""
         while select.select([self._ours], [], [], 0)[0]:
-            self.outward.read_device(self.device)
+            self.outward.read_device(self.device, self.alone)
 
     def sent(self) -> list[bytearray]:
         """What has arrived at the peer, datagram by datagram."""
@@ -124,7 +120,7 @@ class FastBed:
         segment = (17, 103, len(rows[0]).to_bytes(2, "little"))
         ancillary = [segment] if len(rows) > 1 else []
         self.peer.sendmsg([b"".join(rows)], ancillary, 0, ("127.0.0.1", self.port))
-        self.inward.read_transport(self.transport)
+        self.inward.read_transport(self.transport, self.alone)
 
     def delivered(self) -> list[bytes]:
         """What the device got, packet by packet."""

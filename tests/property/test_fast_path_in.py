@@ -243,7 +243,7 @@ def test_lone_packets_after_pauses(arriving: list[tuple[str, int]], suite: Suite
                 "short": last[:7],
             }
             for bed, quiet in ((alone, True), (together, False)):
-                bed.pause(quiet)
+                bed.alone = quiet
                 bed.arrive([row.get(kind, last)])
         assert alone.delivered() == together.delivered()
         mine, theirs = (replace(bed.counters.sa(0), in_last=0) for bed in (alone, together))
