@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from ikepy.lab.gateway import Gateway
+from ikepy.lab.strongswan import StrongSwan
 from tests.interop.bed import OURS, THEIRS, Bed, Side, either_side_initiates
+from tests.interop.crossing import OUR_PATIENCE, THEIR_TIMEOUT, THEIR_TRIES, at_once
 
 pytestmark = [pytest.mark.root, pytest.mark.strongswan]
 
 TIMES = 5
-AT_ONCE = 4  # both ends in the same moment
+AT_ONCE = 50  # both ends in the same moment
 PACKETS = 20  # each way, between two rekeys
 
 
@@ -56,14 +59,18 @@ def test_by_our_clock(bed: Bed) -> None:
 @pytest.mark.parametrize("what", ["child", "ike"])
 def test_both_at_once(bed: Bed, what: str) -> None:
     """Whoever wins, one stays, both ends agree which, and nothing is lost."""
-    bed.start()
+
+    def rekey(side: Gateway | StrongSwan) -> None:
+        side.rekey(child="net") if what == "child" else side.rekey(ike="net")
+
+    bed.start(
+        replace(OURS, daemon=OUR_PATIENCE), retransmit_timeout=THEIR_TIMEOUT, retransmit_tries=THEIR_TRIES
+    )
     bed.up(by="ikepy")
-    with bed.flow() as flow, ThreadPoolExecutor(2) as pool:
+    with bed.flow() as flow:
         for _ in range(AT_ONCE):
             flow.wait_for(PACKETS)
-            asked = [pool.submit(side.rekey, **{what: "net"}) for side in (bed.theirs, bed.ours)]
-            for one in asked:
-                one.result()
+            at_once(bed, partial(rekey, bed.ours), partial(rekey, bed.theirs))
             bed.wait_for_children(1)
         flow.wait_for(PACKETS)
     bed.wait(lambda: len(bed.theirs.children()) == 1, "end of all that was replaced")
