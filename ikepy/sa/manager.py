@@ -165,6 +165,15 @@ class IkeManager:
             return []
         return self._settle(sa, sa.ask_for_life(now), now)
 
+    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
+
+        None: `receive` the datagram, for it is something else, or there is no flood.
+        """
+        return self._strangers.refuse(datagram, address, now)
+
+    # -- what the data plane tells -----------------------------------------------------------------
+
     def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
         """ESP came for which there is no SA: its sender is told INVALID_SPI, if we know it (RFC 7296 1.5)."""
         notify = NotifyPayload(NotifyType.INVALID_SPI, spi.to_bytes(4, "big"))
@@ -185,35 +194,6 @@ class IkeManager:
         spi = sa.children[child_id].spi_in.to_bytes(4, "big")
         notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
         return [log, *self._settle(sa, sa.tell(notify, now), now)]
-
-    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
-        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
-
-        None: `receive` the datagram, for it is something else, or there is no flood.
-        """
-        return self._strangers.refuse(datagram, address, now)
-
-    # -- commands ----------------------------------------------------------------------------------
-
-    def request(self, command: Command, now: float) -> list[Effect]:
-        """Do what a user or the data plane asks for; an `Outcome` follows where the command has a ticket."""
-        match command:
-            case Initiate():
-                return self._initiate(command, now)
-            case Terminate():
-                return self._terminate(command, now)
-            case Rekey():
-                return self._rekey(command, now)
-            case Acquire():
-                return self._acquire(command, now)
-            case ChildrenLost():
-                return self._children_lost(command, now)
-            case SequenceLow():
-                return self._sequence_low(command, now)
-            case LocalAddressesChanged():
-                return self._local_addresses_changed(command, now)
-            case Shutdown():
-                return self._shutdown(now)
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
@@ -241,6 +221,28 @@ class IkeManager:
         else:
             return []
         return self._settle(sa, sa.tick(now), now)
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def request(self, command: Command, now: float) -> list[Effect]:
+        """Do what a user or the data plane asks for; an `Outcome` follows where the command has a ticket."""
+        match command:
+            case Initiate():
+                return self._initiate(command, now)
+            case Terminate():
+                return self._terminate(command, now)
+            case Rekey():
+                return self._rekey(command, now)
+            case Acquire():
+                return self._acquire(command, now)
+            case ChildrenLost():
+                return self._children_lost(command, now)
+            case SequenceLow():
+                return self._sequence_low(command, now)
+            case LocalAddressesChanged():
+                return self._local_addresses_changed(command, now)
+            case Shutdown():
+                return self._shutdown(now)
 
     def _initiate(self, command: Initiate, now: float) -> list[Effect]:
         connection = self._config.connections.get(command.connection)
