@@ -7,7 +7,6 @@ import fcntl
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from tun.numbering import number
 # linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h
 RT_TABLE_MAIN = 254
 RT_SCOPE_LINK = 253
-RT_SCOPE_NOWHERE = 255  # in a removal: whatever its scope
-RTPROT_STATIC = 4
 IFA_F_NODAD = 0x02
 IFA_F_DADFAILED = 0x08
 IFA_F_TENTATIVE = 0x40
@@ -96,7 +93,7 @@ def add_route(name: str, network: Network, table: int | None, metric: int | None
     what = f"{name}: cannot add the route to {network}{_in_table(table)}"
     index = _index(name)
     try:
-        rtnetlink.add(_route(index, network, table, metric))
+        rtnetlink.add(index, network, table or RT_TABLE_MAIN, metric)
     except FileExistsError as error:
         others = converse(what, lambda ip: _users(ip, network, table, metric))
         if index not in others:
@@ -114,7 +111,7 @@ def remove_route(name: str, network: Network, table: int | None, metric: int | N
     except OSError:
         return  # its routes went with it
     try:
-        rtnetlink.remove(replace(_route(index, network, table, metric), scope=RT_SCOPE_NOWHERE))
+        rtnetlink.remove(index, network, table or RT_TABLE_MAIN, metric)
     except OSError as error:
         if error.errno not in (errno.ESRCH, errno.ENOENT, errno.ENODEV):
             what = f"{name}: cannot remove the route to {network}{_in_table(table)}"
@@ -249,15 +246,6 @@ def _add_address(name: str, index: int, own: Interface, peer: Address | None) ->
                 raise RouteError(what, error.code, _no_ipv6(own.version, error.code)) from error
 
     converse(what, add)
-
-
-def _route(index: int, network: Network, table: int | None, metric: int | None) -> rtnetlink.Route:
-    return rtnetlink.Route(network, index, table or RT_TABLE_MAIN, _scope(network), RTPROT_STATIC, metric)
-
-
-def _scope(network: Network) -> int:
-    """IPv4 tells directly reachable networks apart; IPv6 has no scopes in routes."""
-    return RT_SCOPE_LINK if network.version == 4 else 0
 
 
 def _in_table(table: int | None) -> str:

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
-import struct
 from collections.abc import Callable, Collection
+from typing import Any
+
+from pyroute2 import IPRSocket
+from pyroute2.netlink import rtnl
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 QUIET = 0.1  # seconds without a further event that end a burst
 LONGEST = 0.5  # seconds after its first event that a burst is told at the latest
 _READS = 64  # datagrams before the loop gets its turn again
-_SPACE = 1 << 16
-
-# linux/rtnetlink.h
-_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links; IPv4 addresses, routes; IPv6 addresses, routes
-_LINK = (16, 17)  # RTM_NEWLINK, RTM_DELLINK
-_ADDRESS = (20, 21)
-_ROUTE = (24, 25)
-_RTA_OIF = 4
-_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
-_INDEX = struct.Struct("=4xi")  # where struct ifinfomsg and ifaddrmsg have it
-_RTMSG = 12  # octets
-_ATTRIBUTE = struct.Struct("=HH")
-_NUMBER = struct.Struct("=I")
+_GROUPS = (
+    rtnl.RTMGRP_LINK
+    | rtnl.RTMGRP_IPV4_IFADDR
+    | rtnl.RTMGRP_IPV4_ROUTE
+    | rtnl.RTMGRP_IPV6_IFADDR
+    | rtnl.RTMGRP_IPV6_ROUTE
+)
 
 
 class Watch:
@@ -44,9 +41,10 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._since: float | None = None  # when the burst began
         self._timer: asyncio.TimerHandle | None = None
-        self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        self._sock = IPRSocket()
         try:
-            self._sock.bind((0, _GROUPS))
+            self._sock.socket.bind((0, _GROUPS))
+            self._sock.socket.setblocking(False)
         except BaseException:
             self._sock.close()
             raise
@@ -63,7 +61,7 @@ class Watch:
     def _read(self) -> None:
         for _ in range(_READS):
             try:
-                data = self._sock.recv(_SPACE)
+                events = self._sock.get()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -71,7 +69,7 @@ class Watch:
                     raise
                 self._note()
                 continue
-            if not self._ignored.issuperset(devices(data)):
+            if not self._ignored.issuperset(map(_device, events)):
                 self._note()
 
     def _note(self) -> None:
@@ -87,30 +85,6 @@ class Watch:
         self._changed()
 
 
-def devices(data: bytes) -> set[int]:
-    """The indices of the devices that a datagram of events is about; 0 for what names none.
-
-    Empty if it holds nothing of links, addresses and routes.
-    """
-    found: set[int] = set()
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, kind, _, _, _ = _HEADER.unpack_from(data, at)
-        body = data[at + _HEADER.size : at + length]
-        if kind in _LINK + _ADDRESS and len(body) >= _INDEX.size:
-            found.add(_INDEX.unpack_from(body)[0])
-        elif kind in _ROUTE:
-            found.add(_route_device(body))
-        at += max(_HEADER.size, (length + 3) & ~3)
-    return found
-
-
-def _route_device(body: bytes) -> int:
-    """The device of a route; 0 for one with several or none."""
-    at = _RTMSG
-    while at + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, at)
-        if kind == _RTA_OIF and at + _ATTRIBUTE.size + _NUMBER.size <= len(body):
-            return int(_NUMBER.unpack_from(body, at + _ATTRIBUTE.size)[0])
-        at += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return 0
+def _device(event: Any) -> int:
+    """The index of the device that an event is about; 0 for a route with several or none."""
+    return (event.get_attr("RTA_OIF") if isinstance(event, rtmsg) else event["index"]) or 0

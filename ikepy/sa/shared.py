@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config, Connection
 
 from .child import ChildSa, ChildState
+from .effects import Effect
 from .entropy import Entropy
 from .path import Address
 from .phase import Phase
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
+Settle = Callable[["IkeSa", list[Effect], float], list[Effect]]  # `IkeManager.settle`
 
 
 class Shared:
@@ -44,6 +46,7 @@ class Shared:
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
         self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
+        self.stopping = False  # nothing new is begun
         self._ike_ids = 0
         self._child_ids = 0
 

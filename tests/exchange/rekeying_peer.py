@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import rekey_ike_keys
-from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa import child_negotiation, pick, proposals, succession
 from ikepy.sa.child_negotiation import KeyExchangeResult
 from ikepy.sa.effects import Effect
 from ikepy.sa.ike_sa import IkeSa
@@ -87,8 +87,9 @@ class RekeyIke:
         keys = rekey_ike_keys(
             suite_of(chosen), old.suite.prf, old.sk_d, shared, NONCE, nonce_r, self.spi_i, chosen.spi
         )
-        new = sa.successor(self.spi_i, chosen.spi, keyed(chosen, keys, initiator=True), now, initiator=True)
-        effects = sa.hand_over(new, now)
+        new_keyed = keyed(chosen, keys, initiator=True)
+        new = succession.successor(sa, self.spi_i, chosen.spi, new_keyed, now, initiator=True)
+        effects = succession.hand_over(sa, new, now)
         sa.enqueue(DeleteIke())
         return effects
 

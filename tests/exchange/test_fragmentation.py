@@ -260,9 +260,9 @@ def test_a_response_in_finer_fragments() -> None:
     fine = sealed(b, ExchangeType.INFORMATIONAL, 2, 300, response=True)
     for data in (coarse[1], *fine[1:], *coarse):
         net.inject("a", B_TO_A, data)
-    assert a.current_task is not None
+    assert a.tasks.current is not None
     net.inject("a", B_TO_A, fine[0])
-    assert a.current_task is None
+    assert a.tasks.current is None
 
 
 def test_a_request_in_fragments_then_whole() -> None:

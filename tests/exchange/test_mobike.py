@@ -277,12 +277,12 @@ def test_a_peer_that_refuses_one_path_after_the_other() -> None:
     asked: list[Path] = []
     for _ in range(4):
         a = ike_sa(net, "a")
-        if not isinstance(a.current_task, UpdateAddresses):
+        if not isinstance(a.tasks.current, UpdateAddresses):
             break
         asked.append(a.path)
         flags = HeaderFlag.RESPONSE
         header = IkeHeader(a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, flags, 3 + len(asked) - 1)
-        seen = a.current_task.check.cookie
+        seen = a.tasks.current.check.cookie
         refusal = [NotifyPayload(NotifyType.UNACCEPTABLE_ADDRESSES), NotifyPayload(NotifyType.COOKIE2, seen)]
         (data,) = fragments.seal(header, refusal, b.keyed.cipher_out, b.shared.entropy.random, None)
         net.inject("a", a.path, data)

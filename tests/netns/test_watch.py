@@ -12,7 +12,7 @@ import pytest
 
 from tests.netns.namespaces import Namespace
 from tun import network
-from tun.watch import QUIET, Watch, devices
+from tun.watch import QUIET, Watch
 
 pytestmark = pytest.mark.root
 
@@ -135,13 +135,6 @@ def test_an_overrun_is_a_reason_to_look(namespace: Namespace) -> None:
         await asyncio.wait_for(told.get(), PATIENCE)
 
     watched(namespace, scenario)
-
-
-@pytest.mark.parametrize(
-    "data", [b"", bytes(15), bytes(16), b"\xff" * 64, bytes.fromhex("10000000" + "18" * 28)]
-)
-def test_what_is_no_event_ends_nothing(data: bytes) -> None:
-    devices(data)
 
 
 def test_addresses_with_their_devices(namespace: Namespace) -> None:

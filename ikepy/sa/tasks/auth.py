@@ -82,14 +82,14 @@ class AuthTask:
         mobike.agree(sa, payloads)
         effects = sa.establish(now)
         if self._offer is None:
-            sa.create(self.wanted)
+            sa.wishes.create(self.wanted)
         else:
             effects += self._first_child(sa, self._offer, payloads, now)
-        sa.enqueue_wanted()
+        sa.wishes.create_others()
         return effects
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return outcomes(self.wanted.tickets, False, reason) + sa.abandon_wanted(reason)
+        return outcomes(self.wanted.tickets, False, reason) + sa.wishes.abandon(reason)
 
     def _reject(self, sa: IkeSa, remote_id: Identity, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
@@ -122,7 +122,7 @@ class AuthTask:
             narrower = offer.narrower(payloads)
             if narrower is not None:
                 self.wanted.scope = narrower
-                sa.create(self.wanted)
+                sa.wishes.create(self.wanted)
                 return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
             if pick.error(payloads) is None:  # the peer made what we did not ask for
                 sa.enqueue(DiscardSpi(offer.spi_in))

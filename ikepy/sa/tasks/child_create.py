@@ -76,7 +76,7 @@ class ChildCreate:
             return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
         if pick.notify(payloads, NotifyType.TEMPORARY_FAILURE) and self._failures < MAX_POSTPONED:
             self._failures += 1
-            wait = sa.postpone(self, self._failures, now)
+            wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
         if self._loses(sa, payloads):
             return self.failed(sa, "the peer's stays")
@@ -138,7 +138,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         sa.connection.name, Selectors(choice.ts_local, choice.ts_remote)
     )  # as for a rekey
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
-    for ours in sa.under_way:
+    for ours in sa.tasks.under_way:
         if isinstance(ours, ChildCreate) and ours.is_met_by(child):
             ours.collide(child.child_id, nonces)
     return answer

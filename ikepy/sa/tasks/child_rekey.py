@@ -150,7 +150,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     if rekey.protocol != ProtocolId.ESP or len(rekey.spi) != 4:
         raise PeerError(NotifyType.INVALID_SYNTAX, "REKEY_SA names no ESP SA")
     old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
-    if old is None and sa.creating:  # our request may have made it, and its response be late
+    if old is None and sa.tasks.creating:  # our request may have made it, and its response be late
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:
         raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
@@ -160,7 +160,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     new, answer, nonces = respond_with(sa, choice, payloads, now, standby=True)
     old.state = ChildState.REKEYED
     old.replaced_by = new.child_id
-    for ours in sa.creating:
+    for ours in sa.tasks.creating:
         if old.child_id == (ours.child_id if isinstance(ours, ChildRekey) else ours.replaces):
             ours.collide(new.child_id, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)

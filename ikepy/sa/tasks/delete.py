@@ -92,7 +92,7 @@ class DeleteChild:
         child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
         if self._child is not None and self._expired:  # also if the peer's own delete was faster
-            sa.reopen(self._child, now)
+            sa.wishes.reopen(self._child, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
@@ -127,7 +127,8 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
         child = sa.child_by_outbound(int.from_bytes(spi, "big"))
         if child is None or child.state is ChildState.DELETED:
-            sa.overtaken_by_delete(int.from_bytes(spi, "big"))
+            for task in sa.tasks.creating:  # it may be the one that they wait for
+                task.create.overtaken_by_delete(int.from_bytes(spi, "big"))
             effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
             continue
         if child.state is not ChildState.DELETING:  # else both deletes crossed: ours names the SPI (1.4.1)
@@ -141,7 +142,7 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     effects = _gone(sa, child, now, "deleted by the peer")
     if again:
-        sa.reopen(child, now)
+        sa.wishes.reopen(child, now)
     return effects
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import pick, proposals
+from ikepy.sa import pick, proposals, succession
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.keyed import keyed, suite_of
@@ -66,7 +66,7 @@ class IkeRekey:
         """The peer's IKE_SA, or what has replaced that since, is the one that stays: it gets the children."""
         if self._rival is None or not sa.established or not self._rival.sa.heir.established:
             return []
-        return sa.hand_over(self._rival.sa.heir, now)
+        return succession.hand_over(sa, self._rival.sa.heir, now)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
@@ -87,8 +87,8 @@ class IkeRekey:
             told = outcomes(self._tickets, True, text)
             return [sa.log(Level.INFO, text), *self.settle_for_rival(sa, now), *told]
         if self._rival is not None:
-            self._rival.sa.await_delete(now)
-        effects = sa.hand_over(new, now)
+            succession.await_delete(self._rival.sa, now)
+        effects = succession.hand_over(sa, new, now)
         sa.enqueue(DeleteIke())
         return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
@@ -117,7 +117,8 @@ class IkeRekey:
         keys = rekey_ike_keys(
             suite_of(chosen), old.suite.prf, old.sk_d, shared, self._nonce, nonce_r, self._spi, chosen.spi
         )
-        return sa.successor(self._spi, chosen.spi, keyed(chosen, keys, initiator=True), now, initiator=True)
+        new_keyed = keyed(chosen, keys, initiator=True)
+        return succession.successor(sa, self._spi, chosen.spi, new_keyed, now, initiator=True)
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
@@ -125,8 +126,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
 
     PeerError NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD or TEMPORARY_FAILURE if it can't be had.
     """
-    ours = sa.current_task
-    if sa.busy and not isinstance(ours, IkeRekey):
+    ours = sa.tasks.current
+    if sa.tasks.busy and not isinstance(ours, IkeRekey):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "a child is being negotiated on this IKE_SA")
     offered = [p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
     chosen = proposals.select(sa.connection.proposals, offered)
@@ -147,7 +148,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     spi_r, old = sa.shared.ike_spi(), sa.keyed
     both = nonces.initiator, nonces.responder
     keys = rekey_ike_keys(suite_of(chosen), old.suite.prf, old.sk_d, shared, *both, chosen.spi, spi_r)
-    new = sa.successor(chosen.spi, spi_r, keyed(chosen, keys, initiator=False), now, initiator=False)
+    new_keyed = keyed(chosen, keys, initiator=False)
+    new = succession.successor(sa, chosen.spi, spi_r, new_keyed, now, initiator=False)
     answer: list[Payload] = [
         SaPayload((replace(chosen, spi=spi_r),)),
         NoncePayload(nonces.responder),
@@ -159,7 +161,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         )  # which of the two stays is clear when the peer answers ours, or uses its own
         new.contests = sa
         return Answer(answer)
-    return Answer(answer, before=rekeyed(sa, new), after=sa.hand_over(new, now))
+    return Answer(answer, before=rekeyed(sa, new), after=succession.hand_over(sa, new, now))
 
 
 def rekeyed(sa: IkeSa, new: IkeSa) -> list[Effect]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import nat, pick, proposals
+from ikepy.sa import moves, nat, pick, proposals
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.keyed import keyed, suite_of
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
@@ -86,7 +86,7 @@ class InitTask:
             raise PeerError(error.notify, str(error)) from error
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return sa.abandon_wanted(reason)
+        return sa.wishes.abandon(reason)
 
     def _again(self, sa: IkeSa, why: str) -> list[Effect]:
         self._retries += 1
@@ -133,8 +133,8 @@ class InitTask:
         # With MOBIKE too: the next path may have a NAT (RFC 4555 3.3).
         mobile = sa.connection.mobike and sa.path.remote.port == IKE_PORT
         if sa.nat.found or ((sa.connection.encap or mobile) and sa.nat.supported):
-            sa.float_to_nat_t()
-        sa.enqueue(AuthTask(sa.next_wanted()))
+            moves.float_to_nat_t(sa)
+        sa.enqueue(AuthTask(sa.wishes.first()))
         return []
 
 

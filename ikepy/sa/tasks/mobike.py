@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ikepy.errors import PeerError
-from ikepy.sa import nat, peers, pick
+from ikepy.sa import moves, nat, peers, pick
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.mobike import Mobike, announced, no_nats_allowed, unchanged, usable
 from ikepy.sa.path import Address, Path
@@ -115,7 +115,7 @@ class UpdateAddresses:
         if sa.mobike is not None and (seen := seen_as(payloads)):
             sa.mobike.seen_as = seen
             sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
-        return [sa.log(Level.INFO, f"moved, {path}"), *sa.redirect()]
+        return [sa.log(Level.INFO, f"moved, {path}"), *moves.redirect(sa)]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []
@@ -125,7 +125,7 @@ class UpdateAddresses:
         text = f"the peer does not accept these addresses, {path}"
         others = [] if sa.mobike is None else [p for p in sa.mobike.paths(path) if p not in refused]
         if others:
-            sa.move(others[0])
+            moves.move(sa, others[0])
             sa.enqueue(UpdateAddresses(refused=refused), first=True)
         return [sa.log(Level.WARNING, text)]
 
@@ -145,7 +145,7 @@ class RoutabilityCheck:
         if not self.check.proves(sa, payloads):
             once(sa, RoutabilityCheck())  # it moved again meanwhile
             return []
-        return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *sa.redirect()]
+        return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *moves.redirect(sa)]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []
@@ -186,17 +186,17 @@ def seen_as(payloads: Sequence[Payload]) -> bytes:
 
 def once(sa: IkeSa, task: UpdateAddresses | RoutabilityCheck | AddressList) -> None:
     """Let a task have its turn next, unless one of its kind waits already."""
-    if not sa.waits(type(task)):
+    if not sa.tasks.waits(type(task)):
         sa.enqueue(task, first=True)
 
 
 def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
     """The children of `old` are on `new`, which has to bring about what `old` was doing for them."""
-    task = old.current_task
+    task = old.tasks.current
     elsewhere = new.path != old.children_path
     if new.mobike is None:
-        return new.redirect() if elsewhere else []
-    new.leave_children(old.children_path)
+        return moves.redirect(new) if elsewhere else []
+    moves.leave_children(new, old.children_path)
     if isinstance(task, AddressList):
         once(new, AddressList())
     if elsewhere or isinstance(task, UpdateAddresses | RoutabilityCheck):
@@ -228,11 +228,11 @@ def addresses_changed(
         text = f"{old.local.address} is gone, and there is no other address to use"
         return [] if known else [sa.log(Level.WARNING, text)]
     sa.stranded = False
-    sa.move(paths[0])
-    sa.hasten(now)
+    moves.move(sa, paths[0])
+    sa.window.hasten(now)
     effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
     if paths[0].remote == old.remote or not mobike.initiator:
-        effects += sa.redirect()  # the peer is where it was, and the old path is dead
+        effects += moves.redirect(sa)  # the peer is where it was, and the old path is dead
     once(sa, UpdateAddresses() if mobike.initiator else AddressList())
     return effects
 
@@ -240,7 +240,7 @@ def addresses_changed(
 def _back(sa: IkeSa, now: float) -> list[Effect]:
     """The address that we sent from is here again: see whether the peer is, too."""
     sa.stranded = False
-    sa.hasten(now)
+    sa.window.hasten(now)
     if sa.quiet:
         sa.enqueue(Liveness())
     return [sa.log(Level.INFO, f"{sa.path.local.address} is back")]
@@ -254,7 +254,7 @@ def unanswered(sa: IkeSa, attempt: int) -> list[Effect]:
     path = mobike.next_path(sa.path)
     if path is None:
         return []
-    sa.move(path)
+    moves.move(sa, path)
     mobike.pending = True
     return [sa.log(Level.INFO, f"no answer; trying {path}")]
 
@@ -263,7 +263,7 @@ def answered(sa: IkeSa, path: Path) -> None:
     """A response came over `path`: after a search that is the one which works, and the peer is told (3.5)."""
     if sa.mobike is not None and sa.mobike.pending and sa.established:  # not one that was rekeyed meanwhile
         sa.mobike.pending = False
-        sa.move(path)
+        moves.move(sa, path)
         once(sa, UpdateAddresses())
 
 
@@ -316,10 +316,10 @@ def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path) -> list[Effect]:
     if sa.nat.supported and seen_as(payloads):
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
     known = sa.children_path.remote.address == path.remote.address
-    sa.move(path)
+    moves.move(sa, path)
     log = sa.log(Level.INFO, f"the peer moved, {path}")
     if known:
-        return [log, *sa.redirect()]
+        return [log, *moves.redirect(sa)]
     once(sa, RoutabilityCheck())
     return [log]
 
@@ -328,7 +328,7 @@ def _leave(sa: IkeSa, addresses: Sequence[Address], path: Path, now: float) -> l
     """The responder has other addresses: go where it is, if the one in use is not among them (3.5)."""
     if sa.path.remote.address in addresses:
         return []
-    sa.move(path)
-    sa.hasten(now)
+    moves.move(sa, path)
+    sa.window.hasten(now)
     once(sa, UpdateAddresses())
     return [sa.log(Level.INFO, f"the peer's address is gone: {path}")]

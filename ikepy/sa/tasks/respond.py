@@ -29,12 +29,12 @@ def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, n
 
 
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
-    if sa.phase is not Phase.ESTABLISHED or sa.waits(delete.DeleteIke):
+    if sa.phase is not Phase.ESTABLISHED or sa.tasks.waits(delete.DeleteIke):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed or deleted")
     offered = pick.must(payloads, SaPayload).proposals
     if any(p.protocol == ProtocolId.IKE for p in offered):
         return ike_rekey.respond(sa, payloads, now)
-    if isinstance(sa.current_task, ike_rekey.IkeRekey):
+    if isinstance(sa.tasks.current, ike_rekey.IkeRekey):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed")
     rekey = pick.notify(payloads, NotifyType.REKEY_SA)
     if rekey is not None:

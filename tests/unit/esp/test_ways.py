@@ -1,4 +1,4 @@
-"""esp.inward, esp.outward: what needs a moment that a running worker does not offer; see test_worker too."""
+"""esp.inward, esp.outward: what needs a moment that no running worker offers; see test_worker_* too."""
 
 from __future__ import annotations
 

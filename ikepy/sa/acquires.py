@@ -1,0 +1,64 @@
+"""Which child a packet without an SA asks for (RFC 4301 4.4.1)."""
+
+from __future__ import annotations
+
+from ikepy.config.model import Child, Connection
+
+from .commands import Acquire
+from .phase import Phase
+from .rate import Backoff
+from .scope import Pair, Selectors, pair_of
+from .set_ups import Demand, Resolve
+from .shared import Shared
+
+ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
+ACQUIRE_LONGEST = 32.0
+
+
+class Acquires:
+    """Turns packets into demands, each of them now and then at most."""
+
+    def __init__(self, shared: Shared, resolve: Resolve) -> None:
+        self._shared = shared
+        self._resolve = resolve
+        self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
+
+    def demand(self, command: Acquire, now: float) -> Demand | None:
+        """For a child that waits for packets, or a further one beside a narrow one."""
+        connection = self._shared.config.connections.get(command.connection)
+        if connection is None or self._shared.stopping:
+            return None
+        packet = Pair(command.source, command.destination)
+        waiting = [
+            (pair.width, child.name, pair)
+            for child in connection.children.values()
+            if (pair := self._pair(connection, child, packet)) is not None
+            and self._waits_for(connection, child, packet)
+        ]
+        if not waiting:
+            return None
+        _, name, pair = min(waiting)  # the narrowest
+        if self._is_coming(connection, name) or not self._acquired.allow((connection.name, name, pair), now):
+            return None
+        return Demand(connection, (name,), packet=packet)
+
+    def _waits_for(self, connection: Connection, child: Child, packet: Pair) -> bool:
+        """Whether such a packet is to bring this child up."""
+        if child.start_action == "trap" or (connection.name, child.name) in self._shared.trapped:
+            return True
+        return any(sa.lacks(child.name, packet) for sa in self._shared.of_connection(connection.name))
+
+    def _pair(self, connection: Connection, child: Child, packet: Pair) -> Pair | None:
+        """The child's pair of selectors that permits a packet, None if none does."""
+        found = self._resolve(connection, None)
+        if found is None:
+            return None
+        own = Selectors(child.local_selectors(found[0]), child.remote_selectors(found[1]))
+        return pair_of(own, packet)
+
+    def _is_coming(self, connection: Connection, child: str) -> bool:
+        """Whether an IKE_SA of the connection is being set up with this child, or has it."""
+        return any(
+            sa.wishes.wants(child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.tasks.busy
+            for sa in self._shared.of_connection(connection.name)
+        )

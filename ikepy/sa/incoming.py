@@ -1,0 +1,212 @@
+"""What arrives for an IKE_SA: checked, decrypted, and given to its task (RFC 7296 2.1 to 2.3, 2.21).
+
+A response goes to the task that waits for it, a request to `tasks.respond`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ikepy.errors import IntegrityError, PeerError, WireError
+from ikepy.wire import rules
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.message import IkeHeader, Message
+from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
+
+from . import fragments, limits, moves, pick, protection, succession
+from .effects import Effect, Level, Send
+from .path import Path
+from .phase import PERMITTED, End, Phase
+from .tasks import mobike, respond
+from .tasks.task import Answer, Task
+from .window import Arrival
+
+if TYPE_CHECKING:
+    from .ike_sa import IkeSa
+
+MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
+
+
+def receive(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    """What is not authentic is dropped without a trace but a debug line."""
+    header = message.header
+    if header.from_initiator == sa.initiator or sa.phase is Phase.DEAD:
+        return []
+    try:
+        if header.is_response:
+            return _response(sa, datagram, message, path, now)
+        return _request(sa, datagram, message, path, now)
+    except (WireError, IntegrityError) as error:
+        return [sa.log(Level.DEBUG, f"dropped a message from {path.remote}: {error}")]
+
+
+def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protected: bool) -> None:
+    """WireError or PeerError for what may not stand in this message, or not so often."""
+    limits.check(sa.shared.config.daemon, payloads)
+    rules.check(header, payloads, protected=protected)
+
+
+# -- responses -------------------------------------------------------------------------------------
+
+
+def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    header = message.header
+    task = sa.tasks.awaiting(header.message_id)
+    if task is None or header.exchange != task.exchange:
+        return []
+    if not sa.has_keys:
+        return _init_response(sa, datagram, message, task, now)
+    opened = _open(sa, datagram, message, now)
+    if opened is None:
+        return []
+    followed = _authentic(sa, path, now)
+    mobike.answered(sa, path)
+    sa.window.finished(header.message_id)
+    sa.tasks.answered(header.message_id)
+    try:
+        payloads = opened.payloads()
+        check(sa, header, payloads, protected=True)
+        effects = [*followed, *task.response(sa, payloads, now)]
+        _widen(sa, payloads)
+    except WireError as error:
+        return _disown(sa, task, f"the peer's response is malformed: {error}", now)
+    except PeerError as error:
+        if error.fatal:
+            return _disown(sa, task, str(error), now)
+        effects = [*followed, sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
+    return effects + sa.proceed(now)
+
+
+def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
+    """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3)."""
+    effects = [sa.log(Level.ERROR, text), *task.failed(sa, text)]
+    if sa.phase is Phase.ESTABLISHED:
+        effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
+    return effects + sa.kill(End.REFUSED, text)
+
+
+def _init_response(sa: IkeSa, datagram: bytes, message: Message, task: Task, now: float) -> list[Effect]:
+    """Not authentic: nonsense in it is not believed but waited out."""
+    sa.spi_r = message.header.spi_r
+    sa.init.response = datagram
+    outstanding = sa.window.finished(message.header.message_id)
+    assert outstanding is not None  # a task waits for it
+    try:
+        check(sa, message.header, message.payloads, protected=False)
+        effects = task.response(sa, message.payloads, now)
+    except (PeerError, WireError) as error:
+        if isinstance(error, PeerError) and error.fatal:
+            effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
+            return effects + sa.kill(End.REFUSED, str(error))
+        sa.window.resume(outstanding)
+        sa.spi_r = bytes(8)
+        return [sa.log(Level.WARNING, f"ignored an IKE_SA_INIT response: {error}")]
+    sa.tasks.answered(message.header.message_id)
+    sa.heard_at = now
+    return effects + sa.proceed(now)
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    header = message.header
+    arrival = sa.window.arrival(header.message_id)
+    if not sa.has_keys or arrival is Arrival.STALE:
+        return [sa.log(Level.DEBUG, f"dropped request {header.message_id}: stale or out of order")]
+    if sa.phase is Phase.CONNECTING and (sa.initiator or header.exchange != ExchangeType.IKE_AUTH):
+        return [sa.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
+    if arrival is Arrival.REPEATED:
+        return _repeat(sa, datagram, message, path)
+    opened = _open(sa, datagram, message, now)
+    if opened is None:
+        return []
+    effects = _authentic(sa, path, now)
+    try:
+        answer = _answer(sa, header, opened.payloads(), path, now)
+    except WireError as error:
+        answer = _refusal(sa, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True))
+    except PeerError as error:
+        answer = _refusal(sa, error)
+    reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
+    sa.window.answered(header.message_id, reply)
+    sa.last_answered = opened.datagram, reply
+    sa.sent_at = now
+    return [
+        *effects,
+        *answer.before,
+        *(Send(path, one) for one in reply),
+        *answer.after,
+        *sa.proceed(now),
+    ]
+
+
+def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path) -> list[Effect]:
+    """The peer sends its last request again: so do we the response, once for all of its fragments.
+
+    It may be anybody's replay: no sign of life (RFC 7296 2.4), nor do we follow its address (2.23).
+    """
+    fragment = fragments.fragment_of(message, negotiated=sa.fragmentation)
+    if fragment is not None and fragment.number > 1:
+        return []
+    protection.unseal(datagram, message, sa.keyed.cipher_in)
+    reply = sa.window.reply(message.header.message_id)
+    return [Send(path, one) for one in reply]
+
+
+def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+    if header.exchange not in PERMITTED[sa.phase]:
+        raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {sa.phase.value}")
+    check(sa, header, payloads, protected=True)
+    saved = succession.claim(sa, payloads, now)
+    answer = respond.respond(sa, header.exchange, payloads, path, now)
+    _widen(sa, payloads)
+    return replace(answer, before=[*saved, *answer.before])
+
+
+def _refusal(sa: IkeSa, error: PeerError) -> Answer:
+    """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
+    after: list[Effect] = []
+    if error.fatal or sa.phase is Phase.CONNECTING:
+        after = sa.kill(End.REFUSED, str(error))
+    refused = NotifyPayload(error.notify, error.data)
+    return Answer([refused], before=[sa.log(Level.ERROR, f"{error.notify.name}: {error}")], after=after)
+
+
+# -- both ------------------------------------------------------------------------------------------
+
+
+def _open(sa: IkeSa, datagram: bytes, message: Message, now: float) -> fragments.Opened | None:
+    """What is in a protected message; None while fragments of it are missing."""
+    known = sa.phase is not Phase.CONNECTING or sa.initiator
+    settings = sa.shared.config.daemon
+    limit = settings.max_message
+    if not known:
+        limit = min(limit, fragments.MAX_CONTENT_UNAUTHENTICATED)
+    return sa.reassembly.open(
+        datagram,
+        message,
+        sa.keyed.cipher_in,
+        now,
+        negotiated=sa.fragmentation,
+        limit=limit,
+        most=settings.max_fragments,
+    )
+
+
+def _authentic(sa: IkeSa, path: Path, now: float) -> list[Effect]:
+    """The peer has proven that it holds the keys: it lives, and behind a NAT it may have moved (2.23)."""
+    sa.heard_at = now
+    behind_nat = sa.nat.remote and not sa.nat.local
+    # With MOBIKE it says so when it moves (RFC 4555 3.8).
+    follows = sa.phase is Phase.CONNECTING or (behind_nat and sa.mobike is None)
+    return moves.follow(sa, path) if follows and path != sa.path else []
+
+
+def _widen(sa: IkeSa, payloads: Sequence[Payload]) -> None:
+    """How many requests at once the peer takes, once it is authenticated (RFC 7296 2.3)."""
+    told = pick.notify(payloads, NotifyType.SET_WINDOW_SIZE)
+    if told is not None and sa.phase is not Phase.CONNECTING:
+        sa.window.widen(min(int.from_bytes(told.data, "big"), MOST_REQUESTS))

@@ -1,0 +1,98 @@
+"""IKE_SAs that make way for others of the same peers: reauthentication, uniqueness (RFC 7296 2.4, 2.8)."""
+
+from __future__ import annotations
+
+from . import unique
+from .effects import Effect, Level
+from .ending import terminate
+from .ike_sa import IkeSa
+from .phase import End
+from .set_ups import Demand, SetUps
+from .shared import Settle, Shared
+from .tasks.delete import DeleteIke
+
+SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA that it set up
+# Seconds that a peer has to delete an IKE_SA itself which it has replaced, or whose set-up crossed ours. More
+# than SETTLING: perhaps they crossed for one end only, and it is the other IKE_SA that the peer deletes.
+SUPERSEDED = 30.0
+
+
+class Replacing:
+    """Sees to it that the older IKE_SA goes, as a rule when its children are on the newer one."""
+
+    def __init__(self, shared: Shared, set_ups: SetUps, settle: Settle) -> None:
+        self._shared = shared
+        self._set_ups = set_ups
+        self._settle = settle
+
+    def reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
+        """Make before break: a new IKE_SA with the same children, then the old one is deleted."""
+        names = tuple(config.name for config in old.wishes.intended)
+        if not names:
+            return self._settle(old, terminate(old, None, False, [], now), now)
+        if any(old in sa.replaced for sa in self._shared.sas.values()):
+            return []
+        log = old.log(Level.INFO, "reauthenticating")
+        return [log, *self._set_ups.connect(Demand(old.connection, names, replaces=old), now)]
+
+    def end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
+        """Delete what `new` reauthenticates or is preferred to, when all of its children are there."""
+        if not new.replaces or not new.quiet or new.settles_at is not None:
+            return []
+        for config in (config for old in new.replaced for config in old.wishes.intended):
+            if config.name not in new.wishes.purpose and not new.has_child(config.name):
+                new.wishes.purpose.append(config.name)  # it was wanted since the new one began; tried once
+                new.wishes.want(config.name, ())
+        if not new.quiet:
+            return new.proceed(now)
+        olds, new.replaces = new.replaced, []
+        reauthenticates = new.set_up.again and new.set_up.ours
+        if reauthenticates and not olds and self._is_surplus(new):
+            olds = [new]  # the peer was faster, and has let go of the old one
+        effects: list[Effect] = []
+        for old in olds:
+            old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
+            effects += self._settle(old, old.proceed(now), now)
+        return effects
+
+    def _is_surplus(self, new: IkeSa) -> bool:
+        """Whether everything that it is for stands elsewhere."""
+        others = list(self._shared.others(new))
+        return all(any(other.has_child(name) for other in others) for name in new.wishes.purpose)
+
+    def enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
+        """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
+        policy = sa.connection.unique
+        effects: list[Effect] = []
+        for other in self._shared.duplicates(sa):
+            crossed = unique.crossed(sa, other)
+            if other in sa.replaced:
+                continue  # it ends when its children are here
+            if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
+                self._prefer_one(sa, other, now)
+            elif sa.initial_contact and policy != "never" and not crossed:
+                effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
+            elif policy == "replace" and sa.set_up.ours:
+                sa.replaces.append(other)
+            elif policy == "replace":  # the peer may reauthenticate: it knows when its children are here
+                self._supersede(other, sa, now)
+            elif not sa.set_up.ours and other.reauth_at is not None:
+                other.reauth_at = max(other.reauth_at, now + SUPERSEDED)  # the peer may just be at it
+        return effects
+
+    def _prefer_one(self, sa: IkeSa, other: IkeSa, now: float) -> None:
+        """Their set-ups crossed: the initiator of the redundant one deletes it."""
+        redundant = unique.redundant(sa, other)
+        stays = other if redundant is sa else sa
+        if not redundant.set_up.ours:
+            self._supersede(redundant, stays, now)
+            return
+        stays.replaces += [redundant, *redundant.replaces]
+        redundant.replaces = []
+        stays.settles_at = now + SETTLING
+        self._shared.touched.append(stays)
+
+    def _supersede(self, old: IkeSa, new: IkeSa, now: float) -> None:
+        """The peer should delete `old`, or we do; unless `new` has gone until then."""
+        old.superseded_at, old.superseded_by = now + SUPERSEDED, new
+        self._shared.touched.append(old)

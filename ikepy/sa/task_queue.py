@@ -1,0 +1,145 @@
+"""The tasks of one IKE_SA: which are under way, which wait for their turn, and which may run side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ikepy.errors import LocalMisuse
+
+from .tasks import mobike
+from .tasks.child_create import ChildCreate
+from .tasks.child_rekey import ChildRekey
+from .tasks.delete import DeleteChild
+from .tasks.liveness import Liveness
+from .tasks.task import Task
+from .tasks.tell import Tell
+
+if TYPE_CHECKING:
+    from .ike_sa import IkeSa
+
+MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
+HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
+
+
+class TaskQueue:
+    """A task waits for its turn, perhaps for a time before; then its request is under way until answered."""
+
+    def __init__(self, sa: IkeSa) -> None:
+        self._sa = sa
+        self._waiting: deque[Task] = deque()
+        self._postponed: list[tuple[float, Task]] = []  # and until when
+        self._under_way: dict[int, Task] = {}  # by the message ID of their requests, oldest first
+
+    # -- what there is -----------------------------------------------------------------------------
+
+    @property
+    def under_way(self) -> list[Task]:
+        """The tasks whose requests are under way, oldest first: more than one if the peer takes that."""
+        return list(self._under_way.values())
+
+    @property
+    def current(self) -> Task | None:
+        """The oldest of them; the only one if it is of those that have to be alone."""
+        return next(iter(self._under_way.values()), None)
+
+    @property
+    def all(self) -> list[Task]:
+        """Those under way, then those that wait for their turn, then the postponed ones."""
+        return [*self._under_way.values(), *self._waiting, *(task for _, task in self._postponed)]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any waits for its turn."""
+        return bool(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
+        return any(not isinstance(task, HARMLESS) for task in self._under_way.values())
+
+    @property
+    def creating(self) -> list[ChildCreate | ChildRekey]:
+        """The tasks that wait for a child of the peer's making."""
+        return [task for task in self._under_way.values() if isinstance(task, ChildCreate | ChildRekey)]
+
+    @property
+    def deadlines(self) -> list[float]:
+        """When postponed ones are due."""
+        return [at for at, _ in self._postponed]
+
+    def waits(self, kind: type[Task]) -> bool:
+        """Whether a task of this kind waits for its turn."""
+        return any(isinstance(task, kind) for task in self._waiting)
+
+    # -- the way of a task -------------------------------------------------------------------------
+
+    def enqueue(self, task: Task, *, first: bool = False) -> None:
+        """Let it have its turn. LocalMisuse if far too many wait."""
+        if len(self._waiting) >= MAX_TASKS:
+            raise LocalMisuse(f"too many commands wait on IKE_SA #{self._sa.ike_id}")
+        if first:
+            self._waiting.appendleft(task)
+        else:
+            self._waiting.append(task)
+
+    def postpone(self, task: Task, failures: int, now: float) -> float:
+        """Let a task have its turn later, for the peer is busy (TEMPORARY_FAILURE); gives the seconds."""
+        wait = (2.0**failures) * (1 - self._sa.shared.entropy.uniform() / 2)
+        self._postponed.append((now + wait, task))
+        return wait
+
+    def resume_postponed(self, now: float) -> None:
+        """Those whose time has come wait for their turn."""
+        for entry in [entry for entry in self._postponed if entry[0] <= now]:
+            self._postponed.remove(entry)
+            self.enqueue(entry[1])
+
+    def take(self) -> Task | None:
+        """The next one whose turn it is, if it may begin now."""
+        if not self._waiting or not self._may_begin(self._waiting[0]):
+            return None
+        return self._waiting.popleft()
+
+    def begun(self, task: Task, message_id: int) -> None:
+        """Its request is sent."""
+        self._under_way[message_id] = task
+
+    def awaiting(self, message_id: int) -> Task | None:
+        """The one that waits for the response to this request."""
+        return self._under_way.get(message_id)
+
+    def answered(self, message_id: int) -> None:
+        del self._under_way[message_id]
+
+    def hand_over(self, other: TaskQueue) -> None:
+        """Whatever is not under way is the other one's to do."""
+        other._waiting.extend(self._waiting)
+        other._postponed.extend(self._postponed)
+        self._waiting.clear()
+        self._postponed.clear()
+
+    def clear(self) -> None:
+        self._under_way.clear()
+        self._waiting.clear()
+        self._postponed.clear()
+
+    def _may_begin(self, task: Task) -> bool:
+        """Whether a task may run beside those under way: only such as are about different children."""
+        if not self._sa.window.has_room:
+            return False
+        about = self._about(task)
+        others = [self._about(other) for other in self._under_way.values()]
+        return not others or (about is not None and all(o is not None and not o & about for o in others))
+
+    def _about(self, task: Task) -> frozenset[str] | None:
+        """The names of the children that a task is about; None if nothing may run beside it."""
+        match task:
+            case Liveness() | Tell():
+                return frozenset()
+            case ChildCreate():
+                return frozenset({task.wanted.config.name})
+            case ChildRekey() | DeleteChild():
+                child = self._sa.children.get(task.child_id)
+                return frozenset() if child is None else frozenset({child.config.name})
+        return None

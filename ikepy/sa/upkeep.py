@@ -1,0 +1,96 @@
+"""What an IKE_SA does by the clock: rekeys, ends, liveness checks, keepalives (RFC 7296 2.4, 2.8, 2.23).
+
+Retransmission is the window's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .child import ChildSa, ChildState
+from .effects import Effect, Level, SendKeepalive
+from .phase import End, Phase
+from .tasks.delete import DeleteChild, DeleteIke
+from .tasks.liveness import Liveness
+
+if TYPE_CHECKING:
+    from .ike_sa import IkeSa
+
+
+def tend(sa: IkeSa, now: float) -> list[Effect]:
+    """Do, or enqueue, what is due."""
+    effects: list[Effect] = []
+    for child in list(sa.children.values()):
+        effects += _tend_child(sa, child, now)
+    if sa.phase is Phase.ESTABLISHED:
+        effects += _tend_ike(sa, now)
+    due = _liveness_due(sa)
+    if due is not None and now >= due:
+        sa.enqueue(Liveness())
+    due = _keepalive_due(sa)
+    if due is not None and now >= due:
+        effects.append(SendKeepalive(sa.path))
+        sa.sent_at = now
+    return effects
+
+
+def deadlines(sa: IkeSa) -> list[float | None]:
+    """When there is something to tend."""
+    times = [_liveness_due(sa), _keepalive_due(sa)]
+    for child in sa.children.values():
+        times += child.deadlines
+    if sa.phase is Phase.ESTABLISHED:
+        times += [sa.lifetime.rekey_at, sa.lifetime.expires_at, sa.superseded_at, sa.settles_at]
+        times.append(None if sa.contested else sa.reauth_at)
+    return times
+
+
+def _liveness_due(sa: IkeSa) -> float | None:
+    delay = sa.connection.dpd_delay
+    if not delay or sa.phase is not Phase.ESTABLISHED or sa.window.outstanding or sa.tasks.waiting:
+        return None
+    return sa.heard_at + delay
+
+
+def _keepalive_due(sa: IkeSa) -> float | None:
+    interval = sa.shared.config.daemon.keep_alive
+    if not interval or not sa.nat.local or sa.phase is not Phase.ESTABLISHED:
+        return None
+    return sa.sent_at + interval
+
+
+def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
+    """Rekey, delete or forget a child whose time has come."""
+    if child.remove_at is not None and now >= child.remove_at:
+        return sa.remove_child(child.child_id, "rekeyed")
+    if child.state is ChildState.DELETING or child.state is ChildState.DELETED:
+        return []
+    life = child.lifetime
+    if life.expires_at is not None and now >= life.expires_at:
+        life.expires_at = life.rekey_at = None
+        sa.enqueue(DeleteChild(child.child_id, expired=True))
+        return [sa.log(Level.WARNING, f"CHILD_SA {child.config.name} #{child.child_id} expired")]
+    if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
+        sa.rekey_child(child)
+    return []
+
+
+def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
+    life = sa.lifetime
+    if life.expires_at is not None and now >= life.expires_at:
+        life.expires_at = life.rekey_at = None
+        sa.enqueue(DeleteIke(end=End.EXPIRED))
+        return [sa.log(Level.WARNING, "IKE_SA expired")]
+    if life.rekey_at is not None and now >= life.rekey_at:
+        sa.rekey()
+    if sa.superseded_at is not None and now >= sa.superseded_at:
+        sa.superseded_at = None
+        if sa.superseded_by is not None and sa.superseded_by.heir.established:
+            sa.enqueue(DeleteIke(end=End.REPLACED))
+    if sa.settles_at is not None and now >= sa.settles_at:
+        sa.settles_at = None
+        sa.shared.touched.append(sa)
+    if sa.reauth_at is not None and now >= sa.reauth_at and not sa.contested:
+        sa.reauth_at = None
+        sa.reauth_due = True
+    return []

@@ -1,0 +1,47 @@
+"""A worker's peer: a UDP socket beside it, with the SAs that fit the worker's."""
+
+from __future__ import annotations
+
+from esp.outbound import OutboundSa
+from esp.sockets import open_udp
+from esp.suites import Suite
+from tests.unit.esp.bed import GCM, LOOPBACK, QUIET, SECONDS
+from tests.unit.esp.packets import keys_for
+
+
+class Peer:
+    """A UDP socket beside the worker, as its peer."""
+
+    def __init__(self, worker_port: int) -> None:
+        self.sock = open_udp(LOOPBACK, 0)
+        self.sock.settimeout(SECONDS)
+        self.port = int(self.sock.getsockname()[1])
+        self._worker_port = worker_port
+
+    def sa(self, spi: int, suite: Suite = GCM, used: int = 0) -> OutboundSa:
+        return OutboundSa(spi, suite, keys_for(suite, spi), False, used)
+
+    def send(self, *datagrams: bytes | memoryview) -> None:
+        for datagram in datagrams:
+            self.sock.sendto(datagram, ("127.0.0.1", self._worker_port))
+
+    def receive(self) -> bytes:
+        return self.sock.recv(65536)
+
+    def receives_nothing(self) -> bool:
+        self.sock.settimeout(QUIET)
+        try:
+            self.sock.recv(65536)
+        except TimeoutError:
+            return True
+        finally:
+            self.sock.settimeout(SECONDS)
+        return False
+
+
+def paths(port: int, peer: Peer) -> dict[str, object]:
+    return {"local_port": port, "remote_port": peer.port}
+
+
+def spi_of(datagram: bytes) -> int:
+    return int.from_bytes(datagram[:4], "big")
