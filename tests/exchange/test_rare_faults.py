@@ -424,3 +424,31 @@ def test_an_ike_sa_whose_stay_is_open_is_rekeyed(sender: str, seed: str) -> None
     net.run(200)
     assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1, "\n".join(net.ladder)
     assert_joined(net, 2, "\n".join(net.ladder))
+
+
+# -- what is told ----------------------------------------------------------------------------------
+
+
+def test_the_peers_rekey_of_the_ike_sa_is_over_before_ours_is_answered() -> None:
+    """Who asked is told that it is done, as it is.
+
+    a -> b CREATE_CHILD_SA request 2      x
+    b -> a CREATE_CHILD_SA request 0
+    a -> b CREATE_CHILD_SA response 0
+    b -> a INFORMATIONAL request 1 (D)
+    a -> b INFORMATIONAL response 1
+    """
+    net = established(options(), options(), second=False)
+    net.script = late("a -> b CREATE_CHILD_SA request 2", 1.0)
+    net.command("a", Rekey(ike="ab", ticket=7))
+    net.command("b", Rekey(ike="ab"))
+    net.run(10)
+    assert net.ladder[:5] == [
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a INFORMATIONAL request 1",
+        "a -> b INFORMATIONAL response 1",
+    ]
+    assert net.site("a").outcomes[7].ok
+    assert_joined(net)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
 
+_BY_PEER = "the peer has rekeyed it"
+
+
 @dataclass(frozen=True, slots=True)
 class _Rival:
     """The IKE_SA of the peer's rekey, which crossed ours, and its nonces."""
@@ -93,11 +96,13 @@ class IkeRekey:
         return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        if self._rival is not None and self._rival.sa.heir.established:
+            return outcomes(self._tickets, True, _BY_PEER)
         return outcomes(self._tickets, False, reason)
 
     def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
         if self._rival is not None:
-            told = outcomes(self._tickets, True, "the peer has rekeyed it")
+            told = outcomes(self._tickets, True, _BY_PEER)
             return self.settle_for_rival(sa, now) + told
         wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
         why = pick.error_name(refusal)
