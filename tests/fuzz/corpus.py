@@ -16,6 +16,8 @@ from ikepy.wire.payloads import SkPayload
 from tests.exchange.network import Network, Options
 from tests.unit.esp.packets import ipv4, ipv6, ports, sa_pair
 
+RAW = 0x80  # in the first octet of ESP: a packet, not what is to be sealed
+
 
 @cache
 def _config(name: str) -> Config:
@@ -91,8 +93,10 @@ def _esp() -> list[bytes]:
     for index, suite in enumerate(SUITES):
         for esn in (False, True):
             outbound, _ = sa_pair(suite, esn=esn)
-            found += [bytes([2 * index + esn]) + bytes(row) for row in outbound.seal_batch(packets[:2])]
-    return found + [bytes([0]) + packet for packet in packets]
+            kind = 2 * index + esn
+            found += [bytes([RAW | kind]) + bytes(row) for row in outbound.seal_batch(packets[:2])]
+            found.append(bytes([kind]) + packets[0] + bytes(13) + bytes((13, 4)))
+    return found + [bytes([first]) + packet + bytes((0, 4)) for packet in packets for first in (0, RAW)]
 
 
 def _cut(inside: bytes, parts: int) -> bytes:

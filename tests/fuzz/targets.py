@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from esp.inbound import InboundSa
+from esp.inbound import InboundSa, Opened
 from esp.policy import Policy
-from esp.suites import SUITES
+from esp.suites import ESP_HEADER, SUITES, Sealer, Suite, sealer
 from ikepy.errors import PeerError, WireError
 from ikepy.sa.effects import Send
 from ikepy.sa.path import Endpoint, Path
@@ -22,7 +22,7 @@ from ikepy.wire.message import (
     protected_prefix,
 )
 from tests.exchange.network import ADDRESS_A, ADDRESS_B
-from tests.fuzz.corpus import established
+from tests.fuzz.corpus import RAW, established
 from tests.unit.esp.packets import ANY, keys_for
 
 A_TO_B = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
@@ -30,6 +30,7 @@ MAX_SAS = 40  # IKE_SAs that strangers and one peer can make a machine hold
 MAX_RECORDS = 32  # fragments of one input
 RECORD = 6  # octets in front of a fragment's content
 NUMBERS = 32  # where a fragment's number and total stand in a message
+SPI = 0x1001
 RENEWED = 2000  # inputs that one machine takes
 
 
@@ -163,21 +164,41 @@ class FragmentsTarget:
 
 
 class EspTarget:
-    """Packets for an inbound SA: first byte the suite, the rest one packet; opened, it would be authentic."""
+    """Packets for an inbound SA. The first octet tells which suite, and by its highest bit whether the rest
+    is a packet as a stranger may send it, or what is inside an authentic one: inner packet, padding, trailer.
+    """
 
     def __init__(self) -> None:
-        self._sas = [
-            InboundSa(0x1001, suite, keys_for(suite), esn, 64, Policy(ANY, ANY))
-            for suite in SUITES
-            for esn in (False, True)
-        ]
+        kinds = [(suite, esn) for suite in SUITES for esn in (False, True)]
+        self._sealers = [sealer(suite, keys_for(suite), esn) for suite, esn in kinds]
+        self._batch, self._lone = (
+            [InboundSa(SPI, suite, keys_for(suite), esn, 64, Policy(ANY, ANY)) for suite, esn in kinds]
+            for _ in range(2)
+        )
+        self._sequence = 0
 
     def __call__(self, data: bytes) -> None:
         if not data:
             return
-        sa = self._sas[data[0] % len(self._sas)]
-        opened = sa.open_batch([memoryview(bytearray(data[1:]))])
+        kind = (data[0] & ~RAW) % len(self._sealers)
+        batch = self._batch[kind]
+        packet = data[1:] if data[0] & RAW else self._sealed(self._sealers[kind], batch.suite, data[1:])
+        opened = batch.open_batch([memoryview(bytearray(packet))])
         assert len(opened.packets) + sum(opened.drops.values()) == 1
+        alone = self._lone[kind].open_lone(memoryview(bytearray(packet)), 0)
+        if isinstance(alone, memoryview):
+            alone = Opened([alone], valid=True, newest=True)
+        assert alone == opened
+
+    def _sealed(self, seal: Sealer, suite: Suite, inside: bytes) -> bytes:
+        self._sequence += 1
+        inside = inside[: len(inside) // suite.block * suite.block] or bytes(suite.block)
+        row = bytearray(suite.overhead + len(inside))
+        row[:ESP_HEADER] = SPI.to_bytes(4, "big") + self._sequence.to_bytes(4, "big")
+        start = ESP_HEADER + suite.iv_length
+        row[start : start + len(inside)] = inside
+        seal.seal(memoryview(row), self._sequence)
+        return bytes(row)
 
 
 # IKE_SA_INIT is never protected; the other positions are those of the seeds.
