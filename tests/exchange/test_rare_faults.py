@@ -452,3 +452,36 @@ def test_the_peers_rekey_of_the_ike_sa_is_over_before_ours_is_answered() -> None
     ]
     assert net.site("a").outcomes[7].ok
     assert_joined(net)
+
+
+# -- a child that the worker lost -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_replaces_a_lost_child_loses_to_the_peers(seed: str) -> None:
+    """The lost one goes in either case, for it carries nothing.
+
+    b -> a CREATE_CHILD_SA request 0 (second)     x
+    a -> b CREATE_CHILD_SA request 2 (second)
+    b -> a CREATE_CHILD_SA response 2
+    a -> b CREATE_CHILD_SA request 3 (second, for a's worker died)
+    b -> a CREATE_CHILD_SA response 3             x
+    a -> b CREATE_CHILD_SA response 0
+    """
+    net = established(options(), options(), second=False, seed=seed)
+    slow = {"b -> a CREATE_CHILD_SA request 0": 0.6, "b -> a CREATE_CHILD_SA response 3": 0.8}
+    net.script = lambda sent, nth, data: [slow.get(sent, DELAY)]
+    net.command("b", Initiate("ab", "second"))
+    net.command("a", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("a", ChildrenLost((child_id(net, "a", "second"),)))
+    net.run(60)
+    assert [line for line in net.ladder if "CREATE_CHILD_SA" in line][:6] == [
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+        "a -> b CREATE_CHILD_SA request 3",
+        "b -> a CREATE_CHILD_SA response 3",
+        "a -> b CREATE_CHILD_SA response 0",
+    ]
+    assert_joined(net, 2)

@@ -78,7 +78,8 @@ class ChildCreate:
             self._failures += 1
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
-        if self._loses(sa, payloads):
+        if self._rival is not None and self._loses(sa, payloads):
+            self._retire(sa, self._rival.child_id)
             return self.failed(sa, "the peer's stays")
         try:
             child, effects = self.create.conclude(sa, payloads, now)
@@ -94,9 +95,7 @@ class ChildCreate:
         if self._rival is not None and sa.has_child(child.config.name):
             # The peer does so itself if it has seen that the two crossed.
             sa.enqueue(DeleteChild(self._rival.child_id, wanted=True, spare=True))
-        if self.replaces in sa.children:
-            sa.children[self.replaces].replaced_by = child.child_id
-            sa.enqueue(DeleteChild(self.replaces))
+        self._retire(sa, child.child_id)
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 
@@ -120,6 +119,12 @@ class ChildCreate:
             return False
         self.create.discard(sa)
         return True
+
+    def _retire(self, sa: IkeSa, by: int) -> None:
+        """Another child is there instead of the one that was to be replaced."""
+        if self.replaces in sa.children:
+            sa.children[self.replaces].replaced_by = by
+            sa.enqueue(DeleteChild(self.replaces))
 
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """The peer refused, or installed what we don't want: that is deleted there again."""
