@@ -223,7 +223,8 @@ class IkeSa:
             return self.kill(End.TIMEOUT, "timed out")
         if self.window.exhausted(now):
             text = "the peer does not answer, giving up"
-            return [self.log(Level.WARNING, text), *self.kill(End.TIMEOUT, text)]
+            saved = self.settle_collision(now)
+            return [self.log(Level.WARNING, text), *saved, *self.kill(End.TIMEOUT, text)]
         effects: list[Effect] = []
         again = self.window.retransmit(now, self.shared.entropy.uniform())
         if again is not None:
@@ -346,7 +347,7 @@ class IkeSa:
         return IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
 
     def settle_collision(self, now: float) -> list[Effect]:
-        """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
+        """This IKE_SA ends while our rekey of it is under way: the peer's own stays, if any."""
         task = self.tasks.current
         return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 

@@ -485,3 +485,30 @@ def test_what_replaces_a_lost_child_loses_to_the_peers(seed: str) -> None:
         "a -> b CREATE_CHILD_SA response 0",
     ]
     assert_joined(net, 2)
+
+
+# -- loss until the end -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_our_rekey_of_the_ike_sa_gets_through_never_and_the_peers_late(seed: str) -> None:
+    """b gives the old IKE_SA up; the new one, which it made for a, gets the children, as it does at a.
+
+    b -> a CREATE_CHILD_SA request 0              x, always
+    a -> b CREATE_CHILD_SA request 2
+    b -> a CREATE_CHILD_SA response 2             x, until b has given up
+    """
+    net = established(options(), options(), second=False, seed=seed)
+    (old,) = (one.ike_id for one in ike_sas(net, "b"))
+
+    def script(sent: str, nth: int, data: bytes) -> list[float]:
+        lost = sent == "b -> a CREATE_CHILD_SA response 2" and net.b.manager.find(old) is not None
+        return [] if lost or sent == "b -> a CREATE_CHILD_SA request 0" else [DELAY]
+
+    net.script = script
+    net.command("b", Rekey(ike="ab"))
+    net.run(100)
+    net.command("a", Rekey(ike="ab"))
+    net.run(400)
+    assert net.b.manager.find(old) is None
+    assert_joined(net)

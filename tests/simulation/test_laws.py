@@ -103,7 +103,7 @@ def test_a_machine_that_does_not_follow(monkeypatch: pytest.MonkeyPatch) -> None
     def stay(sa: IkeSa, path: Path) -> list[Effect]:
         return []
 
-    monkeypatch.setattr(IkeSa, "follow", stay)
+    monkeypatch.setattr("ikepy.sa.moves.follow", stay)
     found = {result.error for seed in range(400) if (result := run(seed)).error}
     assert any("where nobody is" in error for error in found)
     assert any("gives up a peer that is there" in error for error in found)
