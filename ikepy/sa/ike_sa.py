@@ -222,9 +222,7 @@ class IkeSa:
         if self.give_up_at is not None and now >= self.give_up_at:
             return self.kill(End.TIMEOUT, "timed out")
         if self.window.exhausted(now):
-            text = "the peer does not answer, giving up"
-            saved = self.settle_collision(now)
-            return [self.log(Level.WARNING, text), *saved, *self.kill(End.TIMEOUT, text)]
+            return self._give_up(now)
         effects: list[Effect] = []
         again = self.window.retransmit(now, self.shared.entropy.uniform())
         if again is not None:
@@ -347,7 +345,7 @@ class IkeSa:
         return IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
 
     def settle_collision(self, now: float) -> list[Effect]:
-        """This IKE_SA ends while our rekey of it is under way: the peer's own stays, if any."""
+        """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
         task = self.tasks.current
         return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 
@@ -372,6 +370,16 @@ class IkeSa:
         effects.append(Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text))
         effects.append(self.log(Level.INFO, f"IKE_SA ended: {text}"))
         return effects
+
+    def _give_up(self, now: float) -> list[Effect]:
+        """Our last try went unanswered (RFC 7296 2.4), perhaps as the peer has rekeyed this IKE_SA itself.
+
+        Then the one that it made gets the children, and is asked whether the peer lives.
+        """
+        text = "the peer does not answer, giving up"
+        saved = self.settle_collision(now)
+        ended = self.kill(End.TIMEOUT, text)
+        return [self.log(Level.WARNING, text), *saved, *ended, *self.heir.ask_for_life(now)]
 
     def wipe(self) -> None:
         """Its keys are not needed any more."""

@@ -512,3 +512,38 @@ def test_our_rekey_of_the_ike_sa_gets_through_never_and_the_peers_late(seed: str
     net.run(400)
     assert net.b.manager.find(old) is None
     assert_joined(net)
+
+
+# -- giving up -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_our_rekey_of_the_ike_sa_stays_unanswered_after_the_peers(gone: bool) -> None:
+    """The children are where b has them; and if b is gone, that shows there.
+
+    a -> b CREATE_CHILD_SA request 2      x, time and again
+    b -> a CREATE_CHILD_SA request 0
+    a -> b CREATE_CHILD_SA response 0
+    b -> a INFORMATIONAL request 1 (D)    x, time and again
+    a -> b INFORMATIONAL request 0        on the IKE_SA of b's rekey
+    """
+    net = established(options(), options(), second=False)
+    lost = ["a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"]
+    if gone:
+        lost += ["a -> b INFORMATIONAL request 0"]
+    net.script = lambda line, nth, data: [] if line in lost else [DELAY]
+    net.command("a", Rekey(ike="ab", ticket=7))
+    net.command("b", Rekey(ike="ab"))
+    net.run(170)
+    assert [line for n, line in enumerate(net.ladder) if line not in net.ladder[:n]] == [
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a INFORMATIONAL request 1",
+        "a -> b INFORMATIONAL request 0",
+        *([] if gone else ["b -> a INFORMATIONAL response 0"]),
+    ]
+    assert net.a.outcomes[7].ok
+    assert_joined(net)
+    net.run(170)
+    assert policies(net, "a") == ([] if gone else ["net"])
