@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ikepy.crypto.secret import Secret
-from ikepy.sa.commands import Initiate
+from ikepy.sa.commands import Initiate, Rekey
 from ikepy.sa.effects import (
     ActivateOutbound,
     Effect,
@@ -143,6 +143,26 @@ def test_a_child_that_is_missing() -> None:
     check_quiet(world, {"ab": False})
     with pytest.raises(Breach, match="is up"):
         check_quiet(world, {"ab": True})
+
+
+def test_one_ike_sa_too_many_is_given_the_time_to_go() -> None:
+    """Reauthentications that cross: the redundant one stays until its peer has heard of the other's children.
+
+    That is longer than packets are taken under the children of the IKE_SA before them.
+    """
+    options = Options(unique="replace", dpd_delay=30)
+    world = World({"a": options, "b": options}, 2, gentle=False)
+    world.command("a", Initiate("ab", "net"))
+    world.run(5)
+    for name in "ab":
+        world.command(name, Rekey(ike="ab", reauth=True))
+    world.run(8)
+    with pytest.raises(Breach, match="2 IKE_SAs"):
+        check_quiet(world, {"ab": False})
+    assert not any(site.still for site in world.sites.values())  # it waits to delete, or for that
+    world.run(10)
+    assert world.still
+    check_quiet(world, {"ab": False})
 
 
 def test_an_sa_without_a_deadline() -> None:
