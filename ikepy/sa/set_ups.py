@@ -66,7 +66,8 @@ class SetUps:
         missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
         if not missing:
             return outcomes(demand.tickets, True, f"CHILD_SA {' '.join(demand.children)} is up already")
-        usable = next((sa for sa in sas if _takes_children(sa)), None)
+        # Best one that stands: a set-up may fail, and a reauthentication takes along what comes up meanwhile.
+        usable = max((sa for sa in sas if _takes_children(sa)), key=lambda sa: sa.established, default=None)
         if usable is None:
             return self.connect(replace(demand, children=tuple(missing)), now)
         for index, name in enumerate(missing):

@@ -547,3 +547,45 @@ def test_our_rekey_of_the_ike_sa_stays_unanswered_after_the_peers(gone: bool) ->
     assert_joined(net)
     net.run(170)
     assert policies(net, "a") == ([] if gone else ["net"])
+
+
+# -- what is wanted while another IKE_SA is set up -------------------------------------------------
+
+
+def test_what_is_wanted_during_a_reauthentication_that_fails_comes_up() -> None:
+    """On the old IKE_SA, which stands, and at once.
+
+    a -> b IKE_SA_INIT request 0                   x, time and again
+    a -> b CREATE_CHILD_SA request 2 (second)
+    b -> a CREATE_CHILD_SA response 2
+    """
+    net = established(options(), options(), second=False)
+    net.script = lambda line, nth, data: [] if "IKE_SA_INIT" in line else [DELAY]
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.run(0.5)
+    assert net.ladder[:3] == [
+        "a -> b IKE_SA_INIT request 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+    ]
+    assert net.a.outcomes[7].ok
+    net.run(300)
+    assert_joined(net, 2)
+
+
+def test_what_is_wanted_during_a_reauthentication_comes_along() -> None:
+    """The child that the old IKE_SA gets meanwhile is made on the new one before the old one goes.
+
+    a -> b IKE_SA_INIT request 0                   x
+    a -> b CREATE_CHILD_SA request 2 (second)
+    """
+    net = established(options(), options(), second=False)
+    net.script = late("a -> b IKE_SA_INIT request 0", 0.5)
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.run(10)
+    assert net.ladder[1] == "a -> b CREATE_CHILD_SA request 2"
+    assert net.a.outcomes[7].ok
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert_joined(net, 2)
