@@ -35,7 +35,7 @@ MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
 class _Rival:
     """The child of the peer's request, which crossed ours, and its nonces."""
 
-    child_id: int
+    child: ChildSa
     nonces: Nonces
 
 
@@ -59,9 +59,9 @@ class ChildCreate:
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
 
-    def collide(self, child_id: int, nonces: Nonces) -> None:
+    def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's request for the same child was answered while ours is under way."""
-        self._rival = _Rival(child_id, nonces)
+        self._rival = _Rival(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self.create.other_group(payloads)
@@ -79,7 +79,7 @@ class ChildCreate:
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
         if self._rival is not None and self._loses(sa, payloads):
-            self._retire(sa, self._rival.child_id)
+            self._retire(sa, self._rival.child.child_id)
             return self.failed(sa, "the peer's stays")
         try:
             child, effects = self.create.conclude(sa, payloads, now)
@@ -92,9 +92,10 @@ class ChildCreate:
             if self.replaces is not None:
                 sa.enqueue(DeleteChild(self.replaces, expired=True))
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
-        if self._rival is not None and sa.has_child(child.config.name):
-            # The peer does so itself if it has seen that the two crossed.
-            sa.enqueue(DeleteChild(self._rival.child_id, wanted=True, spare=True))
+        if self._rival is not None:
+            # The peer does so itself if it has seen that the two crossed. It may have rekeyed it meanwhile.
+            theirs = self._rival.child
+            sa.enqueue(DeleteChild(theirs.child_id, wanted=True, like=theirs, spare=True))
         self._retire(sa, child.child_id)
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
@@ -112,7 +113,7 @@ class ChildCreate:
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
-        rival = None if self._rival is None else sa.children.get(self._rival.child_id)
+        rival = None if self._rival is None else sa.children.get(self._rival.child.child_id)
         if self._rival is None or rival is None or not rival.in_use or pick.error(payloads) is not None:
             return False
         if not ours_is_redundant(self.create.nonces(payloads), self._rival.nonces):
@@ -145,7 +146,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
     for ours in sa.tasks.under_way:
         if isinstance(ours, ChildCreate) and ours.is_met_by(child):
-            ours.collide(child.child_id, nonces)
+            ours.collide(child, nonces)
     return answer
 
 

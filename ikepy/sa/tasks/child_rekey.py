@@ -34,7 +34,7 @@ REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child tha
 class _Rival:
     """The peer's rekey of the same child, which crossed ours: the child it made, and its nonces."""
 
-    child_id: int
+    child: ChildSa
     nonces: Nonces
 
 
@@ -64,9 +64,9 @@ class ChildRekey:
         rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi)
         return [rekey, *self.create.payloads(sa)]
 
-    def collide(self, child_id: int, nonces: Nonces) -> None:
+    def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's rekey of the same child was answered while ours is under way."""
-        self._rival = _Rival(child_id, nonces)
+        self._rival = _Rival(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self.create.other_group(payloads)
@@ -106,7 +106,7 @@ class ChildRekey:
                 old.state = ChildState.REKEYING  # the peer's rekey lost: the old child is ours to delete
             # If the peer has deleted the new one already, there is no successor.
             sa.enqueue(DeleteChild(self.child_id, expired=self.create.is_deleted(new)))
-        rival = None if self._rival is None else sa.children.get(self._rival.child_id)
+        rival = None if self._rival is None else sa.children.get(self._rival.child.child_id)
         if rival is not None:
             rival.state = ChildState.REKEYED
             rival.replaced_by = new.child_id
@@ -162,7 +162,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     old.replaced_by = new.child_id
     for ours in sa.tasks.creating:
         if old.child_id == (ours.child_id if isinstance(ours, ChildRekey) else ours.replaces):
-            ours.collide(new.child_id, nonces)
+            ours.collide(new, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)
     return Answer(answer.payloads, [*answer.before, *events])
 
