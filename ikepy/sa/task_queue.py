@@ -139,7 +139,9 @@ class TaskQueue:
                 return frozenset()
             case ChildCreate():
                 return frozenset({task.wanted.config.name})
-            case ChildRekey() | DeleteChild():
-                child = self._sa.children.get(task.child_id)
+            case ChildRekey():
+                return frozenset({task.config.name})
+            case DeleteChild():
+                child = self._sa.children.get(task.child_id, task.like)
                 return frozenset() if child is None else frozenset({child.config.name})
         return None

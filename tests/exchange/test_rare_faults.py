@@ -5,6 +5,8 @@ Every test begins with its ladder; "x" is what is late or lost.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
@@ -477,50 +479,6 @@ def test_what_replaces_a_lost_child_loses_to_the_peers(seed: str) -> None:
     net.command("a", ChildrenLost((child_id(net, "a", "second"),)))
     net.run(60)
     assert [line for line in net.ladder if "CREATE_CHILD_SA" in line][:6] == [
-
-
-# -- a child of both ends' making that is rekeyed before the crossing is over ----------------------
-
-
-def test_the_peers_child_is_rekeyed_and_forgotten_before_ours_arrives() -> None:
-    """b knows a's child no more, but its successor, which is one too many.
-
-    b -> a CREATE_CHILD_SA request 0 (second)      x
-    a -> b CREATE_CHILD_SA request 2 (second)
-    b -> a CREATE_CHILD_SA response 2
-    a -> b CREATE_CHILD_SA request 3 (REKEY_SA)
-    b -> a CREATE_CHILD_SA response 3
-    a -> b INFORMATIONAL request 4 (D)
-    b -> a INFORMATIONAL response 4
-    """
-    net = rekeyed_while_the_peers_request_is_late(8.0)
-    net.run(60)
-    assert_joined(net, 2)
-
-
-def test_the_peers_rekeyed_child_is_forgotten_before_the_spare_one_is_deleted() -> None:
-    """As above, but b knows a's child yet; until its delete has its turn the IKE_SA is rekeyed.
-
-    b -> a CREATE_CHILD_SA request 1 (IKE_SA)      x
-    """
-    net = rekeyed_while_the_peers_request_is_late(3.0)
-    net.script = lambda line, nth, data: [3.0] if line.startswith("b -> a CREATE_CHILD_SA") else [DELAY]
-    do(net, "b", IkeRekey())
-    net.run(60)
-    assert_joined(net, 2)
-
-
-def rekeyed_while_the_peers_request_is_late(seconds: float) -> Network:
-    """Both ends asked for the child "second"; a has rekeyed what it made, b's request is under way."""
-    net = established(options(), options(), second=False)
-    net.script = lambda line, nth, data: [seconds] if line == "b -> a CREATE_CHILD_SA request 0" else [DELAY]
-    net.command("b", Initiate("ab", "second"))
-    net.command("a", Initiate("ab", "second"))
-    net.run(3 * DELAY)
-    made = child_id(net, "a", "second")
-    do(net, "a", ChildRekey(made, ike_sa(net, "a").children[made].config))
-    net.run(5 * DELAY)
-    assert net.ladder == [
         "b -> a CREATE_CHILD_SA request 0",
         "a -> b CREATE_CHILD_SA request 2",
         "b -> a CREATE_CHILD_SA response 2",
@@ -635,6 +593,67 @@ def test_what_is_wanted_during_a_reauthentication_comes_along() -> None:
     assert_joined(net, 2)
 
 
+# -- a child of both ends' making that is rekeyed before the crossing is over ----------------------
+
+
+def test_the_peers_child_is_rekeyed_and_forgotten_before_ours_arrives() -> None:
+    """b knows a's child no more, but its successor, which is one too many.
+
+    b -> a CREATE_CHILD_SA request 0 (second)      x
+    a -> b CREATE_CHILD_SA request 2 (second)
+    b -> a CREATE_CHILD_SA response 2
+    a -> b CREATE_CHILD_SA request 3 (REKEY_SA)
+    b -> a CREATE_CHILD_SA response 3
+    a -> b INFORMATIONAL request 4 (D)
+    b -> a INFORMATIONAL response 4
+    """
+    net = rekeyed_while_the_peers_request_is_late(8.0)
+    net.run(60)
+    assert_joined(net, 2)
+
+
+def test_the_peers_rekeyed_child_is_forgotten_before_the_spare_one_is_deleted() -> None:
+    """As above, but b knows a's child yet; until its delete has its turn the IKE_SA is rekeyed.
+
+    b -> a CREATE_CHILD_SA request 1 (IKE_SA)      x
+    """
+    net = rekeyed_while_the_peers_request_is_late(3.0)
+    net.script = lambda line, nth, data: [3.0] if line.startswith("b -> a CREATE_CHILD_SA") else [DELAY]
+    do(net, "b", IkeRekey())
+    net.run(60)
+    assert_joined(net, 2)
+
+
+def test_a_spare_child_is_rekeyed_before_it_is_deleted() -> None:
+    """With room for both requests at once, the delete waits for the rekey's response.
+
+    b -> a CREATE_CHILD_SA request 1 (REKEY_SA)
+    a -> b CREATE_CHILD_SA response 1
+    b -> a INFORMATIONAL request 2 (D)
+    """
+    net = rekeyed_while_the_peers_request_is_late(8.0, daemon="window_size = 4")
+    spare = max(net.b.plane.inbound)
+    do(net, "b", ChildRekey(spare, ike_sa(net, "b").children[spare].config))
+    net.run(60)
+    assert_joined(net, 2)
+
+
+def rekeyed_while_the_peers_request_is_late(seconds: float, daemon: str = "") -> Network:
+    """Both ends asked for the child "second"; a has rekeyed what it made, b's request is under way."""
+    net = established(*[replace(options(), daemon=daemon)] * 2, second=False)
+    net.script = lambda line, nth, data: [seconds] if line == "b -> a CREATE_CHILD_SA request 0" else [DELAY]
+    net.command("b", Initiate("ab", "second"))
+    net.command("a", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    made = child_id(net, "a", "second")
+    do(net, "a", ChildRekey(made, ike_sa(net, "a").children[made].config))
+    net.run(5 * DELAY)
+    assert net.ladder == [
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+        "a -> b CREATE_CHILD_SA request 3",
+        "b -> a CREATE_CHILD_SA response 3",
         "a -> b INFORMATIONAL request 4",
         "b -> a INFORMATIONAL response 4",
     ]

@@ -65,7 +65,7 @@ class DeleteChild:
         self.child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
-        self._like = like
+        self.like = like
         self._expired = expired
         self._spare = spare
         self._child: ChildSa | None = None  # which it became
@@ -77,8 +77,8 @@ class DeleteChild:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)
-        if child is None and self._like is not None:
-            child = sa.alike(self._like)
+        if child is None and self.like is not None:
+            child = sa.alike(self.like)
         while child is not None and child.replaced_by in sa.children and self._wanted:
             child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED or (self._spare and sa.alike(child) is None):
