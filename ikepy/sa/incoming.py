@@ -119,7 +119,7 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     if sa.phase is Phase.CONNECTING and (sa.initiator or header.exchange != ExchangeType.IKE_AUTH):
         return [sa.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
     if arrival is Arrival.REPEATED:
-        return _repeat(sa, datagram, message, path)
+        return _repeat(sa, datagram, message, path, now)
     opened = _open(sa, datagram, message, now)
     if opened is None:
         return []
@@ -143,7 +143,7 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     ]
 
 
-def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path) -> list[Effect]:
+def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
     """The peer sends its last request again: so do we the response, once for all of its fragments.
 
     It may be anybody's replay: no sign of life (RFC 7296 2.4), nor do we follow its address (2.23).
@@ -152,6 +152,7 @@ def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path) -> list[Ef
     if fragment is not None and fragment.number > 1:
         return []
     protection.unseal(datagram, message, sa.keyed.cipher_in)
+    sa.repeated_at = now
     reply = sa.window.reply(message.header.message_id)
     return [Send(path, one) for one in reply]
 

@@ -15,6 +15,7 @@ SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA th
 # Seconds that a peer has to delete an IKE_SA itself which it has replaced, or whose set-up crossed ours. More
 # than SETTLING: perhaps they crossed for one end only, and it is the other IKE_SA that the peer deletes.
 SUPERSEDED = 30.0
+LAST = 120.0  # the same while the peer repeats a request on the new one: its answers are lost
 
 
 class Replacing:
@@ -95,4 +96,5 @@ class Replacing:
     def _supersede(self, old: IkeSa, new: IkeSa, now: float) -> None:
         """The peer should delete `old`, or we do; unless `new` has gone until then."""
         old.superseded_at, old.superseded_by = now + SUPERSEDED, new
+        old.superseded_last = now + LAST
         self._shared.touched.append(old)

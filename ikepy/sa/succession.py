@@ -36,6 +36,7 @@ def successor(sa: IkeSa, spi_i: bytes, spi_r: bytes, keyed: Keyed, now: float, *
     new.lifetime = lifetime.of_ike(sa.connection, now, sa.shared.entropy.uniform())
     new.reauth_at = sa.reauth_at
     new.superseded_at, new.superseded_by = sa.superseded_at, sa.superseded_by
+    new.superseded_last = sa.superseded_last
     new.become_keyed(keyed)
     sa.shared.add(new)
     return new

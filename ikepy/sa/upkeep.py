@@ -16,6 +16,8 @@ from .tasks.liveness import Liveness
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
+AGAIN = 20.0  # seconds after which a request that the peer repeated has come again, if it is not answered yet
+
 
 def tend(sa: IkeSa, now: float) -> list[Effect]:
     """Do, or enqueue, what is due."""
@@ -84,9 +86,12 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
     if life.rekey_at is not None and now >= life.rekey_at:
         sa.rekey()
     if sa.superseded_at is not None and now >= sa.superseded_at:
-        sa.superseded_at = None
-        if sa.superseded_by is not None and sa.superseded_by.heir.established:
-            sa.enqueue(DeleteIke(end=End.REPLACED))
+        by, sa.superseded_at = sa.superseded_by, None
+        if by is not None and by.heir.established:
+            if now < min(by.heir.repeated_at + AGAIN, sa.superseded_last):
+                sa.superseded_at = now + AGAIN  # the peer does not know yet of a child that it asked for
+            else:
+                sa.enqueue(DeleteIke(end=End.REPLACED))
     if sa.settles_at is not None and now >= sa.settles_at:
         sa.settles_at = None
         sa.shared.touched.append(sa)

@@ -228,6 +228,28 @@ def test_both_ends_reauthenticate_at_once(seed: str, policy: str, delay: float) 
     assert_joined(net, 2)
 
 
+def test_a_reauthentication_whose_second_child_takes_longer_than_the_peers_patience() -> None:
+    """b has it, but a does not hear of that: as long as a asks again, b leaves the old IKE_SA alone.
+
+    a -> b CREATE_CHILD_SA request 2 (second, on the new IKE_SA)
+    b -> a CREATE_CHILD_SA response 2             x, for more than 30 s
+    """
+    net = established(options(connection='unique = "replace"'), options(connection='unique = "replace"'))
+    seen: set[tuple[str, ...]] = set()
+    until = net.now + 35
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        seen.add(tuple(sorted({sa.child for sa in net.a.plane.sending()})))
+        return [] if line == "b -> a CREATE_CHILD_SA response 2" and net.now < until else [DELAY]
+
+    net.script = script
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(200)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert seen == {("net", "second")}
+    assert_joined(net, 2)
+
+
 def test_unique_replace_leaves_the_old_ike_sa_to_a_peer_that_reauthenticates() -> None:
     """a needs a second exchange for its second child: until then the old one carries it."""
     net = established(options(), options(connection='unique = "replace"'))
