@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ikepy.lab.netns import Namespace
 from tests.interop.bed import Bed, daemon
@@ -31,8 +32,9 @@ table inet held {
 
 
 def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
-    """Both ends ask before either hears of the other's request."""
+    """Both ends ask before either hears of the other's request, and after all that either had to do."""
     gateway = bed.pair.left
+    bed.wait(partial(_idle, bed), "end of what strongSwan has to do")
     with ThreadPoolExecutor(2) as pool:
         gateway.run("nft", "-f", "-", text=_HELD)
         try:
@@ -42,6 +44,10 @@ def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object]) 
             gateway.run("nft", "delete", "table", "inet", "held")
         for one in asked:
             one.result()
+
+
+def _idle(bed: Bed) -> bool:
+    return not any(key in sa for sa in bed.theirs.list_sas() for key in ("tasks-active", "tasks-queued"))
 
 
 def _held(gateway: Namespace) -> list[int]:

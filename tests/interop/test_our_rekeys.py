@@ -75,6 +75,8 @@ def test_both_at_once(bed: Bed, what: str) -> None:
         flow.wait_for(PACKETS)
     bed.wait(lambda: len(bed.theirs.children()) == 1, "end of all that was replaced")
     bed.expect_traffic()
+    kind = f"{what.upper()}_REKEY"
+    assert bed.theirs.log().count(f"detected {kind} collision with {kind}") >= AT_ONCE
 
 
 @either_side_initiates
