@@ -132,7 +132,7 @@ class Outward:
         if real is None or entry is None:
             return False
         sa, path = entry.sa, entry.path
-        transport = self._transports.get(path.local)
+        transport = self._transport(path)
         if transport is None or sa.tfc:
             return False
         tos = tos_of(packet)

@@ -203,7 +203,7 @@ class _AeadSealer:
         icv = self._icv
         iv = sequence.to_bytes(8, "big")
         row[ESP_HEADER:_AEAD_START] = iv
-        associated = _associated_data(row, sequence, True) if self._esn else row[:ESP_HEADER]
+        associated = _associated_data(row, sequence, self._esn)
         body = row[_AEAD_START:]
         if icv == 16:
             self._aead.encrypt_into(self._salt + iv, body[:-icv], associated, body)
@@ -355,15 +355,18 @@ class _CbcSealer:
         self._icv = suite.icv_length
 
     def seal(self, row: memoryview, sequence: int) -> None:
-        iv = os.urandom(16)
+        self._seal(row, sequence, os.urandom(16))
+
+    def _seal(self, row: memoryview, sequence: int, iv: bytes) -> None:
         row[ESP_HEADER:_CBC_START] = iv
         plaintext = row[_CBC_START : -self._icv]
         plaintext[:] = Cipher(self._aes, CBC(iv)).encryptor().update(plaintext)
         row[-self._icv :] = self._authenticator.icv(row[: -self._icv], sequence)
 
     def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
-        for sequence, row in enumerate(rows, first):
-            self.seal(row, sequence)
+        ivs = os.urandom(16 * len(rows))
+        for index, row in enumerate(rows):
+            self._seal(row, first + index, ivs[16 * index : 16 * index + 16])
 
     def seal_train(self, trains: Trains, train: Train, count: int, last: int, first: int) -> None:
         self.seal_rows([*train.rows[: count - 1], train.rows[count - 1][:last]], first)
