@@ -83,7 +83,7 @@ class IkeSa:
         self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
         self.superseded_last = 0.0  # the same at the latest
         self.superseded_by: IkeSa | None = None
-        self.repeated_at = float("-inf")  # when the peer last sent a request again
+        self.hindered_at = float("-inf")  # when the peer last asked for something again, or in vain
         self.replaces: list[IkeSa] = []  # those that go when their children are here
         self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
         self.tries = 1  # which attempt of `keyingtries` this is

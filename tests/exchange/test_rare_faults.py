@@ -250,6 +250,46 @@ def test_a_reauthentication_whose_second_child_takes_longer_than_the_peers_patie
     assert_joined(net, 2)
 
 
+def test_the_peer_rekeys_the_ike_sa_of_a_reauthentication_before_its_second_child() -> None:
+    """a asks for it on what b's rekey made, which b knows late: until then b leaves the old IKE_SA alone.
+
+    a -> b IKE_AUTH request 1                      of the new IKE_SA
+    b -> a IKE_AUTH response 1                     x
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    a -> b CREATE_CHILD_SA request 2 (second)
+    b -> a CREATE_CHILD_SA response 2              TEMPORARY_FAILURE
+    b -> a CREATE_CHILD_SA request 0
+    a -> b CREATE_CHILD_SA response 0              x, for more than 30 s
+    a -> b CREATE_CHILD_SA request 0 (second)      on its successor
+    b -> a CREATE_CHILD_SA response 0              INVALID_IKE_SPI
+    """
+    net = established(options(connection='unique = "replace"'), options(connection='unique = "replace"'))
+    seen: set[tuple[str, ...]] = set()
+    until = net.now + 35
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        seen.add(tuple(sorted({sa.child for sa in net.a.plane.sending()})))
+        if line == "a -> b CREATE_CHILD_SA response 0" and net.now < until:
+            return []
+        return [5 * DELAY] if line == "b -> a IKE_AUTH response 1" else [DELAY]
+
+    net.script = script
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(3.5 * DELAY)
+    net.command("b", Rekey(ike_id=ike_sas(net, "b")[-1].ike_id))
+    net.run(200)
+    assert [line for n, line in enumerate(net.ladder) if line not in net.ladder[:n]][3:8] == [
+        "b -> a IKE_AUTH response 1",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+        "a -> b CREATE_CHILD_SA request 3",
+    ]
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert seen == {("net", "second")}
+    assert_joined(net, 2)
+
+
 def test_unique_replace_leaves_the_old_ike_sa_to_a_peer_that_reauthenticates() -> None:
     """a needs a second exchange for its second child: until then the old one carries it."""
     net = established(options(), options(connection='unique = "replace"'))
