@@ -346,6 +346,12 @@ class IkeSa:
         """A further IKE_SA between the same two ends."""
         return IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
 
+    @property
+    def rival(self) -> IkeSa | None:
+        """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
+        task = self.tasks.current
+        return task.rival if isinstance(task, IkeRekey) else None
+
     def settle_collision(self, now: float) -> list[Effect]:
         """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
         task = self.tasks.current

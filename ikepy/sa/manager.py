@@ -258,6 +258,9 @@ class IkeManager:
         ]
         if not targets:
             return outcomes([command.ticket], False, "nothing matches")
+        if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
+            rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
+            targets += [(one, None) for one in rivals if (one, None) not in targets]
         effects: list[Effect] = []
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []

@@ -720,3 +720,37 @@ def rekeyed_while_the_peers_request_is_late(seconds: float, daemon: str = "") ->
         "b -> a INFORMATIONAL response 4",
     ]
     return net
+
+
+# -- an end by force while rekeys cross ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+def test_an_ike_sa_that_both_ends_rekey_is_ended_by_force(by_number: bool) -> None:
+    """What b's rekey made goes with it: else it would stand without the children that b has on it.
+
+    a -> b CREATE_CHILD_SA request 2 (IKE_SA)      x
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    a -> b CREATE_CHILD_SA response 0
+    b -> a INFORMATIONAL request 1 (D)             x
+    """
+    net = established(options(), options(), second=False)
+    net.script = lambda line, nth, data: (
+        [] if line in ("a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1") else [DELAY]
+    )
+    net.command("a", Rekey(ike="ab"))
+    net.command("b", Rekey(ike="ab"))
+    net.run(5 * DELAY)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a INFORMATIONAL request 1",
+    ]
+    old, new = ike_sas(net, "a")
+    assert old.children and not new.children
+    which = Terminate(ike_id=old.ike_id) if by_number else Terminate(ike="ab")
+    net.command("a", replace(which, force=True, ticket=7))
+    assert net.a.outcomes[7].ok
+    assert not ike_sas(net, "a")
+    assert not net.a.plane.outbound
