@@ -310,6 +310,7 @@ class IkeManager:
                 continue
             child = sa.children[child_id]
             if child.in_use and sa.phase is Phase.ESTABLISHED:
+                child.lost = True
                 sa.enqueue(ChildCreate(Wanted(child.config, scope=child.scope), replaces=child_id))
             effects += self._settle(sa, sa.proceed(now), now)
         return effects

@@ -53,8 +53,10 @@ class ChildCreate:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         replaces = self.replaces or 0
+        # A newer one may be lost too: that has a request of its own, which is to make one, not two.
         if any(self.is_met_by(c) and c.in_use and c.child_id > replaces for c in sa.children.values()):
-            if sa.has_child(self.wanted.config.name, replaces):
+            old = sa.children.get(replaces)
+            if old is not None and old.in_use and old.replaced_by is None:
                 sa.enqueue(DeleteChild(replaces), first=True)
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
@@ -101,15 +103,21 @@ class ChildCreate:
         return effects + outcomes(self.wanted.tickets, True, text)
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        name = self.wanted.config.name
-        if any(self.is_met_by(c) and c.in_use for c in sa.children.values()):
-            return outcomes(self.wanted.tickets, True, f"CHILD_SA {name} is up already")
-        return outcomes(self.wanted.tickets, False, reason)
+        name, tickets = self.wanted.config.name, self.wanted.tickets
+        if any(self._is_met_on(one) for one in (sa, *sa.shared.siblings(sa))):
+            return outcomes(tickets, True, f"CHILD_SA {name} is up already")
+        if sa.wishes.wants(name):  # another try is to replace what was lost meanwhile: it tells
+            sa.wishes.want(name, tickets)
+            return []
+        return outcomes(tickets, False, reason)
 
     def is_met_by(self, child: ChildSa) -> bool:
         """Whether `child` is what it asks for."""
         wanted = self.wanted
         return child.config.name == wanted.config.name and wanted.scope.met_by(child.selectors)
+
+    def _is_met_on(self, sa: IkeSa) -> bool:
+        return any(self.is_met_by(child) and child.stays for child in sa.children.values())
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
