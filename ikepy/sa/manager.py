@@ -200,7 +200,10 @@ class IkeManager:
         sa = self._owner(child_id)
         if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
             return []
-        if sa.path != sa.children_path:  # it told us of a path, which is being checked (RFC 4555 3.7)
+        if sa.path != sa.children_path:
+            # A path is being checked (RFC 4555 3.7). With MOBIKE to follow ESP is a MAY (3.8), and a packet
+            # from a third place may have left before the peer told of this path: there the check would go
+            # unanswered. If the peer is there now, it is for the initiator to notice and to tell (3.8, 3.11).
             return []
         log = sa.log(Level.INFO, f"the peer moved to {remote}")
         return [log, *moves.follow(sa, Path(sa.path.local, remote))]
