@@ -17,7 +17,9 @@ from .tasks.liveness import Liveness
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
-AGAIN = 20.0  # seconds after which a request of the peer's that came in vain has come again
+# Seconds after which a request of the peer's that came in vain has come again: its fourth repetition is 42 s
+# before its fifth, by the times that most have (ours and charon's).
+AGAIN = 45.0
 
 
 def tend(sa: IkeSa, now: float) -> list[Effect]:
