@@ -868,3 +868,21 @@ def test_a_child_is_lost_again_before_all_that_was_to_replace_it_has_had_its_tur
     net.command("a", ChildrenLost((new,)))
     net.run(60)
     assert_joined(net, 2)
+
+
+def test_a_child_that_the_peers_set_up_brought_is_told_to_be_up() -> None:
+    """Ours does not get through.
+
+    a -> b IKE_SA_INIT request 0        x, always
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1
+    a -> b IKE_AUTH response 1
+    """
+    net = Network(options(), options())
+    net.script = lambda line, nth, data: [] if line == "a -> b IKE_SA_INIT request 0" else [DELAY]
+    net.command("a", Initiate("ab", "net", ticket=7))
+    net.command("b", Initiate("ab", "net"))
+    net.run(300)
+    assert net.a.outcomes[7].ok, net.a.outcomes[7].text
+    assert_joined(net)
