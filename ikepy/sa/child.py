@@ -52,6 +52,7 @@ class ChildSa:
     trapped: tuple[Selector, ...] = ()  # remote ones of which other children are to carry the rest
     tfc_padding: int | Literal["mtu"] = 0
     replaced_by: int | None = None
+    lost: bool = False  # it stands for both ends, but the worker that had it is gone
     remove_at: float | None = None
 
     @property
@@ -62,7 +63,7 @@ class ChildSa:
     @property
     def stays(self) -> bool:
         """Whether it stands, and no other one is to take its place."""
-        return self.in_use and self.replaced_by is None
+        return self.in_use and self.replaced_by is None and not self.lost
 
     @property
     def deadlines(self) -> tuple[float | None, ...]:

@@ -42,8 +42,7 @@ def pass_on(sa: IkeSa, task: Task) -> bool:
     """Whether another IKE_SA does what is left to do here: a child that is to come up comes up there."""
     if not isinstance(task, ChildCreate) or sa.end not in SUCCEEDED or sa.end is End.DELETED:
         return False
-    others = sa.shared.of_connection(sa.connection.name)
-    other = next((one for one in others if one.established and not one.contested), None)
+    other = next((one for one in sa.shared.siblings(sa) if not one.contested), None)
     if other is None or other.has_child(task.wanted.config.name):
         return False
     if other.wishes.wants(task.wanted.config.name):

@@ -83,7 +83,7 @@ class IkeSa:
         self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
         self.superseded_last = 0.0  # the same at the latest
         self.superseded_by: IkeSa | None = None
-        self.repeated_at = float("-inf")  # when the peer last sent a request again
+        self.hindered_at = float("-inf")  # when the peer last asked for something again, or in vain
         self.replaces: list[IkeSa] = []  # those that go when their children are here
         self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
         self.tries = 1  # which attempt of `keyingtries` this is
@@ -345,6 +345,12 @@ class IkeSa:
     def another(self, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
         """A further IKE_SA between the same two ends."""
         return IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
+
+    @property
+    def rival(self) -> IkeSa | None:
+        """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
+        task = self.tasks.current
+        return task.rival if isinstance(task, IkeRekey) else None
 
     def settle_collision(self, now: float) -> list[Effect]:
         """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""

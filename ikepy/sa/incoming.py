@@ -127,9 +127,9 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     try:
         answer = _answer(sa, header, opened.payloads(), path, now)
     except WireError as error:
-        answer = _refusal(sa, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True))
+        answer = _refusal(sa, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now)
     except PeerError as error:
-        answer = _refusal(sa, error)
+        answer = _refusal(sa, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
     sa.window.answered(header.message_id, reply)
     sa.last_answered = opened.datagram, reply
@@ -152,7 +152,7 @@ def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
     if fragment is not None and fragment.number > 1:
         return []
     protection.unseal(datagram, message, sa.keyed.cipher_in)
-    sa.repeated_at = now
+    sa.heir.hindered_at = now
     reply = sa.window.reply(message.header.message_id)
     return [Send(path, one) for one in reply]
 
@@ -167,8 +167,10 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
     return replace(answer, before=[*saved, *answer.before])
 
 
-def _refusal(sa: IkeSa, error: PeerError) -> Answer:
+def _refusal(sa: IkeSa, error: PeerError, now: float) -> Answer:
     """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
+    if error.notify == NotifyType.TEMPORARY_FAILURE:
+        sa.heir.hindered_at = now
     after: list[Effect] = []
     if error.fatal or sa.phase is Phase.CONNECTING:
         after = sa.kill(End.REFUSED, str(error))

@@ -200,7 +200,10 @@ class IkeManager:
         sa = self._owner(child_id)
         if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
             return []
-        if sa.path != sa.children_path:  # it told us of a path, which is being checked (RFC 4555 3.7)
+        if sa.path != sa.children_path:
+            # A path is being checked (RFC 4555 3.7). With MOBIKE to follow ESP is a MAY (3.8), and a packet
+            # from a third place may have left before the peer told of this path: there the check would go
+            # unanswered. If the peer is there now, it is for the initiator to notice and to tell (3.8, 3.11).
             return []
         log = sa.log(Level.INFO, f"the peer moved to {remote}")
         return [log, *moves.follow(sa, Path(sa.path.local, remote))]
@@ -258,6 +261,9 @@ class IkeManager:
         ]
         if not targets:
             return outcomes([command.ticket], False, "nothing matches")
+        if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
+            rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
+            targets += [(one, None) for one in rivals if (one, None) not in targets]
         effects: list[Effect] = []
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
@@ -307,6 +313,7 @@ class IkeManager:
                 continue
             child = sa.children[child_id]
             if child.in_use and sa.phase is Phase.ESTABLISHED:
+                child.lost = True
                 sa.enqueue(ChildCreate(Wanted(child.config, scope=child.scope), replaces=child_id))
             effects += self._settle(sa, sa.proceed(now), now)
         return effects

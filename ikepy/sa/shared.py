@@ -139,6 +139,10 @@ class Shared:
             if other is not sa and other.phase is Phase.ESTABLISHED
         ]
 
+    def siblings(self, sa: IkeSa) -> list[IkeSa]:
+        """The other established IKE_SAs of the connection with the same peer, newest first."""
+        return [one for one in reversed(self.duplicates(sa)) if one.connection.name == sa.connection.name]
+
     def is_first_contact(self, sa: IkeSa) -> bool:
         """Whether INITIAL_CONTACT is true: no other IKE_SA of these two identities stands (RFC 7296 2.4).
 

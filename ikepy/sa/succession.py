@@ -51,6 +51,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     new.replaces, sa.replaces = sa.replaces, []
     new.settles_at, sa.settles_at = sa.settles_at, None
     new.contests, sa.contests = sa.contests, None
+    new.hindered_at = now  # what the peer wanted meanwhile it has to ask for here (2.25.2)
     new.wishes.purpose = sa.wishes.purpose
     sa.tasks.hand_over(new.tasks)
     for notify in new.window_size():

@@ -17,7 +17,6 @@ from .tasks.auth import AuthTask, Wanted
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
 from .tasks.delete import DeleteChild
-from .tasks.task import outcomes
 
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
@@ -117,5 +116,5 @@ class Wishes:
         """None of those that wait will come up."""
         effects: list[Effect] = []
         while self._waiting:
-            effects += outcomes(self._waiting.popleft().tickets, False, reason)
+            effects += self._waiting.popleft().failed(self._sa, reason)
         return effects

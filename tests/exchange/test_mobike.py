@@ -327,6 +327,39 @@ def test_a_nat_forgets_its_mapping() -> None:
     assert net.b.moves[-1].path.remote == Endpoint(SECOND_A, 50001)
 
 
+def test_a_packet_from_a_third_place_while_an_address_is_checked() -> None:
+    """It may have left before a told where it is: the children wait for the check (RFC 4555 3.7).
+
+    a -> b INFORMATIONAL request 3 (UPDATE_SA_ADDRESSES)    through another address of the NAT
+    b -> a INFORMATIONAL response 3
+    b -> a INFORMATIONAL request 0 (COOKIE2)                x
+                                                            a's ESP from a third address
+    b -> a INFORMATIONAL request 0
+    a -> b INFORMATIONAL response 0
+    """
+    net = Network(replace(ROAMING, daemon="keep_alive = 0"), FIXED)
+    net.nat_to_a = Endpoint(SECOND_A, 40000)
+    net.command("a", Initiate("ab", "net"))
+    net.run(2)
+    net.ladder.clear()
+    net.nat_to_a = Endpoint(THIRD_A, 40000)
+    net.script = lambda line, nth, data: [] if line == CHECK[0] and nth == 0 else [0.01]
+    net.run(9)
+    b = ike_sa(net, "b")
+    assert (b.children_path.remote.address, b.path.remote.address) == (SECOND_A, THIRD_A)
+    (child_id,) = net.b.plane.inbound
+    assert net.b.manager.peer_moved(child_id, Endpoint(SECOND_B, 40001), net.now) == []
+    assert (b.children_path.remote.address, b.path.remote.address) == (SECOND_A, THIRD_A)
+    net.run(5)
+    assert net.ladder[2:] == [
+        "a -> b INFORMATIONAL request 3",
+        "b -> a INFORMATIONAL response 3",
+        CHECK[0],
+        *CHECK,
+    ]
+    assert children_at(net, "b") == b.path
+
+
 def test_a_nat_where_the_peer_forbids_one() -> None:
     net = set_up()
     a = ike_sa(net, "a")

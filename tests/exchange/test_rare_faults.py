@@ -228,15 +228,16 @@ def test_both_ends_reauthenticate_at_once(seed: str, policy: str, delay: float) 
     assert_joined(net, 2)
 
 
-def test_a_reauthentication_whose_second_child_takes_longer_than_the_peers_patience() -> None:
+@pytest.mark.parametrize("seconds", [35, 60])
+def test_a_reauthentication_whose_second_child_takes_longer_than_the_peers_patience(seconds: float) -> None:
     """b has it, but a does not hear of that: as long as a asks again, b leaves the old IKE_SA alone.
 
-    a -> b CREATE_CHILD_SA request 2 (second, on the new IKE_SA)
+    a -> b CREATE_CHILD_SA request 2 (second, on the new IKE_SA)      after 0, 4, 11, 24, 48, 90 s
     b -> a CREATE_CHILD_SA response 2             x, for more than 30 s
     """
     net = established(options(connection='unique = "replace"'), options(connection='unique = "replace"'))
     seen: set[tuple[str, ...]] = set()
-    until = net.now + 35
+    until = net.now + seconds
 
     def script(line: str, nth: int, data: bytes) -> list[float]:
         seen.add(tuple(sorted({sa.child for sa in net.a.plane.sending()})))
@@ -245,6 +246,46 @@ def test_a_reauthentication_whose_second_child_takes_longer_than_the_peers_patie
     net.script = script
     net.command("a", Rekey(ike="ab", reauth=True))
     net.run(200)
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert seen == {("net", "second")}
+    assert_joined(net, 2)
+
+
+def test_the_peer_rekeys_the_ike_sa_of_a_reauthentication_before_its_second_child() -> None:
+    """a asks for it on what b's rekey made, which b knows late: until then b leaves the old IKE_SA alone.
+
+    a -> b IKE_AUTH request 1                      of the new IKE_SA
+    b -> a IKE_AUTH response 1                     x
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    a -> b CREATE_CHILD_SA request 2 (second)
+    b -> a CREATE_CHILD_SA response 2              TEMPORARY_FAILURE
+    b -> a CREATE_CHILD_SA request 0
+    a -> b CREATE_CHILD_SA response 0              x, for more than 30 s
+    a -> b CREATE_CHILD_SA request 0 (second)      on its successor
+    b -> a CREATE_CHILD_SA response 0              INVALID_IKE_SPI
+    """
+    net = established(options(connection='unique = "replace"'), options(connection='unique = "replace"'))
+    seen: set[tuple[str, ...]] = set()
+    until = net.now + 35
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        seen.add(tuple(sorted({sa.child for sa in net.a.plane.sending()})))
+        if line == "a -> b CREATE_CHILD_SA response 0" and net.now < until:
+            return []
+        return [5 * DELAY] if line == "b -> a IKE_AUTH response 1" else [DELAY]
+
+    net.script = script
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(3.5 * DELAY)
+    net.command("b", Rekey(ike_id=ike_sas(net, "b")[-1].ike_id))
+    net.run(200)
+    assert [line for n, line in enumerate(net.ladder) if line not in net.ladder[:n]][3:8] == [
+        "b -> a IKE_AUTH response 1",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA response 2",
+        "a -> b CREATE_CHILD_SA request 3",
+    ]
     assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
     assert seen == {("net", "second")}
     assert_joined(net, 2)
@@ -680,3 +721,168 @@ def rekeyed_while_the_peers_request_is_late(seconds: float, daemon: str = "") ->
         "b -> a INFORMATIONAL response 4",
     ]
     return net
+
+
+# -- an end by force while rekeys cross ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+def test_an_ike_sa_that_both_ends_rekey_is_ended_by_force(by_number: bool) -> None:
+    """What b's rekey made goes with it: else it would stand without the children that b has on it.
+
+    a -> b CREATE_CHILD_SA request 2 (IKE_SA)      x
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    a -> b CREATE_CHILD_SA response 0
+    b -> a INFORMATIONAL request 1 (D)             x
+    """
+    net = established(options(), options(), second=False)
+    net.script = lambda line, nth, data: (
+        [] if line in ("a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1") else [DELAY]
+    )
+    net.command("a", Rekey(ike="ab"))
+    net.command("b", Rekey(ike="ab"))
+    net.run(5 * DELAY)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a INFORMATIONAL request 1",
+    ]
+    old, new = ike_sas(net, "a")
+    assert old.children and not new.children
+    which = Terminate(ike_id=old.ike_id) if by_number else Terminate(ike="ab")
+    net.command("a", replace(which, force=True, ticket=7))
+    assert net.a.outcomes[7].ok
+    assert not ike_sas(net, "a")
+    assert not net.a.plane.outbound
+
+
+# -- what is told of a child that was asked for ----------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_child_is_told_to_be_up_when_it_is_not_lost_any_more(seed: str) -> None:
+    """Both ends ask for it; a's worker dies with what b's request made, which stays or not.
+
+    b -> a CREATE_CHILD_SA request 0 (second)
+    a -> b CREATE_CHILD_SA request 2 (second)
+    a -> b CREATE_CHILD_SA response 0
+    b -> a CREATE_CHILD_SA response 2                x
+    a -> b CREATE_CHILD_SA request 3 (second)        if b's stays
+    b -> a CREATE_CHILD_SA response 3
+    """
+    net = established(options(), options(), second=False, seed=seed)
+    net.script = late("b -> a CREATE_CHILD_SA response 2", 5 * DELAY)
+    net.command("b", Initiate("ab", "second"))
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.run(2 * DELAY)
+    lost = child_id(net, "a", "second")
+    net.command("a", ChildrenLost((lost,)))
+    assert 7 not in net.a.outcomes
+    while 7 not in net.a.outcomes:
+        net.run(DELAY / 2)
+    assert net.a.outcomes[7].ok
+    assert [i for i, sa in net.a.plane.inbound.items() if sa.child == "second" and i != lost]
+    net.run(10)
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_who_asks_for_a_lost_child_is_told_when_another_one_is_up(refused: bool) -> None:
+    """
+    a -> b CREATE_CHILD_SA request 3 (second, for a's worker died)
+    b -> a CREATE_CHILD_SA response 3
+    """
+    net = established(options(), options())
+    lost = child_id(net, "a", "second")
+    if refused:
+        ike_sa(net, "b").connection.children.pop("second")
+    net.command("a", ChildrenLost((lost,)))
+    net.command("a", Initiate("ab", "second", ticket=7))
+    assert 7 not in net.a.outcomes
+    net.run(10)
+    assert net.ladder[:2] == ["a -> b CREATE_CHILD_SA request 3", "b -> a CREATE_CHILD_SA response 3"]
+    assert net.a.outcomes[7].ok is not refused
+    assert_joined(net, 1 if refused else 2)
+
+
+def test_a_child_that_stands_on_a_newer_ike_sa_is_told_to_be_up() -> None:
+    """b asks for it too, and reauthenticates, while a waits on the old IKE_SA.
+
+    a -> b CREATE_CHILD_SA request 2 (second)        x, always
+    b -> a CREATE_CHILD_SA request 0 (second)
+    a -> b CREATE_CHILD_SA response 0
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1
+    a -> b IKE_AUTH response 1
+    b -> a CREATE_CHILD_SA request 2 (second)        on the new IKE_SA
+    a -> b CREATE_CHILD_SA response 2
+    b -> a INFORMATIONAL request 1 (D)               on the old one
+    a -> b INFORMATIONAL response 1
+    """
+    net = established(options(), options(), second=False)
+    net.script = lambda line, nth, data: [] if line == "a -> b CREATE_CHILD_SA request 2" else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(20)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 2",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a IKE_SA_INIT request 0",
+        "a -> b IKE_SA_INIT response 0",
+        "b -> a IKE_AUTH request 1",
+        "a -> b IKE_AUTH response 1",
+        "b -> a CREATE_CHILD_SA request 2",
+        "a -> b CREATE_CHILD_SA response 2",
+        "b -> a INFORMATIONAL request 1",
+        "a -> b INFORMATIONAL response 1",
+    ]
+    assert net.a.outcomes[7].ok, net.a.outcomes[7].text
+    assert_joined(net, 2)
+
+
+def test_a_child_is_lost_again_before_all_that_was_to_replace_it_has_had_its_turn() -> None:
+    """One takes its place, not one for every time that it was lost.
+
+    a -> b CREATE_CHILD_SA request 3 (net)
+    b -> a CREATE_CHILD_SA response 3
+    a -> b CREATE_CHILD_SA request 4 (second)
+                                                 what is new is lost too, while it waits to be rekeyed
+    b -> a CREATE_CHILD_SA response 4
+    """
+    net = established(options(), options())
+    for lost in ("net",), ("second", "net"):
+        net.command("a", ChildrenLost(tuple(child_id(net, "a", name) for name in lost)))
+    net.run(2.5 * DELAY)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 3",
+        "b -> a CREATE_CHILD_SA response 3",
+        "a -> b CREATE_CHILD_SA request 4",
+    ]
+    new = max(net.a.plane.inbound)
+    do(net, "a", ChildRekey(new, ike_sa(net, "a").children[new].config))
+    net.command("a", ChildrenLost((new,)))
+    net.run(60)
+    assert_joined(net, 2)
+
+
+def test_a_child_that_the_peers_set_up_brought_is_told_to_be_up() -> None:
+    """Ours does not get through.
+
+    a -> b IKE_SA_INIT request 0        x, always
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1
+    a -> b IKE_AUTH response 1
+    """
+    net = Network(options(), options())
+    net.script = lambda line, nth, data: [] if line == "a -> b IKE_SA_INIT request 0" else [DELAY]
+    net.command("a", Initiate("ab", "net", ticket=7))
+    net.command("b", Initiate("ab", "net"))
+    net.run(300)
+    assert net.a.outcomes[7].ok, net.a.outcomes[7].text
+    assert_joined(net)

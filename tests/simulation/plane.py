@@ -102,6 +102,10 @@ class Plane:
             case _:
                 pass
 
+    def has(self, connection: str, child: str) -> bool:
+        """Whether there is an outbound SA for this policy."""
+        return any((o.sa.connection, o.sa.child) == (connection, child) for o in self.outbound.values())
+
     def lose(self, child_ids: set[int]) -> None:
         """A worker's process ended, and with it these SAs."""
         self.inbound = {spi: sa for spi, sa in self.inbound.items() if sa.child_id not in child_ids}

@@ -187,6 +187,7 @@ class Site:
         self.due: float | None = None  # the machine's deadline
         self.outcomes: dict[int, Outcome] = {}
         self.asked: set[int] = set()  # tickets of this machine's commands
+        self.wishes: dict[int, tuple[str, str]] = {}  # by ticket: the policy that is to come up
 
     def _first_spi(self) -> int:
         return ord(self.name) << 24 | self.generation << 16
@@ -214,6 +215,10 @@ class Site:
             and all(child.state is ChildState.INSTALLED for child in sa.children.values())
             for sa in self.sas()
         )
+
+    def has(self, connection: str, child: str) -> bool:
+        """Whether an IKE_SA that stands has a child of this policy, which stays."""
+        return any(sa.established and sa.has_child(child) for sa in self.sas(connection))
 
     def sas(self, connection: str | None = None) -> list[IkeSa]:
         """The living IKE_SAs, oldest first."""

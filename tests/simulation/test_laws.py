@@ -197,6 +197,18 @@ def test_a_command_with_two_outcomes_and_one_with_none() -> None:
         check_quiet(world, {"ab": True})
 
 
+def test_a_child_that_is_told_to_be_what_it_is_not() -> None:
+    world = established()
+    site = world.sites["a"]
+    site.wishes |= {97: ("ab", "net"), 98: ("ab", "net"), 99: ("ab", "net")}
+    world.apply(site, [Outcome(97, True, "")])
+    with pytest.raises(Breach, match="which is not so"):
+        world.apply(site, [Outcome(98, False, "")])
+    site.plane.lose(set(site.plane.outbound))
+    with pytest.raises(Breach, match="which is not so"):
+        world.apply(site, [Outcome(99, True, "")])
+
+
 def test_an_spi_that_comes_twice() -> None:
     plane = established().sites["a"].plane
     inbound = next(iter(plane.inbound.values()))

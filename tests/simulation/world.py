@@ -27,6 +27,7 @@ from .plane import Breach, Packet
 from .sites import CHILDREN, LINKS, NAMES, Options, Site, peer_of
 
 GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
+ENDED = "terminated"  # of one that was ended on purpose, perhaps a moment before the one with the child
 CONVERSATION = 1.5  # seconds between two packets
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
@@ -134,6 +135,8 @@ class World:
             self._tickets += 1
             site.asked.add(self._tickets)
             command = replace(command, ticket=self._tickets)
+            if isinstance(command, Initiate):
+                site.wishes[self._tickets] = command.connection, command.child
         self.note(name, str(command))
         self.apply(site, site.manager.request(command, self.clock(site)))
 
@@ -180,6 +183,7 @@ class World:
         site.touched = True
         told: set[str] = set()  # peers that a message went to
         fallen: set[int] = set()  # IKE_SAs that children ended with
+        answered: list[Outcome] = []  # of wishes for a child
         for effect in effects:
             match effect:
                 case Send():
@@ -203,12 +207,23 @@ class World:
                     if effect.ticket in site.outcomes:
                         raise Breach(f"two outcomes of {site.name}'s command {effect.ticket}")
                     site.outcomes[effect.ticket] = effect
+                    if effect.ticket in site.wishes:
+                        answered.append(effect)
                 case SendKeepalive():
                     site.seen_as(effect.path.local, self.now)
                 case _:
                     if isinstance(effect, InstallInbound) and peer_of(site.name, effect.connection) in told:
                         raise Breach("a message was sent before the SA that it speaks of was installed")
                     site.plane.run(effect)
+        for outcome in answered:
+            self._check_answer(site, outcome)
+
+    def _check_answer(self, site: Site, outcome: Outcome) -> None:
+        """A child that is told to be up is, and one that is told not to be is not, or is to be deleted."""
+        connection, child = site.wishes[outcome.ticket]
+        up = site.plane.has(connection, child) if outcome.ok else site.has(connection, child)
+        if outcome.ok is not up and outcome.text != ENDED:
+            raise Breach(f"{site.name} is told of {connection}.{child}: {outcome.text}, which is not so")
 
     def _send(self, site: Site, effect: Send) -> None:
         data, receiver = effect.data, NAMES[effect.path.remote.address]

@@ -12,6 +12,7 @@ from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa import child_negotiation, peers, pick
+from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.path import Path
@@ -37,6 +38,24 @@ class Wanted:
     config: Child
     tickets: list[int] = field(default_factory=list)
     scope: Scope = EVERYTHING
+
+    def met_by(self, child: ChildSa) -> bool:
+        """Whether `child` is what is asked for."""
+        return child.config.name == self.config.name and self.scope.met_by(child.selectors)
+
+    def stands(self, sa: IkeSa) -> bool:
+        """Whether there is such a child, on whichever IKE_SA of the connection."""
+        sas = sa.shared.of_connection(sa.connection.name)
+        return any(self.met_by(child) and child.stays for one in sas for child in one.children.values())
+
+    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
+        """It does not come up here: tell so, unless it stands, as for a command that finds it up.
+
+        Who ends the IKE_SA on purpose may be about to end the one where it stands, too.
+        """
+        if any(self.tickets) and sa.end is not End.DELETED and self.stands(sa):
+            return outcomes(self.tickets, True, f"CHILD_SA {self.config.name} is up already")
+        return outcomes(self.tickets, False, reason)
 
 
 class AuthTask:
@@ -89,12 +108,12 @@ class AuthTask:
         return effects
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return outcomes(self.wanted.tickets, False, reason) + sa.wishes.abandon(reason)
+        return self.wanted.failed(sa, reason) + sa.wishes.abandon(reason)
 
     def _reject(self, sa: IkeSa, remote_id: Identity, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
         text = f"authentication of the peer {_shown(remote_id)} failed"
-        effects = outcomes(self.wanted.tickets, False, text)
+        effects = self.wanted.failed(sa, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text)
 
@@ -127,7 +146,7 @@ class AuthTask:
             if pick.error(payloads) is None:  # the peer made what we did not ask for
                 sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
-            return [*outcomes(self.wanted.tickets, False, text), sa.log(Level.ERROR, text)]
+            return [*self.wanted.failed(sa, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 

@@ -53,8 +53,10 @@ class ChildCreate:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         replaces = self.replaces or 0
-        if any(self.is_met_by(c) and c.in_use and c.child_id > replaces for c in sa.children.values()):
-            if sa.has_child(self.wanted.config.name, replaces):
+        # A newer one may be lost too: that has a request of its own, which is to make one, not two.
+        if any(self.wanted.met_by(c) and c.in_use and c.child_id > replaces for c in sa.children.values()):
+            old = sa.children.get(replaces)
+            if old is not None and old.in_use and old.replaced_by is None:
                 sa.enqueue(DeleteChild(replaces), first=True)
             return None  # the peer was faster, or we have done it already
         return self.create.payloads(sa)
@@ -101,15 +103,11 @@ class ChildCreate:
         return effects + outcomes(self.wanted.tickets, True, text)
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        name = self.wanted.config.name
-        if any(self.is_met_by(c) and c.in_use for c in sa.children.values()):
-            return outcomes(self.wanted.tickets, True, f"CHILD_SA {name} is up already")
-        return outcomes(self.wanted.tickets, False, reason)
-
-    def is_met_by(self, child: ChildSa) -> bool:
-        """Whether `child` is what it asks for."""
-        wanted = self.wanted
-        return child.config.name == wanted.config.name and wanted.scope.met_by(child.selectors)
+        name, tickets = self.wanted.config.name, self.wanted.tickets
+        if any(tickets) and sa.wishes.wants(name) and not self.wanted.stands(sa):
+            sa.wishes.want(name, tickets)  # what is to replace one that was lost meanwhile tells
+            return []
+        return self.wanted.failed(sa, reason)
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
@@ -145,7 +143,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     )  # as for a rekey
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
     for ours in sa.tasks.under_way:
-        if isinstance(ours, ChildCreate) and ours.is_met_by(child):
+        if isinstance(ours, ChildCreate) and ours.wanted.met_by(child):
             ours.collide(child, nonces)
     return answer
 

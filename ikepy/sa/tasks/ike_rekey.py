@@ -65,11 +65,16 @@ class IkeRekey:
         """The peer's rekey was answered while ours is under way."""
         self._rival = _Rival(rival, nonces)
 
+    @property
+    def rival(self) -> IkeSa | None:
+        """The IKE_SA of the peer's rekey that crossed ours, or what has replaced that since, if it stands."""
+        heir = None if self._rival is None else self._rival.sa.heir
+        return heir if heir is not None and heir.established else None
+
     def settle_for_rival(self, sa: IkeSa, now: float) -> list[Effect]:
-        """The peer's IKE_SA, or what has replaced that since, is the one that stays: it gets the children."""
-        if self._rival is None or not sa.established or not self._rival.sa.heir.established:
-            return []
-        return succession.hand_over(sa, self._rival.sa.heir, now)
+        """The peer's IKE_SA is the one that stays: it gets the children."""
+        rival = self.rival
+        return [] if rival is None or not sa.established else succession.hand_over(sa, rival, now)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
@@ -96,7 +101,7 @@ class IkeRekey:
         return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        if self._rival is not None and self._rival.sa.heir.established:
+        if self.rival is not None:
             return outcomes(self._tickets, True, _BY_PEER)
         return outcomes(self._tickets, False, reason)
 
