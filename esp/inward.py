@@ -99,26 +99,30 @@ class Inward:
         self._post = post
         self._catch_up = catch_up
         self._release = release
+        self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
         self._trains = Trains(arena=4 * _DATAGRAM)
         self._raw: RawRows | None = None
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)
         self._forward = RateLimit(*_FORWARD)
 
-    def read_transport(self, transport: Transport, alone: bool = False) -> None:
-        """Take one batch from a socket and write what is inside to the devices.
+    def read_transport(self, transport: Transport, alone: bool = False) -> int:
+        """Take one batch from a socket and write what is inside to the devices; how many packets came one by
+        one, 0 if there were trains too.
 
         `alone`: one packet is expected, and shall not wait until it is known that there are no more.
         """
         if transport.kind is SocketKind.RAW:
-            self._read_raw(transport)
+            lone = self._read_raw(transport)
         else:
-            self._read_udp(transport, alone)
+            lone = self._read_udp(transport, alone)
         if lost := transport.lost(time.monotonic()):
             self._counters.drop(Drop.SOCKET_QUEUE, lost)
+        return lone
 
-    def _read_udp(self, transport: Transport, alone: bool) -> None:
+    def _read_udp(self, transport: Transport, alone: bool) -> int:
         arena, run = self._trains.arena, _Run()
+        count = trains = 0
         left = BATCH
         while left > 0:
             end = run.end
@@ -129,8 +133,12 @@ class Inward:
                 alone = False
                 lone = received.length <= received.segment
                 if lone and self._open_straight(received, arena[: received.length]):
-                    return  # whether there is more, the poll will tell
-            left -= 1 if received.length <= received.segment else _TRAIN
+                    return 1  # whether there is more, the poll will tell
+            if received.length <= received.segment:
+                count += 1
+            else:
+                trains += 1
+            left = BATCH - count - _TRAIN * trains
             if not run.takes(received):
                 # A train's short last packet is read as a whole row, and what is behind it is overwritten.
                 kept = bytes(arena[end : end + received.length]) if end else b""
@@ -142,6 +150,7 @@ class Inward:
                 self._receive_run(transport, run)
                 run = _Run()
         self._receive_run(transport, run)
+        return 0 if trains else count
 
     def _open_straight(self, received: Received, row: memoryview) -> bool:
         """Open one datagram and write what is inside if it is a packet of ours and nothing about it is
@@ -157,6 +166,7 @@ class Inward:
         if isinstance(opened, Opened):
             self._finish(entry, opened, received.source, received.tos)
             return True
+        self.authentic += 1
         written = False
         with contextlib.suppress(OSError):
             written = frames.write_packet(opened)
@@ -178,15 +188,18 @@ class Inward:
         else:
             self._receive(transport, received, [self._trains.arena[: run.end]])
 
-    def _read_raw(self, transport: Transport) -> None:
+    def _read_raw(self, transport: Transport) -> int:
         """Packets of protocol 50, each read into a row: those alike follow each other as a train."""
         if self._raw is None:
             self._raw = RawRows()
+        count = 0
         for received, place in self._raw.read(transport, BATCH):
+            count += place.count
             if place.count > 1:
                 self._receive_train(transport, received, place)
             else:
                 self._receive(transport, received, place.rows())
+        return count
 
     def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
         """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
@@ -266,6 +279,7 @@ class Inward:
         elif opened.packets:
             self._deliver(entry, opened.packets)
         if opened.valid:
+            self.authentic += 1
             self._release(self._database.activate(entry.child_id))
         if opened.newest and source is not None:
             self._watch_source(entry, source)

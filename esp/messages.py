@@ -175,6 +175,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """The worker has much to do, or no longer: only then need it run before others."""
+
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stray:
     """An IKE message, without the non-ESP marker, that reached a worker."""
 
@@ -256,6 +263,7 @@ Message = (
     | UpdatePath
     | ForwardEsp
     | Ready
+    | Load
     | Stray
     | UnknownSpi
     | SequenceLow
@@ -279,6 +287,7 @@ _CLASSES: tuple[type[Message], ...] = (
     UpdatePath,
     ForwardEsp,
     Ready,
+    Load,
     Stray,
     UnknownSpi,
     SequenceLow,

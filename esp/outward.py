@@ -15,6 +15,7 @@ from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
+from esp.pace import Pace
 from esp.packet import Buffer, flow_of, ip_length, tos_of
 from esp.trains import FrameDevice, PacketDevice, Segments, Trains
 from esp.transport import Train, Transport
@@ -44,7 +45,7 @@ class Device:
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
     frames: FrameDevice | None = field(init=False)
-    quiet_from: float = 0.0  # monotonic seconds: nothing has come for a while if it is later than that
+    pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
         self.frames = self.io if isinstance(self.io, FrameDevice) else None
@@ -82,26 +83,28 @@ class Outward:
         """Send through these from now on."""
         self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
 
-    def read_device(self, device: Device, alone: bool = False) -> None:
-        """Take one batch from a device and send it. Raises BrokenDevice.
+    def read_device(self, device: Device, alone: bool = False) -> int:
+        """Take one batch from a device and send it; how many packets came one by one, 0 if there were frames
+        too. Raises BrokenDevice.
 
         `alone`: one packet is expected, and shall not wait until it is known that there are no more.
         """
         if device.frames is not None:
-            self._read_frames(device, device.frames, alone)
-            return
+            return self._read_frames(device, device.frames, alone)
         try:
             packets = device.io.read_batch(BATCH)
         except OSError as error:
             raise BrokenDevice(error.strerror or str(error)) from error
         self.send(device, packets)
+        return len(packets)
 
     # Frames and lone packets of a device with offloads
 
-    def _read_frames(self, device: Device, frames: FrameDevice, alone: bool) -> None:
+    def _read_frames(self, device: Device, frames: FrameDevice, alone: bool) -> int:
         rows, places = self._burst.places(frames.headroom)
         left, until = BATCH, time.monotonic() + _TURN
         most = 1 if alone else left
+        lone = frames_read = 0
         while left > 0:
             lengths: list[int] = []
             try:
@@ -110,17 +113,17 @@ class Outward:
                 raise BrokenDevice(error.strerror or str(error)) from error
             if lengths:
                 if alone and self._send_straight(device, lengths[0]):
-                    return  # whether there is more, the poll will tell
+                    return 1  # whether there is more, the poll will tell
                 self._send_lone(device, lengths)
+                lone += len(lengths)
             if frame is not None:
                 self._send_frame(device, frame)
-                left -= _FRAME
-            elif len(lengths) < most:
-                return
-            left -= len(lengths)
-            if time.monotonic() >= until:
-                return
+                frames_read += 1
+            left -= len(lengths) + _FRAME * (frame is not None)
+            if (frame is None and len(lengths) < most) or time.monotonic() >= until:
+                break
             most, alone = left, False
+        return 0 if frames_read else lone
 
     def _send_straight(self, device: Device, length: int) -> bool:
         """Send the packet in the first row if nothing about it is unusual, with as few steps as can be: after

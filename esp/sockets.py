@@ -11,6 +11,7 @@ from esp.steering import attach_raw_filter, attach_reuseport
 Address = IPv4Address | IPv6Address
 
 BUFFER = 4 << 20  # octets asked for in each direction
+PROMPT_BUFFER = 400_000  # of a receive queue whose reader waits for nobody: 2 ms at 2.5 Gbit/s
 IPPROTO_ESP = 50
 
 # Linux's numbers that `socket` has no name for
@@ -88,10 +89,20 @@ def _ask_for_local_address(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
 
+def size_queue(sock: socket.socket, *, prompt: bool) -> None:
+    """How much may wait to be received: little for a reader that has its turn at once (`prompt`), because TCP
+    fills any queue and everything else waits behind it; more for one that others keep waiting."""
+    _size(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, PROMPT_BUFFER if prompt else BUFFER)
+
+
 def _size_buffers(sock: socket.socket) -> None:
+    _size(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, BUFFER)
+    size_queue(sock, prompt=False)
+
+
+def _size(sock: socket.socket, forced: int, plain: int, octets: int) -> None:
     """The forced sizes need CAP_NET_ADMIN; without it the system's limit caps them."""
-    for forced, plain in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
-        except OSError:
-            sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, octets)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, plain, octets)

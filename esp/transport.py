@@ -15,6 +15,7 @@ from esp import cmsg
 from esp.counters import Drop
 from esp.messages import SocketKind
 from esp.mmsg import MOST, Arrival, Piece, Receiver, Sender, address_of
+from esp.pace import Pace
 
 Address = IPv4Address | IPv6Address
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
@@ -111,7 +112,7 @@ class Transport:
         self.version = version
         self.local_address = local_address
         self.local_port = local_port
-        self.quiet_from = 0.0  # monotonic seconds: nothing has come for a while if it is later than that
+        self.pace = Pace()
         self._tell = tell
         self._anywhere = local_address.is_unspecified
         self._trains = kind is SocketKind.UDP

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import ParamSpec
 
-from esp import channel
+from esp import channel, messages
 from esp.counters import CounterBlock
 from esp.database import InstallError, SaDatabase
 from esp.inward import Inward
@@ -39,13 +39,13 @@ from esp.messages import (
     UpdatePath,
 )
 from esp.outward import BrokenDevice, Device, Outward
+from esp.pace import Load
 from esp.trains import PacketDevice
 from esp.transport import Transport
 
 __all__ = ["PacketDevice", "Worker"]
 
 _MESSAGES = 256  # of control's obeyed before packets get their turn
-_QUIET = 0.001  # seconds after which a packet is likely to come alone
 _PENDING = 256  # messages kept for a control that does not read
 _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
 _NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
@@ -135,6 +135,7 @@ class Worker:
         self._gone: list[Transport] = []  # to be closed once nothing reads from them any more
         self._poll = select.epoll()
         self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
+        self._load = Load()
         self._fault = RateLimit(*_FAULT)
         self._interest = select.EPOLLIN  # in the control socket
         self._connected = True
@@ -161,23 +162,36 @@ class Worker:
             if fd not in sources:  # control: before any packet
                 self._outbox.flush()
                 self._read_control()
-        now = time.monotonic()
+        now = self._let_gather(ready)
         for fd, _ in ready:
             source = sources.get(fd)  # gone, perhaps, by what was read before
             if source is not None:
-                alone = len(ready) == 1 and now > source.quiet_from
-                source.quiet_from = now + _QUIET
-                self._read_packets(source, alone)
+                alone = len(ready) == 1 and now > source.pace.quiet_from
+                authentic = self._inward.authentic
+                much = source.pace.read(now, self._read_packets(source, alone))
+                if much or self._load.busy:
+                    strange = isinstance(source, Transport) and self._inward.authentic == authentic
+                    self._tell_load(now, much, strange)
         while self._gone:
             self._gone.pop().close()
 
-    def _read_packets(self, source: Transport | Device, alone: bool) -> None:
-        """One batch. What goes wrong costs this batch, not the worker."""
+    def _let_gather(self, ready: list[tuple[int, int]]) -> float:
+        """Sleep until one of the sources that have something may be read; the monotonic time then."""
+        now = time.monotonic()
+        sources = self._sources
+        begin = min((sources[fd].pace.again_from for fd, _ in ready if fd in sources), default=0.0)
+        if now < begin:
+            time.sleep(begin - now)
+            now = time.monotonic()
+        return now
+
+    def _read_packets(self, source: Transport | Device, alone: bool) -> int:
+        """One batch; how many packets came one by one (`Pace.read`). What goes wrong costs this batch, not
+        the worker."""
         try:
             if isinstance(source, Transport):
-                self._inward.read_transport(source, alone)
-            else:
-                self._outward.read_device(source, alone)
+                return self._inward.read_transport(source, alone)
+            return self._outward.read_device(source, alone)
         except BrokenDevice as error:
             assert isinstance(source, Device)
             # Polled again, a broken device would keep the loop busy for nothing.
@@ -185,6 +199,7 @@ class Worker:
             self._outbox.post(Fault(0, f"device {source.name}: {error}"))
         except Exception as error:
             self._tell_fault(f"{type(error).__name__}: {error}")
+        return 0
 
     def _register(self, fd: int, source: Transport | Device) -> None:
         self._poll.register(fd, select.EPOLLIN)
@@ -193,6 +208,12 @@ class Worker:
     def _unregister(self, fd: int) -> None:
         if self._sources.pop(fd, None) is not None:
             self._poll.unregister(fd)
+
+    def _tell_load(self, now: float, much: bool, strange: bool) -> None:
+        load = self._load
+        busy = load.change(now, strange) if much else (False if load.is_over(now) else None)
+        if busy is not None and self._outbox.post(messages.Load(busy)):
+            load.busy = busy
 
     def _tell_fault(self, text: str) -> None:
         if self._fault.allow(time.monotonic()):

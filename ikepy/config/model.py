@@ -263,6 +263,8 @@ class Daemon(Section):
     max_payloads: Annotated[int, fields.integer(8, MAX_PAYLOADS, "payloads of a message")] = MAX_PAYLOADS
     max_proposals: Annotated[int, fields.integer(1, MAX_PROPOSALS, "of an SA payload")] = MAX_PROPOSALS
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
+    # Of workers under load: before ordinary processes, as the kernel's network stack is; 0: as one of them.
+    worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
 

@@ -25,6 +25,7 @@ class Capability(IntEnum):
     NET_BIND_SERVICE = 10
     NET_ADMIN = 12
     NET_RAW = 13
+    SYS_NICE = 23
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -35,12 +35,14 @@ from ikepy.sa.path import Address
 WORKERS_START = 2.0  # seconds that the first IKE message waits for them, at most
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 SUBJECT = "daemon"
-# Routes, MTU and carrier; sockets; and workers may be started from a directory that is another user's.
+# Routes, MTU and carrier; sockets; and workers, which may be started from a directory that is another user's
+# and run before ordinary processes.
 KEPT = (
     Capability.NET_ADMIN,
     Capability.NET_RAW,
     Capability.NET_BIND_SERVICE,
     Capability.DAC_READ_SEARCH,
+    Capability.SYS_NICE,
 )
 
 
@@ -116,7 +118,7 @@ class Daemon:
             keep_only(KEPT)  # whatever is started from here on has no more
 
         children = ChildTable(workers, SA_SLOTS)
-        pool = WorkerPool(workers, listeners.of_slot)
+        pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
         resolver = Resolver(network)

@@ -35,6 +35,8 @@ class WorkerEvents:
         match message:
             case messages.Ready():
                 log.debug(f"worker {slot}", "ready")
+            case messages.Load():
+                self._pool.hurry(slot, message.busy)
             case messages.Stray():
                 self._stray(message)
             case messages.ForwardEsp():

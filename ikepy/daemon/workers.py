@@ -28,9 +28,11 @@ from esp.messages import (
     SocketKind,
     encode,
 )
+from esp.sockets import size_queue
 from ikepy.daemon import log
 from ikepy.daemon.devices import VtiDevice
 from ikepy.daemon.listeners import WorkerSocket
+from ikepy.daemon.priority import ORDINARY, set_priority
 from ikepy.daemon.worker_main import greet
 from ikepy.errors import IkeError
 
@@ -48,14 +50,18 @@ class WorkerDown(IkeError):  # noqa: N818  a state, told to whoever wants to sen
 
 OnMessage = Callable[[int, Message], None]
 OnDeath = Callable[[int], None]
+OnReady = Callable[[], None]
 
 
 class WorkerProcess:
     """One process and control's end of its pair."""
 
-    def __init__(self, slot: int, workers: int, counters: CounterBlock, on_message: OnMessage) -> None:
+    def __init__(
+        self, slot: int, workers: int, counters: CounterBlock, on_message: OnMessage, on_ready: OnReady
+    ) -> None:
         self._slot = slot
         self._on_message = on_message
+        self._on_ready = on_ready
         self._queue: deque[tuple[Message, int | None]] = deque()
         self._loop = asyncio.get_running_loop()
         self.ready = asyncio.Event()
@@ -135,6 +141,7 @@ class WorkerProcess:
                 os.close(fd)
             if isinstance(message, Ready):
                 self.ready.set()
+                self._on_ready()
             self._on_message(self._slot, message)
 
     def kill(self) -> None:
@@ -170,14 +177,19 @@ class _Slot:
     devices: list[VtiDevice] = field(default_factory=list)
     waiting: deque[Message] = field(default_factory=deque)  # for the next process
     restart: asyncio.TimerHandle | None = None
+    prompt: bool = False  # the process may run before ordinary ones
 
 
 class WorkerPool:
-    """All slots. `sockets` gives those of a slot."""
+    """All slots. `sockets` gives those of a slot; `priority` is for processes under load
+    (`ikepy.daemon.priority`)."""
 
-    def __init__(self, workers: int, sockets: Callable[[int], Sequence[WorkerSocket]]) -> None:
+    def __init__(
+        self, workers: int, sockets: Callable[[int], Sequence[WorkerSocket]], priority: int = ORDINARY
+    ) -> None:
         self.workers = workers
         self._sockets = sockets
+        self._priority = priority
         self._on_message: OnMessage = lambda slot, message: None
         self._on_death: OnDeath = lambda slot: None
         self._slots = [_Slot() for _ in range(workers)]
@@ -229,7 +241,9 @@ class WorkerPool:
         state.restart = None
         if state.counters is None:
             state.counters = CounterBlock.create(SA_SLOTS)
-        process = WorkerProcess(slot, self.workers, state.counters, self._on_message)
+        process = WorkerProcess(
+            slot, self.workers, state.counters, self._on_message, lambda: self._ready(slot, process)
+        )
         process.watch(lambda status: self._exited(slot, process, status))
         for one in self._sockets(slot):
             self._give_socket(process, one)
@@ -240,11 +254,29 @@ class WorkerPool:
         state.process = process
         log.info(f"worker {slot}", f"started, pid {process.pid}")
 
+    def _ready(self, slot: int, process: WorkerProcess) -> None:
+        """Find out whether it can have its priority: it gets that when it asks (`hurry`)."""
+        state = self._slots[slot]
+        problem = set_priority(process.pid, self._priority)
+        if problem is not None:
+            log.info(f"worker {slot}", f"is an ordinary process under load too: {problem}")
+        set_priority(process.pid, ORDINARY)
+        state.prompt = self._priority != ORDINARY and problem is None
+        for one in self._sockets(slot):
+            size_queue(one.sock, prompt=state.prompt)
+
+    def hurry(self, slot: int, busy: bool) -> None:
+        """Let a slot's process run before ordinary ones while it is busy, if it may do so."""
+        state = self._slots[slot]
+        if state.prompt and state.process is not None:
+            set_priority(state.process.pid, self._priority if busy else ORDINARY)
+
     def add_socket(self, slot: int, one: WorkerSocket) -> None:
         """Give a slot's process one more socket; one that is started later gets it anyway."""
-        process = self._slots[slot].process
-        if process is not None:
-            self._give_socket(process, one)
+        state = self._slots[slot]
+        size_queue(one.sock, prompt=state.prompt)
+        if state.process is not None:
+            self._give_socket(state.process, one)
 
     def remove_socket(self, slot: int, index: int) -> None:
         """Let a slot's process close a socket."""

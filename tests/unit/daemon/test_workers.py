@@ -14,9 +14,11 @@ import pytest
 
 from esp import messages
 from esp.selectors import Selector
+from esp.sockets import PROMPT_BUFFER
 from ikepy.config.model import Config
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.listeners import Listeners
+from ikepy.daemon.priority import ORDINARY
 from ikepy.daemon.workers import WorkerDown, WorkerPool
 from tests.unit.daemon.fakes import SUITE, FakeNetwork, FakeTun, connection
 
@@ -33,7 +35,7 @@ def packet(text: bytes) -> bytes:
 class Bed:
     """Two workers: connection "a" on slot 0 sends to connection "b" on slot 1, both on one port."""
 
-    def __init__(self) -> None:
+    def __init__(self, priority: int) -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
             one.bind(("127.0.0.1", 0))
             other.bind(("127.0.0.1", 0))
@@ -45,7 +47,7 @@ class Bed:
         self.listeners = Listeners.open([LOOPBACK], self.ports, 2, raw=False)
         self.said: list[tuple[int, messages.Message]] = []
         self.dead: asyncio.Queue[int] = asyncio.Queue()
-        self.pool = WorkerPool(2, self.listeners.of_slot)
+        self.pool = WorkerPool(2, self.listeners.of_slot, priority)
         self.pool.report_to(lambda slot, message: self.said.append((slot, message)), self.dead.put_nowait)
 
     def _create(self, name: str) -> FakeTun:
@@ -113,9 +115,9 @@ class Bed:
         await self.listeners.close()
 
 
-def _run(scenario: Callable[[Bed], Awaitable[None]]) -> None:
+def _run(scenario: Callable[[Bed], Awaitable[None]], priority: int = ORDINARY) -> None:
     async def inside() -> None:
-        bed = Bed()
+        bed = Bed(priority)
         try:
             async with asyncio.timeout(20):
                 await scenario(bed)
@@ -168,6 +170,42 @@ def test_a_dead_worker_is_replaced_and_its_sas_are_gone() -> None:
         assert await bed.carry(b"after") == b"after"
         assert bed.pool.pid(1) != old
         assert bed.dead.empty()
+
+    _run(scenario)
+
+
+def _policy(pid: int | None) -> int:
+    assert pid is not None
+    return os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK
+
+
+def _queues(bed: Bed) -> set[int]:
+    return {one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for one in bed.listeners.of_slot(0)}
+
+
+@pytest.mark.root
+def test_a_worker_runs_before_ordinary_processes_while_it_is_busy() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        await bed.heard(messages.Ready, 0)
+        assert _policy(bed.pool.pid(0)) == os.SCHED_OTHER
+        assert _queues(bed) == {2 * PROMPT_BUFFER}
+        bed.pool.hurry(0, True)
+        assert _policy(bed.pool.pid(0)) == os.SCHED_RR
+        bed.pool.hurry(0, False)
+        assert _policy(bed.pool.pid(0)) == os.SCHED_OTHER
+
+    _run(scenario, priority=1)
+
+
+@pytest.mark.root
+def test_a_worker_that_is_to_stay_ordinary_stays_so() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        await bed.heard(messages.Ready, 0)
+        bed.pool.hurry(0, True)
+        assert _policy(bed.pool.pid(0)) == os.SCHED_OTHER
+        assert min(_queues(bed)) > 2 * PROMPT_BUFFER
 
     _run(scenario)
 
@@ -235,7 +273,7 @@ def test_control_never_waits_for_a_worker_that_stands_still() -> None:
 
 def test_closing_ends_the_processes() -> None:
     async def inside() -> list[int]:
-        bed = Bed()
+        bed = Bed(ORDINARY)
         bed.start()
         pids = [pid for slot in (0, 1) if (pid := bed.pool.pid(slot)) is not None]
         os.kill(pids[1], signal.SIGSTOP)  # this one won't take the hint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from esp.sockets import BUFFER, open_group, open_raw, open_raw_group, open_udp
+from esp.sockets import BUFFER, PROMPT_BUFFER, open_group, open_raw, open_raw_group, open_udp, size_queue
 from esp.steering import attach_raw_filter, attach_reuseport, raw_program, reuseport_program
 from tests.unit.esp.bed import QUIET, SECONDS
 
@@ -96,6 +96,17 @@ def test_sockets_do_not_block_and_let_routers_fragment() -> None:
             assert sock.getsockopt(level, option) == 0
             limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= min(BUFFER, limit)
+
+
+def test_a_prompt_reader_has_a_short_queue() -> None:
+    with open_udp(ADDRESSES[0], 0) as sock:
+        long = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        size_queue(sock, prompt=True)
+        limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+        short = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert short in (2 * PROMPT_BUFFER, 2 * min(PROMPT_BUFFER, limit))  # the kernel doubles
+        size_queue(sock, prompt=False)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == long
 
 
 def test_a_port_in_use() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import IPv4Address
 
 import pytest
 
-from esp.messages import Acquire, ActivateOutbound, RemoveChild, RemoveOutbound, UpdatePath
+from esp.messages import Acquire, ActivateOutbound, Load, RemoveChild, RemoveOutbound, UpdatePath
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound, to
 from tests.unit.esp.packets import ipv4, ipv6
 from tests.unit.esp.peer import Peer, paths, spi_of
@@ -149,3 +150,19 @@ def test_send_errors_are_counted_and_survived(bed: Bed, port: int, peer: Peer) -
     assert spi_of(peer.receive()) == 0x1001
     bed.wait_for(lambda: bed.sa().out_packets == 1)
     assert bed.sa().out_seq == 2
+
+
+def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Peer) -> None:
+    bed.tell(outbound(1, 0x1001, **paths(port, peer)))
+    bed.settle()
+    bed.devices[1].send(ipv4())
+    assert spi_of(peer.receive()) == 0x1001
+    assert bed.hears_nothing(Load)
+    for _ in range(100):
+        bed.devices[1].send(ipv4())
+    for _ in range(100):
+        peer.receive()
+    assert bed.hear(Load).busy
+    time.sleep(1.1)
+    bed.devices[1].send(ipv4())
+    assert not bed.hear(Load).busy

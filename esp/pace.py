@@ -1,0 +1,69 @@
+"""How soon a source of packets is read again: at once, or a little later where lone packets come fast.
+
+What a network card calls interrupt moderation: each wake costs a worker as much as ten packets, so packets
+that come one by one and close together are left to gather. Frames and trains have gathered already.
+"""
+
+from __future__ import annotations
+
+_GATHER = 0.0005  # seconds in which they gather
+_WATCHED = 0.001  # seconds
+_MANY = 3  # reads of lone packets in that time; with more of them it is better to wait
+_FEW = 4  # packets that have gathered and are worth having waited
+_ENOUGH = 32  # packets of one read that need not have waited
+_QUIET = 0.001  # seconds after which a packet is likely to come alone
+_CALM = 1.0  # seconds after which what was much is over
+
+
+class Pace:
+    """Of one source; all times are monotonic seconds."""
+
+    __slots__ = ("_reads", "_since", "again_from", "quiet_from")
+
+    def __init__(self) -> None:
+        self.again_from = 0.0  # not to be read before that
+        self.quiet_from = 0.0  # nothing has come for a while if it is later than that
+        self._since = 0.0
+        self._reads = 0
+
+    def read(self, now: float, lone: int) -> bool:
+        """The read that began at `now` gave so many lone packets, 0 if there were frames or trains too;
+        whether that is much."""
+        self.quiet_from = now + _QUIET
+        if self.again_from:
+            gather = lone >= _FEW
+        else:
+            if now >= self._since + _WATCHED:
+                self._since, self._reads = now, 0
+            self._reads += lone > 0
+            gather = self._reads > _MANY
+        if not lone or lone >= _ENOUGH:
+            self.again_from = 0.0
+            return True
+        self.again_from = now + _GATHER if gather else 0.0
+        return gather
+
+
+class Load:
+    """Whether a worker has had much to do lately that is its own traffic: what strangers send to its sockets
+    must not bring it before other processes. It changes at most twice a second."""
+
+    __slots__ = ("_not_before", "_until", "busy")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._until = 0.0
+        self._not_before = 0.0
+
+    def change(self, now: float, strange: bool) -> bool | None:
+        """Much was read at `now` (monotonic seconds), nothing of it authentic if it is `strange`: what is new
+        about `busy`, if anything."""
+        if strange:
+            self._not_before = now + _CALM
+            return False if self.busy else None
+        self._until = now + _CALM
+        return True if not self.busy and now >= self._not_before else None
+
+    def is_over(self, now: float) -> bool:
+        """Little was read at `now`: whether that is the first sign that it is no longer busy."""
+        return self.busy and now >= self._until
