@@ -15,14 +15,13 @@ from pathlib import Path
 
 from benchmarks.initiator import PORT, Initiator, Tunnel
 from esp.outbound import OutboundSa
+from esp.sockets import PROMPT_BUFFER
 from esp.suites import AES_GCM_16, suite_for
 from ikepy.lab.netns import LabError
 
 SUITE = suite_for(AES_GCM_16, 128, None)
 HEADERS = 28  # octets of IPv4 and UDP
-QUEUE = (
-    3 << 20
-)  # octets, with the kernel's own overhead, that wait in the gateway's socket until the sender does
+QUEUE = PROMPT_BUFFER  # octets in the gateway's socket, half of its room, for which the sender waits
 LOOK = 0.0005  # seconds between two looks at it
 PATIENCE = 20.0  # seconds until a gateway that does not get on is given up
 UDP_SEGMENT = 103

@@ -177,7 +177,8 @@ class _Slot:
     devices: list[VtiDevice] = field(default_factory=list)
     waiting: deque[Message] = field(default_factory=deque)  # for the next process
     restart: asyncio.TimerHandle | None = None
-    prompt: bool = False  # the process may run before ordinary ones
+    may_hurry: bool = False  # the process may run before ordinary ones
+    prompt: bool = False  # and does so
 
 
 class WorkerPool:
@@ -260,16 +261,18 @@ class WorkerPool:
         problem = set_priority(process.pid, self._priority)
         if problem is not None:
             log.info(f"worker {slot}", f"is an ordinary process under load too: {problem}")
-        set_priority(process.pid, ORDINARY)
-        state.prompt = self._priority != ORDINARY and problem is None
-        for one in self._sockets(slot):
-            size_queue(one.sock, prompt=state.prompt)
+        state.may_hurry = self._priority != ORDINARY and problem is None
+        self.hurry(slot, busy=False)
 
     def hurry(self, slot: int, busy: bool) -> None:
-        """Let a slot's process run before ordinary ones while it is busy, if it may do so."""
+        """Let a slot's process run before ordinary ones while it is busy, if it may do so; its sockets' queues
+        are short then."""
         state = self._slots[slot]
-        if state.prompt and state.process is not None:
+        if state.may_hurry and state.process is not None:
+            state.prompt = busy
             set_priority(state.process.pid, self._priority if busy else ORDINARY)
+            for one in self._sockets(slot):
+                size_queue(one.sock, prompt=busy)
 
     def add_socket(self, slot: int, one: WorkerSocket) -> None:
         """Give a slot's process one more socket; one that is started later gets it anyway."""
