@@ -65,7 +65,7 @@ class IkeSa:
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
         self.phase = Phase.CREATED
-        self.end: End | None = None
+        self.end: End | None = None  # why it is dead, or will be in a moment
         self.nat = Nat()
         self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
         self.stranded = False  # our address is gone, and there is no other to use

@@ -886,3 +886,43 @@ def test_a_child_that_the_peers_set_up_brought_is_told_to_be_up() -> None:
     net.run(300)
     assert net.a.outcomes[7].ok, net.a.outcomes[7].text
     assert_joined(net)
+
+
+@pytest.mark.parametrize("brought", ["net", "second"])
+def test_a_child_on_an_ike_sa_that_the_peer_has_forgotten_is_not_told_to_be_up(brought: str) -> None:
+    """Both are gone with b's memory: the one that a waits on, and after it the one that has the child.
+
+    a -> b CREATE_CHILD_SA request 0 (second)        on the IKE_SA of b's making; x, always
+    b -> a CREATE_CHILD_SA request 0 (second)        on the one of a's making
+    a -> b CREATE_CHILD_SA response 0
+                                                     b starts anew
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1 (`brought`)            INITIAL_CONTACT
+    a -> b IKE_AUTH response 1
+    """
+    both = options(connection='unique = "no"')
+    net = Network(both, both)
+    for name in "ab":
+        net.command(name, Initiate("ab", "net"))
+    net.run(1)
+    net.ladder.clear()
+    net.script = lambda line, nth, data: [] if line == "a -> b CREATE_CHILD_SA request 0" else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.b = Network(both, seed="anew").b
+    net.command("b", Initiate("ab", brought))
+    net.run(1)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a IKE_SA_INIT request 0",
+        "a -> b IKE_SA_INIT response 0",
+        "b -> a IKE_AUTH request 1",
+        "a -> b IKE_AUTH response 1",
+    ]
+    assert net.a.outcomes[7].ok is (brought == "second"), net.a.outcomes[7].text
+    assert policies(net, "a") == [brought]
+    assert_joined(net)

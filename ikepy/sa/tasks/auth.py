@@ -44,8 +44,8 @@ class Wanted:
         return child.config.name == self.config.name and self.scope.met_by(child.selectors)
 
     def stands(self, sa: IkeSa) -> bool:
-        """Whether there is such a child, on whichever IKE_SA of the connection."""
-        sas = sa.shared.of_connection(sa.connection.name)
+        """Whether there is such a child, on whichever IKE_SA of the connection that does not end just now."""
+        sas = [one for one in sa.shared.of_connection(sa.connection.name) if one.end is None]
         return any(self.met_by(child) and child.stays for one in sas for child in one.children.values())
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
