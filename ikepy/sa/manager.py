@@ -264,6 +264,7 @@ class IkeManager:
         if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
             rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
             targets += [(one, None) for one in rivals if (one, None) not in targets]
+        ending.foresee((sa for sa, child_id in targets if child_id is None), End.DELETED)
         effects: list[Effect] = []
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
@@ -359,6 +360,7 @@ class IkeManager:
         self._shared.stopping = True
         self._set_ups.forget()
         effects: list[Effect] = []
+        ending.foresee(self._shared.sas.values(), End.DELETED)
         for sa in list(self._shared.sas.values()):
             ended = ending.terminate(sa, None, sa.phase is not Phase.ESTABLISHED, [], now)
             effects += self._settle(sa, ended, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import unique
 from .effects import Effect, Level
-from .ending import terminate
+from .ending import foresee, terminate
 from .ike_sa import IkeSa
 from .phase import End
 from .set_ups import Demand, SetUps
@@ -88,8 +88,7 @@ class Replacing:
             for other in self._shared.duplicates(sa)
             if other not in sa.replaced and not unique.crossed(sa, other)
         ]
-        for other in forgotten:
-            other.end = End.RESTARTED  # first, for none of them has what is waited for on another one
+        foresee(forgotten, End.RESTARTED)
         effects: list[Effect] = []
         for other in forgotten:
             effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)

@@ -888,6 +888,17 @@ def test_a_child_that_the_peers_set_up_brought_is_told_to_be_up() -> None:
     assert_joined(net)
 
 
+def with_two_ike_sas() -> Network:
+    """Each end has set up one, with a child, and asks for what else is wanted on the other end's."""
+    both = options(connection='unique = "no"')
+    net = Network(both, both)
+    for name in "ab":
+        net.command(name, Initiate("ab", "net"))
+    net.run(1)
+    net.ladder.clear()
+    return net
+
+
 @pytest.mark.parametrize("brought", ["net", "second"])
 def test_a_child_on_an_ike_sa_that_the_peer_has_forgotten_is_not_told_to_be_up(brought: str) -> None:
     """Both are gone with b's memory: the one that a waits on, and after it the one that has the child.
@@ -901,17 +912,12 @@ def test_a_child_on_an_ike_sa_that_the_peer_has_forgotten_is_not_told_to_be_up(b
     b -> a IKE_AUTH request 1 (`brought`)            INITIAL_CONTACT
     a -> b IKE_AUTH response 1
     """
-    both = options(connection='unique = "no"')
-    net = Network(both, both)
-    for name in "ab":
-        net.command(name, Initiate("ab", "net"))
-    net.run(1)
-    net.ladder.clear()
+    net = with_two_ike_sas()
     net.script = lambda line, nth, data: [] if line == "a -> b CREATE_CHILD_SA request 0" else [DELAY]
     net.command("a", Initiate("ab", "second", ticket=7))
     net.command("b", Initiate("ab", "second"))
     net.run(3 * DELAY)
-    net.b = Network(both, seed="anew").b
+    net.b = Network(options(), seed="anew").b
     net.command("b", Initiate("ab", brought))
     net.run(1)
     assert net.ladder == [
@@ -926,3 +932,63 @@ def test_a_child_on_an_ike_sa_that_the_peer_has_forgotten_is_not_told_to_be_up(b
     assert net.a.outcomes[7].ok is (brought == "second"), net.a.outcomes[7].text
     assert policies(net, "a") == [brought]
     assert_joined(net)
+
+
+def test_a_child_that_was_to_come_up_on_an_ike_sa_that_we_delete_stands_on_another_one() -> None:
+    """Who asked for it ended one of the two only.
+
+    a -> b CREATE_CHILD_SA request 0 (net)           on the IKE_SA of b's making
+    b -> a CREATE_CHILD_SA request 0 (second)        on the one of a's making
+    b -> a CREATE_CHILD_SA response 0
+    a -> b CREATE_CHILD_SA response 0
+    a -> b INFORMATIONAL request 1 (D)               on b's, where a has asked for second since
+    b -> a INFORMATIONAL response 1
+    """
+    net = with_two_ike_sas()
+    theirs = net.a.manager.ike_sas[-1]
+    net.command("a", Rekey(ike_id=theirs.ike_id, child="net"))
+    net.command("a", Terminate(ike_id=theirs.ike_id))
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(1)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA response 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "a -> b INFORMATIONAL request 1",
+        "b -> a INFORMATIONAL response 1",
+    ]
+    assert net.a.outcomes[7].ok, net.a.outcomes[7].text
+    net.run(60)
+    assert policies(net, "a") == ["net", "second"]
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_child_is_not_told_to_be_up_on_an_ike_sa_that_is_ended_with_the_one_where_it_was_asked_for(
+    force: bool,
+) -> None:
+    """
+    a -> b CREATE_CHILD_SA request 2 (second)        x, always
+    b -> a CREATE_CHILD_SA request 0 (second)
+    ...
+    b -> a CREATE_CHILD_SA request 2 (second)        on the new IKE_SA
+    a -> b CREATE_CHILD_SA response 2
+    b -> a INFORMATIONAL request 1 (D)               on the old one; x
+                                                     a ends both
+    """
+    net = established(options(), options(), second=False)
+    lost = "a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"
+    net.script = lambda line, nth, data: [] if line in lost else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(1)
+    assert len(net.a.manager.ike_sas) == 2
+    assert policies(net, "a") == ["net", "net", "second", "second"]
+    net.command("a", Terminate(ike="ab", force=force))
+    net.run(300)
+    assert not net.a.outcomes[7].ok, net.a.outcomes[7].text
+    assert not net.a.manager.ike_sas
