@@ -359,7 +359,7 @@ class IkeSa:
         return task.rival if isinstance(task, IkeRekey) else None
 
     def settle_collision(self, now: float) -> list[Effect]:
-        """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
+        """This IKE_SA ends while our rekey of it is under way: the peer's own rekey stays, if any."""
         task = self.tasks.current
         return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 

@@ -9,10 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from ikepy.sa import fragments
 from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.tasks.child_rekey import ChildRekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
+from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.message import IkeHeader
+from ikepy.wire.payloads import NoncePayload, Payload
 
 from .network import ADDRESS_A, DELAY, Network, Options, Script, assert_joined
 from .test_established import do, ike_sa
@@ -25,6 +29,7 @@ local_ts = ["10.9.0.0/24"]
 remote_ts = ["10.9.0.0/24"]
 esp_proposals = ["aes128gcm16"]
 """
+NONCE = NoncePayload(bytes(32))
 SEEDS = ["one", "two", "three", "four"]  # nonces of which either end's are the lowest
 
 
@@ -354,6 +359,45 @@ def test_a_reauthentication_while_both_ends_rekey_the_ike_sa(seed: str) -> None:
     net.run(60)
     assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
     assert set(map(tuple, seen)) == {("net", "second")}
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("kind", ["response", "request"])
+@pytest.mark.parametrize("nonsense", [[NONCE], [NONCE, NONCE]], ids=["incomplete", "malformed"])
+def test_nonsense_while_both_ends_rekey_the_ike_sa(kind: str, nonsense: list[Payload]) -> None:
+    """The IKE_SA of the peer's rekey is the one that stays, as if ours had been refused (2.8.2, 2.21.3).
+
+    a -> b CREATE_CHILD_SA request 3 (IKE_SA)
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    b -> a CREATE_CHILD_SA response 3             x; nonsense instead, there or in b's next request
+    a -> b CREATE_CHILD_SA response 0
+    a -> b CREATE_CHILD_SA response 1             INVALID_SYNTAX, if it was a request
+    b -> a INFORMATIONAL request 1 (D)
+    a -> b INFORMATIONAL response 1
+    """
+    net = established(options(), options(), seed="one")
+    net.script = lambda line, nth, data: [] if line == "b -> a CREATE_CHILD_SA response 3" else [DELAY]
+    old_a, old_b = ike_sa(net, "a"), ike_sa(net, "b")
+    for name in "ab":
+        do(net, name, IkeRekey())
+    net.run(1.5 * DELAY)
+    flags, message_id = (HeaderFlag.RESPONSE, 3) if kind == "response" else (HeaderFlag(0), 1)
+    header = IkeHeader(old_a.spi_i, old_a.spi_r, ExchangeType.CREATE_CHILD_SA, flags, message_id)
+    (data,) = fragments.seal(header, nonsense, old_b.keyed.cipher_out, old_b.shared.entropy.random, None)
+    net.inject("a", old_a.path, data)
+    net.run(200)
+    refused = ["a -> b CREATE_CHILD_SA response 1"] if kind == "request" else []
+    assert list(dict.fromkeys(net.ladder)) == [
+        "a -> b CREATE_CHILD_SA request 3",
+        "b -> a CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA response 3",
+        "a -> b CREATE_CHILD_SA response 0",
+        *refused,
+        "b -> a INFORMATIONAL request 1",
+        "a -> b INFORMATIONAL response 1",
+    ]
+    (a,), (b,) = ike_sas(net, "a"), ike_sas(net, "b")
+    assert (a.spi_i, a.initiator) == (b.spi_i, False)
     assert_joined(net, 2)
 
 
