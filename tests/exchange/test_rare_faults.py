@@ -1036,3 +1036,39 @@ def test_a_child_is_not_told_to_be_up_on_an_ike_sa_that_is_ended_with_the_one_wh
     net.run(300)
     assert not net.a.outcomes[7].ok, net.a.outcomes[7].text
     assert not net.a.manager.ike_sas
+
+
+def test_a_child_is_not_told_to_be_up_on_an_ike_sa_whose_address_is_gone_too() -> None:
+    """Neither can move: what a waits for on the first of them has yet to come up where both are set up anew.
+
+    a -> b CREATE_CHILD_SA request 2 (second)        x, always
+    b -> a CREATE_CHILD_SA request 0 (second)
+    a -> b CREATE_CHILD_SA response 0
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1
+    a -> b IKE_AUTH response 1
+    b -> a CREATE_CHILD_SA request 2 (second)        on the new IKE_SA
+    a -> b CREATE_CHILD_SA response 2
+    b -> a INFORMATIONAL request 1 (D)               on the old one; x
+    a -> b IKE_SA_INIT request 0                     from the other address
+    """
+    both = options(connection="mobike = false")
+    here = replace(both, local_addrs=f'["{ADDRESS_A}", "{SECOND_A}"]')
+    net = established(here, replace(both, remote_addrs=f'{ADDRESS_A}", "{SECOND_A}'), second=False)
+    lost = "a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"
+    net.script = lambda line, nth, data: [] if line in lost else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(1)
+    assert len(net.a.manager.ike_sas) == 2
+    assert 7 not in net.a.outcomes
+    net.script = lambda line, nth, data: [DELAY]
+    net.a.address = SECOND_A
+    has(net, "a", SECOND_A, gone=[ADDRESS_A])
+    assert not net.a.outcomes[7].ok, net.a.outcomes[7].text
+    net.run(300)
+    assert policies(net, "a") == ["net", "second"]
+    assert_joined(net, 2)
