@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .child import ChildSa, ChildState
@@ -51,6 +51,12 @@ def pass_on(sa: IkeSa, task: Task) -> bool:
         other.wishes.create(task.wanted)
     sa.shared.touched.append(other)
     return True
+
+
+def foresee(sas: Iterable[IkeSa], end: End) -> None:
+    """They are to end in one go: whoever waits on one of them must not be told that another one has it."""
+    for sa in sas:
+        sa.end = end
 
 
 def terminate(

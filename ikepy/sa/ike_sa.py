@@ -33,6 +33,7 @@ from .shared import Shared
 from .task_queue import TaskQueue
 from .tasks import init, mobike
 from .tasks.child_rekey import ChildRekey
+from .tasks.delete import DeleteIke
 from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
 from .tasks.task import Task
@@ -65,7 +66,7 @@ class IkeSa:
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
         self.phase = Phase.CREATED
-        self.end: End | None = None
+        self.end: End | None = None  # why it is dead, or is about to be
         self.nat = Nat()
         self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
         self.stranded = False  # our address is gone, and there is no other to use
@@ -112,6 +113,11 @@ class IkeSa:
     @property
     def alive(self) -> bool:
         return self.phase in (Phase.CREATED, Phase.CONNECTING, Phase.ESTABLISHED)
+
+    @property
+    def goes(self) -> bool:
+        """Whether it is about to end, so that what is on it is not there to stay."""
+        return self.end is not None or self.phase is Phase.DELETING or self.tasks.waits(DeleteIke)
 
     @property
     def established(self) -> bool:
@@ -353,7 +359,7 @@ class IkeSa:
         return task.rival if isinstance(task, IkeRekey) else None
 
     def settle_collision(self, now: float) -> list[Effect]:
-        """The peer deletes this IKE_SA while our rekey of it is under way: its own rekey stays, if any."""
+        """This IKE_SA ends while our rekey of it is under way: the peer's own rekey stays, if any."""
         task = self.tasks.current
         return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 

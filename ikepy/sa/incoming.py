@@ -20,6 +20,7 @@ from .effects import Effect, Level, Send
 from .path import Path
 from .phase import PERMITTED, End, Phase
 from .tasks import mobike, respond
+from .tasks.ike_rekey import IkeRekey
 from .tasks.task import Answer, Task
 from .window import Arrival
 
@@ -80,8 +81,14 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
 
 
 def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
-    """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3)."""
-    effects = [sa.log(Level.ERROR, text), *task.failed(sa, text)]
+    """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3).
+
+    If the peer has rekeyed it itself, that stands, and gets the children as if ours had been refused (2.8.2).
+    """
+    saved = task.settle_for_rival(sa, now) if isinstance(task, IkeRekey) else []
+    effects = [sa.log(Level.ERROR, text), *saved, *task.failed(sa, text)]
+    if sa.phase is Phase.REKEYED:
+        return effects + sa.proceed(now)
     if sa.phase is Phase.ESTABLISHED:
         effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
     return effects + sa.kill(End.REFUSED, text)
@@ -173,7 +180,7 @@ def _refusal(sa: IkeSa, error: PeerError, now: float) -> Answer:
         sa.heir.hindered_at = now
     after: list[Effect] = []
     if error.fatal or sa.phase is Phase.CONNECTING:
-        after = sa.kill(End.REFUSED, str(error))
+        after = [*sa.settle_collision(now), *sa.kill(End.REFUSED, str(error))]
     refused = NotifyPayload(error.notify, error.data)
     return Answer([refused], before=[sa.log(Level.ERROR, f"{error.notify.name}: {error}")], after=after)
 

@@ -264,6 +264,7 @@ class IkeManager:
         if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
             rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
             targets += [(one, None) for one in rivals if (one, None) not in targets]
+        ending.foresee((sa for sa, child_id in targets if child_id is None), End.DELETED)
         effects: list[Effect] = []
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
@@ -337,28 +338,36 @@ class IkeManager:
         changed = self._shared.local_addresses != command.addresses
         self._shared.local_addresses = command.addresses
         effects: list[Effect] = []
-        for sa in list(self._shared.sas.values()):
-            if changed or sa.stranded:  # a route to use the new address by may come after it
-                effects += self._follow_address(sa, command, now)
+        # A route to use the new address by may come after it.
+        affected = [sa for sa in self._shared.sas.values() if changed or sa.stranded]
+        followed = [(sa, *self._follow_address(sa, command, now)) for sa in affected]
+        ending.foresee((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
+        for sa, done, why in followed:
+            if why:
+                done = [sa.log(Level.INFO, why), *sa.kill(End.ADDRESS_GONE, why)]
+            effects += self._settle(sa, [*done, *sa.tick(now)], now)
         if changed:
             self._set_ups.hasten(now)
         return effects + self._set_ups.retry_stranded(now)
 
-    def _follow_address(self, sa: IkeSa, command: LocalAddressesChanged, now: float) -> list[Effect]:
+    def _follow_address(
+        self, sa: IkeSa, command: LocalAddressesChanged, now: float
+    ) -> tuple[list[Effect], str]:
+        """Go on over another address; the text says why it is to end instead, "" if it is not."""
         found = self._resolve(sa.connection, None)
         best = None if found is None else found[0]
         usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
         effects = mobike.addresses_changed(sa, tuple(usable), command.others, now)
         begun = sa.established or (sa.alive and sa.initiator)
         if begun and sa.stranded and sa.mobike is None and best in usable:
-            text = f"{sa.path.local.address} is gone, set up anew from {best}"
-            effects = [sa.log(Level.INFO, text), *sa.kill(End.ADDRESS_GONE, text)]
-        return self._settle(sa, [*effects, *sa.tick(now)], now)
+            return [], f"{sa.path.local.address} is gone, set up anew from {best}"
+        return effects, ""
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._shared.stopping = True
         self._set_ups.forget()
         effects: list[Effect] = []
+        ending.foresee(self._shared.sas.values(), End.DELETED)
         for sa in list(self._shared.sas.values()):
             ended = ending.terminate(sa, None, sa.phase is not Phase.ESTABLISHED, [], now)
             effects += self._settle(sa, ended, now)

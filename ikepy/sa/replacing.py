@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import unique
 from .effects import Effect, Level
-from .ending import terminate
+from .ending import foresee, terminate
 from .ike_sa import IkeSa
 from .phase import End
 from .set_ups import Demand, SetUps
@@ -64,21 +64,34 @@ class Replacing:
     def enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
         """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""
         policy = sa.connection.unique
-        effects: list[Effect] = []
+        effects = self._end_forgotten(sa, now)
         for other in self._shared.duplicates(sa):
             crossed = unique.crossed(sa, other)
             if other in sa.replaced:
                 continue  # it ends when its children are here
             if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
                 self._prefer_one(sa, other, now)
-            elif sa.initial_contact and policy != "never" and not crossed:
-                effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
             elif policy == "replace" and sa.set_up.ours:
                 sa.replaces.append(other)
             elif policy == "replace":  # the peer may reauthenticate: it knows when its children are here
                 self._supersede(other, sa, now)
             elif not sa.set_up.ours and other.reauth_at is not None:
                 other.reauth_at = max(other.reauth_at, now + SUPERSEDED)  # the peer may just be at it
+        return effects
+
+    def _end_forgotten(self, sa: IkeSa, now: float) -> list[Effect]:
+        """The peer says that it has none but `sa` (INITIAL_CONTACT)."""
+        if not sa.initial_contact or sa.connection.unique == "never":
+            return []
+        forgotten = [
+            other
+            for other in self._shared.duplicates(sa)
+            if other not in sa.replaced and not unique.crossed(sa, other)
+        ]
+        foresee(forgotten, End.RESTARTED)
+        effects: list[Effect] = []
+        for other in forgotten:
+            effects += self._settle(other, other.kill(End.RESTARTED, "the peer started anew"), now)
         return effects
 
     def _prefer_one(self, sa: IkeSa, other: IkeSa, now: float) -> None:

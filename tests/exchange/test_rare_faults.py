@@ -9,10 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from ikepy.sa import fragments
 from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.tasks.child_rekey import ChildRekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
+from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.message import IkeHeader
+from ikepy.wire.payloads import NoncePayload, Payload
 
 from .network import ADDRESS_A, DELAY, Network, Options, Script, assert_joined
 from .test_established import do, ike_sa
@@ -25,6 +29,7 @@ local_ts = ["10.9.0.0/24"]
 remote_ts = ["10.9.0.0/24"]
 esp_proposals = ["aes128gcm16"]
 """
+NONCE = NoncePayload(bytes(32))
 SEEDS = ["one", "two", "three", "four"]  # nonces of which either end's are the lowest
 
 
@@ -354,6 +359,74 @@ def test_a_reauthentication_while_both_ends_rekey_the_ike_sa(seed: str) -> None:
     net.run(60)
     assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
     assert set(map(tuple, seen)) == {("net", "second")}
+    assert_joined(net, 2)
+
+
+def rekey_with_nonsense(net: Network, kind: str, nonsense: list[Payload]) -> None:
+    """Both ends rekey; a hears nonsense where b's response should be, or in b's next request."""
+    net.script = lambda line, nth, data: [] if line == "b -> a CREATE_CHILD_SA response 3" else [DELAY]
+    old_a, old_b = ike_sa(net, "a"), ike_sa(net, "b")
+    for name in "ab":
+        do(net, name, IkeRekey())
+    net.run(1.5 * DELAY)
+    flags, message_id = (HeaderFlag.RESPONSE, 3) if kind == "response" else (HeaderFlag(0), 1)
+    header = IkeHeader(old_a.spi_i, old_a.spi_r, ExchangeType.CREATE_CHILD_SA, flags, message_id)
+    (data,) = fragments.seal(header, nonsense, old_b.keyed.cipher_out, old_b.shared.entropy.random, None)
+    net.inject("a", old_a.path, data)
+    net.run(200)
+
+
+def test_nonsense_instead_of_the_ike_sa_that_was_to_stay() -> None:
+    """For b ours stays, which a can't have: what `close_action` names is set up anew.
+
+    a -> b CREATE_CHILD_SA request 3 (IKE_SA)
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    b -> a CREATE_CHILD_SA response 3             x; nonsense instead
+    a -> b CREATE_CHILD_SA response 0
+    b -> a INFORMATIONAL request 0 (D)            of what b's rekey made
+    a -> b INFORMATIONAL response 0
+    a -> b IKE_SA_INIT request 0
+    ...
+    """
+    net = established(options("rekey_time = 0\n" + AGAIN, "rekey_time = 0\n" + AGAIN), options(), seed="two")
+    rekey_with_nonsense(net, "response", [NONCE])
+    assert net.ladder[3:7] == [
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a INFORMATIONAL request 0",
+        "a -> b INFORMATIONAL response 0",
+        "a -> b IKE_SA_INIT request 0",
+    ]
+    assert len(ike_sas(net, "a")) == len(ike_sas(net, "b")) == 1
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("kind", ["response", "request"])
+@pytest.mark.parametrize("nonsense", [[NONCE], [NONCE, NONCE]], ids=["incomplete", "malformed"])
+def test_nonsense_while_both_ends_rekey_the_ike_sa(kind: str, nonsense: list[Payload]) -> None:
+    """The IKE_SA of the peer's rekey is the one that stays, as if ours had been refused (2.8.2, 2.21.3).
+
+    a -> b CREATE_CHILD_SA request 3 (IKE_SA)
+    b -> a CREATE_CHILD_SA request 0 (IKE_SA)
+    b -> a CREATE_CHILD_SA response 3             x; nonsense instead, there or in b's next request
+    a -> b CREATE_CHILD_SA response 0
+    a -> b CREATE_CHILD_SA response 1             INVALID_SYNTAX, if it was a request
+    b -> a INFORMATIONAL request 1 (D)
+    a -> b INFORMATIONAL response 1
+    """
+    net = established(options(), options(), seed="one")
+    rekey_with_nonsense(net, kind, nonsense)
+    refused = ["a -> b CREATE_CHILD_SA response 1"] if kind == "request" else []
+    assert list(dict.fromkeys(net.ladder)) == [
+        "a -> b CREATE_CHILD_SA request 3",
+        "b -> a CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA response 3",
+        "a -> b CREATE_CHILD_SA response 0",
+        *refused,
+        "b -> a INFORMATIONAL request 1",
+        "a -> b INFORMATIONAL response 1",
+    ]
+    (a,), (b,) = ike_sas(net, "a"), ike_sas(net, "b")
+    assert (a.spi_i, a.initiator) == (b.spi_i, False)
     assert_joined(net, 2)
 
 
@@ -886,3 +959,145 @@ def test_a_child_that_the_peers_set_up_brought_is_told_to_be_up() -> None:
     net.run(300)
     assert net.a.outcomes[7].ok, net.a.outcomes[7].text
     assert_joined(net)
+
+
+def with_two_ike_sas() -> Network:
+    """Each end has set up one, with a child, and asks for what else is wanted on the other end's."""
+    both = options(connection='unique = "no"')
+    net = Network(both, both)
+    for name in "ab":
+        net.command(name, Initiate("ab", "net"))
+    net.run(1)
+    net.ladder.clear()
+    return net
+
+
+@pytest.mark.parametrize("brought", ["net", "second"])
+def test_a_child_on_an_ike_sa_that_the_peer_has_forgotten_is_not_told_to_be_up(brought: str) -> None:
+    """Both are gone with b's memory: the one that a waits on, and after it the one that has the child.
+
+    a -> b CREATE_CHILD_SA request 0 (second)        on the IKE_SA of b's making; x, always
+    b -> a CREATE_CHILD_SA request 0 (second)        on the one of a's making
+    a -> b CREATE_CHILD_SA response 0
+                                                     b starts anew
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1 (`brought`)            INITIAL_CONTACT
+    a -> b IKE_AUTH response 1
+    """
+    net = with_two_ike_sas()
+    net.script = lambda line, nth, data: [] if line == "a -> b CREATE_CHILD_SA request 0" else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.b = Network(options(), seed="anew").b
+    net.command("b", Initiate("ab", brought))
+    net.run(1)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA request 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "b -> a IKE_SA_INIT request 0",
+        "a -> b IKE_SA_INIT response 0",
+        "b -> a IKE_AUTH request 1",
+        "a -> b IKE_AUTH response 1",
+    ]
+    assert net.a.outcomes[7].ok is (brought == "second"), net.a.outcomes[7].text
+    assert policies(net, "a") == [brought]
+    assert_joined(net)
+
+
+def test_a_child_that_was_to_come_up_on_an_ike_sa_that_we_delete_stands_on_another_one() -> None:
+    """Who asked for it ended one of the two only.
+
+    a -> b CREATE_CHILD_SA request 0 (net)           on the IKE_SA of b's making
+    b -> a CREATE_CHILD_SA request 0 (second)        on the one of a's making
+    b -> a CREATE_CHILD_SA response 0
+    a -> b CREATE_CHILD_SA response 0
+    a -> b INFORMATIONAL request 1 (D)               on b's, where a has asked for second since
+    b -> a INFORMATIONAL response 1
+    """
+    net = with_two_ike_sas()
+    theirs = net.a.manager.ike_sas[-1]
+    net.command("a", Rekey(ike_id=theirs.ike_id, child="net"))
+    net.command("a", Terminate(ike_id=theirs.ike_id))
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(1)
+    assert net.ladder == [
+        "a -> b CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA request 0",
+        "b -> a CREATE_CHILD_SA response 0",
+        "a -> b CREATE_CHILD_SA response 0",
+        "a -> b INFORMATIONAL request 1",
+        "b -> a INFORMATIONAL response 1",
+    ]
+    assert net.a.outcomes[7].ok, net.a.outcomes[7].text
+    net.run(60)
+    assert policies(net, "a") == ["net", "second"]
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_child_is_not_told_to_be_up_on_an_ike_sa_that_is_ended_with_the_one_where_it_was_asked_for(
+    force: bool,
+) -> None:
+    """
+    a -> b CREATE_CHILD_SA request 2 (second)        x, always
+    b -> a CREATE_CHILD_SA request 0 (second)
+    ...
+    b -> a CREATE_CHILD_SA request 2 (second)        on the new IKE_SA
+    a -> b CREATE_CHILD_SA response 2
+    b -> a INFORMATIONAL request 1 (D)               on the old one; x
+                                                     a ends both
+    """
+    net = established(options(), options(), second=False)
+    lost = "a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"
+    net.script = lambda line, nth, data: [] if line in lost else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(1)
+    assert len(net.a.manager.ike_sas) == 2
+    assert policies(net, "a") == ["net", "net", "second", "second"]
+    net.command("a", Terminate(ike="ab", force=force))
+    net.run(300)
+    assert not net.a.outcomes[7].ok, net.a.outcomes[7].text
+    assert not net.a.manager.ike_sas
+
+
+def test_a_child_is_not_told_to_be_up_on_an_ike_sa_whose_address_is_gone_too() -> None:
+    """Neither can move: what a waits for on the first of them has yet to come up where both are set up anew.
+
+    a -> b CREATE_CHILD_SA request 2 (second)        x, always
+    b -> a CREATE_CHILD_SA request 0 (second)
+    a -> b CREATE_CHILD_SA response 0
+    b -> a IKE_SA_INIT request 0
+    a -> b IKE_SA_INIT response 0
+    b -> a IKE_AUTH request 1
+    a -> b IKE_AUTH response 1
+    b -> a CREATE_CHILD_SA request 2 (second)        on the new IKE_SA
+    a -> b CREATE_CHILD_SA response 2
+    b -> a INFORMATIONAL request 1 (D)               on the old one; x
+    a -> b IKE_SA_INIT request 0                     from the other address
+    """
+    both = options(connection="mobike = false")
+    here = replace(both, local_addrs=f'["{ADDRESS_A}", "{SECOND_A}"]')
+    net = established(here, replace(both, remote_addrs=f'{ADDRESS_A}", "{SECOND_A}'), second=False)
+    lost = "a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"
+    net.script = lambda line, nth, data: [] if line in lost else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
+    net.run(1)
+    assert len(net.a.manager.ike_sas) == 2
+    assert 7 not in net.a.outcomes
+    net.script = lambda line, nth, data: [DELAY]
+    net.a.address = SECOND_A
+    has(net, "a", SECOND_A, gone=[ADDRESS_A])
+    assert not net.a.outcomes[7].ok, net.a.outcomes[7].text
+    net.run(300)
+    assert policies(net, "a") == ["net", "second"]
+    assert_joined(net, 2)

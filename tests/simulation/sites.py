@@ -217,8 +217,8 @@ class Site:
         )
 
     def has(self, connection: str, child: str) -> bool:
-        """Whether an IKE_SA that stands has a child of this policy, which stays."""
-        return any(sa.established and sa.has_child(child) for sa in self.sas(connection))
+        """Whether an IKE_SA that stays has a child of this policy, which stays too."""
+        return any(sa.established and not sa.goes and sa.has_child(child) for sa in self.sas(connection))
 
     def sas(self, connection: str | None = None) -> list[IkeSa]:
         """The living IKE_SAs, oldest first."""

@@ -27,7 +27,6 @@ from .plane import Breach, Packet
 from .sites import CHILDREN, LINKS, NAMES, Options, Site, peer_of
 
 GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
-ENDED = "terminated"  # of one that was ended on purpose, perhaps a moment before the one with the child
 CONVERSATION = 1.5  # seconds between two packets
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
@@ -222,7 +221,7 @@ class World:
         """A child that is told to be up is, and one that is told not to be is not, or is to be deleted."""
         connection, child = site.wishes[outcome.ticket]
         up = site.plane.has(connection, child) if outcome.ok else site.has(connection, child)
-        if outcome.ok is not up and outcome.text != ENDED:
+        if outcome.ok is not up:
             raise Breach(f"{site.name} is told of {connection}.{child}: {outcome.text}, which is not so")
 
     def _send(self, site: Site, effect: Send) -> None:

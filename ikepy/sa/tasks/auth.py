@@ -44,16 +44,13 @@ class Wanted:
         return child.config.name == self.config.name and self.scope.met_by(child.selectors)
 
     def stands(self, sa: IkeSa) -> bool:
-        """Whether there is such a child, on whichever IKE_SA of the connection."""
-        sas = sa.shared.of_connection(sa.connection.name)
+        """Whether there is such a child, on whichever IKE_SA of the connection that is not to go."""
+        sas = [one for one in sa.shared.of_connection(sa.connection.name) if not one.goes]
         return any(self.met_by(child) and child.stays for one in sas for child in one.children.values())
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        """It does not come up here: tell so, unless it stands, as for a command that finds it up.
-
-        Who ends the IKE_SA on purpose may be about to end the one where it stands, too.
-        """
-        if any(self.tickets) and sa.end is not End.DELETED and self.stands(sa):
+        """It does not come up here: tell so, unless it stands, as for a command that finds it up."""
+        if any(self.tickets) and self.stands(sa):
             return outcomes(self.tickets, True, f"CHILD_SA {self.config.name} is up already")
         return outcomes(self.tickets, False, reason)
 
