@@ -46,8 +46,8 @@ from esp.transport import Transport
 __all__ = ["PacketDevice", "Worker"]
 
 _MESSAGES = 256  # of control's obeyed before packets get their turn
-# A busy worker runs before ordinary processes, and the kernel stops one that never sleeps for a twentieth of each
-# second, all at once (sched(7)). It rests before that, for moments.
+# A busy worker runs before ordinary processes. The kernel would stop one that never sleeps for a twentieth of
+# each second, all at once (sched(7)): it rests before that, for moments.
 _STINT, _REST = 0.002, 0.00015  # seconds
 _PENDING = 256  # messages kept for a control that does not read
 _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them

@@ -265,8 +265,8 @@ class WorkerPool:
         self.hurry(slot, busy=False)
 
     def hurry(self, slot: int, busy: bool) -> None:
-        """Let a slot's process run before ordinary ones while it is busy, if it may do so; its sockets' queues
-        are short then."""
+        """Let a slot's process run before ordinary ones while it is busy, if it may do so. The queues of its
+        sockets are short then."""
         state = self._slots[slot]
         if state.may_hurry and state.process is not None:
             state.prompt = busy
