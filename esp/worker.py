@@ -140,6 +140,7 @@ class Worker:
         self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
         self._load = Load()
         self._rested = 0.0  # monotonic seconds: when it slept last
+        self._gathering = 0.0  # monotonic seconds: until when there may be a source that is not to be read
         self._fault = RateLimit(*_FAULT)
         self._interest = select.EPOLLIN  # in the control socket
         self._connected = True
@@ -175,6 +176,7 @@ class Worker:
                 authentic = self._inward.authentic
                 much = source.pace.read(now, self._read_packets(source, alone))
                 if much or self._load.busy:
+                    self._gathering = max(self._gathering, source.pace.again_from)
                     strange = isinstance(source, Transport) and self._inward.authentic == authentic
                     self._tell_load(now, much, strange)
         while self._gone:
@@ -184,8 +186,10 @@ class Worker:
         """Sleep until one of the sources that have something may be read, and a little if nobody else could
         run for long; the monotonic time then. `asked`: when it was asked what is ready."""
         now = time.monotonic()
-        sources = self._sources
-        begin = min((sources[fd].pace.again_from for fd, _ in ready if fd in sources), default=0.0)
+        begin = 0.0
+        if now < self._gathering:
+            sources = self._sources
+            begin = min((sources[fd].pace.again_from for fd, _ in ready if fd in sources), default=0.0)
         if now - asked > _REST:
             self._rested = now
         elif self._load.busy and now - self._rested > _STINT:
