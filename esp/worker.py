@@ -46,9 +46,6 @@ from esp.transport import Transport
 __all__ = ["PacketDevice", "Worker"]
 
 _MESSAGES = 256  # of control's obeyed before packets get their turn
-# A busy worker runs before ordinary processes. The kernel would stop one that never sleeps for a twentieth of
-# each second, all at once (sched(7)): it rests before that, for moments.
-_STINT, _REST = 0.002, 0.00015  # seconds
 _PENDING = 256  # messages kept for a control that does not read
 _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
 _NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
@@ -139,7 +136,6 @@ class Worker:
         self._poll = select.epoll()
         self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
         self._load = Load()
-        self._rested = 0.0  # monotonic seconds: when it slept last
         self._gathering = 0.0  # monotonic seconds: until when there may be a source that is not to be read
         self._fault = RateLimit(*_FAULT)
         self._interest = select.EPOLLIN  # in the control socket
@@ -161,14 +157,13 @@ class Worker:
         if interest != self._interest:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
-        asked = time.monotonic()
         ready = self._poll.poll()
         sources = self._sources
         for fd, _ in ready:
             if fd not in sources:  # control: before any packet
                 self._outbox.flush()
                 self._read_control()
-        now = self._take_turn(ready, asked)
+        now = self._let_gather(ready)
         for fd, _ in ready:
             source = sources.get(fd)  # gone, perhaps, by what was read before
             if source is not None:
@@ -182,21 +177,15 @@ class Worker:
         while self._gone:
             self._gone.pop().close()
 
-    def _take_turn(self, ready: list[tuple[int, int]], asked: float) -> float:
-        """Sleep until one of the sources that have something may be read, and a little if nobody else could
-        run for long; the monotonic time then. `asked`: when it was asked what is ready."""
+    def _let_gather(self, ready: list[tuple[int, int]]) -> float:
+        """Sleep until one of the sources that have something may be read; the monotonic time then."""
         now = time.monotonic()
-        begin = 0.0
         if now < self._gathering:
             sources = self._sources
             begin = min((sources[fd].pace.again_from for fd, _ in ready if fd in sources), default=0.0)
-        if now - asked > _REST:
-            self._rested = now
-        elif self._load.busy and now - self._rested > _STINT:
-            begin = max(begin, now + _REST)
-        if now < begin:
-            time.sleep(begin - now)
-            now = self._rested = time.monotonic()
+            if now < begin:
+                time.sleep(begin - now)
+                now = time.monotonic()
         return now
 
     def _read_packets(self, source: Transport | Device, alone: bool) -> int:
