@@ -113,7 +113,7 @@ class Inward:
         `alone`: one packet is expected, and shall not wait until it is known that there are no more.
         """
         if transport.kind is SocketKind.RAW:
-            lone = self._read_raw(transport)
+            lone = self._read_raw(transport) or 1
         else:
             lone = self._read_udp(transport, alone)
         if lost := transport.lost(time.monotonic()):
@@ -150,7 +150,7 @@ class Inward:
                 self._receive_run(transport, run)
                 run = _Run()
         self._receive_run(transport, run)
-        return 0 if trains else count
+        return 0 if trains else count or 1  # nothing, after an ICMP error, is no train
 
     def _open_straight(self, received: Received, row: memoryview) -> bool:
         """Open one datagram and write what is inside if it is a packet of ours and nothing about it is

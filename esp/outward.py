@@ -96,7 +96,7 @@ class Outward:
         except OSError as error:
             raise BrokenDevice(error.strerror or str(error)) from error
         self.send(device, packets)
-        return len(packets)
+        return len(packets) or 1
 
     # Frames and lone packets of a device with offloads
 
@@ -123,7 +123,7 @@ class Outward:
             if (frame is None and len(lengths) < most) or time.monotonic() >= until:
                 break
             most, alone = left, False
-        return 0 if frames_read else lone
+        return 0 if frames_read else lone or 1  # nothing is no frame
 
     def _send_straight(self, device: Device, length: int) -> bool:
         """Send the packet in the first row if nothing about it is unusual, with as few steps as can be: after

@@ -202,7 +202,7 @@ class Worker:
             self._outbox.post(Fault(0, f"device {source.name}: {error}"))
         except Exception as error:
             self._tell_fault(f"{type(error).__name__}: {error}")
-        return 0
+        return 1
 
     def _register(self, fd: int, source: Transport | Device) -> None:
         self._poll.register(fd, select.EPOLLIN)
