@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,16 +27,6 @@ class _Trailers:
 
 
 _TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HEADER.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class SealedTrain:
-    """ESP packets back to back, valid until the next train is sealed."""
-
-    packets: memoryview
-    stride: int  # octets of each, but the last one, which may be shorter
-    count: int
-    octets: int  # of the inner packets
 
 
 class OutboundSa:
@@ -116,56 +105,51 @@ class OutboundSa:
         self._sealer.seal(row, sequence)
         return row
 
-    def seal_train(self, segments: Segments, first: int, trains: Trains) -> SealedTrain | None:
-        """The ESP packets of a frame's packets from `first` on, as many as a layout has rows; None if the
-        sequence numbers have run out.
+    def layout(self, trains: Trains, size: int) -> Train:
+        """Rows for the ESP packets of inner packets of `size` octets."""
+        return trains.layout(self.size_of(size), self.start, self.suite.icv_length)
+
+    def lay(self, segments: Segments, first: int, train: Train, at: int, count: int) -> int:
+        """Put a frame's packets from `first` on into rows `at`, `at` + 1, ... of their layout, to be sealed
+        there; how long the last one's ESP packet is."""
+        size, start = segments.size, self.start
+        array = train.array[at : at + count]
+        segments.fill(array[:, start : start - (-size // 4) * 4], first)
+        trailers = _TRAILERS[segments.packet[0] >> 4]
+        trailer = trailers.rows[self.suite.padding(size)]
+        array[:, start + size : start + size + len(trailer)] = trailer
+        last = segments.last
+        if first + count < segments.count or last == size:
+            return train.stride
+        ending = trailers.octets[self.suite.padding(last)]
+        end = start + last + len(ending)
+        train.rows[at + count - 1][start + last : end] = ending
+        return end + self.suite.icv_length
+
+    def seal_laid(self, trains: Trains, train: Train, count: int, last: int) -> int:
+        """Seal the first `count` rows, the last of them of `last` octets; how many, because the sequence
+        numbers may run out.
 
         Whatever this raises, the numbers are not used again.
         """
-        suite, size, start = self.suite, segments.size, self.start
-        padding = suite.padding(size)
-        train = trains.layout(suite.overhead + size + padding + TRAILER, start, suite.icv_length)
-        count = min(segments.count - first, train.capacity, self._limit - self.sequence)
-        if count <= 0:
-            return None
+        fits = min(count, self._limit - self.sequence)
+        if fits <= 0:
+            return 0
         number = self.sequence + 1
-        self.sequence += count
-        array = train.array[:count]
-        segments.fill(array[:, start : start - (-size // 4) * 4], first)
-        self._number(train, count, number)
-        trailers = _TRAILERS[segments.packet[0] >> 4]
-        array[:, start + size : start + size + padding + TRAILER] = trailers.rows[padding]
-        length, octets = train.stride, count * size
-        if first + count == segments.count and segments.last < size:
-            last = segments.last
-            trailer = trailers.octets[suite.padding(last)]
-            end = start + last + len(trailer)
-            train.rows[count - 1][start + last : end] = trailer
-            length, octets = end + suite.icv_length, octets - size + last
-        self._sealer.seal_train(trains, train, count, length, number)
-        sealed = trains.arena[: (count - 1) * train.stride + length]
-        return SealedTrain(sealed, train.stride, count, octets)
+        self.sequence += fits
+        train.spis[:fits] = self.spi
+        train.lows[:fits] = STEPS[:fits] + np.uint64(number)  # what is above 32 bits is cut off
+        self._sealer.seal_train(trains, train, fits, last if fits == count else train.stride, number)
+        return fits
 
     def seal_run(self, trains: Trains, train: Train, count: int, length: int) -> int:
         """Seal inner packets of one `length` and one IP version that stand in the first `count` rows of a
         layout; how many, because the sequence numbers may run out."""
-        count = min(count, self._limit - self.sequence)
-        if count <= 0:
-            return 0
-        number = self.sequence + 1
-        self.sequence += count
-        array, end = train.array[:count], self.start + length
+        end = self.start + length
         padding = -(length + TRAILER) % self.suite.block
         trailer = _TRAILERS[train.rows[0][self.start] >> 4].rows[padding]
-        self._number(train, count, number)
-        array[:, end : end + len(trailer)] = trailer
-        self._sealer.seal_train(trains, train, count, train.stride, number)
-        return count
-
-    def _number(self, train: Train, count: int, first: int) -> None:
-        """SPI and sequence number of the first `count` packets."""
-        train.spis[:count] = self.spi
-        train.lows[:count] = STEPS[:count] + np.uint64(first)  # what is above 32 bits is cut off
+        train.array[:count, end : end + len(trailer)] = trailer
+        return self.seal_laid(trains, train, count, train.stride)
 
     def _lay_out(self, packets: Sequence[Buffer], first: int) -> list[memoryview]:
         """Header, plaintext and trailer of each packet, with room for IV and ICV, all in one array."""

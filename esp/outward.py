@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from esp.bursts import Burst
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
+from esp.joint import Joint
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
 from esp.pace import Pace
 from esp.packet import Buffer, flow_of, ip_length, tos_of
-from esp.trains import FrameDevice, PacketDevice, Segments, Trains
+from esp.trains import FrameDevice, PacketDevice, Segments
 from esp.transport import Train, Transport
 
 BATCH = 64  # packets of one turn
@@ -76,7 +77,7 @@ class Outward:
         self._counters = counters
         self._post = post
         self._burst = Burst()
-        self._trains = Trains()
+        self._joint = Joint()
         self._run = _Run()
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
@@ -101,6 +102,12 @@ class Outward:
     # Frames and lone packets of a device with offloads
 
     def _read_frames(self, device: Device, frames: FrameDevice, alone: bool) -> int:
+        try:
+            return self._read_burst(device, frames, alone)
+        finally:
+            self._send_joint()
+
+    def _read_burst(self, device: Device, frames: FrameDevice, alone: bool) -> int:
         rows, places = self._burst.places(frames.headroom)
         left, until = BATCH, time.monotonic() + _TURN
         most = 1 if alone else left
@@ -114,10 +121,11 @@ class Outward:
             if lengths:
                 if alone and self._send_straight(device, lengths[0]):
                     return 1  # whether there is more, the poll will tell
+                self._send_joint()
                 self._send_lone(device, lengths)
                 lone += len(lengths)
             if frame is not None:
-                self._send_frame(device, frame)
+                self._take_frame(device, frame)
                 frames_read += 1
             left -= len(lengths) + _FRAME * (frame is not None)
             if (frame is None and len(lengths) < most) or time.monotonic() >= until:
@@ -236,28 +244,42 @@ class Outward:
             if sequence >= entry.sa.watch_from:
                 self._watch_sequence(entry)
 
-    def _send_frame(self, device: Device, segments: Segments) -> None:
-        entry = self._database.outbound(device.device_id, segments.packet)
+    def _take_frame(self, device: Device, segments: Segments) -> None:
+        """Lay out a frame, to be sealed and sent with the next ones that go the same way."""
+        joint, packet = self._joint, segments.packet
+        entry = self._database.outbound(device.device_id, packet)
         if entry is None:
-            for packet in segments.packets():
-                self._without_sa(device, memoryview(packet))
+            self._send_joint()
+            for each in segments.packets():
+                self._without_sa(device, memoryview(each))
             return
-        tos = tos_of(segments.packet)
+        tos = tos_of(packet)
         if entry.sa.tfc:
+            self._send_joint()
             self._send(entry, segments.packets(), tos)
             return
         first = 0
+        while first < segments.count:
+            if not joint.takes(entry, tos, segments, first):
+                self._send_joint()
+                joint.begin(entry, tos, segments.size)
+            first += joint.add(segments, first)
+
+    def _send_joint(self) -> None:
+        """Seal and send the frames that were laid out."""
+        joint, entry = self._joint, self._joint.entry
+        if entry is None:
+            return
+        joint.entry = None  # whatever happens now, this is not done again
+        sa, count = entry.sa, joint.count
         try:
-            while first < segments.count:
-                sealed = entry.sa.seal_train(segments, first, self._trains)
-                if sealed is None:
-                    self._counters.drop(Drop.EXHAUSTED, segments.count - first, entry.slot)
-                    return
-                first += sealed.count
-                train = Train((sealed.packets,), sealed.stride, sealed.count)
-                self._send_train(entry, train, tos, sealed.octets)
+            sealed = sa.seal_laid(joint.trains, joint.train, count, joint.last)
         finally:
             self._watch_sequence(entry)
+        if sealed < count:
+            self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
+        if sealed:
+            self._send_train(entry, joint.sealed(sealed), joint.tos, joint.octets(sealed))
 
     def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         transport = self._transport(entry.path)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Octets = NDArray[np.uint8]
 
-MOST_ROWS = 128
+MOST_ROWS = 176  # three frames of 64 KiB in packets of 1,500 octets, and more
 _ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
 _KEPT = 48  # layouts whose views are kept
 _NONCE, _SALT = 12, 4

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tun import words
 from tun.checksum import Rows, Sums, checksums, fold, little_sums, swapped
@@ -33,11 +32,9 @@ from tun.virtio import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZ
 _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
-_ENDS = np.uint32((PSH | FIN) << 16)
-_HIGH, _LOW = np.uint32(0xFFFF0000), np.uint32(0xFFFF)
+_NO_END = bytes(flags for flags in range(256) if not flags & (PSH | FIN))
 _ONES, _NONE = b"\xff\xff", bytes(2)
 _CHAINS = 4
-_ZEROS = bytes(8 * words.MOST_ROWS * 30)  # more than any that is looked at
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
 
@@ -46,7 +43,8 @@ class _Shape:
     """Where things are in the headers of a flow that can be merged."""
 
     layout: words.Layout
-    mask: words.Words  # ones where packets of one flow are equal or count on
+    varying: slice  # words with bits in which packets that follow each other may differ
+    mask: words.Words  # ones for the others
 
     version: int
     tcp: bool
@@ -58,15 +56,12 @@ class _Shape:
 def _shape(version: int, tcp: bool, headers: int) -> _Shape:
     l4 = IPV4_HEADER if version == 4 else IPV6_HEADER
     layout = words.Layout(version, tcp, l4 // 4, headers // 4)
-    mask = np.full(layout.width, _HIGH | _LOW, np.uint32)
-    if version == 4:
-        mask[2] = _HIGH  # without the checksum
-    if tcp:
-        mask[layout.l4 + 3] ^= _ENDS
-        mask[layout.l4 + 4] = _LOW  # without the checksum
-    else:
-        mask[layout.l4 + 1] = _HIGH
-    return _Shape(layout, mask, version, tcp, l4, headers, l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM))
+    # TCP's flags that end a frame, and the checksum: what it has to be is compared
+    masks = (~((PSH | FIN) << 16) & 0xFFFFFFFF, 0x0000FFFF) if tcp else (0xFFFF0000,)
+    first = layout.l4 + (3 if tcp else 1)
+    varying, mask = slice(first, first + len(masks)), np.array(masks, np.uint32)
+    field = l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM)
+    return _Shape(layout, varying, mask, version, tcp, l4, headers, field)
 
 
 _TCP_SHAPES = {
@@ -116,8 +111,10 @@ class Coalescer:
         Each row is a whole IP packet of `size` octets, but the last one of `last`; the rows' width is `size`
         rounded up to a multiple of 4, and what is behind the packets is overwritten with zeros.
         """
-        rows[:, size:] = 0
-        rows[-1, last:] = 0
+        if rows.shape[1] > size:
+            rows[:, size:] = 0
+        if last < size:
+            rows[-1, last:] = 0
         at, count, tried = 0, len(rows), 0
         chain: _Chain | None = None
         while at < count:
@@ -168,12 +165,12 @@ class Coalescer:
 class _Chain:
     """Which rows continue the one before, looked at all at once as packets of one shape."""
 
-    __slots__ = ("_base", "_breaks", "_most", "_residues", "_rows", "shape")
+    __slots__ = ("_base", "_breaks", "_lacks", "_most", "_residues", "_rows", "shape")
 
     def __init__(self, rows: Rows, base: int, shape: _Shape, size: int, last: int) -> None:
         """`base`: the number of the first row."""
         self.shape = shape
-        self._rows, self._base = rows, base
+        self._rows, self._base, self._lacks = rows, base, size - last
         self._most = (MAX_PACKET - shape.headers) // (size - shape.headers)
         self._residues = _residues(rows, shape.l4, size, last)
         self._breaks = _breaks(rows, shape, self._residues, size, last)
@@ -183,16 +180,32 @@ class _Chain:
         at = first - self._base
         end = next((each for each in self._breaks if each > at), len(self._rows))
         run = min(end - at, self._most)
+        if run > 1 and self.shape.version == 4:
+            run = self._until_wrap(at, run)
         return run if run > 1 and self._is_right(at) else 1
+
+    def _until_wrap(self, at: int, run: int) -> int:
+        """How many of so many rows do without a number that begins again: a frame ends there."""
+        packet = memoryview(self._rows[at])
+        checksum = packet[10] << 8 | packet[11]
+        run = min(run, words.until_wrap(packet[4] << 8 | packet[5], checksum))
+        if at + run == len(self._rows) and checksum - run + 1 + self._lacks >= 0xFFFF:
+            run -= 1  # the last row's
+        return run
 
     def _is_right(self, at: int) -> bool:
         """Whether a row's checksums are right: wrong ones must stay what they are."""
         shape, packet = self.shape, memoryview(self._rows[at])
         if shape.version == 4 and (fold(packet[: shape.l4]) or packet[10:12] == _ONES):
             return False
-        if packet[shape.field : shape.field + 2] == (_ONES if shape.tcp else _NONE):
+        if packet[shape.field : shape.field + 2] == _not_rebuilt(shape):
             return False
         return self._residues.item(at) == swapped(_pseudo_sum(packet, shape) % 0xFFFF)
+
+
+def _not_rebuilt(shape: _Shape) -> bytes:
+    """The checksum that may be right, but that the kernel would write otherwise or, with UDP, leaves out."""
+    return _ONES if shape.tcp else _NONE
 
 
 def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
@@ -212,33 +225,28 @@ def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
 
 
 def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> list[int]:
-    """The rows that do not continue the one before, in order, if that one is right."""
-    layout = shape.layout
-    table = words.read(rows[:, : shape.headers])
-    before, after = table[:-1], table[1:]
-    expected = before + words.step(layout, size - shape.headers)
+    """The rows that do not continue the one before, in order, if that one is right.
+
+    Less what each row has more by its number, rows that follow each other are equal.
+    """
+    layout, count = shape.layout, len(rows)
+    table = np.empty((count, layout.width + 1), np.uint32)
+    table[:, :-1] = rows[:, : shape.headers].view(words.BE32)
+    table[:, -1] = residues
+    table[:, shape.varying] &= shape.mask
     if last != size:
-        words.change_length(expected[-1], layout, last - size)
-    wrong: list[NDArray[np.generic]] = [(expected ^ after) & shape.mask, residues[1:] ^ residues[:-1]]
-    if layout.version == 4:
-        wrong.append(_unlike_ipv4(table[:, 2] & _LOW, size - last))
-    if layout.tcp:
-        wrong.append(before[:, layout.l4 + 3] & _ENDS)  # such a segment ends its frame
-        wrong.append(after[:, layout.l4 + 4] >= _HIGH)  # the other way to write 0 would be lost
-    else:
-        wrong.append(after[:, layout.l4 + 1] & _LOW == 0)  # no checksum
-    found = {len(after)} if last <= shape.headers else set()
-    for each in wrong:
-        if not _ZEROS.startswith(each.tobytes()):
-            flags = each.astype(np.bool_)
-            found.update((np.flatnonzero(flags.any(axis=1) if each.ndim > 1 else flags) + 1).tolist())
+        words.change_length(table[-1], layout, size - last)
+    table -= words.steps(layout, size - shape.headers)[:count]
+    octets = table.tobytes()
+    found = {count - 1} if last <= shape.headers else set()
+    if octets != octets[: 4 * (layout.width + 1)] * count:
+        found.update((np.flatnonzero((table[1:] != table[:-1]).any(axis=1)) + 1).tolist())
+    checksums = rows[:, shape.field : shape.field + 2].tobytes()
+    odd = _not_rebuilt(shape)
+    if odd in checksums:
+        found.update(row for row in range(1, count) if checksums[2 * row : 2 * row + 2] == odd)
+    if shape.tcp:
+        flags = rows[:, shape.l4 + FLAGS].tobytes()
+        if flags.translate(None, _NO_END):  # such a segment ends its frame
+            found.update(row + 1 for row, each in enumerate(flags) if each & (PSH | FIN))
     return sorted(found)
-
-
-def _unlike_ipv4(found: words.Words, lacks: int) -> words.Words:
-    """What is wrong with header checksums if identifications count on; the last packet lacks so many octets.
-    Where identifications begin again at 0, a frame ends."""
-    wanted = found[:-1] + np.uint32(0xFFFF - 1)
-    if lacks:
-        wanted[-1] += np.uint32(lacks)
-    return wanted % np.uint32(0xFFFF) ^ found[1:]

@@ -13,7 +13,7 @@ from tun.checksum import Rows, checksums, fold, little_sums, swapped
 from tun.virtio import GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
 MAX_PACKET = 65535
-BE16, BE32, LE16 = np.dtype(">u2"), np.dtype(">u4"), np.dtype("<u2")
+LE16 = np.dtype("<u2")
 
 TCP, UDP = 6, 17
 IPV4_HEADER, IPV6_HEADER, TCP_HEADER, UDP_HEADER = 20, 40, 20, 8
@@ -21,10 +21,6 @@ TCP_CHECKSUM, UDP_CHECKSUM = 16, 6  # offsets in their headers
 FIN, PSH, CWR = 0x01, 0x08, 0x80
 FLAGS = 13  # offset in TCP's header
 _ON_ONE_ONLY = FIN | PSH | CWR
-
-# Identifications that count on, and the checksums over sums that do: taken from, not computed
-_RISING = np.arange(0x10000 + words.MOST_ROWS).astype(BE16)
-_FALLING = (-np.arange(0xFFFF + words.MOST_ROWS) % 0xFFFF).astype(BE16)
 
 
 class Segments:
@@ -36,8 +32,11 @@ class Segments:
     __slots__ = (
         "_gso",
         "_headers",
+        "_identification",
         "_l4",
         "_partial",
+        "_rest",
+        "_sequence",
         "_tcp",
         "_template",
         "count",
@@ -58,6 +57,9 @@ class Segments:
         self._tcp = tcp
         self._partial = partial  # the pseudo header's sum without the length, little-endian
         self._template = self._make_template()
+        self._identification = int.from_bytes(packet[4:6], "big")  # IPv4's
+        self._rest = fold(self._template[:l4])  # IPv4's header without it
+        self._sequence = int.from_bytes(packet[l4 + 4 : l4 + 8], "big")  # TCP's
 
     @classmethod
     def parse(cls, frame: memoryview) -> Segments | None:
@@ -110,7 +112,7 @@ class Segments:
         rows[:full, headers:size] = payload[: full * gso].reshape(full, gso)
         if rows.shape[1] > size:
             rows[:, size:] = 0
-        rows[:, :headers] = np.frombuffer(self._template, np.uint8)
+        self._number(rows, first)
         lacks = 0
         if full < count:
             rows[full, headers : self.last] = payload[full * gso :]
@@ -118,46 +120,50 @@ class Segments:
             lacks = size - self.last
             self._shorten(rows[full], lacks)
         if self._tcp:
-            self._number_tcp(rows, first, ends)
-        if self.packet[0] >> 4 == 4:
-            self._number_ipv4(rows, first, lacks)
+            self._flag(rows, first, ends)
         self._sum(rows, lacks)
+
+    def _number(self, rows: Rows, first: int) -> None:
+        """Write the headers of packets `first`, `first` + 1, ..., as if all had full length."""
+        template, headers, l4 = self._template, self._headers, self._l4
+        ipv4 = template[0] >> 4 == 4
+        steps = words.steps(words.Layout(4 if ipv4 else 6, self._tcp, l4 // 4, headers // 4), self._gso)
+        columns = rows[:, :headers].view(words.BE32)
+        at, count = 0, len(rows)
+        while at < count:
+            part = count - at
+            if self._tcp:
+                sequence = self._sequence + (first + at) * self._gso & 0xFFFFFFFF
+                template[l4 + 4 : l4 + 8] = sequence.to_bytes(4, "big")
+            if ipv4:
+                number = self._identification + first + at & 0xFFFF
+                checksum = -(self._rest + number) % 0xFFFF
+                template[4:6] = number.to_bytes(2, "big")
+                template[10:12] = checksum.to_bytes(2, "big")
+                part = min(part, words.until_wrap(number, checksum))
+            heads = np.frombuffer(template, words.BE32).astype(np.uint32)
+            columns[at : at + part] = steps[:part, :-1] + heads
+            at += part
 
     def _shorten(self, row: Rows, lacks: int) -> None:
         """Put the length of the last packet into its headers."""
-        fields = [(2, self.size)] if self.packet[0] >> 4 == 4 else [(4, self.size - IPV6_HEADER)]
+        if self.packet[0] >> 4 == 4:
+            checksum = (row.item(10) << 8 | row.item(11)) + lacks
+            fields = [(2, self.size - lacks), (10, checksum % 0xFFFF)]
+        else:
+            fields = [(4, self.size - IPV6_HEADER - lacks)]
         if not self._tcp:
-            fields.append((self._l4 + 4, self.size - self._l4))
-        for at, length in fields:
-            row[at], row[at + 1] = divmod(length - lacks, 256)
+            fields.append((self._l4 + 4, self.size - self._l4 - lacks))
+        for at, value in fields:
+            row[at], row[at + 1] = divmod(value, 256)
 
-    def _number_tcp(self, rows: Rows, first: int, ends: bool) -> None:
-        """Sequence numbers, and the flags that only the first or the last segment has."""
-        at = self._l4 + 4
-        sequence = int.from_bytes(self.packet[at : at + 4], "big") + first * self._gso
-        numbers = words.steps(self._gso)[: len(rows)] + np.uint32(sequence & 0xFFFFFFFF)
-        rows[:, at : at + 4].view(BE32)[:, 0] = numbers
+    def _flag(self, rows: Rows, first: int, ends: bool) -> None:
+        """The flags that only the first or the last segment has."""
         flags = self.packet[self._l4 + FLAGS]
         if flags & CWR and first == 0:
             rows[0, self._l4 + FLAGS] |= CWR
         if flags & (FIN | PSH) and ends:
             rows[-1, self._l4 + FLAGS] |= flags & (FIN | PSH)
-
-    def _number_ipv4(self, rows: Rows, first: int, lacks: int) -> None:
-        """IPv4's identifications and header checksums."""
-        count = len(rows)
-        number = int.from_bytes(self.packet[4:6], "big") + first & 0xFFFF
-        rows[:, 4:6].view(BE16)[:, 0] = _RISING[number : number + count]
-        # The template's identification is 0: only these differ from its sum, and the last one's length.
-        rest = fold(self._template[: self._l4])
-        total = (rest + number) % 0xFFFF
-        sums = rows[:, 10:12].view(BE16)[:, 0]
-        sums[:] = _FALLING[total : total + count]
-        again = 0x10000 - number  # where identifications begin again at 0
-        if again < count:
-            sums[again:] = _FALLING[rest : rest + count - again]
-        if lacks:
-            sums[-1] = (sums.item(count - 1) + lacks) % 0xFFFF
 
     def _sum(self, rows: Rows, lacks: int) -> None:
         """The checksums of TCP or UDP; the last packet lacks so many octets."""

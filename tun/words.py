@@ -8,14 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tun.checksum import Rows
-
 Words = NDArray[np.uint32]
 
-MOST_ROWS = 128
+MOST_ROWS = 176
 _KEPT = 128
-_BE32 = np.dtype(">u4")
-_STEPS = np.arange(MOST_ROWS, dtype=np.uint32)
+BE32 = np.dtype(">u4")
 
 
 class Layout(NamedTuple):
@@ -27,35 +24,33 @@ class Layout(NamedTuple):
     width: int
 
 
-def read(rows: Rows) -> Words:
-    """The words of rows whose width is a multiple of 4."""
-    return rows.view(_BE32).astype(np.uint32)
-
-
 @lru_cache(_KEPT)
-def steps(size: int) -> Words:
-    """0, `size`, twice that, ... modulo 2^32."""
-    return _STEPS * np.uint32(size)
+def steps(layout: Layout, gso: int) -> Words:
+    """What the words of packet 0, 1, 2, ... have more than those of packet 0, if each carries `gso` octets;
+    modulo 2^32, and a 0 behind them.
 
-
-@lru_cache(_KEPT)
-def step(layout: Layout, gso: int) -> Words:
-    """What a packet's words have more than those of the one before, if each carries `gso` octets.
-
-    IPv4's identification and TCP's sequence number count, modulo what they have room for.
+    IPv4's identification counts up and its header checksum down, TCP's sequence number by octets. This is so
+    only as long as neither of IPv4's begins again: `until_wrap`.
     """
-    found = np.zeros(layout.width, np.uint32)
+    step = np.zeros(layout.width + 1, np.uint32)
     if layout.version == 4:
-        found[1] = 1 << 16
+        step[1] = 1 << 16
+        step[2] = (1 << 32) - 1
     if layout.tcp:
-        found[layout.l4 + 1] = gso
-    return found
+        step[layout.l4 + 1] = gso
+    return np.outer(np.arange(MOST_ROWS, dtype=np.uint32), step)
+
+
+def until_wrap(identification: int, checksum: int) -> int:
+    """How many packets IPv4's identification can count up and its header checksum down from these."""
+    return min(0x10000 - identification, checksum + 1)
 
 
 def change_length(words: Words, layout: Layout, change: int) -> None:
-    """Add to the length fields of one packet."""
+    """Add to the length fields of one packet, and take it from IPv4's header checksum."""
     if layout.version == 4:
         words[:1] += np.uint32(change % (1 << 32))
+        words[2:3] -= np.uint32(change % (1 << 32))
     else:
         words[1:2] += np.uint32((change << 16) % (1 << 32))
     if not layout.tcp:
