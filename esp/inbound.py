@@ -108,9 +108,8 @@ class InboundSa:
         """
         if last < self._shortest:
             return None
-        lows: list[int] = train.lows[:count].tolist()
         before = self._window.top
-        numbers = self._window.check_train(lows)
+        numbers = self._window.check_train(train.lows[:count])
         if numbers is None:
             return None
         opened = Opened()

@@ -5,10 +5,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
+import numpy as np
+
+from esp.trains import STEPS, Numbers
+
 MAX_WINDOW = 4096
 
 _LOW = 1 << 32
 _LAST = (1 << 64) - 1
+_STEPS = STEPS.astype(np.uint32)
 _HALF = 1 << 31  # without a window the number nearest to the highest one is meant
 
 
@@ -19,7 +24,7 @@ class ReplayWindow:
     when the window moves. Nothing may be marked before its ICV was found right.
     """
 
-    __slots__ = ("_esn", "_ring", "size", "top")
+    __slots__ = ("_esn", "_ring", "_slots", "size", "top")
 
     def __init__(self, size: int, esn: bool) -> None:
         """Raises ValueError if `size` is not in 0..4096."""
@@ -29,6 +34,7 @@ class ReplayWindow:
         self.top = 0  # the highest number marked, 64 bits
         self._esn = esn
         self._ring = array("Q", bytes(8 * size))  # all 0: a number that is never valid
+        self._slots = np.frombuffer(self._ring, np.uint64) if size else None  # the same, for many at once
 
     def check(self, low: int) -> int | None:
         """The 64-bit number that these low 32 bits stand for, None if it cannot be accepted."""
@@ -39,15 +45,18 @@ class ReplayWindow:
             return None
         return sequence
 
-    def check_train(self, lows: Sequence[int]) -> Sequence[int] | None:
+    def check_train(self, lows: Numbers) -> Sequence[int] | None:
         """The numbers of packets that came together, if all can be accepted and none comes twice."""
-        first = self.check(lows[0])
+        count, low = len(lows), lows.item(0)
+        first = self.check(low)
         if first is None:
             return None
-        if first > self.top and lows == list(range(lows[0], lows[0] + len(lows))):
-            return range(first, first + len(lows))
-        found = [number for low in lows if (number := self.check(low)) is not None]
-        return found if len(set(found)) == len(lows) else None
+        if first > self.top and low + count <= _LOW:
+            octets = (lows - _STEPS[:count]).tobytes()
+            if octets == octets[:4] * count:
+                return range(first, first + count)
+        found = [number for each in lows.tolist() if (number := self.check(each)) is not None]
+        return found if len(set(found)) == count else None
 
     def mark_train(self, numbers: Sequence[int]) -> None:
         """Record numbers of `check_train` whose packets were valid: all of them, or a list of some."""
@@ -63,12 +72,12 @@ class ReplayWindow:
 
     def _fill(self, numbers: range) -> None:
         """Record consecutive numbers, no more than there are slots."""
-        start = numbers[0] % self.size
+        assert self._slots is not None
+        start, values = numbers[0] % self.size, STEPS[: len(numbers)] + np.uint64(numbers[0])
         fits = self.size - start
-        ring, values = self._ring, array("Q", numbers)
-        ring[start : start + len(numbers)] = values[:fits]
+        self._slots[start : start + len(numbers)] = values[:fits]
         if len(numbers) > fits:
-            ring[: len(numbers) - fits] = values[fits:]
+            self._slots[: len(numbers) - fits] = values[fits:]
 
     def _mark_each(self, numbers: Sequence[int]) -> None:
         ring, size = self._ring, self.size

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Octets = NDArray[np.uint8]
+Numbers = NDArray[np.uint32]
 
 MOST_ROWS = 176  # three frames of 64 KiB in packets of 1,500 octets, and more
 _ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
