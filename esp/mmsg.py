@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esp.cmsg import AncillaryData
+from esp.trains import Octets, alike
+
+Numbers = NDArray[np.uint64]
 
 MOST = 128  # messages of one call
 _CONTROL = 128  # octets of ancillary data of one message
@@ -46,6 +49,7 @@ class _Message(ctypes.Structure):
 
 
 _MESSAGE, _IOVEC = np.dtype(_Message), np.dtype(_Iovec)
+_STEPS = np.arange(MOST, dtype=np.uint64)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,17 +58,18 @@ class _Table:
 
     def __init__(self) -> None:
         self._memory = bytearray(MOST * _MESSAGE.itemsize), bytearray(MOST * _IOVEC.itemsize)
-        self.names = bytearray(MOST * _NAME)
-        self.controls = bytearray(MOST * _CONTROL)
-        steps = np.arange(MOST, dtype=np.uint64)
-        messages = np.frombuffer(self._memory[0], _MESSAGE)
-        self.rows, self.lengths = messages["header"], messages["length"]
-        self.iovecs = np.frombuffer(self._memory[1], _IOVEC)
+        names, controls = bytearray(MOST * _NAME), bytearray(MOST * _CONTROL)
+        self.names: Octets = np.frombuffer(names, np.uint8).reshape(MOST, _NAME)
+        self.controls: Octets = np.frombuffer(controls, np.uint8).reshape(MOST, _CONTROL)
+        messages, iovecs = np.frombuffer(self._memory[0], _MESSAGE), np.frombuffer(self._memory[1], _IOVEC)
+        rows, self.lengths = messages["header"], messages["length"]
+        self.name_lengths, self.control_lengths = rows["name_length"], rows["control_length"]
+        self.buffers, self.buffer_lengths = iovecs["base"], iovecs["length"]
         self.address = address_of(self._memory[0])
-        self.rows["iov"] = steps * np.uint64(_IOVEC.itemsize) + np.uint64(address_of(self._memory[1]))
-        self.rows["iov_count"] = 1
-        self.rows["control"] = steps * np.uint64(_CONTROL) + np.uint64(address_of(self.controls))
-        self.rows["name"] = steps * np.uint64(_NAME) + np.uint64(address_of(self.names))
+        rows["iov"] = _STEPS * np.uint64(_IOVEC.itemsize) + np.uint64(address_of(self._memory[1]))
+        rows["iov_count"] = 1
+        rows["control"] = _STEPS * np.uint64(_CONTROL) + np.uint64(address_of(controls))
+        rows["name"] = _STEPS * np.uint64(_NAME) + np.uint64(address_of(names))
 
 
 def address_of(buffer: bytearray | memoryview) -> int:
@@ -72,35 +77,45 @@ def address_of(buffer: bytearray | memoryview) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
-class Piece(NamedTuple):
-    """What one message carries: octets at an address; `segment` cuts them into datagrams, 0 does not."""
+class Pieces(NamedTuple):
+    """What messages carry, at most `MOST`: where the octets of each are in memory, and how many."""
 
-    address: int
-    length: int
-    segment: int
+    addresses: Sequence[int] | Numbers
+    lengths: Sequence[int] | Numbers
+
+    @classmethod
+    def of(cls, rows: Sequence[memoryview]) -> Pieces:
+        return cls([address_of(row) for row in rows], [len(row) for row in rows])
+
+    @classmethod
+    def cut(cls, whole: memoryview, size: int) -> Pieces:
+        """Of `size` octets each, back to back, the last one perhaps shorter."""
+        count = -(-len(whole) // size)
+        lengths = np.full(count, size, np.uint64)
+        lengths[-1] = len(whole) - (count - 1) * size
+        return cls(_STEPS[:count] * np.uint64(size) + np.uint64(address_of(whole)), lengths)
 
 
 class Sender:
     """Sends many messages to one remote at once."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_alike", "_table")
 
     def __init__(self) -> None:
         self._table = _Table()
+        self._alike: tuple[object, ...] = ()  # what stands in all of the table's messages
 
     def send(
-        self, sock: socket.socket, pieces: Sequence[Piece], remote: tuple[str, int], ancillary: AncillaryData
+        self, sock: socket.socket, pieces: Pieces, remote: tuple[str, int], ancillary: AncillaryData
     ) -> list[int]:
-        """Send each piece; for each an errno, 0 if it was taken. At most `MOST`."""
-        table, count = self._table, len(pieces)
-        columns = np.array(pieces, np.uint64)
-        table.iovecs["base"][:count] = columns[:, 0]
-        table.iovecs["length"][:count] = columns[:, 1]
-        name = _sockaddr(sock.family, remote)
-        table.names[: len(name)] = name
-        table.rows["name"][:count] = table.rows["name"][0]
-        table.rows["name_length"][:count] = len(name)
-        self._write_controls(count, ancillary, columns[:, 2])
+        """Send each piece; for each an errno, 0 if it was taken."""
+        table, count = self._table, len(pieces.lengths)
+        alike = sock.family, remote, tuple(ancillary)
+        if alike != self._alike:
+            self._write_alike(sock.family, remote, ancillary)
+            self._alike = alike
+        table.buffers[:count] = pieces.addresses
+        table.buffer_lengths[:count] = pieces.lengths
         results = [0] * count
         at = 0
         while at < count:
@@ -113,20 +128,17 @@ class Sender:
                 at += sent
         return results
 
-    def _write_controls(self, count: int, ancillary: AncillaryData, segments: NDArray[np.uint64]) -> None:
-        """The same for all, and behind it the segment's size where there is one."""
-        common = b"".join(_cmsg(*one) for one in ancillary)
-        with_segment = common + _cmsg(17, 103, bytes(2))
-        place = len(common) + _HEAD.size
-        controls = np.frombuffer(self._table.controls, np.uint8).reshape(MOST, _CONTROL)
-        controls[:count, : len(with_segment)] = np.frombuffer(with_segment, np.uint8)
-        controls[:count, place : place + 2].view(np.uint16)[:, 0] = segments
-        lengths = np.where(segments > 0, len(with_segment), len(common))
-        self._table.rows["control_length"][:count] = lengths
+    def _write_alike(self, family: int, remote: tuple[str, int], ancillary: AncillaryData) -> None:
+        table, name = self._table, _sockaddr(family, remote)
+        table.names[:, : len(name)] = np.frombuffer(name, np.uint8)
+        table.name_lengths[:] = len(name)
+        control = b"".join(_cmsg(*one) for one in ancillary)
+        table.controls[:, : len(control)] = np.frombuffer(control, np.uint8)
+        table.control_lengths[:] = len(control)
 
 
 class Arrival(NamedTuple):
-    """One message received: where in the arena's row it ends, and what came with it."""
+    """One message received: its length, and what came with it."""
 
     length: int
     name: bytes
@@ -141,32 +153,37 @@ class Receiver:
     def __init__(self, arena: memoryview, pitch: int, size: int) -> None:
         """Rows of `size` octets begin every `pitch` octets."""
         self._table = _Table()
-        self._table.iovecs["base"] = np.arange(MOST, dtype=np.uint64) * np.uint64(pitch) + np.uint64(
-            address_of(arena)
-        )
-        self._table.iovecs["length"] = size
+        self._table.buffers[:] = _STEPS * np.uint64(pitch) + np.uint64(address_of(arena))
+        self._table.buffer_lengths[:] = size
 
-    def receive(self, sock: socket.socket, most: int) -> list[Arrival]:
-        """What is there, at most so many. Raises OSError, BlockingIOError if there is nothing."""
+    def receive(self, sock: socket.socket, most: int) -> int:
+        """Take what is there, at most so many. Raises OSError, BlockingIOError if there is nothing."""
         table = self._table
-        table.rows["name_length"][:most] = _NAME
-        table.rows["control_length"][:most] = _CONTROL
+        table.name_lengths[:most] = _NAME
+        table.control_lengths[:most] = _CONTROL
         place = ctypes.c_void_p(table.address)
-        count = _libc.recvmmsg(sock.fileno(), place, most, socket.MSG_DONTWAIT, None)
+        count: int = _libc.recvmmsg(sock.fileno(), place, most, socket.MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
             raise (BlockingIOError if number in (errno.EAGAIN, errno.EINTR) else OSError)(number, "recvmmsg")
-        lengths = table.lengths[:count].tolist()
-        names = table.rows["name_length"][:count].tolist()
-        controls = table.rows["control_length"][:count].tolist()
-        return [
-            Arrival(
-                length,
-                bytes(table.names[at * _NAME : at * _NAME + names[at]]),
-                bytes(table.controls[at * _CONTROL : at * _CONTROL + controls[at]]),
-            )
-            for at, length in enumerate(lengths)
-        ]
+        return count
+
+    def arrival(self, row: int) -> Arrival:
+        """What came into a row."""
+        table = self._table
+        name = table.names[row, : table.name_lengths.item(row)].tobytes()
+        control = table.controls[row, : table.control_lengths.item(row)].tobytes()
+        return Arrival(table.lengths.item(row), name, control)
+
+    def last_of_alike(self, count: int) -> int | None:
+        """If the first `count` have one source, one length and the same ancillary data, but the last one
+        perhaps a shorter length: that."""
+        table = self._table
+        lengths: list[int] = table.lengths[:count].tolist()
+        columns = table.name_lengths, table.control_lengths, table.names, table.controls
+        if lengths.count(lengths[0]) < count - (lengths[-1] < lengths[0]):
+            return None
+        return lengths[-1] if all(alike(column[:count]) for column in columns) else None
 
 
 def _cmsg(level: int, kind: int, data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esp import cmsg, mmsg
-from esp.trains import Octets, Trains
+from esp.trains import Octets, Trains, alike
 from esp.transport import Received, Transport
 
 _ROWS = 64
@@ -55,25 +55,38 @@ class RawRows:
 
     def read(self, transport: Transport, most: int) -> Iterator[tuple[Received, Place]]:
         """What is there, at most so many packets; those alike and behind each other are in one place."""
-        arrivals = transport.receive_many(self._receiver, min(most, _ROWS))
+        count = transport.receive_many(self._receiver, min(most, _ROWS))
+        if count > 1:
+            last = self._receiver.last_of_alike(count)
+            # Of what an IPv4 raw socket gives, too: the length of the IP header and its TOS octet
+            heads = np.ndarray((count, 2), np.uint8, self._trains.arena, 0, (_PITCH, 1))
+            if last is not None and (transport.version == 6 or alike(heads)):
+                yield self._place(transport, 0, count, self._receiver.arrival(0), last)
+                return
+        yield from self._sorted(transport, [self._receiver.arrival(row) for row in range(count)])
+
+    def _sorted(self, transport: Transport, arrivals: list[mmsg.Arrival]) -> Iterator[tuple[Received, Place]]:
         keys = [self._key(transport, row, arrival) for row, arrival in enumerate(arrivals)]
         at = 0
         while at < len(arrivals):
-            offset, tos = keys[at][:2]
             length = arrivals[at].length
             end = at + 1
             while end < len(arrivals) and keys[end] == keys[at] and arrivals[end].length <= length:
                 end += 1
                 if arrivals[end - 1].length < length:
                     break
-            local = cmsg.read(mmsg.parse_control(arrivals[at].control)).local_address
-            source = mmsg.parse_name(arrivals[at].name)
-            last = max(0, arrivals[end - 1].length - offset)
-            received = Received(
-                length - offset, length - offset, tos, source, local or transport.local_address
-            )
-            yield received, Place(self._trains, offset, at, max(0, length - offset), end - at, last, _PITCH)
+            yield self._place(transport, at, end - at, arrivals[at], arrivals[end - 1].length)
             at = end
+
+    def _place(
+        self, transport: Transport, first: int, count: int, arrival: mmsg.Arrival, last: int
+    ) -> tuple[Received, Place]:
+        """Of packets that are like the `first` one, whose arrival this is."""
+        offset, tos = self._key(transport, first, arrival)[:2]
+        length = max(0, arrival.length - offset)
+        local = cmsg.read(mmsg.parse_control(arrival.control)).local_address or transport.local_address
+        received = Received(length, length, tos, mmsg.parse_name(arrival.name), local)
+        return received, Place(self._trains, offset, first, length, count, max(0, last - offset), _PITCH)
 
     def _key(self, transport: Transport, row: int, arrival: mmsg.Arrival) -> tuple[int, int, bytes, bytes]:
         """How long the header in front is, its TOS octet, and what else a train has in common."""

@@ -24,10 +24,10 @@ STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
 BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
 
 
-def alike(rows: Octets) -> bool:
-    """Whether all rows are equal."""
-    octets = rows.tobytes()
-    return octets == octets[: rows.shape[1]] * len(rows)
+def alike(rows: NDArray[np.generic]) -> bool:
+    """Whether all rows, or numbers, are equal."""
+    octets, count = rows.tobytes(), len(rows)
+    return octets == octets[: len(octets) // count] * count
 
 
 class PacketDevice(Protocol):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from esp import cmsg
 from esp.counters import Drop
 from esp.messages import SocketKind
-from esp.mmsg import MOST, Arrival, Piece, Receiver, Sender, address_of
+from esp.mmsg import MOST, Pieces, Receiver, Sender
 from esp.pace import Pace
 
 Address = IPv4Address | IPv6Address
@@ -162,13 +162,13 @@ class Transport:
             segment, tos, local = cmsg.read(ancillary)
             return Received(length, segment or length, tos, source, local or self.local_address)
 
-    def receive_many(self, receiver: Receiver, most: int) -> list[Arrival]:
-        """Read at most so many datagrams, one a row of the receiver's arena."""
+    def receive_many(self, receiver: Receiver, most: int) -> int:
+        """Read at most so many datagrams, one a row of the receiver's arena; how many."""
         while True:
             try:
                 return receiver.receive(self.sock, most)
             except BlockingIOError:
-                return []
+                return 0
             except OSError:
                 continue
 
@@ -176,12 +176,17 @@ class Transport:
         self, rows: Sequence[memoryview], source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
         """Send each row from `source` to `remote` (port 0 for RAW); why a row, by index, was not sent."""
-        ancillary = self._ancillary(source, tos)
+        ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
         if len(rows) >= _FEWEST:
-            pieces = [Piece(address_of(row), len(row), 0) for row in rows]
-            return self._send_pieces(pieces, remote, ancillary)
-        failures = {index: self._send_row(row, remote, ancillary) for index, row in enumerate(rows)}
-        return {index: reason for index, reason in failures.items() if reason is not None}
+            for first in range(0, len(rows), MOST):
+                pieces = Pieces.of(rows[first : first + MOST])
+                failures |= self._send_pieces(pieces, first, remote, ancillary)
+            return failures
+        for index, row in enumerate(rows):
+            failure = self._send_row(row, remote, ancillary)
+            if failure is not None:
+                failures[index] = failure
+        return failures
 
     def send_lone(
         self, row: memoryview, source: Address, remote: tuple[str, int], tos: int = 0
@@ -203,18 +208,18 @@ class Transport:
         return None
 
     def _send_pieces(
-        self, pieces: Sequence[Piece], remote: tuple[str, int], ancillary: cmsg.AncillaryData
+        self, pieces: Pieces, first: int, remote: tuple[str, int], ancillary: cmsg.AncillaryData
     ) -> dict[int, Drop]:
-        failures: dict[int, Drop] = {}
-        for first in range(0, len(pieces), MOST):
-            results = self.sender.send(self.sock, pieces[first : first + MOST], remote, ancillary)
-            failures |= {first + index: _reason(number) for index, number in enumerate(results) if number}
-        return failures
+        """`first`: the index of the first one."""
+        results = self.sender.send(self.sock, pieces, remote, ancillary)
+        return {first + index: _reason(number) for index, number in enumerate(results) if number}
 
     def send_train(
         self, train: Train, source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
         """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
+        if not self._trains and len(train.buffers) == 1:
+            return self._send_cut(train, source, remote, tos)
         most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
         if train.count <= most:
             return self._send_part(train, source, remote, tos)
@@ -225,6 +230,14 @@ class Transport:
             part = train.part(first, most)
             for index, reason in self._send_part(part, source, remote, tos).items():
                 failures[first + index] = reason
+        return failures
+
+    def _send_cut(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
+        """Send the packets of one buffer a datagram each."""
+        ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
+        for first in range(0, train.count, MOST):
+            pieces = Pieces.cut(train.part(first, MOST).buffers[0], train.segment)
+            failures |= self._send_pieces(pieces, first, remote, ancillary)
         return failures
 
     def _send_part(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:

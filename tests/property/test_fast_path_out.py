@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -18,7 +18,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from esp.counters import Drop
-from esp.mmsg import Piece, Sender
+from esp.mmsg import Pieces, Sender
 from esp.outbound import LIMIT, OutboundSa
 from esp.suites import AES_CBC, AES_GCM_8, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
 from tests.property.fast_bed import SPI, FastBed
@@ -255,17 +255,16 @@ class FailingSender(Sender):
     def send(
         self,
         sock: socket.socket,
-        pieces: Sequence[Piece],
+        pieces: Pieces,
         remote: tuple[str, int],
         ancillary: list[tuple[int, int, bytes]],
     ) -> list[int]:
         results = []
-        for piece in pieces:
-            data = ctypes.string_at(piece.address, piece.length)
-            size = piece.segment or len(data)
-            self._tried += [data[at : at + size] for at in range(0, len(data), size)]
+        for address, length in zip(map(int, pieces.addresses), map(int, pieces.lengths), strict=True):
+            self._tried.append(ctypes.string_at(address, length))
             number = self._plan.pop() if self._plan else 0
-            results += [number] if number else super().send(sock, [piece], remote, ancillary)
+            one = Pieces([address], [length])
+            results += [number] if number else super().send(sock, one, remote, ancillary)
         return results
 
 
