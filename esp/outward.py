@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from esp.bursts import Burst
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
-from esp.joint import Joint
+from esp.joint import FRAMES, Joint
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
 from esp.pace import Pace
@@ -22,7 +22,7 @@ from esp.trains import FrameDevice, PacketDevice, Segments
 from esp.transport import Train, Transport
 
 BATCH = 64  # packets of one turn
-_FRAME = 16  # packets that a frame counts for: so many octets take about as long
+_FRAME = BATCH // FRAMES + 1  # packets that a frame counts for: a turn is one send
 _FEWEST = 6  # lone packets alike that are worth numpy
 _TURN = 0.001  # seconds after which others get their turn
 

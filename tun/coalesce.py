@@ -32,7 +32,7 @@ from tun.virtio import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZ
 _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
-_NO_END = bytes(flags for flags in range(256) if not flags & (PSH | FIN))
+_ENDS = bytes(bool(flags & (PSH | FIN)) for flags in range(256))
 _ONES, _NONE = b"\xff\xff", bytes(2)
 _CHAINS = 4
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
@@ -43,8 +43,7 @@ class _Shape:
     """Where things are in the headers of a flow that can be merged."""
 
     layout: words.Layout
-    varying: slice  # words with bits in which packets that follow each other may differ
-    mask: words.Words  # ones for the others
+    mask: words.Words  # zeros where packets that follow each other may differ
 
     version: int
     tcp: bool
@@ -56,12 +55,15 @@ class _Shape:
 def _shape(version: int, tcp: bool, headers: int) -> _Shape:
     l4 = IPV4_HEADER if version == 4 else IPV6_HEADER
     layout = words.Layout(version, tcp, l4 // 4, headers // 4)
-    # TCP's flags that end a frame, and the checksum: what it has to be is compared
-    masks = (~((PSH | FIN) << 16) & 0xFFFFFFFF, 0x0000FFFF) if tcp else (0xFFFF0000,)
-    first = layout.l4 + (3 if tcp else 1)
-    varying, mask = slice(first, first + len(masks)), np.array(masks, np.uint32)
+    mask = np.full(layout.width + 1, 0xFFFFFFFF, np.uint32)
+    # The checksum (what it has to be is compared), and TCP's flags that end a frame
+    if tcp:
+        mask[layout.l4 + 3] = ~((PSH | FIN) << 16) & 0xFFFFFFFF
+        mask[layout.l4 + 4] = 0x0000FFFF
+    else:
+        mask[layout.l4 + 1] = 0xFFFF0000
     field = l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM)
-    return _Shape(layout, varying, mask, version, tcp, l4, headers, field)
+    return _Shape(layout, mask, version, tcp, l4, headers, field)
 
 
 _TCP_SHAPES = {
@@ -186,7 +188,7 @@ class _Chain:
 
     def _until_wrap(self, at: int, run: int) -> int:
         """How many of so many rows do without a number that begins again: a frame ends there."""
-        packet = memoryview(self._rows[at])
+        packet = self._rows[at, :IPV4_HEADER].tobytes()
         checksum = packet[10] << 8 | packet[11]
         run = min(run, words.until_wrap(packet[4] << 8 | packet[5], checksum))
         if at + run == len(self._rows) and checksum - run + 1 + self._lacks >= 0xFFFF:
@@ -195,7 +197,8 @@ class _Chain:
 
     def _is_right(self, at: int) -> bool:
         """Whether a row's checksums are right: wrong ones must stay what they are."""
-        shape, packet = self.shape, memoryview(self._rows[at])
+        shape = self.shape
+        packet = self._rows[at, : shape.headers].tobytes()
         if shape.version == 4 and (fold(packet[: shape.l4]) or packet[10:12] == _ONES):
             return False
         if packet[shape.field : shape.field + 2] == _not_rebuilt(shape):
@@ -208,7 +211,7 @@ def _not_rebuilt(shape: _Shape) -> bytes:
     return _ONES if shape.tcp else _NONE
 
 
-def _pseudo_sum(packet: memoryview, shape: _Shape) -> int:
+def _pseudo_sum(packet: bytes | memoryview, shape: _Shape) -> int:
     """The pseudo header's sum without the length, big-endian."""
     addresses = packet[12:20] if shape.version == 4 else packet[8:40]
     return fold(addresses) + (TCP if shape.tcp else UDP)
@@ -233,7 +236,7 @@ def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> 
     table = np.empty((count, layout.width + 1), np.uint32)
     table[:, :-1] = rows[:, : shape.headers].view(words.BE32)
     table[:, -1] = residues
-    table[:, shape.varying] &= shape.mask
+    table &= shape.mask
     if last != size:
         words.change_length(table[-1], layout, size - last)
     table -= words.steps(layout, size - shape.headers)[:count]
@@ -246,7 +249,8 @@ def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> 
     if odd in checksums:
         found.update(row for row in range(1, count) if checksums[2 * row : 2 * row + 2] == odd)
     if shape.tcp:
-        flags = rows[:, shape.l4 + FLAGS].tobytes()
-        if flags.translate(None, _NO_END):  # such a segment ends its frame
-            found.update(row + 1 for row, each in enumerate(flags) if each & (PSH | FIN))
+        flags = rows[:, shape.l4 + FLAGS].tobytes().translate(_ENDS)  # of a frame
+        row = -1
+        while (row := flags.find(b"\1", row + 1)) >= 0:
+            found.add(row + 1)
     return sorted(found)
