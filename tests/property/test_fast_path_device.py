@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.property.packet_trains import arrivals, frames
-from tests.unit.tun.plain import Packet, separate
+from tests.property.packet_trains import arrivals, filled, frames
+from tests.unit.tun.plain import TCP, UDP, Flow, Packet, separate
 from tun.frames import HEADROOM, FrameIo
 from tun.segments import Segments
 
@@ -42,6 +44,54 @@ def test_nonsense_is_no_frame_or_one_of_some_packets(octets: bytes, kind: int) -
     segments = Segments.parse(memoryview(frame))
     if segments is not None:
         assert sum(map(len, segments.packets())) >= len(octets) - 10
+
+
+# The header's checksum of the first packet, which falls by one a packet and begins again below 0; octets that
+# the last one lacks, by which its checksum is higher
+WRAPS = [(first, lacks) for first in (0, 1, 2, 3, 4, 0xFFFE, 0xFFFD) for lacks in (0, 1, 2, 7)]
+
+
+def at_a_wrap(flow: Flow, first: int, lacks: int) -> Packet:
+    """Five packets of 100 octets of payload, the first one's checksum this, the last one shorter."""
+    packet = Packet(flow, filled(500 - lacks, b"abc"), identification=0x4000)
+    now = int.from_bytes(next(packet.split(100)).ip()[10:12], "big")
+    return replace(packet, identification=(0x4000 + now - first) % 0xFFFF)
+
+
+@pytest.mark.parametrize(("first", "lacks"), WRAPS)
+@pytest.mark.parametrize("flow", [Flow(), Flow(protocol=UDP)])
+def test_header_checksums_that_begin_again(flow: Flow, first: int, lacks: int) -> None:
+    packet = at_a_wrap(flow, first, lacks)
+    wanted = [one.octets() for one in packet.split(100)]
+    assert int.from_bytes(wanted[0][10:12], "big") == first
+    segments = Segments.parse(memoryview(bytearray(packet.frame(100))))
+    assert segments is not None
+    assert segments.packets() == wanted
+    kernel = Kernel()
+    try:
+        assert write(kernel.io, wanted, len(wanted[0])) == len(wanted)
+        assert kernel.packets() == wanted
+    finally:
+        kernel.close()
+
+
+@pytest.mark.parametrize(("first", "lacks"), WRAPS)
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_what_is_wrong_only_as_numbers_go_on_stays_wrong(protocol: int, first: int, lacks: int) -> None:
+    """Where a checksum or an identification begins again, counting on in whole words would change the field
+    beside it: such packets are no part of the flow."""
+    packets = [bytearray(one.octets()) for one in at_a_wrap(Flow(protocol=protocol), first, lacks).split(100)]
+    for number, packet in enumerate(packets):
+        lack = lacks if number == 4 else 0
+        word = (packets[0][8] << 24 | protocol << 16 | first) - number + lack
+        packet[8:12] = (word % (1 << 32)).to_bytes(4, "big")
+    wanted = [bytes(packet) for packet in packets]
+    kernel = Kernel()
+    try:
+        assert write(kernel.io, wanted, len(wanted[0])) == len(wanted)
+        assert kernel.packets() == wanted
+    finally:
+        kernel.close()
 
 
 class Kernel:

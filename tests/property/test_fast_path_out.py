@@ -214,6 +214,7 @@ class FailingSocket:
         self._sock = sock
         self._plan = plan
         self.tried: list[bytes] = []
+        self.sends = 0
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._sock, name)
@@ -232,6 +233,7 @@ class FailingSocket:
     ) -> int:
         segment = next((int.from_bytes(data, "little") for level, kind, data in ancillary if kind == 103), 0)
         data = b"".join(buffers)
+        self.sends += 1
         self.tried += [
             data[at : at + (segment or len(data))] for at in range(0, len(data), segment or len(data))
         ]

@@ -1,0 +1,184 @@
+"""Frames that a device hands over one behind the other, in one turn of the worker."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esp.outbound import LIMIT
+from esp.suites import Suite
+from tests.property.fast_bed import SPI, FastBed
+from tests.property.packet_trains import filled
+from tests.property.test_fast_path_out import SUITES, FailingSocket, errors, opened, plain
+from tests.unit.esp.bed import GCM, outbound, to
+from tests.unit.tun.plain import ACK, CWR, PSH, UDP, Flow, Packet
+from tun.segments import Segments
+from tun.virtio import PLAIN
+
+FLOWS = [
+    Flow(),
+    Flow(ports=(1, 2)),
+    Flow(tos=2),
+    Flow(version=6),
+    Flow(protocol=UDP),
+    Flow(tcp_options=bytes(12)),
+]
+# Of a flow: how many segments, of what size, octets that the last one lacks; in what flow
+turns = st.lists(
+    st.tuples(
+        st.sampled_from(FLOWS),
+        st.integers(1, 70),
+        st.sampled_from([536, 1386]),
+        st.sampled_from([0, 0, 0, 5, 535]),
+        st.sampled_from([ACK, ACK | PSH, ACK | CWR]),
+        st.sampled_from([0, 0, 0, 1]),  # what its numbers are off
+    ),
+    max_size=8,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def turns_without_haste() -> Iterator[None]:
+    """A slow machine may not end a turn before its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("esp.outward._TURN", 60.0)
+        yield
+
+
+def follow(work: list[tuple[Flow, int, int, int, int, int]]) -> list[tuple[Packet, int]]:
+    """Frames and their segments' sizes: those of one flow go on where the one before ended, mostly."""
+    numbers: dict[Flow, tuple[int, int]] = {}
+    cases = []
+    for flow, count, gso, lacks, flags, off in work:
+        sequence, identification = numbers.get(flow, (0xFFFFF000, 0xFFF0))
+        size = min(count * gso, 60_000 // gso * gso) - lacks
+        packet = Packet(flow, filled(size, b"\xffabc"), sequence + off, flags, identification + off)
+        segments = -(-size // gso)
+        numbers[flow] = (sequence + size) & 0xFFFFFFFF, (identification + segments) & 0xFFFF
+        cases.append((replace(packet, sequence=packet.sequence & 0xFFFFFFFF), gso))
+    return cases
+
+
+@given(turns, st.sampled_from(SUITES), st.booleans(), st.one_of(st.none(), st.integers(0, 300)))
+@settings(deadline=None)
+def test_frames_of_one_turn(
+    work: list[tuple[Flow, int, int, int, int, int]], suite: Suite, esn: bool, left: int | None
+) -> None:
+    """What arrives is what went in, in order, up to the end of the numbers."""
+    cases = follow(work)
+    wanted = [octets for case in cases for octets in plain(case)]
+    with FastBed(suite, esn=esn) as bed:
+        if left is not None:
+            bed.sa.sequence = LIMIT[esn] - left
+        first = bed.sa.sequence + 1
+        for packet, gso in cases:
+            bed.kernel.send(packet.frame(gso))
+        bed.read_all()
+        found = bed.sent()
+        able = len(wanted) if left is None else min(left, len(wanted))
+        numbers = [int.from_bytes(one[4:8], "big") for one in found]
+        assert numbers == [number & 0xFFFFFFFF for number in range(first, first + able)]
+        if left is None:
+            assert opened(bed, found) == wanted
+        sa = bed.counters.sa(0)
+        assert (sa.out_packets, sa.out_bytes) == (able, sum(map(len, wanted[:able])))
+        assert sum(sa.drops.values()) == len(wanted) - able
+
+
+@pytest.mark.parametrize("apart", [0, 7])
+def test_they_leave_together(apart: int) -> None:
+    """Alone, each of the three frames would need two sends."""
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, []))
+        return cast(socket.socket, kept[0])
+
+    with FastBed(GCM, wrap=wrap) as bed:
+        size = 46 * 1398
+        for number in range(3):
+            packet = Packet(Flow(), bytes(size), number * (size + apart), ACK, 46 * number)
+            bed.kernel.send(packet.frame(1398))
+        bed.outward.read_device(bed.device)
+        assert len(kept[0].tried) == 138
+        assert kept[0].sends == 4
+        assert len(bed.sent()) == 138
+
+
+def test_an_order_is_kept_between_frames_and_lone_packets() -> None:
+    with FastBed(GCM) as bed:
+        lone = Packet(Flow(protocol=UDP), b"lone")
+        frame = Packet(Flow(), bytes(3000))
+        for octets in (frame.frame(1000), lone.frame(0), frame.frame(1000)):
+            bed.kernel.send(octets)
+        bed.read_all()
+        assert opened(bed, bed.sent()) == [
+            *plain((frame, 1000)),
+            lone.octets(),
+            *plain((frame, 1000)),
+        ]
+
+
+def test_frames_under_two_sas_do_not_mix() -> None:
+    other = SPI + 1
+    with FastBed(GCM) as bed:
+        ends = {"local_port": bed.port, "remote_port": bed.peer_port}
+        bed.database.install_outbound(outbound(2, other, slot=1, **ends, **to("10.9.0.0/16")))
+        mine = Packet(Flow(), bytes(3000)).frame(1000)
+        # To 10.9.0.1: the kernel has the rest of the checksums to do
+        theirs = mine[: len(PLAIN) + 16] + bytes([10, 9, 0, 1]) + mine[len(PLAIN) + 20 :]
+        for octets in (mine, theirs, mine):
+            bed.kernel.send(octets)
+        bed.read_all()
+        found = [(int.from_bytes(one[:4], "big"), int.from_bytes(one[4:8], "big")) for one in bed.sent()]
+        assert found == [(SPI, 1), (SPI, 2), (SPI, 3), (other, 1), (other, 2), (other, 3),
+                         (SPI, 4), (SPI, 5), (SPI, 6)]  # fmt: skip
+        assert bed.counters.sa(0).out_packets == 6
+        assert bed.counters.sa(1).out_packets == 3
+
+
+@given(turns, st.lists(errors, max_size=40), st.lists(st.booleans(), max_size=10), st.integers(0, 400))
+@settings(deadline=None)
+def test_no_number_is_used_twice_whatever_fails(
+    work: list[tuple[Flow, int, int, int, int, int]], plan: list[int], faults: list[bool], left: int
+) -> None:
+    """Sends fail, sealing or cutting breaks half-way through a turn, the numbers run out."""
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, plan))
+        return cast(socket.socket, kept[0])
+
+    def maybe(name: str) -> None:
+        original = getattr(Segments, name)
+
+        def call(*args: object) -> object:
+            if faults and faults.pop():
+                raise KeyError("broken")
+            return original(*args)
+
+        patch.setattr(Segments, name, call)
+
+    with FastBed(GCM, wrap=wrap) as bed, pytest.MonkeyPatch.context() as patch:
+        maybe("_sum")
+        maybe("_number")
+        bed.sa.sequence = LIMIT[False] - left
+        for packet, gso in follow(work):
+            bed.kernel.send(packet.frame(gso))
+        for _ in range(len(work) + 1):
+            try:
+                bed.read_all()
+            except KeyError:
+                continue
+        seen: dict[bytes, bytes] = {}
+        for datagram in kept[0].tried:
+            assert seen.setdefault(datagram[4:16], datagram) == datagram
+        sent = [bytes(datagram[4:16]) for datagram in bed.sent()]
+        assert len(set(sent)) == len(sent)
+        assert bed.sa.sequence <= LIMIT[False]
