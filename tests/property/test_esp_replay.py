@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +73,38 @@ def test_no_number_is_marked_twice(size: int, esn: bool, lows: list[int]) -> Non
             assert sequence & 0xFFFFFFFF == low
             marked.append(sequence)
     assert size == 0 or len(set(marked)) == len(marked)
+
+
+@given(
+    st.sampled_from([0, 1, 32, 33, 1024]),
+    st.booleans(),
+    st.sampled_from([0, 5, (1 << 32) - 40, (1 << 32) + 7, (3 << 32) - 1]),
+    st.lists(st.tuples(st.integers(-40, 60), st.integers(1, 50), st.booleans()), max_size=6),
+)
+def test_a_train_as_its_packets(size: int, esn: bool, start: int, work: list[tuple[int, int, bool]]) -> None:
+    """Numbers that go on are looked at all at once: the outcome is that of one after the other, if all of
+    them can be accepted."""
+    start = start if esn else min(start, (1 << 32) - 40)
+    trains, singly = ReplayWindow(size, esn), ReplayWindow(size, esn)
+    if start:
+        assert trains.mark(start)
+        assert singly.mark(start)
+    for step, count, some_fail in work:
+        first = max(0, trains.top + step)
+        lows = np.arange(first, first + count).astype(np.uint32)
+        expected = [singly.check(low) for low in lows.tolist()]
+        numbers = trains.check_train(lows.astype(">u4"))
+        if None in expected or len(set(expected)) < count:
+            assert numbers is None
+            continue
+        assert numbers is not None
+        assert list(numbers) == expected
+        valid = list(numbers)[1:] if some_fail else numbers
+        trains.mark_train(valid)
+        for number in valid:
+            assert singly.mark(number)
+        assert trains.top == singly.top
+        around = range(max(1, trains.top - size - 2), trains.top + 3)
+        assert [trains.check(n & 0xFFFFFFFF) for n in around] == [
+            singly.check(n & 0xFFFFFFFF) for n in around
+        ]

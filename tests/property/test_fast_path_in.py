@@ -250,3 +250,18 @@ def test_lone_packets_after_pauses(arriving: list[tuple[str, int]], suite: Suite
         assert mine == theirs
         assert alone.counters.drops() == together.counters.drops()
         assert [type(one) for one in alone.said] == [type(one) for one in together.said]
+
+
+def test_a_read_that_gives_nothing_is_no_train() -> None:
+    """As after an ICMP error, which wakes the worker: trains never make it wait, and nothing is none."""
+    with FastBed(GCM) as bed:
+        assert bed.inward.read_transport(bed.transport) == 1
+        assert bed.outward.read_device(bed.device) == 1
+        rows = [
+            bytes(row) for row in bed.sender().seal_batch([Packet(Flow(protocol=UDP), b"x").octets()] * 3)
+        ]
+        bed.peer.sendmsg([rows[0]], [], 0, ("127.0.0.1", bed.port))
+        assert bed.inward.read_transport(bed.transport) == 1
+        segment = (17, 103, len(rows[0]).to_bytes(2, "little"))
+        bed.peer.sendmsg([rows[1] + rows[2]], [segment], 0, ("127.0.0.1", bed.port))
+        assert bed.inward.read_transport(bed.transport) == 0
