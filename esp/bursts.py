@@ -23,7 +23,7 @@ class Burst:
     __slots__ = ("_octets", "_places", "arena", "first", "trains")
 
     def __init__(self) -> None:
-        self.trains = Trains(_PITCH, ROWS * _PITCH + _LONGEST)
+        self.trains = Trains(ROWS * _PITCH + _LONGEST, _PITCH)
         self.arena = self.trains.arena
         self.first = self.arena[self.start(0) :]  # the first packet and all behind it
         self._octets: Octets = np.frombuffer(self.arena, np.uint8)[: ROWS * _PITCH].reshape(ROWS, _PITCH)

@@ -100,7 +100,7 @@ class Inward:
         self._catch_up = catch_up
         self._release = release
         self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
-        self._trains = Trains(arena=4 * _DATAGRAM)
+        self._trains = Trains(4 * _DATAGRAM)
         self._raw: RawRows | None = None
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)

@@ -22,7 +22,7 @@ class Joint:
     train: Train
 
     def __init__(self) -> None:
-        self.trains = Trains(arena=_ROOM)
+        self.trains = Trains(_ROOM)
         self.entry: Outbound | None = None
         self.tos = self.count = self._size = self._lacks = 0
         self.last = 0  # octets of the last ESP packet

@@ -50,7 +50,7 @@ class RawRows:
     __slots__ = ("_receiver", "_trains")
 
     def __init__(self) -> None:
-        self._trains = Trains(_PITCH, (_ROWS + 1) * _PITCH)
+        self._trains = Trains((_ROWS + 1) * _PITCH, _PITCH)
         self._receiver = mmsg.Receiver(self._trains.arena, _PITCH, _ROW)
 
     def read(self, transport: Transport, most: int) -> Iterator[tuple[Received, Place]]:

@@ -15,7 +15,6 @@ Octets = NDArray[np.uint8]
 Numbers = NDArray[np.uint32]
 
 MOST_ROWS = 176  # three frames of 64 KiB in packets of 1,500 octets, and more
-_ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
 _KEPT = 48  # layouts whose views are kept
 _NONCE, _SALT = 12, 4
 _ASSOCIATED = 12  # SPI and a sequence number of 64 bits
@@ -135,8 +134,8 @@ class Trains:
         "nonces",
     )
 
-    def __init__(self, pitch: int = 0, arena: int = _ARENA) -> None:
-        """Rows back to back, or one every `pitch` octets, in an arena of so many octets."""
+    def __init__(self, arena: int, pitch: int = 0) -> None:
+        """An arena of so many octets; rows stand back to back there, or one every `pitch` octets."""
         self.arena = memoryview(bytearray(arena))
         self._pitch = pitch
         self._kept: dict[tuple[int, int, int, int], Train] = {}

@@ -15,7 +15,14 @@ from esp.outbound import LIMIT
 from esp.suites import Suite
 from tests.property.fast_bed import SPI, FastBed
 from tests.property.packet_trains import filled
-from tests.property.test_fast_path_out import SUITES, FailingSocket, errors, opened, plain
+from tests.property.test_fast_path_out import (
+    SUITES,
+    FailingSocket,
+    assert_numbers_once,
+    errors,
+    opened,
+    plain,
+)
 from tests.unit.esp.bed import GCM, outbound, to
 from tests.unit.tun.plain import ACK, CWR, PSH, UDP, Flow, Packet
 from tun.segments import Segments
@@ -176,9 +183,4 @@ def test_no_number_is_used_twice_whatever_fails(
                 bed.read_all()
             except KeyError:
                 continue
-        seen: dict[bytes, bytes] = {}
-        for datagram in kept[0].tried:
-            assert seen.setdefault(datagram[4:16], datagram) == datagram
-        sent = [bytes(datagram[4:16]) for datagram in bed.sent()]
-        assert len(set(sent)) == len(sent)
-        assert bed.sa.sequence <= LIMIT[False]
+        assert_numbers_once(bed, kept[0])
