@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from esp.trains import STEPS, Numbers
+from esp.trains import STEPS, Lows
 
 MAX_WINDOW = 4096
 
@@ -45,7 +45,7 @@ class ReplayWindow:
             return None
         return sequence
 
-    def check_train(self, lows: Numbers) -> Sequence[int] | None:
+    def check_train(self, lows: Lows) -> Sequence[int] | None:
         """The numbers of packets that came together, if all can be accepted and none comes twice."""
         count, low = len(lows), lows.item(0)
         first = self.check(low)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Octets = NDArray[np.uint8]
-Numbers = NDArray[np.uint32]
+Lows = NDArray[np.uint32]
 
 MOST_ROWS = 176  # three frames of 64 KiB in packets of 1,500 octets, and more
 _KEPT = 48  # layouts whose views are kept
