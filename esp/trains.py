@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Octets = NDArray[np.uint8]
+Numbers = NDArray[np.uint64]
 
 MOST_ROWS = 128
 _ARENA = 1 << 17  # octets: twice a datagram, as a frame of 64 KiB and what ESP adds does not fit one
@@ -27,6 +28,13 @@ def alike(rows: Octets) -> bool:
     """Whether all rows are equal."""
     octets = rows.tobytes()
     return octets == octets[: rows.shape[1]] * len(rows)
+
+
+def address_keys(packets: Octets, version: int) -> list[bytes]:
+    """`packet.address_key` of whole IP packets of one version, one a row."""
+    addresses = packets[:, 12:20] if version == 4 else packets[:, 8:40]
+    keys: list[bytes] = np.ascontiguousarray(addresses).view(f"V{addresses.shape[1]}")[:, 0].tolist()
+    return keys
 
 
 class PacketDevice(Protocol):
@@ -154,6 +162,11 @@ class Trains:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = train
         return train
+
+    def set_salts(self, salts: Octets) -> None:
+        """Begin the first nonces with these, one a row."""
+        self.nonce_rows[: len(salts), :_SALT] = salts
+        self._salt = b""  # of all no longer
 
     def set_salt(self, salt: bytes) -> None:
         """Begin all nonces with these octets."""
