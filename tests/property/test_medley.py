@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import cast
@@ -18,6 +18,7 @@ from esp.counters import Drop, SaCounters
 from esp.database import Outbound
 from esp.messages import NotPermitted, PeerMoved, SequenceLow
 from esp.outbound import LIMIT, OutboundSa
+from esp.packet import NEXT_HEADER
 from esp.selectors import Selector
 from esp.suites import CHACHA20_POLY1305, Suite, suite_for
 from tests.property.fast_bed import SPI, FastBed
@@ -162,10 +163,7 @@ traffic = st.lists(
 )
 
 
-@given(crowds(), traffic)
-@settings(deadline=None)
-def test_out_as_one_by_one(sas: list[Kind], work: list[tuple[list[int], int, int]]) -> None:
-    packets = [packet(number, size, tos) for numbers, size, tos in work for number in numbers]
+def out_as_one_by_one(sas: Sequence[Kind], packets: Sequence[bytes]) -> None:
     with Crowd(sas) as together, Crowd(sas, apart=True) as apart:
         for bed in (together, apart):
             bed.send_all(packets)
@@ -179,18 +177,53 @@ def test_out_as_one_by_one(sas: list[Kind], work: list[tuple[list[int], int, int
         assert together.said == apart.said
 
 
-mishaps = st.dictionaries(
-    st.integers(0, 30),
-    st.sampled_from(["forged", "again", "stranger", "refused", "longer", "long", "other"]),
-    max_size=2,
-)
-
-
-@given(crowds(), turns, mishaps)
+@given(crowds(), traffic)
 @settings(deadline=None)
-def test_in_as_one_by_one(sas: list[Kind], arriving: list[int], mishaps: dict[int, str]) -> None:
+def test_out_as_one_by_one(sas: list[Kind], work: list[tuple[list[int], int, int]]) -> None:
+    out_as_one_by_one(sas, [packet(number, size, tos) for numbers, size, tos in work for number in numbers])
+
+
+UNUSUAL = [
+    *(Kind(suite) for suite in SUITES),
+    Kind(esn=True),
+    Kind(tfc=200),
+    Kind(left=0),
+    Kind(other_port=True),
+    Kind(window=0),
+]
+
+
+@pytest.mark.parametrize("kind", UNUSUAL, ids=str)
+@pytest.mark.parametrize("at", [0, 3])
+def test_one_is_unlike_the_others(kind: Kind, at: int) -> None:
+    sas = [Kind()] * COUNT
+    sas[at] = kind
+    numbers = [*range(COUNT), *[at] * 10, *range(COUNT), *[1] * 10, *range(COUNT)]
+    out_as_one_by_one(sas, [packet(number, 100) for number in numbers])
+    for mishaps in ({}, {3: "forged"}, {3: "again"}):
+        in_as_one_by_one(sas, [1] * 10, mishaps)
+        in_as_one_by_one(sas, [*range(COUNT), *range(COUNT)], mishaps)
+
+
+def test_salts_of_one_sa_and_of_many_in_turn() -> None:
+    numbers = [*[1] * 10, *range(COUNT)] * 2
+    with Crowd([Kind()] * COUNT) as together, Crowd([Kind()] * COUNT, apart=True) as apart:
+        ends = together.senders()
+        for part in ([1] * 10, range(COUNT)) * 2:
+            rows = [bytes(ends[number].seal_batch([packet(number, 9, back=True)])[0]) for number in part]
+            for bed in (together, apart):
+                bed.take_in(rows)
+        assert together.delivered() == [packet(number, 9, back=True) for number in numbers]
+        assert together.all_counters() == apart.all_counters()
+
+
+MISHAPS = ["forged", "again", "stranger", "refused", "longer", "long", "other", "headless", "dummy"]
+mishaps = st.dictionaries(st.integers(0, 30), st.sampled_from(MISHAPS), max_size=2)
+
+
+def in_as_one_by_one(sas: Sequence[Kind], arriving: Sequence[int], mishaps: Mapping[int, str]) -> None:
     """`long`: a shorter packet with more padding; `longer`: one that claims to be shorter, with TFC padding;
-    both in ESP packets of the usual size. `other`: of another IP version."""
+    both in ESP packets of the usual size. `other`: of another IP version. `headless`: no IP header fits."""
     with Crowd(sas) as together, Crowd(sas, apart=True) as apart:
         senders = together.senders()
         rows: dict[int, list[bytes]] = {}
@@ -200,9 +233,14 @@ def test_in_as_one_by_one(sas: list[Kind], arriving: list[int], mishaps: dict[in
             inner = packet(NOBODY if mishap == "refused" else number, 38 - (mishap == "long"), back=True)
             if mishap == "longer":
                 inner = packet(number, 34, back=True) + bytes(4)
+            if mishap == "headless":
+                inner = bytes((0x41,)) + inner[1:]
             if mishap == "other":
                 inner = Packet(Flow(version=6, protocol=UDP), bytes(18)).octets()
-            row = bytes(senders[number].seal_batch([inner])[0])
+            with pytest.MonkeyPatch.context() as patch:
+                if mishap == "dummy":  # RFC 4303 2.6
+                    patch.setitem(NEXT_HEADER, 4, 59)
+                row = bytes(senders[number].seal_batch([inner])[0])
             if mishap == "forged":
                 row = row[:-1] + bytes((row[-1] ^ 1,))
             elif mishap == "stranger":
@@ -218,6 +256,19 @@ def test_in_as_one_by_one(sas: list[Kind], arriving: list[int], mishaps: dict[in
         assert together.all_counters() == apart.all_counters()
         assert together.counters.drops() == apart.counters.drops()
         assert [type(one) for one in together.said] == [type(one) for one in apart.said]
+
+
+@given(crowds(), turns, mishaps)
+@settings(deadline=None)
+def test_in_as_one_by_one(sas: list[Kind], arriving: list[int], mishaps: dict[int, str]) -> None:
+    in_as_one_by_one(sas, arriving, mishaps)
+
+
+@pytest.mark.parametrize("mishap", MISHAPS)
+@pytest.mark.parametrize("at", [0, 3])
+def test_one_packet_is_unlike_the_others(mishap: str, at: int) -> None:
+    in_as_one_by_one([Kind()] * COUNT, range(COUNT), {at: mishap})
+    in_as_one_by_one([Kind()] * COUNT, [*range(COUNT), *range(COUNT)], {COUNT + at: mishap})
 
 
 @contextmanager
