@@ -218,8 +218,10 @@ class CounterBlock:
             rows[:, 3] = sequences
             self._out[at] = found
         else:
-            for slot, sequence in zip(slots, sequences.tolist(), strict=True):
-                self.count_one_out(slot, octets, sequence, now)
+            last: dict[int, int] = dict(zip(slots, sequences.tolist(), strict=True))
+            for slot, packets in Counter(slots).items():
+                self.count_out(slot, packets, packets * octets, now)
+                self.set_sequence(slot, last[slot])
 
     def set_sequence(self, slot: int, sequence: int) -> None:
         """`sequence` is the last sequence number taken."""
