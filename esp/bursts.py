@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
 from esp.packet import IPV4_HEADER, IPV6_HEADER
-from esp.trains import Octets, Train, Trains, alike
+from esp.trains import Octets, Train, Trains, address_keys, alike
 
 ROWS = 64
 _ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
 _TAIL = 96  # behind it: padding, trailer and ICV
 _PITCH = 2048 + 64  # rows a power of two apart would share a few lines of the CPU's cache
 _LONGEST = 1 << 16  # a frame or a long packet reaches over the rows behind it
+
+
+class Run(NamedTuple):
+    """Packets that follow each other and have one length, which they also claim, and one TOS octet or traffic
+    class: `packets` from row `first` on. They have the same addresses, unless these are listed in `keys`."""
+
+    first: int
+    packets: int
+    keys: Sequence[bytes] = ()
 
 
 class Burst:
@@ -48,34 +58,59 @@ class Burst:
         """The rows from `first` on, for ESP packets of `stride` octets around the packets there."""
         return self.trains.layout(stride, start, icv, _ROOM - start).behind(first)
 
-    def runs(self, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """First row and number of consecutive packets that have one length, which they also claim, one TOS
-        octet or traffic class, and the same addresses. `lengths`: of the packets in the rows from 0 on."""
-        if self._all_alike(lengths):
-            yield 0, len(lengths)
+    def runs(self, lengths: Sequence[int], fewest: int) -> Iterator[Run]:
+        """All packets in order, by runs, each of either kind as long as can be: flows of fewer than `fewest`
+        packets count as different addresses. `lengths`: of the packets in the rows from 0 on."""
+        whole = self._all_of_one_shape(lengths)
+        if whole and alike(self._octets[: len(lengths), _ROOM + 12 : _ROOM + IPV4_HEADER]):
+            yield Run(0, len(lengths))  # quickly, as it is usual
             return
-        keys = self._keys(lengths)
+        for first, count in [(0, len(lengths))] if whole else self._stretches(lengths):
+            heads = self._octets[first : first + count, _ROOM : _ROOM + IPV6_HEADER]
+            keys = address_keys(heads, 4 if heads.item(0) >> 4 == 4 else 6)
+            yield from _by_flow(first, keys, fewest)
+
+    def _all_of_one_shape(self, lengths: Sequence[int]) -> bool:
+        """Whether all are IPv4, and alike but for their addresses."""
+        count = len(lengths)
+        if lengths.count(lengths[0]) < count:
+            return False
+        heads = self._octets[:count, _ROOM : _ROOM + 4]
+        return heads.item(0) >> 4 == 4 and alike(heads)
+
+    def _stretches(self, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """First row and number of packets that are alike but for their addresses."""
         at = 0
-        for _, same in groupby(keys):
+        for _, same in groupby(self._shapes(lengths)):
             count = len(list(same))
             yield at, count
             at += count
 
-    def _all_alike(self, lengths: Sequence[int]) -> bool:
-        """A quick look for what is usual: IPv4, all of one flow."""
-        count = len(lengths)
-        if lengths.count(lengths[0]) < count:
-            return False
-        heads = self._octets[:count, _ROOM : _ROOM + IPV4_HEADER]
-        return heads.item(0) >> 4 == 4 and alike(heads[:, :4]) and alike(heads[:, 12:])
-
-    def _keys(self, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
-        heads = self._octets[: len(lengths), _ROOM : _ROOM + IPV6_HEADER].tobytes()
-        keys = []
-        for at, length in zip(range(0, len(heads), IPV6_HEADER), lengths, strict=True):
+    def _shapes(self, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
+        heads = self._octets[: len(lengths), _ROOM : _ROOM + 6].tobytes()
+        shapes = []
+        for at, length in zip(range(0, len(heads), 6), lengths, strict=True):
             if heads[at] >> 4 == 4:
-                key = heads[at : at + 4] + heads[at + 12 : at + IPV4_HEADER]
-            else:  # without the flow label
-                key = heads[at : at + 2] + heads[at + 4 : at + 6] + heads[at + 8 : at + IPV6_HEADER]
-            keys.append((length, key))
-        return keys
+                shape = heads[at : at + 4]
+            else:  # the traffic class ends in the middle of the second octet: a flow label is behind it
+                shape = bytes((heads[at], heads[at + 1] & 0xF0, *heads[at + 4 : at + 6], 6))
+            shapes.append((length, shape))
+        return shapes
+
+
+def _by_flow(first: int, keys: Sequence[bytes], fewest: int) -> Iterator[Run]:
+    """Runs of at least `fewest` equal keys, and what is between them. `first`: the row of the first key."""
+    if len(keys) - len(set(keys)) + 1 < fewest:  # nor is there such a flow
+        yield Run(first, len(keys), keys)
+        return
+    at = begin = 0  # what is from `begin` to `at` is of different flows
+    for _, same in groupby(keys):
+        count = len(list(same))
+        if count >= fewest:
+            if begin < at:
+                yield Run(first + begin, at - begin, keys[begin:at])
+            yield Run(first + at, count)
+            begin = at + count
+        at += count
+    if begin < at:
+        yield Run(first + begin, at - begin, keys[begin:at])

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from types import TracebackType
 from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esp.trains import Numbers
 
 _WORD = 8
 
@@ -85,6 +92,13 @@ class CounterBlock:
         self.slots = slots
         self._map = mmap.mmap(fd, _size(slots))
         self._words = memoryview(self._map).cast("Q")
+        self._in = self._columns(_IN_PACKETS, _IN_LAST)
+        self._out = self._columns(_OUT_PACKETS, _OUT_SEQ)
+
+    def _columns(self, first: int, last: int) -> NDArray[np.void]:
+        """These words of each slot, as one item a slot: numpy copies that quickest."""
+        size, begin = (last - first + 1) * _WORD, (_REASONS + first) * _WORD
+        return np.ndarray((self.slots,), f"V{size}", self._map, begin, (_SA_WORDS * _WORD,))
 
     @classmethod
     def create(cls, slots: int) -> CounterBlock:
@@ -110,6 +124,7 @@ class CounterBlock:
 
     def close(self) -> None:
         """Unmap the memory and close its descriptor."""
+        del self._in, self._out
         self._words.release()
         self._map.close()
         os.close(self.fd)
@@ -178,6 +193,35 @@ class CounterBlock:
         words[base + _OUT_BYTES] += octets
         words[base + _OUT_LAST] = int(now)
         words[base + _OUT_SEQ] = sequence
+
+    def count_each_in(self, slots: Sequence[int], octets: int, now: float) -> None:
+        """For each of `slots`, which may come twice, `count_in` of one packet."""
+        if len(set(slots)) == len(slots):
+            at = np.array(slots)
+            found = self._in[at]
+            rows = found.view(np.uint64).reshape(len(slots), -1)
+            rows += np.array((1, octets, 0), np.uint64)
+            rows[:, 2] = int(now)
+            self._in[at] = found
+        else:
+            for slot, packets in Counter(slots).items():
+                self.count_in(slot, packets, packets * octets, now)
+
+    def count_each_out(self, slots: Sequence[int], octets: int, sequences: Numbers, now: float) -> None:
+        """For each of `slots`, which may come twice, `count_one_out`."""
+        if len(set(slots)) == len(slots):
+            at = np.array(slots)
+            found = self._out[at]
+            rows = found.view(np.uint64).reshape(len(slots), -1)
+            rows += np.array((1, octets, 0, 0), np.uint64)
+            rows[:, 2] = int(now)
+            rows[:, 3] = sequences
+            self._out[at] = found
+        else:
+            last: dict[int, int] = dict(zip(slots, sequences.tolist(), strict=True))
+            for slot, packets in Counter(slots).items():
+                self.count_out(slot, packets, packets * octets, now)
+                self.set_sequence(slot, last[slot])
 
     def set_sequence(self, slot: int, sequence: int) -> None:
         """`sequence` is the last sequence number taken."""

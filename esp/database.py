@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 
@@ -25,6 +26,7 @@ Selectors = tuple[tuple[Selector, ...], tuple[Selector, ...]]  # local, remote
 CACHE_LIMIT = 16384  # answers kept for a device; all are forgotten when there are more
 
 REMEMBERED = 65536  # children whose numbers and keys are remembered, so that neither comes twice
+_PATHS = 4096  # that are not made again for the next SA
 _MOVED_INTERVAL = 1.0  # seconds between two PeerMoved of one SA
 _REFUSED_INTERVAL = 10.0  # seconds between two NotPermitted of one SA
 
@@ -56,13 +58,17 @@ class OuterPath:
 
     @classmethod
     def of(cls, message: InstallInbound | InstallOutbound | UpdatePath) -> OuterPath:
-        return cls(
+        """The same object for the same endpoints, as a rule: quick to compare."""
+        return _path(
             message.encap,
             message.local_address,
             message.local_port,
             message.remote_address,
             message.remote_port,
         )
+
+
+_path = lru_cache(_PATHS)(OuterPath)
 
 
 @dataclass(slots=True, eq=False)
@@ -169,6 +175,14 @@ class _DeviceSas:
         self._cache[key] = found
         return found
 
+    def find_each(self, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> Sequence[Outbound | None]:
+        """`find` for the packets of these addresses, by whose index `packet` gives them, if they are all that
+        tells."""
+        found = list(map(self._cache.get, keys))
+        if None in found:
+            found = [one or self.find(packet(index)) for index, one in enumerate(found)]
+        return found
+
     def _search(self, flow: Flow) -> Outbound | None:
         """The narrowest selectors that match, then the newest SA."""
         matches = (
@@ -190,6 +204,7 @@ class SaDatabase:
         self._spis: dict[int, Inbound] = {}
         self._inbound: dict[int, Inbound] = {}  # by child
         self._outbound: dict[int, Outbound] = {}  # by child
+        self._standby: set[int] = set()  # children whose outbound SA is not active
         self._devices: dict[int, _DeviceSas] = {}
         self._numbers = count()
         self._had = RecentSet(4 * REMEMBERED)
@@ -253,6 +268,8 @@ class SaDatabase:
             trap=message.trap,
         )
         self._outbound[message.child_id] = entry
+        if message.standby:
+            self._standby.add(message.child_id)
         if message.device_id not in self._devices:
             self._devices[message.device_id] = _DeviceSas()
         self._devices[message.device_id].add(entry)
@@ -263,8 +280,16 @@ class SaDatabase:
         if entry is None or entry.active:
             return None
         entry.active = True
+        self._standby.discard(child_id)
         self._devices[entry.device_id].changed()
         return entry.device_id
+
+    def activate_each(self, entries: Sequence[Inbound]) -> list[int]:
+        """`activate` for all these children; the devices that have one more active SA each."""
+        if not self._standby:
+            return []
+        devices = [self.activate(entry.child_id) for entry in entries]
+        return [device for device in devices if device is not None]
 
     def remove_outbound(self, child_id: int) -> int | None:
         """Forget an outbound SA; the device whose standby SA took its place, if any.
@@ -274,10 +299,12 @@ class SaDatabase:
         entry = self._outbound.pop(child_id, None)
         if entry is None:
             return None
+        self._standby.discard(child_id)
         sas = self._devices[entry.device_id]
         alike = sas.remove(entry)
         promote = entry.active and not any(each.active for each in alike)
         if promote and alike:
+            self._standby.discard(alike[0].child_id)
             alike[0].active = True  # the oldest: the peer is most likely to be ready for that
         return entry.device_id if promote and alike else None
 
@@ -295,6 +322,7 @@ class SaDatabase:
         sas = self._devices.pop(device_id, None)
         for outbound in sas or ():
             del self._outbound[outbound.child_id]
+            self._standby.discard(outbound.child_id)
 
     def update_path(self, message: UpdatePath) -> None:
         """Both directions of a child travel another way."""
@@ -319,6 +347,23 @@ class SaDatabase:
         """The active SA for a whole packet: the narrowest selectors that match, then the newest."""
         sas = self._devices.get(device_id)
         return None if sas is None else sas.find(packet)
+
+    def inbound_each(self, spis: Sequence[int]) -> list[Inbound] | None:
+        """`inbound` for all of these, None if one of them is unknown."""
+        try:
+            return [self._spis[spi] for spi in spis]
+        except KeyError:
+            return None
+
+    def outbound_each(
+        self, device_id: int, keys: Sequence[bytes], packet: Callable[[int], Buffer]
+    ) -> list[Outbound] | None:
+        """`outbound` for packets of these addresses (`address_key`), by whose index `packet` gives them, if
+        `by_addresses` holds; None if one of them has no SA."""
+        sas = self._devices.get(device_id)
+        found = () if sas is None else sas.find_each(keys, packet)
+        entries = [one for one in found if one is not None]
+        return entries if len(entries) == len(keys) else None
 
     def by_addresses(self, device_id: int) -> bool:
         """Whether all packets between the same two addresses have the same SA."""

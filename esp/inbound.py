@@ -55,7 +55,18 @@ class Opened:
 class InboundSa:
     """Opens ESP packets under one key."""
 
-    __slots__ = ("_opener", "_policy", "_shortest", "_window", "spi", "start", "suite")
+    __slots__ = (
+        "_opener",
+        "_shortest",
+        "_window",
+        "check",
+        "mark",
+        "member",
+        "policy",
+        "spi",
+        "start",
+        "suite",
+    )
     __reduce__ = refuse_copy
 
     def __init__(
@@ -66,9 +77,11 @@ class InboundSa:
             raise ValueError(f"{spi} is no SPI")
         self.spi = spi
         self.suite = suite
-        self._policy = policy
+        self.policy = policy
         self._opener = opener(suite, keys, esn)
         self._window = ReplayWindow(replay_window, esn)
+        self.member = self._opener.member(spi)
+        self.check, self.mark = self._window.check, self._window.mark  # for a medley
         self.start = ESP_HEADER + suite.iv_length  # of the plaintext
         self._shortest = suite.overhead + TRAILER
 
@@ -92,7 +105,7 @@ class InboundSa:
         plaintext = self._open(row)
         newest = window.top > before
         if newest and not isinstance(plaintext, Drop):
-            length = self._inner(plaintext)
+            length = self.inner(plaintext)
             if not isinstance(length, Drop):
                 return row[self.start - headroom : self.start + length]
         opened = Opened()
@@ -139,7 +152,7 @@ class InboundSa:
         ends = last - self.suite.icv_length
         full = count - (last < train.stride)
         first = train.texts[0]
-        size = self._inner(first)
+        size = self.inner(first)
         if isinstance(size, Drop) or not alike(array[:full, end - TRAILER : end]):
             return None
         length = size
@@ -149,11 +162,11 @@ class InboundSa:
         if first[0] >> 4 == 6 and not alike(array[:full, start + 4 : start + 6]):
             return None
         if full < count:
-            tail = self._inner(train.rows[full][start:ends])
+            tail = self.inner(train.rows[full][start:ends])
             if isinstance(tail, Drop) or tail > size:
                 return None
             length = tail
-        if not self._policy.permits_alike(array[:, start:]):
+        if not self.policy.permits_alike(array[:, start:]):
             return None
         return OpenedRows(array[:, start - headroom :], headroom, size, length)
 
@@ -169,6 +182,12 @@ class InboundSa:
             return Drop.INTEGRITY
         return plaintext if self._window.mark(sequence) else Drop.REPLAY
 
+    def sort(self, row: memoryview, plaintext: memoryview | Drop, headroom: int) -> Opened:
+        """What comes out of one packet that has been opened, or is to be dropped."""
+        opened = Opened()
+        self._sort(opened, row, plaintext, headroom)
+        return opened
+
     def _sort(self, opened: Opened, row: memoryview, plaintext: memoryview | Drop, headroom: int) -> None:
         if isinstance(plaintext, Drop):
             opened.drop(plaintext)
@@ -177,7 +196,7 @@ class InboundSa:
             self._take(opened, row, plaintext, headroom)
 
     def _take(self, opened: Opened, row: memoryview, plaintext: memoryview, headroom: int) -> None:
-        length = self._inner(plaintext)
+        length = self.inner(plaintext)
         if isinstance(length, Drop):
             opened.drop(length)
             if length is Drop.SELECTORS and not opened.refused:
@@ -185,7 +204,7 @@ class InboundSa:
         else:
             opened.packets.append(row[self.start - headroom : self.start + length])
 
-    def _inner(self, plaintext: memoryview) -> int | Drop:
+    def inner(self, plaintext: memoryview) -> int | Drop:
         """The length of the inner packet in front of padding, trailer and TFC padding (RFC 4303 2.4, 2.7)."""
         next_header = plaintext[-1]
         end = len(plaintext) - TRAILER - plaintext[-2]
@@ -201,4 +220,4 @@ class InboundSa:
             return Drop.MALFORMED
         if NEXT_HEADER[packet[0] >> 4] != next_header:
             return Drop.NEXT_HEADER
-        return length if self._policy.permits_inbound(packet[:length]) else Drop.SELECTORS
+        return length if self.policy.permits_inbound(packet[:length]) else Drop.SELECTORS

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
 
-from esp import ecn
+from esp import ecn, medley
 from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
 from esp.inbound import Opened, OpenedRows
@@ -20,7 +20,7 @@ from esp.limits import RateLimit
 from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
 from esp.outward import BATCH, Device
 from esp.places import Place, RawRows
-from esp.trains import MOST_ROWS, Trains, alike
+from esp.trains import BE32, MOST_ROWS, Octets, Train, Trains, alike
 from esp.transport import MOST_SEGMENTS, Received, SocketAddress, Transport
 
 Address = IPv4Address | IPv6Address
@@ -209,6 +209,10 @@ class Inward:
                 entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
                 if entry is not None and self._open_train(transport, received, entry, place):
                     return
+            elif done := self._open_medley(transport, received, place, spis):
+                if done == place.count:
+                    return
+                place = place.behind(done)
         udp = transport.kind is SocketKind.UDP
         for _, run in groupby(place.rows(), _spi):
             rows = list(run)
@@ -231,6 +235,64 @@ class Inward:
             entry, opened, received.source if transport.kind is SocketKind.UDP else None, received.tos
         )
         return True
+
+    def _open_medley(self, transport: Transport, received: Received, place: Place, spis: Octets) -> int:
+        """Open datagrams under whatever SPIs all at once, but for a shorter last one; how many, or 0: nothing
+        has been done because something about one of them is unusual."""
+        count = place.count - (place.last < place.stride)
+        entries = self._database.inbound_each(spis[:count].view(BE32)[:, 0].tolist())
+        remote = received.source[:2] if transport.kind is SocketKind.UDP else None
+        if entries is None or place.stride < medley.SHORTEST or received.tos & ecn.MARK in ecn.CHANGING:
+            return 0
+        headroom = self._headroom(entries[0])
+        devices = {entry.device_id for entry in entries}
+        if not all(self._takes_rows(device_id, headroom) for device_id in devices):
+            return 0
+        train = place.trains.layout(place.stride, medley.START, medley.ICV, place.offset)
+        if train.capacity < place.first + count or (remote is not None and not _all_from(entries, remote)):
+            return 0
+        train = train.behind(place.first)
+        sas = [entry.sa for entry in entries]
+        numbers = medley.can_open(sas, train)
+        if numbers is None:
+            return 0
+        drops = medley.open_rows(place.trains, train, sas, numbers)
+        size = None if drops else medley.inner_size(train, sas)
+        if size is None:
+            self._finish_each(entries, train, drops, headroom, received.tos)
+        else:
+            self._deliver_each(entries, train, size, headroom)
+        return count
+
+    def _takes_rows(self, device_id: int, headroom: int) -> bool:
+        frames = self._devices[device_id].frames
+        return frames is not None and frames.headroom == headroom <= medley.START
+
+    def _finish_each(
+        self, entries: Sequence[Inbound], train: Train, drops: dict[int, Drop], headroom: int, tos: int
+    ) -> None:
+        """Look at opened packets one by one; they come from where their SAs' peers are known to be."""
+        for index, entry in enumerate(entries):
+            opened = entry.sa.sort(train.rows[index], drops.get(index, train.texts[index]), headroom)
+            self._finish(entry, opened, None, tos)
+
+    def _deliver_each(self, entries: Sequence[Inbound], train: Train, size: int, headroom: int) -> None:
+        """Write packets of one size that are permitted, each to the device of its SA."""
+        begin, end = medley.START - headroom, medley.START + size
+        lost = []
+        for row, entry in zip(train.rows, entries, strict=False):
+            frames = self._devices[entry.device_id].frames
+            written = False
+            with contextlib.suppress(OSError):
+                written = frames is not None and frames.write_packet(row[begin:end])
+            if not written:
+                lost.append(entry.slot)
+        self._counters.count_each_in([entry.slot for entry in entries], size, time.time())
+        for slot in lost:
+            self._counters.drop(Drop.DEVICE, 1, slot)
+        self.authentic += len(entries)
+        for device_id in self._database.activate_each(entries):
+            self._release(device_id)
 
     def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
         """Datagrams from one source under one SPI."""
@@ -364,6 +426,14 @@ def _mark(opened: Opened, headroom: int, outer: int) -> None:
     if len(kept) < len(opened.packets):
         opened.drop(Drop.ECN, len(opened.packets) - len(kept))
     opened.packets = kept
+
+
+def _all_from(entries: Sequence[Inbound], remote: tuple[str, int]) -> bool:
+    """Whether this address and port is the remote end of all."""
+    path = entries[0].path
+    return path.remote == remote and all(
+        entry.path is path or entry.path.remote == remote for entry in entries
+    )
 
 
 def _spi(row: memoryview) -> int:

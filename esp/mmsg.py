@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esp.cmsg import AncillaryData
-from esp.trains import Octets, alike
-
-Numbers = NDArray[np.uint64]
+from esp.trains import Numbers, Octets, alike
 
 MOST = 128  # messages of one call
 _CONTROL = 128  # octets of ancillary data of one message

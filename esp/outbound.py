@@ -9,7 +9,7 @@ import numpy as np
 
 from esp.packet import NEXT_HEADER, Buffer
 from esp.suites import ESP_HEADER, TRAILER, Suite, refuse_copy, sealer
-from esp.trains import STEPS, Segments, Train, Trains
+from esp.trains import MOST_ROWS, STEPS, Octets, Segments, Train, Trains
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
@@ -26,6 +26,11 @@ class _Trailers:
         self.rows = tuple(np.frombuffer(trailer, np.uint8) for trailer in self.octets)
 
 
+def trailer_of(version: int, padding: int) -> Octets:
+    """Padding of so many octets, its length and the next header of an inner packet's IP version."""
+    return _TRAILERS[version].rows[padding]
+
+
 _TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HEADER.items()}
 
 
@@ -37,6 +42,8 @@ class OutboundSa:
         "_limit",
         "_overhead",
         "_sealer",
+        "member",
+        "plain_until",
         "sequence",
         "spi",
         "start",
@@ -64,6 +71,9 @@ class OutboundSa:
         self._limit = LIMIT[esn]
         self.watch_from = LIMIT[esn] // 4 * 3  # the sequence number from which it is `low`
         self._sealer = sealer(suite, keys, esn)
+        self.member = self._sealer.member(spi)
+        # A medley begins below this number, and then nothing about its numbers is unusual.
+        self.plain_until = 0 if self.member is None else self.watch_from - MOST_ROWS
 
     @property
     def low(self) -> bool:

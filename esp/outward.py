@@ -7,10 +7,11 @@ where they were read, those alike all at once; what goes the same way leaves in 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from esp.bursts import Burst
+from esp import medley
+from esp.bursts import Burst, Run
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.joint import FRAMES, Joint
@@ -163,15 +164,18 @@ class Outward:
         """Send the packets that stand in the first rows."""
         alike = len(lengths) >= _FEWEST and self._database.by_addresses(device.device_id)
         try:
-            for first, count in self._burst.runs(lengths) if alike else ((0, len(lengths)),):
-                if not (alike and count >= _FEWEST and self._send_rows(device, first, count, lengths[first])):
+            for run in self._burst.runs(lengths, _FEWEST) if alike else (Run(0, len(lengths)),):
+                first, count, keys = run
+                send = self._send_medley if keys else self._send_rows
+                if not (alike and count >= _FEWEST and send(device, run, lengths[first])):
                     for row in range(first, first + count):
                         self._take(device, row, lengths[row])
         finally:
             self._flush()
 
-    def _send_rows(self, device: Device, first: int, count: int, length: int) -> bool:
+    def _send_rows(self, device: Device, run: Run, length: int) -> bool:
         """Send packets that are alike, a row each; False if they have to be looked at one by one."""
+        first, count, _ = run
         packet = self._burst.packet(first, length)
         real = ip_length(packet)
         entry = self._database.outbound(device.device_id, packet) if real is not None else None
@@ -188,6 +192,39 @@ class Outward:
             self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
         if sealed:
             self._send_train(entry, Train(layout.rows[:sealed], size, sealed), tos, sealed * real)
+        return True
+
+    def _send_medley(self, device: Device, run: Run, length: int) -> bool:
+        """The same for packets of different addresses: each under its SA, all sealed at once."""
+        burst, (first, count, keys) = self._burst, run
+        packet = burst.packet(first, length)
+        real = ip_length(packet)
+        entries = self._database.outbound_each(
+            device.device_id, keys, lambda index: burst.packet(first + index, length)
+        )
+        if real is None or entries is None:
+            return False
+        self._flush()
+        size = medley.size_of(real)
+        train = burst.layout(first, size, medley.START, medley.ICV)
+        try:
+            numbers = medley.seal(burst.trains, train, [entry.sa for entry in entries], real)
+        except BaseException:
+            for entry in entries:
+                self._watch_sequence(entry)
+            raise
+        if numbers is None:
+            return False
+        failures: dict[int, Drop] = {}
+        for path, begin, end in _ways(entries):
+            part = Train(train.rows[begin:end], size, end - begin)
+            for index, reason in self._send_alike(path, part, tos_of(packet)).items():
+                failures[begin + index] = reason
+        if failures:
+            self._count_each(entries, [real] * count, failures)
+        else:
+            slots = [entry.slot for entry in entries]
+            self._counters.count_each_out(slots, real, numbers, time.time())
         return True
 
     def _take(self, device: Device, row: int, length: int) -> None:
@@ -227,12 +264,30 @@ class Outward:
         if path is None:
             return
         run.path, run.way, run.rows, run.entries, run.lengths = None, (), [], [], []
-        failures: dict[int, Drop] = {}
+        if rows:
+            self._count_each(entries, lengths, self._send_way(path, rows, run.tos))
+
+    def _send_way(self, path: OuterPath, rows: Sequence[memoryview], tos: int) -> dict[int, Drop]:
+        """Send ESP packets the same way, as a train if their sizes allow that; why one, by index, was not
+        sent."""
+        size = len(rows[0])
+        if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
+            return self._send_alike(path, Train(rows, size, len(rows)), tos)
         transport = self._transport(path)
         if transport is None:
-            failures = dict.fromkeys(range(len(rows)), Drop.NO_SOCKET)
-        elif rows:
-            failures = _send_alike(transport, rows, path, run.tos)
+            return dict.fromkeys(range(len(rows)), Drop.NO_SOCKET)
+        return transport.send(rows, path.local_address, path.remote, tos)
+
+    def _send_alike(self, path: OuterPath, train: Train, tos: int) -> dict[int, Drop]:
+        transport = self._transport(path)
+        if transport is None:
+            return dict.fromkeys(range(train.count), Drop.NO_SOCKET)
+        return transport.send_train(train, path.local_address, path.remote, tos)
+
+    def _count_each(
+        self, entries: Sequence[Outbound], lengths: Sequence[int], failures: dict[int, Drop]
+    ) -> None:
+        """Count packets under an SA each, of which some were not sent; `lengths`: of the inner ones."""
         now = time.time()
         for index, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
             sequence = entry.sa.sequence
@@ -393,11 +448,15 @@ class Outward:
             self._send(entry, batch, tos)
 
 
-def _send_alike(
-    transport: Transport, rows: Sequence[memoryview], path: OuterPath, tos: int
-) -> dict[int, Drop]:
-    """Send packets the same way, as a train if their sizes allow that; why one, by index, was not sent."""
-    size = len(rows[0])
-    if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
-        return transport.send_train(Train(rows, size, len(rows)), path.local_address, path.remote, tos)
-    return transport.send(rows, path.local_address, path.remote, tos)
+def _ways(entries: Sequence[Outbound]) -> Iterator[tuple[OuterPath, int, int]]:
+    """The paths that packets under these SAs take: which ones, from where to where."""
+    paths = [entry.path for entry in entries]
+    path, begin = paths[0], 0
+    if paths.count(path) == len(paths):  # as a rule one object
+        yield path, 0, len(paths)
+        return
+    for index, other in enumerate(paths):
+        if other is not path and (other.local, other.remote) != (path.local, path.remote):
+            yield path, begin, index
+            path, begin = other, index
+    yield path, begin, len(entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Place:
         rows = [self.trains.arena[at : at + self.stride] for at in starts]
         rows[-1] = rows[-1][: self.last]
         return rows
+
+    def behind(self, count: int) -> Place:
+        """What is behind the first `count` packets."""
+        return replace(self, first=self.first + count, count=self.count - count)
 
     def column(self, first: int, end: int) -> Octets:
         """Octets `first` to `end` of every packet."""

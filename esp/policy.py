@@ -43,6 +43,11 @@ class Policy:
             self._cache[key] = permitted
         return permitted
 
+    def permits_addresses(self, version: int, key: bytes) -> bool:
+        """Whether a packet of these addresses (`address_key`) may come out of this SA as has been found
+        before; False also if `permits_inbound` has to be asked."""
+        return version in self._any_in or self._cache.get(key, False)
+
     def permits_alike(self, packets: Octets) -> bool:
         """Whether these packets of one IP version (whole, one a row) are all permitted because the first one
         is; False also if that cannot be told by their addresses."""

@@ -51,7 +51,8 @@ class ReplayWindow:
         first = self.check(low)
         if first is None:
             return None
-        if first > self.top and low + count <= _LOW:
+        # With ESN the first one may be taken for one far ahead because it is below the window, others not.
+        if first > self.top and self.check(lows.item(count - 1)) == first + count - 1:
             octets = (lows - _STEPS[:count]).tobytes()
             if octets == octets[:4] * count:
                 return range(first, first + count)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hmac
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -112,6 +112,15 @@ def inner_mtu(outer_mtu: int, outer_version: int, encap: bool, suite: Suite) -> 
     return room - room % suite.block - TRAILER
 
 
+class Member(NamedTuple):
+    """One SA of an AEAD with its full ICV in a medley (`esp.medley`). Its cipher refuses to be copied."""
+
+    stamp: bytes  # SPI and salt
+    call: Callable[[memoryview, memoryview, memoryview, memoryview], object]
+    """Of nonce, what is to be sealed or opened, associated data, and the place for the result."""
+    esn: bool
+
+
 class Sealer(Protocol):
     """Encrypts under one SA's keys. It can be neither copied nor pickled: two would repeat a nonce."""
 
@@ -125,6 +134,9 @@ class Sealer(Protocol):
     def seal_train(self, trains: Trains, train: Train, count: int, last: int, first: int) -> None:
         """The same for the first `count` rows of a layout of `trains`; the last one is `last` octets long."""
 
+    def member(self, spi: int) -> Member | None:
+        """What seals in a medley; None if this suite can't be part of one."""
+
 
 class Opener(Protocol):
     """Decrypts under one SA's keys."""
@@ -137,6 +149,9 @@ class Opener(Protocol):
 
     def open_train(self, trains: Trains, train: Train, sequences: Sequence[int]) -> list[int]:
         """The same for as many rows of a layout of `trains`, all of full length: those that failed."""
+
+    def member(self, spi: int) -> Member | None:
+        """What opens in a medley; None if this suite can't be part of one."""
 
 
 def refuse_copy(self: object) -> NoReturn:
@@ -174,9 +189,25 @@ def _aead(suite: Suite, key: bytes) -> AESGCM | ChaCha20Poly1305:
     return ChaCha20Poly1305(key) if suite.encr == CHACHA20_POLY1305 else AESGCM(key)
 
 
-def _exhaust(calls: Iterable[object]) -> None:
+def exhaust(calls: Iterable[object]) -> None:
     """Make the calls of a `map`, keeping nothing."""
     deque(calls, maxlen=0)
+
+
+def open_each(count: int, calls: Callable[[int], Iterable[object]]) -> list[int]:
+    """Make `count` calls that decrypt, of which `calls` gives those from a number on: which ones failed."""
+    failed: list[int] = []
+    at = 0
+    while at < count:
+        done: list[object] = []
+        try:
+            done.extend(calls(at))
+            break
+        except InvalidTag:
+            at += len(done)
+            failed.append(at)
+            at += 1
+    return failed
 
 
 _AEAD_START = ESP_HEADER + 8  # where the ciphertext begins, behind an IV of 8
@@ -229,9 +260,14 @@ class _AeadSealer:
                 trains.associated_rows[:full, 4:].view(BE64)[:, 0] = numbers
                 associated = trains.associated
             texts, bodies = train.texts, train.bodies
-            _exhaust(map(self._aead.encrypt_into, trains.nonces[:full], texts, associated, bodies))
+            exhaust(map(self._aead.encrypt_into, trains.nonces[:full], texts, associated, bodies))
         if full < count:
             self.seal(train.rows[full][:last], first + full)
+
+    def member(self, spi: int) -> Member | None:
+        if self._icv < 16:
+            return None
+        return Member(spi.to_bytes(4, "big") + self._salt, self._aead.encrypt_into, self._esn)
 
 
 class _AeadOpener:
@@ -267,18 +303,11 @@ class _AeadOpener:
             trains.associated_rows[:count, 4:].view(BE64)[:, 0] = sequences
             associated = trains.associated
         columns = trains.nonces[:count], train.bodies, associated, train.texts
-        failed: list[int] = []
-        at = 0
-        while at < count:
-            done: list[int] = []
-            try:
-                done.extend(map(self._aead.decrypt_into, *(column[at:] for column in columns)))
-                break
-            except InvalidTag:
-                at += len(done)
-                failed.append(at)
-                at += 1
-        return failed
+        call = self._aead.decrypt_into
+        return open_each(count, lambda at: map(call, *(column[at:] for column in columns)))
+
+    def member(self, spi: int) -> Member | None:
+        return Member(spi.to_bytes(4, "big") + self._salt, self._aead.decrypt_into, self._esn)
 
 
 def _open_rows(opener: Opener, train: Train, sequences: Sequence[int]) -> list[int]:
@@ -318,6 +347,9 @@ class _ShortTagOpener:
 
     def open_train(self, trains: Trains, train: Train, sequences: Sequence[int]) -> list[int]:
         return _open_rows(self, train, sequences)
+
+    def member(self, spi: int) -> Member | None:
+        return None
 
 
 _CBC_START = ESP_HEADER + 16
@@ -371,6 +403,9 @@ class _CbcSealer:
     def seal_train(self, trains: Trains, train: Train, count: int, last: int, first: int) -> None:
         self.seal_rows([*train.rows[: count - 1], train.rows[count - 1][:last]], first)
 
+    def member(self, spi: int) -> Member | None:
+        return None
+
 
 class _CbcOpener:
     """AES-CBC with HMAC: verify, then decrypt."""
@@ -397,3 +432,6 @@ class _CbcOpener:
 
     def open_train(self, trains: Trains, train: Train, sequences: Sequence[int]) -> list[int]:
         return _open_rows(self, train, sequences)
+
+    def member(self, spi: int) -> Member | None:
+        return None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Octets = NDArray[np.uint8]
 Lows = NDArray[np.uint32]
+Numbers = NDArray[np.uint64]
 
 MOST_ROWS = 176  # three frames of 64 KiB in packets of 1,500 octets, and more
 _KEPT = 48  # layouts whose views are kept
@@ -27,6 +28,13 @@ def alike(rows: NDArray[np.generic]) -> bool:
     """Whether all rows, or numbers, are equal."""
     octets, count = rows.tobytes(), len(rows)
     return octets == octets[: len(octets) // count] * count
+
+
+def address_keys(packets: Octets, version: int) -> list[bytes]:
+    """`packet.address_key` of whole IP packets of one version, one a row."""
+    addresses = packets[:, 12:20] if version == 4 else packets[:, 8:40]
+    keys: list[bytes] = np.ascontiguousarray(addresses).view(f"V{addresses.shape[1]}")[:, 0].tolist()
+    return keys
 
 
 class PacketDevice(Protocol):
@@ -154,6 +162,11 @@ class Trains:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = train
         return train
+
+    def set_salts(self, salts: Octets) -> None:
+        """Begin the first nonces with these, one a row."""
+        self.nonce_rows[: len(salts), :_SALT] = salts
+        self._salt = b""  # of all no longer
 
     def set_salt(self, salt: bytes) -> None:
         """Begin all nonces with these octets."""

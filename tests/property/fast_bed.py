@@ -40,11 +40,12 @@ class FastBed:
         window: int = 64,
         selectors: tuple[Selector, ...] = ANY,
         wrap: Wrap = lambda sock: sock,
+        slots: int = 2,
     ) -> None:
         self.said: list[Message] = []
         self.told: list[str] = []
         self.alone = False  # whether packets are taken for ones that come alone
-        self.counters = CounterBlock.create(2)
+        self.counters = CounterBlock.create(slots)
         self.kernel, self._ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self.kernel, self._ours):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
 from esp.counters import CounterBlock, Drop, SaCounters
@@ -22,6 +23,22 @@ def test_control_reads_what_the_worker_writes() -> None:
         assert control.sa(1) == expected
         assert control.drops() == {"unknown_spi": 1}
         assert control.sa(0) == control.sa(2) == SaCounters(0, 0, 0, 0, 0, 0, 0, {})
+
+
+@pytest.mark.parametrize("slots", [[3, 0, 2], [3, 0, 3, 2, 0]])
+def test_many_at_once_are_counted_as_one_by_one(slots: list[int]) -> None:
+    with CounterBlock.create(4) as together, CounterBlock.create(4) as apart:
+        for block in (together, apart):
+            block.count_in(3, 5, 500, 900.0)
+            block.drop(Drop.REPLAY, 7, slot=2)
+        for now in (1000.9, 2000.0):
+            numbers = np.arange(len(slots), dtype=np.uint64) + np.uint64((1 << 64) - 100)
+            together.count_each_in(slots, 1300, now)
+            together.count_each_out(slots, 1200, numbers, now)
+            for slot, number in zip(slots, numbers.tolist(), strict=True):
+                apart.count_in(slot, 1, 1300, now)
+                apart.count_one_out(slot, 1200, number, now)
+        assert [together.sa(slot) for slot in range(4)] == [apart.sa(slot) for slot in range(4)]
 
 
 def test_clear_is_for_one_slot() -> None:

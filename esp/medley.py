@@ -1,0 +1,139 @@
+"""A medley: packets alike, one behind the other, each under an SA of its own (RFC 4303 3.3 and 3.4).
+
+All must be under AEADs with their full ICV (RFC 4106, RFC 7634), which share one layout, and with ESN or all
+without. What differs from row to row is written in columns, and then there is one call a packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import call
+
+import numpy as np
+
+from esp.counters import Drop
+from esp.inbound import InboundSa
+from esp.outbound import OutboundSa, trailer_of
+from esp.suites import ESP_HEADER, TRAILER, exhaust, open_each
+from esp.trains import BE64, MOST_ROWS, Numbers, Octets, Train, Trains, address_keys, alike
+
+START = ESP_HEADER + 8  # where the inner packet begins
+ICV = 16
+SHORTEST = START + TRAILER + ICV
+_STAMP = 8
+_BLOCK = 4
+_LENGTHS = {4: (2, 4), 6: (4, 6)}  # where IP has its length
+
+
+def size_of(length: int) -> int:
+    """The length of the ESP packet of an inner packet of `length` octets."""
+    return START + ICV + length + TRAILER + _padding(length)
+
+
+def _padding(length: int) -> int:
+    return -(length + TRAILER) % _BLOCK
+
+
+def seal(trains: Trains, train: Train, sas: Sequence[OutboundSa], length: int) -> Numbers | None:
+    """Seal inner packets of one `length` and one IP version in the rows of a layout of `trains`, each under
+    its SA; their sequence numbers. None, and nothing has been done, if that is unusual for one of them.
+
+    Whatever this raises, the numbers are not used again.
+    """
+    count = len(sas)
+    for sa in sas:
+        if sa.sequence >= sa.plain_until or sa.tfc:
+            return None
+    stamps, calls, esn = zip(*[sa.member for sa in sas if sa.member is not None], strict=True)
+    if not count == len(esn) == esn.count(esn[0]) or count > MOST_ROWS:
+        return None
+    numbers = _take_numbers(sas)
+    rows, marks = train.array[:count], _table(stamps)
+    rows[:, :4] = marks[:, :4]
+    train.lows[:count] = train.ivs[:count] = numbers
+    end = START + length
+    trailer = trailer_of(train.rows[0][START] >> 4, _padding(length))
+    rows[:, end : end + len(trailer)] = trailer
+    nonces, associated = _beside(trains, train, marks, numbers if esn[0] else None)
+    exhaust(map(call, calls, nonces, train.texts, associated, train.bodies))
+    return numbers
+
+
+def _take_numbers(sas: Sequence[OutboundSa]) -> Numbers:
+    """The next sequence number of each, used up from now on; an SA that comes again has the one behind."""
+    taken = []
+    for sa in sas:
+        sa.sequence = number = sa.sequence + 1
+        taken.append(number)
+    return np.array(taken, np.uint64)
+
+
+def _table(stamps: Sequence[bytes]) -> Octets:
+    return np.frombuffer(b"".join(stamps), np.uint8).reshape(len(stamps), _STAMP)
+
+
+def _beside(
+    trains: Trains, train: Train, marks: Octets, numbers: Numbers | None
+) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
+    """Nonces and associated data; `numbers` are those of ESNs."""
+    count = len(marks)
+    trains.set_salts(marks[:, 4:])
+    trains.nonce_numbers[:count] = train.ivs[:count]
+    if numbers is None:
+        return trains.nonces[:count], train.heads
+    trains.associated_rows[:count, :4] = marks[:, :4]
+    trains.associated_rows[:count, 4:].view(BE64)[:, 0] = numbers
+    return trains.nonces[:count], trains.associated
+
+
+def can_open(sas: Sequence[InboundSa], train: Train) -> list[int] | None:
+    """The sequence numbers of the packets in the rows of a layout, each under its SA, if all could be
+    accepted and a medley is nothing unusual for any of them."""
+    members = [sa.member for sa in sas]
+    if len(sas) > MOST_ROWS or None in members or len({member.esn for member in members if member}) > 1:
+        return None
+    lows: list[int] = train.lows[: len(sas)].tolist()
+    numbers = [sa.check(low) for sa, low in zip(sas, lows, strict=True)]
+    found = [number for number in numbers if number is not None]
+    return found if len(found) == len(sas) else None
+
+
+def open_rows(
+    trains: Trains, train: Train, sas: Sequence[InboundSa], numbers: Sequence[int]
+) -> dict[int, Drop]:
+    """Open what `can_open` has given numbers; why a packet, by index, is to be dropped.
+
+    The others are recorded as seen. If one SA has several packets, each is judged by what came before it.
+    """
+    members = [sa.member for sa in sas if sa.member is not None]
+    stamps, calls, esn = zip(*members, strict=True)
+    count = len(sas)
+    esns: Numbers | None = np.array(numbers, np.uint64) if esn[0] else None
+    nonces, associated = _beside(trains, train, _table(stamps), esns)
+    columns = calls, nonces, train.bodies, associated, train.texts
+    failed = open_each(count, lambda at: map(call, *(column[at:] for column in columns)))
+    drops = {}
+    for index, (sa, number) in enumerate(zip(sas, numbers, strict=True)):
+        if index in failed or not sa.mark(number):
+            seen = sa.check(number & 0xFFFFFFFF) is None
+            drops[index] = Drop.REPLAY if seen else Drop.INTEGRITY
+    return drops
+
+
+def inner_size(train: Train, sas: Sequence[InboundSa]) -> int | None:
+    """The length of opened packets, if it is one length, one IP version and one length of padding, and all
+    are permitted; None if they have to be looked at one by one."""
+    count = len(sas)
+    rows = train.array[:count, START : train.stride - ICV]
+    size = sas[0].inner(train.texts[0])
+    if isinstance(size, Drop) or not alike(rows[:, -TRAILER:]) or not alike(rows[:, :1]):
+        return None
+    version = train.texts[0][0] >> 4
+    first, end = _LENGTHS[version]
+    if not alike(rows[:, first:end]):
+        return None
+    for sa, text, key in zip(sas, train.texts, address_keys(rows, version), strict=False):
+        policy = sa.policy
+        if not (policy.permits_addresses(version, key) or policy.permits_inbound(text[:size])):
+            return None
+    return size

@@ -1,0 +1,433 @@
+"""Packets of many SAs, sealed and opened together, are what they would be one by one, and so are counters."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esp import medley
+from esp.counters import Drop, SaCounters
+from esp.database import Outbound
+from esp.messages import NotPermitted, PeerMoved, SequenceLow
+from esp.outbound import LIMIT, OutboundSa
+from esp.packet import NEXT_HEADER
+from esp.selectors import Selector
+from esp.suites import CHACHA20_POLY1305, Suite, suite_for
+from tests.property.fast_bed import SPI, FastBed
+from tests.property.packet_trains import filled
+from tests.property.test_fast_path_out import SUITES
+from tests.unit.esp.bed import DEVICE, GCM, inbound, outbound
+from tests.unit.esp.packets import keys_for
+from tests.unit.tun.plain import UDP, Flow, Packet, checksum
+from tun.virtio import PLAIN
+
+CHACHA = suite_for(CHACHA20_POLY1305, None, None)
+COUNT = 8
+FIRST = SPI + 1  # the SPI of the first SA
+NOBODY = COUNT  # an address that no SA is for, or an SPI that nobody has
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One SA. `other_port`: its peer is where nobody listens."""
+
+    suite: Suite = GCM
+    esn: bool = False
+    window: int = 64
+    tfc: int = 0
+    left: int | None = None  # sequence numbers until it is low
+    other_port: bool = False
+    standby: bool = False
+
+
+def address(number: int) -> bytes:
+    return bytes((10, 9, 0, number))
+
+
+def packet(number: int, size: int, tos: int = 0, *, back: bool = False) -> bytes:
+    """To the address of an SA, or back from it."""
+    octets = bytearray(Packet(Flow(protocol=UDP, tos=tos), filled(size, b"data")).octets())
+    octets[12:20] = address(number) + bytes((10, 2, 0, 1)) if back else bytes((10, 2, 0, 1)) + address(number)
+    octets[10:12] = bytes(2)
+    octets[10:12] = checksum(bytes(octets[:20])).to_bytes(2, "big")
+    return bytes(octets)
+
+
+class Crowd(FastBed):
+    """Some SAs more, each for one address. `apart`: everything is done one by one."""
+
+    def __init__(self, kinds: Sequence[Kind], apart: bool = False, **how: object) -> None:
+        super().__init__(GCM, slots=COUNT + 2, selectors=(), **how)  # type: ignore[arg-type]
+        self.database.remove_child(1)
+        self.apart = apart
+        self.kinds = kinds
+        for number, kind in enumerate(kinds):
+            self._install(number, kind)
+
+    def _install(self, number: int, kind: Kind) -> None:
+        selector = Selector.of(f"10.9.0.{number}/32"), Selector.of("10.2.0.0/16")
+        port = 9 if kind.other_port else self.peer_port
+        common = {
+            "slot": number,
+            "suite": kind.suite,
+            "esn": kind.esn,
+            "local_port": self.port,
+            "remote_port": port,
+            "ts_local": selector[1:],
+            "ts_remote": selector[:1],
+        }
+        child, spi = 100 + number, FIRST + number
+        self.database.install_inbound(inbound(child, spi, replay_window=kind.window, **common))
+        self.database.install_outbound(outbound(child, spi, standby=kind.standby, **common))
+        if not kind.standby:
+            sa = self.outbound_of(number).sa
+            sa.tfc = kind.tfc
+            if kind.left is not None:
+                sa.sequence = sa.watch_from - kind.left
+
+    def outbound_of(self, number: int) -> Outbound:
+        found = self.database.outbound(DEVICE, packet(number, 0))
+        assert found is not None
+        return found
+
+    @contextmanager
+    def way(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            if self.apart:
+                patch.setattr(medley, "seal", lambda *_: None)
+                patch.setattr(medley, "can_open", lambda *_: None)
+            yield
+
+    def send_all(self, packets: Sequence[bytes]) -> None:
+        with self.way():
+            for one in packets:
+                self.kernel.send(PLAIN + one)
+            self.read_all()
+
+    def take_in(self, rows: Sequence[bytes]) -> None:
+        with self.way():
+            self.arrive(rows)
+
+    def senders(self) -> list[OutboundSa]:
+        """The peers' SAs."""
+        return [
+            OutboundSa(FIRST + number, kind.suite, keys_for(kind.suite, FIRST + number), kind.esn)
+            for number, kind in enumerate(self.kinds)
+        ]
+
+    def all_counters(self) -> list[SaCounters]:
+        found = [self.counters.sa(slot) for slot in range(COUNT + 2)]
+        return [replace(one, in_last=0, out_last=0) for one in found]
+
+
+kinds = st.builds(
+    Kind,
+    suite=st.sampled_from([GCM, CHACHA, *SUITES]),
+    esn=st.booleans(),
+    window=st.sampled_from([0, 64, 4096]),
+    tfc=st.sampled_from([0, 0, 100]),
+    left=st.sampled_from([None, None, 0, 1, 130]),
+    other_port=st.booleans(),
+)
+usual = st.builds(
+    Kind, suite=st.sampled_from([GCM, CHACHA]), esn=st.booleans(), window=st.sampled_from([0, 64])
+)
+EACH = st.integers(0, COUNT - 1)
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> list[Kind]:
+    """All alike, but for a few."""
+    crowd = [draw(usual)] * COUNT
+    for number, kind in draw(st.dictionaries(EACH, kinds, max_size=2)).items():
+        crowd[number] = kind
+    return crowd
+
+
+turns = st.one_of(
+    st.permutations(range(COUNT)),  # each once
+    st.lists(EACH, max_size=30),
+    st.lists(st.integers(0, NOBODY), max_size=12),
+    st.tuples(EACH, st.integers(1, 20)).map(lambda flow: [flow[0]] * flow[1]),
+)
+traffic = st.lists(
+    st.tuples(turns, st.sampled_from([0, 36, 37, 1000]), st.sampled_from([0, 0, 0xB8])), max_size=5
+)
+
+
+def out_as_one_by_one(sas: Sequence[Kind], packets: Sequence[bytes]) -> None:
+    with Crowd(sas) as together, Crowd(sas, apart=True) as apart:
+        for bed in (together, apart):
+            bed.send_all(packets)
+        found, wanted = together.sent(), apart.sent()
+        random_iv = {FIRST + number for number, kind in enumerate(sas) if kind.suite.integ is not None}
+        for one, other in zip(found, wanted, strict=True):
+            same = 8 if int.from_bytes(one[:4], "big") in random_iv else len(other)
+            assert (one[:same], len(one)) == (other[:same], len(other))
+        assert together.all_counters() == apart.all_counters()
+        assert together.counters.drops() == apart.counters.drops()
+        assert together.said == apart.said
+
+
+@given(crowds(), traffic)
+@settings(deadline=None)
+def test_out_as_one_by_one(sas: list[Kind], work: list[tuple[list[int], int, int]]) -> None:
+    out_as_one_by_one(sas, [packet(number, size, tos) for numbers, size, tos in work for number in numbers])
+
+
+UNUSUAL = [
+    *(Kind(suite) for suite in SUITES),
+    Kind(esn=True),
+    Kind(tfc=200),
+    Kind(left=0),
+    Kind(other_port=True),
+    Kind(window=0),
+]
+
+
+@pytest.mark.parametrize("kind", UNUSUAL, ids=str)
+@pytest.mark.parametrize("at", [0, 3])
+def test_one_is_unlike_the_others(kind: Kind, at: int) -> None:
+    sas = [Kind()] * COUNT
+    sas[at] = kind
+    numbers = [*range(COUNT), *[at] * 10, *range(COUNT), *[1] * 10, *range(COUNT)]
+    out_as_one_by_one(sas, [packet(number, 100) for number in numbers])
+    for mishaps in ({}, {3: "forged"}, {3: "again"}):
+        in_as_one_by_one(sas, [1] * 10, mishaps)
+        in_as_one_by_one(sas, [*range(COUNT), *range(COUNT)], mishaps)
+
+
+def test_salts_of_one_sa_and_of_many_in_turn() -> None:
+    numbers = [*[1] * 10, *range(COUNT)] * 2
+    with Crowd([Kind()] * COUNT) as together, Crowd([Kind()] * COUNT, apart=True) as apart:
+        ends = together.senders()
+        for part in ([1] * 10, range(COUNT)) * 2:
+            rows = [bytes(ends[number].seal_batch([packet(number, 9, back=True)])[0]) for number in part]
+            for bed in (together, apart):
+                bed.take_in(rows)
+        assert together.delivered() == [packet(number, 9, back=True) for number in numbers]
+        assert together.all_counters() == apart.all_counters()
+
+
+MISHAPS = ["forged", "again", "stranger", "refused", "longer", "long", "other", "headless", "dummy"]
+mishaps = st.dictionaries(st.integers(0, 30), st.sampled_from(MISHAPS), max_size=2)
+
+
+def in_as_one_by_one(sas: Sequence[Kind], arriving: Sequence[int], mishaps: Mapping[int, str]) -> None:
+    """`long`: a shorter packet with more padding; `longer`: one that claims to be shorter, with TFC padding;
+    both in ESP packets of the usual size. `other`: of another IP version. `headless`: no IP header fits."""
+    with Crowd(sas) as together, Crowd(sas, apart=True) as apart:
+        senders = together.senders()
+        rows: dict[int, list[bytes]] = {}
+        before: dict[int, bytes] = {}
+        for index, number in enumerate(each % COUNT for each in arriving):
+            mishap = mishaps.get(index, "")
+            inner = packet(NOBODY if mishap == "refused" else number, 38 - (mishap == "long"), back=True)
+            if mishap == "longer":
+                inner = packet(number, 34, back=True) + bytes(4)
+            if mishap == "headless":
+                inner = bytes((0x41,)) + inner[1:]
+            if mishap == "other":
+                inner = Packet(Flow(version=6, protocol=UDP), bytes(18)).octets()
+            with pytest.MonkeyPatch.context() as patch:
+                if mishap == "dummy":  # RFC 4303 2.6
+                    patch.setitem(NEXT_HEADER, 4, 59)
+                row = bytes(senders[number].seal_batch([inner])[0])
+            if mishap == "forged":
+                row = row[:-1] + bytes((row[-1] ^ 1,))
+            elif mishap == "stranger":
+                row = (FIRST + NOBODY).to_bytes(4, "big") + row[4:]
+            elif mishap == "again":
+                row = before.get(number, row)
+            before[number] = row
+            rows.setdefault(len(row), []).append(row)
+        for each in rows.values():
+            for bed in (together, apart):
+                bed.take_in(each)
+        assert together.delivered() == apart.delivered()
+        assert together.all_counters() == apart.all_counters()
+        assert together.counters.drops() == apart.counters.drops()
+        assert [type(one) for one in together.said] == [type(one) for one in apart.said]
+
+
+@given(crowds(), turns, mishaps)
+@settings(deadline=None)
+def test_in_as_one_by_one(sas: list[Kind], arriving: list[int], mishaps: dict[int, str]) -> None:
+    in_as_one_by_one(sas, arriving, mishaps)
+
+
+@pytest.mark.parametrize("mishap", MISHAPS)
+@pytest.mark.parametrize("at", [0, 3])
+def test_one_packet_is_unlike_the_others(mishap: str, at: int) -> None:
+    in_as_one_by_one([Kind()] * COUNT, range(COUNT), {at: mishap})
+    in_as_one_by_one([Kind()] * COUNT, [*range(COUNT), *range(COUNT)], {COUNT + at: mishap})
+
+
+@contextmanager
+def watched(name: str) -> Iterator[list[object]]:
+    """What a function of the medley gives."""
+    results: list[object] = []
+    real = getattr(medley, name)
+
+    def call(*arguments: object) -> object:
+        results.append(real(*arguments))
+        return results[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(medley, name, call)
+        yield results
+
+
+PLAIN_CROWD = [Kind(esn=True)] * COUNT
+
+
+@pytest.mark.parametrize("esn", [False, True])
+def test_they_do_go_together(esn: bool) -> None:
+    """SAs in turn: one medley, one send, one number more for each, and all of it comes back."""
+    with Crowd([Kind(suite, esn) for suite in (GCM, CHACHA) * 4]) as bed, watched("seal") as sealed:
+        bed.peer.setsockopt(17, 104, 1)  # what left together is read together
+        bed.send_all([packet(number % COUNT, 100) for number in range(3 * COUNT)])
+        (numbers,) = sealed
+        assert numbers is not None
+        (train,) = bed.sent()
+        size = len(train) // (3 * COUNT)
+        rows = [bytes(train[at : at + size]) for at in range(0, len(train), size)]
+        heads = [(int.from_bytes(row[:4], "big") - FIRST, int.from_bytes(row[4:8], "big")) for row in rows]
+        assert heads == [(number, times) for times in (1, 2, 3) for number in range(COUNT)]
+        ends = bed.senders()
+        back = [end.seal_batch([packet(number, 100, back=True)])[0] for number, end in enumerate(ends)]
+        with watched("inner_size") as opened:
+            bed.arrive(back)
+        assert opened == [128]
+        assert bed.delivered() == [packet(number, 100, back=True) for number in range(COUNT)]
+        assert bed.inward.authentic == COUNT
+
+
+def test_numbers_taken_when_sealing_breaks_are_not_used_again() -> None:
+    with Crowd(PLAIN_CROWD) as bed:
+        sas = [bed.outbound_of(number).sa for number in range(COUNT)]
+        seen = []
+        member = sas[5].member
+        assert member is not None
+
+        def broken(nonce: memoryview, *_: memoryview) -> None:
+            seen.append(bytes(nonce))
+            raise KeyError("broken")
+
+        sas[5].member = member._replace(call=broken)
+        with pytest.raises(KeyError):
+            bed.send_all([packet(number, 100) for number in range(COUNT)])
+        assert bed.sent() == []
+        assert [sa.sequence for sa in sas] == [1] * COUNT
+        assert [one.out_seq for one in bed.all_counters()[:COUNT]] == [1] * COUNT
+        sas[5].member = member
+        bed.send_all([packet(number, 100) for number in range(COUNT)])
+        assert [one[4:8] for one in bed.sent()] == [bytes((0, 0, 0, 2))] * COUNT
+        assert seen == [keys_for(GCM, FIRST + 5)[-4:] + bytes(7) + b"\1"]
+
+
+@pytest.mark.parametrize("esn", [False, True])
+def test_the_end_of_the_numbers_is_near(esn: bool) -> None:
+    """One that is nearly used up makes all go one by one, and control hears of it once."""
+    with Crowd([Kind(esn=esn)] * (COUNT - 1) + [Kind(esn=esn, left=3)]) as bed:
+        for _ in range(3):
+            bed.send_all([packet(number, 100) for number in range(COUNT)])
+        assert bed.said == [SequenceLow(100 + COUNT - 1)]
+        bed.outbound_of(COUNT - 1).sa.sequence = LIMIT[esn] - 1
+        for _ in range(2):
+            bed.send_all([packet(number, 100) for number in range(COUNT)])
+        assert bed.counters.sa(COUNT - 1).drops == {Drop.EXHAUSTED.text: 1}
+        assert len(bed.sent()) == 5 * COUNT - 1
+
+
+class Refusing:
+    """A socket whose sends the firewall refuses."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def sendmsg(self, *_: object) -> int:
+        raise PermissionError(errno.EPERM, "refused")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+
+def test_what_is_not_sent_is_counted_under_its_sa() -> None:
+    with Crowd(PLAIN_CROWD, wrap=lambda sock: cast(socket.socket, Refusing(sock))) as bed:
+        bed.send_all([packet(number, 100) for number in range(COUNT)])
+        for one in bed.all_counters()[:COUNT]:
+            assert (one.out_packets, one.out_seq, one.drops) == (0, 1, {Drop.REFUSED.text: 1})
+        bed.outward.set_transports([])
+        bed.send_all([packet(number, 100) for number in range(COUNT)])
+        assert bed.counters.sa(3).drops == {Drop.REFUSED.text: 1, Drop.NO_SOCKET.text: 1}
+
+
+def test_a_peer_that_moved() -> None:
+    """It is told as if each had come alone."""
+    with Crowd([Kind(), Kind(other_port=True)] * 4) as bed:
+        rows = [end.seal_batch([packet(n, 100, back=True)])[0] for n, end in enumerate(bed.senders())]
+        bed.arrive(rows)
+        moved = [one for one in bed.said if isinstance(one, PeerMoved)]
+        assert [one.child_id for one in moved] == [101, 103, 105, 107]
+        assert len(bed.delivered()) == COUNT
+
+
+def test_the_first_packet_wakes_the_sa_that_stands_by() -> None:
+    with Crowd([Kind(), Kind(standby=True)] * 4) as bed:
+        assert bed.database.outbound(DEVICE, packet(1, 0)) is None
+        bed.arrive([end.seal_batch([packet(n, 9, back=True)])[0] for n, end in enumerate(bed.senders())])
+        assert [bed.outbound_of(number).active for number in range(COUNT)] == [True] * COUNT
+        bed.send_all([packet(number, 100) for number in range(COUNT)])
+        assert len(bed.sent()) == COUNT
+
+
+def test_one_forged_and_one_not_permitted_among_good_ones() -> None:
+    with Crowd(PLAIN_CROWD) as bed:
+        ends = bed.senders()
+        inner = [packet(NOBODY if number == 2 else number, 100, back=True) for number in range(COUNT)]
+        rows = [bytes(end.seal_batch([one])[0]) for end, one in zip(ends, inner, strict=True)]
+        rows[4] = rows[4][:30] + bytes((rows[4][30] ^ 1,)) + rows[4][31:]
+        with watched("open_rows") as opened:
+            bed.arrive(rows)
+        assert opened == [{4: Drop.INTEGRITY}]
+        assert bed.delivered() == inner[:2] + inner[3:4] + inner[5:]
+        assert (bed.counters.sa(2).drops, bed.counters.sa(4).drops) == ({"selectors": 1}, {"integrity": 1})
+        assert [type(one) for one in bed.said] == [NotPermitted]
+        bed.arrive(rows)
+        assert bed.delivered() == []
+
+
+def test_one_packet_twice_in_a_medley() -> None:
+    with Crowd(PLAIN_CROWD) as bed:
+        rows = [end.seal_batch([packet(n, 100, back=True)])[0] for n, end in enumerate(bed.senders())]
+        bed.arrive([*rows, rows[3], rows[0]])
+        assert len(bed.delivered()) == COUNT
+        assert [bed.counters.sa(slot).drops for slot in (0, 1, 3)] == [{"replay": 1}, {}, {"replay": 1}]
+
+
+@pytest.mark.parametrize("outer", [1, 3])
+def test_congestion_marks(outer: int) -> None:
+    """RFC 6040 4.2: what has to be carried over goes one by one."""
+    with Crowd(PLAIN_CROWD) as bed:
+        bed.peer.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, outer)
+        inner = [packet(number, 100, tos=2, back=True) for number in range(COUNT)]
+        bed.arrive([end.seal_batch([one])[0] for end, one in zip(bed.senders(), inner, strict=True)])
+        assert [one[1] for one in bed.delivered()] == [outer] * COUNT
+
+
+def test_the_last_datagram_may_be_shorter() -> None:
+    with Crowd(PLAIN_CROWD) as bed:
+        sizes = [100] * (COUNT - 1) + [40]
+        inner = [packet(number, size, back=True) for number, size in enumerate(sizes)]
+        bed.arrive([end.seal_batch([one])[0] for end, one in zip(bed.senders(), inner, strict=True)])
+        assert bed.delivered() == inner
+        assert bed.counters.drops() == {}
