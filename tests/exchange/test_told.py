@@ -15,7 +15,15 @@ from ikepy.sa.tasks.child_rekey import ChildRekey
 from .network import ADDRESS_A, DELAY, Network, assert_joined
 from .test_established import do, ike_sa
 from .test_mobike import SECOND_A, has
-from .test_rare_faults import SEEDS, child_id, established, late, options, policies
+from .two_children import SEEDS, child_id, established, late, options, policies
+
+
+def ask_and_reauthenticate(net: Network) -> None:
+    """Both ends ask for the second child, then b reauthenticates."""
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(3 * DELAY)
+    net.command("b", Rekey(ike="ab", reauth=True))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -81,10 +89,7 @@ def test_a_child_that_stands_on_a_newer_ike_sa_is_told_to_be_up() -> None:
     """
     net = established(options(), options(), second=False)
     net.script = lambda line, nth, data: [] if line == "a -> b CREATE_CHILD_SA request 2" else [DELAY]
-    net.command("a", Initiate("ab", "second", ticket=7))
-    net.command("b", Initiate("ab", "second"))
-    net.run(3 * DELAY)
-    net.command("b", Rekey(ike="ab", reauth=True))
+    ask_and_reauthenticate(net)
     net.run(20)
     assert net.ladder == [
         "a -> b CREATE_CHILD_SA request 2",
@@ -239,10 +244,7 @@ def test_a_child_is_not_told_to_be_up_on_an_ike_sa_that_is_ended_with_the_one_wh
     net = established(options(), options(), second=False)
     lost = "a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"
     net.script = lambda line, nth, data: [] if line in lost else [DELAY]
-    net.command("a", Initiate("ab", "second", ticket=7))
-    net.command("b", Initiate("ab", "second"))
-    net.run(3 * DELAY)
-    net.command("b", Rekey(ike="ab", reauth=True))
+    ask_and_reauthenticate(net)
     net.run(1)
     assert len(net.a.manager.ike_sas) == 2
     assert policies(net, "a") == ["net", "net", "second", "second"]
@@ -272,10 +274,7 @@ def test_a_child_is_not_told_to_be_up_on_an_ike_sa_whose_address_is_gone_too() -
     net = established(here, replace(both, remote_addrs=f'{ADDRESS_A}", "{SECOND_A}'), second=False)
     lost = "a -> b CREATE_CHILD_SA request 2", "b -> a INFORMATIONAL request 1"
     net.script = lambda line, nth, data: [] if line in lost else [DELAY]
-    net.command("a", Initiate("ab", "second", ticket=7))
-    net.command("b", Initiate("ab", "second"))
-    net.run(3 * DELAY)
-    net.command("b", Rekey(ike="ab", reauth=True))
+    ask_and_reauthenticate(net)
     net.run(1)
     assert len(net.a.manager.ike_sas) == 2
     assert 7 not in net.a.outcomes
