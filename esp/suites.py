@@ -112,6 +112,11 @@ def inner_mtu(outer_mtu: int, outer_version: int, encap: bool, suite: Suite) -> 
     return room - room % suite.block - TRAILER
 
 
+def refuse_copy(self: object) -> NoReturn:
+    """The `__reduce__` of what holds keys and sequence numbers: no copy, no pickle."""
+    raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
+
+
 class Member(NamedTuple):
     """One SA of an AEAD with its full ICV in a medley (`esp.medley`). Its cipher refuses to be copied."""
 
@@ -119,6 +124,13 @@ class Member(NamedTuple):
     call: Callable[[memoryview, memoryview, memoryview, memoryview], object]
     """Of nonce, what is to be sealed or opened, associated data, and the place for the result."""
     esn: bool
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self)
+
+    def __repr__(self) -> str:
+        """Without the salt, which is keying material."""
+        return f"Member(esn={self.esn})"
 
 
 class Sealer(Protocol):
@@ -152,11 +164,6 @@ class Opener(Protocol):
 
     def member(self, spi: int) -> Member | None:
         """What opens in a medley; None if this suite can't be part of one."""
-
-
-def refuse_copy(self: object) -> NoReturn:
-    """The `__reduce__` of what holds keys and sequence numbers: no copy, no pickle."""
-    raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
 def sealer(suite: Suite, keys: bytes, esn: bool) -> Sealer:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esp import trains
 from tests.property.packet_trains import arrivals, filled, frames
 from tests.unit.tun.plain import TCP, UDP, Flow, Packet, separate
+from tun import words
 from tun.frames import HEADROOM, FrameIo
 from tun.segments import Segments
 
@@ -35,6 +37,11 @@ def test_any_part_of_a_frame(case: tuple[Packet, int], data: st.DataObject) -> N
     segments.fill(rows, first)
     wanted = [one.octets() for one in packet.split(gso)][first : first + count]
     assert [bytes(row)[: len(one)] for row, one in zip(rows, wanted, strict=True)] == wanted
+
+
+def test_what_esp_lays_out_together_can_be_cut_and_merged_together() -> None:
+    """Neither side imports the other."""
+    assert words.MOST_ROWS >= trains.MOST_ROWS
 
 
 @given(st.binary(min_size=10, max_size=200), st.sampled_from([1, 4, 5, 0x81, 3]))

@@ -7,6 +7,8 @@ import pickle
 
 import pytest
 
+from esp.inbound import InboundSa
+from esp.outbound import OutboundSa
 from esp.suites import (
     AES_CBC,
     AES_GCM_12,
@@ -17,6 +19,7 @@ from esp.suites import (
     IP_HEADER,
     SUITES,
     UDP_HEADER,
+    Member,
     Suite,
     inner_mtu,
     opener,
@@ -70,11 +73,17 @@ def test_inner_mtu_is_exact(suite: Suite, encap: bool, outer_version: int) -> No
         assert outer_header + len(fits) <= outer_mtu < outer_header + len(too_long)
 
 
+def members(outbound: OutboundSa, inbound: InboundSa) -> list[Member]:
+    """What these SAs give to a medley, if their suite can be part of one."""
+    return [one for one in (outbound.member, inbound.member) if one is not None]
+
+
 @pytest.mark.parametrize("suite", SUITES, ids=str)
 def test_neither_copied_nor_pickled(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite)
     keys = keys_for(suite)
-    for one in (sealer(suite, keys, False), opener(suite, keys, False), outbound, inbound):
+    whole = sealer(suite, keys, False), opener(suite, keys, False), outbound, inbound
+    for one in (*whole, *members(outbound, inbound)):
         for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match="cannot be copied or pickled"):
                 duplicate(one)
@@ -102,3 +111,5 @@ def test_no_key_in_the_representation(suite: Suite) -> None:
     keys = keys_for(suite)
     for one in (sealer(suite, keys, False), opener(suite, keys, False), outbound, inbound):
         assert repr(keys)[2:12] not in repr(one)
+    for member in members(outbound, inbound):
+        assert repr(member.stamp)[2:-1] not in f"{member} {[member]}"
