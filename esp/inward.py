@@ -29,6 +29,7 @@ _KEEPALIVE = b"\xff"
 _MARKER = 4  # octets of the non-ESP marker, or of an SPI
 _SHORTEST = 8  # an ESP header
 _DATAGRAM = 1 << 16  # no datagram is longer
+_ROOM = 6 * _DATAGRAM  # for what is opened together, and one datagram more
 _FEWEST = 5  # packets that are worth opening together
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
@@ -100,7 +101,7 @@ class Inward:
         self._catch_up = catch_up
         self._release = release
         self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
-        self._trains = Trains(4 * _DATAGRAM)
+        self._trains = Trains(_ROOM)
         self._raw: RawRows | None = None
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)

@@ -1,65 +1,112 @@
-"""Frames that a device hands over one behind the other, under one SA: laid out as one train.
+"""Frames that a device hands over one behind the other: laid out as one train and sealed together.
 
-What is done once for all of them costs less than once for each, and so does a send.
+What is done once for all of them costs less than once for each, and so does a send. Where there are several
+SAs, all of them must be what `esp.medley` takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from esp import medley
 from esp.database import Outbound
 from esp.trains import Segments, Train, Trains
 from esp.transport import Train as Sealed
 
-FRAMES = 3
-_ROOM = FRAMES * (1 << 16) + (1 << 14)  # octets: so many frames of 64 KiB, and what ESP adds
+_ROOM = 5 * (1 << 16) + (1 << 14)  # octets: five frames of 64 KiB, and what ESP adds
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """Rows under one SA, from row `first` on; only the last one's packet may be shorter than the others."""
+
+    entry: Outbound
+    tos: int
+    first: int
+    count: int
+    size: int  # octets of an inner packet
+    lacks: int  # octets that the last one has less
+    last: int  # octets of the last ESP packet
+
+    def octets(self, count: int) -> int:
+        """Of the first `count` inner packets."""
+        return count * self.size - (self.lacks if count == self.count else 0)
 
 
 class Joint:
-    """The frames of one send: `count` packets of one size, but the last one. `entry` is None when there are
-    none."""
+    """What was laid out and waits to be sealed: `parts`, in order."""
 
-    __slots__ = ("_lacks", "_size", "count", "entry", "last", "tos", "train", "trains")
+    __slots__ = ("_count", "_size", "parts", "train", "trains")
 
     train: Train
 
     def __init__(self) -> None:
         self.trains = Trains(_ROOM)
-        self.entry: Outbound | None = None
-        self.tos = self.count = self._size = self._lacks = 0
-        self.last = 0  # octets of the last ESP packet
+        self.parts: list[Part] = []
+        self._count = self._size = 0
 
-    def begin(self, entry: Outbound, tos: int, size: int) -> None:
+    def begin(self, entry: Outbound, size: int) -> None:
         """For inner packets of `size` octets."""
-        self.entry, self.tos, self._size = entry, tos, size
-        self.count = self._lacks = 0
+        self.parts = []
+        self._count, self._size = 0, size
         self.train = entry.sa.layout(self.trains, size)
-        self.last = self.train.stride
 
-    def takes(self, entry: Outbound, tos: int, segments: Segments, first: int) -> bool:
+    def takes(self, entry: Outbound, segments: Segments, first: int) -> bool:
         """Whether the frame's packets from `first` on can follow."""
-        return (
-            entry is self.entry
-            and tos == self.tos
-            and segments.size == self._size
-            and not self._lacks
-            and self.count + segments.count - first <= self.train.capacity
-        )
+        if not self.parts or segments.size != self._size:
+            return False
+        if self._count + segments.count - first > self.train.capacity:
+            return False
+        before = self.parts[-1]
+        if entry is before.entry and not before.lacks:
+            return True
+        return medley.go_together(entry.sa, before.entry.sa)
 
-    def add(self, segments: Segments, first: int) -> int:
+    def add(self, entry: Outbound, tos: int, segments: Segments, first: int) -> int:
         """Lay out packets from `first` on; how many there was room for."""
-        assert self.entry is not None
-        count = min(segments.count - first, self.train.capacity - self.count)
-        self.last = self.entry.sa.lay(segments, first, self.train, self.count, count)
-        self.count += count
-        if first + count == segments.count:
-            self._lacks = self._size - segments.last
+        at, size = self._count, self._size
+        count = min(segments.count - first, self.train.capacity - at)
+        last = entry.sa.lay(segments, first, self.train, at, count)
+        lacks = size - segments.last if first + count == segments.count else 0
+        self._count += count
+        before = self.parts[-1] if self.parts else None
+        if before is not None and before.entry is entry and before.tos == tos and not before.lacks:
+            before.count += count
+            before.lacks, before.last = lacks, last
+        else:
+            self.parts.append(Part(entry, tos, at, count, size, lacks, last))
         return count
 
-    def sealed(self, count: int) -> Sealed:
-        """The first `count` ESP packets, all or fewer."""
-        stride = self.train.stride
-        last = self.last if count == self.count else stride
-        return Sealed((self.trains.arena[: (count - 1) * stride + last],), stride, count)
+    def take(self) -> list[Part]:
+        """The parts, which nobody else gets any more."""
+        parts, self.parts = self.parts, []
+        return parts
 
-    def octets(self, count: int) -> int:
-        """Of the inner packets of these."""
-        return count * self._size - (self._lacks if count == self.count else 0)
+    def seal_part(self, part: Part) -> int:
+        """Seal what is under one SA; how many packets, because the sequence numbers may run out."""
+        return part.entry.sa.seal_laid(self.trains, self.train.behind(part.first), part.count, part.last)
+
+    def seal_parts(self, parts: list[Part]) -> bool:
+        """Seal all of it at once; False, and nothing has been done, if that can't be."""
+        runs = [(part.entry.sa, part.count, part.last) for part in parts]
+        return medley.seal_runs(self.trains, self.train, runs)
+
+    def sealed(self, first: int, count: int, last: int) -> Sealed:
+        """ESP packets that one send takes: `count` from row `first` on, the last one of `last` octets."""
+        stride = self.train.stride
+        begin = first * stride
+        return Sealed((self.trains.arena[begin : begin + (count - 1) * stride + last],), stride, count)
+
+    def ways(self, parts: list[Part]) -> Iterator[list[Part]]:
+        """Parts that one send takes: they go the same way, and all packets but the last one are full."""
+        way = parts[:1]
+        for part in parts[1:]:
+            before = way[-1]
+            path, other = before.entry.path, part.entry.path
+            same = path is other or (path.local, path.remote) == (other.local, other.remote)
+            if not (same and before.tos == part.tos and before.last == self.train.stride):
+                yield way
+                way = []
+            way.append(part)
+        yield way

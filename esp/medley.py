@@ -15,7 +15,7 @@ from esp.counters import Drop
 from esp.inbound import InboundSa
 from esp.outbound import OutboundSa, trailer_of
 from esp.suites import ESP_HEADER, TRAILER, exhaust, open_each
-from esp.trains import BE64, MOST_ROWS, Numbers, Octets, Train, Trains, address_keys, alike
+from esp.trains import BE64, MOST_ROWS, STEPS, Numbers, Octets, Train, Trains, address_keys, alike
 
 START = ESP_HEADER + 8  # where the inner packet begins
 ICV = 16
@@ -48,15 +48,77 @@ def seal(trains: Trains, train: Train, sas: Sequence[OutboundSa], length: int) -
     if not count == len(esn) == esn.count(esn[0]) or count > MOST_ROWS:
         return None
     numbers = _take_numbers(sas)
-    rows, marks = train.array[:count], _table(stamps)
-    rows[:, :4] = marks[:, :4]
-    train.lows[:count] = train.ivs[:count] = numbers
     end = START + length
     trailer = trailer_of(train.rows[0][START] >> 4, _padding(length))
-    rows[:, end : end + len(trailer)] = trailer
-    nonces, associated = _beside(trains, train, marks, numbers if esn[0] else None)
+    train.array[:count, end : end + len(trailer)] = trailer
+    nonces, associated = _head(trains, train, _table(stamps), numbers, esn[0])
     exhaust(map(call, calls, nonces, train.texts, associated, train.bodies))
     return numbers
+
+
+def go_together(sa: OutboundSa, other: OutboundSa) -> bool:
+    """Whether packets of both have the same layout and can be sealed by one `seal_runs`."""
+    one, another = sa.member, other.member
+    return one is not None and another is not None and one.esn == another.esn
+
+
+def seal_runs(trains: Trains, train: Train, runs: Sequence[tuple[OutboundSa, int, int]]) -> bool:
+    """Seal what was laid out in the rows of a layout of `trains`: under each SA so many packets, the last of
+    them an ESP packet of so many octets. False, and nothing has been done, if that is unusual for an SA.
+
+    Whatever this raises, the numbers are not used again.
+    """
+    if any(sa.sequence >= sa.plain_until for sa, _, _ in runs):
+        return False
+    members = [sa.member for sa, _, _ in runs if sa.member is not None]
+    counts = [count for _, count, _ in runs]
+    if len({member.esn for member in members}) > 1 or sum(counts) > MOST_ROWS:
+        return False
+    numbers = _take_runs(runs)
+    table = _table([member.stamp * count for member, count in zip(members, counts, strict=True)])
+    nonces, associated = _head(trains, train, table, numbers, members[0].esn)
+    calls = [member.call for member, count in zip(members, counts, strict=True) for _ in range(count)]
+    texts, bodies = _ends(train, runs)
+    exhaust(map(call, calls, nonces, texts, associated, bodies))
+    return True
+
+
+def _take_runs(runs: Sequence[tuple[OutboundSa, int, int]]) -> Numbers:
+    """The next sequence numbers of each, used up from now on."""
+    numbers = np.empty(sum(count for _, count, _ in runs), np.uint64)
+    at = 0
+    for sa, count, _ in runs:
+        first = sa.sequence + 1
+        sa.sequence += count
+        numbers[at : at + count] = STEPS[:count] + np.uint64(first)
+        at += count
+    return numbers
+
+
+def _ends(
+    train: Train, runs: Sequence[tuple[OutboundSa, int, int]]
+) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
+    """Plaintexts, and what becomes of them: all rows are full, but the last one of a run may be shorter."""
+    texts, bodies = train.texts, train.bodies
+    if all(last == train.stride for _, _, last in runs):
+        return texts, bodies
+    texts, bodies = texts.copy(), bodies.copy()
+    at = 0
+    for _, count, last in runs:
+        at += count
+        row = train.rows[at - 1]
+        texts[at - 1], bodies[at - 1] = row[START : last - ICV], row[START:last]
+    return texts, bodies
+
+
+def _head(
+    trains: Trains, train: Train, marks: Octets, numbers: Numbers, esn: bool
+) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
+    """Write SPI, sequence number and IV of each row; nonces and associated data."""
+    count = len(marks)
+    train.array[:count, :4] = marks[:, :4]
+    train.lows[:count] = train.ivs[:count] = numbers
+    return _beside(trains, train, marks, numbers if esn else None)
 
 
 def _take_numbers(sas: Sequence[OutboundSa]) -> Numbers:
@@ -69,7 +131,7 @@ def _take_numbers(sas: Sequence[OutboundSa]) -> Numbers:
 
 
 def _table(stamps: Sequence[bytes]) -> Octets:
-    return np.frombuffer(b"".join(stamps), np.uint8).reshape(len(stamps), _STAMP)
+    return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, _STAMP)
 
 
 def _beside(

@@ -14,7 +14,7 @@ from esp import medley
 from esp.bursts import Burst, Run
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
-from esp.joint import FRAMES, Joint
+from esp.joint import Joint, Part
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
 from esp.pace import Pace
@@ -23,7 +23,7 @@ from esp.trains import FrameDevice, PacketDevice, Segments
 from esp.transport import Train, Transport
 
 BATCH = 64  # packets of one turn
-_FRAME = BATCH // FRAMES + 1  # packets that a frame counts for: a turn is one send
+_FRAME, _OF_FRAME = 2, 4  # a frame counts for two packets, and so many of its own for one
 _FEWEST = 6  # lone packets alike that are worth numpy
 _TURN = 0.001  # seconds after which others get their turn
 
@@ -128,7 +128,9 @@ class Outward:
             if frame is not None:
                 self._take_frame(device, frame)
                 frames_read += 1
-            left -= len(lengths) + _FRAME * (frame is not None)
+            left -= len(lengths)
+            if frame is not None:
+                left -= _FRAME + frame.count // _OF_FRAME
             if (frame is None and len(lengths) < most) or time.monotonic() >= until:
                 break
             most, alone = left, False
@@ -315,26 +317,52 @@ class Outward:
             return
         first = 0
         while first < segments.count:
-            if not joint.takes(entry, tos, segments, first):
+            if not joint.takes(entry, segments, first):
                 self._send_joint()
-                joint.begin(entry, tos, segments.size)
-            first += joint.add(segments, first)
+                joint.begin(entry, segments.size)
+            first += joint.add(entry, tos, segments, first)
 
     def _send_joint(self) -> None:
         """Seal and send the frames that were laid out."""
-        joint, entry = self._joint, self._joint.entry
-        if entry is None:
-            return
-        joint.entry = None  # whatever happens now, this is not done again
-        sa, count = entry.sa, joint.count
+        joint = self._joint
+        parts = joint.take()  # whatever happens now, this is not done again
+        together = False
+        if len(parts) > 1:
+            try:
+                together = joint.seal_parts(parts)
+            finally:
+                for part in parts:
+                    self._watch_sequence(part.entry)
+        if together:
+            for way in joint.ways(parts):
+                self._send_parts(way)
+        else:
+            for part in parts:
+                self._send_part(part)
+
+    def _send_part(self, part: Part) -> None:
+        """Seal and send what is under one SA."""
+        joint, entry, count = self._joint, part.entry, part.count
         try:
-            sealed = sa.seal_laid(joint.trains, joint.train, count, joint.last)
+            sealed = joint.seal_part(part)
         finally:
             self._watch_sequence(entry)
         if sealed < count:
             self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
         if sealed:
-            self._send_train(entry, joint.sealed(sealed), joint.tos, joint.octets(sealed))
+            last = part.last if sealed == count else joint.train.stride
+            train = joint.sealed(part.first, sealed, last)
+            self._send_train(entry, train, part.tos, part.octets(sealed))
+
+    def _send_parts(self, parts: Sequence[Part]) -> None:
+        """Send sealed packets of several SAs that go the same way."""
+        begin, end = parts[0].first, parts[-1].first + parts[-1].count
+        train = self._joint.sealed(begin, end - begin, parts[-1].last)
+        failures = self._send_alike(parts[0].entry.path, train, parts[0].tos)
+        for part in parts:
+            rows = range(part.first - begin, part.first - begin + part.count)
+            own = {row: failures[row] for row in rows if row in failures} if failures else failures
+            self._count_train(part.entry, part.count, part.octets(part.count), own)
 
     def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         transport = self._transport(entry.path)
@@ -343,9 +371,13 @@ class Outward:
             return
         path = entry.path
         failures = transport.send_train(train, path.local_address, path.remote, tos)
-        if failures:  # packets of one size, but the last one
-            octets -= octets * len(failures) // train.count
-        self._count(entry, train.count - len(failures), octets, failures)
+        self._count_train(entry, train.count, octets, failures)
+
+    def _count_train(self, entry: Outbound, count: int, octets: int, failures: dict[int, Drop]) -> None:
+        """Count packets of one size, but the last one, which may be shorter."""
+        if failures:
+            octets -= octets * len(failures) // count
+        self._count(entry, count - len(failures), octets, failures)
 
     # Packets one by one
 

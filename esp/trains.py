@@ -15,7 +15,7 @@ Octets = NDArray[np.uint8]
 Lows = NDArray[np.uint32]
 Numbers = NDArray[np.uint64]
 
-MOST_ROWS = 176  # three frames of 64 KiB in packets of 1,500 octets, and more
+MOST_ROWS = 286  # five frames of 64 KiB in packets of 1,500 octets, and more
 _KEPT = 48  # layouts whose views are kept
 _NONCE, _SALT = 12, 4
 _ASSOCIATED = 12  # SPI and a sequence number of 64 bits

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint32]
 
-MOST_ROWS = 176
+MOST_ROWS = 286
 _KEPT = 128
 BE32 = np.dtype(">u4")
 
