@@ -30,12 +30,13 @@ class Run(NamedTuple):
 class Burst:
     """Memory for one burst. The packet of row n begins at `start(n)` in `arena`."""
 
-    __slots__ = ("_octets", "_places", "arena", "first", "trains")
+    __slots__ = ("_octets", "_places", "arena", "begin", "first", "trains")
 
     def __init__(self) -> None:
         self.trains = Trains(ROWS * _PITCH + _LONGEST, _PITCH)
         self.arena = self.trains.arena
-        self.first = self.arena[self.start(0) :]  # the first packet and all behind it
+        self.begin = self.start(0)
+        self.first = self.arena[self.begin :]  # the first packet and all behind it
         self._octets: Octets = np.frombuffer(self.arena, np.uint8)[: ROWS * _PITCH].reshape(ROWS, _PITCH)
         self._places: dict[int, tuple[Octets, list[tuple[memoryview]]]] = {}
 

@@ -165,7 +165,11 @@ class _DeviceSas:
         self._cache.clear()
 
     def find(self, packet: Buffer) -> Outbound | None:
-        key: bytes | Flow = flow_of(packet) if self._with_ports else address_key(packet)
+        key: bytes | Flow
+        if self._with_ports:
+            key = flow_of(packet)
+        else:  # `address_key`, for IPv4 without a call
+            key = bytes(packet[12:20]) if packet[0] >> 4 == 4 else address_key(packet)
         try:
             return self._cache[key]
         except KeyError:
@@ -204,7 +208,7 @@ class SaDatabase:
         self._spis: dict[int, Inbound] = {}
         self._inbound: dict[int, Inbound] = {}  # by child
         self._outbound: dict[int, Outbound] = {}  # by child
-        self._standby: set[int] = set()  # children whose outbound SA is not active
+        self.standby: set[int] = set()  # children whose outbound SA is not active
         self._devices: dict[int, _DeviceSas] = {}
         self._numbers = count()
         self._had = RecentSet(4 * REMEMBERED)
@@ -269,7 +273,7 @@ class SaDatabase:
         )
         self._outbound[message.child_id] = entry
         if message.standby:
-            self._standby.add(message.child_id)
+            self.standby.add(message.child_id)
         if message.device_id not in self._devices:
             self._devices[message.device_id] = _DeviceSas()
         self._devices[message.device_id].add(entry)
@@ -280,13 +284,13 @@ class SaDatabase:
         if entry is None or entry.active:
             return None
         entry.active = True
-        self._standby.discard(child_id)
+        self.standby.discard(child_id)
         self._devices[entry.device_id].changed()
         return entry.device_id
 
     def activate_each(self, entries: Sequence[Inbound]) -> list[int]:
         """`activate` for all these children; the devices that have one more active SA each."""
-        if not self._standby:
+        if not self.standby:
             return []
         devices = [self.activate(entry.child_id) for entry in entries]
         return [device for device in devices if device is not None]
@@ -299,12 +303,12 @@ class SaDatabase:
         entry = self._outbound.pop(child_id, None)
         if entry is None:
             return None
-        self._standby.discard(child_id)
+        self.standby.discard(child_id)
         sas = self._devices[entry.device_id]
         alike = sas.remove(entry)
         promote = entry.active and not any(each.active for each in alike)
         if promote and alike:
-            self._standby.discard(alike[0].child_id)
+            self.standby.discard(alike[0].child_id)
             alike[0].active = True  # the oldest: the peer is most likely to be ready for that
         return entry.device_id if promote and alike else None
 
@@ -322,7 +326,7 @@ class SaDatabase:
         sas = self._devices.pop(device_id, None)
         for outbound in sas or ():
             del self._outbound[outbound.child_id]
-            self._standby.discard(outbound.child_id)
+            self.standby.discard(outbound.child_id)
 
     def update_path(self, message: UpdatePath) -> None:
         """Both directions of a child travel another way."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from esp.counters import Drop
-from esp.packet import NEXT_HEADER, ip_length
+from esp.packet import IPV4_HEADER, NEXT_HEADER, USUAL_IPV4, ip_length
 from esp.policy import Policy
 from esp.replay import ReplayWindow
 from esp.suites import ESP_HEADER, TRAILER, Suite, opener, refuse_copy
@@ -101,16 +101,21 @@ class InboundSa:
     def open_lone(self, row: memoryview, headroom: int) -> memoryview | Opened:
         """`open_batch` for one packet: of a plain one that is newer than all before, nothing but the view."""
         window = self._window
-        before = window.top
-        plaintext = self._open(row)
-        newest = window.top > before
-        if newest and not isinstance(plaintext, Drop):
+        sequence = window.ahead(int.from_bytes(row[4:8], "big")) if len(row) >= self._shortest else None
+        outcome: memoryview | Drop
+        if sequence is None:
+            outcome = self._open(row)
+        elif (plaintext := self._opener.open(row, sequence)) is None:
+            outcome = Drop.INTEGRITY
+        else:
+            window.advance(sequence)
             length = self.inner(plaintext)
             if not isinstance(length, Drop):
                 return row[self.start - headroom : self.start + length]
+            outcome = plaintext
         opened = Opened()
-        self._sort(opened, row, plaintext, headroom)
-        opened.newest = opened.valid and (newest or not window.size)
+        self._sort(opened, row, outcome, headroom)
+        opened.newest = opened.valid and (sequence is not None or not window.size)
         return opened
 
     def open_train(self, trains: Trains, train: Train, count: int, last: int, headroom: int) -> Opened | None:
@@ -215,7 +220,10 @@ class InboundSa:
         if next_header not in _TUNNEL:
             return Drop.NEXT_HEADER
         packet = plaintext[:end]
-        length = ip_length(packet)
+        if end > IPV4_HEADER and packet[0] == USUAL_IPV4 and packet[2] << 8 | packet[3] == end:
+            length: int | None = end  # quickly
+        else:
+            length = ip_length(packet)
         if length is None:
             return Drop.MALFORMED
         if NEXT_HEADER[packet[0] >> 4] != next_header:

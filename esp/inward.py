@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
 
@@ -91,8 +92,9 @@ class Inward:
         post: Callable[[Message], bool],
         catch_up: Callable[[], None],
         release: Callable[[int | None], None],
+        rests: list[Callable[[], object]],
     ) -> None:
-        """`steering`: the worker's slot, of how many."""
+        """`steering`: the worker's slot, of how many. `rests`: takes what can wait (`Outward.rests`)."""
         self._database = database
         self._counters = counters
         self._devices = devices
@@ -100,6 +102,7 @@ class Inward:
         self._post = post
         self._catch_up = catch_up
         self._release = release
+        self._rests = rests
         self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
         self._trains = Trains(_ROOM)
         self._raw: RawRows | None = None
@@ -107,34 +110,45 @@ class Inward:
         self._stray = RateLimit(*_STRAY)
         self._forward = RateLimit(*_FORWARD)
 
-    def read_transport(self, transport: Transport, alone: bool = False) -> int:
+    def read_transport(self, transport: Transport) -> int:
         """Take one batch from a socket and write what is inside to the devices; how many packets came one by
-        one, 0 if there were trains too.
-
-        `alone`: one packet is expected, and shall not wait until it is known that there are no more.
-        """
-        if transport.kind is SocketKind.RAW:
-            lone = self._read_raw(transport) or 1
-        else:
-            lone = self._read_udp(transport, alone)
-        if lost := transport.lost(time.monotonic()):
-            self._counters.drop(Drop.SOCKET_QUEUE, lost)
+        one, 0 if there were trains too."""
+        udp = transport.kind is SocketKind.UDP
+        lone = self._read_udp(transport) if udp else self._read_raw(transport) or 1
+        self._count_lost(transport)
         return lone
 
-    def _read_udp(self, transport: Transport, alone: bool) -> int:
+    def read_alone(self, transport: Transport) -> int:
+        """`read_transport` where one packet is expected, which shall not wait until it is known that there
+        are no more. What need not be done before the next one is left to `rests`."""
+        if transport.kind is not SocketKind.UDP:
+            return self.read_transport(transport)
+        arena = self._trains.arena
+        found = transport.receive_lone(arena)
+        if found is None:
+            return 1
+        length, segment, tos, source, _ = found
+        if length <= segment and self._open_straight(transport, arena[:length], source, tos):
+            return 1  # whether there is more, the poll will tell
+        lone = self._read_udp(transport, Received._make(found))
+        self._count_lost(transport)
+        return lone
+
+    def _count_lost(self, transport: Transport) -> None:
+        if lost := transport.lost(time.monotonic()):
+            self._counters.drop(Drop.SOCKET_QUEUE, lost)
+
+    def _read_udp(self, transport: Transport, first: Received | None = None) -> int:
+        """`first`: what was read already."""
         arena, run = self._trains.arena, _Run()
         count = trains = 0
         left = BATCH
         while left > 0:
             end = run.end
-            received = transport.receive(arena[end:])
+            received = first or transport.receive(arena[end:])
+            first = None
             if received is None:
                 break
-            if alone:
-                alone = False
-                lone = received.length <= received.segment
-                if lone and self._open_straight(received, arena[: received.length]):
-                    return 1  # whether there is more, the poll will tell
             if received.length <= received.segment:
                 count += 1
             else:
@@ -153,11 +167,11 @@ class Inward:
         self._receive_run(transport, run)
         return 0 if trains else count or 1  # nothing, after an ICMP error, is no train
 
-    def _open_straight(self, received: Received, row: memoryview) -> bool:
+    def _open_straight(self, transport: Transport, row: memoryview, source: SocketAddress, tos: int) -> bool:
         """Open one datagram and write what is inside if it is a packet of ours and nothing about it is
         unusual, with as few steps as can be: after a pause each of them is slow. False: nothing has been
         done."""
-        if len(row) < _SHORTEST or received.tos & ecn.MARK in ecn.CHANGING:
+        if len(row) < _SHORTEST or tos & ecn.MARK in ecn.CHANGING:
             return False
         entry = self._database.inbound(int.from_bytes(row[:_MARKER], "big"))
         frames = None if entry is None else self._devices[entry.device_id].frames
@@ -165,19 +179,29 @@ class Inward:
             return False
         opened = entry.sa.open_lone(row, frames.headroom)
         if isinstance(opened, Opened):
-            self._finish(entry, opened, received.source, received.tos)
+            self._finish(entry, opened, source, tos)
             return True
-        self.authentic += 1
-        written = False
-        with contextlib.suppress(OSError):
+        try:
             written = frames.write_packet(opened)
-        self._counters.count_in(entry.slot, 1, len(opened) - frames.headroom, time.time())
+        except OSError:
+            written = False
+        if self._database.standby:  # before there is an answer
+            self._release(self._database.activate(entry.child_id))
+        octets = len(opened) - frames.headroom
+        self._rests.append(partial(self._count_straight, transport, entry, octets, written, source))
+        self.authentic += 1
+        return True
+
+    def _count_straight(
+        self, transport: Transport, entry: Inbound, octets: int, written: bool, source: SocketAddress
+    ) -> None:
+        """What is left to do for a packet that has been written, or not."""
+        self._counters.count_in(entry.slot, 1, octets, time.time())
         if not written:
             self._counters.drop(Drop.DEVICE, 1, entry.slot)
-        self._release(self._database.activate(entry.child_id))
-        if received.source != entry.path.remote:
-            self._watch_source(entry, received.source)
-        return True
+        if source != entry.path.remote:
+            self._watch_source(entry, source)
+        self._count_lost(transport)
 
     def _receive_run(self, transport: Transport, run: _Run) -> None:
         received, stride, count = run.received, run.stride, run.count
@@ -217,7 +241,8 @@ class Inward:
         udp = transport.kind is SocketKind.UDP
         for _, run in groupby(place.rows(), _spi):
             rows = list(run)
-            if not (udp and len(rows) == 1 and self._open_straight(received, rows[0])):
+            alone = udp and len(rows) == 1
+            if not (alone and self._open_straight(transport, rows[0], received.source, received.tos)):
                 self._receive(transport, received, rows)
 
     def _open_train(self, transport: Transport, received: Received, entry: Inbound, place: Place) -> bool:

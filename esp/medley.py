@@ -64,7 +64,8 @@ def go_together(sa: OutboundSa, other: OutboundSa) -> bool:
 
 def seal_runs(trains: Trains, train: Train, runs: Sequence[tuple[OutboundSa, int, int]]) -> bool:
     """Seal what was laid out in the rows of a layout of `trains`: under each SA so many packets, the last of
-    them an ESP packet of so many octets. False, and nothing has been done, if that is unusual for an SA.
+    them an ESP packet of so many octets. All SAs must be ones that `go_together`. False, and nothing has been
+    done, if the numbers of one come to their end.
 
     Whatever this raises, the numbers are not used again.
     """
@@ -72,8 +73,6 @@ def seal_runs(trains: Trains, train: Train, runs: Sequence[tuple[OutboundSa, int
         return False
     members = [sa.member for sa, _, _ in runs if sa.member is not None]
     counts = [count for _, count, _ in runs]
-    if len({member.esn for member in members}) > 1 or sum(counts) > MOST_ROWS:
-        return False
     numbers = _take_runs(runs)
     table = _table([member.stamp * count for member, count in zip(members, counts, strict=True)])
     nonces, associated = _head(trains, train, table, numbers, members[0].esn)

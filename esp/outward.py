@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from esp import medley
 from esp.bursts import Burst, Run
@@ -18,7 +19,7 @@ from esp.joint import Joint, Part
 from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
 from esp.pace import Pace
-from esp.packet import Buffer, flow_of, ip_length, tos_of
+from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, flow_of, ip_length, tos_of
 from esp.trains import FrameDevice, PacketDevice, Segments
 from esp.transport import Train, Transport
 
@@ -47,6 +48,7 @@ class Device:
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
     frames: FrameDevice | None = field(init=False)
+    place: tuple[memoryview] | None = None  # for a packet that comes alone
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Outward:
 
     def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
         self.devices: dict[int, Device] = {}
+        self.rests: list[Callable[[], object]] = []  # what is left to do for packets that are on their way
         self._transports: dict[tuple[bytes, int], Transport] = {}
         self._database = database
         self._counters = counters
@@ -85,14 +88,11 @@ class Outward:
         """Send through these from now on."""
         self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
 
-    def read_device(self, device: Device, alone: bool = False) -> int:
+    def read_device(self, device: Device) -> int:
         """Take one batch from a device and send it; how many packets came one by one, 0 if there were frames
-        too. Raises BrokenDevice.
-
-        `alone`: one packet is expected, and shall not wait until it is known that there are no more.
-        """
+        too. Raises BrokenDevice."""
         if device.frames is not None:
-            return self._read_frames(device, device.frames, alone)
+            return self._read_frames(device, device.frames)
         try:
             packets = device.io.read_batch(BATCH)
         except OSError as error:
@@ -102,67 +102,97 @@ class Outward:
 
     # Frames and lone packets of a device with offloads
 
-    def _read_frames(self, device: Device, frames: FrameDevice, alone: bool) -> int:
+    def read_alone(self, device: Device) -> int:
+        """`read_device` where one packet is expected, which shall not wait until it is known that there are
+        no more. What need not be done before the next one is left to `rests`."""
+        frames, place = device.frames, device.place
+        if frames is None:
+            return self.read_device(device)
+        if place is None:
+            place = device.place = self._burst.places(frames.headroom)[1][0]
         try:
-            return self._read_burst(device, frames, alone)
+            found = frames.read_packet(place)
+        except OSError as error:
+            raise BrokenDevice(error.strerror or str(error)) from error
+        if found is None:
+            return 1
+        if not isinstance(found, int):
+            return self._read_frames(device, frames, (), found)
+        if self._send_straight(device, found):
+            return 1  # whether there is more, the poll will tell
+        return self._read_frames(device, frames, (found,))
+
+    def _read_frames(
+        self,
+        device: Device,
+        frames: FrameDevice,
+        lengths: Sequence[int] = (),
+        frame: Segments | None = None,
+    ) -> int:
+        """`lengths` and `frame`: what was read already."""
+        left, until = BATCH, time.monotonic() + _TURN
+        lone = count = 0
+        more = True
+        try:
+            while True:
+                if lengths:
+                    self._send_joint()
+                    self._send_lone(device, lengths)
+                    lone += len(lengths)
+                    left -= len(lengths)
+                if frame is not None:
+                    self._take_frame(device, frame)
+                    count += 1
+                    left -= _FRAME + frame.count // _OF_FRAME
+                if not more or left <= 0 or time.monotonic() >= until:
+                    break
+                found: list[int] = []
+                frame = self._read_rows(frames, left, found)
+                more = frame is not None or len(found) >= left
+                lengths = found
         finally:
             self._send_joint()
+        return 0 if count else lone or 1  # nothing is no frame
 
-    def _read_burst(self, device: Device, frames: FrameDevice, alone: bool) -> int:
+    def _read_rows(self, frames: FrameDevice, most: int, lengths: list[int]) -> Segments | None:
         rows, places = self._burst.places(frames.headroom)
-        left, until = BATCH, time.monotonic() + _TURN
-        most = 1 if alone else left
-        lone = frames_read = 0
-        while left > 0:
-            lengths: list[int] = []
-            try:
-                frame = frames.read_rows(rows, places[:most], lengths)
-            except OSError as error:
-                raise BrokenDevice(error.strerror or str(error)) from error
-            if lengths:
-                if alone and self._send_straight(device, lengths[0]):
-                    return 1  # whether there is more, the poll will tell
-                self._send_joint()
-                self._send_lone(device, lengths)
-                lone += len(lengths)
-            if frame is not None:
-                self._take_frame(device, frame)
-                frames_read += 1
-            left -= len(lengths)
-            if frame is not None:
-                left -= _FRAME + frame.count // _OF_FRAME
-            if (frame is None and len(lengths) < most) or time.monotonic() >= until:
-                break
-            most, alone = left, False
-        return 0 if frames_read else lone or 1  # nothing is no frame
+        try:
+            return frames.read_rows(rows, places[:most], lengths)
+        except OSError as error:
+            raise BrokenDevice(error.strerror or str(error)) from error
 
     def _send_straight(self, device: Device, length: int) -> bool:
         """Send the packet in the first row if nothing about it is unusual, with as few steps as can be: after
         a pause each of them is slow. False: nothing has been done."""
         burst = self._burst
         packet = burst.first[:length]
-        real = ip_length(packet)
+        usual = length > IPV4_HEADER and packet[0] == USUAL_IPV4 and packet[2] << 8 | packet[3] == length
+        real = length if usual else ip_length(packet)
         entry = None if real is None else self._database.outbound(device.device_id, packet)
         if real is None or entry is None:
             return False
         sa, path = entry.sa, entry.path
-        transport = self._transport(path)
+        transport = self._transports.get(path.local) or self._transport(path)
         if transport is None or sa.tfc:
             return False
-        tos = tos_of(packet)
-        sealed = sa.seal_in_place(burst.arena, burst.start(0), real)
+        tos = packet[1] if usual else tos_of(packet)
+        sealed = sa.seal_in_place(burst.arena, burst.begin, real)
         if sealed is None:
             return False
         failure = transport.send_lone(sealed, path.local_address, path.remote, tos)
-        if failure is None:
-            self._counters.count_one_out(entry.slot, real, sa.sequence, time.time())
-        else:
-            self._counters.drop(failure, 1, entry.slot)
-        if failure is not None or sa.sequence >= sa.watch_from:
-            self._watch_sequence(entry)
+        self.rests.append(partial(self._count_straight, entry, real, sa.sequence, failure))
         return True
 
-    def _send_lone(self, device: Device, lengths: list[int]) -> None:
+    def _count_straight(self, entry: Outbound, octets: int, sequence: int, failure: Drop | None) -> None:
+        """What is left to do for a packet that has been sent, or not."""
+        if failure is None:
+            self._counters.count_one_out(entry.slot, octets, sequence, time.time())
+        else:
+            self._counters.drop(failure, 1, entry.slot)
+        if failure is not None or sequence >= entry.sa.watch_from:
+            self._watch_sequence(entry)
+
+    def _send_lone(self, device: Device, lengths: Sequence[int]) -> None:
         """Send the packets that stand in the first rows."""
         alike = len(lengths) >= _FEWEST and self._database.by_addresses(device.device_id)
         try:

@@ -9,6 +9,7 @@ from esp.selectors import Selector
 Buffer = bytes | bytearray | memoryview
 
 IPV4_HEADER, IPV6_HEADER = 20, 40
+USUAL_IPV4 = 0x45  # the first octet of IPv4 without options
 NEXT_HEADER = {4: 4, 6: 41}  # IP version -> ESP's next header in tunnel mode
 
 _WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite

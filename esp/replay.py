@@ -45,6 +45,17 @@ class ReplayWindow:
             return None
         return sequence
 
+    def ahead(self, low: int) -> int | None:
+        """`check` of a number above all that were marked; None for any other, of which nothing is said."""
+        sequence = self._infer(low) if self._esn else low
+        return sequence if self.top < sequence <= _LAST else None
+
+    def advance(self, sequence: int) -> None:
+        """Record a number of `ahead` whose packet was valid."""
+        if self.size:
+            self._ring[sequence % self.size] = sequence
+        self.top = sequence
+
     def check_train(self, lows: Lows) -> Sequence[int] | None:
         """The numbers of packets that came together, if all can be accepted and none comes twice."""
         count, low = len(lows), lows.item(0)

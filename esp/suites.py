@@ -220,9 +220,10 @@ def open_each(count: int, calls: Callable[[int], Iterable[object]]) -> list[int]
 _AEAD_START = ESP_HEADER + 8  # where the ciphertext begins, behind an IV of 8
 
 
-def _associated_data(row: memoryview, sequence: int, esn: bool) -> memoryview | bytes:
-    """SPI and sequence number, the latter in 64 bits with ESN (RFC 4106 5, RFC 7634 2.1)."""
-    return bytes(row[:4]) + sequence.to_bytes(8, "big") if esn else row[:ESP_HEADER]
+def _associated_data(row: memoryview, sequence: int) -> bytes:
+    """SPI and sequence number, the latter in 64 bits because of ESN (RFC 4106 5, RFC 7634 2.1); else it is
+    the ESP header as it stands."""
+    return bytes(row[:4]) + sequence.to_bytes(8, "big")
 
 
 class _AeadSealer:
@@ -241,7 +242,7 @@ class _AeadSealer:
         icv = self._icv
         iv = sequence.to_bytes(8, "big")
         row[ESP_HEADER:_AEAD_START] = iv
-        associated = _associated_data(row, sequence, self._esn)
+        associated = _associated_data(row, sequence) if self._esn else row[:ESP_HEADER]
         body = row[_AEAD_START:]
         if icv == 16:
             self._aead.encrypt_into(self._salt + iv, body[:-icv], associated, body)
@@ -294,8 +295,9 @@ class _AeadOpener:
             return None
         nonce = self._salt + bytes(row[ESP_HEADER:_AEAD_START])
         plaintext = body[:-16]
+        associated = _associated_data(row, sequence) if self._esn else row[:ESP_HEADER]
         try:
-            self._aead.decrypt_into(nonce, body, _associated_data(row, sequence, self._esn), plaintext)
+            self._aead.decrypt_into(nonce, body, associated, plaintext)
         except InvalidTag:
             return None
         return plaintext
@@ -342,7 +344,8 @@ class _ShortTagOpener:
         nonce = self._salt + bytes(row[ESP_HEADER:_AEAD_START])
         tag = bytes(body[-self._icv :])
         context = Cipher(self._aes, GCM(nonce, tag, min_tag_length=self._icv)).decryptor()
-        context.authenticate_additional_data(_associated_data(row, sequence, self._esn))
+        associated = _associated_data(row, sequence) if self._esn else row[:ESP_HEADER]
+        context.authenticate_additional_data(associated)
         plaintext = body[: -self._icv]
         decrypted = context.update(plaintext)
         try:

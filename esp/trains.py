@@ -79,6 +79,10 @@ class FrameDevice(PacketDevice, Protocol):
         `rows` begin where `places` do; `lengths` takes what the packets before the frame have (0: nonsense).
         Raises OSError if it is broken."""
 
+    def read_packet(self, place: tuple[memoryview], /) -> int | Segments | None:
+        """Read one packet, or a frame, as `read_rows` does: its length, or the frame; None if there is none.
+        Raises OSError if it is broken."""
+
     def write_packet(self, row: memoryview, /) -> bool:
         """Write the packet behind the headroom; whether it was taken. Raises OSError if it is broken."""
 

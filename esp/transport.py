@@ -116,6 +116,8 @@ class Transport:
         self._tell = tell
         self._anywhere = local_address.is_unspecified
         self._trains = kind is SocketKind.UDP
+        self._before: cmsg.AncillaryData = []  # what came with the last datagram, and what it says
+        self._known = cmsg.read(self._before)
         self.sender = Sender()
         self._largest: dict[tuple[str, int], int] = {}  # segments that a remote's path is known to refuse
         with contextlib.suppress(OSError):
@@ -151,6 +153,11 @@ class Transport:
 
     def receive(self, place: memoryview) -> Received | None:
         """Read UDP into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
+        found = self.receive_lone(place)
+        return None if found is None else Received._make(found)
+
+    def receive_lone(self, place: memoryview) -> tuple[int, int, int, SocketAddress, Address] | None:
+        """What `receive` gives, without names: one step less."""
         while True:
             try:
                 length, ancillary, _, source = self.sock.recvmsg_into([place], cmsg.SPACE)
@@ -159,8 +166,10 @@ class Transport:
             except OSError:
                 # An ICMP error that the kernel reports here; reading it has cleared it.
                 continue
-            segment, tos, local = cmsg.read(ancillary)
-            return Received(length, segment or length, tos, source, local or self.local_address)
+            if ancillary != self._before:
+                self._before, self._known = ancillary, cmsg.read(ancillary)
+            segment, tos, local = self._known
+            return length, segment or length, tos, source, local or self.local_address
 
     def receive_many(self, receiver: Receiver, most: int) -> int:
         """Read at most so many datagrams, one a row of the receiver's arena; how many."""
@@ -192,8 +201,13 @@ class Transport:
         self, row: memoryview, source: Address, remote: tuple[str, int], tos: int = 0
     ) -> Drop | None:
         """`send` for one row; why it was not sent."""
-        ancillary = self._ancillary(source, tos) if tos or self._anywhere else None
-        return self._send_row(row, remote, ancillary)
+        if tos or self._anywhere:
+            return self._send_row(row, remote, self._ancillary(source, tos))
+        try:
+            self.sock.sendto(row, remote)
+        except OSError as error:
+            return _reason(error.errno)
+        return None
 
     def _send_row(
         self, row: memoryview, remote: tuple[str, int], ancillary: cmsg.AncillaryData | None

@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import ParamSpec
 
 from esp import channel, messages
@@ -45,6 +46,8 @@ from esp.transport import Transport
 
 __all__ = ["PacketDevice", "Worker"]
 
+_READY = 32  # of what has something looked at in one turn
+_RESTS = 16  # that may wait until there is nothing else
 _MESSAGES = 256  # of control's obeyed before packets get their turn
 _PENDING = 256  # messages kept for a control that does not read
 _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
@@ -54,7 +57,7 @@ WrapDevice = Callable[[int, int, int], PacketDevice]
 P = ParamSpec("P")
 
 
-def _failure(action: Callable[P, None], /, *args: P.args, **kwargs: P.kwargs) -> str | None:
+def _failure(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> str | None:
     """The edge: why an action failed, if it did. That costs one batch or one message, not the worker."""
     try:
         action(*args, **kwargs)
@@ -66,32 +69,29 @@ def _failure(action: Callable[P, None], /, *args: P.args, **kwargs: P.kwargs) ->
 class _Outbox:
     """Messages to control, in order, kept while its socket is full."""
 
-    __slots__ = ("_control", "_pending")
+    __slots__ = ("_control", "pending")
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._pending: deque[Message] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._pending)
+        self.pending: deque[Message] = deque()
 
     def post(self, message: Message) -> bool:
         """False if there are too many that control has not read, and this one is lost."""
-        if len(self._pending) >= _PENDING and not isinstance(message, _NEVER_LOST):
+        if len(self.pending) >= _PENDING and not isinstance(message, _NEVER_LOST):
             return False
-        self._pending.append(message)
+        self.pending.append(message)
         self.flush()
         return True
 
     def flush(self) -> None:
-        while self._pending:
+        while self.pending:
             try:
-                channel.send(self._control, self._pending[0])
+                channel.send(self._control, self.pending[0])
             except BlockingIOError:
                 return
             except (OSError, MessageError):
                 pass  # control is gone, as the next read will tell
-            self._pending.popleft()
+            self.pending.popleft()
 
 
 class Worker:
@@ -121,7 +121,7 @@ class Worker:
         self._outbox = _Outbox(control)
         self._database = SaDatabase()
         self._outward = Outward(self._database, counters, self._outbox.post)
-        self._devices = self._outward.devices
+        self._devices, self._rests = self._outward.devices, self._outward.rests
         self._inward = Inward(
             self._database,
             counters,
@@ -130,6 +130,7 @@ class Worker:
             self._outbox.post,
             self._read_control,
             self._outward.release_waiting,
+            self._rests,
         )
         self._transports: dict[int, Transport] = {}
         self._gone: list[Transport] = []  # to be closed once nothing reads from them any more
@@ -153,12 +154,18 @@ class Worker:
             self._close()
 
     def _serve_once(self) -> None:
-        interest = select.EPOLLIN | (select.EPOLLOUT if self._outbox else 0)
+        interest = select.EPOLLIN | (select.EPOLLOUT if self._outbox.pending else 0)
         if interest != self._interest:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
-        ready = self._poll.poll()
+        ready = self._poll.poll(0 if self._rests else None, _READY)
         sources = self._sources
+        if len(ready) == 1 and len(self._rests) < _RESTS:
+            source, now = sources.get(ready[0][0]), time.monotonic()
+            if source is not None and now > source.pace.quiet_from and now >= self._gathering:
+                self._serve(source, now, alone=True)
+                return
+        self._do_rests()
         for fd, _ in ready:
             if fd not in sources:  # control: before any packet
                 self._outbox.flush()
@@ -167,15 +174,46 @@ class Worker:
         for fd, _ in ready:
             source = sources.get(fd)  # gone, perhaps, by what was read before
             if source is not None:
-                alone = len(ready) == 1 and now > source.pace.quiet_from
-                authentic = self._inward.authentic
-                much = source.pace.read(now, self._read_packets(source, alone))
-                if much or self._load.busy:
-                    self._gathering = max(self._gathering, source.pace.again_from)
-                    strange = isinstance(source, Transport) and self._inward.authentic == authentic
-                    self._tell_load(now, much, strange)
+                self._serve(source, now)
         while self._gone:
             self._gone.pop().close()
+
+    def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
+        """Read one batch, or what is probably one packet after a pause; what goes wrong costs this batch, not
+        the worker. `now`: monotonic seconds."""
+        authentic, lone = self._inward.authentic, 1
+        try:
+            if isinstance(source, Transport):
+                inward = self._inward
+                lone = inward.read_alone(source) if alone else inward.read_transport(source)
+            else:
+                outward = self._outward
+                lone = outward.read_alone(source) if alone else outward.read_device(source)
+        except BrokenDevice as error:
+            self._give_up(source, str(error))
+        except Exception as error:
+            self._tell_fault(f"{type(error).__name__}: {error}")
+        if alone and lone == 1 and not self._load.busy:  # that is not much
+            self._rests.append(partial(source.pace.read, now, lone))
+            return
+        much = source.pace.read(now, lone)
+        if much or self._load.busy:
+            self._gathering = max(self._gathering, source.pace.again_from)
+            strange = isinstance(source, Transport) and self._inward.authentic == authentic
+            self._tell_load(now, much, strange)
+
+    def _give_up(self, source: Transport | Device, why: str) -> None:
+        """Polled again, a broken device would keep the loop busy for nothing."""
+        assert isinstance(source, Device)
+        self._unregister(source.fd)
+        self._outbox.post(Fault(0, f"device {source.name}: {why}"))
+
+    def _do_rests(self) -> None:
+        """What was left to be done when there is nothing else."""
+        while self._rests:
+            failure = _failure(self._rests.pop(0))
+            if failure:
+                self._tell_fault(failure)
 
     def _let_gather(self, ready: list[tuple[int, int]]) -> float:
         """Sleep until one of the sources that have something may be read; the monotonic time then."""
@@ -187,22 +225,6 @@ class Worker:
                 time.sleep(begin - now)
                 now = time.monotonic()
         return now
-
-    def _read_packets(self, source: Transport | Device, alone: bool) -> int:
-        """One batch; how many packets came one by one (`Pace.read`). What goes wrong costs this batch, not
-        the worker."""
-        try:
-            if isinstance(source, Transport):
-                return self._inward.read_transport(source, alone)
-            return self._outward.read_device(source, alone)
-        except BrokenDevice as error:
-            assert isinstance(source, Device)
-            # Polled again, a broken device would keep the loop busy for nothing.
-            self._unregister(source.fd)
-            self._outbox.post(Fault(0, f"device {source.name}: {error}"))
-        except Exception as error:
-            self._tell_fault(f"{type(error).__name__}: {error}")
-        return 1
 
     def _register(self, fd: int, source: Transport | Device) -> None:
         self._poll.register(fd, select.EPOLLIN)
@@ -225,6 +247,7 @@ class Worker:
     # Control's messages
 
     def _read_control(self) -> None:
+        self._do_rests()  # of SAs that may be gone afterwards
         for _ in range(_MESSAGES):
             if not self._connected:
                 return

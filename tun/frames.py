@@ -84,6 +84,24 @@ class FrameIo:
                     self._complete(place[0][: SIZE + length])
         return frame
 
+    def read_packet(self, place: tuple[memoryview]) -> int | Segments | None:
+        """Read one packet behind the headroom of a place as of `read_rows`: its length (0: nonsense), or the
+        frame that it is; None if there is nothing. `TunError` if the device is gone."""
+        try:
+            length = os.readv(self._fd, place)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise TunError(error.errno, f"cannot read from the TUN device: {error.strerror}") from error
+        if length <= SIZE:
+            return 0
+        frame = place[0][:length]
+        if frame[1] != GSO_NONE:
+            return Segments.parse(frame) or 0
+        if frame[0] or self._clamping:
+            self._complete(frame)
+        return length - SIZE
+
     def _complete(self, frame: memoryview) -> None:
         """What the kernel has left to do for one packet."""
         if frame[0] & NEEDS_CSUM:
@@ -123,7 +141,12 @@ class FrameIo:
         row[:SIZE] = PLAIN
         if self._clamping and is_handshake(row[SIZE : SIZE + 60]):
             self._clamp(row[SIZE:])
-        return not self._write(row)
+        try:
+            os.write(self._fd, row)
+        except OSError as error:
+            self._refusal(error)
+            return False
+        return True
 
     def write_rows(self, rows: Rows, size: int, last: int) -> int:
         """Hand over rows, merged where that changes nothing; how many the kernel took.
@@ -158,13 +181,16 @@ class FrameIo:
         """0, or why the kernel does not take this one."""
         try:
             os.write(self._fd, data)
-        except BlockingIOError:
-            return errno.EAGAIN
         except OSError as error:
-            if error.errno not in PACKET_REFUSED:
-                raise TunError(error.errno, f"cannot write to the TUN device: {error.strerror}") from error
-            return error.errno
+            return self._refusal(error)
         return 0
+
+    def _refusal(self, error: OSError) -> int:
+        """Why the kernel does not take this one; `TunError` if it is the device."""
+        number = error.errno or 0
+        if number != errno.EAGAIN and number not in PACKET_REFUSED:
+            raise TunError(number, f"cannot write to the TUN device: {error.strerror}") from error
+        return number
 
     def _clamp(self, packet: memoryview) -> None:
         changed = clamp(packet, self._mss4, self._mss6)

@@ -70,6 +70,7 @@ class FastBed:
             self._post,
             lambda: None,
             self.outward.release_waiting,
+            self.outward.rests,
         )
         ends = {"local_port": self.port, "remote_port": self.peer_port, "suite": suite, "esn": esn}
         database.install_outbound(outbound(1, SPI, **ends))
@@ -90,12 +91,24 @@ class FastBed:
         """The device hands over these frames."""
         for frame in frames:
             self.kernel.send(frame)
-            self.outward.read_device(self.device, self.alone)
+            self.read_once()
 
     def read_all(self) -> None:
         """Turns until the device has nothing more."""
         while select.select([self._ours], [], [], 0)[0]:
-            self.outward.read_device(self.device, self.alone)
+            self.read_once()
+
+    def read_once(self) -> int:
+        read = self.outward.read_alone if self.alone else self.outward.read_device
+        count = read(self.device)
+        self.do_rests()
+        return count
+
+    def do_rests(self) -> None:
+        """What the worker does once there is nothing else."""
+        for rest in self.outward.rests:
+            rest()
+        self.outward.rests.clear()
 
     def sent(self) -> list[bytearray]:
         """What has arrived at the peer, datagram by datagram."""
@@ -121,7 +134,9 @@ class FastBed:
         segment = (17, 103, len(rows[0]).to_bytes(2, "little"))
         ancillary = [segment] if len(rows) > 1 else []
         self.peer.sendmsg([b"".join(rows)], ancillary, 0, ("127.0.0.1", self.port))
-        self.inward.read_transport(self.transport, self.alone)
+        read = self.inward.read_alone if self.alone else self.inward.read_transport
+        read(self.transport)
+        self.do_rests()
 
     def delivered(self) -> list[bytes]:
         """What the device got, packet by packet."""

@@ -110,3 +110,25 @@ def test_a_train_as_its_packets(size: int, esn: bool, start: int, work: list[tup
         assert [trains.check(n & 0xFFFFFFFF) for n in around] == [
             singly.check(n & 0xFFFFFFFF) for n in around
         ]
+
+
+@given(
+    st.sampled_from([0, 1, 32, 1024]),
+    st.booleans(),
+    st.sampled_from([0, 5, (1 << 32) - 40, (1 << 32) + 7]),
+    st.lists(st.integers(-40, 60), max_size=30),
+)
+def test_a_number_ahead_as_any_other(size: int, esn: bool, start: int, steps: list[int]) -> None:
+    """The short way takes what `check` and `mark` would take too, and only what is above all before."""
+    start = start if esn else min(start, (1 << 32) - 2000)
+    short, long = ReplayWindow(size, esn), ReplayWindow(size, esn)
+    assert start == 0 or (short.mark(start) and long.mark(start))
+    for step in steps:
+        low = max(0, short.top + step) & 0xFFFFFFFF
+        sequence, expected = short.ahead(low), long.check(low)
+        assert sequence == (expected if expected is not None and expected > long.top else None)
+        if sequence is not None:
+            short.advance(sequence)
+            assert long.mark(sequence)
+        around = range(max(1, short.top - size - 2), short.top + 3)
+        assert [short.check(n & 0xFFFFFFFF) for n in around] == [long.check(n & 0xFFFFFFFF) for n in around]

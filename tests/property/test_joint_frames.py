@@ -118,6 +118,16 @@ def test_they_leave_together(apart: int) -> None:
         assert len(bed.sent()) == 138
 
 
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+def test_no_suite_is_left_out(suite: Suite) -> None:
+    with FastBed(suite) as bed:
+        bed.peer.setsockopt(17, 104, 1)  # what left together is read together
+        for number in range(3):
+            bed.kernel.send(Packet(Flow(), bytes(5000), 5000 * number, ACK, 5 * number).frame(1000))
+        bed.read_all()
+        assert len(bed.sent()) == 1
+
+
 def test_an_order_is_kept_between_frames_and_lone_packets() -> None:
     with FastBed(GCM) as bed:
         lone = Packet(Flow(protocol=UDP), b"lone")

@@ -26,6 +26,7 @@ from esp.messages import (
 )
 from esp.selectors import Selector
 from esp.suites import AES_GCM_16, Suite, suite_for
+from esp.trains import PacketDevice
 from esp.worker import Worker
 from tests.unit.esp.packets import ANY, keys_for
 
@@ -83,7 +84,7 @@ class Bed:
         self._worker = Worker(self._theirs, self.counters, slot, workers, self._wrap)
         self._thread = threading.Thread(target=self._run)
 
-    def _wrap(self, fd: int, mss4: int, mss6: int) -> FakeDevice:
+    def _wrap(self, fd: int, mss4: int, mss6: int) -> PacketDevice:
         self.wrapped.append((mss4, mss6))
         return FakeDevice(fd)
 

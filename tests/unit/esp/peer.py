@@ -16,14 +16,14 @@ class Peer:
         self.sock = open_udp(LOOPBACK, 0)
         self.sock.settimeout(SECONDS)
         self.port = int(self.sock.getsockname()[1])
-        self._worker_port = worker_port
+        self.worker_port = worker_port
 
     def sa(self, spi: int, suite: Suite = GCM, used: int = 0) -> OutboundSa:
         return OutboundSa(spi, suite, keys_for(suite, spi), False, used)
 
     def send(self, *datagrams: bytes | memoryview) -> None:
         for datagram in datagrams:
-            self.sock.sendto(datagram, ("127.0.0.1", self._worker_port))
+            self.sock.sendto(datagram, ("127.0.0.1", self.worker_port))
 
     def receive(self) -> bytes:
         return self.sock.recv(65536)

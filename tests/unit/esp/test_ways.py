@@ -63,6 +63,7 @@ class Stage:
             self.post,
             self.catch_up,
             self.outward.release_waiting,
+            self.outward.rests,
         )
 
     @property

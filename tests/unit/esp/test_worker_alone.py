@@ -1,0 +1,118 @@
+"""What a worker does for packets that come alone, and when: first they leave, then they are counted."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from functools import partial
+from time import sleep
+
+import pytest
+
+from esp import channel
+from esp.counters import CounterBlock
+from esp.messages import Fault
+from esp.sockets import open_udp
+from esp.worker import Worker
+from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound
+from tests.unit.esp.packets import ipv4
+from tests.unit.esp.peer import Peer, paths, spi_of
+from tun.frames import FrameIo
+from tun.virtio import PLAIN
+
+PAUSE = 0.003  # seconds after which a packet counts as one that comes alone
+
+
+class FrameBed(Bed):
+    """Its devices have offloads."""
+
+    def _wrap(self, fd: int, mss4: int, mss6: int) -> FrameIo:
+        return FrameIo(fd, mss4, mss6)
+
+    def hand_over(self) -> None:
+        """The device gives one packet, after a pause."""
+        sleep(PAUSE)
+        self.devices[1].send(PLAIN + ipv4())
+
+
+@pytest.fixture
+def bed() -> Iterator[FrameBed]:
+    with FrameBed() as one:
+        yield one
+
+
+@pytest.fixture
+def peer(bed: FrameBed) -> Iterator[Peer]:
+    """The other end of child 1, whose counters are in slot 0."""
+    bed.add_device()
+    port = bed.add_socket(open_udp(LOOPBACK, 0))
+    one = Peer(port)
+    bed.tell(outbound(1, 0x1001, **paths(port, one)))
+    bed.tell(inbound(1, 0x2001, **paths(port, one)))
+    bed.settle()
+    yield one
+    one.sock.close()
+
+
+def test_they_are_counted_and_then_the_worker_sleeps(bed: FrameBed, peer: Peer) -> None:
+    sender = peer.sa(0x2001)
+    for _ in range(40):
+        bed.hand_over()
+        peer.receive()
+        peer.send(*sender.seal_batch([ipv4()]))
+        assert bed.devices[1].recv(1 << 16) == PLAIN + ipv4()
+    bed.wait_for(lambda: (bed.sa().out_packets, bed.sa().in_packets) == (40, 40))
+    assert bed.sa().out_seq == 40
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    sleep(0.3)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert after.ru_nvcsw - before.ru_nvcsw < 50
+
+
+def test_the_first_packet_wakes_the_sa_that_stands_by(bed: FrameBed, peer: Peer) -> None:
+    """Its answer already leaves under that one."""
+    where = paths(peer.worker_port, peer)
+    bed.tell(outbound(2, 0x1002, standby=True, **where))
+    bed.tell(inbound(2, 0x2002, **where))
+    bed.settle()
+    bed.hand_over()
+    assert spi_of(peer.receive()) == 0x1001
+    sleep(PAUSE)
+    peer.send(*peer.sa(0x2002).seal_batch([ipv4()]))
+    bed.devices[1].recv(1 << 16)
+    bed.hand_over()
+    assert spi_of(peer.receive()) == 0x1002
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One that does nothing by itself."""
+    control, theirs = channel.pair()
+    with control, theirs, CounterBlock.create(1) as counters:
+        yield Worker(theirs, counters, 0, 1, lambda fd, mss4, mss6: FrameIo(fd, mss4, mss6))
+
+
+def test_what_was_left_is_done_in_order_and_before_control_is_obeyed(worker: Worker) -> None:
+    """Else a packet would be counted under the next SA of its slot, or with an old number."""
+    done: list[int] = []
+    worker._rests.extend(partial(done.append, number) for number in range(3))
+    worker._control.setblocking(False)
+    worker._read_control()
+    assert done == [0, 1, 2]
+    assert not worker._rests
+
+
+def test_counting_that_fails_is_told_and_survived(
+    bed: FrameBed, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CounterBlock, "count_one_out", broken)
+        bed.hand_over()
+        peer.receive()
+        assert "broken" in bed.hear(Fault).text
+    bed.hand_over()
+    peer.receive()
+    bed.wait_for(lambda: bed.sa().out_packets == 1)
