@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 from collections.abc import Iterator
 from functools import partial
 from time import sleep
@@ -11,7 +12,7 @@ import pytest
 
 from esp import channel
 from esp.counters import CounterBlock
-from esp.messages import Fault
+from esp.messages import AddDevice, Fault
 from esp.sockets import open_udp
 from esp.worker import Worker
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound
@@ -88,6 +89,7 @@ def test_the_first_packet_wakes_the_sa_that_stands_by(bed: FrameBed, peer: Peer)
 def worker() -> Iterator[Worker]:
     """One that does nothing by itself."""
     control, theirs = channel.pair()
+    theirs.setblocking(False)
     with control, theirs, CounterBlock.create(1) as counters:
         yield Worker(theirs, counters, 0, 1, lambda fd, mss4, mss6: FrameIo(fd, mss4, mss6))
 
@@ -96,10 +98,23 @@ def test_what_was_left_is_done_in_order_and_before_control_is_obeyed(worker: Wor
     """Else a packet would be counted under the next SA of its slot, or with an old number."""
     done: list[int] = []
     worker._rests.extend(partial(done.append, number) for number in range(3))
-    worker._control.setblocking(False)
     worker._read_control()
     assert done == [0, 1, 2]
     assert not worker._rests
+
+
+def test_not_too_much_is_left_while_there_is_always_something(worker: Worker) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        worker._add_device(AddDevice(1, "vti1", False, 0, 0), theirs.detach())
+        left = []
+        for _ in range(40):
+            sleep(PAUSE)
+            ours.send(PLAIN + ipv4())
+            worker._serve_once()
+            left.append(len(worker._rests))
+        worker._close()
+    assert max(left) == 16
 
 
 def test_counting_that_fails_is_told_and_survived(
