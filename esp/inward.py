@@ -16,10 +16,11 @@ from itertools import groupby
 from esp import ecn, medley
 from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
+from esp.devices import Device
 from esp.inbound import Opened, OpenedRows
 from esp.limits import RateLimit
 from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
-from esp.outward import BATCH, Device
+from esp.outward import BATCH
 from esp.places import Place, RawRows
 from esp.trains import BE32, MOST_ROWS, Octets, Train, Trains, alike
 from esp.transport import MOST_SEGMENTS, Received, SocketAddress, Transport

@@ -1,7 +1,7 @@
 """The way out: from devices, through SAs, to sockets (RFC 4303 3.3, RFC 3948 2, RFC 4301 5.1).
 
-A frame that a device with offloads hands over becomes a train and leaves in one send. Lone packets are sealed
-where they were read, those alike all at once; what goes the same way leaves in one system call.
+Frames that a device with offloads hands over become trains (`esp.joint`). Lone packets are sealed where they
+were read, those alike all at once; what goes the same way leaves in one system call.
 """
 
 from __future__ import annotations
@@ -15,44 +15,17 @@ from esp import medley
 from esp.bursts import Burst, Run
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
+from esp.devices import BrokenDevice, Device
 from esp.joint import Joint, Part
-from esp.limits import RateLimit, WaitingRoom
 from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
-from esp.pace import Pace
 from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, flow_of, ip_length, tos_of
-from esp.trains import FrameDevice, PacketDevice, Segments
+from esp.trains import FrameDevice, Segments
 from esp.transport import Train, Transport
 
 BATCH = 64  # packets of one turn
 _FRAME, _OF_FRAME = 2, 4  # a frame counts for two packets, and so many of its own for one
 _FEWEST = 6  # lone packets alike that are worth numpy
 _TURN = 0.001  # seconds after which others get their turn
-
-# One so many seconds, after a burst
-_ACQUIRE = (1.0, 4)
-
-
-class BrokenDevice(Exception):  # noqa: N818  what it is
-    """Nothing can be read from this device any more."""
-
-
-@dataclass(slots=True, eq=False)
-class Device:
-    """A device and what waits for an SA there."""
-
-    device_id: int
-    name: str
-    trap: bool
-    io: PacketDevice
-    fd: int
-    waiting: WaitingRoom = field(default_factory=WaitingRoom)
-    acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
-    frames: FrameDevice | None = field(init=False)
-    place: tuple[memoryview] | None = None  # for a packet that comes alone
-    pace: Pace = field(default_factory=Pace)
-
-    def __post_init__(self) -> None:
-        self.frames = self.io if isinstance(self.io, FrameDevice) else None
 
 
 @dataclass(slots=True, eq=False)
@@ -180,11 +153,12 @@ class Outward:
         if sealed is None:
             return False
         failure = transport.send_lone(sealed, path.local_address, path.remote, tos)
-        self.rests.append(partial(self._count_straight, entry, real, sa.sequence, failure))
+        self.rests.append(partial(self._count_straight, entry, real, failure))
         return True
 
-    def _count_straight(self, entry: Outbound, octets: int, sequence: int, failure: Drop | None) -> None:
-        """What is left to do for a packet that has been sent, or not."""
+    def _count_straight(self, entry: Outbound, octets: int, failure: Drop | None) -> None:
+        """What is left to do for a packet that has been sent, or not. Others may have been sent since."""
+        sequence = entry.sa.sequence
         if failure is None:
             self._counters.count_one_out(entry.slot, octets, sequence, time.time())
         else:

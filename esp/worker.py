@@ -18,6 +18,7 @@ from typing import ParamSpec
 from esp import channel, messages
 from esp.counters import CounterBlock
 from esp.database import InstallError, SaDatabase
+from esp.devices import BrokenDevice, Device
 from esp.inward import Inward
 from esp.limits import RateLimit
 from esp.messages import (
@@ -39,7 +40,7 @@ from esp.messages import (
     SequenceLow,
     UpdatePath,
 )
-from esp.outward import BrokenDevice, Device, Outward
+from esp.outward import Outward
 from esp.pace import Load
 from esp.trains import PacketDevice
 from esp.transport import Transport

@@ -10,11 +10,12 @@ from typing import Self
 
 from esp.counters import CounterBlock
 from esp.database import SaDatabase
+from esp.devices import Device
 from esp.inbound import InboundSa
 from esp.inward import Inward
 from esp.messages import Message, SocketKind
 from esp.outbound import OutboundSa
-from esp.outward import Device, Outward
+from esp.outward import Outward
 from esp.policy import Policy
 from esp.selectors import Selector
 from esp.sockets import open_udp

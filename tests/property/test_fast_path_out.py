@@ -187,6 +187,17 @@ def test_a_frame_where_a_lone_packet_was_expected() -> None:
         assert bed.outward.read_alone(bed.device) == 1  # nothing
 
 
+def test_counting_late_does_not_set_the_sequence_number_back() -> None:
+    frame = Packet(Flow(), filled(5000, b"data")).frame(1200)
+    lone = Packet(Flow(protocol=UDP), b"lone").frame(0)
+    with FastBed(GCM) as bed:
+        for octets in (lone, frame):
+            bed.kernel.send(octets)
+            bed.outward.read_alone(bed.device)
+        bed.do_rests()
+        assert bed.counters.sa(0).out_seq == bed.sa.sequence == 6
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from([0, 36, 37])), max_size=40),
     st.lists(st.sampled_from([0, 0, errno.EPERM, errno.ENOBUFS]), max_size=4),

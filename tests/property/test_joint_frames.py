@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -50,12 +49,7 @@ turns = st.lists(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def turns_without_haste() -> Iterator[None]:
-    """A slow machine may not end a turn before its time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("esp.outward._TURN", 60.0)
-        yield
+pytestmark = pytest.mark.usefixtures("turns_without_haste")
 
 
 def follow(work: list[tuple[Flow, int, int, int, int, int]]) -> list[tuple[Packet, int]]:

@@ -46,12 +46,7 @@ frames = st.lists(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def turns_without_haste() -> Iterator[None]:
-    """A slow machine may not end a turn before its time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("esp.outward._TURN", 60.0)
-        yield
+pytestmark = pytest.mark.usefixtures("turns_without_haste")
 
 
 def octets(number: int, count: int, lacks: int = 0, tos: int = 0) -> bytes:

@@ -9,10 +9,11 @@ import pytest
 
 from esp.counters import CounterBlock
 from esp.database import SaDatabase
+from esp.devices import Device
 from esp.inward import Inward
 from esp.messages import InstallInbound, Message, SequenceExhausted, SequenceLow, SocketKind, UnknownSpi
 from esp.outbound import LIMIT, OutboundSa
-from esp.outward import Device, Outward
+from esp.outward import Outward
 from esp.sockets import open_udp
 from esp.suites import AES_CBC, HMAC_SHA1_96, suite_for
 from esp.transport import Transport
