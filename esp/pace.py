@@ -1,4 +1,4 @@
-"""How soon a source of packets is read again: at once, or a little later where lone packets come fast.
+"""When a source of packets is read: which one first, at once or a little later, and when nothing is.
 
 What a network card calls interrupt moderation: each wake costs a worker as much as ten packets, so packets
 that come one by one and close together are left to gather. Frames and trains have gathered already.
@@ -11,16 +11,21 @@ _WATCHED = 0.001  # seconds
 _MANY = 3  # reads of lone packets in that time; with more of them it is better to wait
 _FEW = 4  # packets that have gathered and are worth having waited
 _ENOUGH = 32  # packets of one read that need not have waited
+_LONG = 16  # packets of one read from which on it is a long one
 _QUIET = 0.001  # seconds after which a packet is likely to come alone
 _CALM = 1.0  # seconds after which what was much is over
+_AT_A_STRETCH = 0.01  # seconds of work without a pause
+_BREAK = 0.0005  # seconds: a twentieth of that
+_PAUSE = 0.00005  # seconds that are one
 
 
 class Pace:
     """Of one source; all times are monotonic seconds."""
 
-    __slots__ = ("_reads", "_since", "again_from", "quiet_from")
+    __slots__ = ("_reads", "_since", "again_from", "long", "quiet_from")
 
     def __init__(self) -> None:
+        self.long = False  # the last read took long: others that have something come first
         self.again_from = 0.0  # not to be read before that
         self.quiet_from = 0.0  # nothing has come for a while if it is later than that
         self._since = 0.0
@@ -30,6 +35,7 @@ class Pace:
         """The read that began at `now` gave so many lone packets, 0 if there were frames or trains too;
         whether that is much."""
         self.quiet_from = now + _QUIET
+        self.long = not 0 < lone < _LONG
         if self.again_from:
             gather = lone >= _FEW
         else:
@@ -67,3 +73,23 @@ class Load:
     def is_over(self, now: float) -> bool:
         """Little was read at `now`: whether that is the first sign that it is no longer busy."""
         return self.busy and now >= self._until
+
+
+class Breaks:
+    """When a worker that comes before ordinary processes leaves its CPU to them for a moment. From one that
+    never waits the kernel takes it for a twentieth of each second (sched(7)): all at once, and packets would
+    wait that long."""
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since = 0.0
+
+    def after(self, begin: float, end: float) -> float:
+        """The worker has looked for packets, or waited for them, from `begin` to `end` (monotonic seconds):
+        how long it is to sleep now, in seconds, as a rule 0."""
+        worked = end - self._since
+        if end - begin < _PAUSE and worked < _AT_A_STRETCH:
+            return 0.0
+        self._since = end
+        return _BREAK if end - begin < _PAUSE and worked < 2 * _AT_A_STRETCH else 0.0

@@ -41,7 +41,7 @@ from esp.messages import (
     UpdatePath,
 )
 from esp.outward import Outward
-from esp.pace import Load
+from esp.pace import Breaks, Load
 from esp.trains import PacketDevice
 from esp.transport import Transport
 
@@ -138,6 +138,7 @@ class Worker:
         self._poll = select.epoll()
         self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
         self._load = Load()
+        self._breaks = Breaks()
         self._gathering = 0.0  # monotonic seconds: until when there may be a source that is not to be read
         self._fault = RateLimit(*_FAULT)
         self._interest = select.EPOLLIN  # in the control socket
@@ -159,7 +160,10 @@ class Worker:
         if interest != self._interest:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
+        begin = time.monotonic() if self._load.busy else 0.0
         ready = self._poll.poll(0 if self._rests else None, _READY)
+        if begin:
+            self._take_break(begin)
         sources = self._sources
         if len(ready) == 1 and len(self._rests) < _RESTS:
             source, now = sources.get(ready[0][0]), time.monotonic()
@@ -172,12 +176,25 @@ class Worker:
                 self._outbox.flush()
                 self._read_control()
         now = self._let_gather(ready)
+        if len(ready) > 1:
+            ready.sort(key=self._is_long)
         for fd, _ in ready:
             source = sources.get(fd)  # gone, perhaps, by what was read before
             if source is not None:
                 self._serve(source, now)
         while self._gone:
             self._gone.pop().close()
+
+    def _take_break(self, begin: float) -> None:
+        """Nothing was done from `begin` on (monotonic seconds) but looking for packets."""
+        seconds = self._breaks.after(begin, time.monotonic())
+        if seconds and os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
+            time.sleep(seconds)
+
+    def _is_long(self, ready: tuple[int, int]) -> bool:
+        """Whether to serve this source behind others: acknowledgements do not wait for a turn of frames."""
+        source = self._sources.get(ready[0])
+        return source is not None and source.pace.long
 
     def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
         """Read one batch, or what is probably one packet after a pause; what goes wrong costs this batch, not
@@ -224,7 +241,8 @@ class Worker:
             begin = min((sources[fd].pace.again_from for fd, _ in ready if fd in sources), default=0.0)
             if now < begin:
                 time.sleep(begin - now)
-                now = time.monotonic()
+                slept_from, now = now, time.monotonic()
+                self._breaks.after(slept_from, now)  # this was one
         return now
 
     def _register(self, fd: int, source: Transport | Device) -> None:

@@ -16,7 +16,7 @@ def set_priority(pid: int, priority: int) -> str | None:
     ORDINARY. Why that can't be, if it can't.
 
     What the process starts itself is ordinary. The kernel keeps a twentieth of each CPU for the others
-    (sched_rt_runtime_us).
+    (sched_rt_runtime_us); a worker leaves it to them itself, in small pieces (`esp.pace.Breaks`).
     """
     policy = os.SCHED_RR if priority else os.SCHED_OTHER
     try:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esp.pace import Load, Pace
+from esp.pace import Breaks, Load, Pace
 
 
 def test_a_packet_now_and_then_is_read_at_once() -> None:
@@ -92,3 +92,37 @@ def test_it_changes_at_most_twice_a_second(reads: list[tuple[float, bool]]) -> N
             load.busy = busy
             told.append(now)
     assert all(later - earlier >= 1 for earlier, later in zip(told, told[2:], strict=False))
+
+
+@pytest.mark.parametrize(("lone", "long"), [(0, True), (1, False), (15, False), (16, True), (64, True)])
+def test_a_read_of_frames_or_of_many_packets_was_a_long_one(lone: int, long: bool) -> None:
+    pace = Pace()
+    assert not pace.long
+    pace.read(1.0, lone)
+    assert pace.long is long
+
+
+def breaks_of(looks: list[tuple[float, float]]) -> list[float]:
+    """What `Breaks.after` says to looks of some length, each so long after the one before."""
+    breaks, now, found = Breaks(), 1000.0, []
+    breaks.after(now, now)
+    for work, look in looks:
+        now += work
+        found.append(breaks.after(now, now + look))
+        now += look + found[-1]
+    return found
+
+
+def test_who_never_waits_takes_a_break_of_a_twentieth() -> None:
+    found = breaks_of([(0.001, 0.000001)] * 1000)
+    assert set(found) == {0.0, 0.0005}
+    assert sum(found) == pytest.approx(1.0 / 20, rel=0.1)
+
+
+def test_who_waits_now_and_then_does_not() -> None:
+    assert not any(breaks_of(([(0.001, 0.000001)] * 8 + [(0.001, 0.0001)]) * 100))
+
+
+def test_what_was_long_ago_counts_for_nothing() -> None:
+    """Between two times of load nobody asks."""
+    assert not any(breaks_of([(0.5, 0.000001)] * 10))

@@ -1,0 +1,89 @@
+"""Which source a worker serves first, and when it leaves the CPU to others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from itertools import permutations
+
+import pytest
+
+from esp import channel
+from esp.counters import CounterBlock
+from esp.devices import Device
+from esp.messages import AddDevice
+from esp.transport import Transport
+from esp.worker import Worker
+from tests.unit.esp.bed import FakeDevice
+from tests.unit.esp.packets import ipv4
+
+DEVICES = (1, 2, 3)
+
+
+class Served(Worker):
+    """Notes whose turn it was."""
+
+    def __init__(self, control: socket.socket, counters: CounterBlock) -> None:
+        super().__init__(control, counters, 0, 1, lambda fd, mss4, mss6: FakeDevice(fd))
+        self.turns: list[int] = []
+
+    def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
+        assert isinstance(source, Device)
+        self.turns.append(source.device_id)
+        super()._serve(source, now, alone)
+
+
+@pytest.fixture
+def worker() -> Iterator[Served]:
+    control, theirs = channel.pair()
+    theirs.setblocking(False)
+    with control, theirs, CounterBlock.create(1) as counters:
+        one = Served(theirs, counters)
+        yield one
+        one._close()
+
+
+@pytest.fixture
+def ends(worker: Served) -> Iterator[list[socket.socket]]:
+    """The other ends of its devices."""
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in DEVICES]
+    for number, (_, theirs) in zip(DEVICES, pairs, strict=True):
+        worker._add_device(AddDevice(number, f"vti{number}", False, 0, 0), theirs.detach())
+    yield [ours for ours, _ in pairs]
+    for ours, _ in pairs:
+        ours.close()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(len(DEVICES)))), ids=str)
+def test_whoever_took_long_last_time_comes_last(
+    worker: Served, ends: list[socket.socket], order: tuple[int, ...]
+) -> None:
+    worker._devices[2].pace.long = True
+    for index in order:
+        ends[index].send(ipv4())
+    worker._serve_once()
+    assert sorted(worker.turns) == list(DEVICES)
+    assert worker.turns[-1] == 2
+
+
+@pytest.mark.parametrize(("policy", "breaks"), [(os.SCHED_RR, True), (os.SCHED_OTHER, False)])
+def test_only_a_worker_that_comes_before_others_takes_breaks(
+    worker: Served,
+    ends: list[socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    policy: int,
+    breaks: bool,
+) -> None:
+    slept: list[float] = []
+    clock = iter(step * 0.00001 for step in range(10**9))  # no look at it takes long
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(os, "sched_getscheduler", lambda pid: policy | os.SCHED_RESET_ON_FORK)
+    worker._load.busy = True
+    for _ in range(300):
+        for _ in range(40):  # so many that none is left to gather, which would be a pause
+            ends[0].send(ipv4())
+        worker._serve_once()
+    assert bool(slept.count(0.0005)) is breaks
