@@ -49,6 +49,7 @@ __all__ = ["PacketDevice", "Worker"]
 
 _READY = 32  # of what has something looked at in one turn
 _RESTS = 16  # that may wait until there is nothing else
+_SOON = 0.001  # seconds without packets after which they are done: until then whoever was woken may run here
 _MESSAGES = 256  # of control's obeyed before packets get their turn
 _PENDING = 256  # messages kept for a control that does not read
 _FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
@@ -161,7 +162,7 @@ class Worker:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
         begin = time.monotonic() if self._load.busy else 0.0
-        ready = self._poll.poll(0 if self._rests else None, _READY)
+        ready = self._poll.poll(_SOON if self._rests else None, _READY)
         if begin:
             self._take_break(begin)
         sources = self._sources

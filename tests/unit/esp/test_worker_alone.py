@@ -6,7 +6,7 @@ import resource
 import socket
 from collections.abc import Iterator
 from functools import partial
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 
@@ -101,6 +101,16 @@ def test_what_was_left_is_done_in_order_and_before_control_is_obeyed(worker: Wor
     worker._read_control()
     assert done == [0, 1, 2]
     assert not worker._rests
+
+
+def test_what_was_left_is_done_only_after_a_moment_of_sleep(worker: Worker) -> None:
+    """Whoever a packet has woken may have to wait for this CPU."""
+    done: list[float] = []
+    begin = monotonic()
+    worker._rests.append(lambda: done.append(monotonic()))
+    worker._serve_once()
+    worker._close()
+    assert [each - begin > 0.0005 for each in done] == [True]
 
 
 def test_not_too_much_is_left_while_there_is_always_something(worker: Worker) -> None:
