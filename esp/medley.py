@@ -7,6 +7,7 @@ without. What differs from row to row is written in columns, and then there is o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 from operator import call
 
 import numpy as np
@@ -22,6 +23,7 @@ ICV = 16
 SHORTEST = START + TRAILER + ICV
 _STAMP = 8
 _BLOCK = 4
+_MODULUS = 1 << 64
 _LENGTHS = {4: (2, 4), 6: (4, 6)}  # where IP has its length
 
 
@@ -73,25 +75,26 @@ def seal_runs(trains: Trains, train: Train, runs: Sequence[tuple[OutboundSa, int
         return False
     members = [sa.member for sa, _, _ in runs if sa.member is not None]
     counts = [count for _, count, _ in runs]
-    numbers = _take_runs(runs)
+    numbers = _take_runs(runs, counts)
     table = _table([member.stamp * count for member, count in zip(members, counts, strict=True)])
     nonces, associated = _head(trains, train, table, numbers, members[0].esn)
-    calls = [member.call for member, count in zip(members, counts, strict=True) for _ in range(count)]
+    calls = chain.from_iterable(
+        repeat(member.call, count) for member, count in zip(members, counts, strict=True)
+    )
     texts, bodies = _ends(train, runs)
     exhaust(map(call, calls, nonces, texts, associated, bodies))
     return True
 
 
-def _take_runs(runs: Sequence[tuple[OutboundSa, int, int]]) -> Numbers:
+def _take_runs(runs: Sequence[tuple[OutboundSa, int, int]], counts: Sequence[int]) -> Numbers:
     """The next sequence numbers of each, used up from now on."""
-    numbers = np.empty(sum(count for _, count, _ in runs), np.uint64)
+    bases = []  # what a row's number has more than the row's own
     at = 0
     for sa, count, _ in runs:
-        first = sa.sequence + 1
+        bases.append((sa.sequence + 1 - at) % _MODULUS)
         sa.sequence += count
-        numbers[at : at + count] = STEPS[:count] + np.uint64(first)
         at += count
-    return numbers
+    return np.repeat(np.array(bases, np.uint64), counts) + STEPS[:at]
 
 
 def _ends(
