@@ -34,7 +34,7 @@ table inet held {
 def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
     """Both ends ask before either hears of the other's request, and after all that either had to do."""
     gateway = bed.pair.left
-    bed.wait(partial(_idle, bed), "end of what strongSwan has to do")
+    bed.wait(partial(idle, bed), "end of what strongSwan has to do")
     with ThreadPoolExecutor(2) as pool:
         gateway.run("nft", "-f", "-", text=_HELD)
         try:
@@ -46,7 +46,8 @@ def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object]) 
             one.result()
 
 
-def _idle(bed: Bed) -> bool:
+def idle(bed: Bed) -> bool:
+    """Has strongSwan nothing under way? Else it takes the end of that for the end of what is asked next."""
     return not any(key in sa for sa in bed.theirs.list_sas() for key in ("tasks-active", "tasks-queued"))
 
 

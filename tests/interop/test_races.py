@@ -10,7 +10,7 @@ import pytest
 
 from ikepy.lab.netns import LabError
 from tests.interop.bed import OURS, Bed
-from tests.interop.crossing import OUR_PATIENCE, THEIR_TIMEOUT, THEIR_TRIES, at_once
+from tests.interop.crossing import OUR_PATIENCE, THEIR_TIMEOUT, THEIR_TRIES, at_once, idle
 
 pytestmark = [pytest.mark.root, pytest.mark.strongswan]
 
@@ -60,6 +60,7 @@ def test_a_delete_and_something_else(bed: Bed, ours: str, theirs: str) -> None:
         replace(OURS, daemon=OUR_PATIENCE), retransmit_timeout=THEIR_TIMEOUT, retransmit_tries=THEIR_TRIES
     )
     for number in range(ROUNDS):
+        bed.wait(partial(idle, bed), "end of a rekey of what is gone")
         bed.up(by="ikepy" if number % 2 else "strongSwan")
         at_once(bed, partial(ask, bed, "ikepy", ours), partial(ask, bed, "strongSwan", theirs))
         sas = 0 if DELETE_IKE in (ours, theirs) else 1
