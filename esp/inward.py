@@ -33,6 +33,7 @@ _SHORTEST = 8  # an ESP header
 _DATAGRAM = 1 << 16  # no datagram is longer
 _ROOM = 6 * _DATAGRAM  # for what is opened together, and one datagram more
 _FEWEST = 5  # packets that are worth opening together
+_MUCH = 120  # packets that are worth opening together although more may follow
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
 _TOO_SHORT = -1
@@ -47,18 +48,22 @@ _FORWARD = (0.001, 1000)
 class _Run:
     """Datagrams of one size from one source, read back to back: the last one may be shorter."""
 
-    __slots__ = ("count", "end", "received", "stride")
+    __slots__ = ("_latest", "_shrunk", "count", "end", "received", "stride")
 
     def __init__(self, received: Received | None = None) -> None:
         self.received = received
-        self.stride = self.end = self.count = 0
+        self.stride = self.end = self.count = self._latest = 0
+        self._shrunk = False  # the train read last is a shorter one than the one before
         if received is not None:
             self.stride, self.end = received.segment, received.length
             self.count = -(-self.end // self.stride) if self.end else 1
+            self._latest = self.end
 
     def is_full(self) -> bool:
-        """Whether another read might give more packets than can be opened together."""
-        return self.count + min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride)) > MOST_ROWS
+        """Whether another read might give more packets than can be opened together, or what there is is much
+        and the sender has probably begun something else: frames are cut where a run ends."""
+        most = MOST_ROWS - min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride))
+        return self.count > most or (self._shrunk and self.count >= _MUCH) or self.end > _ROOM - _DATAGRAM
 
     def takes(self, received: Received) -> bool:
         """Whether what was read behind it belongs to it, and if so, it does from now on."""
@@ -73,6 +78,7 @@ class _Run:
             return False
         self.end += received.length
         self.count += -(-received.length // self.stride)
+        self._shrunk, self._latest = received.length < self._latest, received.length
         return True
 
 
@@ -162,9 +168,8 @@ class Inward:
                 if end:
                     arena[: received.length] = kept
                 run = _Run(received)
-            if run.is_full() or run.end > len(arena) - _DATAGRAM:
-                self._receive_run(transport, run)
-                run = _Run()
+            if run.is_full():
+                break
         self._receive_run(transport, run)
         return 0 if trains else count or 1  # nothing, after an ICMP error, is no train
 

@@ -98,6 +98,30 @@ def test_two_flows_in_a_train_are_two_frames() -> None:
         assert [len(bed.kernel.recv(1 << 17)) for _ in range(2)] == [10 + 40 + 5000] * 2
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
+    """Two turns of a sender wait, three frames each, cut into trains without regard to frames: each is read
+    by itself and its frames come out whole, unless too little would be opened together."""
+    size, rows = 1000, 44 if ends else 12
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        for turn in range(2):
+            flows = [Flow(ports=(3 * turn + number, 1)) for number in range(3)]
+            frames = [Packet(flow, filled(rows * size, b"data")).split(size) for flow in flows]
+            sealed = [bytes(each) for each in sender.seal_batch([one.octets() for f in frames for one in f])]
+            share = len(sealed) // 4 + 1  # the last train is shorter than the others
+            for at in range(0, len(sealed), share):
+                segment = (17, 103, len(sealed[0]).to_bytes(2, "little"))
+                train = b"".join(sealed[at : at + share])
+                bed.peer.sendmsg([train], [segment], 0, ("127.0.0.1", bed.port))
+        bed.inward.read_transport(bed.transport)
+        found = [len(bed.kernel.recv(1 << 17)) for _ in range(3)]
+        assert found == [10 + 40 + rows * size] * 3
+        assert bool(bed.delivered()) is not ends
+        bed.inward.read_transport(bed.transport)
+        assert bool(bed.delivered()) is ends
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_selectors_hold_in_a_train(version: int) -> None:
     packets = [packet.octets() for packet in Packet(Flow(version=version), bytes(5000)).split(1000)]
