@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from esp import medley
 from esp.database import Outbound
-from esp.trains import Segments, Train, Trains
+from esp.trains import Octets, Segments, Train, Trains
 from esp.transport import Train as Sealed
 
 _ROOM = 5 * (1 << 16) + (1 << 14)  # octets: five frames of 64 KiB, and what ESP adds
@@ -37,24 +37,28 @@ class Part:
 class Joint:
     """What was laid out and waits to be sealed: `parts`, in order."""
 
-    __slots__ = ("_count", "_size", "parts", "train", "trains")
+    __slots__ = ("_array", "_count", "_pieces", "_size", "_version", "parts", "train", "trains")
 
     train: Train
+    _array: Octets  # the rows from where the inner packets begin, as wide as those
 
     def __init__(self) -> None:
         self.trains = Trains(_ROOM)
         self.parts: list[Part] = []
-        self._count = self._size = 0
+        self._pieces: list[tuple[Segments, int, int]] = []
+        self._count = self._size = self._version = 0
 
-    def begin(self, entry: Outbound, size: int) -> None:
-        """For inner packets of `size` octets."""
-        self.parts = []
-        self._count, self._size = 0, size
-        self.train = entry.sa.layout(self.trains, size)
+    def begin(self, entry: Outbound, segments: Segments) -> None:
+        """For inner packets of this frame's size and IP version."""
+        self.parts, self._pieces = [], []
+        self._count, self._size, self._version = 0, segments.size, segments.packet[0] >> 4
+        self.train = entry.sa.layout(self.trains, self._size)
+        start = entry.sa.start
+        self._array = self.train.array[:, start : start - (-self._size // 4) * 4]
 
     def takes(self, entry: Outbound, segments: Segments, first: int) -> bool:
         """Whether the frame's packets from `first` on can follow."""
-        if not self.parts or segments.size != self._size:
+        if not self.parts or segments.size != self._size or segments.packet[0] >> 4 != self._version:
             return False
         if self._count + segments.count - first > self.train.capacity:
             return False
@@ -65,10 +69,12 @@ class Joint:
 
     def add(self, entry: Outbound, tos: int, segments: Segments, first: int) -> int:
         """Lay out packets from `first` on; how many there was room for."""
-        at, size = self._count, self._size
+        at, size, sa = self._count, self._size, entry.sa
         count = min(segments.count - first, self.train.capacity - at)
-        last = entry.sa.lay(segments, first, self.train, at, count)
+        segments.lay(self._array[at : at + count], first)
+        self._pieces.append((segments, first, count))
         lacks = size - segments.last if first + count == segments.count else 0
+        last = sa.size_of(segments.last) if lacks else self.train.stride
         self._count += count
         before = self.parts[-1] if self.parts else None
         if before is not None and before.entry is entry and before.tos == tos and not before.lacks:
@@ -79,8 +85,16 @@ class Joint:
         return count
 
     def take(self) -> list[Part]:
-        """The parts, which nobody else gets any more."""
+        """The parts, which nobody else gets any more, ready to be sealed."""
         parts, self.parts = self.parts, []
+        if parts:
+            pieces, self._pieces = self._pieces, []
+            pieces[0][0].head(self._array[: self._count], pieces)
+            sa = parts[0].entry.sa  # all have the same layout
+            sa.end(self.train, self._count, self._version, self._size)
+            for part in parts:
+                if part.lacks:
+                    sa.end_short(self.train.rows[part.first + part.count - 1], self._size - part.lacks)
         return parts
 
     def seal_part(self, part: Part) -> int:

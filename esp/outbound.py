@@ -9,7 +9,7 @@ import numpy as np
 
 from esp.packet import NEXT_HEADER, Buffer
 from esp.suites import ESP_HEADER, TRAILER, Suite, refuse_copy, sealer
-from esp.trains import MOST_ROWS, STEPS, Octets, Segments, Train, Trains
+from esp.trains import MOST_ROWS, STEPS, Octets, Train, Trains
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
@@ -119,22 +119,18 @@ class OutboundSa:
         """Rows for the ESP packets of inner packets of `size` octets."""
         return trains.layout(self.size_of(size), self.start, self.suite.icv_length)
 
-    def lay(self, segments: Segments, first: int, train: Train, at: int, count: int) -> int:
-        """Put a frame's packets from `first` on into rows `at`, `at` + 1, ... of their layout, to be sealed
-        there; how long the last one's ESP packet is."""
-        size, start = segments.size, self.start
-        array = train.array[at : at + count]
-        segments.fill(array[:, start : start - (-size // 4) * 4], first)
-        trailers = _TRAILERS[segments.packet[0] >> 4]
-        trailer = trailers.rows[self.suite.padding(size)]
-        array[:, start + size : start + size + len(trailer)] = trailer
-        last = segments.last
-        if first + count < segments.count or last == size:
-            return train.stride
-        ending = trailers.octets[self.suite.padding(last)]
-        end = start + last + len(ending)
-        train.rows[at + count - 1][start + last : end] = ending
-        return end + self.suite.icv_length
+    def end(self, train: Train, count: int, version: int, size: int) -> None:
+        """Write the trailers of inner packets of one IP version and `size` octets in the first `count` rows
+        of their layout."""
+        trailer = _TRAILERS[version].rows[self.suite.padding(size)]
+        at = self.start + size
+        train.array[:count, at : at + len(trailer)] = trailer
+
+    def end_short(self, row: memoryview, length: int) -> None:
+        """The same for a packet that is shorter than its row."""
+        trailer = _TRAILERS[row[self.start] >> 4].octets[self.suite.padding(length)]
+        at = self.start + length
+        row[at : at + len(trailer)] = trailer
 
     def seal_laid(self, trains: Trains, train: Train, count: int, last: int) -> int:
         """Seal the first `count` rows, the last of them of `last` octets; how many, because the sequence
@@ -155,10 +151,7 @@ class OutboundSa:
     def seal_run(self, trains: Trains, train: Train, count: int, length: int) -> int:
         """Seal inner packets of one `length` and one IP version that stand in the first `count` rows of a
         layout; how many, because the sequence numbers may run out."""
-        end = self.start + length
-        padding = -(length + TRAILER) % self.suite.block
-        trailer = _TRAILERS[train.rows[0][self.start] >> 4].rows[padding]
-        train.array[:count, end : end + len(trailer)] = trailer
+        self.end(train, count, train.rows[0][self.start] >> 4, length)
         return self.seal_laid(trains, train, count, train.stride)
 
     def _lay_out(self, packets: Sequence[Buffer], first: int) -> list[memoryview]:

@@ -323,7 +323,7 @@ class Outward:
         while first < segments.count:
             if not joint.takes(entry, segments, first):
                 self._send_joint()
-                joint.begin(entry, segments.size)
+                joint.begin(entry, segments)
             first += joint.add(entry, tos, segments, first)
 
     def _send_joint(self) -> None:

@@ -6,7 +6,7 @@ Who makes them and who takes them is a device with segmentation offload; it is k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,14 @@ class Segments(Protocol):
     size: int
     last: int
 
-    def fill(self, rows: Octets, first: int, /) -> None:
-        """Write packets `first`, `first` + 1, ... into rows as wide as `size` rounded up to 4."""
+    def lay(self, rows: Octets, first: int, /) -> None:
+        """Write packets `first`, `first` + 1, ... into rows as wide as `size` rounded up to 4, but not yet
+        their headers. After that `packet` is needed no more."""
+
+    @classmethod
+    def head(cls, rows: Octets, pieces: Sequence[tuple[Self, int, int]], /) -> None:
+        """Write the headers of packets that were laid in these rows: `pieces` are a frame, the number of its
+        first packet here, and how many packets. All frames have one `size`."""
 
     def packets(self) -> list[bytes]:
         """All of them, one by one."""

@@ -6,6 +6,9 @@ af_inet.c are the model (RFC 9293, RFC 768; CWR on the first segment only: RFC 3
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import numpy as np
 
 from tun import words
@@ -30,6 +33,7 @@ class Segments:
     """
 
     __slots__ = (
+        "_flags",
         "_gso",
         "_headers",
         "_identification",
@@ -37,6 +41,7 @@ class Segments:
         "_partial",
         "_rest",
         "_sequence",
+        "_shape",
         "_tcp",
         "_template",
         "count",
@@ -60,6 +65,8 @@ class Segments:
         self._identification = int.from_bytes(packet[4:6], "big")  # IPv4's
         self._rest = fold(self._template[:l4])  # IPv4's header without it
         self._sequence = int.from_bytes(packet[l4 + 4 : l4 + 8], "big")  # TCP's
+        self._flags = packet[l4 + FLAGS] if tcp else 0
+        self._shape = packet[0] >> 4, tcp, l4, headers, gso
 
     @classmethod
     def parse(cls, frame: memoryview) -> Segments | None:
@@ -105,79 +112,78 @@ class Segments:
 
         The rows' width is `size` rounded up to a multiple of 4; what is behind a packet there becomes 0.
         """
-        count, headers, gso, size = len(rows), self._headers, self._gso, self.size
-        ends = first + count == self.count
-        full = count - 1 if ends and self.last < size else count
+        self.lay(rows, first)
+        self.head(rows, [(self, first, len(rows))])
+
+    def lay(self, rows: Rows, first: int) -> None:
+        """The first half of `fill`, for which the frame is needed: everything but the headers."""
+        headers, gso, size, last = self._headers, self._gso, self.size, self.last
+        full = len(rows) - self._has_short(first, len(rows))
         payload = np.frombuffer(self.packet, np.uint8, offset=headers + first * gso)
         rows[:full, headers:size] = payload[: full * gso].reshape(full, gso)
         if rows.shape[1] > size:
             rows[:, size:] = 0
-        self._number(rows, first)
-        lacks = 0
-        if full < count:
-            rows[full, headers : self.last] = payload[full * gso :]
-            rows[full, self.last :] = 0
-            lacks = size - self.last
-            self._shorten(rows[full], lacks)
-        if self._tcp:
-            self._flag(rows, first, ends)
-        self._sum(rows, lacks)
+        if full < len(rows):
+            rows[full, headers:last] = payload[full * gso :]
+            rows[full, last:] = 0
 
-    def _number(self, rows: Rows, first: int) -> None:
-        """Write the headers of packets `first`, `first` + 1, ..., as if all had full length."""
-        template, headers, l4 = self._template, self._headers, self._l4
-        ipv4 = template[0] >> 4 == 4
-        steps = words.steps(words.Layout(4 if ipv4 else 6, self._tcp, l4 // 4, headers // 4), self._gso)
-        columns = rows[:, :headers].view(words.BE32)
-        at, count = 0, len(rows)
-        while at < count:
-            part = count - at
+    @classmethod
+    def head(cls, rows: Rows, pieces: Sequence[tuple[Self, int, int]]) -> None:
+        """The second half, for packets of several frames of one `size` in a row: `pieces` are a frame, the
+        number of its first packet here, and how many packets. What is alike costs little more for all of them
+        than for one."""
+        if all(piece[0]._shape == pieces[0][0]._shape for piece in pieces):
+            _head_alike(rows, pieces)
+            return
+        at = 0
+        for piece in pieces:
+            _head_alike(rows[at : at + piece[2]], [piece])
+            at += piece[2]
+
+    def _has_short(self, first: int, count: int) -> bool:
+        """Whether the last one of so many packets is shorter than the others."""
+        return self.last < self.size and first + count == self.count
+
+    def _heads(self, first: int, count: int, heads: list[bytes], counts: list[int]) -> None:
+        """The headers of packet `first`, which count on for so many packets; another one where IPv4's begin
+        again."""
+        template, l4, at = self._template, self._l4, first
+        end = first + count
+        while at < end:
+            part = end - at
             if self._tcp:
-                sequence = self._sequence + (first + at) * self._gso & 0xFFFFFFFF
+                sequence = self._sequence + at * self._gso & 0xFFFFFFFF
                 template[l4 + 4 : l4 + 8] = sequence.to_bytes(4, "big")
-            if ipv4:
-                number = self._identification + first + at & 0xFFFF
+            if template[0] >> 4 == 4:
+                number = self._identification + at & 0xFFFF
                 checksum = -(self._rest + number) % 0xFFFF
                 template[4:6] = number.to_bytes(2, "big")
                 template[10:12] = checksum.to_bytes(2, "big")
                 part = min(part, words.until_wrap(number, checksum))
-            heads = np.frombuffer(template, words.BE32).astype(np.uint32)
-            columns[at : at + part] = steps[:part, :-1] + heads
+            heads.append(bytes(template))
+            counts.append(part)
             at += part
 
-    def _shorten(self, row: Rows, lacks: int) -> None:
+    def _shorten(self, row: Rows) -> None:
         """Put the length of the last packet into its headers."""
-        if self.packet[0] >> 4 == 4:
+        lacks = self.size - self.last
+        if self._template[0] >> 4 == 4:
             checksum = (row.item(10) << 8 | row.item(11)) + lacks
-            fields = [(2, self.size - lacks), (10, checksum % 0xFFFF)]
+            fields = [(2, self.last), (10, checksum % 0xFFFF)]
         else:
-            fields = [(4, self.size - IPV6_HEADER - lacks)]
+            fields = [(4, self.last - IPV6_HEADER)]
         if not self._tcp:
-            fields.append((self._l4 + 4, self.size - self._l4 - lacks))
+            fields.append((self._l4 + 4, self.last - self._l4))
         for at, value in fields:
             row[at], row[at + 1] = divmod(value, 256)
 
-    def _flag(self, rows: Rows, first: int, ends: bool) -> None:
+    def _flag(self, rows: Rows, first: int) -> None:
         """The flags that only the first or the last segment has."""
-        flags = self.packet[self._l4 + FLAGS]
+        flags = self._flags
         if flags & CWR and first == 0:
             rows[0, self._l4 + FLAGS] |= CWR
-        if flags & (FIN | PSH) and ends:
+        if flags & (FIN | PSH) and first + len(rows) == self.count:
             rows[-1, self._l4 + FLAGS] |= flags & (FIN | PSH)
-
-    def _sum(self, rows: Rows, lacks: int) -> None:
-        """The checksums of TCP or UDP; the last packet lacks so many octets."""
-        l4 = self._l4
-        sums = little_sums(rows[:, l4:])
-        whole, short = swapped(self.size - l4), swapped(self.last - l4)
-        if lacks:
-            sums[-1] += np.uint64(0xFFFF + short - whole)
-        values = checksums(sums, self._partial + whole)
-        if self._tcp:
-            rows[:, l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2].view(LE16)[:, 0] = values
-        else:
-            values[values == 0] = 0xFFFF
-            rows[:, l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2].view(LE16)[:, 0] = values
 
     def packets(self) -> list[bytes]:
         """All of them, one by one: for whoever has no use for rows."""
@@ -189,3 +195,51 @@ class Segments:
             found += [row[: self.size].tobytes() for row in rows]
         found[-1] = found[-1][: self.last]
         return found
+
+
+def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
+    """`Segments.head` of frames of one shape."""
+    frame = pieces[0][0]
+    l4, headers = frame._l4, frame._headers
+    heads: list[bytes] = []
+    counts: list[int] = []
+    for segments, first, count in pieces:
+        segments._heads(first, count, heads, counts)
+    table = np.frombuffer(b"".join(heads), words.BE32).reshape(len(heads), -1).astype(np.uint32)
+    layout = words.Layout(frame._template[0] >> 4, frame._tcp, l4 // 4, headers // 4)
+    steps = words.steps(layout, frame._gso)[:, :-1]
+    if len(heads) == 1:
+        table = steps[: len(rows)] + table
+    else:
+        table = np.repeat(table, counts, axis=0)
+        table += np.concatenate([steps[:count] for count in counts])
+    rows[:, :headers].view(words.BE32)[:] = table
+    at = 0
+    for segments, first, count in pieces:
+        if segments._flags & _ON_ONE_ONLY:
+            segments._flag(rows[at : at + count], first)
+        at += count
+        if segments._has_short(first, count):
+            segments._shorten(rows[at - 1])
+    _sum(rows, pieces)
+
+
+def _sum(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
+    """The checksums of TCP or UDP of frames of one shape, whose headers are written."""
+    frame = pieces[0][0]
+    l4, whole = frame._l4, swapped(frame.size - frame._l4)
+    sums = little_sums(rows[:, l4:])
+    if len(pieces) > 1:
+        partials = np.array([segments._partial for segments, _, _ in pieces], np.uint64)
+        sums += np.repeat(partials, [count for _, _, count in pieces])
+    at = 0
+    for segments, first, count in pieces:
+        at += count
+        if segments._has_short(first, count):
+            sums[at - 1] += np.uint64(0xFFFF + swapped(segments.last - l4) - whole)
+    values = checksums(sums, whole + (frame._partial if len(pieces) == 1 else 0))
+    if frame._tcp:
+        rows[:, l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2].view(LE16)[:, 0] = values
+    else:
+        values[values == 0] = 0xFFFF
+        rows[:, l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2].view(LE16)[:, 0] = values

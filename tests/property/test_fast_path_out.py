@@ -320,7 +320,7 @@ def test_no_number_is_used_twice_whatever_fails(
             broken = faults.pop() if faults else False
             with pytest.MonkeyPatch.context() as patch:
                 if broken:
-                    patch.setattr("tun.segments.Segments._sum", _break)
+                    patch.setattr("tun.segments._sum", _break)
                 try:
                     bed.send([packet.frame(gso)])
                 except KeyError:

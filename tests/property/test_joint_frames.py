@@ -177,8 +177,8 @@ def test_no_number_is_used_twice_whatever_fails(
         patch.setattr(Segments, name, call)
 
     with FastBed(GCM, wrap=wrap) as bed, pytest.MonkeyPatch.context() as patch:
-        maybe("_sum")
-        maybe("_number")
+        maybe("lay")
+        maybe("_heads")
         bed.sa.sequence = LIMIT[False] - left
         for packet, gso in follow(work):
             bed.kernel.send(packet.frame(gso))
