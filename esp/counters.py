@@ -223,6 +223,28 @@ class CounterBlock:
                 self.count_out(slot, packets, packets * octets, now)
                 self.set_sequence(slot, last[slot])
 
+    def count_runs_out(
+        self,
+        slots: Sequence[int],
+        packets: Sequence[int],
+        octets: Sequence[int],
+        sequences: Sequence[int],
+        now: float,
+    ) -> None:
+        """For each of `slots`, which may come twice, `count_out` and `set_sequence`."""
+        if len(set(slots)) == len(slots):
+            at = np.array(slots)
+            found = self._out[at]
+            rows = found.view(np.uint64).reshape(len(slots), -1)
+            rows[:, :2] += np.array((packets, octets), np.uint64).T
+            rows[:, 2] = int(now)
+            rows[:, 3] = sequences
+            self._out[at] = found
+        else:
+            for slot, some, length, sequence in zip(slots, packets, octets, sequences, strict=True):
+                self.count_out(slot, some, length, now)
+                self.set_sequence(slot, sequence)
+
     def set_sequence(self, slot: int, sequence: int) -> None:
         """`sequence` is the last sequence number taken."""
         self._words[self._base(slot) + _OUT_SEQ] = sequence

@@ -330,19 +330,21 @@ class Outward:
         """Seal and send the frames that were laid out."""
         joint = self._joint
         parts = joint.take()  # whatever happens now, this is not done again
-        together = False
-        if len(parts) > 1:
-            try:
-                together = joint.seal_parts(parts)
-            finally:
-                for part in parts:
-                    self._watch_sequence(part.entry)
-        if together:
+        if len(parts) > 1 and self._seal_together(parts):
             for way in joint.ways(parts):
                 self._send_parts(way)
         else:
             for part in parts:
                 self._send_part(part)
+
+    def _seal_together(self, parts: list[Part]) -> bool:
+        """False, and nothing has been done, if the numbers of one SA are near their end."""
+        try:
+            return self._joint.seal_parts(parts)
+        except BaseException:
+            for part in parts:
+                self._watch_sequence(part.entry)
+            raise
 
     def _send_part(self, part: Part) -> None:
         """Seal and send what is under one SA."""
@@ -363,10 +365,20 @@ class Outward:
         begin, end = parts[0].first, parts[-1].first + parts[-1].count
         train = self._joint.sealed(begin, end - begin, parts[-1].last)
         failures = self._send_alike(parts[0].entry.path, train, parts[0].tos)
-        for part in parts:
-            rows = range(part.first - begin, part.first - begin + part.count)
-            own = {row: failures[row] for row in rows if row in failures} if failures else failures
-            self._count_train(part.entry, part.count, part.octets(part.count), own)
+        if failures:
+            for part in parts:
+                rows = range(part.first - begin, part.first - begin + part.count)
+                own = {row: failures[row] for row in rows if row in failures}
+                self._count_train(part.entry, part.count, part.octets(part.count), own)
+                self._watch_sequence(part.entry)
+        else:
+            self._counters.count_runs_out(
+                [part.entry.slot for part in parts],
+                [part.count for part in parts],
+                [part.octets(part.count) for part in parts],
+                [part.entry.sa.sequence for part in parts],
+                time.time(),
+            )
 
     def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         transport = self._transport(entry.path)
