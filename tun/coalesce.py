@@ -6,6 +6,7 @@ equal headers, numbers that count on, right checksums (net/ipv4/tcp_offload.c, u
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -180,7 +181,8 @@ class _Chain:
     def run(self, first: int) -> int:
         """How many rows from number `first` on belong together."""
         at = first - self._base
-        end = next((each for each in self._breaks if each > at), len(self._rows))
+        index = bisect_right(self._breaks, at)
+        end = self._breaks[index] if index < len(self._breaks) else len(self._rows)
         run = min(end - at, self._most)
         if run > 1 and self.shape.version == 4:
             run = self._until_wrap(at, run)
