@@ -14,7 +14,7 @@ from esp.database import Outbound
 from esp.trains import Octets, Segments, Train, Trains
 from esp.transport import Train as Sealed
 
-_ROOM = 5 * (1 << 16) + (1 << 14)  # octets: five frames of 64 KiB, and what ESP adds
+_ROOM = 5 * ((1 << 16) + (1 << 13))  # octets: five frames of 64 KiB, and what ESP adds to their packets
 
 
 @dataclass(slots=True, eq=False)

@@ -112,6 +112,27 @@ def test_they_leave_together(apart: int) -> None:
         assert len(bed.sent()) == 138
 
 
+@pytest.mark.parametrize("gso", [1386, 1448, 1200])
+def test_there_is_room_for_five_of_the_longest_frames(gso: int) -> None:
+    """As the kernel makes them, up to 65,535 octets: nothing of them is sealed apart."""
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, []))
+        return cast(socket.socket, kept[0])
+
+    with FastBed(GCM, wrap=wrap) as bed:
+        flow = Flow(tcp_options=bytes(12))
+        count = (65_535 - 52) // gso
+        packet = Packet(flow, bytes(count * gso), flags=ACK)
+        for number in range(5):
+            bed.kernel.send(replace(packet, identification=count * number).frame(gso))
+        bed.outward.read_device(bed.device)
+        sent = bed.sent()
+        assert len(sent) == len(kept[0].tried) == 5 * count
+        assert kept[0].sends == -(-5 * count // (65_507 // len(sent[0])))
+
+
 @pytest.mark.parametrize("suite", SUITES, ids=str)
 def test_no_suite_is_left_out(suite: Suite) -> None:
     with FastBed(suite) as bed:
