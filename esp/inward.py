@@ -65,6 +65,11 @@ class _Run:
         most = MOST_ROWS - min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride))
         return self.count > most or (self._shrunk and self.count >= _MUCH) or self.end > _ROOM - _DATAGRAM
 
+    def is_unfinished(self) -> bool:
+        """Whether there is probably more of what its sender has sealed together: that leaves in equal shares,
+        but for a shorter last one."""
+        return self.count > 1 and self.end == self.count * self.stride and not self._shrunk
+
     def takes(self, received: Received) -> bool:
         """Whether what was read behind it belongs to it, and if so, it does from now on."""
         first = self.received
@@ -110,6 +115,7 @@ class Inward:
         self._catch_up = catch_up
         self._release = release
         self._rests = rests
+        self.unfinished = False  # the last trains read were not all that their sender has sealed together
         self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
         self._trains = Trains(_ROOM)
         self._raw: RawRows | None = None
@@ -120,6 +126,7 @@ class Inward:
     def read_transport(self, transport: Transport) -> int:
         """Take one batch from a socket and write what is inside to the devices; how many packets came one by
         one, 0 if there were trains too."""
+        self.unfinished = False
         udp = transport.kind is SocketKind.UDP
         lone = self._read_udp(transport) if udp else self._read_raw(transport) or 1
         self._count_lost(transport)
@@ -150,11 +157,13 @@ class Inward:
         arena, run = self._trains.arena, _Run()
         count = trains = 0
         left = BATCH
+        self.unfinished = False
         while left > 0:
             end = run.end
             received = first or transport.receive(arena[end:])
             first = None
             if received is None:
+                self.unfinished = trains > 0 and run.is_unfinished()
                 break
             if received.length <= received.segment:
                 count += 1

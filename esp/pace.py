@@ -1,7 +1,8 @@
 """When a source of packets is read: which one first, at once or a little later, and when nothing is.
 
 What a network card calls interrupt moderation: each wake costs a worker as much as ten packets, so packets
-that come one by one and close together are left to gather. Frames and trains have gathered already.
+that come one by one and close together are left to gather. Frames and trains have gathered already, unless a
+busy worker has been faster than its peer, which is still sending what it has sealed together.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class Pace:
         self._since = 0.0
         self._reads = 0
 
-    def read(self, now: float, lone: int) -> bool:
-        """The read that began at `now` gave so many lone packets, 0 if there were frames or trains too;
-        whether that is much."""
+    def read(self, now: float, lone: int, unfinished: bool = False) -> bool:
+        """The read that began at `now` gave so many lone packets, 0 if there were frames or trains too, of
+        which the rest is probably under way if it is `unfinished`; whether that is much."""
         self.quiet_from = now + _QUIET
         self.long = not 0 < lone < _LONG
         if self.again_from:
@@ -44,7 +45,7 @@ class Pace:
             self._reads += lone > 0
             gather = self._reads > _MANY
         if not lone or lone >= _ENOUGH:
-            self.again_from = 0.0
+            self.again_from = now + _GATHER if unfinished else 0.0
             return True
         self.again_from = now + _GATHER if gather else 0.0
         return gather

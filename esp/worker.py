@@ -215,7 +215,8 @@ class Worker:
         if alone and lone == 1 and not self._load.busy:  # that is not much
             self._rests.append(partial(source.pace.read, now, lone))
             return
-        much = source.pace.read(now, lone)
+        unfinished = self._load.busy and isinstance(source, Transport) and self._inward.unfinished
+        much = source.pace.read(now, lone, unfinished)
         if much or self._load.busy:
             self._gathering = max(self._gathering, source.pace.again_from)
             strange = isinstance(source, Transport) and self._inward.authentic == authentic

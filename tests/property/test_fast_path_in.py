@@ -122,6 +122,25 @@ def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
         assert bool(bed.delivered()) is ends
 
 
+@pytest.mark.parametrize(
+    ("trains", "unfinished"),
+    [([30], True), ([30, 30], True), ([30, 30, 29], False), ([30, 0.5], False), ([0, 0], False)],
+)
+def test_whether_more_is_under_way(trains: list[float], unfinished: bool) -> None:
+    """A sender's trains are equal but for a shorter last one, in packets or in its last packet. 0: a lone
+    packet; 0.5: a train whose last packet is short."""
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        for size in trains:
+            packets = Packet(Flow(), filled(int(size) * 1000 or 1500 if size else 500, b"data")).split(1000)
+            rows = [bytes(each) for each in sender.seal_batch([one.octets() for one in packets])]
+            segment = [(17, 103, len(rows[0]).to_bytes(2, "little"))] if len(rows) > 1 else []
+            bed.peer.sendmsg([b"".join(rows)], segment, 0, ("127.0.0.1", bed.port))
+        bed.inward.unfinished = not unfinished
+        bed.inward.read_transport(bed.transport)
+        assert bed.inward.unfinished is unfinished
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_selectors_hold_in_a_train(version: int) -> None:
     packets = [packet.octets() for packet in Packet(Flow(version=version), bytes(5000)).split(1000)]

@@ -42,13 +42,21 @@ def test_what_has_gathered_by_itself_is_read_again_at_once() -> None:
     assert pace.again_from == 0
 
 
-@given(st.lists(st.tuples(st.floats(0, 0.01), st.integers(0, 64)), max_size=200))
-def test_nothing_waits_longer_than_half_a_millisecond(reads: list[tuple[float, int]]) -> None:
+def test_the_rest_of_what_is_still_being_sent_is_left_to_gather() -> None:
+    pace = Pace()
+    assert pace.read(1.0, 0, unfinished=True)
+    assert pace.again_from == pytest.approx(1.0005)
+    assert pace.read(1.0005, 0)
+    assert pace.again_from == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.01), st.integers(0, 64), st.booleans()), max_size=200))
+def test_nothing_waits_longer_than_half_a_millisecond(reads: list[tuple[float, int, bool]]) -> None:
     pace = Pace()
     now = 1000.0
-    for pause, lone in reads:
+    for pause, lone, unfinished in reads:
         now = max(now + pause, pace.again_from)
-        pace.read(now, lone)
+        pace.read(now, lone, unfinished)
         assert pace.again_from <= now + 0.0005
         assert pace.quiet_from > now
 

@@ -13,10 +13,11 @@ import pytest
 from esp import channel
 from esp.counters import CounterBlock
 from esp.devices import Device
-from esp.messages import AddDevice
+from esp.messages import AddDevice, AddSocket, SocketKind
+from esp.sockets import open_udp
 from esp.transport import Transport
 from esp.worker import Worker
-from tests.unit.esp.bed import FakeDevice
+from tests.unit.esp.bed import LOOPBACK, FakeDevice
 from tests.unit.esp.packets import ipv4
 
 DEVICES = (1, 2, 3)
@@ -30,8 +31,7 @@ class Served(Worker):
         self.turns: list[int] = []
 
     def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
-        assert isinstance(source, Device)
-        self.turns.append(source.device_id)
+        self.turns.append(source.device_id if isinstance(source, Device) else 0)
         super()._serve(source, now, alone)
 
 
@@ -66,6 +66,20 @@ def test_whoever_took_long_last_time_comes_last(
     worker._serve_once()
     assert sorted(worker.turns) == list(DEVICES)
     assert worker.turns[-1] == 2
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_only_a_busy_worker_waits_for_the_rest_of_a_turn(worker: Served, busy: bool) -> None:
+    """What a peer sends together leaves in equal trains, and here only one of them has come."""
+    with open_udp(LOOPBACK, 0) as peer:
+        sock = open_udp(LOOPBACK, 0)
+        port = int(sock.getsockname()[1])
+        worker._add_socket(AddSocket(1, 4, SocketKind.UDP, LOOPBACK, port), sock.detach())
+        worker._load.busy = busy
+        segment = (socket.IPPROTO_UDP, 103, (100).to_bytes(2, "little"))
+        peer.sendmsg([b"\1" * 3000], [segment], 0, ("127.0.0.1", port))
+        worker._serve_once()
+        assert (worker._transports[1].pace.again_from > 0) is busy
 
 
 @pytest.mark.parametrize(("policy", "breaks"), [(os.SCHED_RR, True), (os.SCHED_OTHER, False)])
