@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esp.messages import SocketKind
 from esp.outbound import OutboundSa
 from esp.selectors import Selector
 from esp.suites import Suite
@@ -114,7 +115,9 @@ def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
                 segment = (17, 103, len(sealed[0]).to_bytes(2, "little"))
                 train = b"".join(sealed[at : at + share])
                 bed.peer.sendmsg([train], [segment], 0, ("127.0.0.1", bed.port))
+        bed.inward.unfinished = True  # as the read before may have been
         bed.inward.read_transport(bed.transport)
+        assert not bed.inward.unfinished
         found = [len(bed.kernel.recv(1 << 17)) for _ in range(3)]
         assert found == [10 + 40 + rows * size] * 3
         assert bool(bed.delivered()) is not ends
@@ -139,6 +142,16 @@ def test_whether_more_is_under_way(trains: list[float], unfinished: bool) -> Non
         bed.inward.unfinished = not unfinished
         bed.inward.read_transport(bed.transport)
         assert bed.inward.unfinished is unfinished
+
+
+def test_packets_without_udp_are_never_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was read from another socket before."""
+    with FastBed(GCM) as bed:
+        bed.transport.kind = SocketKind.RAW
+        monkeypatch.setattr(bed.inward, "_read_raw", lambda transport: 40)
+        bed.inward.unfinished = True
+        assert bed.inward.read_transport(bed.transport) == 40
+        assert not bed.inward.unfinished
 
 
 @pytest.mark.parametrize("version", [4, 6])
