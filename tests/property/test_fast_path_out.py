@@ -21,7 +21,7 @@ from esp.counters import Drop
 from esp.mmsg import Pieces, Sender
 from esp.outbound import LIMIT, OutboundSa
 from esp.suites import AES_CBC, AES_GCM_8, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
-from tests.property.fast_bed import SPI, FastBed
+from tests.property.fast_bed import SPI, FastBed, Wrap
 from tests.property.packet_trains import filled, frames
 from tests.unit.esp.bed import GCM, outbound, to
 from tests.unit.esp.packets import keys_for
@@ -267,6 +267,17 @@ class FailingSocket:
         return self._sock.sendto(data, remote)
 
 
+def failing(plan: list[int]) -> tuple[Wrap, list[FailingSocket]]:
+    """The `wrap` of a bed, and where its socket is found then."""
+    kept: list[FailingSocket] = []
+
+    def wrap(sock: socket.socket) -> socket.socket:
+        kept.append(FailingSocket(sock, plan))
+        return cast(socket.socket, kept[0])
+
+    return wrap, kept
+
+
 class FailingSender(Sender):
     """Sends of many at once that fail as planned."""
 
@@ -307,12 +318,7 @@ def test_no_number_is_used_twice_whatever_fails(
     cases: list[tuple[Packet, int]], plan: list[int], faults: list[bool], left: int
 ) -> None:
     """Sends fail, segments are refused, the cutting itself breaks, the numbers run out."""
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, plan))
-        return cast(socket.socket, kept[0])
-
+    wrap, kept = failing(plan)
     with FastBed(GCM, wrap=wrap) as bed:
         bed.transport.sender = FailingSender(plan, kept[0].tried)
         bed.sa.sequence = LIMIT[False] - left
@@ -344,12 +350,7 @@ def _break(*_: object) -> None:
 
 def test_refused_segments_are_told_once_and_nothing_is_lost() -> None:
     packet = Packet(Flow(), filled(5000, b"data"))
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, [errno.EIO]))
-        return cast(socket.socket, kept[0])
-
+    wrap, _ = failing([errno.EIO])
     with FastBed(GCM, wrap=wrap) as bed:
         for _ in range(3):
             bed.send([packet.frame(1200)])
@@ -360,12 +361,7 @@ def test_refused_segments_are_told_once_and_nothing_is_lost() -> None:
 
 def test_a_size_that_a_path_refuses_is_remembered_for_it() -> None:
     large, little = (Packet(Flow(), filled(size, b"data")) for size in (5000, 900))
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, [errno.EMSGSIZE]))
-        return cast(socket.socket, kept[0])
-
+    wrap, _ = failing([errno.EMSGSIZE])
     with FastBed(GCM, wrap=wrap) as bed:
         bed.send([large.frame(1200), large.frame(1200), little.frame(300)])
         assert opened(bed, bed.sent()) == plain((large, 1200)) * 2 + plain((little, 300))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
-from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +14,9 @@ from tests.property.fast_bed import SPI, FastBed
 from tests.property.packet_trains import filled
 from tests.property.test_fast_path_out import (
     SUITES,
-    FailingSocket,
     assert_numbers_once,
     errors,
+    failing,
     opened,
     plain,
 )
@@ -95,12 +93,7 @@ def test_frames_of_one_turn(
 @pytest.mark.parametrize("apart", [0, 7])
 def test_they_leave_together(apart: int) -> None:
     """Alone, each of the three frames would need two sends."""
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, []))
-        return cast(socket.socket, kept[0])
-
+    wrap, kept = failing([])
     with FastBed(GCM, wrap=wrap) as bed:
         size = 46 * 1398
         for number in range(3):
@@ -115,12 +108,7 @@ def test_they_leave_together(apart: int) -> None:
 @pytest.mark.parametrize("gso", [1386, 1448, 1200])
 def test_there_is_room_for_five_of_the_longest_frames(gso: int) -> None:
     """As the kernel makes them, up to 65,535 octets: nothing of them is sealed apart."""
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, []))
-        return cast(socket.socket, kept[0])
-
+    wrap, kept = failing([])
     with FastBed(GCM, wrap=wrap) as bed:
         flow = Flow(tcp_options=bytes(12))
         count = (65_535 - 52) // gso
@@ -181,11 +169,7 @@ def test_no_number_is_used_twice_whatever_fails(
     work: list[tuple[Flow, int, int, int, int, int]], plan: list[int], faults: list[bool], left: int
 ) -> None:
     """Sends fail, sealing or cutting breaks half-way through a turn, the numbers run out."""
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, plan))
-        return cast(socket.socket, kept[0])
+    wrap, kept = failing(plan)
 
     def maybe(name: str) -> None:
         original = getattr(Segments, name)

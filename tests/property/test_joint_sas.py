@@ -17,7 +17,7 @@ from esp.joint import Joint
 from esp.outbound import LIMIT
 from esp.suites import CHACHA20_POLY1305, suite_for
 from tests.property.packet_trains import filled
-from tests.property.test_fast_path_out import FailingSocket, errors
+from tests.property.test_fast_path_out import FailingSocket, errors, failing
 from tests.property.test_medley import (
     COUNT,
     EACH,
@@ -91,12 +91,7 @@ def test_one_is_unlike_the_others(kind: Kind, at: int, lacks: int) -> None:
 @contextmanager
 def sends(kinds: Sequence[Kind]) -> Iterator[tuple[Crowd, list[FailingSocket]]]:
     """A bed, and the socket that counts what it is asked to send."""
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, []))
-        return cast(socket.socket, kept[0])
-
+    wrap, kept = failing([])
     with Crowd(kinds, wrap=wrap) as bed:
         yield bed, kept
 
@@ -186,12 +181,7 @@ def test_what_is_not_sent_is_counted_under_its_sa() -> None:
 @settings(deadline=None)
 def test_no_number_is_used_twice_whatever_fails(work: list[Frame], plan: list[int], left: int) -> None:
     """Sends fail, and the numbers of one SA run out."""
-    kept: list[FailingSocket] = []
-
-    def wrap(sock: socket.socket) -> socket.socket:
-        kept.append(FailingSocket(sock, plan))
-        return cast(socket.socket, kept[0])
-
+    wrap, kept = failing(plan)
     with Crowd(PLAIN_CROWD, wrap=wrap) as bed:
         bed.outbound_of(1).sa.sequence = LIMIT[True] - left
         send_frames(bed, work)
