@@ -95,7 +95,8 @@ class Libreswan:
         directory = self.run_directory
         nss = directory / "nss"
         nss.mkdir(parents=True, exist_ok=True, mode=0o700)
-        run(CERTUTIL, "-N", "-d", f"sql:{nss}", "--empty-password")
+        if not any(nss.iterdir()):  # started again after it has died, it is there, and certutil would ask
+            run(CERTUTIL, "-N", "-d", f"sql:{nss}", "--empty-password")
         secrets = directory / "ipsec.secrets"
         secrets.touch(mode=0o600)
         secrets.write_text(connection.secrets())

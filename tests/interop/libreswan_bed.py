@@ -46,9 +46,18 @@ class LibreswanBed:
         self.theirs = Libreswan(ends.right, files / "libreswan")
 
     def start(self, ours: gateway.Connection = OURS, theirs: libreswan.Connection = THEIRS) -> None:
+        self._start_theirs(theirs)
+        self.ours.start(ours)
+
+    def _start_theirs(self, theirs: libreswan.Connection) -> None:
         self.theirs.start(theirs)
         self.theirs.impair(*ALWAYS)
-        self.ours.start(ours)
+
+    def revive(self) -> None:
+        """libreswan has died of a fault of its own: start it again, and begin anew."""
+        self.theirs.stop(keep_files=True)
+        self._start_theirs(THEIRS)
+        self.clear()
 
     def initiate(self, by: Side) -> None:
         """One side begins; what comes of it is to be waited for. Our child is refused in any case."""

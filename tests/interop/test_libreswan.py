@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from ikepy.lab import libreswan
+from ikepy.lab.netns import LabError
 from tests.interop.libreswan_bed import OURS, PATIENCE, SIDES, LibreswanBed, Side, libreswan_bed
 from tests.netns.namespaces import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.libreswan]
+RACES = 3
 either_side_initiates = pytest.mark.parametrize("initiator", SIDES)
 
 
@@ -71,18 +73,34 @@ def test_ike_rekeys_by_both(bed: LibreswanBed, initiator: Side) -> None:
 
 @either_side_initiates
 def test_ike_rekeys_at_the_same_moment(bed: LibreswanBed, initiator: Side) -> None:
-    """libreswan 4.10 does not resolve it (RFC 7296 2.8.1): it may never delete the IKE_SA that lost."""
+    """libreswan 4.10 does not resolve it (RFC 7296 2.8.1): it may never delete the IKE_SA that lost, or the
+    old one, or never have it. We wait for a minute for a delete that is its task. Once in two hundred times
+    pluto dies of it, and then says nothing about us."""
+    for _ in range(RACES):
+        try:
+            cross_rekeys(bed, initiator)
+            return
+        except (AssertionError, LabError):
+            if bed.theirs.running:
+                raise
+            bed.revive()
+    pytest.fail(f"pluto has died {RACES} times")
+
+
+def cross_rekeys(bed: LibreswanBed, initiator: Side) -> None:
     bed.up(initiator)
     (first,) = bed.our_ids()
     bed.theirs.rekey_ike()
     bed.ours.ask("rekey", {"ike": "net", "timeout": 5})
 
     def settled() -> bool:
-        ours = bed.our_ids()
-        return first not in ours and 1 <= len(ours) == len(bed.theirs.established()) <= 2
+        states = {sa["ike_id"]: sa["state"] for sa in bed.ours.list_sas()}
+        established = sum(state == "ESTABLISHED" for state in states.values())
+        replaced = established > 0 and states.get(first) in (None, "REKEYED")
+        return replaced and established <= len(bed.theirs.established()) <= len(states) <= 2
 
     # Which may be deleted by us, after a while, and that without an answer
-    wait_until(settled, "the same IKE_SAs at both ends, and not the old one", 20)
+    wait_until(settled, "a new IKE_SA at both ends, and no more than waits for its end", 20)
 
 
 @either_side_initiates
