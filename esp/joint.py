@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from esp import medley
 from esp.database import Outbound
+from esp.packet import Buffer, stream_of
 from esp.trains import Octets, Segments, Train, Trains
 from esp.transport import Train as Sealed
 
@@ -37,7 +38,7 @@ class Part:
 class Joint:
     """What was laid out and waits to be sealed: `parts`, in order."""
 
-    __slots__ = ("_array", "_count", "_pieces", "_size", "_version", "parts", "train", "trains")
+    __slots__ = ("_array", "_count", "_pieces", "_size", "_streams", "_version", "parts", "train", "trains")
 
     train: Train
     _array: Octets  # the rows from where the inner packets begin, as wide as those
@@ -46,11 +47,12 @@ class Joint:
         self.trains = Trains(_ROOM)
         self.parts: list[Part] = []
         self._pieces: list[tuple[Segments, int, int]] = []
+        self._streams: set[bytes | None] = set()  # of what was laid out, None: anything
         self._count = self._size = self._version = 0
 
     def begin(self, entry: Outbound, segments: Segments) -> None:
         """For inner packets of this frame's size and IP version."""
-        self.parts, self._pieces = [], []
+        self.parts, self._pieces, self._streams = [], [], set()
         self._count, self._size, self._version = 0, segments.size, segments.packet[0] >> 4
         self.train = entry.sa.layout(self.trains, self._size)
         start = entry.sa.start
@@ -70,6 +72,7 @@ class Joint:
     def add(self, entry: Outbound, tos: int, segments: Segments, first: int) -> int:
         """Lay out packets from `first` on; how many there was room for."""
         at, size, sa = self._count, self._size, entry.sa
+        self._streams.add(stream_of(segments.packet))
         count = min(segments.count - first, self.train.capacity - at)
         segments.lay(self._array[at : at + count], first)
         self._pieces.append((segments, first, count))
@@ -83,6 +86,11 @@ class Joint:
         else:
             self.parts.append(Part(entry, tos, at, count, size, lacks, last))
         return count
+
+    def may_pass(self, packet: Buffer) -> bool:
+        """Whether this packet may overtake all that was laid out."""
+        stream = stream_of(packet)
+        return stream is not None and None not in self._streams and stream not in self._streams
 
     def take(self) -> list[Part]:
         """The parts, which nobody else gets any more, ready to be sealed."""

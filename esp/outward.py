@@ -109,7 +109,8 @@ class Outward:
         try:
             while True:
                 if lengths:
-                    self._send_joint()
+                    if not self._may_overtake(lengths):
+                        self._send_joint()
                     self._send_lone(device, lengths)
                     lone += len(lengths)
                     left -= len(lengths)
@@ -133,6 +134,14 @@ class Outward:
             return frames.read_rows(rows, places[:most], lengths)
         except OSError as error:
             raise BrokenDevice(error.strerror or str(error)) from error
+
+    def _may_overtake(self, lengths: Sequence[int]) -> bool:
+        """Whether the packets in the first rows may leave before the frames that were read before them:
+        acknowledgements do not cut what is sealed together."""
+        joint, burst = self._joint, self._burst
+        return bool(joint.parts) and all(
+            length >= IPV4_HEADER and joint.may_pass(burst.packet(row, length)) for row, length in enumerate(lengths)
+        )
 
     def _send_straight(self, device: Device, length: int) -> bool:
         """Send the packet in the first row if nothing about it is unusual, with as few steps as can be: after

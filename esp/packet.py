@@ -16,6 +16,7 @@ _WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 _ICMP = frozenset({1, 58})
 _IGMP = 2
 _ICMPV6 = 58
+_USUAL_IPV6 = frozenset({6, 17, _ICMPV6})  # straight behind the header
 _LINK_TYPES = frozenset({130, 131, 132, *range(133, 138), 143})  # MLD (RFC 2710, 3810), ND (RFC 4861)
 _MOBILITY = 135
 _FRAGMENT = 44
@@ -80,6 +81,17 @@ def tos_of(packet: Buffer) -> int:
 def address_key(packet: Buffer) -> bytes:
     """Source and destination of a whole IP packet as they stand there: 8 octets of IPv4, 32 of IPv6."""
     return bytes(packet[12:20] if packet[0] >> 4 == 4 else packet[8:40])
+
+
+def stream_of(packet: Buffer) -> bytes | None:
+    """Protocol, addresses and ports of a whole IP packet as they stand there: only packets of which this is
+    the same need to stay in order. None if it can't be seen at once."""
+    if packet[0] == USUAL_IPV4:
+        fragment = packet[6] & 0x3F or packet[7]
+        return None if fragment else bytes(packet[9:10]) + bytes(packet[12 : IPV4_HEADER + 4])
+    if packet[0] >> 4 == 6 and packet[6] in _USUAL_IPV6:
+        return bytes(packet[6:7]) + bytes(packet[8 : IPV6_HEADER + 4])
+    return None
 
 
 def flow_of(packet: Buffer) -> Flow:
