@@ -15,6 +15,7 @@ ROWS = 64
 _ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
 _TAIL = 96  # behind it: padding, trailer and ICV
 _PITCH = 2048 + 64  # rows a power of two apart would share a few lines of the CPU's cache
+LONGEST_ROW = _PITCH - _ROOM - _TAIL  # octets of a packet that leaves the next row alone
 _LONGEST = 1 << 16  # a frame or a long packet reaches over the rows behind it
 
 
@@ -59,44 +60,47 @@ class Burst:
         """The rows from `first` on, for ESP packets of `stride` octets around the packets there."""
         return self.trains.layout(stride, start, icv, _ROOM - start).behind(first)
 
-    def runs(self, lengths: Sequence[int], fewest: int) -> Iterator[Run]:
+    def runs(self, begin: int, lengths: Sequence[int], fewest: int) -> Iterator[Run]:
         """All packets in order, by runs, each of either kind as long as can be: flows of fewer than `fewest`
-        packets count as different addresses. `lengths`: of the packets in the rows from 0 on."""
-        whole = self._all_of_one_shape(lengths)
-        if whole and alike(self._octets[: len(lengths), _ROOM + 12 : _ROOM + IPV4_HEADER]):
-            yield Run(0, len(lengths))  # quickly, as it is usual
+        packets count as different addresses. `lengths`: of the packets in the rows from `begin` on."""
+        packets = self._octets[begin : begin + len(lengths), _ROOM:]
+        whole = _all_of_one_shape(packets, lengths)
+        if whole and alike(packets[:, 12:IPV4_HEADER]):
+            yield Run(begin, len(lengths))  # quickly, as it is usual
             return
-        for first, count in [(0, len(lengths))] if whole else self._stretches(lengths):
-            heads = self._octets[first : first + count, _ROOM : _ROOM + IPV6_HEADER]
+        for at, count in [(0, len(lengths))] if whole else _stretches(packets, lengths):
+            heads = packets[at : at + count, :IPV6_HEADER]
             keys = address_keys(heads, 4 if heads.item(0) >> 4 == 4 else 6)
-            yield from _by_flow(first, keys, fewest)
+            yield from _by_flow(begin + at, keys, fewest)
 
-    def _all_of_one_shape(self, lengths: Sequence[int]) -> bool:
-        """Whether all are IPv4, and alike but for their addresses."""
-        count = len(lengths)
-        if lengths.count(lengths[0]) < count:
-            return False
-        heads = self._octets[:count, _ROOM : _ROOM + 4]
-        return heads.item(0) >> 4 == 4 and alike(heads)
 
-    def _stretches(self, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """First row and number of packets that are alike but for their addresses."""
-        at = 0
-        for _, same in groupby(self._shapes(lengths)):
-            count = len(list(same))
-            yield at, count
-            at += count
+def _all_of_one_shape(packets: Octets, lengths: Sequence[int]) -> bool:
+    """Whether all are IPv4, and alike but for their addresses."""
+    if lengths.count(lengths[0]) < len(lengths):
+        return False
+    heads = packets[:, :4]
+    return heads.item(0) >> 4 == 4 and alike(heads)
 
-    def _shapes(self, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
-        heads = self._octets[: len(lengths), _ROOM : _ROOM + 6].tobytes()
-        shapes = []
-        for at, length in zip(range(0, len(heads), 6), lengths, strict=True):
-            if heads[at] >> 4 == 4:
-                shape = heads[at : at + 4]
-            else:  # the traffic class ends in the middle of the second octet: a flow label is behind it
-                shape = bytes((heads[at], heads[at + 1] & 0xF0, *heads[at + 4 : at + 6], 6))
-            shapes.append((length, shape))
-        return shapes
+
+def _stretches(packets: Octets, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First one and number of packets that are alike but for their addresses."""
+    at = 0
+    for _, same in groupby(_shapes(packets, lengths)):
+        count = len(list(same))
+        yield at, count
+        at += count
+
+
+def _shapes(packets: Octets, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
+    heads = packets[:, :6].tobytes()
+    shapes = []
+    for at, length in zip(range(0, len(heads), 6), lengths, strict=True):
+        if heads[at] >> 4 == 4:
+            shape = heads[at : at + 4]
+        else:  # the traffic class ends in the middle of the second octet: a flow label is behind it
+            shape = bytes((heads[at], heads[at + 1] & 0xF0, *heads[at + 4 : at + 6], 6))
+        shapes.append((length, shape))
+    return shapes
 
 
 def _by_flow(first: int, keys: Sequence[bytes], fewest: int) -> Iterator[Run]:

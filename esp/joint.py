@@ -88,7 +88,7 @@ class Joint:
         return count
 
     def may_pass(self, packet: Buffer) -> bool:
-        """Whether this packet may overtake all that was laid out."""
+        """Whether this whole packet may overtake all that was laid out."""
         stream = stream_of(packet)
         return stream is not None and None not in self._streams and stream not in self._streams
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from esp import medley
-from esp.bursts import Burst, Run
+from esp.bursts import LONGEST_ROW, Burst, Run
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.devices import BrokenDevice, Device
@@ -56,6 +56,7 @@ class Outward:
         self._burst = Burst()
         self._joint = Joint()
         self._run = _Run()
+        self._waiting: list[int] = []  # lengths of packets in the first rows of `_burst`, which wait
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these from now on."""
@@ -109,9 +110,7 @@ class Outward:
         try:
             while True:
                 if lengths:
-                    if not self._may_overtake(lengths):
-                        self._send_joint()
-                    self._send_lone(device, lengths)
+                    self._take_lone(device, lengths)
                     lone += len(lengths)
                     left -= len(lengths)
                 if frame is not None:
@@ -125,23 +124,43 @@ class Outward:
                 more = frame is not None or len(found) >= left
                 lengths = found
         finally:
-            self._send_joint()
+            self._send_turn(device)
         return 0 if count else lone or 1  # nothing is no frame
 
     def _read_rows(self, frames: FrameDevice, most: int, lengths: list[int]) -> Segments | None:
+        """Read behind what waits."""
         rows, places = self._burst.places(frames.headroom)
+        first = len(self._waiting)
         try:
-            return frames.read_rows(rows, places[:most], lengths)
+            return frames.read_rows(rows[first:], places[first : first + most], lengths)
         except OSError as error:
             raise BrokenDevice(error.strerror or str(error)) from error
 
-    def _may_overtake(self, lengths: Sequence[int]) -> bool:
-        """Whether the packets in the first rows may leave before the frames that were read before them:
-        acknowledgements do not cut what is sealed together."""
-        joint, burst = self._joint, self._burst
-        return bool(joint.parts) and all(
-            length >= IPV4_HEADER and joint.may_pass(burst.packet(row, length)) for row, length in enumerate(lengths)
+    def _take_lone(self, device: Device, lengths: Sequence[int]) -> None:
+        """Packets in the rows behind those that wait: they wait too, to leave before the frames at the end of
+        the turn, unless they belong behind one of these. So acknowledgements don't cut what is sealed
+        together."""
+        joint, burst, first = self._joint, self._burst, len(self._waiting)
+        may_pass = not joint.parts or all(
+            length >= IPV4_HEADER and joint.may_pass(burst.packet(row, length))
+            for row, length in enumerate(lengths, first)
         )
+        if may_pass and lengths[-1] <= LONGEST_ROW:  # else what is read next would stand in it
+            self._waiting += lengths
+        else:
+            self._send_turn(device)
+            self._send_lone(device, lengths, first)
+
+    def _send_turn(self, device: Device) -> None:
+        """Send lone packets that wait, and seal and send the frames that were laid out."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            try:
+                self._send_lone(device, waiting, 0)
+            finally:
+                self._send_joint()
+        else:
+            self._send_joint()
 
     def _send_straight(self, device: Device, length: int) -> bool:
         """Send the packet in the first row if nothing about it is unusual, with as few steps as can be: after
@@ -175,16 +194,17 @@ class Outward:
         if failure is not None or sequence >= entry.sa.watch_from:
             self._watch_sequence(entry)
 
-    def _send_lone(self, device: Device, lengths: Sequence[int]) -> None:
-        """Send the packets that stand in the first rows."""
+    def _send_lone(self, device: Device, lengths: Sequence[int], begin: int) -> None:
+        """Send the packets that stand in the rows from `begin` on."""
         alike = len(lengths) >= _FEWEST and self._database.by_addresses(device.device_id)
         try:
-            for run in self._burst.runs(lengths, _FEWEST) if alike else (Run(0, len(lengths)),):
+            runs = self._burst.runs(begin, lengths, _FEWEST) if alike else (Run(begin, len(lengths)),)
+            for run in runs:
                 first, count, keys = run
                 send = self._send_medley if keys else self._send_rows
-                if not (alike and count >= _FEWEST and send(device, run, lengths[first])):
+                if not (alike and count >= _FEWEST and send(device, run, lengths[first - begin])):
                     for row in range(first, first + count):
-                        self._take(device, row, lengths[row])
+                        self._take(device, row, lengths[row - begin])
         finally:
             self._flush()
 
@@ -319,19 +339,20 @@ class Outward:
         joint, packet = self._joint, segments.packet
         entry = self._database.outbound(device.device_id, packet)
         if entry is None:
-            self._send_joint()
+            self._send_turn(device)
             for each in segments.packets():
                 self._without_sa(device, memoryview(each))
             return
         tos = tos_of(packet)
         if entry.sa.tfc:
-            self._send_joint()
+            self._send_turn(device)
             self._send(entry, segments.packets(), tos)
             return
         first = 0
         while first < segments.count:
             if not joint.takes(entry, segments, first):
-                self._send_joint()
+                if joint.parts:
+                    self._send_turn(device)
                 joint.begin(entry, segments)
             first += joint.add(entry, tos, segments, first)
 

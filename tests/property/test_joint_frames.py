@@ -131,20 +131,6 @@ def test_no_suite_is_left_out(suite: Suite) -> None:
         assert len(bed.sent()) == 1
 
 
-def test_an_order_is_kept_between_frames_and_lone_packets() -> None:
-    with FastBed(GCM) as bed:
-        lone = Packet(Flow(protocol=UDP), b"lone")
-        frame = Packet(Flow(), bytes(3000))
-        for octets in (frame.frame(1000), lone.frame(0), frame.frame(1000)):
-            bed.kernel.send(octets)
-        bed.read_all()
-        assert opened(bed, bed.sent()) == [
-            *plain((frame, 1000)),
-            lone.octets(),
-            *plain((frame, 1000)),
-        ]
-
-
 def test_frames_under_two_sas_do_not_mix() -> None:
     other = SPI + 1
     with FastBed(GCM) as bed:
