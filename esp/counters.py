@@ -55,6 +55,8 @@ class Drop(IntEnum):
     ECN = 20  # marked on its way as congestion experienced, but not able to carry the mark (RFC 6040 4.2)
     # In, without an SA
     SOCKET_QUEUE = 21  # the kernel had no room left in the socket's receive buffer
+    # Out, under an SA
+    CONGESTION = 22  # one of many, to tell its sender to slow down (`esp.standing`)
 
     @property
     def text(self) -> str:

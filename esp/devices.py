@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from esp.limits import RateLimit, WaitingRoom
 from esp.pace import Pace
+from esp.standing import Standing
 from esp.trains import FrameDevice, PacketDevice
 
 # One so many seconds, after a burst
@@ -30,6 +31,7 @@ class Device:
     frames: FrameDevice | None = field(init=False)
     place: tuple[memoryview] | None = None  # for a packet that comes alone
     pace: Pace = field(default_factory=Pace)
+    standing: Standing = field(default_factory=Standing)
 
     def __post_init__(self) -> None:
         self.frames = self.io if isinstance(self.io, FrameDevice) else None

@@ -22,6 +22,7 @@ _IN: tuple[tuple[int | None, int, int, int], ...] = (
     (NOT_ECT, ECT1, ECT0, CE),
     (None, CE, CE, CE),
 )
+CAPABLE = frozenset((ECT0, ECT1))  # of being marked instead of dropped (RFC 3168 5)
 CHANGING = frozenset(outer for outer, inner in enumerate(_IN) if inner != (NOT_ECT, ECT1, ECT0, CE))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from esp import medley
+from esp import ecn, medley
 from esp.bursts import LONGEST_ROW, Burst, Run
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
@@ -104,7 +104,8 @@ class Outward:
         frame: Segments | None = None,
     ) -> int:
         """`lengths` and `frame`: what was read already."""
-        left, until = BATCH, time.monotonic() + _TURN
+        now = time.monotonic()
+        left, until = BATCH, now + _TURN
         lone = count = 0
         more = True
         try:
@@ -114,10 +115,11 @@ class Outward:
                     lone += len(lengths)
                     left -= len(lengths)
                 if frame is not None:
-                    self._take_frame(device, frame)
+                    self._take_frame(device, frame, now)
                     count += 1
                     left -= _FRAME + frame.count // _OF_FRAME
-                if not more or left <= 0 or time.monotonic() >= until:
+                now = time.monotonic()
+                if not more or left <= 0 or now >= until:
                     break
                 found: list[int] = []
                 frame = self._read_rows(frames, left, found)
@@ -125,6 +127,8 @@ class Outward:
                 lengths = found
         finally:
             self._send_turn(device)
+        if not more:
+            device.standing.is_empty()
         return 0 if count else lone or 1  # nothing is no frame
 
     def _read_rows(self, frames: FrameDevice, most: int, lengths: list[int]) -> Segments | None:
@@ -334,8 +338,9 @@ class Outward:
             if sequence >= entry.sa.watch_from:
                 self._watch_sequence(entry)
 
-    def _take_frame(self, device: Device, segments: Segments) -> None:
-        """Lay out a frame, to be sealed and sent with the next ones that go the same way."""
+    def _take_frame(self, device: Device, segments: Segments, now: float) -> None:
+        """Lay out a frame, to be sealed and sent with the next ones that go the same way. `now`: monotonic
+        seconds."""
         joint, packet = self._joint, segments.packet
         entry = self._database.outbound(device.device_id, packet)
         if entry is None:
@@ -349,6 +354,13 @@ class Outward:
             self._send(entry, segments.packets(), tos)
             return
         first = 0
+        if device.standing.tell(now):
+            if tos & ecn.MARK in ecn.CAPABLE:
+                segments.mark()
+                tos |= ecn.CE  # RFC 6040 4.1
+            else:
+                self._counters.drop(Drop.CONGESTION, 1, entry.slot)
+                first = 1
         while first < segments.count:
             if not joint.takes(entry, segments, first):
                 if joint.parts:

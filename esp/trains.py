@@ -57,6 +57,9 @@ class Segments(Protocol):
     size: int
     last: int
 
+    def mark(self) -> None:
+        """Give all packets the mark CE (RFC 3168 5)."""
+
     def lay(self, rows: Octets, first: int, /) -> None:
         """Write packets `first`, `first` + 1, ... into rows as wide as `size` rounded up to 4, but not yet
         their headers. After that `packet` is needed no more."""

@@ -107,6 +107,11 @@ class Segments:
             template[l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2] = bytes(2)
         return template
 
+    def mark(self) -> None:
+        """Give all packets the mark CE (RFC 3168 5): that is both bits of the ECN field."""
+        self._template[1] |= 0x03 if self._template[0] >> 4 == 4 else 0x30
+        self._rest = fold(self._template[: self._l4])
+
     def fill(self, rows: Rows, first: int) -> None:
         """Write packets `first`, `first` + 1, ... into the rows, at most `MOST_ROWS`.
 

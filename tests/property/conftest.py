@@ -15,3 +15,11 @@ def turns_without_haste() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("esp.outward._TURN", 60.0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_queue_stands() -> Iterator[None]:
+    """However slow the machine is, no packet is dropped to tell its sender so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("esp.standing._INTERVAL", 3600.0)
+        yield
