@@ -158,7 +158,7 @@ class Inward:
         count = trains = 0
         left = BATCH
         self.unfinished = False
-        while left > 0:
+        while left > 0 or (trains and run.is_unfinished()):  # frames are cut where a read ends
             end = run.end
             received = first or transport.receive(arena[end:])
             first = None

@@ -125,6 +125,30 @@ def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
         assert bool(bed.delivered()) is ends
 
 
+def test_a_batch_that_is_full_still_takes_the_rest_of_a_frame() -> None:
+    """Each of the three frames was sent in three trains, and eight are a batch."""
+    with FastBed(GCM) as bed:
+        sender = bed.sender()
+        for number in range(3):
+            frame = Packet(Flow(), filled(35_000, b"data"), 35_000 * number, ACK, 35 * number)
+            sealed = [bytes(each) for each in sender.seal_batch([one.octets() for one in frame.split(1000)])]
+            segment = (17, 103, len(sealed[0]).to_bytes(2, "little"))
+            for at in range(0, 35, 12):
+                train = b"".join(sealed[at : at + 12])
+                bed.peer.sendmsg([train], [segment], 0, ("127.0.0.1", bed.port))
+        bed.inward.read_transport(bed.transport)
+        assert len(bed.delivered()) == 105
+
+
+def test_a_batch_of_lone_packets_ends_when_it_is_full() -> None:
+    with FastBed(GCM) as bed:
+        packets = [Packet(Flow(protocol=UDP), b"%05d" % number).octets() for number in range(100)]
+        for row in bed.sender().seal_batch(packets):
+            bed.peer.sendto(row, ("127.0.0.1", bed.port))
+        assert bed.inward.read_transport(bed.transport) == 64
+        assert len(bed.delivered()) == 64
+
+
 @pytest.mark.parametrize(
     ("trains", "unfinished"),
     [([30], True), ([30, 30], True), ([30, 30, 29], False), ([30, 0.5], False), ([0, 0], False)],
