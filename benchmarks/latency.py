@@ -1,4 +1,4 @@
-"""Round trips: what a tunnel adds to them, and how long they are beside a TCP flow."""
+"""Round trips: what a tunnel adds to them, and how long they are beside TCP flows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from benchmarks.setting import Setting
 from ikepy.lab import pair
 from ikepy.lab.netns import LabError, Namespace
 
+MANY = 8  # flows
 INTERVAL = 0.01  # seconds between two pings
 IDLE, QUICK_IDLE = 3.0, 1.0  # seconds of pings without other traffic
 SETTLE = 1.0  # seconds in which the flow gets up to speed; as long before its end the pings end too
@@ -24,10 +25,11 @@ _TIME = re.compile(r"time=([\d.]+) ms")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Milliseconds: the median when nothing else runs, the 99th percentile beside a TCP flow."""
+    """Milliseconds: the median without other traffic, the 99th percentile beside one TCP flow and many."""
 
     idle: float
     loaded: float
+    crowded: float
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -39,6 +41,7 @@ def rows(setting: Setting) -> list[Row]:
         kind: [one - none for one, none in zip(values, bare, strict=True)] for kind, values in idle.items()
     }
     loaded = {kind: [one.loaded for one in figures] for kind, figures in found.items()}
+    crowded = {kind: [one.crowded for one in figures] for kind, figures in found.items()}
     without = f"{statistics.median(bare):.2f} without a tunnel"
     return [
         Row("RTT, idle, median", "ms", idle[OURS], idle[THEIRS], aim=without),
@@ -50,6 +53,7 @@ def rows(setting: Setting) -> list[Row]:
             loaded[THEIRS],
             Target(5, at_most=True, of_figure=True),
         ),
+        Row(f"RTT beside {MANY} TCP flows, 99th percentile", "ms", crowded[OURS], crowded[THEIRS]),
     ]
 
 
@@ -58,14 +62,20 @@ def _figures(setting: Setting, tunnel: Tunnel) -> Figures:
     left = tunnel.bed.left_host
     idle = percentile(round_trips(left, QUICK_IDLE if setting.quick else IDLE), 50)
     if tunnel.kind == NONE:
-        return Figures(idle, 0.0)
-    seconds = setting.seconds + 2 * SETTLE
+        return Figures(idle, 0.0, 0.0)
+    loaded, crowded = (percentile(_beside(setting, tunnel, flows), 99) for flows in (1, MANY))
+    return Figures(idle, loaded, crowded)
+
+
+def _beside(setting: Setting, tunnel: Tunnel, flows: int) -> list[float]:
+    """The round trips beside so many TCP flows."""
+    left, seconds = tunnel.bed.left_host, math.ceil(setting.seconds + 2 * SETTLE)
     with iperf(tunnel.bed.right_host) as server, ThreadPoolExecutor(1) as pool:
-        flow = pool.submit(server.tcp, left, pair.RIGHT_HOST, math.ceil(seconds))
+        work = pool.submit(partial(server.tcp, left, pair.RIGHT_HOST, seconds, flows=flows))
         round_trips(left, SETTLE)
-        loaded = round_trips(left, setting.seconds)
-        flow.result()
-    return Figures(idle, percentile(loaded, 99))
+        found = round_trips(left, setting.seconds)
+        work.result()
+    return found
 
 
 def round_trips(node: Namespace, seconds: float) -> list[float]:
