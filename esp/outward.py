@@ -17,10 +17,11 @@ from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.devices import BrokenDevice, Device
 from esp.joint import Joint, Part
-from esp.messages import Acquire, Message, SequenceExhausted, SequenceLow
-from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, flow_of, ip_length, tos_of
+from esp.messages import Message, SequenceExhausted, SequenceLow
+from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, ip_length, tos_of
 from esp.trains import FrameDevice, Segments
 from esp.transport import Train, Transport
+from esp.trap import Trap
 
 BATCH = 64  # packets of one turn
 _FRAME, _OF_FRAME = 2, 4  # a frame counts for two packets, and so many of its own for one
@@ -56,7 +57,8 @@ class Outward:
         self._burst = Burst()
         self._joint = Joint()
         self._run = _Run()
-        self._waiting: list[int] = []  # lengths of packets in the first rows of `_burst`, which wait
+        self._early: list[int] = []  # lengths of packets in the first rows of `_burst`: before the frames
+        self._trap = Trap(database, counters, post)
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these from now on."""
@@ -134,7 +136,7 @@ class Outward:
     def _read_rows(self, frames: FrameDevice, most: int, lengths: list[int]) -> Segments | None:
         """Read behind what waits."""
         rows, places = self._burst.places(frames.headroom)
-        first = len(self._waiting)
+        first = len(self._early)
         try:
             return frames.read_rows(rows[first:], places[first : first + most], lengths)
         except OSError as error:
@@ -144,23 +146,23 @@ class Outward:
         """Packets in the rows behind those that wait: they wait too, to leave before the frames at the end of
         the turn, unless they belong behind one of these. So acknowledgements don't cut what is sealed
         together."""
-        joint, burst, first = self._joint, self._burst, len(self._waiting)
+        joint, burst, first = self._joint, self._burst, len(self._early)
         may_pass = not joint.parts or all(
             length >= IPV4_HEADER and joint.may_pass(burst.packet(row, length))
             for row, length in enumerate(lengths, first)
         )
         if may_pass and lengths[-1] <= LONGEST_ROW:  # else what is read next would stand in it
-            self._waiting += lengths
+            self._early += lengths
         else:
             self._send_turn(device)
             self._send_lone(device, lengths, first)
 
     def _send_turn(self, device: Device) -> None:
         """Send lone packets that wait, and seal and send the frames that were laid out."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
+        if self._early:
+            early, self._early = self._early, []
             try:
-                self._send_lone(device, waiting, 0)
+                self._send_lone(device, early, 0)
             finally:
                 self._send_joint()
         else:
@@ -276,7 +278,7 @@ class Outward:
         entry = self._database.outbound(device.device_id, packet)
         if entry is None:
             self._flush()
-            self._without_sa(device, packet[:real])
+            self._trap.catch(device, packet[:real])
             return
         tos = tos_of(packet)
         if entry.sa.tfc:
@@ -346,7 +348,7 @@ class Outward:
         if entry is None:
             self._send_turn(device)
             for each in segments.packets():
-                self._without_sa(device, memoryview(each))
+                self._trap.catch(device, memoryview(each))
             return
         tos = tos_of(packet)
         if entry.sa.tfc:
@@ -450,7 +452,7 @@ class Outward:
                 continue
             entry = find(device.device_id, packet)
             if entry is None:
-                self._without_sa(device, packet)
+                self._trap.catch(device, packet)
             else:
                 by_sa.setdefault((entry, tos_of(packet)), []).append(packet[:length])
         for (entry, tos), batch in by_sa.items():
@@ -497,45 +499,12 @@ class Outward:
         address, port = path.local
         return self._transports.get(path.local) or self._transports.get((bytes(len(address)), port))
 
-    # Packets without an SA
-
-    def _without_sa(self, device: Device, packet: Buffer) -> None:
-        trap = device.trap or self._database.traps(device.device_id)
-        if not trap or flow_of(packet).of_the_link:  # the kernel itself says that, of every device
-            self._counters.drop(Drop.NO_SA)
-            return
-        now = time.monotonic()
-        self._keep(device, packet, now, now)
-
-    def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
-        if device.acquire.allow(now):
-            self._post(Acquire(device.device_id, flow_of(packet).selectors()))
-        if not device.waiting.put(packet, arrived, now):
-            self._counters.drop(Drop.QUEUE_FULL)
-        self._count_expired(device)
-
-    def _count_expired(self, device: Device) -> None:
-        if device.waiting.expired:
-            self._counters.drop(Drop.QUEUE_AGE, device.waiting.expired)
-            device.waiting.expired = 0
-
     def release_waiting(self, device_id: int | None) -> None:
         """A device has one more active SA: send what waited for it."""
         device = None if device_id is None else self.devices.get(device_id)
-        if device is None or not device.waiting:
-            return
-        now = time.monotonic()
-        waited = device.waiting.take_all(now)
-        self._count_expired(device)
-        by_sa: dict[tuple[Outbound, int], list[Buffer]] = {}
-        for arrived, packet in waited:
-            entry = self._database.outbound(device.device_id, packet)
-            if entry is None:
-                self._keep(device, packet, arrived, now)
-            else:
-                by_sa.setdefault((entry, tos_of(packet)), []).append(packet)
-        for (entry, tos), batch in by_sa.items():
-            self._send(entry, batch, tos)
+        if device is not None and device.waiting:
+            for (entry, tos), batch in self._trap.release(device).items():
+                self._send(entry, batch, tos)
 
 
 def _ways(entries: Sequence[Outbound]) -> Iterator[tuple[OuterPath, int, int]]:

@@ -17,7 +17,7 @@ def turns_without_haste() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _no_queue_stands() -> Iterator[None]:
     """However slow the machine is, no packet is dropped to tell its sender so."""
     with pytest.MonkeyPatch.context() as patch:
