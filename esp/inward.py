@@ -159,7 +159,7 @@ class Inward:
         left = BATCH
         self.unfinished = False
         while left > 0 or (trains and run.is_unfinished()):  # frames are cut where a read ends
-            end = run.end
+            over, end = left <= 0, run.end
             received = first or transport.receive(arena[end:])
             first = None
             if received is None:
@@ -177,6 +177,8 @@ class Inward:
                 if end:
                     arena[: received.length] = kept
                 run = _Run(received)
+                if over:  # the batch is full, and this was not the rest
+                    break
             if run.is_full():
                 break
         self._receive_run(transport, run)

@@ -140,6 +140,16 @@ def test_a_batch_that_is_full_still_takes_the_rest_of_a_frame() -> None:
         assert len(bed.delivered()) == 105
 
 
+def test_nobody_prolongs_a_batch_without_end() -> None:
+    """Trains of ever other sizes: each may be the beginning of more, none is the rest of the one before."""
+    with FastBed(GCM) as bed:
+        for number in range(40):
+            segment = (17, 103, (100 + number % 2).to_bytes(2, "little"))
+            bed.peer.sendmsg([bytes([1]) * 2 * (100 + number % 2)], [segment], 0, ("127.0.0.1", bed.port))
+        bed.inward.read_transport(bed.transport)
+        assert bed.counters.drops() == {"unknown_spi": 18}
+
+
 def test_a_batch_of_lone_packets_ends_when_it_is_full() -> None:
     with FastBed(GCM) as bed:
         packets = [Packet(Flow(protocol=UDP), b"%05d" % number).octets() for number in range(100)]
