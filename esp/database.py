@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 
 from esp.inbound import InboundSa
+from esp.lanes import Lanes
 from esp.limits import RateLimit, RecentSet
 from esp.lookup import AddressIndex
 from esp.messages import InstallInbound, InstallOutbound, UpdatePath
@@ -213,6 +214,7 @@ class SaDatabase:
         self._numbers = count()
         self._had = RecentSet(4 * REMEMBERED)
         self._hash_key = os.urandom(16)
+        self.lanes = Lanes()  # forgotten with each change here
 
     # Changes
 
@@ -228,6 +230,7 @@ class SaDatabase:
         return marks
 
     def _remember(self, marks: tuple[Hashable, ...]) -> None:
+        self.lanes.forget()
         for mark in marks:
             self._had.add(mark)
 
@@ -284,6 +287,7 @@ class SaDatabase:
         if entry is None or entry.active:
             return None
         entry.active = True
+        self.lanes.forget()
         self.standby.discard(child_id)
         self._devices[entry.device_id].changed()
         return entry.device_id
@@ -303,6 +307,7 @@ class SaDatabase:
         entry = self._outbound.pop(child_id, None)
         if entry is None:
             return None
+        self.lanes.forget()
         self.standby.discard(child_id)
         sas = self._devices[entry.device_id]
         alike = sas.remove(entry)
@@ -317,10 +322,12 @@ class SaDatabase:
         entry = self._inbound.pop(child_id, None)
         if entry is not None:
             del self._spis[entry.sa.spi]
+            self.lanes.forget()
         return self.remove_outbound(child_id)
 
     def remove_device(self, device_id: int) -> None:
         """Forget all SAs of a device."""
+        self.lanes.forget_device(device_id)
         for entry in [each for each in self._inbound.values() if each.device_id == device_id]:
             del self._inbound[entry.child_id], self._spis[entry.sa.spi]
         sas = self._devices.pop(device_id, None)
@@ -331,6 +338,7 @@ class SaDatabase:
     def update_path(self, message: UpdatePath) -> None:
         """Both directions of a child travel another way."""
         path = OuterPath.of(message)
+        self.lanes.forget()
         for entry in (self._inbound.get(message.child_id), self._outbound.get(message.child_id)):
             if entry is not None:
                 entry.path = path

@@ -29,9 +29,11 @@ class Device:
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
     frames: FrameDevice | None = field(init=False)
-    place: tuple[memoryview] | None = None  # for a packet that comes alone
     pace: Pace = field(default_factory=Pace)
     standing: Standing = field(default_factory=Standing)
+
+    def fileno(self) -> int:
+        return self.fd
 
     def __post_init__(self) -> None:
         self.frames = self.io if isinstance(self.io, FrameDevice) else None

@@ -13,11 +13,12 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
 
-from esp import ecn, medley
+from esp import cmsg, ecn, medley
 from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
 from esp.devices import Device
 from esp.inbound import Opened, OpenedRows
+from esp.lanes import LIMIT, InLane
 from esp.limits import RateLimit
 from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
 from esp.outward import BATCH
@@ -132,19 +133,34 @@ class Inward:
         self._count_lost(transport)
         return lone
 
-    def read_alone(self, transport: Transport) -> int:
+    def taker(self, transport: Transport) -> Callable[[], int]:
         """`read_transport` where one packet is expected, which shall not wait until it is known that there
         are no more. What need not be done before the next one is left to `rests`."""
         if transport.kind is not SocketKind.UDP:
-            return self.read_transport(transport)
-        arena = self._trains.arena
-        found = transport.receive_lone(arena)
-        if found is None:
+            return partial(self.read_transport, transport)
+        arena, lanes = self._trains.arena, self._database.lanes.inward
+        recvmsg_into, buffers = transport.sock.recvmsg_into, [arena]
+
+        def take() -> int:
+            try:
+                length, ancillary, _, source = recvmsg_into(buffers, cmsg.SPACE)
+            except OSError:  # nothing, or an ICMP error
+                return self.read_transport(transport)
+            if length >= _SHORTEST and ancillary == transport.plain:
+                lane = lanes.get(int.from_bytes(arena[:_MARKER], "big"))
+                if lane is not None and lane(arena[:length], source, transport):
+                    return 1  # whether there is more, the poll will tell
+            return self._read_on(transport, transport.understand(length, ancillary, source))
+
+        return take
+
+    def _read_on(self, transport: Transport, first: Received) -> int:
+        """Behind what was read already where one packet was expected."""
+        if first.length <= first.segment and self._open_straight(
+            transport, self._trains.arena[: first.length], first.source, first.tos
+        ):
             return 1
-        length, segment, tos, source, _ = found
-        if length <= segment and self._open_straight(transport, arena[:length], source, tos):
-            return 1  # whether there is more, the poll will tell
-        lone = self._read_udp(transport, Received._make(found))
+        lone = self._read_udp(transport, first)
         self._count_lost(transport)
         return lone
 
@@ -185,29 +201,43 @@ class Inward:
         return 0 if trains else count or 1  # nothing, after an ICMP error, is no train
 
     def _open_straight(self, transport: Transport, row: memoryview, source: SocketAddress, tos: int) -> bool:
-        """Open one datagram and write what is inside if it is a packet of ours and nothing about it is
-        unusual, with as few steps as can be: after a pause each of them is slow. False: nothing has been
-        done."""
+        """Open one datagram by its lane if it has one. False: nothing has been done."""
         if len(row) < _SHORTEST or tos & ecn.MARK in ecn.CHANGING:
             return False
-        entry = self._database.inbound(int.from_bytes(row[:_MARKER], "big"))
+        lanes, spi = self._database.lanes.inward, int.from_bytes(row[:_MARKER], "big")
+        lane = lanes.get(spi) or self._lane(spi)
+        if lane is None:
+            return False
+        if len(lanes) >= LIMIT:
+            lanes.clear()
+        lanes[spi] = lane
+        return lane(row, source, transport)
+
+    def _lane(self, spi: int) -> InLane | None:
+        """The lane of packets under an SPI of ours whose marks change nothing."""
+        entry = self._database.inbound(spi)
         frames = None if entry is None else self._devices[entry.device_id].frames
         if entry is None or frames is None:
-            return False
-        opened = entry.sa.open_lone(row, frames.headroom)
-        if isinstance(opened, Opened):
-            self._finish(entry, opened, source, tos)
+            return None
+        open_lone, headroom, write = entry.sa.open_lone, frames.headroom, frames.write_packet
+        standby, rests, count = self._database.standby, self._rests, self._count_straight
+
+        def lane(row: memoryview, source: SocketAddress, transport: Transport) -> bool:
+            opened = open_lone(row, headroom)
+            if isinstance(opened, Opened):
+                self._finish(entry, opened, source, ecn.NOT_ECT)
+                return True
+            try:
+                written = write(opened)
+            except OSError:
+                written = False
+            if standby:  # before there is an answer
+                self._release(self._database.activate(entry.child_id))
+            rests.append(partial(count, transport, entry, len(opened) - headroom, written, source))
+            self.authentic += 1
             return True
-        try:
-            written = frames.write_packet(opened)
-        except OSError:
-            written = False
-        if self._database.standby:  # before there is an answer
-            self._release(self._database.activate(entry.child_id))
-        octets = len(opened) - frames.headroom
-        self._rests.append(partial(self._count_straight, transport, entry, octets, written, source))
-        self.authentic += 1
-        return True
+
+        return lane
 
     def _count_straight(
         self, transport: Transport, entry: Inbound, octets: int, written: bool, source: SocketAddress

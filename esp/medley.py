@@ -15,11 +15,10 @@ import numpy as np
 from esp.counters import Drop
 from esp.inbound import InboundSa
 from esp.outbound import OutboundSa, trailer_of
-from esp.suites import ESP_HEADER, TRAILER, exhaust, open_each
+from esp.suites import AEAD_START, FULL_ICV, TRAILER, exhaust, open_each
 from esp.trains import BE64, MOST_ROWS, STEPS, Numbers, Octets, Train, Trains, address_keys, alike
 
-START = ESP_HEADER + 8  # where the inner packet begins
-ICV = 16
+START, ICV = AEAD_START, FULL_ICV  # where the inner packet begins, and what is behind it
 SHORTEST = START + TRAILER + ICV
 _STAMP = 8
 _BLOCK = 4

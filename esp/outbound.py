@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from esp.packet import NEXT_HEADER, Buffer
-from esp.suites import ESP_HEADER, TRAILER, Suite, refuse_copy, sealer
+from esp.suites import ESP_HEADER, FULL_ICV, TRAILER, Suite, refuse_copy, sealer
 from esp.trains import MOST_ROWS, STEPS, Octets, Train, Trains
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
@@ -106,14 +106,25 @@ class OutboundSa:
         if self.sequence >= self._limit:
             return None
         self.sequence = sequence = self.sequence + 1
-        suite = self.suite
-        end = at + length
-        padding = -(length + TRAILER) % suite.block
-        _HEADER.pack_into(arena, at - self.start, self.spi, sequence & 0xFFFFFFFF)
+        begin, end = at - self.start, at + length
+        padding = -(length + TRAILER) % self._block
         arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4].octets[padding]
-        row = arena[at - self.start : end + padding + TRAILER + suite.icv_length]
-        self._sealer.seal(row, sequence)
-        return row
+        end += padding + TRAILER
+        member = self.member
+        if member is None:
+            row = arena[begin : end + self.suite.icv_length]
+            _HEADER.pack_into(row, 0, self.spi, sequence & 0xFFFFFFFF)
+            self._sealer.seal(row, sequence)
+            return row
+        # What the sealer does, without a call: after a pause each step is slow (esp.lanes).
+        stamp, encrypt_into, esn = member
+        iv = sequence.to_bytes(8, "big")
+        spi = stamp[:4]
+        header = spi + iv[4:]
+        arena[begin:at] = header + iv
+        end_of_row = end + FULL_ICV
+        encrypt_into(stamp[4:] + iv, arena[at:end], spi + iv if esn else header, arena[at:end_of_row])
+        return arena[begin:end_of_row]
 
     def layout(self, trains: Trains, size: int) -> Train:
         """Rows for the ESP packets of inner packets of `size` octets."""

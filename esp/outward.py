@@ -17,10 +17,11 @@ from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
 from esp.devices import BrokenDevice, Device
 from esp.joint import Joint, Part
+from esp.lanes import LIMIT, OutLane
 from esp.messages import Message, SequenceExhausted, SequenceLow
-from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, ip_length, tos_of
+from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, address_key, ip_length, tos_of
 from esp.trains import FrameDevice, Segments
-from esp.transport import Train, Transport
+from esp.transport import Train, Transport, reason_of
 from esp.trap import Trap
 
 BATCH = 64  # packets of one turn
@@ -63,6 +64,7 @@ class Outward:
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these from now on."""
         self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
+        self._database.lanes.forget()
 
     def read_device(self, device: Device) -> int:
         """Take one batch from a device and send it; how many packets came one by one, 0 if there were frames
@@ -78,25 +80,29 @@ class Outward:
 
     # Frames and lone packets of a device with offloads
 
-    def read_alone(self, device: Device) -> int:
+    def taker(self, device: Device) -> Callable[[], int]:
         """`read_device` where one packet is expected, which shall not wait until it is known that there are
         no more. What need not be done before the next one is left to `rests`."""
-        frames, place = device.frames, device.place
+        frames = device.frames
         if frames is None:
-            return self.read_device(device)
-        if place is None:
-            place = device.place = self._burst.places(frames.headroom)[1][0]
-        try:
-            found = frames.read_packet(place)
-        except OSError as error:
-            raise BrokenDevice(error.strerror or str(error)) from error
-        if found is None:
-            return 1
-        if not isinstance(found, int):
-            return self._read_frames(device, frames, (), found)
-        if self._send_straight(device, found):
-            return 1  # whether there is more, the poll will tell
-        return self._read_frames(device, frames, (found,))
+            return partial(self.read_device, device)
+        read = frames.reader(self._burst.places(frames.headroom)[1][0])
+        packet, lanes = self._burst.first, self._database.lanes.outward(device.device_id)
+
+        def take() -> int:
+            try:
+                found = read()
+            except OSError as error:
+                raise BrokenDevice(error.strerror or str(error)) from error
+            if not isinstance(found, int):
+                return 1 if found is None else self._read_frames(device, frames, (), found)
+            usual = found > IPV4_HEADER and packet[0] == USUAL_IPV4 and packet[2] << 8 | packet[3] == found
+            lane = lanes.get(bytes(packet[12:20])) if usual else None
+            if lane(found, packet[1]) if lane is not None else self._send_straight(device, found):
+                return 1  # whether there is more, the poll will tell
+            return self._read_frames(device, frames, (found,))
+
+        return take
 
     def _read_frames(
         self,
@@ -169,26 +175,50 @@ class Outward:
             self._send_joint()
 
     def _send_straight(self, device: Device, length: int) -> bool:
-        """Send the packet in the first row if nothing about it is unusual, with as few steps as can be: after
-        a pause each of them is slow. False: nothing has been done."""
-        burst = self._burst
-        packet = burst.first[:length]
-        usual = length > IPV4_HEADER and packet[0] == USUAL_IPV4 and packet[2] << 8 | packet[3] == length
-        real = length if usual else ip_length(packet)
-        entry = None if real is None else self._database.outbound(device.device_id, packet)
-        if real is None or entry is None:
+        """Send the packet in the first row by its lane if it has one. False: nothing has been done."""
+        packet = self._burst.first[:length]
+        if ip_length(packet) != length:
             return False
-        sa, path = entry.sa, entry.path
-        transport = self._transports.get(path.local) or self._transport(path)
-        if transport is None or sa.tfc:
+        lanes, key = self._database.lanes.outward(device.device_id), address_key(packet)
+        lane = lanes.get(key) or self._lane(device, packet)
+        if lane is None:
             return False
-        tos = packet[1] if usual else tos_of(packet)
-        sealed = sa.seal_in_place(burst.arena, burst.begin, real)
-        if sealed is None:
-            return False
-        failure = transport.send_lone(sealed, path.local_address, path.remote, tos)
-        self.rests.append(partial(self._count_straight, entry, real, failure))
-        return True
+        if len(lanes) >= LIMIT:
+            lanes.clear()
+        lanes[key] = lane
+        return lane(length, tos_of(packet))
+
+    def _lane(self, device: Device, packet: Buffer) -> OutLane | None:
+        """The lane of packets with these addresses in the first row, if no more than that has to be known."""
+        entry = self._database.outbound(device.device_id, packet)
+        transport = None if entry is None else self._transport(entry.path)
+        if entry is None or transport is None or not self._database.by_addresses(device.device_id):
+            return None
+        sa, seal, arena, begin = entry.sa, entry.sa.seal_in_place, self._burst.arena, self._burst.begin
+        sendto, send, source, remote = (
+            transport.sock.sendto,
+            transport.send,
+            entry.path.local_address,
+            entry.path.remote,
+        )
+        plain, rests, count = not transport.anywhere, self.rests, self._count_straight
+
+        def lane(length: int, tos: int) -> bool:
+            sealed = None if sa.tfc else seal(arena, begin, length)
+            if sealed is None:
+                return False
+            failure = None
+            if plain and not tos:
+                try:
+                    sendto(sealed, remote)
+                except OSError as error:
+                    failure = reason_of(error.errno)
+            else:
+                failure = send([sealed], source, remote, tos).get(0)
+            rests.append(partial(count, entry, length, failure))
+            return True
+
+        return lane
 
     def _count_straight(self, entry: Outbound, octets: int, failure: Drop | None) -> None:
         """What is left to do for a packet that has been sent, or not. Others may have been sent since."""

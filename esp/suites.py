@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
 
+from esp.packet import Buffer
 from esp.trains import BE64, STEPS, Train, Trains
 
 ESP_HEADER = 8  # SPI and sequence number
@@ -121,7 +122,7 @@ class Member(NamedTuple):
     """One SA of an AEAD with its full ICV in a medley (`esp.medley`). Its cipher refuses to be copied."""
 
     stamp: bytes  # SPI and salt
-    call: Callable[[memoryview, memoryview, memoryview, memoryview], object]
+    call: Callable[[Buffer, memoryview, Buffer, memoryview], object]
     """Of nonce, what is to be sealed or opened, associated data, and the place for the result."""
     esn: bool
 
@@ -217,7 +218,8 @@ def open_each(count: int, calls: Callable[[int], Iterable[object]]) -> list[int]
     return failed
 
 
-_AEAD_START = ESP_HEADER + 8  # where the ciphertext begins, behind an IV of 8
+AEAD_START = ESP_HEADER + 8  # where the ciphertext begins, behind an IV of 8
+FULL_ICV = 16  # of an AEAD
 
 
 def _associated_data(row: memoryview, sequence: int) -> bytes:
@@ -241,9 +243,9 @@ class _AeadSealer:
     def seal(self, row: memoryview, sequence: int) -> None:
         icv = self._icv
         iv = sequence.to_bytes(8, "big")
-        row[ESP_HEADER:_AEAD_START] = iv
+        row[ESP_HEADER:AEAD_START] = iv
         associated = _associated_data(row, sequence) if self._esn else row[:ESP_HEADER]
-        body = row[_AEAD_START:]
+        body = row[AEAD_START:]
         if icv == 16:
             self._aead.encrypt_into(self._salt + iv, body[:-icv], associated, body)
         else:
@@ -290,10 +292,10 @@ class _AeadOpener:
         self._esn = esn
 
     def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        body = row[_AEAD_START:]
+        body = row[AEAD_START:]
         if len(body) < TRAILER + 16:
             return None
-        nonce = self._salt + bytes(row[ESP_HEADER:_AEAD_START])
+        nonce = self._salt + bytes(row[ESP_HEADER:AEAD_START])
         plaintext = body[:-16]
         associated = _associated_data(row, sequence) if self._esn else row[:ESP_HEADER]
         try:
@@ -338,10 +340,10 @@ class _ShortTagOpener:
         self._esn = esn
 
     def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        body = row[_AEAD_START:]
+        body = row[AEAD_START:]
         if len(body) < TRAILER + self._icv:
             return None
-        nonce = self._salt + bytes(row[ESP_HEADER:_AEAD_START])
+        nonce = self._salt + bytes(row[ESP_HEADER:AEAD_START])
         tag = bytes(body[-self._icv :])
         context = Cipher(self._aes, GCM(nonce, tag, min_tag_length=self._icv)).decryptor()
         associated = _associated_data(row, sequence) if self._esn else row[:ESP_HEADER]

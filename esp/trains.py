@@ -5,7 +5,7 @@ Who makes them and who takes them is a device with segmentation offload; it is k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -88,9 +88,9 @@ class FrameDevice(PacketDevice, Protocol):
         `rows` begin where `places` do; `lengths` takes what the packets before the frame have (0: nonsense).
         Raises OSError if it is broken."""
 
-    def read_packet(self, place: tuple[memoryview], /) -> int | Segments | None:
-        """Read one packet, or a frame, as `read_rows` does: its length, or the frame; None if there is none.
-        Raises OSError if it is broken."""
+    def reader(self, place: tuple[memoryview], /) -> Callable[[], int | Segments | None]:
+        """What reads one packet, or a frame, into this place as `read_rows` does: its length, or the frame;
+        None if there is none. Raises OSError if the device is broken."""
 
     def write_packet(self, row: memoryview, /) -> bool:
         """Write the packet behind the headroom; whether it was taken. Raises OSError if it is broken."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from esp import cmsg
+from esp import cmsg, ecn
 from esp.counters import Drop
 from esp.messages import SocketKind
 from esp.mmsg import MOST, Pieces, Receiver, Sender
@@ -46,7 +46,7 @@ _FEWEST = 4  # datagrams that are worth a system call for many
 _REMOTES = 4096  # whose largest segment is remembered
 
 
-def _reason(number: int | None) -> Drop:
+def reason_of(number: int | None) -> Drop:
     return _REASONS.get(number or 0, Drop.SEND)
 
 
@@ -114,10 +114,13 @@ class Transport:
         self.local_port = local_port
         self.pace = Pace()
         self._tell = tell
-        self._anywhere = local_address.is_unspecified
+        self.anywhere = local_address.is_unspecified
         self._trains = kind is SocketKind.UDP
         self._before: cmsg.AncillaryData = []  # what came with the last datagram, and what it says
         self._known = cmsg.read(self._before)
+        self.plain: cmsg.AncillaryData | None = (
+            None  # the last of a lone datagram in which it changes nothing
+        )
         self.sender = Sender()
         self._largest: dict[tuple[str, int], int] = {}  # segments that a remote's path is known to refuse
         with contextlib.suppress(OSError):
@@ -153,11 +156,6 @@ class Transport:
 
     def receive(self, place: memoryview) -> Received | None:
         """Read UDP into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
-        found = self.receive_lone(place)
-        return None if found is None else Received._make(found)
-
-    def receive_lone(self, place: memoryview) -> tuple[int, int, int, SocketAddress, Address] | None:
-        """What `receive` gives, without names: one step less."""
         while True:
             try:
                 length, ancillary, _, source = self.sock.recvmsg_into([place], cmsg.SPACE)
@@ -166,10 +164,16 @@ class Transport:
             except OSError:
                 # An ICMP error that the kernel reports here; reading it has cleared it.
                 continue
-            if ancillary != self._before:
-                self._before, self._known = ancillary, cmsg.read(ancillary)
-            segment, tos, local = self._known
-            return length, segment or length, tos, source, local or self.local_address
+            return self.understand(length, ancillary, source)
+
+    def understand(self, length: int, ancillary: cmsg.AncillaryData, source: SocketAddress) -> Received:
+        """What the socket's `recvmsg_into` has given."""
+        if ancillary != self._before:
+            self._before, self._known = ancillary, cmsg.read(ancillary)
+        segment, tos, local = self._known
+        if not segment and tos & ecn.MARK not in ecn.CHANGING:
+            self.plain = ancillary
+        return Received(length, segment or length, tos, source, local or self.local_address)
 
     def receive_many(self, receiver: Receiver, most: int) -> int:
         """Read at most so many datagrams, one a row of the receiver's arena; how many."""
@@ -197,18 +201,6 @@ class Transport:
                 failures[index] = failure
         return failures
 
-    def send_lone(
-        self, row: memoryview, source: Address, remote: tuple[str, int], tos: int = 0
-    ) -> Drop | None:
-        """`send` for one row; why it was not sent."""
-        if tos or self._anywhere:
-            return self._send_row(row, remote, self._ancillary(source, tos))
-        try:
-            self.sock.sendto(row, remote)
-        except OSError as error:
-            return _reason(error.errno)
-        return None
-
     def _send_row(
         self, row: memoryview, remote: tuple[str, int], ancillary: cmsg.AncillaryData | None
     ) -> Drop | None:
@@ -218,7 +210,7 @@ class Transport:
             else:
                 self.sock.sendto(row, remote)
         except OSError as error:
-            return _reason(error.errno)
+            return reason_of(error.errno)
         return None
 
     def _send_pieces(
@@ -226,7 +218,7 @@ class Transport:
     ) -> dict[int, Drop]:
         """`first`: the index of the first one."""
         results = self.sender.send(self.sock, pieces, remote, ancillary)
-        return {first + index: _reason(number) for index, number in enumerate(results) if number}
+        return {first + index: reason_of(number) for index, number in enumerate(results) if number}
 
     def send_train(
         self, train: Train, source: Address, remote: tuple[str, int], tos: int = 0
@@ -258,7 +250,7 @@ class Transport:
         if train.count < 2 or not self._trains or train.segment >= self._largest.get(remote, 1 << 16):
             return self.send(train.rows(), source, remote, tos)
         ancillary = cmsg.segment(train.segment)
-        if tos or self._anywhere:
+        if tos or self.anywhere:
             ancillary += self._ancillary(source, tos)
         try:
             self.sock.sendmsg(train.buffers, ancillary, 0, remote)
@@ -266,7 +258,7 @@ class Transport:
             if error.errno in _NO_SEGMENTS:
                 self._degrade(train.segment, remote, error)
                 return self.send(train.rows(), source, remote, tos)
-            return dict.fromkeys(range(train.count), _reason(error.errno))
+            return dict.fromkeys(range(train.count), reason_of(error.errno))
         return {}
 
     def _degrade(self, segment: int, remote: tuple[str, int], error: OSError) -> None:
@@ -280,4 +272,4 @@ class Transport:
 
     def _ancillary(self, source: Address, tos: int) -> cmsg.AncillaryData:
         marks = cmsg.marks(self.version, tos) if tos else []
-        return marks + cmsg.source(source) if self._anywhere else marks
+        return marks + cmsg.source(source) if self.anywhere else marks

@@ -138,6 +138,8 @@ class Worker:
         self._gone: list[Transport] = []  # to be closed once nothing reads from them any more
         self._poll = select.epoll()
         self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
+        self._takers: dict[int, Callable[[], int]] = {}  # by descriptor: what reads a packet that comes alone
+        self._calm = False  # nothing came for a while, and since then one packet at a time
         self._load = Load()
         self._breaks = Breaks()
         self._gathering = 0.0  # monotonic seconds: until when there may be a source that is not to be read
@@ -157,14 +159,35 @@ class Worker:
             self._close()
 
     def _serve_once(self) -> None:
+        self._watch_control()
+        begin = time.monotonic() if self._load.busy else 0.0
+        ready = self._poll.poll(_SOON if self._rests else None, _READY)
+        if self._calm and len(ready) == 1 and len(self._rests) < _RESTS:
+            fd, authentic = ready[0][0], self._inward.authentic
+            take = self._takers.get(fd)
+            if take is not None:
+                try:
+                    lone = take()
+                except Exception as error:
+                    lone = self._failed(self._sources[fd], error)
+                if lone != 1:
+                    self._calm = False
+                    self._note_read(self._sources[fd], time.monotonic(), lone, authentic)
+                return
+        if begin:
+            self._take_break(begin)
+        self._calm = not ready and not begin
+        self._serve_ready(ready)
+
+    def _watch_control(self) -> None:
+        """Have the poll tell when there is something from control, or room for what it is to be told."""
         interest = select.EPOLLIN | (select.EPOLLOUT if self._outbox.pending else 0)
         if interest != self._interest:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
-        begin = time.monotonic() if self._load.busy else 0.0
-        ready = self._poll.poll(_SOON if self._rests else None, _READY)
-        if begin:
-            self._take_break(begin)
+
+    def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
+        """Serve what has something: at once if it is one packet, probably, or else all of them in turn."""
         sources = self._sources
         if len(ready) == 1 and len(self._rests) < _RESTS:
             source, now = sources.get(ready[0][0]), time.monotonic()
@@ -202,25 +225,35 @@ class Worker:
         the worker. `now`: monotonic seconds."""
         authentic, lone = self._inward.authentic, 1
         try:
-            if isinstance(source, Transport):
-                inward = self._inward
-                lone = inward.read_alone(source) if alone else inward.read_transport(source)
+            if alone:
+                lone = self._takers[source.fileno()]()
+            elif isinstance(source, Transport):
+                lone = self._inward.read_transport(source)
             else:
-                outward = self._outward
-                lone = outward.read_alone(source) if alone else outward.read_device(source)
-        except BrokenDevice as error:
-            self._give_up(source, str(error))
+                lone = self._outward.read_device(source)
         except Exception as error:
-            self._tell_fault(f"{type(error).__name__}: {error}")
+            lone = self._failed(source, error)
         if alone and lone == 1 and not self._load.busy:  # that is not much
             self._rests.append(partial(source.pace.read, now, lone))
-            return
+        else:
+            self._note_read(source, now, lone, authentic)
+
+    def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
+        """What a read that began at `now` tells about the load. `authentic`: before it."""
         unfinished = self._load.busy and isinstance(source, Transport) and self._inward.unfinished
         much = source.pace.read(now, lone, unfinished)
         if much or self._load.busy:
             self._gathering = max(self._gathering, source.pace.again_from)
             strange = isinstance(source, Transport) and self._inward.authentic == authentic
             self._tell_load(now, much, strange)
+
+    def _failed(self, source: Transport | Device, error: Exception) -> int:
+        """A batch has been lost: it counts as one packet."""
+        if isinstance(error, BrokenDevice):
+            self._give_up(source, str(error))
+        else:
+            self._tell_fault(f"{type(error).__name__}: {error}")
+        return 1
 
     def _give_up(self, source: Transport | Device, why: str) -> None:
         """Polled again, a broken device would keep the loop busy for nothing."""
@@ -250,8 +283,13 @@ class Worker:
     def _register(self, fd: int, source: Transport | Device) -> None:
         self._poll.register(fd, select.EPOLLIN)
         self._sources[fd] = source
+        if isinstance(source, Transport):
+            self._takers[fd] = self._inward.taker(source)
+        else:
+            self._takers[fd] = self._outward.taker(source)
 
     def _unregister(self, fd: int) -> None:
+        self._takers.pop(fd, None)
         if self._sources.pop(fd, None) is not None:
             self._poll.unregister(fd)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from tun.virtio import (
 )
 
 HEADROOM = SIZE
+_USUAL_IPV4, _PROTOCOL = 0x45, 9  # version 4 and a header of 20 octets; where IPv4 has its protocol
 _FEWEST = 3  # rows worth merging
 _FEWEST_READ = 6  # packets read together that are worth numpy
 _NO_SYN = bytes(flags for flags in range(256) if not flags & FLAG_SYN)
@@ -84,23 +85,27 @@ class FrameIo:
                     self._complete(place[0][: SIZE + length])
         return frame
 
-    def read_packet(self, place: tuple[memoryview]) -> int | Segments | None:
-        """Read one packet behind the headroom of a place as of `read_rows`: its length (0: nonsense), or the
-        frame that it is; None if there is nothing. `TunError` if the device is gone."""
-        try:
-            length = os.readv(self._fd, place)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise TunError(error.errno, f"cannot read from the TUN device: {error.strerror}") from error
-        if length <= SIZE:
-            return 0
-        frame = place[0][:length]
-        if frame[1] != GSO_NONE:
-            return Segments.parse(frame) or 0
-        if frame[0] or self._clamping:
-            self._complete(frame)
-        return length - SIZE
+    def reader(self, place: tuple[memoryview]) -> Callable[[], int | Segments | None]:
+        """What reads one packet behind the headroom of a place as of `read_rows`: its length (0: nonsense),
+        or the frame that it is; None if there is nothing. `TunError` if the device is gone."""
+        fd, readv, memory, clamping = self._fd, os.readv, place[0], self._clamping
+
+        def read() -> int | Segments | None:
+            try:
+                length = readv(fd, place)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                raise TunError(error.errno, f"cannot read from the TUN device: {error.strerror}") from error
+            if length <= SIZE:
+                return 0
+            if memory[1] != GSO_NONE:
+                return Segments.parse(memory[:length]) or 0
+            if memory[0] or (clamping and (memory[SIZE] != _USUAL_IPV4 or memory[SIZE + _PROTOCOL] == TCP)):
+                self._complete(memory[:length])
+            return length - SIZE
+
+        return read
 
     def _complete(self, frame: memoryview) -> None:
         """What the kernel has left to do for one packet."""
@@ -134,12 +139,16 @@ class FrameIo:
         return True
 
     def write_packet(self, row: memoryview) -> bool:
-        """Hand over the packet behind the first `headroom` octets of `row`, which are overwritten.
+        """Hand over the whole packet behind the first `headroom` octets of `row`, which are overwritten.
 
         False if the kernel does not take it. `TunError` if the device is gone.
         """
         row[:SIZE] = PLAIN
-        if self._clamping and is_handshake(row[SIZE : SIZE + 60]):
+        if (
+            self._clamping
+            and (row[SIZE] != _USUAL_IPV4 or row[SIZE + _PROTOCOL] == TCP)  # quickly
+            and is_handshake(row[SIZE : SIZE + 60])
+        ):
             self._clamp(row[SIZE:])
         try:
             os.write(self._fd, row)

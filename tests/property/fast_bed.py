@@ -78,6 +78,8 @@ class FastBed:
         database.install_inbound(
             inbound(1, SPI, replay_window=window, ts_local=selectors, ts_remote=selectors, **ends)
         )
+        self._take_from_device = self.outward.taker(self.device)
+        self._take_from_transport = self.inward.taker(self.transport)
         entry = database.outbound(DEVICE, bytes([0x45]) + bytes(40))
         assert entry is not None
         self.sa = entry.sa
@@ -100,8 +102,7 @@ class FastBed:
             self.read_once()
 
     def read_once(self) -> int:
-        read = self.outward.read_alone if self.alone else self.outward.read_device
-        count = read(self.device)
+        count = self._take_from_device() if self.alone else self.outward.read_device(self.device)
         self.do_rests()
         return count
 
@@ -135,8 +136,10 @@ class FastBed:
         segment = (17, 103, len(rows[0]).to_bytes(2, "little"))
         ancillary = [segment] if len(rows) > 1 else []
         self.peer.sendmsg([b"".join(rows)], ancillary, 0, ("127.0.0.1", self.port))
-        read = self.inward.read_alone if self.alone else self.inward.read_transport
-        read(self.transport)
+        if self.alone:
+            self._take_from_transport()
+        else:
+            self.inward.read_transport(self.transport)
         self.do_rests()
 
     def delivered(self) -> list[bytes]:

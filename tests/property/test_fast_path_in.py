@@ -41,12 +41,21 @@ def suffer(rows: list[bytes], accident: str, index: int) -> None:
             rows[index], rows[index - 1] = rows[index - 1], rows[index]
 
 
-@given(arrivals(), accidents, st.sampled_from(SUITES), st.booleans(), st.sampled_from([0, 64, 4096]))
+@given(
+    arrivals(),
+    accidents,
+    st.sampled_from(SUITES),
+    st.booleans(),
+    st.sampled_from([0, 64, 4096]),
+    st.booleans(),
+)
 @settings(deadline=None)
 def test_as_the_straight_path(
-    packets: list[bytes], mishaps: list[tuple[str, int]], suite: Suite, esn: bool, window: int
+    packets: list[bytes], mishaps: list[tuple[str, int]], suite: Suite, esn: bool, window: int, alone: bool
 ) -> None:
+    """`alone`: as packets that come after pauses, which go by lanes."""
     with FastBed(suite, esn=esn, window=window) as bed, FastBed(suite, esn=esn, window=window) as other:
+        other.alone = alone
         rows = [bytes(row) for row in bed.sender().seal_batch(packets)]
         for accident, index in mishaps:
             suffer(rows, accident, index)

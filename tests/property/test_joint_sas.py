@@ -15,6 +15,7 @@ from esp import medley
 from esp.counters import Drop
 from esp.joint import Joint
 from esp.outbound import LIMIT
+from esp.packet import Buffer
 from esp.suites import CHACHA20_POLY1305, suite_for
 from tests.property.packet_trains import filled
 from tests.property.test_fast_path_out import FailingSocket, errors, failing
@@ -144,7 +145,7 @@ def test_a_cipher_breaks_half_way() -> None:
         member = sas[1].member
         assert member is not None
 
-        def broken(*_: memoryview) -> None:
+        def broken(*_: Buffer) -> None:
             raise KeyError("broken")
 
         sas[1].member = member._replace(call=broken)

@@ -18,7 +18,7 @@ from esp.counters import Drop, SaCounters
 from esp.database import Outbound
 from esp.messages import NotPermitted, PeerMoved, SequenceLow
 from esp.outbound import LIMIT, OutboundSa
-from esp.packet import NEXT_HEADER
+from esp.packet import NEXT_HEADER, Buffer
 from esp.selectors import Selector
 from esp.suites import CHACHA20_POLY1305, Suite, suite_for
 from tests.property.fast_bed import SPI, FastBed
@@ -323,7 +323,7 @@ def test_numbers_taken_when_sealing_breaks_are_not_used_again() -> None:
         member = sas[5].member
         assert member is not None
 
-        def broken(nonce: memoryview, *_: memoryview) -> None:
+        def broken(nonce: Buffer, *_: Buffer) -> None:
             seen.append(bytes(nonce))
             raise KeyError("broken")
 

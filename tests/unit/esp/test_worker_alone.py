@@ -12,12 +12,14 @@ import pytest
 
 from esp import channel
 from esp.counters import CounterBlock
+from esp.database import SaDatabase
 from esp.messages import AddDevice, Fault
 from esp.sockets import open_udp
 from esp.worker import Worker
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound
 from tests.unit.esp.packets import ipv4
 from tests.unit.esp.peer import Peer, paths, spi_of
+from tests.unit.tun.plain import Flow, Packet
 from tun.frames import FrameIo
 from tun.virtio import PLAIN
 
@@ -125,6 +127,38 @@ def test_not_too_much_is_left_while_there_is_always_something(worker: Worker) ->
             left.append(len(worker._rests))
         worker._close()
     assert max(left) == 16
+
+
+def test_a_packet_that_breaks_something_is_told_and_survived(
+    bed: FrameBed, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is the first one after a pause or one of many such."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("broken")
+
+    for number in range(1, 3):
+        with monkeypatch.context() as patch:
+            patch.setattr(SaDatabase, "by_addresses", broken)
+            sleep(PAUSE)
+            bed.devices[1].send(PLAIN + ipv4(destination=f"10.2.0.{100 + number}"))
+            assert "broken" in bed.hear(Fault).text
+        bed.hand_over()
+        peer.receive()
+        bed.wait_for(lambda: bed.sa().out_packets == number)  # noqa: B023  at once
+
+
+def test_a_frame_where_packets_came_alone(bed: FrameBed, peer: Peer) -> None:
+    packet = Packet(Flow(), bytes(5000))
+    for count in (2, 1):
+        bed.hand_over()
+        peer.receive()
+        sleep(PAUSE)
+        for _ in range(count):
+            bed.devices[1].send(packet.frame(1200))
+        for _ in range(count * 5):
+            peer.receive()
+    bed.wait_for(lambda: bed.sa().out_packets == 2 + 15)
 
 
 def test_counting_that_fails_is_told_and_survived(

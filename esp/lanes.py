@@ -1,0 +1,45 @@
+"""Lanes: how packets travel that come alone after a pause, in as few steps as can be.
+
+Nothing is in the CPU's caches then, and each function and each object on the way costs as much as a hundred
+instructions. So what other packets have looked up one by one is kept in a closure for each flow and each SA,
+until anything changes that it may depend on: then all of them are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from esp.transport import SocketAddress, Transport
+
+OutLane = Callable[[int, int], bool]
+"""Of the length of the packet in the first row and its TOS octet; False: nothing has been done."""
+InLane = Callable[[memoryview, SocketAddress, Transport], bool]
+"""Of an ESP packet and where it came from; False: nothing has been done."""
+
+LIMIT = 1024  # of one device, or of all SAs; all are forgotten when there are more
+
+
+class Lanes:
+    """Those known, on the way out by the packet's addresses (`esp.packet.address_key`), on the way in by
+    SPI."""
+
+    __slots__ = ("_outward", "inward")
+
+    def __init__(self) -> None:
+        self._outward: dict[int, dict[bytes, OutLane]] = {}
+        self.inward: dict[int, InLane] = {}
+
+    def outward(self, device_id: int) -> dict[bytes, OutLane]:
+        """Those of a device: the same object, whatever is forgotten."""
+        return self._outward.setdefault(device_id, {})
+
+    def forget(self) -> None:
+        """An SA, a path, a socket or a device has changed."""
+        self.inward.clear()
+        for lanes in self._outward.values():
+            lanes.clear()
+
+    def forget_device(self, device_id: int) -> None:
+        """There is no such device any more."""
+        self.forget()
+        self._outward.pop(device_id, None)

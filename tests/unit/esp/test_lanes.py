@@ -1,0 +1,201 @@
+"""Packets that come alone go as others would, also right after anything has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from esp.lanes import LIMIT
+from esp.messages import UpdatePath
+from esp.outbound import OutboundSa
+from esp.selectors import Selector
+from tests.property.fast_bed import SPI, FastBed
+from tests.unit.esp.bed import DEVICE, GCM, LOOPBACK, inbound, outbound
+from tests.unit.esp.packets import ipv4, ipv6, keys_for
+from tests.unit.tun.plain import UDP, Flow, Packet
+from tun.virtio import PLAIN
+
+NEW = 0x1002
+
+
+@pytest.fixture
+def bed() -> Iterator[FastBed]:
+    """One that knows the way of `ipv4()` and `ipv6()`, out and in."""
+    with FastBed(GCM) as one:
+        one.alone = True
+        sender = one.sender()
+        for packet in (ipv4(), ipv6()):
+            one.send([PLAIN + packet])
+            one.arrive(sender.seal_batch([packet]))
+            assert one.delivered() == [packet]
+        assert spis(one) == [SPI, SPI]
+        yield one
+
+
+def spis(bed: FastBed) -> list[int]:
+    return [int.from_bytes(each[:4], "big") for each in bed.sent()]
+
+
+def ends(bed: FastBed) -> dict[str, object]:
+    return {"local_port": bed.port, "remote_port": bed.peer_port}
+
+
+def path(bed: FastBed, remote_port: int | None = None, tfc_padding: int = 0) -> UpdatePath:
+    port = bed.peer_port if remote_port is None else remote_port
+    return UpdatePath(1, True, LOOPBACK, bed.port, LOOPBACK, port, tfc_padding)
+
+
+def _newer(bed: FastBed) -> None:
+    bed.database.install_outbound(outbound(2, NEW, **ends(bed)))
+
+
+def _narrower(bed: FastBed) -> None:
+    networks = (Selector.of("10.2.0.0/16"), Selector.of("2001:db8:2::/64"))
+    bed.database.install_outbound(outbound(2, NEW, ts_remote=networks, **ends(bed)))
+
+
+def _standby_is_next(bed: FastBed) -> None:
+    bed.database.install_outbound(outbound(2, NEW, standby=True, **ends(bed)))
+    bed.send([PLAIN + ipv4()])
+    assert spis(bed) == [SPI]
+    bed.database.remove_child(1)
+
+
+def _standby_is_needed(bed: FastBed) -> None:
+    bed.database.install_outbound(outbound(2, NEW, standby=True, **ends(bed)))
+    bed.send([PLAIN + ipv4()])
+    assert spis(bed) == [SPI]
+    bed.database.activate(2)
+
+
+@pytest.mark.parametrize("change", [_newer, _narrower, _standby_is_next, _standby_is_needed])
+@pytest.mark.parametrize("packet", [ipv4(), ipv6()], ids=["IPv4", "IPv6"])
+def test_another_sa(bed: FastBed, change: Callable[[FastBed], None], packet: bytes) -> None:
+    change(bed)
+    bed.send([PLAIN + packet] * 2)
+    assert spis(bed) == [NEW, NEW]
+
+
+@pytest.mark.parametrize("packet", [ipv4(), ipv6()], ids=["IPv4", "IPv6"])
+def test_no_sa(bed: FastBed, packet: bytes) -> None:
+    bed.database.remove_child(1)
+    bed.send([PLAIN + packet])
+    bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 10).seal_batch([packet]))
+    assert (bed.sent(), bed.delivered()) == ([], [])
+    assert bed.counters.drops() == {"no_sa": 1, "unknown_spi": 1}
+
+
+def test_no_device(bed: FastBed) -> None:
+    """Its SAs have gone with it, and the next one of that number begins anew."""
+    bed.database.remove_device(DEVICE)
+    bed.send([PLAIN + ipv4()])
+    bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 10).seal_batch([ipv4()]))
+    assert (bed.sent(), bed.delivered()) == ([], [])
+    bed.database.install_outbound(outbound(2, NEW, **ends(bed)))
+    take = bed.outward.taker(bed.device)
+    for _ in range(2):
+        bed.kernel.send(PLAIN + ipv4())
+        assert take() == 1
+    assert spis(bed) == [NEW, NEW]
+
+
+def test_another_path(bed: FastBed) -> None:
+    bed.database.update_path(path(bed, remote_port=bed.port))  # to our own socket, where nobody reads it here
+    bed.send([PLAIN + ipv4()])
+    assert bed.sent() == []
+    assert bed.counters.sa(0).out_packets == 3
+
+
+def test_tfc_padding_from_now_on(bed: FastBed) -> None:
+    bed.database.update_path(path(bed, tfc_padding=1000))
+    bed.send([PLAIN + ipv4()])
+    assert [len(each) for each in bed.sent()] == [bed.sa.size_of(1000)]
+
+
+def test_no_socket(bed: FastBed) -> None:
+    bed.outward.set_transports([])
+    bed.send([PLAIN + ipv4()])
+    assert bed.sent() == []
+    assert bed.counters.sa(0).drops == {"no_socket": 1}
+
+
+def test_a_send_that_fails_is_counted(bed: FastBed) -> None:
+    bed.database.update_path(path(bed, remote_port=0))
+    for _ in range(2):
+        bed.send([PLAIN + ipv4()])
+    assert bed.counters.sa(0).out_packets == 2
+    assert sum(bed.counters.sa(0).drops.values()) == 2
+    assert bed.counters.sa(0).out_seq == bed.sa.sequence == 4
+
+
+def test_selectors_with_ports() -> None:
+    """The addresses do not tell which SA it is."""
+    with FastBed(GCM) as bed:
+        bed.alone = True
+        odd = (Selector.of("0.0.0.0/0", protocol=17, first_port=7, last_port=7),)
+        bed.database.install_outbound(outbound(2, NEW, ts_remote=odd, **ends(bed)))
+        for port in (7, 8, 7, 8):
+            bed.send([Packet(Flow(protocol=UDP, ports=(5, port)), b"x").frame(0)])
+        assert spis(bed) == [NEW, SPI, NEW, SPI]
+
+
+def test_marks_are_the_packets_own() -> None:
+    """A lane is one for all packets of two addresses, whatever their TOS octet."""
+    with FastBed(GCM) as bed:
+        bed.alone = True
+        for tos in (0, 0x28, 0, 0x2A):
+            bed.send([PLAIN + ipv4()[:1] + bytes([tos]) + ipv4()[2:]])
+        rows = [bytes(each) for each in bed.sent()]
+    end = bed.straight_end()
+    found = [bytes(end.open_batch([memoryview(bytearray(row))]).packets[0]) for row in rows]
+    assert [each[1] for each in found] == [0, 0x28, 0, 0x2A]
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_a_short_datagram_behind_a_packet(bed: FastBed, length: int) -> None:
+    """What is left of that in memory must not be taken for its SPI."""
+    short = b"\xff" if length == 1 else SPI.to_bytes(4, "big")[:length].ljust(length, b"\0")
+    bed.peer.sendto(short, ("127.0.0.1", bed.port))
+    bed.inward.taker(bed.transport)()
+    bed.do_rests()
+    assert bed.counters.drops() == ({"keepalive": 1} if length == 1 else {"malformed": 1})
+
+
+def test_not_too_many_are_known() -> None:
+    with FastBed(GCM, slots=2) as bed:
+        bed.alone = True
+        for number in range(LIMIT + 10):
+            bed.send([PLAIN + ipv4(destination=f"10.3.{number >> 8}.{number & 255}")])
+            bed.sent()
+        assert len(bed.database.lanes.outward(DEVICE)) == 10
+        for number in range(LIMIT + 10):
+            spi, keys = 0x10000 + number, number.to_bytes(GCM.key_length, "big")
+            bed.database.install_inbound(inbound(10 + number, spi, keys=keys, **ends(bed)))
+        for number in range(LIMIT + 10):
+            spi, keys = 0x10000 + number, number.to_bytes(GCM.key_length, "big")
+            bed.arrive(OutboundSa(spi, GCM, keys, False).seal_batch([ipv4()]))
+            assert bed.delivered() == [ipv4()]
+        assert len(bed.database.lanes.inward) == 10
+
+
+def test_a_forged_packet_is_counted_and_changes_nothing(bed: FastBed) -> None:
+    forged = bytearray(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 50).seal_batch([ipv4()])[0])
+    forged[-1] ^= 1
+    bed.arrive([bytes(forged)])
+    assert bed.delivered() == []
+    assert bed.counters.sa(0).drops == {"integrity": 1}
+    bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 2).seal_batch([ipv4()]))
+    assert bed.delivered() == [ipv4()]
+
+
+def test_no_more_than_the_selectors_permit() -> None:
+    here = (Selector.of("10.2.0.0/16"),)
+    with FastBed(GCM, selectors=here) as bed:
+        bed.alone = True
+        inside, outside = ipv4("10.2.0.1", "10.2.0.2"), ipv4("10.9.0.1", "10.2.0.2")
+        sender = bed.sender()
+        for packet in (inside, outside, inside, outside):
+            bed.arrive(sender.seal_batch([packet]))
+        assert bed.delivered() == [inside, inside]
+        assert bed.counters.sa(0).drops == {"selectors": 2}
