@@ -115,6 +115,13 @@ def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
         memoryview(bytearray(sealed(suite, with_trailer(ipv4(), 4), 9)[:-1])),
         memoryview(bytearray(7)),
         sealed(suite, with_trailer(ipv4(), 4), 10),
+        sealed(suite, with_trailer(ipv4(payload=b"x"), 4), 11),
+        sealed(suite, with_trailer(ipv4(payload=b"x"), 41), 12),
+        sealed(suite, with_trailer(ipv4(payload=b"x"), 59), 13),
+        sealed(suite, with_trailer(b"\x45\0\0\x13" + ipv4()[4:19], 4), 14),
+        sealed(suite, with_trailer(ipv4(payload=b"x" * 40)[:40], 4), 15),
+        sealed(suite, with_trailer(ipv4(payload=b"x"), 4, 255), 16),
+        sealed(suite, with_trailer(ipv4(payload=b"x"), 4), 17),
     ]
     for row in rows:
         wanted = batch.open_batch([memoryview(bytearray(row))], 8)

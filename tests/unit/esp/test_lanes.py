@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from esp import ecn
 from esp.lanes import LIMIT
 from esp.messages import UpdatePath
 from esp.outbound import OutboundSa
@@ -39,6 +41,10 @@ def spis(bed: FastBed) -> list[int]:
 
 def ends(bed: FastBed) -> dict[str, object]:
     return {"local_port": bed.port, "remote_port": bed.peer_port}
+
+
+def marked(tos: int) -> bytes:
+    return ipv4()[:1] + bytes([tos]) + ipv4()[2:]
 
 
 def path(bed: FastBed, remote_port: int | None = None, tfc_padding: int = 0) -> UpdatePath:
@@ -75,6 +81,19 @@ def test_another_sa(bed: FastBed, change: Callable[[FastBed], None], packet: byt
     change(bed)
     bed.send([PLAIN + packet] * 2)
     assert spis(bed) == [NEW, NEW]
+
+
+@pytest.mark.parametrize("packet", [ipv4(), ipv6()], ids=["IPv4", "IPv6"])
+def test_no_outbound_sa(bed: FastBed, packet: bytes) -> None:
+    bed.database.remove_outbound(1)
+    bed.send([PLAIN + packet])
+    assert bed.sent() == []
+    assert bed.counters.drops() == {"no_sa": 1}
+    bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 10).seal_batch([packet]))
+    assert bed.delivered() == [packet]
+    bed.database.remove_child(1)
+    bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 11).seal_batch([packet]))
+    assert bed.delivered() == []
 
 
 @pytest.mark.parametrize("packet", [ipv4(), ipv6()], ids=["IPv4", "IPv6"])
@@ -140,16 +159,29 @@ def test_selectors_with_ports() -> None:
         assert spis(bed) == [NEW, SPI, NEW, SPI]
 
 
-def test_marks_are_the_packets_own() -> None:
-    """A lane is one for all packets of two addresses, whatever their TOS octet."""
-    with FastBed(GCM) as bed:
-        bed.alone = True
-        for tos in (0, 0x28, 0, 0x2A):
-            bed.send([PLAIN + ipv4()[:1] + bytes([tos]) + ipv4()[2:]])
-        rows = [bytes(each) for each in bed.sent()]
-    end = bed.straight_end()
-    found = [bytes(end.open_batch([memoryview(bytearray(row))]).packets[0]) for row in rows]
-    assert [each[1] for each in found] == [0, 0x28, 0, 0x2A]
+def test_marks_are_the_packets_own(bed: FastBed) -> None:
+    """A lane is one for all packets of two addresses, whatever their TOS octet (RFC 4301 5.1.2.1)."""
+    bed.peer.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    for tos in (0, 0x28, 0, 0x2A):
+        bed.send([PLAIN + marked(tos)])
+        _, ancillary, _, _ = bed.peer.recvmsg(1 << 16, 100)
+        assert [data[0] for _, _, data in ancillary] == [tos]
+
+
+def test_congestion_is_told_inside(bed: FastBed) -> None:
+    """RFC 6040 4.2, however plain the packets before and behind are."""
+    sender = OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 2)
+    for outer in (0, ecn.CE, 0, ecn.CE):
+        bed.peer.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, outer)
+        bed.arrive(sender.seal_batch([marked(ecn.ECT0)]))
+        assert [packet[1] for packet in bed.delivered()] == [outer or ecn.ECT0]
+
+
+def test_trains_where_packets_came_alone(bed: FastBed) -> None:
+    sender = OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 2)
+    for count in (3, 3, 1, 7, 7, 1):
+        bed.arrive(sender.seal_batch([ipv4()] * count))
+        assert bed.delivered() == [ipv4()] * count
 
 
 @pytest.mark.parametrize("length", range(8))
@@ -160,6 +192,13 @@ def test_a_short_datagram_behind_a_packet(bed: FastBed, length: int) -> None:
     bed.inward.taker(bed.transport)()
     bed.do_rests()
     assert bed.counters.drops() == ({"keepalive": 1} if length == 1 else {"malformed": 1})
+
+
+@pytest.mark.parametrize("length", [0, 5, 10, 29])
+def test_a_short_read_behind_a_packet(bed: FastBed, length: int) -> None:
+    bed.send([(PLAIN + ipv4())[:length]])
+    assert bed.sent() == []
+    assert bed.counters.drops() == {"malformed": 1}
 
 
 def test_not_too_many_are_known() -> None:

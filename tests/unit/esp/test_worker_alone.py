@@ -161,6 +161,29 @@ def test_a_frame_where_packets_came_alone(bed: FrameBed, peer: Peer) -> None:
     bed.wait_for(lambda: bed.sa().out_packets == 2 + 15)
 
 
+def test_nor_when_nothing_had_come_for_a_while(worker: Worker) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        worker._rests.append(lambda: None)
+        worker._serve_once()
+        fd = theirs.detach()
+        worker._add_device(AddDevice(1, "vti1", False, 0, 0), fd)
+
+        def take() -> int:
+            worker._rests.append(lambda: None)
+            return 1
+
+        worker._takers[fd] = take
+        ours.send(PLAIN + ipv4())  # which nobody reads
+        left = []
+        for _ in range(17):
+            worker._serve_once()
+            left.append(len(worker._rests))
+        worker._close()
+    assert left == [*range(1, 17), 0]
+    assert not worker._takers
+
+
 def test_counting_that_fails_is_told_and_survived(
     bed: FrameBed, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,7 +152,9 @@ def test_send_errors_are_counted_and_survived(bed: Bed, port: int, peer: Peer) -
     assert bed.sa().out_seq == 2
 
 
-def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Peer) -> None:
+@pytest.mark.parametrize("packets", [1, 20])
+def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Peer, packets: int) -> None:
+    """And when there is no more than a packet now and then."""
     bed.tell(outbound(1, 0x1001, **paths(port, peer)))
     bed.settle()
     bed.devices[1].send(ipv4())
@@ -163,6 +165,7 @@ def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Pee
     for _ in range(100):
         peer.receive()
     assert bed.hear(Load).busy
-    time.sleep(1.1)
-    bed.devices[1].send(ipv4())
+    for _ in range(packets):
+        time.sleep(1.2 / packets)
+        bed.devices[1].send(ipv4())
     assert not bed.hear(Load).busy

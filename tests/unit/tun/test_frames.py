@@ -10,6 +10,7 @@ from scapy.layers.inet import IP, TCP
 
 from tests.unit.tun.plain import ACK, Flow, Packet
 from tun.frames import HEADROOM, FrameIo
+from tun.virtio import PLAIN
 
 SYN, ROW = 0x02, 2048
 MSS_1460 = bytes((2, 4, 0x05, 0xB4))
@@ -39,3 +40,22 @@ def test_handshakes_among_packets_read_together_are_clamped(count: int) -> None:
     checksum = found[-1][TCP].chksum
     del found[-1][TCP].chksum
     assert IP(bytes(found[-1]))[TCP].chksum == checksum
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["without a checksum", "with one"])
+def test_a_handshake_that_comes_alone_is_clamped(done: bool) -> None:
+    syn = Packet(Flow(tcp_options=MSS_1460), b"", flags=SYN)
+    kernel, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with kernel, ours:
+        ours.setblocking(False)
+        memory = memoryview(bytearray(ROW))
+        read = FrameIo(ours.fileno(), mss4=1000).reader((memory,))
+        assert read() is None
+        kernel.send(PLAIN + syn.octets() if done else syn.frame(0))
+        length = read()
+    assert length == len(syn.octets())
+    found = IP(bytes(memory[HEADROOM : HEADROOM + length]))
+    assert dict(found[TCP].options)["MSS"] == 1000
+    checksum = found[TCP].chksum
+    del found[TCP].chksum
+    assert IP(bytes(found))[TCP].chksum == checksum
