@@ -32,6 +32,11 @@ def with_trailer(payload: bytes, next_header: int, pad: int = 0) -> bytes:
     return payload + bytes(tfc) + bytes(pad) + bytes((pad, next_header))
 
 
+def tight(inner: bytes, next_header: int) -> bytes:
+    """Aligned by padding, as a rule."""
+    return with_trailer(inner, next_header, -(len(inner) + 2) % 16)
+
+
 def receiver(suite: Suite = GCM, window: int = 64) -> InboundSa:
     return InboundSa(SPI, suite, keys_for(suite), False, window, Policy(ANY, ANY))
 
@@ -115,13 +120,17 @@ def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
         memoryview(bytearray(sealed(suite, with_trailer(ipv4(), 4), 9)[:-1])),
         memoryview(bytearray(7)),
         sealed(suite, with_trailer(ipv4(), 4), 10),
-        sealed(suite, with_trailer(ipv4(payload=b"x"), 4), 11),
-        sealed(suite, with_trailer(ipv4(payload=b"x"), 41), 12),
-        sealed(suite, with_trailer(ipv4(payload=b"x"), 59), 13),
-        sealed(suite, with_trailer(b"\x45\0\0\x13" + ipv4()[4:19], 4), 14),
-        sealed(suite, with_trailer(ipv4(payload=b"x" * 40)[:40], 4), 15),
-        sealed(suite, with_trailer(ipv4(payload=b"x"), 4, 255), 16),
-        sealed(suite, with_trailer(ipv4(payload=b"x"), 4), 17),
+        sealed(suite, tight(ipv4(payload=b"x"), 4), 11),
+        sealed(suite, tight(ipv4(payload=b"x"), 41), 12),
+        sealed(suite, tight(ipv4(payload=b"x"), 59), 13),
+        sealed(suite, tight(b"\x45\0\0\x13" + ipv4()[4:19], 4), 14),
+        sealed(suite, tight(b"\x45\0\0\x14" + ipv4()[4:20], 4), 15),
+        sealed(suite, tight(ipv4(payload=b"x" * 40)[:40], 4), 16),
+        sealed(suite, tight(b"\x46" + ipv4(payload=b"x" * 4)[1:], 4), 17),
+        sealed(suite, with_trailer(ipv4(payload=b"x"), 4, 255), 18),
+        sealed(suite, tight(ipv4(payload=b"x"), 4), 19),
+        sealed(suite, tight(ipv4(destination="10.2.0.0", payload=b"x"), 4), 20),
+        sealed(suite, tight(b"\x45\0\0\x13" + ipv4(destination="10.2.0.0")[4:19], 4), 21),
     ]
     for row in rows:
         wanted = batch.open_batch([memoryview(bytearray(row))], 8)

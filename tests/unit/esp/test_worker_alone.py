@@ -13,7 +13,7 @@ import pytest
 from esp import channel
 from esp.counters import CounterBlock
 from esp.database import SaDatabase
-from esp.messages import AddDevice, Fault
+from esp.messages import AddDevice, Fault, Load
 from esp.sockets import open_udp
 from esp.worker import Worker
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound
@@ -182,6 +182,19 @@ def test_nor_when_nothing_had_come_for_a_while(worker: Worker) -> None:
         worker._close()
     assert left == [*range(1, 17), 0]
     assert not worker._takers
+
+
+def test_that_there_is_not_much_any_more_is_told(bed: FrameBed, peer: Peer) -> None:
+    for _ in range(100):
+        bed.devices[1].send(PLAIN + ipv4())
+    for _ in range(100):
+        peer.receive()
+    assert bed.hear(Load).busy
+    for _ in range(20):
+        sleep(0.06)
+        bed.hand_over()
+        peer.receive()
+    assert not bed.hear(Load).busy
 
 
 def test_counting_that_fails_is_told_and_survived(
