@@ -148,7 +148,8 @@ class Inward:
                 return self.read_transport(transport)
             if length >= _SHORTEST and ancillary == transport.plain:
                 lane = lanes.get(int.from_bytes(arena[:_MARKER], "big"))
-                if lane is not None and lane(arena[:length], source, transport):
+                if lane is not None:
+                    lane(arena[:length], source, transport)
                     return 1  # whether there is more, the poll will tell
             return self._read_on(transport, transport.understand(length, ancillary, source))
 
@@ -211,7 +212,8 @@ class Inward:
         if len(lanes) >= LIMIT:
             lanes.clear()
         lanes[spi] = lane
-        return lane(row, source, transport)
+        lane(row, source, transport)
+        return True
 
     def _lane(self, spi: int) -> InLane | None:
         """The lane of packets under an SPI of ours whose marks change nothing."""
@@ -222,11 +224,11 @@ class Inward:
         open_lone, headroom, write = entry.sa.open_lone, frames.headroom, frames.write_packet
         standby, rests, count = self._database.standby, self._rests, self._count_straight
 
-        def lane(row: memoryview, source: SocketAddress, transport: Transport) -> bool:
+        def lane(row: memoryview, source: SocketAddress, transport: Transport) -> None:
             opened = open_lone(row, headroom)
             if isinstance(opened, Opened):
                 self._finish(entry, opened, source, ecn.NOT_ECT)
-                return True
+                return
             try:
                 written = write(opened)
             except OSError:
@@ -235,7 +237,6 @@ class Inward:
                 self._release(self._database.activate(entry.child_id))
             rests.append(partial(count, transport, entry, len(opened) - headroom, written, source))
             self.authentic += 1
-            return True
 
         return lane
 

@@ -13,8 +13,8 @@ from esp.transport import SocketAddress, Transport
 
 OutLane = Callable[[int, int], bool]
 """Of the length of the packet in the first row and its TOS octet; False: nothing has been done."""
-InLane = Callable[[memoryview, SocketAddress, Transport], bool]
-"""Of an ESP packet and where it came from; False: nothing has been done."""
+InLane = Callable[[memoryview, SocketAddress, Transport], None]
+"""Of an ESP packet in a datagram of its own, and where it came from."""
 
 LIMIT = 1024  # of one device, or of all SAs; all are forgotten when there are more
 

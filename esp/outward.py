@@ -195,13 +195,9 @@ class Outward:
         if entry is None or transport is None or not self._database.by_addresses(device.device_id):
             return None
         sa, seal, arena, begin = entry.sa, entry.sa.seal_in_place, self._burst.arena, self._burst.begin
-        sendto, send, source, remote = (
-            transport.sock.sendto,
-            transport.send,
-            entry.path.local_address,
-            entry.path.remote,
-        )
-        plain, rests, count = not transport.anywhere, self.rests, self._count_straight
+        source, remote, plain = entry.path.local_address, entry.path.remote, not transport.anywhere
+        sendto, send = transport.sock.sendto, transport.send
+        rests, count = self.rests, self._count_straight
 
         def lane(length: int, tos: int) -> bool:
             sealed = None if sa.tfc else seal(arena, begin, length)

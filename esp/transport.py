@@ -118,9 +118,7 @@ class Transport:
         self._trains = kind is SocketKind.UDP
         self._before: cmsg.AncillaryData = []  # what came with the last datagram, and what it says
         self._known = cmsg.read(self._before)
-        self.plain: cmsg.AncillaryData | None = (
-            None  # the last of a lone datagram in which it changes nothing
-        )
+        self.plain: cmsg.AncillaryData | None = None  # what came with the last lone one, and changes it not
         self.sender = Sender()
         self._largest: dict[tuple[str, int], int] = {}  # segments that a remote's path is known to refuse
         with contextlib.suppress(OSError):
