@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidTag
-
 from esp.counters import Drop
 from esp.packet import IPV4_HEADER, NEXT_HEADER, USUAL_IPV4, ip_length
 from esp.policy import Policy
 from esp.replay import ReplayWindow
-from esp.suites import AEAD_START, ESP_HEADER, FULL_ICV, TRAILER, Suite, opener, refuse_copy
+from esp.suites import AEAD_START, ESP_HEADER, FULL_ICV, TRAILER, InvalidTag, Suite, opener, refuse_copy
 from esp.trains import Octets, Train, Trains, alike
 
 _DUMMY = 59
