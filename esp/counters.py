@@ -187,11 +187,11 @@ class CounterBlock:
         words[base + _OUT_BYTES] += octets
         words[base + _OUT_LAST] = int(now)
 
-    def count_one_out(self, slot: int, octets: int, sequence: int, now: float) -> None:
-        """One packet was sent at `now` (Unix seconds) with this sequence number, the last one taken."""
+    def count_sealed(self, slot: int, packets: int, octets: int, sequence: int, now: float) -> None:
+        """`count_out` and `set_sequence`."""
         base = self._base(slot)
         words = self._words
-        words[base + _OUT_PACKETS] += 1
+        words[base + _OUT_PACKETS] += packets
         words[base + _OUT_BYTES] += octets
         words[base + _OUT_LAST] = int(now)
         words[base + _OUT_SEQ] = sequence
@@ -210,7 +210,7 @@ class CounterBlock:
                 self.count_in(slot, packets, packets * octets, now)
 
     def count_each_out(self, slots: Sequence[int], octets: int, sequences: Numbers, now: float) -> None:
-        """For each of `slots`, which may come twice, `count_one_out`."""
+        """For each of `slots`, which may come twice, `count_sealed` of one packet."""
         if len(set(slots)) == len(slots):
             at = np.array(slots)
             found = self._out[at]
@@ -224,28 +224,6 @@ class CounterBlock:
             for slot, packets in Counter(slots).items():
                 self.count_out(slot, packets, packets * octets, now)
                 self.set_sequence(slot, last[slot])
-
-    def count_runs_out(
-        self,
-        slots: Sequence[int],
-        packets: Sequence[int],
-        octets: Sequence[int],
-        sequences: Sequence[int],
-        now: float,
-    ) -> None:
-        """For each of `slots`, which may come twice, `count_out` and `set_sequence`."""
-        if len(set(slots)) == len(slots):
-            at = np.array(slots)
-            found = self._out[at]
-            rows = found.view(np.uint64).reshape(len(slots), -1)
-            rows[:, :2] += np.array((packets, octets), np.uint64).T
-            rows[:, 2] = int(now)
-            rows[:, 3] = sequences
-            self._out[at] = found
-        else:
-            for slot, some, length, sequence in zip(slots, packets, octets, sequences, strict=True):
-                self.count_out(slot, some, length, now)
-                self.set_sequence(slot, sequence)
 
     def set_sequence(self, slot: int, sequence: int) -> None:
         """`sequence` is the last sequence number taken."""

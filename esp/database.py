@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
+from typing import NamedTuple, NoReturn
 
 from esp.inbound import InboundSa
 from esp.lanes import Lanes
@@ -102,6 +103,25 @@ class Outbound:
     exhausted_reported: bool = False
 
 
+class Seats(NamedTuple):
+    """What packets of a medley need of their SAs, a column each; all SAs can be part of one."""
+
+    entries: Sequence[Outbound]
+    sas: Sequence[OutboundSa]
+    slots: Sequence[int]
+    paths: Sequence[OuterPath]
+    stamps: Sequence[bytes]  # of their `Member`, as the next two
+    calls: Sequence[Callable[..., object]]
+    esn: Sequence[bool]
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self)
+
+    def __repr__(self) -> str:
+        """Without the stamps, which are keying material in part."""
+        return f"Seats(children={[entry.child_id for entry in self.entries]})"
+
+
 @dataclass(slots=True, eq=False)
 class _Alike:
     """The outbound SAs of one device that have the same selectors: as a rule one, two while it is rekeyed."""
@@ -117,12 +137,13 @@ class _Alike:
 class _DeviceSas:
     """The outbound SAs of one device, and answers already found."""
 
-    __slots__ = ("_alike", "_cache", "_index", "_traps", "_with_ports")
+    __slots__ = ("_alike", "_cache", "_index", "_seats", "_traps", "_with_ports")
 
     def __init__(self) -> None:
         self._alike: dict[Selectors, _Alike] = {}
         self._index = AddressIndex[_Alike]()  # by the remote selectors
         self._cache: dict[bytes | Flow, Outbound | None] = {}
+        self._seats: dict[bytes, tuple[object, ...]] = {}  # rows of `Seats`, by `address_key`
         self._with_ports = 0  # how many select by more than addresses
         self._traps = 0  # how many want packets without an SA to be kept, and asked for
 
@@ -164,6 +185,7 @@ class _DeviceSas:
 
     def changed(self) -> None:
         self._cache.clear()
+        self._seats.clear()
 
     def find(self, packet: Buffer) -> Outbound | None:
         key: bytes | Flow
@@ -180,13 +202,23 @@ class _DeviceSas:
         self._cache[key] = found
         return found
 
-    def find_each(self, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> Sequence[Outbound | None]:
+    def seats(self, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> Seats | None:
         """`find` for the packets of these addresses, by whose index `packet` gives them, if they are all that
-        tells."""
-        found = list(map(self._cache.get, keys))
-        if None in found:
-            found = [one or self.find(packet(index)) for index, one in enumerate(found)]
-        return found
+        tells; None if one of them has no SA, or one that can't be part of a medley."""
+        known = self._seats
+        try:
+            rows = list(map(known.__getitem__, keys))
+        except KeyError:
+            for index, key in enumerate(keys):
+                if key not in known:
+                    row = _seat(self.find(packet(index)))
+                    if row is None:
+                        return None
+                    known[key] = row
+            rows = list(map(known.__getitem__, keys))
+            if len(known) >= CACHE_LIMIT:
+                known.clear()
+        return Seats._make(zip(*rows, strict=True))
 
     def _search(self, flow: Flow) -> Outbound | None:
         """The narrowest selectors that match, then the newest SA."""
@@ -198,6 +230,13 @@ class _DeviceSas:
         )
         best = min(matches, key=lambda match: match[:2], default=None)
         return None if best is None else best[2]
+
+
+def _seat(entry: Outbound | None) -> tuple[object, ...] | None:
+    member = None if entry is None else entry.sa.member
+    if entry is None or member is None or entry.sa.tfc:
+        return None
+    return entry, entry.sa, entry.slot, entry.path, *member
 
 
 class SaDatabase:
@@ -345,6 +384,7 @@ class SaDatabase:
         outbound = self._outbound.get(message.child_id)
         if outbound is not None:
             outbound.sa.tfc = message.tfc_padding
+            self._devices[outbound.device_id].changed()
 
     # Questions
 
@@ -367,15 +407,11 @@ class SaDatabase:
         except KeyError:
             return None
 
-    def outbound_each(
-        self, device_id: int, keys: Sequence[bytes], packet: Callable[[int], Buffer]
-    ) -> list[Outbound] | None:
+    def seats(self, device_id: int, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> Seats | None:
         """`outbound` for packets of these addresses (`address_key`), by whose index `packet` gives them, if
-        `by_addresses` holds; None if one of them has no SA."""
+        `by_addresses` holds; None if one of them has no SA, or one that can't be part of a medley."""
         sas = self._devices.get(device_id)
-        found = () if sas is None else sas.find_each(keys, packet)
-        entries = [one for one in found if one is not None]
-        return entries if len(entries) == len(keys) else None
+        return None if sas is None else sas.seats(keys, packet)
 
     def by_addresses(self, device_id: int) -> bool:
         """Whether all packets between the same two addresses have the same SA."""

@@ -286,12 +286,8 @@ class Inward:
                 if done == place.count:
                     return
                 place = place.behind(done)
-        udp = transport.kind is SocketKind.UDP
         for _, run in groupby(place.rows(), _spi):
-            rows = list(run)
-            alone = udp and len(rows) == 1
-            if not (alone and self._open_straight(transport, rows[0], received.source, received.tos)):
-                self._receive(transport, received, rows)
+            self._receive(transport, received, list(run))
 
     def _open_train(self, transport: Transport, received: Received, entry: Inbound, place: Place) -> bool:
         suite = entry.sa.suite
@@ -371,6 +367,9 @@ class Inward:
     def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
         """Datagrams from one source under one SPI."""
         udp = transport.kind is SocketKind.UDP
+        alone = udp and len(rows) == 1
+        if alone and self._open_straight(transport, rows[0], received.source, received.tos):
+            return
         spi = _spi(rows[0])
         if spi == _TOO_SHORT:
             for row in rows:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, repeat
-from operator import call
+from operator import attrgetter, call
 
 import numpy as np
 
 from esp.counters import Drop
+from esp.database import Seats
 from esp.inbound import InboundSa
 from esp.outbound import OutboundSa, trailer_of
 from esp.suites import AEAD_START, FULL_ICV, TRAILER, exhaust, open_each
@@ -23,6 +24,7 @@ SHORTEST = START + TRAILER + ICV
 _STAMP = 8
 _BLOCK = 4
 _MODULUS = 1 << 64
+_SEQUENCE = attrgetter("sequence")
 _LENGTHS = {4: (2, 4), 6: (4, 6)}  # where IP has its length
 
 
@@ -35,25 +37,21 @@ def _padding(length: int) -> int:
     return -(length + TRAILER) % _BLOCK
 
 
-def seal(trains: Trains, train: Train, sas: Sequence[OutboundSa], length: int) -> Numbers | None:
+def seal(trains: Trains, train: Train, seats: Seats, length: int) -> Numbers | None:
     """Seal inner packets of one `length` and one IP version in the rows of a layout of `trains`, each under
     its SA; their sequence numbers. None, and nothing has been done, if that is unusual for one of them.
 
     Whatever this raises, the numbers are not used again.
     """
-    count = len(sas)
-    for sa in sas:
-        if sa.sequence >= sa.plain_until or sa.tfc:
-            return None
-    stamps, calls, esn = zip(*[sa.member for sa in sas if sa.member is not None], strict=True)
-    if not count == len(esn) == esn.count(esn[0]) or count > MOST_ROWS:
+    sas, esn, count = seats.sas, seats.esn, len(seats.sas)
+    if count > MOST_ROWS or esn.count(esn[0]) < count or max(map(_SEQUENCE, sas)) >= sas[0].plain_until:
         return None
     numbers = _take_numbers(sas)
     end = START + length
     trailer = trailer_of(train.rows[0][START] >> 4, _padding(length))
     train.array[:count, end : end + len(trailer)] = trailer
-    nonces, associated = _head(trains, train, _table(stamps), numbers, esn[0])
-    exhaust(map(call, calls, nonces, train.texts, associated, train.bodies))
+    nonces, associated = _head(trains, train, _table(seats.stamps), numbers, esn[0])
+    exhaust(map(call, seats.calls, nonces, train.texts, associated, train.bodies))
     return numbers
 
 

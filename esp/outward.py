@@ -220,7 +220,7 @@ class Outward:
         """What is left to do for a packet that has been sent, or not. Others may have been sent since."""
         sequence = entry.sa.sequence
         if failure is None:
-            self._counters.count_one_out(entry.slot, octets, sequence, time.time())
+            self._counters.count_sealed(entry.slot, 1, octets, sequence, time.time())
         else:
             self._counters.drop(failure, 1, entry.slot)
         if failure is not None or sequence >= entry.sa.watch_from:
@@ -228,6 +228,8 @@ class Outward:
 
     def _send_lone(self, device: Device, lengths: Sequence[int], begin: int) -> None:
         """Send the packets that stand in the rows from `begin` on."""
+        if begin == 0 and len(lengths) == 1 and self._send_straight(device, lengths[0]):
+            return
         alike = len(lengths) >= _FEWEST and self._database.by_addresses(device.device_id)
         try:
             runs = self._burst.runs(begin, lengths, _FEWEST) if alike else (Run(begin, len(lengths)),)
@@ -266,32 +268,31 @@ class Outward:
         burst, (first, count, keys) = self._burst, run
         packet = burst.packet(first, length)
         real = ip_length(packet)
-        entries = self._database.outbound_each(
+        seats = self._database.seats(
             device.device_id, keys, lambda index: burst.packet(first + index, length)
         )
-        if real is None or entries is None:
+        if real is None or seats is None:
             return False
         self._flush()
         size = medley.size_of(real)
         train = burst.layout(first, size, medley.START, medley.ICV)
         try:
-            numbers = medley.seal(burst.trains, train, [entry.sa for entry in entries], real)
+            numbers = medley.seal(burst.trains, train, seats, real)
         except BaseException:
-            for entry in entries:
+            for entry in seats.entries:
                 self._watch_sequence(entry)
             raise
         if numbers is None:
             return False
         failures: dict[int, Drop] = {}
-        for path, begin, end in _ways(entries):
+        for path, begin, end in _ways(seats.paths):
             part = Train(train.rows[begin:end], size, end - begin)
             for index, reason in self._send_alike(path, part, tos_of(packet)).items():
                 failures[begin + index] = reason
         if failures:
-            self._count_each(entries, [real] * count, failures)
+            self._count_each(seats.entries, [real] * count, failures)
         else:
-            slots = [entry.slot for entry in entries]
-            self._counters.count_each_out(slots, real, numbers, time.time())
+            self._counters.count_each_out(seats.slots, real, numbers, time.time())
         return True
 
     def _take(self, device: Device, row: int, length: int) -> None:
@@ -362,7 +363,7 @@ class Outward:
                 self._counters.drop(failures[index], 1, entry.slot)
                 self._counters.set_sequence(entry.slot, sequence)
             else:
-                self._counters.count_one_out(entry.slot, length, sequence, now)
+                self._counters.count_sealed(entry.slot, 1, length, sequence, now)
             if sequence >= entry.sa.watch_from:
                 self._watch_sequence(entry)
 
@@ -442,13 +443,10 @@ class Outward:
                 self._count_train(part.entry, part.count, part.octets(part.count), own)
                 self._watch_sequence(part.entry)
         else:
-            self._counters.count_runs_out(
-                [part.entry.slot for part in parts],
-                [part.count for part in parts],
-                [part.octets(part.count) for part in parts],
-                [part.entry.sa.sequence for part in parts],
-                time.time(),
-            )
+            count, now = self._counters.count_sealed, time.time()
+            for part in parts:
+                entry = part.entry
+                count(entry.slot, part.count, part.octets(part.count), entry.sa.sequence, now)
 
     def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         transport = self._transport(entry.path)
@@ -533,9 +531,8 @@ class Outward:
                 self._send(entry, batch, tos)
 
 
-def _ways(entries: Sequence[Outbound]) -> Iterator[tuple[OuterPath, int, int]]:
-    """The paths that packets under these SAs take: which ones, from where to where."""
-    paths = [entry.path for entry in entries]
+def _ways(paths: Sequence[OuterPath]) -> Iterator[tuple[OuterPath, int, int]]:
+    """The ways that packets take, given for each: which ones, from where to where."""
     path, begin = paths[0], 0
     if paths.count(path) == len(paths):  # as a rule one object
         yield path, 0, len(paths)
@@ -544,4 +541,4 @@ def _ways(entries: Sequence[Outbound]) -> Iterator[tuple[OuterPath, int, int]]:
         if other is not path and (other.local, other.remote) != (path.local, path.remote):
             yield path, begin, index
             path, begin = other, index
-    yield path, begin, len(entries)
+    yield path, begin, len(paths)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import pickle
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from esp import medley
 from esp.counters import Drop, SaCounters
 from esp.database import Outbound
-from esp.messages import NotPermitted, PeerMoved, SequenceLow
+from esp.messages import NotPermitted, PeerMoved, SequenceLow, UpdatePath
 from esp.outbound import LIMIT, OutboundSa
 from esp.packet import NEXT_HEADER, Buffer
 from esp.selectors import Selector
@@ -24,7 +26,7 @@ from esp.suites import CHACHA20_POLY1305, Suite, suite_for
 from tests.property.fast_bed import SPI, FastBed
 from tests.property.packet_trains import filled
 from tests.property.test_fast_path_out import SUITES
-from tests.unit.esp.bed import DEVICE, GCM, inbound, outbound
+from tests.unit.esp.bed import DEVICE, GCM, LOOPBACK, inbound, outbound
 from tests.unit.esp.packets import keys_for
 from tests.unit.tun.plain import UDP, Flow, Packet, checksum
 from tun.virtio import PLAIN
@@ -319,24 +321,69 @@ def test_they_do_go_together(esn: bool) -> None:
 def test_numbers_taken_when_sealing_breaks_are_not_used_again() -> None:
     with Crowd(PLAIN_CROWD) as bed:
         sas = [bed.outbound_of(number).sa for number in range(COUNT)]
-        seen = []
+        seen: list[bytes] = []
         member = sas[5].member
         assert member is not None
+        seal = member.call
 
-        def broken(nonce: Buffer, *_: Buffer) -> None:
+        def broken_once(nonce: Buffer, text: memoryview, associated: Buffer, body: memoryview) -> None:
             seen.append(bytes(nonce))
-            raise KeyError("broken")
+            if len(seen) == 1:
+                raise KeyError("broken")
+            seal(nonce, text, associated, body)
 
-        sas[5].member = member._replace(call=broken)
+        sas[5].member = member._replace(call=broken_once)
         with pytest.raises(KeyError):
             bed.send_all([packet(number, 100) for number in range(COUNT)])
         assert bed.sent() == []
         assert [sa.sequence for sa in sas] == [1] * COUNT
         assert [one.out_seq for one in bed.all_counters()[:COUNT]] == [1] * COUNT
-        sas[5].member = member
         bed.send_all([packet(number, 100) for number in range(COUNT)])
         assert [one[4:8] for one in bed.sent()] == [bytes((0, 0, 0, 2))] * COUNT
-        assert seen == [keys_for(GCM, FIRST + 5)[-4:] + bytes(7) + b"\1"]
+        assert seen == [keys_for(GCM, FIRST + 5)[-4:] + bytes((*bytes(7), number)) for number in (1, 2)]
+
+
+def test_what_changes_between_medleys() -> None:
+    """A new SA, another path, TFC padding, one SA less: the next packets are sent accordingly."""
+    with Crowd(PLAIN_CROWD) as bed:
+        packets = [packet(number, 100) for number in range(COUNT)]
+        spis, size = [FIRST + number for number in range(COUNT)], medley.size_of(len(packets[0]))
+
+        def send() -> list[tuple[int, int]]:
+            bed.send_all(packets)
+            return [(int.from_bytes(each[:4], "big"), len(each)) for each in bed.sent()]
+
+        for _ in range(2):
+            assert send() == [(spi, size) for spi in spis]
+        ends = {"local_port": bed.port, "remote_port": bed.peer_port}
+        there = {"ts_local": (Selector.of("10.2.0.0/16"),), "ts_remote": (Selector.of("10.9.0.2/32"),)}
+        bed.database.install_outbound(outbound(300, 900, esn=True, **ends, **there))
+        spis[2] = 900
+        for _ in range(2):
+            assert send() == [(spi, size) for spi in spis]
+        bed.database.update_path(UpdatePath(103, True, LOOPBACK, bed.port, LOOPBACK, 9, 0))
+        for _ in range(2):
+            assert send() == [(spi, size) for spi in spis if spi != FIRST + 3]
+        bed.database.update_path(UpdatePath(103, True, LOOPBACK, bed.port, LOOPBACK, bed.peer_port, 600))
+        for _ in range(2):
+            assert send() == [(spi, medley.size_of(600) if spi == FIRST + 3 else size) for spi in spis]
+        bed.database.update_path(UpdatePath(103, True, LOOPBACK, bed.port, LOOPBACK, bed.peer_port, 0))
+        bed.database.remove_child(105)
+        del spis[5]
+        for _ in range(2):
+            assert send() == [(spi, size) for spi in spis]
+
+
+def test_seats_are_neither_copied_nor_shown() -> None:
+    with Crowd(PLAIN_CROWD) as bed:
+        packets = [packet(number, 100) for number in range(COUNT)]
+        seats = bed.database.seats(DEVICE, [each[12:20] for each in packets], packets.__getitem__)
+        assert seats is not None
+        with pytest.raises(TypeError):
+            pickle.dumps(seats)
+        with pytest.raises(TypeError):
+            copy.copy(seats)
+        assert repr(seats) == f"Seats(children={list(range(100, 100 + COUNT))})"
 
 
 @pytest.mark.parametrize("esn", [False, True])

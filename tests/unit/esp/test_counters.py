@@ -37,24 +37,17 @@ def test_many_at_once_are_counted_as_one_by_one(slots: list[int]) -> None:
             together.count_each_out(slots, 1200, numbers, now)
             for slot, number in zip(slots, numbers.tolist(), strict=True):
                 apart.count_in(slot, 1, 1300, now)
-                apart.count_one_out(slot, 1200, number, now)
+                apart.count_sealed(slot, 1, 1200, number, now)
         assert [together.sa(slot) for slot in range(4)] == [apart.sa(slot) for slot in range(4)]
 
 
-@pytest.mark.parametrize("slots", [[3, 0, 2], [3, 0, 3, 2, 0]])
-def test_many_trains_at_once_are_counted_as_one_by_one(slots: list[int]) -> None:
-    packets, octets = range(1, len(slots) + 1), range(1000, 1000 + len(slots))
-    numbers = [(1 << 64) - 100 + index for index in range(len(slots))]
-    with CounterBlock.create(4) as together, CounterBlock.create(4) as apart:
-        for block in (together, apart):
-            block.count_out(3, 5, 500, 900.0)
-            block.drop(Drop.SEND, 7, slot=2)
-        for now in (1000.9, 2000.0):
-            together.count_runs_out(slots, packets, octets, numbers, now)
-            for slot, some, length, number in zip(slots, packets, octets, numbers, strict=True):
-                apart.count_out(slot, some, length, now)
-                apart.set_sequence(slot, number)
-        assert [together.sa(slot) for slot in range(4)] == [apart.sa(slot) for slot in range(4)]
+def test_what_was_sealed_is_counted_with_its_last_number() -> None:
+    with CounterBlock.create(2) as once, CounterBlock.create(2) as apart:
+        for number, now in (((1 << 64) - 9, 1000.9), ((1 << 64) - 2, 2000.0)):
+            once.count_sealed(1, 7, 1000, number, now)
+            apart.count_out(1, 7, 1000, now)
+            apart.set_sequence(1, number)
+        assert [once.sa(slot) for slot in range(2)] == [apart.sa(slot) for slot in range(2)]
 
 
 def test_clear_is_for_one_slot() -> None:

@@ -204,7 +204,7 @@ def test_counting_that_fails_is_told_and_survived(
         raise KeyError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(CounterBlock, "count_one_out", broken)
+        patch.setattr(CounterBlock, "count_sealed", broken)
         bed.hand_over()
         peer.receive()
         assert "broken" in bed.hear(Fault).text
