@@ -10,82 +10,29 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from itertools import groupby
 
 from esp import cmsg, ecn, medley
 from esp.counters import CounterBlock, Drop
 from esp.database import Inbound, SaDatabase
 from esp.devices import Device
+from esp.gathered import ROOM, SHORTEST, Gathered
 from esp.inbound import Opened, OpenedRows
 from esp.lanes import LIMIT, InLane
-from esp.limits import RateLimit
-from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind, Stray, UnknownSpi
+from esp.messages import ForwardEsp, Message, NotPermitted, PeerMoved, SocketKind
 from esp.outward import BATCH
 from esp.places import Place, RawRows
+from esp.strays import MARKER, Strays
 from esp.trains import BE32, MOST_ROWS, Octets, Train, Trains, alike
-from esp.transport import MOST_SEGMENTS, Received, SocketAddress, Transport
-
-Address = IPv4Address | IPv6Address
+from esp.transport import Received, SocketAddress, Transport
 
 _KEEPALIVE = b"\xff"
-_MARKER = 4  # octets of the non-ESP marker, or of an SPI
-_SHORTEST = 8  # an ESP header
-_DATAGRAM = 1 << 16  # no datagram is longer
-_ROOM = 6 * _DATAGRAM  # for what is opened together, and one datagram more
 _FEWEST = 5  # packets that are worth opening together
-_MUCH = 120  # packets that are worth opening together although more may follow
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
 _TOO_SHORT = -1
 _IKE = 0  # as an SPI
-
-# One each so many seconds, after a burst
-_UNKNOWN_SPI = (0.1, 10)
-_STRAY = (0.005, 200)
-_FORWARD = (0.001, 1000)
-
-
-class _Run:
-    """Datagrams of one size from one source, read back to back: the last one may be shorter."""
-
-    __slots__ = ("_latest", "_shrunk", "count", "end", "received", "stride")
-
-    def __init__(self, received: Received | None = None) -> None:
-        self.received = received
-        self.stride = self.end = self.count = self._latest = 0
-        self._shrunk = False  # the train read last is a shorter one than the one before
-        if received is not None:
-            self.stride, self.end = received.segment, received.length
-            self.count = -(-self.end // self.stride) if self.end else 1
-            self._latest = self.end
-
-    def is_full(self) -> bool:
-        """Whether another read might give more packets than can be opened together, or what there is is much
-        and the sender has probably begun something else: frames are cut where a run ends."""
-        most = MOST_ROWS - min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride))
-        return self.count > most or (self._shrunk and self.count >= _MUCH) or self.end > _ROOM - _DATAGRAM
-
-    def is_unfinished(self) -> bool:
-        """Whether there is probably more of what its sender has sealed together: that leaves in equal shares,
-        but for a shorter last one."""
-        return self.count > 1 and self.end == self.count * self.stride and not self._shrunk
-
-    def takes(self, received: Received) -> bool:
-        """Whether what was read behind it belongs to it, and if so, it does from now on."""
-        first = self.received
-        if (
-            first is None
-            or self.end != self.count * self.stride
-            or not received.length >= _SHORTEST
-            or (received.segment != self.stride and received.length > min(received.segment, self.stride))
-            or received[2:] != first[2:]
-        ):
-            return False
-        self.end += received.length
-        self.count += -(-received.length // self.stride)
-        self._shrunk, self._latest = received.length < self._latest, received.length
-        return True
 
 
 class Inward:
@@ -118,11 +65,9 @@ class Inward:
         self._rests = rests
         self.unfinished = False  # the last trains read were not all that their sender has sealed together
         self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
-        self._trains = Trains(_ROOM)
+        self._trains = Trains(ROOM)
         self._raw: RawRows | None = None
-        self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
-        self._stray = RateLimit(*_STRAY)
-        self._forward = RateLimit(*_FORWARD)
+        self._strays = Strays(counters, post)
 
     def read_transport(self, transport: Transport) -> int:
         """Take one batch from a socket and write what is inside to the devices; how many packets came one by
@@ -146,8 +91,8 @@ class Inward:
                 length, ancillary, _, source = recvmsg_into(buffers, cmsg.SPACE)
             except OSError:  # nothing, or an ICMP error
                 return self.read_transport(transport)
-            if length >= _SHORTEST and ancillary == transport.plain:
-                lane = lanes.get(int.from_bytes(arena[:_MARKER], "big"))
+            if length >= SHORTEST and ancillary == transport.plain:
+                lane = lanes.get(int.from_bytes(arena[:MARKER], "big"))
                 if lane is not None:
                     lane(arena[:length], source, transport)
                     return 1  # whether there is more, the poll will tell
@@ -171,7 +116,7 @@ class Inward:
 
     def _read_udp(self, transport: Transport, first: Received | None = None) -> int:
         """`first`: what was read already."""
-        arena, run = self._trains.arena, _Run()
+        arena, run = self._trains.arena, Gathered()
         count = trains = 0
         left = BATCH
         self.unfinished = False
@@ -193,7 +138,7 @@ class Inward:
                 self._receive_run(transport, run)
                 if end:
                     arena[: received.length] = kept
-                run = _Run(received)
+                run = Gathered(received)
                 if over:  # the batch is full, and this was not the rest
                     break
             if run.is_full():
@@ -203,9 +148,9 @@ class Inward:
 
     def _open_straight(self, transport: Transport, row: memoryview, source: SocketAddress, tos: int) -> bool:
         """Open one datagram by its lane if it has one. False: nothing has been done."""
-        if len(row) < _SHORTEST or tos & ecn.MARK in ecn.CHANGING:
+        if len(row) < SHORTEST or tos & ecn.MARK in ecn.CHANGING:
             return False
-        lanes, spi = self._database.lanes.inward, int.from_bytes(row[:_MARKER], "big")
+        lanes, spi = self._database.lanes.inward, int.from_bytes(row[:MARKER], "big")
         lane = lanes.get(spi) or self._lane(spi)
         if lane is None:
             return False
@@ -251,7 +196,7 @@ class Inward:
             self._watch_source(entry, source)
         self._count_lost(transport)
 
-    def _receive_run(self, transport: Transport, run: _Run) -> None:
+    def _receive_run(self, transport: Transport, run: Gathered) -> None:
         received, stride, count = run.received, run.stride, run.count
         if received is None:
             return
@@ -276,8 +221,8 @@ class Inward:
 
     def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
         """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
-        if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= _SHORTEST:
-            spis = place.column(0, _MARKER)
+        if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= SHORTEST:
+            spis = place.column(0, MARKER)
             if alike(spis):
                 entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
                 if entry is not None and self._open_train(transport, received, entry, place):
@@ -376,16 +321,16 @@ class Inward:
                 keepalive = udp and row == _KEEPALIVE
                 self._counters.drop(Drop.KEEPALIVE if keepalive else Drop.MALFORMED)
         elif spi == _IKE and udp:
-            self._pass_on_ike(transport, received, rows)
+            self._strays.pass_on_ike(transport, received, rows)
         elif spi % self._workers != self._slot:
-            self._pass_on_esp(transport, received, rows)
+            self._strays.pass_on_esp(transport, received, rows)
         else:
             source = received.source if udp else None
             if self._open(spi, rows, source, received.tos):
                 return
             self._catch_up()
             if not self._open(spi, rows, source, received.tos):
-                self._unknown(transport, spi, received, len(rows))
+                self._strays.tell_unknown(transport, spi, received, len(rows))
 
     def _open(self, spi: int, rows: Sequence[memoryview], source: SocketAddress | None, tos: int) -> bool:
         """Open ESP packets and write them to their device; False if there is no such SA.
@@ -454,30 +399,10 @@ class Inward:
         if entry.moved.allow(time.monotonic()):
             self._post(PeerMoved(entry.child_id, address, source[1]))
 
-    # What is not for an SA here
-
-    def _unknown(self, transport: Transport, spi: int, received: Received, count: int) -> None:
-        self._counters.drop(Drop.UNKNOWN_SPI, count)
-        if self._unknown_spi.allow(time.monotonic()):
-            self._post(UnknownSpi(spi, *_endpoints(transport, received)))
-
-    def _pass_on_ike(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
-        for row in rows:
-            message = Stray(*_endpoints(transport, received), bytes(row[_MARKER:]))
-            if not (self._stray.allow(time.monotonic()) and self._post(message)):
-                self._counters.drop(Drop.STRAY)
-
-    def _pass_on_esp(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
-        encap = transport.kind is SocketKind.UDP
-        for row in rows:
-            message = ForwardEsp(encap, *_endpoints(transport, received), bytes(row))
-            if not (self._forward.allow(time.monotonic()) and self._post(message)):
-                self._counters.drop(Drop.STRAY)
-
     def receive_forwarded(self, message: ForwardEsp) -> None:
         """ESP that control passes on from another worker."""
         row = memoryview(bytearray(message.data))
-        if len(row) < _SHORTEST:
+        if len(row) < SHORTEST:
             self._counters.drop(Drop.MALFORMED)
             return
         source = (str(message.remote_address), message.remote_port) if message.encap else None
@@ -510,11 +435,4 @@ def _all_from(entries: Sequence[Inbound], remote: tuple[str, int]) -> bool:
 
 
 def _spi(row: memoryview) -> int:
-    return int.from_bytes(row[:_MARKER], "big") if len(row) >= _SHORTEST else _TOO_SHORT
-
-
-def _endpoints(transport: Transport, received: Received) -> tuple[Address, int, Address, int]:
-    """Local address and port, remote address and port."""
-    host, port = received.source[:2]
-    remote_port = port if transport.kind is SocketKind.UDP else 0
-    return received.local_address, transport.local_port, ip_address(host.partition("%")[0]), remote_port
+    return int.from_bytes(row[:MARKER], "big") if len(row) >= SHORTEST else _TOO_SHORT

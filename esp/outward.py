@@ -15,10 +15,11 @@ from esp import ecn, medley
 from esp.bursts import LONGEST_ROW, Burst, Run
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, OuterPath, SaDatabase
+from esp.departure import Departure
 from esp.devices import BrokenDevice, Device
 from esp.joint import Joint, Part
 from esp.lanes import LIMIT, OutLane
-from esp.messages import Message, SequenceExhausted, SequenceLow
+from esp.messages import Message
 from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, address_key, ip_length, tos_of
 from esp.trains import FrameDevice, Segments
 from esp.transport import Train, Transport, reason_of
@@ -51,10 +52,9 @@ class Outward:
     def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
         self.devices: dict[int, Device] = {}
         self.rests: list[Callable[[], object]] = []  # what is left to do for packets that are on their way
-        self._transports: dict[tuple[bytes, int], Transport] = {}
         self._database = database
         self._counters = counters
-        self._post = post
+        self._departure = Departure(counters, post)
         self._burst = Burst()
         self._joint = Joint()
         self._run = _Run()
@@ -63,7 +63,7 @@ class Outward:
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these from now on."""
-        self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
+        self._departure.set_transports(transports)
         self._database.lanes.forget()
 
     def read_device(self, device: Device) -> int:
@@ -191,7 +191,7 @@ class Outward:
     def _lane(self, device: Device, packet: Buffer) -> OutLane | None:
         """The lane of packets with these addresses in the first row, if no more than that has to be known."""
         entry = self._database.outbound(device.device_id, packet)
-        transport = None if entry is None else self._transport(entry.path)
+        transport = None if entry is None else self._departure.transport(entry.path)
         if entry is None or transport is None or not self._database.by_addresses(device.device_id):
             return None
         sa, seal, arena, begin = entry.sa, entry.sa.seal_in_place, self._burst.arena, self._burst.begin
@@ -224,7 +224,7 @@ class Outward:
         else:
             self._counters.drop(failure, 1, entry.slot)
         if failure is not None or sequence >= entry.sa.watch_from:
-            self._watch_sequence(entry)
+            self._departure.watch_sequence(entry)
 
     def _send_lone(self, device: Device, lengths: Sequence[int], begin: int) -> None:
         """Send the packets that stand in the rows from `begin` on."""
@@ -256,11 +256,11 @@ class Outward:
         try:
             sealed = sa.seal_run(self._burst.trains, layout, count, real)
         finally:
-            self._watch_sequence(entry)
+            self._departure.watch_sequence(entry)
         if sealed < count:
             self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
         if sealed:
-            self._send_train(entry, Train(layout.rows[:sealed], size, sealed), tos, sealed * real)
+            self._departure.send_train(entry, Train(layout.rows[:sealed], size, sealed), tos, sealed * real)
         return True
 
     def _send_medley(self, device: Device, run: Run, length: int) -> bool:
@@ -280,17 +280,17 @@ class Outward:
             numbers = medley.seal(burst.trains, train, seats, real)
         except BaseException:
             for entry in seats.entries:
-                self._watch_sequence(entry)
+                self._departure.watch_sequence(entry)
             raise
         if numbers is None:
             return False
         failures: dict[int, Drop] = {}
         for path, begin, end in _ways(seats.paths):
             part = Train(train.rows[begin:end], size, end - begin)
-            for index, reason in self._send_alike(path, part, tos_of(packet)).items():
+            for index, reason in self._departure.send_alike(path, part, tos_of(packet)).items():
                 failures[begin + index] = reason
         if failures:
-            self._count_each(seats.entries, [real] * count, failures)
+            self._departure.count_each(seats.entries, [real] * count, failures)
         else:
             self._counters.count_each_out(seats.slots, real, numbers, time.time())
         return True
@@ -319,7 +319,7 @@ class Outward:
         sealed = entry.sa.seal_in_place(self._burst.arena, self._burst.start(row), real)
         if sealed is None:
             self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
-            self._watch_sequence(entry)
+            self._departure.watch_sequence(entry)
         else:
             run.rows.append(sealed)
             run.entries.append(entry)
@@ -333,39 +333,7 @@ class Outward:
             return
         run.path, run.way, run.rows, run.entries, run.lengths = None, (), [], [], []
         if rows:
-            self._count_each(entries, lengths, self._send_way(path, rows, run.tos))
-
-    def _send_way(self, path: OuterPath, rows: Sequence[memoryview], tos: int) -> dict[int, Drop]:
-        """Send ESP packets the same way, as a train if their sizes allow that; why one, by index, was not
-        sent."""
-        size = len(rows[0])
-        if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
-            return self._send_alike(path, Train(rows, size, len(rows)), tos)
-        transport = self._transport(path)
-        if transport is None:
-            return dict.fromkeys(range(len(rows)), Drop.NO_SOCKET)
-        return transport.send(rows, path.local_address, path.remote, tos)
-
-    def _send_alike(self, path: OuterPath, train: Train, tos: int) -> dict[int, Drop]:
-        transport = self._transport(path)
-        if transport is None:
-            return dict.fromkeys(range(train.count), Drop.NO_SOCKET)
-        return transport.send_train(train, path.local_address, path.remote, tos)
-
-    def _count_each(
-        self, entries: Sequence[Outbound], lengths: Sequence[int], failures: dict[int, Drop]
-    ) -> None:
-        """Count packets under an SA each, of which some were not sent; `lengths`: of the inner ones."""
-        now = time.time()
-        for index, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
-            sequence = entry.sa.sequence
-            if index in failures:
-                self._counters.drop(failures[index], 1, entry.slot)
-                self._counters.set_sequence(entry.slot, sequence)
-            else:
-                self._counters.count_sealed(entry.slot, 1, length, sequence, now)
-            if sequence >= entry.sa.watch_from:
-                self._watch_sequence(entry)
+            self._departure.count_each(entries, lengths, self._departure.send_way(path, rows, run.tos))
 
     def _take_frame(self, device: Device, segments: Segments, now: float) -> None:
         """Lay out a frame, to be sealed and sent with the next ones that go the same way. `now`: monotonic
@@ -414,7 +382,7 @@ class Outward:
             return self._joint.seal_parts(parts)
         except BaseException:
             for part in parts:
-                self._watch_sequence(part.entry)
+                self._departure.watch_sequence(part.entry)
             raise
 
     def _send_part(self, part: Part) -> None:
@@ -423,45 +391,30 @@ class Outward:
         try:
             sealed = joint.seal_part(part)
         finally:
-            self._watch_sequence(entry)
+            self._departure.watch_sequence(entry)
         if sealed < count:
             self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
         if sealed:
             last = part.last if sealed == count else joint.train.stride
             train = joint.sealed(part.first, sealed, last)
-            self._send_train(entry, train, part.tos, part.octets(sealed))
+            self._departure.send_train(entry, train, part.tos, part.octets(sealed))
 
     def _send_parts(self, parts: Sequence[Part]) -> None:
         """Send sealed packets of several SAs that go the same way."""
         begin, end = parts[0].first, parts[-1].first + parts[-1].count
         train = self._joint.sealed(begin, end - begin, parts[-1].last)
-        failures = self._send_alike(parts[0].entry.path, train, parts[0].tos)
+        failures = self._departure.send_alike(parts[0].entry.path, train, parts[0].tos)
         if failures:
             for part in parts:
                 rows = range(part.first - begin, part.first - begin + part.count)
                 own = {row: failures[row] for row in rows if row in failures}
-                self._count_train(part.entry, part.count, part.octets(part.count), own)
-                self._watch_sequence(part.entry)
+                self._departure.count_train(part.entry, part.count, part.octets(part.count), own)
+                self._departure.watch_sequence(part.entry)
         else:
             count, now = self._counters.count_sealed, time.time()
             for part in parts:
                 entry = part.entry
                 count(entry.slot, part.count, part.octets(part.count), entry.sa.sequence, now)
-
-    def _send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
-        transport = self._transport(entry.path)
-        if transport is None:
-            self._counters.drop(Drop.NO_SOCKET, train.count, entry.slot)
-            return
-        path = entry.path
-        failures = transport.send_train(train, path.local_address, path.remote, tos)
-        self._count_train(entry, train.count, octets, failures)
-
-    def _count_train(self, entry: Outbound, count: int, octets: int, failures: dict[int, Drop]) -> None:
-        """Count packets of one size, but the last one, which may be shorter."""
-        if failures:
-            octets -= octets * len(failures) // count
-        self._count(entry, count - len(failures), octets, failures)
 
     # Packets one by one
 
@@ -486,42 +439,10 @@ class Outward:
         try:
             rows = entry.sa.seal_batch(packets)
         finally:
-            self._watch_sequence(entry)
+            self._departure.watch_sequence(entry)
         if len(rows) < len(packets):
             self._counters.drop(Drop.EXHAUSTED, len(packets) - len(rows), entry.slot)
-        self._send_sealed(entry, rows, [len(packet) for packet in packets], tos)
-
-    def _send_sealed(
-        self, entry: Outbound, rows: Sequence[memoryview], lengths: Sequence[int], tos: int
-    ) -> None:
-        """Send ESP packets of any size; `lengths`: of the inner ones."""
-        transport = self._transport(entry.path)
-        if transport is None:
-            self._counters.drop(Drop.NO_SOCKET, len(rows), entry.slot)
-            return
-        path = entry.path
-        failures = transport.send(rows, path.local_address, path.remote, tos)
-        sent = [lengths[index] for index in range(len(rows)) if index not in failures]
-        self._count(entry, len(sent), sum(sent), failures)
-
-    def _count(self, entry: Outbound, packets: int, octets: int, failures: dict[int, Drop]) -> None:
-        for reason in failures.values():
-            self._counters.drop(reason, 1, entry.slot)
-        if packets:
-            self._counters.count_out(entry.slot, packets, octets, time.time())
-
-    def _watch_sequence(self, entry: Outbound) -> None:
-        sa = entry.sa
-        self._counters.set_sequence(entry.slot, sa.sequence)
-        if sa.low and not entry.low_reported:
-            entry.low_reported = self._post(SequenceLow(entry.child_id))
-        if sa.exhausted and not entry.exhausted_reported:
-            entry.exhausted_reported = self._post(SequenceExhausted(entry.child_id))
-
-    def _transport(self, path: OuterPath) -> Transport | None:
-        """The socket of an SA's local address, or else one for all addresses. Port 0 is protocol 50."""
-        address, port = path.local
-        return self._transports.get(path.local) or self._transports.get((bytes(len(address)), port))
+        self._departure.send_sealed(entry, rows, [len(packet) for packet in packets], tos)
 
     def release_waiting(self, device_id: int | None) -> None:
         """A device has one more active SA: send what waited for it."""
