@@ -103,7 +103,9 @@ class Departure:
         left."""
         sa = entry.sa
         self._counters.set_sequence(entry.slot, sa.sequence)
-        if sa.low and not entry.low_reported:
+        if not sa.low:
+            return
+        if not entry.low_reported:
             entry.low_reported = self._post(SequenceLow(entry.child_id))
         if sa.exhausted and not entry.exhausted_reported:
             entry.exhausted_reported = self._post(SequenceExhausted(entry.child_id))

@@ -1,8 +1,8 @@
-"""Lanes: how packets travel that come alone after a pause, in as few steps as can be.
+"""Lanes: how packets travel that come alone, above all after a pause, in as few steps as can be.
 
-Nothing is in the CPU's caches then, so that each function and each object on the way tells. What other
-packets look up one by one is kept in a closure for each flow and each SA, until anything changes that it may
-depend on: then all of them are forgotten.
+Nothing is in the CPU's caches after a pause, so that each function and each object on the way tells. What
+other packets look up one by one is kept in a closure for each flow and each SA, until anything changes that
+it may depend on: then all of them are forgotten.
 """
 
 from __future__ import annotations

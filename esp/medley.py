@@ -91,7 +91,7 @@ def _take_runs(runs: Sequence[tuple[OutboundSa, int, int]], counts: Sequence[int
         bases.append((sa.sequence + 1 - at) % _MODULUS)
         sa.sequence += count
         at += count
-    return np.repeat(np.array(bases, np.uint64), counts) + STEPS[:at]
+    return np.array(bases, np.uint64).repeat(counts) + STEPS[:at]
 
 
 def _ends(

@@ -216,7 +216,7 @@ def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None
     if len(heads) == 1:
         table = steps[: len(rows)] + table
     else:
-        table = np.repeat(table, counts, axis=0)
+        table = table.repeat(counts, axis=0)
         table += np.concatenate([steps[:count] for count in counts])
     rows[:, :headers].view(words.BE32)[:] = table
     at = 0
@@ -236,7 +236,7 @@ def _sum(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
     sums = little_sums(rows[:, l4:])
     if len(pieces) > 1:
         partials = np.array([segments._partial for segments, _, _ in pieces], np.uint64)
-        sums += np.repeat(partials, [count for _, _, count in pieces])
+        sums += partials.repeat([count for _, _, count in pieces])
     at = 0
     for segments, first, count in pieces:
         at += count
