@@ -14,7 +14,8 @@ from esp.transport import Train, Transport
 class Departure:
     """The sockets of one worker, and who hears of what leaves through them.
 
-    `post` sends a message to control; it returns False if the message was lost."""
+    `post` sends a message to control; it returns False if the message was lost.
+    """
 
     def __init__(self, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
         self._transports: dict[tuple[bytes, int], Transport] = {}
@@ -32,13 +33,23 @@ class Departure:
 
     def send_train(self, entry: Outbound, train: Train, tos: int, octets: int) -> None:
         """Send and count ESP packets under one SA; `octets`: of the inner ones."""
-        transport = self.transport(entry.path)
-        if transport is None:
-            self._counters.drop(Drop.NO_SOCKET, train.count, entry.slot)
-            return
-        path = entry.path
-        failures = transport.send_train(train, path.local_address, path.remote, tos)
-        self.count_train(entry, train.count, octets, failures)
+        self.count_train(entry, train.count, octets, self.send_alike(entry.path, train, tos))
+
+    def send_sealed(
+        self, entry: Outbound, rows: Sequence[memoryview], lengths: Sequence[int], tos: int
+    ) -> None:
+        """The same for packets of any size; `lengths`: of the inner ones."""
+        failures = self._send_rows(entry.path, rows, tos)
+        sent = [lengths[index] for index in range(len(rows)) if index not in failures]
+        self._count(entry, len(sent), sum(sent), failures)
+
+    def send_way(self, path: OuterPath, rows: Sequence[memoryview], tos: int) -> dict[int, Drop]:
+        """Send ESP packets the same way, as a train if their sizes allow that; why one, by index, was not
+        sent."""
+        size = len(rows[0])
+        if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
+            return self.send_alike(path, Train(rows, size, len(rows)), tos)
+        return self._send_rows(path, rows, tos)
 
     def send_alike(self, path: OuterPath, train: Train, tos: int) -> dict[int, Drop]:
         """Send ESP packets under whatever SAs; why one, by index, was not sent."""
@@ -47,29 +58,11 @@ class Departure:
             return dict.fromkeys(range(train.count), Drop.NO_SOCKET)
         return transport.send_train(train, path.local_address, path.remote, tos)
 
-    def send_way(self, path: OuterPath, rows: Sequence[memoryview], tos: int) -> dict[int, Drop]:
-        """Send ESP packets the same way, as a train if their sizes allow that; why one, by index, was not
-        sent."""
-        size = len(rows[0])
-        if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
-            return self.send_alike(path, Train(rows, size, len(rows)), tos)
+    def _send_rows(self, path: OuterPath, rows: Sequence[memoryview], tos: int) -> dict[int, Drop]:
         transport = self.transport(path)
         if transport is None:
             return dict.fromkeys(range(len(rows)), Drop.NO_SOCKET)
         return transport.send(rows, path.local_address, path.remote, tos)
-
-    def send_sealed(
-        self, entry: Outbound, rows: Sequence[memoryview], lengths: Sequence[int], tos: int
-    ) -> None:
-        """Send ESP packets of any size; `lengths`: of the inner ones."""
-        transport = self.transport(entry.path)
-        if transport is None:
-            self._counters.drop(Drop.NO_SOCKET, len(rows), entry.slot)
-            return
-        path = entry.path
-        failures = transport.send(rows, path.local_address, path.remote, tos)
-        sent = [lengths[index] for index in range(len(rows)) if index not in failures]
-        self._count(entry, len(sent), sum(sent), failures)
 
     def count_each(
         self, entries: Sequence[Outbound], lengths: Sequence[int], failures: dict[int, Drop]
