@@ -32,23 +32,25 @@ class Pace:
         self._since = 0.0
         self._reads = 0
 
-    def read(self, now: float, lone: int, unfinished: bool = False) -> bool:
+    def read(self, now: float, lone: int, busy: bool = False, unfinished: bool = False) -> bool:
         """The read that began at `now` gave so many lone packets, 0 if there were frames or trains too, of
-        which the rest is probably under way if it is `unfinished`; whether that is much."""
+        which the rest is probably under way if it is `unfinished`; whether that is much. Lone packets of a
+        `busy` worker always gather: most are acknowledgements of what keeps it busy, and one read alone costs
+        it as much as several, and takes the CPU from those who make the traffic."""
         self.quiet_from = now + _QUIET
         self.long = not 0 < lone < _LONG
         if self.again_from:
-            gather = lone >= _FEW
+            many = lone >= _FEW
         else:
             if now >= self._since + _WATCHED:
                 self._since, self._reads = now, 0
             self._reads += lone > 0
-            gather = self._reads > _MANY
+            many = self._reads > _MANY
         if not lone or lone >= _ENOUGH:
             self.again_from = now + _GATHER if unfinished else 0.0
             return True
-        self.again_from = now + _GATHER if gather else 0.0
-        return gather
+        self.again_from = now + _GATHER if many or busy else 0.0
+        return many
 
 
 class Load:

@@ -240,9 +240,10 @@ class Worker:
 
     def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
         """What a read that began at `now` tells about the load. `authentic`: before it."""
-        unfinished = self._load.busy and isinstance(source, Transport) and self._inward.unfinished
-        much = source.pace.read(now, lone, unfinished)
-        if much or self._load.busy:
+        busy = self._load.busy
+        unfinished = busy and isinstance(source, Transport) and self._inward.unfinished
+        much = source.pace.read(now, lone, busy, unfinished)
+        if much or busy:
             self._gathering = max(self._gathering, source.pace.again_from)
             strange = isinstance(source, Transport) and self._inward.authentic == authentic
             self._tell_load(now, much, strange)

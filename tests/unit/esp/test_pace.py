@@ -31,6 +31,15 @@ def test_they_gather_as_long_as_that_is_worth_it() -> None:
     assert pace.again_from == 0
 
 
+def test_a_busy_worker_always_lets_them_gather_which_is_not_much() -> None:
+    pace = Pace()
+    for step in range(100):
+        assert not pace.read(step * 0.001, 1, busy=True)
+        assert pace.again_from == pytest.approx(step * 0.001 + 0.0005)
+    assert not pace.read(0.2, 1)
+    assert pace.again_from == 0
+
+
 def test_what_has_gathered_by_itself_is_read_again_at_once() -> None:
     pace = Pace()
     assert pace.read(0.0, 0)  # frames
@@ -50,13 +59,16 @@ def test_the_rest_of_what_is_still_being_sent_is_left_to_gather() -> None:
     assert pace.again_from == 0
 
 
-@given(st.lists(st.tuples(st.floats(0, 0.01), st.integers(0, 64), st.booleans()), max_size=200))
-def test_nothing_waits_longer_than_half_a_millisecond(reads: list[tuple[float, int, bool]]) -> None:
+_READS = st.tuples(st.floats(0, 0.01), st.integers(0, 64), st.booleans(), st.booleans())
+
+
+@given(st.lists(_READS, max_size=200))
+def test_nothing_waits_longer_than_half_a_millisecond(reads: list[tuple[float, int, bool, bool]]) -> None:
     pace = Pace()
     now = 1000.0
-    for pause, lone, unfinished in reads:
+    for pause, lone, busy, unfinished in reads:
         now = max(now + pause, pace.again_from)
-        pace.read(now, lone, unfinished)
+        pace.read(now, lone, busy, unfinished)
         assert pace.again_from <= now + 0.0005
         assert pace.quiet_from > now
 
