@@ -47,12 +47,12 @@ class Joint:
         self.trains = Trains(_ROOM)
         self.parts: list[Part] = []
         self._pieces: list[tuple[Segments, int, int]] = []
-        self._streams: set[bytes | None] = set()  # of what was laid out, None: anything
+        self._streams: set[bytes | None] | None = None  # of what was laid out, None there: anything
         self._count = self._size = self._version = 0
 
     def begin(self, entry: Outbound, segments: Segments) -> None:
         """For inner packets of this frame's size and IP version."""
-        self.parts, self._pieces, self._streams = [], [], set()
+        self.parts, self._pieces = [], []
         self._count, self._size, self._version = 0, segments.size, segments.packet[0] >> 4
         self.train = entry.sa.layout(self.trains, self._size)
         start = entry.sa.start
@@ -72,7 +72,7 @@ class Joint:
     def add(self, entry: Outbound, tos: int, segments: Segments, first: int) -> int:
         """Lay out packets from `first` on; how many there was room for."""
         at, size, sa = self._count, self._size, entry.sa
-        self._streams.add(stream_of(segments.packet))
+        self._streams = None
         count = min(segments.count - first, self.train.capacity - at)
         segments.lay(self._array[at : at + count], first)
         self._pieces.append((segments, first, count))
@@ -89,8 +89,11 @@ class Joint:
 
     def may_pass(self, packet: Buffer) -> bool:
         """Whether this whole packet may overtake all that was laid out."""
+        streams = self._streams
+        if streams is None:
+            streams = self._streams = {stream_of(segments.headers) for segments, _, _ in self._pieces}
         stream = stream_of(packet)
-        return stream is not None and None not in self._streams and stream not in self._streams
+        return stream is not None and None not in streams and stream not in streams
 
     def take(self) -> list[Part]:
         """The parts, which nobody else gets any more, ready to be sealed."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from esp import ecn, medley
 from esp.bursts import LONGEST_ROW, Burst, Run
@@ -24,6 +25,8 @@ from esp.packet import IPV4_HEADER, USUAL_IPV4, Buffer, address_key, ip_length, 
 from esp.trains import FrameDevice, Segments
 from esp.transport import Train, Transport, reason_of
 from esp.trap import Trap
+
+T = TypeVar("T")
 
 BATCH = 64  # packets of one turn
 _FRAME, _OF_FRAME = 2, 4  # a frame counts for two packets, and so many of its own for one
@@ -71,10 +74,7 @@ class Outward:
         too. Raises BrokenDevice."""
         if device.frames is not None:
             return self._read_frames(device, device.frames)
-        try:
-            packets = device.io.read_batch(BATCH)
-        except OSError as error:
-            raise BrokenDevice(error.strerror or str(error)) from error
+        packets = _broken_if_not(lambda: device.io.read_batch(BATCH))
         self.send(device, packets)
         return len(packets) or 1
 
@@ -86,7 +86,7 @@ class Outward:
         frames = device.frames
         if frames is None:
             return partial(self.read_device, device)
-        read = frames.reader(self._burst.places(frames.headroom)[1][0])
+        read = self._reader(frames)
         packet, lanes = self._burst.first, self._database.lanes.outward(device.device_id)
 
         def take() -> int:
@@ -116,6 +116,7 @@ class Outward:
         left, until = BATCH, now + _TURN
         lone = count = 0
         more = True
+        read: Callable[[], int | Segments | None] | None = None
         try:
             while True:
                 if lengths:
@@ -129,10 +130,17 @@ class Outward:
                 now = time.monotonic()
                 if not more or left <= 0 or now >= until:
                     break
-                found: list[int] = []
-                frame = self._read_rows(frames, left, found)
-                more = frame is not None or len(found) >= left
-                lengths = found
+                if frame is not None and not self._early:  # behind a frame there is another one, as a rule
+                    read = read or self._reader(frames)
+                    found = _broken_if_not(read)
+                    frame = None if isinstance(found, int) else found
+                    lengths = (found,) if isinstance(found, int) else ()
+                    more = found is not None
+                else:
+                    rows: list[int] = []
+                    frame = self._read_rows(frames, left, rows)
+                    more = frame is not None or len(rows) >= left
+                    lengths = rows
         finally:
             self._send_turn(device)
         if not more:
@@ -143,10 +151,11 @@ class Outward:
         """Read behind what waits."""
         rows, places = self._burst.places(frames.headroom)
         first = len(self._early)
-        try:
-            return frames.read_rows(rows[first:], places[first : first + most], lengths)
-        except OSError as error:
-            raise BrokenDevice(error.strerror or str(error)) from error
+        return _broken_if_not(lambda: frames.read_rows(rows[first:], places[first : first + most], lengths))
+
+    def _reader(self, frames: FrameDevice) -> Callable[[], int | Segments | None]:
+        """What reads into the first row."""
+        return frames.reader(self._burst.places(frames.headroom)[1][0])
 
     def _take_lone(self, device: Device, lengths: Sequence[int]) -> None:
         """Packets in the rows behind those that wait: they wait too, to leave before the frames at the end of
@@ -450,6 +459,14 @@ class Outward:
         if device is not None and device.waiting:
             for (entry, tos), batch in self._trap.release(device).items():
                 self._send(entry, batch, tos)
+
+
+def _broken_if_not(read: Callable[[], T]) -> T:
+    """What a device gives. Raises BrokenDevice."""
+    try:
+        return read()
+    except OSError as error:
+        raise BrokenDevice(error.strerror or str(error)) from error
 
 
 def _ways(paths: Sequence[OuterPath]) -> Iterator[tuple[OuterPath, int, int]]:

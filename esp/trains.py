@@ -53,6 +53,7 @@ class Segments(Protocol):
     """A frame that is `count` packets of `size` octets, but the last one of `last`."""
 
     packet: memoryview  # an IP packet with the headers of all, whose lengths mean nothing
+    headers: bytearray  # those, which are there also when `packet` is needed no more
     count: int
     size: int
     last: int

@@ -60,7 +60,7 @@ class Received(NamedTuple):
     local_address: Address
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # frozen ones are slow to make
 class Train:
     """ESP packets, each of `segment` octets, but the last one, which may be shorter: back to back in one
     buffer, or each in one of its own."""
@@ -71,13 +71,12 @@ class Train:
 
     def part(self, first: int, most: int) -> Train:
         """At most so many packets from `first` on."""
-        if first == 0 and self.count <= most:
-            return self
-        if len(self.buffers) > 1:
-            buffers = self.buffers[first : first + most]
-        else:
-            buffers = (self.buffers[0][first * self.segment : (first + most) * self.segment],)
-        return Train(buffers, self.segment, min(most, self.count - first))
+        segment, buffers = self.segment, self.buffers
+        if len(buffers) > 1:
+            buffers = buffers[first : first + most]
+        elif most < self.count:
+            buffers = (buffers[0][first * segment : (first + most) * segment],)
+        return Train(buffers, segment, min(most, self.count - first))
 
     def rows(self) -> Sequence[memoryview]:
         if len(self.buffers) > 1:
@@ -225,15 +224,18 @@ class Transport:
         if not self._trains and len(train.buffers) == 1:
             return self._send_cut(train, source, remote, tos)
         most = min(MOST_SEGMENTS, LONGEST // train.segment) or 1
+        ancillary = cmsg.segment(train.segment)
+        if tos or self.anywhere:
+            ancillary += self._ancillary(source, tos)
         if train.count <= most:
-            return self._send_part(train, source, remote, tos)
+            return self._send_part(train, ancillary, source, remote, tos)
         failures: dict[int, Drop] = {}
         # Equal shares: a short train costs either end nearly as much as a long one.
         most = -(-train.count // -(-train.count // most))
         for first in range(0, train.count, most):
             part = train.part(first, most)
-            for index, reason in self._send_part(part, source, remote, tos).items():
-                failures[first + index] = reason
+            if failed := self._send_part(part, ancillary, source, remote, tos):
+                failures.update((first + index, reason) for index, reason in failed.items())
         return failures
 
     def _send_cut(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
@@ -244,12 +246,12 @@ class Transport:
             failures |= self._send_pieces(pieces, first, remote, ancillary)
         return failures
 
-    def _send_part(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
+    def _send_part(
+        self, train: Train, ancillary: cmsg.AncillaryData, source: Address, remote: tuple[str, int], tos: int
+    ) -> dict[int, Drop]:
+        """What one send takes, with what cuts it."""
         if train.count < 2 or not self._trains or train.segment >= self._largest.get(remote, 1 << 16):
             return self.send(train.rows(), source, remote, tos)
-        ancillary = cmsg.segment(train.segment)
-        if tos or self.anywhere:
-            ancillary += self._ancillary(source, tos)
         try:
             self.sock.sendmsg(train.buffers, ancillary, 0, remote)
         except OSError as error:

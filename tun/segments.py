@@ -6,13 +6,16 @@ af_inet.c are the model (RFC 9293, RFC 768; CWR on the first segment only: RFC 3
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
 from tun import words
-from tun.checksum import Rows, checksums, fold, little_sums, swapped
+from tun.checksum import Rows, checksums, little_sums, swapped
 from tun.virtio import GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
 MAX_PACKET = 65535
@@ -24,93 +27,94 @@ TCP_CHECKSUM, UDP_CHECKSUM = 16, 6  # offsets in their headers
 FIN, PSH, CWR = 0x01, 0x08, 0x80
 FLAGS = 13  # offset in TCP's header
 _ON_ONE_ONLY = FIN | PSH | CWR
+_WORD, _HIGH, _LOW = 0xFFFFFFFF, 0xFFFF0000, 0xFFFF
+_NOT_ON_ALL = ~(_ON_ONE_ONLY << 16)  # in the word of TCP's flags
+_START = 4  # of the virtio header's numbers: where checksums begin
+_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What frames of one kind and length have in common."""
+
+    layout: words.Layout
+    tcp: bool
+    l4: int  # where TCP's or UDP's header begins
+    headers: int  # octets of both headers
+    gso: int  # octets of payload in a packet
+    count: int
+    size: int  # octets of a packet
+    last: int  # of the last one
+    field: int  # where TCP's or UDP's checksum is
+    more: int  # makes the pseudo header's sum out of what stands there, without its length, little-endian
+    big: struct.Struct  # the headers in words, as they stand there
+    native: struct.Struct  # the same, as numpy counts with them
+
+
+@lru_cache(_KEPT)  # there are not many, and most frames are like the one before
+def _shape(header: tuple[int, ...], version: int, offset: int, length: int) -> _Shape | None:
+    """Of a frame of `length` octets behind its virtio header, where TCP's data offset is `offset`; None if it
+    makes no sense."""
+    flags, kind, _, gso, l4, _ = header
+    kind &= ~GSO_ECN
+    tcp = kind in (GSO_TCPV4, GSO_TCPV6)
+    shortest = l4 + (TCP_HEADER if tcp else UDP_HEADER)
+    if not (tcp or kind == GSO_UDP_L4) or not flags & NEEDS_CSUM or gso == 0 or l4 % 4:
+        return None
+    if version not in (4, 6) or l4 < (IPV4_HEADER if version == 4 else IPV6_HEADER) or shortest >= length:
+        return None
+    headers = l4 + offset * 4 if tcp else shortest
+    gso = min(gso, length - headers)
+    if not shortest <= headers < length or headers + gso > MAX_PACKET:
+        return None
+    count = -(-(length - headers) // gso)
+    size = headers + gso
+    return _Shape(
+        layout=words.Layout(version, tcp, l4 // 4, headers // 4),
+        tcp=tcp,
+        l4=l4,
+        headers=headers,
+        gso=gso,
+        count=count,
+        size=size,
+        last=length - (count - 1) * gso,
+        field=l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM),
+        more=0xFFFF - swapped((length - l4) % 0x10000),
+        big=struct.Struct(f">{headers // 4}I"),
+        native=struct.Struct(f"={headers // 4}I"),
+    )
 
 
 class Segments:
     """One frame: `count` packets of `size` octets, but the last one of `last`.
 
-    `packet` is the frame as it was read, an IP packet whose lengths and checksums are not to be believed.
+    `packet` is the frame as it was read, an IP packet whose lengths and checksums are not to be believed;
+    `headers` are its own.
     """
 
-    __slots__ = (
-        "_flags",
-        "_gso",
-        "_headers",
-        "_identification",
-        "_l4",
-        "_partial",
-        "_rest",
-        "_sequence",
-        "_shape",
-        "_tcp",
-        "_template",
-        "count",
-        "last",
-        "packet",
-        "size",
-    )
+    __slots__ = ("_partial", "_shape", "count", "headers", "last", "packet", "size")
 
-    def __init__(self, packet: memoryview, l4: int, headers: int, gso: int, tcp: bool, partial: int) -> None:
-        payload = len(packet) - headers
+    def __init__(self, packet: memoryview, shape: _Shape) -> None:
+        field = shape.field
         self.packet = packet
-        self.count = -(-payload // gso)
-        self.size = headers + gso
-        self.last = headers + payload - (self.count - 1) * gso
-        self._l4 = l4
-        self._headers = headers
-        self._gso = gso
-        self._tcp = tcp
-        self._partial = partial  # the pseudo header's sum without the length, little-endian
-        self._template = self._make_template()
-        self._identification = int.from_bytes(packet[4:6], "big")  # IPv4's
-        self._rest = fold(self._template[:l4])  # IPv4's header without it
-        self._sequence = int.from_bytes(packet[l4 + 4 : l4 + 8], "big")  # TCP's
-        self._flags = packet[l4 + FLAGS] if tcp else 0
-        self._shape = packet[0] >> 4, tcp, l4, headers, gso
+        self.headers = bytearray(packet[: shape.headers])
+        self.count, self.size, self.last = shape.count, shape.size, shape.last
+        self._shape = shape
+        self._partial = (packet[field] | packet[field + 1] << 8) + shape.more
 
     @classmethod
     def parse(cls, frame: memoryview) -> Segments | None:
         """The frame behind its virtio header; None if it makes no sense."""
-        flags, kind, _, gso, l4, _ = HEADER.unpack_from(frame)
-        packet = frame[SIZE:]
-        length = len(packet)
-        version = packet[0] >> 4 if length else 0
-        kind &= ~GSO_ECN
-        tcp = kind in (GSO_TCPV4, GSO_TCPV6)
-        shortest = l4 + (TCP_HEADER if tcp else UDP_HEADER)
-        if not (tcp or kind == GSO_UDP_L4) or not flags & NEEDS_CSUM or gso == 0 or l4 % 4:
-            return None
-        if version not in (4, 6) or l4 < (IPV4_HEADER if version == 4 else IPV6_HEADER) or shortest >= length:
-            return None
-        headers = l4 + (packet[l4 + 12] >> 4) * 4 if tcp else shortest
-        gso = min(gso, length - headers)
-        if not shortest <= headers < length or headers + gso > MAX_PACKET:
-            return None
-        field = l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM)
-        partial = (packet[field] | packet[field + 1] << 8) + 0xFFFF - swapped((length - l4) % 0x10000)
-        return cls(packet, l4, headers, gso, tcp, partial)
-
-    def _make_template(self) -> bytearray:
-        """The headers of a packet in the middle, without numbers that count and checksums."""
-        template = bytearray(self.packet[: self._headers])
-        l4 = self._l4
-        if template[0] >> 4 == 4:
-            template[2:6] = self.size.to_bytes(2, "big") + bytes(2)
-            template[10:12] = bytes(2)
-        else:
-            template[4:6] = (self.size - IPV6_HEADER).to_bytes(2, "big")
-        if self._tcp:
-            template[l4 + FLAGS] &= ~_ON_ONE_ONLY
-            template[l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2] = bytes(2)
-        else:
-            template[l4 + 4 : l4 + 6] = (self.size - l4).to_bytes(2, "big")
-            template[l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2] = bytes(2)
-        return template
+        header, packet = HEADER.unpack_from(frame), frame[SIZE:]
+        length, at = len(packet), header[_START] + 12  # where TCP has its data offset
+        if at >= length:
+            at = 0  # for UDP, to which it means nothing, or too short
+        shape = _shape(header, packet[0] >> 4, packet[at] >> 4, length) if length else None
+        return None if shape is None else cls(packet, shape)
 
     def mark(self) -> None:
         """Give all packets the mark CE (RFC 3168 5): that is both bits of the ECN field."""
-        self._template[1] |= 0x03 if self._template[0] >> 4 == 4 else 0x30
-        self._rest = fold(self._template[: self._l4])
+        self.headers[1] |= 0x03 if self.headers[0] >> 4 == 4 else 0x30
 
     def fill(self, rows: Rows, first: int) -> None:
         """Write packets `first`, `first` + 1, ... into the rows, at most `MOST_ROWS`.
@@ -122,22 +126,25 @@ class Segments:
 
     def lay(self, rows: Rows, first: int) -> None:
         """The first half of `fill`, for which the frame is needed: everything but the headers."""
-        headers, gso, size, last = self._headers, self._gso, self.size, self.last
-        full = len(rows) - self._has_short(first, len(rows))
-        payload = np.frombuffer(self.packet, np.uint8, offset=headers + first * gso)
-        rows[:full, headers:size] = payload[: full * gso].reshape(full, gso)
+        shape, full = self._shape, len(rows)
+        headers, gso, size = shape.headers, shape.gso, shape.size
+        if self._has_short(first, full):
+            full -= 1
+            rest = np.frombuffer(self.packet, np.uint8, offset=headers + (first + full) * gso)
+            rows[full, headers : self.last] = rest
+            rows[full, self.last :] = 0
+        payload = np.frombuffer(self.packet, np.uint8, full * gso, headers + first * gso)
+        rows[:full, headers:size] = payload.reshape(full, gso)
         if rows.shape[1] > size:
             rows[:, size:] = 0
-        if full < len(rows):
-            rows[full, headers:last] = payload[full * gso :]
-            rows[full, last:] = 0
 
     @classmethod
     def head(cls, rows: Rows, pieces: Sequence[tuple[Self, int, int]]) -> None:
         """The second half, for packets of several frames of one `size` in a row: `pieces` are a frame, the
         number of its first packet here, and how many packets. What is alike costs little more for all of them
         than for one."""
-        if all(piece[0]._shape == pieces[0][0]._shape for piece in pieces):
+        shape = pieces[0][0]._shape
+        if all(segments._shape is shape or _alike(segments._shape, shape) for segments, _, _ in pieces):
             _head_alike(rows, pieces)
             return
         at = 0
@@ -150,45 +157,52 @@ class Segments:
         return self.last < self.size and first + count == self.count
 
     def _heads(self, first: int, count: int, heads: list[bytes], counts: list[int]) -> None:
-        """The headers of packet `first`, which count on for so many packets; another one where IPv4's begin
-        again."""
-        template, l4, at = self._template, self._l4, first
-        end = first + count
+        """The headers of packet `first` in words, which count on for so many packets, without a checksum of
+        TCP or UDP; other ones where IPv4's begin again."""
+        shape, at = self._shape, first
+        layout, l4, end = shape.layout, shape.layout.l4, first + count
         while at < end:
-            part = end - at
-            if self._tcp:
-                sequence = self._sequence + at * self._gso & 0xFFFFFFFF
-                template[l4 + 4 : l4 + 8] = sequence.to_bytes(4, "big")
-            if template[0] >> 4 == 4:
-                number = self._identification + at & 0xFFFF
-                checksum = -(self._rest + number) % 0xFFFF
-                template[4:6] = number.to_bytes(2, "big")
-                template[10:12] = checksum.to_bytes(2, "big")
-                part = min(part, words.until_wrap(number, checksum))
-            heads.append(bytes(template))
+            head, part = list(shape.big.unpack(self.headers)), end - at
+            if layout.version == 4:
+                head[0] = head[0] & _HIGH | shape.size
+                head[1] = (head[1] + (at << 16)) & _WORD
+                head[2] &= _HIGH
+                checksum = -sum(head[:l4]) % _LOW  # 2^16 is 1 there
+                head[2] |= checksum
+                part = min(part, words.until_wrap(head[1] >> 16, checksum))
+            else:
+                head[1] = head[1] & _LOW | (shape.size - IPV6_HEADER) << 16
+            if shape.tcp:
+                head[l4 + 1] = (head[l4 + 1] + at * shape.gso) & _WORD
+                head[l4 + 3] &= _NOT_ON_ALL
+                head[l4 + 4] &= _LOW
+            else:
+                head[l4 + 1] = (shape.size - shape.l4) << 16
+            heads.append(shape.native.pack(*head))
             counts.append(part)
             at += part
 
     def _shorten(self, row: Rows) -> None:
         """Put the length of the last packet into its headers."""
         lacks = self.size - self.last
-        if self._template[0] >> 4 == 4:
+        if self._shape.layout.version == 4:
             checksum = (row.item(10) << 8 | row.item(11)) + lacks
             fields = [(2, self.last), (10, checksum % 0xFFFF)]
         else:
             fields = [(4, self.last - IPV6_HEADER)]
-        if not self._tcp:
-            fields.append((self._l4 + 4, self.last - self._l4))
+        if not self._shape.tcp:
+            fields.append((self._shape.l4 + 4, self.last - self._shape.l4))
         for at, value in fields:
             row[at], row[at + 1] = divmod(value, 256)
 
     def _flag(self, rows: Rows, first: int) -> None:
-        """The flags that only the first or the last segment has."""
-        flags = self._flags
+        """TCP's flags that only the first or the last segment has."""
+        at = self._shape.l4 + FLAGS
+        flags = self.headers[at] & _ON_ONE_ONLY
         if flags & CWR and first == 0:
-            rows[0, self._l4 + FLAGS] |= CWR
+            rows[0, at] |= CWR
         if flags & (FIN | PSH) and first + len(rows) == self.count:
-            rows[-1, self._l4 + FLAGS] |= flags & (FIN | PSH)
+            rows[-1, at] |= flags & (FIN | PSH)
 
     def packets(self) -> list[bytes]:
         """All of them, one by one: for whoever has no use for rows."""
@@ -202,26 +216,29 @@ class Segments:
         return found
 
 
+def _alike(one: _Shape, other: _Shape) -> bool:
+    """Whether they differ in nothing but how long the frame is."""
+    return one.layout == other.layout and one.gso == other.gso
+
+
 def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
-    """`Segments.head` of frames of one shape."""
-    frame = pieces[0][0]
-    l4, headers = frame._l4, frame._headers
+    """`Segments.head` of frames whose shapes are alike."""
+    shape = pieces[0][0]._shape
     heads: list[bytes] = []
     counts: list[int] = []
     for segments, first, count in pieces:
         segments._heads(first, count, heads, counts)
-    table = np.frombuffer(b"".join(heads), words.BE32).reshape(len(heads), -1).astype(np.uint32)
-    layout = words.Layout(frame._template[0] >> 4, frame._tcp, l4 // 4, headers // 4)
-    steps = words.steps(layout, frame._gso)[:, :-1]
+    table = np.frombuffer(b"".join(heads), np.uint32).reshape(len(heads), -1)
+    steps = words.steps(shape.layout, shape.gso)[:, :-1]
     if len(heads) == 1:
         table = steps[: len(rows)] + table
     else:
         table = table.repeat(counts, axis=0)
         table += np.concatenate([steps[:count] for count in counts])
-    rows[:, :headers].view(words.BE32)[:] = table
+    rows[:, : shape.headers].view(words.BE32)[:] = table
     at = 0
     for segments, first, count in pieces:
-        if segments._flags & _ON_ONE_ONLY:
+        if shape.tcp and segments.headers[shape.l4 + FLAGS] & _ON_ONE_ONLY:
             segments._flag(rows[at : at + count], first)
         at += count
         if segments._has_short(first, count):
@@ -230,9 +247,10 @@ def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None
 
 
 def _sum(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
-    """The checksums of TCP or UDP of frames of one shape, whose headers are written."""
+    """The checksums of TCP or UDP of frames whose shapes are alike and whose headers are written."""
     frame = pieces[0][0]
-    l4, whole = frame._l4, swapped(frame.size - frame._l4)
+    shape = frame._shape
+    l4, field, whole = shape.l4, shape.field, swapped(shape.size - shape.l4)
     sums = little_sums(rows[:, l4:])
     if len(pieces) > 1:
         partials = np.array([segments._partial for segments, _, _ in pieces], np.uint64)
@@ -243,8 +261,6 @@ def _sum(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
         if segments._has_short(first, count):
             sums[at - 1] += np.uint64(0xFFFF + swapped(segments.last - l4) - whole)
     values = checksums(sums, whole + (frame._partial if len(pieces) == 1 else 0))
-    if frame._tcp:
-        rows[:, l4 + TCP_CHECKSUM : l4 + TCP_CHECKSUM + 2].view(LE16)[:, 0] = values
-    else:
+    if not shape.tcp:
         values[values == 0] = 0xFFFF
-        rows[:, l4 + UDP_CHECKSUM : l4 + UDP_CHECKSUM + 2].view(LE16)[:, 0] = values
+    rows[:, field : field + 2].view(LE16)[:, 0] = values
