@@ -6,14 +6,15 @@ equal headers, numbers that count on, right checksums (net/ipv4/tcp_offload.c, u
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tun import words
-from tun.checksum import Rows, Sums, checksums, fold, little_sums, swapped
+from tun.checksum import Rows, Sums, checksums, little_sums, swapped
 from tun.segments import (
     FIN,
     FLAGS,
@@ -34,7 +35,7 @@ _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
 _ENDS = bytes(bool(flags & (PSH | FIN)) for flags in range(256))
-_ONES, _NONE = b"\xff\xff", bytes(2)
+_ONES, _NONE = 0xFFFF, 0
 _CHAINS = 4
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
@@ -44,6 +45,8 @@ class _Shape:
     """Where things are in the headers of a flow that can be merged."""
 
     layout: words.Layout
+    head: struct.Struct  # the headers in words
+    addresses: slice  # which of these
     mask: words.Words  # zeros where packets that follow each other may differ
 
     version: int
@@ -64,7 +67,8 @@ def _shape(version: int, tcp: bool, headers: int) -> _Shape:
     else:
         mask[layout.l4 + 1] = 0xFFFF0000
     field = l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM)
-    return _Shape(layout, mask, version, tcp, l4, headers, field)
+    head, addresses = struct.Struct(f">{layout.width}I"), slice(3 if version == 4 else 2, layout.l4)
+    return _Shape(layout, head, addresses, mask, version, tcp, l4, headers, field)
 
 
 _TCP_SHAPES = {
@@ -130,38 +134,41 @@ class Coalescer:
                 # Rows that rarely merge shall not cost their square.
                 chain = _Chain(rows[at:], at, shape, size, last) if tried < _CHAINS else None
                 tried += 1
-            run = chain.run(at) if chain is not None else 1
+            run, head = chain.run(at) if chain is not None else (1, ())
             if run < 2:
                 yield 1, None
             else:
-                yield run, self._frame(rows[at : at + run], shape, size, last if at + run == count else size)
+                end = last if at + run == count else size
+                yield run, self._frame(rows[at : at + run], shape, list(head), size, end)
             at += run
 
-    def _frame(self, rows: Rows, shape: _Shape, size: int, last: int) -> memoryview:
-        headers, l4, count = shape.headers, shape.l4, len(rows)
+    def _frame(self, rows: Rows, shape: _Shape, head: list[int], size: int, last: int) -> memoryview:
+        """`head`: the first row's headers in words."""
+        headers, l4, count = shape.headers, shape.layout.l4, len(rows)
         gso = size - headers
-        end = headers + (count - 1) * gso
-        length = end + last - headers
-        array, view = self._array, self._view
-        array[SIZE : SIZE + headers] = rows[0, :headers]
-        array[SIZE + headers : SIZE + end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
-        array[SIZE + end : SIZE + length] = rows[-1, headers:last]
-        packet = view[SIZE : SIZE + length]
+        begin, end = SIZE + headers, SIZE + headers + (count - 1) * gso
+        array, view, length = self._array, self._view, end + last - size + gso - SIZE
+        if last == size:
+            array[begin : end + gso].reshape(count, gso)[:] = rows[:, headers:size]
+        else:
+            array[begin:end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
+            array[end : SIZE + length] = rows[-1, headers:last]
+        pseudo = (_pseudo_sum(head, shape) + length - shape.l4) % 0xFFFF
         if shape.tcp:
-            packet[l4 + FLAGS] |= rows.item(count - 1, l4 + FLAGS) & (PSH | FIN)
+            head[l4 + 3] |= (rows.item(count - 1, shape.l4 + FLAGS) & (PSH | FIN)) << 16
+            head[l4 + 4] = head[l4 + 4] & 0xFFFF | pseudo << 16
             kind = GSO_TCPV4 if shape.version == 4 else GSO_TCPV6
         else:
-            packet[l4 + 4 : l4 + 6] = (length - l4).to_bytes(2, "big")
+            head[l4 + 1] = (length - shape.l4) << 16 | pseudo
             kind = GSO_UDP_L4
         if shape.version == 4:
-            packet[2:4] = length.to_bytes(2, "big")
-            checksum = int.from_bytes(packet[10:12], "big") + size - length
-            packet[10:12] = (checksum % 0xFFFF).to_bytes(2, "big")
+            head[0] += length - size
+            checksum = head[2] & 0xFFFF
+            head[2] += (checksum + size - length) % 0xFFFF - checksum
         else:
-            packet[4:6] = (length - l4).to_bytes(2, "big")
-        pseudo = _pseudo_sum(packet, shape) + length - l4
-        packet[shape.field : shape.field + 2] = (pseudo % 0xFFFF).to_bytes(2, "big")
-        HEADER.pack_into(view, 0, NEEDS_CSUM, kind, headers, gso, l4, shape.field - l4)
+            head[1] = (length - shape.l4) << 16 | head[1] & 0xFFFF
+        HEADER.pack_into(view, 0, NEEDS_CSUM, kind, headers, gso, shape.l4, shape.field - shape.l4)
+        shape.head.pack_into(view, SIZE, *head)
         return view[: SIZE + length]
 
 
@@ -178,45 +185,43 @@ class _Chain:
         self._residues = _residues(rows, shape.l4, size, last)
         self._breaks = _breaks(rows, shape, self._residues, size, last)
 
-    def run(self, first: int) -> int:
-        """How many rows from number `first` on belong together."""
+    def run(self, first: int) -> tuple[int, tuple[int, ...]]:
+        """How many rows from number `first` on belong together, and the headers of that one in words."""
         at = first - self._base
         index = bisect_right(self._breaks, at)
         end = self._breaks[index] if index < len(self._breaks) else len(self._rows)
-        run = min(end - at, self._most)
+        run, head = min(end - at, self._most), self.shape.head.unpack_from(self._rows[at])
         if run > 1 and self.shape.version == 4:
-            run = self._until_wrap(at, run)
-        return run if run > 1 and self._is_right(at) else 1
+            run = self._until_wrap(at, run, head)
+        return (run if run > 1 and self._is_right(at, head) else 1), head
 
-    def _until_wrap(self, at: int, run: int) -> int:
+    def _until_wrap(self, at: int, run: int, head: tuple[int, ...]) -> int:
         """How many of so many rows do without a number that begins again: a frame ends there."""
-        packet = self._rows[at, :IPV4_HEADER].tobytes()
-        checksum = packet[10] << 8 | packet[11]
-        run = min(run, words.until_wrap(packet[4] << 8 | packet[5], checksum))
+        checksum = head[2] & 0xFFFF
+        run = min(run, words.until_wrap(head[1] >> 16, checksum))
         if at + run == len(self._rows) and checksum - run + 1 + self._lacks >= 0xFFFF:
             run -= 1  # the last row's
         return run
 
-    def _is_right(self, at: int) -> bool:
-        """Whether a row's checksums are right: wrong ones must stay what they are."""
+    def _is_right(self, at: int, head: tuple[int, ...]) -> bool:
+        """Whether a row's checksums are right: wrong ones must stay what they are. In sums 2^16 is 1."""
         shape = self.shape
-        packet = self._rows[at, : shape.headers].tobytes()
-        if shape.version == 4 and (fold(packet[: shape.l4]) or packet[10:12] == _ONES):
+        if shape.version == 4 and (sum(head[: shape.layout.l4]) % 0xFFFF or head[2] & 0xFFFF == _ONES):
             return False
-        if packet[shape.field : shape.field + 2] == _not_rebuilt(shape):
+        word = head[shape.field // 4]
+        if (word >> 16 if shape.tcp else word & 0xFFFF) == _not_rebuilt(shape):
             return False
-        return self._residues.item(at) == swapped(_pseudo_sum(packet, shape) % 0xFFFF)
+        return self._residues.item(at) == swapped(_pseudo_sum(head, shape))
 
 
-def _not_rebuilt(shape: _Shape) -> bytes:
+def _not_rebuilt(shape: _Shape) -> int:
     """The checksum that may be right, but that the kernel would write otherwise or, with UDP, leaves out."""
     return _ONES if shape.tcp else _NONE
 
 
-def _pseudo_sum(packet: bytes | memoryview, shape: _Shape) -> int:
-    """The pseudo header's sum without the length, big-endian."""
-    addresses = packet[12:20] if shape.version == 4 else packet[8:40]
-    return fold(addresses) + (TCP if shape.tcp else UDP)
+def _pseudo_sum(head: Sequence[int], shape: _Shape) -> int:
+    """The pseudo header's sum without the length, big-endian, modulo 65535, from a packet's words."""
+    return (sum(head[shape.addresses]) + (TCP if shape.tcp else UDP)) % 0xFFFF
 
 
 def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
@@ -247,7 +252,7 @@ def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> 
     if octets != octets[: 4 * (layout.width + 1)] * count:
         found.update((np.flatnonzero((table[1:] != table[:-1]).any(axis=1)) + 1).tolist())
     checksums = rows[:, shape.field : shape.field + 2].tobytes()
-    odd = _not_rebuilt(shape)
+    odd = _not_rebuilt(shape).to_bytes(2, "big")
     if odd in checksums:
         found.update(row for row in range(1, count) if checksums[2 * row : 2 * row + 2] == odd)
     if shape.tcp:
