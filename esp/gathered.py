@@ -14,22 +14,24 @@ _MUCH = 120  # packets that are worth opening together although more may follow
 class Gathered:
     """Datagrams of one size from one source, read back to back: the last one may be shorter."""
 
-    __slots__ = ("_latest", "_shrunk", "count", "end", "received", "stride")
+    __slots__ = ("_latest", "_most", "_shrunk", "count", "end", "received", "stride")
 
     def __init__(self, received: Received | None = None) -> None:
         self.received = received
         self.stride = self.end = self.count = self._latest = 0
+        self._most = 0  # packets with which another read might give more than can be opened together
         self._shrunk = False  # the train read last is a shorter one than the one before
         if received is not None:
             self.stride, self.end = received.segment, received.length
             self.count = -(-self.end // self.stride) if self.end else 1
             self._latest = self.end
+            self._most = MOST_ROWS - min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride))
 
     def is_full(self) -> bool:
         """Whether another read might give more packets than can be opened together, or what there is is much
         and the sender has probably begun something else: frames are cut where a run ends."""
-        most = MOST_ROWS - min(MOST_SEGMENTS, _DATAGRAM // max(1, self.stride))
-        return self.count > most or (self._shrunk and self.count >= _MUCH) or self.end > ROOM - _DATAGRAM
+        much = self.count >= _MUCH and (self._shrunk or self.count > self._most)
+        return much or self.end > ROOM - _DATAGRAM
 
     def is_unfinished(self) -> bool:
         """Whether there is probably more of what its sender has sealed together: that leaves in equal shares,

@@ -31,6 +31,7 @@ from tun.segments import (
 )
 from tun.virtio import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
+_IPV4, _IPV6 = struct.Struct(">2xH2xHxB"), struct.Struct(">4xHB")  # lengths, a fragment's field, protocols
 _MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
 _ACK, _ECE = 0x10, 0x40
 _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
@@ -84,21 +85,25 @@ _UDP_SHAPES = {
 
 def _shape_of(packet: memoryview) -> _Shape | None:
     """How a packet can be merged with those behind it, if at all. `packet` is at least an IPv6 header."""
-    if packet[0] == 0x45 and not (packet[6] << 8 | packet[7]) & _MORE_OR_OFFSET:
-        version, protocol, l4 = 4, packet[9], IPV4_HEADER
-    elif packet[0] >> 4 == 6:
-        version, protocol, l4 = 6, packet[6], IPV6_HEADER
+    first, length = packet[0], len(packet)
+    if first == 0x45:
+        claimed, fragment, protocol = _IPV4.unpack_from(packet)
+        if claimed != length or fragment & _MORE_OR_OFFSET:
+            return None
+        version, l4 = 4, IPV4_HEADER
+    elif first >> 4 == 6:
+        claimed, protocol = _IPV6.unpack_from(packet)
+        if claimed != length - IPV6_HEADER:
+            return None
+        version, l4 = 6, IPV6_HEADER
     else:
         return None
-    claimed = packet[2] << 8 | packet[3] if version == 4 else l4 + (packet[4] << 8 | packet[5])
-    if claimed != len(packet):
-        return None
-    if protocol == UDP and len(packet) > l4 + UDP_HEADER:
-        return _UDP_SHAPES[version] if packet[l4 + 4] << 8 | packet[l4 + 5] == len(packet) - l4 else None
-    if protocol == TCP and len(packet) > l4 + TCP_HEADER:
-        flags = packet[l4 + FLAGS]
-        if flags & _ACK and not flags & ~_MERGED and not packet[l4 + 12] & _AE:
-            return _TCP_SHAPES.get((version, packet[l4 + 12] >> 4))
+    if protocol == TCP and length > l4 + TCP_HEADER:
+        offset, flags = packet[l4 + 12], packet[l4 + FLAGS]
+        if flags & _ACK and not flags & ~_MERGED and not offset & _AE:
+            return _TCP_SHAPES.get((version, offset >> 4))
+    elif protocol == UDP and length > l4 + UDP_HEADER:
+        return _UDP_SHAPES[version] if packet[l4 + 4] << 8 | packet[l4 + 5] == length - l4 else None
     return None
 
 
