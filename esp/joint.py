@@ -60,31 +60,34 @@ class Joint:
 
     def takes(self, entry: Outbound, segments: Segments, first: int) -> bool:
         """Whether the frame's packets from `first` on can follow."""
-        if not self.parts or segments.size != self._size or segments.packet[0] >> 4 != self._version:
+        parts = self.parts
+        if not parts or segments.size != self._size or segments.headers[0] >> 4 != self._version:
             return False
         if self._count + segments.count - first > self.train.capacity:
             return False
-        before = self.parts[-1]
+        before = parts[-1]
         if entry is before.entry and not before.lacks:
             return True
         return medley.go_together(entry.sa, before.entry.sa)
 
     def add(self, entry: Outbound, tos: int, segments: Segments, first: int) -> int:
         """Lay out packets from `first` on; how many there was room for."""
-        at, size, sa = self._count, self._size, entry.sa
-        self._streams = None
-        count = min(segments.count - first, self.train.capacity - at)
+        at, size, parts = self._count, self._size, self.parts
+        left, room = segments.count - first, self.train.capacity - at
+        count, lacks, last = left, size - segments.last, self.train.stride
+        if left > room:
+            count, lacks = room, 0
         segments.lay(self._array[at : at + count], first)
         self._pieces.append((segments, first, count))
-        lacks = size - segments.last if first + count == segments.count else 0
-        last = sa.size_of(segments.last) if lacks else self.train.stride
-        self._count += count
-        before = self.parts[-1] if self.parts else None
+        self._count, self._streams = at + count, None
+        if lacks:
+            last = entry.sa.size_of(size - lacks)
+        before = parts[-1] if parts else None
         if before is not None and before.entry is entry and before.tos == tos and not before.lacks:
             before.count += count
             before.lacks, before.last = lacks, last
         else:
-            self.parts.append(Part(entry, tos, at, count, size, lacks, last))
+            parts.append(Part(entry, tos, at, count, size, lacks, last))
         return count
 
     def may_pass(self, packet: Buffer) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -69,14 +69,13 @@ class Train:
     segment: int
     count: int
 
-    def part(self, first: int, most: int) -> Train:
-        """At most so many packets from `first` on."""
-        segment, buffers = self.segment, self.buffers
-        if len(buffers) > 1:
-            buffers = buffers[first : first + most]
-        elif most < self.count:
-            buffers = (buffers[0][first * segment : (first + most) * segment],)
-        return Train(buffers, segment, min(most, self.count - first))
+    def parts(self, most: int) -> Iterator[tuple[int, Train]]:
+        """In order, at most so many packets each, and the number of the first one."""
+        count, segment, buffers = self.count, self.segment, self.buffers
+        for first in range(0, count, most):
+            end = first + most
+            part = buffers[first:end] if len(buffers) > 1 else (buffers[0][first * segment : end * segment],)
+            yield first, Train(part, segment, min(most, count - first))
 
     def rows(self) -> Sequence[memoryview]:
         if len(self.buffers) > 1:
@@ -232,8 +231,7 @@ class Transport:
         failures: dict[int, Drop] = {}
         # Equal shares: a short train costs either end nearly as much as a long one.
         most = -(-train.count // -(-train.count // most))
-        for first in range(0, train.count, most):
-            part = train.part(first, most)
+        for first, part in train.parts(most):
             if failed := self._send_part(part, ancillary, source, remote, tos):
                 failures.update((first + index, reason) for index, reason in failed.items())
         return failures
@@ -241,8 +239,8 @@ class Transport:
     def _send_cut(self, train: Train, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
         """Send the packets of one buffer a datagram each."""
         ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
-        for first in range(0, train.count, MOST):
-            pieces = Pieces.cut(train.part(first, MOST).buffers[0], train.segment)
+        for first, part in train.parts(MOST):
+            pieces = Pieces.cut(part.buffers[0], part.segment)
             failures |= self._send_pieces(pieces, first, remote, ancillary)
         return failures
 

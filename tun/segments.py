@@ -38,6 +38,7 @@ class _Shape:
     """What frames of one kind and length have in common."""
 
     layout: words.Layout
+    version: int
     tcp: bool
     l4: int  # where TCP's or UDP's header begins
     headers: int  # octets of both headers
@@ -71,6 +72,7 @@ def _shape(header: tuple[int, ...], version: int, offset: int, length: int) -> _
     size = headers + gso
     return _Shape(
         layout=words.Layout(version, tcp, l4 // 4, headers // 4),
+        version=version,
         tcp=tcp,
         l4=l4,
         headers=headers,
@@ -160,12 +162,13 @@ class Segments:
         """The headers of packet `first` in words, which count on for so many packets, without a checksum of
         TCP or UDP; other ones where IPv4's begin again."""
         shape, at = self._shape, first
-        layout, l4, end = shape.layout, shape.layout.l4, first + count
+        l4, end = shape.l4 // 4, first + count
         while at < end:
             head, part = list(shape.big.unpack(self.headers)), end - at
-            if layout.version == 4:
+            if shape.version == 4:
+                if at:
+                    head[1] = (head[1] + (at << 16)) & _WORD
                 head[0] = head[0] & _HIGH | shape.size
-                head[1] = (head[1] + (at << 16)) & _WORD
                 head[2] &= _HIGH
                 checksum = -sum(head[:l4]) % _LOW  # 2^16 is 1 there
                 head[2] |= checksum
@@ -173,7 +176,8 @@ class Segments:
             else:
                 head[1] = head[1] & _LOW | (shape.size - IPV6_HEADER) << 16
             if shape.tcp:
-                head[l4 + 1] = (head[l4 + 1] + at * shape.gso) & _WORD
+                if at:
+                    head[l4 + 1] = (head[l4 + 1] + at * shape.gso) & _WORD
                 head[l4 + 3] &= _NOT_ON_ALL
                 head[l4 + 4] &= _LOW
             else:
@@ -185,7 +189,7 @@ class Segments:
     def _shorten(self, row: Rows) -> None:
         """Put the length of the last packet into its headers."""
         lacks = self.size - self.last
-        if self._shape.layout.version == 4:
+        if self._shape.version == 4:
             checksum = (row.item(10) << 8 | row.item(11)) + lacks
             fields = [(2, self.last), (10, checksum % 0xFFFF)]
         else:
