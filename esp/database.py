@@ -69,6 +69,10 @@ class OuterPath:
             message.remote_port,
         )
 
+    def goes_with(self, other: OuterPath) -> bool:
+        """Whether one send can take packets of both."""
+        return self is other or (self.local == other.local and self.remote == other.remote)
+
 
 _path = lru_cache(_PATHS)(OuterPath)
 

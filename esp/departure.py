@@ -68,7 +68,13 @@ class Departure:
         self, entries: Sequence[Outbound], lengths: Sequence[int], failures: dict[int, Drop]
     ) -> None:
         """Count packets under an SA each, of which some were not sent; `lengths`: of the inner ones."""
-        now = time.time()
+        now, first = time.time(), entries[0]
+        if not failures and entries.count(first) == len(entries):  # quickly
+            sequence = first.sa.sequence
+            self._counters.count_sealed(first.slot, len(entries), sum(lengths), sequence, now)
+            if sequence >= first.sa.watch_from:
+                self.watch_sequence(first)
+            return
         for index, (entry, length) in enumerate(zip(entries, lengths, strict=True)):
             sequence = entry.sa.sequence
             if index in failures:

@@ -28,7 +28,8 @@ from esp.trains import BE32, MOST_ROWS, Octets, Train, Trains, alike
 from esp.transport import Received, SocketAddress, Transport
 
 _KEEPALIVE = b"\xff"
-_FEWEST = 5  # packets that are worth opening together
+_FEWEST, _FEWEST_SMALL = 5, 10  # packets that are worth opening together
+_SMALL = 160  # octets of an ESP packet with hardly more than headers inside, which nobody merges
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
 _TOO_SHORT = -1
@@ -221,7 +222,8 @@ class Inward:
 
     def _receive_train(self, transport: Transport, received: Received, place: Place) -> None:
         """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
-        if _FEWEST <= place.count <= MOST_ROWS and min(place.stride, place.last) >= SHORTEST:
+        fewest = _FEWEST if place.stride > _SMALL else _FEWEST_SMALL
+        if fewest <= place.count <= MOST_ROWS and min(place.stride, place.last) >= SHORTEST:
             spis = place.column(0, MARKER)
             if alike(spis):
                 entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
@@ -312,9 +314,11 @@ class Inward:
     def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
         """Datagrams from one source under one SPI."""
         udp = transport.kind is SocketKind.UDP
-        alone = udp and len(rows) == 1
-        if alone and self._open_straight(transport, rows[0], received.source, received.tos):
-            return
+        if udp and len(rows) < _FEWEST_SMALL:
+            straight, tos = self._open_straight, received.tos
+            rows = [row for row in rows if not straight(transport, row, received.source, tos)]
+            if not rows:
+                return
         spi = _spi(rows[0])
         if spi == _TOO_SHORT:
             for row in rows:

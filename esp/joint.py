@@ -131,8 +131,7 @@ class Joint:
         way = parts[:1]
         for part in parts[1:]:
             before = way[-1]
-            path, other = before.entry.path, part.entry.path
-            same = path is other or (path.local, path.remote) == (other.local, other.remote)
+            same = before.entry.path.goes_with(part.entry.path)
             if not (same and before.tos == part.tos and before.last == self.train.stride):
                 yield way
                 way = []

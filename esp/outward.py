@@ -39,7 +39,6 @@ class _Run:
     """Packets sealed one by one, under whatever SAs, that go the same way."""
 
     path: OuterPath | None = None
-    way: tuple[object, ...] = ()  # the same, quick to compare, and the TOS octet
     tos: int = 0
     rows: list[memoryview] = field(default_factory=list)
     entries: list[Outbound] = field(default_factory=list)
@@ -307,7 +306,8 @@ class Outward:
     def _take(self, device: Device, row: int, length: int) -> None:
         """Seal one packet, to be sent with the next ones that go the same way."""
         run, packet = self._run, self._burst.packet(row, length)
-        real = ip_length(packet)
+        usual = length > IPV4_HEADER and packet[0] == USUAL_IPV4 and packet[2] << 8 | packet[3] == length
+        real = length if usual else ip_length(packet)
         if real is None:
             self._counters.drop(Drop.MALFORMED)
             return
@@ -316,15 +316,15 @@ class Outward:
             self._flush()
             self._trap.catch(device, packet[:real])
             return
-        tos = tos_of(packet)
+        path, tos = entry.path, packet[1] if usual else tos_of(packet)
         if entry.sa.tfc:
             self._flush()
             self._send(entry, [packet[:real]], tos)
             return
-        way = entry.path.local, entry.path.remote, tos
-        if run.way != way:
-            self._flush()
-            run.path, run.way, run.tos = entry.path, way, tos
+        if run.path is not path or run.tos != tos:
+            if run.path is None or run.tos != tos or not run.path.goes_with(path):
+                self._flush()
+            run.path, run.tos = path, tos
         sealed = entry.sa.seal_in_place(self._burst.arena, self._burst.start(row), real)
         if sealed is None:
             self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
@@ -340,7 +340,7 @@ class Outward:
         path, rows, entries, lengths = run.path, run.rows, run.entries, run.lengths
         if path is None:
             return
-        run.path, run.way, run.rows, run.entries, run.lengths = None, (), [], [], []
+        run.path, run.rows, run.entries, run.lengths = None, [], [], []
         if rows:
             self._departure.count_each(entries, lengths, self._departure.send_way(path, rows, run.tos))
 
@@ -476,7 +476,7 @@ def _ways(paths: Sequence[OuterPath]) -> Iterator[tuple[OuterPath, int, int]]:
         yield path, 0, len(paths)
         return
     for index, other in enumerate(paths):
-        if other is not path and (other.local, other.remote) != (path.local, path.remote):
+        if not other.goes_with(path):
             yield path, begin, index
             path, begin = other, index
     yield path, begin, len(paths)

@@ -26,6 +26,7 @@ from tun.virtio import (
 
 HEADROOM = SIZE
 _USUAL_IPV4, _PROTOCOL = 0x45, 9  # version 4 and a header of 20 octets; where IPv4 has its protocol
+_USUAL_FLAGS = SIZE + IPV4_HEADER + FLAGS  # where TCP has its flags behind such a header
 _FEWEST = 3  # rows worth merging
 _FEWEST_READ = 6  # packets read together that are worth numpy
 _NO_SYN = bytes(flags for flags in range(256) if not flags & FLAG_SYN)
@@ -111,7 +112,7 @@ class FrameIo:
         """What the kernel has left to do for one packet."""
         if frame[0] & NEEDS_CSUM:
             complete_checksum(frame)
-        if self._clamping and is_handshake(frame[SIZE : SIZE + 60]):
+        if self._clamping and _may_be_handshake(frame):
             self._clamp(frame[SIZE:])
 
     def _complete_rows(self, rows: Rows, lengths: Sequence[int]) -> bool:
@@ -144,11 +145,7 @@ class FrameIo:
         False if the kernel does not take it. `TunError` if the device is gone.
         """
         row[:SIZE] = PLAIN
-        if (
-            self._clamping
-            and (row[SIZE] != _USUAL_IPV4 or row[SIZE + _PROTOCOL] == TCP)  # quickly
-            and is_handshake(row[SIZE : SIZE + 60])
-        ):
+        if self._clamping and _may_be_handshake(row):
             self._clamp(row[SIZE:])
         try:
             os.write(self._fd, row)
@@ -227,6 +224,13 @@ class FrameIo:
     def write_batch(self, packets: Sequence[bytes | bytearray | memoryview]) -> int:
         """Hand `packets` to the kernel; how many it took. `TunError` if the device is gone."""
         return sum(self.write_packet(memoryview(bytearray(PLAIN + packet))) for packet in packets)
+
+
+def _may_be_handshake(frame: memoryview) -> bool:
+    """`is_handshake` of the packet behind its headroom, quickly for most."""
+    if len(frame) > _USUAL_FLAGS and frame[SIZE] == _USUAL_IPV4:
+        return frame[SIZE + _PROTOCOL] == TCP and bool(frame[_USUAL_FLAGS] & FLAG_SYN)
+    return is_handshake(frame[SIZE : SIZE + 60])
 
 
 def _may_have_handshakes(rows: Rows, first: int, length: int) -> bool:
