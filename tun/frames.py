@@ -145,8 +145,11 @@ class FrameIo:
         False if the kernel does not take it. `TunError` if the device is gone.
         """
         row[:SIZE] = PLAIN
-        usual = row[SIZE] == _USUAL_IPV4 and row[SIZE + _PROTOCOL] != TCP  # quickly
-        if self._clamping and not usual and _may_be_handshake(row):
+        if (
+            self._clamping
+            and (row[SIZE] != _USUAL_IPV4 or row[SIZE + _PROTOCOL] == TCP)  # without a call
+            and _may_be_handshake(row)
+        ):
             self._clamp(row[SIZE:])
         try:
             os.write(self._fd, row)
