@@ -145,8 +145,8 @@ class Segments:
         """The second half, for packets of several frames of one `size` in a row: `pieces` are a frame, the
         number of its first packet here, and how many packets. What is alike costs little more for all of them
         than for one."""
-        shape = pieces[0][0]._shape
-        if all(segments._shape is shape or _alike(segments._shape, shape) for segments, _, _ in pieces):
+        layout = pieces[0][0]._shape.layout
+        if all(segments._shape.layout == layout for segments, _, _ in pieces):
             _head_alike(rows, pieces)
             return
         at = 0
@@ -220,13 +220,8 @@ class Segments:
         return found
 
 
-def _alike(one: _Shape, other: _Shape) -> bool:
-    """Whether they differ in nothing but how long the frame is."""
-    return one.layout == other.layout and one.gso == other.gso
-
-
 def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
-    """`Segments.head` of frames whose shapes are alike."""
+    """`Segments.head` of frames whose headers have one layout."""
     shape = pieces[0][0]._shape
     heads: list[bytes] = []
     counts: list[int] = []
@@ -251,7 +246,7 @@ def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None
 
 
 def _sum(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None:
-    """The checksums of TCP or UDP of frames whose shapes are alike and whose headers are written."""
+    """The checksums of TCP or UDP of such frames, whose headers are written."""
     frame = pieces[0][0]
     shape = frame._shape
     l4, field, whole = shape.l4, shape.field, swapped(shape.size - shape.l4)

@@ -108,6 +108,23 @@ def test_two_flows_in_a_train_are_two_frames() -> None:
         assert [len(bed.kernel.recv(1 << 17)) for _ in range(2)] == [10 + 40 + 5000] * 2
 
 
+@pytest.mark.parametrize("field", [10, 36])
+def test_a_checksum_of_ones_stays_what_it_is(field: int) -> None:
+    """That of IPv4, or of TCP. It is right, but the kernel would write zeros."""
+    packets = list(Packet(Flow(), filled(20_000, b"data")).split(1000))
+    lacks = int.from_bytes(packets[0].octets()[field : field + 2], "big")  # until the first one's is 0
+    if field == 10:
+        packets = [replace(one, identification=one.identification + lacks) for one in packets]
+    else:
+        packets = [replace(one, flow=Flow(window=Flow().window + lacks)) for one in packets]
+    octets = [one.octets() for one in packets]
+    assert octets[0][field : field + 2] == bytes(2)
+    octets[0] = octets[0][:field] + b"\xff\xff" + octets[0][field + 2 :]
+    with FastBed(GCM) as bed:
+        bed.arrive(bed.sender().seal_batch(octets))
+        assert bed.delivered() == octets
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
     """Two turns of a sender wait, three frames each, cut into trains without regard to frames: each is read

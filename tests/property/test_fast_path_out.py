@@ -18,6 +18,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from esp.counters import Drop
+from esp.messages import SequenceLow
 from esp.mmsg import Pieces, Sender
 from esp.outbound import LIMIT, OutboundSa
 from esp.suites import AES_CBC, AES_GCM_8, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
@@ -386,6 +387,28 @@ def test_marks_of_the_inner_header_are_on_the_outer_one() -> None:
             for _ in range(3 if gso else 1):
                 _, ancillary, _, _ = bed.peer.recvmsg(65536, 64)
                 assert [data for _, kind, data in ancillary if kind == socket.IP_TOS] == [bytes([tos])]
+
+
+def test_lone_packets_of_one_turn_have_marks_of_their_own() -> None:
+    marks = [0xB8, 0xB8, 0, 0xB8]
+    with FastBed(GCM) as bed:
+        bed.peer.setsockopt(socket.IPPROTO_IP, 13, 1)
+        for tos in marks:
+            bed.kernel.send(Packet(Flow(tos=tos), bytes(30)).frame(0))
+        bed.read_once()
+        told = [bed.peer.recvmsg(65536, 64)[1] for _ in marks]
+        assert [data for (_, _, data), *_ in told] == [bytes([tos]) for tos in marks]
+
+
+def test_a_few_lone_packets_tell_that_numbers_get_scarce() -> None:
+    with FastBed(GCM) as bed:
+        bed.sa.sequence = bed.sa.watch_from - 4
+        for expected in ([], [SequenceLow(1)]):
+            for _ in range(3):
+                bed.kernel.send(Packet(Flow(), bytes(30)).frame(0))
+            bed.read_once()
+            assert bed.said == expected
+        assert bed.counters.sa(0).out_seq == bed.sa.watch_from + 2
 
 
 def test_a_frame_without_an_sa_is_counted() -> None:

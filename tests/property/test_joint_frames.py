@@ -131,6 +131,18 @@ def test_no_suite_is_left_out(suite: Suite) -> None:
         assert len(bed.sent()) == 1
 
 
+def test_packets_of_one_size_whose_headers_differ() -> None:
+    """Options of TCP, and options of IP."""
+    flows = [Flow(), Flow(tcp_options=bytes(12)), Flow(ip_options=bytes(12)), Flow()]
+    packets = [Packet(flow, filled(4000, b"data")) for flow in flows]
+    cases = [(packet, 1000 - packet.headers + 40) for packet in packets]
+    with FastBed(GCM) as bed:
+        for packet, gso in cases:
+            bed.kernel.send(packet.frame(gso))
+        bed.outward.read_device(bed.device)
+        assert opened(bed, bed.sent()) == [octets for case in cases for octets in plain(case)]
+
+
 def test_frames_under_two_sas_do_not_mix() -> None:
     other = SPI + 1
     with FastBed(GCM) as bed:

@@ -82,6 +82,17 @@ def test_only_a_busy_worker_waits_for_the_rest_of_a_turn(worker: Served, busy: b
         assert (worker._transports[1].pace.again_from > 0) is busy
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_only_a_busy_worker_waits_for_more_of_what_comes_alone(
+    worker: Served, ends: list[socket.socket], busy: bool
+) -> None:
+    worker._load.busy = busy
+    ends[0].send(ipv4())
+    worker._serve_once()
+    worker._do_rests()
+    assert (worker._devices[1].pace.again_from > 0) is busy
+
+
 @pytest.mark.parametrize(("policy", "breaks"), [(os.SCHED_RR, True), (os.SCHED_OTHER, False)])
 def test_only_a_worker_that_comes_before_others_takes_breaks(
     worker: Served,
