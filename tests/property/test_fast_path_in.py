@@ -101,6 +101,27 @@ def test_a_train_of_one_flow_is_one_frame() -> None:
         assert len(bed.kernel.recv(1 << 17)) == 10 + 40 + 20_000
 
 
+def test_five_segments_are_one_frame() -> None:
+    packets = list(Packet(Flow(), filled(5000, b"data")).split(1000))
+    with FastBed(GCM) as bed:
+        bed.arrive(bed.sender().seal_batch([packet.octets() for packet in packets]))
+        assert len(bed.kernel.recv(1 << 17)) == 10 + 40 + 5000
+
+
+def test_fragments_are_never_merged() -> None:
+    """Nor what says that more of them follow, although its checksums are right."""
+    octets = []
+    for packet in Packet(Flow(), filled(6000, b"data")).split(1000):
+        head = bytearray(packet.octets())
+        head[6] |= 0x20
+        head[10:12] = bytes(2)
+        head[10:12] = checksum(bytes(head[:20])).to_bytes(2, "big")
+        octets.append(bytes(head))
+    with FastBed(GCM) as bed:
+        bed.arrive(bed.sender().seal_batch(octets))
+        assert [bed.kernel.recv(1 << 17)[10:] for _ in octets] == octets
+
+
 def test_two_flows_in_a_train_are_two_frames() -> None:
     one, other = (list(Packet(Flow(ports=(p, 1)), filled(5000, b"data")).split(1000)) for p in (1, 2))
     with FastBed(GCM) as bed:
