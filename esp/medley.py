@@ -168,11 +168,9 @@ def open_rows(
     """
     members = [sa.member for sa in sas if sa.member is not None]
     stamps, calls, esn = zip(*members, strict=True)
-    count = len(sas)
     esns: Numbers | None = np.array(numbers, np.uint64) if esn[0] else None
     nonces, associated = _beside(trains, train, _table(stamps), esns)
-    columns = calls, nonces, train.bodies, associated, train.texts
-    failed = open_each(count, lambda at: map(call, *(column[at:] for column in columns)))
+    failed = open_each(call, (calls, nonces, train.bodies, associated, train.texts))
     drops = {}
     for index, (sa, number) in enumerate(zip(sas, numbers, strict=True)):
         if index in failed or not sa.mark(number):

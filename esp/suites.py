@@ -202,14 +202,14 @@ def exhaust(calls: Iterable[object]) -> None:
     deque(calls, maxlen=0)
 
 
-def open_each(count: int, calls: Callable[[int], Iterable[object]]) -> list[int]:
-    """Make `count` calls that decrypt, of which `calls` gives those from a number on: which ones failed."""
+def open_each(call: Callable[..., object], columns: Sequence[Sequence[object]]) -> list[int]:
+    """Decrypt what is in the rows of `columns`, which end where the first one does: which ones failed."""
     failed: list[int] = []
-    at = 0
+    at, count = 0, len(columns[0])
     while at < count:
         done: list[object] = []
         try:
-            done.extend(calls(at))
+            done.extend(map(call, *([column[at:] for column in columns] if at else columns)))
             break
         except InvalidTag:
             at += len(done)
@@ -314,8 +314,7 @@ class _AeadOpener:
             trains.associated_rows[:count, 4:].view(BE64)[:, 0] = sequences
             associated = trains.associated
         columns = trains.nonces[:count], train.bodies, associated, train.texts
-        call = self._aead.decrypt_into
-        return open_each(count, lambda at: map(call, *(column[at:] for column in columns)))
+        return open_each(self._aead.decrypt_into, columns)
 
     def member(self, spi: int) -> Member | None:
         return Member(spi.to_bytes(4, "big") + self._salt, self._aead.decrypt_into, self._esn)

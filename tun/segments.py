@@ -228,13 +228,10 @@ def _head_alike(rows: Rows, pieces: Sequence[tuple[Segments, int, int]]) -> None
     for segments, first, count in pieces:
         segments._heads(first, count, heads, counts)
     table = np.frombuffer(b"".join(heads), np.uint32).reshape(len(heads), -1)
-    steps = words.steps(shape.layout, shape.gso)[:, :-1]
-    if len(heads) == 1:
-        table = steps[: len(rows)] + table
-    else:
+    steps = words.steps_in_turn(shape.layout, shape.gso, tuple(counts))
+    if len(heads) > 1:
         table = table.repeat(counts, axis=0)
-        table += np.concatenate([steps[:count] for count in counts])
-    rows[:, : shape.headers].view(words.BE32)[:] = table
+    rows[:, : shape.headers].view(words.BE32)[:] = table + steps
     at = 0
     for segments, first, count in pieces:
         if shape.tcp and segments.headers[shape.l4 + FLAGS] & _ON_ONE_ONLY:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint32]
 
 MOST_ROWS = 286
-_KEPT = 128
+_KEPT, _KEPT_IN_TURN = 128, 32
 BE32 = np.dtype(">u4")
 
 
@@ -39,6 +39,13 @@ def steps(layout: Layout, gso: int) -> Words:
     if layout.tcp:
         step[layout.l4 + 1] = gso
     return np.outer(np.arange(MOST_ROWS, dtype=np.uint32), step)
+
+
+@lru_cache(_KEPT_IN_TURN)
+def steps_in_turn(layout: Layout, gso: int, counts: tuple[int, ...]) -> Words:
+    """`steps` of so many packets each, one behind the other, without the 0 behind them."""
+    every = steps(layout, gso)[:, :-1]
+    return np.concatenate([every[:count] for count in counts])
 
 
 def until_wrap(identification: int, checksum: int) -> int:
