@@ -29,7 +29,7 @@ from esp.transport import Received, SocketAddress, Transport
 
 _KEEPALIVE = b"\xff"
 _FEWEST, _FEWEST_SMALL = 5, 10  # packets that are worth opening together
-_SMALL = 160  # octets of an ESP packet with hardly more than headers inside, which nobody merges
+_SMALL = 160  # octets of an ESP packet with hardly more than headers inside: little to gain by merging
 _TRAIN = 8  # packets that a train counts for in a batch, whatever its length
 
 _TOO_SHORT = -1

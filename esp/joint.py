@@ -53,7 +53,7 @@ class Joint:
     def begin(self, entry: Outbound, segments: Segments) -> None:
         """For inner packets of this frame's size and IP version."""
         self.parts, self._pieces = [], []
-        self._count, self._size, self._version = 0, segments.size, segments.packet[0] >> 4
+        self._count, self._size, self._version = 0, segments.size, segments.headers[0] >> 4
         self.train = entry.sa.layout(self.trains, self._size)
         start = entry.sa.start
         self._array = self.train.array[:, start : start - (-self._size // 4) * 4]

@@ -1,8 +1,9 @@
 """When a source of packets is read: which one first, at once or a little later, and when nothing is.
 
 What a network card calls interrupt moderation: each wake costs a worker as much as ten packets, so packets
-that come one by one and close together are left to gather. Frames and trains have gathered already, unless a
-busy worker has been faster than its peer, which is still sending what it has sealed together.
+that come one by one and close together, or to a busy worker, are left to gather. Frames and trains have
+gathered already, unless a busy worker has been faster than its peer, which is still sending what it has
+sealed together.
 """
 
 from __future__ import annotations
