@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -18,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from esp.tally import Tally
 from esp.trains import Numbers
 
 _WORD = 8
@@ -94,8 +94,9 @@ class CounterBlock:
         self.slots = slots
         self._map = mmap.mmap(fd, _size(slots))
         self._words = memoryview(self._map).cast("Q")
-        self._in = self._columns(_IN_PACKETS, _IN_LAST)
-        self._out = self._columns(_OUT_PACKETS, _OUT_SEQ)
+        self._in = Tally(self._columns(_IN_PACKETS, _IN_LAST))
+        self._out = Tally(self._columns(_OUT_PACKETS, _OUT_SEQ))
+        self.waits = False  # something has been counted that is not in the memory yet
 
     def _columns(self, first: int, last: int) -> NDArray[np.void]:
         """These words of each slot, as one item a slot: numpy copies that quickest."""
@@ -126,6 +127,7 @@ class CounterBlock:
 
     def close(self) -> None:
         """Unmap the memory and close its descriptor."""
+        self.settle()
         del self._in, self._out
         self._words.release()
         self._map.close()
@@ -197,33 +199,24 @@ class CounterBlock:
         words[base + _OUT_SEQ] = sequence
 
     def count_each_in(self, slots: Sequence[int], octets: int, now: float) -> None:
-        """For each of `slots`, which may come twice, `count_in` of one packet."""
-        if len(set(slots)) == len(slots):
-            at = np.array(slots)
-            found = self._in[at]
-            rows = found.view(np.uint64).reshape(len(slots), -1)
-            rows += np.array((1, octets, 0), np.uint64)
-            rows[:, 2] = int(now)
-            self._in[at] = found
-        else:
-            for slot, packets in Counter(slots).items():
-                self.count_in(slot, packets, packets * octets, now)
+        """For each of `slots`, which may come twice, `count_in` of one packet, as soon as `settle` is called
+        or anything else is counted."""
+        self.waits = True
+        if self._in.add(slots, octets, now):
+            self.settle()
 
     def count_each_out(self, slots: Sequence[int], octets: int, sequences: Numbers, now: float) -> None:
-        """For each of `slots`, which may come twice, `count_sealed` of one packet."""
-        if len(set(slots)) == len(slots):
-            at = np.array(slots)
-            found = self._out[at]
-            rows = found.view(np.uint64).reshape(len(slots), -1)
-            rows += np.array((1, octets, 0, 0), np.uint64)
-            rows[:, 2] = int(now)
-            rows[:, 3] = sequences
-            self._out[at] = found
-        else:
-            last: dict[int, int] = dict(zip(slots, sequences.tolist(), strict=True))
-            for slot, packets in Counter(slots).items():
-                self.count_out(slot, packets, packets * octets, now)
-                self.set_sequence(slot, last[slot])
+        """The same for `count_sealed` of one packet each."""
+        self.waits = True
+        if self._out.add(slots, octets, now, sequences):
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what waits to be counted."""
+        if self.waits:
+            self.waits = False
+            self._in.settle()
+            self._out.settle()
 
     def set_sequence(self, slot: int, sequence: int) -> None:
         """`sequence` is the last sequence number taken."""
@@ -235,6 +228,9 @@ class CounterBlock:
         self._words[base + reason] += count
 
     def _base(self, slot: int) -> int:
+        """Where the words of a slot begin, which are up to date then."""
+        if self.waits:
+            self.settle()
         if not 0 <= slot < self.slots:
             raise IndexError(f"slot {slot} of {self.slots}")
         return _REASONS + slot * _SA_WORDS

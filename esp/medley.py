@@ -6,6 +6,7 @@ without. What differs from row to row is written in columns, and then there is o
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from itertools import chain, repeat
 from operator import attrgetter, call
@@ -126,7 +127,7 @@ def _take_numbers(sas: Sequence[OutboundSa]) -> Numbers:
     for sa in sas:
         sa.sequence = number = sa.sequence + 1
         taken.append(number)
-    return np.array(taken, np.uint64)
+    return np.frombuffer(array("Q", taken), np.uint64)  # twice as fast as np.array
 
 
 def _table(stamps: Sequence[bytes]) -> Octets:

@@ -21,6 +21,7 @@ _NONCE, _SALT = 12, 4
 _ASSOCIATED = 12  # SPI and a sequence number of 64 bits
 
 STEPS = np.arange(MOST_ROWS, dtype=np.uint64)
+_KEY_4, _KEY_6 = np.dtype("V8"), np.dtype("V32")
 BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
 
 
@@ -32,8 +33,8 @@ def alike(rows: NDArray[np.generic]) -> bool:
 
 def address_keys(packets: Octets, version: int) -> list[bytes]:
     """`packet.address_key` of whole IP packets of one version, one a row."""
-    addresses = packets[:, 12:20] if version == 4 else packets[:, 8:40]
-    keys: list[bytes] = np.ascontiguousarray(addresses).view(f"V{addresses.shape[1]}")[:, 0].tolist()
+    addresses = packets[:, 12:20].view(_KEY_4) if version == 4 else packets[:, 8:40].view(_KEY_6)
+    keys: list[bytes] = addresses[:, 0].tolist()
     return keys
 
 

@@ -161,7 +161,7 @@ class Worker:
     def _serve_once(self) -> None:
         self._watch_control()
         begin = time.monotonic() if self._load.busy else 0.0
-        ready = self._poll.poll(_SOON if self._rests else None, _READY)
+        ready = self._poll.poll(_SOON if self._rests or self._counters.waits else None, _READY)
         if self._calm and len(ready) == 1 and len(self._rests) < _RESTS:
             fd, authentic = ready[0][0], self._inward.authentic
             take = self._takers.get(fd)
@@ -195,6 +195,8 @@ class Worker:
                 self._serve(source, now, alone=True)
                 return
         self._do_rests()
+        if not ready:
+            self._counters.settle()
         for fd, _ in ready:
             if fd not in sources:  # control: before any packet
                 self._outbox.flush()
@@ -308,6 +310,7 @@ class Worker:
 
     def _read_control(self) -> None:
         self._do_rests()  # of SAs that may be gone afterwards
+        self._counters.settle()
         for _ in range(_MESSAGES):
             if not self._connected:
                 return
@@ -431,6 +434,7 @@ class Worker:
         os.close(device.fd)
 
     def _close(self) -> None:
+        self._counters.settle()
         for device in self._devices.values():
             self._close_device(device)
         self._devices.clear()
