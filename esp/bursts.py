@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import eq
 from typing import NamedTuple
 
 import numpy as np
@@ -105,7 +106,7 @@ def _shapes(packets: Octets, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
 
 def _by_flow(first: int, keys: Sequence[bytes], fewest: int) -> Iterator[Run]:
     """Runs of at least `fewest` equal keys, and what is between them. `first`: the row of the first key."""
-    if len(keys) - len(set(keys)) + 1 < fewest:  # nor is there such a flow
+    if not any(map(eq, keys, keys[fewest - 1 :])):  # nor is there such a flow
         yield Run(first, len(keys), keys)
         return
     at = begin = 0  # what is from `begin` to `at` is of different flows

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from esp.trains import Numbers
 
-_MOST = 1024  # packets
+_MOST = 4096  # packets
 
 
 class Tally:
