@@ -202,14 +202,12 @@ class CounterBlock:
         """For each of `slots`, which may come twice, `count_in` of one packet, as soon as `settle` is called
         or anything else is counted."""
         self.waits = True
-        if self._in.add(slots, octets, now):
-            self.settle()
+        self._in.add(slots, octets, now)
 
     def count_each_out(self, slots: Sequence[int], octets: int, sequences: Numbers, now: float) -> None:
         """The same for `count_sealed` of one packet each."""
         self.waits = True
-        if self._out.add(slots, octets, now, sequences):
-            self.settle()
+        self._out.add(slots, octets, now, sequences)
 
     def settle(self) -> None:
         """Write what waits to be counted."""

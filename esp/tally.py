@@ -30,16 +30,20 @@ class Tally:
         self._octets: list[int] = []
         self._numbers: list[Numbers] = []
 
-    def add(self, slots: Sequence[int], octets: int, now: float, numbers: Numbers | None = None) -> bool:
-        """A packet of so many octets under the SA of each of `slots`, which may come twice; whether it is
-        time to `settle`. `numbers`: sequence numbers, `now`: Unix seconds."""
+    def add(self, slots: Sequence[int], octets: int, now: float, numbers: Numbers | None = None) -> None:
+        """A packet of so many octets under the SA of each of `slots`, which may come twice. `numbers`: its
+        sequence number each, `now`: Unix seconds."""
+        second = int(now)
+        if second != self._time:  # what waits is of one second
+            self.settle()
+            self._time = second
         self._slots.append(slots)
         self._octets.append(octets)
-        self._time = int(now)
         self._packets += len(slots)
         if numbers is not None:
             self._numbers.append(numbers)
-        return self._packets >= _MOST
+        if self._packets >= _MOST:
+            self.settle()
 
     def settle(self) -> None:
         """Count what waits."""

@@ -112,3 +112,18 @@ def test_only_a_worker_that_comes_before_others_takes_breaks(
             ends[0].send(ipv4())
         worker._serve_once()
     assert bool(slept.count(0.0005)) is breaks
+
+
+@pytest.mark.parametrize("how", ["nothing more comes", "control says something", "it ends"])
+def test_what_waits_to_be_counted_is_counted_when_there_is_time(worker: Served, how: str) -> None:
+    """Control, which reads the memory only, shall not be told less than was carried."""
+    with CounterBlock.attach(os.dup(worker._counters.fd)) as control:
+        worker._counters.count_each_in([0, 0], 100, time.time())
+        assert control.sa(0).in_packets == 0
+        if how == "nothing more comes":
+            worker._serve_once()  # does not wait for long
+        elif how == "control says something":
+            worker._read_control()
+        else:
+            worker._close()
+        assert control.sa(0).in_packets == 2
