@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from itertools import permutations
+from unittest.mock import Mock
 
 import pytest
 
@@ -115,13 +116,20 @@ def test_only_a_worker_that_comes_before_others_takes_breaks(
 
 
 @pytest.mark.parametrize("how", ["nothing more comes", "control says something", "it ends"])
-def test_what_waits_to_be_counted_is_counted_when_there_is_time(worker: Served, how: str) -> None:
+def test_what_waits_to_be_counted_is_counted_when_there_is_time(
+    worker: Served, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     """Control, which reads the memory only, shall not be told less than was carried."""
-    with CounterBlock.attach(os.dup(worker._counters.fd)) as control:
+    quiet = Mock(**{"poll.return_value": []})
+    with CounterBlock.attach(os.dup(worker._counters.fd)) as control, monkeypatch.context() as patch:
         worker._counters.count_each_in([0, 0], 100, time.time())
         assert control.sa(0).in_packets == 0
         if how == "nothing more comes":
-            worker._serve_once()  # does not wait for long
+            patch.setattr(worker, "_poll", quiet)
+            worker._serve_once()
+            timeout = quiet.poll.call_args.args[0]
+            assert timeout is not None
+            assert timeout <= 0.001
         elif how == "control says something":
             worker._read_control()
         else:
