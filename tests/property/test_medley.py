@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from typing import cast
 
 import pytest
@@ -316,6 +317,40 @@ def test_they_do_go_together(esn: bool) -> None:
         assert opened == [128]
         assert bed.delivered() == [packet(number, 100, back=True) for number in range(COUNT)]
         assert bed.inward.authentic == COUNT
+
+
+def packet6(number: int, *, back: bool = False) -> bytes:
+    """To the IPv6 address of an SA, or back from it: all of them differ in their last octet only."""
+    octets = bytearray(Packet(Flow(version=6, protocol=UDP), filled(100, b"data")).octets())
+    there, here = IPv6Address(f"fd09::{number}").packed, IPv6Address("fd02::1").packed
+    octets[8:40] = there + here if back else here + there
+    return bytes(octets)
+
+
+def test_ipv6_does_go_together() -> None:
+    """A packet is under the SA for all of its addresses."""
+    with Crowd([]) as bed, watched("seal") as sealed, watched("inner_size") as opened:
+        ends = {"local_port": bed.port, "remote_port": bed.peer_port}
+        for number in range(COUNT):
+            child, spi = 100 + number, FIRST + number
+            here, there = (Selector.of("fd02::/64"),), (Selector.of(f"fd09::{number}/128"),)
+            narrow = {"slot": number, "ts_local": here, "ts_remote": there, **ends}
+            bed.database.install_outbound(outbound(child, spi, **narrow))
+            bed.database.install_inbound(inbound(child, spi, **narrow))
+        order = [*range(COUNT), *reversed(range(COUNT))]
+        bed.send_all([packet6(number) for number in order])
+        assert len(sealed) == 1
+        assert [int.from_bytes(each[:4], "big") - FIRST for each in bed.sent()] == order
+        assert [one.out_packets for one in bed.all_counters()[:COUNT]] == [2] * COUNT
+        peers = [OutboundSa(FIRST + n, GCM, keys_for(GCM, FIRST + n), False) for n in range(COUNT)]
+        for _ in range(2):  # addresses that are not known yet, and known ones
+            bed.arrive([end.seal_batch([packet6(n, back=True)])[0] for n, end in enumerate(peers)])
+            assert bed.delivered() == [packet6(number, back=True) for number in range(COUNT)]
+        assert opened == [len(packet6(0))] * 2
+        foreign = [end.seal_batch([packet6(n ^ 1, back=True)])[0] for n, end in enumerate(peers)]
+        bed.arrive(foreign)
+        assert bed.delivered() == []
+        assert [one.drops for one in bed.all_counters()[:COUNT]] == [{Drop.SELECTORS.text: 1}] * COUNT
 
 
 def test_numbers_taken_when_sealing_breaks_are_not_used_again() -> None:
