@@ -24,7 +24,7 @@ def to(number: int) -> bytes:
 
 @pytest.mark.parametrize("count", [FEWEST - 1, FEWEST, FEWEST + 3])
 def test_a_long_flow_among_others_is_a_run_of_its_own(count: int) -> None:
-    packets = [to(1), to(2), *[to(3)] * count, to(4), to(3)]
+    packets = [to(1), to(2), *[to(3)] * count, to(4), to(5)]
     keys = [address_key(packet) for packet in packets]
     apart = [Run(3, 2, keys[:2]), Run(5, count), Run(5 + count, 2, keys[-2:])]
     assert runs(packets) == (apart if count >= FEWEST else [Run(3, len(packets), keys)])
