@@ -130,7 +130,11 @@ class Coalescer:
         at, count, tried = 0, len(rows), 0
         chain: _Chain | None = None
         while at < count:
-            shape = _shape_of(memoryview(rows[at])[:size]) if at < count - 1 and size > IPV6_HEADER else None
+            shape = None
+            if chain is not None and chain.following == at:
+                shape = chain.shape
+            elif at < count - 1 and size > IPV6_HEADER:
+                shape = _shape_of(memoryview(rows[at])[:size])
             if shape is None or size <= shape.headers:
                 yield 1, None
                 at += 1
@@ -178,13 +182,16 @@ class Coalescer:
 
 
 class _Chain:
-    """Which rows continue the one before, looked at all at once as packets of one shape."""
+    """Which rows continue the one before, looked at all at once as packets of one shape.
 
-    __slots__ = ("_base", "_breaks", "_lacks", "_most", "_residues", "_rows", "shape")
+    `following`: the number of a row that does and is right too, but for which the last frame had no room.
+    """
+
+    __slots__ = ("_base", "_breaks", "_lacks", "_most", "_residues", "_rows", "following", "shape")
 
     def __init__(self, rows: Rows, base: int, shape: _Shape, size: int, last: int) -> None:
         """`base`: the number of the first row."""
-        self.shape = shape
+        self.shape, self.following = shape, -1
         self._rows, self._base, self._lacks = rows, base, size - last
         self._most = (MAX_PACKET - shape.headers) // (size - shape.headers)
         self._residues = _residues(rows, shape.l4, size, last)
@@ -195,10 +202,14 @@ class _Chain:
         at = first - self._base
         index = bisect_right(self._breaks, at)
         end = self._breaks[index] if index < len(self._breaks) else len(self._rows)
-        run, head = min(end - at, self._most), self.shape.head.unpack_from(self._rows[at])
-        if run > 1 and self.shape.version == 4:
-            run = self._until_wrap(at, run, head)
-        return (run if run > 1 and self._is_right(at, head) else 1), head
+        might, head = min(end - at, self._most + 1), self.shape.head.unpack_from(self._rows[at])
+        if might > 1 and self.shape.version == 4:
+            might = self._until_wrap(at, might, head)
+        run = min(might, self._most)
+        if run < 2 or not (first == self.following or self._is_right(at, head)):
+            run = might = 1
+        self.following = first + run if might > run else -1
+        return run, head
 
     def _until_wrap(self, at: int, run: int, head: tuple[int, ...]) -> int:
         """How many of so many rows do without a number that begins again: a frame ends there."""
@@ -255,7 +266,8 @@ def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> 
     octets = table.tobytes()
     found = {count - 1} if last <= shape.headers else set()
     if octets != octets[: 4 * (layout.width + 1)] * count:
-        found.update((np.flatnonzero((table[1:] != table[:-1]).any(axis=1)) + 1).tolist())
+        (rows_before,) = np.logical_or.reduce(table[1:] != table[:-1], axis=1).nonzero()
+        found.update((rows_before + 1).tolist())
     checksums = rows[:, shape.field : shape.field + 2].tobytes()
     odd = _not_rebuilt(shape).to_bytes(2, "big")
     if odd in checksums:
