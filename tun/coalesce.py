@@ -55,6 +55,7 @@ class _Shape:
     l4: int
     headers: int
     field: int  # where TCP's or UDP's checksum is
+    kind: int  # of frames
 
 
 def _shape(version: int, tcp: bool, headers: int) -> _Shape:
@@ -68,8 +69,9 @@ def _shape(version: int, tcp: bool, headers: int) -> _Shape:
     else:
         mask[layout.l4 + 1] = 0xFFFF0000
     field = l4 + (TCP_CHECKSUM if tcp else UDP_CHECKSUM)
+    kind = GSO_UDP_L4 if not tcp else GSO_TCPV4 if version == 4 else GSO_TCPV6
     head, addresses = struct.Struct(f">{layout.width}I"), slice(3 if version == 4 else 2, layout.l4)
-    return _Shape(layout, head, addresses, mask, version, tcp, l4, headers, field)
+    return _Shape(layout, head, addresses, mask, version, tcp, l4, headers, field, kind)
 
 
 _TCP_SHAPES = {
@@ -144,56 +146,73 @@ class Coalescer:
                 chain = _Chain(rows[at:], at, shape, size, last) if tried < _CHAINS else None
                 tried += 1
             run, head = chain.run(at) if chain is not None else (1, ())
-            if run < 2:
+            if chain is None or run < 2:
                 yield 1, None
             else:
                 end = last if at + run == count else size
-                yield run, self._frame(rows[at : at + run], shape, list(head), size, end)
+                yield run, self._frame(rows[at : at + run], chain, list(head), end)
             at += run
 
-    def _frame(self, rows: Rows, shape: _Shape, head: list[int], size: int, last: int) -> memoryview:
+    def _frame(self, rows: Rows, chain: _Chain, head: list[int], last: int) -> memoryview:
         """`head`: the first row's headers in words."""
-        headers, l4, count = shape.headers, shape.layout.l4, len(rows)
-        gso = size - headers
-        begin, end = SIZE + headers, SIZE + headers + (count - 1) * gso
-        array, view, length = self._array, self._view, end + last - size + gso - SIZE
+        shape, size, gso, count = chain.shape, chain.size, chain.gso, len(rows)
+        array, view, headers, l4 = self._array, self._view, shape.headers, shape.layout.l4
+        more = (count - 1) * gso + last - size  # octets than a single packet has
+        begin, end = SIZE + headers, SIZE + size + more
         if last == size:
-            array[begin : end + gso].reshape(count, gso)[:] = rows[:, headers:size]
+            array[begin:end].reshape(count, gso)[:] = rows[:, headers:size]
         else:
-            array[begin:end].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
-            array[end : SIZE + length] = rows[-1, headers:last]
-        pseudo = (_pseudo_sum(head, shape) + length - shape.l4) % 0xFFFF
+            array[begin : begin + (count - 1) * gso].reshape(count - 1, gso)[:] = rows[:-1, headers:size]
+            array[begin + (count - 1) * gso : end] = rows[-1, headers:last]
+        upper = size - shape.l4 + more
+        pseudo = (chain.pseudo + upper) % 0xFFFF
         if shape.tcp:
             head[l4 + 3] |= (rows.item(count - 1, shape.l4 + FLAGS) & (PSH | FIN)) << 16
             head[l4 + 4] = head[l4 + 4] & 0xFFFF | pseudo << 16
-            kind = GSO_TCPV4 if shape.version == 4 else GSO_TCPV6
         else:
-            head[l4 + 1] = (length - shape.l4) << 16 | pseudo
-            kind = GSO_UDP_L4
+            head[l4 + 1] = upper << 16 | pseudo
         if shape.version == 4:
-            head[0] += length - size
+            head[0] += more
             checksum = head[2] & 0xFFFF
-            head[2] += (checksum + size - length) % 0xFFFF - checksum
+            head[2] += (checksum - more) % 0xFFFF - checksum
         else:
-            head[1] = (length - shape.l4) << 16 | head[1] & 0xFFFF
-        HEADER.pack_into(view, 0, NEEDS_CSUM, kind, headers, gso, shape.l4, shape.field - shape.l4)
+            head[1] = upper << 16 | head[1] & 0xFFFF
+        view[:SIZE] = chain.front
         shape.head.pack_into(view, SIZE, *head)
-        return view[: SIZE + length]
+        return view[:end]
 
 
 class _Chain:
     """Which rows continue the one before, looked at all at once as packets of one shape.
 
     `following`: the number of a row that does and is right too, but for which the last frame had no room.
+    `front`, `pseudo`: what all frames have in front, and the pseudo header's sum without the length.
     """
 
-    __slots__ = ("_base", "_breaks", "_lacks", "_most", "_residues", "_rows", "following", "shape")
+    __slots__ = (
+        "_base",
+        "_breaks",
+        "_lacks",
+        "_most",
+        "_residues",
+        "_rows",
+        "following",
+        "front",
+        "gso",
+        "pseudo",
+        "shape",
+        "size",
+    )
 
     def __init__(self, rows: Rows, base: int, shape: _Shape, size: int, last: int) -> None:
         """`base`: the number of the first row."""
-        self.shape, self.following = shape, -1
+        self.shape, self.size, self.gso = shape, size, size - shape.headers
+        self.following, self.pseudo = -1, 0
+        self.front = HEADER.pack(
+            NEEDS_CSUM, shape.kind, shape.headers, self.gso, shape.l4, shape.field - shape.l4
+        )
         self._rows, self._base, self._lacks = rows, base, size - last
-        self._most = (MAX_PACKET - shape.headers) // (size - shape.headers)
+        self._most = (MAX_PACKET - shape.headers) // self.gso
         self._residues = _residues(rows, shape.l4, size, last)
         self._breaks = _breaks(rows, shape, self._residues, size, last)
 
@@ -227,7 +246,8 @@ class _Chain:
         word = head[shape.field // 4]
         if (word >> 16 if shape.tcp else word & 0xFFFF) == _not_rebuilt(shape):
             return False
-        return self._residues.item(at) == swapped(_pseudo_sum(head, shape))
+        self.pseudo = _pseudo_sum(head, shape)
+        return self._residues.item(at) == swapped(self.pseudo)
 
 
 def _not_rebuilt(shape: _Shape) -> int:
