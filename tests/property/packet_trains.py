@@ -51,6 +51,11 @@ def frames(draw: st.DrawFn) -> tuple[Packet, int]:
     return packet, gso
 
 
+def elsewhere(flow: Flow) -> Flow:
+    """Like this one, between other hosts."""
+    return replace(flow, addresses=bytes(octet ^ 1 for octet in flow.both_addresses()))
+
+
 CHANGES = {
     "gap": lambda one: replace(one, sequence=one.sequence + 1),
     "flags": lambda one: replace(one, flags=one.flags ^ ECE),
@@ -64,6 +69,7 @@ CHANGES = {
     "tos": lambda one: replace(one, flow=replace(one.flow, tos=one.flow.tos ^ 0x20)),
     "ttl": lambda one: replace(one, flow=replace(one.flow, ttl=one.flow.ttl - 1)),
     "ports": lambda one: replace(one, flow=replace(one.flow, ports=(9, 9))),
+    "addresses": lambda one: replace(one, flow=elsewhere(one.flow)),
     "window": lambda one: replace(one, flow=replace(one.flow, window=7)),
     "acknowledged": lambda one: replace(one, flow=replace(one.flow, acknowledged=8)),
 }

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esp import trains
-from tests.property.packet_trains import arrivals, filled, frames
-from tests.unit.tun.plain import TCP, UDP, Flow, Packet, separate
+from tests.property.packet_trains import arrivals, elsewhere, filled, frames
+from tests.unit.tun.plain import ACK, CWR, PSH, RST, TCP, UDP, URG, Flow, Packet, separate
 from tun import words
 from tun.frames import HEADROOM, FrameIo
 from tun.segments import Segments
@@ -101,11 +101,11 @@ class Kernel:
             end.setblocking(False)
         self.io = FrameIo(self._ours.fileno())
 
-    def packets(self) -> list[bytes]:
+    def frames(self) -> list[bytes]:
         found: list[bytes] = []
         while True:
             try:
-                found += separate(self._theirs.recv(1 << 17))
+                found.append(self._theirs.recv(1 << 17))
             except BlockingIOError:
                 return found
 
@@ -121,16 +121,43 @@ def write(io: FrameIo, packets: list[bytes], size: int) -> int:
     return io.write_rows(rows, size, len(packets[-1]))
 
 
-def delivered(packets: list[bytes]) -> list[bytes]:
-    """What the kernel makes of packets of one length, the last one perhaps shorter, written together."""
+def written(packets: list[bytes]) -> list[list[bytes]]:
+    """What the kernel gets of packets of one length, the last one perhaps shorter, written together: frame by
+    frame what it makes of it."""
     kernel = Kernel()
     try:
         assert write(kernel.io, packets, len(packets[0])) == len(packets)
-        return kernel.packets()
+        return [separate(frame) for frame in kernel.frames()]
     finally:
         kernel.close()
+
+
+def delivered(packets: list[bytes]) -> list[bytes]:
+    return [packet for frame in written(packets) for packet in frame]
 
 
 @given(arrivals())
 def test_merged_packets_are_what_came_in(packets: list[bytes]) -> None:
     assert delivered(packets) == packets
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_one_flow_behind_another(version: int, protocol: int) -> None:
+    """Frames as long as can be, and behind them the same from another host."""
+    flow = Flow(version, protocol)
+    first = [one.octets() for one in Packet(flow, filled(110 * 1400, b"abc")).split(1400)]
+    second = [one.octets() for one in Packet(elsewhere(flow), filled(110 * 1400, b"def")).split(1400)]
+    found = written(first + second)
+    assert [packet for frame in found for packet in frame] == first + second
+    assert [len(frame) for frame in found] == [46, 46, 18] * 2
+
+
+@pytest.mark.parametrize("flags", [ACK | URG, ACK | CWR, PSH, ACK | RST])
+def test_a_flow_of_the_same_shape_that_is_not_merged(flags: int) -> None:
+    first = [one.octets() for one in Packet(Flow(), filled(3000, b"abc")).split(100)]
+    apart = Packet(Flow(), filled(3000, b"def"), flags=flags, sequence=9, identification=9).split(100)
+    second = [replace(one, flags=flags).octets() for one in apart]
+    found = written(first + second)
+    assert [packet for frame in found for packet in frame] == first + second
+    assert [len(frame) for frame in found] == [30] + [1] * 30

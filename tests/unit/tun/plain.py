@@ -41,6 +41,10 @@ class Flow:
     ip_options: bytes = b""  # whole words, IPv4 only
     window: int = 501
     acknowledged: int = 7
+    addresses: bytes = b""  # source and destination, if they are not the usual ones
+
+    def both_addresses(self) -> bytes:
+        return self.addresses or _ADDRESSES[self.version]
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Packet:
         flow, length = self.flow, len(self.upper()) + len(self.payload)
         if flow.version == 6:
             first = struct.pack("!IHBB", 6 << 28 | flow.tos << 20 | 0x12345, length, flow.protocol, flow.ttl)
-            return first + _ADDRESSES[6]
+            return first + flow.both_addresses()
         first = struct.pack(
             "!BBHHHBBH",
             0x40 | self.l4 // 4,
@@ -97,12 +101,12 @@ class Packet:
             flow.protocol,
             0,
         )
-        whole = first + _ADDRESSES[4] + flow.ip_options
+        whole = first + flow.both_addresses() + flow.ip_options
         return whole[:10] + checksum(whole).to_bytes(2, "big") + whole[12:]
 
     def pseudo(self) -> bytes:
         length = len(self.upper()) + len(self.payload)
-        return _ADDRESSES[self.flow.version] + struct.pack("!II", length, self.flow.protocol)
+        return self.flow.both_addresses() + struct.pack("!II", length, self.flow.protocol)
 
     @property
     def field(self) -> int:
