@@ -239,7 +239,8 @@ class _Chain:
         return run
 
     def _is_right(self, at: int, head: tuple[int, ...]) -> bool:
-        """Whether a row's checksums are right: wrong ones must stay what they are. In sums 2^16 is 1."""
+        """Whether a row's checksums are right: wrong ones must stay what they are. In sums 2^16 is 1. Sets
+        `pseudo`."""
         shape = self.shape
         if shape.version == 4 and (sum(head[: shape.layout.l4]) % 0xFFFF or head[2] & 0xFFFF == _ONES):
             return False
