@@ -17,9 +17,7 @@ from esp.joint import Joint
 from esp.outbound import LIMIT
 from esp.packet import Buffer
 from esp.suites import CHACHA20_POLY1305, suite_for
-from tests.property.packet_trains import filled
-from tests.property.test_fast_path_out import FailingSocket, errors, failing
-from tests.property.test_medley import (
+from tests.property.crowd import (
     COUNT,
     EACH,
     FIRST,
@@ -33,6 +31,8 @@ from tests.property.test_medley import (
     crowds,
     packet,
 )
+from tests.property.packet_trains import filled
+from tests.property.test_fast_path_out import FailingSocket, errors, failing
 from tests.unit.esp.bed import GCM
 from tests.unit.tun.plain import Flow, Packet
 from tun.virtio import PLAIN
