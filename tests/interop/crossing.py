@@ -8,38 +8,55 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ikepy.lab.netns import Namespace
-from tests.interop.bed import Bed, daemon
+from tests.interop.bed import Bed, Side, daemon
 
 # What is sent again comes soon, and in an order that is not always the same
 OUR_PATIENCE = daemon(retransmit_timeout=0.1, retransmit_base=1.2, retransmit_tries=10)
 THEIR_TIMEOUT, THEIR_TRIES = 0.12, 8
 
-# IKE behind the non-ESP marker (RFC 3948 2.2); ESP goes on
+# IKE behind the non-ESP marker (RFC 3948 2.2), its flag R telling requests from responses (RFC 7296 3.1);
+# ESP goes on
 _HELD = """
-table inet held {
-    counter sent { }
-    counter received { }
-    chain out {
+table inet held {{
+    counter sent {{ }}
+    counter received {{ }}
+    chain out {{
         type filter hook output priority 0;
-        udp dport 4500 @th,64,32 0 counter name "sent" drop
-    }
-    chain in {
+        {out}
+    }}
+    chain in {{
         type filter hook input priority 0;
-        udp dport 4500 @th,64,32 0 counter name "received" drop
-    }
-}
+        {into}
+    }}
+}}
 """
+_IKE = "udp dport 4500 @th,64,32 0"
+_REQUEST, _RESPONSE = f"{_IKE} @th,248,8 & 0x20 == 0", f"{_IKE} @th,248,8 & 0x20 == 0x20"
+_SENT, _RECEIVED = 'counter name "sent"', 'counter name "received"'
+_NEITHER = _HELD.format(out=f"{_IKE} {_SENT} drop", into=f"{_IKE} {_RECEIVED} drop")
+# One end's requests come through, and what answers them
+_FIRST: dict[Side, str] = {
+    "ikepy": _HELD.format(out="accept", into=f"{_REQUEST} drop; {_RESPONSE} {_RECEIVED}"),
+    "strongSwan": _HELD.format(out=f"{_REQUEST} drop; {_RESPONSE} {_SENT}", into="accept"),
+}
 
 
-def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
-    """Both ends ask before either hears of the other's request, and after all that either had to do."""
+def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object], *, first: Side) -> None:
+    """Both ends ask before either hears of the other's request, and after all that either had to do.
+
+    What they send is dropped; then that of `first` comes through and is answered, while the other end's own
+    request is under way, and only then may that be sent again: so they collide however slow the machine is.
+    """
     gateway = bed.pair.left
     bed.wait(partial(idle, bed), "end of what strongSwan has to do")
     with ThreadPoolExecutor(2) as pool:
-        gateway.run("nft", "-f", "-", text=_HELD)
+        gateway.run("nft", "-f", "-", text=_NEITHER)
         try:
             asked = [pool.submit(ours), pool.submit(theirs)]
-            bed.wait(lambda: min(_held(gateway)) > 0, "requests of both ends")
+            bed.wait(lambda: min(_counted(gateway).values()) > 0, "requests of both ends")
+            # In one step, so that nothing is answered whose answer is then dropped
+            gateway.run("nft", "-f", "-", text=f"delete table inet held{_FIRST[first]}")
+            bed.wait(lambda: max(_counted(gateway).values()) > 0, f"an answer to {first}")
         finally:
             gateway.run("nft", "delete", "table", "inet", "held")
         for one in asked:
@@ -51,7 +68,8 @@ def idle(bed: Bed) -> bool:
     return not any(key in sa for sa in bed.theirs.list_sas() for key in ("tasks-active", "tasks-queued"))
 
 
-def _held(gateway: Namespace) -> list[int]:
-    """Messages dropped so far, ours and theirs."""
+def _counted(gateway: Namespace) -> dict[str, int]:
+    """Messages counted so far, by the counter's name."""
     found = json.loads(gateway.run("nft", "-j", "list", "counters", "table", "inet", "held"))["nftables"]
-    return [int(each["counter"]["packets"]) for each in found if "counter" in each]
+    counters = [each["counter"] for each in found if "counter" in each]
+    return {counter["name"]: int(counter["packets"]) for counter in counters}

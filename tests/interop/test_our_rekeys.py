@@ -9,7 +9,7 @@ import pytest
 
 from ikepy.lab.gateway import Gateway
 from ikepy.lab.strongswan import StrongSwan
-from tests.interop.bed import OURS, THEIRS, Bed, Side, either_side_initiates
+from tests.interop.bed import OURS, SIDES, THEIRS, Bed, Side, either_side_initiates
 from tests.interop.crossing import OUR_PATIENCE, THEIR_TIMEOUT, THEIR_TRIES, at_once
 
 pytestmark = [pytest.mark.root, pytest.mark.strongswan]
@@ -68,15 +68,16 @@ def test_both_at_once(bed: Bed, what: str) -> None:
     )
     bed.up(by="ikepy")
     with bed.flow() as flow:
-        for _ in range(AT_ONCE):
+        for number in range(AT_ONCE):
             flow.wait_for(PACKETS)
-            at_once(bed, partial(rekey, bed.ours), partial(rekey, bed.theirs))
+            both = partial(rekey, bed.ours), partial(rekey, bed.theirs)
+            at_once(bed, *both, first=SIDES[number % 2])
             bed.wait_for_children(1)
         flow.wait_for(PACKETS)
     bed.wait(lambda: len(bed.theirs.children()) == 1, "end of all that was replaced")
     bed.expect_traffic()
     kind = f"{what.upper()}_REKEY"
-    assert bed.theirs.log().count(f"detected {kind} collision with {kind}") >= AT_ONCE
+    assert bed.theirs.log().count(f"detected {kind} collision with {kind}") >= AT_ONCE // 2  # ikepy first
 
 
 @either_side_initiates
