@@ -23,7 +23,7 @@ test: set-up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest $(ARGS)
 
 bench: set-up
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,7 +1,5 @@
 """Skips what this machine cannot run, and makes network namespaces for the tests that need some.
 
-With `-n 2 --dist loadgroup` tests marked `root` run in one process, all others beside them in another.
-
 Markers: `@pytest.mark.root` and `@pytest.mark.strongswan` skip a test, with the reason, where these are
 missing. Fixtures, for tests marked `root`; what they make is gone after the test, also after a failure:
 
@@ -40,8 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
-        if item.get_closest_marker("root"):
-            item.add_marker(pytest.mark.xdist_group("root"))  # one after the other, beside all others
 
 
 @pytest.fixture(scope="session")
