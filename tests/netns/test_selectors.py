@@ -30,6 +30,11 @@ start_action = "{action}"
 """
 
 
+def wait_for_sent(pair: Pair, packets: dict[str, int]) -> None:
+    """Until so many are counted under each child, which is done when nothing has come for a moment."""
+    wait_until(lambda: sent(pair) == packets, f"{packets} sent")
+
+
 def sent(pair: Pair) -> dict[str, int]:
     """What left under each child so far, in packets."""
     return {child["name"]: child["out_packets"] for child in pair.left.children()}
@@ -43,12 +48,12 @@ def test_the_narrowest_child_carries_the_packet(pair: Pair) -> None:
     wait_until(lambda: len(pair.left.children()) == 2, "both children are installed")
     left = pair.left.namespace
     assert ping(left, LEFT, RIGHT)
-    assert sent(pair) == {"net": 0, "narrow": 3}
+    wait_for_sent(pair, {"net": 0, "narrow": 3})
     assert ping(left, LEFT, RIGHT, version=6)
-    assert sent(pair) == {"net": 3, "narrow": 3}
+    wait_for_sent(pair, {"net": 3, "narrow": 3})
     pair.left.ask("terminate", child="narrow", timeout=10)
     assert ping(left, LEFT, RIGHT)
-    assert sent(pair) == {"net": 6}
+    wait_for_sent(pair, {"net": 6})
 
 
 @pytest.mark.parametrize("action", ["start", "trap"])
