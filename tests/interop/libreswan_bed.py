@@ -95,13 +95,18 @@ class LibreswanBed:
         self.theirs.impair("none", *ALWAYS)
 
     def clear(self) -> None:
-        """No IKE_SA is left at either end: each tells the other, and forgets what was not answered."""
-        self.theirs.terminate()
-        with contextlib.suppress(LabError):
-            self.ours.terminate(ike="net", timeout=PATIENCE)
-        with contextlib.suppress(LabError):
-            self.ours.terminate(ike="net", force=True)
-        wait_until(lambda: not self.ours.list_sas() and not self.theirs.established(), "no SA left", 15)
+        """No IKE_SA is left at either end: each tells the other, and forgets what was not answered. Again if
+        one comes up meanwhile, for what was asked for before may still be under way."""
+
+        def cleared() -> bool:
+            self.theirs.terminate()
+            with contextlib.suppress(LabError):
+                self.ours.terminate(ike="net", timeout=PATIENCE)
+            with contextlib.suppress(LabError):
+                self.ours.terminate(ike="net", force=True)
+            return not self.ours.list_sas() and not self.theirs.established()
+
+        wait_until(cleared, "no SA left", 15)
 
     def assert_unharmed(self) -> None:
         """Our daemon runs, and its log has no fault of ours."""
