@@ -224,6 +224,11 @@ class StrongSwan:
         """Is the process there?"""
         return self._process.running
 
+    @property
+    def pid(self) -> int | None:
+        """charon's process ID while it runs."""
+        return self._process.pid
+
     def swanctl(self, *arguments: str, timeout: float = 30.0) -> str:
         """Run swanctl against this charon and give what it prints."""
         # Unix sockets know no network namespace, so swanctl itself needn't be in one.

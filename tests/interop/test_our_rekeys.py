@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from ikepy.lab.gateway import Gateway
+from ikepy.lab.netns import LabError
 from ikepy.lab.strongswan import StrongSwan
 from tests.interop.bed import OURS, SIDES, THEIRS, Bed, Side, either_side_initiates
-from tests.interop.crossing import OUR_PATIENCE, THEIR_TIMEOUT, THEIR_TRIES, at_once
+from tests.interop.crossing import OUR_PATIENCE, THEIR_TIMEOUT, THEIR_TRIES, at_once, cross
 
 pytestmark = [pytest.mark.root, pytest.mark.strongswan]
 
 TIMES = 5
 AT_ONCE = 50  # both ends in the same moment
+CROSSINGS = 10
 PACKETS = 20  # each way, between two rekeys
 
 
@@ -56,13 +61,18 @@ def test_by_our_clock(bed: Bed) -> None:
     bed.expect_traffic()
 
 
-@pytest.mark.parametrize("what", ["child", "ike"])
-def test_both_at_once(bed: Bed, what: str) -> None:
-    """Whoever wins, one stays, both ends agree which, and nothing is lost."""
+def both_rekey(bed: Bed, what: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    """To be called: what asks either end for it."""
 
     def rekey(side: Gateway | StrongSwan) -> None:
         side.rekey(child="net") if what == "child" else side.rekey(ike="net")
 
+    return partial(rekey, bed.ours), partial(rekey, bed.theirs)
+
+
+@pytest.mark.parametrize("what", ["child", "ike"])
+def test_both_at_once(bed: Bed, what: str) -> None:
+    """Whoever is heard first, one stays, both ends agree which, and nothing is lost."""
     bed.start(
         replace(OURS, daemon=OUR_PATIENCE), retransmit_timeout=THEIR_TIMEOUT, retransmit_tries=THEIR_TRIES
     )
@@ -70,14 +80,40 @@ def test_both_at_once(bed: Bed, what: str) -> None:
     with bed.flow() as flow:
         for number in range(AT_ONCE):
             flow.wait_for(PACKETS)
-            both = partial(rekey, bed.ours), partial(rekey, bed.theirs)
-            at_once(bed, *both, first=SIDES[number % 2])
+            at_once(bed, *both_rekey(bed, what), first=SIDES[number % 2])
             bed.wait_for_children(1)
         flow.wait_for(PACKETS)
     bed.wait(lambda: len(bed.theirs.children()) == 1, "end of all that was replaced")
     bed.expect_traffic()
     kind = f"{what.upper()}_REKEY"
     assert bed.theirs.log().count(f"detected {kind} collision with {kind}") >= AT_ONCE // 2  # ikepy first
+
+
+@pytest.mark.parametrize("what", ["child", "ike"])
+def test_requests_that_cross(bed: Bed, what: str) -> None:
+    """Both ends compare the nonces and keep the same one (RFC 7296 2.8.1, 2.25.2)."""
+    bed.start(
+        replace(OURS, daemon=OUR_PATIENCE), retransmit_timeout=THEIR_TIMEOUT, retransmit_tries=THEIR_TRIES
+    )
+    for number in range(CROSSINGS):
+        bed.up(by=SIDES[number % 2])
+        cross(bed, *both_rekey(bed, what))
+        bed.wait(partial(one_stays, bed), "one IKE_SA and child that stay, the same on both sides")
+        for end in (bed.theirs, bed.ours):
+            with contextlib.suppress(LabError):
+                end.terminate(ike="net", force=True)
+        bed.wait_for_nothing()
+    assert re.search("rekey collision (won|lost)", bed.theirs.log())  # it has all four nonces
+
+
+def one_stays(bed: Bed) -> bool:
+    """Beside it there may be an IKE_SA of whose end one side did not hear in time: a timer ends that."""
+    ours = [sa for sa in bed.ours.list_sas() if sa["state"] == "ESTABLISHED"]
+    theirs = [sa for sa in bed.theirs.list_sas() if sa["state"] == "ESTABLISHED"]
+    same = [sa["spi_i"] for sa in ours] == [sa["initiator-spi"] for sa in theirs]
+    children = [(c["spi_in"], c["spi_out"]) for c in bed.ours.children() if c["state"] == "INSTALLED"]
+    mirrored = [(c["spi-out"], c["spi-in"]) for c in bed.their_children()]
+    return same and children == mirrored and len(ours) == len(children) == 1
 
 
 @either_side_initiates
