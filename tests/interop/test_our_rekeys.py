@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.root, pytest.mark.strongswan]
 
 TIMES = 5
 AT_ONCE = 50  # both ends in the same moment
-CROSSINGS = 10
+CROSSINGS, MOST_CROSSINGS = 10, 40
 PACKETS = 20  # each way, between two rekeys
 
 
@@ -95,7 +95,7 @@ def test_requests_that_cross(bed: Bed, what: str) -> None:
     bed.start(
         replace(OURS, daemon=OUR_PATIENCE), retransmit_timeout=THEIR_TIMEOUT, retransmit_tries=THEIR_TRIES
     )
-    for number in range(CROSSINGS):
+    for number in range(MOST_CROSSINGS):
         bed.up(by=SIDES[number % 2])
         cross(bed, *both_rekey(bed, what))
         bed.wait(partial(one_stays, bed), "one IKE_SA and child that stay, the same on both sides")
@@ -103,7 +103,9 @@ def test_requests_that_cross(bed: Bed, what: str) -> None:
             with contextlib.suppress(LabError):
                 end.terminate(ike="net", force=True)
         bed.wait_for_nothing()
-    assert re.search("rekey collision (won|lost)", bed.theirs.log())  # it has all four nonces
+        if number >= CROSSINGS - 1 and re.search("rekey collision (won|lost)", bed.theirs.log()):
+            return  # once at least strongSwan had all four nonces in time
+    pytest.fail("none of the requests have crossed")
 
 
 def one_stays(bed: Bed) -> bool:
