@@ -40,12 +40,12 @@ _IKE = "udp dport 4500 @th,64,32 0"
 _REQUEST, _RESPONSE = f"{_IKE} @th,248,8 & 0x20 == 0", f"{_IKE} @th,248,8 & 0x20 == 0x20"
 _SENT, _RECEIVED = 'counter name "sent"', 'counter name "received"'
 _NEITHER = _HELD.format(out=f"{_IKE} {_SENT} drop", into=f"{_IKE} {_RECEIVED} drop")
-# One end's requests come through, and what answers them
+# One end's requests come through, and what answers them, which is counted
 _FIRST: dict[Side, str] = {
     "ikepy": _HELD.format(out="accept", into=f"{_REQUEST} drop; {_RESPONSE} {_RECEIVED}"),
     "strongSwan": _HELD.format(out=f"{_REQUEST} drop; {_RESPONSE} {_SENT}", into="accept"),
 }
-_BOTH = _HELD.format(out=f"{_IKE} {_SENT}", into=f"{_IKE} {_RECEIVED}")
+_BOTH = _HELD.format(out=f"{_IKE} {_SENT}", into="accept")
 
 
 def at_once(bed: Bed, ours: Callable[[], object], theirs: Callable[[], object], *, first: Side) -> None:
