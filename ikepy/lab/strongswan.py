@@ -41,6 +41,7 @@ charon {{
     install_routes = {install_routes}
     install_virtual_ip = no
     retransmit_timeout = {retransmit_timeout}
+    retransmit_base = {retransmit_base}
     retransmit_tries = {retransmit_tries}
     fragment_size = {fragment_size}
 {options}
@@ -165,6 +166,7 @@ class StrongSwan:
         *,
         install_routes: bool = True,
         retransmit_timeout: float = 4.0,
+        retransmit_base: float = 1.8,
         retransmit_tries: int = 5,
         fragment_size: int = 1280,
         quick_log: bool = False,
@@ -179,6 +181,7 @@ class StrongSwan:
             run=run_directory,
             install_routes="yes" if install_routes else "no",
             retransmit_timeout=retransmit_timeout,
+            retransmit_base=retransmit_base,
             retransmit_tries=retransmit_tries,
             fragment_size=fragment_size,
             flush="no" if quick_log else "yes",

@@ -51,9 +51,10 @@ _THEIR_FAULTS = (
 
 
 class CharonSettings(TypedDict, total=False):
-    """How long charon waits for answers, in seconds at first, how often it asks again; octets of a packet."""
+    """How long charon waits for an answer: seconds, times the base each time; octets of a packet."""
 
     retransmit_timeout: float
+    retransmit_base: float
     retransmit_tries: int
     fragment_size: int
 

@@ -85,13 +85,16 @@ def test_who_may_and_will(bed: Bed, ours: str, theirs: str, sent: bool, taken: b
 @either_side_initiates
 def test_a_lossy_path(bed: Bed, initiator: Side) -> None:
     """Whatever fragments are lost, in the end both have the same."""
-    patience = {"retransmit_timeout": 0.3, "retransmit_base": 1.1, "retransmit_tries": 20}
+    # Both ask some 18 times in the 15 seconds that a command waits: all but never in vain.
+    timeout, base, tries = 0.3, 1.1, 20
+    patience = {"retransmit_timeout": timeout, "retransmit_base": base, "retransmit_tries": tries}
     bed.start(
         replace(SMALL_OURS, daemon=daemon(fragment_size=SIZE, **patience)),
         SMALL_THEIRS,
         fragment_size=SIZE,
-        retransmit_timeout=0.3,
-        retransmit_tries=12,
+        retransmit_timeout=timeout,
+        retransmit_base=base,
+        retransmit_tries=tries,
     )
     for _ in range(3):
         for namespace in (bed.pair.left, bed.pair.right):
