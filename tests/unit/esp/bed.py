@@ -20,6 +20,7 @@ from esp.messages import (
     Fault,
     InstallInbound,
     InstallOutbound,
+    Load,
     Message,
     Ready,
     SocketKind,
@@ -141,6 +142,19 @@ class Bed:
         except AssertionError:
             return True
         return False
+
+    def make_busy(self, burst: Callable[[], object]) -> None:
+        """Let a burst come, again where its packets are read one by one, until it is told to be much."""
+        until = monotonic() + SECONDS
+        while True:
+            burst()
+            try:
+                load = self.hear(Load, QUIET)
+            except AssertionError:
+                assert monotonic() < until, "not busy after many of them"
+            else:
+                assert load.busy
+                return
 
     def settle(self) -> None:
         """Wait until everything told so far is obeyed: the answer to nonsense comes after it."""
