@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from esp.outbound import OutboundSa
 from esp.sockets import open_udp
 from esp.suites import Suite
@@ -27,6 +29,13 @@ class Peer:
 
     def receive(self) -> bytes:
         return self.sock.recv(65536)
+
+    def burst(self, device: socket.socket, packet: bytes) -> None:
+        """The worker is to send what a device gives it a hundred times, at once."""
+        for _ in range(100):
+            device.send(packet)
+        for _ in range(100):
+            self.receive()
 
     def receives_nothing(self) -> bool:
         self.sock.settimeout(QUIET)

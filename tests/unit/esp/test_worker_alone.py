@@ -185,13 +185,7 @@ def test_nor_when_nothing_had_come_for_a_while(worker: Worker) -> None:
 
 
 def test_that_there_is_not_much_any_more_is_told(bed: FrameBed, peer: Peer) -> None:
-    def burst() -> None:
-        for _ in range(100):
-            bed.devices[1].send(PLAIN + ipv4())
-        for _ in range(100):
-            peer.receive()
-
-    bed.make_busy(burst)
+    bed.make_busy(lambda: peer.burst(bed.devices[1], PLAIN + ipv4()))
     for _ in range(20):
         sleep(0.06)
         bed.hand_over()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from ipaddress import IPv4Address
 
 import pytest
@@ -153,13 +152,6 @@ def test_send_errors_are_counted_and_survived(bed: Bed, port: int, peer: Peer) -
     assert bed.sa().out_seq == 2
 
 
-def burst(bed: Bed, peer: Peer) -> None:
-    for _ in range(100):
-        bed.devices[1].send(ipv4())
-    for _ in range(100):
-        peer.receive()
-
-
 @pytest.mark.parametrize("packets", [1, 20])
 def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Peer, packets: int) -> None:
     """And when there is no more than a packet now and then."""
@@ -168,7 +160,7 @@ def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Pee
     bed.devices[1].send(ipv4())
     assert spi_of(peer.receive()) == 0x1001
     assert bed.hears_nothing(Load)
-    bed.make_busy(partial(burst, bed, peer))
+    bed.make_busy(lambda: peer.burst(bed.devices[1], ipv4()))
     for _ in range(packets):
         time.sleep(1.2 / packets)
         bed.devices[1].send(ipv4())
