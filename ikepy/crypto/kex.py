@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import gmpy2
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from gmpy2 import mpz
 
 from ikepy.crypto import modp
 from ikepy.crypto.secret import Secret
@@ -23,6 +25,26 @@ CURVES: dict[int, ec.EllipticCurve] = {
     KeGroup.BRAINPOOL_384: ec.BrainpoolP384R1(),
     KeGroup.BRAINPOOL_512: ec.BrainpoolP512R1(),
 }
+# Key pair and g^ir, measured on one core of 2.5 GHz (`python -m benchmarks.kex`), rounded up.
+SECONDS: dict[int, float] = {
+    KeGroup.CURVE_25519: 0.00006,
+    KeGroup.CURVE_448: 0.0003,
+    KeGroup.ECP_256: 0.0001,
+    KeGroup.ECP_384: 0.0007,
+    KeGroup.ECP_521: 0.0005,
+    KeGroup.BRAINPOOL_256: 0.0008,
+    KeGroup.BRAINPOOL_384: 0.0018,
+    KeGroup.BRAINPOOL_512: 0.0028,
+    KeGroup.MODP_1024: 0.0003,
+    KeGroup.MODP_1536: 0.0006,
+    KeGroup.MODP_2048: 0.0012,
+    KeGroup.MODP_3072: 0.0035,
+    KeGroup.MODP_4096: 0.007,
+    KeGroup.MODP_6144: 0.018,
+    KeGroup.MODP_8192: 0.036,
+}
+SLOWEST = max(SECONDS.values())
+UNACCEPTABLE = "not an acceptable element of the group"
 X25519_SIZE = 32
 X448_SIZE = 56
 EXTRA_BYTES = 8  # drawn above the order's size, so that reducing leaves no bias (FIPS 186-5 A.2.1)
@@ -41,15 +63,36 @@ class KeyExchange:
     def shared(self, peer_public: bytes) -> Secret:
         """g^ir: the modulus' or field's size in bytes, leading zeros kept; x alone on a curve (RFC 5903 7).
 
-        PeerError (INVALID_SYNTAX, fatal: RFC 6989 2.5) for a public value of wrong length, outside
-        1 < r < p-1, not on the curve, or of small order.
+        PeerError as of `check_public`, and for a point of small order.
         """
-        if len(peer_public) != public_size(self.group):
-            raise _invalid(self.group, "wrong length")
+        check_public(self.group, peer_public)
         try:
             return Secret(self._derive(peer_public))
         except ValueError:
-            raise _invalid(self.group, "not an acceptable element of the group") from None
+            raise _invalid(self.group, UNACCEPTABLE) from None
+
+
+def check_public(group: int, public: bytes) -> None:
+    """Whether the peer's public value is worth a key exchange: costs next to nothing, unlike that.
+
+    PeerError (INVALID_SYNTAX, fatal: RFC 6989 2.5) for one of wrong length, outside 1 < r < p-1, or not on
+    the curve. Points of small order show only in the result. LocalMisuse if the group is unknown.
+    """
+    if len(public) != public_size(group):
+        raise _invalid(group, "wrong length")
+    if group in modp.GROUPS:
+        acceptable = 1 < int.from_bytes(public, "big") < modp.GROUPS[group].prime - 1
+    elif group in CURVES:
+        acceptable = _on_curve(CURVES[group], public)
+    else:
+        acceptable = True
+    if not acceptable:
+        raise _invalid(group, UNACCEPTABLE)
+
+
+def seconds(group: int) -> float:
+    """About what both steps of a key exchange take, a fresh key pair and g^ir, on a slow machine."""
+    return SECONDS.get(group, SLOWEST)
 
 
 def public_size(group: int) -> int:
@@ -70,52 +113,85 @@ def generate(group: int, random: Random) -> KeyExchange:
 
     LocalMisuse if the group is not supported.
     """
+    return generation(group, random)()
+
+
+def generation(group: int, random: Random) -> Callable[[], KeyExchange]:
+    """Draws a private value now; what it gives computes the key pair, in whichever thread calls it.
+
+    LocalMisuse if the group is unknown; the call's, if the library below lacks it.
+    """
+    drawn = random(_drawn(group))
+    return lambda: _exchange(group, drawn)
+
+
+def _drawn(group: int) -> int:
+    """Random bytes of a private value."""
     if group in modp.GROUPS:
-        return KeyExchange(group, *_modp(modp.GROUPS[group], random))
+        return modp.GROUPS[group].exponent_size
+    if group in CURVES:
+        return _field_size(CURVES[group]) + EXTRA_BYTES
+    return public_size(group)
+
+
+def _exchange(group: int, drawn: bytes) -> KeyExchange:
+    if group in modp.GROUPS:
+        return KeyExchange(group, *_modp(modp.GROUPS[group], drawn))
     try:
         if group in CURVES:
-            return KeyExchange(group, *_ecp(CURVES[group], random))
+            return KeyExchange(group, *_ecp(CURVES[group], drawn))
         if group == KeGroup.CURVE_25519:
-            return KeyExchange(group, *_x25519(random))
-        if group == KeGroup.CURVE_448:
-            return KeyExchange(group, *_x448(random))
+            return KeyExchange(group, *_x25519(drawn))
+        return KeyExchange(group, *_x448(drawn))
     except UnsupportedAlgorithm:
-        pass
-    raise LocalMisuse(f"key exchange group {group} is not supported")
+        raise LocalMisuse(f"key exchange group {group} is not supported") from None
 
 
-def _modp(group: modp.ModpGroup, random: Random) -> tuple[bytes, Derive]:
-    # The library has deprecated finite field groups and will drop them, so this is plain `pow`. Its time
-    # depends on the exponent, which serves one exchange only: enough by RFC 6989 section 3.
-    bits = 8 * group.exponent_size
-    private = 1 << bits | int.from_bytes(random(group.exponent_size), "big")  # always as long: never 0 or 1
-    public = pow(modp.GENERATOR, private, group.prime)
+def _modp(group: modp.ModpGroup, drawn: bytes) -> tuple[bytes, Derive]:
+    # The library of the curves has deprecated finite field groups and will drop them.
+    prime = mpz(group.prime)
+    private = mpz(1 << 8 * len(drawn) | int.from_bytes(drawn, "big"))  # always as long: never 0 or 1
 
     def derive(peer_public: bytes) -> bytes:
         peer = int.from_bytes(peer_public, "big")
-        if not 1 < peer < group.prime - 1:
-            raise ValueError
-        return pow(peer, private, group.prime).to_bytes(group.size, "big")
+        return _power(peer, private, prime).to_bytes(group.size, "big")
 
-    return public.to_bytes(group.size, "big"), derive
+    return _power(modp.GENERATOR, private, prime).to_bytes(group.size, "big"), derive
 
 
-def _ecp(curve: ec.EllipticCurve, random: Random) -> tuple[bytes, Derive]:
+def _power(base: int, private: mpz, prime: mpz) -> int:
+    """In a time that does not depend on the exponent; other threads go on meanwhile."""
+    with gmpy2.context(allow_release_gil=True):
+        return int(gmpy2.powmod_sec(base, private, prime))
+
+
+def _ecp(curve: ec.EllipticCurve, drawn: bytes) -> tuple[bytes, Derive]:
     size = _field_size(curve)
-    drawn = int.from_bytes(random(size + EXTRA_BYTES), "big")
-    private = ec.derive_private_key(drawn % (curve.group_order - 1) + 1, curve)
+    number = int.from_bytes(drawn, "big")
+    private = ec.derive_private_key(number % (curve.group_order - 1) + 1, curve)
     numbers = private.public_key().public_numbers()
 
     def derive(peer_public: bytes) -> bytes:
-        # The library checks that the coordinates are below p and on the curve.
-        point = ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + peer_public)
-        return private.exchange(ec.ECDH(), point)
+        return private.exchange(ec.ECDH(), _point(curve, peer_public))
 
     return numbers.x.to_bytes(size, "big") + numbers.y.to_bytes(size, "big"), derive
 
 
-def _x25519(random: Random) -> tuple[bytes, Derive]:
-    private = X25519PrivateKey.from_private_bytes(random(X25519_SIZE))
+def _point(curve: ec.EllipticCurve, public: bytes) -> ec.EllipticCurvePublicKey:
+    """ValueError unless the coordinates are below p and on the curve."""
+    return ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + public)
+
+
+def _on_curve(curve: ec.EllipticCurve, public: bytes) -> bool:
+    try:
+        _point(curve, public)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _x25519(drawn: bytes) -> tuple[bytes, Derive]:
+    private = X25519PrivateKey.from_private_bytes(drawn)
 
     def derive(peer_public: bytes) -> bytes:
         # The library refuses an all-zero result, which is what points of small order give.
@@ -124,8 +200,8 @@ def _x25519(random: Random) -> tuple[bytes, Derive]:
     return private.public_key().public_bytes_raw(), derive
 
 
-def _x448(random: Random) -> tuple[bytes, Derive]:
-    private = X448PrivateKey.from_private_bytes(random(X448_SIZE))
+def _x448(drawn: bytes) -> tuple[bytes, Derive]:
+    private = X448PrivateKey.from_private_bytes(drawn)
 
     def derive(peer_public: bytes) -> bytes:
         return private.exchange(X448PublicKey.from_public_bytes(peer_public))  # as for X25519

@@ -46,15 +46,21 @@ class PlainCipher:
         return sealed[offset + IV : -1]
 
 
-def exchange(group: int, random: Callable[[int], bytes]) -> KeyExchange:
-    """In the place of `kex.generate`: the sum of both private values."""
+def generation(group: int, random: Callable[[int], bytes]) -> Callable[[], KeyExchange]:
+    """In the place of `kex.generation`: the sum of both private values."""
     size = public_size(group)
     private = int.from_bytes(random(DRAWN[KeGroup(group)])[:16], "big")
 
     def derive(peer_public: bytes) -> bytes:
         return (private + int.from_bytes(peer_public[:32], "big")).to_bytes(32, "big")
 
-    return KeyExchange(group, private.to_bytes(32, "big").ljust(size, b"\0"), derive)
+    public = private.to_bytes(32, "big").ljust(size, b"\0")
+    return lambda: KeyExchange(group, public, derive)
+
+
+def check_public(group: int, public: bytes) -> None:
+    """In the place of `kex.check_public`, for what `generation` gives."""
+    assert len(public) == public_size(group)
 
 
 def compute(function: PrfFunction, key: Secret | bytes, *chunks: bytes) -> bytes:
@@ -95,7 +101,8 @@ def crypto() -> Iterator[None]:
     codec = Codec()
     swaps: list[tuple[Any, str, object]] = [
         (keyed, "SkCipher", PlainCipher),
-        (kex, "generate", exchange),
+        (kex, "generation", generation),
+        (kex, "check_public", check_public),
         (PrfFunction, "compute", compute),
         (PrfFunction, "plus", plus),
         (fragments, "encode_payloads", codec.encode),

@@ -154,6 +154,7 @@ def respond_with(
     """The response for a choice that is made: key exchange (PFS), nonce, installation."""
     random = sa.shared.entropy.random
     group = proposals.ke_group(choice.proposal)
+    nonce_i = pick.must(payloads, NoncePayload).data
     ke_payloads: list[Payload] = []
     shared: Secret | None = None
     if group:
@@ -164,10 +165,11 @@ def respond_with(
                 f"key exchange {group} is wanted",
                 data=group.to_bytes(2, "big"),
             )
+        kex.check_public(group, ke.data)
         own = kex.generate(group, random)
         shared = own.shared(ke.data)
         ke_payloads = [KePayload(group, own.public)]
-    nonces = Nonces(pick.must(payloads, NoncePayload).data, random(NONCE_SIZE))
+    nonces = Nonces(nonce_i, random(NONCE_SIZE))
     result = KeyExchangeResult(nonces.initiator, nonces.responder, shared, we_started=False)
     child, effects, (sa_payload, *selectors) = child_negotiation.accept(
         sa, choice, result, now, standby=standby

@@ -151,10 +151,12 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         raise PeerError(
             NotifyType.INVALID_KE_PAYLOAD, f"key exchange {group} is wanted", data=group.to_bytes(2, "big")
         )
+    nonce_i = pick.must(payloads, NoncePayload).data
+    kex.check_public(group, ke.data)
     random = sa.shared.entropy.random
     own = kex.generate(group, random)
     shared = own.shared(ke.data)
-    nonces = Nonces(pick.must(payloads, NoncePayload).data, random(NONCE_SIZE))
+    nonces = Nonces(nonce_i, random(NONCE_SIZE))
     spi_r, old = sa.shared.ike_spi(), sa.keyed
     both = nonces.initiator, nonces.responder
     keys = rekey_ike_keys(suite_of(chosen), old.suite.prf, old.sk_d, shared, *both, chosen.spi, spi_r)

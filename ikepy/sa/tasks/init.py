@@ -181,6 +181,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
             f"key exchange {ke.group} where {group} is wanted",
             data=group.to_bytes(2, "big"),
         )
+    kex.check_public(group, ke.data)
     random = sa.shared.entropy.random
     own = kex.generate(group, random)
     shared = own.shared(ke.data)

@@ -1,10 +1,14 @@
 """Key exchange: both sides agree, runs can be repeated, and bad public values are refused (RFC 6989)."""
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ikepy.crypto.kex import SUPPORTED, generate, public_size
+from ikepy.crypto.kex import SUPPORTED, check_public, generate, generation, public_size, seconds
 from ikepy.crypto.modp import GROUPS
 from ikepy.errors import LocalMisuse, PeerError
 from ikepy.wire.constants import KeGroup, NotifyType
@@ -80,6 +84,75 @@ def test_wrong_length(group: int) -> None:
         error = refused(group, bad)
         assert error.notify == NotifyType.INVALID_SYNTAX
         assert error.fatal
+
+
+@pytest.mark.parametrize("group", ALL)
+def test_a_bad_value_is_found_without_a_key_pair(group: int) -> None:
+    """The same values as a key exchange refuses, but for points of small order."""
+    good = generate(group, seeded(2)).public
+    check_public(group, good)
+    bad = [b"", good[:-1], good + b"\0"]
+    if group in GROUPS:
+        bad += [number.to_bytes(len(good), "big") for number in (0, 1, GROUPS[group].prime - 1)]
+    elif group in CURVE_GROUPS:
+        bad += [bytes(len(good)), good[:-1] + bytes([good[-1] ^ 1])]
+    for public in bad:
+        with pytest.raises(PeerError) as caught:
+            check_public(group, public)
+        assert caught.value.notify == NotifyType.INVALID_SYNTAX
+
+
+def test_check_of_an_unknown_group() -> None:
+    with pytest.raises(LocalMisuse):
+        check_public(KeGroup.NONE, b"")
+
+
+@pytest.mark.parametrize("group", ALL)
+def test_what_is_drawn_first_is_computed_later(group: int) -> None:
+    """In any thread: the source of randomness is not asked again."""
+    drawn: list[bytes] = []
+
+    def random(size: int) -> bytes:
+        drawn.append(seeded(1)(size))
+        return drawn[-1]
+
+    compute = generation(group, random)
+    assert len(drawn) == 1
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(compute).result()
+    assert len(drawn) == 1
+    assert exchange.public == generate(group, seeded(1)).public
+
+
+def test_other_threads_go_on_during_a_modp_exchange() -> None:
+    """They need not wait until the interpreter is let go of, which here happens at will only."""
+    compute = generation(KeGroup.MODP_4096, seeded(1))
+    turns = 0
+
+    def turns_meanwhile() -> int:
+        before = turns
+        compute()
+        return turns - before
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(30.0)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            job = pool.submit(turns_meanwhile)
+            while not job.done():
+                turns += 1
+                time.sleep(0)
+    finally:
+        sys.setswitchinterval(interval)
+    assert job.result() > 0
+
+
+def test_costs_are_ordered_as_the_groups_are() -> None:
+    """Every group has one, and the larger of a kind costs more."""
+    assert all(0 < seconds(group) < 1 for group in ALL)
+    modp = [seconds(group) for group in sorted(GROUPS, key=lambda group: GROUPS[group].size)]
+    assert modp == sorted(modp)
+    assert seconds(KeGroup.CURVE_25519) < 0.001 < seconds(KeGroup.MODP_3072)
 
 
 @pytest.mark.parametrize("group", sorted(GROUPS))
