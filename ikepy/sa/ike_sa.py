@@ -230,13 +230,17 @@ class IkeSa:
         if self.give_up_at is not None and now >= self.give_up_at:
             return self.kill(End.TIMEOUT, "timed out")
         if self.window.exhausted(now):
-            return self._give_up(now)
+            if not upkeep.is_heard(self, now):
+                return self._give_up(now)
+            self.window.prolong(now)
         effects: list[Effect] = []
         again = self.window.retransmit(now, self.shared.entropy.uniform())
         if again is not None:
-            effects.append(self.log(Level.INFO, f"retransmit {again.attempt} of request {again.message_id}"))
-            effects += mobike.unanswered(self, again.attempt)
-            effects += [Send(again.path, one) for one in again.datagrams]
+            others = mobike.search(self, again.attempt)
+            where = f", also {', '.join(map(str, others))}" if others else ""
+            text = f"retransmit {again.attempt} of request {again.message_id}{where}"
+            effects.append(self.log(Level.INFO, text))
+            effects += [Send(path, one) for path in (again.path, *others) for one in again.datagrams]
             self.sent_at = now
         self.reassembly.expire(now)
         self.tasks.resume_postponed(now)
@@ -258,8 +262,12 @@ class IkeSa:
             return []
         if not self._doubts.allow(now):
             return []
-        self.enqueue(Liveness())
+        self.look_for_life()
         return self.proceed(now)
+
+    def look_for_life(self) -> None:
+        """Let a liveness check have its turn."""
+        self.enqueue(Liveness())
 
     def tell(self, notify: NotifyPayload, now: float) -> list[Effect]:
         """Send one notify in an INFORMATIONAL exchange, now and then at most."""

@@ -62,8 +62,7 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
     opened = _open(sa, datagram, message, now)
     if opened is None:
         return []
-    followed = _authentic(sa, path, now)
-    mobike.answered(sa, path)
+    followed = [*_authentic(sa, path, now), *mobike.answered(sa, path, task)]
     sa.window.finished(header.message_id)
     sa.tasks.answered(header.message_id)
     try:
@@ -131,6 +130,7 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     if opened is None:
         return []
     effects = _authentic(sa, path, now)
+    mobike.heard(sa, path)
     try:
         answer = _answer(sa, header, opened.payloads(), path, now)
     except WireError as error:

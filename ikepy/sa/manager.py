@@ -33,7 +33,7 @@ from .phase import End, Phase
 from .rate import Rate
 from .replacing import Replacing
 from .set_ups import Demand, Resolve, SetUps
-from .shared import Shared
+from .shared import EspHeard, LeadsOut, Shared
 from .strangers import Strangers
 from .tasks import mobike
 from .tasks.auth import Wanted
@@ -48,10 +48,20 @@ UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 class IkeManager:
     """The whole control plane, without I/O. No call raises for what the network sends."""
 
-    def __init__(self, config: Config, entropy: Entropy, *, resolve: Resolve) -> None:
+    def __init__(
+        self,
+        config: Config,
+        entropy: Entropy,
+        *,
+        resolve: Resolve,
+        leads_out: LeadsOut = lambda path: True,
+        esp_heard: EspHeard = lambda child_id: None,
+    ) -> None:
+        """What it can't know by itself it asks: `resolve` the addresses of a connection, and as `Shared` has
+        it whether a path leads out, and when ESP came in."""
         self._config = config
         self._resolve = resolve
-        self._shared = Shared(config, entropy)
+        self._shared = Shared(config, entropy, leads_out=leads_out, esp_heard=esp_heard)
         self._strangers = Strangers(self._shared)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -12,6 +12,8 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 from .path import Address, Path
 
 MAX_ADDRESSES = 16  # of a peer's that we remember
+MAX_WORKED = 4  # paths that worked, beside the one in use
+MOST_PROBED = 6  # paths beside the one in use that a request is sent again on, in one go
 
 _NOTIFIES = {4: NotifyType.ADDITIONAL_IP4_ADDRESS, 6: NotifyType.ADDITIONAL_IP6_ADDRESS}
 
@@ -21,31 +23,50 @@ class Mobike:
     """What an IKE_SA between two ends that speak MOBIKE knows; its successors share it.
 
     `initiator`: whether we began the first IKE_SA of the series, so that it is for us to choose the path.
-    `local`: our usable addresses, best first. `remote`: the peer's, beside the one in use.
+    `local`: our usable addresses, best first. `remote`: the peer's, beside the one in use. `worked`: paths
+    that the peer answered on, the last one first, then those that it was heard on; whatever it announces
+    later, they are not forgotten.
     """
 
     initiator: bool
     local: tuple[Address, ...] = ()
     remote: tuple[Address, ...] = ()
-    pending: bool = False  # a path is on trial of which the peer has not been told
+    worked: tuple[Path, ...] = ()
+    searching: bool = False  # a request was sent on other paths than the one in use
+    probed: int = 0  # how many of the untried paths the search has been through
     seen_as: bytes = b""  # the peer's last NAT_DETECTION_DESTINATION_IP: how it sees us
 
     def paths(self, current: Path) -> list[Path]:
-        """All pairs of addresses of one family; those with the current remote address first. Ports stay."""
-        remotes = dict.fromkeys((current.remote.address, *self.remote))
+        """All pairs of addresses of one family: those with the current remote end first, then with one that
+        worked. An announced address is tried at the current port."""
+        announced_ = (replace(current.remote, address=theirs) for theirs in self.remote)
+        remotes = dict.fromkeys((current.remote, *(path.remote for path in self.worked), *announced_))
         locals_ = self.local or (current.local.address,)
         return [
-            Path(replace(current.local, address=ours), replace(current.remote, address=theirs))
+            Path(replace(current.local, address=ours), theirs)
             for theirs in remotes
             for ours in locals_
-            if ours.version == theirs.version
+            if ours.version == theirs.address.version
         ]
 
-    def next_path(self, current: Path) -> Path | None:
-        """The pair to try after the current one, in turn; None if there is no other."""
-        others = sorted((p for p in self.paths(current) if p != current), key=str)
-        later = (p for p in others if str(p) > str(current))  # whichever is current, the order is the same
-        return next(later, others[0] if others else None)
+    def note_answer(self, path: Path) -> None:
+        """The peer answered on this path."""
+        self.worked = tuple(dict.fromkeys((path, *self.worked)))[:MAX_WORKED]
+
+    def note_heard(self, path: Path) -> None:
+        """The peer sends from there: reason to look for it there, but none to forget where it answered."""
+        self.worked = tuple(dict.fromkeys((*self.worked, path)))[:MAX_WORKED]
+
+    def probes(self, current: Path, usable: Callable[[Path], bool]) -> list[Path]:
+        """Where a request is sent again beside the current path: where the peer was met before, each time;
+        then as many others as there is room for, in turn."""
+        others = [path for path in self.paths(current) if path != current and usable(path)]
+        known = [path for path in self.worked if path in others]
+        rest = [path for path in others if path not in known]
+        begin = self.probed % len(rest) if rest else 0
+        turn = (rest[begin:] + rest[:begin])[: MOST_PROBED - len(known)]
+        self.probed += len(turn)
+        return known + turn
 
     def additional(self, current: Path) -> list[Payload]:
         """The notifies of our addresses other than the current one."""

@@ -12,7 +12,7 @@ from ikepy.config.model import Config, Connection
 from .child import ChildSa, ChildState
 from .effects import Effect
 from .entropy import Entropy
-from .path import Address
+from .path import Address, Path
 from .phase import Phase
 from .scope import Selectors
 from .window import Retransmission
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
+LeadsOut = Callable[[Path], bool]  # whether what is sent there leaves this host, not into a device of ours
+EspHeard = Callable[[int], float | None]  # when ESP came in under this child last, None: never
 Settle = Callable[["IkeSa", list[Effect], float], list[Effect]]  # `IkeManager.settle`
 
 
@@ -31,8 +33,17 @@ class Shared:
     There may be thousands: whatever is looked for with every message or set-up has an index here.
     """
 
-    def __init__(self, config: Config, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        config: Config,
+        entropy: Entropy,
+        *,
+        leads_out: LeadsOut = lambda path: True,
+        esp_heard: EspHeard = lambda child_id: None,
+    ) -> None:
         self.config = config
+        self.leads_out = leads_out
+        self.esp_heard = esp_heard
         self.entropy = entropy
         self.sas: dict[int, IkeSa] = {}  # by ike_id
         self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 # Seconds after which a request of the peer's that came in vain has come again: its fourth repetition is 42 s
 # before its fifth, by the times that most have (ours and charon's).
 AGAIN = 45.0
+# Seconds of IKE silence that a peer whose ESP comes in is granted, whatever the tries (RFC 4555 3.11 has the
+# figure). ESP tells that the peer lives and that the way from it is open; but one that has lost the IKE_SA
+# and not its children must not be waited for until these expire.
+PATIENCE = 300.0
+FRESH = 10.0  # seconds for which a packet counts as a sign of life
 
 
 def tend(sa: IkeSa, now: float) -> list[Effect]:
@@ -48,6 +53,15 @@ def deadlines(sa: IkeSa) -> list[float | None]:
         times += [sa.lifetime.rekey_at, sa.lifetime.expires_at, sa.superseded_at, sa.settles_at]
         times.append(None if sa.contested else sa.reauth_at)
     return times
+
+
+def is_heard(sa: IkeSa, now: float) -> bool:
+    """Whether ESP of the peer's comes in: its silence in IKE is borne a while longer (RFC 7296 2.4)."""
+    since = sa.window.silent_since()
+    if not sa.established or since is None or now - since >= PATIENCE:
+        return False
+    heard = [sa.shared.esp_heard(child_id) for child_id in sa.children]
+    return any(at is not None and at >= now - FRESH for at in heard)
 
 
 def _liveness_due(sa: IkeSa) -> float | None:

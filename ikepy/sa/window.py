@@ -38,6 +38,7 @@ class Outstanding:
     datagrams: tuple[bytes, ...]  # several where it is fragmented (RFC 7383)
     path: Path
     due: float  # when to send it again or give up
+    since: float  # when it was sent first, or the network changed
     attempt: int = 0
 
 
@@ -112,7 +113,7 @@ class Window:
         """Our request with the ID `next_request` was sent."""
         due = now + self._retransmission.wait(0, chance)
         message_id = self._next_request
-        self.outstanding[message_id] = Outstanding(message_id, datagrams, path, due)
+        self.outstanding[message_id] = Outstanding(message_id, datagrams, path, due, now)
         self._next_request += 1
 
     def redirect(self, path: Path) -> None:
@@ -123,7 +124,7 @@ class Window:
     def hasten(self, now: float) -> None:
         """Send what is outstanding again at once, with all of its tries: the network has changed."""
         for request in self.outstanding.values():
-            request.due, request.attempt = now, 0
+            request.due, request.since, request.attempt = now, now, 0
 
     def restart(self) -> None:
         """IKE_SA_INIT starts over with message ID 0 (after COOKIE or INVALID_KE_PAYLOAD, RFC 7296 2.6)."""
@@ -155,6 +156,16 @@ class Window:
         """Whether the peer let the last try of a request go unanswered."""
         tries = self._retransmission.tries
         return any(now >= request.due and request.attempt >= tries for request in self.outstanding.values())
+
+    def prolong(self, now: float) -> None:
+        """Have one more try of each request that has used up its own."""
+        for request in self.outstanding.values():
+            if now >= request.due and request.attempt >= self._retransmission.tries:
+                request.attempt = self._retransmission.tries - 1
+
+    def silent_since(self) -> float | None:
+        """When the oldest unanswered request was sent first, None if there is none."""
+        return min([request.since for request in self.outstanding.values()], default=None)
 
     @property
     def deadline(self) -> float | None:

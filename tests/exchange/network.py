@@ -165,13 +165,22 @@ class Site:
         # What the route to the peer would send from; None: there is none.
         self.address: Address | None = ADDRESS_A if name == "a" else ADDRESS_B
         self.config = config
-        self.manager = IkeManager(config, SeededEntropy(f"{seed}{name}"), resolve=self._resolve)
+        self.tunnelled: set[Address] = set()  # where the routes lead through our own device
+        self.heard: dict[int, float] = {}  # when ESP came in last, by child
+        self.manager = IkeManager(
+            config,
+            SeededEntropy(f"{seed}{name}"),
+            resolve=self._resolve,
+            leads_out=lambda path: path.remote.address not in self.tunnelled,
+            esp_heard=self.heard.get,
+        )
         self.plane = DataPlane()
         self.events: list[Event] = []
         self.outcomes: dict[int, Outcome] = {}
         self.logs: list[Log] = []
         self.keepalives = 0
         self.moves: list[UpdatePath] = []
+        self.sent: list[Path] = []  # on which path each datagram left
 
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
         peer = ADDRESS_B if self.name == "a" else ADDRESS_A
@@ -290,6 +299,7 @@ class Network:
 
     def _send(self, site: Site, effect: Send) -> None:
         line = describe(site.name, effect.data)
+        site.sent.append(effect.path)
         copies = self.script(line, self.ladder.count(line), effect.data)
         self.ladder.append(line)
         if self.gone & {effect.path.local.address, effect.path.remote.address}:

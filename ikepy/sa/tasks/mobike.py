@@ -13,13 +13,12 @@ from ikepy.sa.path import Address, Path
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-from .liveness import Liveness
-from .task import Answer
+from .task import Answer, Task
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
-PATIENCE = 2  # retransmissions on one path before the next one is tried
+PATIENCE = 2  # the retransmission from which on other paths are tried, too
 MAX_TRIES = 5  # of an update over a path on which somebody changes addresses (RFC 4555 3.9)
 COOKIE_SIZE = 16  # octets of COOKIE2
 
@@ -45,6 +44,7 @@ def agree(sa: IkeSa, payloads: Sequence[Payload]) -> None:
     """The peer's half of IKE_AUTH: from here on `sa` can move if both ends said so."""
     if sa.connection.mobike and pick.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
         sa.mobike = Mobike(sa.initiator, local_addresses(sa), announced(payloads) or ())
+        sa.mobike.note_answer(sa.path)
 
 
 def forbid_nats(payloads: Sequence[Payload], path: Path) -> None:
@@ -92,7 +92,7 @@ class UpdateAddresses:
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if not sa.established or sa.mobike is None:
             return None
-        sa.mobike.pending = False
+        sa.mobike.searching = False
         addresses = sa.mobike.additional(sa.path) or [NotifyPayload(NotifyType.NO_ADDITIONAL_ADDRESSES)]
         return [
             NotifyPayload(NotifyType.UPDATE_SA_ADDRESSES),
@@ -123,7 +123,7 @@ class UpdateAddresses:
     def _other_path(self, sa: IkeSa, path: Path) -> list[Effect]:
         refused = self._refused | {path}
         text = f"the peer does not accept these addresses, {path}"
-        others = [] if sa.mobike is None else [p for p in sa.mobike.paths(path) if p not in refused]
+        others = [p for p in _paths(sa) if p not in refused]
         if others:
             moves.move(sa, others[0])
             sa.enqueue(UpdateAddresses(refused=refused), first=True)
@@ -222,7 +222,7 @@ def addresses_changed(
         if mobike is not None and set(before or (old.local.address,)) != {*addresses, old.local.address}:
             once(sa, AddressList())
         return _back(sa, now) if sa.stranded else []
-    paths = [] if mobike is None or not addresses else mobike.paths(old)
+    paths = _paths(sa) if addresses else []
     if mobike is None or not paths:
         known, sa.stranded = sa.stranded, True
         text = f"{old.local.address} is gone, and there is no other address to use"
@@ -242,29 +242,54 @@ def _back(sa: IkeSa, now: float) -> list[Effect]:
     sa.stranded = False
     sa.window.hasten(now)
     if sa.quiet:
-        sa.enqueue(Liveness())
+        sa.look_for_life()
     return [sa.log(Level.INFO, f"{sa.path.local.address} is back")]
 
 
-def unanswered(sa: IkeSa, attempt: int) -> list[Effect]:
-    """A request was sent `attempt` times again: the initiator tries other paths in turn (3.5)."""
+def _paths(sa: IkeSa) -> list[Path]:
+    """Those that we could move to, best first."""
+    return [] if sa.mobike is None else [p for p in sa.mobike.paths(sa.path) if sa.shared.leads_out(p)]
+
+
+def search(sa: IkeSa, attempt: int) -> list[Path]:
+    """A request is sent again for the `attempt`-th time: the paths beside the one in use to send it on (3.5).
+
+    The path in use stays what it is, and is tried each time: it may be IKE alone that is lost for a while. An
+    answer tells which path works, whereas silence tells nothing.
+    """
     mobike = sa.mobike
     if mobike is None or not mobike.initiator or not sa.established or attempt < PATIENCE:
         return []
-    path = mobike.next_path(sa.path)
-    if path is None:
+    paths = mobike.probes(sa.path, sa.shared.leads_out)
+    mobike.searching = mobike.searching or bool(paths)
+    return paths
+
+
+def answered(sa: IkeSa, path: Path, task: Task) -> list[Effect]:
+    """A response came over `path`: after a search that is the one which works, and the peer is told (3.5).
+
+    Unless it is the one in use, of which the peer knows. What says where we are has to be said anew if it was
+    sent on several paths (3.6).
+    """
+    mobike = sa.mobike
+    if mobike is None or not sa.established:  # one that was rekeyed meanwhile
         return []
+    if path == sa.path:
+        mobike.note_answer(path)
+    if not mobike.searching:
+        return []
+    mobike.searching, mobike.probed = False, 0
+    if path == sa.path and not isinstance(task, UpdateAddresses | AddressList):
+        return [sa.log(Level.INFO, f"the peer answers again, {path}")]
     moves.move(sa, path)
-    mobike.pending = True
-    return [sa.log(Level.INFO, f"no answer; trying {path}")]
+    once(sa, UpdateAddresses())
+    return [sa.log(Level.INFO, f"the peer answers, {path}")]
 
 
-def answered(sa: IkeSa, path: Path) -> None:
-    """A response came over `path`: after a search that is the one which works, and the peer is told (3.5)."""
-    if sa.mobike is not None and sa.mobike.pending and sa.established:  # not one that was rekeyed meanwhile
-        sa.mobike.pending = False
-        moves.move(sa, path)
-        once(sa, UpdateAddresses())
+def heard(sa: IkeSa, path: Path) -> None:
+    """An authentic request came over `path`: where the peer sends from while we look for it, it may be."""
+    if sa.mobike is not None and sa.mobike.searching and path != sa.path and usable(path.remote.address):
+        sa.mobike.note_heard(path)
 
 
 def probe(sa: IkeSa) -> list[Payload]:
@@ -301,7 +326,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
         mobike.remote = addresses
     effects: list[Effect] = []
     if update:
-        effects = _follow(sa, payloads, path)
+        effects = _follow(sa, payloads, path, now)
     elif addresses is not None and mobike.initiator:
         effects = _leave(sa, (path.remote.address, *addresses), path, now)
     if seen_as(payloads):
@@ -311,11 +336,13 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     return Answer(answer, effects)
 
 
-def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path) -> list[Effect]:
+def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> list[Effect]:
     """The initiator has moved. The children follow when it is sure that it is there (3.7)."""
     if sa.nat.supported and seen_as(payloads):
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
     known = sa.children_path.remote.address == path.remote.address
+    if path != sa.path:
+        sa.window.hasten(now)  # what went where it was is lost, most likely
     moves.move(sa, path)
     log = sa.log(Level.INFO, f"the peer moved, {path}")
     if known:
