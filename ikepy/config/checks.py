@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 
+from ikepy.config import devices
 from ikepy.config.fields import MIN_IPV6_MTU
 from ikepy.config.model import Child, Config, Connection
 from ikepy.config.values import Address, Network
@@ -25,11 +26,7 @@ def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]
                 found += one(connection, f"connections.{connection.name}", config)
     if "daemon" not in unread:
         found += _ports(config)
-    connections = list(config.connections.values())
-    for number, connection in enumerate(connections):
-        for other in connections[:number]:
-            found += _two_devices(connection, other)
-    return found
+    return found + devices.check(list(config.connections.values()))
 
 
 def _children(connection: Connection, key: str, config: Config) -> Problems:
@@ -99,35 +96,6 @@ def _local_port(connection: Connection, key: str, config: Config) -> Problems:
 def _ports(config: Config) -> Problems:
     if config.daemon.port == config.daemon.port_nat_t:
         yield "daemon.port_nat_t", "must be another port than daemon.port"
-
-
-def _two_devices(one: Connection, other: Connection) -> Problems:
-    """What two connections' devices can't share. `one` stands behind `other` in the file and is blamed."""
-    key, theirs = f"connections.{one.name}.vti", f"connections.{other.name}.vti"
-    if one.vti.name == other.vti.name:
-        yield f"{key}.name", f"{theirs} has the same name: each connection has a device of its own"
-    for index, address in enumerate(one.vti.addresses):
-        for taken in other.vti.addresses:
-            if _overlap(address.network, taken.network) and not _unnumbered(address.network, taken.network):
-                yield f"{key}.addresses[{index}]", f"overlaps {taken} in {theirs}.addresses"
-    for index, peer in enumerate(one.vti.peers):
-        if peer in other.vti.peers:
-            yield f"{key}.peers[{index}]", f"{theirs}.peers has the same address"
-    if one.vti.table == other.vti.table:
-        for index, route in enumerate(one.vti.routes or ()):
-            if route in (other.vti.routes or ()):
-                yield f"{key}.routes[{index}]", f"{theirs}.routes leads the same network into another device"
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
-        return one.overlaps(other)
-    return isinstance(one, IPv6Network) and isinstance(other, IPv6Network) and one.overlaps(other)
-
-
-def _unnumbered(one: Network, other: Network) -> bool:
-    """One host address on two devices is fine: point-to-point links may share it."""
-    return one.num_addresses == other.num_addresses == 1
 
 
 # What every connection is held against, and the other section that this needs.

@@ -13,6 +13,7 @@ from esp.selectors import Selector
 from ikepy.config import fields, secret_source, values
 from ikepy.config.fields import Action, Childless, Fragmentation, LogLevel, Unique
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
+from ikepy.config.keyring import Keyring
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
 from ikepy.crypto.secret import Secret
@@ -282,19 +283,8 @@ class Config(Section):
         An entry that names the peer is preferred, then one that names us too. An entry without identities
         is anybody's.
         """
-        named = None if remote is None else self._secrets_by_name.get(remote.folded)
-        best: tuple[tuple[int, int], Secret] | None = None
-        for entry in named or self.secrets.values():
-            rank = entry.match(remote), entry.match(local)
-            if rank != (0, 0) and (best is None or rank > best[0]):
-                best = rank, entry.secret
-        return None if best is None else best[1]
+        return self._keyring.find(local, remote)
 
     @cached_property
-    def _secrets_by_name(self) -> dict[Identity, list[SecretEntry]]:
-        """There may be thousands, one a peer."""
-        named: dict[Identity, list[SecretEntry]] = {}
-        for entry in self.secrets.values():
-            for one in dict.fromkeys(own.folded for own in entry.ids if own and not own.is_pattern):
-                named.setdefault(one, []).append(entry)
-        return named
+    def _keyring(self) -> Keyring:
+        return Keyring(self.secrets.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 
 from ikepy.crypto import kex
 from ikepy.crypto.algorithms import is_aead
@@ -119,6 +120,7 @@ def parse(text: str, protocol: ProtocolId) -> tuple[Proposal, ...]:
     return (_proposal(text.strip().lower().split("-"), protocol),)
 
 
+@cache
 def default(protocol: ProtocolId) -> tuple[Proposal, ...]:
     """What is proposed where nothing is configured. Groups that this machine lacks are left out."""
     texts = DEFAULT_IKE if protocol == ProtocolId.IKE else DEFAULT_ESP
