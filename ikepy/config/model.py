@@ -163,7 +163,8 @@ class Connection(Section):
         Fragmentation, fields.choice("policy", _FRAGMENTATION), BeforeValidator(values.word)
     ] = "yes"
     dpd_delay: Seconds = 0.0  # 0: liveness is never asked
-    keyingtries: Annotated[int, fields.integer(0, 1000, "0: for ever")] = 1
+    # Tries to bring up a child; 0: for ever. None: for ever if it is configured to be up, else once.
+    keyingtries: Annotated[int | None, fields.integer(0, 1000, "0: for ever")] = None
     childless: Annotated[Childless, fields.choice("policy", _CHILDLESS)] = "allow"
     rekey_time: Seconds = 14400.0  # 0: never
     reauth_time: Seconds = 0.0  # 0: never

@@ -133,7 +133,7 @@ class Requests:
             self._runner.request(command)
             done = await asyncio.wait_for(outcome, seconds)
         except TimeoutError:
-            raise CommandError(f"not done within {seconds:g} s") from None
+            raise CommandError(f"not done within {seconds:g} s; the daemon goes on with it") from None
         finally:
             self._runner.watchers.discard(watch)
             self._runner.outcomes.pop(ticket, None)

@@ -161,7 +161,7 @@ class EffectsRunner:
             ike_id = self._guarded(("looking for the IKE_SA to blame",), _nobody, self._guilty.pop(0))
             if ike_id not in torn_down:
                 torn_down.add(ike_id)
-                command = Terminate(ike_id=ike_id, force=True)
+                command = Terminate(ike_id=ike_id, force=True, fault=True)
                 self._run(partial(self._machine.request, command), ("tearing down", f"#{ike_id}"), _nobody)
         self._guarded(("after it",), _nobody, self._follow)
 

@@ -44,7 +44,7 @@ class Acquires:
 
     def _waits_for(self, connection: Connection, child: Child, packet: Pair) -> bool:
         """Whether such a packet is to bring this child up."""
-        if child.start_action == "trap" or (connection.name, child.name) in self._shared.trapped:
+        if self._shared.waits_for_packets(connection, child.name):
             return True
         return any(sa.lacks(child.name, packet) for sa in self._shared.of_connection(connection.name))
 

@@ -21,7 +21,7 @@ class Initiate:
 class Terminate:
     """Delete what matches every criterion that is given (swanctl's words).
 
-    `force`: forget an IKE_SA without waiting for the peer.
+    `force`: forget an IKE_SA without waiting for the peer. `fault`: it is ours, and nobody wished the end.
     """
 
     ike: str | None = None
@@ -29,6 +29,7 @@ class Terminate:
     ike_id: int | None = None
     child_id: int | None = None
     force: bool = False
+    fault: bool = False
     ticket: int = 0
 
 

@@ -60,17 +60,23 @@ def foresee(sas: Iterable[IkeSa], end: End) -> None:
 
 
 def terminate(
-    sa: IkeSa, child_id: int | None, force: bool, tickets: Sequence[int], now: float
+    sa: IkeSa,
+    child_id: int | None,
+    force: bool,
+    tickets: Sequence[int],
+    now: float,
+    *,
+    end: End = End.DELETED,
 ) -> list[Effect]:
     """Begin to delete a child, or the IKE_SA (None); one that does not stand yet ends at once.
 
-    `force`: the peer is not asked.
+    `force`: the peer is not asked. `end`: why, for an IKE_SA that ends at once.
     """
     if child_id is not None:
         sa.enqueue(DeleteChild(child_id, tickets, wanted=True, like=sa.children[child_id]))
         return sa.proceed(now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
-        effects = sa.kill(End.DELETED, "terminated")
+        effects = sa.kill(end, "terminated")
         return effects + outcomes(tickets, True, f"IKE_SA #{sa.ike_id} is gone")
     sa.enqueue(DeleteIke(tickets))
     return sa.proceed(now)

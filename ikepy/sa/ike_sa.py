@@ -42,6 +42,7 @@ from .unique import SetUp
 from .window import Window
 from .wishes import Wishes
 
+MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 
 
@@ -87,10 +88,10 @@ class IkeSa:
         self.hindered_at = float("-inf")  # when the peer last asked for something again, or in vain
         self.replaces: list[IkeSa] = []  # those that go when their children are here
         self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
-        self.tries = 1  # which attempt of `keyingtries` this is
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
+        self.ended_wishes: tuple[Child, ...] = ()  # of these, those that did not stand
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
         # The peer's last request (its first fragment) and our response.
@@ -375,10 +376,15 @@ class IkeSa:
         """It is over: children are removed, and whoever waits is told."""
         if self.phase is Phase.DEAD:
             return []
-        self.end = End.REPLACED if self.phase is Phase.REKEYED else end
+        if self.phase is Phase.REKEYED:
+            end = End.REPLACED
+        elif self.phase is Phase.DELETING and self.end in MEANT:
+            end = self.end  # also if the peer's delete crosses ours, or no answer comes
+        self.end = end
         self.phase = Phase.DEAD
         effects: list[Effect] = []
         self.ended_children = self.wishes.intended
+        self.ended_wishes = self.wishes.unfulfilled
         for child in list(self.children.values()):
             effects += ending.let_go(self, child, text)
         tasks = self.tasks.all

@@ -263,22 +263,27 @@ class IkeManager:
             return outcomes([command.ticket], False, f"no child {command.connection}.{command.child}")
         if self._shared.stopping:
             return outcomes([command.ticket], False, "the daemon is going down")
-        return self._set_ups.bring_up(Demand(connection, (command.child,), (command.ticket,)), now)
+        return self._set_ups.begin(Demand(connection, (command.child,), (command.ticket,)), now)
 
     def _terminate(self, command: Terminate, now: float) -> list[Effect]:
         targets = [
             (sa, child_id) for sa in list(self._shared.sas.values()) for child_id in _matches(sa, command)
         ]
+        given_up: list[str] = []
+        if command.ike_id is None and command.child_id is None:
+            given_up = self._set_ups.give_up(command.ike, command.child)
         if not targets:
-            return outcomes([command.ticket], False, "nothing matches")
+            text = f"no further try of {', '.join(given_up)}" if given_up else "nothing matches"
+            return outcomes([command.ticket], bool(given_up), text)
         if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
             rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
             targets += [(one, None) for one in rivals if (one, None) not in targets]
-        ending.foresee((sa for sa, child_id in targets if child_id is None), End.DELETED)
+        end = End.FAULT if command.fault else End.DELETED
+        ending.foresee((sa for sa, child_id in targets if child_id is None), end)
         effects: list[Effect] = []
         for index, (sa, child_id) in enumerate(targets):
             last = [command.ticket] if index == len(targets) - 1 else []
-            ended = ending.terminate(sa, child_id, command.force, last, now)
+            ended = ending.terminate(sa, child_id, command.force, last, now, end=end)
             effects += self._settle(sa, ended, now)
         return effects
 
@@ -402,6 +407,7 @@ class IkeManager:
             changed.append(one)
             effects += [*one.proceed(now), *self._replacing.end_replaced(one, now)]
         for one in changed:
+            effects += self._set_ups.after_refusals(one, now)
             self._timers.note(one)
         if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
             self._shared.remove(sa)
@@ -430,6 +436,8 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
         return []
     if command.child is None and command.child_id is None:
         return [None]
+    if sa.phase is Phase.CONNECTING and sa.initiator and sa.wishes.purpose == [command.child]:
+        return [None]  # it is being set up for this child alone
     return [
         child.child_id
         for child in sa.children.values()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ikepy.config.model import Child, Connection
+from ikepy.config.model import Connection
 
+from . import again
 from .effects import Effect, Level, Log
 from .ike_sa import IkeSa
 from .path import Address, Endpoint, Path
 from .phase import End, Phase
+from .retries import Retries
 from .scope import Pair
 from .shared import Settle, Shared
 from .tasks.task import outcomes
@@ -23,31 +25,25 @@ RETRY_LONGEST = 120.0
 SOON = 1.0  # seconds: by when it is tried again, at the latest, once our addresses have changed
 STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
 
-# What is to become of a child after the end of its IKE_SA.
-AFTER: dict[End, Callable[[Child], str]] = {
-    # What was to come up on it meanwhile; the rest stands on its successor.
-    End.REAUTHENTICATED: lambda child: "start",
-    End.TIMEOUT: lambda child: child.dpd_action,
-    End.REPLACED: lambda child: child.dpd_action,
-    End.RESTARTED: lambda child: child.dpd_action,
-    End.DELETED_BY_PEER: lambda child: child.close_action,
-    End.EXPIRED: lambda child: child.close_action,
-}
+# Ends of a set-up of ours after which it is tried again.
+FAILURES = (End.TIMEOUT, End.REFUSED, End.FAULT)
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Children to bring up. `tries`: which attempt of `keyingtries` it is; `bounces`: how often in a row the
-    peer let go of them as soon as they were up; `replaces`: the one to be reauthenticated; `packet`: why
-    they are wanted."""
+    """Children to bring up. `bounces`: how often in a row the peer let go of them as soon as they were up;
+    `replaces`: the one to be reauthenticated; `packet`: why they are wanted."""
 
     connection: Connection
     children: tuple[str, ...]
     tickets: tuple[int, ...] = ()
-    tries: int = 1
     bounces: int = 0
     replaces: IkeSa | None = None
     packet: Pair | None = None
+
+    def only(self, name: str) -> Demand:
+        """One of the children, for which nobody waits."""
+        return replace(self, children=(name,), tickets=())
 
 
 class SetUps:
@@ -57,8 +53,15 @@ class SetUps:
         self._shared = shared
         self._resolve = resolve
         self._settle = settle
-        self._retries: list[tuple[float, Demand]] = []  # and when
+        self._retries = Retries()
         self._stranded: dict[str, Demand] = {}  # by connection: those that wait for our address
+
+    def begin(self, demand: Demand, now: float) -> list[Effect]:
+        """As `bring_up`, for a user: what came of earlier tries, and when the next is due, counts no more."""
+        for name in demand.children:
+            self._retries.discard((demand.connection.name, name))
+            self._shared.failures.pop((demand.connection.name, name), None)
+        return self.bring_up(demand, now)
 
     def bring_up(self, demand: Demand, now: float) -> list[Effect]:
         """What of it is not up yet, on an IKE_SA that stands or is being set up, or else on a new one."""
@@ -87,7 +90,7 @@ class SetUps:
         sa = IkeSa(
             self._shared, connection, path, spi_i=self._shared.ike_spi(), spi_r=bytes(8), initiator=True
         )
-        sa.tries, sa.bounces = demand.tries, demand.bounces
+        sa.bounces = demand.bounces
         sa.replaces = [] if demand.replaces is None else [demand.replaces]
         for name in demand.children:
             sa.wishes.want(name, tickets if name == demand.children[0] else (), demand.packet)
@@ -98,20 +101,18 @@ class SetUps:
         """We don't know where to send, or whence."""
         connection, tickets = demand.connection, demand.tickets
         addresses = ", ".join(map(str, connection.remote_addrs))
-        text = f"{connection.name}: the peer's address is not known ({addresses})"
+        text = f"the peer's address is not known ({addresses})"
         if not any(tickets):
             self._stranded[connection.name] = demand  # should it be our address that is missing
-        later = self._later(demand, now)
-        if later is not None:
-            return [Log(Level.WARNING, connection.name, f"{text}; {later}")]
-        return [Log(Level.ERROR, connection.name, text), *outcomes(tickets, False, text)]
+        log = Log(Level.WARNING, connection.name, text)
+        return [log, *outcomes(tickets, False, text), *self._try_again(demand, connection.name, now)]
 
     # -- later -------------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
         """When the first demand is to be met that was put off."""
-        return min((at for at, _ in self._retries), default=None)
+        return self._retries.deadline
 
     @property
     def retrying(self) -> bool:
@@ -120,16 +121,11 @@ class SetUps:
 
     def pop(self, now: float) -> Demand | None:
         """One that is due."""
-        for retry in self._retries:
-            if retry[0] <= now:
-                self._retries.remove(retry)
-                return retry[1]
-        return None
+        return self._retries.pop(now)
 
     def hasten(self, now: float) -> None:
         """Don't wait for long: our addresses have changed."""
-        soon = now + SOON * self._shared.entropy.uniform()
-        self._retries = [(min(at, soon), demand) for at, demand in self._retries]
+        self._retries.hasten(now + SOON * self._shared.entropy.uniform())
 
     def retry_stranded(self, now: float) -> list[Effect]:
         """Those that waited for our address."""
@@ -141,25 +137,78 @@ class SetUps:
         self._retries.clear()
         self._stranded.clear()
 
-    def _later(self, demand: Demand, now: float) -> str | None:
-        """Note a further try if `keyingtries` allows one; the text says when."""
-        limit = demand.connection.keyingtries
-        if limit and demand.tries >= limit:
-            return None
-        wait = self._retry_at(replace(demand, tries=demand.tries + 1), demand.tries - 1, now)
-        return f"next try in {wait:.0f} s"
+    def give_up(self, connection: str | None, child: str | None) -> list[str]:
+        """A user wants them down (None: any): which ones were waiting for their next try."""
 
-    def _retry_at(self, demand: Demand, earlier: int, now: float) -> float:
+        def meant(key: tuple[str, str]) -> bool:
+            return connection in (None, key[0]) and child in (None, key[1])
+
+        for key in [key for key in self._shared.standing if meant(key)]:
+            self._shared.standing.discard(key)
+        for demand in [one for one in self._stranded.values() if connection in (None, one.connection.name)]:
+            left = tuple(name for name in demand.children if child not in (None, name))
+            if left:
+                self._stranded[demand.connection.name] = replace(demand, children=left)
+            else:
+                del self._stranded[demand.connection.name]
+        return [f"{one.connection.name}/{one.children[0]}" for one in self._retries.take_back(meant)]
+
+    def _try_again(self, demand: Demand, subject: str, now: float) -> list[Effect]:
+        """Its children did not come up: note a further try where there is to be one, and say which.
+
+        What is configured to be up is tried for ever, and all else once, unless `keyingtries` says otherwise.
+        """
+        connection, shared = demand.connection, self._shared
+        later: list[str] = []
+        effects: list[Effect] = []
+        for name in demand.children:
+            key = connection.name, name
+            failures = shared.failures[key] = shared.failures.get(key, 0) + 1
+            limit = connection.keyingtries
+            if limit is None:
+                limit = 0 if shared.is_kept_up(connection, name) else 1
+            if not limit or failures < limit:
+                later.append(name)
+            else:
+                effects.append(self._given_up(connection, name, subject, failures))
+        if later:
+            earlier = max(shared.failures[connection.name, name] for name in later) - 1
+            wait = self._put_off(replace(demand, children=tuple(later)), earlier, now)
+            effects.append(Log(Level.INFO, subject, f"{', '.join(later)}: next try in {wait:.0f} s"))
+        return effects
+
+    def _given_up(self, connection: Connection, name: str, subject: str, failures: int) -> Log:
+        shared, key = self._shared, (connection.name, name)
+        kept = shared.is_kept_up(connection, name)
+        del shared.failures[key]
+        shared.standing.discard(key)
+        if shared.waits_for_packets(connection, name):
+            return Log(Level.INFO, subject, f"{name} did not come up, and waits for a packet again")
+        tries = "1 try" if failures == 1 else f"{failures} tries"
+        text = (
+            f"{name} is given up after {tries} (keyingtries); started again by: "
+            f"ikepy initiate --ike {connection.name} --child {name}"
+        )
+        return Log(Level.ERROR if kept else Level.INFO, subject, text)
+
+    def _put_off(self, demand: Demand, earlier: int, now: float) -> float:
         """Bring it up after a wait that grows with the `earlier` ones; gives its seconds."""
         wait = min(RETRY_FIRST * 2.0 ** min(earlier, 10), RETRY_LONGEST)
         wait *= 1 + self._shared.entropy.uniform() / 4
-        self._retries.append((now + wait, demand))
+        self._retries.put(demand, now + wait)
         return wait
 
     # -- again -------------------------------------------------------------------------------------
 
+    def after_refusals(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Children that did not come up though `sa` stands."""
+        unmet = sa.wishes.take_unmet()
+        if self._shared.stopping or sa.phase is not Phase.ESTABLISHED or not unmet:
+            return []
+        return self._try_again(Demand(sa.connection, unmet), _subject(sa), now)
+
     def after_end(self, sa: IkeSa, now: float) -> list[Effect]:
-        """Set up anew what `keyingtries`, `dpd_action` and `close_action` ask for."""
+        """Set up anew what `keyingtries` and the actions of its children ask for."""
         if self._shared.stopping or sa.end is None:
             return []
         olds = sa.replaced
@@ -168,36 +217,43 @@ class SetUps:
             self._shared.touched.append(old)
         if sa.established_at is None:
             return [] if olds else self._after_failure(sa, now)
-        if sa.end is End.ADDRESS_GONE:
-            return self.bring_up(Demand(sa.connection, tuple(c.name for c in sa.ended_children)), now)
-        return self._after_life(sa, now)
+        return self._after_life(sa, sa.end, now)
 
     def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:
-        demand = Demand(sa.connection, tuple(sa.wishes.purpose), tries=sa.tries, bounces=sa.bounces)
+        demand = Demand(sa.connection, tuple(sa.wishes.purpose), bounces=sa.bounces)
         if sa.end is End.ADDRESS_GONE:
             return self.bring_up(demand, now)
-        if not sa.initiator or sa.end not in (End.TIMEOUT, End.REFUSED):
+        if not sa.initiator or sa.end not in FAILURES:
             return []
-        later = self._later(demand, now)
-        return [] if later is None else [sa.log(Level.INFO, later)]
+        return self._try_again(demand, _subject(sa), now)
 
-    def _after_life(self, sa: IkeSa, now: float) -> list[Effect]:
+    def _after_life(self, sa: IkeSa, end: End, now: float) -> list[Effect]:
         """It stood: its children are started again or trapped, but not time and again at once."""
-        action = None if sa.end is None else AFTER.get(sa.end)
-        if action is None:
-            return []
         name = sa.connection.name
-        self._shared.trapped |= {(name, c.name) for c in sa.ended_children if action(c) == "trap"}
-        children = tuple(c.name for c in sa.ended_children if action(c) == "start")
+        actions = [(child, again.after_ike(end, child)) for child in sa.ended_children]
+        self._shared.trapped |= {(name, child.name) for child, action in actions if action == again.TRAP}
+        # One that never stood is tried as if it had been refused.
+        waits = {
+            child.name for child in sa.ended_wishes if self._shared.is_kept_up(sa.connection, child.name)
+        }
+        if end is End.DELETED:
+            waits.clear()
+        started = [child for child, action in actions if action == again.START or child.name in waits]
+        self._shared.standing |= {(name, child.name) for child in started if again.kept(child) == again.START}
+        children = tuple(child.name for child in started)
         if not children:
             return []
-        if now - sa.set_up.ended_at >= STABLE:
+        if now - sa.set_up.ended_at >= STABLE or end is End.ADDRESS_GONE:
             return self.bring_up(Demand(sa.connection, children), now)
-        again = Demand(sa.connection, children, bounces=sa.bounces + 1)
+        demand = Demand(sa.connection, children, bounces=sa.bounces + 1)
         if not sa.bounces:
-            return self.bring_up(again, now)
-        wait = self._retry_at(again, sa.bounces - 1, now)
+            return self.bring_up(demand, now)
+        wait = self._put_off(demand, sa.bounces - 1, now)
         return [sa.log(Level.INFO, f"set-up again in {wait:.0f} s")]
+
+
+def _subject(sa: IkeSa) -> str:
+    return f"{sa.connection.name} #{sa.ike_id}"
 
 
 def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:

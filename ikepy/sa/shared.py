@@ -57,6 +57,9 @@ class Shared:
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
         self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
+        # Those that ended and are configured to come up again: they are tried until they are up.
+        self.standing: set[tuple[str, str]] = set()
+        self.failures: dict[tuple[str, str], int] = {}  # tries in a row by which a child did not come up
         self.stopping = False  # nothing new is begun
         self._ike_ids = 0
         self._child_ids = 0
@@ -107,7 +110,20 @@ class Shared:
         sa.connection = connection
         self._by_connection[connection.name][sa.ike_id] = sa
 
+    def is_kept_up(self, connection: Connection, child: str) -> bool:
+        """Whether the configuration wants this child to be up all the time."""
+        config = connection.children[child]
+        return config.start_action == "start" or (connection.name, child) in self.standing
+
+    def waits_for_packets(self, connection: Connection, child: str) -> bool:
+        """Whether a packet brings this child up."""
+        config = connection.children[child]
+        return config.start_action == "trap" or (connection.name, child) in self.trapped
+
     def add_child(self, sa: IkeSa, child: ChildSa) -> None:
+        key = sa.connection.name, child.config.name
+        self.failures.pop(key, None)
+        self.standing.discard(key)
         self.owners[child.child_id] = sa
         self._by_traffic[sa.connection.name, child.selectors][child.child_id] = child
 

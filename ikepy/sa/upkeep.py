@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .again import ChildEnd
 from .child import ChildSa, ChildState
 from .effects import Effect, Level, SendKeepalive
 from .phase import End, Phase
@@ -87,7 +88,7 @@ def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     life = child.lifetime
     if life.expires_at is not None and now >= life.expires_at:
         life.expires_at = life.rekey_at = None
-        sa.enqueue(DeleteChild(child.child_id, expired=True))
+        sa.enqueue(DeleteChild(child.child_id, end=ChildEnd.EXPIRED))
         return [sa.log(Level.WARNING, f"CHILD_SA {child.config.name} #{child.child_id} expired")]
     if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
         sa.rekey_child(child)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 
+from . import again
 from .child import ChildSa
 from .child_negotiation import configured
 from .effects import Effect
@@ -32,6 +33,7 @@ class Wishes:
         self._sa = sa
         self.purpose: list[str] = []
         self._waiting: deque[Wanted] = deque()  # until the IKE_SA stands
+        self._unmet: dict[str, None] = {}  # that did not come up, in order
         self._bounced: dict[str, int] = {}  # how often in a row a child ended that hardly lasted
 
     @property
@@ -55,6 +57,12 @@ class Wishes:
             elif isinstance(task, DeleteChild) and task.missed is not None:
                 configs.append(task.missed)
         return tuple({config.name: config for config in configs}.values())
+
+    @property
+    def unfulfilled(self) -> tuple[Child, ...]:
+        """The children that are to come up here and have not yet."""
+        configs = [wanted.config for wanted in self._all()]
+        return tuple(config for config in configs if not self._sa.has_child(config.name))
 
     def _all(self) -> list[Wanted]:
         tasks = self._sa.tasks.all
@@ -81,13 +89,16 @@ class Wishes:
         pair = pair_of(configured(self._sa, config), packet)
         return Scope(packet, within=None if pair is None else Selectors.of(pair))
 
-    def reopen(self, child: ChildSa, now: float) -> None:
-        """Bring up a child again that ended (`close_action`); not at once if it hardly lasted."""
+    def reopen(self, child: ChildSa, end: again.ChildEnd, now: float) -> None:
+        """Do what follows the end of a child; bring it up again, but not at once if it hardly lasted."""
         sa, config, scope = self._sa, child.config, child.scope
-        if config.close_action == "trap":
+        action = again.after_child(end, config)
+        if action == again.TRAP:
             sa.shared.trapped.add((sa.connection.name, config.name))
-        if config.close_action != "start" or self.wants(config.name):
+        if action != again.START or self.wants(config.name):
             return
+        if again.kept(config) == again.START:
+            sa.shared.standing.add((sa.connection.name, config.name))
         same = (c for c in sa.children.values() if c.config.name == config.name and c.stays)
         if any(scope.met_by(one.selectors) for one in same):
             return
@@ -111,6 +122,18 @@ class Wishes:
         """Bring up those that IKE_AUTH had no room for."""
         while self._waiting:
             self.create(self._waiting.popleft())
+
+    def note_unmet(self, name: str) -> None:
+        """A child did not come up: the manager is to see what follows."""
+        if self._sa.phase is Phase.ESTABLISHED:
+            self._unmet[name] = None
+            self._sa.shared.touched.append(self._sa)
+
+    def take_unmet(self) -> tuple[str, ...]:
+        """Those that did not come up since it was asked last, and are not wanted again."""
+        unmet = tuple(name for name in self._unmet if not self.wants(name))
+        self._unmet.clear()
+        return unmet
 
     def abandon(self, reason: str) -> list[Effect]:
         """None of those that wait will come up."""

@@ -21,21 +21,25 @@ from .two_children import AGAIN, SEEDS, child_id, established, late, options
 
 
 def test_both_ends_children_expire_at_once() -> None:
-    """a brings its child up again, though b's delete was faster than b's answer.
+    """Each brings the child up again, though b's delete was faster than b's answer, and one of the two stays.
 
     a -> b INFORMATIONAL request 2 (D)    x
     b -> a INFORMATIONAL request 0 (D)
     a -> b INFORMATIONAL response 0
+    b -> a CREATE_CHILD_SA request 1
+    a -> b CREATE_CHILD_SA response 1
     b -> a INFORMATIONAL response 2
     """
     short = "rekey_time = 0\nlife_time = "
     net = established(options(f"{short}20\n{AGAIN}"), options(f"{short}21\n"), second=False)
     net.script = late("a -> b INFORMATIONAL request 2", 1.5)
     net.run(30)
-    assert net.ladder[:4] == [
+    assert net.ladder[:6] == [
         "a -> b INFORMATIONAL request 2",
         "b -> a INFORMATIONAL request 0",
         "a -> b INFORMATIONAL response 0",
+        "b -> a CREATE_CHILD_SA request 1",
+        "a -> b CREATE_CHILD_SA response 1",
         "b -> a INFORMATIONAL response 2",
     ]
     assert_joined(net)

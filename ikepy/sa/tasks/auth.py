@@ -50,8 +50,9 @@ class Wanted:
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         """It does not come up here: tell so, unless it stands, as for a command that finds it up."""
-        if any(self.tickets) and self.stands(sa):
+        if self.stands(sa):
             return outcomes(self.tickets, True, f"CHILD_SA {self.config.name} is up already")
+        sa.wishes.note_unmet(self.config.name)
         return outcomes(self.tickets, False, reason)
 
 

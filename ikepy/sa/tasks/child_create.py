@@ -10,6 +10,7 @@ from ikepy.crypto import kex
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.collision import Nonces, ours_is_redundant
@@ -92,7 +93,7 @@ class ChildCreate:
         if self.create.is_deleted(child):
             effects += deleted_by_peer(sa, child, now)
             if self.replaces is not None:
-                sa.enqueue(DeleteChild(self.replaces, expired=True))
+                sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.DELETED_BY_PEER))
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
         if self._rival is not None:
             # The peer does so itself if it has seen that the two crossed. It may have rekeyed it meanwhile.
@@ -131,7 +132,7 @@ class ChildCreate:
         if pick.error(payloads) is None:
             self.create.discard(sa)
         if self.replaces is not None:  # it carries nothing any more: better none than that
-            sa.enqueue(DeleteChild(self.replaces, expired=True))
+            sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.NOT_REPLACED))
         return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
 from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
@@ -105,7 +106,8 @@ class ChildRekey:
             if old.state is ChildState.REKEYED:
                 old.state = ChildState.REKEYING  # the peer's rekey lost: the old child is ours to delete
             # If the peer has deleted the new one already, there is no successor.
-            sa.enqueue(DeleteChild(self.child_id, expired=self.create.is_deleted(new)))
+            end = ChildEnd.DELETED_BY_PEER if self.create.is_deleted(new) else ChildEnd.DELETED
+            sa.enqueue(DeleteChild(self.child_id, end=end))
         rival = None if self._rival is None else sa.children.get(self._rival.child.child_id)
         if rival is not None:
             rival.state = ChildState.REKEYED

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
+from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.effects import ActivateOutbound, Effect, Level, RemoveOutbound
 from ikepy.sa.phase import End, Phase
@@ -31,6 +32,7 @@ class DeleteIke:
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         sa.phase = Phase.DELETING
+        sa.end = self._end
         return [DeletePayload(ProtocolId.IKE, ())]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -46,7 +48,7 @@ class DeleteChild:
 
     `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
     `like`: that child; nor is another one for the same traffic wanted, if it has gone.
-    `expired`: nobody wanted its end, so that `close_action` is followed.
+    `end`: why it goes, which decides whether it comes again (`again.AFTER_CHILD`).
     `spare`: it is one too many, and is left alone if no other one for the same traffic stays by then.
     """
 
@@ -59,21 +61,21 @@ class DeleteChild:
         *,
         wanted: bool = False,
         like: ChildSa | None = None,
-        expired: bool = False,
+        end: ChildEnd = ChildEnd.DELETED,
         spare: bool = False,
     ) -> None:
         self.child_id = child_id
         self._tickets = list(tickets)
         self._wanted = wanted
         self.like = like
-        self._expired = expired
+        self._end = end
         self._spare = spare
         self._child: ChildSa | None = None  # which it became
 
     @property
     def missed(self) -> Child | None:
         """The policy that is without a child though nobody wished it, until the response comes."""
-        return self._child.config if self._child is not None and self._expired else None
+        return self._child.config if self._child is not None and self._end is not ChildEnd.DELETED else None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)
@@ -91,8 +93,8 @@ class DeleteChild:
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
-        if self._child is not None and self._expired:  # also if the peer's own delete was faster
-            sa.wishes.reopen(self._child, now)
+        if self._child is not None:  # also if the peer's own delete was faster
+            sa.wishes.reopen(self._child, self._end, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
@@ -142,7 +144,7 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     effects = _gone(sa, child, now, "deleted by the peer")
     if again:
-        sa.wishes.reopen(child, now)
+        sa.wishes.reopen(child, ChildEnd.DELETED_BY_PEER, now)
     return effects
 
 

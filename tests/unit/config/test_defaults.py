@@ -31,7 +31,7 @@ def test_connection(connection: Connection) -> None:
     assert connection.fragmentation == "yes"
     assert connection.mobike is True
     assert connection.dpd_delay == 0
-    assert connection.keyingtries == 1
+    assert connection.keyingtries is None
     assert connection.unique == "no"
     assert connection.local.id is None
     assert connection.remote.id is None

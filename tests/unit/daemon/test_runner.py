@@ -214,7 +214,7 @@ def test_a_fault_tears_down_one_ike_sa_and_the_rest_is_run() -> None:
 
     bed = _run(scenario, {"start": [inbound(), Send(PATH, b"\x02")]})
     assert bed.notes.lines == [f"send 02 {PATH}"]
-    assert bed.machine.calls == ["start", f"request {Terminate(ike_id=7, force=True)}"]
+    assert bed.machine.calls == ["start", f"request {Terminate(ike_id=7, force=True, fault=True)}"]
 
 
 def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
@@ -246,7 +246,7 @@ def test_a_fault_in_the_machine_is_blamed_on_the_messages_ike_sa() -> None:
 
     machine = asyncio.run(inside())
     requests = [call for call in machine.calls if call.startswith("request")]
-    assert requests == [f"request {Terminate(ike_id=8, force=True)}"]
+    assert requests == [f"request {Terminate(ike_id=8, force=True, fault=True)}"]
 
 
 def test_a_lost_worker_takes_its_children_from_the_device() -> None:

@@ -156,7 +156,8 @@ def test_initiate_shows_what_is_logged_and_the_outcome(control: Path) -> None:
         lines = await bed.ask("initiate", child="net", ike="a")
         assert lines == [{"log": "a #1: initiating"}, {"ok": True, "result": "net is up"}]
         assert await bed.fails("initiate", child="net") == "no proposal chosen"
-        assert await bed.fails("initiate", child="net", timeout=0.05) == "not done within 0.05 s"
+        late = await bed.fails("initiate", child="net", timeout=0.05)
+        assert late == "not done within 0.05 s; the daemon goes on with it"
 
     run(Bed(control), scenario)
 
