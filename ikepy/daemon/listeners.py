@@ -28,6 +28,7 @@ from esp.steering import attach_raw_filter
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.path_mtu import PathMtuSocket
+from ikepy.daemon.reception import Reception
 from ikepy.sa.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
@@ -37,18 +38,9 @@ UNSENT_SECONDS = 10.0
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL})
 COMPLAINTS = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
 QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may lose them
-BURST = 256  # further datagrams taken when one is there, before others get their turn
 MAX_DATAGRAM = 65535
 DRAIN = 0.3  # seconds for the last messages at the end
 SUBJECT = "net"
-
-Receive = Callable[[bytes, Path], None]
-Refuse = Callable[[bytes, Address], bytes | None]
-
-
-def let_in(datagram: bytes, address: Address) -> bytes | None:
-    """Refuses nobody."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +72,11 @@ class IkeSocket:
         self._unsent: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=UNSENT)
         self._complaints = RateLimit(*COMPLAINTS)
 
-    async def start(self, receive: Receive, refuse: Refuse = let_in) -> None:
+    async def start(self, reception: Reception, sockets: Callable[[], int]) -> None:
+        """Begin to receive; `sockets`: how many there are to share the time."""
         self._stream = await asyncio_dgram.from_socket(self._sock)
         self._tasks = [
-            asyncio.create_task(self._read(receive, refuse), name=f"read {self.local}"),
+            asyncio.create_task(self._read(reception, sockets), name=f"read {self.local}"),
             asyncio.create_task(self._write(), name=f"write {self.local}"),
         ]
 
@@ -128,7 +121,7 @@ class IkeSocket:
         if self._complaints.allow(time.monotonic()):
             log.warning(SUBJECT, text)
 
-    async def _read(self, receive: Receive, refuse: Refuse) -> None:
+    async def _read(self, reception: Reception, sockets: Callable[[], int]) -> None:
         assert self._stream is not None
         while True:
             try:
@@ -138,22 +131,20 @@ class IkeSocket:
             except OSError as error:  # of an earlier packet: this socket goes on
                 log.debug(SUBJECT, f"{self.local}: {error}")
                 continue
-            self._hand_over(data, source, receive, refuse)
+            is_over = reception.turn(sockets())
+            self._hand_over(data, source, reception)
             # Under a flood the loop's round for each datagram costs more than the datagram.
             with contextlib.suppress(OSError):
-                for _ in range(BURST):
-                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), receive, refuse)
+                while not is_over():
+                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), reception)
 
-    def _hand_over(self, data: bytes, source: tuple[str, int], receive: Receive, refuse: Refuse) -> None:
+    def _hand_over(self, data: bytes, source: tuple[str, int], reception: Reception) -> None:
         if self._marked:
             if not data.startswith(NON_ESP_MARKER):
                 return  # a keepalive, or junk too short for an SPI
             data = data[len(NON_ESP_MARKER) :]
-        remote = _endpoint(*source[:2])
-        answer = refuse(data, remote.address)
-        if answer is None:
-            receive(data, Path(self.local, remote))
-        elif answer:
+        answer = reception.take(data, Path(self.local, _endpoint(*source[:2])))
+        if answer is not None:
             with contextlib.suppress(OSError):  # whoever it is will ask again
                 self._sock.sendto(NON_ESP_MARKER + answer if self._marked else answer, source)
 
@@ -210,8 +201,7 @@ class Listeners:
         self._workers: list[list[WorkerSocket]] = [[] for _ in range(workers)]
         self._indices = itertools.count()
         self._path_mtu: dict[Address, PathMtuSocket] = {}
-        self._receive: Receive | None = None  # once started
-        self._refuse: Refuse = let_in
+        self._reception: Reception | None = None  # once started
 
     @classmethod
     def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
@@ -237,10 +227,10 @@ class Listeners:
         except BaseException:
             self._close_sockets(address)
             raise
-        if self._receive is not None:
+        if self._reception is not None:
             self._start_path_mtu(address)
             for ike in self._of_address(address):
-                await ike.start(self._receive, self._refuse)
+                await ike.start(self._reception, self._ike.__len__)
         return self._esp_of(address)
 
     async def remove(self, address: Address) -> list[tuple[int, WorkerSocket]]:
@@ -291,14 +281,13 @@ class Listeners:
     def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:
         self._workers[slot].append(WorkerSocket(next(self._indices), kind, address, port, sock))
 
-    async def start(self, receive: Receive, refuse: Refuse = let_in) -> None:
-        """Begin to receive; `receive` gets messages without the non-ESP marker, unless `refuse` has an answer
-        for them already (b"": none)."""
-        self._receive, self._refuse = receive, refuse
+    async def start(self, reception: Reception) -> None:
+        """Begin to receive; `reception` gets messages without the non-ESP marker."""
+        self._reception = reception
         for address in self._path_mtu:
             self._start_path_mtu(address)
         for ike in self._ike.values():
-            await ike.start(receive, refuse)
+            await ike.start(reception, self._ike.__len__)
 
     def send_again(self) -> None:
         """Try once more what had no way to go, for now there may be one."""
@@ -325,6 +314,8 @@ class Listeners:
         return self._workers[slot]
 
     async def close(self) -> None:
+        if self._reception is not None:
+            self._reception.close()
         await asyncio.gather(*(ike.close() for ike in self._ike.values()))
         self._close_sockets()
 

@@ -114,6 +114,10 @@ class EffectsRunner:
         context = ("refusing a stranger",)
         return self._guarded(context, _nobody, self._machine.refuse, datagram, address, self._clock())
 
+    def knows(self, datagram: bytes) -> bool:
+        """Whether a message is for an IKE_SA that is no stranger's, by what its header says."""
+        return bool(self._guarded(("looking for an IKE_SA",), _nobody, self._machine.knows, datagram))
+
     def request(self, command: Command) -> None:
         call = partial(self._machine.request, command)
         self._drive(call, (type(command).__name__,), partial(_ike_id_of, command))

@@ -23,6 +23,7 @@ from ikepy.daemon.entropy import SystemEntropy
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
 from ikepy.daemon.ports import MakeMachine, MakeWatch, NetworkConfig, Tun
+from ikepy.daemon.reception import Reception
 from ikepy.daemon.requests import Requests
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.runner import EffectsRunner
@@ -131,7 +132,7 @@ class Daemon:
             pool.add_device(device)
 
         await pool.ready(WORKERS_START)
-        await listeners.start(runner.receive, runner.refuse)
+        await listeners.start(Reception(runner.receive, runner.refuse, runner.knows))
         requests = Requests(config, machine, runner, devices, children, pool.counters)
         await control.start(requests.handle)
         log.info(SUBJECT, f"listening on {', '.join(map(str, addresses))}; {workers} worker slots")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ikepy.config.model import Config
 from ikepy.errors import WireError
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
-from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType, ProtocolId
+from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import ending, moves, pick, stateless
@@ -42,6 +42,7 @@ from .tasks.task import outcomes
 from .tasks.tell import packet_text
 from .timers import Timers
 
+FLAGS_AT = 19  # octet of the header (RFC 7296 3.1)
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 
 
@@ -181,6 +182,17 @@ class IkeManager:
         None: `receive` the datagram, for it is something else, or there is no flood.
         """
         return self._strangers.refuse(datagram, address, now)
+
+    def knows(self, datagram: bytes) -> bool:
+        """Whether the header names an IKE_SA that stands, or that we began: nothing that a stranger can get.
+
+        The header is believed: this says who waits for whom, nothing else.
+        """
+        if len(datagram) < HEADER_SIZE:
+            return False
+        from_initiator = datagram[FLAGS_AT] & HeaderFlag.INITIATOR
+        sa = self._shared.by_spi.get(datagram[8:16] if from_initiator else datagram[:8])
+        return sa is not None and (sa.initiator or sa.established_at is not None)
 
     # -- what the data plane tells -----------------------------------------------------------------
 

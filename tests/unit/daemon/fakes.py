@@ -160,6 +160,9 @@ class FakeMachine:
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
         return self._called(f"receive {datagram.hex()} {path}")
 
+    def knows(self, datagram: bytes) -> bool:
+        return False
+
     def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
         return None
 

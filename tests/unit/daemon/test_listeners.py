@@ -8,12 +8,13 @@ import pytest
 
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
+from ikepy.daemon.reception import Reception
 from ikepy.sa.path import Endpoint, Path
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
@@ -24,7 +25,7 @@ class Bed:
     """Listeners on free ports and a peer's socket."""
 
     def __init__(self) -> None:
-        self.ike, self.nat_t = _free_ports()
+        self.ike, self.nat_t = free_ports()
         self.listeners = Listeners.open([LOOPBACK], (self.ike, self.nat_t), 2, raw=False)
         self.received: asyncio.Queue[tuple[bytes, Path]] = asyncio.Queue()
         self.peer = socket.socket(type=socket.SOCK_DGRAM)
@@ -33,7 +34,7 @@ class Bed:
         self.remote = Endpoint(LOOPBACK, self.peer.getsockname()[1])
 
     async def __aenter__(self) -> "Bed":
-        await self.listeners.start(lambda data, path: self.received.put_nowait((data, path)))
+        await self.listeners.start(Reception(lambda data, path: self.received.put_nowait((data, path))))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -122,7 +123,7 @@ def test_the_last_messages_leave_before_the_sockets_close() -> None:
 
 @pytest.mark.parametrize("reuse_port", [False, True])
 def test_a_port_in_use_is_one_clear_line(reuse_port: bool) -> None:
-    ike, nat_t = _free_ports()
+    ike, nat_t = free_ports()
     with socket.socket(type=socket.SOCK_DGRAM) as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuse_port)
         other.bind(("127.0.0.1", nat_t))
@@ -134,4 +135,4 @@ def test_a_port_in_use_is_one_clear_line(reuse_port: bool) -> None:
 
 def test_a_foreign_address_is_one_clear_line() -> None:
     with pytest.raises(StartError, match="not an address of this machine"):
-        Listeners.open([IPv4Address("192.0.2.77")], _free_ports(), 1, raw=False)
+        Listeners.open([IPv4Address("192.0.2.77")], free_ports(), 1, raw=False)
