@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
 MAX_CHILDREN = 256  # an authenticated peer's share of our memory
+# Modes of a child that we never offer: a peer that takes them up sends what we can't read (1.3.1, 2.22).
+UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
 FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
 
 
@@ -146,9 +148,13 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
     """The proposal of the peer's response; PeerError if the response is an error or chose another's."""
     refusal = pick.error(payloads)
     answer = pick.maybe(payloads, SaPayload)
-    if answer is None:
+    if answer is None or refusal is not None:
         name = "an incomplete response" if refusal is None else pick.error_name(refusal)
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"the peer refused the child: {name}")
+    for unwanted in UNASKED:
+        if pick.notify(payloads, unwanted) is not None:
+            text = f"the peer answers {unwanted.name}, which we did not ask for"
+            raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
     chosen = proposals.acceptable_choice(answer.proposals, offered.proposals)
     if chosen is None:
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")

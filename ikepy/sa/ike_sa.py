@@ -43,6 +43,7 @@ from .window import Window
 from .wishes import Wishes
 
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
+FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 
 
@@ -149,6 +150,10 @@ class IkeSa:
     def encap(self) -> bool:
         """Whether ESP goes in UDP: a NAT was found or is pretended (RFC 7296 2.23)."""
         return self.nat.found or (self.connection.encap and self.nat.supported)
+
+    def follows_auth(self, message_id: int) -> bool:
+        """Whether a request of the peer's is the one behind its IKE_AUTH (RFC 7296 2.21.2)."""
+        return not self.initiator and bool(self.init.request) and message_id == FIRST_AFTER_AUTH
 
     @property
     def contested(self) -> bool:

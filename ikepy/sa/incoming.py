@@ -15,11 +15,14 @@ from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import fragments, limits, moves, pick, protection, succession
+from . import error_handling, fragments, limits, moves, pick, protection, succession
 from .effects import Effect, Level, Send
+from .error_handling import FATAL_SENT, Exchange, Step
 from .path import Path
 from .phase import PERMITTED, End, Phase
-from .tasks import mobike, respond
+from .tasks import mobike, respond, tell
+from .tasks.child_create import ChildCreate
+from .tasks.child_rekey import ChildRekey
 from .tasks.ike_rekey import IkeRekey
 from .tasks.task import Answer, Task
 from .window import Arrival
@@ -68,6 +71,10 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
     try:
         payloads = opened.payloads()
         check(sa, header, payloads, protected=True)
+        refusal = error_handling.gravest(_exchange(task), payloads)
+        if refusal is not None and refusal[0] is Step.END and sa.phase is not Phase.DELETING:
+            name = pick.error_name(refusal[1])
+            return followed + _end(sa, task, f"the peer ends the IKE_SA: it answers {name}", now)
         effects = [*followed, *task.response(sa, payloads, now)]
         _widen(sa, payloads)
     except WireError as error:
@@ -77,6 +84,29 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
             return _disown(sa, task, str(error), now)
         effects = [*followed, sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
     return effects + sa.proceed(now)
+
+
+def _exchange(task: Task) -> Exchange:
+    """What the response to a task's request is about."""
+    match task:
+        case IkeRekey():
+            return Exchange.IKE_REKEY
+        case ChildRekey():
+            return Exchange.CHILD_REKEY
+        case ChildCreate():
+            return Exchange.CHILD_CREATE
+    return Exchange.IKE_AUTH if task.exchange == ExchangeType.IKE_AUTH else Exchange.INFORMATIONAL
+
+
+def _end(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
+    """For the peer the IKE_SA is gone (2.21.3). Its own rekey of it stands, and gets the children."""
+    saved = task.settle_for_rival(sa, now) if isinstance(task, IkeRekey) else []
+    return [sa.log(Level.ERROR, text), *saved, *task.failed(sa, text), *sa.kill(_fault(sa), text)]
+
+
+def _fault(sa: IkeSa) -> End:
+    """Why it ends after an error: one that was to go anyway is not set up anew."""
+    return End.DELETED if sa.established and sa.goes else End.REFUSED
 
 
 def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
@@ -90,7 +120,7 @@ def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
         return effects + sa.proceed(now)
     if sa.phase is Phase.ESTABLISHED:
         effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
-    return effects + sa.kill(End.REFUSED, text)
+    return effects + sa.kill(_fault(sa), text)
 
 
 def _init_response(sa: IkeSa, datagram: bytes, message: Message, task: Task, now: float) -> list[Effect]:
@@ -169,6 +199,14 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
         raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {sa.phase.value}")
     check(sa, header, payloads, protected=True)
     saved = succession.claim(sa, payloads, now)
+    if sa.phase is not Phase.CONNECTING:
+        saved += tell.heard(sa, payloads, now)
+    if header.exchange == ExchangeType.INFORMATIONAL:
+        first = sa.follows_auth(header.message_id)
+        ending = error_handling.ending_request(payloads, first=first)
+        if ending is not None:
+            text = f"the peer ends the IKE_SA: it says {pick.error_name(ending)}"
+            return Answer([], saved, [*sa.settle_collision(now), *sa.kill(_fault(sa), text)])
     answer = respond.respond(sa, header.exchange, payloads, path, now)
     _widen(sa, payloads)
     return replace(answer, before=[*saved, *answer.before])
@@ -179,8 +217,8 @@ def _refusal(sa: IkeSa, error: PeerError, now: float) -> Answer:
     if error.notify == NotifyType.TEMPORARY_FAILURE:
         sa.heir.hindered_at = now
     after: list[Effect] = []
-    if error.fatal or sa.phase is Phase.CONNECTING:
-        after = [*sa.settle_collision(now), *sa.kill(End.REFUSED, str(error))]
+    if error.notify in FATAL_SENT or sa.phase is Phase.CONNECTING:
+        after = [*sa.settle_collision(now), *sa.kill(_fault(sa), str(error))]
     refused = NotifyPayload(error.notify, error.data)
     return Answer([refused], before=[sa.log(Level.ERROR, f"{error.notify.name}: {error}")], after=after)
 

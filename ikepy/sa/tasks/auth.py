@@ -11,15 +11,16 @@ from ikepy.config.model import Child
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, peers, pick
+from ikepy.sa import child_negotiation, error_handling, peers, pick
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.path import Path
 from ikepy.sa.phase import End
 from ikepy.sa.scope import EVERYTHING, Scope, Selectors
-from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType
-from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
+from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType, ProtocolId
+from ikepy.wire.payloads import AuthPayload, DeletePayload, IdPayload, NotifyPayload, Payload, SaPayload
 
 from . import mobike
 from .delete import DiscardSpi
@@ -86,9 +87,12 @@ class AuthTask:
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         auth, id_r = pick.maybe(payloads, AuthPayload), pick.identity(payloads, PayloadType.ID_R)
         if auth is None or id_r is None:
-            refusal = pick.error(payloads)
-            name = "an incomplete IKE_AUTH response" if refusal is None else pick.error_name(refusal)
+            error = pick.error(payloads)
+            name = "an incomplete IKE_AUTH response" if error is None else pick.error_name(error)
             raise PeerError(NotifyType.AUTHENTICATION_FAILED, f"the peer refused: {name}", fatal=True)
+        refusal = error_handling.gravest(Exchange.IKE_AUTH, payloads)
+        if refusal is not None and refusal[0] is Step.CLOSE:
+            return self._close(sa, f"the peer refused: {pick.error_name(refusal[1])}", now)
         remote_id = Identity(id_r.id_type, id_r.data)
         expected = sa.connection.remote.id
         psk = sa.shared.config.psk(sa.local_id, remote_id)
@@ -113,6 +117,12 @@ class AuthTask:
         text = f"authentication of the peer {_shown(remote_id)} failed"
         effects = self.wanted.failed(sa, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
+        return effects + sa.kill(End.REFUSED, text)
+
+    def _close(self, sa: IkeSa, text: str, now: float) -> list[Effect]:
+        """RFC 7296 3.10.1: all of the request failed, though the peer may think that the IKE_SA stands."""
+        effects = [sa.log(Level.ERROR, text), *self.wanted.failed(sa, text)]
+        effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
         return effects + sa.kill(End.REFUSED, text)
 
     def _first_offer(self, sa: IkeSa) -> ChildOffer | None:
@@ -141,7 +151,7 @@ class AuthTask:
                 self.wanted.scope = narrower
                 sa.wishes.create(self.wanted)
                 return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
-            if pick.error(payloads) is None:  # the peer made what we did not ask for
+            if pick.maybe(payloads, SaPayload) is not None:  # the peer made what we did not ask for
                 sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
             return [*self.wanted.failed(sa, text), sa.log(Level.ERROR, text)]
@@ -151,9 +161,14 @@ class AuthTask:
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     """Answer the peer's IKE_AUTH; PeerError AUTHENTICATION_FAILED, the same whatever its cause."""
-    id_i, auth = pick.identity(payloads, PayloadType.ID_I), pick.must(payloads, AuthPayload)
+    id_i, auth = pick.identity(payloads, PayloadType.ID_I), pick.maybe(payloads, AuthPayload)
     if id_i is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH", fatal=True)
+    if auth is None:  # RFC 7296 2.16
+        shown = _shown(Identity(id_i.id_type, id_i.data))
+        raise _failed(
+            f"the peer {shown} wants EAP, which is not supported: let it authenticate with a secret"
+        )
     remote_id = Identity(id_i.id_type, id_i.data)
     asked = pick.identity(payloads, PayloadType.ID_R)
     asked_id = None if asked is None else Identity(asked.id_type, asked.data)

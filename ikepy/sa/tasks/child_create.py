@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from ikepy.crypto import kex
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa import child_negotiation, error_handling, pick, proposals
 from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.scope import Selectors
 from ikepy.wire.constants import ExchangeType, NotifyType
-from ikepy.wire.payloads import KePayload, NoncePayload, Payload
+from ikepy.wire.payloads import KePayload, NoncePayload, Payload, SaPayload
 
 from .auth import Wanted
 from .create_exchange import CreateExchange
@@ -77,7 +78,8 @@ class ChildCreate:
             self.create = CreateExchange(self.wanted.config, narrower)
             sa.enqueue(self, first=True)
             return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
-        if pick.notify(payloads, NotifyType.TEMPORARY_FAILURE) and self._failures < MAX_POSTPONED:
+        refusal = error_handling.gravest(Exchange.CHILD_CREATE, payloads)
+        if refusal is not None and refusal[0] is Step.LATER and self._failures < MAX_POSTPONED:
             self._failures += 1
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
@@ -129,7 +131,7 @@ class ChildCreate:
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """The peer refused, or installed what we don't want: that is deleted there again."""
         text = f"child {self.wanted.config.name}: {error}"
-        if pick.error(payloads) is None:
+        if pick.maybe(payloads, SaPayload) is not None:
             self.create.discard(sa)
         if self.replaces is not None:  # it carries nothing any more: better none than that
             sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.NOT_REPLACED))

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa import child_negotiation, error_handling, pick, proposals
 from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
+from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
-from ikepy.wire.payloads import NotifyPayload, Payload
+from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 
 from .auth import Wanted
 from .child_create import ChildCreate, respond_with
@@ -74,9 +75,11 @@ class ChildRekey:
         if group is not None and self._rival is None:
             sa.enqueue(self, first=True)
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
-        refusal = pick.error(payloads)
+        refusal = error_handling.gravest(Exchange.CHILD_REKEY, payloads)
         if refusal is not None:
-            return self._refused(sa, refusal, now)
+            if pick.maybe(payloads, SaPayload) is not None:
+                self.create.discard(sa)
+            return self._refused(sa, *refusal, now)
         if self._rival is not None and ours_is_redundant(self.create.nonces(payloads), self._rival.nonces):
             self.create.discard(sa)
             text = f"{self._name}: both ends rekeyed it, the peer's new one stays"
@@ -115,12 +118,12 @@ class ChildRekey:
             rival.lifetime.expires_at = now + REDUNDANT_TIMEOUT
         return [*rekeyed(sa, self.config, self.child_id, new.child_id)]
 
-    def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
+    def _refused(self, sa: IkeSa, step: Step, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
         if self._rival is not None or old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, True, f"{self._name}: the peer has rekeyed it")
         name = pick.error_name(refusal)
-        if refusal.notify == NotifyType.CHILD_SA_NOT_FOUND:
+        if step is Step.GONE:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
             sa.enqueue(ChildCreate(Wanted(self.config, scope=self._scope)), first=True)
             why = "the peer does not have it"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import pick, proposals, succession
+from ikepy.sa import error_handling, pick, proposals, succession
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
+from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.keyed import keyed, suite_of
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
@@ -84,9 +85,9 @@ class IkeRekey:
                 self._group = group
                 sa.enqueue(self, first=True)
                 return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
-        refusal = pick.error(payloads)
+        refusal = error_handling.gravest(Exchange.IKE_REKEY, payloads)
         if refusal is not None:
-            return self._refused(sa, refusal, now)
+            return self._refused(sa, *refusal, now)
         new = self._successor(sa, payloads, now)
         nonces = Nonces(self._nonce, pick.must(payloads, NoncePayload).data)
         if self._rival is not None and ours_is_redundant(nonces, self._rival.nonces):
@@ -105,12 +106,16 @@ class IkeRekey:
             return outcomes(self._tickets, True, _BY_PEER)
         return outcomes(self._tickets, False, reason)
 
-    def _refused(self, sa: IkeSa, refusal: NotifyPayload, now: float) -> list[Effect]:
+    def _refused(self, sa: IkeSa, step: Step, refusal: NotifyPayload, now: float) -> list[Effect]:
         if self._rival is not None:
             told = outcomes(self._tickets, True, _BY_PEER)
             return self.settle_for_rival(sa, now) + told
-        wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
         why = pick.error_name(refusal)
+        if step is Step.INSTEAD:
+            sa.reauth_due = True
+            text = f"the peer does not rekey the IKE_SA ({why}): authenticating anew"
+            return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
+        wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
         text = f"rekey of the IKE_SA failed: {why}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 

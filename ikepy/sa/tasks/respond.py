@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ikepy.errors import PeerError
 from ikepy.sa import pick
 from ikepy.sa.path import Path
-from ikepy.sa.phase import End, Phase
+from ikepy.sa.phase import Phase
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
 
-from . import auth, child_create, child_rekey, delete, ike_rekey, mobike, tell
+from . import auth, child_create, child_rekey, delete, ike_rekey, mobike
 from .task import Answer
 
 if TYPE_CHECKING:
@@ -43,12 +43,8 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
 
 
 def _informational(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
-    if pick.notify(payloads, NotifyType.AUTHENTICATION_FAILED) is not None:
-        # The initiator did not believe our IKE_AUTH response (RFC 7296 2.21.2).
-        return Answer([], after=sa.kill(End.REFUSED, "the peer says that our authentication failed"))
-    heard = tell.heard(sa, payloads, now)
     moved = mobike.respond(sa, payloads, path, now)
     deleted = delete.respond(sa, [p for p in payloads if isinstance(p, DeletePayload)], now)
     return Answer(
-        deleted.payloads + moved.payloads, heard + moved.before + deleted.before, moved.after + deleted.after
+        deleted.payloads + moved.payloads, moved.before + deleted.before, moved.after + deleted.after
     )

@@ -1,6 +1,6 @@
 """Telling the peer something in an INFORMATIONAL exchange of its own, and being told.
 
-INVALID_SPI (RFC 7296 1.5) and INVALID_SELECTORS (3.10.1): they change nothing, at either end.
+INVALID_SPI (RFC 7296 1.5), INVALID_SELECTORS (3.10.1) and whatever else is no answer: they change nothing.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ class Tell:
 
 
 def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-    """What the peer says of packets that we sent: a line for the log, now and then."""
-    notify = pick.notify(payloads, NotifyType.INVALID_SELECTORS)
+    """What the peer reports in a request, as of packets that we sent: a line for the log, now and then."""
+    notify = pick.notify(payloads, NotifyType.INVALID_SELECTORS) or pick.error(payloads)
     if notify is None or not sa.complaints.allow(now):
         return []
+    if notify.notify != NotifyType.INVALID_SELECTORS:
+        return [sa.log(Level.WARNING, f"the peer reports {pick.error_name(notify)}")]
     child = sa.child_by_outbound(int.from_bytes(notify.spi, "big"))
     name = "an unknown child" if child is None else f"{child.config.name} #{child.child_id}"
     text = f"the peer refuses {packet_text(notify.data)} under {name} (INVALID_SELECTORS)"

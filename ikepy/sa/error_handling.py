@@ -1,0 +1,146 @@
+"""What each error notify does to the exchange, the CHILD_SA and the IKE_SA (RFC 7296 2.21, 3.10.1).
+
+These tables are the whole law. `FATAL_SENT` is about the errors that we send, `IN_RESPONSES` and
+`IN_REQUESTS` about those that we receive. Tasks ask here what an error means,
+and say it in their own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from ikepy.wire.constants import FIRST_STATUS_NOTIFY, NotifyType
+from ikepy.wire.payloads import NotifyPayload, Payload
+
+
+class Exchange(Enum):
+    """An exchange, and what it is for: a refused rekey is another thing than a refused child."""
+
+    IKE_SA_INIT = "IKE_SA_INIT"
+    IKE_AUTH = "IKE_AUTH"
+    CHILD_CREATE = "CREATE_CHILD_SA (a child)"
+    CHILD_REKEY = "CREATE_CHILD_SA (rekey of a child)"
+    IKE_REKEY = "CREATE_CHILD_SA (rekey of the IKE_SA)"
+    INFORMATIONAL = "INFORMATIONAL"
+
+
+class Step(Enum):
+    """What is done about an error, the gravest first."""
+
+    END = "the IKE_SA is gone at both ends, with its children and without a Delete (2.21.3)"
+    CLOSE = "the request failed as a whole, and the peer does not know that: the IKE_SA is deleted (3.10.1)"
+    GONE = "the peer does not have this child: it is removed here and created anew (2.25)"
+    AGAIN = "asked once more at once, in the way that the peer wants"
+    INSTEAD = "the peer rekeys nothing: it is authenticated anew (4)"
+    LATER = "the SA goes on as it is, and its replacement is asked for later (2.25)"
+    FAIL = "the exchange failed; all SAs that stand go on"
+    NOTHING = "it is logged"
+
+
+_Type = NotifyType
+_Table = dict[int, Step]
+
+# The end of an IKE_SA at both ends wherever they answer a protected request.
+_ENDS: _Table = {_Type.INVALID_SYNTAX: Step.END, _Type.AUTHENTICATION_FAILED: Step.END}
+
+# What only the child of an IKE_AUTH fails of: IDr and AUTH are beside it, the IKE_SA stands (1.2, 2.21.2).
+_CHILD_ERRORS: _Table = dict.fromkeys(
+    (
+        _Type.NO_PROPOSAL_CHOSEN,
+        _Type.INVALID_KE_PAYLOAD,
+        _Type.NO_ADDITIONAL_SAS,
+        _Type.INTERNAL_ADDRESS_FAILURE,
+        _Type.FAILED_CP_REQUIRED,
+        _Type.TS_UNACCEPTABLE,
+        _Type.INVALID_SELECTORS,
+        _Type.TEMPORARY_FAILURE,
+        _Type.CHILD_SA_NOT_FOUND,
+    ),
+    Step.FAIL,
+)
+
+# Errors that have an entry of their own, by the exchange whose response they stand in.
+IN_RESPONSES: dict[Exchange, _Table] = {
+    # Nobody has authenticated these (2.21.1). A set-up that failed is tried again (`keyingtries`).
+    Exchange.IKE_SA_INIT: {_Type.INVALID_KE_PAYLOAD: Step.AGAIN},
+    # Without AUTH beside it each of them ends the IKE_SA: nobody is authenticated then.
+    Exchange.IKE_AUTH: {
+        **_ENDS,
+        **_CHILD_ERRORS,
+        _Type.UNSUPPORTED_CRITICAL_PAYLOAD: Step.END,
+        _Type.SINGLE_PAIR_REQUIRED: Step.AGAIN,
+    },
+    Exchange.CHILD_CREATE: {
+        **_ENDS,
+        _Type.INVALID_KE_PAYLOAD: Step.AGAIN,
+        _Type.SINGLE_PAIR_REQUIRED: Step.AGAIN,
+        _Type.TEMPORARY_FAILURE: Step.LATER,
+    },
+    Exchange.CHILD_REKEY: {
+        **_ENDS,
+        _Type.INVALID_KE_PAYLOAD: Step.AGAIN,
+        _Type.CHILD_SA_NOT_FOUND: Step.GONE,
+    },
+    Exchange.IKE_REKEY: {
+        **_ENDS,
+        _Type.INVALID_KE_PAYLOAD: Step.AGAIN,
+        _Type.NO_ADDITIONAL_SAS: Step.INSTEAD,
+    },
+    # UNACCEPTABLE_ADDRESSES and UNEXPECTED_NAT_DETECTED answer an update of addresses (RFC 4555 3.5, 3.9).
+    Exchange.INFORMATIONAL: {
+        **_ENDS,
+        _Type.UNACCEPTABLE_ADDRESSES: Step.AGAIN,
+        _Type.UNEXPECTED_NAT_DETECTED: Step.AGAIN,
+    },
+}
+
+# All other errors, those that nobody knows among them.
+OTHERS_IN_RESPONSES: dict[Exchange, Step] = {
+    Exchange.IKE_SA_INIT: Step.FAIL,
+    Exchange.IKE_AUTH: Step.CLOSE,
+    Exchange.CHILD_CREATE: Step.FAIL,
+    Exchange.CHILD_REKEY: Step.LATER,
+    Exchange.IKE_REKEY: Step.LATER,
+    Exchange.INFORMATIONAL: Step.FAIL,
+}
+
+# In an INFORMATIONAL request; the second table only where it follows IKE_AUTH, whose response the initiator
+# could not take (2.21.2). All others, and every error in a request of another exchange, change nothing.
+IN_REQUESTS: _Table = {_Type.AUTHENTICATION_FAILED: Step.END}
+IN_FIRST_REQUEST: _Table = {
+    **IN_REQUESTS,
+    _Type.INVALID_SYNTAX: Step.END,
+    _Type.UNSUPPORTED_CRITICAL_PAYLOAD: Step.END,
+}
+
+# Of the errors that we send in a protected response: those that take the IKE_SA along (2.21.2, 2.21.3). A
+# refused IKE_AUTH request leaves no IKE_SA in any case, unless it is the child alone that can't be had.
+FATAL_SENT: frozenset[int] = frozenset({_Type.INVALID_SYNTAX, _Type.AUTHENTICATION_FAILED})
+
+_GRAVITY = {step: rank for rank, step in enumerate(Step)}
+
+
+def errors(payloads: Iterable[Payload]) -> list[NotifyPayload]:
+    """All notifies that report an error (3.10.1)."""
+    return [p for p in payloads if isinstance(p, NotifyPayload) and p.notify < FIRST_STATUS_NOTIFY]
+
+
+def in_response(exchange: Exchange, notify: int) -> Step:
+    """What an error in the response to a request of ours does."""
+    return IN_RESPONSES[exchange].get(notify, OTHERS_IN_RESPONSES[exchange])
+
+
+def gravest(exchange: Exchange, payloads: Iterable[Payload]) -> tuple[Step, NotifyPayload] | None:
+    """The error of a response that decides, and what it does; None if it reports none."""
+    found = [(in_response(exchange, one.notify), one) for one in errors(payloads)]
+    return min(found, key=lambda each: _GRAVITY[each[0]], default=None)
+
+
+def ending_request(payloads: Iterable[Payload], *, first: bool) -> NotifyPayload | None:
+    """The error in a peer's INFORMATIONAL request that ends the IKE_SA, None if there is none.
+
+    `first`: it is the request that follows the peer's IKE_AUTH.
+    """
+    table = IN_FIRST_REQUEST if first else IN_REQUESTS
+    return next((one for one in errors(payloads) if table.get(one.notify) is Step.END), None)
