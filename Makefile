@@ -19,11 +19,13 @@ set-up:
 lab: set-up
 	@$(BIN)/ikepy lab $(ARGS)
 
+# Tests wait more than they compute: three at a time keep two processors busy, a file in one process.
+JOBS ?= 3
 test: set-up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 bench: set-up
 	@$(BIN)/python -m benchmarks $(ARGS)
