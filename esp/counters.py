@@ -57,6 +57,8 @@ class Drop(IntEnum):
     SOCKET_QUEUE = 21  # the kernel had no room left in the socket's receive buffer
     # Out, under an SA
     CONGESTION = 22  # one of many, to tell its sender to slow down (`esp.standing`)
+    # Out, without an SA
+    LOOP = 23  # our own ESP, which the routes lead back into a tunnel (`esp.loops`)
 
     @property
     def text(self) -> str:

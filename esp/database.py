@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -15,6 +15,7 @@ from esp.inbound import InboundSa
 from esp.lanes import Lanes
 from esp.limits import RateLimit, RecentSet
 from esp.lookup import AddressIndex
+from esp.loops import OwnEnds
 from esp.messages import InstallInbound, InstallOutbound, UpdatePath
 from esp.outbound import OutboundSa
 from esp.packet import Buffer, Flow, address_key, flow_of
@@ -141,9 +142,10 @@ class _Alike:
 class _DeviceSas:
     """The outbound SAs of one device, and answers already found."""
 
-    __slots__ = ("_alike", "_cache", "_index", "_seats", "_traps", "_with_ports")
+    __slots__ = ("_alike", "_cache", "_index", "_own", "_seats", "_traps", "_with_ports")
 
-    def __init__(self) -> None:
+    def __init__(self, own: OwnEnds) -> None:
+        self._own = own
         self._alike: dict[Selectors, _Alike] = {}
         self._index = AddressIndex[_Alike]()  # by the remote selectors
         self._cache: dict[bytes | Flow, Outbound | None] = {}
@@ -200,7 +202,12 @@ class _DeviceSas:
         try:
             return self._cache[key]
         except KeyError:
-            found = self._search(flow_of(packet))
+            flow = flow_of(packet)
+        if not isinstance(key, Flow) and self._own.may_have_sent(key):
+            key = flow
+            if key in self._cache:
+                return self._cache[key]
+        found = None if self._own.sent(flow) else self._search(flow)
         if len(self._cache) >= CACHE_LIMIT:
             self._cache.clear()
         self._cache[key] = found
@@ -215,7 +222,7 @@ class _DeviceSas:
         except KeyError:
             for index, key in enumerate(keys):
                 if key not in known:
-                    row = _seat(self.find(packet(index)))
+                    row = None if self._own.may_have_sent(key) else _seat(self.find(packet(index)))
                     if row is None:
                         return None
                     known[key] = row
@@ -258,6 +265,7 @@ class SaDatabase:
         self._had = RecentSet(4 * REMEMBERED)
         self._hash_key = os.urandom(16)
         self.lanes = Lanes()  # forgotten with each change here
+        self.own = OwnEnds()
 
     # Changes
 
@@ -321,7 +329,7 @@ class SaDatabase:
         if message.standby:
             self.standby.add(message.child_id)
         if message.device_id not in self._devices:
-            self._devices[message.device_id] = _DeviceSas()
+            self._devices[message.device_id] = _DeviceSas(self.own)
         self._devices[message.device_id].add(entry)
 
     def activate(self, child_id: int) -> int | None:
@@ -378,6 +386,13 @@ class SaDatabase:
             del self._outbound[outbound.child_id]
             self.standby.discard(outbound.child_id)
 
+    def set_own(self, ends: Iterable[tuple[Address, int]]) -> None:
+        """ESP leaves from these endpoints: address, and port (0 without UDP)."""
+        self.lanes.forget()
+        self.own.set(ends)
+        for sas in self._devices.values():
+            sas.changed()
+
     def update_path(self, message: UpdatePath) -> None:
         """Both directions of a child travel another way."""
         path = OuterPath.of(message)
@@ -400,7 +415,8 @@ class SaDatabase:
         return self._spis.get(spi)
 
     def outbound(self, device_id: int, packet: Buffer) -> Outbound | None:
-        """The active SA for a whole packet: the narrowest selectors that match, then the newest."""
+        """The active SA for a whole packet: the narrowest selectors that match, then the newest. None also
+        for what we have sent ourselves (`own`)."""
         sas = self._devices.get(device_id)
         return None if sas is None else sas.find(packet)
 
@@ -418,7 +434,8 @@ class SaDatabase:
         return None if sas is None else sas.seats(keys, packet)
 
     def by_addresses(self, device_id: int) -> bool:
-        """Whether all packets between the same two addresses have the same SA."""
+        """Whether all packets between the same two addresses have the same SA, unless `own` may have sent
+        them."""
         sas = self._devices.get(device_id)
         return sas is None or sas.by_addresses
 

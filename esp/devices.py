@@ -11,6 +11,7 @@ from esp.trains import FrameDevice, PacketDevice
 
 # One so many seconds, after a burst
 _ACQUIRE = (1.0, 4)
+_LOOPED = (10.0, 1)
 
 
 class BrokenDevice(Exception):  # noqa: N818  what it is
@@ -28,6 +29,7 @@ class Device:
     fd: int
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
+    looped: RateLimit = field(default_factory=lambda: RateLimit(*_LOOPED))
     frames: FrameDevice | None = field(init=False)
     pace: Pace = field(default_factory=Pace)
     standing: Standing = field(default_factory=Standing)

@@ -243,6 +243,14 @@ class Acquire:
 
 
 @dataclass(frozen=True, slots=True)
+class Looped:
+    """Our own ESP came out of a device: the routes lead the peer's address into it. Rate-limited."""
+
+    device_id: int
+    remote_address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """A message could not be obeyed (child_id 0: it was about no child), or a device or socket broke."""
 
@@ -271,6 +279,7 @@ Message = (
     | PeerMoved
     | NotPermitted
     | Acquire
+    | Looped
     | Fault
 )
 
@@ -295,6 +304,7 @@ _CLASSES: tuple[type[Message], ...] = (
     PeerMoved,
     NotPermitted,
     Acquire,
+    Looped,
     Fault,
 )
 _NUMBERS: dict[type[Message], int] = {cls: number for number, cls in enumerate(_CLASSES)}

@@ -66,7 +66,7 @@ class Outward:
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these from now on."""
         self._departure.set_transports(transports)
-        self._database.lanes.forget()
+        self._database.set_own((each.local_address, each.local_port) for each in transports)
 
     def read_device(self, device: Device) -> int:
         """Take one batch from a device and send it; how many packets came one by one, 0 if there were frames
@@ -198,6 +198,8 @@ class Outward:
 
     def _lane(self, device: Device, packet: Buffer) -> OutLane | None:
         """The lane of packets with these addresses in the first row, if no more than that has to be known."""
+        if self._database.own.may_have_sent(address_key(packet)):
+            return None
         entry = self._database.outbound(device.device_id, packet)
         transport = None if entry is None else self._departure.transport(entry.path)
         if entry is None or transport is None or not self._database.by_addresses(device.device_id):
@@ -257,6 +259,8 @@ class Outward:
         real = ip_length(packet)
         entry = self._database.outbound(device.device_id, packet) if real is not None else None
         if real is None or entry is None or entry.sa.tfc:
+            return False
+        if self._database.own.may_have_sent(address_key(packet)):
             return False
         self._flush()
         sa, tos, size = entry.sa, tos_of(packet), entry.sa.size_of(real)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from esp.selectors import Selector
@@ -38,6 +39,11 @@ class Flow(NamedTuple):
     protocol: int | None
     source_port: int | None
     destination_port: int | None
+
+    @property
+    def remote(self) -> IPv4Address | IPv6Address:
+        """The destination."""
+        return IPv4Address(self.destination) if self.version == 4 else IPv6Address(self.destination)
 
     @property
     def of_the_link(self) -> bool:

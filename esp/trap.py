@@ -8,7 +8,7 @@ from collections.abc import Callable
 from esp.counters import CounterBlock, Drop
 from esp.database import Outbound, SaDatabase
 from esp.devices import Device
-from esp.messages import Acquire, Message
+from esp.messages import Acquire, Looped, Message
 from esp.packet import Buffer, flow_of, tos_of
 
 
@@ -21,9 +21,16 @@ class Trap:
         self._post = post
 
     def catch(self, device: Device, packet: Buffer) -> None:
-        """Keep a packet, and ask control for an SA, if the device or one of its SAs wants that."""
+        """Keep a packet, and ask control for an SA, if the device or one of its SAs wants that; end one that
+        goes in circles."""
+        flow = flow_of(packet)
+        if self._database.own.sent(flow):
+            self._counters.drop(Drop.LOOP)
+            if device.looped.allow(time.monotonic()):
+                self._post(Looped(device.device_id, flow.remote))
+            return
         trap = device.trap or self._database.traps(device.device_id)
-        if not trap or flow_of(packet).of_the_link:  # the kernel itself says that, of every device
+        if not trap or flow.of_the_link:  # the kernel itself says that, of every device
             self._counters.drop(Drop.NO_SA)
             return
         now = time.monotonic()

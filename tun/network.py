@@ -137,6 +137,15 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
     return min(mtu, _advertised_mtu(name, mtu)) if remote.version == 6 else mtu
 
 
+def outlet(remote: Address, local: Address) -> str | None:
+    """The device that the kernel would send through from `local` to `remote`, None if there is no way."""
+    try:
+        device = rtnetlink.way(remote, local).device
+        return None if device is None else socket.if_indextoname(device)
+    except OSError:
+        return None
+
+
 def source_address(remote: Address) -> Address:
     """The address the kernel would send from to `remote`. Raises `RouteError` if there is no way."""
     with socket.socket(FAMILIES[remote.version], socket.SOCK_DGRAM) as probe:

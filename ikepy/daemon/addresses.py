@@ -16,6 +16,7 @@ from ikepy.daemon.listeners import Listeners
 from ikepy.daemon.ports import MakeWatch, NetworkConfig, Watch
 from ikepy.daemon.resolver import Resolver, fixed_addresses
 from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.ways import Ways
 from ikepy.daemon.workers import WorkerPool
 from ikepy.sa.commands import LocalAddressesChanged
 from ikepy.sa.path import Address
@@ -39,6 +40,7 @@ class AddressFollower:
         runner: EffectsRunner,
         resolver: Resolver,
         devices: DeviceTable,
+        ways: Ways,
     ) -> None:
         self._config = config
         self._network = network
@@ -46,6 +48,7 @@ class AddressFollower:
         self._pool = pool
         self._runner = runner
         self._resolver = resolver
+        self._ways = ways
         self._vtis = frozenset(device.tun.name for device in devices)
         connections = config.connections.values()
         self._named = {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
@@ -102,6 +105,7 @@ class AddressFollower:
         outside = [one.address for one in host if one.device not in self._vtis or one.address in self._named]
         await self._fit_sockets(served(self._config, outside))
         command = self._command(host)
+        self._ways.forget()
         self._resolver.usable = frozenset((*command.addresses, *command.others))
         self._listeners.send_again()
         self._runner.request(command)

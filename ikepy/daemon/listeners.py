@@ -29,6 +29,7 @@ from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.path_mtu import PathMtuSocket
 from ikepy.daemon.reception import Reception
+from ikepy.daemon.ways import looped
 from ikepy.sa.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
@@ -202,6 +203,8 @@ class Listeners:
         self._indices = itertools.count()
         self._path_mtu: dict[Address, PathMtuSocket] = {}
         self._reception: Reception | None = None  # once started
+        self._complaints = RateLimit(*COMPLAINTS)
+        self.tunnel: Callable[[Path], str | None] = lambda path: None  # of ours that a path would go into
 
     @classmethod
     def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
@@ -305,6 +308,11 @@ class Listeners:
             ike.send_keepalive(path.remote)
 
     def _of(self, path: Path) -> IkeSocket | None:
+        tunnel = self.tunnel(path)
+        if tunnel is not None:
+            if self._complaints.allow(time.monotonic()):
+                log.warning(SUBJECT, looped(path.remote.address, tunnel))
+            return None
         ike = self._ike.get(path.local)
         if ike is None:
             log.warning(SUBJECT, f"no socket on {path.local}: a message to {path.remote} is lost")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.ports import Resolve
+from ikepy.daemon.ports import Facts
 from ikepy.daemon.service import Daemon, Surroundings
 from ikepy.sa.entropy import Entropy
 from ikepy.sa.manager import IkeManager
@@ -41,5 +41,7 @@ def system() -> Surroundings:
     return Surroundings(_make_machine, TunDevice.create, network, Watch)
 
 
-def _make_machine(config: Config, entropy: Entropy, resolve: Resolve) -> IkeManager:
-    return IkeManager(config, entropy, resolve=resolve)
+def _make_machine(config: Config, entropy: Entropy, facts: Facts) -> IkeManager:
+    return IkeManager(
+        config, entropy, resolve=facts.resolve, leads_out=facts.leads_out, esp_heard=facts.esp_heard
+    )

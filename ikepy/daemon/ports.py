@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Protocol
 
@@ -54,7 +55,17 @@ class Machine(Protocol):
     def list_sas(self, now: float) -> Sequence[IkeSaInfo]: ...
 
 
-MakeMachine = Callable[[Config, Entropy, Resolve], Machine]
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the machine asks of the host: the addresses of a connection; whether a path leads out, not into a
+    device of ours; when ESP came in last under a child (monotonic seconds, None: never)."""
+
+    resolve: Resolve
+    leads_out: Callable[[Path], bool]
+    esp_heard: Callable[[int], float | None]
+
+
+MakeMachine = Callable[[Config, Entropy, Facts], Machine]
 
 
 class Tun(Protocol):
@@ -90,6 +101,8 @@ class NetworkConfig(Protocol):
     def remove_route(self, name: str, network: Network, table: int | None) -> None: ...
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int: ...
+
+    def outlet(self, remote: Address, local: Address) -> str | None: ...
 
     def source_address(self, remote: Address) -> Address: ...
 

@@ -8,15 +8,17 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from ikepy.config.model import ANY_ADDRESS, Connection
 from ikepy.daemon import log
 from ikepy.daemon.ports import NetworkConfig
-from ikepy.sa.path import Address
+from ikepy.daemon.ways import Ways, looped
+from ikepy.sa.path import Address, Endpoint, Path
 from tun.netlink import RouteError
 
 
 class Resolver:
     """Picks the local and the remote address of a new IKE_SA."""
 
-    def __init__(self, network: NetworkConfig) -> None:
+    def __init__(self, network: NetworkConfig, ways: Ways) -> None:
         self._network = network
+        self._ways = ways
         self.usable: Collection[Address] | None = None  # our addresses of now; None: not known
 
     def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | None:
@@ -26,8 +28,12 @@ class Resolver:
         """
         for remote in fixed_addresses(connection.remote_addrs):
             source = self._source(connection, local, remote)
-            if source is not None:
+            if source is None:
+                continue
+            tunnel = self._ways.tunnel(Path(Endpoint(source, 500), Endpoint(remote, 500)))
+            if tunnel is None:
                 return source, remote
+            log.warning(connection.name, looped(remote, tunnel))
         return None
 
     def _source(self, connection: Connection, hint: Address | None, remote: Address) -> Address | None:

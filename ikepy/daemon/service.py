@@ -22,12 +22,13 @@ from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.entropy import SystemEntropy
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.ports import MakeMachine, MakeWatch, NetworkConfig, Tun
+from ikepy.daemon.ports import Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.reception import Reception
 from ikepy.daemon.requests import Requests
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.runner import EffectsRunner
-from ikepy.daemon.volume import VolumeWatch
+from ikepy.daemon.volume import EspHeard, VolumeWatch
+from ikepy.daemon.ways import Ways
 from ikepy.daemon.worker_events import WorkerEvents
 from ikepy.daemon.workers import SA_SLOTS, WorkerPool
 from ikepy.sa.commands import Shutdown
@@ -122,8 +123,11 @@ class Daemon:
         pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
-        resolver = Resolver(network)
-        machine = self._surroundings.make_machine(config, entropy, resolver.resolve)
+        ways = Ways(network, [device.tun.name for device in devices])
+        listeners.tunnel = ways.tunnel
+        resolver = Resolver(network, ways)
+        facts = Facts(resolver.resolve, ways.leads_out, EspHeard(children, pool.counters))
+        machine = self._surroundings.make_machine(config, entropy, facts)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)
         events = WorkerEvents(runner, pool, children, devices)
@@ -139,7 +143,7 @@ class Daemon:
         volume = VolumeWatch(config, runner, children, pool.counters)
         stack.callback(volume.stop)
         volume.start()
-        follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices)
+        follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, ways)
         stack.push_async_callback(follower.stop)
         await follower.start(self._surroundings.make_watch)
         runner.start()

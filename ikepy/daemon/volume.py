@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from ikepy.config.model import Child, Config
 from ikepy.daemon.children import ChildTable
@@ -15,6 +16,23 @@ INTERVAL = 1.0  # seconds
 def is_limited(child: Child) -> bool:
     """Whether a limit of volume is configured."""
     return any((child.rekey_bytes, child.life_bytes, child.rekey_packets, child.life_packets))
+
+
+class EspHeard:
+    """When ESP came in under a child: asked for, so that idle thousands cost nothing."""
+
+    def __init__(self, children: ChildTable, counters: Counters) -> None:
+        self._children = children
+        self._counters = counters
+
+    def __call__(self, child_id: int) -> float | None:
+        """Monotonic seconds, less than one too early; None: never, or there is no such child."""
+        child = self._children.get(child_id)
+        block = None if child is None else self._counters(child.device.slot)
+        if child is None or block is None:
+            return None
+        last = block.sa(child.counter).in_last
+        return time.monotonic() - max(time.time() - last, 0.0) if last else None
 
 
 class VolumeWatch:

@@ -9,6 +9,7 @@ from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.ways import looped
 from ikepy.daemon.workers import WorkerDown, WorkerPool
 from ikepy.sa.commands import Acquire, SequenceLow
 from ikepy.sa.path import Endpoint, Path
@@ -55,6 +56,10 @@ class WorkerEvents:
                 device = self._devices.by_id(message.device_id)
                 if device is not None and len(message.packet) == 2:
                     self._runner.request(Acquire(device.connection.name, *message.packet))
+            case messages.Looped():
+                device = self._devices.by_id(message.device_id)
+                if device is not None:
+                    log.warning(device.connection.name, looped(message.remote_address, device.tun.name))
             case messages.SequenceLow():
                 self._runner.request(SequenceLow(message.child_id))
             case messages.SequenceExhausted():

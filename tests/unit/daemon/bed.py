@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ikepy.config.model import Config
-from ikepy.daemon.ports import Resolve
+from ikepy.daemon.ports import Facts
 from ikepy.daemon.service import Daemon, Surroundings
 from ikepy.sa.effects import Effect
 from ikepy.sa.entropy import Entropy
@@ -43,7 +43,7 @@ class Bed:
         )
         self.daemon = Daemon(self.config, control, surroundings)
 
-    def _make_machine(self, config: Config, entropy: Entropy, resolve: Resolve) -> FakeMachine:
+    def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
         self.spi = entropy.child_spi("a")
         return self.machine
 

@@ -87,6 +87,7 @@ class FakeNetwork:
         self.uplink = 1500
         self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
+        self.outlets: dict[Address, str] = {}  # the device to an address, if it is not eth0
         self.refused: set[str] = set()  # routes that can't be added
 
     def configure(
@@ -112,6 +113,9 @@ class FakeNetwork:
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int:
         return self.uplink
+
+    def outlet(self, remote: Address, local: Address) -> str | None:
+        return self.outlets.get(remote, "eth0")
 
     def source_address(self, remote: Address) -> Address:
         for address in self.addresses:

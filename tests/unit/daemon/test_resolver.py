@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from ikepy.daemon.resolver import Resolver
+from ikepy.daemon.ways import Ways
 from tests.unit.daemon.fakes import FakeNetwork, config
 
 HERE = ["198.51.100.7", "198.51.100.8", "2001:db8::7"]
@@ -35,7 +36,7 @@ def test_choice(
     network = FakeNetwork()
     network.addresses = [ip_address(one) for one in HERE]
     connection = config(local_addrs=local, remote_addrs=remote).connections["a"]
-    found = Resolver(network).resolve(connection, ip_address(hint) if hint else None)
+    found = Resolver(network, Ways(network, ["vti0"])).resolve(connection, ip_address(hint) if hint else None)
     assert found == (tuple(map(ip_address, chosen)) if chosen else None)
 
 
@@ -43,4 +44,16 @@ def test_no_way_to_the_peer_is_no_address() -> None:
     network = FakeNetwork()
     network.addresses = [ip_address("2001:db8::7")]
     connection = config(local_addrs=["%any"]).connections["a"]
-    assert Resolver(network).resolve(connection, None) is None
+    assert Resolver(network, Ways(network, ["vti0"])).resolve(connection, None) is None
+
+
+def test_a_peer_behind_our_own_tunnel_is_not_gone_to() -> None:
+    network = FakeNetwork()
+    first, second = ip_address("192.0.2.2"), ip_address("198.51.100.2")
+    network.outlets[first] = "vti0"
+    connection = config(local_addrs=["192.0.2.1"], remote_addrs=[str(first), str(second)]).connections["a"]
+    ways = Ways(network, ["vti0"])
+    assert Resolver(network, ways).resolve(connection, None) == (ip_address("192.0.2.1"), second)
+    network.outlets[second] = "vti0"
+    ways.forget()
+    assert Resolver(network, ways).resolve(connection, None) is None
