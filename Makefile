@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 help:
 	@echo "make lab     the seed's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
-	@echo "make test    linter, type checker and every test"
+	@echo "make test    linter, type checker and every test; unit and exchange tests under newer Pythons, too"
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
 	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
 	@echo "make clean   remove what the other targets made in this directory"
@@ -26,6 +26,7 @@ test: set-up
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(if $(ARGS),,.ci/newer-pythons)
 
 bench: set-up
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -35,5 +36,5 @@ soak: set-up
 	@$(BIN)/python -m tests.simulation --count $(COUNT) $(ARGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +13,8 @@ from typing import BinaryIO
 from ikepy.errors import IkeError
 
 DEFAULT_SOCKET = Path("/run/ikepy/ikepy.sock")
-CONNECT_TIMEOUT = 5.0  # seconds
+SILENCE = 4.0  # seconds without a sign of life, with which a daemon at work is not sparing
+FULL_QUEUE = 0.05  # seconds between attempts to get into the daemon's queue
 ANSWER_TIMEOUT = 30.0  # seconds, for what the daemon knows without asking a peer
 MAX_LINE = 64 * 1024 * 1024  # bytes: a listing of a hundred thousand SAs
 
@@ -32,25 +35,53 @@ def request(
 ) -> object:
     """The result of one command, as JSON gives it. `progress` gets the lines that come before it.
 
-    `timeout` is in seconds between two lines, None: wait for ever. ClientError with a text for the user.
+    `timeout` is in seconds, None: as long as the daemon shows that it is at work. ClientError with a text for
+    the user.
     """
+    now = time.monotonic()
+    end = math.inf if timeout is None else now + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        _connect(sock, path)
-        sock.settimeout(timeout)
+        first = (
+            now + SILENCE
+        )  # for all until the first line: the kernel may keep a client for a stopped daemon
+        _connect(sock, path, min(first, end))
         try:
+            _limit(sock, min(first, end))
             sock.sendall(json.dumps({"command": command, "args": arguments or {}}).encode() + b"\n")
             with sock.makefile("rb") as lines:
-                return _result(_objects(lines), progress)
+                return _result(_objects(sock, lines, first, end), progress)
         except TimeoutError:
-            raise ClientError(f"the daemon at {path} gave no answer within {timeout:g} s") from None
+            if time.monotonic() >= end:
+                raise ClientError(f"the daemon at {path} gave no answer within {timeout:g} s") from None
+            raise ClientError(_silent(path)) from None
         except OSError as error:
             raise ClientError(f"the daemon at {path} is gone: {error.strerror}") from None
 
 
-def _connect(sock: socket.socket, path: Path) -> None:
-    sock.settimeout(CONNECT_TIMEOUT)
+def _silent(path: Path) -> str:
+    return (
+        f"the daemon at {path} does not answer: no sign of life for {SILENCE:g} s. It is stopped, or has "
+        "far too much to do: see its log and its process"
+    )
+
+
+def _limit(sock: socket.socket, until: float) -> None:
+    """Let calls of the socket raise TimeoutError at that monotonic time."""
+    sock.settimeout(max(until - time.monotonic(), 0.001))
+
+
+def _connect(sock: socket.socket, path: Path, until: float) -> None:
+    sock.setblocking(False)
     try:
-        sock.connect(str(path))
+        while True:
+            try:
+                return sock.connect(str(path))
+            except (
+                BlockingIOError
+            ):  # the daemon's queue of clients is full (unix(7)), for which nothing waits
+                if time.monotonic() >= until:
+                    raise ClientError(_silent(path)) from None
+                time.sleep(FULL_QUEUE)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         raise ClientError(
             f"no ikepy daemon is running at {path}: start one with `ikepy run`, or name its socket with "
@@ -58,14 +89,18 @@ def _connect(sock: socket.socket, path: Path) -> None:
         ) from None
     except PermissionError:
         raise ClientError(f"{path} may not be opened: the daemon answers only to its own user") from None
-    except TimeoutError:
-        raise ClientError(f"the daemon at {path} does not answer") from None
     except OSError as error:
         raise ClientError(f"{path} can't be opened: {error.strerror or error}") from None
 
 
-def _objects(lines: BinaryIO) -> Iterator[dict[str, object]]:
-    while line := lines.readline(MAX_LINE):
+def _objects(sock: socket.socket, lines: BinaryIO, first: float, end: float) -> Iterator[dict[str, object]]:
+    """The daemon's lines. `first`: until when the first one must be there, `end`: all (monotonic seconds)."""
+    until = first
+    while True:
+        _limit(sock, min(until, end))
+        line = lines.readline(MAX_LINE)
+        if not line:
+            return
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
@@ -73,13 +108,14 @@ def _objects(lines: BinaryIO) -> Iterator[dict[str, object]]:
         if not isinstance(value, dict):
             raise ClientError("the daemon's answer makes no sense: is it an ikepy of the same version?")
         yield value
+        until = time.monotonic() + SILENCE
 
 
 def _result(objects: Iterator[dict[str, object]], progress: Callable[[str], None] | None) -> object:
     for value in objects:
         if "ok" not in value:
-            if progress is not None:
-                progress(str(value.get("log", "")))
+            if progress is not None and "log" in value:
+                progress(str(value["log"]))
         elif value["ok"] is True:
             return value.get("result")
         else:

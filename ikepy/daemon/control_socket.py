@@ -1,39 +1,31 @@
-"""The control socket: JSON lines over a Unix socket that only its owner may open.
+"""The control socket: a Unix socket that only its owner may open, and the limits of what its clients cost.
 
-A request is one line, {"command": ..., "args": {...}}. The answer is any number of {"log": text} lines and
-then one {"ok": true, "result": ...} or {"ok": false, "error": text}.
+A newcomer always gets in: where there are too many, those go first that want nothing, then those that wait
+for an outcome. What a client and the daemon say to each other: `ikepy.daemon.control_client`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import errno
+import logging
 import os
 import select
 import socket
 import stat
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ikepy.daemon import log
+from ikepy.daemon.control_client import ControlClient, Handle
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.status import Json
-from ikepy.errors import IkeError
 
-MAX_LINE = 65536  # octets of a request
 MAX_CLIENTS = 64
-MAX_UNREAD = 1 << 20  # octets of progress a client may leave unread; more is left out
-HANG_UP_CHECK = 0.2  # seconds
+BACKLOG = 1024  # that the kernel keeps for us
+TURN = 16  # clients accepted before the loop gets its turn again
+PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
-
-
-class CommandError(IkeError):
-    """A request that can't be fulfilled: the text is the client's answer."""
-
-
-Progress = Callable[[str], None]
-Handle = Callable[[str, dict[str, Json], Progress], Awaitable[Json]]
 
 
 class ControlSocket:
@@ -43,9 +35,11 @@ class ControlSocket:
         self._path = path
         self._sock = sock
         self._inode = path.stat().st_ino
-        self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[ControlClient, asyncio.Task[None]] = {}
         self._handle: Handle | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._exhausted = False
+        self._crowded = False
 
     @classmethod
     def open(cls, path: Path) -> ControlSocket:
@@ -65,7 +59,7 @@ class ControlSocket:
                     sock.bind(str(path))
                 finally:
                     os.umask(mask)
-                sock.listen(MAX_CLIENTS)
+                sock.listen(BACKLOG)
                 return cls(path, sock)
             except BaseException:
                 sock.close()
@@ -74,77 +68,86 @@ class ControlSocket:
             raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
 
     async def start(self, handle: Handle) -> None:
+        """Serve clients from now on."""
         self._handle = handle
-        self._server = await asyncio.start_unix_server(self._accept, sock=self._sock, limit=MAX_LINE)
+        asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
     async def close(self) -> None:
         """Close the socket and its clients, and remove the file if it is still ours."""
-        if self._server is not None:
-            self._server.close()
-        for client in tuple(self._clients):
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
-        if self._server is not None:
-            await self._server.wait_closed()
+        asyncio.get_running_loop().remove_reader(self._sock)
+        if self._again is not None:
+            self._again.cancel()
         self._sock.close()
+        for client, task in tuple(self._clients.items()):
+            client.hang_up()
+            task.cancel()
+        await asyncio.gather(*self._clients.values(), return_exceptions=True)
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._clients) >= MAX_CLIENTS:
-            log.warning(SUBJECT, f"more than {MAX_CLIENTS} clients: one is turned away")
-            writer.close()
-            return
-        self._clients.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # the client is gone, or the daemon ends
-        finally:
-            self._clients.discard(task)
-            writer.close()
+    # asyncio's own server is not used: without descriptors it logs a traceback a second, and it does not
+    # close its clients (`Server.close_clients` came with Python 3.13).
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
+    def _accept(self) -> None:
+        queue = select.poll()
+        queue.register(self._sock, select.POLLIN)
+        for _ in range(TURN):
+            if not queue.poll(0):  # accept() needs a descriptor even to find that nobody waits
+                return
             try:
-                line = await reader.readline()
-            except ValueError:
-                _write(writer, {"ok": False, "error": f"a request is one line of at most {MAX_LINE} octets"})
+                sock, _ = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
                 return
-            if not line:
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                self._pause(error)
                 return
-            answer = await self._answer_or_gone(line, writer)
-            if answer is None:
-                return
-            _write(writer, answer)
-            await writer.drain()
+            if self._exhausted:
+                self._exhausted = False
+                log.info(SUBJECT, "clients are served again")
+            self._add(sock)
 
-    async def _answer_or_gone(self, line: bytes, writer: asyncio.StreamWriter) -> dict[str, Json] | None:
-        """The final line, or None for a client that went away meanwhile."""
-        answer = asyncio.ensure_future(self._answer(line, writer))
-        gone = asyncio.ensure_future(_gone(writer))
-        try:
-            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            return answer.result() if answer.done() else None
-        finally:
-            for task in (answer, gone):
-                task.cancel()
-            await asyncio.gather(answer, gone, return_exceptions=True)
+    def _add(self, sock: socket.socket) -> None:
+        assert self._handle is not None
+        if len(self._clients) >= MAX_CLIENTS:
+            if not self._crowded:
+                log.warning(SUBJECT, f"more than {MAX_CLIENTS} clients: the longest idle ones are sent away")
+            self._crowded = True
+            self._send_one_away()
+        elif len(self._clients) < MAX_CLIENTS // 2:
+            self._crowded = False
+        sock.setblocking(False)
+        client = ControlClient(sock, self._handle)
+        task = asyncio.create_task(client.serve())
+        self._clients[client] = task
+        task.add_done_callback(lambda task: self._ended(client, task))
 
-    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> dict[str, Json]:
-        def progress(text: str) -> None:
-            if writer.transport.get_write_buffer_size() < MAX_UNREAD:
-                _write(writer, {"log": text})
+    def _ended(self, client: ControlClient, task: asyncio.Task[None]) -> None:
+        self._clients.pop(client, None)
+        client.ended()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.log(logging.ERROR, SUBJECT, "a client's request failed", traceback=error)
 
-        try:
-            command, arguments = _request(line)
-            assert self._handle is not None
-            return {"ok": True, "result": await self._handle(command, arguments, progress)}
-        except CommandError as error:
-            return {"ok": False, "error": str(error)}
+    def _send_one_away(self) -> None:
+        """The one that has wanted nothing for longest, or else the one that has waited longest."""
+        client = min(self._clients, key=lambda one: (one.busy, one.since), default=None)
+        if client is not None:
+            client.send_away()
+            self._clients.pop(client).cancel()
+
+    def _pause(self, error: OSError) -> None:
+        """Leave new clients in the kernel's queue for a while: they would wake the loop all the time."""
+        if not self._exhausted:
+            self._exhausted = True
+            text = f"no new clients for now: {error.strerror}; it is tried again every {PAUSE:g} s"
+            log.error(SUBJECT, text)
+        if any(not client.busy for client in self._clients):
+            self._send_one_away()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+        self._again = loop.call_later(PAUSE, loop.add_reader, self._sock, self._accept)
 
 
 def refuse_living(path: Path) -> None:
@@ -162,33 +165,8 @@ def refuse_living(path: Path) -> None:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return  # its daemon is dead
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             pass  # it listens, but is busy
         except OSError as error:
             raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
     raise StartError(f"another daemon is running: it answers on {path}", key="daemon.socket")
-
-
-def _request(line: bytes) -> tuple[str, dict[str, Json]]:
-    try:
-        request = json.loads(line)
-    except (ValueError, RecursionError):
-        raise CommandError("a request is one line of JSON") from None
-    if not isinstance(request, dict) or not request.keys() <= {"command", "args"}:
-        raise CommandError('a request is an object with "command" and "args"')
-    command, arguments = request.get("command"), request.get("args", {})
-    if not isinstance(command, str) or not isinstance(arguments, dict):
-        raise CommandError('"command" is text and "args" an object')
-    return command, arguments
-
-
-def _write(writer: asyncio.StreamWriter, value: dict[str, Json]) -> None:
-    writer.write(json.dumps(value).encode() + b"\n")
-
-
-async def _gone(writer: asyncio.StreamWriter) -> None:
-    """Wait until the client has closed its socket; one that only ended its sending still wants an answer."""
-    poll = select.poll()
-    poll.register(writer.get_extra_info("socket").fileno(), 0)  # a hang-up is reported unasked
-    while not poll.poll(0):  # noqa: ASYNC110  the stream owns the descriptor's events
-        await asyncio.sleep(HANG_UP_CHECK)

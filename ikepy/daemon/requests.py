@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from ikepy.config.model import Config
 from ikepy.daemon import status
 from ikepy.daemon.children import ChildTable
-from ikepy.daemon.control_socket import CommandError, Progress
+from ikepy.daemon.control_client import CommandError, Progress
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.runner import EffectsRunner

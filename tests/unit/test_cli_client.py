@@ -1,5 +1,6 @@
 """The control socket's client: requests, progress, and what it says when something is wrong."""
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -82,3 +83,29 @@ def test_silent_daemon(path: Path) -> None:
         silent.listen()
         with pytest.raises(ClientError, match=r"gave no answer within 0\.05 s"):
             request(path, "list-sas", timeout=0.05)
+
+
+def test_signs_of_life_are_no_progress_and_no_answer(path: Path) -> None:
+    told: list[str] = []
+    with fake_daemon(
+        path, lines({"alive": True}, {"log": "one"}, {"alive": True}, {"ok": True, "result": 1})
+    ):
+        assert request(path, "initiate", progress=told.append, timeout=None) == 1
+    assert told == ["one"]
+
+
+@pytest.mark.parametrize("command", ["list-sas", "initiate"])
+def test_a_stopped_daemon_is_told_soon(path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the kernel has taken the connection for it, and where its queue is full."""
+    monkeypatch.setattr("ikepy.daemon.client.SILENCE", 0.1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(str(path))
+        silent.listen(0)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
+            with pytest.raises(ClientError, match=r"does not answer: no sign of life for 0\.1 s"):
+                request(path, command, timeout=None)
+            with contextlib.suppress(BlockingIOError):  # now the queue is full, if it was not before
+                waiting.setblocking(False)
+                waiting.connect(str(path))
+            with pytest.raises(ClientError, match=r"does not answer: no sign of life for 0\.1 s"):
+                request(path, command, timeout=None)

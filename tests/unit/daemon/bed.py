@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ikepy.config.model import Config
+from ikepy.daemon.control_client import ALIVE
 from ikepy.daemon.ports import Facts
 from ikepy.daemon.service import Daemon, Surroundings
 from ikepy.sa.effects import Effect
@@ -59,12 +60,16 @@ class Bed:
         return next((e for beginning, e in self.answers.items() if call.startswith(beginning)), [])
 
     async def ask(self, command: str, **arguments: object) -> list[dict[str, Any]]:
+        """The lines of the answer, but for the signs of life."""
         reader, writer = await asyncio.open_unix_connection(self.control)
         writer.write(json.dumps({"command": command, "args": arguments}).encode() + b"\n")
         lines: list[dict[str, Any]] = []
         while not lines or "ok" not in lines[-1]:
-            lines.append(json.loads(await reader.readline()))
+            line = json.loads(await reader.readline())
+            if line != ALIVE:
+                lines.append(line)
         writer.close()
+        await writer.wait_closed()
         return lines
 
     async def fails(self, command: str, **arguments: object) -> str:
