@@ -1,6 +1,6 @@
 """`python -m ikepy`: the same as the command `ikepy`."""
 
-from ikepy.cli import main
+from ikepy.start import main
 
 if __name__ == "__main__":
     main()

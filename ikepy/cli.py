@@ -13,9 +13,10 @@ import click
 
 from ikepy import listing
 from ikepy.daemon.client import DEFAULT_SOCKET, Arguments, ClientError, request
+from ikepy.start import interruptible
 
 if TYPE_CHECKING:
-    from ikepy.config.model import Config
+    from ikepy.config.toml_source import Reading
 
 DEFAULT_CONFIG = Path("/etc/ikepy/ikepy.toml")
 GRACE = 10.0  # seconds that the daemon may answer later than it was asked to
@@ -118,10 +119,11 @@ def run(path: Path, socket: Path | None) -> None:
 
     SIGTERM and Ctrl-C delete the SAs at the peers, remove devices and routes, and end it.
     """
-    config = _load(path, sys.stderr)
-    from ikepy.daemon.main import run as run_daemon
+    with interruptible():
+        reading = _read(path, sys.stderr)
+        from ikepy.daemon.main import run as run_daemon
 
-    sys.exit(run_daemon(config, path, socket))
+    sys.exit(run_daemon(reading.config, path, socket, reading.remarks))
 
 
 @main.command(epilog=examples("ikepy check", "ikepy check -c site-b.toml && systemctl restart ikepy"))
@@ -129,9 +131,12 @@ def run(path: Path, socket: Path | None) -> None:
 def check(path: Path) -> None:
     """Check a configuration and open nothing.
 
-    Prints every mistake with its key path and what is allowed, and ends with status 1 if there is one.
+    Prints every mistake with its key path and what is allowed, and ends with status 1 if there is one. Where
+    there is none, it warns of what is hardly meant: secrets that others can read or guess, lifetimes, routes.
     """
-    config = _load(path, sys.stdout)
+    with interruptible():
+        reading = _read(path, sys.stdout)
+    config = reading.config
     for connection in config.connections.values():
         local, remote = (
             " ".join(map(str, side)) for side in (connection.local_addrs, connection.remote_addrs)
@@ -139,19 +144,22 @@ def check(path: Path) -> None:
         names = ", ".join(connection.children)
         click.echo(f"{connection.name}: {local} to {remote}, device {connection.vti.name}, children: {names}")
     counted = (_count(len(config.connections), "connection"), _count(len(config.secrets), "secret"))
-    click.echo(f"{path}: {', '.join(counted)}, no mistakes")
+    for key, text in reading.remarks:
+        click.echo(f"{path}: {key}: warning: {text}")
+    warnings = f", {_count(len(reading.remarks), 'warning')}" if reading.remarks else ""
+    click.echo(f"{path}: {', '.join(counted)}, no mistakes{warnings}")
 
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _load(path: Path, complain: TextIO) -> Config:
-    from ikepy.config.toml_source import load
+def _read(path: Path, complain: TextIO) -> Reading:
+    from ikepy.config.toml_source import read
     from ikepy.errors import ConfigError
 
     try:
-        return load(path)
+        return read(path)
     except ConfigError as error:
         click.echo(str(error), file=complain)
         sys.exit(1)

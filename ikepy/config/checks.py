@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
+from esp.selectors import Selector
 from ikepy.config import devices
 from ikepy.config.fields import MIN_IPV6_MTU
 from ikepy.config.model import Child, Config, Connection
-from ikepy.config.values import Address, Network
+from ikepy.config.values import Address, Dynamic, Network
 
 Problems = Iterator[tuple[str, str]]
 
@@ -45,6 +46,38 @@ def _can_initiate(connection: Connection, key: str, config: Config) -> Problems:
                 )
     if remotes and not any(_has_version(connection.local_addrs, one.version) for one in remotes):
         yield f"{key}.local_addrs", f"holds no IPv{remotes[0].version} address, which remote_addrs asks for"
+
+
+def _other_end(connection: Connection, key: str, config: Config) -> Problems:
+    """A daemon that talks to itself; on one address there may be two daemons, on other ports."""
+    if connection.remote_port in (config.daemon.port, config.daemon.port_nat_t):
+        for index, remote in enumerate(connection.remote_addrs):
+            if isinstance(remote, IPv4Address | IPv6Address) and remote in connection.local_addrs:
+                text = "is our own address in local_addrs: it must be the peer's"
+                yield f"{key}.remote_addrs[{index}]", text
+
+
+def _families(connection: Connection, key: str, config: Config) -> Problems:
+    for child in connection.children.values():
+        ours = _versions(child.local_ts, connection.local_addrs)
+        theirs = _versions(child.remote_ts, connection.remote_addrs)
+        if not ours & theirs:
+            (own,), (other,) = ours, theirs
+            yield (
+                f"{key}.children.{child.name}.remote_ts",
+                f"holds IPv{other} only, and local_ts IPv{own} only, so that no packet fits both; "
+                "allowed: selectors of one family on both sides",
+            )
+
+
+def _versions(
+    selectors: Sequence[Selector | Dynamic], addresses: Sequence[Address | Network | str]
+) -> set[int]:
+    """The IP versions of selectors, of which "dynamic" is the IKE address."""
+    dynamic = (
+        {4, 6} if "%any" in addresses else {one.version for one in addresses if not isinstance(one, str)}
+    )
+    return {version for one in selectors for version in (dynamic if isinstance(one, str) else {one.version})}
 
 
 def _initiating(child: Child) -> list[str]:
@@ -102,6 +135,8 @@ def _ports(config: Config) -> Problems:
 EACH: tuple[tuple[Callable[[Connection, str, Config], Problems], str], ...] = (
     (_children, ""),
     (_can_initiate, ""),
+    (_other_end, "daemon"),
+    (_families, ""),
     (_secret, "secrets"),
     (_own_device, ""),
     (_local_port, "daemon"),

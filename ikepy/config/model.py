@@ -213,6 +213,11 @@ class SecretEntry(Section):
         return self
 
     @property
+    def source(self) -> str:
+        """The key in the file that gives the secret."""
+        return "secret" if self.text is not None else "secret_file" if self.file is not None else "secret_env"
+
+    @property
     def secret(self) -> Secret:
         """The key itself, wherever it came from."""
         return next(one for one in (self.text, self.file, self.environment) if one is not None)

@@ -23,6 +23,7 @@ ENCR = {
         for icv, encr in _GCM.items()
         for suffix in (icv, 8 * icv)  # charon has both: in bytes and in bits
     },
+    **{f"aes{bits}gcm": Transform(TransformType.ENCR, Encr.AES_GCM_16, bits) for bits in AES_BITS},
     "chacha20poly1305": Transform(TransformType.ENCR, Encr.CHACHA20_POLY1305),
 }
 INTEG = {
@@ -63,13 +64,39 @@ KE = {
     for name in names
     if group in kex.SUPPORTED
 }
-NO_KE = {"modpnone": Transform(TransformType.KE, KeGroup.NONE)}  # ESP only: PFS is welcome, not required
+NO_KE = {  # ESP only: PFS is welcome, not required
+    name: Transform(TransformType.KE, KeGroup.NONE) for name in ("modpnone", "none")
+}
 ESN = {
     "noesn": Transform(TransformType.ESN, Esn.NO_ESN),
     "esn": Transform(TransformType.ESN, Esn.ESN),
 }
 IKE_WORDS = {**ENCR, **INTEG, **PRF, **KE}
 ESP_WORDS = {**ENCR, **INTEG, **KE, **NO_KE, **ESN}
+# What people write for them; a "-" stands between algorithms, so that it tears what has one of its own.
+MEANT = {
+    **{f"{prefix}{int(one.id)}": word for prefix in ("group", "dh", "modp") for word, one in KE.items()},
+    "gcm": "aes256gcm16",
+    "aesgcm": "aes256gcm16",
+    "aes_gcm": "aes256gcm16",
+    "aes_gcm_16": "aes256gcm16",
+    "cbc": "aes256",
+    "chacha20": "chacha20poly1305",
+    "chachapoly": "chacha20poly1305",
+    "poly1305": "chacha20poly1305",
+    "sha2": "sha256",
+    "hmac": "sha256",
+    "prf": "prfsha256",
+    "25519": "x25519",
+    "p256": "ecp256",
+    "p384": "ecp384",
+    "p521": "ecp521",
+    "secp256r1": "ecp256",
+    "secp384r1": "ecp384",
+    "secp521r1": "ecp521",
+    "nopfs": "modpnone",
+    "pfs": "x25519",
+}
 # What charon knows and we don't: worth another message than a mistyped word.
 FOREIGN_PREFIXES = (
     "3des",
@@ -207,11 +234,12 @@ def _unknown(word: str, protocol: ProtocolId) -> str:
     allowed = "; ".join(f"{kind}: {_listed(words)}" for kind, words in kinds)
     if not word:
         return f'an algorithm is missing beside a "-"; allowed: {allowed}'
+    meant = MEANT.get(word, "")
     if word in ESN or word in NO_KE:
         why = f'"{word}" has no place in an IKE proposal'
     elif word.startswith(FOREIGN_PREFIXES) or any(part in word for part in FOREIGN_PARTS):
         why = f'"{word}" is not supported by ikepy'
     else:
-        close = get_close_matches(word, known, 1)
+        close = [meant] if meant in known else get_close_matches(word, known, 1)
         why = f'unknown algorithm "{word}"' + (f' (did you mean "{close[0]}"?)' if close else "")
     return f"{why}; allowed: {allowed}"

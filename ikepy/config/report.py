@@ -42,6 +42,50 @@ MODELS: dict[str, type[BaseModel]] = {
     "daemon": Daemon,
 }
 NAMED_BY_HEADING = frozenset({"connection", "child"})  # there, `name` is no key of the file
+# What people write, where no key is like it: ipsec.conf's words, and plain ones.
+MEANT = {
+    "connection": {
+        "left": "local_addrs",
+        "leftid": "id in the section local",
+        "leftsubnet": "local_ts of a child",
+        "right": "remote_addrs",
+        "rightid": "id in the section remote",
+        "rightsubnet": "remote_ts of a child",
+        "peer": "remote_addrs",
+        "peers": "remote_addrs",
+        "local_id": "id in the section local",
+        "remote_id": "id in the section remote",
+        "local_ip": "local_addrs",
+        "remote_ip": "remote_addrs",
+        "ike": "proposals",
+        "esp": "esp_proposals of a child",
+        "ikelifetime": "rekey_time",
+        "lifetime": "rekey_time",
+        "dpd": "dpd_delay",
+        "auto": "start_action of a child",
+        "local_ts": "local_ts of a child",
+        "remote_ts": "remote_ts of a child",
+        "esp_proposals": "esp_proposals of a child",
+        "start_action": "start_action of a child",
+        "psk": "secret in [secrets.ike-NAME]",
+        "secret": "secret in [secrets.ike-NAME]",
+        "mtu": "mtu in the section vti",
+        "routes": "routes in the section vti",
+    },
+    "auth": {"psk": "secret in [secrets.ike-NAME]", "secret": "secret in [secrets.ike-NAME]"},
+    "child": {
+        "leftsubnet": "local_ts",
+        "rightsubnet": "remote_ts",
+        "esp": "esp_proposals",
+        "proposals": "esp_proposals",
+        "auto": "start_action",
+        "lifetime": "life_time",
+        "keylife": "life_time",
+        "mtu": "mtu in the section vti",
+        "routes": "routes in the section vti",
+    },
+    "secret": {"psk": "secret", "key": "secret", "password": "secret"},
+}
 SUFFIXED = {"local": "several rounds of authentication", "remote": "several rounds of authentication"}
 NOT_YET = "known to swanctl, not supported by ikepy yet: leave it out"
 
@@ -81,15 +125,24 @@ def unknown_key(path: Path) -> str:
     allowed = known_keys(kind)
     if key in SWANCTL_ONLY.get(kind, ()):
         return NOT_YET
-    if kind == "connection":
+    meant = MEANT.get(kind, {}).get(key.lower().replace("-", "_"))
+    close = get_close_matches(key, allowed, 1)
+    mistyped = get_close_matches(key, [one for one in allowed if one not in SUFFIXED], 1, cutoff=0.8)
+    if kind == "connection" and meant is None and not mistyped:
         for prefix, what in SUFFIXED.items():
             if key.startswith(prefix) and key.removeprefix(prefix)[:1] in "-_0123456789":
                 return f"{what} are {NOT_YET}; there is one section, [{key_path(section)}.{prefix}]"
     if kind == "secret" and key.startswith("id"):
         return 'unknown key (did you mean "ids"?); all identities stand in one list, ids = ["…", "…"]'
-    close = get_close_matches(key, allowed, 1)
-    hint = f' (did you mean "{close[0]}"?)' if close else ""
+    hint = (
+        f" (did you mean {_quoted(meant)}?)" if meant else f' (did you mean "{close[0]}"?)' if close else ""
+    )
     return f"unknown key{hint}; allowed: {', '.join(allowed)}"
+
+
+def _quoted(meant: str) -> str:
+    key, space, where = meant.partition(" ")
+    return f'"{key}"{space}{where}'
 
 
 def known_keys(kind: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationInfo
 
+from ikepy.config import secrecy
 from ikepy.crypto.secret import Secret
 
 MAX_FILE = 65536  # bytes; a larger file is hardly a pre-shared key
@@ -50,7 +51,9 @@ def from_text(value: object) -> Secret:
 
 
 def from_file(value: object, info: ValidationInfo) -> Secret:
-    """The key `secret_file`: one trailing newline is no part of the secret; other bytes than UTF-8 are fine.
+    """The key `secret_file`: other bytes than UTF-8 are fine.
+
+    A byte order mark at the beginning and one line end (LF or CR LF) at the end are no part of the secret.
 
     A relative path starts at the directory of the configuration file.
     """
@@ -64,18 +67,28 @@ def from_file(value: object, info: ValidationInfo) -> Secret:
                 "this is not a regular file" if path.exists() else "there is no file of this name"
             )
         with path.open("rb") as file:
+            exposed = secrecy.exposure(os.fstat(file.fileno()))
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise ValueError(f"this file can't be read: {error.strerror}") from None
     if len(data) > MAX_FILE:
         raise ValueError(f"this file is too large; allowed: at most {MAX_FILE} bytes")
-    data = data.removesuffix(b"\n").removesuffix(b"\r")
+    data = data.removeprefix(secrecy.BYTE_ORDER_MARK).removesuffix(b"\n").removesuffix(b"\r")
     if not data:
         raise ValueError("this file is empty")
+    if exposed is not None:
+        _remark(info, exposed)
     try:
         return decode(data.decode())
     except UnicodeDecodeError:
         return Secret(data)
+
+
+def _remark(info: ValidationInfo, text: str) -> None:
+    """Tell whoever reads the configuration, if it listens, what is no mistake."""
+    remarks = info.context.get("remarks") if isinstance(info.context, dict) else None
+    if remarks is not None:
+        remarks.append(text)
 
 
 def from_environment(value: object) -> Secret:

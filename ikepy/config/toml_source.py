@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ikepy.config import report, values
+from ikepy.config import notes, report, secrecy, values
 from ikepy.config.checks import check
 from ikepy.config.model import Config, Connection, Daemon, SecretEntry, device_name
 from ikepy.errors import ConfigError
@@ -24,25 +26,46 @@ SECRET_PREFIX = "ike"  # swanctl tells the kinds of secrets by the beginning of 
 OTHER_SECRETS = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A configuration without mistakes, and what is remarkable in it all the same: (key path, text)."""
+
+    config: Config
+    remarks: tuple[report.Problem, ...]
+
+
 def load(path: Path) -> Config:
     """The configuration in a file. ConfigError with every mistake, also if the file can't be read."""
+    return read(path).config
+
+
+def parse(text: str, name: str = "<text>") -> Config:
+    """The configuration in a text. `name` is what ConfigError calls it; relative paths start beside it."""
+    return read_text(text, name).config
+
+
+def read(path: Path) -> Reading:
+    """As `load`, with what `ikepy check` and the start of the daemon warn of."""
     try:
         with path.open("rb") as file:
+            exposed = secrecy.exposure(os.fstat(file.fileno()))
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise ConfigError(path, [("", f"can't be read: {error.strerror}")]) from None
     if len(data) > MAX_FILE:
         raise ConfigError(path, [("", f"is too large; allowed: at most {MAX_FILE} bytes")])
+    if data.startswith(secrecy.UTF_16):
+        raise ConfigError(path, [("", "is UTF-16 text; allowed: UTF-8")])
     try:
-        text = data.decode()
+        text = data.removeprefix(secrecy.BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(path, [("", f"is not UTF-8 text (line {line})")]) from None
-    return parse(text, str(path))
+    return read_text(text, str(path), exposed)
 
 
-def parse(text: str, name: str = "<text>") -> Config:
-    """The configuration in a text. `name` is what ConfigError calls it; relative paths start beside it."""
+def read_text(text: str, name: str = "<text>", exposed: str | None = None) -> Reading:
+    """As `parse`, with remarks. `exposed`: who may read the file that the text is from."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -53,7 +76,9 @@ def parse(text: str, name: str = "<text>") -> Config:
     config = source.config()
     if source.problems:
         raise ConfigError(name, source.problems)
-    return config
+    if exposed is not None:
+        source.warn_of_reader(exposed)
+    return Reading(config, (*source.remarks, *notes.notes(config)))
 
 
 def _syntax(error: tomllib.TOMLDecodeError) -> str:
@@ -67,8 +92,9 @@ class _Source:
 
     def __init__(self, data: Table, directory: Path) -> None:
         self.problems: list[report.Problem] = []
+        self.remarks: list[report.Problem] = []
         self._data = data
-        self._context = {"directory": directory}
+        self._directory = directory
 
     def config(self) -> Config:
         """The sections that are right, held against each other; it is good if `problems` stays empty."""
@@ -101,7 +127,25 @@ class _Source:
             kind = next((kind for kind in OTHER_SECRETS if name.startswith(kind)), "")
             why = f"secrets of the kind {kind} are not supported by ikepy yet; allowed" if kind else "allowed"
             self._add(path, f'{why}: a name that begins with "{SECRET_PREFIX}"')
-        return self._section(SecretEntry, path, table)
+        entry = self._section(SecretEntry, path, table)
+        if entry is not None:
+            self._judge(entry, path)
+        return entry
+
+    def _judge(self, entry: SecretEntry, path: report.Path) -> None:
+        names = [str(path[-1]).removeprefix(SECRET_PREFIX).strip("-_."), *(str(one) for one in entry.ids)]
+        secret = entry.secret.expose()
+        weak = secrecy.weakness(secret, names)
+        for text in (*secrecy.invisible(secret), *([weak] if weak else [])):
+            self.remarks.append((report.key_path((*path, entry.source)), text))
+
+    def warn_of_reader(self, exposed: str) -> None:
+        """Somebody else may read this file: that matters where it holds a secret."""
+        for name, table in self._tables("secrets").items():
+            if isinstance(table, dict) and "secret" in table:
+                key = report.key_path(("secrets", name, "secret"))
+                self.remarks.append((key, f"this file holds it, and {exposed}; or use secret_file"))
+                return
 
     def _connection(self, path: report.Path, table: object) -> Connection | None:
         if not isinstance(table, dict):
@@ -139,11 +183,15 @@ class _Source:
         return port if isinstance(port, int) and 0 < port < 65536 else DEFAULT_PORT
 
     def _section(self, model: type[M], path: report.Path, table: object) -> M | None:
+        remarks: list[str] = []  # so far only files of secrets cause some
+        context = {"directory": self._directory, "remarks": remarks}
         try:
-            return model.model_validate(table, context=self._context)
+            section = model.model_validate(table, context=context)
         except ValidationError as error:
             self.problems += report.problems_of(error, path)
             return None
+        self.remarks += [(report.key_path((*path, "secret_file")), text) for text in remarks]
+        return section
 
     def _add(self, path: report.Path, text: str) -> None:
         self.problems.append((report.key_path(path), text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from ikepy.config.model import Config
@@ -16,13 +17,23 @@ from tun import network
 from tun.device import TunDevice
 from tun.watch import Watch
 
+REMARKS = 20  # that a start warns of, one line each
 
-def run(config: Config, path: Path, socket: Path | None = None) -> int:
+
+def run(
+    config: Config, path: Path, socket: Path | None = None, remarks: Sequence[tuple[str, str]] = ()
+) -> int:
     """Run until SIGTERM or SIGINT; the exit status. `path` is the configuration's, for messages.
 
-    `socket`: the control socket, instead of the configuration's.
+    `socket`: the control socket, instead of the configuration's. `remarks` on it, (key path, text), are
+    warned of.
     """
     log.set_up(config.daemon.log_level)
+    for key, text in remarks[:REMARKS]:
+        log.warning("ikepy", f"{path}: {key}: {text}")
+    if len(remarks) > REMARKS:
+        more = len(remarks) - REMARKS
+        log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check -c {path}" shows them all')
     control = socket if socket is not None else config.daemon.socket
     return asyncio.run(_serve(config, path, control, system()))
 

@@ -14,6 +14,7 @@ from tests.unit.config.example import EXAMPLE
 from tests.unit.fake_daemon import fake_daemon, lines
 from tests.unit.listings import CONNECTION, IKE_SA
 
+STRONG = "LzU0vX3nRkq9TfWm7cYh"
 DONE = lines({"log": "site-b #1: sending IKE_SA_INIT"}, {"ok": True, "result": "net is up"})
 
 
@@ -29,7 +30,8 @@ def socket(tmp_path: Path) -> Path:
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     path = tmp_path / "good.toml"
-    path.write_text(EXAMPLE)
+    path.write_text(EXAMPLE.replace("s3cr3t", STRONG))
+    path.chmod(0o600)
     return path
 
 
@@ -74,6 +76,18 @@ def test_check_of_a_good_file(good: Path) -> None:
         "site-b: 192.0.2.1 to 192.0.2.2, device vti0, children: net\n"
         f"{good}: 1 connection, 1 secret, no mistakes\n"
     )
+
+
+def test_check_warns_of_what_is_hardly_meant(good: Path) -> None:
+    good.chmod(0o644)
+    result = ikepy("check", "-c", good)
+    assert result.exit_code == 0
+    told = result.stdout.splitlines()
+    assert told[1].startswith(
+        f"{good}: secrets.ike-site-b.secret: warning: this file holds it, and every user"
+    )
+    assert told[2] == f"{good}: 1 connection, 1 secret, no mistakes, 1 warning"
+    assert STRONG not in result.output
 
 
 def test_check_prints_every_mistake(bad: Path) -> None:

@@ -1,7 +1,7 @@
 """The example of the manual, and a small one for tests to change."""
 
 from ikepy.config.model import Config
-from ikepy.config.toml_source import parse
+from ikepy.config.toml_source import parse, read_text
 from ikepy.errors import ConfigError
 
 EXAMPLE = """
@@ -79,3 +79,10 @@ def problems(text: str) -> dict[str, str]:
 def good(text: str) -> Config:
     """The configuration, which must be right."""
     return parse(text)
+
+
+def remarks(text: str) -> dict[str, str]:
+    """What is warned of in a configuration, which must be right: key path -> text."""
+    found = read_text(text).remarks
+    assert len(dict(found)) == len(found), "two remarks under one key"
+    return dict(found)

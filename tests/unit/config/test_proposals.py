@@ -75,6 +75,8 @@ def test_prf_in_esp_is_ignored_and_pfs_may_be_optional() -> None:
         ("aes192gcm96", "aes192gcm12"),
         ("aes128gcm64", "aes128gcm8"),
         ("AES128GCM16", "aes128gcm16"),
+        ("aes256gcm", "aes256gcm16"),
+        ("aes256gcm16-ecp256-none", "aes256gcm16-ecp256-modpnone"),
     ],
 )
 def test_second_words(word: str, same: str) -> None:

@@ -1,0 +1,118 @@
+"""Finds what is no mistake, yet hardly meant: `ikepy check` and the start warn of it; it is not refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from esp.selectors import Selector
+from ikepy.config.model import Child, Config, Connection
+from ikepy.config.values import Address, Dynamic, Network
+
+Notes = Iterator[tuple[str, str]]
+Same = tuple[int | None, frozenset[Selector | Dynamic], frozenset[Selector | Dynamic]]
+
+
+def notes(config: Config) -> list[tuple[str, str]]:
+    """All of them, as (key path, text)."""
+    found: list[tuple[str, str]] = []
+    for connection in config.connections.values():
+        for one in EACH:
+            found += one(connection, f"connections.{connection.name}")
+    return found + list(_same_selectors(config))
+
+
+def _lifetimes(connection: Connection, key: str) -> Notes:
+    for child in connection.children.values():
+        yield from _life(child, f"{key}.children.{child.name}")
+    for name in ("rekey_time", "reauth_time"):
+        seconds = getattr(connection, name)
+        if seconds and connection.random_time > seconds:
+            absent = " (absent: over_time)" if connection.rand_time is None else ""
+            yield (
+                f"{key}.{name}",
+                f"rand_time{absent} is longer, so that chance may have it happen at once, again and again; "
+                f"take rand_time below {seconds:g} seconds",
+            )
+
+
+def _life(child: Child, key: str) -> Notes:
+    """Time, bytes and packets: what a child may live for is to leave room for its replacement."""
+    for what, rekey, life, rand in (
+        ("time", child.rekey_time, child.life_time, child.rand_time),
+        ("bytes", child.rekey_bytes, child.life_bytes, child.rand_bytes),
+        ("packets", child.rekey_packets, child.life_packets, child.rand_packets),
+    ):
+        if rekey and life and life <= rekey:
+            yield (
+                f"{key}.life_{what}",
+                f"ends the child before rekey_{what} ({rekey:g}) replaces it: traffic stops meanwhile; "
+                "take more than that, or leave it out for a tenth more",
+            )
+        spread = max(life - rekey, 0) if rand is None and life else rand or 0
+        if rekey and spread > rekey:
+            yield (
+                f"{key}.rekey_{what}",
+                f"{'life' if rand is None else 'rand'}_{what} is so large that chance may have it happen at "
+                f"once, again and again; take rand_{what} below {rekey:g}",
+            )
+
+
+def _into_itself(connection: Connection, key: str) -> Notes:
+    """What leads into the tunnel, and the addresses that the tunnel's own packets go to."""
+    peers = [one for one in connection.remote_addrs if isinstance(one, IPv4Address | IPv6Address)]
+    for where, network in _routed(connection):
+        for peer in peers:
+            if _covers(network, peer):
+                yield (
+                    f"{key}.{where}",
+                    f"covers the peer's own address {peer}: IKE and ESP packets to it are kept out of the "
+                    "tunnel by an exception route, and nothing else reaches it through the tunnel",
+                )
+
+
+def _routed(connection: Connection) -> Iterator[tuple[str, Network | Selector]]:
+    vti = connection.vti
+    for index, address in enumerate(vti.addresses):
+        yield f"vti.addresses[{index}]", address.network
+    for index, route in enumerate(vti.routes or ()):
+        yield f"vti.routes[{index}]", route
+    if vti.routes is None:
+        for child in connection.children.values():
+            for index, selector in enumerate(child.remote_ts):
+                if isinstance(selector, Selector) and not selector.all_addresses:
+                    yield f"children.{child.name}.remote_ts[{index}]", selector
+
+
+def _covers(network: Network | Selector, address: Address) -> bool:
+    if isinstance(network, Selector):
+        return network.version == address.version and network.first <= int(address) <= network.last
+    return network.version == address.version and address in network
+
+
+def _same_selectors(config: Config) -> Notes:
+    """Of two connections; 0/0 is for routes to decide, and "dynamic" for the addresses."""
+    taken: dict[Same, str] = {}
+    for connection in config.connections.values():
+        own: dict[Same, str] = {}
+        for child in connection.children.values():
+            if _narrow(child):
+                same = (connection.vti.table, frozenset(child.local_ts), frozenset(child.remote_ts))
+                own.setdefault(same, f"connections.{connection.name}.children.{child.name}")
+        for same, key in own.items():
+            if same in taken:
+                yield (
+                    f"{key}.remote_ts",
+                    f"{taken[same]} has the same selectors: packets take the tunnel that routes lead to, and "
+                    "one route can't lead to both",
+                )
+        for same, key in own.items():
+            taken.setdefault(same, key)
+
+
+def _narrow(child: Child) -> bool:
+    return all(isinstance(one, Selector) and not one.all_addresses for one in child.remote_ts)
+
+
+# What every connection is looked at for.
+EACH: tuple[Callable[[Connection, str], Notes], ...] = (_lifetimes, _into_itself)

@@ -1,0 +1,63 @@
+"""Ctrl-C while `ikepy` is still starting: it ends at once, by the signal, and shows no traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.config.example import EXAMPLE
+
+# Python runs this before anything of ours; the signal comes when a module is about to be imported.
+INTERRUPT = """
+import os, signal, sys
+WHERE = os.environ["INTERRUPT_AT"]
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == WHERE:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+NOWHERE = EXAMPLE.replace("192.0.2.1", "203.0.113.77")  # no address of ours: were it run, nothing is opened
+MOMENTS = [
+    "ikepy.cli",
+    "click",
+    "ikepy.daemon.client",
+    "pydantic",
+    "ikepy.config.toml_source",
+    "ikepy.daemon.main",
+    "asyncio",
+    "pyroute2",
+    "ikepy.sa.manager",
+]
+
+
+def start(
+    tmp_path: Path, moment: str, text: str = NOWHERE, *, ignored: bool = False
+) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
+    config = tmp_path / "ikepy.toml"
+    config.write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "ikepy", "run", "-c", config, "--socket", tmp_path / "s"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPT_AT": moment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None,
+    )
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_during_the_start(tmp_path: Path, moment: str) -> None:
+    ended = start(tmp_path, moment)
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stdout + ended.stderr == ""
+
+
+def test_a_background_job_that_ignores_ctrl_c_goes_on(tmp_path: Path) -> None:
+    ended = start(tmp_path, "click", EXAMPLE.replace("mtu ", "mut "), ignored=True)
+    assert ended.returncode == 1
+    assert "vti.mut: unknown key" in ended.stderr
