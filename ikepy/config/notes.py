@@ -66,9 +66,9 @@ def _into_itself(connection: Connection, key: str) -> Notes:
             if _covers(network, peer):
                 yield (
                     f"{key}.{where}",
-                    f"covers the peer's own address {peer}: IKE and ESP packets to it must not enter the tunnel, "
-                    "and are dropped there; leave it out, or give the address a route of its own through the "
-                    "uplink",
+                    f"covers the peer's own address {peer}: IKE and ESP packets to it must not enter the "
+                    "tunnel, and are dropped there; leave it out, or give the address a route of its own "
+                    "through the uplink",
                 )
 
 
