@@ -171,6 +171,11 @@ class Connection(Section):
     over_time: Seconds | None = None  # None: a tenth of the longer of the two
     rand_time: Seconds | None = None  # None: over_time
     unique: Annotated[Unique, fields.choice("policy", _UNIQUE)] = "no"
+    # What peers may hold at most; rekeys have room beyond these. One peer's share is less than all.
+    max_ike_sas: Annotated[int, fields.integer(1, 1_000_000, "IKE_SAs")] = 16384
+    max_ike_sas_per_identity: Annotated[int, fields.integer(1, 1_000_000, "IKE_SAs of one identity")] = 32
+    max_children: Annotated[int, fields.integer(1, 1_000_000, "children of one IKE_SA")] = 256
+    max_children_in_all: Annotated[int, fields.integer(1, 1_000_000, "children")] = 32768
     local: AuthLocal = Field(default_factory=AuthLocal)
     remote: AuthRemote = Field(default_factory=AuthRemote)
     children: dict[str, Child] = Field(default_factory=dict)

@@ -54,5 +54,10 @@ def system() -> Surroundings:
 
 def _make_machine(config: Config, entropy: Entropy, facts: Facts) -> IkeManager:
     return IkeManager(
-        config, entropy, resolve=facts.resolve, leads_out=facts.leads_out, esp_heard=facts.esp_heard
+        config,
+        entropy,
+        resolve=facts.resolve,
+        leads_out=facts.leads_out,
+        esp_heard=facts.esp_heard,
+        room_of=facts.room_of,
     )

@@ -13,6 +13,7 @@ from ikepy.sa.effects import Effect
 from ikepy.sa.entropy import Entropy
 from ikepy.sa.info import IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.room import RoomOf
 from tun.netlink import HostAddress
 
 Interface = IPv4Interface | IPv6Interface
@@ -58,11 +59,13 @@ class Machine(Protocol):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the machine asks of the host: the addresses of a connection; whether a path leads out, not into a
-    device of ours; when ESP came in last under a child (monotonic seconds, None: never)."""
+    device of ours; when ESP came in last under a child (monotonic seconds, None: never); how many children a
+    connection's worker can have."""
 
     resolve: Resolve
     leads_out: Callable[[Path], bool]
     esp_heard: Callable[[int], float | None]
+    room_of: RoomOf
 
 
 MakeMachine = Callable[[Config, Entropy, Facts], Machine]

@@ -15,8 +15,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from esp import messages
 from ikepy.daemon import log
-from ikepy.daemon.children import Child, ChildTable
-from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.children import Child, ChildTable, TooManyChildren
+from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.timer import DeadlineTimer
 from ikepy.daemon.workers import WorkerDown
@@ -77,6 +77,7 @@ class EffectsRunner:
         self._stopped = False
         self._guilty: list[Guilty] = []
         self._faulty = False  # since the timer was set last
+        self._refused: list[int] = []  # children that no worker has room for, until the machine is told
         self.idle = asyncio.Event()  # set while no IKE_SA lives
         self.watchers: set[Callable[[Log], None]] = set()
         self.outcomes: dict[int, asyncio.Future[Outcome]] = {}
@@ -167,7 +168,13 @@ class EffectsRunner:
                 torn_down.add(ike_id)
                 command = Terminate(ike_id=ike_id, force=True, fault=True)
                 self._run(partial(self._machine.request, command), ("tearing down", f"#{ike_id}"), _nobody)
+        if self._refused:
+            self._run(self._tell_refused, ("no room for children",), _nobody)
         self._guarded(("after it",), _nobody, self._follow)
+
+    def _tell_refused(self, now: float) -> Sequence[Effect]:
+        refused, self._refused = tuple(self._refused), []
+        return self._machine.request(ChildrenLost(refused), now)
 
     def _follow(self) -> None:
         """Wait for the machine's deadline; after a fault not at once: it may stay in the past."""
@@ -233,7 +240,9 @@ class EffectsRunner:
 
     def _install_inbound(self, effect: InstallInbound) -> None:
         device = self._devices.of(effect.connection)
-        child = self._children.add(effect.child_id, device, effect.suite)
+        child = self._child(effect, device)
+        if child is None:
+            return
         self._children.set_spi(child, effect.spi)
         local, remote = effect.path.local, effect.path.remote
         self._pool.send(
@@ -257,9 +266,22 @@ class EffectsRunner:
             ),
         )
 
+    def _child(self, effect: InstallInbound | InstallOutbound, device: VtiDevice) -> Child | None:
+        """The record of a child; None if there is no room, which costs this child and no other SA."""
+        if effect.child_id in self._refused:
+            return None
+        try:
+            return self._children.add(effect.child_id, device, effect.suite)
+        except TooManyChildren as error:
+            log.error(effect.connection, f"{effect.child} #{effect.child_id} is not installed: {error}")
+            self._refused.append(effect.child_id)
+            return None
+
     def _install_outbound(self, effect: InstallOutbound) -> None:
         device = self._devices.of(effect.connection)
-        child = self._children.add(effect.child_id, device, effect.suite)
+        child = self._child(effect, device)
+        if child is None:
+            return
         child.tfc_padding = effect.tfc_padding
         if child.tfc_padding:
             self._devices.path_changed(device, effect.path, effect.encap, effect.suite)

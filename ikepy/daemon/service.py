@@ -126,7 +126,12 @@ class Daemon:
         ways = Ways(network, [device.tun.name for device in devices])
         listeners.tunnel = ways.tunnel
         resolver = Resolver(network, ways)
-        facts = Facts(resolver.resolve, ways.leads_out, EspHeard(children, pool.counters))
+        facts = Facts(
+            resolver.resolve,
+            ways.leads_out,
+            EspHeard(children, pool.counters),
+            lambda connection: children.room(devices.slot_of(connection)),
+        )
         machine = self._surroundings.make_machine(config, entropy, facts)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)

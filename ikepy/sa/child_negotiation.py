@@ -18,7 +18,7 @@ from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
-from . import lifetime, pick, proposals
+from . import admission, lifetime, pick, proposals
 from .child import ChildSa, esp_suite, texts
 from .effects import Effect, Event, Level, Topic
 from .scope import EVERYTHING, Pair, Scope, Selectors, is_partial
@@ -27,7 +27,6 @@ from .traffic_selectors import from_payload, to_payload
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
-MAX_CHILDREN = 256  # an authenticated peer's share of our memory
 # Modes of a child that we never offer: a peer that takes them up sends what we can't read (1.3.1, 2.22).
 UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
 FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
@@ -128,6 +127,7 @@ def conclude(
     PeerError if the peer refused, or chose what we did not offer, or what is of no use.
     """
     chosen = chosen_proposal(offered, payloads)
+    admission.check_own(sa)
     ours, scope = offered.scope.offer(offered.configured), offered.scope
     ts_local = _subset(ours.local, payloads, PayloadType.TS_I)
     ts_remote = _subset(ours.remote, payloads, PayloadType.TS_R)
@@ -175,10 +175,10 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
     """The first of our children that the peer's offer fits, with its selectors narrowed to both sides'.
 
     Those that permit the peer's first choice, the packet that it needs the child for, go before others (2.9).
-    `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none fits.
+    `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none fits,
+    NO_ADDITIONAL_SAS if there is no room.
     """
-    if len(sa.children) >= MAX_CHILDREN:
-        raise PeerError(NotifyType.NO_ADDITIONAL_SAS, "too many children on this IKE_SA")
+    admission.check_child(sa, rekey=only is not None)
     offered = tuple(p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.ESP)
     ts_remote = from_payload(pick.selectors(payloads, PayloadType.TS_I))
     ts_local = from_payload(pick.selectors(payloads, PayloadType.TS_R))

@@ -32,6 +32,7 @@ from .path import Address, Endpoint, Path
 from .phase import End, Phase
 from .rate import Rate
 from .replacing import Replacing
+from .room import RoomOf, boundless
 from .set_ups import Demand, Resolve, SetUps
 from .shared import EspHeard, LeadsOut, Shared
 from .strangers import Strangers
@@ -57,12 +58,13 @@ class IkeManager:
         resolve: Resolve,
         leads_out: LeadsOut = lambda path: True,
         esp_heard: EspHeard = lambda child_id: None,
+        room_of: RoomOf = boundless,
     ) -> None:
         """What it can't know by itself it asks: `resolve` the addresses of a connection, and as `Shared` has
-        it whether a path leads out, and when ESP came in."""
+        it whether a path leads out, when ESP came in, and how many children the worker can have."""
         self._config = config
         self._resolve = resolve
-        self._shared = Shared(config, entropy, leads_out=leads_out, esp_heard=esp_heard)
+        self._shared = Shared(config, entropy, leads_out=leads_out, esp_heard=esp_heard, room_of=room_of)
         self._strangers = Strangers(self._shared)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
@@ -414,6 +416,10 @@ class IkeManager:
             effects += self._replacing.reauthenticate(sa, now)
         effects += self._replacing.end_replaced(sa, now)
         changed = [sa]
+        while self._shared.doubted:
+            one = self._shared.doubted.pop()
+            changed.append(one)
+            effects += one.ask_for_life(now)
         while self._shared.touched:
             one = self._shared.touched.pop(0)
             changed.append(one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +14,7 @@ from .effects import Effect
 from .entropy import Entropy
 from .path import Address, Path
 from .phase import Phase
+from .room import RoomOf, boundless
 from .scope import Selectors
 from .window import Retransmission
 
@@ -40,8 +41,10 @@ class Shared:
         *,
         leads_out: LeadsOut = lambda path: True,
         esp_heard: EspHeard = lambda child_id: None,
+        room_of: RoomOf = boundless,
     ) -> None:
         self.config = config
+        self.room_of = room_of
         self.leads_out = leads_out
         self.esp_heard = esp_heard
         self.entropy = entropy
@@ -54,6 +57,8 @@ class Shared:
         self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connections, as configured
         for name, connection in config.connections.items():
             self._alike[_configured(connection)].append(name)
+        self._children: Counter[str] = Counter()  # of each connection
+        self.doubted: list[IkeSa] = []  # their peer is to be asked whether it knows them
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
         self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
@@ -126,9 +131,11 @@ class Shared:
         self.standing.discard(key)
         self.owners[child.child_id] = sa
         self._by_traffic[sa.connection.name, child.selectors][child.child_id] = child
+        self._children[sa.connection.name] += 1
 
     def remove_child(self, sa: IkeSa, child: ChildSa) -> None:
         self.owners.pop(child.child_id, None)
+        self._children[sa.connection.name] -= 1
         key = sa.connection.name, child.selectors
         self._by_traffic[key].pop(child.child_id, None)
         if not self._by_traffic[key]:
@@ -157,6 +164,19 @@ class Shared:
         """Whether there is a child for just this traffic, on whichever IKE_SA, that is sent under."""
         alike = self._by_traffic.get((connection, selectors), {})
         return any(child.state is not ChildState.DELETED for child in alike.values())
+
+    def count_children(self, connection: str) -> int:
+        """All that a connection has, those that are about to go among them."""
+        return self._children[connection]
+
+    def count_ike_sas(self, connection: str, most: int) -> int:
+        """The established IKE_SAs of a connection; exact only where there may be `most` and more."""
+        known = self._by_connection.get(connection, {})
+        return len(known) if len(known) < most else sum(one.established for one in known.values())
+
+    def all_between(self, sa: IkeSa) -> Iterable[IkeSa]:
+        """All that were established between the same two identities and are not gone yet, `sa` among them."""
+        return self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
 
     def duplicates(self, sa: IkeSa) -> list[IkeSa]:
         """Established IKE_SAs other than `sa` between the same two identities."""

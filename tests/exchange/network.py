@@ -27,6 +27,7 @@ from ikepy.sa.effects import (
 )
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.room import Room
 from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
 
@@ -173,7 +174,9 @@ class Site:
             resolve=self._resolve,
             leads_out=lambda path: path.remote.address not in self.tunnelled,
             esp_heard=self.heard.get,
+            room_of=lambda connection: self.room,
         )
+        self.room = Room(1 << 16, 1 << 16)  # in the worker
         self.plane = DataPlane()
         self.events: list[Event] = []
         self.outcomes: dict[int, Outcome] = {}

@@ -11,7 +11,7 @@ from ikepy.config.model import Child
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, error_handling, peers, pick
+from ikepy.sa import admission, child_negotiation, error_handling, peers, pick
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.effects import Effect, Level
@@ -186,9 +186,10 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     sa.remote_id = remote_id
     if connection.unique == "keep" and sa.shared.duplicates(sa):
         raise _failed(f"an IKE_SA with {_shown(remote_id)} exists, and unique = keep")
+    sa.initial_contact = pick.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
+    admission.check_ike_sa(sa)
     mobike.forbid_nats(payloads, path)
     mobike.agree(sa, payloads)
-    sa.initial_contact = pick.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
     own = AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id))
     effects = sa.establish(now)
     child_effects, child_payloads = _respond_child(sa, payloads, now)

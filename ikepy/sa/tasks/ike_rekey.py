@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import error_handling, pick, proposals, succession
+from ikepy.sa import admission, error_handling, pick, proposals, succession
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.error_handling import Exchange, Step
@@ -144,6 +144,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     ours = sa.tasks.current
     if sa.tasks.busy and not isinstance(ours, IkeRekey):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "a child is being negotiated on this IKE_SA")
+    admission.check_ike_rekey(sa)
     offered = [p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
     chosen = proposals.select(sa.connection.proposals, offered)
     if chosen is None:

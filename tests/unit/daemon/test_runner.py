@@ -13,7 +13,7 @@ from esp.suites import inner_mtu
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.runner import EffectsRunner
-from ikepy.sa.commands import Acquire, Initiate, Terminate
+from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Terminate
 from ikepy.sa.effects import (
     ActivateOutbound,
     Effect,
@@ -314,3 +314,23 @@ def test_a_machine_that_always_fails_is_no_busy_loop() -> None:
         return machine.calls
 
     assert asyncio.run(inside()) == ["start"]
+
+
+def test_a_worker_without_room_costs_one_child() -> None:
+    """No other SA, no traceback: the machine hears that the child is lost, once, after all that it wanted."""
+    effects: list[Effect] = []
+    for child_id in range(1, 6):  # of four that there is room for
+        effects += [inbound(child_id), install_outbound(child_id)]
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.receive(b"\xff", PATH)
+
+    bed = _run(scenario, {"receive ff": [*effects, Send(PATH, b"\x01")]})
+    assert [line for line in bed.notes.lines if "Install" in line] == [
+        "worker 0 InstallInbound",
+        "worker 0 InstallOutbound",
+    ] * 4
+    assert f"send 01 {PATH}" in bed.notes.lines
+    assert [call for call in bed.machine.calls if call.startswith("request")] == [
+        f"request {ChildrenLost((5,))}"
+    ]

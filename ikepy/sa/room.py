@@ -1,0 +1,34 @@
+"""The places that a worker has for children, as far as the IKE machine has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+KEPT_FOR_REKEYS = 8  # one place in so many is for children that replace others
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Of the worker that a connection's device belongs to: places that are free, and all of them."""
+
+    free: int
+    places: int
+
+    @property
+    def for_new(self) -> bool:
+        """Whether a further child may come."""
+        return self.free > self.places // KEPT_FOR_REKEYS
+
+    @property
+    def for_rekey(self) -> bool:
+        """Whether one may come that replaces another."""
+        return self.free > 0
+
+
+RoomOf = Callable[[str], Room]  # by the connection's name
+
+
+def boundless(connection: str) -> Room:
+    """Where there is no worker."""
+    return Room(1, 1)
