@@ -41,7 +41,7 @@ class Connection:
     addresses: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     routes: tuple[str, ...] | None = None
-    mobike: bool = False  # with it IKE leaves port 500 even where there is no NAT (RFC 4555 3.3)
+    mobike: bool = True
     extra: str = ""
     child_extra: str = ""
     vti_extra: str = ""

@@ -78,8 +78,10 @@ def _encapsulated() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
 
 
 def _native() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
-    ike, esp = (*_IP4, "UDP 500"), (*_IP4, "ESP")
-    return ((*ike, "IKE IKE_SA_INIT"), (*ike, "IKE IKE_AUTH"), esp), (ike, esp)
+    """IKE goes on at port 4500 here, too: the next path may have a NAT (RFC 4555 3.3)."""
+    init, later, esp = (*_IP4, "UDP 500", "IKE IKE_SA_INIT"), (*_IP4, "UDP 4500"), (*_IP4, "ESP")
+    ike = [(*later, f"IKE {exchange}") for exchange in ("IKE_AUTH", "CREATE_CHILD_SA", "INFORMATIONAL")]
+    return (init, ike[0], esp), (init, *ike, esp)
 
 
 def judge(lab: Lab, capture: Capture) -> list[Verdict]:

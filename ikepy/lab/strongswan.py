@@ -118,7 +118,6 @@ class Connection:
 connections {{
     {self.name} {{
         version = 2
-        mobike = no
         local_addrs = {self.local_addrs}
         remote_addrs = {self.remote_addrs}
         proposals = {self.proposals}

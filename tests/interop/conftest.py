@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,18 @@ def bed(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[Bed]:
             host.ip(f"addr add 10.{number}.1.10/24 dev eth0")
         with _used(Bed(pair, tmp_path)) as bed:
             yield bed
+
+
+@pytest.fixture
+def make_bed(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[Callable[[], Bed]]:
+    """A function that makes one more `bed`, so that what takes long can go on side by side."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Bed:
+            prefix = next(_prefixes)
+            return stack.enter_context(_used(Bed(stack.enter_context(Pair(prefix)), tmp_path / prefix)))
+
+        yield make
 
 
 @pytest.fixture

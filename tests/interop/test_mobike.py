@@ -26,8 +26,8 @@ def other_address(gateway: Namespace, old: str) -> None:
 def test_strongswan_moves(bed: Bed, initiator: Side) -> None:
     """As the initiator it tells us where it is; as the responder, that it is gone, and we follow."""
     bed.start(
-        replace(OURS, remote_addrs=(pair.RIGHT, "%any"), mobike=True),
-        replace(THEIRS, local_addrs="%any", options={"mobike": "yes"}),
+        replace(OURS, remote_addrs=(pair.RIGHT, "%any")),
+        replace(THEIRS, local_addrs="%any"),
     )
     bed.up(by=initiator)
     bed.expect_traffic()
@@ -43,8 +43,8 @@ def test_strongswan_moves(bed: Bed, initiator: Side) -> None:
 def test_we_move(bed: Bed, initiator: Side) -> None:
     """Our only address is replaced: strongSwan follows, and nothing is set up anew."""
     bed.start(
-        replace(OURS, local_addrs=("%any",), mobike=True),
-        replace(THEIRS, remote_addrs=f"{pair.LEFT},%any", options={"mobike": "yes"}),
+        replace(OURS, local_addrs=("%any",)),
+        replace(THEIRS, remote_addrs=f"{pair.LEFT},%any"),
     )
     bed.up(by=initiator)
     before = bed.our_sa["spi_i"], bed.our_sa["spi_r"]
@@ -57,7 +57,7 @@ def test_we_move(bed: Bed, initiator: Side) -> None:
 
 def test_our_uplink_goes_and_comes_back(bed: Bed) -> None:
     """Traffic within 3 s, no new set-up."""
-    bed.start(replace(OURS, mobike=True), replace(THEIRS, options={"mobike": "yes"}))
+    bed.start()
     bed.up(by="ikepy")
     before = bed.our_sa["spi_i"], bed.our_child["spi_in"]
     bed.pair.left.ip("link set eth0 down")
@@ -69,7 +69,10 @@ def test_our_uplink_goes_and_comes_back(bed: Bed) -> None:
 
 def test_we_move_and_strongswan_speaks_no_mobike(bed: Bed) -> None:
     """We set up anew from where we are."""
-    bed.start(replace(OURS, local_addrs=("%any",), mobike=True), replace(THEIRS, remote_addrs="%any"))
+    bed.start(
+        replace(OURS, local_addrs=("%any",)),
+        replace(THEIRS, remote_addrs="%any", options={"mobike": "no"}),
+    )
     bed.up(by="ikepy")
     before = bed.our_sa["spi_i"]
     other_address(bed.pair.left, pair.LEFT)

@@ -1,0 +1,111 @@
+"""MOBIKE at both ends, LAN addresses announced, and IKE alone, or everything, is lost for a while.
+
+Whatever the selectors, the IKE_SA stays where it is: neither is it given up, nor moved to an address that is
+reached through the tunnel only. Timers are the defaults. An outage of a minute is tried with IKEPY_LONG=1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import product
+
+import pytest
+
+from ikepy.lab import pair
+from tests.interop.bed import OURS, THEIRS, Bed, Side, either_side_initiates
+from tests.interop.test_rekeys import rekey_child
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.strongswan,
+    pytest.mark.skipif(shutil.which("nft") is None, reason="needs Debian's nftables"),
+]
+
+SECONDS = (5, 15, 60) if os.environ.get("IKEPY_LONG") else (5, 15)
+# ESP is let through: its first word is no non-ESP marker.
+_IKE = "udp dport 500 drop; udp dport 4500 udp length > 12 @th,64,32 0 drop"
+_RULES = "table inet outage {{ chain input {{ type filter hook input priority filter; {rules}\n}}\n}}\n"
+AGAIN = 50.0  # seconds until a request that was lost is sent again, after an outage of a minute
+EVERYTHING = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`everything`: what is lost, or IKE alone. `narrow`: the selectors, so that a negotiated route leads to
+    the peer's LAN; otherwise they are 0/0, and the route is a configured one."""
+
+    everything: bool
+    narrow: bool
+
+    @property
+    def rules(self) -> str:
+        return _RULES.format(rules='iifname "eth0" drop' if self.everything else _IKE)
+
+
+CASES = [Case(everything, narrow) for everything, narrow in product((False, True), repeat=2)]
+
+
+def start(bed: Bed, case: Case, initiator: Side) -> None:
+    """The tunnel is up, and carries."""
+    ours = replace(OURS, local_addrs=("%any",), extra="dpd_delay = 1")
+    theirs = replace(THEIRS, local_addrs="%any")
+    if case.narrow:
+        bed.start(ours, theirs)
+    else:
+        theirs = replace(theirs, local_ts=EVERYTHING, remote_ts=EVERYTHING)
+        bed.start(replace(ours, routes=(pair.RIGHT_NET,)), theirs)
+        # Its own route leads 0/0 into the tunnel, but for the peer's address.
+        bed.pair.right.ip(f"route add throw {pair.RIGHT_NET} table 220")
+    bed.up(by=initiator)
+    bed.expect_traffic()
+
+
+def lose(bed: Bed, case: Case, seconds: float) -> None:
+    """For so long, on either side."""
+    gateways = (bed.pair.left, bed.pair.right)
+    for gateway in gateways:
+        gateway.run("nft", "-f", "-", text=case.rules)
+    time.sleep(seconds)
+    for gateway in gateways:
+        gateway.run("nft", "flush", "ruleset")
+
+
+def outage(bed: Bed, case: Case, initiator: Side, seconds: float) -> None:
+    start(bed, case, initiator)
+    before = bed.our_sa["spi_i"], bed.our_sa["spi_r"], bed.our_sa["remote"]
+    with ExitStack() as stack:
+        if not case.everything:
+            stack.enter_context(bed.flow())
+        lose(bed, case, seconds)
+    bed.expect_traffic()
+    asked = len(bed.theirs.log())
+    bed.wait(
+        lambda: re.search(r"parsed INFORMATIONAL request \d+ \[ ?.*\]", bed.theirs.log()[asked:]),
+        "our next liveness check",
+        AGAIN,
+    )
+    assert before == (bed.our_sa["spi_i"], bed.our_sa["spi_r"], bed.our_sa["remote"])
+    rekey_child(bed)
+    bed.expect_traffic()
+    assert "giving up" not in bed.ours.log()
+    assert not re.search(r"also [^\n]*10\.2\.", bed.ours.log()), "tried through the tunnel"
+
+
+@either_side_initiates
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_outage(make_bed: Callable[[], Bed], initiator: Side, seconds: float) -> None:
+    beds = [make_bed() for _ in CASES]
+    with ThreadPoolExecutor(len(CASES)) as threads:
+        runs = [
+            threads.submit(outage, bed, case, initiator, seconds)
+            for bed, case in zip(beds, CASES, strict=True)
+        ]
+    failed = [f"{case}: {error}" for case, run in zip(CASES, runs, strict=True) if (error := run.exception())]
+    assert not failed, "\n".join(failed)
