@@ -1,0 +1,69 @@
+"""Routes that lead the peer's own address into the tunnel, with real daemons."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.netns.gateways import LEFT, RIGHT, Pair, configuration, ping
+from tests.netns.namespaces import Namespace, wait_until
+from tests.netns.test_addresses import expect_traffic_within, spis, up
+
+pytestmark = pytest.mark.root
+
+
+def drops(pair: Pair) -> dict[str, int]:
+    """What the left gateway's workers dropped without an SA."""
+    counted: dict[str, int] = {}
+    for worker in pair.left.ask("counters").values():
+        for reason, count in worker.items():
+            counted[reason] = counted.get(reason, 0) + count
+    return counted
+
+
+def sent(namespace: Namespace) -> int:
+    """Packets that left through the uplink."""
+    (link,) = json.loads(namespace.ip("-j", "-s", "link", "show", "dev", "eth0"))
+    return int(link["stats64"]["tx"]["packets"])
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("encap", ["", "encap = true"], ids=["native", "encap"])
+def test_a_loop_is_broken_and_ends_with_its_route(pair: Pair, ipv6: bool, encap: str) -> None:
+    """Selectors 0/0: each sealed packet would be sealed again, for ever. Liveness checks go on."""
+    up(pair, f"dpd_delay = 1\n{encap}", ipv6=ipv6)
+    left, peer = pair.left.namespace, "2001:db8::2/128" if ipv6 else "192.0.2.2/32"
+    before = spis(pair.left)
+    left.ip("route", "add", peer, "dev", "vti0")
+    begin = sent(left)
+    assert not ping(left, LEFT, RIGHT, "-W", "0.2", count=20)
+    wait_until(lambda: drops(pair).get("loop", 0) >= 20, "what loops is counted")
+    assert drops(pair)["loop"] < 60
+    wait_until(lambda: "the routes lead" in pair.left.log(), "it is told")
+    assert sent(left) - begin < 20, "but for neighbour discovery nothing leaves"
+    left.ip("route", "del", peer, "dev", "vti0")
+    expect_traffic_within(left)
+    assert spis(pair.left) == before
+
+
+def initiates(pair: Pair) -> bool:
+    """Whether the left one brings its child up."""
+    try:
+        pair.left.ask("initiate", ike="tunnel", child="net", timeout=3)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_no_set_up_through_our_own_tunnel(pair: Pair) -> None:
+    """The device is there before the SA, and the route before that; once it is gone the peer is reached."""
+    pair.right.start(configuration(RIGHT, LEFT, remote="%any"))
+    pair.left.start(configuration(LEFT, RIGHT))
+    left = pair.left.namespace
+    left.ip("route", "add", "192.0.2.2/32", "dev", "vti0")
+    assert not initiates(pair)
+    assert "the routes lead 192.0.2.2 into vti0" in pair.left.log()
+    left.ip("route", "del", "192.0.2.2/32", "dev", "vti0")
+    wait_until(lambda: initiates(pair), "the child is up", 5)
+    assert ping(left, LEFT, RIGHT)
