@@ -203,7 +203,7 @@ def list_conns(raw: bool, socket: Path) -> None:
 @raw_option
 @socket_option
 def counters(raw: bool, socket: Path) -> None:
-    """What the workers dropped, and why.
+    """What control did not serve and what the workers dropped, and why.
 
     Drops that belong to one SA stand in list-sas.
     """

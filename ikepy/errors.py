@@ -27,6 +27,10 @@ class PeerError(IkeError):
         self.data = data
 
 
+class UnheardError(IkeError):
+    """A request of one that has failed to authenticate too often: no answer, and its IKE_SA ends."""
+
+
 class IntegrityError(IkeError):
     """An encrypted payload whose checksum is wrong: the message is dropped without an answer."""
 

@@ -1,14 +1,18 @@
 """The daemon's log: one line a record on stderr: time, level, subject, text.
 
 Texts may carry what a peer sent (an identity, a notify's name), so control characters are escaped here: no
-peer can forge a line or drive a terminal.
+peer can forge a line or drive a terminal. A thread writes them: nobody waits for the log's reader.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
+import select
+from collections.abc import Callable
 from typing import TextIO
+
+from ikepy.daemon.log_writer import LogWriter
 
 LOGGER = logging.getLogger("ikepy")
 LEVELS = {
@@ -18,6 +22,11 @@ LEVELS = {
     "error": logging.ERROR,
 }
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+STDERR = 2
+CLOSING = 1.0  # seconds for the last lines at the end
+_writers: list[LogWriter] = []  # the one that is in use
 
 
 class LineFormatter(logging.Formatter):
@@ -39,24 +48,80 @@ def one_line(text: str) -> str:
     return " | ".join(text.splitlines()).translate(_ESCAPES)
 
 
+class _Handler(logging.Handler):
+    """Hands lines to the thread that writes them."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self.setFormatter(LineFormatter())
+        self.writer = LogWriter(_write_stderr if stream is None else _to(stream), self._lost)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.writer.put(f"{self.format(record)}\n")
+
+    def _lost(self, count: int) -> str:
+        text = f"{count:,} lines were lost: nobody read the log"
+        return f"{self.format(_record(logging.WARNING, 'log', text))}\n"
+
+
+def _write_stderr(text: str) -> None:
+    # Not through `sys.stderr`: at the process's end its lock may be held by the thread that hangs here.
+    data = text.encode(errors="backslashreplace")
+    while data:
+        try:
+            data = data[os.write(STDERR, data) :]
+        except BlockingIOError:  # whoever shares it with us has made it so
+            select.select([], [STDERR], [])
+
+
+def _to(stream: TextIO) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write
+
+
 def set_up(level: str, stream: TextIO | None = None) -> None:
-    """Send the records of `level` (a key of LEVELS) and above to `stream` (default: stderr)."""
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(LineFormatter())
+    """Send the records of `level` (a key of LEVELS) and above to `stream` (default: stderr), by a thread."""
+    close()
+    handler = _Handler(stream)
+    _writers.append(handler.writer)
     for logger in (LOGGER, logging.getLogger("asyncio")):
         logger.handlers[:] = [handler]
         logger.propagate = False
     LOGGER.setLevel(LEVELS[level])
 
 
+def drain(seconds: float = CLOSING) -> None:
+    """Wait until what was logged is written, so long at most."""
+    for writer in _writers:
+        writer.drain(seconds)
+
+
+def close(seconds: float = CLOSING) -> None:
+    """Write the last lines, as far as that is possible soon; what is logged later is lost."""
+    while _writers:
+        _writers.pop().close(seconds)
+
+
+def lost() -> int:
+    """Lines that found no room, for nobody read the log."""
+    return sum(writer.lost for writer in _writers)
+
+
 def log(level: int, subject: str, text: str, *, traceback: BaseException | None = None) -> None:
     """Write one line. `traceback`: an exception whose traceback is added; it shows no values."""
     if LOGGER.isEnabledFor(level):
-        # Not `LOGGER.log`: where in the source it was called costs more than all the rest, and nobody asks.
-        information = None if traceback is None else (type(traceback), traceback, traceback.__traceback__)
-        record = logging.LogRecord(LOGGER.name, level, "", 0, text, None, information)
-        record.subject = subject
-        LOGGER.handle(record)
+        LOGGER.handle(_record(level, subject, text, traceback))
+
+
+def _record(level: int, subject: str, text: str, traceback: BaseException | None = None) -> logging.LogRecord:
+    # Not `LOGGER.log`: where in the source it was called costs more than all the rest, and nobody asks.
+    information = None if traceback is None else (type(traceback), traceback, traceback.__traceback__)
+    record = logging.LogRecord(LOGGER.name, level, "", 0, text, None, information)
+    record.subject = subject
+    return record
 
 
 def debug(subject: str, text: str) -> None:

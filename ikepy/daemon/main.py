@@ -35,7 +35,10 @@ def run(
         more = len(remarks) - REMARKS
         log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check -c {path}" shows them all')
     control = socket if socket is not None else config.daemon.socket
-    return asyncio.run(_serve(config, path, control, system()))
+    try:
+        return asyncio.run(_serve(config, path, control, system()))
+    finally:
+        log.close()
 
 
 async def _serve(config: Config, path: Path, control: Path, surroundings: Surroundings) -> int:

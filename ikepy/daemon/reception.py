@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from esp.limits import RateLimit
 from ikepy.daemon import log
-from ikepy.sa.path import Address, Path
+from ikepy.sa.path import Endpoint, Path
 
 Receive = Callable[[bytes, Path], None]
-Refuse = Callable[[bytes, Address], bytes | None]
+Refuse = Callable[[bytes, Endpoint], bytes | None]
 Knows = Callable[[bytes], bool]
 Clock = Callable[[], float]
 
@@ -30,7 +30,7 @@ COMPLAINTS = (10.0, 1)  # seconds between two log lines; burst
 SUBJECT = "net"
 
 
-def let_in(datagram: bytes, address: Address) -> bytes | None:
+def let_in(datagram: bytes, remote: Endpoint) -> bytes | None:
     """Refuses nobody."""
     return None
 
@@ -70,7 +70,7 @@ class Reception:
         if self._knows(datagram):
             self._receive(datagram, path)
             return None
-        answer = self._refuse(datagram, path.remote.address)
+        answer = self._refuse(datagram, path.remote)
         if answer is None:
             self._let_wait(datagram, path)
         return answer or None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from ikepy.config.model import Config
-from ikepy.daemon import status
+from ikepy.daemon import log, status
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.control_client import CommandError, Progress
 from ikepy.daemon.devices import DeviceTable
@@ -82,7 +82,12 @@ class Requests:
         return status.connections(self._config)
 
     async def _drop_counters(self, _: Arguments, __: Progress) -> Json:
-        return status.drop_counters(self._devices, self._counters)
+        control = {
+            **self._machine.counters(),
+            "log lines lost": log.lost(),
+            "log lines summed up": self._runner.limiter.suppressed,
+        }
+        return status.drop_counters(control, self._devices, self._counters)
 
     async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
         connection, child = find_child(self._config, arguments.get("ike"), arguments.get("child"))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from esp import messages
-from ikepy.daemon import log
+from ikepy.daemon import log, log_limit
 from ikepy.daemon.children import Child, ChildTable, TooManyChildren
 from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.ports import Machine
@@ -27,6 +27,7 @@ from ikepy.sa.effects import (
     Event,
     InstallInbound,
     InstallOutbound,
+    Level,
     Log,
     Outcome,
     RemoveChild,
@@ -35,7 +36,7 @@ from ikepy.sa.effects import (
     SendKeepalive,
     UpdatePath,
 )
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.path import Endpoint, Path
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -78,6 +79,8 @@ class EffectsRunner:
         self._guilty: list[Guilty] = []
         self._faulty = False  # since the timer was set last
         self._refused: list[int] = []  # children that no worker has room for, until the machine is told
+        self.limiter = log_limit.LogLimit()
+        self._summary: asyncio.TimerHandle | None = None  # once there is something to sum up
         self.idle = asyncio.Event()  # set while no IKE_SA lives
         self.watchers: set[Callable[[Log], None]] = set()
         self.outcomes: dict[int, asyncio.Future[Outcome]] = {}
@@ -108,12 +111,12 @@ class EffectsRunner:
         call = partial(self._machine.receive, datagram, path)
         self._drive(call, ("message from", path.remote), partial(self._owner_of_spis, datagram))
 
-    def refuse(self, datagram: bytes, address: Address) -> bytes | None:
+    def refuse(self, datagram: bytes, remote: Endpoint) -> bytes | None:
         """What a stranger gets in a flood, b"" for nothing; None: the message is to be received."""
         if self._stopped:
             return b""
         context = ("refusing a stranger",)
-        return self._guarded(context, _nobody, self._machine.refuse, datagram, address, self._clock())
+        return self._guarded(context, _nobody, self._machine.refuse, datagram, remote, self._clock())
 
     def knows(self, datagram: bytes) -> bool:
         """Whether a message is for an IKE_SA that is no stranger's, by what its header says."""
@@ -154,6 +157,9 @@ class EffectsRunner:
         """The machine is driven no more: what comes in while the parts are taken apart is dropped."""
         self._stopped = True
         self._timer.cancel()
+        if self._summary is not None:
+            self._summary.cancel()
+            self._sum_up()
 
     # The edge
 
@@ -360,9 +366,25 @@ class EffectsRunner:
         log.debug(f"{effect.connection} #{effect.ike_id}", f"event {effect.topic.value}{child}")
 
     def _log(self, effect: Log) -> None:
-        log.log(effect.level.value, effect.subject, effect.text)
+        if self._permitted(effect):
+            log.log(effect.level.value, effect.subject, effect.text)
         for watcher in tuple(self.watchers):
             watcher(effect)
+
+    def _permitted(self, effect: Log) -> bool:
+        """Whether a line is to be written now: of those that strangers cause, a few are, and then a sum."""
+        if effect.source is None or effect.level is Level.DEBUG:
+            return True
+        if self.limiter.allow(effect.kind, effect.source, self._clock()):
+            return True
+        if self._summary is None:
+            self._summary = asyncio.get_running_loop().call_later(log_limit.PERIOD, self._sum_up)
+        return False
+
+    def _sum_up(self) -> None:
+        self._summary = None
+        for subject, text in self.limiter.sums():
+            log.info(subject, text)
 
     def _outcome(self, effect: Outcome) -> None:
         waiting = self.outcomes.pop(effect.ticket, None)

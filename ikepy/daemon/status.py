@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from esp.counters import CounterBlock, SaCounters
@@ -128,12 +128,15 @@ def _selectors(selectors: Iterable[Selector | str]) -> list[Json]:
     return [str(one) for one in selectors]
 
 
-def drop_counters(devices: DeviceTable, counters: Counters) -> dict[str, Json]:
-    """What each worker dropped without an SA, by reason; the key names the worker and its devices."""
+def drop_counters(control: Mapping[str, int], devices: DeviceTable, counters: Counters) -> dict[str, Json]:
+    """What control did not serve, and what each worker dropped without an SA, by reason.
+
+    The key names the worker and its devices.
+    """
     names: dict[int, list[str]] = {}
     for device in devices:
         names.setdefault(device.slot, []).append(device.tun.name)
-    result: dict[str, Json] = {}
+    result: dict[str, Json] = {"control": {**control}}
     for slot, devices_of_slot in sorted(names.items()):
         block = counters(slot)
         drops = {} if block is None else dict(block.drops())

@@ -9,7 +9,7 @@ from typing import Literal
 from esp.selectors import Selector
 from esp.suites import Suite
 from ikepy.crypto.secret import Secret
-from ikepy.sa.path import Path
+from ikepy.sa.path import Address, Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,9 @@ class Log:
     level: Level
     subject: str  # "site-b #3"
     text: str
+    # Of a line that strangers cause: what it is about, and whence; such lines are summed up by both.
+    kind: str = ""
+    source: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from ikepy.config.model import Daemon
 
+from .budget import Charge
+from .decay import Fading
 from .ike_sa import IkeSa
 from .path import Address, Endpoint
 from .phase import Phase
+
+AGED = 2.0  # seconds after which a peer that means it would have gone on to IKE_AUTH
+MEMORY = 30.0  # seconds: requests that came to nothing count on, fading
+_ALL = "all"
 
 
 class Verdict(Enum):
@@ -17,20 +24,31 @@ class Verdict(Enum):
 
     SERVE = auto()
     COOKIE = auto()  # only if it shows that it can receive at its address
-    DROP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    sa: IkeSa
+    charge: Charge
+
+    @property
+    def address(self) -> Address:
+        return self.charge.remote.address
 
 
 class HalfOpen:
-    """The IKE_SAs that peers began and have not authenticated yet."""
+    """The IKE_SAs that peers began and have not authenticated yet, and those that came to nothing lately."""
 
     def __init__(self, limits: Daemon) -> None:
         self._cookie_threshold = limits.cookie_threshold
         self._cookie_threshold_ip = limits.cookie_threshold_ip
         self._block_threshold = limits.block_threshold
+        self._limit = limits.init_limit_half_open
         self._by_request: dict[tuple[bytes, Endpoint], IkeSa] = {}
         self._spis: Counter[bytes] = Counter()  # the initiators' of `_by_request`
-        self._open: dict[int, Address] = {}  # ike_id -> the peer's address
-        self._per_address: Counter[Address] = Counter()
+        self._open: dict[int, _Open] = {}  # by ike_id, oldest first
+        self._per_address: dict[Address, dict[int, _Open]] = {}  # the same, oldest first
+        self._failed = Fading(MEMORY)  # by address, and in all
 
     def known(self, spi_i: bytes, remote: Endpoint) -> IkeSa | None:
         """The IKE_SA that this peer's IKE_SA_INIT made."""
@@ -40,35 +58,67 @@ class HalfOpen:
         """Whether some peer's IKE_SA_INIT with this SPI made an IKE_SA."""
         return spi_i in self._spis
 
-    def verdict(self, address: Address) -> Verdict:
-        """By how many are open: in all, and from this address. A threshold of 0 switches its check off."""
-        from_there = self._per_address[address]
-        if self._block_threshold and from_there >= self._block_threshold:
-            return Verdict.DROP
-        if self._cookie_threshold and len(self._open) >= self._cookie_threshold:
+    def verdict(self, address: Address, now: float) -> Verdict:
+        """By how many are open or have failed lately: in all, and from this address.
+
+        A threshold of 0 switches its check off.
+        """
+        in_all = len(self._open) + self._failed.at(_ALL, now)
+        if self._cookie_threshold and in_all >= self._cookie_threshold:
             return Verdict.COOKIE
+        from_there = len(self._per_address.get(address, ())) + self._failed.at(address, now)
         if self._cookie_threshold_ip and from_there >= self._cookie_threshold_ip:
             return Verdict.COOKIE
         return Verdict.SERVE
 
-    def add(self, sa: IkeSa) -> None:
-        self._by_request[sa.spi_i, sa.path.remote] = sa
-        self._spis[sa.spi_i] += 1
-        self._open[sa.ike_id] = sa.path.remote.address
-        self._per_address[sa.path.remote.address] += 1
-        sa.init_remote = sa.path.remote
+    def crowded_out(self, address: Address, now: float) -> list[IkeSa]:
+        """Those that have to go before one more of this address can come: its oldest that a peer would have
+        gone on with, beyond `block_threshold`; the oldest of all, beyond `init_limit_half_open`."""
+        gone: list[IkeSa] = []
+        own = self._per_address.get(address, {})
+        if self._block_threshold and len(own) >= self._block_threshold:
+            aged = [one.sa for one in own.values() if now - one.charge.at >= AGED]
+            gone += aged[: max(0, len(aged) - self._block_threshold + 1)]
+        if self._limit and len(self._open) - len(gone) >= self._limit:
+            gone.append(next(one.sa for one in self._open.values() if one.sa not in gone))
+        return gone
 
-    def update(self, sa: IkeSa) -> None:
-        """An IKE_SA changed its phase: it counts no longer once it is authenticated or dead."""
-        address = self._open.get(sa.ike_id)
-        if address is not None and sa.phase is not Phase.CONNECTING:
-            del self._open[sa.ike_id]
-            self._per_address[address] -= 1
-            if not self._per_address[address]:
-                del self._per_address[address]
+    def add(self, sa: IkeSa, charge: Charge) -> None:
+        remote = sa.path.remote
+        self._by_request[sa.spi_i, remote] = sa
+        self._spis[sa.spi_i] += 1
+        sa.init_remote = remote
+        one = _Open(sa, charge)
+        self._open[sa.ike_id] = one
+        self._per_address.setdefault(remote.address, {})[sa.ike_id] = one
+
+    def failed(self, address: Address, now: float) -> None:
+        """A request came to nothing: it counts on for a while."""
+        self._failed.add(address, 1.0, now)
+        self._failed.add(_ALL, 1.0, now)
+
+    def update(self, sa: IkeSa, now: float) -> Charge | None:
+        """An IKE_SA changed its phase: it counts no longer once it is authenticated, and fades once it is
+        dead. Gives what it was charged when it has just been authenticated."""
+        charge = None
+        one = self._open.get(sa.ike_id)
+        if one is not None and sa.phase is not Phase.CONNECTING:
+            self._close(one)
+            if sa.established_at is None:
+                self.failed(one.address, now)
+            else:
+                charge = one.charge
         if sa.phase is not Phase.DEAD or sa.init_remote is None:
-            return
+            return charge
         if self._by_request.pop((sa.spi_i, sa.init_remote), None) is not None:
             self._spis[sa.spi_i] -= 1
             if not self._spis[sa.spi_i]:
                 del self._spis[sa.spi_i]
+        return charge
+
+    def _close(self, one: _Open) -> None:
+        del self._open[one.sa.ike_id]
+        own = self._per_address[one.address]
+        del own[one.sa.ike_id]
+        if not own:
+            del self._per_address[one.address]

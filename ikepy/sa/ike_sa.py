@@ -176,7 +176,12 @@ class IkeSa:
         return self.kept_path or self.path
 
     def log(self, level: Level, text: str) -> Log:
-        return Log(level, f"{self.connection.name} #{self.ike_id}", text)
+        subject = f"{self.connection.name} #{self.ike_id}"
+        if self.initiator or self.established_at is not None:
+            return Log(level, subject, text)
+        # What is not authenticated is a stranger's, and so are the lines about it.
+        kind = text.removeprefix(str(self.path.remote)).partition(":")[0].partition(",")[0]
+        return Log(level, subject, text, kind, self.path.remote.address)
 
     def info(self) -> IkeSaInfo:
         return IkeSaInfo(

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ikepy.errors import IntegrityError, PeerError, WireError
+from ikepy.errors import IntegrityError, PeerError, UnheardError, WireError
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import error_handling, fragments, limits, moves, pick, protection, succession
+from . import dropped, error_handling, fragments, limits, moves, pick, protection, succession
+from .counted import Counted
 from .effects import Effect, Level, Send
 from .error_handling import FATAL_SENT, Exchange, Step
 from .path import Path
@@ -58,8 +59,10 @@ def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protecte
 def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
     header = message.header
     task = sa.tasks.awaiting(header.message_id)
-    if task is None or header.exchange != task.exchange:
+    if task is None:
         return []
+    if header.exchange != task.exchange:
+        return [dropped.other_exchange(sa.shared.tally, header.exchange, task.exchange, path)]
     if not sa.has_keys:
         return _init_response(sa, datagram, message, task, now)
     opened = _open(sa, datagram, message, now)
@@ -138,6 +141,7 @@ def _init_response(sa: IkeSa, datagram: bytes, message: Message, task: Task, now
             return effects + sa.kill(End.REFUSED, str(error))
         sa.window.resume(outstanding)
         sa.spi_r = bytes(8)
+        sa.shared.tally[Counted.BAD_INIT_RESPONSE] += 1
         return [sa.log(Level.WARNING, f"ignored an IKE_SA_INIT response: {error}")]
     sa.tasks.answered(message.header.message_id)
     sa.heard_at = now
@@ -165,6 +169,8 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
         answer = _answer(sa, header, opened.payloads(), path, now)
     except WireError as error:
         answer = _refusal(sa, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now)
+    except UnheardError as error:
+        return [*effects, sa.log(Level.INFO, str(error)), *sa.kill(End.REFUSED, str(error))]
     except PeerError as error:
         answer = _refusal(sa, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)

@@ -8,7 +8,7 @@ from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyTy
 from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
-from . import ending, moves, pick, stateless
+from . import dropped, ending, moves, pick, stateless
 from .acquires import Acquires
 from .child import ChildState
 from .commands import (
@@ -22,13 +22,14 @@ from .commands import (
     Shutdown,
     Terminate,
 )
+from .counted import Counted
 from .effects import Effect, Level, Log, Send
 from .entropy import Entropy
 from .farewells import Farewells
 from .ike_sa import IkeSa
 from .info import IkeSaInfo
 from .lifetime import Volume
-from .path import Address, Endpoint, Path
+from .path import Endpoint, Path
 from .phase import End, Phase
 from .rate import Rate
 from .replacing import Replacing
@@ -128,6 +129,10 @@ class IkeManager:
         """Whether a set-up waits to be tried again."""
         return self._set_ups.retrying
 
+    def counters(self) -> dict[str, int]:
+        """How many messages were not served, by reason."""
+        return {reason.value: self._shared.tally[reason] for reason in Counted}
+
     def list_sas(self, now: float) -> list[IkeSaInfo]:
         """Every IKE_SA with its children."""
         return [sa.info() for sa in self._shared.sas.values()]
@@ -141,17 +146,17 @@ class IkeManager:
                 raise WireError(f"{len(datagram)} octets")
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
-                return stateless.no_larger(stateless.newer_version(header, path), datagram)
+                told = dropped.newer_version(self._shared.tally, header.version, path)
+                return [told, *stateless.no_larger(stateless.newer_version(header, path), datagram)]
             if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
                 refused = self._strangers.turn_away(datagram, header, path, now)
                 if refused is not None:
                     return refused
             message = decode_message(datagram)
         except WireError as error:
-            return [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
+            return [dropped.malformed(self._shared.tally, datagram, path, error)]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
-            begun, effects = self._strangers.accept(datagram, message, path, now)
-            return effects if begun is None else self._settle(begun, effects, now)
+            return self._accept(datagram, message, path, now)
         spi = header.spi_r if header.from_initiator else header.spi_i
         sa = self._shared.by_spi.get(spi)
         if sa is None:
@@ -164,8 +169,17 @@ class IkeManager:
             return self._doubted(sa, message, now)
         return self._settle(sa, sa.receive(datagram, message, path, now), now)
 
+    def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+        """A stranger's IKE_SA_INIT that may come in; others of theirs make room for it."""
+        effects: list[Effect] = []
+        for sa in self._strangers.crowded_out(path, now):
+            effects += self._settle(sa, sa.kill(End.TIMEOUT, "makes room, too many are half-open"), now)
+        begun, served = self._strangers.accept(datagram, message, path, now)
+        return effects + (served if begun is None else self._settle(begun, served, now))
+
     def _unknown_ike_spi(self, header: IkeHeader, path: Path, now: float) -> list[Effect]:
         """RFC 7296 2.21.4: a request gets an unprotected INVALID_IKE_SPI, not too often."""
+        self._shared.tally[Counted.UNKNOWN_SPI] += 1
         log = Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")
         if header.is_response or not self._unknown.allow(now):
             return [log]
@@ -178,12 +192,12 @@ class IkeManager:
             return []
         return self._settle(sa, sa.ask_for_life(now), now)
 
-    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+    def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
 
         None: `receive` the datagram, for it is something else, or there is no flood.
         """
-        return self._strangers.refuse(datagram, address, now)
+        return self._strangers.refuse(datagram, remote, now)
 
     def knows(self, datagram: bytes) -> bool:
         """Whether the header names an IKE_SA that stands, or that we began: nothing that a stranger can get.
@@ -407,7 +421,7 @@ class IkeManager:
     def _settle(self, sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
         """After anything happened to `sa`: timers, uniqueness, and what its end brings about."""
         effects = list(effects)
-        self._strangers.update(sa)
+        self._strangers.update(sa, now)
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
             sa.checked_unique = True
             effects += self._replacing.enforce_unique(sa, now)

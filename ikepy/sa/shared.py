@@ -10,8 +10,10 @@ from ikepy.config.identity import Identity
 from ikepy.config.model import Config, Connection
 
 from .child import ChildSa, ChildState
+from .counted import Tally
 from .effects import Effect
 from .entropy import Entropy
+from .failures import Failures
 from .path import Address, Path
 from .phase import Phase
 from .room import RoomOf, boundless
@@ -65,6 +67,8 @@ class Shared:
         # Those that ended and are configured to come up again: they are tried until they are up.
         self.standing: set[tuple[str, str]] = set()
         self.failures: dict[tuple[str, str], int] = {}  # tries in a row by which a child did not come up
+        self.auth_failures = Failures()  # to authenticate, of peers
+        self.tally = Tally()  # of what was not served
         self.stopping = False  # nothing new is begun
         self._ike_ids = 0
         self._child_ids = 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
+
+from ikepy.config.model import Config
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.wire.constants import NotifyType
@@ -10,11 +13,13 @@ from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import peers, stateless
+from .budget import OVERHEAD, Budget, Charge, cost_of
 from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
+from .counted import Counted
 from .effects import Effect, Level, Log, Send
 from .half_open import HalfOpen, Verdict
 from .ike_sa import IkeSa
-from .path import Address, Path
+from .path import Address, Endpoint, Path
 from .shared import Shared
 
 
@@ -25,10 +30,14 @@ class Strangers:
         self._shared = shared
         self._cookies = CookieJar(shared.entropy.random)
         self._half_open = HalfOpen(shared.config.daemon)
+        self._budget = Budget(shared.config.daemon.strangers_cpu / 100)
+        self._named = _named_addresses(shared.config)
 
-    def update(self, sa: IkeSa) -> None:
+    def update(self, sa: IkeSa, now: float) -> None:
         """Something happened to an IKE_SA, which may be one of theirs."""
-        self._half_open.update(sa)
+        charge = self._half_open.update(sa, now)
+        if charge is not None:
+            self._budget.refund(charge, now)
 
     def turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
         """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
@@ -38,45 +47,65 @@ class Strangers:
         known = self._half_open.known(header.spi_i, path.remote)
         if known is not None and known.init.request == datagram:
             return known.repeat_init(path)
-        verdict = self._half_open.verdict(path.remote.address)
-        if verdict is Verdict.DROP:
-            return [Log(Level.DEBUG, str(path.remote), "dropped: too many half-open IKE_SAs from there")]
-        if verdict is Verdict.SERVE:
+        answer = self._judge(datagram, path.remote, now)
+        if answer is None:
             return None
-        seen = look(datagram)
-        address = path.remote.address
-        if not seen.nonce:
-            return []
-        if self._cookies.valid(seen.cookie, header.spi_i, seen.nonce, address, now):
-            return None
-        cookie = self._cookies.make(header.spi_i, seen.nonce, address, now)
-        return stateless.no_larger([Send(path, cookie_response(header.spi_i, cookie))], datagram)
+        return [Send(path, answer)] if answer else []
 
-    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+    def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
 
-        None: it is something else, or there is no flood.
+        None: it is something else, or it may come in.
         """
-        spi_i = datagram[:8]
-        if not is_first_request(datagram) or self._half_open.verdict(address) is not Verdict.COOKIE:
-            return None
-        if self._half_open.may_know(spi_i) or self._shared.stopping:
+        if not is_first_request(datagram) or self._half_open.may_know(datagram[:8]) or self._shared.stopping:
             return None
         try:
-            seen = look(datagram)
+            return self._judge(datagram, remote, now)
         except WireError:
+            if self._half_open.verdict(remote.address, now) is Verdict.SERVE:
+                return None  # it leaves its trace where it is decoded
+            self._shared.tally[Counted.MALFORMED_INIT] += 1
             return b""
-        if seen.cookie:
+
+    def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
+        """A COOKIE, nothing (b""), or None for what may come in. WireError if the payloads don't fit."""
+        address, spi_i, tally = remote.address, datagram[:8], self._shared.tally
+        seen = look(datagram)
+        if not seen.nonce:
+            raise WireError("no nonce")
+        cost = cost_of(seen.group)
+        served = self._half_open.verdict(address, now) is Verdict.SERVE
+        if served and self._budget.affords(remote, cost, now):
             return None
-        if not seen.nonce or len(datagram) < COOKIE_RESPONSE:
+        if not self._cookies.valid(seen.cookie, spi_i, seen.nonce, address, now):
+            if len(datagram) < COOKIE_RESPONSE:
+                return b""  # no answer is larger than its question
+            tally[Counted.COOKIE] += 1
+            return cookie_response(spi_i, self._cookies.make(spi_i, seen.nonce, address, now))
+        if self._shared.auth_failures.silenced(remote, now):
+            tally[Counted.SILENCED] += 1
             return b""
-        return cookie_response(spi_i, self._cookies.make(spi_i, seen.nonce, address, now))
+        known = address in self._named or self._shared.auth_failures.known(address, now)
+        if self._budget.affords(remote, cost, now) or (
+            known and self._budget.affords(remote, cost, now, known=True)
+        ):
+            return None
+        tally[Counted.OVER_BUDGET] += 1
+        self._budget.ask(remote, now)
+        return b""
+
+    def crowded_out(self, path: Path, now: float) -> list[IkeSa]:
+        """The half-open IKE_SAs that have to go before another one from there comes."""
+        gone = self._half_open.crowded_out(path.remote.address, now)
+        self._shared.tally[Counted.CROWDED_OUT] += len(gone)
+        return gone
 
     def accept(
         self, datagram: bytes, message: Message, path: Path, now: float
     ) -> tuple[IkeSa | None, list[Effect]]:
         """The half-open IKE_SA of a request that `turn_away` lets through, and the response."""
-        header = message.header
+        header, remote = message.header, path.remote
+        charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
         try:
             candidates = peers.candidates(self._shared.config, path)
             if not candidates:
@@ -92,11 +121,32 @@ class Strangers:
             sa.candidates = candidates
             effects = sa.accept_init(message, datagram, now)
         except WireError as error:
-            return None, [Log(Level.DEBUG, str(path.remote), f"dropped: {error}")]
+            self._came_to_nothing(charge, Counted.MALFORMED_INIT, now)
+            text = f"dropped a malformed IKE_SA_INIT: {error}"
+            return None, [Log(Level.INFO, str(remote), text, "malformed", remote.address)]
         except PeerError as error:
+            self._came_to_nothing(charge, Counted.REFUSED_INIT, now)
             refused = stateless.refusal(header, NotifyPayload(error.notify, error.data), path)
-            log = Log(Level.INFO, str(path.remote), f"{error.notify.name}: {error}")
+            text = f"{error.notify.name}: {error}"
+            log = Log(Level.INFO, str(remote), text, error.notify.name, remote.address)
             return None, stateless.no_larger([log, refused], datagram)
         self._shared.add(sa)
-        self._half_open.add(sa)
+        self._half_open.add(sa, charge)
         return sa, effects
+
+    def _came_to_nothing(self, charge: Charge, reason: Counted, now: float) -> None:
+        """It was refused before any key exchange, and counts like a half-open one."""
+        self._shared.tally[reason] += 1
+        self._half_open.failed(charge.remote.address, now)
+        self._budget.refund(charge, now)
+        self._budget.charge(charge.remote, OVERHEAD, now)
+
+
+def _named_addresses(config: Config) -> frozenset[Address]:
+    """The peers' addresses that stand in the configuration, one by one."""
+    return frozenset(
+        one
+        for connection in config.connections.values()
+        for one in connection.remote_addrs
+        if isinstance(one, IPv4Address | IPv6Address)
+    )

@@ -1,4 +1,4 @@
-"""COOKIE and nonce of an IKE_SA_INIT without decoding the rest, so that a flood is cheap (RFC 7296 2.6)."""
+"""COOKIE, group and nonce of an IKE_SA_INIT without decoding the rest: a flood is cheap (RFC 7296 2.6)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .constants import NotifyType, PayloadType
 
 _HEADER = 28
 _GENERIC = 4
+_KE_HEADER = 4  # octets: the group and two reserved ones
 _COOKIE = NotifyType.COOKIE.to_bytes(2, "big")
 _MAX_PAYLOADS = 32  # an honest IKE_SA_INIT has fewer
 _NONCE_SIZES = range(16, 257)
@@ -20,11 +21,13 @@ class Glance(NamedTuple):
 
     cookie: bytes
     nonce: bytes
+    group: int  # of the KE payload; 0: there is none
 
 
 def look(data: bytes) -> Glance:
-    """Walk along the payloads of an unprotected message up to the nonce; WireError if they don't fit."""
-    cookie, next_payload, offset, end = b"", data[16], _HEADER, len(data)
+    """Walk along the payloads of an unprotected message up to KE and nonce; WireError if they don't fit."""
+    cookie, nonce, group = b"", b"", 0
+    next_payload, offset, end = data[16], _HEADER, len(data)
     for _ in range(_MAX_PAYLOADS):
         if next_payload == PayloadType.NONE:
             break
@@ -37,8 +40,12 @@ def look(data: bytes) -> Glance:
         if next_payload == PayloadType.NONCE:
             if len(body) not in _NONCE_SIZES:
                 raise WireError("a nonce has 16 to 256 bytes")
-            return Glance(cookie, body)
-        if next_payload == PayloadType.NOTIFY and body[2:4] == _COOKIE and body[1:2] == b"\0":
+            nonce = nonce or body
+        elif next_payload == PayloadType.KE and len(body) >= _KE_HEADER:
+            group = group or body[0] << 8 | body[1]
+        elif next_payload == PayloadType.NOTIFY and body[2:4] == _COOKIE and body[1:2] == b"\0":
             cookie = body[4:]
+        if nonce and group:
+            break
         next_payload, offset = data[offset], offset + length
-    return Glance(cookie, b"")
+    return Glance(cookie, nonce, group)

@@ -172,7 +172,7 @@ def test_terminate_ends_the_tries(b: Options | None, line: str, command: Termina
 
 
 def test_initiate_does_not_wait_for_the_next_try_nor_make_more_of_them() -> None:
-    bed = Bed(wanting(START), Options(secret="another"), "IKE_SA_INIT")
+    bed = Bed(wanting(START), Options(secret="another", daemon="cookie_threshold_ip = 0"), "IKE_SA_INIT")
     bed.net.start()
     bed.net.run(1000)
     bed.at.clear()

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Child
+from ikepy.config.model import Child, Connection
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
-from ikepy.errors import PeerError
+from ikepy.errors import PeerError, UnheardError
 from ikepy.sa import admission, child_negotiation, error_handling, peers, pick
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
+from ikepy.sa.counted import Counted
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.error_handling import Exchange, Step
-from ikepy.sa.path import Path
+from ikepy.sa.failures import Hearing
+from ikepy.sa.path import Endpoint, Path
 from ikepy.sa.phase import End
 from ikepy.sa.scope import EVERYTHING, Scope, Selectors
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType, ProtocolId
@@ -173,6 +175,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     asked = pick.identity(payloads, PayloadType.ID_R)
     asked_id = None if asked is None else Identity(asked.id_type, asked.data)
     connection = peers.match(sa.candidates, sa.keyed.proposal, asked_id, remote_id, sa.path.local.address)
+    named = connection is not None and _names(connection)
+    hearing = _hearing(sa, remote_id, now, named=named)
     psk: Secret | None = None
     if connection is not None:
         sa.shared.assign(sa, connection)
@@ -181,7 +185,9 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, id_i)
     if connection is None or psk is None or not proven:
         why = "no connection fits" if connection is None else "no secret fits" if psk is None else "wrong key"
-        raise _failed(f"authentication of the peer {_shown(remote_id)} failed ({why})")
+        text = f"authentication of the peer {_shown(remote_id)} failed ({why})"
+        raise _failure(sa, remote_id, text, hearing, now, named=named)
+    sa.shared.auth_failures.proven(_source(sa), remote_id, now)
     sa.local_id = local_id = _local_id(sa)
     sa.remote_id = remote_id
     if connection.unique == "keep" and sa.shared.duplicates(sa):
@@ -196,6 +202,36 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     more = mobike.offer(sa) if sa.mobike is not None else []
     answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more, *sa.window_size()]
     return Answer(answer, effects + child_effects)
+
+
+def _names(connection: Connection) -> bool:
+    """Whether the configuration names the one peer of a connection."""
+    return connection.remote.id is not None and not connection.remote.id.is_pattern
+
+
+def _source(sa: IkeSa) -> Endpoint:
+    """Whence the peer began."""
+    return sa.init_remote or sa.path.remote
+
+
+def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hearing:
+    """UnheardError for one that has failed too often to be looked at."""
+    hearing = sa.shared.auth_failures.hearing(_source(sa).address, remote_id, now, named=named)
+    if hearing is Hearing.NONE:
+        sa.shared.tally[Counted.UNHEARD_AUTH] += 1
+        raise UnheardError(f"not heard: {_shown(remote_id)} has failed to authenticate too often from there")
+    return hearing
+
+
+def _failure(
+    sa: IkeSa, remote_id: Identity, text: str, hearing: Hearing, now: float, *, named: bool
+) -> PeerError | UnheardError:
+    """What a failed attempt gets: AUTHENTICATION_FAILED, or no answer, and others later."""
+    sa.shared.tally[Counted.FAILED_AUTH] += 1
+    wait = sa.shared.auth_failures.failed(_source(sa), remote_id, now, named=named)
+    if wait:
+        text += f"; no further attempt is heard for {wait:.0f} s"
+    return _failed(text) if hearing is Hearing.FULL else UnheardError(text)
 
 
 def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[list[Effect], list[Payload]]:

@@ -167,7 +167,7 @@ class FakeMachine:
     def knows(self, datagram: bytes) -> bool:
         return False
 
-    def refuse(self, datagram: bytes, address: Address, now: float) -> bytes | None:
+    def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         return None
 
     def request(self, command: Command, now: float) -> list[Effect]:
@@ -187,6 +187,9 @@ class FakeMachine:
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         return self._called(f"peer_moved {child_id} {remote}")
+
+    def counters(self) -> dict[str, int]:
+        return {"cookies asked for": 3}
 
     def list_sas(self, now: float) -> list[IkeSaInfo]:
         return self.sas

@@ -12,7 +12,7 @@ import pytest
 from ikepy.daemon import log
 from ikepy.daemon.listeners import Listeners
 from ikepy.daemon.reception import LEAST, READING, SERVING, WAITING, WAITING_OCTETS, Reception
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.path import Endpoint, Path
 
 from .test_listeners import LOOPBACK, free_ports
 
@@ -34,7 +34,7 @@ class Work:
         self.now += self._seconds
         self.done.append(data)
 
-    def refuse(self, data: bytes, address: Address) -> bytes | None:
+    def refuse(self, data: bytes, remote: Endpoint) -> bytes | None:
         return {b"cookie": b"please", b"away": b""}.get(data)
 
     def knows(self, data: bytes) -> bool:

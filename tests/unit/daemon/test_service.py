@@ -135,10 +135,11 @@ def test_list_conns_shows_no_secret(control: Path) -> None:
     run(Bed(control), scenario)
 
 
-def test_counters_name_worker_and_device(control: Path) -> None:
+def test_counters_name_control_worker_and_device(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         (answer,) = await bed.ask("counters")
-        assert answer["result"] == {"worker 0 (vti-a)": {}}
+        control_plane = {"cookies asked for": 3, "log lines lost": 0, "log lines summed up": 0}
+        assert answer["result"] == {"control": control_plane, "worker 0 (vti-a)": {}}
 
     run(Bed(control), scenario)
 

@@ -19,12 +19,18 @@ KE = KePayload(31, bytes(32))
 @given(st.binary(min_size=1, max_size=64), st.binary(min_size=16, max_size=256), st.integers(0, 5))
 def test_cookie_and_nonce(cookie: bytes, nonce: bytes, before: int) -> None:
     payloads: list[Payload] = [NotifyPayload(NotifyType.COOKIE, cookie), *[KE] * before, NoncePayload(nonce)]
-    assert look(encode_message(HEADER, payloads)) == (cookie, nonce)
-    assert look(encode_message(HEADER, payloads[1:])) == (b"", nonce)
+    group = 31 if before else 0
+    assert look(encode_message(HEADER, payloads)) == (cookie, nonce, group)
+    assert look(encode_message(HEADER, payloads[1:])) == (b"", nonce, group)
+
+
+def test_the_group_is_found_behind_the_nonce_too() -> None:
+    payloads: list[Payload] = [NoncePayload(bytes(16)), NotifyPayload(NotifyType.COOKIE, b"late"), KE]
+    assert look(encode_message(HEADER, payloads)) == (b"late", bytes(16), 31)
 
 
 def test_no_nonce() -> None:
-    assert look(encode_message(HEADER, [KE])) == (b"", b"")
+    assert look(encode_message(HEADER, [KE])) == (b"", b"", 31)
 
 
 def test_other_notifies_are_no_cookies() -> None:

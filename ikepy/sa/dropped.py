@@ -1,0 +1,56 @@
+"""Messages that are dropped before they reach an IKE_SA leave a trace: a count, and a line at info.
+
+Whoever looks for why a peer "does not answer" finds here that it did, and in which way.
+"""
+
+from __future__ import annotations
+
+from ikepy.errors import WireError
+from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.message import HEADER_SIZE
+
+from .counted import Counted, Tally
+from .effects import Level, Log
+from .path import Path
+
+_VERSION, _EXCHANGE, _FLAGS = 17, 18, 19  # offsets in the header (RFC 7296 3.1)
+
+
+def malformed(tally: Tally, datagram: bytes, path: Path, error: WireError) -> Log:
+    """What can't be decoded: an IKEv1 peer's, an IKE_SA_INIT that is told of, or anything."""
+    remote = path.remote
+    if len(datagram) < HEADER_SIZE:
+        tally[Counted.MALFORMED] += 1
+        return Log(Level.DEBUG, str(remote), f"dropped: {error}")
+    if datagram[_VERSION] >> 4 == 1:
+        tally[Counted.IKEV1] += 1
+        text = "dropped IKEv1: only IKEv2 is spoken here, the peer has to be set to it"
+        return Log(Level.INFO, str(remote), text, "IKEv1", remote.address)
+    if datagram[_EXCHANGE] != ExchangeType.IKE_SA_INIT:
+        tally[Counted.MALFORMED] += 1
+        return Log(Level.DEBUG, str(remote), f"dropped: {error}")
+    is_response = datagram[_FLAGS] & HeaderFlag.RESPONSE
+    tally[Counted.BAD_INIT_RESPONSE if is_response else Counted.MALFORMED_INIT] += 1
+    text = f"dropped a malformed IKE_SA_INIT {'response' if is_response else 'request'}: {error}"
+    return Log(Level.INFO, str(remote), text, "malformed", remote.address)
+
+
+def newer_version(tally: Tally, version: int, path: Path) -> Log:
+    """A peer that speaks what we don't (RFC 7296 2.5)."""
+    tally[Counted.NEWER_VERSION] += 1
+    text = f"dropped IKE version {version >> 4}.{version & 15}: only IKEv2 is spoken here"
+    return Log(Level.INFO, str(path.remote), text, "version", path.remote.address)
+
+
+def other_exchange(tally: Tally, got: int, awaited: int, path: Path) -> Log:
+    """A response to another exchange than the one whose message ID it has."""
+    tally[Counted.OTHER_EXCHANGE] += 1
+    text = f"dropped a response of exchange {_name(got)} where {_name(awaited)} is awaited"
+    return Log(Level.INFO, str(path.remote), text, "exchange", path.remote.address)
+
+
+def _name(exchange: int) -> str:
+    try:
+        return ExchangeType(exchange).name
+    except ValueError:
+        return str(exchange)

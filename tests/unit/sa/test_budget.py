@@ -1,0 +1,115 @@
+"""ikepy.sa.budget: CPU time for strangers is bounded, and whoever had least comes first."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+
+from ikepy.sa.budget import KNOWN, MEMORY, OVERHEAD, Budget, cost_of
+from ikepy.sa.path import Endpoint
+from ikepy.sa.source import prefix_of
+from ikepy.wire.constants import KeGroup
+
+SHARE = 0.25
+COST = 0.01
+
+
+def at(address: str, port: int = 500) -> Endpoint:
+    return Endpoint(ip_address(address), port)
+
+
+def flood(budget: Budget, sources: list[Endpoint], seconds: float, rate: float, begin: float = 0.0) -> float:
+    """CPU seconds that requests of COST got, `rate` a second in turn from `sources`."""
+    served = 0
+    for number in range(int(seconds * rate)):
+        now = begin + number / rate
+        remote = sources[number % len(sources)]
+        if budget.affords(remote, COST, now):
+            budget.charge(remote, COST, now)
+            served += 1
+        else:
+            budget.ask(remote, now)
+    return served * COST
+
+
+MANY_PORTS = [at("198.51.100.7", port) for port in range(1024, 2024)]
+MANY_ADDRESSES = [at(f"198.51.100.{n}") for n in range(1, 200)]
+MANY_PREFIXES = [at(f"198.18.{n}.1") for n in range(256)]
+
+
+@pytest.mark.parametrize("sources", [[at("198.51.100.7")], MANY_PORTS, MANY_ADDRESSES, MANY_PREFIXES])
+@pytest.mark.parametrize("rate", [300, 3000])
+def test_no_flood_gets_more_than_the_share(sources: list[Endpoint], rate: float) -> None:
+    seconds = 20
+    got = flood(Budget(SHARE), sources, seconds, rate)
+    assert 0.01 * seconds < got <= SHARE * (seconds + MEMORY) + COST
+
+
+@pytest.mark.parametrize(
+    ("sources", "newcomer"),
+    [
+        ([at("198.51.100.7")], at("198.51.100.7", 4500)),  # behind the same NAT
+        ([at("198.51.100.7")], at("198.51.100.8")),  # in the same network
+        (MANY_ADDRESSES, at("198.51.100.250")),
+        (MANY_PREFIXES, at("192.0.2.1")),
+        ([at("2001:db8::1")], at("2001:db8:0:1::1")),
+    ],
+)
+@pytest.mark.parametrize("rate", [300, 3000])
+def test_one_that_had_nothing_comes_first(sources: list[Endpoint], newcomer: Endpoint, rate: float) -> None:
+    budget = Budget(SHARE)
+    flood(budget, sources, 20, rate)
+    waits = next(n for n in range(100) if budget.affords(newcomer, COST, 20 + n / 100))
+    assert waits <= 10, "hundredths of a second"
+
+
+def test_a_source_gets_less_the_more_it_has_had() -> None:
+    budget = Budget(SHARE)
+    got = [flood(budget, [at("198.51.100.7")], 5, 300, begin) for begin in (0.0, 5.0, 10.0)]
+    assert got[0] > 2 * got[1]
+    assert got[2] < 5 * SHARE / 5
+
+
+def test_what_proves_itself_costs_nothing() -> None:
+    budget = Budget(SHARE)
+    for number in range(1000):
+        now = number / 100
+        assert budget.affords(at("192.0.2.1"), COST, now)
+        budget.refund(budget.charge(at("192.0.2.1"), COST, now), now + 0.05)
+    assert budget.affords(at("192.0.2.1"), SHARE * MEMORY, 30)
+
+
+def test_a_known_address_has_more() -> None:
+    budget, remote = Budget(SHARE), at("192.0.2.1")
+    count = 0
+    while budget.affords(remote, COST, 0, known=True):
+        budget.charge(remote, COST, 0)
+        count += 1
+    assert count == pytest.approx(KNOWN * SHARE * MEMORY / COST, abs=1)
+    assert not budget.affords(remote, COST, 0)
+
+
+def test_it_comes_back_with_time() -> None:
+    budget = Budget(SHARE)
+    while budget.affords(at("192.0.2.1"), COST, 0):
+        budget.charge(at("192.0.2.1"), COST, 0)
+    assert not budget.affords(at("192.0.2.1"), COST, 0.1)
+    assert budget.affords(at("192.0.2.1"), COST, 10)
+
+
+def test_without_a_share_there_is_no_limit() -> None:
+    budget = Budget(0)
+    for _ in range(1000):
+        budget.charge(at("192.0.2.1"), 1.0, 0)
+    assert budget.affords(at("192.0.2.1"), 1.0, 0)
+
+
+def test_costs() -> None:
+    assert cost_of(0) == OVERHEAD
+    assert cost_of(KeGroup.CURVE_25519) < cost_of(KeGroup.MODP_2048) < cost_of(KeGroup.MODP_8192)
+
+
+def test_prefixes() -> None:
+    assert str(prefix_of(IPv4Address("198.51.100.7"))) == "198.51.100.0/24"
+    assert str(prefix_of(IPv6Address("2001:db8:1:2ff::1"))) == "2001:db8:1:200::/56"
