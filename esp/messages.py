@@ -54,7 +54,8 @@ class RemoveSocket:
 
 @dataclass(frozen=True, slots=True)
 class AddDevice:
-    """Serve this TUN device (its descriptor travels along)."""
+    """Serve this TUN device (its descriptor travels along). It takes the place of one with the same number,
+    whose SAs stay."""
 
     device_id: int
     name: str
@@ -251,6 +252,14 @@ class Looped:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceBroken:
+    """Nothing can be read from this device any more."""
+
+    device_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """A message could not be obeyed (child_id 0: it was about no child), or a device or socket broke."""
 
@@ -280,6 +289,7 @@ Message = (
     | NotPermitted
     | Acquire
     | Looped
+    | DeviceBroken
     | Fault
 )
 
@@ -305,6 +315,7 @@ _CLASSES: tuple[type[Message], ...] = (
     NotPermitted,
     Acquire,
     Looped,
+    DeviceBroken,
     Fault,
 )
 _NUMBERS: dict[type[Message], int] = {cls: number for number, cls in enumerate(_CLASSES)}

@@ -262,7 +262,7 @@ class Worker:
         """Polled again, a broken device would keep the loop busy for nothing."""
         assert isinstance(source, Device)
         self._unregister(source.fd)
-        self._outbox.post(Fault(0, f"device {source.name}: {why}"))
+        self._outbox.post(messages.DeviceBroken(source.device_id, why))
 
     def _do_rests(self) -> None:
         """What was left to be done when there is nothing else."""
@@ -411,9 +411,12 @@ class Worker:
             self._outward.set_transports(list(self._transports.values()))
 
     def _add_device(self, message: AddDevice, fd: int) -> None:
+        known = self._devices.get(message.device_id)
         try:
-            if message.device_id in self._devices:
-                raise ValueError(f"device {message.device_id} is here already")
+            if known is not None:
+                self._replace_descriptor(known, fd)
+                os.close(fd)
+                return
             os.set_blocking(fd, False)
             packets = self._wrap_device(fd, message.mss4, message.mss6)
             device = Device(message.device_id, message.name, message.trap, packets, fd)
@@ -422,6 +425,13 @@ class Worker:
             os.close(fd)
             raise
         self._devices[message.device_id] = device
+
+    def _replace_descriptor(self, device: Device, fd: int) -> None:
+        """It was made again; its readers and writers keep the number that they know. Raises OSError."""
+        self._unregister(device.fd)  # while it still means the old one
+        os.dup2(fd, device.fd, inheritable=False)
+        os.set_blocking(device.fd, False)
+        self._register(device.fd, device)
 
     def _remove_device(self, device_id: int) -> None:
         self._database.remove_device(device_id)

@@ -1,121 +1,201 @@
-"""Addresses, MTU and routes of a TUN device, and what the kernel's routing says about a peer."""
+"""Makes a TUN device as it is to be, and says what the kernel's routing knows of a peer."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
+import os
 import socket
-import struct
-from collections.abc import Sequence
-from ipaddress import ip_address, ip_interface
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Protocol
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
-from tun import rtnetlink
-from tun.netlink import Address, HostAddress, Interface, Network, RouteError, converse
-from tun.numbering import number
+from tun import carrier, rtnetlink
+from tun.links import IFF_UP, has_link, link_carrier, link_flags, link_mtu
+from tun.netlink import Address, HostAddress, RouteError, converse
+from tun.state import (
+    IPV6_MIN_MTU,
+    AddAddress,
+    AddRoute,
+    DeviceState,
+    Operation,
+    RemoveRoute,
+    Route,
+    Seen,
+    SetCarrier,
+    SetMtu,
+    SetUp,
+    StopAutoconfiguration,
+    difference,
+)
 
-# linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h
-RT_TABLE_MAIN = 254
-RT_SCOPE_LINK = 253
-IFA_F_NODAD = 0x02
+__all__ = [
+    "has_link",
+    "host_addresses",
+    "local_addresses",
+    "mend",
+    "outlet",
+    "perform",
+    "source_address",
+    "uplink_mtu",
+]
+
+# linux/if_addr.h
 IFA_F_DADFAILED = 0x08
 IFA_F_TENTATIVE = 0x40
-ADDR_GEN_MODE_NONE = 1
 
-# netdevice(7)
-SIOCGIFFLAGS = 0x8913
-SIOCGIFMTU = 0x8921
-IFF_RUNNING = 0x40
-LINKED = 0x1 | IFF_RUNNING  # IFF_UP
-_FLAGS = struct.Struct("16sh22x")  # struct ifreq: name, flags
-_MTU = struct.Struct("16si20x")
-
-IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
+ADDR_GEN_MODE_NONE = 1  # linux/if_link.h
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
 QUEUE = 2000  # packets or frames that wait in a device: at 500 a burst of small ones does not fit
-DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
-def configure(
-    name: str, addresses: Sequence[Interface], peers: Sequence[Address], mtu: int, table: int | None
-) -> None:
-    """Bring the device up with its MTU, addresses and the peers' (`tun.numbering` says how they are paired).
+# A TUN device as the kernel makes it; but for its carrier, which `mend` takes away
+NEW = Seen(up=False, mtu=1500, carrier=False, quiet=False, addresses=frozenset(), routes=frozenset())
 
-    IPv6 addresses are used at once (no duplicate address detection), and neither a link-local address nor
-    one from a router advertisement comes by itself. A peer that needs a route gets it in `table` (None:
-    main). May be repeated. Raises `RouteError`.
+
+class Tun(Protocol):
+    """A device: `tun.device.TunDevice`."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def set_carrier(self, up: bool, /) -> None: ...
+
+
+class DeviceGone(RouteError):  # noqa: N818  what it is
+    """The device was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What could not be done, and why. `others`: a route's place is taken by somebody else's."""
+
+    operation: Operation
+    error: RouteError
+    others: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was done to a device and what could not be. `up`: whether it is now."""
+
+    done: tuple[Operation, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    up: bool = True
+
+
+def mend(tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
+    """Compare a device with what it is to be, and do what is missing. May be repeated.
+
+    `new`: it was made just now, and its queue gets its length. IPv6 addresses are used at once (no duplicate
+    address detection), and neither a link-local address nor one from a router advertisement comes by itself.
+    A route of somebody else's is never displaced. Raises `DeviceGone` and `RouteError`.
     """
-    numbering = number(addresses, peers)
-    with_ipv6 = any(one.version == 6 for one in (*addresses, *peers))
-    if with_ipv6 and mtu < IPV6_MIN_MTU:
-        raise RouteError(f"{name}: MTU {mtu}", reason=f"IPv6 needs at least {IPV6_MIN_MTU}")
-    index = _index(name)
-
-    def bring_up(ip: IPRoute) -> None:
-        ip.link("set", index=index, mtu=mtu, txqlen=QUEUE)
-        _no_autoconfiguration(ip, index, name)
-        ip.link("set", index=index, state="up")
-
-    converse(f"{name}: cannot bring it up with MTU {mtu}", bring_up)
-    for own, peer in numbering.addresses:
-        _add_address(name, index, own, peer)
-    for peer in numbering.routed_peers:
-        add_route(name, ip_interface(peer).network, table)
+    if desired.with_ipv6 and desired.mtu < IPV6_MIN_MTU:
+        raise RouteError(f"{tun.name}: MTU {desired.mtu}", reason=f"IPv6 needs at least {IPV6_MIN_MTU}")
+    seen = NEW if new else look(tun)
+    if new:
+        tun.set_carrier(False)
+        with contextlib.suppress(OSError):  # it works with any
+            rtnetlink.set_link(tun.index, queue=QUEUE)
+    mended = perform(tun, difference(desired, seen, bring_up=new), desired)
+    return Mended(mended.done, mended.refused, seen.up or new)
 
 
-def set_mtu(name: str, mtu: int) -> None:
-    """Set the MTU in bytes of a device that `configure` brought up. Raises `RouteError`.
-
-    Below 1280 the kernel takes IPv6 off the device, its addresses and routes too (RFC 8200 5).
-    """
-    index = _index(name)
-
-    def change(ip: IPRoute) -> None:
-        (link,) = ip.get_links(index)
-        ip.link("set", index=index, mtu=mtu)
-        if link.get_attr("IFLA_MTU") < IPV6_MIN_MTU <= mtu:
-            # IPv6 came to the device anew, with all of the kernel's defaults.
-            _no_autoconfiguration(ip, index, name)
-            ip.flush_addr(index=index, family=socket.AF_INET6, scope=RT_SCOPE_LINK)
-
-    converse(f"{name}: cannot set MTU {mtu}", change)
-
-
-def add_route(name: str, network: Network, table: int | None, metric: int | None = None) -> None:
-    """A route to `network` through the device, in `table` (None: main). No matter if it is there already.
-
-    A route of somebody else's is never displaced. Raises `RouteError`.
-    """
-    what = f"{name}: cannot add the route to {network}{_in_table(table)}"
-    index = _index(name)
+def look(tun: Tun) -> Seen:
+    """What a device is now. Raises `DeviceGone` and `RouteError`."""
     try:
-        rtnetlink.add(index, network, table or RT_TABLE_MAIN, metric)
-    except FileExistsError as error:
-        others = converse(what, lambda ip: _users(ip, network, table, metric))
-        if index not in others:
-            used = ", ".join(sorted(_name(one) for one in others)) or "something else"
-            raise RouteError(what, errno.EEXIST, f"there is one already, through {used}") from error
+        name = socket.if_indextoname(tun.index)  # whatever others have renamed it to
     except OSError as error:
-        code = error.errno or 0
-        raise RouteError(what, code, _no_ipv6(network.version, code)) from error
+        raise DeviceGone(tun.name, errno.ENODEV) from error
+    try:
+        return Seen(
+            up=bool(link_flags(name) & IFF_UP),
+            mtu=link_mtu(name),
+            carrier=link_carrier(name),
+            quiet=_is_quiet(name),
+            addresses=rtnetlink.addresses(tun.index),
+            routes=frozenset(
+                Route(one.network, one.table, one.metric, one.gateway) for one in rtnetlink.routes(tun.index)
+            ),
+        )
+    except OSError as error:
+        gone = error.errno == errno.ENODEV
+        raise (DeviceGone if gone else RouteError)(f"{tun.name}: cannot look", error.errno or 0) from error
 
 
-def remove_route(name: str, network: Network, table: int | None, metric: int | None = None) -> None:
-    """Remove what `add_route` added. No matter if the route or the device is gone. Raises `RouteError`."""
+def perform(tun: Tun, operations: Iterable[Operation], desired: DeviceState) -> Mended:
+    """Do what makes the device as it is to be; what the kernel refuses is no reason to leave out the rest."""
+    done: list[Operation] = []
+    refused: list[Refused] = []
+    for operation in operations:
+        try:
+            others = _do(tun, operation, desired)
+        except OSError as error:
+            code = error.errno or 0
+            text = RouteError(_what(tun, operation), code, _reason(operation, code))
+            refused.append(Refused(operation, text))
+            continue
+        if others:
+            used = ", ".join(sorted(map(_name, others)))
+            taken = RouteError(_what(tun, operation), errno.EEXIST, f"there is one already, through {used}")
+            refused.append(Refused(operation, taken, others))
+        else:
+            done.append(operation)
+    return Mended(tuple(done), tuple(refused))
+
+
+def _do(tun: Tun, operation: Operation, desired: DeviceState) -> frozenset[int]:
+    """The devices (their indices) that have a route's place. Raises OSError."""
+    index = tun.index
+    match operation:
+        case SetMtu(mtu=mtu, was=was):
+            rtnetlink.set_link(index, mtu)
+            if was < IPV6_MIN_MTU <= mtu:  # IPv6 came to the device anew, with all of the kernel's defaults
+                _stop_autoconfiguration(tun, desired)
+        case StopAutoconfiguration():
+            _stop_autoconfiguration(tun, desired)
+        case SetUp():
+            rtnetlink.set_up(index)
+        case SetCarrier(on=True):
+            carrier.plug(tun)
+        case SetCarrier():
+            tun.set_carrier(False)
+        case AddAddress(own=own, peer=peer, anew=anew):
+            if anew:
+                rtnetlink.remove_address(index, own, peer)
+            rtnetlink.add_address(index, own, peer)
+        case AddRoute(route=route):
+            return _add_route(route.device or index, route)
+        case RemoveRoute(route=route):
+            _remove_route(route.device or index, route)
+    return frozenset()
+
+
+def _add_route(index: int, route: Route) -> frozenset[int]:
     try:
-        index = socket.if_nametoindex(name)
-    except OSError:
-        return  # its routes went with it
+        rtnetlink.add_route(index, route)
+    except FileExistsError:
+        others = rtnetlink.holders(route)
+        if index not in others:
+            return others or frozenset({0})
+    return frozenset()
+
+
+def _remove_route(index: int, route: Route) -> None:
     try:
-        rtnetlink.remove(index, network, table or RT_TABLE_MAIN, metric)
+        rtnetlink.remove_route(index, route)
     except OSError as error:
         if error.errno not in (errno.ESRCH, errno.ENOENT, errno.ENODEV):
-            what = f"{name}: cannot remove the route to {network}{_in_table(table)}"
-            raise RouteError(what, error.errno or 0) from error
+            raise
 
 
 def uplink_mtu(remote: Address, local: Address | None = None) -> int:
@@ -131,7 +211,7 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
         if way.device is None:
             raise RouteError(what, reason="it leads through no device")
         name = socket.if_indextoname(way.device)
-        mtu = _ask(SIOCGIFMTU, _MTU, name)
+        mtu = link_mtu(name)
     except OSError as error:
         raise RouteError(what, error.errno or 0) from error
     return min(mtu, _advertised_mtu(name, mtu)) if remote.version == 6 else mtu
@@ -179,55 +259,66 @@ def local_addresses() -> list[Address]:
     return [one.address for one in host_addresses()]
 
 
-def has_link(name: str) -> bool:
-    """Whether the device is up and has carrier; False too if there is no such device."""
+def _is_quiet(name: str) -> bool:
+    """Whether no IPv6 address comes to the device by itself, as far as that can be helped."""
+    settings = IPV6_SETTINGS / name
     try:
-        return link_flags(name) & LINKED == LINKED
-    except OSError:
-        return False
+        if int((settings / "addr_gen_mode").read_text()) != ADDR_GEN_MODE_NONE:
+            return False
+        # A container may see /proc/sys read-only; then the host's default stands.
+        accept_ra = settings / "accept_ra"
+        return accept_ra.read_text().strip() == "0" or not os.access(accept_ra, os.W_OK)
+    except (OSError, ValueError):
+        return True  # no IPv6 in this kernel or under this MTU: nothing to stop
 
 
-def link_flags(name: str) -> int:
-    """IFF_UP and its like (netdevice(7)). Raises OSError."""
-    return _ask(SIOCGIFFLAGS, _FLAGS, name)
+def _stop_autoconfiguration(tun: Tun, desired: DeviceState) -> None:
+    """A VTI is no LAN: no link-local address, and no router advertisement out of the tunnel is believed.
 
-
-def _ask(request: int, layout: struct.Struct, name: str) -> int:
-    """A number that the kernel has for a device. Raises OSError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        answer = fcntl.ioctl(sock, request, layout.pack(name.encode(), 0))
-    return int(layout.unpack(answer)[1])
-
-
-def _index(name: str) -> int:
+    Raises OSError.
+    """
     try:
-        return socket.if_nametoindex(name)
+        rtnetlink.no_address_by_itself(tun.index)
     except OSError as error:
-        raise RouteError(name, errno.ENODEV) from error
+        if error.errno == errno.EAFNOSUPPORT:
+            return
+        raise
+    with contextlib.suppress(OSError):
+        (IPV6_SETTINGS / socket.if_indextoname(tun.index) / "accept_ra").write_text("0")
+    asked = {own for own, _ in desired.addresses}
+    for own, peer in rtnetlink.addresses(tun.index):
+        if own.version == 6 and own.ip.is_link_local and own not in asked:
+            rtnetlink.remove_address(tun.index, own, peer)
 
 
-def _name(index: int) -> str:
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return f"device {index}"
+def _what(tun: Tun, operation: Operation) -> str:
+    """How the text of an operation's error begins."""
+    match operation:
+        case SetMtu(mtu=mtu):
+            return f"{tun.name}: cannot set MTU {mtu}"
+        case AddAddress(own=own, peer=peer):
+            return f"{tun.name}: cannot add the address {own}" + (f" with peer {peer}" if peer else "")
+        case AddRoute(route=route):
+            return f"{tun.name}: cannot add the route to {route}"
+        case RemoveRoute(route=route):
+            return f"{tun.name}: cannot remove the route to {route}"
+        case SetCarrier():
+            return f"{tun.name}: cannot set the carrier"
+        case SetUp():
+            return f"{tun.name}: cannot bring it up"
+        case StopAutoconfiguration():
+            return f"{tun.name}: cannot stop IPv6's autoconfiguration"
 
 
-def _no_autoconfiguration(ip: IPRoute, index: int, name: str) -> None:
-    """A VTI is no LAN: no link-local address, and no router advertisement out of the tunnel is believed."""
-    mode = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", ADDR_GEN_MODE_NONE)]})]}
-    try:
-        ip.link("set", index=index, IFLA_AF_SPEC=mode)
-        (IPV6_SETTINGS / name / "accept_ra").write_text("0")
-    except NetlinkError as error:
-        if error.code != errno.EAFNOSUPPORT:  # no IPv6 in this kernel or under this MTU: nothing to stop
-            raise
-    except OSError:
-        pass  # a container may see /proc/sys read-only; then the host's default stands
-
-
-def _no_ipv6(version: int, code: int) -> str:
+def _reason(operation: Operation, code: int) -> str:
     """What the kernel means with a code that it gives for a device without IPv6; "" if it isn't that."""
+    match operation:
+        case AddAddress(own=one):
+            version = one.version
+        case AddRoute(route=route):
+            version = route.network.version
+        case _:
+            return ""
     if version == 6 and code == errno.EACCES:
         return "IPv6 is switched off (sysctl disable_ipv6)"
     if version == 6 and code in (errno.ENODEV, errno.EINVAL):
@@ -235,46 +326,11 @@ def _no_ipv6(version: int, code: int) -> str:
     return ""
 
 
-def _add_address(name: str, index: int, own: Interface, peer: Address | None) -> None:
-    what = f"{name}: cannot add the address {own}" + (f" with peer {peer}" if peer else "")
-    values: dict[str, str | int] = {
-        "family": FAMILIES[own.version],
-        "index": index,
-        "local": str(own.ip),
-        "address": str(peer or own.ip),
-        "prefixlen": own.network.prefixlen,
-    }
-    if own.version == 6:
-        values["flags"] = IFA_F_NODAD
-
-    def add(ip: IPRoute) -> None:
-        try:
-            ip.addr("add", **values)
-        except NetlinkError as error:
-            if error.code != errno.EEXIST:
-                raise RouteError(what, error.code, _no_ipv6(own.version, error.code)) from error
-
-    converse(what, add)
-
-
-def _in_table(table: int | None) -> str:
-    return "" if table is None else f" in table {table}"
-
-
-def _users(ip: IPRoute, network: Network, table: int | None, metric: int | None) -> set[int]:
-    """Indices of the devices that routes to `network` in `table` of that metric lead through."""
-    wanted = metric or DEFAULT_METRIC[network.version]
-    found: set[int] = set()
-    for one in ip.get_routes(family=FAMILIES[network.version], table=table or RT_TABLE_MAIN):
-        destination = one.get_attr("RTA_DST") or str(type(network.network_address)(0))
-        if one["dst_len"] != network.prefixlen or ip_address(destination) != network.network_address:
-            continue
-        if (one.get_attr("RTA_PRIORITY") or 0) != wanted:
-            continue
-        found.update(hop["oif"] for hop in one.get_attr("RTA_MULTIPATH") or ())
-        if one.get_attr("RTA_OIF") is not None:
-            found.add(int(one.get_attr("RTA_OIF")))
-    return found
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return f"device {index}" if index else "something else"
 
 
 def _advertised_mtu(name: str, otherwise: int) -> int:

@@ -1,28 +1,66 @@
-"""Single route messages to the kernel (rtnetlink(7)), from any thread, inside an event loop too.
+"""Single messages to the kernel about routes, addresses and links (rtnetlink(7)), from any thread.
 
-pyroute2's messages over a plain socket: a socket of its own takes 0.2 ms to open, and its IPRoute needs a
+XX messages over a plain socket: a socket of its own takes 0.2 ms to open, and its IPRoute needs a
 thread within a running event loop. That adds up where it happens with each of thousands of CHILD_SAs: looking
 up the way to a peer, adding and removing a route. Works in the caller's namespace.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
-from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, rt_proto, rt_scope, rt_type
+from pyroute2.netlink import (
+    NLM_F_ACK,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+)
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_DELROUTE,
+    RTM_GETADDR,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    rt_proto,
+    rt_scope,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from tun.netlink import Address, Network
+from tun.netlink import Address, Interface, Network
+from tun.state import Pairing, Route
 
-_SPACE = 1 << 16  # octets
+# linux/netlink.h, linux/if.h, linux/if_addr.h, linux/if_link.h
+_SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
+_IFF_UP = 0x1
+_IFA_F_NODAD = 0x02
+_ADDR_GEN_MODE_NONE = 1
+_SPACE = 1 << 18  # octets
 _PATIENCE = 1.0  # seconds; the kernel answers before the send returns
 _ANSWERS = MarshalRtnl()
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_NOWHERE = {4: "0.0.0.0", 6: "::"}
+_NUMBERS = itertools.count()
+_PID_BITS = 22  # as many as a PID has at most (linux/threads.h)
+_PID_MASK = (1 << _PID_BITS) - 1
+_PORTS = 500  # beyond 511 there are those that the kernel chooses
+_MULTIPATH = 16  # next hops of a route that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +75,7 @@ def way(remote: Address, local: Address | None) -> Way:
     """The route to `remote`. Raises OSError; what path MTU discovery has learned is not counted."""
     bits = remote.max_prefixlen
     found = _converse(
+        rtmsg,
         RTM_GETROUTE,
         0,
         {"family": _FAMILIES[remote.version], "dst_len": bits, "src_len": bits if local else 0},
@@ -47,23 +86,23 @@ def way(remote: Address, local: Address | None) -> Way:
     return Way(found.get_attr("RTA_OIF"), mtu or None)
 
 
-def add(device: int, network: Network, table: int, metric: int | None) -> None:
-    """A route through a device (its index); `metric` None: the kernel's default.
+def add_route(device: int, route: Route) -> None:
+    """A route through a device (its index).
 
     Raises OSError: FileExistsError if there is one to this network, in this table, of this metric.
     """
-    scope = "link" if network.version == 4 else "universe"  # IPv6 has no scopes in routes
-    _change(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, scope, device, network, table, metric)
+    # IPv6 has no scopes in routes
+    scope = "link" if route.network.version == 4 and route.gateway is None else "universe"
+    _change_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, scope, device, route)
 
 
-def remove(device: int, network: Network, table: int, metric: int | None) -> None:
-    """Remove what `add` added. Raises OSError."""
-    _change(RTM_DELROUTE, 0, "nowhere", device, network, table, metric)  # nowhere: whatever its scope
+def remove_route(device: int, route: Route) -> None:
+    """Remove what `add_route` added. Raises OSError."""
+    _change_route(RTM_DELROUTE, 0, "nowhere", device, route)  # nowhere: whatever its scope
 
 
-def _change(
-    kind: int, flags: int, scope: str, device: int, network: Network, table: int, metric: int | None
-) -> None:
+def _change_route(kind: int, flags: int, scope: str, device: int, route: Route) -> None:
+    network = route.network
     header = {
         "family": _FAMILIES[network.version],
         "dst_len": network.prefixlen,
@@ -71,23 +110,166 @@ def _change(
         "scope": rt_scope[scope],
         "type": rt_type["unicast"],
     }
-    attributes = {"RTA_DST": str(network.network_address), "RTA_OIF": device, "RTA_TABLE": table}
-    if metric is not None:
-        attributes["RTA_PRIORITY"] = metric
-    _converse(kind, flags | NLM_F_ACK, header, attributes)
+    attributes = {"RTA_DST": str(network.network_address), "RTA_OIF": device, "RTA_TABLE": route.table}
+    if route.metric:
+        attributes["RTA_PRIORITY"] = route.metric
+    if route.gateway is not None:
+        attributes["RTA_GATEWAY"] = str(route.gateway)
+    _converse(rtmsg, kind, flags | NLM_F_ACK, header, attributes)
 
 
-def _converse(kind: int, flags: int, header: dict[str, int], attributes: dict[str, Any]) -> Any:
+def routes(device: int) -> frozenset[Route]:
+    """All routes through a device, in every table. Raises OSError."""
+    found: set[Route] = set()
+    for family in _FAMILIES.values():
+        for one in _dump(rtmsg, RTM_GETROUTE, {"family": family}, {"RTA_OIF": device}):
+            found.update(route for route in _read_route(one) if route.device == device)
+    return frozenset(found)
+
+
+def holders(route: Route) -> frozenset[int]:
+    """The devices (indices) through which routes to its network lead, in its table and of its metric.
+
+    0 for one that leads through none. Raises OSError.
+    """
+    header = {"family": _FAMILIES[route.network.version]}
+    answers = _dump(rtmsg, RTM_GETROUTE, header, {"RTA_TABLE": route.table})
+    found = {each for one in answers for each in _read_route(one)}
+    same = (route.network, route.table, route.metric)
+    return frozenset(one.device for one in found if (one.network, one.table, one.metric) == same)
+
+
+def _read_route(message: Any) -> Iterator[Route]:
+    """A dumped route, one for each of its devices."""
+    if message["family"] not in _FAMILIES.values():
+        return  # of a kernel without IPv6, which has given all there is
+    network = destination(message)
+    metric = message.get_attr("RTA_PRIORITY") or 0
+    table = message.get_attr("RTA_TABLE") or message["table"]
+    hops = message.get_attr("RTA_MULTIPATH") or ()
+    for device in {message.get_attr("RTA_OIF") or 0, *(hop["oif"] for hop in hops[:_MULTIPATH])}:
+        gateway = message.get_attr("RTA_GATEWAY")
+        yield Route(network, table, metric, ip_address(gateway) if gateway else None, device)
+
+
+def destination(message: Any) -> Network:
+    """Where a route leads to."""
+    version = 4 if message["family"] == socket.AF_INET else 6
+    return ip_network(f"{message.get_attr('RTA_DST') or _NOWHERE[version]}/{message['dst_len']}")
+
+
+def addresses(device: int) -> frozenset[Pairing]:
+    """A device's addresses (its index), each with the peer's if it has one. Raises OSError."""
+    found = _dump(ifaddrmsg, RTM_GETADDR, {"index": device}, {})
+    return frozenset(_read_address(one) for one in found if one["index"] == device)
+
+
+def _read_address(message: Any) -> Pairing:
+    there = message.get_attr("IFA_ADDRESS")
+    here = message.get_attr("IFA_LOCAL") or there
+    own = ip_interface(f"{here}/{message['prefixlen']}")
+    return own, None if here == there else ip_address(there)
+
+
+def add_address(device: int, own: Interface, peer: Address | None) -> None:
+    """IPv6 ones can be used at once (no duplicate address detection). Raises OSError."""
+    header, attributes = _address(device, own, peer)
+    if own.version == 6:
+        attributes["IFA_FLAGS"] = _IFA_F_NODAD
+    _converse(ifaddrmsg, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, header, attributes)
+
+
+def remove_address(device: int, own: Interface, peer: Address | None) -> None:
+    """Raises OSError."""
+    _converse(ifaddrmsg, RTM_DELADDR, NLM_F_ACK, *_address(device, own, peer))
+
+
+def _address(device: int, own: Interface, peer: Address | None) -> tuple[dict[str, int], dict[str, Any]]:
+    header = {"family": _FAMILIES[own.version], "prefixlen": own.network.prefixlen, "index": device}
+    return header, {"IFA_LOCAL": str(own.ip), "IFA_ADDRESS": str(peer or own.ip)}
+
+
+def set_up(device: int) -> None:
+    """Raises OSError."""
+    header = {"index": device, "flags": _IFF_UP, "change": _IFF_UP}
+    _converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, header, {})
+
+
+def set_link(device: int, mtu: int | None = None, queue: int | None = None) -> None:
+    """Its MTU in octets, and how many packets wait in it; None: as it is. Raises OSError."""
+    given = {"IFLA_MTU": mtu, "IFLA_TXQLEN": queue}
+    attributes = {key: value for key, value in given.items() if value is not None}
+    _converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, {"index": device}, attributes)
+
+
+def no_address_by_itself(device: int) -> None:
+    """IPv6 link-local addresses are not made. Raises OSError."""
+    mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+    _converse(
+        ifinfmsg,
+        RTM_NEWLINK,
+        NLM_F_ACK,
+        {"index": device},
+        {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", mode)]}},
+    )
+
+
+def _converse(
+    layout: type[Any], kind: int, flags: int, header: Mapping[str, int], attributes: dict[str, Any]
+) -> Any:
     """The kernel's answer, one of pyroute2's messages. Raises OSError."""
-    request = rtmsg()
+    with _asked(layout, kind, flags, header, attributes) as sock:
+        (answer,) = _ANSWERS.parse(sock.recv(_SPACE))
+    _raise_error(answer)
+    return answer
+
+
+def _dump(
+    layout: type[Any], kind: int, header: Mapping[str, int], attributes: dict[str, Any]
+) -> Iterator[Any]:
+    """Everything of a kind; where the kernel can (since 4.20), only what matches. Raises OSError."""
+    with _asked(layout, kind, NLM_F_DUMP, header, attributes) as sock:
+        while True:
+            for answer in _ANSWERS.parse(sock.recv(_SPACE)):
+                if answer["header"]["type"] == NLMSG_DONE:
+                    return
+                if answer["header"]["type"] == NLMSG_ERROR:
+                    _raise_error(answer)
+                yield answer
+
+
+@contextlib.contextmanager
+def _asked(
+    layout: type[Any], kind: int, flags: int, header: Mapping[str, int], attributes: dict[str, Any]
+) -> Iterator[socket.socket]:
+    """The socket from which the answer can be read."""
+    request = layout()
     request.setvalue({**header, "attrs": list(attributes.items())})
     request["header"].update(type=kind, flags=NLM_F_REQUEST | flags)
     request.encode()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
         sock.settimeout(_PATIENCE)
+        if flags & NLM_F_DUMP == NLM_F_DUMP:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        _name_as_ours(sock)
         sock.send(request.data)
-        (answer,) = _ANSWERS.parse(sock.recv(_SPACE))
+        yield sock
+
+
+def _name_as_ours(sock: socket.socket) -> None:
+    """Give it a port of which `is_ours` knows; where that is taken, whichever the kernel gives."""
+    number = next(_NUMBERS) % _PORTS + 1
+    with contextlib.suppress(OSError):
+        sock.bind((number << _PID_BITS | os.getpid(), 0))
+
+
+def is_ours(port: int) -> bool:
+    """Whether a request of this process caused an event (by the pid in its header)."""
+    return port & _PID_MASK == os.getpid() and 1 <= port >> _PID_BITS <= _PORTS
+
+
+def _raise_error(answer: Any) -> None:
     code = -(answer.get("error") or 0)
     if code:
         raise OSError(code, os.strerror(code))
-    return answer

@@ -1,19 +1,24 @@
 """Tells when addresses, links or routes of this host may have changed (rtnetlink(7)).
 
-What has changed is not read out of the events: they are merged, and whoever is told reads the state anew. So
-an overrun of the socket (ENOBUFS) costs nothing: it is one more reason to look.
+What has changed is not read out of the events, only which devices they are about: they are merged, and
+whoever is told reads the state anew. So an overrun of the socket (ENOBUFS) costs little: all is looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pyroute2 import IPRSocket
-from pyroute2.netlink import rtnl
+from pyroute2.netlink import NLM_F_REPLACE, rtnl
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from tun.links import IFF_UP
+from tun.netlink import Network
+from tun.rtnetlink import destination, is_ours
 
 QUIET = 0.1  # seconds without a further event that end a burst
 LONGEST = 0.5  # seconds after its first event that a burst is told at the latest
@@ -27,17 +32,30 @@ _GROUPS = (
 )
 
 
-class Watch:
-    """Calls `changed` on the event loop after each burst of events.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a burst of events was about.
 
-    Those about the devices in `ignored` (their indices) don't count: the daemon's own come and go with every
-    child.
+    `devices`: their indices, 0 for a route with several or none. `gone`: a route or a device is away, or a
+    device is down, so that there may be room for something. `replaced`: networks whose route is another one
+    now, which nobody tells of the device that it led through. `all`: events were lost.
     """
 
-    def __init__(self, changed: Callable[[], None], ignored: Collection[int] = ()) -> None:
+    devices: frozenset[int] = frozenset()
+    gone: bool = False
+    replaced: frozenset[Network] = frozenset()
+    all: bool = False
+
+
+class Watch:
+    """Calls `changed` on the event loop after each burst of events, but for those of our own routes."""
+
+    def __init__(self, changed: Callable[[Changes], None]) -> None:
         """Raises OSError."""
         self._changed = changed
-        self._ignored = frozenset(ignored)
+        self._devices: set[int] = set()
+        self._replaced: set[Network] = set()
+        self._gone = self._all = False
         self._loop = asyncio.get_running_loop()
         self._since: float | None = None  # when the burst began
         self._timer: asyncio.TimerHandle | None = None
@@ -67,10 +85,16 @@ class Watch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                self._all = True
                 self._note()
                 continue
-            if not self._ignored.issuperset(map(_device, events)):
-                self._note()
+            for event in events:
+                if not isinstance(event, rtmsg) or not is_ours(event["header"]["pid"]):
+                    self._devices.add(_device(event))
+                    self._gone |= _makes_room(event)
+                    if event["header"]["flags"] & NLM_F_REPLACE and isinstance(event, rtmsg):
+                        self._replaced.add(destination(event))
+                    self._note()
 
     def _note(self) -> None:
         now = self._loop.time()
@@ -81,10 +105,22 @@ class Watch:
         self._timer = self._loop.call_at(min(now + QUIET, self._since + LONGEST), self._tell)
 
     def _tell(self) -> None:
+        changes = Changes(frozenset(self._devices), self._gone, frozenset(self._replaced), self._all)
         self._since = self._timer = None
-        self._changed()
+        self._replaced.clear()
+        self._devices.clear()
+        self._gone = self._all = False
+        self._changed(changes)
 
 
 def _device(event: Any) -> int:
     """The index of the device that an event is about; 0 for a route with several or none."""
     return (event.get_attr("RTA_OIF") if isinstance(event, rtmsg) else event["index"]) or 0
+
+
+def _makes_room(event: Any) -> bool:
+    """With a device that is down or gone the kernel removes IPv4 routes without a word."""
+    kind = event["header"]["type"]
+    return kind in (rtnl.RTM_DELROUTE, rtnl.RTM_DELLINK) or (
+        kind == rtnl.RTM_NEWLINK and not event["flags"] & IFF_UP
+    )

@@ -1,4 +1,6 @@
-"""Finds what two connections' devices can't share: a name, an address, a peer, a route.
+"""Finds what two connections' devices can't share: a name, an address, a peer.
+
+The same route is no mistake: one of them has it while the other can't carry it on (`ikepy.daemon.routes`).
 
 Every table is filled in the order of the file and asked before it is added to, so that the work grows with
 the number of connections and not with that of their pairs, and whoever stands behind is the one to blame.
@@ -20,7 +22,6 @@ def check(connections: Sequence[Connection]) -> list[tuple[str, str]]:
     """All such mistakes, as (key path, text): one for each key at fault, naming the first that has it."""
     names: dict[str, str] = {}
     peers: dict[Address, str] = {}
-    routes: dict[tuple[int | None, Network], str] = {}
     addresses = _Addresses(address for each in connections for address in each.vti.addresses)
     found: list[tuple[str, str]] = []
     for connection in connections:
@@ -30,13 +31,10 @@ def check(connections: Sequence[Connection]) -> list[tuple[str, str]]:
             found.append((f"{key}.name", text))
         found += addresses.overlaps(vti, key)
         found += _second_peers(vti, key, peers)
-        found += _second_routes(vti, key, routes)
         names.setdefault(vti.name, key)
         addresses.add(vti, key)
         for peer in vti.peers:
             peers.setdefault(peer, key)
-        for route in vti.routes or ():
-            routes.setdefault((vti.table, route), key)
     return found
 
 
@@ -44,13 +42,6 @@ def _second_peers(vti: Vti, key: str, taken: dict[Address, str]) -> Problems:
     for index, peer in enumerate(vti.peers):
         if peer in taken:
             yield f"{key}.peers[{index}]", f"{taken[peer]}.peers has the same address"
-
-
-def _second_routes(vti: Vti, key: str, taken: dict[tuple[int | None, Network], str]) -> Problems:
-    for index, route in enumerate(vti.routes or ()):
-        owner = taken.get((vti.table, route))
-        if owner is not None:
-            yield f"{key}.routes[{index}]", f"{owner}.routes leads the same network into another device"
 
 
 class _Addresses:

@@ -127,7 +127,8 @@ class Vti(Section):
     """The TUN device that stands in for the VTI; swanctl has no such section.
 
     `routes` None: the negotiated remote selectors, unless they are 0/0. `mtu` None: from the uplink's MTU and
-    the suite's overhead, in octets. `table` None: the main routing table.
+    the suite's overhead, in octets. `table` None: the main routing table. `metric` None: the
+    kernel's, 0 for IPv4 and 1024 for IPv6.
     """
 
     name: Annotated[str, PlainValidator(values.device_name)]
@@ -139,6 +140,7 @@ class Vti(Section):
     ] = None
     mss_clamp: Boolean = False
     table: Annotated[int | None, fields.integer(1, 2**32 - 1, "a routing table's number")] = None
+    metric: Annotated[int | None, fields.integer(1, 2**32 - 1, "of the routes")] = None
 
 
 class Connection(Section):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from ikepy.config.model import Config
@@ -13,7 +12,7 @@ from ikepy.daemon.checks import served
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.ports import MakeWatch, NetworkConfig, Watch
+from ikepy.daemon.ports import Changes, NetworkConfig
 from ikepy.daemon.resolver import Resolver, fixed_addresses
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import Ways
@@ -49,32 +48,29 @@ class AddressFollower:
         self._runner = runner
         self._resolver = resolver
         self._ways = ways
-        self._vtis = frozenset(device.tun.name for device in devices)
+        self._devices = devices
         connections = config.connections.values()
         self._named = {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
         self._gone_since: dict[Address, float] = {}
         self._refused: set[Address] = set()  # that could not be listened on when we looked last
         self._wake = asyncio.Event()
-        self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, make_watch: MakeWatch) -> None:
-        """Tell the machine what there is, and follow from now on. Where that is impossible it is logged."""
-        indices = set(_indices(self._vtis))
-        try:
-            self._watch = make_watch(self._wake.set, indices)
-        except OSError as error:
-            log.error(SUBJECT, f"changes of our own addresses won't be noticed: {error}")
+    async def start(self) -> None:
+        """Tell the machine what there is, and follow from now on."""
         await self._look()
         self._task = asyncio.create_task(self._follow(), name="follow our addresses")
 
     async def stop(self) -> None:
         """May be called without `start`."""
-        if self._watch is not None:
-            self._watch.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def changed(self, changes: Changes) -> None:
+        """Our devices' own come and go with every child, and don't count."""
+        if changes.all or not changes.devices <= self._devices.indices.keys():
+            self._wake.set()
 
     async def _follow(self) -> None:
         while True:
@@ -102,7 +98,8 @@ class AddressFollower:
         except (RouteError, OSError) as error:
             log.warning(SUBJECT, str(error))
             return
-        outside = [one.address for one in host if one.device not in self._vtis or one.address in self._named]
+        inside = self._devices.indices
+        outside = [one.address for one in host if one.index not in inside or one.address in self._named]
         await self._fit_sockets(served(self._config, outside))
         command = self._command(host)
         self._ways.forget()
@@ -144,21 +141,13 @@ class AddressFollower:
     def _command(self, host: Sequence[HostAddress]) -> LocalAddressesChanged:
         """Those to send from and to tell peers of: on a device with a link, not our own nor the loopback's,
         unless a connection names them."""
-        linked = {name: self._has_link(name) for name in {one.device for one in host}}
+        ours = self._devices.indices
+        linked = {one.device: one.index in ours or self._network.has_link(one.device) for one in host}
         here = [one for one in host if linked[one.device] and one.address not in self._refused]
         usable = [one.address for one in here if self._is_public(one)]
         others = [one.address for one in here if not self._is_public(one)]
         return LocalAddressesChanged(tuple(usable), tuple(others))
 
-    def _has_link(self, name: str) -> bool:
-        return name in self._vtis or self._network.has_link(name)
-
     def _is_public(self, one: HostAddress) -> bool:
-        inside = one.device in self._vtis or one.device == LOOPBACK
+        inside = one.index in self._devices.indices or one.device == LOOPBACK
         return one.address in self._named or not (inside or one.address.is_loopback)
-
-
-def _indices(devices: Iterable[str]) -> Iterator[int]:
-    for name in devices:
-        with suppress(OSError):
-            yield socket.if_nametoindex(name)

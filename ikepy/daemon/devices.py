@@ -1,4 +1,8 @@
-"""The connections' TUN devices: creation, carrier, routes and MTU, all the way to their removal."""
+"""The connections' TUN devices: what each of them is to be, from its creation to its removal.
+
+`VtiDevice.state` says what a device is to be. What changes it here is done in the kernel at once; what others
+change there is found and mended by `DeviceTable.mend`, which also sets a new device up.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,20 @@ from dataclasses import dataclass, field
 
 from esp.selectors import Selector
 from esp.suites import Suite
-from ikepy.config.model import Child as ChildConfig
 from ikepy.config.model import Config, Connection
-from ikepy.daemon import carrier, log, mtu
+from ikepy.daemon import log, mtu
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.ports import Network, NetworkConfig, Tun
-from ikepy.daemon.resolver import fixed_addresses
-from ikepy.sa.path import Address, Path
+from ikepy.daemon.ports import Mended, Network, NetworkConfig, Operation, Tun
+from ikepy.daemon.routes import Claim, first_addresses, granted, is_trap, permanent_routes, routable
+from ikepy.sa.path import Path
 from tun.netlink import RouteError
+from tun.state import AddRoute, DeviceState, RemoveRoute, Route, SetCarrier, SetMtu, device_state
 
-MOST_ROUTES = 256  # a child's; each is a call into the kernel
 IP_AND_TCP = {4: 40, 6: 60}  # octets of the headers in front of a TCP segment
+Place = tuple[Network, int]  # a network and the table of the routes to it
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class VtiDevice:
     """One connection's device. `users`: the children that can send through it, and the routes each needs."""
 
@@ -31,11 +35,41 @@ class VtiDevice:
     tun: Tun
     mtu: int
     trap: bool  # whether a packet without an SA starts a negotiation: then it always has carrier
-    carrier: bool
-    permanent: frozenset[Network] = frozenset()  # routes that stay as long as the device
     users: dict[int, frozenset[Network]] = field(default_factory=dict)
-    needed: Counter[Network] = field(default_factory=Counter)  # by how many children each route is
-    routes: set[Network] = field(default_factory=set)  # those that children brought, now in the kernel
+    needed: Counter[Network] = field(default_factory=Counter)  # by how many children, and the configuration
+    routes: set[Route] = field(default_factory=set)  # that it has, among those that are needed
+    down: bool = False  # somebody took it down, and means it
+    gone: bool = False  # it was deleted, and could not be made again yet
+    unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
+    suited: tuple[Path, bool, Suite] | None = (
+        None  # what its MTU was fitted to: path, UDP encapsulation, suite
+    )
+
+    @property
+    def name(self) -> str:
+        return self.connection.vti.name
+
+    @property
+    def carrier(self) -> bool:
+        return self.trap or bool(self.users)
+
+    @property
+    def live(self) -> bool:
+        """Whether what is sent into it goes on."""
+        return self.carrier and not (self.down or self.gone)
+
+    @property
+    def state(self) -> DeviceState:
+        """What the kernel is asked for."""
+        vti = self.connection.vti
+        return device_state(
+            vti.addresses,
+            vti.peers,
+            self.mtu,
+            self.routes,
+            table=vti.table,
+            carrier=self.carrier,
+        )
 
     @property
     def mss(self) -> tuple[int, int]:
@@ -43,6 +77,12 @@ class VtiDevice:
         if not self.connection.vti.mss_clamp:
             return 0, 0
         return self.mtu - IP_AND_TCP[4], self.mtu - IP_AND_TCP[6]
+
+    def route(self, network: Network) -> Route:
+        return Route.of(network, self.connection.vti.table, self.connection.vti.metric)
+
+    def place(self, network: Network) -> Place:
+        return network, self.route(network).table
 
 
 class DeviceTable:
@@ -57,6 +97,8 @@ class DeviceTable:
         self._slots = {name: number % workers for number, name in enumerate(config.connections)}
         self._by_connection: dict[str, VtiDevice] = {}
         self._by_id: dict[int, VtiDevice] = {}
+        self._claims: dict[Place, list[VtiDevice]] = {}  # the devices that want it, in the order of asking
+        self._contested: set[Place] = set()  # by more than one
 
     def slot_of(self, connection: str) -> int:
         """The worker slot of a connection's device, known before there is a device."""
@@ -71,11 +113,18 @@ class DeviceTable:
     def __iter__(self) -> Iterator[VtiDevice]:
         return iter(self._by_connection.values())
 
+    @property
+    def indices(self) -> dict[int, VtiDevice]:
+        """The kernel's indices of the devices that are there."""
+        return {device.tun.index: device for device in self if not device.gone}
+
     def open(self) -> None:
         """Create and configure every device, all or none. Raises StartError."""
         try:
             for number, connection in enumerate(self._config.connections.values(), 1):
                 self._open_one(number, connection)
+            for device in self:
+                self._claim(device, permanent_routes(device.connection, device.trap))
         except BaseException:
             self.close()
             raise
@@ -90,19 +139,16 @@ class DeviceTable:
             tun = self._create(vti.name)
         except OSError as error:
             raise StartError(error.strerror or str(error), key=f"{key}.name") from error
-        device = VtiDevice(number, connection, self._slots[connection.name], tun, size, trap, trap)
+        device = VtiDevice(number, connection, self._slots[connection.name], tun, size, trap)
         self._by_connection[connection.name] = self._by_id[number] = device
         try:
-            self._network.configure(vti.name, vti.addresses, vti.peers, size, vti.table)
-            if trap:
-                carrier.plug(tun)
-            else:
-                tun.set_carrier(False)
-            device.permanent = permanent_routes(connection, trap)
-            for route in sorted(device.permanent, key=str):
-                self._network.add_route(vti.name, route, vti.table)
+            mended = self._network.mend(tun, device.state, new=True)
         except (RouteError, OSError) as error:
             raise StartError(str(error), key=key) from error
+        for refused in mended.refused:
+            raise StartError(str(refused.error), key=key)
+
+    # What the children ask for
 
     def child_up(
         self,
@@ -117,75 +163,164 @@ class DeviceTable:
         device = self._by_connection[connection]
         self.path_changed(device, path, encap, suite)
         negotiated = device.connection.vti.routes is None
-        peer = path.remote.address
-        self._use(device, child_id, routable(ts_remote, peer, connection) if negotiated else frozenset())
+        routes = routable(ts_remote, path.remote.address, connection) if negotiated else frozenset()
+        before, was_live = device.users.get(child_id, frozenset()), device.carrier
+        device.users[child_id] = routes
+        if not was_live:
+            self._carrier_changed(device)
+        self._claim(device, routes - before)
+        self._release(device, before - routes)
 
     def child_down(self, child_id: int, connection: str) -> None:
         """A child can't send any more. Nothing happens for one that could not."""
         device = self._by_connection[connection]
         routes = device.users.pop(child_id, None)
         if routes is not None:
-            self._plug(device)
-            self._drop_routes(device, routes)
+            self._release(device, routes)
+            if not device.carrier:
+                self._carrier_changed(device)
 
     def path_changed(self, device: VtiDevice, path: Path, encap: bool, suite: Suite) -> None:
         """Fit the MTU to the way to the peer, unless the configuration says it."""
+        device.suited = path, encap, suite
         connection = device.connection
         if connection.vti.mtu is not None:
             return
         local, remote = path.local.address, path.remote.address
         size = mtu.of_child(connection, self._network, local, remote, encap, suite)
-        if size == device.mtu:
+        if size != device.mtu:
+            was, device.mtu = device.mtu, size
+            self._perform(device, [SetMtu(size, was)])
+
+    def refit(self, device: VtiDevice) -> None:
+        """The way to the peer may have another MTU now."""
+        if device.suited is not None and device.users:
+            self.path_changed(device, *device.suited)
+
+    # Who has which route
+
+    def _claim(self, device: VtiDevice, networks: Iterable[Network]) -> None:
+        wanted = []
+        for network in sorted(networks, key=str):
+            device.needed[network] += 1
+            if device.needed[network] == 1:
+                place = device.place(network)
+                claims = self._claims.setdefault(place, [])
+                claims.append(device)
+                if len(claims) > 1:
+                    self._contested.add(place)
+                wanted.append(place)
+        self._share(wanted)
+        for place in wanted:
+            if device.route(place[0]) not in device.routes:
+                self._tell_taken(device, place)
+
+    def _tell_taken(self, device: VtiDevice, place: Place) -> None:
+        others = [one for one in self._claims[place] if one.route(place[0]) in one.routes]
+        where = ", ".join(f"{one.name} ({one.connection.name})" for one in others)
+        text = f"{place[0]} leads into {where} for now; {device.name} has it when that one can't carry it"
+        log.warning(device.connection.name, f"{text}, or beside it with another vti.metric")
+
+    def _release(self, device: VtiDevice, networks: Iterable[Network]) -> None:
+        free = []
+        for network in sorted(networks, key=str):
+            device.needed[network] -= 1
+            if not device.needed[network]:
+                del device.needed[network]
+                place = device.place(network)
+                claims = self._claims[place]
+                claims.remove(device)
+                if len(claims) < 2:
+                    self._contested.discard(place)
+                if not claims:
+                    del self._claims[place]
+                free.append(place)
+        removed = [device.route(network) for network, _ in free if device.route(network) in device.routes]
+        device.routes.difference_update(removed)
+        self._perform(device, [RemoveRoute(route) for route in removed])
+        self._share(free)
+
+    def _carrier_changed(self, device: VtiDevice) -> None:
+        self._perform(device, [SetCarrier(device.carrier)])
+        self._liveness_changed(device)
+
+    def _liveness_changed(self, device: VtiDevice) -> None:
+        """What it wants beside others goes where it is carried on."""
+        self._share([place for place in self._contested if device in self._claims[place]])
+
+    def _share(self, places: Iterable[Place]) -> None:
+        """Give the routes to those who are to have them; first others lose them, for there can be one."""
+        losing: dict[VtiDevice, list[Operation]] = {}
+        winning: dict[VtiDevice, list[Operation]] = {}
+        for place in places:
+            claimants = self._claims.get(place, [])
+            routes = [device.route(place[0]) for device in claimants]
+            pairs = list(zip(claimants, routes, strict=True))
+            claims = [Claim(r.metric, d.live, r in d.routes) for d, r in pairs]
+            for (device, route), given in zip(pairs, granted(claims), strict=True):
+                if given and route not in device.routes:
+                    device.routes.add(route)
+                    if len(pairs) > 1:
+                        log.info(device.connection.name, f"{place[0]} leads into {device.name} now")
+                    winning.setdefault(device, []).append(AddRoute(route))
+                elif not given and route in device.routes:
+                    device.routes.discard(route)
+                    losing.setdefault(device, []).append(RemoveRoute(route))
+        for share in (losing, winning):
+            for device, operations in share.items():
+                self._perform(device, operations)
+
+    # The kernel
+
+    def mend(self, device: VtiDevice) -> Mended:
+        """Compare the kernel's device with what it is to be, and do what is missing.
+
+        Raises `DeviceGone` and `RouteError`.
+        """
+        mended = self._network.mend(device.tun, device.state)
+        self._note(device, mended, looked=True)
+        return mended
+
+    def taken_down(self, device: VtiDevice, down: bool) -> None:
+        """Somebody took the device down, or up again."""
+        device.down = down
+        self._liveness_changed(device)
+
+    def lost(self, device: VtiDevice) -> None:
+        """Somebody deleted the device."""
+        device.gone = True
+        device.tun.close()
+
+    def make_again(self, device: VtiDevice) -> Mended:
+        """A device in the place of one that was deleted. Raises OSError, `RouteError`."""
+        device.tun = self._create(device.name)
+        device.gone = device.down = False
+        mended = self._network.mend(device.tun, device.state, new=True)
+        self._note(device, mended, looked=True)
+        return mended
+
+    def _perform(self, device: VtiDevice, operations: list[Operation]) -> None:
+        """A change of ours. What a device can't take now (it is down, or gone) it gets when it is mended."""
+        if device.gone:
             return
-        try:
-            self._network.set_mtu(device.tun.name, size)
-        except (RouteError, OSError) as error:
-            log.error(connection.name, f"MTU of {device.tun.name} stays {device.mtu}: {error}")
-        else:
-            device.mtu = size
+        if device.down:
+            operations = [one for one in operations if isinstance(one, SetMtu | SetCarrier)]
+        if operations:
+            mended = self._network.perform(device.tun, operations, device.state)
+            self._note(device, mended, looked=False)
 
-    def _use(self, device: VtiDevice, child_id: int, routes: frozenset[Network]) -> None:
-        """A child can send through it, and needs these routes: the first one brings carrier."""
-        before = device.users.get(child_id, frozenset())
-        device.users[child_id] = routes
-        self._plug(device)
-        self._add_routes(device, routes - before)
-        self._drop_routes(device, before - routes)
-
-    def _plug(self, device: VtiDevice) -> None:
-        wanted = device.trap or bool(device.users)
-        if wanted and not device.carrier:
-            carrier.plug(device.tun)
-        elif not wanted:
-            device.tun.set_carrier(False)
-        device.carrier = wanted
-
-    def _add_routes(self, device: VtiDevice, routes: Iterable[Network]) -> None:
-        vti = device.connection.vti
-        for route in sorted(routes, key=str):
-            device.needed[route] += 1
-            if route in device.routes or route in device.permanent:
-                continue
-            try:
-                self._network.add_route(device.tun.name, route, vti.table)
-            except (RouteError, OSError) as error:
-                log.error(device.connection.name, f"no route to {route}: {error}")
-            else:
-                device.routes.add(route)
-
-    def _drop_routes(self, device: VtiDevice, routes: Iterable[Network]) -> None:
-        for route in sorted(routes, key=str):
-            device.needed[route] -= 1
-            if device.needed[route]:
-                continue
-            del device.needed[route]
-            if route not in device.routes:
-                continue
-            device.routes.discard(route)
-            try:
-                self._network.remove_route(device.tun.name, route, device.connection.vti.table)
-            except (RouteError, OSError) as error:
-                log.error(device.connection.name, f"route to {route} not removed: {error}")
+    def _note(self, device: VtiDevice, mended: Mended, *, looked: bool) -> None:
+        """Remember what was refused, and say so once."""
+        before = device.unmet
+        told = dict(before)
+        if looked:
+            device.unmet = {}
+        for done in mended.done:
+            device.unmet.pop(done, None)
+        for refused in mended.refused:
+            if str(told.get(refused.operation)) != str(refused.error):
+                log.error(device.connection.name, f"{refused.error}; it is tried again")
+            device.unmet[refused.operation] = refused.error
 
     def close(self) -> None:
         """Remove the devices; the kernel removes their addresses and routes with them."""
@@ -193,49 +328,3 @@ class DeviceTable:
             device.tun.close()
         self._by_connection.clear()
         self._by_id.clear()
-
-
-def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
-    """The configured routes; without them, a trap's remote selectors, which lead its first packet here."""
-    if connection.vti.routes is not None:
-        return frozenset(connection.vti.routes)
-    if not trap:
-        return frozenset()
-    children = (child for child in connection.children.values() if is_trap(child))
-    selectors = [s for child in children for s in child.remote_ts if isinstance(s, Selector)]
-    _, peer = first_addresses(connection)
-    return routable(selectors, peer, connection.name)
-
-
-def is_trap(child: ChildConfig) -> bool:
-    """Whether, now or later, a packet without an SA starts the negotiation of this child."""
-    return "trap" in (child.start_action, child.close_action, child.dpd_action)
-
-
-def first_addresses(connection: Connection) -> tuple[Address | None, Address | None]:
-    """Our address and the peer's, as far as the configuration names both in one IP version."""
-    remote = next(iter(fixed_addresses(connection.remote_addrs)), None)
-    own = fixed_addresses(connection.local_addrs)
-    return next((a for a in own if remote is None or a.version == remote.version), None), remote
-
-
-def routable(selectors: Iterable[Selector], peer: Address | None, connection: str) -> frozenset[Network]:
-    """The networks to lead into the device: not 0/0, and none that holds the peer's own outer address.
-
-    ESP packets to the peer would go round in circles through such a route.
-    """
-    networks: set[Network] = set()
-    for selector in selectors:
-        if selector.all_addresses:
-            continue
-        for network in selector.networks():
-            if len(networks) == MOST_ROUTES:
-                log.warning(connection, f"more than {MOST_ROUTES} routes wanted: the rest is left out")
-                return frozenset(networks)
-            if peer is not None and peer in network:
-                log.warning(
-                    connection, f"no route to {network}: the peer {peer} itself is in it; see vti.routes"
-                )
-            else:
-                networks.add(network)
-    return frozenset(networks)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from ikepy.config.model import Config, Connection
@@ -15,8 +15,11 @@ from ikepy.sa.info import IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.sa.room import RoomOf
 from tun.netlink import HostAddress
+from tun.network import Mended as Mended
+from tun.state import DeviceState
+from tun.state import Operation as Operation
+from tun.watch import Changes as Changes
 
-Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
 
@@ -82,28 +85,20 @@ class Tun(Protocol):
     @property
     def name(self) -> str: ...
 
-    def set_carrier(self, on: bool, /) -> None: ...
+    @property
+    def index(self) -> int: ...
+
+    def set_carrier(self, up: bool, /) -> None: ...
 
     def close(self) -> None: ...
 
 
 class NetworkConfig(Protocol):
-    """Addresses, MTU and routes of devices: the module `tun.network`."""
+    """Devices, their addresses and routes, and ours and the peers': the module `tun.network`."""
 
-    def configure(
-        self,
-        name: str,
-        addresses: Sequence[Interface],
-        peers: Sequence[Address],
-        mtu: int,
-        table: int | None,
-    ) -> None: ...
+    def mend(self, tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended: ...
 
-    def set_mtu(self, name: str, mtu: int) -> None: ...
-
-    def add_route(self, name: str, network: Network, table: int | None) -> None: ...
-
-    def remove_route(self, name: str, network: Network, table: int | None) -> None: ...
+    def perform(self, tun: Tun, operations: Sequence[Operation], desired: DeviceState) -> Mended: ...
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int: ...
 
@@ -124,4 +119,4 @@ class Watch(Protocol):
     def close(self) -> None: ...
 
 
-MakeWatch = Callable[[Callable[[], None], Collection[int]], Watch]
+MakeWatch = Callable[[Callable[[Changes], None]], Watch]

@@ -273,15 +273,18 @@ class EffectsRunner:
         )
 
     def _child(self, effect: InstallInbound | InstallOutbound, device: VtiDevice) -> Child | None:
-        """The record of a child; None if there is no room, which costs this child and no other SA."""
+        """The record of a child; None without room or device, which costs this child and no other SA."""
         if effect.child_id in self._refused:
             return None
         try:
-            return self._children.add(effect.child_id, device, effect.suite)
+            if not device.gone:
+                return self._children.add(effect.child_id, device, effect.suite)
+            why = f"{device.name} was deleted by others"
         except TooManyChildren as error:
-            log.error(effect.connection, f"{effect.child} #{effect.child_id} is not installed: {error}")
-            self._refused.append(effect.child_id)
-            return None
+            why = str(error)
+        log.error(effect.connection, f"{effect.child} #{effect.child_id} is not installed: {why}")
+        self._refused.append(effect.child_id)
+        return None
 
     def _install_outbound(self, effect: InstallOutbound) -> None:
         device = self._devices.of(effect.connection)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ikepy.config.model import Config
@@ -22,8 +23,9 @@ from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.entropy import SystemEntropy
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.ports import Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
+from ikepy.daemon.ports import Changes, Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.reception import Reception
+from ikepy.daemon.reconciler import Reconciler
 from ikepy.daemon.requests import Requests
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.runner import EffectsRunner
@@ -33,6 +35,7 @@ from ikepy.daemon.worker_events import WorkerEvents
 from ikepy.daemon.workers import SA_SLOTS, WorkerPool
 from ikepy.sa.commands import Shutdown
 from ikepy.sa.path import Address
+from ikepy.sa.room import Room
 
 WORKERS_START = 2.0  # seconds that the first IKE message waits for them, at most
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
@@ -130,12 +133,14 @@ class Daemon:
             resolver.resolve,
             ways.leads_out,
             EspHeard(children, pool.counters),
-            lambda connection: children.room(devices.slot_of(connection)),
+            partial(_room, devices, children),
         )
         machine = self._surroundings.make_machine(config, entropy, facts)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)
-        events = WorkerEvents(runner, pool, children, devices)
+        reconciler = Reconciler(devices, runner, pool.replace_device)
+        stack.push_async_callback(reconciler.stop)
+        events = WorkerEvents(runner, pool, children, devices, reconciler.suspect)
         pool.report_to(events.message, events.death)
         for device in devices:
             pool.add_device(device)
@@ -150,7 +155,17 @@ class Daemon:
         volume.start()
         follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, ways)
         stack.push_async_callback(follower.stop)
-        await follower.start(self._surroundings.make_watch)
+
+        def changed(changes: Changes) -> None:
+            reconciler.changed(changes)
+            follower.changed(changes)
+
+        try:
+            stack.callback(self._surroundings.make_watch(changed).close)
+        except OSError as error:
+            log.error(SUBJECT, f"what others change of addresses and devices won't be noticed: {error}")
+        reconciler.start()
+        await follower.start()
         runner.start()
         return runner
 
@@ -168,6 +183,12 @@ class Daemon:
         await asyncio.gather(*waiting, return_exceptions=True)
         if len(late) == len(waiting):
             log.warning(SUBJECT, "not every peer has answered the delete")
+
+
+def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Room:
+    """None for a connection whose device was deleted and can't be made again: nothing is to be negotiated."""
+    device = devices.of(connection)
+    return Room(0, 0) if device.gone else children.room(device.slot)
 
 
 def permit_many_descriptors() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from esp import messages
 from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
-from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import looped
 from ikepy.daemon.workers import WorkerDown, WorkerPool
@@ -21,12 +22,19 @@ class WorkerEvents:
     """Receives the workers' messages and deaths."""
 
     def __init__(
-        self, runner: EffectsRunner, pool: WorkerPool, children: ChildTable, devices: DeviceTable
+        self,
+        runner: EffectsRunner,
+        pool: WorkerPool,
+        children: ChildTable,
+        devices: DeviceTable,
+        suspect: Callable[[VtiDevice], None],
     ) -> None:
+        """`suspect` is told of a device from which a worker can't read."""
         self._runner = runner
         self._pool = pool
         self._children = children
         self._devices = devices
+        self._suspect = suspect
 
     def death(self, slot: int) -> None:
         """The slot's process is gone, and with it the SAs."""
@@ -64,6 +72,11 @@ class WorkerEvents:
                 self._runner.request(SequenceLow(message.child_id))
             case messages.SequenceExhausted():
                 self._lost(slot, message.child_id, "its sequence numbers are used up")
+            case messages.DeviceBroken():
+                log.debug(f"worker {slot}", f"device {message.device_id}: {message.text}")
+                device = self._devices.by_id(message.device_id)
+                if device is not None:
+                    self._suspect(device)
             case messages.Fault():
                 self._lost(slot, message.child_id, message.text)
             case _:

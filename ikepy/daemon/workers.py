@@ -210,6 +210,12 @@ class WorkerPool:
         else:
             self._hand_over(state.process, device)
 
+    def replace_device(self, device: VtiDevice) -> None:
+        """Give a device that was made again to its slot's process, which keeps the SAs."""
+        process = self._slots[device.slot].process
+        if process is not None:
+            self._hand_over(process, device)
+
     def send(self, slot: int, message: Message) -> None:
         """Send a message to a slot's process, or to its next one. Raises WorkerDown and MessageError."""
         state = self._slots[slot]

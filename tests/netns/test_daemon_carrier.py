@@ -8,9 +8,9 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from ikepy.daemon import carrier
+from tests.netns.kernel import configure
 from tests.netns.namespaces import Namespace
-from tun import network
+from tun import carrier
 from tun.device import PacketIo, TunDevice
 
 ROUNDS = 40
@@ -22,7 +22,7 @@ def test_the_first_packet_after_plugging_is_not_lost(namespace: Namespace) -> No
         addresses, peers = [ip_interface("169.254.10.1/30")], [ip_address("169.254.10.2")]
         seen = 0
         with TunDevice.create("vti0") as tun, socket.socket(type=socket.SOCK_DGRAM) as sock:
-            network.configure("vti0", addresses, peers, 1400, None)
+            configure("vti0", addresses, peers, 1400, None)
             packets = PacketIo(tun.fd)
             for _ in range(ROUNDS):
                 tun.set_carrier(False)

@@ -15,10 +15,10 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 
+from tests.netns.kernel import add_route, configure
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 from tun.device import PacketIo, TunDevice, TunError
 from tun.frames import packet_io
-from tun.network import add_route, configure
 
 pytestmark = pytest.mark.root
 

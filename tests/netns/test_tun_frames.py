@@ -13,10 +13,10 @@ from ipaddress import ip_interface
 import numpy as np
 import pytest
 
+from tests.netns.kernel import configure
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 from tun.device import PacketIo, TunDevice
 from tun.frames import HEADROOM, FrameIo, packet_io
-from tun.network import configure
 from tun.segments import Segments
 
 pytestmark = pytest.mark.root

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Collection
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address, ip_network
 
 import pytest
 
+from tests.netns.kernel import add_route, remove_route
 from tests.netns.namespaces import Namespace
 from tun import network
-from tun.watch import QUIET, Watch
+from tun.watch import QUIET, Changes, Watch
 
 pytestmark = pytest.mark.root
 
@@ -21,15 +22,13 @@ PATIENCE = 2.0
 
 def watched(
     namespace: Namespace,
-    scenario: Callable[[asyncio.Queue[float]], Awaitable[None]],
-    ignored: Collection[str] = (),
+    scenario: Callable[[asyncio.Queue[Changes]], Awaitable[None]],
 ) -> None:
-    """Run the scenario inside with a queue that gets the time of every call back."""
+    """Run the scenario inside with a queue that gets what every call back says."""
 
     async def inside() -> None:
-        told: asyncio.Queue[float] = asyncio.Queue()
-        indices = [socket.if_nametoindex(name) for name in ignored]
-        watch = Watch(lambda: told.put_nowait(time.monotonic()), indices)
+        told: asyncio.Queue[Changes] = asyncio.Queue()
+        watch = Watch(told.put_nowait)
         try:
             await scenario(told)
         finally:
@@ -59,7 +58,7 @@ def cable(namespace: Namespace, name: str = "d0") -> None:
 def test_each_kind_of_change_is_told(namespace: Namespace, change: tuple[str, ...]) -> None:
     cable(namespace)
 
-    async def scenario(told: asyncio.Queue[float]) -> None:
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
         await asyncio.sleep(3 * QUIET)
         while not told.empty():
             told.get_nowait()
@@ -73,7 +72,7 @@ def test_a_burst_is_told_once(namespace: Namespace) -> None:
     cable(namespace)
     lines = "".join(f"addr add 192.0.2.{n}/32 dev d0\n" for n in range(1, 200))
 
-    async def scenario(told: asyncio.Queue[float]) -> None:
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
         await asyncio.to_thread(namespace.run, "ip", "-batch", "-", text=lines)
         await asyncio.wait_for(told.get(), PATIENCE)
         await asyncio.sleep(3 * QUIET)
@@ -85,7 +84,7 @@ def test_a_burst_is_told_once(namespace: Namespace) -> None:
 def test_changes_without_an_end_are_told_meanwhile(namespace: Namespace) -> None:
     cable(namespace)
 
-    async def scenario(told: asyncio.Queue[float]) -> None:
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
         end = time.monotonic() + 1.5
         while time.monotonic() < end:
             for word in ("add", "del"):
@@ -95,28 +94,53 @@ def test_changes_without_an_end_are_told_meanwhile(namespace: Namespace) -> None
     watched(namespace, scenario)
 
 
-def test_our_own_devices_do_not_count(namespace: Namespace) -> None:
-    cable(namespace)
-    cable(namespace, "vti0")
-    namespace.ip("link", "set", "vti0", "up")
+async def drain(told: asyncio.Queue[Changes]) -> None:
+    await asyncio.sleep(3 * QUIET)
+    while not told.empty():
+        told.get_nowait()
 
-    async def scenario(told: asyncio.Queue[float]) -> None:
-        await asyncio.sleep(3 * QUIET)
-        while not told.empty():
-            told.get_nowait()
-        for change in (
-            "addr add 169.254.10.1/30 dev vti0",
-            "route add 10.2.0.0/24 dev vti0",
-            "link set vti0 mtu 1300",
-            "link set vti0 down",
-        ):
-            await asyncio.to_thread(namespace.ip, *change.split())
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ("addr add 169.254.10.1/30 dev d0", False),
+        ("route add 10.2.0.0/24 dev d0", False),
+        ("route del 10.3.0.0/24 dev d0", True),
+        ("link set d0 mtu 1300", False),
+        ("link set d0 down", True),
+    ],
+)
+def test_it_is_told_which_device_it_was_and_whether_there_is_room(
+    namespace: Namespace, change: str, gone: bool
+) -> None:
+    cable(namespace)
+    namespace.ip("link", "set", "d0", "up")
+    namespace.ip("route", "add", "10.3.0.0/24", "dev", "d0")
+
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
+        index = socket.if_nametoindex("d0")
+        await drain(told)
+        await asyncio.to_thread(namespace.ip, *change.split())
+        changes = await asyncio.wait_for(told.get(), PATIENCE)
+        assert index in changes.devices
+        assert changes.gone is gone
+        assert not changes.all
+
+    watched(namespace, scenario)
+
+
+def test_routes_of_ours_do_not_count(namespace: Namespace) -> None:
+    cable(namespace)
+    namespace.ip("link", "set", "d0", "up")
+
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
+        await drain(told)
+        add_route("d0", ip_network("10.2.0.0/24"), None)
+        remove_route("d0", ip_network("10.2.0.0/24"), None)
         await asyncio.sleep(3 * QUIET)
         assert told.empty()
-        await asyncio.to_thread(namespace.ip, "link", "set", "d0", "up")
-        await asyncio.wait_for(told.get(), PATIENCE)
 
-    watched(namespace, scenario, ignored=["vti0", "vti0-peer"])
+    watched(namespace, scenario)
 
 
 def test_an_overrun_is_a_reason_to_look(namespace: Namespace) -> None:
@@ -125,9 +149,9 @@ def test_an_overrun_is_a_reason_to_look(namespace: Namespace) -> None:
     namespace.ip("link", "set", "d0", "up")
     lines = "".join(f"route add 10.{n // 250}.{n % 250}.0/24 dev d0\n" for n in range(4000))
 
-    async def scenario(told: asyncio.Queue[float]) -> None:
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
         namespace.run("ip", "-batch", "-", text=lines)  # the loop stands still
-        await asyncio.wait_for(told.get(), PATIENCE)
+        assert (await asyncio.wait_for(told.get(), PATIENCE)).all
         await asyncio.sleep(3 * QUIET)
         while not told.empty():
             told.get_nowait()

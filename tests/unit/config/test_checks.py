@@ -70,11 +70,15 @@ def test_one_peer_on_two_devices() -> None:
     assert list(found) == ["connections.b.vti.peers[0]"]
 
 
-def test_one_route_into_two_devices() -> None:
-    found = two('routes = ["10.2.0.0/24"]', 'routes = ["10.3.0.0/24", "10.2.0.0/24"]')
-    assert list(found) == ["connections.b.vti.routes[1]"]
-    assert not two('routes = ["10.2.0.0/24"]', 'routes = ["10.2.0.0/25"]')
-    assert not two('routes = ["10.2.0.0/24"]', 'routes = ["10.2.0.0/24"]\ntable = 7')
+def test_one_route_into_two_devices_is_no_mistake() -> None:
+    """One tunnel stands in for the other (ikepy.daemon.routes)."""
+    assert not two('routes = ["10.2.0.0/24"]', 'routes = ["10.3.0.0/24", "10.2.0.0/24"]')
+    assert not two('routes = ["10.2.0.0/24"]', 'routes = ["10.2.0.0/24"]\nmetric = 7')
+
+
+@pytest.mark.parametrize("metric", ["0", "-1", "4294967296", '"low"'])
+def test_a_metric_that_is_none(metric: str) -> None:
+    assert "of the routes" in problems(minimal(vti=f"metric = {metric}"))["connections.a.vti.metric"]
 
 
 def test_peer_needs_an_address_of_its_family() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ikepy.daemon.service import Daemon, Surroundings
 from ikepy.sa.effects import Effect
 from ikepy.sa.entropy import Entropy
 from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, FakeWatch, connection
+from tun.watch import Changes
 
 LOOPBACK = ip_address("127.0.0.1")
 
@@ -52,7 +53,7 @@ class Bed:
         self.tuns.append(FakeTun(name))
         return self.tuns[-1]
 
-    def _make_watch(self, changed: Callable[[], None], ignored: Collection[int]) -> FakeWatch:
+    def _make_watch(self, changed: Callable[[Changes], None]) -> FakeWatch:
         self.watches.append(FakeWatch(changed))
         return self.watches[-1]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
 
 from esp import messages
@@ -13,12 +15,25 @@ from esp.selectors import Selector
 from esp.suites import suite_for
 from ikepy.config.model import Config
 from ikepy.crypto.secret import Secret
-from ikepy.daemon.ports import Network
+from ikepy.daemon.ports import Mended, Operation, Tun
 from ikepy.sa.commands import Command
 from ikepy.sa.effects import Effect, InstallInbound, InstallOutbound
 from ikepy.sa.info import ChildInfo, IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
 from tun.netlink import HostAddress, RouteError
+from tun.network import DeviceGone, Refused
+from tun.state import (
+    AddRoute,
+    DeviceState,
+    RemoveRoute,
+    Route,
+    Seen,
+    SetCarrier,
+    SetMtu,
+    SetUp,
+    difference,
+)
+from tun.watch import Changes
 
 SUITE = suite_for(20, 128, None)
 PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("192.0.2.2"), 500))
@@ -53,11 +68,15 @@ def connection(
     }
 
 
+_INDICES = itertools.count(1000)
+
+
 class FakeTun:
     """A device whose packets are datagrams of a socket pair: `wire` is the kernel's end."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.index = next(_INDICES)
         self.carrier: bool | None = None
         self.wire, self._sock = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
@@ -70,8 +89,8 @@ class FakeTun:
     def closed(self) -> bool:
         return self._sock.fileno() < 0
 
-    def set_carrier(self, on: bool, /) -> None:
-        self.carrier = on
+    def set_carrier(self, up: bool, /) -> None:
+        self.carrier = up
 
     def close(self) -> None:
         self._sock.close()
@@ -79,10 +98,13 @@ class FakeTun:
 
 
 class FakeNetwork:
-    """A routing table: `routes` by device, the MTU of each device, and what the way to a peer looks like."""
+    """A kernel: the routes of each device, its MTU, and what the way to a peer looks like."""
 
     def __init__(self) -> None:
-        self.routes: dict[str, set[str]] = {}
+        self.table: dict[str, set[Route]] = {}
+        self.up: dict[str, bool] = {}
+        self.carriers: defaultdict[int, bool] = defaultdict(bool)
+        self.deleted: set[int] = set()  # devices that somebody has deleted
         self.mtus: dict[str, int] = {}
         self.uplink = 1500
         self.link = True
@@ -90,26 +112,50 @@ class FakeNetwork:
         self.outlets: dict[Address, str] = {}  # the device to an address, if it is not eth0
         self.refused: set[str] = set()  # routes that can't be added
 
-    def configure(
-        self,
-        name: str,
-        addresses: Sequence[IPv4Interface | IPv6Interface],
-        peers: Sequence[Address],
-        mtu: int,
-        table: int | None,
-    ) -> None:
-        self.mtus[name] = mtu
+    @property
+    def routes(self) -> dict[str, set[str]]:
+        """The networks that lead into each device."""
+        return {name: {str(route.network) for route in table} for name, table in self.table.items()}
 
-    def set_mtu(self, name: str, mtu: int) -> None:
-        self.mtus[name] = mtu
+    def mend(self, tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
+        if tun.index in self.deleted:
+            raise DeviceGone(tun.name)
+        if new:
+            self.mtus[tun.name], self.table[tun.name], self.up[tun.name] = 1500, set(), False
+            tun.set_carrier(False)
+        seen = Seen(
+            up=self.up[tun.name],
+            mtu=self.mtus[tun.name],
+            carrier=self.carriers[tun.index],
+            quiet=True,
+            addresses=frozenset(desired.addresses),
+            routes=frozenset(self.table[tun.name]).union(_on_link(desired)),
+        )
+        done = self.perform(tun, difference(desired, seen, bring_up=new), desired)
+        return Mended(done.done, done.refused, self.up[tun.name])
 
-    def add_route(self, name: str, network: Network, table: int | None) -> None:
-        if str(network) in self.refused:
-            raise RouteError(f"{name}: cannot add the route to {network}", reason="there is one already")
-        self.routes.setdefault(name, set()).add(str(network))
-
-    def remove_route(self, name: str, network: Network, table: int | None) -> None:
-        self.routes[name].remove(str(network))
+    def perform(self, tun: Tun, operations: Sequence[Operation], desired: DeviceState) -> Mended:
+        refused: list[Refused] = []
+        for operation in operations:
+            match operation:
+                case SetMtu(mtu=mtu):
+                    self.mtus[tun.name] = mtu
+                case SetUp():
+                    self.up[tun.name] = True
+                case SetCarrier(on=on):
+                    tun.set_carrier(on)
+                    self.carriers[tun.index] = on
+                case AddRoute(route=route) if str(route.network) in self.refused:
+                    text = f"{tun.name}: cannot add the route to {route}"
+                    refused.append(Refused(operation, RouteError(text, reason="there is one already")))
+                case AddRoute(route=route):
+                    taken = [name for name, table in self.table.items() if route in table]
+                    assert taken in ([], [tun.name]), "the kernel holds one route of a kind"
+                    self.table[tun.name].add(route)
+                case RemoveRoute(route=route):
+                    self.table[tun.name].discard(route)
+        not_done = [one.operation for one in refused]
+        return Mended(tuple(one for one in operations if one not in not_done), tuple(refused))
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int:
         return self.uplink
@@ -136,7 +182,7 @@ class FakeNetwork:
 class FakeWatch:
     """Calls `changed` when a test says so."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[Changes], None]) -> None:
         self.changed = changed
         self.closed = False
 
@@ -273,3 +319,11 @@ def ike_info(ike_id: int, *child_ids: int) -> IkeSaInfo:
         established_at=1.0,
         children=tuple(replace(child, child_id=child_id) for child_id in child_ids),
     )
+
+
+def _on_link(desired: DeviceState) -> set[Route]:
+    """What the kernel makes with the addresses."""
+    return {
+        Route.of(ip_interface(f"{peer or own.ip}/{own.network.prefixlen}").network)
+        for own, peer in desired.addresses
+    }

@@ -15,6 +15,7 @@ from ikepy.sa.path import Address
 from tests.unit.daemon.bed import LOOPBACK, Bed, run
 from tests.unit.daemon.fakes import FakeNetwork, config
 from tun.netlink import HostAddress
+from tun.watch import Changes
 
 OTHER, VTI = ip_address("127.0.0.2"), ip_address("127.0.0.3")
 
@@ -26,7 +27,7 @@ def told(*usable: Address, others: tuple[Address, ...] = ()) -> str:
 def has(bed: Bed, *now: Address) -> None:
     bed.network.addresses = list(now)
     for watch in bed.watches:
-        watch.changed()
+        watch.changed(Changes(frozenset({2})))
 
 
 async def until_told(bed: Bed, what: str) -> None:
@@ -116,7 +117,7 @@ def test_the_addresses_of_our_own_devices_are_not_for_outside(control: Path) -> 
 
     def inside() -> list[HostAddress]:
         vti = bed.config.connections["a"].vti.name
-        return [HostAddress(LOOPBACK, 1, "lo"), HostAddress(VTI, 7, vti)]
+        return [HostAddress(LOOPBACK, 1, "lo"), HostAddress(VTI, bed.tuns[0].index, vti)]
 
     bed.network.host_addresses = inside  # type: ignore[method-assign]
 

@@ -16,7 +16,7 @@ from tests.unit.daemon.fakes import SUITE, FakeTun, config
 def device() -> Iterator[VtiDevice]:
     made = next(iter(config().connections.values()))
     with closing(FakeTun("vti-a")) as tun:
-        yield VtiDevice(1, made, 0, tun, 1400, trap=False, carrier=False)
+        yield VtiDevice(1, made, 0, tun, 1400, trap=False)
 
 
 def test_counters_are_used_again_before_fresh_ones(device: VtiDevice) -> None:

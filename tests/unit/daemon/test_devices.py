@@ -9,6 +9,7 @@ import pytest
 from esp.selectors import Selector
 from esp.suites import inner_mtu, suite_for
 from ikepy.config.model import Config
+from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.mtu import suites_of
@@ -93,14 +94,13 @@ def test_every_suite_that_proposals_permit_is_counted() -> None:
 
 def test_negotiated_routes_stay_as_long_as_one_child_needs_them() -> None:
     with Bed(config()) as bed:
-        routes = bed.network.routes
         bed.up(1)
         bed.up(2, NETS[:1])
         bed.devices.child_down(1, "a")
-        assert routes["vti-a"] == {"10.2.0.0/24"}
+        assert bed.network.routes["vti-a"] == {"10.2.0.0/24"}
         bed.devices.child_down(1, "a")  # again: nothing happens
         bed.devices.child_down(2, "a")
-        assert routes["vti-a"] == set()
+        assert bed.network.routes["vti-a"] == set()
 
 
 def test_no_route_for_everything_and_none_that_holds_the_peer() -> None:
@@ -163,12 +163,19 @@ def test_an_error_leaves_no_device_behind() -> None:
     theirs.close()
 
 
-def test_a_route_of_somebody_elses_is_an_error_at_the_start() -> None:
+def test_a_route_of_somebody_elses_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     bed = Bed(config({"routes": ["10.9.0.0/16"]}))
     bed.network.refused = {"10.9.0.0/16"}
-    with pytest.raises(StartError, match=r"^connections\.a\.vti: vti-a: cannot add the route"):
-        bed.open()
-    assert bed.tuns["vti-a"].closed
+    log.set_up("info")
+    with bed:
+        for _ in range(2):
+            assert bed.devices.mend(bed.devices.of("a")).refused
+        assert capsys.readouterr().err.count("10.9.0.0/16: there is one already; it is tried again") == 1
+        assert bed.devices.of("a").unmet
+        bed.network.refused.clear()
+        bed.devices.mend(bed.devices.of("a"))
+        assert bed.network.routes["vti-a"] == {"10.9.0.0/16"}
+        assert not bed.devices.of("a").unmet
 
 
 def test_the_outer_version_counts() -> None:

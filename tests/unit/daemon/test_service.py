@@ -228,15 +228,6 @@ def test_a_port_in_use_leaves_nothing_behind(control: Path) -> None:
     assert not control.exists()
 
 
-def test_a_route_that_is_taken_leaves_nothing_behind(control: Path) -> None:
-    bed = Bed(control, vti={"routes": ["10.9.0.0/16"]})
-    bed.network.refused = {"10.9.0.0/16"}
-    with pytest.raises(StartError, match=r"^connections\.a\.vti: "):
-        asyncio.run(bed.daemon.serve())
-    assert bed.tuns[0].closed
-    assert not control.exists()
-
-
 def test_a_second_daemon_on_the_socket_is_refused(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         with pytest.raises(StartError, match="another daemon is running"):

@@ -1,0 +1,52 @@
+"""A device's flags, MTU and carrier, asked for with an ioctl (netdevice(7)): that takes microseconds."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import socket
+import struct
+
+SIOCGIFFLAGS = 0x8913
+SIOCGIFMTU = 0x8921
+SIOCETHTOOL = 0x8946
+ETHTOOL_GLINK = 0x0000000A
+IFF_UP = 0x1
+IFF_RUNNING = 0x40  # the kernel sends through it: up, and with carrier
+LINKED = IFF_UP | IFF_RUNNING
+_FLAGS = struct.Struct("16sh22x")  # struct ifreq: name, flags
+_MTU = struct.Struct("16si20x")
+_POINTER = struct.Struct("16sP16x")
+
+
+def has_link(name: str) -> bool:
+    """Whether the device is up and has carrier; False too if there is no such device."""
+    try:
+        return link_flags(name) & LINKED == LINKED
+    except OSError:
+        return False
+
+
+def link_flags(name: str) -> int:
+    """IFF_UP and its like. Raises OSError."""
+    return _ask(SIOCGIFFLAGS, _FLAGS, name)
+
+
+def link_mtu(name: str) -> int:
+    """In octets. Raises OSError."""
+    return _ask(SIOCGIFMTU, _MTU, name)
+
+
+def link_carrier(name: str) -> bool:
+    """Whether it has carrier, while it is down too; IFF_RUNNING may follow a second later. Raises OSError."""
+    value = array.array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCETHTOOL, _POINTER.pack(name.encode(), value.buffer_info()[0]))
+    return bool(value[1])
+
+
+def _ask(request: int, layout: struct.Struct, name: str) -> int:
+    """A number that the kernel has for a device. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, request, layout.pack(name.encode(), 0))
+    return int(layout.unpack(answer)[1])

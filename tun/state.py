@@ -1,0 +1,203 @@
+"""What is asked of the kernel for a device, and what is there, as values; and what has to be done about it.
+
+Whoever sets a device up and whoever finds it changed from outside ask the same `difference`. What others have
+added (addresses, routes) is theirs and stays.
+
+Not held, though it is set once: the queue's length, which an administrator may tune by hand at no loss;
+the offloads that we asked for (TUNSETOFFLOAD), some of which `ethtool -K` takes away: packets come in smaller
+pieces, and traffic goes on. Never set, so nothing to hold: rp_filter, forwarding, the qdisc, GSO sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_interface
+
+from tun.netlink import Address, Interface, Network
+from tun.numbering import number
+
+RT_TABLE_MAIN = 254  # linux/rtnetlink.h
+DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
+IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
+
+Pairing = tuple[
+    Interface, Address | None
+]  # an address of a device, and the peer's if it is a point-to-point one
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route to `network`, made by `Route.of`.
+
+    `device`: the index of the device that it leads through, 0: the one to whose state it belongs. `gateway`:
+    the next hop, None: the network is on the link.
+    """
+
+    network: Network
+    table: int
+    metric: int
+    gateway: Address | None = None
+    device: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        table: int | None = None,
+        metric: int | None = None,
+        gateway: Address | None = None,
+        device: int = 0,
+    ) -> Route:
+        """`table` None: the main one; `metric` None: the kernel's default."""
+        return cls(
+            network, table or RT_TABLE_MAIN, metric or DEFAULT_METRIC[network.version], gateway, device
+        )
+
+    def __str__(self) -> str:
+        via = "" if self.gateway is None else f" via {self.gateway}"
+        table = "" if self.table == RT_TABLE_MAIN else f" in table {self.table}"
+        metric = "" if self.metric == DEFAULT_METRIC[self.network.version] else f" with metric {self.metric}"
+        return f"{self.network}{via}{table}{metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What a device is to be; whether it is up is its administrator's business once it was."""
+
+    mtu: int  # octets
+    addresses: tuple[Pairing, ...] = ()
+    routes: frozenset[Route] = frozenset()
+    carrier: bool = True
+
+    @property
+    def with_ipv6(self) -> bool:
+        return any(own.version == 6 for own, _ in self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a device is. `quiet`: no IPv6 address comes by itself."""
+
+    up: bool
+    mtu: int
+    carrier: bool
+    quiet: bool
+    addresses: frozenset[Pairing]
+    routes: frozenset[Route]  # through this device, the kernel's own ones too
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    mtu: int
+    was: int
+
+    def __str__(self) -> str:
+        return f"its MTU was {self.was} instead of {self.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopAutoconfiguration:
+    def __str__(self) -> str:
+        return "it took IPv6 addresses by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    def __str__(self) -> str:
+        return "it was down"
+
+
+@dataclass(frozen=True, slots=True)
+class SetCarrier:
+    on: bool
+
+    def __str__(self) -> str:
+        return f"it had {'no ' if self.on else ''}carrier"
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    """`anew`: it is there, but not the route to its network, which the kernel makes with it."""
+
+    own: Interface
+    peer: Address | None
+    anew: bool = False
+
+    def __str__(self) -> str:
+        return f"no {'route to the network of ' if self.anew else ''}{self.own}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoute:
+    route: Route
+
+    def __str__(self) -> str:
+        return f"no route to {self.route}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRoute:
+    route: Route
+
+    def __str__(self) -> str:
+        return f"a route to {self.route}"
+
+
+Operation = SetMtu | StopAutoconfiguration | SetUp | SetCarrier | AddAddress | AddRoute | RemoveRoute
+
+
+def device_state(
+    addresses: Sequence[Interface],
+    peers: Sequence[Address],
+    mtu: int,
+    routes: Iterable[Route] = (),
+    *,
+    table: int | None = None,
+    carrier: bool = True,
+) -> DeviceState:
+    """The state of a device with these addresses (`tun.numbering` pairs them with the peers).
+
+    A peer that needs a route gets it in `table` (None: main).
+    """
+    numbering = number(addresses, peers)
+    further = {Route.of(ip_interface(peer).network, table) for peer in numbering.routed_peers}
+    return DeviceState(mtu, numbering.addresses, frozenset(further.union(routes)), carrier)
+
+
+def difference(desired: DeviceState, seen: Seen, *, bring_up: bool = False) -> list[Operation]:
+    """What makes the device as it is to be, in the order in which the kernel permits it.
+
+    Without `bring_up` a device that is down stays so. Such a device has no routes and no IPv6 addresses, and
+    can't have any until it is up.
+    """
+    found: list[Operation] = []
+    if seen.mtu != desired.mtu:
+        found.append(SetMtu(desired.mtu, seen.mtu))
+    if not seen.quiet and desired.mtu >= IPV6_MIN_MTU:
+        found.append(StopAutoconfiguration())
+    if not seen.up and bring_up:
+        found.append(SetUp())
+    if seen.carrier != desired.carrier:
+        found.append(SetCarrier(desired.carrier))
+    if not seen.up and not bring_up:
+        return found
+    found += _addresses(desired, seen)
+    found += [AddRoute(one) for one in sorted(desired.routes - seen.routes, key=str)]
+    return found
+
+
+def _addresses(desired: DeviceState, seen: Seen) -> Iterator[AddAddress]:
+    here = {route.network for route in seen.routes}
+    for own, peer in desired.addresses:
+        if (own, peer) not in seen.addresses:
+            yield AddAddress(own, peer)
+        elif seen.up and (network := _on_link(own, peer)) is not None and network not in here:
+            yield AddAddress(own, peer, anew=True)
+
+
+def _on_link(own: Interface, peer: Address | None) -> Network | None:
+    """The network to which the kernel makes a route with an address; None: to none."""
+    if peer is None and own.network.prefixlen == own.max_prefixlen:
+        return None
+    return ip_interface(f"{peer or own.ip}/{own.network.prefixlen}").network
