@@ -72,6 +72,9 @@ class KeyExchange:
             raise _invalid(self.group, UNACCEPTABLE) from None
 
 
+Generate = Callable[[], KeyExchange]
+
+
 def check_public(group: int, public: bytes) -> None:
     """Whether the peer's public value is worth a key exchange: costs next to nothing, unlike that.
 
@@ -116,7 +119,7 @@ def generate(group: int, random: Random) -> KeyExchange:
     return generation(group, random)()
 
 
-def generation(group: int, random: Random) -> Callable[[], KeyExchange]:
+def generation(group: int, random: Random) -> Generate:
     """Draws a private value now; what it gives computes the key pair, in whichever thread calls it.
 
     LocalMisuse if the group is unknown; the call's, if the library below lacks it.

@@ -16,6 +16,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from esp import messages
 from ikepy.daemon import log, log_limit
 from ikepy.daemon.children import Child, ChildTable, TooManyChildren
+from ikepy.daemon.computing import Computing
 from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.timer import DeadlineTimer
@@ -23,6 +24,7 @@ from ikepy.daemon.workers import WorkerDown
 from ikepy.sa.commands import ChildrenLost, Command, Terminate
 from ikepy.sa.effects import (
     ActivateOutbound,
+    Compute,
     Effect,
     Event,
     InstallInbound,
@@ -75,6 +77,7 @@ class EffectsRunner:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._timer = DeadlineTimer(loop, self.tick)
+        self._computing = Computing(self.complete)
         self._stopped = False
         self._guilty: list[Guilty] = []
         self._faulty = False  # since the timer was set last
@@ -93,6 +96,7 @@ class EffectsRunner:
             RemoveOutbound: self._remove_outbound,
             RemoveChild: self._remove_child,
             UpdatePath: self._update_path,
+            Compute: self._compute,
             Event: self._event,
             Log: self._log,
             Outcome: self._outcome,
@@ -121,6 +125,11 @@ class EffectsRunner:
     def knows(self, datagram: bytes) -> bool:
         """Whether a message is for an IKE_SA that is no stranger's, by what its header says."""
         return bool(self._guarded(("looking for an IKE_SA",), _nobody, self._machine.knows, datagram))
+
+    def complete(self, ticket: int, result: object) -> None:
+        """A job of the machine's is done."""
+        call = partial(self._machine.complete, ticket, result)
+        self._drive(call, ("going on with job", ticket), lambda: self._machine.ticking)
 
     def request(self, command: Command) -> None:
         call = partial(self._machine.request, command)
@@ -157,6 +166,7 @@ class EffectsRunner:
         """The machine is driven no more: what comes in while the parts are taken apart is dropped."""
         self._stopped = True
         self._timer.cancel()
+        self._computing.close()
         if self._summary is not None:
             self._summary.cancel()
             self._sum_up()
@@ -219,7 +229,7 @@ class EffectsRunner:
                 return ike_id
             case Send(data=data):
                 return self._owner_of_spis(data)
-            case SendKeepalive() | Log() | Outcome():
+            case SendKeepalive() | Log() | Outcome() | Compute():
                 return None
         return self._owner_of_child(effect.child_id)
 
@@ -361,6 +371,9 @@ class EffectsRunner:
         if child is not None:
             with suppress(WorkerDown):
                 self._pool.send(child.device.slot, message)
+
+    def _compute(self, effect: Compute) -> None:
+        self._computing.submit(effect)
 
     def _event(self, effect: Event) -> None:
         if not log.LOGGER.isEnabledFor(logging.DEBUG):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Literal
 
 from esp.selectors import Selector
 from esp.suites import Suite
 from ikepy.crypto.secret import Secret
 from ikepy.sa.path import Address, Path
+from ikepy.sa.work import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,25 @@ class UpdatePath:
     encap: bool
 
 
+class Rank(IntEnum):
+    """For whom something is computed: the lower number goes first."""
+
+    ESTABLISHED = 0  # a peer that is authenticated
+    OURS = 1  # an IKE_SA that we are setting up
+    STRANGER = 2  # one that a peer is setting up
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Call `job`, which takes about `seconds`, beside everything else, and hand what it gives or raises to
+    `IkeManager.complete`. Nothing else waits for that."""
+
+    ticket: int
+    job: Job
+    seconds: float
+    rank: Rank
+
+
 class Topic(Enum):
     """What an `Event` tells."""
 
@@ -164,6 +184,7 @@ Effect = (
     | RemoveOutbound
     | RemoveChild
     | UpdatePath
+    | Compute
     | Event
     | Log
     | Outcome

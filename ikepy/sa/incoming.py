@@ -6,7 +6,6 @@ A response goes to the task that waits for it, a request to `tasks.respond`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ikepy.errors import IntegrityError, PeerError, UnheardError, WireError
@@ -27,6 +26,7 @@ from .tasks.child_rekey import ChildRekey
 from .tasks.ike_rekey import IkeRekey
 from .tasks.task import Answer, Task
 from .window import Arrival
+from .work import Wanted, Work
 
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
@@ -59,17 +59,24 @@ def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protecte
 def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
     header = message.header
     task = sa.tasks.awaiting(header.message_id)
-    if task is None:
+    if task is None or sa.window.is_held(header.message_id):
         return []
     if header.exchange != task.exchange:
         return [dropped.other_exchange(sa.shared.tally, header.exchange, task.exchange, path)]
     if not sa.has_keys:
-        return _init_response(sa, datagram, message, task, now)
+        return _init_response(sa, datagram, message, task, Work(), now)
     opened = _open(sa, datagram, message, now)
     if opened is None:
         return []
     followed = [*_authentic(sa, path, now), *mobike.answered(sa, path, task)]
-    sa.window.finished(header.message_id)
+    return followed + _take_response(sa, opened, header, task, Work(), now)
+
+
+def _take_response(
+    sa: IkeSa, opened: fragments.Opened, header: IkeHeader, task: Task, work: Work, now: float
+) -> list[Effect]:
+    outstanding = sa.window.finished(header.message_id)
+    assert outstanding is not None  # a task waits for it
     sa.tasks.answered(header.message_id)
     try:
         payloads = opened.payloads()
@@ -77,15 +84,20 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
         refusal = error_handling.gravest(_exchange(task), payloads)
         if refusal is not None and refusal[0] is Step.END and sa.phase is not Phase.DELETING:
             name = pick.error_name(refusal[1])
-            return followed + _end(sa, task, f"the peer ends the IKE_SA: it answers {name}", now)
-        effects = [*followed, *task.response(sa, payloads, now)]
+            return _end(sa, task, f"the peer ends the IKE_SA: it answers {name}", now)
+        with sa.at(work):
+            effects = task.response(sa, payloads, now)
         _widen(sa, payloads)
+    except Wanted as wanted:
+        sa.window.hold(outstanding)
+        sa.tasks.resume(task, header.message_id)
+        return sa.lay_aside(work, wanted, lambda later: _take_response(sa, opened, header, task, work, later))
     except WireError as error:
         return _disown(sa, task, f"the peer's response is malformed: {error}", now)
     except PeerError as error:
         if error.fatal:
             return _disown(sa, task, str(error), now)
-        effects = [*followed, sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
+        effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
     return effects + sa.proceed(now)
 
 
@@ -126,7 +138,9 @@ def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
     return effects + sa.kill(_fault(sa), text)
 
 
-def _init_response(sa: IkeSa, datagram: bytes, message: Message, task: Task, now: float) -> list[Effect]:
+def _init_response(
+    sa: IkeSa, datagram: bytes, message: Message, task: Task, work: Work, now: float
+) -> list[Effect]:
     """Not authentic: nonsense in it is not believed but waited out."""
     sa.spi_r = message.header.spi_r
     sa.init.response = datagram
@@ -134,7 +148,13 @@ def _init_response(sa: IkeSa, datagram: bytes, message: Message, task: Task, now
     assert outstanding is not None  # a task waits for it
     try:
         check(sa, message.header, message.payloads, protected=False)
-        effects = task.response(sa, message.payloads, now)
+        with sa.at(work):
+            effects = task.response(sa, message.payloads, now)
+    except Wanted as wanted:
+        sa.window.hold(outstanding)
+        return sa.lay_aside(
+            work, wanted, lambda later: _init_response(sa, datagram, message, task, work, later)
+        )
     except (PeerError, WireError) as error:
         if isinstance(error, PeerError) and error.fatal:
             effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
@@ -160,17 +180,38 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
         return [sa.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
     if arrival is Arrival.REPEATED:
         return _repeat(sa, datagram, message, path, now)
+    if arrival is Arrival.PENDING:
+        return []
     opened = _open(sa, datagram, message, now)
     if opened is None:
         return []
-    effects = _authentic(sa, path, now)
+    sa.window.begun(header.message_id)
+    followed = _authentic(sa, path, now)
     mobike.heard(sa, path)
+    return followed + _take_request(sa, opened, header, path, Work(), now)
+
+
+def _take_request(
+    sa: IkeSa, opened: fragments.Opened, header: IkeHeader, path: Path, work: Work, now: float
+) -> list[Effect]:
+    heard: list[Effect] = []
     try:
-        answer = _answer(sa, header, opened.payloads(), path, now)
+        payloads = opened.payloads()
+        _permit(sa, header, payloads)
+        heard = succession.claim(sa, payloads, now)
+        if sa.phase is not Phase.CONNECTING and not work.resumed:
+            heard += tell.heard(sa, payloads, now)
+        with sa.at(work):
+            answer = _answer(sa, header, payloads, path, now)
+        _widen(sa, payloads)
+    except Wanted as wanted:
+        return heard + sa.lay_aside(
+            work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
+        )
     except WireError as error:
         answer = _refusal(sa, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now)
     except UnheardError as error:
-        return [*effects, sa.log(Level.INFO, str(error)), *sa.kill(End.REFUSED, str(error))]
+        return [*heard, sa.log(Level.INFO, str(error)), *sa.kill(End.REFUSED, str(error))]
     except PeerError as error:
         answer = _refusal(sa, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
@@ -178,7 +219,7 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     sa.last_answered = opened.datagram, reply
     sa.sent_at = now
     return [
-        *effects,
+        *heard,
         *answer.before,
         *(Send(path, one) for one in reply),
         *answer.after,
@@ -200,22 +241,21 @@ def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
     return [Send(path, one) for one in reply]
 
 
-def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+def _permit(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload]) -> None:
+    """WireError or PeerError for what may not come now."""
     if header.exchange not in PERMITTED[sa.phase]:
         raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {sa.phase.value}")
     check(sa, header, payloads, protected=True)
-    saved = succession.claim(sa, payloads, now)
-    if sa.phase is not Phase.CONNECTING:
-        saved += tell.heard(sa, payloads, now)
+
+
+def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     if header.exchange == ExchangeType.INFORMATIONAL:
         first = sa.follows_auth(header.message_id)
         ending = error_handling.ending_request(payloads, first=first)
         if ending is not None:
             text = f"the peer ends the IKE_SA: it says {pick.error_name(ending)}"
-            return Answer([], saved, [*sa.settle_collision(now), *sa.kill(_fault(sa), text)])
-    answer = respond.respond(sa, header.exchange, payloads, path, now)
-    _widen(sa, payloads)
-    return replace(answer, before=[*saved, *answer.before])
+            return Answer([], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text)])
+    return respond.respond(sa, header.exchange, payloads, path, now)
 
 
 def _refusal(sa: IkeSa, error: PeerError, now: float) -> Answer:

@@ -73,7 +73,7 @@ class IkeManager:
         self._set_ups = SetUps(self._shared, resolve, self._settle)
         self._acquires = Acquires(self._shared, resolve)
         self._replacing = Replacing(self._shared, self._set_ups, self._settle)
-        self.ticking: int | None = None  # the ike_id that `tick` worked on last
+        self.ticking: int | None = None  # the ike_id that `tick` or `complete` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
 
@@ -209,6 +209,17 @@ class IkeManager:
         from_initiator = datagram[FLAGS_AT] & HeaderFlag.INITIATOR
         sa = self._shared.by_spi.get(datagram[8:16] if from_initiator else datagram[:8])
         return sa is not None and (sa.initiator or sa.established_at is not None)
+
+    def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
+        """A job (`Compute`) is done: what it gave, or the exception that it raised. `ticking`: whose it is.
+
+        Nothing follows if nobody waits for it any more.
+        """
+        sa = self._shared.computing.pop(ticket, None)
+        if sa is None:
+            return []
+        self.ticking = sa.ike_id
+        return self._settle(sa, sa.complete(ticket, result, now), now)
 
     # -- what the data plane tells -----------------------------------------------------------------
 

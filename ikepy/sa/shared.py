@@ -70,7 +70,9 @@ class Shared:
         self.auth_failures = Failures()  # to authenticate, of peers
         self.tally = Tally()  # of what was not served
         self.stopping = False  # nothing new is begun
+        self.computing: dict[int, IkeSa] = {}  # by ticket: who waits for a result
         self._ike_ids = 0
+        self._tickets = 0
         self._child_ids = 0
 
     @property
@@ -91,6 +93,12 @@ class Shared:
     def next_child_id(self) -> int:
         self._child_ids += 1
         return self._child_ids
+
+    def compute(self, sa: IkeSa) -> int:
+        """A ticket: `sa` has something computed."""
+        self._tickets += 1
+        self.computing[self._tickets] = sa
+        return self._tickets
 
     def ike_spi(self) -> bytes:
         """A fresh IKE SPI: 8 bytes, not zero, not in use."""

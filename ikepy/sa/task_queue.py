@@ -14,6 +14,7 @@ from .tasks.delete import DeleteChild
 from .tasks.liveness import Liveness
 from .tasks.task import Task
 from .tasks.tell import Tell
+from .work import Work
 
 if TYPE_CHECKING:
     from .ike_sa import IkeSa
@@ -30,6 +31,7 @@ class TaskQueue:
         self._waiting: deque[Task] = deque()
         self._postponed: list[tuple[float, Task]] = []  # and until when
         self._under_way: dict[int, Task] = {}  # by the message ID of their requests, oldest first
+        self._prepared: dict[Task, Work] = {}  # for the requests of those that wait for their turn
 
     # -- what there is -----------------------------------------------------------------------------
 
@@ -99,11 +101,27 @@ class TaskQueue:
         """The next one whose turn it is, if it may begin now."""
         if not self._waiting or not self._may_begin(self._waiting[0]):
             return None
+        if self._waiting[0] in self._prepared and self._prepared[self._waiting[0]].awaited:
+            return None
         return self._waiting.popleft()
+
+    def prepared(self, task: Task) -> Work:
+        """What was computed for the request of one that was taken."""
+        return self._prepared.pop(task, None) or Work()
+
+    def put_back(self, task: Task, work: Work) -> None:
+        """It has its turn when something is computed that its request needs."""
+        self._waiting.appendleft(task)
+        self._prepared[task] = work
 
     def begun(self, task: Task, message_id: int) -> None:
         """Its request is sent."""
         self._under_way[message_id] = task
+
+    def resume(self, task: Task, message_id: int) -> None:
+        """It waits for its response still: for what that needs."""
+        self._under_way[message_id] = task
+        self._under_way = dict(sorted(self._under_way.items()))
 
     def awaiting(self, message_id: int) -> Task | None:
         """The one that waits for the response to this request."""
@@ -118,11 +136,13 @@ class TaskQueue:
         other._postponed.extend(self._postponed)
         self._waiting.clear()
         self._postponed.clear()
+        self._prepared.clear()  # keys of its own for every IKE_SA
 
     def clear(self) -> None:
         self._under_way.clear()
         self._waiting.clear()
         self._postponed.clear()
+        self._prepared.clear()
 
     def _may_begin(self, task: Task) -> bool:
         """Whether a task may run beside those under way: only such as are about different children."""

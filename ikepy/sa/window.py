@@ -40,12 +40,14 @@ class Outstanding:
     due: float  # when to send it again or give up
     since: float  # when it was sent first, or the network changed
     attempt: int = 0
+    held: bool = False  # its response is here and being worked on: it is not sent again
 
 
 class Arrival(Enum):
     """What a request's message ID makes it."""
 
-    NEW = auto()  # in the window, and not answered yet
+    NEW = auto()  # in the window, and not worked on yet
+    PENDING = auto()  # its response is not ready yet
     REPEATED = auto()
     STALE = auto()
 
@@ -63,6 +65,7 @@ class Window:
         self._most_theirs = 1
         self._expected = 0  # all before it are answered
         self._replies: dict[int, tuple[bytes, ...]] = {}
+        self._pending: set[int] = set()  # requests that are worked on
         self.outstanding: dict[int, Outstanding] = {}  # by message ID, oldest first
 
     # -- the peer's requests -----------------------------------------------------------------------
@@ -72,12 +75,18 @@ class Window:
         self._most_theirs = max(self._most_theirs, size)
 
     def arrival(self, message_id: int) -> Arrival:
-        """Whether a request with this ID is new, repeats one that was answered, or is to be dropped."""
+        """Whether a request with this ID is new, repeats one that we know, or is to be dropped."""
         if message_id in self._replies:
             return Arrival.REPEATED
+        if message_id in self._pending:
+            return Arrival.PENDING
         if self._expected <= message_id < self._expected + self._most_theirs:
             return Arrival.NEW
         return Arrival.STALE
+
+    def begun(self, message_id: int) -> None:
+        """A new request is worked on, and will be answered."""
+        self._pending.add(message_id)
 
     def reply(self, message_id: int) -> tuple[bytes, ...]:
         """The datagrams of the response to one of the peer's last requests."""
@@ -85,6 +94,7 @@ class Window:
 
     def answered(self, message_id: int, reply: tuple[bytes, ...]) -> None:
         """A new request was answered with `reply`: it stays at hand for a repetition."""
+        self._pending.discard(message_id)
         self._replies[message_id] = reply
         while self._expected in self._replies:
             self._expected += 1
@@ -123,7 +133,7 @@ class Window:
 
     def hasten(self, now: float) -> None:
         """Send what is outstanding again at once, with all of its tries: the network has changed."""
-        for request in self.outstanding.values():
+        for request in self._unanswered:
             request.due, request.since, request.attempt = now, now, 0
 
     def restart(self) -> None:
@@ -137,7 +147,23 @@ class Window:
 
     def resume(self, request: Outstanding) -> None:
         """The only request was not answered after all: what came was nonsense."""
+        request.held = False
         self.outstanding[request.message_id] = request
+
+    def hold(self, request: Outstanding) -> None:
+        """Its response is here, but nothing follows from it yet."""
+        request.held = True
+        self.outstanding[request.message_id] = request
+        self.outstanding = dict(sorted(self.outstanding.items()))
+
+    def is_held(self, message_id: int) -> bool:
+        """Whether the response to this request is being worked on."""
+        request = self.outstanding.get(message_id)
+        return request is not None and request.held
+
+    @property
+    def _unanswered(self) -> list[Outstanding]:
+        return [request for request in self.outstanding.values() if not request.held]
 
     def forget(self) -> None:
         """Nobody waits for any response any more."""
@@ -145,7 +171,7 @@ class Window:
 
     def retransmit(self, now: float, chance: float) -> Outstanding | None:
         """A request to send again now; None if nothing is due or all tries are used up."""
-        for request in self.outstanding.values():
+        for request in self._unanswered:
             if now >= request.due and request.attempt < self._retransmission.tries:
                 request.attempt += 1
                 request.due = now + self._retransmission.wait(request.attempt, chance)
@@ -155,20 +181,20 @@ class Window:
     def exhausted(self, now: float) -> bool:
         """Whether the peer let the last try of a request go unanswered."""
         tries = self._retransmission.tries
-        return any(now >= request.due and request.attempt >= tries for request in self.outstanding.values())
+        return any(now >= request.due and request.attempt >= tries for request in self._unanswered)
 
     def prolong(self, now: float) -> None:
         """Have one more try of each request that has used up its own."""
-        for request in self.outstanding.values():
+        for request in self._unanswered:
             if now >= request.due and request.attempt >= self._retransmission.tries:
                 request.attempt = self._retransmission.tries - 1
 
     def silent_since(self) -> float | None:
         """When the oldest unanswered request was sent first, None if there is none."""
-        return min([request.since for request in self.outstanding.values()], default=None)
+        return min([request.since for request in self._unanswered], default=None)
 
     @property
     def deadline(self) -> float | None:
         if not self.outstanding:
             return None
-        return min([request.due for request in self.outstanding.values()])
+        return min([request.due for request in self._unanswered], default=None)

@@ -12,6 +12,7 @@ from ikepy.config.toml_source import parse
 from ikepy.sa.commands import Command
 from ikepy.sa.effects import (
     ActivateOutbound,
+    Compute,
     Effect,
     Event,
     InstallInbound,
@@ -204,6 +205,16 @@ class Flight:
     data: bytes = field(compare=False)
 
 
+@dataclass(order=True, slots=True)
+class Thought:
+    """What a site computes, and when it is done."""
+
+    at: float
+    number: int
+    site: str = field(compare=False)
+    job: Compute = field(compare=False)
+
+
 Script = Callable[[str, int, bytes], list[float]]
 """(ladder line, how often this line was sent before, data) -> the delays of the copies that arrive."""
 
@@ -222,6 +233,19 @@ def duplicate(wanted: str) -> Script:
     return lambda line, nth, data: [DELAY, DELAY * 5] if line == wanted else [DELAY]
 
 
+def at_once(site: str, job: Compute) -> float:
+    """Seconds until what a site computes is done."""
+    return 0.0
+
+
+def outcome_of(job: Compute) -> object:
+    """What a job gives, or the exception that it raises."""
+    try:
+        return job.job()
+    except Exception as error:  # the machine's to judge
+        return error
+
+
 class Network:
     """Runs both sites until nothing moves or the time is over."""
 
@@ -233,7 +257,10 @@ class Network:
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A
         self.gone: set[Address] = set()  # addresses that nobody has at the moment
+        self.thinking: Callable[[str, Compute], float] = at_once
+        self.computed: list[tuple[str, Compute]] = []
         self._flying: list[Flight] = []
+        self._thoughts: list[Thought] = []
         self._count = 0
 
     def site(self, name: str) -> Site:
@@ -253,9 +280,7 @@ class Network:
     def inject(self, name: str, path: Path, data: bytes) -> list[Effect]:
         """Give a site a datagram from anywhere; the effects are run and returned."""
         site = self.site(name)
-        effects = site.manager.receive(data, path, self.now)
-        self._apply(site, effects)
-        return effects
+        return self._apply(site, site.manager.receive(data, path, self.now))
 
     def run(self, seconds: float = 1.0) -> None:
         """Let `seconds` of virtual time pass."""
@@ -266,7 +291,7 @@ class Network:
         self.now = end
 
     def _next(self) -> float | None:
-        times = [f.at for f in self._flying]
+        times = [f.at for f in self._flying] + [t.at for t in self._thoughts]
         times += [d for s in (self.a, self.b) if (d := s.manager.deadline) is not None]
         return min(times, default=None)
 
@@ -277,13 +302,24 @@ class Network:
             self._apply(
                 self.site(flight.to), self.site(flight.to).manager.receive(flight.data, flight.path, self.now)
             )
+        done = sorted(t for t in self._thoughts if t.at <= self.now)
+        self._thoughts = [t for t in self._thoughts if t.at > self.now]
+        for thought in done:
+            self._complete(self.site(thought.site), thought.job)
         for site in (self.a, self.b):
             if (deadline := site.manager.deadline) is not None and deadline <= self.now:
                 self._apply(site, site.manager.tick(self.now))
 
-    def _apply(self, site: Site, effects: list[Effect]) -> None:
+    def _complete(self, site: Site, job: Compute) -> list[Effect]:
+        return self._apply(site, site.manager.complete(job.ticket, outcome_of(job), self.now))
+
+    def _apply(self, site: Site, effects: list[Effect]) -> list[Effect]:
+        """Run them; gives them and what followed at once."""
+        jobs: list[Compute] = []
         for effect in effects:
             match effect:
+                case Compute():
+                    jobs.append(effect)
                 case Send():
                     self._send(site, effect)
                 case SendKeepalive():
@@ -299,6 +335,16 @@ class Network:
                     site.moves.append(effect)
                 case _:
                     site.plane.run(effect)
+        followed = list(effects)
+        for job in jobs:
+            self.computed.append((site.name, job))
+            seconds = self.thinking(site.name, job)
+            if seconds:
+                self._count += 1
+                self._thoughts.append(Thought(self.now + seconds, self._count, site.name, job))
+            else:
+                followed += self._complete(site, job)
+        return followed
 
     def _send(self, site: Site, effect: Send) -> None:
         line = describe(site.name, effect.data)

@@ -23,6 +23,49 @@ FOUR = replace(ONE, daemon="window_size = 4")
 A_TO_B = Path(Endpoint(ADDRESS_B, 4500), Endpoint(ADDRESS_A, 4500))
 
 
+def test_a_request_that_is_worked_on() -> None:
+    """It is neither new nor answered, and others that the window permits are not touched by it."""
+    window = Window(Retransmission())
+    window.open(2)
+    assert window.arrival(0) is Arrival.NEW
+    window.begun(0)
+    assert window.arrival(0) is Arrival.PENDING
+    assert window.arrival(1) is Arrival.NEW
+    window.begun(1)
+    window.answered(1, (b"later",))
+    assert [window.arrival(n) for n in (0, 1, 2)] == [Arrival.PENDING, Arrival.REPEATED, Arrival.STALE]
+    window.answered(0, (b"reply",))
+    assert [window.arrival(n) for n in (0, 1, 2)] == [Arrival.REPEATED, Arrival.REPEATED, Arrival.NEW]
+    assert window.reply(0) == (b"reply",)
+
+
+def test_a_request_whose_response_is_worked_on() -> None:
+    """It is not sent again, keeps its place in the window, and has no deadline; others have theirs."""
+    path = Path(A_TO_B.remote, A_TO_B.local)
+    window = Window(Retransmission(timeout=4.0, tries=1))
+    window.widen(2)
+    for number in range(2):
+        window.sent((b"%d" % number,), path, 10.0 + number, 0.0)
+    first = window.finished(0)
+    assert first is not None
+    window.hold(first)
+    assert window.is_held(0)
+    assert not window.is_held(1)
+    assert list(window.outstanding) == [0, 1]
+    assert not window.has_room
+    assert window.deadline == 15.0
+    window.hasten(12.0)
+    assert window.deadline == 12.0
+    again = window.retransmit(12.0, 0.0)
+    assert again is not None
+    assert again.message_id == 1
+    assert window.retransmit(12.0, 0.0) is None
+    window.finished(1)
+    assert window.deadline is None
+    assert not window.exhausted(1000.0)
+    assert window.silent_since() is None
+
+
 def established(a: Options = ONE, b: Options = FOUR) -> Network:
     net = Network(a, b)
     net.command("a", Initiate("ab", "net", ticket=99))

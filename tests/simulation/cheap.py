@@ -96,6 +96,17 @@ class Codec:
 
 
 @contextmanager
+def thoughtful() -> Iterator[None]:
+    """Every key exchange is one of those that are computed beside all else, as long as this lasts."""
+    real = kex.seconds
+    setattr(kex, "seconds", lambda group: 1.0)  # noqa: B010  as for those below
+    try:
+        yield
+    finally:
+        setattr(kex, "seconds", real)  # noqa: B010
+
+
+@contextmanager
 def crypto() -> Iterator[None]:
     """Machines have the stand-ins as long as this lasts."""
     codec = Codec()

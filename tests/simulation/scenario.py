@@ -21,6 +21,7 @@ from .world import CALM, Weather, World
 QUIET = 200.0  # seconds of calm after which the ends must agree
 PATIENCE = 200.0  # further seconds until no timer is just at work
 REAL = 10  # one run in so many has real crypto
+THOUGHTFUL = 0.35  # share of the runs in which key exchanges take their time
 PATIENT = 8  # one run in so many waits that long, the others until all is well
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
 VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
@@ -45,7 +46,11 @@ def run(seed: int, *, transcript: bool = False) -> Result:
     scenario = Scenario(seed)
     error = ""
     try:
-        with cheap.crypto() if seed % REAL else nullcontext():
+        thoughtful = random.Random(f"thoughtful {seed}").random() < THOUGHTFUL
+        with (
+            cheap.crypto() if seed % REAL else nullcontext(),
+            cheap.thoughtful() if thoughtful else nullcontext(),
+        ):
             scenario.play()
     except Exception as found:  # whatever the machine raises is what a run looks for
         error = f"{type(found).__name__}: {found}"

@@ -10,6 +10,7 @@ from functools import partial
 
 from ikepy.sa.commands import Command, Initiate, LocalAddressesChanged, Rekey, Terminate
 from ikepy.sa.effects import (
+    Compute,
     Effect,
     Event,
     InstallInbound,
@@ -22,6 +23,7 @@ from ikepy.sa.effects import (
 )
 from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
+from tests.exchange.network import outcome_of
 
 from .plane import Breach, Packet
 from .sites import CHILDREN, LINKS, NAMES, Options, Site, peer_of
@@ -69,6 +71,8 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._flying = 0
+        self._thinking = random.Random(f"thinking {seed}")
+        self._thoughts = 0  # jobs that sites compute
         self._tickets = 0
         self._steps = 0
         self._contents: dict[bytes, bytes] = {}  # message ID in its direction -> the message
@@ -116,8 +120,8 @@ class World:
 
     @property
     def still(self) -> bool:
-        """Whether no IKE message is under way, and no site has anything to do but to wait."""
-        return not self._flying and all(site.still for site in self.sites.values())
+        """Whether no IKE message is under way, nothing is computed, and no site has to do but to wait."""
+        return not self._flying and not self._thoughts and all(site.still for site in self.sites.values())
 
     # -- what the script does ----------------------------------------------------------------------
 
@@ -208,6 +212,8 @@ class World:
                     site.outcomes[effect.ticket] = effect
                     if effect.ticket in site.wishes:
                         answered.append(effect)
+                case Compute():
+                    self._think(site, effect)
                 case SendKeepalive():
                     site.seen_as(effect.path.local, self.now)
                 case _:
@@ -216,6 +222,19 @@ class World:
                     site.plane.run(effect)
         for outcome in answered:
             self._check_answer(site, outcome)
+
+    def _think(self, site: Site, job: Compute) -> None:
+        """What a site computes takes a moment or, now and then, longer than a retransmission."""
+        chance, manager = self._thinking.random, site.manager
+        delay = (0.0, 0.0, 0.05 * chance(), 0.05 * chance(), 2.0 * chance())[int(5 * chance())]
+        self._thoughts += 1
+
+        def done() -> None:
+            self._thoughts -= 1
+            if site.manager is manager:  # else it was restarted
+                self.apply(site, manager.complete(job.ticket, outcome_of(job), self.clock(site)))
+
+        self.at(self.now + delay, done)
 
     def _check_answer(self, site: Site, outcome: Outcome) -> None:
         """A child that is told to be up is, and one that is told not to be is not, or is to be deleted."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ikepy.crypto import kex
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, error_handling, pick, proposals
+from ikepy.sa import child_negotiation, error_handling, key_exchange, pick, proposals
 from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
@@ -168,10 +167,8 @@ def respond_with(
                 f"key exchange {group} is wanted",
                 data=group.to_bytes(2, "big"),
             )
-        kex.check_public(group, ke.data)
-        own = kex.generate(group, random)
-        shared = own.shared(ke.data)
-        ke_payloads = [KePayload(group, own.public)]
+        public, shared = key_exchange.answer(sa, group, ke.data)
+        ke_payloads = [KePayload(group, public)]
     nonces = Nonces(nonce_i, random(NONCE_SIZE))
     result = KeyExchangeResult(nonces.initiator, nonces.responder, shared, we_started=False)
     child, effects, (sa_payload, *selectors) = child_negotiation.accept(

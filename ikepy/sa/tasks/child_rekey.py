@@ -61,10 +61,10 @@ class ChildRekey:
             return None  # the peer was faster, or we have done it already
         if old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
             return None  # it is being deleted
+        payloads = self.create.payloads(sa)
         old.state = ChildState.REKEYING
         spi = old.spi_in.to_bytes(4, "big")
-        rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi)
-        return [rekey, *self.create.payloads(sa)]
+        return [NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi), *payloads]
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's rekey of the same child was answered while ours is under way."""

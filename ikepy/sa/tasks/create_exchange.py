@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
-from ikepy.crypto import kex
+from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick, proposals
+from ikepy.sa import child_negotiation, key_exchange, pick, proposals
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.collision import Nonces
@@ -36,7 +36,7 @@ class CreateExchange:
         self._scope = scope
         self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
         self._offer: ChildOffer | None = None
-        self._ke: kex.KeyExchange | None = None
+        self._ke: KeyExchange | None = None
         self._nonce = b""
         self._overtaken: set[int] = set()  # unknown SPIs that the peer deleted while its response was awaited
 
@@ -49,7 +49,7 @@ class CreateExchange:
         sa_payload, *selectors = self._offer.payloads()
         payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
         if group:
-            self._ke = kex.generate(group, random)
+            self._ke = key_exchange.begin(sa, group)
             payloads.append(KePayload(group, self._ke.public))
         return [*payloads, *selectors]
 
@@ -83,7 +83,7 @@ class CreateExchange:
             ke = pick.must(payloads, KePayload)
             if self._ke is None or not ke.group == group == self._ke.group:
                 raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
-            shared = self._ke.shared(ke.data)
+            shared = key_exchange.finish(sa, self._ke, ke.data)
         nonce_r = pick.must(payloads, NoncePayload).data
         result = KeyExchangeResult(self._nonce, nonce_r, shared, we_started=True)
         return child_negotiation.conclude(sa, self._offer, payloads, result, now)

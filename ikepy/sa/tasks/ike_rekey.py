@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ikepy.crypto import kex
+from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import admission, error_handling, pick, proposals, succession
+from ikepy.sa import admission, error_handling, key_exchange, pick, proposals, succession
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.error_handling import Exchange, Step
@@ -47,7 +47,7 @@ class IkeRekey:
         self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
         self._spi = b""
         self._offered: tuple[Proposal, ...] = ()
-        self._ke: kex.KeyExchange | None = None
+        self._ke: KeyExchange | None = None
         self._nonce = b""
         self._rival: _Rival | None = None
 
@@ -58,7 +58,7 @@ class IkeRekey:
         self._spi = sa.shared.ike_spi()
         self._nonce = random(NONCE_SIZE)
         self._offered = proposals.numbered(sa.connection.proposals, self._spi)
-        self._ke = kex.generate(self._group or proposals.ke_group(self._offered[0]), random)
+        self._ke = key_exchange.begin(sa, self._group or proposals.ke_group(self._offered[0]))
         ke = KePayload(self._ke.group, self._ke.public)
         return [SaPayload(self._offered), NoncePayload(self._nonce), ke]
 
@@ -127,7 +127,7 @@ class IkeRekey:
         assert self._ke is not None
         if not ke.group == proposals.ke_group(chosen) == self._ke.group:
             raise PeerError(NotifyType.INVALID_SYNTAX, "not the key exchange that was chosen", fatal=True)
-        shared = self._ke.shared(ke.data)
+        shared = key_exchange.finish(sa, self._ke, ke.data)
         old, nonce_r = sa.keyed, pick.must(payloads, NoncePayload).data
         keys = rekey_ike_keys(
             suite_of(chosen), old.suite.prf, old.sk_d, shared, self._nonce, nonce_r, self._spi, chosen.spi
@@ -158,11 +158,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
             NotifyType.INVALID_KE_PAYLOAD, f"key exchange {group} is wanted", data=group.to_bytes(2, "big")
         )
     nonce_i = pick.must(payloads, NoncePayload).data
-    kex.check_public(group, ke.data)
-    random = sa.shared.entropy.random
-    own = kex.generate(group, random)
-    shared = own.shared(ke.data)
-    nonces = Nonces(nonce_i, random(NONCE_SIZE))
+    public, shared = key_exchange.answer(sa, group, ke.data)
+    nonces = Nonces(nonce_i, sa.shared.entropy.random(NONCE_SIZE))
     spi_r, old = sa.shared.ike_spi(), sa.keyed
     both = nonces.initiator, nonces.responder
     keys = rekey_ike_keys(suite_of(chosen), old.suite.prf, old.sk_d, shared, *both, chosen.spi, spi_r)
@@ -171,7 +168,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     answer: list[Payload] = [
         SaPayload((replace(chosen, spi=spi_r),)),
         NoncePayload(nonces.responder),
-        KePayload(group, own.public),
+        KePayload(group, public),
     ]
     if isinstance(ours, IkeRekey):
         ours.collide(

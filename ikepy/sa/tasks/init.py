@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ikepy.crypto import kex
+from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import moves, nat, pick, proposals
+from ikepy.sa import key_exchange, moves, nat, pick, proposals
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.keyed import keyed, suite_of
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
@@ -46,13 +46,16 @@ class InitTask:
 
     def __init__(self, sa: IkeSa) -> None:
         self._offered = proposals.numbered(sa.connection.proposals, b"")
-        self._ke = kex.generate(proposals.ke_group(self._offered[0]), sa.shared.entropy.random)
-        self._nonce = sa.shared.entropy.random(NONCE_SIZE)
+        self._group = proposals.ke_group(self._offered[0])
+        self._ke: KeyExchange | None = None
+        self._nonce = b""
         self._cookie: bytes | None = None
         self._retries = 0
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        sa.init.nonce_i = self._nonce
+        if self._ke is None or self._ke.group != self._group:
+            self._ke = key_exchange.begin(sa, self._group)
+        sa.init.nonce_i = self._nonce = self._nonce or sa.shared.entropy.random(NONCE_SIZE)
         payloads: list[Payload] = []
         if self._cookie is not None:
             payloads.append(NotifyPayload(NotifyType.COOKIE, self._cookie))
@@ -100,11 +103,11 @@ class InitTask:
     def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
         group = int.from_bytes(notify.data, "big")
         groups = {t.id for p in self._offered for t in p.transforms if t.type == TransformType.KE}
-        if len(notify.data) != 2 or group not in groups or group == self._ke.group:
+        if len(notify.data) != 2 or group not in groups or group == self._group:
             raise PeerError(
                 NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}, which makes no sense"
             )
-        self._ke = kex.generate(group, sa.shared.entropy.random)
+        self._group = group
         return self._again(sa, f"the peer asks for key exchange {group}")
 
     def _agree(self, sa: IkeSa, payloads: Sequence[Payload]) -> list[Effect]:
@@ -112,11 +115,12 @@ class InitTask:
         if chosen is None:
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
         ke = pick.must(payloads, KePayload)
+        assert self._ke is not None
         if ke.group != self._ke.group or proposals.ke_group(chosen) != ke.group:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
         if sa.spi_r == bytes(8):
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's SPI is zero")
-        shared = self._ke.shared(ke.data)
+        shared = key_exchange.finish(sa, self._ke, ke.data)
         sa.init.nonce_r = pick.must(payloads, NoncePayload).data
         sa.become_keyed(
             keyed(
@@ -169,7 +173,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     """Answer the peer's IKE_SA_INIT: gives `sa` its keys, and the payloads of the response.
 
     PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable; `sa` is
-    worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7).
+    worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7). May raise Wanted.
     """
     connection, chosen = choose_connection(sa.candidates, pick.must(payloads, SaPayload).proposals)
     sa.connection = connection
@@ -181,10 +185,8 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
             f"key exchange {ke.group} where {group} is wanted",
             data=group.to_bytes(2, "big"),
         )
-    kex.check_public(group, ke.data)
+    public, shared = key_exchange.answer(sa, group, ke.data)
     random = sa.shared.entropy.random
-    own = kex.generate(group, random)
-    shared = own.shared(ke.data)
     nonce_r = random(NONCE_SIZE)
     sa.init = InitExchange(nonce_i, nonce_r, request=datagram)
     keys = derive_ike_keys(suite_of(chosen), shared, nonce_i, nonce_r, sa.spi_i, sa.spi_r)
@@ -197,4 +199,4 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
         notifies += fragmentation_supported(connection)
     if connection.childless != "never":
         notifies.append(NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
-    return [SaPayload((chosen,)), KePayload(group, own.public), NoncePayload(nonce_r), *notifies]
+    return [SaPayload((chosen,)), KePayload(group, public), NoncePayload(nonce_r), *notifies]

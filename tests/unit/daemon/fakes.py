@@ -213,6 +213,9 @@ class FakeMachine:
     def knows(self, datagram: bytes) -> bool:
         return False
 
+    def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
+        return self._called(f"complete {ticket} {result}")
+
     def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         return None
 

@@ -16,11 +16,13 @@ from ikepy.daemon.runner import EffectsRunner
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Terminate
 from ikepy.sa.effects import (
     ActivateOutbound,
+    Compute,
     Effect,
     Event,
     Level,
     Log,
     Outcome,
+    Rank,
     RemoveChild,
     RemoveOutbound,
     Send,
@@ -276,6 +278,38 @@ def test_outcomes_and_log_reach_those_who_wait() -> None:
 
     assert asyncio.run(inside()) == Outcome(3, True, "done")
     assert seen == ["up"]
+
+
+def test_a_job_is_done_beside_and_its_result_given_back() -> None:
+    """Also that it failed: for what is a fault of ours the IKE_SA is to blame which waits for it."""
+
+    def fail() -> None:
+        raise ZeroDivisionError("a bug")
+
+    def broken(call: str) -> list[Effect]:
+        if call == "start":
+            return [Compute(1, lambda: 6 * 7, 0.01, Rank.OURS), Compute(2, fail, 0.01, Rank.OURS)]
+        if call.startswith("complete 2"):
+            raise ZeroDivisionError(call)
+        return []
+
+    async def inside() -> list[str]:
+        bed = Bed()
+        machine = FakeMachine(broken)
+        machine.ticking = 8
+        machine.sas = [ike_info(8)]
+        runner = EffectsRunner(machine, bed.notes, bed.notes, bed.devices, bed.children)
+        runner.start()
+        async with asyncio.timeout(5):
+            while len(machine.calls) < 4:  # noqa: ASYNC110  a fake has no event
+                await asyncio.sleep(0.001)
+        runner.stop()
+        bed.devices.close()
+        return machine.calls
+
+    calls = asyncio.run(inside())
+    assert sorted(calls[:3]) == ["complete 1 42", "complete 2 a bug", "start"]
+    assert calls[3].startswith("request Terminate(ike=None, child=None, ike_id=8")
 
 
 def test_idle_follows_the_machine_and_ticks_follow_the_deadline() -> None:
