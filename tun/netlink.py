@@ -46,8 +46,14 @@ class RouteError(Exception):
     """
 
     def __init__(self, what: str, code: int = 0, reason: str = "") -> None:
-        super().__init__(f"{what}: {reason or _REASONS.get(code) or os.strerror(code)}")
+        super().__init__(f"{what}: {reason or _reason(code)}")
         self.errno = code
+
+
+def _reason(code: int) -> str:
+    return _REASONS.get(code) or (
+        os.strerror(code) if code else "refused, for no reason that the kernel names"
+    )
 
 
 def converse(what: str, action: Callable[[IPRoute], Result]) -> Result:

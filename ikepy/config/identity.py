@@ -24,6 +24,14 @@ PREFIXES = {
 DN_PREFIXES = frozenset({"asn1dn", "asn1gn"})
 ADDRESS_SIZE: dict[int, int] = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
 TEXT_TYPES: frozenset[int] = frozenset({IdType.FQDN, IdType.RFC822_ADDR})  # compared without regard to case
+_TYPE_NAMES: dict[int, str] = {
+    IdType.IPV4_ADDR: "address",
+    IdType.IPV6_ADDR: "address",
+    IdType.FQDN: "FQDN",
+    IdType.RFC822_ADDR: "e-mail address",
+    IdType.DER_ASN1_DN: "distinguished name",
+    IdType.KEY_ID: "key ID",
+}
 
 ALLOWED = (
     'allowed: an IP address, a name ("gw.example.org", "@gwa"), "user@example.org", "@#" and hex digits for '
@@ -64,6 +72,11 @@ class Identity:
     def folded(self) -> Identity:
         """What all identities that are equal have in common: names are compared without regard to case."""
         return Identity(self.id_type, self.data.lower()) if self.id_type in TEXT_TYPES else self
+
+    @property
+    def type_name(self) -> str:
+        """For people: two identities that look alike may be of different types."""
+        return _TYPE_NAMES.get(self.id_type, f"type {self.id_type}")
 
     def matches(self, pattern: Identity | None) -> bool:
         """Whether `pattern` (None: anybody) is this identity or stands for it."""

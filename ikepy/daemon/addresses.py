@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from ikepy.config.model import Config
@@ -52,6 +52,8 @@ class AddressFollower:
         connections = config.connections.values()
         self._named = {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
         self._gone_since: dict[Address, float] = {}
+        self._usable: set[Address] = set()  # when we looked last
+        self._lost: set[Address] = set()  # that were, and connections may use
         self._refused: set[Address] = set()  # that could not be listened on when we looked last
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -103,6 +105,7 @@ class AddressFollower:
         await self._fit_sockets(served(self._config, outside))
         command = self._command(host)
         self._ways.forget()
+        self._tell((*command.addresses, *command.others))
         self._resolver.usable = frozenset((*command.addresses, *command.others))
         self._listeners.send_again()
         self._runner.request(command)
@@ -147,6 +150,18 @@ class AddressFollower:
         usable = [one.address for one in here if self._is_public(one)]
         others = [one.address for one in here if not self._is_public(one)]
         return LocalAddressesChanged(tuple(usable), tuple(others))
+
+    def _tell(self, usable: Iterable[Address]) -> None:
+        """An operator hears of an address that connections use when it goes, and when it is back."""
+        now, before = set(usable), self._usable
+        used = self._named | self._listeners.addresses
+        for address in sorted((before - now) & used, key=str):
+            self._lost.add(address)
+            log.warning(SUBJECT, f"our address {address} is gone, or its link is down")
+        for address in sorted(self._lost & now, key=str):
+            self._lost.discard(address)
+            log.info(SUBJECT, f"our address {address} is back")
+        self._usable = now
 
     def _is_public(self, one: HostAddress) -> bool:
         inside = one.index in self._devices.indices or one.device == LOOPBACK

@@ -21,7 +21,7 @@ from tun.state import Operation as Operation
 from tun.watch import Changes as Changes
 
 Network = IPv4Network | IPv6Network
-Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
+Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
 
 
 class Machine(Protocol):

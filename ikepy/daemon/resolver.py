@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ikepy.config.model import ANY_ADDRESS, Connection
-from ikepy.daemon import log
 from ikepy.daemon.ports import NetworkConfig
 from ikepy.daemon.ways import Ways, looped
 from ikepy.sa.path import Address, Endpoint, Path
@@ -21,22 +20,24 @@ class Resolver:
         self._ways = ways
         self.usable: Collection[Address] | None = None  # our addresses of now; None: not known
 
-    def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | None:
-        """Our address and the peer's; None if there is none (at the moment).
+    def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | str:
+        """Our address and the peer's; the text says why there is none (at the moment).
 
         `local`: the address to use if the connection and the peer's IP version permit it.
         """
+        reasons: list[str] = []
         for remote in fixed_addresses(connection.remote_addrs):
             source = self._source(connection, local, remote)
-            if source is None:
+            if isinstance(source, str):
+                reasons.append(source)
                 continue
             tunnel = self._ways.tunnel(Path(Endpoint(source, 500), Endpoint(remote, 500)))
             if tunnel is None:
                 return source, remote
-            log.warning(connection.name, looped(remote, tunnel))
-        return None
+            reasons.append(looped(remote, tunnel))
+        return "; ".join(reasons) or "remote_addrs holds no address to initiate to"
 
-    def _source(self, connection: Connection, hint: Address | None, remote: Address) -> Address | None:
+    def _source(self, connection: Connection, hint: Address | None, remote: Address) -> Address | str:
         if hint is not None and hint.version == remote.version and permits(connection.local_addrs, hint):
             return hint
         named = [own for own in fixed_addresses(connection.local_addrs) if own.version == remote.version]
@@ -44,17 +45,16 @@ class Resolver:
             if self.usable is None or own in self.usable:
                 return own
         if not has_patterns(connection.local_addrs):
-            return next(iter(named), None)
+            return next(iter(named), f"local_addrs holds no IPv{remote.version} address for {remote}")
         try:
             source = self._network.source_address(remote)
             if permits(connection.local_addrs, source):
                 return source
             usable = self._network.local_addresses()
         except (RouteError, OSError) as error:
-            log.warning(connection.name, str(error))
-            return None
+            return str(error)
         permitted = (a for a in usable if a.version == remote.version and permits(connection.local_addrs, a))
-        return next(permitted, None)
+        return next(permitted, f"none of our addresses is in local_addrs; the route to {remote} has {source}")
 
 
 def fixed_addresses(patterns: Iterable[object]) -> list[Address]:

@@ -51,7 +51,7 @@ class Acquires:
     def _pair(self, connection: Connection, child: Child, packet: Pair) -> Pair | None:
         """The child's pair of selectors that permits a packet, None if none does."""
         found = self._resolve(connection, None)
-        if found is None:
+        if isinstance(found, str):
             return None
         own = Selectors(child.local_selectors(found[0]), child.remote_selectors(found[1]))
         return pair_of(own, packet)

@@ -18,7 +18,7 @@ from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
-from . import admission, lifetime, pick, proposals
+from . import admission, explain, lifetime, pick, proposals
 from .child import ChildSa, esp_suite, texts
 from .effects import Effect, Event, Level, Topic
 from .scope import EVERYTHING, Pair, Scope, Selectors, is_partial
@@ -150,7 +150,8 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
     answer = pick.maybe(payloads, SaPayload)
     if answer is None or refusal is not None:
         name = "an incomplete response" if refusal is None else pick.error_name(refusal)
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"the peer refused the child: {name}")
+        text = f"the peer refused the child: {name}{_what_we_offered(offered, refusal)}"
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
     for unwanted in UNASKED:
         if pick.notify(payloads, unwanted) is not None:
             text = f"the peer answers {unwanted.name}, which we did not ask for"
@@ -162,12 +163,25 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
     return chosen
 
 
+def _what_we_offered(offered: ChildOffer, refusal: NotifyPayload | None) -> str:
+    """For the log, beside the peer's refusal, which says nothing of its own side."""
+    if refusal is None:
+        return ""
+    if refusal.notify == NotifyType.TS_UNACCEPTABLE:
+        return f"; our selectors: {explain.selectors(offered.scope.offer(offered.configured))}"
+    if refusal.notify in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_KE_PAYLOAD):
+        return f"; our proposals: {explain.suites(offered.proposals)}"
+    return ""
+
+
 def _subset(
     ours: tuple[Selector, ...], payloads: Sequence[Payload], type: PayloadType
 ) -> tuple[Selector, ...]:
     theirs = from_payload(pick.selectors(payloads, type))
     if not theirs or not all(any(mine.contains(one) for mine in ours) for one in theirs):
-        raise PeerError(NotifyType.TS_UNACCEPTABLE, f"the peer's {type.name} are not among those offered")
+        text = f"the peer's {type.name} are not among those offered; "
+        text += f"the peer's: {explain.shortened(texts(theirs))}; ours: {explain.shortened(texts(ours))}"
+        raise PeerError(NotifyType.TS_UNACCEPTABLE, text)
     return theirs
 
 
@@ -205,14 +219,16 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, _why_none(matching[0], offered))
     raise PeerError(
         NotifyType.TS_UNACCEPTABLE,
-        f"no child permits the peer's selectors ({texts(ts_local)} === {texts(ts_remote)})",
+        "no child permits the peer's selectors; "
+        + explain.unlike(Selectors(ts_local, ts_remote), (configured(sa, one) for one in candidates)),
     )
 
 
 def _why_none(config: Child, offered: Sequence[Proposal]) -> str:
     ours = config.esp_proposals
     if proposals.select(proposals.without_ke(ours), proposals.without_ke(offered)) is None:
-        return "no ESP proposal of the peer's fits ours"
+        differing = explain.nothing_in_common(proposals.without_ke(offered), proposals.without_ke(ours))
+        return f"no ESP proposal fits (of {config.name}): {differing}"
     mine, theirs = proposals.key_exchanges(ours), proposals.key_exchanges(offered)
     return f"a PFS mismatch: the peer offers {theirs}, our esp_proposals have {mine}"
 

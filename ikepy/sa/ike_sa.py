@@ -17,7 +17,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-from . import ending, fragments, incoming, lifetime, stateless, upkeep
+from . import ending, explain, fragments, incoming, lifetime, stateless, upkeep
 from .child import ChildSa, ChildState
 from .effects import Compute, Effect, Event, Level, Log, Rank, RemoveChild, Send, Topic
 from .info import IkeSaInfo
@@ -481,9 +481,10 @@ class IkeSa:
         Then the one that it made gets the children, and is asked whether the peer lives.
         """
         text = "the peer does not answer, giving up"
+        why = explain.silence(self, now)
         saved = self.settle_collision(now)
         ended = self.kill(End.TIMEOUT, text)
-        return [self.log(Level.WARNING, text), *saved, *ended, *self.heir.ask_for_life(now)]
+        return [self.log(Level.WARNING, f"{text}: {why}"), *saved, *ended, *self.heir.ask_for_life(now)]
 
     def wipe(self) -> None:
         """Its keys are not needed any more."""

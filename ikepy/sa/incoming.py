@@ -14,13 +14,14 @@ from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-from . import dropped, error_handling, fragments, limits, moves, pick, protection, succession
+from . import dropped, error_handling, explain, fragments, limits, moves, pick, protection, succession
 from .counted import Counted
 from .effects import Effect, Level, Send
 from .error_handling import FATAL_SENT, Exchange, Step
 from .path import Path
 from .phase import PERMITTED, End, Phase
 from .tasks import mobike, respond, tell
+from .tasks.auth import AuthTask
 from .tasks.child_create import ChildCreate
 from .tasks.child_rekey import ChildRekey
 from .tasks.ike_rekey import IkeRekey
@@ -83,8 +84,10 @@ def _take_response(
         check(sa, header, payloads, protected=True)
         refusal = error_handling.gravest(_exchange(task), payloads)
         if refusal is not None and refusal[0] is Step.END and sa.phase is not Phase.DELETING:
-            name = pick.error_name(refusal[1])
-            return _end(sa, task, f"the peer ends the IKE_SA: it answers {name}", now)
+            text = f"the peer ends the IKE_SA: it answers {pick.error_name(refusal[1])}"
+            if isinstance(task, AuthTask) and refusal[1].notify == NotifyType.AUTHENTICATION_FAILED:
+                text += f" ({explain.our_claim(sa)})"
+            return _end(sa, task, text, now)
         with sa.at(work):
             effects = task.response(sa, payloads, now)
         _widen(sa, payloads)

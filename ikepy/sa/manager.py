@@ -409,7 +409,7 @@ class IkeManager:
     ) -> tuple[list[Effect], str]:
         """Go on over another address; the text says why it is to end instead, "" if it is not."""
         found = self._resolve(sa.connection, None)
-        best = None if found is None else found[0]
+        best = None if isinstance(found, str) else found[0]
         usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
         effects = mobike.addresses_changed(sa, tuple(usable), command.others, now)
         begun = sa.established or (sa.alive and sa.initiator)

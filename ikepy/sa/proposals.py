@@ -108,6 +108,11 @@ def ke_group(proposal: Proposal) -> int:
     return 0 if found is None else found.id
 
 
+def group_name(group: int) -> str:
+    """ "ECP_256", or "none"; the number of one that we don't know."""
+    return _transform_text(Transform(TransformType.KE, group)) if group else "none"
+
+
 def key_exchanges(proposals: Iterable[Proposal]) -> str:
     """For the log: "CURVE_25519, ECP_256", or "no key exchange"."""
     transforms = [t for p in proposals for t in p.transforms if t.type == TransformType.KE]

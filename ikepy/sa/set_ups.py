@@ -17,7 +17,8 @@ from .scope import Pair
 from .shared import Settle, Shared
 from .tasks.task import outcomes
 
-Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | None]
+# Our address and the peer's, or why there is none.
+Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
 
 NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
@@ -81,8 +82,8 @@ class SetUps:
         """A new IKE_SA for these children."""
         connection, tickets = demand.connection, demand.tickets
         found = self._resolve(connection, None)
-        if found is None:
-            return self._unresolved(demand, now)
+        if isinstance(found, str):
+            return self._unresolved(demand, found, now)
         daemon = self._shared.config.daemon
         on_nat_t = connection.remote_port == NAT_T_PORT
         local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else connection.local_port)
@@ -97,11 +98,10 @@ class SetUps:
         self._shared.add(sa)
         return self._settle(sa, sa.initiate(now), now)
 
-    def _unresolved(self, demand: Demand, now: float) -> list[Effect]:
+    def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
         """We don't know where to send, or whence."""
         connection, tickets = demand.connection, demand.tickets
-        addresses = ", ".join(map(str, connection.remote_addrs))
-        text = f"the peer's address is not known ({addresses})"
+        text = f"can't initiate: {why}"
         if not any(tickets):
             self._stranded[connection.name] = demand  # should it be our address that is missing
         log = Log(Level.WARNING, connection.name, text)

@@ -186,9 +186,9 @@ class Site:
         self.moves: list[UpdatePath] = []
         self.sent: list[Path] = []  # on which path each datagram left
 
-    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
+    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | str:
         peer = ADDRESS_B if self.name == "a" else ADDRESS_A
-        return None if self.address is None else (self.address, peer)
+        return "no way there" if self.address is None else (self.address, peer)
 
     def errors(self) -> list[str]:
         return [log.text for log in self.logs if log.level in (Level.ERROR, Level.WARNING)]

@@ -48,7 +48,7 @@ def test_wrong_secret() -> None:
     assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
     assert net.a.manager.idle
     assert net.b.manager.idle
-    assert any("authentication of the peer gwa failed" in text for text in net.b.errors())
+    assert any('authentication of the peer FQDN "gwa" failed (secret: ' in text for text in net.b.errors())
     assert not net.a.plane.inbound
     assert not net.b.plane.inbound
 

@@ -201,7 +201,9 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
     assert error.notify == notify
     assert not peer.net.b.manager.ike_sas
     if kind == "EAP":
-        assert any("the peer gwa wants EAP, which is not supported" in log.text for log in peer.net.b.logs)
+        assert any(
+            'the peer FQDN "gwa" wants EAP, which is not supported' in log.text for log in peer.net.b.logs
+        )
 
 
 def test_ike_auth_of_which_only_the_child_is_refused() -> None:

@@ -192,9 +192,9 @@ class Site:
     def _first_spi(self) -> int:
         return ord(self.name) << 24 | self.generation << 16
 
-    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | None:
+    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | str:
         peer = peer_of(self.name, connection.name)
-        return None if peer in self.options.natted else (self.addresses[0], ADDRESSES[peer])
+        return "behind a NAT" if peer in self.options.natted else (self.addresses[0], ADDRESSES[peer])
 
     def seen_as(self, endpoint: Endpoint, now: float) -> Endpoint:
         """As whom the world sees what is sent from here; that renews a NAT's mapping."""

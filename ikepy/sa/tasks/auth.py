@@ -11,7 +11,7 @@ from ikepy.config.model import Child, Connection
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError, UnheardError
-from ikepy.sa import admission, child_negotiation, error_handling, peers, pick
+from ikepy.sa import admission, child_negotiation, error_handling, explain, peers, pick
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.counted import Counted
@@ -30,8 +30,6 @@ from .task import Answer, outcomes
 
 if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
-
-MAX_SHOWN = 256  # characters of an identity in a log line
 
 
 @dataclass(slots=True)
@@ -73,9 +71,8 @@ class AuthTask:
         remote_id = sa.connection.remote.id
         psk = sa.shared.config.psk(local_id, remote_id or Identity.of_address(sa.path.remote.address))
         if psk is None:
-            raise PeerError(
-                NotifyType.AUTHENTICATION_FAILED, f"no secret is configured for {local_id}", fatal=True
-            )
+            peer = remote_id or Identity.of_address(sa.path.remote.address)
+            raise _failed(explain.no_secret(local_id, peer))
         self._offer = self._first_offer(sa)
         payloads: list[Payload] = [_id_payload(PayloadType.ID_I, local_id)]
         if sa.shared.is_first_contact(sa):
@@ -98,9 +95,14 @@ class AuthTask:
         remote_id = Identity(id_r.id_type, id_r.data)
         expected = sa.connection.remote.id
         psk = sa.shared.config.psk(sa.local_id, remote_id)
-        proven = psk is not None and _peer_proves(sa, psk, auth, id_r)
-        if not proven or (expected is not None and not remote_id.matches(expected)):
-            return self._reject(sa, remote_id, now)
+        if not remote_id.matches(expected):
+            why = f"IDr: it is not {explain.identity(expected)}"
+            return self._reject(sa, remote_id, why, now)
+        if psk is None:
+            return self._reject(sa, remote_id, explain.no_secret(sa.local_id, remote_id), now)
+        if not _peer_proves(sa, psk, auth, id_r):
+            why = explain.wrong_secret(sa.shared.config, psk, sa.local_id, remote_id)
+            return self._reject(sa, remote_id, why, now)
         sa.remote_id = remote_id
         mobike.agree(sa, payloads)
         effects = sa.establish(now)
@@ -114,9 +116,9 @@ class AuthTask:
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return self.wanted.failed(sa, reason) + sa.wishes.abandon(reason)
 
-    def _reject(self, sa: IkeSa, remote_id: Identity, now: float) -> list[Effect]:
+    def _reject(self, sa: IkeSa, remote_id: Identity, why: str, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
-        text = f"authentication of the peer {_shown(remote_id)} failed"
+        text = f"authentication of the peer {explain.identity(remote_id)} failed ({why})"
         effects = self.wanted.failed(sa, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text)
@@ -167,7 +169,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     if id_i is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH", fatal=True)
     if auth is None:  # RFC 7296 2.16
-        shown = _shown(Identity(id_i.id_type, id_i.data))
+        shown = explain.identity(Identity(id_i.id_type, id_i.data))
         raise _failed(
             f"the peer {shown} wants EAP, which is not supported: let it authenticate with a secret"
         )
@@ -184,14 +186,19 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     # A peer that is not known costs as much as one with a wrong key, and hears the same.
     proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, id_i)
     if connection is None or psk is None or not proven:
-        why = "no connection fits" if connection is None else "no secret fits" if psk is None else "wrong key"
-        text = f"authentication of the peer {_shown(remote_id)} failed ({why})"
+        if connection is None:
+            why = explain.no_connection(sa.candidates, remote_id, asked_id, _own_address(sa))
+        elif psk is None:
+            why = explain.no_secret(_local_id(sa), remote_id)
+        else:
+            why = explain.wrong_secret(sa.shared.config, psk, _local_id(sa), remote_id)
+        text = f"authentication of the peer {explain.identity(remote_id)} failed ({why})"
         raise _failure(sa, remote_id, text, hearing, now, named=named)
     sa.shared.auth_failures.proven(_source(sa), remote_id, now)
     sa.local_id = local_id = _local_id(sa)
     sa.remote_id = remote_id
     if connection.unique == "keep" and sa.shared.duplicates(sa):
-        raise _failed(f"an IKE_SA with {_shown(remote_id)} exists, and unique = keep")
+        raise _failed(f"an IKE_SA with {explain.identity(remote_id)} exists, and unique = keep")
     sa.initial_contact = pick.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
     admission.check_ike_sa(sa)
     mobike.forbid_nats(payloads, path)
@@ -219,7 +226,8 @@ def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hear
     hearing = sa.shared.auth_failures.hearing(_source(sa).address, remote_id, now, named=named)
     if hearing is Hearing.NONE:
         sa.shared.tally[Counted.UNHEARD_AUTH] += 1
-        raise UnheardError(f"not heard: {_shown(remote_id)} has failed to authenticate too often from there")
+        who = explain.identity(remote_id)
+        raise UnheardError(f"not heard: {who} has failed to authenticate too often from there")
     return hearing
 
 
@@ -256,13 +264,11 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
 
 
 def _local_id(sa: IkeSa) -> Identity:
-    return sa.connection.local.id or Identity.of_address(sa.path.local.address)
+    return sa.connection.local.id or _own_address(sa)
 
 
-def _shown(identity: Identity) -> str:
-    """For the log: a peer that is not authenticated may have sent 64 KiB."""
-    text = str(identity)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+def _own_address(sa: IkeSa) -> Identity:
+    return Identity.of_address(sa.path.local.address)
 
 
 def _failed(text: str) -> PeerError:

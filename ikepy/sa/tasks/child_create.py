@@ -164,7 +164,7 @@ def respond_with(
         if ke is None or ke.group != group:
             raise PeerError(
                 NotifyType.INVALID_KE_PAYLOAD,
-                f"key exchange {group} is wanted",
+                f"key exchange {proposals.group_name(group)} is wanted",
                 data=group.to_bytes(2, "big"),
             )
         public, shared = key_exchange.answer(sa, group, ke.data)

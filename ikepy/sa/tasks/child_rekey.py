@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, error_handling, pick, proposals
+from ikepy.sa import child_negotiation, error_handling, explain, pick, proposals
 from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
@@ -139,9 +139,13 @@ class ChildRekey:
         self.create = CreateExchange(self.config, self._scope)
         wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
         hint = ""
-        if why in PFS_REFUSALS and not proposals.ke_group(old.proposal):
-            groups = proposals.key_exchanges(self.config.esp_proposals)
-            hint = f" (a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups})"
+        if why in PFS_REFUSALS:
+            ours = explain.suites(self.config.esp_proposals)
+            hint = f" (in use: {proposals.describe(old.proposal)}; ours: {ours})"
+            if not proposals.ke_group(old.proposal):
+                groups = proposals.key_exchanges(self.config.esp_proposals)
+                what = f"a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups}"
+                hint = f" ({what}; in use: {proposals.describe(old.proposal)})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 

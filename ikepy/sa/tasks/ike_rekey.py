@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import admission, error_handling, key_exchange, pick, proposals, succession
+from ikepy.sa import admission, error_handling, explain, key_exchange, pick, proposals, succession
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.error_handling import Exchange, Step
@@ -116,7 +116,11 @@ class IkeRekey:
             text = f"the peer does not rekey the IKE_SA ({why}): authenticating anew"
             return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
         wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
-        text = f"rekey of the IKE_SA failed: {why}; again in {wait:.0f} s"
+        beside = ""
+        if refusal.notify == NotifyType.NO_PROPOSAL_CHOSEN:
+            in_use = proposals.describe(sa.keyed.proposal)
+            beside = f" (in use: {in_use}; ours: {explain.suites(self._offered)})"
+        text = f"rekey of the IKE_SA failed: {why}{beside}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
     def _successor(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> IkeSa:
@@ -148,14 +152,17 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     offered = [p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
     chosen = proposals.select(sa.connection.proposals, offered)
     if chosen is None:
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no IKE proposal of the peer's fits ours")
+        differing = explain.nothing_in_common(offered, sa.connection.proposals)
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"no IKE proposal fits: {differing}")
     if len(chosen.spi) != 8 or chosen.spi == bytes(8):
         raise PeerError(NotifyType.INVALID_SYNTAX, "an IKE SPI has 8 bytes and is not zero")
     group = proposals.ke_group(chosen)
     ke = pick.maybe(payloads, KePayload)
     if ke is None or ke.group != group:
         raise PeerError(
-            NotifyType.INVALID_KE_PAYLOAD, f"key exchange {group} is wanted", data=group.to_bytes(2, "big")
+            NotifyType.INVALID_KE_PAYLOAD,
+            f"key exchange {proposals.group_name(group)} is wanted",
+            data=group.to_bytes(2, "big"),
         )
     nonce_i = pick.must(payloads, NoncePayload).data
     public, shared = key_exchange.answer(sa, group, ke.data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import key_exchange, moves, nat, pick, proposals
+from ikepy.sa import explain, key_exchange, moves, nat, pick, proposals
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.keyed import keyed, suite_of
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
@@ -79,9 +79,10 @@ class InitTask:
             return self._other_group(sa, wrong_group)
         refusal = pick.error(payloads)
         if refusal is not None:
-            raise PeerError(
-                NotifyType.NO_PROPOSAL_CHOSEN, f"the peer refused: {pick.error_name(refusal)}", fatal=True
-            )
+            text = f"the peer refused: {pick.error_name(refusal)}"
+            if refusal.notify == NotifyType.NO_PROPOSAL_CHOSEN:
+                text += f"; our proposals: {explain.suites(self._offered)}"
+            raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, fatal=True)
         try:
             return self._agree(sa, payloads)
         except PeerError as error:
@@ -104,9 +105,9 @@ class InitTask:
         group = int.from_bytes(notify.data, "big")
         groups = {t.id for p in self._offered for t in p.transforms if t.type == TransformType.KE}
         if len(notify.data) != 2 or group not in groups or group == self._group:
-            raise PeerError(
-                NotifyType.INVALID_SYNTAX, f"the peer asks for key exchange {group}, which makes no sense"
-            )
+            what = "is the one it refused" if group == self._group else "our proposals don't have"
+            text = f"the peer asks for key exchange {proposals.group_name(group)}, which {what}: "
+            raise PeerError(NotifyType.INVALID_SYNTAX, text + proposals.key_exchanges(self._offered))
         self._group = group
         return self._again(sa, f"the peer asks for key exchange {group}")
 
@@ -166,7 +167,10 @@ def choose_connection(
             return connection, chosen
     if not candidates:
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection is configured for these addresses")
-    raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no IKE proposal of the peer's fits ours")
+    differing = explain.nothing_in_common(ike_only, candidates[0].proposals)
+    raise PeerError(
+        NotifyType.NO_PROPOSAL_CHOSEN, f"no IKE proposal fits (of {candidates[0].name}): {differing}"
+    )
 
 
 def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram: bytes) -> list[Payload]:
@@ -182,7 +186,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     if ke.group != group:
         raise PeerError(
             NotifyType.INVALID_KE_PAYLOAD,
-            f"key exchange {ke.group} where {group} is wanted",
+            f"key exchange {proposals.group_name(ke.group)}, where {proposals.group_name(group)} is wanted",
             data=group.to_bytes(2, "big"),
         )
     public, shared = key_exchange.answer(sa, group, ke.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import socket
 from collections import defaultdict
@@ -167,7 +168,7 @@ class FakeNetwork:
         for address in self.addresses:
             if address.version == remote.version:
                 return address
-        raise RouteError(f"no way to {remote}")
+        raise RouteError(f"no way to {remote}", errno.ENETUNREACH)
 
     def local_addresses(self) -> list[Address]:
         return self.addresses

@@ -1,6 +1,7 @@
 """Our own addresses come and go while the daemon runs: sockets follow, and the machine is told."""
 
 import asyncio
+import logging
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -78,6 +79,29 @@ def test_an_address_that_is_gone_keeps_its_sockets_for_a_while(
         has(bed, LOOPBACK, OTHER)
         await until_told(bed, told(others=(LOOPBACK, OTHER)))
         assert answers(OTHER, bed.ports[1])
+
+    run(Bed(control, local_addrs=["%any"]), scenario)
+
+
+def test_the_loss_of_an_address_is_told_and_its_return_too(
+    control: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ikepy")
+
+    async def scenario(bed: Bed) -> None:
+        has(bed, LOOPBACK, OTHER)
+        await until_told(bed, told(others=(LOOPBACK, OTHER)))
+        for _ in range(2):
+            caplog.clear()
+            has(bed, LOOPBACK)
+            await until_told(bed, told(others=(LOOPBACK,)))
+            has(bed, LOOPBACK, OTHER)
+            await until_told(bed, told(others=(LOOPBACK, OTHER)))
+            lines = [record.getMessage() for record in caplog.records if str(OTHER) in record.getMessage()]
+            assert lines == [
+                f"our address {OTHER} is gone, or its link is down",
+                f"our address {OTHER} is back",
+            ]
 
     run(Bed(control, local_addrs=["%any"]), scenario)
 
