@@ -116,6 +116,7 @@ class IkeSa:
         self.complaints = Rate(DOUBTS)
         self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
         self.succeeded_by: IkeSa | None = None  # it has our children
+        self.frees: IkeSa | None = None  # the one that is deleted when this one has gone
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -471,6 +472,9 @@ class IkeSa:
             if not ending.pass_on(self, task):
                 effects += task.failed(self, text)
         effects += self.wishes.abandon(text)
+        if self.frees is not None:
+            self.frees.tasks.bring_forward(DeleteIke)
+            self.shared.touched.append(self.frees)
         effects.append(Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text))
         effects.append(self.log(Level.INFO, f"IKE_SA ended: {text}"))
         return effects

@@ -91,6 +91,16 @@ class TaskQueue:
         self._postponed.append((now + wait, task))
         return wait
 
+    def put_off(self, task: Task, until: float) -> None:
+        """Let a task have its turn then, unless `bring_forward` comes first."""
+        self._postponed.append((until, task))
+
+    def bring_forward(self, kind: type[Task]) -> None:
+        """What was put off of this kind waits for its turn."""
+        for entry in [entry for entry in self._postponed if isinstance(entry[1], kind)]:
+            self._postponed.remove(entry)
+            self.enqueue(entry[1])
+
     def resume_postponed(self, now: float) -> None:
         """Those whose time has come wait for their turn."""
         for entry in [entry for entry in self._postponed if entry[0] <= now]:

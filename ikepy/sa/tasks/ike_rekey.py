@@ -14,6 +14,7 @@ from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.keyed import keyed, suite_of
+from ikepy.sa.phase import Phase
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ikepy.sa.ike_sa import IkeSa
 
 
+# Seconds that the peer has to delete its own IKE_SA, where ours stays. Our delete of the old one must not
+# overtake our answer to its rekey: it would forget that rekey (2.25.2), and never delete what it began.
+SETTLING = 1.0
 _BY_PEER = "the peer has rekeyed it"
 
 
@@ -95,10 +99,14 @@ class IkeRekey:
             text = f"both ends rekeyed the IKE_SA, the peer's #{self._rival.sa.ike_id} stays"
             told = outcomes(self._tickets, True, text)
             return [sa.log(Level.INFO, text), *self.settle_for_rival(sa, now), *told]
-        if self._rival is not None:
-            succession.await_delete(self._rival.sa, now)
+        loser = None if self._rival is None or self._rival.sa.phase is Phase.DEAD else self._rival.sa
         effects = succession.hand_over(sa, new, now)
-        sa.enqueue(DeleteIke())
+        if loser is None:
+            sa.enqueue(DeleteIke())
+        else:
+            succession.await_delete(loser, now)
+            loser.frees = sa
+            sa.tasks.put_off(DeleteIke(), now + SETTLING)
         return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
