@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 
 SO_ATTACH_FILTER = 26
 SO_ATTACH_REUSEPORT_CBPF = 51  # `socket` has no name for it
@@ -21,6 +22,10 @@ _LDX_B_MSH = 0xB1  # X = 4 * (octet & 0x0f): the length of an IPv4 header
 _ALU_ADD_K = 0x04
 _ALU_MOD_K = 0x94
 _JMP_JEQ_K = 0x15
+_JMP_JGT_K = 0x25
+_JMP_JGE_K = 0x35
+_INPUT_DEVICE = 0xFFFFF000 + 8  # where a load gives the index of the device that a packet came in by
+_MOST_RANGES = 1000  # of indices; the kernel takes 4096 instructions
 _RET_K = 0x06
 _RET_A = 0x16
 _WHOLE = 0xFFFFFFFF  # accept, nothing cut off
@@ -53,6 +58,26 @@ def raw_program(version: int, slot: int, workers: int) -> list[Instruction]:
         (_RET_K, 0, 0, _WHOLE),
         (_RET_K, 0, 0, 0),
     ]
+
+
+def outside_program(devices: Collection[int]) -> list[Instruction]:
+    """Whether a packet came in by another device than these (their indices)."""
+    program: list[Instruction] = [(_LD_W_ABS, 0, 0, _INPUT_DEVICE)]
+    for first, last in list(_ranges(devices))[:_MOST_RANGES]:
+        program += [(_JMP_JGE_K, 0, 2, first), (_JMP_JGT_K, 1, 0, last), (_RET_K, 0, 0, 0)]
+    return [*program, (_RET_K, 0, 0, _WHOLE)]
+
+
+def _ranges(numbers: Collection[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of those that follow each other: devices made in a row are one."""
+    for _, run in groupby(enumerate(sorted(set(numbers))), key=lambda pair: pair[1] - pair[0]):
+        row = [number for _, number in run]
+        yield row[0], row[-1]
+
+
+def attach_outside(sock: socket.socket, devices: Collection[int]) -> None:
+    """Let nothing into a socket that came in by one of these devices (their indices). Raises OSError."""
+    _attach(sock, SO_ATTACH_FILTER, outside_program(devices))
 
 
 def attach_reuseport(sock: socket.socket, workers: int) -> None:

@@ -71,7 +71,10 @@ class AddressFollower:
 
     def changed(self, changes: Changes) -> None:
         """Our devices' own come and go with every child, and don't count."""
-        if changes.all or not changes.devices <= self._devices.indices.keys():
+        inside = self._devices.indices
+        self._ways.forget()
+        self._listeners.refuse_from(inside.keys())
+        if changes.all or not changes.devices <= inside.keys():
             self._wake.set()
 
     async def _follow(self) -> None:
@@ -106,6 +109,7 @@ class AddressFollower:
         command = self._command(host)
         self._ways.forget()
         self._tell((*command.addresses, *command.others))
+        self._listeners.refuse_from(inside.keys())
         self._resolver.usable = frozenset((*command.addresses, *command.others))
         self._listeners.send_again()
         self._runner.request(command)

@@ -15,7 +15,7 @@ import itertools
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -24,7 +24,7 @@ import asyncio_dgram
 
 from esp.limits import RateLimit
 from esp.sockets import open_group, open_raw, open_udp
-from esp.steering import attach_raw_filter
+from esp.steering import attach_outside, attach_raw_filter
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.path_mtu import PathMtuSocket
@@ -80,6 +80,10 @@ class IkeSocket:
             asyncio.create_task(self._read(reception, sockets), name=f"read {self.local}"),
             asyncio.create_task(self._write(), name=f"write {self.local}"),
         ]
+
+    def refuse_from(self, devices: Collection[int]) -> None:
+        """Take nothing that came in by these devices (their indices). Raises OSError."""
+        attach_outside(self._sock, devices)
 
     def send(self, data: bytes, remote: Endpoint) -> None:
         """Queue an IKE message. Never blocks nor raises: what can't be sent is lost and logged."""
@@ -204,6 +208,7 @@ class Listeners:
         self._path_mtu: dict[Address, PathMtuSocket] = {}
         self._reception: Reception | None = None  # once started
         self._complaints = RateLimit(*COMPLAINTS)
+        self._inside: frozenset[int] = frozenset()  # indices of our own devices
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # of ours that a path would go into
 
     @classmethod
@@ -278,7 +283,17 @@ class Listeners:
         if address in self._path_mtu:
             self._path_mtu[address].start()
 
+    def refuse_from(self, devices: Collection[int]) -> None:
+        """Take no IKE message that came out of a tunnel of ours (devices' indices): an answer that came that
+        way would be evidence for a path that is none. Raises OSError."""
+        if set(devices) != self._inside:
+            self._inside = frozenset(devices)
+            for ike in self._ike.values():
+                ike.refuse_from(self._inside)
+
     def _add_ike(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
+        if self._inside:
+            attach_outside(sock, self._inside)
         self._ike[local] = IkeSocket(sock, local, marked)
 
     def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:

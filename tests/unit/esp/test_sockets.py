@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from esp.sockets import BUFFER, PROMPT_BUFFER, open_group, open_raw, open_raw_group, open_udp, size_queue
-from esp.steering import attach_raw_filter, attach_reuseport, raw_program, reuseport_program
+from esp.steering import attach_outside, attach_raw_filter, attach_reuseport, raw_program, reuseport_program
 from tests.unit.esp.bed import QUIET, SECONDS
 
 Address = IPv4Address | IPv6Address
@@ -53,6 +53,21 @@ def test_a_group_is_steered_by_spi(address: Address, workers: int) -> None:
             peer.sendto(esp(spi), target)
         expected = sorted((1 + spi % workers, esp(spi)) for spi in spis)
         assert sorted(arrivals(group, len(spis))) == expected
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=str)
+def test_what_comes_by_a_device_is_not_let_in(address: Address) -> None:
+    """Whatever other indices there are, in rows or alone; and the next filter replaces this one."""
+    loopback = socket.if_nametoindex("lo")
+    with open_udp(address, 0) as sock, open_udp(address, 0) as peer:
+        target = sock.getsockname()[:2]
+        for others in ([], [7000, 7001, 7002, 9000], list(range(5000, 9000, 2))):
+            attach_outside(sock, [*others, loopback, loopback + 1])
+            peer.sendto(b"in vain", target)
+            assert not select.select([sock], [], [], QUIET)[0]
+            attach_outside(sock, [*others, loopback + 1])
+            peer.sendto(b"let in", target)
+            assert arrivals([sock], 1) == [(0, b"let in")]
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=str)
