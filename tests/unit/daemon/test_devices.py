@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from ipaddress import ip_address
 
 import pytest
@@ -163,14 +164,16 @@ def test_an_error_leaves_no_device_behind() -> None:
     theirs.close()
 
 
-def test_a_route_of_somebody_elses_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_route_of_somebody_elses_is_waited_for() -> None:
     bed = Bed(config({"routes": ["10.9.0.0/16"]}))
     bed.network.refused = {"10.9.0.0/16"}
-    log.set_up("info")
+    written = StringIO()
+    log.set_up("info", written)
     with bed:
         for _ in range(2):
             assert bed.devices.mend(bed.devices.of("a")).refused
-        assert capsys.readouterr().err.count("10.9.0.0/16: there is one already; it is tried again") == 1
+        log.close()
+        assert written.getvalue().count("10.9.0.0/16: there is one already; it is tried again") == 1
         assert bed.devices.of("a").unmet
         bed.network.refused.clear()
         bed.devices.mend(bed.devices.of("a"))
