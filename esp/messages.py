@@ -53,6 +53,11 @@ class RemoveSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Answer with Pong: this is how control finds out that the loop turns."""
+
+
+@dataclass(frozen=True, slots=True)
 class AddDevice:
     """Serve this TUN device (its descriptor travels along). It takes the place of one with the same number,
     whose SAs stay."""
@@ -176,6 +181,11 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to Ping."""
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """The worker has much to do, or no longer: only then need it run before others."""
 
@@ -281,6 +291,8 @@ Message = (
     | ForwardEsp
     | Ready
     | Load
+    | Ping
+    | Pong
     | Stray
     | UnknownSpi
     | SequenceLow
@@ -307,6 +319,8 @@ _CLASSES: tuple[type[Message], ...] = (
     ForwardEsp,
     Ready,
     Load,
+    Ping,
+    Pong,
     Stray,
     UnknownSpi,
     SequenceLow,

@@ -31,6 +31,8 @@ from esp.messages import (
     InstallOutbound,
     Message,
     MessageError,
+    Ping,
+    Pong,
     Ready,
     RemoveChild,
     RemoveDevice,
@@ -358,6 +360,8 @@ class Worker:
                 self._outward.release_waiting(self._database.remove_child(message.child_id))
             case UpdatePath():
                 self._database.update_path(message)
+            case Ping():
+                self._outbox.post(Pong())
             case ForwardEsp():
                 self._inward.receive_forwarded(message)
             case _:

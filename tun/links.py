@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import socket
 import struct
@@ -20,10 +21,15 @@ _POINTER = struct.Struct("16sP16x")
 
 
 def has_link(name: str) -> bool:
-    """Whether the device is up and has carrier; False too if there is no such device."""
+    """Whether the device is up and has carrier; False too if there is no such device.
+
+    Raises OSError where the kernel can't be asked (no descriptors).
+    """
     try:
         return link_flags(name) & LINKED == LINKED
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
         return False
 
 

@@ -55,6 +55,7 @@ class AddressFollower:
         self._usable: set[Address] = set()  # when we looked last
         self._lost: set[Address] = set()  # that were, and connections may use
         self._refused: set[Address] = set()  # that could not be listened on when we looked last
+        self._blind = False  # the state could not be read
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -88,7 +89,7 @@ class AddressFollower:
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do without an event; None: nothing."""
-        if self._refused:
+        if self._refused or self._blind:
             return RETRY
         if not self._gone_since:
             return None
@@ -100,13 +101,19 @@ class AddressFollower:
         try:
             # In a thread: a conversation with the kernel takes its time on a host with many addresses.
             host = await asyncio.to_thread(self._network.host_addresses)
+            ours = self._devices.indices
+            linked = {one.device: one.index in ours or self._network.has_link(one.device) for one in host}
         except (RouteError, OSError) as error:
-            log.warning(SUBJECT, str(error))
+            if not self._blind:
+                text = f"our own addresses can't be read: {error}; it is tried again every {RETRY:g} s"
+                log.warning(SUBJECT, text)
+            self._blind = True
             return
+        self._blind = False
         inside = self._devices.indices
         outside = [one.address for one in host if one.index not in inside or one.address in self._named]
         await self._fit_sockets(served(self._config, outside))
-        command = self._command(host)
+        command = self._command(host, linked)
         self._ways.forget()
         self._tell((*command.addresses, *command.others))
         self._listeners.refuse_from(inside.keys())
@@ -145,11 +152,9 @@ class AddressFollower:
             self._pool.remove_socket(slot, one.index)
         log.info(SUBJECT, f"no longer listening on {address}, which is gone")
 
-    def _command(self, host: Sequence[HostAddress]) -> LocalAddressesChanged:
+    def _command(self, host: Sequence[HostAddress], linked: dict[str, bool]) -> LocalAddressesChanged:
         """Those to send from and to tell peers of: on a device with a link, not our own nor the loopback's,
         unless a connection names them."""
-        ours = self._devices.indices
-        linked = {one.device: one.index in ours or self._network.has_link(one.device) for one in host}
         here = [one for one in host if linked[one.device] and one.address not in self._refused]
         usable = [one.address for one in here if self._is_public(one)]
         others = [one.address for one in here if not self._is_public(one)]

@@ -187,7 +187,11 @@ class DeviceTable:
         if connection.vti.mtu is not None:
             return
         local, remote = path.local.address, path.remote.address
-        size = mtu.of_child(connection, self._network, local, remote, encap, suite)
+        try:
+            size = mtu.of_child(connection, self._network, local, remote, encap, suite)
+        except OSError as error:  # no descriptors: what it is now goes on working
+            log.error(connection.name, f"MTU of {device.name} stays {device.mtu}: {error}")
+            return
         if size != device.mtu:
             was, device.mtu = device.mtu, size
             self._perform(device, [SetMtu(size, was)])

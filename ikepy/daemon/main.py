@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def run(
     warned of.
     """
     log.set_up(config.daemon.log_level)
+    sys.unraisablehook = _tell_ignored
     for key, text in remarks[:REMARKS]:
         log.warning("ikepy", f"{path}: {key}: {text}")
     if len(remarks) > REMARKS:
@@ -39,6 +41,13 @@ def run(
         return asyncio.run(_serve(config, path, control, system()))
     finally:
         log.close()
+
+
+def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
+    """An exception in a finalizer, which costs nothing: an event loop that could not be made for want of
+    descriptors has one (pyroute2 makes loops)."""
+    where = getattr(ignored.object, "__qualname__", type(ignored.object).__name__)
+    log.debug("python", f"ignored in {where}: {ignored.exc_type.__name__}: {ignored.exc_value}")
 
 
 async def _serve(config: Config, path: Path, control: Path, surroundings: Surroundings) -> int:

@@ -1,173 +1,45 @@
 """The worker processes: started with their first device, fed with messages, replaced when they die.
 
-Control never waits for a worker: its end of the pair doesn't block, what doesn't fit is queued, and a worker
-that leaves too much unread is taken for dead. What a worker knew of SAs dies with it (a restarted counter
-under the same key would repeat a nonce, RFC 4106 3.1): only sockets and devices go to its successor.
+What a worker knew of SAs dies with it (a restarted counter under the same key would repeat a nonce, RFC 4106
+3.1): only sockets and devices go to its successor. One that hangs (`ikepy.daemon.heartbeat`) is ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from esp import channel
 from esp.counters import CounterBlock
 from esp.messages import (
     AddDevice,
     AddSocket,
     Message,
-    MessageError,
-    Ready,
     RemoveSocket,
     SocketKind,
-    encode,
 )
 from esp.sockets import size_queue
 from ikepy.daemon import log
 from ikepy.daemon.devices import VtiDevice
+from ikepy.daemon.heartbeat import BEAT
 from ikepy.daemon.listeners import WorkerSocket
 from ikepy.daemon.priority import ORDINARY, set_priority
-from ikepy.daemon.worker_main import greet
+from ikepy.daemon.worker_process import QUEUE, OnMessage, WorkerProcess
 from ikepy.errors import IkeError
 
 SA_SLOTS = 65536  # counters of this many children a worker: memory that is not touched is not there
-QUEUE = 4096  # messages
-BATCH = 64  # messages read before the loop gets its turn again
-LIFETIME = 1.0  # seconds: who dies sooner is replaced not at once, but after that time
+LIFETIME = 1.0  # seconds: who dies sooner is replaced not at once, but after that time, then twice that, ...
+LONGEST_PAUSE = 30.0  # seconds
 GOODBYE = 0.5  # seconds for a worker to end by itself
-ENVIRONMENT = ("PATH", "LD_", "LANG", "LC_", "PYTHON", "VIRTUAL_ENV")  # prefixes; secrets stay with control
+
+
+OnDeath = Callable[[int], None]
 
 
 class WorkerDown(IkeError):  # noqa: N818  a state, told to whoever wants to send
     """The slot has no process, and too much waits for its next one already (or there will be none)."""
-
-
-OnMessage = Callable[[int, Message], None]
-OnDeath = Callable[[int], None]
-OnReady = Callable[[], None]
-
-
-class WorkerProcess:
-    """One process and control's end of its pair."""
-
-    def __init__(
-        self, slot: int, workers: int, counters: CounterBlock, on_message: OnMessage, on_ready: OnReady
-    ) -> None:
-        self._slot = slot
-        self._on_message = on_message
-        self._on_ready = on_ready
-        self._queue: deque[tuple[Message, int | None]] = deque()
-        self._loop = asyncio.get_running_loop()
-        self.ready = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.started = self._loop.time()
-        self._sock, theirs = channel.pair()
-        try:
-            greet(self._sock, slot, workers, counters)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ikepy.daemon.worker_main", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # a terminal's Ctrl-C is for control
-                env={k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT)},
-            )
-        except BaseException:
-            self._sock.close()
-            raise
-        finally:
-            theirs.close()
-        self._pidfd = os.pidfd_open(self._process.pid)
-        self._sock.setblocking(False)
-        self._loop.add_reader(self._sock, self._read)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def watch(self, on_exit: Callable[[int], None]) -> None:
-        """Call `on_exit` once with the exit status (negative: the signal)."""
-        self._loop.add_reader(self._pidfd, self._exited, on_exit)
-
-    def send(self, message: Message, fd: int | None = None) -> None:
-        """Send in order, without waiting. Raises MessageError."""
-        if not self._queue:
-            try:
-                channel.send(self._sock, message, fd)
-            except BlockingIOError:
-                self._loop.add_writer(self._sock, self._write)
-            except OSError:
-                self.kill()  # its end is closed: the exit follows
-                return
-            else:
-                return
-        if len(self._queue) >= QUEUE:
-            log.error(f"worker {self._slot}", "does not read its messages: it is ended")
-            self.kill()
-        else:
-            encode(message)  # what can't be sent is told now, not when its turn comes
-            self._queue.append((message, fd))
-
-    def _write(self) -> None:
-        try:
-            while self._queue:
-                channel.send(self._sock, *self._queue[0])
-                self._queue.popleft()
-        except BlockingIOError:
-            return
-        except OSError:
-            self.kill()
-        self._loop.remove_writer(self._sock)
-
-    def _read(self) -> None:
-        for _ in range(BATCH):
-            try:
-                received = channel.receive(self._sock)
-            except BlockingIOError:
-                return
-            except (MessageError, OSError) as error:
-                log.error(f"worker {self._slot}", f"talks nonsense: {error}; it is ended")
-                received = None
-            if received is None:
-                self.kill()
-                return
-            message, fd = received
-            if fd is not None:
-                os.close(fd)
-            if isinstance(message, Ready):
-                self.ready.set()
-                self._on_ready()
-            self._on_message(self._slot, message)
-
-    def kill(self) -> None:
-        """End it; the exit is told as any other."""
-        self._forget_socket()
-        if not self.ended.is_set():
-            self._process.kill()
-
-    def hang_up(self) -> None:
-        """Close the pair: the worker ends by itself."""
-        self._forget_socket()
-
-    def _forget_socket(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
-            self._loop.remove_writer(self._sock)
-            self._sock.close()
-        self._queue.clear()
-
-    def _exited(self, on_exit: Callable[[int], None]) -> None:
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        status = self._process.wait()
-        self.ended.set()
-        self._forget_socket()
-        on_exit(status)
 
 
 @dataclass(slots=True)
@@ -177,6 +49,8 @@ class _Slot:
     devices: list[VtiDevice] = field(default_factory=list)
     waiting: deque[Message] = field(default_factory=deque)  # for the next process
     restart: asyncio.TimerHandle | None = None
+    pause: float = 0.0  # seconds before the latest restart
+    refused: bool = False  # the system had nothing for its next process, which was told
     may_hurry: bool = False  # the process may run before ordinary ones
     prompt: bool = False  # and does so
 
@@ -195,6 +69,8 @@ class WorkerPool:
         self._on_death: OnDeath = lambda slot: None
         self._slots = [_Slot() for _ in range(workers)]
         self._closing = False
+        self._beat: asyncio.TimerHandle | None = None
+        self._beat_at = 0.0
 
     def report_to(self, on_message: OnMessage, on_death: OnDeath) -> None:
         """Call these from the event loop with what workers say, and with the slots whose process died."""
@@ -259,7 +135,25 @@ class WorkerPool:
         while state.waiting:
             process.send(state.waiting.popleft())
         state.process = process
+        if self._beat is None:
+            self._schedule_beat()
         log.info(f"worker {slot}", f"started, pid {process.pid}")
+
+    def _schedule_beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._beat_at = loop.time() + BEAT
+        self._beat = loop.call_at(self._beat_at, self._ask_for_life)
+
+    def _ask_for_life(self) -> None:
+        late = asyncio.get_running_loop().time() - self._beat_at
+        for slot, state in enumerate(self._slots):
+            if state.process is not None:
+                state.process.pulse.excuse(late)
+                verdict = state.process.ping()
+                if verdict is not None:
+                    log.error(f"worker {slot}", f"{verdict}: it is ended")
+                    state.process.kill()
+        self._schedule_beat()
 
     def _ready(self, slot: int, process: WorkerProcess) -> None:
         """Find out whether it can have its priority: it gets that when it asks (`hurry`)."""
@@ -316,8 +210,9 @@ class WorkerPool:
             f"worker {slot}", f"ended with {cause} after {lived:.1f} s; it is replaced, its SAs are gone"
         )
         if lived < LIFETIME:
-            state.restart = loop.call_later(LIFETIME, self._restart, slot)
+            self._restart_later(slot)
         else:
+            state.pause = 0.0
             self._restart(slot)
         self._on_death(slot)
 
@@ -325,13 +220,26 @@ class WorkerPool:
         try:
             self._start(slot)
         except OSError as error:
-            log.error(f"worker {slot}", f"can't be started: {error}")
-            loop = asyncio.get_running_loop()
-            self._slots[slot].restart = loop.call_later(LIFETIME, self._restart, slot)
+            if not self._slots[slot].refused:
+                text = (
+                    f"can't be started: {error}; it is tried again, with pauses of up to {LONGEST_PAUSE:g} s"
+                )
+                log.error(f"worker {slot}", text)
+            self._slots[slot].refused = True
+            self._restart_later(slot)
+        else:
+            self._slots[slot].refused = False
+
+    def _restart_later(self, slot: int) -> None:
+        state = self._slots[slot]
+        state.pause = min(max(2 * state.pause, LIFETIME), LONGEST_PAUSE)
+        state.restart = asyncio.get_running_loop().call_later(state.pause, self._restart, slot)
 
     async def close(self) -> None:
         """End all processes: by closing their pairs, and those that don't take the hint by SIGKILL."""
         self._closing = True
+        if self._beat is not None:
+            self._beat.cancel()
         running = list(self._running())
         for process in running:
             process.hang_up()

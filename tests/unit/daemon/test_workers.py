@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 
@@ -105,8 +107,8 @@ class Bed:
         data = await asyncio.to_thread(self.tuns["vti-b"].wire.recv, 65536)
         return data[20:]
 
-    async def heard(self, kind: type[messages.Message], slot: int) -> None:
-        while (slot, kind) not in [(one, type(message)) for one, message in self.said]:  # noqa: ASYNC110
+    async def heard(self, kind: type[messages.Message], slot: int, times: int = 1) -> None:
+        while [(one, type(message)) for one, message in self.said].count((slot, kind)) < times:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def close(self) -> None:
@@ -271,6 +273,63 @@ def test_control_never_waits_for_a_worker_that_stands_still() -> None:
         assert await bed.dead.get() == 0
 
     _run(scenario)
+
+
+def test_a_worker_that_is_stopped_is_replaced_and_the_others_are_left_alone() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        for slot in (0, 1):
+            await bed.heard(messages.Ready, slot)
+        pid, other = bed.pool.pid(0), bed.pool.pid(1)
+        assert pid is not None
+        await asyncio.sleep(2.5)  # all answer all the time
+        assert bed.dead.empty()
+        os.kill(pid, signal.SIGSTOP)
+        assert await asyncio.wait_for(bed.dead.get(), 4) == 0
+        assert bed.pool.pid(0) not in (None, pid)
+        assert bed.pool.pid(1) == other
+
+    _run(scenario)
+
+
+@pytest.mark.parametrize("missing", ["socketpair", "pidfd_open"])
+def test_a_worker_that_cannot_be_started_is_tried_again_and_told_once(
+    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No descriptors before the process is there, or just after it: then it is not left behind either."""
+    monkeypatch.setattr("ikepy.daemon.workers.LIFETIME", 0.05)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        for slot in (0, 1):
+            await bed.heard(messages.Ready, slot)
+        pid, others = bed.pool.pid(0), children()
+        assert pid is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(socket if missing == "socketpair" else os, missing, fail)
+            os.kill(pid, signal.SIGKILL)
+            assert await bed.dead.get() == 0
+            await asyncio.sleep(0.5)
+            assert bed.pool.pid(0) is None
+            assert children() == others - {pid}
+        bed.install(spi=0x10000)  # it waits for the next one
+        await bed.heard(messages.Ready, 0, times=2)
+
+    with caplog.at_level("ERROR", "ikepy"):
+        _run(scenario)
+    (told,) = (message for message in caplog.messages if "can't be started" in message)
+    assert told.startswith("can't be started: [Errno 24] Too many open files; it is tried again")
+
+
+def children() -> set[int]:
+    """The processes that this one has started, those that have ended but were not waited for too."""
+    found = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        found |= {int(word) for word in path.read_text().split()}
+    return found
 
 
 def test_closing_ends_the_processes() -> None:

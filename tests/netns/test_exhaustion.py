@@ -1,0 +1,85 @@
+"""A daemon without descriptors, or with a crowded control socket: told once, and over when there are some."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration, ping
+from tests.netns.namespaces import wait_until
+
+pytestmark = pytest.mark.root
+
+START = 'start_action = "start"'
+IDLE_CLIENTS = 1000
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def lines(gateway: Gateway, pattern: str) -> list[str]:
+    return [line for line in gateway.log().splitlines() if re.search(pattern, line)]
+
+
+def test_a_thousand_idle_clients_keep_nobody_out(pair: Pair, many_descriptors: None) -> None:
+    pair.left.start(configuration(LEFT, RIGHT))
+    with ExitStack() as stack:
+        for number in range(IDLE_CLIENTS):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(5)
+            client.connect(str(pair.left.socket))
+            if number % 3 == 0:
+                client.sendall(b'{"command": "list-')  # that never ends
+        begin = time.monotonic()
+        assert pair.left.list_sas() == []
+        assert time.monotonic() - begin < 2
+        assert len(lines(pair.left, "more than 64 clients")) == 1
+
+
+def test_without_descriptors_the_tunnel_stays_and_all_is_well_when_there_are_some(pair: Pair) -> None:
+    pair.right.start(configuration(RIGHT, LEFT))
+    pair.left.start(configuration(LEFT, RIGHT, child=START))
+    wait_until(pair.left.children, "the child is installed")
+    left, process = pair.left.namespace, pair.left.process
+    assert process is not None
+    (old,) = pair.left.children()
+    time.sleep(1.0)  # a worker that dies at once is replaced a second later only
+    (worker,) = (pid for pid in pair.left.workers() if f"pid {pid}" in pair.left.log())
+    before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    used = {int(path.name) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
+    lowest_free = next(number for number in range(len(used) + 1) if number not in used)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1)
+            client.connect(str(pair.left.socket))
+            left.ip("addr", "add", "192.0.2.77/24", "dev", "eth0")  # something to look at
+            assert ping(left, LEFT, RIGHT)
+            os.kill(worker, signal.SIGKILL)
+            time.sleep(4)
+    finally:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+
+    def works() -> bool:
+        return any(child["spi_in"] != old["spi_in"] for child in pair.left.children())
+
+    wait_until(works, "a new child", timeout=12)
+    wait_until(lambda: ping(left, LEFT, RIGHT, count=1), "traffic", timeout=12)
+    assert f"pid {worker}" not in lines(pair.left, "started, pid")[-1]
+    told = lines(pair.left, "Too many open files")
+    assert len(told) <= 4, told  # clients, addresses, the worker: once each
+    assert not lines(pair.left, "Traceback")
