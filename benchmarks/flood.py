@@ -1,11 +1,13 @@
-"""Can strangers keep a peer out? A flood of spoofed IKE_SA_INIT, and a legitimate set-up in the middle of it.
+"""Can strangers keep a peer out, or take a tunnel down? Attacks of every kind, and what is felt of them.
 
-    python -m benchmarks.flood                     100,000 datagrams
-    python -m benchmarks.flood --datagrams 20000
+    python -m benchmarks.flood                     everything, about ten minutes
+    python -m benchmarks.flood --only guesses      attacks of one kind
+    python -m benchmarks.flood --only spoofed --datagrams 20000
 
-Every datagram is a whole IKE_SA_INIT with an SPI, a nonce and a source address of its own (RFC 7296 2.6).
-Printed: how long the legitimate peer's IKE_SA and CHILD_SA took before and during the flood, and the resident
-memory of the daemon before and after it.
+Spoofed: every datagram is a whole IKE_SA_INIT with an SPI, a nonce and a source address of its own (RFC 7296
+2.6); printed is how long a legitimate set-up took before and during it. The others hear the answers, show
+cookies, and come at a rate and at ten times that, from one address and from 1,000 of 250 networks; printed is
+the longest of what an established tunnel, its operator and new peers felt, with what is still well on top.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -29,6 +31,7 @@ from rich.table import Table
 from benchmarks import usage
 from benchmarks.interrupt import on_sigterm
 from benchmarks.report import machine
+from benchmarks.siege import Siege
 from ikepy.lab import gateway, pair
 from ikepy.lab.gateway import Gateway
 from ikepy.lab.netns import LabError
@@ -49,6 +52,18 @@ from ikepy.wire.proposal import Proposal, Transform
 
 FIRST_SOURCE = int(IPv4Address("198.18.0.0"))  # the block for benchmarks (RFC 2544)
 SOURCES = 1 << 17
+# Requests a second of each kind of attack (benchmarks.attack); each comes at ten times that, too.
+RATES = {
+    "tiny-ke": 10,
+    "zero-ke": 10,
+    "modp3072": 300,
+    "modp4096": 100,
+    "half-open": 300,
+    "guesses": 150,
+    "refused": 300,
+    "burst": 250,
+}
+UNREAD = "refused"  # this one comes while nobody reads the log
 IN_A_ROW = 50  # datagrams between two short breaks: the daemon's socket must not be all that is tested
 
 
@@ -139,25 +154,65 @@ def flooded_pair(prefix: str, directory: Path) -> Iterator[tuple[Pair, Gateway, 
         yield bed, left, right
 
 
+def spoofed(datagrams: int, directory: Path) -> Table:
+    """The table of a spoofed flood."""
+    table = Table(title="A flood of spoofed IKE_SA_INIT", show_header=False)
+    with flooded_pair(f"ikf{os.getpid()}-", directory) as (bed, left, right):
+        for row in flooded(left, right, bed, datagrams):
+            table.add_row(*row)
+    return table
+
+
+COLUMNS = (
+    "attack",
+    "rate",
+    "from",
+    "DPD 2 s",
+    "rekey 0.5 s",
+    "list-sas 1 s",
+    "new peer 2 s",
+    "neighbour 5 s",
+    "half-open",
+    "MiB",
+    "log, KiB",
+)
+
+
+def besieged(kinds: Iterable[str], seconds: float, directory: Path) -> Table:
+    """The table of all attacks of these kinds."""
+    table = Table(*COLUMNS, title="Attacks, and the longest that was felt of them (seconds)")
+    for kind in kinds:
+        for rate in (RATES[kind], 10 * RATES[kind]):
+            for sources in (1, 1000):
+                with Siege(
+                    f"ikf{os.getpid()}-", directory / f"{kind}{rate}{sources}", unread=kind == UNREAD
+                ) as bed:
+                    felt = bed.attacked(kind, rate, sources, seconds)
+                table.add_row(kind, f"{rate:,}/s", f"{sources:,}", *felt.cells())
+                click.echo(f"{kind} {rate}/s from {sources}: {felt.answer}", err=True)
+    return table
+
+
 @click.command()
-@click.option("--datagrams", type=click.IntRange(1), default=100_000, show_default=True)
-def main(datagrams: int) -> None:
-    """A legitimate peer and a flood of spoofed IKE_SA_INIT."""
+@click.option("--datagrams", type=click.IntRange(1), default=100_000, show_default=True, help="Spoofed ones.")
+@click.option(
+    "--seconds", type=click.IntRange(3), default=12, show_default=True, help="Of each other attack."
+)
+@click.option("--only", type=click.Choice(["spoofed", *RATES]), multiple=True, help="Kinds of attacks.")
+def main(datagrams: int, seconds: int, only: tuple[str, ...]) -> None:
+    """Attacks of strangers, and what others notice of them."""
     on_sigterm()
+    console = Console(highlight=False, width=130)
+    kinds = [kind for kind in RATES if not only or kind in only]
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="ikepy-bench-") as directory,
-            flooded_pair(f"ikf{os.getpid()}-", Path(directory)) as (bed, left, right),
-        ):
-            rows = flooded(left, right, bed, datagrams)
+        with tempfile.TemporaryDirectory(prefix="ikepy-bench-") as directory:
+            if not only or "spoofed" in only:
+                console.print(spoofed(datagrams, Path(directory)))
+            if kinds:
+                console.print(besieged(kinds, seconds, Path(directory)))
     except LabError as error:
         click.echo(f"benchmarks.flood: {error}", err=True)
         sys.exit(1)
-    table = Table(title="A flood of spoofed IKE_SA_INIT", show_header=False)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False, width=100)
-    console.print(table)
     console.print(machine(), soft_wrap=True)
 
 

@@ -188,7 +188,7 @@ class IkeSa:
         if self.initiator or self.established_at is not None:
             return Log(level, subject, text)
         # What is not authenticated is a stranger's, and so are the lines about it.
-        kind = text.removeprefix(str(self.path.remote)).partition(":")[0].partition(",")[0]
+        kind = text.removeprefix(str(self.path.remote)).partition(":")[0].partition(",")[0].strip()
         return Log(level, subject, text, kind, self.path.remote.address)
 
     def info(self) -> IkeSaInfo:

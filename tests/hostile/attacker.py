@@ -24,9 +24,18 @@ from ikepy.sa.commands import Initiate
 from ikepy.sa.effects import Send
 from ikepy.sa.keyed import suite_of
 from ikepy.sa.path import Endpoint, Path
-from ikepy.wire.constants import AuthMethod, ExchangeType, HeaderFlag, IdType, PayloadType, ProtocolId
+from ikepy.wire.constants import (
+    AuthMethod,
+    ExchangeType,
+    HeaderFlag,
+    IdType,
+    NotifyType,
+    PayloadType,
+    ProtocolId,
+)
 from ikepy.wire.message import (
     IkeHeader,
+    Message,
     decode_message,
     decode_payloads,
     encode_message,
@@ -65,13 +74,17 @@ def target(**options: str) -> Network:
     return Network(Options(**options), Options(remote_addrs="%any", **options))
 
 
-def path_from(address: IPv4Address = STRANGER) -> Path:
-    return Path(Endpoint(ADDRESS_B, 500), Endpoint(address, 500))
+class UnansweredError(Exception):
+    """b does not answer an IKE_SA_INIT."""
 
 
-def send(net: Network, data: bytes, address: IPv4Address = STRANGER) -> list[bytes]:
+def path_from(address: IPv4Address = STRANGER, port: int = 500) -> Path:
+    return Path(Endpoint(ADDRESS_B, 500), Endpoint(address, port))
+
+
+def send(net: Network, data: bytes, address: IPv4Address = STRANGER, port: int = 500) -> list[bytes]:
     """Give b a datagram; what it sends at once to that address."""
-    effects = net.inject("b", path_from(address), data)
+    effects = net.inject("b", path_from(address, port), data)
     return [e.data for e in effects if isinstance(e, Send) and e.path.remote.address == address]
 
 
@@ -141,23 +154,27 @@ class Keyed:
         suite: str = GCM,
         address: IPv4Address = STRANGER,
         extra: Sequence[Payload] = (),
+        spi_i: bytes = SPI_I,
+        port: int = 500,
     ) -> None:
-        self.net, self.address = net, address
+        self.net, self.address, self.spi_i, self.port = net, address, spi_i, port
         self._random = random.Random(7).randbytes
         offered = proposals.numbered(parse(suite, ProtocolId.IKE), b"")
         ke = kex.generate(proposals.ke_group(offered[0]), self._random)
         payloads: list[Payload] = [SaPayload(offered), KePayload(ke.group, ke.public), NoncePayload(NONCE)]
         payloads += extra
-        header = IkeHeader(SPI_I, NO_SPI, ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
+        header = IkeHeader(spi_i, NO_SPI, ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
         self.request = encode_message(header, payloads)
-        (self.response,) = send(net, self.request, address)
-        answer = decode_message(self.response)
+        answer = self._begin()
+        if (cookie := pick.notify(answer.payloads, NotifyType.COOKIE)) is not None:
+            self.request = encode_message(header, [cookie, *payloads])
+            answer = self._begin()
         chosen: Proposal = pick.must(answer.payloads, SaPayload).proposals[0]
         self.spi_r = answer.header.spi_r
         self.nonce_r = pick.must(answer.payloads, NoncePayload).data
         self.suite = suite_of(chosen)
         shared = ke.shared(pick.must(answer.payloads, KePayload).data)
-        self.keys: IkeKeys = derive_ike_keys(self.suite, shared, NONCE, self.nonce_r, SPI_I, self.spi_r)
+        self.keys: IkeKeys = derive_ike_keys(self.suite, shared, NONCE, self.nonce_r, spi_i, self.spi_r)
         self._out = SkCipher(
             self.suite.encr, self.suite.key_bits, self.suite.integ, self.keys.sk_ei, self.keys.sk_ai
         )
@@ -165,8 +182,16 @@ class Keyed:
             self.suite.encr, self.suite.key_bits, self.suite.integ, self.keys.sk_er, self.keys.sk_ar
         )
 
+    def _begin(self) -> Message:
+        """Sends the request, and gives the response."""
+        answers = send(self.net, self.request, self.address, self.port)
+        if not answers:
+            raise UnansweredError
+        (self.response,) = answers
+        return decode_message(self.response)
+
     def header(self, exchange: int, message_id: int) -> IkeHeader:
-        return IkeHeader(SPI_I, self.spi_r, exchange, HeaderFlag.INITIATOR, message_id)
+        return IkeHeader(self.spi_i, self.spi_r, exchange, HeaderFlag.INITIATOR, message_id)
 
     def seal(self, exchange: int, message_id: int, first: int, plaintext: bytes) -> bytes:
         header = self.header(exchange, message_id)
@@ -183,7 +208,8 @@ class Keyed:
     ) -> tuple[Payload, ...] | None:
         """What is in b's response; None if there is none."""
         return self.opened(
-            send(self.net, self.seal(exchange, message_id, first, plaintext), self.address), message_id
+            send(self.net, self.seal(exchange, message_id, first, plaintext), self.address, self.port),
+            message_id,
         )
 
     def ask(self, exchange: int, message_id: int, payloads: Sequence[Payload]) -> tuple[Payload, ...] | None:
