@@ -243,3 +243,15 @@ def test_reserved_bytes_of_an_identity_are_ignored_but_authenticated() -> None:
     answer = attacker.ask(IKE_AUTH, 1, attacker.auth_payloads(reserved=b"\0\0\1"))
     assert error_of(answer) is None
     assert stands(attacker)
+
+
+def test_a_peer_that_deletes_its_ike_sa_and_begins_anew_at_once_from_the_same_port() -> None:
+    """Each IKE_SA_INIT is answered, even where it is, byte for byte, that of the one that is gone."""
+    net = target()
+    for _ in range(100):
+        peer = Keyed(net, address=ADDRESS_A)  # takes an answer for granted
+        peer.establish()
+        assert peer.ask(INFORMATIONAL, 2, [DeletePayload(ProtocolId.IKE, ())]) == ()
+        assert not net.b.manager.ike_sas
+        assert not net.b.plane.inbound
+    assert_over(peer)
