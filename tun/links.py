@@ -11,12 +11,14 @@ import struct
 SIOCGIFFLAGS = 0x8913
 SIOCGIFMTU = 0x8921
 SIOCETHTOOL = 0x8946
+ETHTOOL_GDRVINFO = 0x00000003
 ETHTOOL_GLINK = 0x0000000A
 IFF_UP = 0x1
 IFF_RUNNING = 0x40  # the kernel sends through it: up, and with carrier
 LINKED = IFF_UP | IFF_RUNNING
 _FLAGS = struct.Struct("16sh22x")  # struct ifreq: name, flags
 _MTU = struct.Struct("16si20x")
+_DRIVER = struct.Struct("I32s160x")  # the first fields of struct ethtool_drvinfo
 _POINTER = struct.Struct("16sP16x")
 
 
@@ -49,6 +51,15 @@ def link_carrier(name: str) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCETHTOOL, _POINTER.pack(name.encode(), value.buffer_info()[0]))
     return bool(value[1])
+
+
+def link_driver(name: str) -> str:
+    """Which kind of device it is: "tun", "veth", ... Raises OSError, for one that does not say too."""
+    information = array.array("B", _DRIVER.pack(ETHTOOL_GDRVINFO, b""))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCETHTOOL, _POINTER.pack(name.encode(), information.buffer_info()[0]))
+    driver: bytes = _DRIVER.unpack(information)[1]
+    return driver.rstrip(b"\0").decode("ascii", "replace")
 
 
 def _ask(request: int, layout: struct.Struct, name: str) -> int:

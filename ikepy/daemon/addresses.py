@@ -118,6 +118,7 @@ class AddressFollower:
         self._tell((*command.addresses, *command.others))
         self._listeners.refuse_from(inside.keys())
         self._resolver.usable = frozenset((*command.addresses, *command.others))
+        self._resolver.served = frozenset(self._listeners.addresses)
         self._listeners.send_again()
         self._runner.request(command)
 

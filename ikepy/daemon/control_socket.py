@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import stat
+import struct
 from pathlib import Path
 
 from ikepy.daemon import log
@@ -26,6 +27,7 @@ TURN = 16  # clients accepted before the loop gets its turn again
 PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: of whoever listens (unix(7))
 
 
 class ControlSocket:
@@ -161,12 +163,18 @@ def refuse_living(path: Path) -> None:
         raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
+        running = f"already running (socket {path})"  # and listening, if it is too busy to answer
         try:
             probe.connect(str(path))
+            pid, _, _ = _CREDENTIALS.unpack(
+                probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
+            if pid:  # 0: it is in another PID namespace
+                running = f"already running (pid {pid}, socket {path})"
         except ConnectionRefusedError:
             return  # its daemon is dead
         except (TimeoutError, BlockingIOError):
-            pass  # it listens, but is busy
+            pass
         except OSError as error:
             raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
-    raise StartError(f"another daemon is running: it answers on {path}", key="daemon.socket")
+    raise StartError(running)

@@ -19,6 +19,7 @@ class Resolver:
         self._network = network
         self._ways = ways
         self.usable: Collection[Address] | None = None  # our addresses of now; None: not known
+        self.served: Collection[Address] | None = None  # those that have sockets, for they may come back soon
 
     def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | str:
         """Our address and the peer's; the text says why there is none (at the moment).
@@ -45,7 +46,10 @@ class Resolver:
             if self.usable is None or own in self.usable:
                 return own
         if not has_patterns(connection.local_addrs):
-            return next(iter(named), f"local_addrs holds no IPv{remote.version} address for {remote}")
+            if not named:
+                return f"local_addrs holds no IPv{remote.version} address for {remote}"
+            expected = [own for own in named if self.served is None or own in self.served]
+            return next(iter(expected), f"{named[0]} is not an address of this machine yet")
         try:
             source = self._network.source_address(remote)
             if permits(connection.local_addrs, source):

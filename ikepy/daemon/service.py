@@ -16,7 +16,7 @@ from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.addresses import AddressFollower
 from ikepy.daemon.capabilities import Capability, keep_only
-from ikepy.daemon.checks import addresses_to_serve, check
+from ikepy.daemon.checks import addresses_to_serve, check, wait_for_devices
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.control_socket import ControlSocket
 from ikepy.daemon.devices import DeviceTable
@@ -108,12 +108,11 @@ class Daemon:
         workers = config.daemon.workers or len(os.sched_getaffinity(0))
         check(config, self._control)
         permit_many_descriptors()
-        addresses = addresses_to_serve(config, network.local_addresses())
-        if not addresses:
-            raise StartError("there is no local address to listen on")
 
         control = ControlSocket.open(self._control)
         stack.push_async_callback(control.close)
+        await wait_for_devices(config)
+        addresses = addresses_to_serve(config, network.local_addresses())
         devices = DeviceTable(config, workers, self._surroundings.create_tun, network)
         listeners = self._open_listeners(addresses, workers)
         stack.push_async_callback(listeners.close)
@@ -149,7 +148,8 @@ class Daemon:
         await listeners.start(Reception(runner.receive, runner.refuse, runner.knows))
         requests = Requests(config, machine, runner, devices, children, pool.counters)
         await control.start(requests.handle)
-        log.info(SUBJECT, f"listening on {', '.join(map(str, addresses))}; {workers} worker slots")
+        where = ", ".join(map(str, addresses)) or "no address yet"
+        log.info(SUBJECT, f"listening on {where}; {workers} worker slots")
         volume = VolumeWatch(config, runner, children, pool.counters)
         stack.callback(volume.stop)
         volume.start()

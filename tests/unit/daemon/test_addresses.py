@@ -162,3 +162,7 @@ def test_of_two_named_addresses_the_one_that_is_here_is_used() -> None:
     assert resolver.resolve(connection, None) == (second, peer)
     resolver.usable = {LOOPBACK}
     assert resolver.resolve(connection, None) == (first, peer), "it may come back while we try"
+    resolver.served = {second}
+    assert resolver.resolve(connection, None) == (second, peer), "this one may"
+    resolver.served = set()
+    assert resolver.resolve(connection, None) == "192.0.2.1 is not an address of this machine yet"

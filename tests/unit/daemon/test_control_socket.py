@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import resource
 import socket
 import stat
@@ -334,7 +335,7 @@ def test_a_dead_daemons_socket_is_replaced(path: Path) -> None:
 
 def test_a_living_daemons_socket_is_not(path: Path) -> None:
     async def client(*stream: *Stream) -> None:
-        with pytest.raises(StartError, match=r"daemon\.socket: another daemon is running"):
+        with pytest.raises(StartError, match=rf"^already running \(pid {os.getpid()}, socket "):
             ControlSocket.open(path)
         assert await _ask(stream, {"command": "echo"}) == [{"ok": True, "result": {}}]
 

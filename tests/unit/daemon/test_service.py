@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
+from ikepy.daemon import checks
 from ikepy.daemon.errors import StartError
 from ikepy.sa.commands import Initiate, LocalAddressesChanged, Shutdown, Terminate
 from ikepy.sa.effects import Level, Log, Outcome, Send
-from ikepy.sa.path import Endpoint
+from ikepy.sa.path import Address, Endpoint
 from ikepy.sa.path import Path as IkePath
 from tests.unit.daemon.bed import LOOPBACK, Bed, run
 from tests.unit.daemon.fakes import ike_info, inbound, outbound
+from tun.watch import Changes
 
 TOLD = f"request {LocalAddressesChanged((LOOPBACK,))}"
 
@@ -200,11 +202,6 @@ def test_bad_requests(control: Path, command: str, arguments: dict[str, Any], er
 @pytest.mark.parametrize(
     ("keys", "error"),
     [
-        (
-            {"local_addrs": ["192.0.2.77"]},
-            r"^connections\.a\.local_addrs\[0\]: 192\.0\.2\.77 is not an address",
-        ),
-        ({"local_addrs": ["203.0.113.0/24"]}, "no local address to listen on"),
         ({"vti": {"name": "lo"}}, r"^connections\.a\.vti\.name: a device lo exists already"),
     ],
 )
@@ -230,10 +227,37 @@ def test_a_port_in_use_leaves_nothing_behind(control: Path) -> None:
 
 def test_a_second_daemon_on_the_socket_is_refused(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
-        with pytest.raises(StartError, match="another daemon is running"):
+        with pytest.raises(StartError, match=rf"^already running \(pid {os.getpid()}, socket {control}\)$"):
             await Bed(control).daemon.serve()
 
     run(Bed(control), scenario)
+
+
+@pytest.mark.parametrize("pattern", ["127.9.9.9", "127.9.9.0/24"])
+def test_an_address_that_is_not_there_yet_is_waited_for(
+    control: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is listened on until it comes; then it is served like any other."""
+    late = ip_address("127.9.9.9")
+    here: list[Address] = []
+    real = checks.is_ours
+    monkeypatch.setattr(
+        checks, "is_ours", lambda address: real(address) and (address != late or late in here)
+    )
+
+    async def scenario(bed: Bed) -> None:
+        assert bed.machine.calls == [f"request {LocalAddressesChanged(())}", "start"]
+        here.append(late)
+        bed.network.addresses = here
+        bed.watches[0].changed(Changes(frozenset({2})))
+        while "LocalAddressesChanged" not in bed.machine.calls[-1]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        with socket.socket(type=socket.SOCK_DGRAM) as squatter, pytest.raises(OSError, match="in use"):
+            squatter.bind((str(late), bed.ports[0]))
+
+    bed = Bed(control, local_addrs=[pattern])
+    bed.network.addresses = []
+    run(bed, scenario)
 
 
 def test_any_address_means_all_that_are_usable(control: Path) -> None:
