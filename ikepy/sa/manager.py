@@ -432,6 +432,7 @@ class IkeManager:
     def _settle(self, sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
         """After anything happened to `sa`: timers, uniqueness, and what its end brings about."""
         effects = list(effects)
+        self._set_ups.update(sa)
         self._strangers.update(sa, now)
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
             sa.checked_unique = True

@@ -9,6 +9,7 @@ from ikepy.config.model import Connection
 
 from . import again
 from .effects import Effect, Level, Log
+from .gates import Gates
 from .ike_sa import IkeSa
 from .path import Address, Endpoint, Path
 from .phase import End, Phase
@@ -55,12 +56,14 @@ class SetUps:
         self._resolve = resolve
         self._settle = settle
         self._retries = Retries()
+        self._gates = Gates()
         self._stranded: dict[str, Demand] = {}  # by connection: those that wait for our address
 
     def begin(self, demand: Demand, now: float) -> list[Effect]:
         """As `bring_up`, for a user: what came of earlier tries, and when the next is due, counts no more."""
         for name in demand.children:
             self._retries.discard((demand.connection.name, name))
+            self._gates.take_back((demand.connection.name, name))
             self._shared.failures.pop((demand.connection.name, name), None)
         return self.bring_up(demand, now)
 
@@ -73,10 +76,18 @@ class SetUps:
         # Best one that stands: a set-up may fail, and a reauthentication takes along what comes up meanwhile.
         usable = max((sa for sa in sas if _takes_children(sa)), key=lambda sa: sa.established, default=None)
         if usable is None:
-            return self.connect(replace(demand, children=tuple(missing)), now)
+            return self._connect_in_turn(replace(demand, children=tuple(missing)), now)
         for index, name in enumerate(missing):
             usable.wishes.want(name, demand.tickets if index == 0 else (), demand.packet)
         return self._settle(usable, usable.proceed(now), now)
+
+    def _connect_in_turn(self, demand: Demand, now: float) -> list[Effect]:
+        """A new IKE_SA: at once for a user who waits, else as soon as its peer has to do with few others."""
+        found = self._resolve(demand.connection, None)
+        if any(demand.tickets) or isinstance(found, str) or self._gates.lets_in(found[1]):
+            return self.connect(demand, now)
+        self._gates.wait(found[1], demand)
+        return []
 
     def connect(self, demand: Demand, now: float) -> list[Effect]:
         """A new IKE_SA for these children."""
@@ -96,7 +107,12 @@ class SetUps:
         for name in demand.children:
             sa.wishes.want(name, tickets if name == demand.children[0] else (), demand.packet)
         self._shared.add(sa)
+        self._gates.begun(sa, now)
         return self._settle(sa, sa.initiate(now), now)
+
+    def update(self, sa: IkeSa) -> None:
+        """Something happened to an IKE_SA, which may be one that others wait for."""
+        self._gates.update(sa)
 
     def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
         """We don't know where to send, or whence."""
@@ -112,16 +128,17 @@ class SetUps:
     @property
     def deadline(self) -> float | None:
         """When the first demand is to be met that was put off."""
-        return self._retries.deadline
+        times = (self._retries.deadline, self._gates.deadline)
+        return min((at for at in times if at is not None), default=None)
 
     @property
     def retrying(self) -> bool:
         """Whether any was put off."""
-        return bool(self._retries)
+        return bool(self._retries) or bool(self._gates)
 
     def pop(self, now: float) -> Demand | None:
         """One that is due."""
-        return self._retries.pop(now)
+        return self._gates.pop(now) or self._retries.pop(now)
 
     def hasten(self, now: float) -> None:
         """Don't wait for long: our addresses have changed."""
@@ -135,6 +152,7 @@ class SetUps:
     def forget(self) -> None:
         """Nothing is to be set up any more."""
         self._retries.clear()
+        self._gates.clear()
         self._stranded.clear()
 
     def give_up(self, connection: str | None, child: str | None) -> list[str]:
@@ -151,7 +169,11 @@ class SetUps:
                 self._stranded[demand.connection.name] = replace(demand, children=left)
             else:
                 del self._stranded[demand.connection.name]
-        return [f"{one.connection.name}/{one.children[0]}" for one in self._retries.take_back(meant)]
+        given_up = {(one.connection.name, one.children[0]) for one in self._retries.take_back(meant)}
+        for key in filter(meant, self._gates.waiting):
+            self._gates.take_back(key)
+            given_up.add(key)
+        return [f"{name}/{its_child}" for name, its_child in sorted(given_up)]
 
     def _try_again(self, demand: Demand, subject: str, now: float) -> list[Effect]:
         """Its children did not come up: note a further try where there is to be one, and say which.
