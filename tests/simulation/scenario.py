@@ -198,6 +198,10 @@ class Scenario:
             world.command("a", Initiate("ab", "net"))
             world.command("a", Initiate("ab", "second"))
             world.run(3.0)
+        if self.gentle and world.thoughtful:  # its laws are of ends that are up
+            until = world.now + QUIET
+            while not world.still and world.step(until):
+                pass
 
     # -- actions -----------------------------------------------------------------------------------
 

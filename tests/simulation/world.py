@@ -73,6 +73,7 @@ class World:
         self._flying = 0
         self._thinking = random.Random(f"thinking {seed}")
         self._thoughts = 0  # jobs that sites compute
+        self.thoughtful = False  # whether any site has ever computed something beside all else
         self._tickets = 0
         self._steps = 0
         self._contents: dict[bytes, bytes] = {}  # message ID in its direction -> the message
@@ -228,6 +229,7 @@ class World:
         chance, manager = self._thinking.random, site.manager
         delay = (0.0, 0.0, 0.05 * chance(), 0.05 * chance(), 2.0 * chance())[int(5 * chance())]
         self._thoughts += 1
+        self.thoughtful = True
 
         def done() -> None:
             self._thoughts -= 1
