@@ -1,8 +1,7 @@
 """What each error notify does to the exchange, the CHILD_SA and the IKE_SA (RFC 7296 2.21, 3.10.1).
 
-These tables are the whole law. `FATAL_SENT` is about the errors that we send, `IN_RESPONSES` and
-`IN_REQUESTS` about those that we receive. Tasks ask here what an error means,
-and say it in their own words.
+These tables are the whole law. `SENT` is about the errors that we send, `IN_RESPONSES` and `IN_REQUESTS`
+about those that we receive. Tasks ask here what an error means, and say it in their own words.
 """
 
 from __future__ import annotations
@@ -114,9 +113,19 @@ IN_FIRST_REQUEST: _Table = {
     _Type.UNSUPPORTED_CRITICAL_PAYLOAD: Step.END,
 }
 
-# Of the errors that we send in a protected response: those that take the IKE_SA along (2.21.2, 2.21.3). A
-# refused IKE_AUTH request leaves no IKE_SA in any case, unless it is the child alone that can't be had.
-FATAL_SENT: frozenset[int] = frozenset({_Type.INVALID_SYNTAX, _Type.AUTHENTICATION_FAILED})
+# The same for the errors that we send in a response. In IKE_AUTH those that are about the child alone stand
+# beside IDr and AUTH; after any other, and after a refused IKE_SA_INIT, there is nothing that could stand.
+SENT: dict[Exchange, _Table] = {
+    Exchange.IKE_SA_INIT: {},
+    Exchange.IKE_AUTH: {**_CHILD_ERRORS, _Type.SINGLE_PAIR_REQUIRED: Step.FAIL},
+    Exchange.CHILD_CREATE: _ENDS,
+    Exchange.CHILD_REKEY: _ENDS,
+    Exchange.IKE_REKEY: _ENDS,
+    Exchange.INFORMATIONAL: _ENDS,
+}
+OTHERS_SENT: dict[Exchange, Step] = {
+    exchange: Step.END if exchange is Exchange.IKE_AUTH else Step.FAIL for exchange in Exchange
+}
 
 _GRAVITY = {step: rank for rank, step in enumerate(Step)}
 
@@ -129,6 +138,11 @@ def errors(payloads: Iterable[Payload]) -> list[NotifyPayload]:
 def in_response(exchange: Exchange, notify: int) -> Step:
     """What an error in the response to a request of ours does."""
     return IN_RESPONSES[exchange].get(notify, OTHERS_IN_RESPONSES[exchange])
+
+
+def when_sent(exchange: Exchange, notify: int) -> Step:
+    """What an error that we answer a request with does here: END or FAIL."""
+    return SENT[exchange].get(notify, OTHERS_SENT[exchange])
 
 
 def gravest(exchange: Exchange, payloads: Iterable[Payload]) -> tuple[Step, NotifyPayload] | None:

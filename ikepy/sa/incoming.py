@@ -17,7 +17,7 @@ from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 from . import dropped, error_handling, explain, fragments, limits, moves, pick, protection, succession
 from .counted import Counted
 from .effects import Effect, Level, Send
-from .error_handling import FATAL_SENT, Exchange, Step
+from .error_handling import Exchange, Step
 from .path import Path
 from .phase import PERMITTED, End, Phase
 from .tasks import mobike, respond, tell
@@ -212,11 +212,13 @@ def _take_request(
             work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
         )
     except WireError as error:
-        answer = _refusal(sa, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now)
+        answer = _refusal(
+            sa, header.exchange, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now
+        )
     except UnheardError as error:
         return [*heard, sa.log(Level.INFO, str(error)), *sa.kill(End.REFUSED, str(error))]
     except PeerError as error:
-        answer = _refusal(sa, error, now)
+        answer = _refusal(sa, header.exchange, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
     sa.window.answered(header.message_id, reply)
     sa.last_answered = opened.datagram, reply
@@ -261,12 +263,20 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
     return respond.respond(sa, header.exchange, payloads, path, now)
 
 
-def _refusal(sa: IkeSa, error: PeerError, now: float) -> Answer:
+# A request that is refused: what it was for changes nothing about that.
+_REFUSED: dict[int, Exchange] = {
+    ExchangeType.IKE_AUTH: Exchange.IKE_AUTH,
+    ExchangeType.CREATE_CHILD_SA: Exchange.CHILD_CREATE,
+}
+
+
+def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
     """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
     if error.notify == NotifyType.TEMPORARY_FAILURE:
         sa.heir.hindered_at = now
     after: list[Effect] = []
-    if error.notify in FATAL_SENT or sa.phase is Phase.CONNECTING:
+    step = error_handling.when_sent(_REFUSED.get(exchange, Exchange.INFORMATIONAL), error.notify)
+    if step is Step.END or sa.phase is Phase.CONNECTING:
         after = [*sa.settle_collision(now), *sa.kill(_fault(sa), str(error))]
     refused = NotifyPayload(error.notify, error.data)
     return Answer([refused], before=[sa.log(Level.ERROR, f"{error.notify.name}: {error}")], after=after)

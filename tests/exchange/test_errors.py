@@ -25,10 +25,10 @@ from ikepy.sa.effects import Effect, Level, Log, Send
 from ikepy.sa.error_handling import Exchange
 from ikepy.sa.tasks.tell import Tell
 from ikepy.wire.constants import FIRST_STATUS_NOTIFY, ExchangeType, HeaderFlag, NotifyType
-from ikepy.wire.message import IkeHeader
+from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import NoncePayload, NotifyPayload, Payload, SaPayload, TsPayload
 
-from .network import Network, Options, assert_joined, describe
+from .network import DELAY, Network, Options, assert_joined, deliver_all, describe
 from .tampering import answer_otherwise
 from .test_established import do, ike_sa
 
@@ -166,6 +166,30 @@ def test_an_error_in_a_response(name: str, column: str, expected: str) -> None:
         (told, *_) = [e.text for e in effects if isinstance(e, Log) and e.level is Level.ERROR]
         shown = name if not name.isdigit() else f"error {name}"
         assert shown in told
+
+
+@pytest.mark.parametrize("name", [row for row, column, _ in cells(RESPONSES) if column == "auth"])
+def test_an_error_in_an_ike_sa_init_response(name: str) -> None:
+    """Nobody has authenticated it: a set-up fails of it, and may be tried again, no more.
+
+    INVALID_KE_PAYLOAD is followed; a status says nothing, and the true answer is waited for (2.21.1).
+    """
+    net = Network(OPTIONS)
+    net.script = lambda line, nth, data: [5.0] if line == "b -> a IKE_SA_INIT response 0" else [DELAY]
+    net.command("a", Initiate("ab", "net", ticket=1))
+    (sa,) = net.a.manager.ike_sas
+    header = IkeHeader(sa.spi_i, bytes(8), ExchangeType.IKE_SA_INIT, HeaderFlag.RESPONSE, 0)
+    net.inject("a", sa.path, encode_message(header, [notify(name)]))
+    net.script = deliver_all
+    asked = net.ladder.count("a -> b IKE_SA_INIT request 0")
+    if number(name) >= FIRST_STATUS_NOTIFY or number(name) == NotifyType.INVALID_KE_PAYLOAD:
+        assert asked == (2 if number(name) == NotifyType.INVALID_KE_PAYLOAD else 1)
+        net.run(30)
+        assert net.a.outcomes[1].ok
+    else:
+        assert asked == 1
+        assert not net.a.manager.ike_sas
+        assert (name if not name.isdigit() else f"error {name}") in net.a.outcomes[1].text
 
 
 def test_every_error_has_its_row() -> None:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ikepy.sa import pick
+from ikepy.sa import error_handling, pick
 from ikepy.sa.effects import Level, Log, RemoveChild, Send
+from ikepy.sa.error_handling import Exchange, Step
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.message import encode_payloads
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload, UnknownPayload
@@ -19,6 +20,7 @@ from ikepy.wire.proposal import Proposal, Transform
 from tests.hostile.attacker import NONCE, Keyed, child_payloads, path_from, target
 
 from .network import ADDRESS_A
+from .test_errors import cells
 
 CHILD = b"\0\0\x12\x34"  # the peer's SPI of the child that stands
 IKE_AUTH, CREATE, INFORMATIONAL = (
@@ -182,6 +184,7 @@ def test_malformed_content(exchange: int, first: int) -> None:
         ("no identity", NotifyType.INVALID_SYNTAX),
         ("critical", NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD),
         ("critical, EAP", NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD),
+        ("SPI below 256", NotifyType.INVALID_SYNTAX),
     ],
 )
 def test_ike_auth(kind: str, notify: NotifyType) -> None:
@@ -193,6 +196,7 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
         "no identity": [auth, *rest],
         "critical, EAP": [id_i, *rest, CRITICAL],
         "critical": [id_i, auth, *rest, CRITICAL],
+        "SPI below 256": [id_i, auth, *child_payloads(b"\0\0\0\1")],
     }
     answer = peer.ask(IKE_AUTH, 1, payloads.get(kind, [id_i, auth, *rest]))
     assert answer is not None
@@ -200,6 +204,7 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
     assert error is not None
     assert error.notify == notify
     assert not peer.net.b.manager.ike_sas
+    assert not peer.net.b.plane.inbound
     if kind == "EAP":
         assert any(
             'the peer FQDN "gwa" wants EAP, which is not supported' in log.text for log in peer.net.b.logs
@@ -216,3 +221,48 @@ def test_ike_auth_of_which_only_the_child_is_refused() -> None:
     (sa,) = peer.net.b.manager.ike_sas
     assert sa.established
     assert not sa.children
+
+
+# What each error that we send does to the IKE_SA, at both ends: "ends" or "stands"
+SENT = """
+                                IKE_AUTH    CREATE_CHILD_SA INFORMATIONAL
+UNSUPPORTED_CRITICAL_PAYLOAD    ends        stands          stands
+INVALID_SYNTAX                  ends        ends            ends
+AUTHENTICATION_FAILED           ends        ends            ends
+NO_PROPOSAL_CHOSEN              stands      stands          stands
+INVALID_KE_PAYLOAD              stands      stands          stands
+SINGLE_PAIR_REQUIRED            stands      stands          stands
+NO_ADDITIONAL_SAS               stands      stands          stands
+INTERNAL_ADDRESS_FAILURE        stands      stands          stands
+FAILED_CP_REQUIRED              stands      stands          stands
+TS_UNACCEPTABLE                 stands      stands          stands
+INVALID_SELECTORS               stands      stands          stands
+UNACCEPTABLE_ADDRESSES          ends        stands          stands
+UNEXPECTED_NAT_DETECTED         ends        stands          stands
+TEMPORARY_FAILURE               stands      stands          stands
+CHILD_SA_NOT_FOUND              stands      stands          stands
+INVALID_IKE_SPI                 ends        stands          stands
+INVALID_MAJOR_VERSION           ends        stands          stands
+INVALID_MESSAGE_ID              ends        stands          stands
+INVALID_SPI                     ends        stands          stands
+"""
+EXCHANGES = {
+    "IKE_AUTH": [Exchange.IKE_AUTH],
+    "CREATE_CHILD_SA": [Exchange.CHILD_CREATE, Exchange.CHILD_REKEY, Exchange.IKE_REKEY],
+    "INFORMATIONAL": [Exchange.INFORMATIONAL],
+}
+
+
+@pytest.mark.parametrize(("name", "column", "expected"), cells(SENT))
+def test_an_error_that_we_send(name: str, column: str, expected: str) -> None:
+    for exchange in EXCHANGES[column]:
+        step = error_handling.when_sent(exchange, NotifyType[name])
+        assert step is (Step.END if expected == "ends" else Step.FAIL)
+        assert error_handling.in_response(exchange, NotifyType[name]) in AGREES[step], "both ends agree"
+
+
+# Whoever receives what we send does one of these
+AGREES = {
+    Step.END: {Step.END, Step.CLOSE},
+    Step.FAIL: {Step.GONE, Step.AGAIN, Step.INSTEAD, Step.LATER, Step.FAIL},
+}

@@ -257,7 +257,7 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
         standby = sa.shared.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
         _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
     except PeerError as error:
-        if error.fatal:
+        if error_handling.when_sent(Exchange.IKE_AUTH, error.notify) is Step.END:
             raise
         return [sa.log(Level.ERROR, f"no first child: {error}")], [NotifyPayload(error.notify, error.data)]
     return effects, answer
