@@ -142,6 +142,8 @@ class Reconciler:
                     f"{device.name} is changed by others again and again (now {_list(mended)}): mended with "
                     "pauses from now on; which program manages it beside ikepy?",
                 )
+        elif was_down and mended.up:
+            log.warning(subject, f"{device.name} is up again")
         if mended.refused:
             patience.failed(self._clock())
 
