@@ -6,8 +6,7 @@ What arrives is worked on in `incoming`, what the clock brings in `upkeep`; what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ikepy.config.identity import Identity
@@ -17,10 +16,11 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, Message, encode_message
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-from . import ending, explain, fragments, incoming, lifetime, stateless, upkeep
+from . import ending, explain, fragments, incoming, lifetime, upkeep
 from .child import ChildSa, ChildState
-from .effects import Compute, Effect, Event, Level, Log, Rank, RemoveChild, Send, Topic
+from .effects import Effect, Event, Level, Log, RemoveChild, Send, Topic
 from .info import IkeSaInfo
+from .jobs import Jobs
 from .keyed import Keyed
 from .lifetime import Lifetime
 from .mobike import Mobike
@@ -47,9 +47,6 @@ from .work import AT_ONCE, Wanted, Work
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
 FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
-
-
-Again = Callable[[float], list[Effect]]  # works on something once more, now
 
 
 class IkeSa:
@@ -107,7 +104,7 @@ class IkeSa:
         self.wishes = Wishes(self)
         self.window = Window(shared.retransmission)
         self.work = Work(AT_ONCE)  # whatever is worked on at the moment
-        self._awaited: dict[int, tuple[Work, Wanted, Again]] = {}  # by ticket: what was laid aside
+        self.jobs = Jobs(self)
         self.reassembly = fragments.Reassembly()
         self._keyed: Keyed | None = None
         self.heard_at = self.sent_at = 0.0
@@ -219,40 +216,6 @@ class IkeSa:
         self.enqueue(init.InitTask(self))
         return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
 
-    def accept_init(self, message: Message, datagram: bytes, now: float) -> list[Effect]:
-        """Answer the peer's IKE_SA_INIT; PeerError or WireError if it is not acceptable."""
-        incoming.check(self, message.header, message.payloads, protected=False)
-        self.init.request = datagram
-        self.set_up = SetUp(False, now, now, b"")
-        return self._accept_init(message, Work(), now)
-
-    def _accept_init(self, message: Message, work: Work, now: float) -> list[Effect]:
-        self.phase = Phase.CONNECTING
-        self.give_up_at = now + self.shared.config.daemon.half_open_timeout
-        try:
-            with self.at(work):
-                payloads = init.respond(self, message.header, message.payloads, self.init.request)
-        except Wanted as wanted:
-            return self.lay_aside(work, wanted, lambda later: self._accept_init_late(message, work, later))
-        self.init.response = encode_message(self.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
-        self.window.answered(0, (self.init.response,))
-        self.heard_at = self.sent_at = now
-        return [
-            self.log(Level.INFO, f"{self.path.remote} initiates an IKE_SA, {describe(self.keyed.proposal)}"),
-            Send(self.path, self.init.response),
-        ]
-
-    def _accept_init_late(self, message: Message, work: Work, now: float) -> list[Effect]:
-        """The same again, with what it needs: here nobody else refuses."""
-        try:
-            return self._accept_init(message, work, now)
-        except PeerError as error:
-            effects: list[Effect] = []
-            if error.notify != NotifyType.TEMPORARY_FAILURE:  # else nothing is wrong with it
-                notify = NotifyPayload(error.notify, error.data)
-                effects = [stateless.refusal(message.header, notify, self.path)]
-            return [*effects, *self.kill(End.REFUSED, f"{error.notify.name}: {error}")]
-
     def repeat_init(self, path: Path) -> list[Effect]:
         """The peer repeats its IKE_SA_INIT: so do we, until it goes on to IKE_AUTH."""
         return [Send(path, one) for one in self.window.reply(0)]
@@ -331,11 +294,11 @@ class IkeSa:
         while self.phase is not Phase.DEAD and (task := self.tasks.take()) is not None:
             work = self.tasks.prepared(task)
             try:
-                with self.at(work):
+                with self.jobs.at(work):
                     payloads = task.request(self, now)
             except Wanted as wanted:
                 self.tasks.put_back(task, work)
-                effects += self.lay_aside(work, wanted, self.proceed)
+                effects += self.jobs.lay_aside(work, wanted, self.proceed)
                 continue
             except PeerError as error:
                 return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
@@ -368,39 +331,6 @@ class IkeSa:
         self.window.restart()
         self.spi_r = bytes(8)
         self.enqueue(task, first=True)
-
-    # -- what is computed elsewhere ----------------------------------------------------------------
-
-    @contextmanager
-    def at(self, work: Work) -> Iterator[None]:
-        """What is done meanwhile has the results of `work`, and raises Wanted for others that take long."""
-        before, self.work = self.work, work
-        try:
-            yield
-        finally:
-            self.work = before
-
-    def lay_aside(self, work: Work, wanted: Wanted, again: Again) -> list[Effect]:
-        """Nothing has changed yet: `again` is called when what is wanted is there."""
-        work.awaited = True
-        ticket = self.shared.compute(self)
-        self._awaited[ticket] = work, wanted, again
-        rank = Rank.ESTABLISHED if self.established_at is not None else Rank.STRANGER
-        if rank is Rank.STRANGER and self.initiator:
-            rank = Rank.OURS
-        return [Compute(ticket, wanted.job, wanted.seconds, rank)]
-
-    def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
-        """A job is done: what it gave, or the exception that it raised."""
-        work, wanted, again = self._awaited.pop(ticket)
-        work.put(wanted.name, result)
-        work.awaited = False
-        return again(now)
-
-    def _forget_jobs(self) -> None:
-        for ticket in self._awaited:
-            self.shared.computing.pop(ticket, None)
-        self._awaited.clear()
 
     # -- what tasks do to it -----------------------------------------------------------------------
 
@@ -465,7 +395,7 @@ class IkeSa:
             effects += ending.let_go(self, child, text)
         tasks = self.tasks.all
         self.tasks.clear()
-        self._forget_jobs()
+        self.jobs.forget()
         self.window.forget()
         self.reassembly.forget()
         for task in tasks:

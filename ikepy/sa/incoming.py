@@ -88,13 +88,15 @@ def _take_response(
             if isinstance(task, AuthTask) and refusal[1].notify == NotifyType.AUTHENTICATION_FAILED:
                 text += f" ({explain.our_claim(sa)})"
             return _end(sa, task, text, now)
-        with sa.at(work):
+        with sa.jobs.at(work):
             effects = task.response(sa, payloads, now)
         _widen(sa, payloads)
     except Wanted as wanted:
         sa.window.hold(outstanding)
         sa.tasks.resume(task, header.message_id)
-        return sa.lay_aside(work, wanted, lambda later: _take_response(sa, opened, header, task, work, later))
+        return sa.jobs.lay_aside(
+            work, wanted, lambda later: _take_response(sa, opened, header, task, work, later)
+        )
     except WireError as error:
         return _disown(sa, task, f"the peer's response is malformed: {error}", now)
     except PeerError as error:
@@ -151,11 +153,11 @@ def _init_response(
     assert outstanding is not None  # a task waits for it
     try:
         check(sa, message.header, message.payloads, protected=False)
-        with sa.at(work):
+        with sa.jobs.at(work):
             effects = task.response(sa, message.payloads, now)
     except Wanted as wanted:
         sa.window.hold(outstanding)
-        return sa.lay_aside(
+        return sa.jobs.lay_aside(
             work, wanted, lambda later: _init_response(sa, datagram, message, task, work, later)
         )
     except (PeerError, WireError) as error:
@@ -204,11 +206,11 @@ def _take_request(
         heard = succession.claim(sa, payloads, now)
         if sa.phase is not Phase.CONNECTING and not work.resumed:
             heard += tell.heard(sa, payloads, now)
-        with sa.at(work):
+        with sa.jobs.at(work):
             answer = _answer(sa, header, payloads, path, now)
         _widen(sa, payloads)
     except Wanted as wanted:
-        return heard + sa.lay_aside(
+        return heard + sa.jobs.lay_aside(
             work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
         )
     except WireError as error:

@@ -219,7 +219,7 @@ class IkeManager:
         if sa is None:
             return []
         self.ticking = sa.ike_id
-        return self._settle(sa, sa.complete(ticket, result, now), now)
+        return self._settle(sa, sa.jobs.complete(ticket, result, now), now)
 
     # -- what the data plane tells -----------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
-from . import peers, stateless
+from . import first_request, peers, stateless
 from .budget import OVERHEAD, Budget, Charge, cost_of
 from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
 from .counted import Counted
@@ -119,7 +119,7 @@ class Strangers:
                 initiator=False,
             )
             sa.candidates = candidates
-            effects = sa.accept_init(message, datagram, now)
+            effects = first_request.accept(sa, message, datagram, now)
         except WireError as error:
             self._came_to_nothing(charge, Counted.MALFORMED_INIT, now)
             text = f"dropped a malformed IKE_SA_INIT: {error}"
