@@ -17,6 +17,7 @@ from pyroute2 import IPRoute
 from tun import carrier, rtnetlink
 from tun.links import IFF_UP, has_link, link_carrier, link_flags, link_mtu
 from tun.netlink import Address, HostAddress, RouteError, converse
+from tun.rtnetlink import BestRoute
 from tun.state import (
     IPV6_MIN_MTU,
     AddAddress,
@@ -34,6 +35,7 @@ from tun.state import (
 )
 
 __all__ = [
+    "best_route",
     "has_link",
     "host_addresses",
     "local_addresses",
@@ -222,6 +224,14 @@ def outlet(remote: Address, local: Address) -> str | None:
     try:
         device = rtnetlink.way(remote, local).device
         return None if device is None else socket.if_indextoname(device)
+    except OSError:
+        return None
+
+
+def best_route(remote: Address) -> BestRoute | None:
+    """The kernel's best route for an address, None if there is none."""
+    try:
+        return rtnetlink.best_route(remote)
     except OSError:
         return None
 

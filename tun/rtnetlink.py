@@ -51,6 +51,7 @@ _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
 _IFF_UP = 0x1
 _IFA_F_NODAD = 0x02
 _ADDR_GEN_MODE_NONE = 1
+_RTM_F_FIB_MATCH = 0x2000  # linux/rtnetlink.h
 _SPACE = 1 << 18  # octets
 _PATIENCE = 1.0  # seconds; the kernel answers before the send returns
 _ANSWERS = MarshalRtnl()
@@ -84,6 +85,29 @@ def way(remote: Address, local: Address | None) -> Way:
     learned = found.get_nested("RTA_CACHEINFO", "rta_expires")
     mtu = None if learned else found.get_nested("RTA_METRICS", "RTAX_MTU")
     return Way(found.get_attr("RTA_OIF"), mtu or None)
+
+
+@dataclass(frozen=True, slots=True)
+class BestRoute:
+    """The best route to an address: its network, its device (an index), and no gateway if `on_link`."""
+
+    network: Network
+    device: int | None
+    on_link: bool
+
+
+def best_route(remote: Address) -> BestRoute:
+    """The route itself that the kernel has for `remote`. Raises OSError."""
+    found = _converse(
+        rtmsg,
+        RTM_GETROUTE,
+        0,
+        {"family": _FAMILIES[remote.version], "dst_len": remote.max_prefixlen, "flags": _RTM_F_FIB_MATCH},
+        {"RTA_DST": str(remote)},
+    )
+    network = ip_network((found.get_attr("RTA_DST") or _NOWHERE[remote.version], found["dst_len"]))
+    further = ("RTA_GATEWAY", "RTA_VIA", "RTA_MULTIPATH")
+    return BestRoute(network, found.get_attr("RTA_OIF"), not any(map(found.get_attr, further)))
 
 
 def add_route(device: int, route: Route) -> None:

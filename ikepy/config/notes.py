@@ -10,6 +10,7 @@ from ikepy.config.model import Child, Config, Connection
 from ikepy.config.values import Address, Dynamic, Network
 
 Notes = Iterator[tuple[str, str]]
+MAIN_TABLE = 254  # linux/rtnetlink.h
 Same = tuple[int | None, frozenset[Selector | Dynamic], frozenset[Selector | Dynamic]]
 
 
@@ -67,8 +68,7 @@ def _into_itself(connection: Connection, key: str) -> Notes:
                 yield (
                     f"{key}.{where}",
                     f"covers the peer's own address {peer}: IKE and ESP packets to it must not enter the "
-                    "tunnel, and are dropped there; leave it out, or give the address a route of its own "
-                    "through the uplink",
+                    "tunnel, and are dropped there; leave it out, or see that no rule leads them there",
                 )
 
 
@@ -76,6 +76,8 @@ def _routed(connection: Connection) -> Iterator[tuple[str, Network | Selector]]:
     vti = connection.vti
     for index, address in enumerate(vti.addresses):
         yield f"vti.addresses[{index}]", address.network
+    if vti.table in (None, MAIN_TABLE):
+        return  # routes there leave peers' addresses out
     for index, route in enumerate(vti.routes or ()):
         yield f"vti.routes[{index}]", route
     if vti.routes is None:

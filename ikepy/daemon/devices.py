@@ -9,17 +9,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from esp.selectors import Selector
 from esp.suites import Suite
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log, mtu
+from ikepy.daemon.detours import PeerAddresses, around, covering, hole
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.ports import Mended, Network, NetworkConfig, Operation, Tun
+from ikepy.daemon.resolver import fixed_addresses
 from ikepy.daemon.routes import Claim, first_addresses, granted, is_trap, permanent_routes, routable
-from ikepy.sa.path import Path
+from ikepy.sa.path import Address, Path
 from tun.netlink import RouteError
-from tun.state import AddRoute, DeviceState, RemoveRoute, Route, SetCarrier, SetMtu, device_state
+from tun.rtnetlink import BestRoute
+from tun.state import (
+    RT_TABLE_MAIN,
+    AddRoute,
+    DeviceState,
+    RemoveRoute,
+    Route,
+    SetCarrier,
+    SetMtu,
+    device_state,
+)
 
 IP_AND_TCP = {4: 40, 6: 60}  # octets of the headers in front of a TCP segment
 Place = tuple[Network, int]  # a network and the table of the routes to it
@@ -36,6 +49,9 @@ class VtiDevice:
     mtu: int
     trap: bool  # whether a packet without an SA starts a negotiation: then it always has carrier
     users: dict[int, frozenset[Network]] = field(default_factory=dict)
+    asked: dict[int, frozenset[Network]] = field(default_factory=dict)  # the same with peers' own addresses
+    permanent: frozenset[Network] = frozenset()  # that stay as long as the device, with peers' addresses
+    standing: frozenset[Network] = frozenset()  # the same without these
     needed: Counter[Network] = field(default_factory=Counter)  # by how many children, and the configuration
     routes: set[Route] = field(default_factory=set)  # that it has, among those that are needed
     down: bool = False  # somebody took it down, and means it
@@ -99,6 +115,8 @@ class DeviceTable:
         self._by_id: dict[int, VtiDevice] = {}
         self._claims: dict[Place, list[VtiDevice]] = {}  # the devices that want it, in the order of asking
         self._contested: set[Place] = set()  # by more than one
+        remotes = (fixed_addresses(one.remote_addrs) for one in config.connections.values())
+        self._peers = PeerAddresses(chain.from_iterable(remotes))
 
     def slot_of(self, connection: str) -> int:
         """The worker slot of a connection's device, known before there is a device."""
@@ -124,7 +142,9 @@ class DeviceTable:
             for number, connection in enumerate(self._config.connections.values(), 1):
                 self._open_one(number, connection)
             for device in self:
-                self._claim(device, permanent_routes(device.connection, device.trap))
+                device.permanent = permanent_routes(device.connection, device.trap)
+                device.standing = self._around(device, device.permanent)
+                self._claim(device, device.standing)
         except BaseException:
             self.close()
             raise
@@ -163,7 +183,8 @@ class DeviceTable:
         device = self._by_connection[connection]
         self.path_changed(device, path, encap, suite)
         negotiated = device.connection.vti.routes is None
-        routes = routable(ts_remote, path.remote.address, connection) if negotiated else frozenset()
+        asked = routable(ts_remote, connection) if negotiated else frozenset[Network]()
+        routes, device.asked[child_id] = self._around(device, asked), asked
         before, was_live = device.users.get(child_id, frozenset()), device.carrier
         device.users[child_id] = routes
         if not was_live:
@@ -175,6 +196,7 @@ class DeviceTable:
         """A child can't send any more. Nothing happens for one that could not."""
         device = self._by_connection[connection]
         routes = device.users.pop(child_id, None)
+        device.asked.pop(child_id, None)
         if routes is not None:
             self._release(device, routes)
             if not device.carrier:
@@ -183,6 +205,7 @@ class DeviceTable:
     def path_changed(self, device: VtiDevice, path: Path, encap: bool, suite: Suite) -> None:
         """Fit the MTU to the way to the peer, unless the configuration says it."""
         device.suited = path, encap, suite
+        self._meet(path.remote.address)
         connection = device.connection
         if connection.vti.mtu is not None:
             return
@@ -197,9 +220,54 @@ class DeviceTable:
             self._perform(device, [SetMtu(size, was)])
 
     def refit(self, device: VtiDevice) -> None:
-        """The way to the peer may have another MTU now."""
+        """The way to the peer may be another one now, with another MTU."""
+        self._reroute(device)
         if device.suited is not None and device.users:
             self.path_changed(device, *device.suited)
+
+    # What leads to peers themselves
+
+    def _around(self, device: VtiDevice, networks: Iterable[Network]) -> frozenset[Network]:
+        """The networks without the addresses of peers. In another table than main rules decide what is led
+        there."""
+        if device.connection.vti.table not in (None, RT_TABLE_MAIN):
+            return frozenset(networks)
+        found: set[Network] = set()
+        for network in networks:
+            peers = self._peers.within(network)
+            pieces = around(network, [hole(network, peer, self._outside(peer)) for peer in peers])
+            if not pieces:
+                log.warning(
+                    device.connection.name,
+                    f"no route to {network}: {peers[0]}, where IKE and ESP packets go, is in it, "
+                    f"{'and so are many others' if pieces is None else 'and nothing else that may be'}; "
+                    "say in vti.routes what is to go into the tunnel",
+                )
+            found.update(pieces or ())
+        return frozenset(found)
+
+    def _outside(self, peer: Address) -> BestRoute | None:
+        """The best route to a peer, unless it is ours."""
+        best = self._network.best_route(peer)
+        return None if best is None or best.device in self.indices else best
+
+    def _reroute(self, device: VtiDevice) -> None:
+        before, device.standing = device.standing, self._around(device, device.permanent)
+        self._claim(device, device.standing - before)
+        self._release(device, before - device.standing)
+        for child_id, asked in device.asked.items():
+            before, device.users[child_id] = device.users[child_id], self._around(device, asked)
+            self._claim(device, device.users[child_id] - before)
+            self._release(device, before - device.users[child_id])
+
+    def _meet(self, address: Address) -> None:
+        """A peer is there: what led that address into a tunnel has to go around it."""
+        if not self._peers.meet(address):
+            return
+        places = [(network, RT_TABLE_MAIN) for network in covering(address)]
+        for device in {device: None for place in places for device in self._claims.get(place, ())}:
+            log.info(device.connection.name, f"{address} is left out of what {device.name} leads")
+            self._reroute(device)
 
     # Who has which route
 

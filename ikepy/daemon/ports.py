@@ -16,6 +16,7 @@ from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.sa.room import RoomOf
 from tun.netlink import HostAddress
 from tun.network import Mended as Mended
+from tun.rtnetlink import BestRoute
 from tun.state import DeviceState
 from tun.state import Operation as Operation
 from tun.watch import Changes as Changes
@@ -105,6 +106,8 @@ class NetworkConfig(Protocol):
     def uplink_mtu(self, remote: Address, local: Address | None) -> int: ...
 
     def outlet(self, remote: Address, local: Address) -> str | None: ...
+
+    def best_route(self, remote: Address) -> BestRoute | None: ...
 
     def source_address(self, remote: Address) -> Address: ...
 

@@ -50,8 +50,7 @@ def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
         return frozenset()
     children = (child for child in connection.children.values() if is_trap(child))
     selectors = [s for child in children for s in child.remote_ts if isinstance(s, Selector)]
-    _, peer = first_addresses(connection)
-    return routable(selectors, peer, connection.name)
+    return routable(selectors, connection.name)
 
 
 def is_trap(child: ChildConfig) -> bool:
@@ -66,11 +65,8 @@ def first_addresses(connection: Connection) -> tuple[Address | None, Address | N
     return next((a for a in own if remote is None or a.version == remote.version), None), remote
 
 
-def routable(selectors: Iterable[Selector], peer: Address | None, connection: str) -> frozenset[Network]:
-    """The networks to lead into the device: not 0/0, and none that holds the peer's own outer address.
-
-    ESP packets to the peer would go round in circles through such a route.
-    """
+def routable(selectors: Iterable[Selector], connection: str) -> frozenset[Network]:
+    """The networks to lead into the device: not 0/0, which is for the configuration to say."""
     networks: set[Network] = set()
     for selector in selectors:
         if selector.all_addresses:
@@ -79,10 +75,5 @@ def routable(selectors: Iterable[Selector], peer: Address | None, connection: st
             if len(networks) == MOST_ROUTES:
                 log.warning(connection, f"more than {MOST_ROUTES} routes wanted: the rest is left out")
                 return frozenset(networks)
-            if peer is not None and peer in network:
-                log.warning(
-                    connection, f"no route to {network}: the peer {peer} itself is in it; see vti.routes"
-                )
-            else:
-                networks.add(network)
+            networks.add(network)
     return frozenset(networks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,28 @@ def test_a_loop_is_broken_and_ends_with_its_route(pair: Pair, ipv6: bool, encap:
     left.ip("route", "del", peer, "dev", "vti0")
     expect_traffic_within(left)
     assert spis(pair.left) == before
+
+
+def test_everything_through_the_tunnel_but_its_own_packets(pair: Pair) -> None:
+    """`routes = ["0.0.0.0/0"]`, and the peer is behind the default gateway, before and after that changes."""
+    left, right = pair.left.namespace, pair.right.namespace
+    far = replace(RIGHT, outer="198.51.100.2")
+    for address in (f"{far.outer}/32", "203.0.113.7/32"):
+        right.ip("addr", "add", address, "dev", "lo")
+    left.ip("route", "add", "default", "via", "192.0.2.2")
+    pair.right.start(configuration(far, LEFT, remote="%any"))
+    pair.left.start(configuration(LEFT, far, child='start_action = "start"', vti='routes = ["0.0.0.0/0"]'))
+    wait_until(pair.left.children, "the child is installed")
+    assert ping(left, LEFT, RIGHT)
+    for gateway in ("192.0.2.2", "192.0.2.22"):
+        right.ip("addr", "replace", f"{gateway}/24", "dev", "eth0")
+        left.ip("route", "replace", "default", "via", gateway)
+        assert f"via {gateway} dev eth0" in left.ip("route", "get", far.outer)
+        assert "dev vti0" in left.ip("route", "get", "203.0.113.7")
+        assert "dev eth0" in left.ip("route", "get", "192.0.2.3"), "a neighbour"
+        left.run("ping", "-c", "1", "-W", "2", "-I", "10.1.0.1", "203.0.113.7")
+        expect_traffic_within(left)
+    assert "loop" not in drops(pair)
 
 
 def initiates(pair: Pair) -> bool:

@@ -128,11 +128,13 @@ def test_two_children_of_one_connection_may_be_alike() -> None:
 @pytest.mark.parametrize(
     ("child", "vti", "where"),
     [
-        ("", 'routes = ["10.2.0.0/16", "192.0.2.0/24"]', "vti.routes[1]"),
-        ("", 'routes = ["0.0.0.0/0"]', "vti.routes[0]"),
-        ("", 'routes = ["192.0.2.2/32"]', "vti.routes[0]"),
+        ("", 'routes = ["10.2.0.0/16", "192.0.2.0/24"]\ntable = 7', "vti.routes[1]"),
+        ("", 'routes = ["0.0.0.0/0"]\ntable = 7', "vti.routes[0]"),
+        ("", 'routes = ["192.0.2.2/32"]\ntable = 7', "vti.routes[0]"),
+        ("", 'routes = ["0.0.0.0/0", "192.0.2.0/24"]', ""),  # the address is left out of the route
+        ("", 'routes = ["0.0.0.0/0", "192.0.2.0/24"]\ntable = 254', ""),
         ("", 'addresses = ["192.0.2.9/24"]', "vti.addresses[0]"),
-        ('remote_ts = ["10.0.0.0/8", "192.0.2.0-192.0.2.2"]', "", "children.net.remote_ts[1]"),
+        ('remote_ts = ["10.0.0.0/8", "192.0.2.0-192.0.2.2"]', "table = 7", "children.net.remote_ts[1]"),
         ('remote_ts = ["192.0.2.0/24"]', 'routes = ["10.2.0.0/16"]', ""),
         ('remote_ts = ["0.0.0.0/0"]', "", ""),  # no route is made of it
         ('remote_ts = ["192.0.2.3-192.0.2.9"]', "", ""),

@@ -23,6 +23,7 @@ from ikepy.sa.info import ChildInfo, IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
 from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
+from tun.rtnetlink import BestRoute
 from tun.state import (
     AddRoute,
     DeviceState,
@@ -110,6 +111,7 @@ class FakeNetwork:
         self.uplink = 1500
         self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
+        self.best: dict[Address, BestRoute] = {}  # the best route to an address
         self.outlets: dict[Address, str] = {}  # the device to an address, if it is not eth0
         self.refused: set[str] = set()  # routes that can't be added
 
@@ -163,6 +165,9 @@ class FakeNetwork:
 
     def outlet(self, remote: Address, local: Address) -> str | None:
         return self.outlets.get(remote, "eth0")
+
+    def best_route(self, remote: Address) -> BestRoute | None:
+        return self.best.get(remote)
 
     def source_address(self, remote: Address) -> Address:
         for address in self.addresses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -16,6 +16,7 @@ from ikepy.daemon.errors import StartError
 from ikepy.daemon.mtu import suites_of
 from ikepy.sa.path import Endpoint, Path
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeNetwork, FakeTun, config, connection
+from tun.rtnetlink import BestRoute
 
 CBC = suite_for(12, 256, 12)
 
@@ -104,10 +105,70 @@ def test_negotiated_routes_stay_as_long_as_one_child_needs_them() -> None:
         assert bed.network.routes["vti-a"] == set()
 
 
-def test_no_route_for_everything_and_none_that_holds_the_peer() -> None:
+def test_no_route_for_everything() -> None:
     with Bed(config()) as bed:
-        bed.up(1, (Selector.of("0.0.0.0/0"), Selector.of("::/0"), Selector.of("192.0.2.0/24"), *NETS[:1]))
+        bed.up(1, (Selector.of("0.0.0.0/0"), Selector.of("::/0"), *NETS[:1]))
         assert bed.network.routes["vti-a"] == {"10.2.0.0/24"}
+
+
+PEER = ip_address("192.0.2.2")
+SIBLINGS = {"192.0.2.0/31", "192.0.2.3/32"}  # of the peer, in a network of four
+
+
+def test_the_peers_own_address_is_left_out_of_what_is_negotiated() -> None:
+    with Bed(config()) as bed:
+        bed.up(1, (Selector.of("192.0.2.0/30"),))
+        assert bed.network.routes["vti-a"] == SIBLINGS
+        bed.devices.child_down(1, "a")
+        assert bed.network.routes["vti-a"] == set()
+
+
+def test_it_is_left_out_of_configured_routes_before_there_is_a_child() -> None:
+    with Bed(config({"routes": ["192.0.2.0/30", "0.0.0.0/0"]})) as bed:
+        routes = {ip_network(route) for route in bed.network.routes["vti-a"]}
+        assert len(routes) == 32
+        assert not any(PEER in route for route in routes)
+        assert sum(route.num_addresses for route in routes) == 2**32 - 1
+
+
+def test_a_peer_that_moves_is_left_out_where_it_is_now() -> None:
+    moved = Path(PATH.local, Endpoint(ip_address("198.51.100.9"), 4500))
+    with Bed(config({"routes": ["198.51.100.8/30"]})) as bed:
+        bed.up()
+        assert bed.network.routes["vti-a"] == {"198.51.100.8/30"}
+        bed.devices.path_changed(bed.devices.of("a"), moved, True, SUITE)
+        assert bed.network.routes["vti-a"] == {"198.51.100.8/32", "198.51.100.10/31"}
+
+
+def test_another_table_is_for_rules_to_decide() -> None:
+    with Bed(config({"routes": ["192.0.2.0/30"], "table": 7})) as bed:
+        assert bed.network.routes["vti-a"] == {"192.0.2.0/30"}
+
+
+@pytest.mark.parametrize(
+    ("best", "on_link", "routes"),
+    [
+        ("0.0.0.0/0", False, SIBLINGS),  # behind the default gateway
+        ("192.0.2.2/31", True, {"192.0.2.0/31"}),  # a narrower route than ours stays in force
+        ("192.0.2.0/24", True, set()),  # our own link: the gateway may be in it, too
+    ],
+)
+def test_what_the_uplink_leads_to_stays_there(best: str, on_link: bool, routes: set[str]) -> None:
+    bed = Bed(config({"routes": ["192.0.2.0/30"]}))
+    bed.network.best[PEER] = BestRoute(ip_network(best), 1, on_link)
+    with bed:
+        assert bed.network.routes.get("vti-a", set()) == routes
+        bed.network.best[PEER] = BestRoute(ip_network("0.0.0.0/0"), 1, False)
+        bed.devices.refit(bed.devices.of("a"))
+        assert bed.network.routes["vti-a"] == SIBLINGS
+
+
+def test_too_many_peers_in_one_network() -> None:
+    peers = [f"10.{number}.0.1" for number in range(200)]
+    with Bed(config({"routes": ["0.0.0.0/0", "10.0.0.0/15"]}, remote_addrs=peers)) as bed:
+        routes = {ip_network(route) for route in bed.network.routes["vti-a"]}
+        assert not any(ip_address(peer) in route for peer in peers for route in routes)
+        assert sum(route.num_addresses for route in routes) == 2**17 - 2
 
 
 def test_a_peer_cannot_ask_for_routes_without_end() -> None:
