@@ -114,6 +114,8 @@ def assert_agreed(net: Network, actions: tuple[str, ...], note: str) -> None:
     least, most = (0, 1) if "IKE delete" in actions else (1, 1)
     assert least <= len(a) <= most, note
     assert all(sa.quiet for sa in (*a, *b)), note
+    for sas in (a, b):  # what `admission` counts by
+        assert sum(len(sa.children) for sa in sas) == (sas[0].shared.count_children("ab") if sas else 0), note
     policies = sorted(out.child for out in net.a.plane.outbound.values())
     assert len(set(policies)) == len(policies), note
     assert_joined(net, len(policies), note)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import explain, key_exchange, moves, nat, pick, proposals
+from ikepy.sa import error_handling, explain, key_exchange, moves, nat, pick, proposals
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.keyed import keyed, suite_of
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.message import IkeHeader
@@ -74,13 +75,13 @@ class InitTask:
         if cookie is not None and 1 <= len(cookie.data) <= MAX_COOKIE:
             self._cookie = cookie.data
             return self._again(sa, "the peer asks for a cookie")
-        wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
-        if wrong_group is not None:
-            return self._other_group(sa, wrong_group)
-        refusal = pick.error(payloads)
+        refusal = error_handling.gravest(Exchange.IKE_SA_INIT, payloads)
         if refusal is not None:
-            text = f"the peer refused: {pick.error_name(refusal)}"
-            if refusal.notify == NotifyType.NO_PROPOSAL_CHOSEN:
+            step, error = refusal
+            if step is Step.AGAIN:
+                return self._other_group(sa, error)
+            text = f"the peer refused: {pick.error_name(error)}"
+            if error.notify == NotifyType.NO_PROPOSAL_CHOSEN:
                 text += f"; our proposals: {explain.suites(self._offered)}"
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, fatal=True)
         try:
