@@ -43,6 +43,7 @@ class Computing:
         self._strangers = 0  # among the jobs that wait
         self._idle = 0
         self._stopped = False
+        self.refused = 0  # jobs of strangers for which there was no room
 
     def submit(self, job: Compute) -> None:
         """Compute it as soon as it is its turn."""
@@ -50,6 +51,7 @@ class Computing:
             if self._stopped:
                 return
             if job.rank is Rank.STRANGER and self._strangers >= STRANGERS:
+                self.refused += 1
                 refusal = PeerError(NotifyType.TEMPORARY_FAILURE, "too many key exchanges of strangers wait")
                 self._loop.call_soon(self._deliver, job.ticket, refusal)
                 return

@@ -13,6 +13,7 @@ from ikepy.daemon.children import ChildTable
 from ikepy.daemon.control_client import CommandError, Progress
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.ports import Machine
+from ikepy.daemon.reception import Reception
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.status import Json
 from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
@@ -50,6 +51,7 @@ class Requests:
         devices: DeviceTable,
         children: ChildTable,
         counters: status.Counters,
+        reception: Reception,
     ) -> None:
         self._config = config
         self._machine = machine
@@ -57,6 +59,7 @@ class Requests:
         self._devices = devices
         self._children = children
         self._counters = counters
+        self._reception = reception
         self._tickets = itertools.count(1)
         self._commands: dict[str, Callable[[Arguments, Progress], Awaitable[Json]]] = {
             "list-sas": self._list_sas,
@@ -84,6 +87,8 @@ class Requests:
     async def _drop_counters(self, _: Arguments, __: Progress) -> Json:
         control = {
             **self._machine.counters(),
+            "strangers' messages lost": self._reception.lost,
+            "strangers' key exchanges not begun": self._runner.computing.refused,
             "log lines lost": log.lost(),
             "log lines summed up": self._runner.limiter.suppressed,
         }

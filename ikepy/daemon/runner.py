@@ -77,7 +77,7 @@ class EffectsRunner:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._timer = DeadlineTimer(loop, self.tick)
-        self._computing = Computing(self.complete)
+        self.computing = Computing(self.complete)
         self._stopped = False
         self._guilty: list[Guilty] = []
         self._faulty = False  # since the timer was set last
@@ -166,7 +166,7 @@ class EffectsRunner:
         """The machine is driven no more: what comes in while the parts are taken apart is dropped."""
         self._stopped = True
         self._timer.cancel()
-        self._computing.close()
+        self.computing.close()
         if self._summary is not None:
             self._summary.cancel()
             self._sum_up()
@@ -373,7 +373,7 @@ class EffectsRunner:
                 self._pool.send(child.device.slot, message)
 
     def _compute(self, effect: Compute) -> None:
-        self._computing.submit(effect)
+        self.computing.submit(effect)
 
     def _event(self, effect: Event) -> None:
         if not log.LOGGER.isEnabledFor(logging.DEBUG):

@@ -145,8 +145,9 @@ class Daemon:
             pool.add_device(device)
 
         await pool.ready(WORKERS_START)
-        await listeners.start(Reception(runner.receive, runner.refuse, runner.knows))
-        requests = Requests(config, machine, runner, devices, children, pool.counters)
+        reception = Reception(runner.receive, runner.refuse, runner.knows)
+        await listeners.start(reception)
+        requests = Requests(config, machine, runner, devices, children, pool.counters, reception)
         await control.start(requests.handle)
         where = ", ".join(map(str, addresses)) or "no address yet"
         log.info(SUBJECT, f"listening on {where}; {workers} worker slots")

@@ -95,6 +95,7 @@ def test_strangers_have_few_places_and_peers_as_many_as_they_need() -> None:
             refused = bed.told.pop(ticket)
             assert isinstance(refused, PeerError)
             assert refused.notify == NotifyType.TEMPORARY_FAILURE
+        assert bed.computing.refused == 3
         bed.gate.set()
         await bed.until(1 + 11 * STRANGERS)
         del bed.told[0]
