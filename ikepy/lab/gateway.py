@@ -109,8 +109,8 @@ class Gateway:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, config: str | Connection) -> Gateway:
-        """Start the daemon and wait until its control socket answers. LabError with the log."""
+    def start(self, config: str | Connection, patience: float = 15.0) -> Gateway:
+        """Start the daemon and wait until its control socket answers (seconds). LabError with the log."""
         self.run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.run_directory / "ikepy.toml"
         path.touch(mode=0o600)
@@ -118,7 +118,7 @@ class Gateway:
         command = (sys.executable, "-m", "ikepy", "run", "-c", str(path), "--socket", str(self.socket))
         self._process.start(*command, environment={"PYTHONUNBUFFERED": "1"})
         try:
-            self._wait_for_socket(15.0)
+            self._wait_for_socket(patience)
         except BaseException:
             self.stop(keep_files=True)
             raise

@@ -26,6 +26,7 @@ from .lifetime import Lifetime
 from .mobike import Mobike
 from .nat import Nat
 from .path import Endpoint, Path
+from .peers import NOBODY
 from .phase import End, Phase
 from .proposals import describe
 from .rate import Rate
@@ -65,7 +66,7 @@ class IkeSa:
         self.shared = shared
         self.ike_id = shared.next_ike_id()
         self.connection = connection
-        self.candidates: list[Connection] = [connection]
+        self.candidates = NOBODY  # the connections that the peer may mean, if it began
         self.path = path
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator

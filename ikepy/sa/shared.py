@@ -15,6 +15,7 @@ from .effects import Effect
 from .entropy import Entropy
 from .failures import Failures
 from .path import Address, Path
+from .peers import Peers
 from .phase import Phase
 from .room import RoomOf, boundless
 from .scope import Selectors
@@ -61,6 +62,7 @@ class Shared:
             self._alike[_configured(connection)].append(name)
         self._children: Counter[str] = Counter()  # of each connection
         self.doubted: list[IkeSa] = []  # their peer is to be asked whether it knows them
+        self.peers = Peers(config)
         self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
         self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet

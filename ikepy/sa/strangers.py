@@ -12,7 +12,7 @@ from ikepy.wire.glance import look
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
-from . import first_request, peers, stateless
+from . import first_request, stateless
 from .budget import OVERHEAD, Budget, Charge, cost_of
 from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
 from .counted import Counted
@@ -107,12 +107,12 @@ class Strangers:
         header, remote = message.header, path.remote
         charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
         try:
-            candidates = peers.candidates(self._shared.config, path)
+            candidates = self._shared.peers.candidates(path)
             if not candidates:
                 raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection for these addresses")
             sa = IkeSa(
                 self._shared,
-                candidates[0],
+                candidates.connections[0],
                 path,
                 spi_i=header.spi_i,
                 spi_r=self._shared.ike_spi(),

@@ -11,7 +11,7 @@ from ikepy.config.model import Child, Connection
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError, UnheardError
-from ikepy.sa import admission, child_negotiation, error_handling, explain, peers, pick
+from ikepy.sa import admission, child_negotiation, error_handling, explain, pick
 from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.counted import Counted
@@ -176,7 +176,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     remote_id = Identity(id_i.id_type, id_i.data)
     asked = pick.identity(payloads, PayloadType.ID_R)
     asked_id = None if asked is None else Identity(asked.id_type, asked.data)
-    connection = peers.match(sa.candidates, sa.keyed.proposal, asked_id, remote_id, sa.path.local.address)
+    connection = sa.candidates.match(sa.keyed.proposal, asked_id, remote_id, sa.path.local.address)
     named = connection is not None and _names(connection)
     hearing = _hearing(sa, remote_id, now, named=named)
     psk: Secret | None = None
@@ -187,7 +187,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     proven = _peer_proves(sa, psk or Secret(sa.shared.entropy.random(32)), auth, id_i)
     if connection is None or psk is None or not proven:
         if connection is None:
-            why = explain.no_connection(sa.candidates, remote_id, asked_id, _own_address(sa))
+            why = explain.no_connection(sa.candidates.connections, remote_id, asked_id, _own_address(sa))
         elif psk is None:
             why = explain.no_secret(_local_id(sa), remote_id)
         else:

@@ -23,6 +23,7 @@ from .auth import AuthTask
 if TYPE_CHECKING:
     from ikepy.config.model import Connection
     from ikepy.sa.ike_sa import IkeSa
+    from ikepy.sa.peers import Candidates
 
 NONCE_SIZE = 32  # bytes: at least half the key size of any PRF here (RFC 7296 2.10)
 MAX_RETRIES = 5  # COOKIE and INVALID_KE_PAYLOAD answers that we follow in one set-up
@@ -157,20 +158,19 @@ def fragmentation_agreed(connection: Connection, payloads: Sequence[Payload]) ->
     return theirs is not None and connection.fragmentation != "no"
 
 
-def choose_connection(
-    candidates: Sequence[Connection], offered: Sequence[Proposal]
-) -> tuple[Connection, Proposal]:
+def choose_connection(candidates: Candidates, offered: Sequence[Proposal]) -> tuple[Connection, Proposal]:
     """The first candidate that has a proposal for the peer; PeerError NO_PROPOSAL_CHOSEN if none has."""
     ike_only = [p for p in offered if p.protocol == ProtocolId.IKE]
-    for connection in candidates:
+    for connection in candidates.offers:
         chosen = proposals.select(connection.proposals, ike_only)
         if chosen is not None:
             return connection, chosen
     if not candidates:
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection is configured for these addresses")
-    differing = explain.nothing_in_common(ike_only, candidates[0].proposals)
+    differing = explain.nothing_in_common(ike_only, candidates.connections[0].proposals)
     raise PeerError(
-        NotifyType.NO_PROPOSAL_CHOSEN, f"no IKE proposal fits (of {candidates[0].name}): {differing}"
+        NotifyType.NO_PROPOSAL_CHOSEN,
+        f"no IKE proposal fits (of {candidates.connections[0].name}): {differing}",
     )
 
 
