@@ -70,6 +70,15 @@ class AddDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMss:
+    """The device's MTU has changed: what TCP's MSS is lowered to from now on."""
+
+    device_id: int
+    mss4: int
+    mss6: int
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveDevice:
     """Close the device and forget its SAs."""
 
@@ -281,6 +290,7 @@ Message = (
     AddSocket
     | RemoveSocket
     | AddDevice
+    | SetMss
     | RemoveDevice
     | InstallInbound
     | InstallOutbound
@@ -309,6 +319,7 @@ _CLASSES: tuple[type[Message], ...] = (
     AddSocket,
     RemoveSocket,
     AddDevice,
+    SetMss,
     RemoveDevice,
     InstallInbound,
     InstallOutbound,

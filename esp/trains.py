@@ -49,6 +49,9 @@ class PacketDevice(Protocol):
     def write_batch(self, packets: Sequence[bytes | memoryview], /) -> int:
         """Write in order; how many were taken. Raises OSError if it is broken."""
 
+    def set_mss(self, mss4: int, mss6: int, /) -> None:
+        """To what TCP's MSS is lowered from now on, where it is at all."""
+
 
 class Segments(Protocol):
     """A frame that is `count` packets of `size` octets, but the last one of `last`."""

@@ -342,6 +342,9 @@ class Worker:
                 self._remove_socket(message.index)
             case AddDevice(), int():
                 self._add_device(message, fd)
+            case messages.SetMss(), None:
+                if message.device_id in self._devices:
+                    self._devices[message.device_id].io.set_mss(message.mss4, message.mss6)
             case RemoveDevice(), None:
                 self._remove_device(message.device_id)
             case ((InstallInbound() | InstallOutbound()), None):

@@ -134,6 +134,10 @@ class PacketIo:
     def fileno(self) -> int:
         return self._fd
 
+    def set_mss(self, mss4: int, mss6: int) -> None:
+        """Other bounds from now on; whether there are any was said at the beginning."""
+        self._mss4, self._mss6 = mss4, mss6
+
     def read_batch(self, limit: int) -> list[bytes]:
         """Up to `limit` packets, as many as wait now. `TunError` if the device is gone."""
         packets: list[bytes] = []

@@ -53,6 +53,10 @@ class FrameIo:
     def fileno(self) -> int:
         return self._fd
 
+    def set_mss(self, mss4: int, mss6: int) -> None:
+        """Other bounds from now on; whether there are any was said at the beginning."""
+        self._mss4, self._mss6 = mss4, mss6
+
     def read_rows(
         self, rows: Rows, places: Sequence[tuple[memoryview]], lengths: list[int]
     ) -> Segments | None:

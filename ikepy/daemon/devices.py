@@ -117,6 +117,7 @@ class DeviceTable:
         self._contested: set[Place] = set()  # by more than one
         remotes = (fixed_addresses(one.remote_addrs) for one in config.connections.values())
         self._peers = PeerAddresses(chain.from_iterable(remotes))
+        self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # is to be told of it
 
     def slot_of(self, connection: str) -> int:
         """The worker slot of a connection's device, known before there is a device."""
@@ -218,6 +219,7 @@ class DeviceTable:
         if size != device.mtu:
             was, device.mtu = device.mtu, size
             self._perform(device, [SetMtu(size, was)])
+            self.mtu_changed(device)
 
     def refit(self, device: VtiDevice) -> None:
         """The way to the peer may be another one now, with another MTU."""

@@ -143,6 +143,7 @@ class Daemon:
         pool.report_to(events.message, events.death)
         for device in devices:
             pool.add_device(device)
+        devices.mtu_changed = pool.set_mss
 
         await pool.ready(WORKERS_START)
         reception = Reception(runner.receive, runner.refuse, runner.knows)

@@ -18,6 +18,7 @@ from esp.messages import (
     AddSocket,
     Message,
     RemoveSocket,
+    SetMss,
     SocketKind,
 )
 from esp.sockets import size_queue
@@ -91,6 +92,12 @@ class WorkerPool:
         process = self._slots[device.slot].process
         if process is not None:
             self._hand_over(process, device)
+
+    def set_mss(self, device: VtiDevice) -> None:
+        """The device's MTU has changed; a process that is started later hears of it with the device."""
+        process = self._slots[device.slot].process
+        if process is not None and device.connection.vti.mss_clamp:
+            process.send(SetMss(device.device_id, *device.mss))
 
     def send(self, slot: int, message: Message) -> None:
         """Send a message to a slot's process, or to its next one. Raises WorkerDown and MessageError."""

@@ -66,6 +66,20 @@ def test_a_configured_mtu_stays() -> None:
         assert bed.devices.of("a").mss == (1360, 1340)
 
 
+def test_whoever_clamps_the_mss_is_told_of_another_mtu() -> None:
+    told: list[tuple[int, int]] = []
+    with Bed(config({"mss_clamp": True})) as bed:
+        bed.devices.mtu_changed = lambda device: told.append(device.mss)
+        bed.up()
+        bed.network.uplink = 1400
+        bed.devices.refit(bed.devices.of("a"))
+        bed.devices.refit(bed.devices.of("a"))
+    assert told == [
+        (inner_mtu(uplink, 4, False, SUITE) - 40, max(inner_mtu(uplink, 4, False, SUITE), 1280) - 60)
+        for uplink in (1500, 1400)
+    ]
+
+
 def test_ipv6_inside_never_goes_below_its_least_mtu() -> None:
     with Bed(config()) as bed:
         bed.network.uplink = 1280

@@ -44,11 +44,16 @@ DEVICE = 1
 class FakeDevice:
     """One end of a socket pair as a device of whole packets."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, told: list[tuple[int, int]]) -> None:
+        """`told`: to what the MSS was to be lowered."""
         self._fd = fd
+        self._told = told
 
     def fileno(self) -> int:
         return self._fd
+
+    def set_mss(self, mss4: int, mss6: int) -> None:
+        self._told.append((mss4, mss6))
 
     def read_batch(self, limit: int) -> list[bytes]:
         packets: list[bytes] = []
@@ -87,7 +92,7 @@ class Bed:
 
     def _wrap(self, fd: int, mss4: int, mss6: int) -> PacketDevice:
         self.wrapped.append((mss4, mss6))
-        return FakeDevice(fd)
+        return FakeDevice(fd, self.wrapped)
 
     def _run(self) -> None:
         try:

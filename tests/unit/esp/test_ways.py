@@ -31,6 +31,9 @@ class Sink:
     def fileno(self) -> int:
         return -1
 
+    def set_mss(self, mss4: int, mss6: int) -> None:
+        pass
+
     def read_batch(self, limit: int) -> Sequence[bytes]:
         return []
 

@@ -13,7 +13,6 @@ import pytest
 
 from esp.messages import (
     Acquire,
-    ActivateOutbound,
     AddDevice,
     AddSocket,
     DeviceBroken,
@@ -23,6 +22,7 @@ from esp.messages import (
     RemoveChild,
     RemoveDevice,
     RemoveSocket,
+    SetMss,
     SocketKind,
     Stray,
     UpdatePath,
@@ -128,9 +128,10 @@ def test_devices_get_their_mss(bed: Bed) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         bed.tell(AddDevice(3, "vti3", False, 1300, 1280), theirs.fileno())
-        bed.tell(ActivateOutbound(99))
+        bed.tell(SetMss(3, 1200, 1180))
+        bed.tell(SetMss(4, 1000, 980))  # of a device that is not there
         assert bed.hears_nothing(Fault)
-    assert bed.wrapped == [(1300, 1280)]
+    assert bed.wrapped == [(1300, 1280), (1200, 1180)]
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["in time", "after it was told"])

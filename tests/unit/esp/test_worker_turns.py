@@ -28,7 +28,7 @@ class Served(Worker):
     """Notes whose turn it was."""
 
     def __init__(self, control: socket.socket, counters: CounterBlock) -> None:
-        super().__init__(control, counters, 0, 1, lambda fd, mss4, mss6: FakeDevice(fd))
+        super().__init__(control, counters, 0, 1, lambda fd, mss4, mss6: FakeDevice(fd, []))
         self.turns: list[int] = []
 
     def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:

@@ -61,6 +61,9 @@ def test_both_directions_are_clamped(pair: tuple[socket.socket, socket.socket]) 
     assert io.read_batch(9) == [syn(1300), b"anything"]
     assert io.write_batch([syn(1460), syn(900)]) == 2
     assert [kernel.recv(100), kernel.recv(100)] == [syn(1300), syn(900)]
+    io.set_mss(1200, 1180)
+    assert io.write_batch([syn(1460)]) == 1
+    assert kernel.recv(100) == syn(1200)
 
 
 def test_descriptor_that_is_gone() -> None:

@@ -49,8 +49,10 @@ def test_a_handshake_that_comes_alone_is_clamped(done: bool) -> None:
     with kernel, ours:
         ours.setblocking(False)
         memory = memoryview(bytearray(ROW))
-        read = FrameIo(ours.fileno(), mss4=1000).reader((memory,))
+        frames = FrameIo(ours.fileno(), mss4=1200)
+        read = frames.reader((memory,))
         assert read() is None
+        frames.set_mss(1000, 980)
         kernel.send(PLAIN + syn.octets() if done else syn.frame(0))
         length = read()
     assert length == len(syn.octets())
