@@ -34,10 +34,12 @@ class Patience:
         self.due = now + _pause(self._row - FREE)
         return self._row == FREE + 1
 
-    def failed(self, now: float) -> None:
-        """It could not be mended, or not all of it."""
+    def failed(self, now: float, *, altogether: bool = False) -> None:
+        """Not all of it could be mended. `altogether`: an event would be no reason to try it sooner."""
         self._failures += 1
         self.retry = now + _pause(self._failures)
+        if altogether:
+            self.due = self.retry
 
 
 def _pause(times: int) -> float:
