@@ -29,7 +29,7 @@ from ikepy.lab.pair import Pair
 CONNECTIONS = 1000
 START, UP = 5.0, 20.0  # seconds that it may take
 PATIENCE = 300.0  # seconds after which it has failed
-POLL = 0.5  # seconds
+POLL = 1.0  # seconds: a listing of all costs the daemon a tenth of one
 ENDING = 90.0  # seconds for the kernel to remove the devices
 
 
