@@ -73,6 +73,7 @@ class Options:
     child: str = ""
     more: str = ""
     daemon: str = ""
+    local_id: str | None = None
     remote_id: str | None = None
     remote_addrs: str | None = None
     local_addrs: str | None = None  # TOML: a list, or "%any"
@@ -83,7 +84,7 @@ class Options:
             CONFIG.format(
                 local_addrs=_quoted(self.local_addrs or str(local)),
                 remote=self.remote_addrs or remote,
-                local_id=f"gw{name}",
+                local_id=self.local_id or f"gw{name}",
                 remote_id=self.remote_id or ("gwb" if name == "a" else "gwa"),
                 proposals=self.proposals,
                 esp_proposals=self.esp_proposals,

@@ -138,3 +138,39 @@ def test_behind_nat() -> None:
     assert [sa.encap for sa in net.b.plane.outbound.values()] == [True]
     assert net.a.keepalives == 3
     assert net.b.keepalives == 0
+
+
+def keyed(identity: str, secret: str) -> str:
+    return f'[secrets.ike-peer]\nids = ["{identity}"]\nsecret = "{secret}"'
+
+
+def test_whoever_may_answer_is_authenticated_with_the_secret_of_its_address() -> None:
+    """`remote.id` is "%any": until IDr comes, its address is all that is known of the peer."""
+    a = Options(remote_id="%any", secret="of anybody", more=keyed("192.0.2.2", "of that address"))
+    net = connect(a, Options(local_id="192.0.2.2", secret="of that address"))
+    assert net.a.outcomes[1].ok, net.a.outcomes[1].text
+    assert_joined(net)
+
+
+def test_a_configured_identity_goes_before_the_address() -> None:
+    a = Options(secret="of the name", more=keyed("192.0.2.2", "of that address"))
+    net = connect(a, Options(secret="of the name"))
+    assert net.a.outcomes[1].ok, net.a.outcomes[1].text
+    wrong = connect(a, Options(secret="of that address"))
+    assert not wrong.a.outcomes[1].ok
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "first"),
+    [
+        ("allow", "allow", True),
+        ("never", "allow", True),
+        ("prefer", "allow", False),
+        ("force", "allow", False),
+    ],
+)
+def test_only_a_policy_that_wants_it_leaves_the_first_child_out(a: str, b: str, first: bool) -> None:
+    net = connect(Options(connection=f'childless = "{a}"'), Options(connection=f'childless = "{b}"'))
+    assert net.a.outcomes[1].ok
+    assert (len(net.ladder) == 4) is first
+    assert_joined(net)

@@ -69,6 +69,8 @@ def test_truncated(suite: Suite) -> None:
     [
         (with_trailer(ipv4(), 59), Drop.DUMMY),
         (with_trailer(b"", 59), Drop.DUMMY),
+        (bytes(14) + b"\x0e\x3b", Drop.DUMMY),  # padding and nothing else
+        (bytes(14) + b"\x0e\x04", Drop.MALFORMED),
         (with_trailer(ipv4(), 6), Drop.NEXT_HEADER),  # transport mode
         (with_trailer(ipv4(), 41), Drop.NEXT_HEADER),
         (with_trailer(ipv6(), 4), Drop.NEXT_HEADER),
