@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration, device_flags, ping
-from tests.netns.namespaces import Namespace, wait_until
+from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -237,3 +237,16 @@ def test_a_worker_that_dies_while_its_device_is_deleted(pair: Pair) -> None:
     left.ip("link", "del", "vti0")
     os.kill(pair.left.workers()[0], signal.SIGKILL)
     expect_traffic_within(left)
+
+
+def test_a_device_that_was_moved_away_is_made_again(pair: Pair, make_namespace: MakeNamespace) -> None:
+    """Into another network namespace, from where it can't be used."""
+    up(pair)
+    left, sas = pair.left.namespace, spis(pair.left)
+    before = state(left)
+    elsewhere = make_namespace("elsewhere")
+    left.ip("link", "set", "vti0", "netns", elsewhere.name)
+    expect_traffic_within(left)
+    wait_until(lambda: state(left) == before, "all is as it was", WITHIN)
+    assert spis(pair.left) == sas
+    assert not device_flags(elsewhere, "vti0")
