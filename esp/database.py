@@ -15,10 +15,10 @@ from esp.inbound import InboundSa
 from esp.lanes import Lanes
 from esp.limits import RateLimit, RecentSet
 from esp.lookup import AddressIndex
-from esp.loops import OwnEnds
+from esp.loops import UDP, OwnEnds
 from esp.messages import InstallInbound, InstallOutbound, UpdatePath
 from esp.outbound import OutboundSa
-from esp.packet import Buffer, Flow, address_key, flow_of
+from esp.packet import USUAL_IPV4, Buffer, Flow, address_key, flow_of
 from esp.policy import Policy
 from esp.selectors import Selector
 from esp.suites import refuse_copy
@@ -202,11 +202,12 @@ class _DeviceSas:
         try:
             return self._cache[key]
         except KeyError:
-            flow = flow_of(packet)
+            pass
         if not isinstance(key, Flow) and self._own.may_have_sent(key):
-            key = flow
+            key = _narrow_key(packet)  # addresses alone don't tell
             if key in self._cache:
                 return self._cache[key]
+        flow = flow_of(packet)
         found = None if self._own.sent(flow) else self._search(flow)
         if len(self._cache) >= CACHE_LIMIT:
             self._cache.clear()
@@ -241,6 +242,13 @@ class _DeviceSas:
         )
         best = min(matches, key=lambda match: match[:2], default=None)
         return None if best is None else best[2]
+
+
+def _narrow_key(packet: Buffer) -> bytes | Flow:
+    """What `OwnEnds.sent` looks at. Usual IPv4 is not parsed: protocol, addresses, and UDP's source port."""
+    if packet[0] == USUAL_IPV4 and not (packet[6] & 0x1F or packet[7]):  # nor a later fragment
+        return bytes(packet[9:10]) + bytes(packet[12 : 22 if packet[9] == UDP else 20])
+    return flow_of(packet)
 
 
 def _seat(entry: Outbound | None) -> tuple[object, ...] | None:

@@ -17,7 +17,8 @@ from esp.packet import Flow
 
 Address = IPv4Address | IPv6Address
 
-_ESP, _UDP = 50, 17
+UDP = 17
+_ESP = 50
 
 
 class OwnEnds:
@@ -50,4 +51,4 @@ class OwnEnds:
         ports = self._ports.get((flow.version, flow.source))
         if ports is None:
             return False
-        return flow.protocol == _ESP or (flow.protocol == _UDP and flow.source_port in ports)
+        return flow.protocol == _ESP or (flow.protocol == UDP and flow.source_port in ports)

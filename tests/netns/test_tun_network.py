@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_interface, ip_network
@@ -15,7 +16,8 @@ from tests.netns.kernel import add_route, configure, remove_route, set_mtu
 from tests.netns.namespaces import MakeNamespace, Namespace, connect
 from tun.device import TunDevice
 from tun.netlink import RouteError
-from tun.network import local_addresses, source_address, uplink_mtu
+from tun.network import best_route, local_addresses, outlet, source_address, uplink_mtu
+from tun.rtnetlink import BestRoute
 
 pytestmark = pytest.mark.root
 
@@ -343,3 +345,27 @@ def test_descriptors_are_not_left_open(namespace: Namespace, up: TunDevice, call
     before = len(list(Path("/proc/self/fd").iterdir()))
     call(work)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_best_route_to_an_address(namespace: Namespace) -> None:
+    namespace.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    namespace.ip("link", "set", "up1", "up")
+    namespace.ip("addr", "add", "192.0.2.1/24", "dev", "up0")
+    namespace.ip("link", "set", "up0", "up")
+    namespace.ip("route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+    index = namespace.call(socket.if_nametoindex, "up0")
+    found = {
+        address: namespace.call(best_route, ip_address(address))
+        for address in ("192.0.2.7", "198.51.100.7", "203.0.113.7")
+    }
+    assert found == {
+        "192.0.2.7": BestRoute(ip_network("192.0.2.0/24"), index, True),
+        "198.51.100.7": BestRoute(ip_network("198.51.100.0/24"), index, False),
+        "203.0.113.7": None,
+    }
+    namespace.ip("route", "add", "default", "via", "192.0.2.254")
+    assert namespace.call(best_route, ip_address("203.0.113.7")) == BestRoute(
+        ip_network("0.0.0.0/0"), index, False
+    )
+    assert namespace.call(outlet, ip_address("203.0.113.7"), ip_address("192.0.2.1")) == "up0"
+    assert namespace.call(outlet, ip_address("2001:db8::7"), ip_address("2001:db8::1")) is None
