@@ -25,7 +25,7 @@ CURVES: dict[int, ec.EllipticCurve] = {
     KeGroup.BRAINPOOL_384: ec.BrainpoolP384R1(),
     KeGroup.BRAINPOOL_512: ec.BrainpoolP512R1(),
 }
-# Key pair and g^ir, measured on one core of 2.5 GHz (`python -m benchmarks.kex`), rounded up.
+# Key pair and g^ir, measured with `python -m benchmarks.kex` and rounded up.
 SECONDS: dict[int, float] = {
     KeGroup.CURVE_25519: 0.00006,
     KeGroup.CURVE_448: 0.0003,
