@@ -56,11 +56,11 @@ def connections(count: int, secrets: list[str], *, initiator: bool) -> list[Conn
     ]
 
 
-def started(gateway: Gateway, config: str) -> float:
-    """Start it; the seconds that it took."""
+def started(gateway: Gateway, config: str) -> tuple[float, float]:
+    """Start it: the seconds and the CPU-seconds that it took."""
     begin = time.monotonic()
     gateway.start(config, patience=PATIENCE)
-    return time.monotonic() - begin
+    return time.monotonic() - begin, cpu_seconds(gateway.namespace.pids())
 
 
 def until_up(gateway: Gateway, count: int, begin: float) -> float:
@@ -82,9 +82,9 @@ def measure(count: int, directory: Path) -> bool:
             Gateway(where, directory / name) for where, name in ((ends.right, "r"), (ends.left, "i"))
         )
         try:
-            first = started(responder, document(connections(count, secrets, initiator=False)))
+            first, first_cpu = started(responder, document(connections(count, secrets, initiator=False)))
             begin = time.monotonic()
-            second = started(initiator, document(connections(count, secrets, initiator=True)))
+            second, second_cpu = started(initiator, document(connections(count, secrets, initiator=True)))
             up = until_up(initiator, count, begin + second)
             cpu = [cpu_seconds(one.namespace.pids()) for one in (initiator, responder)]
             again = sum("retransmit" in line for line in initiator.log().splitlines())
@@ -92,7 +92,10 @@ def measure(count: int, directory: Path) -> bool:
             for one in (initiator, responder):
                 one.stop(patience=ENDING)
     print(f"{count} connections between two addresses")
-    print(f"start of the responder, of the initiator: {first:.1f} s, {second:.1f} s (at most {START:.0f} s)")
+    print(
+        f"start of the responder, of the initiator: {first:.1f} s, {second:.1f} s (at most {START:.0f} s), "
+        f"with {first_cpu:.1f} and {second_cpu:.1f} s of CPU"
+    )
     print(f"all up after another: {up:.1f} s (at most {UP:.0f} s); {again} retransmissions")
     print(f"CPU of the initiator, of the responder until then: {cpu[0]:.1f} s, {cpu[1]:.1f} s")
     return max(first, second) <= START and up <= UP
