@@ -14,6 +14,7 @@ SIOCETHTOOL = 0x8946
 ETHTOOL_GDRVINFO = 0x00000003
 ETHTOOL_GLINK = 0x0000000A
 IFF_UP = 0x1
+IFF_LOWER_UP = 0x10000  # it has carrier
 IFF_RUNNING = 0x40  # the kernel sends through it: up, and with carrier
 LINKED = IFF_UP | IFF_RUNNING
 _FLAGS = struct.Struct("16sh22x")  # struct ifreq: name, flags

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyroute2 import IPRSocket
 from pyroute2.netlink import NLM_F_REPLACE, rtnl
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from tun.links import IFF_UP
+from tun.links import IFF_LOWER_UP, IFF_UP
 from tun.netlink import Network
 from tun.rtnetlink import destination, is_ours
 
 QUIET = 0.1  # seconds without a further event that end a burst
 LONGEST = 0.5  # seconds after its first event that a burst is told at the latest
+RT_TABLE_LOCAL = 255  # linux/rtnetlink.h
 _READS = 64  # datagrams before the loop gets its turn again
 _GROUPS = (
     rtnl.RTMGRP_LINK
@@ -33,18 +34,32 @@ _GROUPS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """What an event says of a device that is up."""
+
+    carrier: bool
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What a burst of events was about.
 
     `devices`: their indices, 0 for a route with several or none. `gone`: a route or a device is away, or a
     device is down, so that there may be room for something. `replaced`: networks whose route is another one
-    now, which nobody tells of the device that it led through. `all`: events were lost.
+    now, which nobody tells of the device that it led through. `links`: devices of which nothing else was told
+    than what they are: who expects that need not look. `all`: events were lost.
     """
 
     devices: frozenset[int] = frozenset()
     gone: bool = False
+    links: Mapping[int, Link] = field(default_factory=dict)
     replaced: frozenset[Network] = frozenset()
     all: bool = False
+
+    def outside(self, devices: Set[int]) -> bool:
+        """Whether it is about others than these."""
+        return self.all or not (self.devices <= devices and self.links.keys() <= devices)
 
 
 class Watch:
@@ -54,6 +69,7 @@ class Watch:
         """Raises OSError."""
         self._changed = changed
         self._devices: set[int] = set()
+        self._links: dict[int, Link] = {}
         self._replaced: set[Network] = set()
         self._gone = self._all = False
         self._loop = asyncio.get_running_loop()
@@ -89,12 +105,26 @@ class Watch:
                 self._note()
                 continue
             for event in events:
-                if not isinstance(event, rtmsg) or not is_ours(event["header"]["pid"]):
-                    self._devices.add(_device(event))
-                    self._gone |= _makes_room(event)
-                    if event["header"]["flags"] & NLM_F_REPLACE and isinstance(event, rtmsg):
-                        self._replaced.add(destination(event))
-                    self._note()
+                if isinstance(event, rtmsg):
+                    self._take_route(event)
+                    continue
+                self._gone |= _makes_room(event)
+                if event["header"]["type"] == rtnl.RTM_NEWLINK and event["flags"] & IFF_UP:
+                    link = Link(bool(event["flags"] & IFF_LOWER_UP), event.get_attr("IFLA_MTU"))
+                    self._links[event["index"]] = link
+                else:
+                    self._devices.add(event["index"])
+                self._note()
+
+    def _take_route(self, event: Any) -> None:
+        """The table local is the kernel's own, and changes with each address and link."""
+        if is_ours(event["header"]["pid"]) or event["table"] == RT_TABLE_LOCAL:
+            return
+        self._devices.add(event.get_attr("RTA_OIF") or 0)
+        self._gone |= _makes_room(event)
+        if event["header"]["flags"] & NLM_F_REPLACE:
+            self._replaced.add(destination(event))
+        self._note()
 
     def _note(self) -> None:
         now = self._loop.time()
@@ -105,17 +135,19 @@ class Watch:
         self._timer = self._loop.call_at(min(now + QUIET, self._since + LONGEST), self._tell)
 
     def _tell(self) -> None:
-        changes = Changes(frozenset(self._devices), self._gone, frozenset(self._replaced), self._all)
+        changes = Changes(
+            frozenset(self._devices),
+            self._gone,
+            dict(self._links),
+            frozenset(self._replaced),
+            self._all,
+        )
+        self._links.clear()
         self._since = self._timer = None
         self._replaced.clear()
         self._devices.clear()
         self._gone = self._all = False
         self._changed(changes)
-
-
-def _device(event: Any) -> int:
-    """The index of the device that an event is about; 0 for a route with several or none."""
-    return (event.get_attr("RTA_OIF") if isinstance(event, rtmsg) else event["index"]) or 0
 
 
 def _makes_room(event: Any) -> bool:

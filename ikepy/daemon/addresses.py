@@ -75,7 +75,7 @@ class AddressFollower:
         inside = self._devices.indices
         self._ways.forget()
         self._listeners.refuse_from(inside.keys())
-        if changes.all or not changes.devices <= inside.keys():
+        if changes.outside(inside.keys()):
             self._wake.set()
 
     async def _follow(self) -> None:

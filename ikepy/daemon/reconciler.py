@@ -21,7 +21,7 @@ from ikepy.daemon.runner import EffectsRunner
 from ikepy.sa.commands import Initiate, Terminate
 from tun.netlink import RouteError
 from tun.network import DeviceGone
-from tun.watch import Changes
+from tun.watch import Changes, Link
 
 AT_ONCE = 4  # devices that are looked at before the loop gets its turn again
 Replace = Callable[[VtiDevice], None]
@@ -60,9 +60,11 @@ class Reconciler:
             about = device.tun.index in changes.devices or not device.needed.keys().isdisjoint(
                 changes.replaced
             )
+            link = changes.links.get(device.tun.index)
+            about = about or (link is not None and (device.down or link != Link(device.carrier, device.mtu)))
             if changes.all or about or (changes.gone and _waits(device)):
                 self._dirty[device] = None
-        if changes.all or not changes.devices <= ours.keys():
+        if changes.outside(ours.keys()):
             self._refit.update(dict.fromkeys(self._devices))
         self._wake.set()
 

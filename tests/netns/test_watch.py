@@ -13,7 +13,7 @@ import pytest
 from tests.netns.kernel import add_route, remove_route
 from tests.netns.namespaces import Namespace
 from tun import network
-from tun.watch import QUIET, Changes, Watch
+from tun.watch import QUIET, Changes, Link, Watch
 
 pytestmark = pytest.mark.root
 
@@ -106,7 +106,6 @@ async def drain(told: asyncio.Queue[Changes]) -> None:
         ("addr add 169.254.10.1/30 dev d0", False),
         ("route add 10.2.0.0/24 dev d0", False),
         ("route del 10.3.0.0/24 dev d0", True),
-        ("link set d0 mtu 1300", False),
         ("link set d0 down", True),
     ],
 )
@@ -125,6 +124,24 @@ def test_it_is_told_which_device_it_was_and_whether_there_is_room(
         assert index in changes.devices
         assert changes.gone is gone
         assert not changes.all
+
+    watched(namespace, scenario)
+
+
+def test_what_a_link_is_now(namespace: Namespace) -> None:
+    """Of one that was up all the time: else the kernel has taken something off it."""
+    cable(namespace)
+    namespace.ip("link", "set", "d0", "up")
+
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
+        index = socket.if_nametoindex("d0")
+        await drain(told)
+        await asyncio.to_thread(namespace.ip, "link", "set", "d0", "mtu", "1300")
+        changes = await asyncio.wait_for(told.get(), PATIENCE)
+        assert changes.links == {index: Link(True, 1300)}
+        assert not changes.devices
+        assert changes.outside(set())
+        assert not changes.outside({index})
 
     watched(namespace, scenario)
 

@@ -13,7 +13,7 @@ from ikepy.daemon.reconciler import Reconciler
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.sa.commands import Initiate, Terminate
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeMachine, FakeNetwork, FakeTun, Notes, config
-from tun.watch import Changes
+from tun.watch import Changes, Link
 
 
 class Bed:
@@ -90,6 +90,21 @@ def test_events_of_other_devices_are_none_of_ours() -> None:
         assert not bed.network.table["vti-a"]
 
     assert run(scenario) == []
+
+
+def test_a_link_that_is_as_it_is_to_be_needs_no_look() -> None:
+    """Our own changes of carrier and MTU come back as events, a thousand of them when all tunnels come up."""
+
+    async def scenario(bed: Bed) -> None:
+        index, routes = bed.device.tun.index, set(bed.network.table["vti-a"])
+        bed.network.table["vti-a"].clear()
+        bed.reconciler.changed(Changes(links={index: Link(True, bed.device.mtu)}))
+        await asyncio.sleep(0.1)
+        assert not bed.network.table["vti-a"], "nobody has looked"
+        bed.reconciler.changed(Changes(links={index: Link(False, bed.device.mtu)}))
+        await bed.until(lambda: bed.network.table["vti-a"] == routes)
+
+    run(scenario)
 
 
 def test_what_waits_for_room_is_looked_at_when_there_may_be_some() -> None:
