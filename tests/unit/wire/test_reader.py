@@ -77,3 +77,45 @@ def test_written_integers_must_fit() -> None:
     for write, value in ((writer.u8, 256), (writer.u16, 1 << 16), (writer.u32, 1 << 32), (writer.u8, -1)):
         with pytest.raises(LocalMisuse):
             write(value)
+
+
+@pytest.mark.parametrize("method", ["u8", "u16", "u32", "u64"])
+def test_a_field_may_end_where_the_data_ends(method: str) -> None:
+    size = int(method[1:]) // 8
+    reader = Reader(bytes(size - 1) + b"\x07")
+    assert getattr(reader, method)() == 7
+    reader.end()
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_a_part_may_be_empty_or_all_there_is(size: int) -> None:
+    reader = Reader(b"abc")
+    with reader.restrict(size):
+        assert reader.rest() == b"abc"[:size]
+    assert reader.rest() == b"abc"[size:]
+
+
+@pytest.mark.parametrize("method", ["u8", "u16", "u32", "u64"])
+def test_a_refused_field_is_not_taken(method: str) -> None:
+    size = int(method[1:]) // 8
+    reader = Reader(bytes(size - 1))
+    with pytest.raises(WireError, match=rf"^{size} bytes? expected, {size - 1} left$"):
+        getattr(reader, method)()
+    assert reader.remaining == size - 1
+
+
+def test_errors_say_how_much_there_is() -> None:
+    reader = Reader(b"abc")
+    with pytest.raises(WireError, match=r"^4 bytes expected, 3 left$"):
+        reader.take(4)
+    with pytest.raises(WireError, match=r"^3 bytes left over$"):
+        reader.end()
+    with pytest.raises(WireError, match=r"^a part of 4 bytes, 3 left$"):
+        reader.restrict(4)
+
+
+def test_a_part_that_ends_with_an_error_leaves_the_limit_as_it_was() -> None:
+    reader = Reader(b"abcdef")
+    with pytest.raises(ValueError, match="ours"), reader.restrict(2):
+        raise ValueError("ours")
+    assert reader.rest() == b"abcdef"
