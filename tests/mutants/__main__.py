@@ -1,0 +1,129 @@
+"""`python -m tests.mutants [FILE...]`: mutmut over each file with the quick tests that cover it.
+
+Every file is mutated in a copy of its own outside of the tree, one mutant at a time; nothing stays behind.
+Ends with status 1 if fewer than 90 % of a file's mutants are killed. Who survives, and why that is no hole,
+stands in README.md here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("ikepy", "esp", "tun")
+WANTED = 90  # percent
+SURVIVED, NO_TESTS = 0, (5, 33)  # as mutmut keeps what became of a mutant
+TEXT = r'"[A-Za-z0-9][^"]* [^"]*"'  # for people: no test reads it letter by letter
+TESTS: dict[str, tuple[str, ...]] = {
+    "esp/replay.py": ("tests/unit/esp/test_replay.py", "tests/unit/esp/test_replay_trains.py"),
+    "esp/inbound.py": ("tests/unit/esp/test_inbound.py", "tests/unit/esp/test_inbound_trains.py"),
+    "esp/outbound.py": ("tests/unit/esp/test_outbound.py", "tests/unit/esp/test_outbound_trains.py"),
+    "tun/coalesce.py": ("tests/unit/tun/test_coalesce.py",),
+    "ikepy/wire/reader.py": ("tests/unit/wire/test_reader.py",),
+    "ikepy/sa/window.py": ("tests/unit/sa/test_window.py", "tests/exchange/test_window.py"),
+    "ikepy/sa/fragments.py": (
+        "tests/unit/sa/test_fragments.py",
+        "tests/exchange/test_fragmentation.py",
+        "tests/hostile/test_limits.py",
+    ),
+    "ikepy/sa/stateless.py": (
+        "tests/exchange/test_init_retries.py",
+        "tests/hostile/test_limits.py",
+        "tests/hostile/test_strangers.py",
+    ),
+    "ikepy/sa/half_open.py": ("tests/exchange/test_init_retries.py", "tests/hostile"),
+    "ikepy/sa/strangers.py": ("tests/exchange/test_init_retries.py", "tests/hostile"),
+    "ikepy/sa/tasks/auth.py": (
+        "tests/exchange/test_auth.py",
+        "tests/exchange/test_childless.py",
+        "tests/exchange/test_setup.py",
+        "tests/exchange/test_notifies.py",
+        "tests/exchange/test_refusals.py",
+        "tests/hostile/test_without_credentials.py",
+    ),
+    "ikepy/sa/incoming.py": (
+        "tests/exchange/test_established.py",
+        "tests/exchange/test_setup.py",
+        "tests/exchange/test_notifies.py",
+        "tests/exchange/test_errors.py",
+        "tests/exchange/test_nat.py",
+        "tests/exchange/test_window.py",
+        "tests/hostile/test_authenticated.py",
+    ),
+}
+CONFIG = """
+[tool.mutmut]
+source_paths = ["{package}"]
+only_mutate = ["{file}"]
+also_copy = {others}
+do_not_mutate_patterns = ['{text}']
+pytest_add_cli_args = ["-p", "no:cacheprovider"]
+pytest_add_cli_args_test_selection = {tests}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What became of a file's mutants: how many there were, and the names of those that no test noticed."""
+
+    total: int
+    survivors: tuple[str, ...]
+
+    @property
+    def percent(self) -> float:
+        return 100 * (1 - len(self.survivors) / self.total) if self.total else 100.0
+
+
+def main(files: list[str]) -> int:
+    """The exit status."""
+    unknown = set(files) - TESTS.keys()
+    if unknown:
+        sys.exit(f"no tests are named here for {', '.join(sorted(unknown))}; allowed: {', '.join(TESTS)}")
+    scores = {}
+    for file in files or TESTS:
+        with TemporaryDirectory(prefix="ikepy-mutants-") as directory:
+            scores[file] = score = run(file, Path(directory))
+            print(f"{file}: {score.total} mutants, {score.percent:.1f} % killed", flush=True)
+            for name in score.survivors:
+                print("\n".join(f"    {line}" for line in changed_lines(name, Path(directory))), flush=True)
+    return 0 if all(score.percent >= WANTED for score in scores.values()) else 1
+
+
+def run(file: str, directory: Path) -> Score:
+    """Mutate a file in a copy of the project in `directory`."""
+    package = file.split("/")[0]
+    for name in (*PACKAGES, "tests"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    others = [name for name in PACKAGES if name != package]
+    tests = list(TESTS[file])
+    text = (ROOT / "pyproject.toml").read_text()
+    config = CONFIG.format(package=package, file=file, others=others, text=TEXT, tests=tests)
+    (directory / "pyproject.toml").write_text(text + config)
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, errors="replace")
+    kept = directory / "mutants" / f"{file}.meta"
+    results = json.loads(kept.read_text())["exit_code_by_key"] if kept.exists() else {}
+    if not results or None in results.values():
+        sys.exit(f"{file}: mutmut did not come to an end:\n{(done.stdout + done.stderr)[-2000:]}")
+    survivors = tuple(name for name, code in results.items() if code in (SURVIVED, *NO_TESTS))
+    return Score(len(results), survivors)
+
+
+def changed_lines(name: str, directory: Path) -> Iterator[str]:
+    """A mutant in words: its function, and the lines that differ."""
+    command = [sys.executable, "-m", "mutmut", "show", name]
+    shown = subprocess.run(command, cwd=directory, capture_output=True, text=True).stdout
+    yield re.sub(r".*xǁ|.*x_|__mutmut_\d+", "", name).replace("ǁ", ".")
+    yield from (line for line in shown.splitlines() if re.match(r"[-+][^-+]", line))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
