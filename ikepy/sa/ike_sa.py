@@ -242,8 +242,12 @@ class IkeSa:
             where = f", also {', '.join(map(str, others))}" if others else ""
             text = f"retransmit {again.attempt} of request {again.message_id}{where}"
             effects.append(self.log(Level.INFO, text))
-            effects += [Send(path, one) for path in (again.path, *others) for one in again.datagrams]
+            effects += [Send(again.path, one) for one in again.datagrams]
+            self.window.spread(again, others, now)
             self.sent_at = now
+        spread = self.window.spread_next(now)
+        if spread is not None:
+            effects += [Send(spread[1], one) for one in spread[0].datagrams]
         self.reassembly.expire(now)
         self.tasks.resume_postponed(now)
         effects += upkeep.tend(self, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ikepy.sa.path import Path
@@ -40,7 +40,13 @@ class Outstanding:
     due: float  # when to send it again or give up
     since: float  # when it was sent first, or the network changed
     attempt: int = 0
+    others: list[Path] = field(default_factory=list)  # to be sent on yet, one after the other
+    others_at: float = 0.0
+    spacing: float = 0.0  # seconds between two of these
     held: bool = False  # its response is here and being worked on: it is not sent again
+
+
+SPACING = 0.25  # seconds between two copies of a request on different paths, at most
 
 
 class Arrival(Enum):
@@ -129,7 +135,7 @@ class Window:
     def redirect(self, path: Path) -> None:
         """What is sent again goes over `path`."""
         for request in self.outstanding.values():
-            request.path = path
+            request.path, request.others = path, []
 
     def hasten(self, now: float) -> None:
         """Send what is outstanding again at once, with all of its tries: the network has changed."""
@@ -183,6 +189,24 @@ class Window:
         tries = self._retransmission.tries
         return any(now >= request.due and request.attempt >= tries for request in self._unanswered)
 
+    def spread(self, request: Outstanding, others: list[Path], now: float) -> None:
+        """Send what was sent again just now on other paths, too, one after the other.
+
+        Not all at once: a peer that works on the copy which came first may ignore those that come meanwhile
+        (charon does), and that copy's path may be one that no answer gets back on.
+        """
+        request.others = others
+        request.spacing = min(SPACING, (request.due - now) / (len(others) + 1))
+        request.others_at = now + request.spacing
+
+    def spread_next(self, now: float) -> tuple[Outstanding, Path] | None:
+        """A request to send on another path now; None if nothing is due."""
+        for request in self._unanswered:
+            if request.others and now >= request.others_at:
+                request.others_at = now + request.spacing
+                return request, request.others.pop(0)
+        return None
+
     def prolong(self, now: float) -> None:
         """Have one more try of each request that has used up its own."""
         for request in self._unanswered:
@@ -197,4 +221,5 @@ class Window:
     def deadline(self) -> float | None:
         if not self.outstanding:
             return None
-        return min([request.due for request in self._unanswered], default=None)
+        times = [min(one.due, one.others_at) if one.others else one.due for one in self._unanswered]
+        return min(times, default=None)

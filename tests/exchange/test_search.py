@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import IPv4Address
 
 import pytest
@@ -10,6 +11,7 @@ from ikepy.sa.commands import LocalAddressesChanged
 from ikepy.sa.mobike import MAX_WORKED, MOST_PROBED
 from ikepy.sa.tasks.liveness import Liveness
 from ikepy.sa.upkeep import PATIENCE
+from ikepy.sa.window import SPACING
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options
 from .test_established import do, ike_sa
@@ -62,6 +64,34 @@ def test_each_try_goes_on_the_path_in_use_first() -> None:
     silence(net, 60)
     used, lan = path(ADDRESS_A, ADDRESS_B), path(ADDRESS_A, LAN_B)
     assert net.a.sent[:6] == [used, used, used, lan, used, lan]
+
+
+def test_copies_on_different_paths_keep_their_distance() -> None:
+    """The peer may work on the one that came first, ignore the others, and not get an answer back there."""
+    net = announcing(LAN_B, SECOND_B)
+    times: dict[float, int] = {}
+
+    def note(line: str, nth: int, data: bytes) -> list[float]:
+        times[net.now] = times.get(net.now, 0) + 1
+        return []
+
+    net.script = note
+    do(net, "a", Liveness())
+    net.run(60)
+    assert set(times.values()) == {1}
+    moments = sorted(times)
+    assert min(b - a for a, b in itertools.pairwise(moments)) >= SPACING
+    assert len(moments) == 2 + 3 * 3
+
+
+def test_an_answer_on_the_path_in_use_spares_the_others() -> None:
+    net = announcing(SECOND_B)
+    do(net, "a", Liveness())
+    silence(net, 5)
+    net.a.sent.clear()
+    net.run(20)
+    assert set(net.a.sent) == {path(ADDRESS_A, ADDRESS_B)}
+    assert_on_first(net)
 
 
 def test_an_address_that_is_no_longer_announced_is_where_it_worked() -> None:
@@ -176,6 +206,7 @@ def flowing(net: Network, seconds: float) -> None:
 
 def test_it_is_not_given_up_while_esp_comes_in() -> None:
     net = announcing(LAN_B, a=HASTY)
+    net.gone = {LAN_B}
     sa = ike_sa(net, "a")
     do(net, "a", Liveness())
     flowing(net, 60)
