@@ -270,7 +270,7 @@ class Daemon(Section):
     # charon's name; there none come beyond it, here the oldest make room, and charon's default is 0.
     init_limit_half_open: Annotated[
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs in all; 0: no limit")
-    ] = 1000
+    ] = 2000
     # Of one CPU, for set-ups of peers that have not authenticated themselves.
     strangers_cpu: Annotated[float, fields.number(0, 1000, "percent of one CPU; 0: no limit")] = 25.0
     # Whether a peer that sends what an SA may not carry is told, now and then (RFC 4301 5.2).

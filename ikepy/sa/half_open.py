@@ -14,7 +14,7 @@ from .ike_sa import IkeSa
 from .path import Address, Endpoint
 from .phase import Phase
 
-AGED = 2.0  # seconds after which a peer that means it would have gone on to IKE_AUTH
+AGED = 12.0  # seconds in which a peer that means it goes on to IKE_AUTH, two retransmissions included
 MEMORY = 30.0  # seconds: requests that came to nothing count on, fading
 _ALL = "all"
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from ipaddress import IPv4Address, IPv6Address
 
 from ikepy.config.model import Config
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
-from ikepy.wire.constants import NotifyType
+from ikepy.wire.constants import HeaderFlag, NotifyType
 from ikepy.wire.glance import look
-from ikepy.wire.message import IkeHeader, Message
+from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import first_request, stateless
@@ -20,7 +21,13 @@ from .effects import Effect, Level, Log, Send
 from .half_open import HalfOpen, Verdict
 from .ike_sa import IkeSa
 from .path import Address, Endpoint, Path
+from .rate import Rate
 from .shared import Shared
+
+SPI = 8  # octets
+FLAGS_AT = 19  # in the header
+MOST_ADMITTED = 1024  # at once
+OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
 
 
 class Strangers:
@@ -32,6 +39,9 @@ class Strangers:
         self._half_open = HalfOpen(shared.config.daemon)
         self._budget = Budget(shared.config.daemon.strangers_cpu / 100)
         self._named = _named_addresses(shared.config)
+        # What `refuse` let in and nobody has worked on yet: it is paid for, so that no more waits than is.
+        self._admitted: OrderedDict[tuple[bytes, Endpoint], Charge] = OrderedDict()
+        self._others = Rate(OTHERS)
 
     def update(self, sa: IkeSa, now: float) -> None:
         """Something happened to an IKE_SA, which may be one of theirs."""
@@ -47,6 +57,8 @@ class Strangers:
         known = self._half_open.known(header.spi_i, path.remote)
         if known is not None and known.init.request == datagram:
             return known.repeat_init(path)
+        if (header.spi_i, path.remote) in self._admitted:
+            return None
         answer = self._judge(datagram, path.remote, now)
         if answer is None:
             return None
@@ -57,15 +69,39 @@ class Strangers:
 
         None: it is something else, or it may come in.
         """
-        if not is_first_request(datagram) or self._half_open.may_know(datagram[:8]) or self._shared.stopping:
+        if self._shared.stopping:
+            return None
+        if not is_first_request(datagram):
+            return self._refuse_other(datagram, now)
+        spi_i = datagram[:SPI]
+        if self._half_open.may_know(spi_i):
             return None
         try:
-            return self._judge(datagram, remote, now)
+            answer = self._judge(datagram, remote, now)
+            cost = cost_of(look(datagram).group) if answer is None else 0.0
         except WireError:
-            if self._half_open.verdict(remote.address, now) is Verdict.SERVE:
+            served = self._half_open.verdict(remote.address, now) is Verdict.SERVE
+            self._half_open.failed(remote.address, now)
+            if served:
                 return None  # it leaves its trace where it is decoded
             self._shared.tally[Counted.MALFORMED_INIT] += 1
             return b""
+        if answer is None and (spi_i, remote) not in self._admitted:
+            self._admitted[spi_i, remote] = self._budget.charge(remote, cost, now)
+            if len(self._admitted) > MOST_ADMITTED:
+                self._admitted.popitem(last=False)
+        return answer
+
+    def _refuse_other(self, datagram: bytes, now: float) -> bytes | None:
+        """Of what is for no IKE_SA that there is, a little is looked at."""
+        if len(datagram) >= HEADER_SIZE:
+            from_initiator = datagram[FLAGS_AT] & HeaderFlag.INITIATOR
+            if (datagram[SPI : 2 * SPI] if from_initiator else datagram[:SPI]) in self._shared.by_spi:
+                return None
+        if self._others.allow(now):
+            return None
+        self._shared.tally[Counted.UNKNOWN_SPI if len(datagram) >= HEADER_SIZE else Counted.MALFORMED] += 1
+        return b""
 
     def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         """A COOKIE, nothing (b""), or None for what may come in. WireError if the payloads don't fit."""
@@ -105,7 +141,9 @@ class Strangers:
     ) -> tuple[IkeSa | None, list[Effect]]:
         """The half-open IKE_SA of a request that `turn_away` lets through, and the response."""
         header, remote = message.header, path.remote
-        charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
+        charge = self._admitted.pop((header.spi_i, remote), None)
+        if charge is None:
+            charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
         try:
             candidates = self._shared.peers.candidates(path)
             if not candidates:

@@ -56,7 +56,7 @@ def test_too_many_half_open_from_one_address() -> None:
     net = Network(Options(), Options(daemon="block_threshold = 2\ncookie_threshold_ip = 0"))
     answered = []
     for number in range(4):
-        net.run(1.5)
+        net.run(7)
         data = b"spi%05d" % number + first_message(net)[8:]
         answered.append(any(isinstance(e, Send) for e in net.inject("b", A_TO_B, data)))
     assert answered == [True] * 4

@@ -175,3 +175,40 @@ def test_a_port_that_goes_on_guessing_gets_no_key_exchange() -> None:
     counted = net.b.manager.counters()
     assert counted["failed authentications"] == 12
     assert counted["IKE_SA_INIT requests after failed authentications"] == 28
+
+
+# -- many who mean it ------------------------------------------------------------------------------
+
+TRIES = (0.0, 4.0, 11.2)  # seconds at which a peer asks (charon's defaults)
+
+
+@pytest.mark.parametrize(
+    ("suite", "under_way"),
+    [("x25519", 1000), ("modp2048", 1000), ("modp3072", 10)],
+)
+def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, under_way: int) -> None:
+    """They ask all together; so many of them go on before the first one's IKE_AUTH is worked on."""
+    name = f"aes128gcm16-prfsha256-{suite}"
+    net = target(proposals=f'["{name}"]', connection='unique = "never"')
+    waiting, begin, done = list(range(1000)), net.now, 0
+    for at in TRIES:
+        net.run(max(0.0, begin + at - net.now))
+        answered: list[Keyed] = []
+        left: list[int] = []
+        for number in waiting:
+            net.now += 0.003  # what one costs a host that is as slow as we are
+            try:
+                answered.append(Keyed(net, name, OTHER, spi_i=(number + 1).to_bytes(8, "big")))
+            except UnansweredError:
+                left.append(number)
+            if len(answered) > under_way:
+                done += finished(answered.pop(0))
+        done += sum(finished(one) for one in answered)
+        waiting = left
+    assert done == 1000
+    assert net.now - begin < 20
+
+
+def finished(attacker: Keyed) -> bool:
+    answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads())
+    return answer is not None and pick.error(answer) is None
