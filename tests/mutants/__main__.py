@@ -34,11 +34,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/exchange/test_fragmentation.py",
         "tests/hostile/test_limits.py",
     ),
-    "ikepy/sa/stateless.py": (
-        "tests/exchange/test_init_retries.py",
-        "tests/hostile/test_limits.py",
-        "tests/hostile/test_strangers.py",
-    ),
+    "ikepy/sa/stateless.py": ("tests/unit/sa/test_stateless.py",),
     "ikepy/sa/half_open.py": ("tests/exchange/test_init_retries.py", "tests/hostile"),
     "ikepy/sa/strangers.py": ("tests/exchange/test_init_retries.py", "tests/hostile"),
     "ikepy/sa/tasks/auth.py": (

@@ -158,3 +158,14 @@ def test_from_where_numbers_are_watched(esn: bool) -> None:
     assert sa.plain_until == sa.watch_from - MOST_ROWS
     cbc = next(suite for suite in SUITES if OutboundSa(1, suite, keys_for(suite), esn).member is None)
     assert OutboundSa(1, cbc, keys_for(cbc), esn).plain_until == 0
+
+
+def test_a_train_of_one_leaves_other_rows_alone() -> None:
+    trains, sa = Trains(4096), OutboundSa(0x1001, GCM, keys_for(GCM), False)
+    packet = PACKETS[0]
+    train = sa.layout(trains, len(packet))
+    train.array[1:] = 0xEE
+    assert laid(sa, trains, [packet]) == 1
+    assert_as_one_by_one(GCM, rows_of(sa, trains, [packet], 1), [packet], esn=False, used=0)
+    assert (train.array[1:] == 0xEE).all()
+    assert (sa.sequence, sa.tfc) == (1, 0)
