@@ -285,6 +285,7 @@ class Daemon(Section):
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
     # Of workers under load: before ordinary processes, as the kernel's network stack is; 0: as one of them.
     worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
+    worker_user: str = "nobody"  # "": that of the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
 

@@ -1,15 +1,20 @@
-"""Giving up capabilities (capabilities(7)) and dying with one's parent (prctl(2)), through ctypes."""
+"""Giving up capabilities (capabilities(7)), private memory, dying with one's parent (prctl(2)).
+
+Through ctypes: no library that is kept up does this.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import struct
 from collections.abc import Collection
 from enum import IntEnum
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -22,6 +27,10 @@ class Capability(IntEnum):
     """Those that the daemon needs after its start (linux/capability.h)."""
 
     DAC_READ_SEARCH = 2
+    KILL = 5
+    SETGID = 6
+    SETUID = 7
+    SETPCAP = 8
     NET_BIND_SERVICE = 10
     NET_ADMIN = 12
     NET_RAW = 13
@@ -42,16 +51,30 @@ def keep_only(capabilities: Collection[Capability]) -> None:
     What this process does not have is not gained.
     """
     have = effective()
-    for number in range(_LAST + 1):
-        # A number that this kernel doesn't know ends the list; without CAP_SETPCAP the set stays as it is.
-        if number not in capabilities and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
-            break
+    bound_to(capabilities)
     mask = have & sum(1 << c for c in capabilities)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = _HEADER.pack(_CAPABILITY_VERSION_3, 0)
     if _libc.capset(header, _SETS.pack(low, low, 0, high, high, 0)) != 0:
         raise _os_error()
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def bound_to(capabilities: Collection[Capability]) -> None:
+    """Take all others out of the bounding set: whatever is executed from now on can't have them."""
+    for number in range(_LAST + 1):
+        # A number that this kernel doesn't know ends the list; without CAP_SETPCAP the set stays as it is.
+        if number not in capabilities and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+            break
+
+
+def keep_memory_private() -> None:
+    """No core dump and no debugger of the same user shows the keys in this process's memory. Raises OSError.
+
+    After a change of user it is to be called again. RLIMIT_CORE goes to what is started from now on.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def effective() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.capabilities import keep_memory_private
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.ports import Facts
 from ikepy.daemon.service import Daemon, Surroundings
@@ -29,6 +30,7 @@ def run(
     `socket`: the control socket, instead of the configuration's. `remarks` on it, (key path, text), are
     warned of.
     """
+    keep_memory_private()
     log.set_up(config.daemon.log_level)
     sys.unraisablehook = _tell_ignored
     for key, text in remarks[:REMARKS]:

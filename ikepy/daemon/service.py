@@ -14,6 +14,8 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.account import closed_to_root
+from ikepy.daemon.account import of_workers as account_of_workers
 from ikepy.daemon.addresses import AddressFollower
 from ikepy.daemon.capabilities import Capability, keep_only
 from ikepy.daemon.checks import addresses_to_serve, check, wait_for_devices
@@ -40,13 +42,16 @@ from ikepy.sa.room import Room
 WORKERS_START = 2.0  # seconds that the first IKE message waits for them, at most
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 SUBJECT = "daemon"
-# Routes, MTU and carrier; sockets; and workers, which may be started from a directory that is another user's
-# and run before ordinary processes.
-KEPT = (
+# Devices, routes, MTU and carrier; sockets; and workers, which become another user, give up all that they
+# could have, are ended, and run before ordinary processes.
+KEPT: tuple[Capability, ...] = (
     Capability.NET_ADMIN,
     Capability.NET_RAW,
     Capability.NET_BIND_SERVICE,
-    Capability.DAC_READ_SEARCH,
+    Capability.KILL,
+    Capability.SETGID,
+    Capability.SETUID,
+    Capability.SETPCAP,
     Capability.SYS_NICE,
 )
 
@@ -107,6 +112,7 @@ class Daemon:
         config, network = self._config, self._surroundings.network
         workers = config.daemon.workers or len(os.sched_getaffinity(0))
         check(config, self._control)
+        account = account_of_workers(config.daemon.worker_user)
         permit_many_descriptors()
 
         control = ControlSocket.open(self._control)
@@ -119,10 +125,10 @@ class Daemon:
         devices.open()
         stack.callback(devices.close)
         if self._surroundings.drop_capabilities:
-            keep_only(KEPT)  # whatever is started from here on has no more
+            give_up_the_rest()
 
         children = ChildTable(workers, SA_SLOTS)
-        pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority)
+        pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority, account)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
         ways = Ways(network, [device.tun.name for device in devices])
@@ -191,6 +197,19 @@ def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Room:
     """None for a connection whose device was deleted and can't be made again: nothing is to be negotiated."""
     device = devices.of(connection)
     return Room(0, 0) if device.gone else children.room(device.slot)
+
+
+def give_up_the_rest() -> None:
+    """Keep the capabilities that are needed from here on; whatever is started has no more. Raises OSError."""
+    kept = KEPT
+    directory = closed_to_root()
+    if directory is not None:
+        text = (
+            f"the right to read all files is kept: a worker's program is behind {directory}, another user's"
+        )
+        log.info(SUBJECT, text)
+        kept = (*KEPT, Capability.DAC_READ_SEARCH)
+    keep_only(kept)
 
 
 def permit_many_descriptors() -> None:

@@ -1,7 +1,8 @@
 """A worker process: ESP between its sockets and its TUN devices, and nothing of the control plane.
 
-Started as `python -P -m ikepy.daemon.worker_main FD`, FD being its end of the SOCK_SEQPACKET pair. The first
-datagram there is HELLO with the counters' memfd; everything after it is `esp.messages`.
+Started as `python -P -m ikepy.daemon.worker_main FD [UID GID]`, FD being its end of the SOCK_SEQPACKET pair.
+The first datagram there is HELLO with the counters' memfd; all after it is `esp.messages`. With UID and GID
+it becomes that user once its modules are there, which that user may not be able to read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import sys
 
 from esp.counters import CounterBlock
 from esp.worker import Worker
-from ikepy.daemon.capabilities import die_with_parent, keep_only
+from ikepy.daemon.account import Account
+from ikepy.daemon.capabilities import die_with_parent, keep_memory_private, keep_only
 from tun.frames import packet_io
 
 HELLO = struct.Struct("!HH")  # slot, workers
@@ -47,8 +49,14 @@ def main(arguments: list[str]) -> int:
     """Run until control closes the pair. Signals are control's business: it decides when a worker ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    die_with_parent()
+    parent = os.getppid()
+    if len(arguments) > 1:
+        Account(*map(int, arguments[1:])).become()
     keep_only(())
+    keep_memory_private()
+    die_with_parent()  # last: a change of user takes it back (PR_SET_PDEATHSIG, prctl(2))
+    if os.getppid() != parent:
+        return 0
     with socket.socket(fileno=int(arguments[0])) as control:
         control.set_inheritable(False)
         greeting = receive_greeting(control)

@@ -18,6 +18,7 @@ from esp import channel
 from esp.counters import CounterBlock
 from esp.messages import Message, MessageError, Ping, Pong, Ready, encode
 from ikepy.daemon import log
+from ikepy.daemon.account import Account
 from ikepy.daemon.heartbeat import Pulse
 from ikepy.daemon.worker_main import greet
 
@@ -33,8 +34,15 @@ class WorkerProcess:
     """One process and control's end of its pair."""
 
     def __init__(
-        self, slot: int, workers: int, counters: CounterBlock, on_message: OnMessage, on_ready: OnReady
+        self,
+        slot: int,
+        workers: int,
+        counters: CounterBlock,
+        on_message: OnMessage,
+        on_ready: OnReady,
+        account: Account | None,
     ) -> None:
+        """`account`: whom it becomes, None: it stays who we are. Raises OSError."""
         self._slot = slot
         self._on_message = on_message
         self._on_ready = on_ready
@@ -45,9 +53,10 @@ class WorkerProcess:
         self.started = self._loop.time()
         self._sock, theirs = channel.pair()
         try:
+            arguments = [theirs.fileno()] if account is None else [theirs.fileno(), account.uid, account.gid]
             greet(self._sock, slot, workers, counters)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ikepy.daemon.worker_main", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "ikepy.daemon.worker_main", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # a terminal's Ctrl-C is for control

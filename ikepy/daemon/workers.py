@@ -23,6 +23,7 @@ from esp.messages import (
 )
 from esp.sockets import size_queue
 from ikepy.daemon import log
+from ikepy.daemon.account import Account
 from ikepy.daemon.devices import VtiDevice
 from ikepy.daemon.heartbeat import BEAT
 from ikepy.daemon.listeners import WorkerSocket
@@ -58,14 +59,19 @@ class _Slot:
 
 class WorkerPool:
     """All slots. `sockets` gives those of a slot; `priority` is for processes under load
-    (`ikepy.daemon.priority`)."""
+    (`ikepy.daemon.priority`), `account` whom they become."""
 
     def __init__(
-        self, workers: int, sockets: Callable[[int], Sequence[WorkerSocket]], priority: int = ORDINARY
+        self,
+        workers: int,
+        sockets: Callable[[int], Sequence[WorkerSocket]],
+        priority: int = ORDINARY,
+        account: Account | None = None,
     ) -> None:
         self.workers = workers
         self._sockets = sockets
         self._priority = priority
+        self._account = account
         self._on_message: OnMessage = lambda slot, message: None
         self._on_death: OnDeath = lambda slot: None
         self._slots = [_Slot() for _ in range(workers)]
@@ -132,7 +138,12 @@ class WorkerPool:
         if state.counters is None:
             state.counters = CounterBlock.create(SA_SLOTS)
         process = WorkerProcess(
-            slot, self.workers, state.counters, self._on_message, lambda: self._ready(slot, process)
+            slot,
+            self.workers,
+            state.counters,
+            self._on_message,
+            lambda: self._ready(slot, process),
+            self._account,
         )
         process.watch(lambda status: self._exited(slot, process, status))
         for one in self._sockets(slot):
