@@ -1,7 +1,8 @@
 """Real attackers against a real gateway: tunnels, their operator and new peers go on.
 
-At ten times the rates of `benchmarks.flood`, which measures the same for longer. On a busy machine the
-gateway can't read them all then, and a new peer may have to ask three times; peers that stand must not notice.
+At ten times the rates of `benchmarks.flood`, which measures the same for longer.
+On a busy machine the gateway can't read them all then, and a new peer may have to ask three times;
+peers that stand must not notice.
 """
 
 from __future__ import annotations
