@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from ikepy.sa.path import Endpoint, Path
-from ikepy.sa.window import Arrival, Retransmission, Window
+from ikepy.sa.window import SPACING, Arrival, Retransmission, Window
 
 PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("192.0.2.2"), 500))
 OTHER = Path(Endpoint(IPv4Address("192.0.2.1"), 4500), Endpoint(IPv4Address("192.0.2.2"), 4500))
@@ -159,3 +159,34 @@ def test_one_more_try_for_what_has_used_up_its_own() -> None:
     assert again is not None
     assert again.message_id == 0
     assert window.retransmit(2.0, 0.0) is None
+
+
+@pytest.mark.parametrize(("wait", "spacing"), [(0.3, 0.1), (8.0, SPACING)])
+def test_copies_on_other_paths_go_one_after_the_other(wait: float, spacing: float) -> None:
+    """Before it is sent again: three parts of the wait, or so many quarters of a second."""
+    window = Window(Retransmission(timeout=wait, base=1.0, tries=3))
+    send(window, 100.0 - wait)
+    request = window.retransmit(100.0, 0.0)
+    assert request is not None
+    window.spread(request, [OTHER, PATH], 100.0)
+    first, second = 100.0 + spacing, 100.0 + 2 * spacing
+    assert window.deadline == pytest.approx(first)
+    assert window.spread_next(first - 0.001) is None
+    at = window.deadline
+    assert at is not None
+    assert window.spread_next(at) == (request, OTHER)
+    assert window.deadline == pytest.approx(second)
+    assert window.spread_next(second - 0.001) is None
+    assert window.spread_next(second + 0.001) == (request, PATH)
+    assert window.spread_next(second + 10) is None
+    assert window.deadline == pytest.approx(100.0 + wait)
+
+
+def test_what_is_answered_is_no_longer_worked_on() -> None:
+    window = Window(Retransmission())
+    window.open(2)
+    window.begun(0)
+    window.answered(0, (b"0",))
+    window.answered(1, (b"1",))
+    window.answered(2, (b"2",))
+    assert window.arrival(0) is Arrival.STALE
