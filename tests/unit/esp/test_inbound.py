@@ -142,6 +142,35 @@ def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
         assert found == wanted
 
 
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("esn", [False, True])
+def test_a_lone_packet_that_is_newer_than_all_before(suite: Suite, esn: bool) -> None:
+    """Nothing but the view comes out, whatever octets its number has, and over the edge of 32 bits."""
+    last = (1 << 32) + 2 if esn else (1 << 32) - 1
+    for used in (0, 0xFFFF, 0xFF_FFFF, 0x7FFF_FFFD, last - 3):
+        outbound, inbound = sa_pair(suite, esn=esn, used=used)
+        if esn:
+            lead_up(inbound, suite, used)
+        rows = outbound.seal_batch([ipv4(payload=b"x"), ipv6(payload=b"y"), ipv4()])
+        copies = [memoryview(bytearray(row)) for row in rows]
+        for row, packet in zip(rows, (ipv4(payload=b"x"), ipv6(payload=b"y"), ipv4()), strict=True):
+            found = inbound.open_lone(row, 4)
+            if isinstance(found, memoryview):
+                assert found[4:] == packet
+            else:
+                assert outbound.member is None, "a suite that has no quick way"
+                assert (found.packets[0][4:], found.valid, found.newest) == (packet, True, True)
+        for row in copies:
+            assert inbound.open_lone(row, 4) == Opened(drops={Drop.REPLAY: 1})
+
+
+def test_the_high_half_of_a_lone_packet_is_authenticated() -> None:
+    later = OutboundSa(SPI, GCM, keys_for(GCM), True, used=(1 << 32) + 4)
+    _, inbound = sa_pair(GCM, esn=True)
+    (row,) = later.seal_batch([ipv4()])
+    assert inbound.open_lone(row, 0) == Opened(drops={Drop.INTEGRITY: 1})
+
+
 def test_replays_in_one_batch_and_in_two() -> None:
     outbound, inbound = sa_pair(GCM)
     row = bytes(outbound.seal_batch([ipv4()])[0])
