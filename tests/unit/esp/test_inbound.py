@@ -105,6 +105,40 @@ def test_a_dummy_moves_the_window() -> None:
     assert inbound.open_batch([again]).drops == {Drop.REPLAY: 1}
 
 
+def claiming(octets: int, rest: bytes, packet: bytes) -> bytes:
+    """An IPv4 packet whose header says that it has so many octets; `rest`: what stands behind that."""
+    return packet[:2] + octets.to_bytes(2, "big") + rest + packet[4 + len(rest) :]
+
+
+# What would pass for a whole packet if other octets than the length were read as such.
+ODD_LENGTHS = [
+    claiming(255, b"\x15", ipv4(payload=b"x")),
+    claiming(0x0215, b"", ipv4(payload=b"x")),
+    claiming(0x0501, b"", ipv4(payload=bytes(237))),
+    claiming(256, b"", ipv4(payload=bytes(492))),
+    b"\x55\x45" + ipv4(payload=b"x")[2:],
+    b"\x46\x45" + ipv4(payload=b"x")[2:],
+]
+
+
+@pytest.mark.parametrize("text", ODD_LENGTHS)
+def test_how_long_an_inner_packet_is_stands_in_its_header(text: bytes) -> None:
+    opened = receiver().open_batch([sealed(GCM, tight(text, 4))])
+    if text[2:4] == b"\1\0":
+        assert opened.packets == [text[:256]], "what is behind it is TFC padding"
+    else:
+        assert (opened.packets, opened.drops) == ([], {Drop.MALFORMED: 1})
+
+
+def test_one_packet_that_somebody_else_has_opened() -> None:
+    row = memoryview(bytearray(receiver().start) + ipv4() + bytes((0, 4)) + bytes(16))
+    plaintext = row[receiver().start : -16]
+    found = receiver().sort(row, plaintext, 4)
+    assert (len(found.packets), found.valid, found.drops) == (1, True, {})
+    assert found.packets[0][4:] == ipv4()
+    assert receiver().sort(row, Drop.REPLAY, 4) == Opened(drops={Drop.REPLAY: 1})
+
+
 @pytest.mark.parametrize("suite", SUITES, ids=str)
 @pytest.mark.parametrize("window", [0, 64])
 def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
@@ -133,6 +167,9 @@ def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
         sealed(suite, tight(ipv4(payload=b"x"), 4), 19),
         sealed(suite, tight(ipv4(destination="10.2.0.0", payload=b"x"), 4), 20),
         sealed(suite, tight(b"\x45\0\0\x13" + ipv4(destination="10.2.0.0")[4:19], 4), 21),
+        sealed(suite, tight(ipv4(destination="10.3.0.1", payload=b"x"), 4), 22),
+        sealed(suite, tight(ipv4("10.2.0.1", "10.1.0.1", payload=b"x"), 4), 23),
+        *(sealed(suite, tight(text, 4), 24 + number) for number, text in enumerate(ODD_LENGTHS)),
     ]
     for row in rows:
         wanted = batch.open_batch([memoryview(bytearray(row))], 8)
@@ -159,7 +196,8 @@ def test_a_lone_packet_that_is_newer_than_all_before(suite: Suite, esn: bool) ->
                 assert found[4:] == packet
             else:
                 assert outbound.member is None, "a suite that has no quick way"
-                assert (found.packets[0][4:], found.valid, found.newest) == (packet, True, True)
+                assert bytes(found.packets[0][4:]) == packet
+                assert (found.valid, found.newest) == (True, True)
         for row in copies:
             assert inbound.open_lone(row, 4) == Opened(drops={Drop.REPLAY: 1})
 
@@ -242,3 +280,8 @@ def test_the_high_half_is_authenticated(suite: Suite) -> None:
 def test_impossible_spi(spi: int) -> None:
     with pytest.raises(ValueError, match="no SPI"):
         InboundSa(spi, GCM, keys_for(GCM), False, 64, Policy(ANY, ANY))
+
+
+@pytest.mark.parametrize("spi", [1, (1 << 32) - 1])
+def test_the_first_and_the_last_spi(spi: int) -> None:
+    assert InboundSa(spi, GCM, keys_for(GCM), False, 64, Policy(ANY, ANY)).spi == spi

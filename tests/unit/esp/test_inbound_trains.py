@@ -11,7 +11,7 @@ from esp.selectors import Selector
 from esp.suites import SUITES, Suite
 from esp.trains import Trains
 from tests.unit.esp.bed import GCM
-from tests.unit.esp.packets import ANY, ipv4, ipv6, keys_for
+from tests.unit.esp.packets import ANY, ipv4, ipv6, keys_for, lead_up, sa_pair
 from tests.unit.esp.test_inbound import SPI, sealed, tight
 
 SIZE = 60
@@ -32,6 +32,7 @@ def opened(sa: InboundSa, rows: list[memoryview], headroom: int = 0) -> Opened |
 
 def packets_of(found: Opened) -> list[bytes]:
     found.separate()
+    assert found.rows is None
     return [bytes(one) for one in found.packets]
 
 
@@ -56,7 +57,7 @@ def longer(plaintext: bytes, size: int, next_header: int) -> bytes:
 
 def identified(number: int) -> bytes:
     text = bytearray(v4())
-    text[4:6] = number.to_bytes(2, "big")
+    text[4:6] = (257 * number).to_bytes(2, "big")
     return bytes(text)
 
 
@@ -67,12 +68,16 @@ TRAINS = {
     "a shorter last one": [v4(), v4(), tight(ipv4(payload=bytes(7)), 4)],
     "a shorter last one of IPv6": [v6(), v6(), v6(7)],
     "two": [v4()] * 2,
+    "one": [v4()],
+    "one and a shorter one": [v4(), tight(ipv4(payload=bytes(7)), 4)],
+    "next headers": [tight(ipv6(payload=bytes(SIZE), next_header=one), 41) for one in (6, 17, 58)],
     "a shorter last one as long as the others inside": [longer(v4(), 7, 4)] * 2
     + [tight(ipv4(payload=bytes(7)), 4)],
 }
 MIXED = {
     "an IPv4 length": [v4(), longer(v4(), SIZE - 3, 4), v4()],
     "an IPv6 length": [v6(), longer(v6(), SIZE - 3, 41), v6()],
+    "an IPv6 length in its first octet": [v6(600), longer(v6(600), 344, 41), v6(600)],
     "the first one's IPv6 length": [longer(v6(), SIZE - 3, 41), v6(), v6()],
     "versions": [v4()[:-2] + b"\0\x04", longer(v6(SIZE - 20), SIZE - 20, 41)],
     "a dummy": [v4(), v4()[:-1] + b"\x3b", v4()],
@@ -202,3 +207,16 @@ def test_only_the_first_refused_packet_is_kept() -> None:
     assert found is not None
     assert found.drops == {Drop.SELECTORS: 2}
     assert found.refused == texts[0][:64]
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+def test_extended_sequence_numbers(suite: Suite) -> None:
+    """Over the edge of 32 bits, the last one shorter."""
+    used = (1 << 32) - 3
+    outbound, inbound = sa_pair(suite, esn=True, used=used)
+    lead_up(inbound, suite, used)
+    packets = [*[ipv4(payload=bytes(SIZE))] * 4, ipv4(payload=bytes(7))]
+    found = opened(inbound, outbound.seal_batch(packets))
+    assert found is not None
+    assert (found.valid, found.newest, found.drops) == (True, True, {})
+    assert packets_of(found) == packets
