@@ -228,3 +228,120 @@ def test_identifications_that_begin_again_end_a_frame(first: int) -> None:
 
 def test_sequence_numbers_that_begin_again_do_not() -> None:
     assert merged(train(IPV4_TCP, sequence=0xFFFFFFFF - SIZE)) == [4]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
+@pytest.mark.parametrize("size", [97, 98, 99, 101])
+def test_what_is_behind_packets_in_their_rows_does_not_matter(flow: Flow, size: int) -> None:
+    assert merged([one.octets() for one in Packet(flow, bytes(range(200)) * 2).split(size)][:4]) == [4]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
+def test_a_last_packet_without_payload_is_alone(flow: Flow) -> None:
+    packets = list(Packet(flow, bytes(3 * SIZE)).split(SIZE))
+    end = replace(packets[-1], payload=b"", sequence=1000 + 3 * SIZE, identification=4)
+    assert merged([one.octets() for one in (*packets, end)]) == [3, 1]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
+def test_packets_that_are_all_wrong_alike_stay_so(flow: Flow) -> None:
+    packets = list(Packet(flow, bytes(range(200)) * 2).split(SIZE))
+    assert merged([replace(one, spoil=1).octets() for one in packets]) == [1] * 4
+    if flow.version == 4:
+        wrong = []
+        for one in packets:
+            octets = bytearray(one.octets())
+            octets[11] ^= 0x80
+            wrong.append(bytes(octets))
+        assert merged(wrong) == [1] * 4
+
+
+def summing_up(packet: Packet, number: int) -> bytes:
+    """The packet with payload that makes its right checksum 0, and this number as its checksum."""
+    plain = replace(packet, payload=packet.payload[:-2] + bytes(2))
+    rest = checksum(plain.pseudo() + plain.upper() + plain.payload)
+    right = replace(packet, payload=packet.payload[:-2] + rest.to_bytes(2, "big"))
+    assert checksum(right.pseudo() + right.upper() + right.payload) == 0
+    return right.with_checksum(number)
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_two_ways_to_write_a_checksum_of_zero(flow: Flow, at: int) -> None:
+    """The kernel writes 0 for TCP, and 0xFFFF for UDP, where 0 means that there is none (RFC 768)."""
+    packets = list(Packet(flow, bytes(range(200)) * 2).split(SIZE))
+    octets = [one.octets() for one in packets]
+    usual, other = (0, 0xFFFF) if flow.protocol == TCP else (0xFFFF, 0)
+    octets[at] = summing_up(packets[at], usual)
+    assert merged(octets) == [4]
+    octets[at] = summing_up(packets[at], other)
+    assert merged(octets) == {0: [1, 3], 1: [1, 1, 2], 3: [3, 1]}[at]
+
+
+def with_header_checksum(target: int, last: int, flow: Flow = IPV4_UDP) -> list[bytes]:
+    """Packets whose first one's header has this checksum, which its identification is chosen for."""
+    first = Packet(flow, b"", identification=0)
+    have = checksum(first.ip()[:10] + bytes(2) + first.ip()[12:])
+    length = SIZE
+    identification = (have - length - target) % 0xFFFF
+    return train(flow, 4, last, identification=identification)
+
+
+@pytest.mark.parametrize("flow", [IPV4_UDP, IPV4_TCP], ids=["UDP", "TCP"])
+@pytest.mark.parametrize("last", [SIZE, SIZE - 1, SIZE - 2, SIZE - 3, SIZE - 4, 1])
+def test_header_checksums_around_zero(flow: Flow, last: int) -> None:
+    """They count down as identifications count up, and up again for a shorter last one."""
+    seen = set()
+    for target in (*range(120), *range(0xFFFF - 120, 0xFFFF)):
+        packets = with_header_checksum(target, last, flow)
+        seen.add(int.from_bytes(packets[0][10:12], "big"))
+        assert sum(merged(packets)) == 4
+    assert {0, 1, 2, 3, 0xFFFE} <= seen
+
+
+def test_a_header_checksum_of_ones_stays_so() -> None:
+    packets = with_header_checksum(0, SIZE)
+    assert packets[0][10:12] == bytes(2)
+    octets = packets[0][:10] + b"\xff\xff" + packets[0][12:]
+    assert merged([octets, *packets[1:]])[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("pushed", "frames"),
+    [
+        ([0], [1, 5]),
+        ([1], [2, 4]),
+        ([0, 1], [1, 1, 4]),
+        ([2, 3], [3, 1, 2]),
+        ([5], [6]),
+        ([0, 2, 5], [1, 2, 3]),
+    ],
+)
+@pytest.mark.parametrize("last", [SIZE, 7])
+def test_each_push_ends_a_frame(pushed: list[int], frames: list[int], last: int) -> None:
+    segments = list(Packet(IPV4_TCP, bytes(range(100)) * 5 + bytes(last)).split(SIZE))
+    for number in pushed:
+        segments[number] = replace(segments[number], flags=ACK | PSH)
+    assert merged([one.octets() for one in segments]) == frames
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_flows_of_two_shapes(version: int) -> None:
+    """Of the same length: UDP's header is 12 octets shorter than TCP's."""
+    tcp = [one.octets() for one in Packet(Flow(version=version), bytes(400)).split(SIZE)]
+    udp = [one.octets() for one in Packet(Flow(version=version, protocol=UDP), bytes(448)).split(SIZE + 12)]
+    assert merged(tcp + udp) == [4, 4]
+    assert merged(tcp[:1] + udp) == [1, 4]
+    assert sum(merged([one for pair in zip(tcp, udp, strict=True) for one in pair] * 3)) == 24
+    assert merged((tcp + udp) * 2)[:4] == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
+@pytest.mark.parametrize("more", [0, 1, 2, 3])
+def test_frames_of_as_many_as_fit(flow: Flow, more: int) -> None:
+    size = 8000
+    headers = len(Packet(flow, b"").octets())
+    most = (65535 - headers) // size
+    packets = [one.octets() for one in Packet(flow, bytes(range(250)) * 32 * (most + more)).split(size)]
+    rest = [] if more == 0 else [more]
+    assert merged(packets) == [most, *rest]
