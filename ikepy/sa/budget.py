@@ -4,7 +4,9 @@ What was spent fades away: in all within seconds, by source more slowly. A sourc
 is still free (dynamic thresholds; Choudhury and Hahne, 1998), so that the more there is asked for, the less
 each gets, and there always is something left for one that has had nothing yet. The rule holds for prefixes,
 for the addresses within a prefix and for the ports of an address: whoever shares a network or a NAT with an
-attacker comes before it. What a peer cost that then proves itself is given back.
+attacker comes before it. An address that has had nothing yet may add to a prefix beyond its share: where many
+prefixes are under attack it would be no better off than the attackers in its own. What a peer cost that then
+proves itself is given back.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ OVERHEAD = 0.001  # seconds of an IKE_SA_INIT and what follows it, without the k
 MEMORY = 2.0  # seconds: as long a time's budget may be spent at once
 SOURCE_MEMORY = 8.0  # seconds that a source's use is remembered
 ASKED = 1e-6  # seconds charged for a request that is not served: its source is no newcomer any more
+NEWCOMERS = 4  # times what a prefix may have spent, for an address that has had nothing
 KNOWN = 3  # times the budget, for addresses that are configured or have proven themselves lately
 _ALL = "all"
 
@@ -54,9 +57,12 @@ class Budget:
         room = self._capacity - self._total.at(_ALL, now)
         if known:
             return room + (KNOWN - 1) * self._capacity > 0
-        for level, key in zip(self._levels, _keys(remote), strict=True):
-            used = level.at(key, now)
-            if room <= 0 or (used and used + cost > room):
+        prefix, *within = (level.at(key, now) for level, key in zip(self._levels, _keys(remote), strict=True))
+        # Whoever comes later in this order leaves room for one more like it to those who come before.
+        if not any(within):
+            return room > 0 and (not prefix or (cost < room and prefix + cost <= NEWCOMERS * room))
+        for used in (prefix, *within):
+            if room <= 0 or (used and used + 2 * cost > room):
                 return False
             room -= used
         return True

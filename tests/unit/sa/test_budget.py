@@ -36,14 +36,18 @@ def flood(budget: Budget, sources: list[Endpoint], seconds: float, rate: float, 
 MANY_PORTS = [at("198.51.100.7", port) for port in range(1024, 2024)]
 MANY_ADDRESSES = [at(f"198.51.100.{n}") for n in range(1, 200)]
 MANY_PREFIXES = [at(f"198.18.{n}.1") for n in range(256)]
+MANY_OF_BOTH = [at(f"198.18.{n % 250}.{n // 250}") for n in range(1000)]
+NEVER_TWICE = [at(f"198.18.{n % 250}.{n // 250}") for n in range(60_000)]
 
 
-@pytest.mark.parametrize("sources", [[at("198.51.100.7")], MANY_PORTS, MANY_ADDRESSES, MANY_PREFIXES])
+@pytest.mark.parametrize(
+    "sources", [[at("198.51.100.7")], MANY_PORTS, MANY_ADDRESSES, MANY_OF_BOTH, NEVER_TWICE]
+)
 @pytest.mark.parametrize("rate", [300, 3000])
 def test_no_flood_gets_more_than_the_share(sources: list[Endpoint], rate: float) -> None:
     seconds = 20
     got = flood(Budget(SHARE), sources, seconds, rate)
-    assert 0.01 * seconds < got <= SHARE * (seconds + MEMORY) + COST
+    assert 0.01 * seconds < got <= SHARE * (seconds + MEMORY) + 2 * COST
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,7 @@ def test_no_flood_gets_more_than_the_share(sources: list[Endpoint], rate: float)
         ([at("198.51.100.7")], at("198.51.100.8")),  # in the same network
         (MANY_ADDRESSES, at("198.51.100.250")),
         (MANY_PREFIXES, at("192.0.2.1")),
+        (NEVER_TWICE, at("192.0.2.1")),
         ([at("2001:db8::1")], at("2001:db8:0:1::1")),
     ],
 )
@@ -62,6 +67,19 @@ def test_one_that_had_nothing_comes_first(sources: list[Endpoint], newcomer: End
     flood(budget, sources, 20, rate)
     waits = next(n for n in range(100) if budget.affords(newcomer, COST, 20 + n / 100))
     assert waits <= 10, "hundredths of a second"
+
+
+@pytest.mark.parametrize("newcomer", [at("192.0.2.1"), at("198.18.0.250")])
+def test_one_that_comes_behind_a_burst_is_served(newcomer: Endpoint) -> None:
+    budget, cost = Budget(SHARE), 0.0045
+    for number in range(20_000):
+        now = number // 250 / 10
+        remote = MANY_OF_BOTH[number % 1000]
+        if budget.affords(remote, cost, now):
+            budget.charge(remote, cost, now)
+        else:
+            budget.ask(remote, now)
+    assert budget.affords(newcomer, cost, now)
 
 
 def test_a_source_gets_less_the_more_it_has_had() -> None:
