@@ -297,20 +297,20 @@ def test_behind_a_nat(make_namespace: MakeNamespace, tmp_path: Path) -> None:
     assert sa["children"][0]["encap"] is True
 
 
+def errors(gateway: Gateway) -> list[str]:
+    """Its log without the warnings of the configuration."""
+    return [line for line in gateway.log().splitlines() if " WARNING " not in line]
+
+
 def test_what_prevents_a_start_is_one_clear_line(pair: Pair) -> None:
     left = pair.left
     config = configuration(LEFT, RIGHT)
-    attempts = [
-        (config.replace('"192.0.2.1"', '"192.0.2.9"'), "connections.tunnel.local_addrs[0]: 192.0.2.9"),
-        (config.replace('"vti0"', '"eth0"'), "connections.tunnel.vti.name: a device eth0 exists"),
-    ]
-    for text, error in attempts:
-        assert left.launch(text).wait(10) == 1
-        (line,) = left.log().splitlines()
-        assert error in line
+    assert left.launch(config.replace('"vti0"', '"eth0"')).wait(10) == 1
+    (error,) = errors(left)
+    assert "connections.tunnel.vti.name: a device eth0 exists" in error
     left.start(config)
     other = Gateway(left.namespace, left.socket.parent / "other")
     assert other.launch(config.replace('"vti0"', '"vti1"')).wait(10) == 1
-    assert "UDP port 500 of 192.0.2.1: in use" in other.log()
+    (error,) = errors(other)
+    assert "UDP port 500 of 192.0.2.1: in use" in error
     assert device_flags(left.namespace, "vti1") == []
-    assert len(other.log().splitlines()) == 1
