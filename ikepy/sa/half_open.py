@@ -58,15 +58,15 @@ class HalfOpen:
         """Whether some peer's IKE_SA_INIT with this SPI made an IKE_SA."""
         return spi_i in self._spis
 
-    def verdict(self, address: Address, now: float) -> Verdict:
-        """By how many are open or have failed lately: in all, and from this address.
+    def verdict(self, address: Address, now: float, waiting: float = 0, from_there: float = 0) -> Verdict:
+        """By how many are open, have failed lately or wait to be worked on: in all, and from this address.
 
         A threshold of 0 switches its check off.
         """
-        in_all = len(self._open) + self._failed.at(_ALL, now)
+        in_all = len(self._open) + self._failed.at(_ALL, now) + waiting
         if self._cookie_threshold and in_all >= self._cookie_threshold:
             return Verdict.COOKIE
-        from_there = len(self._per_address.get(address, ())) + self._failed.at(address, now)
+        from_there += len(self._per_address.get(address, ())) + self._failed.at(address, now)
         if self._cookie_threshold_ip and from_there >= self._cookie_threshold_ip:
             return Verdict.COOKIE
         return Verdict.SERVE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from ipaddress import IPv4Address, IPv6Address
 
 from ikepy.config.model import Config
@@ -14,6 +13,7 @@ from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import first_request, stateless
+from .admitted import Admitted
 from .budget import OVERHEAD, Budget, Charge, cost_of
 from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
 from .counted import Counted
@@ -26,7 +26,6 @@ from .shared import Shared
 
 SPI = 8  # octets
 FLAGS_AT = 19  # in the header
-MOST_ADMITTED = 1024  # at once
 OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
 
 
@@ -39,8 +38,7 @@ class Strangers:
         self._half_open = HalfOpen(shared.config.daemon)
         self._budget = Budget(shared.config.daemon.strangers_cpu / 100)
         self._named = _named_addresses(shared.config)
-        # What `refuse` let in and nobody has worked on yet: it is paid for, so that no more waits than is.
-        self._admitted: OrderedDict[tuple[bytes, Endpoint], Charge] = OrderedDict()
+        self._admitted = Admitted()
         self._others = Rate(OTHERS)
 
     def update(self, sa: IkeSa, now: float) -> None:
@@ -80,16 +78,14 @@ class Strangers:
             answer = self._judge(datagram, remote, now)
             cost = cost_of(look(datagram).group) if answer is None else 0.0
         except WireError:
-            served = self._half_open.verdict(remote.address, now) is Verdict.SERVE
+            served = self._serves(remote.address, now)
             self._half_open.failed(remote.address, now)
             if served:
                 return None  # it leaves its trace where it is decoded
             self._shared.tally[Counted.MALFORMED_INIT] += 1
             return b""
         if answer is None and (spi_i, remote) not in self._admitted:
-            self._admitted[spi_i, remote] = self._budget.charge(remote, cost, now)
-            if len(self._admitted) > MOST_ADMITTED:
-                self._admitted.popitem(last=False)
+            self._admitted.add(spi_i, self._budget.charge(remote, cost, now))
         return answer
 
     def _refuse_other(self, datagram: bytes, now: float) -> bytes | None:
@@ -103,6 +99,12 @@ class Strangers:
         self._shared.tally[Counted.UNKNOWN_SPI if len(datagram) >= HEADER_SIZE else Counted.MALFORMED] += 1
         return b""
 
+    def _serves(self, address: Address, now: float) -> bool:
+        """Whether a request from there may come in without a cookie."""
+        self._admitted.expire(now)
+        waiting = len(self._admitted), self._admitted.from_address(address)
+        return self._half_open.verdict(address, now, *waiting) is Verdict.SERVE
+
     def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         """A COOKIE, nothing (b""), or None for what may come in. WireError if the payloads don't fit."""
         address, spi_i, tally = remote.address, datagram[:8], self._shared.tally
@@ -110,8 +112,7 @@ class Strangers:
         if not seen.nonce:
             raise WireError("no nonce")
         cost = cost_of(seen.group)
-        served = self._half_open.verdict(address, now) is Verdict.SERVE
-        if served and self._budget.affords(remote, cost, now):
+        if self._serves(address, now) and self._budget.affords(remote, cost, now):
             return None
         if not self._cookies.valid(seen.cookie, spi_i, seen.nonce, address, now):
             if len(datagram) < COOKIE_RESPONSE:
@@ -141,7 +142,7 @@ class Strangers:
     ) -> tuple[IkeSa | None, list[Effect]]:
         """The half-open IKE_SA of a request that `turn_away` lets through, and the response."""
         header, remote = message.header, path.remote
-        charge = self._admitted.pop((header.spi_i, remote), None)
+        charge = self._admitted.take(header.spi_i, remote)
         if charge is None:
             charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
         try:

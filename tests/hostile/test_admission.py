@@ -8,6 +8,7 @@ import pytest
 
 from ikepy.sa import pick
 from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.path import Endpoint
 from ikepy.wire.constants import ExchangeType, NotifyType
 from tests.exchange.network import Network, assert_joined
 from tests.hostile.attacker import (
@@ -212,3 +213,22 @@ def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, un
 def finished(attacker: Keyed) -> bool:
     answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads())
     return answer is not None and pick.error(answer) is None
+
+
+# -- bursts ----------------------------------------------------------------------------------------
+
+
+def let_in(net: Network, addresses: list[IPv4Address]) -> int:
+    """How many first requests of a burst, read before any is worked on, may come in without a cookie."""
+    refuse = net.b.manager.refuse
+    requests = [(first_request(number), Endpoint(one, 500)) for number, one in enumerate(addresses, 1)]
+    return sum(refuse(data, remote, net.now) is None for data, remote in requests)
+
+
+def test_a_burst_counts_before_it_is_worked_on() -> None:
+    assert let_in(target(), [OTHER] * 250) == 3, "cookie_threshold_ip"
+    net = target()
+    everywhere = [IPv4Address((10 << 24) + (number << 8)) for number in range(250)]
+    assert let_in(net, everywhere) == 30, "cookie_threshold"
+    net.run(3)
+    assert let_in(net, [OTHER]) == 1, "what was lost in a queue counts no longer"
