@@ -250,13 +250,17 @@ def _guarded(job: Callable[[Show], int], *, exclusive: bool = True) -> int:
 @contextmanager
 def _signals_raise() -> Iterator[None]:
     """SIGTERM and SIGHUP end the lab as Ctrl-C does: through every `finally`."""
+    heard: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
+        heard.append(number)
         raise KeyboardInterrupt(number)
 
     before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
         yield
+        if heard:  # Python swallows what is raised in a finalizer, for one: then it ends here
+            raise KeyboardInterrupt(heard[0])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.interop.bed import OURS, THEIRS, Bed, Side, daemon, either_side_initiates
+from ikepy.lab import pair
+from tests.interop.bed import OURS, THEIRS, Bed, Side, daemon, either_side_initiates, reaches
 
 pytestmark = [pytest.mark.root, pytest.mark.strongswan]
 
@@ -71,6 +72,8 @@ def test_strongswan_comes_back(bed: Bed, initiator: Side) -> None:
     bed.wait_for_log("ikepy", "the peer does not answer, giving up")
     bed.theirs.start(THEIRS)
     bed.wait_for_children(1, timeout=20)
+    # Its device for packets is new too, and it looks at addresses and routes again for a moment.
+    bed.wait(lambda: reaches(bed.pair.left_host, pair.LEFT_HOST, pair.RIGHT_HOST), "way through it")
     bed.expect_traffic()
 
 
