@@ -6,6 +6,7 @@ A response goes to the task that waits for it, a request to `tasks.respond`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ikepy.errors import IntegrityError, PeerError, UnheardError, WireError
@@ -65,7 +66,7 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
     if header.exchange != task.exchange:
         return [dropped.other_exchange(sa.shared.tally, header.exchange, task.exchange, path)]
     if not sa.has_keys:
-        return _init_response(sa, datagram, message, task, Work(), now)
+        return _init_response(sa, datagram, message, path, task, Work(), now)
     opened = _open(sa, datagram, message, now)
     if opened is None:
         return []
@@ -144,7 +145,7 @@ def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
 
 
 def _init_response(
-    sa: IkeSa, datagram: bytes, message: Message, task: Task, work: Work, now: float
+    sa: IkeSa, datagram: bytes, message: Message, path: Path, task: Task, work: Work, now: float
 ) -> list[Effect]:
     """Not authentic: nonsense in it is not believed but waited out."""
     sa.spi_r = message.header.spi_r
@@ -158,7 +159,7 @@ def _init_response(
     except Wanted as wanted:
         sa.window.hold(outstanding)
         return sa.jobs.lay_aside(
-            work, wanted, lambda later: _init_response(sa, datagram, message, task, work, later)
+            work, wanted, lambda later: _init_response(sa, datagram, message, path, task, work, later)
         )
     except (PeerError, WireError) as error:
         if isinstance(error, PeerError) and error.fatal:
@@ -167,7 +168,9 @@ def _init_response(
         sa.window.resume(outstanding)
         sa.spi_r = bytes(8)
         sa.shared.tally[Counted.BAD_INIT_RESPONSE] += 1
-        return [sa.log(Level.WARNING, f"ignored an IKE_SA_INIT response: {error}")]
+        # Whoever has seen our request can send as many of them as he likes.
+        text = f"ignored an IKE_SA_INIT response: {error}"
+        return [replace(sa.log(Level.WARNING, text), kind="ignored response", source=path.remote.address)]
     sa.tasks.answered(message.header.message_id)
     sa.heard_at = now
     return effects + sa.proceed(now)

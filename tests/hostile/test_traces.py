@@ -8,7 +8,7 @@ from ikepy.sa.commands import Initiate
 from ikepy.sa.effects import Level, Log, Send
 from ikepy.sa.path import Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
-from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network
+from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network, assert_joined
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
@@ -103,6 +103,27 @@ def test_a_response_of_another_exchange(exchange: int) -> None:
     assert line.text.startswith("dropped a response of exchange ")
     assert line.text.endswith(" where IKE_SA_INIT is awaited")
     assert net.a.manager.counters()["responses of another exchange type"] == 1
+
+
+@pytest.mark.parametrize(
+    "part",
+    [(PayloadType.NONCE, NONCE), (PayloadType.NOTIFY, b"\0\0\0\x11\0\x0e")],
+    ids=["no SA payload", "a group that was not offered"],
+)
+def test_forged_answers_to_our_first_request(part: tuple[int, bytes]) -> None:
+    """Whoever has seen its SPI sends as many as he likes: the lines can be summed up."""
+    net = target()
+    net.script = lambda line, nth, data: [1.0]
+    net.command("a", Initiate("ab", "net"))
+    (sa,) = net.a.manager.list_sas(net.now)
+    for _ in range(3):
+        forged = message(*chain(part), spi_i=sa.spi_i, spi_r=b"\6" * 8, flags=HeaderFlag.RESPONSE)
+        effects = net.inject("a", Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500)), forged)
+        (line,) = [one for one in effects if isinstance(one, Log)]
+        assert line.text.startswith("ignored an IKE_SA_INIT response: ")
+        assert (line.kind, line.source) == ("ignored response", ADDRESS_B)
+    net.run(6)
+    assert_joined(net)
 
 
 def test_lines_about_those_who_are_not_authenticated_can_be_summed_up() -> None:
