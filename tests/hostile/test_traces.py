@@ -126,6 +126,29 @@ def test_forged_answers_to_our_first_request(part: tuple[int, bytes]) -> None:
     assert_joined(net)
 
 
+@pytest.mark.parametrize("kind", [PayloadType.VENDOR_ID, PayloadType.NOTIFY])
+@pytest.mark.parametrize("exchange", [ExchangeType.INFORMATIONAL, ExchangeType.IKE_AUTH, 99])
+def test_a_long_message_without_protection_is_not_looked_into(exchange: int, kind: int) -> None:
+    """Under the SPIs of an IKE_SA that stands, which anybody can read on the way."""
+    net = target()
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    (sa,) = net.b.manager.list_sas(net.now)
+    body = bytes.fromhex("00000004") if kind == PayloadType.NOTIFY else b""  # INVALID_IKE_SPI
+
+    def forged(count: int) -> bytes:
+        parts = chain(*[(kind, body)] * count)
+        return message(*parts, spi_i=sa.spi_i, spi_r=sa.spi_r, exchange=exchange, message_id=2)
+
+    counted, lines = trace(net, forged(100))
+    assert counted == {"malformed messages": 1}
+    assert not lines
+    counted, _ = trace(net, forged(2))
+    assert not counted, "a short one may be what RFC 7296 2.21.4 has"
+    net.run(1)
+    assert_joined(net)
+
+
 def test_lines_about_those_who_are_not_authenticated_can_be_summed_up() -> None:
     net = target()
     Keyed(net)
