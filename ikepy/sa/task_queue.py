@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
+OF_A_CHILD = 4  # tasks that the clock, the worker and the configuration may have waiting beside those
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 
 
@@ -78,7 +79,8 @@ class TaskQueue:
 
     def enqueue(self, task: Task, *, first: bool = False) -> None:
         """Let it have its turn. LocalMisuse if far too many wait."""
-        if len(self._waiting) >= MAX_TASKS:
+        children = len(self._sa.children) + len(self._sa.connection.children)
+        if len(self._waiting) >= MAX_TASKS + OF_A_CHILD * children:
             raise LocalMisuse(f"too many commands wait on IKE_SA #{self._sa.ike_id}")
         if first:
             self._waiting.appendleft(task)

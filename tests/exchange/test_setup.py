@@ -1,5 +1,7 @@
 """Setting up: IKE_SA_INIT and IKE_AUTH (RFC 7296 1.2), undisturbed, and each message lost or repeated."""
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from ikepy.sa.commands import Initiate
@@ -75,3 +77,21 @@ def test_no_answer_at_all() -> None:
     assert not net.a.outcomes[1].ok
     assert net.a.manager.idle
     assert net.now - started == 200
+
+
+def test_more_children_than_commands_may_wait() -> None:
+    """What the configuration asks for has its turn, however much it is."""
+    count = 1200
+    name = '[connections.ab.children.c{0}]\nlocal_ts = ["{1}"]\nremote_ts = ["{1}"]\nstart_action = "start"\n'
+    more = "".join(name.format(n, IPv4Address((10 << 24) + n)) for n in range(count))
+    net = Network(Options(more=more, connection="max_children = 2000\nmax_children_in_all = 4000\n"))
+    net.run_effects("a", net.a.manager.start(net.now))
+    net.run(1)
+    (sa,) = net.a.manager.list_sas(net.now)
+    assert sa.state == "ESTABLISHED"
+    made = len(sa.children)
+    assert made > 10
+    net.run(1)
+    (sa,) = net.a.manager.list_sas(net.now)
+    assert len(sa.children) > made
+    assert not net.a.errors()
