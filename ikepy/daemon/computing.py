@@ -2,18 +2,18 @@
 
 What takes long in them lets go of the interpreter (`ikepy.crypto.kex`), so that the loop goes on meanwhile.
 Jobs of peers go before those of strangers, of which only a few may wait; how many peers' jobs there are is
-the machine's affair: no more than one or two an IKE_SA.
+the machine's affair: no more than one or two an IKE_SA. A peer may have thousands of these: peers take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import os
 import threading
 from collections.abc import Callable
 
+from ikepy.daemon.fair_queue import FairQueue
 from ikepy.errors import PeerError
 from ikepy.sa.effects import Compute, Rank
 from ikepy.wire.constants import NotifyType
@@ -38,8 +38,7 @@ class Computing:
         self._loop = asyncio.get_running_loop()
         self._threads: list[threading.Thread] = []
         self._condition = threading.Condition()
-        self._jobs: list[tuple[Rank, int, Compute]] = []  # a heap; in one rank the oldest goes first
-        self._count = 0
+        self._jobs = FairQueue()
         self._strangers = 0  # among the jobs that wait
         self._idle = 0
         self._stopped = False
@@ -55,9 +54,8 @@ class Computing:
                 refusal = PeerError(NotifyType.TEMPORARY_FAILURE, "too many key exchanges of strangers wait")
                 self._loop.call_soon(self._deliver, job.ticket, refusal)
                 return
-            self._count += 1
             self._strangers += job.rank is Rank.STRANGER
-            heapq.heappush(self._jobs, (job.rank, self._count, job))
+            self._jobs.push(job)
             if len(self._jobs) > self._idle and len(self._threads) < self._most:
                 self._start_thread()
             self._condition.notify()
@@ -88,8 +86,8 @@ class Computing:
                 self._idle -= 1
             if self._stopped:
                 return None
-            rank, _, job = heapq.heappop(self._jobs)
-            self._strangers -= rank is Rank.STRANGER
+            job = self._jobs.pop()
+            self._strangers -= job.rank is Rank.STRANGER
             return job
 
     def _deliver(self, ticket: int, result: object) -> None:

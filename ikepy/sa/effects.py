@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Literal
@@ -120,6 +121,7 @@ class Compute:
     job: Job
     seconds: float
     rank: Rank
+    owner: Hashable = None  # for whom it is: those of one rank share the time
 
 
 class Topic(Enum):

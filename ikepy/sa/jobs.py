@@ -36,7 +36,7 @@ class Jobs:
         work.awaited = True
         ticket = self._sa.shared.compute(self._sa)
         self._awaited[ticket] = work, wanted, again
-        return [Compute(ticket, wanted.job, wanted.seconds, self._rank)]
+        return [Compute(ticket, wanted.job, wanted.seconds, self._rank, self._sa.path.remote.address)]
 
     @property
     def _rank(self) -> Rank:

@@ -16,7 +16,17 @@ from ikepy.wire.constants import NotifyType
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import NotifyPayload
 
-from .network import DELAY, Network, Options, assert_joined, describe, duplicate, outcome_of
+from .network import (
+    ADDRESS_A,
+    ADDRESS_B,
+    DELAY,
+    Network,
+    Options,
+    assert_joined,
+    describe,
+    duplicate,
+    outcome_of,
+)
 from .test_collisions import (
     OPTIONS,
     act,
@@ -96,6 +106,7 @@ def test_who_computes_what() -> None:
         ("a", Rank.ESTABLISHED),
     ]
     assert all(0.001 < job.seconds < 0.01 for _, job in net.computed)
+    assert {(site, job.owner) for site, job in net.computed} == {("a", ADDRESS_B), ("b", ADDRESS_A)}
     assert_joined(net)
 
 
