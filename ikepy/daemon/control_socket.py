@@ -177,4 +177,4 @@ def refuse_living(path: Path) -> None:
             pass
         except OSError as error:
             raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
-    raise StartError(running)
+    raise StartError(f"{running}; a second daemon needs a socket of its own: --socket or daemon.socket")

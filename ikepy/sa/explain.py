@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ikepy.crypto.secret import Secret
 
     from .ike_sa import IkeSa
+    from .path import Path
 
 MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
 SMALL = 1200  # octets of a message that goes over any path in one packet
@@ -89,6 +90,11 @@ def unlike(theirs: Selectors, ours: Iterable[Selectors]) -> str:
     """The selectors that the peer asks for beside those of our children, our own side first in each."""
     own = shortened(", ".join(selectors(one) for one in ours))
     return f"the peer's: {selectors(theirs)}; ours: {own}"
+
+
+def no_connection_for(path: Path) -> str:
+    """No connection has both addresses."""
+    return f"no connection has {path.local.address} in local_addrs and {path.remote.address} in remote_addrs"
 
 
 def no_connection(

@@ -12,7 +12,7 @@ from ikepy.wire.glance import look
 from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
-from . import first_request, stateless
+from . import explain, first_request, stateless
 from .admitted import Admitted
 from .budget import OVERHEAD, Budget, Charge, cost_of
 from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
@@ -148,7 +148,7 @@ class Strangers:
         try:
             candidates = self._shared.peers.candidates(path)
             if not candidates:
-                raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection for these addresses")
+                raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, explain.no_connection_for(path))
             sa = IkeSa(
                 self._shared,
                 candidates.connections[0],

@@ -43,6 +43,13 @@ def test_ike_proposals_side_by_side() -> None:
     assert f"NO_PROPOSAL_CHOSEN; our proposals: {GCM}" in net.a.outcomes[1].text
 
 
+def test_addresses_without_a_connection_are_named() -> None:
+    net = fail(Options(), Options(remote_addrs="203.0.113.7"))
+    line = said(net, "b", "NO_PROPOSAL_CHOSEN")
+    assert f"no connection has {ADDRESS_B} in local_addrs and {ADDRESS_A} in remote_addrs" in line
+    assert f"or it has no connection for our address {ADDRESS_A}" in net.a.outcomes[1].text
+
+
 def test_the_kind_of_algorithm_that_differs_is_named() -> None:
     net = fail(Options(), Options(proposals='["aes128gcm16-prfsha256-ecp256"]'))
     assert "no common key exchange; " in said(net, "b", "NO_PROPOSAL_CHOSEN")

@@ -83,7 +83,10 @@ class InitTask:
                 return self._other_group(sa, error)
             text = f"the peer refused: {pick.error_name(error)}"
             if error.notify == NotifyType.NO_PROPOSAL_CHOSEN:
-                text += f"; our proposals: {explain.suites(self._offered)}"
+                text += (
+                    f"; our proposals: {explain.suites(self._offered)}; "
+                    f"or it has no connection for our address {sa.path.local.address}"
+                )
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, fatal=True)
         try:
             return self._agree(sa, payloads)
