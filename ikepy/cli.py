@@ -13,7 +13,7 @@ import click
 
 from ikepy import listing
 from ikepy.daemon.client import DEFAULT_SOCKET, Arguments, ClientError, request
-from ikepy.start import interruptible
+from ikepy.interrupt import interruptible
 
 if TYPE_CHECKING:
     from ikepy.config.toml_source import Reading

@@ -1,6 +1,6 @@
 """Single messages to the kernel about routes, addresses and links (rtnetlink(7)), from any thread.
 
-XX messages over a plain socket: a socket of its own takes 0.2 ms to open, and its IPRoute needs a
+pyroute2's messages over a plain socket: its own socket takes 0.2 ms to open, and its IPRoute needs a
 thread within a running event loop. That adds up where it happens with each of thousands of CHILD_SAs: looking
 up the way to a peer, adding and removing a route. Works in the caller's namespace.
 """

@@ -41,9 +41,7 @@ def request(
     now = time.monotonic()
     end = math.inf if timeout is None else now + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        first = (
-            now + SILENCE
-        )  # for all until the first line: the kernel may keep a client for a stopped daemon
+        first = now + SILENCE  # for the first line: the kernel may keep a client for a stopped daemon
         _connect(sock, path, min(first, end))
         try:
             _limit(sock, min(first, end))
@@ -76,9 +74,7 @@ def _connect(sock: socket.socket, path: Path, until: float) -> None:
         while True:
             try:
                 return sock.connect(str(path))
-            except (
-                BlockingIOError
-            ):  # the daemon's queue of clients is full (unix(7)), for which nothing waits
+            except BlockingIOError:  # the daemon's queue is full, and poll(2) does not wait for that
                 if time.monotonic() >= until:
                     raise ClientError(_silent(path)) from None
                 time.sleep(FULL_QUEUE)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ikepy.config.model import Child, Connection
 
 from .commands import Acquire
+from .demand import Demand
 from .phase import Phase
 from .rate import Backoff
 from .scope import Pair, Selectors, pair_of
-from .set_ups import Demand, Resolve
+from .set_ups import Resolve
 from .shared import Shared
 
 ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well

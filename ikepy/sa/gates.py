@@ -8,15 +8,11 @@ we. A thousand at once would be answered by silence, and come up after retransmi
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING
 
+from .demand import Demand, Key
+from .ike_sa import IkeSa
 from .path import Address
 from .phase import Phase
-from .retries import Key
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
-    from .set_ups import Demand
 
 AT_ONCE = 4
 PATIENCE = 2.0  # seconds after which the next one begins, though none before it has come to an end

@@ -23,6 +23,7 @@ from .commands import (
     Terminate,
 )
 from .counted import Counted
+from .demand import Demand
 from .effects import Effect, Level, Log, Send
 from .entropy import Entropy
 from .farewells import Farewells
@@ -34,7 +35,7 @@ from .phase import End, Phase
 from .rate import Rate
 from .replacing import Replacing
 from .room import RoomOf, boundless
-from .set_ups import Demand, Resolve, SetUps
+from .set_ups import Resolve, SetUps
 from .shared import EspHeard, LeadsOut, Shared
 from .strangers import Strangers
 from .tasks import mobike

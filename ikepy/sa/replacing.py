@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from . import unique
+from .demand import Demand
 from .effects import Effect, Level
 from .ending import foresee, terminate
 from .ike_sa import IkeSa
 from .phase import End
-from .set_ups import Demand, SetUps
+from .set_ups import SetUps
 from .shared import Settle, Shared
 from .tasks.delete import DeleteIke
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .set_ups import Demand
-
-Key = tuple[str, str]  # connection and child
+from .demand import Demand, Key
 
 
 class Retries:

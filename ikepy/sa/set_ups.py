@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ikepy.config.model import Connection
 
 from . import again
+from .demand import Demand
 from .effects import Effect, Level, Log
 from .gates import Gates
 from .ike_sa import IkeSa
@@ -29,23 +30,6 @@ STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again a
 
 # Ends of a set-up of ours after which it is tried again.
 FAILURES = (End.TIMEOUT, End.REFUSED, End.FAULT)
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """Children to bring up. `bounces`: how often in a row the peer let go of them as soon as they were up;
-    `replaces`: the one to be reauthenticated; `packet`: why they are wanted."""
-
-    connection: Connection
-    children: tuple[str, ...]
-    tickets: tuple[int, ...] = ()
-    bounces: int = 0
-    replaces: IkeSa | None = None
-    packet: Pair | None = None
-
-    def only(self, name: str) -> Demand:
-        """One of the children, for which nobody waits."""
-        return replace(self, children=(name,), tickets=())
 
 
 class SetUps:
