@@ -6,7 +6,8 @@ Whoever looks for why a peer "does not answer" finds here that it did, and in wh
 from __future__ import annotations
 
 from ikepy.errors import WireError
-from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
+from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.glance import is_protected
 from ikepy.wire.message import HEADER_SIZE, IkeHeader
 
 from .counted import Counted, Tally
@@ -17,14 +18,14 @@ _VERSION, _EXCHANGE, _FLAGS = 17, 18, 19  # offsets in the header (RFC 7296 3.1)
 MAX_UNPROTECTED = 128  # octets outside IKE_SA_INIT: a notify or two (RFC 7296 1.5, 2.21.4)
 
 
-def check_unprotected(header: IkeHeader, first: int, datagram: bytes) -> None:
-    """WireError for a long message whose `first` payload does not protect it, where that is due.
+def check_unprotected(header: IkeHeader, datagram: bytes) -> None:
+    """WireError for a long message that has far more than a notify or two outside of SK, where SK is due.
 
     It is not decoded: that would cost ten times what else comes under SPIs that were copied from the wire.
     """
-    if header.exchange == ExchangeType.IKE_SA_INIT or first in (PayloadType.SK, PayloadType.SKF):
+    if header.exchange == ExchangeType.IKE_SA_INIT or len(datagram) <= MAX_UNPROTECTED:
         return
-    if len(datagram) > MAX_UNPROTECTED:
+    if not is_protected(datagram, MAX_UNPROTECTED):
         raise WireError(f"{len(datagram)} octets that are not protected")
 
 

@@ -145,7 +145,7 @@ class IkeManager:
         try:
             if len(datagram) > self._config.daemon.max_packet:
                 raise WireError(f"{len(datagram)} octets")
-            header, first, _ = decode_header(datagram)
+            header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
                 told = dropped.newer_version(self._shared.tally, header.version, path)
                 return [told, *stateless.no_larger(stateless.newer_version(header, path), datagram)]
@@ -153,7 +153,7 @@ class IkeManager:
                 refused = self._strangers.turn_away(datagram, header, path, now)
                 if refused is not None:
                     return refused
-            dropped.check_unprotected(header, first, datagram)
+            dropped.check_unprotected(header, datagram)
             message = decode_message(datagram)
         except WireError as error:
             return [dropped.malformed(self._shared.tally, datagram, path, error)]

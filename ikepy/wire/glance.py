@@ -1,4 +1,5 @@
-"""COOKIE, group and nonce of an IKE_SA_INIT without decoding the rest: a flood is cheap (RFC 7296 2.6)."""
+"""What can be seen of a message without decoding it, so that a flood is cheap: COOKIE, group and nonce of an
+IKE_SA_INIT (RFC 7296 2.6), and where its protected part begins (3.14, RFC 7383 2.5)."""
 
 from __future__ import annotations
 
@@ -49,3 +50,16 @@ def look(data: bytes) -> Glance:
             break
         next_payload, offset = data[offset], offset + length
     return Glance(cookie, nonce, group)
+
+
+def is_protected(data: bytes, most: int) -> bool:
+    """Whether SK or SKF begins within the first `most` octets: what others send in front is ignored (2.5)."""
+    next_payload, offset, end = data[16], _HEADER, min(len(data), most)
+    while next_payload not in (PayloadType.SK, PayloadType.SKF):
+        if next_payload == PayloadType.NONE or offset + _GENERIC > end:
+            return False
+        length = data[offset + 2] << 8 | data[offset + 3]
+        if length < _GENERIC:
+            return False
+        next_payload, offset = data[offset], offset + length
+    return offset < end

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikepy.errors import WireError
-from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
-from ikepy.wire.glance import look
+from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadType
+from ikepy.wire.glance import is_protected, look
 from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload
 
@@ -52,3 +52,25 @@ def test_cut_off(cut: int) -> None:
     data = encode_message(HEADER, [KE, NoncePayload(bytes(32))])
     with pytest.raises(WireError):
         look(data[:-cut])
+
+
+def in_front(size: int, last: int) -> bytes:
+    """A message with an unknown payload of so many octets, then one of the kind `last`."""
+    unknown = bytes((last, 0)) + size.to_bytes(2, "big") + bytes(size - 4)
+    header = bytes(16) + bytes((200, 0x20, ExchangeType.CREATE_CHILD_SA, HeaderFlag.INITIATOR)) + bytes(8)
+    return header + unknown + bytes((0, 0, 4, 0)) + bytes(1020)
+
+
+@pytest.mark.parametrize("last", [PayloadType.SK, PayloadType.SKF])
+def test_the_protected_part_may_follow_a_little_that_is_ignored(last: int) -> None:
+    assert is_protected(in_front(8, last), 128)
+    assert is_protected(in_front(99, last), 128)
+    assert not is_protected(in_front(100, last), 128)
+    assert not is_protected(in_front(600, last), 128)
+    assert not is_protected(in_front(8, PayloadType.NOTIFY), 128)
+    assert not is_protected(in_front(8, PayloadType.NONE), 128)
+
+
+@given(st.binary(min_size=28, max_size=300))
+def test_any_bytes_are_told(data: bytes) -> None:
+    assert is_protected(data, 128) in (False, True)
