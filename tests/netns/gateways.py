@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tests.netns.namespaces import Namespace, wait_until
 
+SETTLED = 0.05  # seconds without a further line of the log
 IN_ALL = 5.0  # seconds: how long a daemon may take to end
 
 
@@ -108,7 +109,12 @@ class Gateway:
         wait_until(answers, "the daemon answers")
 
     def log(self) -> str:
-        return self._log.read_text()
+        """What the daemon has written; its thread may write a line a moment after what the line tells."""
+        before, text = None, self._log.read_text()
+        while text != before:
+            time.sleep(SETTLED)
+            before, text = text, self._log.read_text()
+        return text
 
     def ask(self, command: str, **arguments: object) -> Any:
         """The result of a command; AssertionError with the daemon's words if it fails."""

@@ -86,7 +86,7 @@ def test_no_set_up_through_our_own_tunnel(pair: Pair) -> None:
     left = pair.left.namespace
     left.ip("route", "add", "192.0.2.2/32", "dev", "vti0")
     assert not initiates(pair)
-    assert "the routes lead 192.0.2.2 into vti0" in pair.left.log()
+    wait_until(lambda: "the routes lead 192.0.2.2 into vti0" in pair.left.log(), "the log says so")
     left.ip("route", "del", "192.0.2.2/32", "dev", "vti0")
     wait_until(lambda: initiates(pair), "the child is up", 5)
     assert ping(left, LEFT, RIGHT)
