@@ -6,6 +6,7 @@ change there is found and mended by `DeviceTable.mend`, which also sets a new de
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -117,6 +118,7 @@ class DeviceTable:
         self._contested: set[Place] = set()  # by more than one
         remotes = (fixed_addresses(one.remote_addrs) for one in config.connections.values())
         self._peers = PeerAddresses(chain.from_iterable(remotes))
+        self.tell: log.Tell = log.log  # what peers can bring about again and again
         self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # is to be told of it
 
     def slot_of(self, connection: str) -> int:
@@ -184,7 +186,7 @@ class DeviceTable:
         device = self._by_connection[connection]
         self.path_changed(device, path, encap, suite)
         negotiated = device.connection.vti.routes is None
-        asked = routable(ts_remote, connection) if negotiated else frozenset[Network]()
+        asked = routable(ts_remote, connection, self.tell) if negotiated else frozenset[Network]()
         routes, device.asked[child_id] = self._around(device, asked), asked
         before, was_live = device.users.get(child_id, frozenset()), device.carrier
         device.users[child_id] = routes
@@ -214,7 +216,7 @@ class DeviceTable:
         try:
             size = mtu.of_child(connection, self._network, local, remote, encap, suite)
         except OSError as error:  # no descriptors: what it is now goes on working
-            log.error(connection.name, f"MTU of {device.name} stays {device.mtu}: {error}")
+            self.tell(logging.ERROR, connection.name, f"MTU of {device.name} stays {device.mtu}: {error}")
             return
         if size != device.mtu:
             was, device.mtu = device.mtu, size
@@ -239,7 +241,8 @@ class DeviceTable:
             peers = self._peers.within(network)
             pieces = around(network, [hole(network, peer, self._outside(peer)) for peer in peers])
             if not pieces:
-                log.warning(
+                self.tell(
+                    logging.WARNING,
                     device.connection.name,
                     f"no route to {network}: {peers[0]}, where IKE and ESP packets go, is in it, "
                     f"{'and so are many others' if pieces is None else 'and nothing else that may be'}; "
@@ -268,7 +271,8 @@ class DeviceTable:
             return
         places = [(network, RT_TABLE_MAIN) for network in covering(address)]
         for device in {device: None for place in places for device in self._claims.get(place, ())}:
-            log.info(device.connection.name, f"{address} is left out of what {device.name} leads")
+            text = f"{address} is left out of what {device.name} leads"
+            self.tell(logging.INFO, device.connection.name, text)
             self._reroute(device)
 
     # Who has which route
@@ -293,7 +297,8 @@ class DeviceTable:
         others = [one for one in self._claims[place] if one.route(place[0]) in one.routes]
         where = ", ".join(f"{one.name} ({one.connection.name})" for one in others)
         text = f"{place[0]} leads into {where} for now; {device.name} has it when that one can't carry it"
-        log.warning(device.connection.name, f"{text}, or beside it with another vti.metric")
+        text = f"{text}, or beside it with another vti.metric"
+        self.tell(logging.WARNING, device.connection.name, text)
 
     def _release(self, device: VtiDevice, networks: Iterable[Network]) -> None:
         free = []
@@ -335,7 +340,8 @@ class DeviceTable:
                 if given and route not in device.routes:
                     device.routes.add(route)
                     if len(pairs) > 1:
-                        log.info(device.connection.name, f"{place[0]} leads into {device.name} now")
+                        text = f"{place[0]} leads into {device.name} now"
+                        self.tell(logging.INFO, device.connection.name, text)
                     winning.setdefault(device, []).append(AddRoute(route))
                 elif not given and route in device.routes:
                     device.routes.discard(route)
@@ -393,7 +399,8 @@ class DeviceTable:
             device.unmet.pop(done, None)
         for refused in mended.refused:
             if str(told.get(refused.operation)) != str(refused.error):
-                log.error(device.connection.name, f"{refused.error}; it is tried again")
+                text = f"{refused.error}; it is tried again"
+                self.tell(logging.ERROR, device.connection.name, text)
             device.unmet[refused.operation] = refused.error
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
-"""Log lines that strangers cause: a few of each kind from each network, the others summed up.
+"""Log lines that others cause: a few of each kind because of each of them, the rest summed up.
 
-Without it whoever sends us packets decides how much is written, and hides what matters between it.
+Without it whoever sends us packets decides how much is written, and hides what matters between it. Strangers
+are told apart by their networks and have little; a peer that has proven who it is has more, and can't keep
+the lines because of another one out.
 """
 
 from __future__ import annotations
@@ -11,58 +13,88 @@ from dataclasses import dataclass
 
 from esp.limits import RateLimit
 from ikepy.sa.path import Address
-from ikepy.sa.source import Prefix, prefix_of
+from ikepy.sa.source import Peer, Prefix, prefix_of
 
 PERIOD = 10.0  # seconds between summaries
-EACH = (PERIOD, 5)  # seconds between two lines of a kind from a network, after so many at once
-TOGETHER = (0.1, 50)  # the same for all of them
-KEPT = 1024  # kinds and networks that are known; of more, the oldest start anew
-SUMMED = 20  # networks and kinds that a summary names, the noisiest
+# Seconds between two lines, after so many at once: of a kind because of one network, or one peer;
+EACH = (PERIOD, 5)
+EACH_OF_PEER = (2.0, 50)
+# of all kinds because of one peer; of a connection, whose peers may take what identities they like;
+OF_PEER = (1.0, 400)
+OF_CONNECTION = (0.2, 2000)
+TOGETHER = (0.1, 50)  # and because of all strangers.
+KEPT = 1024  # kinds with whom they are because of; of more, the oldest start anew
+KEPT_WHOLE = 8192  # peers and connections
+SUMMED = 20  # lines of a summary, those that stand for most
 MOST_KIND = 60  # characters
+STRANGERS = "strangers"
 
-Key = tuple[str, Prefix]
+Source = Prefix | Peer
+Key = tuple[str, Source]
+Whole = Peer | str
 
 
 @dataclass(slots=True)
-class _Source:
+class _Line:
     rate: RateLimit
     suppressed: int = 0
 
 
 class LogLimit:
-    """Decides which of strangers' lines are written. Times are monotonic seconds."""
+    """Decides which lines are written that strangers and peers cause. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[Key, _Source] = OrderedDict()
+        self._lines: OrderedDict[Key, _Line] = OrderedDict()
+        self._whole: OrderedDict[Whole, RateLimit] = OrderedDict()
         self._together = RateLimit(*TOGETHER)
-        self._forgotten = 0  # suppressed lines of sources that are known no more
+        self._forgotten = 0  # suppressed lines of what is known no more
         self.suppressed = 0  # ever
 
-    def allow(self, kind: str, address: Address, now: float) -> bool:
-        """Whether a line of this kind, because of `address`, is to be written; else it is summed up."""
-        key = kind[:MOST_KIND], prefix_of(address)
-        source = self._sources.get(key)
-        if source is None:
-            source = self._sources[key] = _Source(RateLimit(*EACH))
-            if len(self._sources) > KEPT:
-                _, oldest = self._sources.popitem(last=False)
-                self._forgotten += oldest.suppressed
-        self._sources.move_to_end(key)
-        if source.rate.allow(now) and self._together.allow(now):
+    def allow(self, kind: str, source: Address | Peer, now: float) -> bool:
+        """Whether a line of this kind, because of `source`, is to be written; else it is summed up."""
+        key = kind[:MOST_KIND], source if isinstance(source, Peer) else prefix_of(source)
+        line = self._line(key)
+        if line.rate.allow(now) and all(rate.allow(now) for rate in self._wholes(key[1])):
             return True
-        source.suppressed += 1
+        line.suppressed += 1
         self.suppressed += 1
         return False
 
+    def _line(self, key: Key) -> _Line:
+        line = self._lines.get(key)
+        if line is None:
+            each = EACH_OF_PEER if isinstance(key[1], Peer) else EACH
+            line = self._lines[key] = _Line(RateLimit(*each))
+            if len(self._lines) > KEPT:
+                _, oldest = self._lines.popitem(last=False)
+                self._forgotten += oldest.suppressed
+        self._lines.move_to_end(key)
+        return line
+
+    def _wholes(self, source: Source) -> Iterator[RateLimit]:
+        """The limits on lines of all kinds."""
+        if not isinstance(source, Peer):
+            yield self._together
+            return
+        for whole, limit in ((source, OF_PEER), (source.connection, OF_CONNECTION)):
+            rate = self._whole.get(whole)
+            if rate is None:
+                rate = self._whole[whole] = RateLimit(*limit)
+                if len(self._whole) > KEPT_WHOLE:
+                    self._whole.popitem(last=False)
+            self._whole.move_to_end(whole)
+            yield rate
+
     def sums(self) -> Iterator[tuple[str, str]]:
         """(subject, text) of the lines that tell what was not written since the last time."""
-        silent = [(key, source) for key, source in self._sources.items() if source.suppressed]
+        silent = [(key, line) for key, line in self._lines.items() if line.suppressed]
         silent.sort(key=lambda one: -one[1].suppressed)
-        for (kind, prefix), source in silent[:SUMMED]:
-            yield str(prefix), f"{kind}: and {source.suppressed:,} more from {prefix}"
-        others = self._forgotten + sum(source.suppressed for _, source in silent[SUMMED:])
+        for (kind, source), line in silent[:SUMMED]:
+            subject = source.connection if isinstance(source, Peer) else str(source)
+            yield subject, f"{kind}: and {line.suppressed:,} more from {source}"
+        others = self._forgotten + sum(line.suppressed for _, line in silent[SUMMED:])
         if others:
-            yield "strangers", f"and {others:,} more lines because of other networks"
+            yield STRANGERS, f"and {others:,} more lines because of others"
         self._forgotten = 0
-        for _, source in silent:
-            source.suppressed = 0
+        for _, line in silent:
+            line.suppressed = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def first_addresses(connection: Connection) -> tuple[Address | None, Address | N
     return next((a for a in own if remote is None or a.version == remote.version), None), remote
 
 
-def routable(selectors: Iterable[Selector], connection: str) -> frozenset[Network]:
+def routable(selectors: Iterable[Selector], connection: str, tell: log.Tell = log.log) -> frozenset[Network]:
     """The networks to lead into the device: not 0/0, which is for the configuration to say."""
     networks: set[Network] = set()
     for selector in selectors:
@@ -73,7 +74,8 @@ def routable(selectors: Iterable[Selector], connection: str) -> frozenset[Networ
             continue
         for network in selector.networks():
             if len(networks) == MOST_ROUTES:
-                log.warning(connection, f"more than {MOST_ROUTES} routes wanted: the rest is left out")
+                text = f"more than {MOST_ROUTES} routes wanted: the rest is left out"
+                tell(logging.WARNING, connection, text)
                 return frozenset(networks)
             networks.add(network)
     return frozenset(networks)

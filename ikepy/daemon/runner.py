@@ -21,7 +21,15 @@ from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.timer import DeadlineTimer
 from ikepy.daemon.workers import WorkerDown
-from ikepy.sa.commands import ChildrenLost, Command, Terminate
+from ikepy.sa.commands import (
+    ChildrenLost,
+    Command,
+    Initiate,
+    LocalAddressesChanged,
+    Rekey,
+    Shutdown,
+    Terminate,
+)
 from ikepy.sa.effects import (
     ActivateOutbound,
     Compute,
@@ -38,7 +46,8 @@ from ikepy.sa.effects import (
     SendKeepalive,
     UpdatePath,
 )
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.source import Peer, kind_of
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,6 +55,8 @@ Context = tuple[object, ...]  # what is going on, in words: put together only if
 Call = Callable[[float], Sequence[Effect]]
 Guilty = Callable[[], int | None]  # the ike_id of the IKE_SA to blame
 FAULT_PAUSE = 1.0  # seconds
+FAULTS = Peer("fault")  # of ours, of which somebody may have found out how to bring them about
+OPERATORS = (Initiate, Terminate, Rekey, Shutdown, LocalAddressesChanged)  # no peer can bring these about
 SPI = 8  # octets of an IKE SPI: the first two fields of every message
 
 
@@ -83,7 +94,10 @@ class EffectsRunner:
         self._faulty = False  # since the timer was set last
         self._refused: list[int] = []  # children that no worker has room for, until the machine is told
         self.limiter = log_limit.LogLimit()
+        self._ordered = False  # the next call is an operator's command
+        self._unlimited = False  # what is being run now is what an operator wants or waits for
         self._summary: asyncio.TimerHandle | None = None  # once there is something to sum up
+        devices.tell = self.tell
         self.idle = asyncio.Event()  # set while no IKE_SA lives
         self.watchers: set[Callable[[Log], None]] = set()
         self.outcomes: dict[int, asyncio.Future[Outcome]] = {}
@@ -133,6 +147,7 @@ class EffectsRunner:
 
     def request(self, command: Command) -> None:
         call = partial(self._machine.request, command)
+        self._ordered = isinstance(command, OPERATORS)
         self._drive(call, (type(command).__name__,), partial(_ike_id_of, command))
 
     def peer_moved(self, child_id: int, remote: Endpoint) -> None:
@@ -205,8 +220,14 @@ class EffectsRunner:
         self._timer.set(deadline)
 
     def _run(self, call: Call, context: Context, guilty: Guilty) -> None:
-        for effect in self._guarded(context, guilty, call, self._clock()) or ():
+        ordered, self._ordered = self._ordered, False
+        effects = self._guarded(context, guilty, call, self._clock()) or ()
+        self._unlimited = ordered or any(
+            isinstance(effect, Outcome) and effect.ticket in self.outcomes for effect in effects
+        )
+        for effect in effects:
             self._guarded(context, partial(self._owner, effect), self._perform[type(effect)], effect)
+        self._unlimited = False
 
     def _guarded(
         self, context: Context, guilty: Guilty, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -217,7 +238,8 @@ class EffectsRunner:
             what = " ".join(map(str, context))
             effect = "".join(f": {type(each).__name__}" for each in args if isinstance(each, Effect))
             text = f"{what}{effect}: {type(error).__name__}: {error}"
-            log.log(logging.ERROR, "fault", text, traceback=error)
+            if self._permits(kind_of(f"{type(error).__name__} {effect}{what}"), FAULTS):
+                log.log(logging.ERROR, "fault", text, traceback=error)
             self._faulty = True
             if guilty is not _nobody:
                 self._guilty.append(guilty)
@@ -292,7 +314,8 @@ class EffectsRunner:
             why = f"{device.name} was deleted by others"
         except TooManyChildren as error:
             why = str(error)
-        log.error(effect.connection, f"{effect.child} #{effect.child_id} is not installed: {why}")
+        text = f"{effect.child} #{effect.child_id} is not installed: {why}"
+        self.tell(logging.ERROR, effect.connection, text)
         self._refused.append(effect.child_id)
         return None
 
@@ -388,10 +411,18 @@ class EffectsRunner:
             watcher(effect)
 
     def _permitted(self, effect: Log) -> bool:
-        """Whether a line is to be written now: of those that strangers cause, a few are, and then a sum."""
-        if effect.source is None or effect.level is Level.DEBUG:
+        """Whether a line is to be written now: of those that others cause, some are, and then a sum."""
+        if effect.source is None or effect.level is Level.DEBUG or self._unlimited:
             return True
-        if self.limiter.allow(effect.kind, effect.source, self._clock()):
+        return self._permits(effect.kind, effect.source)
+
+    def tell(self, level: int, subject: str, text: str) -> None:
+        """Write a line about what a peer brings about, as often as lines about it may be written."""
+        if self._unlimited or self._permits(kind_of(text), Peer(subject)):
+            log.log(level, subject, text)
+
+    def _permits(self, kind: str, source: Address | Peer) -> bool:
+        if self.limiter.allow(kind, source, self._clock()):
             return True
         if self._summary is None:
             self._summary = asyncio.get_running_loop().call_later(log_limit.PERIOD, self._sum_up)

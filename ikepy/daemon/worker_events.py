@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -67,7 +68,8 @@ class WorkerEvents:
             case messages.Looped():
                 device = self._devices.by_id(message.device_id)
                 if device is not None:
-                    log.warning(device.connection.name, looped(message.remote_address, device.tun.name))
+                    text = looped(message.remote_address, device.tun.name)
+                    self._runner.tell(logging.WARNING, device.connection.name, text)
             case messages.SequenceLow():
                 self._runner.request(SequenceLow(message.child_id))
             case messages.SequenceExhausted():
@@ -96,7 +98,8 @@ class WorkerEvents:
 
     def _lost(self, slot: int, child_id: int, text: str) -> None:
         child = self._children.get(child_id)
-        log.error(f"worker {slot}", f"child {child_id}: {text}" if child_id else text)
+        line = f"child {child_id}: {text}" if child_id else text
+        self._runner.tell(logging.ERROR, f"worker {slot}", line)
         if child is not None:
             with suppress(WorkerDown):
                 self._pool.send(slot, messages.RemoveChild(child_id))

@@ -11,6 +11,7 @@ from esp.selectors import Selector
 from esp.suites import Suite
 from ikepy.crypto.secret import Secret
 from ikepy.sa.path import Address, Path
+from ikepy.sa.source import Peer
 from ikepy.sa.work import Job
 
 
@@ -163,9 +164,10 @@ class Log:
     level: Level
     subject: str  # "site-b #3"
     text: str
-    # Of a line that strangers cause: what it is about, and whence; such lines are summed up by both.
+    # Of a line that somebody can cause as often as they like, a stranger at an address or a peer: what it is
+    # about, and who it is. Such lines are summed up by both.
     kind: str = ""
-    source: Address | None = None
+    source: Address | Peer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from .proposals import describe
 from .rate import Rate
 from .scope import Pair
 from .shared import Shared
+from .source import Peer, kind_of
 from .task_queue import TaskQueue
 from .tasks import init, mobike
 from .tasks.child_rekey import ChildRekey
@@ -183,8 +184,11 @@ class IkeSa:
 
     def log(self, level: Level, text: str) -> Log:
         subject = f"{self.connection.name} #{self.ike_id}"
-        if self.initiator or self.established_at is not None:
+        if level is Level.DEBUG:
             return Log(level, subject, text)
+        if self.initiator or self.established_at is not None:
+            identity = "" if self.remote_id is None else str(self.remote_id)
+            return Log(level, subject, text, kind_of(text), Peer(self.connection.name, identity))
         # What is not authenticated is a stranger's, and so are the lines about it.
         kind = text.removeprefix(str(self.path.remote)).partition(":")[0].partition(",")[0].strip()
         return Log(level, subject, text, kind, self.path.remote.address)

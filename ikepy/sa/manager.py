@@ -37,6 +37,7 @@ from .replacing import Replacing
 from .room import RoomOf, boundless
 from .set_ups import Resolve, SetUps
 from .shared import EspHeard, LeadsOut, Shared
+from .source import Peer, kind_of
 from .strangers import Strangers
 from .tasks import mobike
 from .tasks.auth import Wanted
@@ -358,7 +359,8 @@ class IkeManager:
         demand = self._acquires.demand(command, now)
         if demand is None:
             return []
-        log = Log(Level.INFO, demand.connection.name, f"acquire for {demand.packet}")
+        name, text = demand.connection.name, f"acquire for {demand.packet}"
+        log = Log(Level.INFO, name, text, kind_of(text), Peer(name))
         return [log, *self._set_ups.bring_up(demand, now)]
 
     def _children_lost(self, command: ChildrenLost, now: float) -> list[Effect]:

@@ -17,6 +17,7 @@ from .phase import End, Phase
 from .retries import Retries
 from .scope import Pair
 from .shared import Settle, Shared
+from .source import Peer, kind_of
 from .tasks.task import outcomes
 
 # Our address and the peer's, or why there is none.
@@ -104,7 +105,7 @@ class SetUps:
         text = f"can't initiate: {why}"
         if not any(tickets):
             self._stranded[connection.name] = demand  # should it be our address that is missing
-        log = Log(Level.WARNING, connection.name, text)
+        log = _line(Level.WARNING, connection, connection.name, text)
         return [log, *outcomes(tickets, False, text), *self._try_again(demand, connection.name, now)]
 
     # -- later -------------------------------------------------------------------------------------
@@ -180,7 +181,8 @@ class SetUps:
         if later:
             earlier = max(shared.failures[connection.name, name] for name in later) - 1
             wait = self._put_off(replace(demand, children=tuple(later)), earlier, now)
-            effects.append(Log(Level.INFO, subject, f"{', '.join(later)}: next try in {wait:.0f} s"))
+            text = f"{', '.join(later)}: next try in {wait:.0f} s"
+            effects.append(_line(Level.INFO, connection, subject, text))
         return effects
 
     def _given_up(self, connection: Connection, name: str, subject: str, failures: int) -> Log:
@@ -189,13 +191,14 @@ class SetUps:
         del shared.failures[key]
         shared.standing.discard(key)
         if shared.waits_for_packets(connection, name):
-            return Log(Level.INFO, subject, f"{name} did not come up, and waits for a packet again")
+            text = f"{name} did not come up, and waits for a packet again"
+            return _line(Level.INFO, connection, subject, text)
         tries = "1 try" if failures == 1 else f"{failures} tries"
         text = (
             f"{name} is given up after {tries} (keyingtries); started again by: "
             f"ikepy initiate --ike {connection.name} --child {name}"
         )
-        return Log(Level.ERROR if kept else Level.INFO, subject, text)
+        return _line(Level.ERROR if kept else Level.INFO, connection, subject, text)
 
     def _put_off(self, demand: Demand, earlier: int, now: float) -> float:
         """Bring it up after a wait that grows with the `earlier` ones; gives its seconds."""
@@ -271,3 +274,8 @@ def _takes_children(sa: IkeSa) -> bool:
     if sa.phase is Phase.ESTABLISHED:
         return not sa.contested
     return sa.phase is Phase.CONNECTING and sa.initiator
+
+
+def _line(level: Level, connection: Connection, subject: str, text: str) -> Log:
+    """Of a set-up that a peer can make fail as often as it is tried."""
+    return Log(level, subject, text, kind_of(text), Peer(connection.name))

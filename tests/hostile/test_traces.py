@@ -7,6 +7,7 @@ import pytest
 from ikepy.sa.commands import Initiate
 from ikepy.sa.effects import Level, Log, Send
 from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.source import Peer
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network, assert_joined
 from tests.hostile.attacker import (
@@ -158,4 +159,5 @@ def test_lines_about_those_who_are_not_authenticated_can_be_summed_up() -> None:
     assert {one.source for one in lines} == {STRANGER}
     net.command("a", Initiate("ab", "net"))
     net.run(1)
-    assert any(one.source is None and "established" in one.text for one in net.b.logs), "a peer's is not"
+    (line,) = [one for one in net.b.logs if "established" in one.text]
+    assert (line.kind, line.source) == ("IKE_SA established", Peer("ab", "gwa")), "a peer's is its own"

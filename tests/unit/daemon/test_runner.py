@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 
 from esp import messages
 from esp.packet import flow_of
 from esp.selectors import Selector
 from esp.suites import inner_mtu
+from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.log_limit import EACH_OF_PEER
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Terminate
 from ikepy.sa.effects import (
@@ -31,6 +34,7 @@ from ikepy.sa.effects import (
     UpdatePath,
 )
 from ikepy.sa.path import Endpoint
+from ikepy.sa.source import Peer
 from tests.unit.daemon.fakes import (
     PATH,
     SUITE,
@@ -368,3 +372,67 @@ def test_a_worker_without_room_costs_one_child() -> None:
     assert [call for call in bed.machine.calls if call.startswith("request")] == [
         f"request {ChildrenLost((5,))}"
     ]
+
+
+REFUSED = Log(Level.ERROR, "a #1", "NO_ADDITIONAL_SAS: too many", "NO_ADDITIONAL_SAS", Peer("a", "gwa"))
+
+
+def _logged(scenario: Callable[[Bed], None], answers: dict[str, list[Effect]]) -> list[str]:
+    """The lines that come of it."""
+    stream = StringIO()
+    log.set_up("info", stream)
+    try:
+        _run(scenario, answers)
+    finally:
+        log.close()
+    return stream.getvalue().splitlines()
+
+
+def test_lines_of_a_peer_are_summed_up() -> None:
+    def scenario(bed: Bed) -> None:
+        for _ in range(1000):
+            bed.runner.receive(b"\xff", PATH)
+
+    lines = _logged(scenario, {"receive ff": [REFUSED]})
+    most = EACH_OF_PEER[1] + 5  # should this take long
+    assert EACH_OF_PEER[1] < len(lines) <= most
+    assert "more from gwa" in lines[-1]
+
+
+def test_what_an_operator_asks_for_is_written_whatever_a_peer_has_used_up() -> None:
+    def scenario(bed: Bed) -> None:
+        for _ in range(1000):
+            bed.runner.receive(b"\xff", PATH)
+        bed.runner.request(Initiate("a", "net"))
+        bed.runner.outcomes[7] = asyncio.get_running_loop().create_future()
+        bed.runner.receive(b"\xee", PATH)
+        bed.runner.receive(b"\xee", PATH)  # nobody waits any more
+
+    done = replace(REFUSED, text="it came of the command")
+    answers: dict[str, list[Effect]] = {
+        "receive ff": [REFUSED],
+        "receive ee": [done, Outcome(7, True, "up")],
+        "request Initiate": [replace(REFUSED, text="the command itself")],
+    }
+    text = "\n".join(_logged(scenario, answers))
+    assert text.count("the command itself") == text.count("it came of the command") == 1
+
+
+def test_what_devices_and_workers_say_because_of_a_peer_is_summed_up_too() -> None:
+    """And faults of ours, with their tracebacks."""
+
+    def scenario(bed: Bed) -> None:
+        bed.devices.tell(40, "a", "no room for #1")
+        for n in range(1000):
+            bed.devices.tell(40, "a", f"no room for #{n}")
+
+    lines = _logged(scenario, {})
+    assert len(lines) <= EACH_OF_PEER[1] + 5
+
+    def faulty(bed: Bed) -> None:
+        bed.notes.send_keepalive = None  # type: ignore[method-assign, assignment]
+        for _ in range(1000):
+            bed.runner.receive(b"\xff", PATH)
+
+    lines = _logged(faulty, {"receive ff": [SendKeepalive(PATH)]})
+    assert 1 < len(lines) <= EACH_OF_PEER[1] + 5
