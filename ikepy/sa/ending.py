@@ -23,12 +23,12 @@ def stop_sending(sa: IkeSa) -> list[Effect]:
     return [RemoveOutbound(c.child_id) for c in sa.children.values() if sa.shared.elsewhere(sa, c)]
 
 
-def let_go(sa: IkeSa, child: ChildSa, why: str) -> list[Effect]:
+def let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
     """The child ends with its IKE_SA. If another one has the same child, as after a reauthentication,
     packets that are under way are still taken."""
     other = sa.shared.elsewhere(sa, child) if sa.end in SUCCEEDED else None
     if other is None:
-        return sa.remove_child(child.child_id, why)
+        return sa.remove_child(child.child_id, "with its IKE_SA")
     del sa.children[child.child_id]
     child.state = ChildState.DELETED
     child.remove_at = sa.heard_at + LINGER  # it ends with a message, so that is now

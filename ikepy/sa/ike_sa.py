@@ -19,7 +19,7 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 from . import ending, explain, fragments, incoming, lifetime, upkeep
 from .child import ChildSa, ChildState
 from .effects import Effect, Event, Level, Log, RemoveChild, Send, Topic
-from .info import IkeSaInfo
+from .info import IkeSaInfo, shown
 from .jobs import Jobs
 from .keyed import Keyed
 from .lifetime import Lifetime
@@ -48,6 +48,7 @@ from .work import AT_ONCE, Wanted, Work
 
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
 FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
+ENDED = "IKE_SA ended: "
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
 
 
@@ -190,7 +191,8 @@ class IkeSa:
             identity = "" if self.remote_id is None else str(self.remote_id)
             return Log(level, subject, text, kind_of(text), Peer(self.connection.name, identity))
         # What is not authenticated is a stranger's, and so are the lines about it.
-        kind = text.removeprefix(str(self.path.remote)).partition(":")[0].partition(",")[0].strip()
+        cause = text.removeprefix(str(self.path.remote)).removeprefix(ENDED)
+        kind = cause.partition(":")[0].partition(",")[0].strip()
         return Log(level, subject, text, kind, self.path.remote.address)
 
     def info(self) -> IkeSaInfo:
@@ -201,8 +203,8 @@ class IkeSa:
             initiator=self.initiator,
             spi_i=self.spi_i,
             spi_r=self.spi_r,
-            local_id="" if self.local_id is None else str(self.local_id),
-            remote_id="" if self.remote_id is None else str(self.remote_id),
+            local_id=shown(self.local_id, self.connection.local.id, sure=self.initiator),
+            remote_id=shown(self.remote_id, self.connection.remote.id, sure=self.initiator),
             path=self.path,
             nat_local=self.nat.local,
             nat_remote=self.nat.remote,
@@ -310,7 +312,8 @@ class IkeSa:
                 effects += self.jobs.lay_aside(work, wanted, self.proceed)
                 continue
             except PeerError as error:
-                return [*effects, *task.failed(self, str(error)), *self.kill(End.REFUSED, str(error))]
+                effects += task.failed(self, str(error))
+                return effects + self.kill(End.REFUSED, str(error), Level.ERROR)
             if payloads is None:
                 effects += task.failed(self, "there is nothing left to do")
                 continue
@@ -387,8 +390,8 @@ class IkeSa:
         task = self.tasks.current
         return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
 
-    def kill(self, end: End, text: str) -> list[Effect]:
-        """It is over: children are removed, and whoever waits is told."""
+    def kill(self, end: End, text: str, level: Level = Level.INFO, details: str = "") -> list[Effect]:
+        """It is over, which one line of the log tells: children are removed, and whoever waits is told."""
         if self.phase is Phase.DEAD:
             return []
         if self.phase is Phase.REKEYED:
@@ -397,11 +400,11 @@ class IkeSa:
             end = self.end  # also if the peer's delete crosses ours, or no answer comes
         self.end = end
         self.phase = Phase.DEAD
-        effects: list[Effect] = []
+        effects: list[Effect] = [self.log(level, f"{ENDED}{text}{details}")]
         self.ended_children = self.wishes.intended
         self.ended_wishes = self.wishes.unfulfilled
         for child in list(self.children.values()):
-            effects += ending.let_go(self, child, text)
+            effects += ending.let_go(self, child)
         tasks = self.tasks.all
         self.tasks.clear()
         self.jobs.forget()
@@ -414,20 +417,17 @@ class IkeSa:
         if self.frees is not None:
             self.frees.tasks.bring_forward(DeleteIke)
             self.shared.touched.append(self.frees)
-        effects.append(Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text))
-        effects.append(self.log(Level.INFO, f"IKE_SA ended: {text}"))
-        return effects
+        return [*effects, Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text)]
 
     def _give_up(self, now: float) -> list[Effect]:
         """Our last try went unanswered (RFC 7296 2.4), perhaps as the peer has rekeyed this IKE_SA itself.
 
         Then the one that it made gets the children, and is asked whether the peer lives.
         """
-        text = "the peer does not answer, giving up"
         why = explain.silence(self, now)
         saved = self.settle_collision(now)
-        ended = self.kill(End.TIMEOUT, text)
-        return [self.log(Level.WARNING, f"{text}: {why}"), *saved, *ended, *self.heir.ask_for_life(now)]
+        ended = self.kill(End.TIMEOUT, "the peer does not answer, giving up", Level.WARNING, f": {why}")
+        return [*saved, *ended, *self.heir.ask_for_life(now)]
 
     def wipe(self) -> None:
         """Its keys are not needed any more."""
@@ -474,7 +474,7 @@ class IkeSa:
         return [
             RemoveChild(child_id),
             Event(Topic.CHILD_DOWN, self.connection.name, self.ike_id, child.config.name, child_id, text),
-            self.log(Level.INFO, f"CHILD_SA {text}"),
+            self.log(Level.DEBUG if child.state is ChildState.DELETED else Level.INFO, f"CHILD_SA {text}"),
         ]
 
     def rekey_child(self, child: ChildSa, tickets: Sequence[int] = ()) -> None:

@@ -122,7 +122,7 @@ def _exchange(task: Task) -> Exchange:
 def _end(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
     """For the peer the IKE_SA is gone (2.21.3). Its own rekey of it stands, and gets the children."""
     saved = task.settle_for_rival(sa, now) if isinstance(task, IkeRekey) else []
-    return [sa.log(Level.ERROR, text), *saved, *task.failed(sa, text), *sa.kill(_fault(sa), text)]
+    return [*saved, *task.failed(sa, text), *sa.kill(_fault(sa), text, Level.ERROR)]
 
 
 def _fault(sa: IkeSa) -> End:
@@ -136,12 +136,12 @@ def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
     If the peer has rekeyed it itself, that stands, and gets the children as if ours had been refused (2.8.2).
     """
     saved = task.settle_for_rival(sa, now) if isinstance(task, IkeRekey) else []
-    effects = [sa.log(Level.ERROR, text), *saved, *task.failed(sa, text)]
+    effects = [*saved, *task.failed(sa, text)]
     if sa.phase is Phase.REKEYED:
-        return effects + sa.proceed(now)
+        return [sa.log(Level.ERROR, text), *effects, *sa.proceed(now)]
     if sa.phase is Phase.ESTABLISHED:
         effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
-    return effects + sa.kill(_fault(sa), text)
+    return effects + sa.kill(_fault(sa), text, Level.ERROR)
 
 
 def _init_response(
@@ -163,8 +163,7 @@ def _init_response(
         )
     except (PeerError, WireError) as error:
         if isinstance(error, PeerError) and error.fatal:
-            effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
-            return effects + sa.kill(End.REFUSED, str(error))
+            return task.failed(sa, str(error)) + sa.kill(End.REFUSED, str(error), Level.ERROR)
         sa.window.resume(outstanding)
         sa.spi_r = bytes(8)
         sa.shared.tally[Counted.BAD_INIT_RESPONSE] += 1
@@ -221,7 +220,7 @@ def _take_request(
             sa, header.exchange, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now
         )
     except UnheardError as error:
-        return [*heard, sa.log(Level.INFO, str(error)), *sa.kill(End.REFUSED, str(error))]
+        return [*heard, *sa.kill(End.REFUSED, str(error))]
     except PeerError as error:
         answer = _refusal(sa, header.exchange, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
@@ -264,7 +263,7 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
         ending = error_handling.ending_request(payloads, first=first)
         if ending is not None:
             text = f"the peer ends the IKE_SA: it says {pick.error_name(ending)}"
-            return Answer([], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text)])
+            return Answer([], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
     return respond.respond(sa, header.exchange, payloads, path, now)
 
 
@@ -279,12 +278,12 @@ def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
     """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
     if error.notify == NotifyType.TEMPORARY_FAILURE:
         sa.heir.hindered_at = now
-    after: list[Effect] = []
+    refused = NotifyPayload(error.notify, error.data)
+    text = f"{error.notify.name}: {error}"
     step = error_handling.when_sent(_REFUSED.get(exchange, Exchange.INFORMATIONAL), error.notify)
     if step is Step.END or sa.phase is Phase.CONNECTING:
-        after = [*sa.settle_collision(now), *sa.kill(_fault(sa), str(error))]
-    refused = NotifyPayload(error.notify, error.data)
-    return Answer([refused], before=[sa.log(Level.ERROR, f"{error.notify.name}: {error}")], after=after)
+        return Answer([refused], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
+    return Answer([refused], before=[sa.log(Level.ERROR, text)])
 
 
 # -- both ------------------------------------------------------------------------------------------

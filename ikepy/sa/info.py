@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from esp.selectors import Selector
 from esp.suites import Suite
+from ikepy.config.identity import Identity
 from ikepy.sa.path import Path
 
 
@@ -24,6 +25,12 @@ class ChildInfo:
     ts_local: tuple[Selector, ...]
     ts_remote: tuple[Selector, ...]
     installed_at: float
+
+
+def shown(known: Identity | None, configured: Identity | None, *, sure: bool) -> str:
+    """An identity, "" for none: until it is known the configured one, if the connection is `sure`."""
+    identity = configured if known is None and sure else known
+    return "" if identity is None else str(identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from ikepy.wire.payloads import NotifyPayload
 
 from . import dropped, ending, moves, pick, stateless
 from .acquires import Acquires
+from .by_criteria import ByCriteria
 from .child import ChildState
 from .commands import (
     Acquire,
@@ -75,6 +76,7 @@ class IkeManager:
         self._set_ups = SetUps(self._shared, resolve, self._settle)
         self._acquires = Acquires(self._shared, resolve)
         self._replacing = Replacing(self._shared, self._set_ups, self._settle)
+        self._by_criteria = ByCriteria(self._shared, self._set_ups, self._replacing, self._settle)
         self.ticking: int | None = None  # the ike_id that `tick` or `complete` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
@@ -285,9 +287,9 @@ class IkeManager:
             case Initiate():
                 return self._initiate(command, now)
             case Terminate():
-                return self._terminate(command, now)
+                return self._by_criteria.terminate(command, now)
             case Rekey():
-                return self._rekey(command, now)
+                return self._by_criteria.rekey(command, now)
             case Acquire():
                 return self._acquire(command, now)
             case ChildrenLost():
@@ -306,53 +308,6 @@ class IkeManager:
         if self._shared.stopping:
             return outcomes([command.ticket], False, "the daemon is going down")
         return self._set_ups.begin(Demand(connection, (command.child,), (command.ticket,)), now)
-
-    def _terminate(self, command: Terminate, now: float) -> list[Effect]:
-        targets = [
-            (sa, child_id) for sa in list(self._shared.sas.values()) for child_id in _matches(sa, command)
-        ]
-        given_up: list[str] = []
-        if command.ike_id is None and command.child_id is None:
-            given_up = self._set_ups.give_up(command.ike, command.child)
-        if not targets:
-            text = f"no further try of {', '.join(given_up)}" if given_up else "nothing matches"
-            return outcomes([command.ticket], bool(given_up), text)
-        if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
-            rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
-            targets += [(one, None) for one in rivals if (one, None) not in targets]
-        end = End.FAULT if command.fault else End.DELETED
-        ending.foresee((sa for sa, child_id in targets if child_id is None), end)
-        effects: list[Effect] = []
-        for index, (sa, child_id) in enumerate(targets):
-            last = [command.ticket] if index == len(targets) - 1 else []
-            ended = ending.terminate(sa, child_id, command.force, last, now, end=end)
-            effects += self._settle(sa, ended, now)
-        return effects
-
-    def _rekey(self, command: Rekey, now: float) -> list[Effect]:
-        targets = [
-            (sa, child_id)
-            for sa in list(self._shared.sas.values())
-            if sa.established and not sa.contested
-            for child_id in _matches(sa, command)
-            if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
-        ]
-        if not targets:
-            return outcomes([command.ticket], False, "nothing matches")
-        effects: list[Effect] = []
-        for index, (sa, child_id) in enumerate(targets):
-            tickets = [command.ticket] if index == len(targets) - 1 else []
-            if child_id is not None:
-                sa.rekey_child(sa.children[child_id], tickets)
-            elif command.reauth:
-                effects += [
-                    *self._replacing.reauthenticate(sa, now),
-                    *outcomes(tickets, True, "reauthentication initiated"),
-                ]
-            else:
-                sa.rekey(tickets)
-            effects += self._settle(sa, sa.proceed(now), now)
-        return effects
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
         """A packet needs a child: one that waits for packets, or a further one beside a narrow one."""
@@ -402,7 +357,7 @@ class IkeManager:
         ending.foresee((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
         for sa, done, why in followed:
             if why:
-                done = [sa.log(Level.INFO, why), *sa.kill(End.ADDRESS_GONE, why)]
+                done = sa.kill(End.ADDRESS_GONE, why)
             effects += self._settle(sa, [*done, *sa.tick(now)], now)
         if changed:
             self._set_ups.hasten(now)
@@ -474,25 +429,3 @@ def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:
     if sa.spi_i != header.spi_i:
         return False
     return sa.spi_r == header.spi_r or (sa.initiator and sa.spi_r == bytes(8))
-
-
-def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
-    """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
-    if command.ike is not None and sa.connection.name != command.ike:
-        return []
-    if command.ike_id is not None and sa.ike_id != command.ike_id:
-        return []
-    if command.child is None and command.child_id is None:
-        return [None]
-    if sa.phase is Phase.CONNECTING and sa.initiator and sa.wishes.purpose == [command.child]:
-        return [None]  # it is being set up for this child alone
-    return [
-        child.child_id
-        for child in sa.children.values()
-        if command.child in (None, child.config.name)
-        # One that is replaced goes anyway; its successor is meant.
-        and (
-            command.child_id == child.child_id
-            or (command.child_id is None and child.replaced_by not in sa.children)
-        )
-    ]

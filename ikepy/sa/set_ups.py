@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ikepy.config.model import Connection
@@ -57,7 +57,7 @@ class SetUps:
         sas = list(self._shared.of_connection(demand.connection.name))
         missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
         if not missing:
-            return outcomes(demand.tickets, True, f"CHILD_SA {' '.join(demand.children)} is up already")
+            return outcomes(demand.tickets, True, _up_already(sas, demand.children, now))
         # Best one that stands: a set-up may fail, and a reauthentication takes along what comes up meanwhile.
         usable = max((sa for sa in sas if _takes_children(sa)), key=lambda sa: sa.established, default=None)
         if usable is None:
@@ -268,6 +268,17 @@ def _subject(sa: IkeSa) -> str:
 def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
     """Whether the child is up; for a packet, whether one of that name carries it."""
     return sa.has_child(name) and not (packet is not None and sa.lacks(name, packet))
+
+
+def _up_already(sas: Iterable[IkeSa], names: Sequence[str], now: float) -> str:
+    """Since when, and under which SPIs, as `list-sas` has them."""
+    children = [child for sa in sas for child in sa.children.values() if child.stays]
+    found = [next(child for child in children if child.config.name == name) for name in names]
+    return "; ".join(
+        f"CHILD_SA {one.config.name} #{one.child_id} is up already, installed "
+        f"{now - one.installed_at:.0f}s ago, SPIs: in {one.spi_in:08x}, out {one.spi_out:08x}"
+        for one in found
+    )
 
 
 def _takes_children(sa: IkeSa) -> bool:

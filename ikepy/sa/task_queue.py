@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .ike_sa import IkeSa
 
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
-OF_A_CHILD = 4  # tasks that the clock, the worker and the configuration may have waiting beside those
+OF_A_CHILD = 5  # tasks beside those: one of the last command's, of the clock, the worker, the configuration
 HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 
 
@@ -71,6 +71,11 @@ class TaskQueue:
         """When postponed ones are due."""
         return [at for at, _ in self._postponed]
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that no further command of a user's is to be taken."""
+        return len(self._waiting) + len(self._postponed) >= MAX_TASKS
+
     def waits(self, kind: type[Task]) -> bool:
         """Whether a task of this kind waits for its turn."""
         return any(isinstance(task, kind) for task in self._waiting)
@@ -80,7 +85,7 @@ class TaskQueue:
     def enqueue(self, task: Task, *, first: bool = False) -> None:
         """Let it have its turn. LocalMisuse if far too many wait."""
         children = len(self._sa.children) + len(self._sa.connection.children)
-        if len(self._waiting) >= MAX_TASKS + OF_A_CHILD * children:
+        if len(self._waiting) + len(self._postponed) >= MAX_TASKS + OF_A_CHILD * children:
             raise LocalMisuse(f"too many commands wait on IKE_SA #{self._sa.ike_id}")
         if first:
             self._waiting.appendleft(task)
@@ -99,15 +104,16 @@ class TaskQueue:
 
     def bring_forward(self, kind: type[Task]) -> None:
         """What was put off of this kind waits for its turn."""
-        for entry in [entry for entry in self._postponed if isinstance(entry[1], kind)]:
-            self._postponed.remove(entry)
-            self.enqueue(entry[1])
+        self._resume([entry for entry in self._postponed if isinstance(entry[1], kind)])
 
     def resume_postponed(self, now: float) -> None:
         """Those whose time has come wait for their turn."""
-        for entry in [entry for entry in self._postponed if entry[0] <= now]:
+        self._resume([entry for entry in self._postponed if entry[0] <= now])
+
+    def _resume(self, entries: list[tuple[float, Task]]) -> None:
+        for entry in entries:
             self._postponed.remove(entry)
-            self.enqueue(entry[1])
+            self._waiting.append(entry[1])  # which was counted when it came
 
     def take(self) -> Task | None:
         """The next one whose turn it is, if it may begin now."""

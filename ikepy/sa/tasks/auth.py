@@ -121,13 +121,13 @@ class AuthTask:
         text = f"authentication of the peer {explain.identity(remote_id)} failed ({why})"
         effects = self.wanted.failed(sa, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
-        return effects + sa.kill(End.REFUSED, text)
+        return effects + sa.kill(End.REFUSED, text, Level.ERROR)
 
     def _close(self, sa: IkeSa, text: str, now: float) -> list[Effect]:
         """RFC 7296 3.10.1: all of the request failed, though the peer may think that the IKE_SA stands."""
-        effects = [sa.log(Level.ERROR, text), *self.wanted.failed(sa, text)]
+        effects = self.wanted.failed(sa, text)
         effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
-        return effects + sa.kill(End.REFUSED, text)
+        return effects + sa.kill(End.REFUSED, text, Level.ERROR)
 
     def _first_offer(self, sa: IkeSa) -> ChildOffer | None:
         """The child of this IKE_AUTH, None if it goes without one (RFC 6023)."""

@@ -1,0 +1,134 @@
+"""What users ask for: every command ends with one outcome that says what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
+from ikepy.sa.effects import Level
+from ikepy.sa.tasks.liveness import Liveness
+
+from .network import Network, Options, assert_joined, deliver_all
+
+MANY = 1100  # commands: more than may wait on one IKE_SA
+
+
+def up() -> Network:
+    net = Network()
+    net.command("a", Initiate("ab", "net"))
+    net.run(5)
+    assert_joined(net)
+    return net
+
+
+@pytest.mark.parametrize("command", [Rekey(ike="ab"), Terminate(ike="ab"), Terminate(child="net")])
+def test_more_commands_than_may_wait(command: Rekey | Terminate) -> None:
+    """The peer is silent. What is too much is refused with what to do, and changes nothing."""
+    net = up()
+    net.script = lambda line, nth, data: []
+    for ticket in range(1, MANY + 1):
+        net.command("a", replace(command, ticket=ticket))
+    refused = net.a.outcomes.copy()
+    assert 70 < len(refused) < 80
+    assert set(refused) == set(range(MANY + 1 - len(refused), MANY + 1)), "those that came last"
+    for outcome in refused.values():
+        assert not outcome.ok
+        assert "nothing is done: 1025 commands wait for their turn on IKE_SA #1" in outcome.text
+        assert "ikepy terminate --ike-id 1 --force" in outcome.text
+    net.command("a", Terminate(ike_id=1, force=True, ticket=MANY + 1))
+    assert net.a.outcomes.keys() == set(range(1, MANY + 2))
+    assert net.a.outcomes[MANY + 1].ok
+    assert net.a.manager.idle
+
+
+def test_commands_that_wait_are_done_when_the_peer_is_there_again() -> None:
+    net = up()
+    net.script = lambda line, nth, data: []
+    for ticket in range(1, MANY + 1):
+        net.command("a", Rekey(ike="ab", ticket=ticket))
+    net.script = deliver_all
+    net.run(60)
+    assert net.a.outcomes.keys() == set(range(1, MANY + 1))
+    assert_joined(net)
+
+
+def test_many_tasks_that_the_peer_was_too_busy_for() -> None:
+    """They were counted when they came: to have their turn at last is no fault of anybody's."""
+    net = up()
+    (sa,) = net.a.manager.ike_sas
+    for _ in range(2 * MANY):
+        sa.tasks.postpone(Liveness(), 0, net.now)
+    net.command("a", Rekey(ike="ab", ticket=1))
+    assert not net.a.outcomes[1].ok, "those that are put off count too"
+    net.run(1)
+    assert_joined(net)
+
+
+def test_what_is_up_already_is_told_with_its_age_and_spis() -> None:
+    net = up()
+    (child,) = net.a.manager.list_sas(net.now)[0].children
+    net.run(30)
+    net.command("a", Initiate("ab", "net", ticket=1))
+    outcome = net.a.outcomes[1]
+    assert outcome.ok
+    assert outcome.text == (
+        "CHILD_SA net #1 is up already, installed 35s ago, "
+        f"SPIs: in {child.spi_in:08x}, out {child.spi_out:08x}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (Terminate(ike="ab"), "nothing matches: no IKE_SA ab is up"),
+        (Terminate(ike_id=7), "nothing matches: no IKE_SA #7 is up"),
+        (Terminate(ike="ab", child="net"), "nothing matches: no CHILD_SA net of ab is up"),
+        (Terminate(child_id=9), "nothing matches: no CHILD_SA #9 is up"),
+        (Rekey(ike="ab"), "nothing matches: no IKE_SA ab is up"),
+        (Rekey(child="net"), "nothing matches: no CHILD_SA net is up"),
+    ],
+)
+def test_what_does_not_match_is_named(command: Rekey | Terminate, text: str) -> None:
+    net = Network()
+    net.command("a", replace(command, ticket=1))
+    assert (net.a.outcomes[1].ok, net.a.outcomes[1].text) == (False, text)
+
+
+def test_what_is_being_replaced_is_not_replaced_at_once_again() -> None:
+    net = up()
+    net.script = lambda line, nth, data: []
+    net.command("a", Rekey(child="net"))
+    net.command("a", Rekey(child="net", ticket=2))
+    assert net.a.outcomes[2].text == "CHILD_SA #1 is being set up, replaced or deleted already"
+
+
+def test_children_that_were_replaced_before_are_not_told_as_ended() -> None:
+    """They wait for late packets only: what a user ends is the one that stands."""
+    net = up()
+    net.command("a", Rekey(child="net", ticket=1))
+    net.run(1)
+    assert net.a.outcomes[1].ok
+    before = {name: len(net.site(name).logs) for name in "ab"}
+    net.command("a", Terminate(ike="ab", ticket=2))
+    net.run(1)
+    for name in "ab":
+        texts = [log.text for log in net.site(name).logs[before[name] :] if log.level is not Level.DEBUG]
+        assert [text for text in texts if "removed" in text] == ["CHILD_SA net #2 removed (with its IKE_SA)"]
+        assert len([text for text in texts if "ended" in text]) == 1
+
+
+@pytest.mark.parametrize("command", [Terminate(ike="ab"), Terminate(ike="ab", force=True)])
+def test_the_identities_of_one_that_is_being_set_up(command: Command) -> None:
+    """The initiator's are as configured; the responder does not know yet whom the peer means."""
+    net = Network(Options(), Options())
+    net.script = lambda line, nth, data: [] if "IKE_AUTH" in line else [0.01]
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    (ours,) = net.a.manager.list_sas(net.now)
+    (theirs,) = net.b.manager.list_sas(net.now)
+    assert (ours.state, ours.local_id, ours.remote_id) == ("CONNECTING", "gwa", "gwb")
+    assert (theirs.state, theirs.local_id, theirs.remote_id) == ("CONNECTING", "", "")
+    net.command("a", command)
+    assert net.a.manager.idle
