@@ -14,10 +14,10 @@ from typing import Protocol
 
 from pyroute2 import IPRoute
 
-from tun import carrier, rtnetlink
+from tun import carrier, exemptions, rtnetlink
 from tun.links import IFF_UP, has_link, link_carrier, link_flags, link_mtu
 from tun.netlink import Address, HostAddress, RouteError, converse
-from tun.rtnetlink import BestRoute
+from tun.rtnetlink import BestRoute, Hop
 from tun.state import (
     IPV6_MIN_MTU,
     AddAddress,
@@ -36,6 +36,10 @@ from tun.state import (
 
 __all__ = [
     "best_route",
+    "device_indices",
+    "end_exemption",
+    "end_exemptions",
+    "exempt",
     "has_link",
     "host_addresses",
     "local_addresses",
@@ -228,12 +232,42 @@ def outlet(remote: Address, local: Address) -> str | None:
         return None
 
 
-def best_route(remote: Address) -> BestRoute | None:
-    """The kernel's best route for an address, None if there is none."""
+def best_route(remote: Address, local: Address | None = None, device: int | None = None) -> BestRoute | None:
+    """The kernel's best route for an address (from `local`, through a device), None if there is none.
+
+    Our own exemptions don't count.
+    """
     try:
-        return rtnetlink.best_route(remote)
+        return rtnetlink.best_route(remote, local, device)
     except OSError:
         return None
+
+
+def exempt(remote: Address, hop: Hop, source: Address | None) -> None:
+    """Lead an address to a next hop whatever other routes say. May be repeated. Raises `RouteError`."""
+    try:
+        exemptions.exempt(remote, hop, source)
+    except OSError as error:
+        raise RouteError(f"cannot lead {remote} to {hop}", error.errno or 0) from error
+
+
+def end_exemption(remote: Address) -> None:
+    """The address goes where other routes lead. Nothing happens for one that has no exemption."""
+    with contextlib.suppress(OSError):
+        exemptions.end_exemption(remote)
+
+
+def end_exemptions() -> None:
+    """End all, those of a daemon that was killed too."""
+    for version in FAMILIES:
+        with contextlib.suppress(OSError):
+            for remote in exemptions.exempted(version):
+                exemptions.end_exemption(remote)
+
+
+def device_indices() -> list[int]:
+    """All devices that there are, but for the loopback device. Raises OSError."""
+    return [index for index, name in socket.if_nameindex() if name != "lo"]
 
 
 def source_address(remote: Address) -> Address:

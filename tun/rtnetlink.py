@@ -55,13 +55,17 @@ _RTM_F_FIB_MATCH = 0x2000  # linux/rtnetlink.h
 _SPACE = 1 << 18  # octets
 _PATIENCE = 1.0  # seconds; the kernel answers before the send returns
 _ANSWERS = MarshalRtnl()
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NOWHERE = {4: "0.0.0.0", 6: "::"}
 _NUMBERS = itertools.count()
 _PID_BITS = 22  # as many as a PID has at most (linux/threads.h)
 _PID_MASK = (1 << _PID_BITS) - 1
 _PORTS = 500  # beyond 511 there are those that the kernel chooses
+RTNH_F_ONLINK = 4
 _MULTIPATH = 16  # next hops of a route that are looked at
+
+# Of questions that our exemptions (`tun.exemptions`) don't answer.
+MARK = 0x696B6570
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,11 @@ class Way:
 def way(remote: Address, local: Address | None) -> Way:
     """The route to `remote`. Raises OSError; what path MTU discovery has learned is not counted."""
     bits = remote.max_prefixlen
-    found = _converse(
+    found = converse(
         rtmsg,
         RTM_GETROUTE,
         0,
-        {"family": _FAMILIES[remote.version], "dst_len": bits, "src_len": bits if local else 0},
+        {"family": FAMILIES[remote.version], "dst_len": bits, "src_len": bits if local else 0},
         {"RTA_DST": str(remote)} | ({"RTA_SRC": str(local)} if local else {}),
     )
     learned = found.get_nested("RTA_CACHEINFO", "rta_expires")
@@ -88,26 +92,80 @@ def way(remote: Address, local: Address | None) -> Way:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """A next hop: its device (an index), its gateway if it has one, and whether that is on the link though no
+    address of the device says so."""
+
+    device: int
+    gateway: Address | None = None
+    onlink: bool = False
+
+    def __str__(self) -> str:
+        try:
+            name = socket.if_indextoname(self.device)
+        except OSError:
+            name = f"device {self.device}"
+        return name if self.gateway is None else f"{self.gateway} on {name}"
+
+
+@dataclass(frozen=True, slots=True)
 class BestRoute:
-    """The best route to an address: its network, its device (an index), and no gateway if `on_link`."""
+    """The best route to an address: its network, its device (an index), and no gateway if `on_link`.
+
+    `hops`: all its next hops whose gateway is of the same IP version; `source`: the address that it prefers.
+    """
 
     network: Network
     device: int | None
     on_link: bool
+    metric: int = 0
+    hops: tuple[Hop, ...] = ()
+    source: Address | None = None
 
 
-def best_route(remote: Address) -> BestRoute:
-    """The route itself that the kernel has for `remote`. Raises OSError."""
-    found = _converse(
+def best_route(remote: Address, local: Address | None = None, device: int | None = None) -> BestRoute:
+    """The route itself that the kernel has for `remote` (from `local`, through a device), exemptions apart.
+
+    Raises OSError.
+    """
+    bits = remote.max_prefixlen
+    # With a source IPv6 looks beyond the device.
+    source = None if remote.version == 6 and device is not None else local
+    attributes: dict[str, Any] = {"RTA_DST": str(remote), "RTA_MARK": MARK}
+    attributes |= {} if source is None else {"RTA_SRC": str(source)}
+    attributes |= {} if device is None else {"RTA_OIF": device}
+    found = converse(
         rtmsg,
         RTM_GETROUTE,
         0,
-        {"family": _FAMILIES[remote.version], "dst_len": remote.max_prefixlen, "flags": _RTM_F_FIB_MATCH},
-        {"RTA_DST": str(remote)},
+        {
+            "family": FAMILIES[remote.version],
+            "dst_len": bits,
+            "src_len": 0 if source is None else bits,
+            "flags": _RTM_F_FIB_MATCH,
+        },
+        attributes,
     )
     network = ip_network((found.get_attr("RTA_DST") or _NOWHERE[remote.version], found["dst_len"]))
     further = ("RTA_GATEWAY", "RTA_VIA", "RTA_MULTIPATH")
-    return BestRoute(network, found.get_attr("RTA_OIF"), not any(map(found.get_attr, further)))
+    preferred = found.get_attr("RTA_PREFSRC")
+    return BestRoute(
+        network,
+        found.get_attr("RTA_OIF"),
+        not any(map(found.get_attr, further)),
+        found.get_attr("RTA_PRIORITY") or 0,
+        tuple(_hops(found)),
+        ip_address(preferred) if preferred else None,
+    )
+
+
+def _hops(route: Any) -> Iterator[Hop]:
+    several = (route.get_attr("RTA_MULTIPATH") or ())[:_MULTIPATH]
+    for one in several or (route,):
+        device = one["oif"] if several else route.get_attr("RTA_OIF")
+        gateway = one.get_attr("RTA_GATEWAY")
+        if device and one.get_attr("RTA_VIA") is None:
+            yield Hop(device, ip_address(gateway) if gateway else None, bool(one["flags"] & RTNH_F_ONLINK))
 
 
 def add_route(device: int, route: Route) -> None:
@@ -128,7 +186,7 @@ def remove_route(device: int, route: Route) -> None:
 def _change_route(kind: int, flags: int, scope: str, device: int, route: Route) -> None:
     network = route.network
     header = {
-        "family": _FAMILIES[network.version],
+        "family": FAMILIES[network.version],
         "dst_len": network.prefixlen,
         "proto": rt_proto["static"],
         "scope": rt_scope[scope],
@@ -139,15 +197,15 @@ def _change_route(kind: int, flags: int, scope: str, device: int, route: Route) 
         attributes["RTA_PRIORITY"] = route.metric
     if route.gateway is not None:
         attributes["RTA_GATEWAY"] = str(route.gateway)
-    _converse(rtmsg, kind, flags | NLM_F_ACK, header, attributes)
+    converse(rtmsg, kind, flags | NLM_F_ACK, header, attributes)
 
 
 def routes(device: int) -> frozenset[Route]:
     """All routes through a device, in every table. Raises OSError."""
     found: set[Route] = set()
-    for family in _FAMILIES.values():
-        for one in _dump(rtmsg, RTM_GETROUTE, {"family": family}, {"RTA_OIF": device}):
-            found.update(route for route in _read_route(one) if route.device == device)
+    for family in FAMILIES.values():
+        for one in dump(rtmsg, RTM_GETROUTE, {"family": family}, {"RTA_OIF": device}):
+            found.update(route for route in read_route(one) if route.device == device)
     return frozenset(found)
 
 
@@ -156,16 +214,16 @@ def holders(route: Route) -> frozenset[int]:
 
     0 for one that leads through none. Raises OSError.
     """
-    header = {"family": _FAMILIES[route.network.version]}
-    answers = _dump(rtmsg, RTM_GETROUTE, header, {"RTA_TABLE": route.table})
-    found = {each for one in answers for each in _read_route(one)}
+    header = {"family": FAMILIES[route.network.version]}
+    answers = dump(rtmsg, RTM_GETROUTE, header, {"RTA_TABLE": route.table})
+    found = {each for one in answers for each in read_route(one)}
     same = (route.network, route.table, route.metric)
     return frozenset(one.device for one in found if (one.network, one.table, one.metric) == same)
 
 
-def _read_route(message: Any) -> Iterator[Route]:
+def read_route(message: Any) -> Iterator[Route]:
     """A dumped route, one for each of its devices."""
-    if message["family"] not in _FAMILIES.values():
+    if message["family"] not in FAMILIES.values():
         return  # of a kernel without IPv6, which has given all there is
     network = destination(message)
     metric = message.get_attr("RTA_PRIORITY") or 0
@@ -184,7 +242,7 @@ def destination(message: Any) -> Network:
 
 def addresses(device: int) -> frozenset[Pairing]:
     """A device's addresses (its index), each with the peer's if it has one. Raises OSError."""
-    found = _dump(ifaddrmsg, RTM_GETADDR, {"index": device}, {})
+    found = dump(ifaddrmsg, RTM_GETADDR, {"index": device}, {})
     return frozenset(_read_address(one) for one in found if one["index"] == device)
 
 
@@ -200,36 +258,36 @@ def add_address(device: int, own: Interface, peer: Address | None) -> None:
     header, attributes = _address(device, own, peer)
     if own.version == 6:
         attributes["IFA_FLAGS"] = _IFA_F_NODAD
-    _converse(ifaddrmsg, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, header, attributes)
+    converse(ifaddrmsg, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, header, attributes)
 
 
 def remove_address(device: int, own: Interface, peer: Address | None) -> None:
     """Raises OSError."""
-    _converse(ifaddrmsg, RTM_DELADDR, NLM_F_ACK, *_address(device, own, peer))
+    converse(ifaddrmsg, RTM_DELADDR, NLM_F_ACK, *_address(device, own, peer))
 
 
 def _address(device: int, own: Interface, peer: Address | None) -> tuple[dict[str, int], dict[str, Any]]:
-    header = {"family": _FAMILIES[own.version], "prefixlen": own.network.prefixlen, "index": device}
+    header = {"family": FAMILIES[own.version], "prefixlen": own.network.prefixlen, "index": device}
     return header, {"IFA_LOCAL": str(own.ip), "IFA_ADDRESS": str(peer or own.ip)}
 
 
 def set_up(device: int) -> None:
     """Raises OSError."""
     header = {"index": device, "flags": _IFF_UP, "change": _IFF_UP}
-    _converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, header, {})
+    converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, header, {})
 
 
 def set_link(device: int, mtu: int | None = None, queue: int | None = None) -> None:
     """Its MTU in octets, and how many packets wait in it; None: as it is. Raises OSError."""
     given = {"IFLA_MTU": mtu, "IFLA_TXQLEN": queue}
     attributes = {key: value for key, value in given.items() if value is not None}
-    _converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, {"index": device}, attributes)
+    converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, {"index": device}, attributes)
 
 
 def no_address_by_itself(device: int) -> None:
     """IPv6 link-local addresses are not made. Raises OSError."""
     mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
-    _converse(
+    converse(
         ifinfmsg,
         RTM_NEWLINK,
         NLM_F_ACK,
@@ -238,7 +296,7 @@ def no_address_by_itself(device: int) -> None:
     )
 
 
-def _converse(
+def converse(
     layout: type[Any], kind: int, flags: int, header: Mapping[str, int], attributes: dict[str, Any]
 ) -> Any:
     """The kernel's answer, one of pyroute2's messages. Raises OSError."""
@@ -248,7 +306,7 @@ def _converse(
     return answer
 
 
-def _dump(
+def dump(
     layout: type[Any], kind: int, header: Mapping[str, int], attributes: dict[str, Any]
 ) -> Iterator[Any]:
     """Everything of a kind; where the kernel can (since 4.20), only what matches. Raises OSError."""

@@ -1,4 +1,4 @@
-"""Tells when addresses, links or routes of this host may have changed (rtnetlink(7)).
+"""Tells when addresses, links, routes or rules of this host may have changed (rtnetlink(7)).
 
 What has changed is not read out of the events, only which devices they are about: they are merged, and
 whoever is told reads the state anew. So an overrun of the socket (ENOBUFS) costs little: all is looked at.
@@ -14,6 +14,7 @@ from typing import Any
 
 from pyroute2 import IPRSocket
 from pyroute2.netlink import NLM_F_REPLACE, rtnl
+from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from tun.links import IFF_LOWER_UP, IFF_UP
@@ -30,6 +31,8 @@ _GROUPS = (
     | rtnl.RTMGRP_IPV4_ROUTE
     | rtnl.RTMGRP_IPV6_IFADDR
     | rtnl.RTMGRP_IPV6_ROUTE
+    | rtnl.RTMGRP_IPV4_RULE
+    | rtnl.RTMGRP_IPV6_RULE
 )
 
 
@@ -45,10 +48,10 @@ class Link:
 class Changes:
     """What a burst of events was about.
 
-    `devices`: their indices, 0 for a route with several or none. `gone`: a route or a device is away, or a
-    device is down, so that there may be room for something. `replaced`: networks whose route is another one
-    now, which nobody tells of the device that it led through. `links`: devices of which nothing else was told
-    than what they are: who expects that need not look. `all`: events were lost.
+    `devices`: their indices, 0 for a rule, and a route with several or none. `gone`: a route, a rule or a
+    device is away, or a device is down, so that there may be room for something. `replaced`: networks whose
+    route is another one now, which nobody tells of the device that it led through. `links`: devices of which
+    nothing else was told than what they are: who expects that need not look. `all`: events were lost.
     """
 
     devices: frozenset[int] = frozenset()
@@ -63,7 +66,7 @@ class Changes:
 
 
 class Watch:
-    """Calls `changed` on the event loop after each burst of events, but for those of our own routes."""
+    """Calls `changed` on the event loop after each burst of events, but for those that we cause."""
 
     def __init__(self, changed: Callable[[Changes], None]) -> None:
         """Raises OSError."""
@@ -108,6 +111,9 @@ class Watch:
                 if isinstance(event, rtmsg):
                     self._take_route(event)
                     continue
+                if isinstance(event, fibmsg):
+                    self._take_rule(event)
+                    continue
                 self._gone |= _makes_room(event)
                 if event["header"]["type"] == rtnl.RTM_NEWLINK and event["flags"] & IFF_UP:
                     link = Link(bool(event["flags"] & IFF_LOWER_UP), event.get_attr("IFLA_MTU"))
@@ -125,6 +131,13 @@ class Watch:
         if event["header"]["flags"] & NLM_F_REPLACE:
             self._replaced.add(destination(event))
         self._note()
+
+    def _take_rule(self, event: Any) -> None:
+        """Any route may be another one's now."""
+        if not is_ours(event["header"]["pid"]):
+            self._devices.add(0)
+            self._gone = True
+            self._note()
 
     def _note(self) -> None:
         now = self._loop.time()

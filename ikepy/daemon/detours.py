@@ -4,6 +4,7 @@ A route that covers the address that IKE and ESP go to would lead these into the
 refused, for "everything through the tunnel" is what many want, nor does the address get a host route through
 the uplink, which would have to follow each change of gateways that are not ours: the route is taken apart
 into those to all the network but that address. So whatever the uplink is, its own routes are best there.
+Where a route of others' covers it, that can't be done (`ikepy.daemon.exemptions`).
 """
 
 from __future__ import annotations

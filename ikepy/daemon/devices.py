@@ -120,6 +120,7 @@ class DeviceTable:
         self._peers = PeerAddresses(chain.from_iterable(remotes))
         self.tell: log.Tell = log.log  # what peers can bring about again and again
         self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # is to be told of it
+        self.peers_changed: Callable[[VtiDevice], None] = lambda device: None  # `peers_of` it may be others
 
     def slot_of(self, connection: str) -> int:
         """The worker slot of a connection's device, known before there is a device."""
@@ -202,11 +203,15 @@ class DeviceTable:
         device.asked.pop(child_id, None)
         if routes is not None:
             self._release(device, routes)
+            if not device.users:
+                self.peers_changed(device)
             if not device.carrier:
                 self._carrier_changed(device)
 
     def path_changed(self, device: VtiDevice, path: Path, encap: bool, suite: Suite) -> None:
         """Fit the MTU to the way to the peer, unless the configuration says it."""
+        if device.suited is None or device.suited[0] != path or not device.users:
+            self.peers_changed(device)
         device.suited = path, encap, suite
         self._meet(path.remote.address)
         connection = device.connection
@@ -230,6 +235,19 @@ class DeviceTable:
             self.path_changed(device, *device.suited)
 
     # What leads to peers themselves
+
+    def peers_of(self, device: VtiDevice) -> dict[Address, Address | None]:
+        """Where IKE and ESP packets of its connection go to, each with our address where that is known."""
+        connection = device.connection
+        own = fixed_addresses(connection.local_addrs)
+        found: dict[Address, Address | None] = {
+            remote: next((one for one in own if one.version == remote.version), None)
+            for remote in fixed_addresses(connection.remote_addrs)
+        }
+        if device.suited is not None and device.users:
+            path = device.suited[0]
+            found[path.remote.address] = path.local.address
+        return found
 
     def _around(self, device: VtiDevice, networks: Iterable[Network]) -> frozenset[Network]:
         """The networks without the addresses of peers. In another table than main rules decide what is led

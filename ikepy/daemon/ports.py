@@ -16,7 +16,7 @@ from ikepy.sa.path import Address, Endpoint, Path
 from ikepy.sa.room import RoomOf
 from tun.netlink import HostAddress
 from tun.network import Mended as Mended
-from tun.rtnetlink import BestRoute
+from tun.rtnetlink import BestRoute, Hop
 from tun.state import DeviceState
 from tun.state import Operation as Operation
 from tun.watch import Changes as Changes
@@ -107,7 +107,17 @@ class NetworkConfig(Protocol):
 
     def outlet(self, remote: Address, local: Address) -> str | None: ...
 
-    def best_route(self, remote: Address) -> BestRoute | None: ...
+    def best_route(
+        self, remote: Address, local: Address | None = None, device: int | None = None
+    ) -> BestRoute | None: ...
+
+    def exempt(self, remote: Address, hop: Hop, source: Address | None) -> None: ...
+
+    def end_exemption(self, remote: Address) -> None: ...
+
+    def end_exemptions(self) -> None: ...
+
+    def device_indices(self) -> list[int]: ...
 
     def source_address(self, remote: Address) -> Address: ...
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from ikepy.config.model import Connection
 from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable, VtiDevice
+from ikepy.daemon.exemptions import Exemptions
 from ikepy.daemon.patience import Patience
 from ikepy.daemon.ports import Mended
 from ikepy.daemon.runner import EffectsRunner
@@ -33,18 +34,24 @@ class Reconciler:
     `replace` gives a device that was made again to its worker.
     """
 
-    def __init__(self, devices: DeviceTable, runner: EffectsRunner, replace: Replace) -> None:
+    def __init__(
+        self, devices: DeviceTable, runner: EffectsRunner, replace: Replace, exemptions: Exemptions
+    ) -> None:
         self._devices = devices
+        self._exemptions = exemptions
         self._runner = runner
         self._replace = replace
         self._dirty: dict[VtiDevice, None] = {}
         self._refit: dict[VtiDevice, None] = {}
+        self._led: dict[VtiDevice, None] = {}  # perhaps led into a tunnel: what goes to the peers
         self._patience: dict[VtiDevice, Patience] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._clock = asyncio.get_running_loop().time
 
     def start(self) -> None:
+        self._led.update(dict.fromkeys(self._devices))
+        self._wake.set()
         self._task = asyncio.create_task(self._run(), name="mend devices")
 
     async def stop(self) -> None:
@@ -66,6 +73,13 @@ class Reconciler:
                 self._dirty[device] = None
         if changes.outside(ours.keys()):
             self._refit.update(dict.fromkeys(self._devices))
+        if changes.all or changes.devices or changes.gone or changes.replaced:
+            self._led.update(dict.fromkeys(self._devices))
+        self._wake.set()
+
+    def peers_changed(self, device: VtiDevice) -> None:
+        """Its connection's packets go to another address."""
+        self._led[device] = None
         self._wake.set()
 
     def suspect(self, device: VtiDevice) -> None:
@@ -79,6 +93,8 @@ class Reconciler:
                 async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             self._wake.clear()
+            led, self._led = list(self._led), {}
+            await self._in_turns(led, self._exemptions.check)
             now = self._clock()
             for device, patience in self._patience.items():
                 if _waits(device) and patience.retry <= now:

@@ -24,6 +24,7 @@ from ikepy.daemon.control_socket import ControlSocket
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.entropy import SystemEntropy
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.exemptions import Exemptions
 from ikepy.daemon.listeners import Listeners
 from ikepy.daemon.ports import Changes, Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.reception import Reception
@@ -143,13 +144,16 @@ class Daemon:
         machine = self._surroundings.make_machine(config, entropy, facts)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)
-        reconciler = Reconciler(devices, runner, pool.replace_device)
+        exemptions = Exemptions(devices, network, ways)
+        stack.callback(exemptions.close)
+        reconciler = Reconciler(devices, runner, pool.replace_device, exemptions)
         stack.push_async_callback(reconciler.stop)
-        events = WorkerEvents(runner, pool, children, devices, reconciler.suspect)
+        events = WorkerEvents(runner, pool, children, devices, reconciler.suspect, exemptions.led_inside)
         pool.report_to(events.message, events.death)
         for device in devices:
             pool.add_device(device)
         devices.mtu_changed = pool.set_mss
+        devices.peers_changed = reconciler.peers_changed
 
         await pool.ready(WORKERS_START)
         reception = Reception(runner.receive, runner.refuse, runner.knows)

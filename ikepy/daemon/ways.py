@@ -35,7 +35,7 @@ class Ways:
     ) -> None:
         """`devices`: the names of our own."""
         self._network = network
-        self._devices = frozenset(devices)
+        self.devices = frozenset(devices)
         self._clock = clock
         self._known: dict[tuple[Address, Address], tuple[float, str | None]] = {}
 
@@ -50,7 +50,7 @@ class Ways:
         if now < until:
             return found
         name = self._network.outlet(path.remote.address, path.local.address)
-        found = name if name in self._devices else None
+        found = name if name in self.devices else None
         if len(self._known) >= MOST:
             self._known.clear()
         self._known[key] = now + SECONDS, found

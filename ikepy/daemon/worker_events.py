@@ -14,7 +14,7 @@ from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import looped
 from ikepy.daemon.workers import WorkerDown, WorkerPool
 from ikepy.sa.commands import Acquire, SequenceLow
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.path import Address, Endpoint, Path
 
 SPI = 4  # octets of an ESP SPI, the first field of every packet
 
@@ -29,13 +29,16 @@ class WorkerEvents:
         children: ChildTable,
         devices: DeviceTable,
         suspect: Callable[[VtiDevice], None],
+        led_inside: Callable[[Address], bool],
     ) -> None:
-        """`suspect` is told of a device from which a worker can't read."""
+        """`suspect` is told of a device from which a worker can't read; `led_inside` of the address of a peer
+        that packets go to and which is led into a tunnel, and says whether that can't be helped."""
         self._runner = runner
         self._pool = pool
         self._children = children
         self._devices = devices
         self._suspect = suspect
+        self._led_inside = led_inside
 
     def death(self, slot: int) -> None:
         """The slot's process is gone, and with it the SAs."""
@@ -67,7 +70,7 @@ class WorkerEvents:
                     self._runner.request(Acquire(device.connection.name, *message.packet))
             case messages.Looped():
                 device = self._devices.by_id(message.device_id)
-                if device is not None:
+                if device is not None and self._led_inside(message.remote_address):
                     text = looped(message.remote_address, device.tun.name)
                     self._runner.tell(logging.WARNING, device.connection.name, text)
             case messages.SequenceLow():

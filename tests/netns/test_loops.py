@@ -1,4 +1,4 @@
-"""Routes that lead the peer's own address into the tunnel, with real daemons."""
+"""The peer's own address led into the tunnel, by a rule in front of our exemptions, with real daemons."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_a_loop_is_broken_and_ends_with_its_route(pair: Pair, ipv6: bool, encap:
     up(pair, f"dpd_delay = 1\n{encap}", ipv6=ipv6)
     left, peer = pair.left.namespace, "2001:db8::2/128" if ipv6 else "192.0.2.2/32"
     before = spis(pair.left)
-    left.ip("route", "add", peer, "dev", "vti0")
+    lead_inside(left, peer)
     begin = sent(left)
     assert not ping(left, LEFT, RIGHT, "-W", "0.2", count=20)
     wait_until(lambda: drops(pair).get("loop", 0) >= 20, "what loops is counted")
     assert drops(pair)["loop"] < 60
     wait_until(lambda: "the routes lead" in pair.left.log(), "it is told")
     assert sent(left) - begin < 20, "but for neighbour discovery nothing leaves"
-    left.ip("route", "del", peer, "dev", "vti0")
+    lead_inside(left, peer, "del")
     expect_traffic_within(left)
     assert spis(pair.left) == before
 
@@ -70,6 +70,13 @@ def test_everything_through_the_tunnel_but_its_own_packets(pair: Pair) -> None:
     assert "loop" not in drops(pair)
 
 
+def lead_inside(namespace: Namespace, peer: str, action: str = "add") -> None:
+    """Or no longer (`action` "del")."""
+    version = "-6" if ":" in peer else "-4"
+    namespace.ip(version, "route", action, peer, "dev", "vti0", "table", "7")
+    namespace.ip(version, "rule", action, "to", peer, "lookup", "7", "pref", "1")
+
+
 def initiates(pair: Pair) -> bool:
     """Whether the left one brings its child up."""
     try:
@@ -84,9 +91,9 @@ def test_no_set_up_through_our_own_tunnel(pair: Pair) -> None:
     pair.right.start(configuration(RIGHT, LEFT, remote="%any"))
     pair.left.start(configuration(LEFT, RIGHT))
     left = pair.left.namespace
-    left.ip("route", "add", "192.0.2.2/32", "dev", "vti0")
+    lead_inside(left, "192.0.2.2/32")
     assert not initiates(pair)
     wait_until(lambda: "the routes lead 192.0.2.2 into vti0" in pair.left.log(), "the log says so")
-    left.ip("route", "del", "192.0.2.2/32", "dev", "vti0")
+    lead_inside(left, "192.0.2.2/32", "del")
     wait_until(lambda: initiates(pair), "the child is up", 5)
     assert ping(left, LEFT, RIGHT)

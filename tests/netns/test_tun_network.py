@@ -17,7 +17,7 @@ from tests.netns.namespaces import MakeNamespace, Namespace, connect
 from tun.device import TunDevice
 from tun.netlink import RouteError
 from tun.network import best_route, local_addresses, outlet, source_address, uplink_mtu
-from tun.rtnetlink import BestRoute
+from tun.rtnetlink import BestRoute, Hop
 
 pytestmark = pytest.mark.root
 
@@ -359,13 +359,17 @@ def test_the_best_route_to_an_address(namespace: Namespace) -> None:
         for address in ("192.0.2.7", "198.51.100.7", "203.0.113.7")
     }
     assert found == {
-        "192.0.2.7": BestRoute(ip_network("192.0.2.0/24"), index, True),
-        "198.51.100.7": BestRoute(ip_network("198.51.100.0/24"), index, False),
+        "192.0.2.7": BestRoute(
+            ip_network("192.0.2.0/24"), index, True, 0, (Hop(index),), ip_address("192.0.2.1")
+        ),
+        "198.51.100.7": BestRoute(
+            ip_network("198.51.100.0/24"), index, False, 0, (Hop(index, ip_address("192.0.2.254")),)
+        ),
         "203.0.113.7": None,
     }
     namespace.ip("route", "add", "default", "via", "192.0.2.254")
     assert namespace.call(best_route, ip_address("203.0.113.7")) == BestRoute(
-        ip_network("0.0.0.0/0"), index, False
+        ip_network("0.0.0.0/0"), index, False, 0, (Hop(index, ip_address("192.0.2.254")),)
     )
     assert namespace.call(outlet, ip_address("203.0.113.7"), ip_address("192.0.2.1")) == "up0"
     assert namespace.call(outlet, ip_address("2001:db8::7"), ip_address("2001:db8::1")) is None

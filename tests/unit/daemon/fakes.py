@@ -23,7 +23,7 @@ from ikepy.sa.info import ChildInfo, IkeSaInfo
 from ikepy.sa.path import Address, Endpoint, Path
 from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
-from tun.rtnetlink import BestRoute
+from tun.rtnetlink import BestRoute, Hop
 from tun.state import (
     AddRoute,
     DeviceState,
@@ -112,6 +112,9 @@ class FakeNetwork:
         self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
         self.best: dict[Address, BestRoute] = {}  # the best route to an address
+        self.through: dict[tuple[Address, int], BestRoute] = {}  # the same through a device
+        self.exemptions: dict[Address, Hop] = {}
+        self.outside: list[int] = [1]  # devices
         self.outlets: dict[Address, str] = {}  # the device to an address, if it is not eth0
         self.refused: set[str] = set()  # routes that can't be added
 
@@ -166,8 +169,22 @@ class FakeNetwork:
     def outlet(self, remote: Address, local: Address) -> str | None:
         return self.outlets.get(remote, "eth0")
 
-    def best_route(self, remote: Address) -> BestRoute | None:
-        return self.best.get(remote)
+    def best_route(
+        self, remote: Address, local: Address | None = None, device: int | None = None
+    ) -> BestRoute | None:
+        return self.best.get(remote) if device is None else self.through.get((remote, device))
+
+    def exempt(self, remote: Address, hop: Hop, source: Address | None) -> None:
+        self.exemptions[remote] = hop
+
+    def end_exemption(self, remote: Address) -> None:
+        self.exemptions.pop(remote, None)
+
+    def end_exemptions(self) -> None:
+        self.exemptions.clear()
+
+    def device_indices(self) -> list[int]:
+        return self.outside
 
     def source_address(self, remote: Address) -> Address:
         for address in self.addresses:

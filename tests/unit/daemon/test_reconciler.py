@@ -9,8 +9,10 @@ from io import StringIO
 from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable, VtiDevice
+from ikepy.daemon.exemptions import Exemptions
 from ikepy.daemon.reconciler import Reconciler
 from ikepy.daemon.runner import EffectsRunner
+from ikepy.daemon.ways import Ways
 from ikepy.sa.commands import Initiate, Terminate
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeMachine, FakeNetwork, FakeTun, Notes, config
 from tun.watch import Changes, Link
@@ -29,7 +31,9 @@ class Bed:
         self.devices.open()
         notes = Notes()
         runner = EffectsRunner(self.machine, notes, notes, self.devices, ChildTable(1, 4))
-        self.reconciler = Reconciler(self.devices, runner, self.replaced.append)
+        exemptions = Exemptions(self.devices, self.network, Ways(self.network, ["vti-a"]))
+        self.reconciler = Reconciler(self.devices, runner, self.replaced.append, exemptions)
+        self.devices.peers_changed = self.reconciler.peers_changed
         self.devices.child_up(1, "a", NETS, PATH, False, SUITE)
         self.device = self.devices.of("a")
 
