@@ -25,6 +25,8 @@ RECOVERY = 60.0  # seconds in which one failure is forgotten: a misconfigured pe
 # Failures without a consequence: of an identity from an address or prefix, of any identity, of a port.
 FREE_IDENTITY, FREE_IDENTITY_PREFIX, FREE_ADDRESS, FREE_PREFIX, FREE_PORT = 5, 12, 12, 48, 12
 PROVEN = 3600.0  # seconds that a success is remembered
+PLACES = 16384  # addresses of peers: of more, those go whose IKE_SAs are gone for longest
+LATELY = 86400.0  # seconds for which a peer's address is known, after its last IKE_SA
 
 
 class Hearing(Enum):
@@ -52,6 +54,7 @@ class Failures:
     def __init__(self) -> None:
         self._failed: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._proven: OrderedDict[Hashable, float] = OrderedDict()
+        self._stood: OrderedDict[Address, float] = OrderedDict()  # an IKE_SA with a peer there; when, last
 
     def hearing(self, address: Address, identity: Identity, now: float, *, named: bool) -> Hearing:
         """How an attempt from `address` to be `identity` is to be met; `named`: by the configuration."""
@@ -79,8 +82,15 @@ class Failures:
         return self._waits(remote, FREE_PORT, now) and not self._recent(remote, now)
 
     def known(self, address: Address, now: float) -> bool:
-        """Whether a peer from there has proven itself lately."""
-        return self._recent(address, now)
+        """Whether a peer that has proven itself is or was there lately."""
+        return now - self._stood.get(address, float("-inf")) < LATELY
+
+    def stands(self, address: Address, now: float) -> None:
+        """An authenticated IKE_SA has its peer there."""
+        self._stood[address] = now
+        self._stood.move_to_end(address)
+        if len(self._stood) > PLACES:
+            self._stood.popitem(last=False)
 
     def failed(self, remote: Endpoint, identity: Identity, now: float, *, named: bool) -> float:
         """An attempt has failed; gives the seconds for which its like is not heard from there."""
@@ -95,7 +105,8 @@ class Failures:
         """A peer has proven itself: what was held against it is void, and it is known from now on."""
         self._failed.pop((remote.address, identity.folded), None)
         self._failed.pop(remote, None)
-        for proof in (remote.address, remote, (remote.address, identity.folded)):
+        self.stands(remote.address, now)
+        for proof in (remote, (remote.address, identity.folded)):
             self._proven[proof] = now
             self._proven.move_to_end(proof)
         while len(self._proven) > KEPT:

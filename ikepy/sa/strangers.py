@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-
-from ikepy.config.model import Config
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.wire.constants import HeaderFlag, NotifyType
@@ -18,6 +15,7 @@ from .budget import OVERHEAD, Budget, Charge, cost_of
 from .cheap import COOKIE_RESPONSE, cookie_response, is_first_request
 from .counted import Counted
 from .effects import Effect, Level, Log, Send
+from .expected import Expected
 from .half_open import HalfOpen, Verdict
 from .ike_sa import IkeSa
 from .path import Address, Endpoint, Path
@@ -26,6 +24,8 @@ from .shared import Shared
 
 SPI = 8  # octets
 FLAGS_AT = 19  # in the header
+EXPECTED = 2  # times what all strangers may have, for those who come from where peers are expected
+MOST = 8  # times what is free of that, for one place: many peers may share it, and begin together
 OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
 
 
@@ -36,16 +36,24 @@ class Strangers:
         self._shared = shared
         self._cookies = CookieJar(shared.entropy.random)
         self._half_open = HalfOpen(shared.config.daemon)
-        self._budget = Budget(shared.config.daemon.strangers_cpu / 100)
-        self._named = _named_addresses(shared.config)
+        share = shared.config.daemon.strangers_cpu / 100
+        self._budget = Budget(share, self._chance)
+        self._expected = Expected(shared.config, shared.auth_failures)
+        self._own_budget = Budget(EXPECTED * share, self._chance, self._expected.network, MOST)
         self._admitted = Admitted()
         self._others = Rate(OTHERS)
+
+    def _chance(self) -> float:
+        """From 0 to 1."""
+        return int.from_bytes(self._shared.entropy.random(2), "big") / (1 << 16)
 
     def update(self, sa: IkeSa, now: float) -> None:
         """Something happened to an IKE_SA, which may be one of theirs."""
         charge = self._half_open.update(sa, now)
         if charge is not None:
-            self._budget.refund(charge, now)
+            charge.refund(now)
+        if sa.established:
+            self._shared.auth_failures.stands(sa.path.remote.address, now)
 
     def turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
         """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
@@ -58,7 +66,8 @@ class Strangers:
         if (header.spi_i, path.remote) in self._admitted:
             return None
         answer = self._judge(datagram, path.remote, now)
-        if answer is None:
+        if isinstance(answer, Charge):
+            self._admitted.add(header.spi_i, answer)
             return None
         return [Send(path, answer)] if answer else []
 
@@ -74,9 +83,11 @@ class Strangers:
         spi_i = datagram[:SPI]
         if self._half_open.may_know(spi_i):
             return None
+        self._admitted.expire(now)
+        if (spi_i, remote) in self._admitted:
+            return b""  # the one that waits is answered
         try:
             answer = self._judge(datagram, remote, now)
-            cost = cost_of(look(datagram).group) if answer is None else 0.0
         except WireError:
             served = self._serves(remote.address, now)
             self._half_open.failed(remote.address, now)
@@ -84,8 +95,9 @@ class Strangers:
                 return None  # it leaves its trace where it is decoded
             self._shared.tally[Counted.MALFORMED_INIT] += 1
             return b""
-        if answer is None and (spi_i, remote) not in self._admitted:
-            self._admitted.add(spi_i, self._budget.charge(remote, cost, now))
+        if isinstance(answer, Charge):
+            self._admitted.add(spi_i, answer)
+            return None
         return answer
 
     def _refuse_other(self, datagram: bytes, now: float) -> bytes | None:
@@ -105,15 +117,15 @@ class Strangers:
         waiting = len(self._admitted), self._admitted.from_address(address)
         return self._half_open.verdict(address, now, *waiting) is Verdict.SERVE
 
-    def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
-        """A COOKIE, nothing (b""), or None for what may come in. WireError if the payloads don't fit."""
+    def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | Charge:
+        """A COOKIE, nothing (b""), or the charge of what may come in. WireError if the payloads don't fit."""
         address, spi_i, tally = remote.address, datagram[:8], self._shared.tally
         seen = look(datagram)
         if not seen.nonce:
             raise WireError("no nonce")
         cost = cost_of(seen.group)
         if self._serves(address, now) and self._budget.affords(remote, cost, now):
-            return None
+            return self._budget.charge(remote, cost, now)
         if not self._cookies.valid(seen.cookie, spi_i, seen.nonce, address, now):
             if len(datagram) < COOKIE_RESPONSE:
                 return b""  # no answer is larger than its question
@@ -122,13 +134,13 @@ class Strangers:
         if self._shared.auth_failures.silenced(remote, now):
             tally[Counted.SILENCED] += 1
             return b""
-        known = address in self._named or self._shared.auth_failures.known(address, now)
-        if self._budget.affords(remote, cost, now) or (
-            known and self._budget.affords(remote, cost, now, known=True)
-        ):
-            return None
+        expected = self._expected.place(address, now) is not None
+        budgets = (self._own_budget, self._budget) if expected else (self._budget,)
+        for budget in budgets:
+            if budget.affords(remote, cost, now):
+                return budget.charge(remote, cost, now)
+            budget.ask(remote, now)
         tally[Counted.OVER_BUDGET] += 1
-        self._budget.ask(remote, now)
         return b""
 
     def crowded_out(self, path: Path, now: float) -> list[IkeSa]:
@@ -177,15 +189,5 @@ class Strangers:
         """It was refused before any key exchange, and counts like a half-open one."""
         self._shared.tally[reason] += 1
         self._half_open.failed(charge.remote.address, now)
-        self._budget.refund(charge, now)
-        self._budget.charge(charge.remote, OVERHEAD, now)
-
-
-def _named_addresses(config: Config) -> frozenset[Address]:
-    """The peers' addresses that stand in the configuration, one by one."""
-    return frozenset(
-        one
-        for connection in config.connections.values()
-        for one in connection.remote_addrs
-        if isinstance(one, IPv4Address | IPv6Address)
-    )
+        charge.refund(now)
+        charge.budget.charge(charge.remote, OVERHEAD, now)

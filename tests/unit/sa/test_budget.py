@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from random import Random
 
 import pytest
 
-from ikepy.sa.budget import KNOWN, MEMORY, OVERHEAD, Budget, cost_of
+from ikepy.sa.budget import KINDS, MEMORY, OVERHEAD, Budget, cost_of
 from ikepy.sa.path import Endpoint
 from ikepy.sa.source import prefix_of
 from ikepy.wire.constants import KeGroup
 
 SHARE = 0.25
+chance = Random(1).random
 COST = 0.01
 
 
@@ -46,7 +48,7 @@ NEVER_TWICE = [at(f"198.18.{n % 250}.{n // 250}") for n in range(60_000)]
 @pytest.mark.parametrize("rate", [300, 3000])
 def test_no_flood_gets_more_than_the_share(sources: list[Endpoint], rate: float) -> None:
     seconds = 20
-    got = flood(Budget(SHARE), sources, seconds, rate)
+    got = flood(Budget(SHARE, chance), sources, seconds, rate)
     assert 0.01 * seconds < got <= SHARE * (seconds + MEMORY) + 2 * COST
 
 
@@ -63,7 +65,7 @@ def test_no_flood_gets_more_than_the_share(sources: list[Endpoint], rate: float)
 )
 @pytest.mark.parametrize("rate", [300, 3000])
 def test_one_that_had_nothing_comes_first(sources: list[Endpoint], newcomer: Endpoint, rate: float) -> None:
-    budget = Budget(SHARE)
+    budget = Budget(SHARE, chance)
     flood(budget, sources, 20, rate)
     waits = next(n for n in range(100) if budget.affords(newcomer, COST, 20 + n / 100))
     assert waits <= 10, "hundredths of a second"
@@ -71,7 +73,7 @@ def test_one_that_had_nothing_comes_first(sources: list[Endpoint], newcomer: End
 
 @pytest.mark.parametrize("newcomer", [at("192.0.2.1"), at("198.18.0.250")])
 def test_one_that_comes_behind_a_burst_is_served(newcomer: Endpoint) -> None:
-    budget, cost = Budget(SHARE), 0.0045
+    budget, cost = Budget(SHARE, chance), 0.0045
     for number in range(20_000):
         now = number // 250 / 10
         remote = MANY_OF_BOTH[number % 1000]
@@ -83,33 +85,55 @@ def test_one_that_comes_behind_a_burst_is_served(newcomer: Endpoint) -> None:
 
 
 def test_a_source_gets_less_the_more_it_has_had() -> None:
-    budget = Budget(SHARE)
+    budget = Budget(SHARE, chance)
     got = [flood(budget, [at("198.51.100.7")], 5, 300, begin) for begin in (0.0, 5.0, 10.0)]
     assert got[0] > 2 * got[1]
     assert got[2] < 5 * SHARE / 5
 
 
 def test_what_proves_itself_costs_nothing() -> None:
-    budget = Budget(SHARE)
+    budget = Budget(SHARE, chance)
     for number in range(1000):
         now = number / 100
         assert budget.affords(at("192.0.2.1"), COST, now)
-        budget.refund(budget.charge(at("192.0.2.1"), COST, now), now + 0.05)
+        budget.charge(at("192.0.2.1"), COST, now).refund(now + 0.05)
     assert budget.affords(at("192.0.2.1"), SHARE * MEMORY, 30)
 
 
-def test_a_known_address_has_more() -> None:
-    budget, remote = Budget(SHARE), at("192.0.2.1")
-    count = 0
-    while budget.affords(remote, COST, 0, known=True):
-        budget.charge(remote, COST, 0)
-        count += 1
-    assert count == pytest.approx(KNOWN * SHARE * MEMORY / COST, abs=1)
-    assert not budget.affords(remote, COST, 0)
+MANY_NETWORKS = [at(f"10.{n // 250}.{n % 250}.1") for n in range(4000)]
+
+
+@pytest.mark.parametrize("rate", [50, 300, 3000])
+@pytest.mark.parametrize("sources", [MANY_NETWORKS, MANY_OF_BOTH, MANY_ADDRESSES])
+@pytest.mark.parametrize("cost", [cost_of(KeGroup.CURVE_25519), cost_of(KeGroup.MODP_8192)])
+def test_a_group_that_is_not_flooded_is_served_at_once(
+    sources: list[Endpoint], rate: float, cost: float
+) -> None:
+    budget = Budget(SHARE, chance)
+    for tenth in range(1, 13):
+        flood(budget, sources, 0.1, rate, tenth / 10)
+        assert budget.affords(at("203.0.113.2"), cost, (tenth + 1) / 10)
+
+
+def test_where_all_are_as_new_chance_decides_and_the_share_is_used() -> None:
+    """Nothing tells one of them from another: of 50 a second that cost 0.5 s, half are served."""
+    seconds = 40
+    got = flood(Budget(SHARE, chance), MANY_NETWORKS, seconds, 50)
+    most, least = SHARE * seconds, SHARE * seconds * KINDS[0] / (KINDS[0] + 2)
+    assert least - COST <= got <= most + SHARE * MEMORY
+
+
+def test_in_a_budget_by_address_each_has_its_share() -> None:
+    """One that is flooded from leaves the others of its network as they were."""
+    budget = Budget(SHARE, chance, lambda address: address)
+    got = flood(budget, MANY_PORTS, 10, 300)
+    assert 0 < got < SHARE * (10 + MEMORY)
+    assert budget.affords(at("198.51.100.8"), COST, 10)
+    assert flood(budget, [at("198.51.100.8", port) for port in range(1024, 1034)], 1, 10, 10) == 10 * COST
 
 
 def test_it_comes_back_with_time() -> None:
-    budget = Budget(SHARE)
+    budget = Budget(SHARE, chance)
     while budget.affords(at("192.0.2.1"), COST, 0):
         budget.charge(at("192.0.2.1"), COST, 0)
     assert not budget.affords(at("192.0.2.1"), COST, 0.1)
@@ -117,7 +141,7 @@ def test_it_comes_back_with_time() -> None:
 
 
 def test_without_a_share_there_is_no_limit() -> None:
-    budget = Budget(0)
+    budget = Budget(0, chance)
     for _ in range(1000):
         budget.charge(at("192.0.2.1"), 1.0, 0)
     assert budget.affords(at("192.0.2.1"), 1.0, 0)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from ikepy.config.identity import Identity
-from ikepy.sa.failures import FREE_ADDRESS, FREE_IDENTITY, KEPT, LONGEST, PROVEN, RECOVERY, Failures, Hearing
+from ikepy.sa.failures import (
+    FREE_ADDRESS,
+    FREE_IDENTITY,
+    KEPT,
+    LATELY,
+    LONGEST,
+    PLACES,
+    PROVEN,
+    RECOVERY,
+    Failures,
+    Hearing,
+)
 from ikepy.sa.path import Endpoint
 from ikepy.wire.constants import IdType
 
@@ -144,3 +155,14 @@ def test_the_table_is_bounded_and_keeps_who_goes_on() -> None:
         if not number % 100:
             failures.failed(ATTACKER, OWNER, now, named=True)
     assert failures.hearing(ATTACKER.address, OWNER, 10 + 3 * KEPT / 1000, named=True) is Hearing.NONE
+
+
+def test_addresses_of_peers_are_remembered_for_a_day_and_boundedly() -> None:
+    failures = Failures()
+    for number in range(PLACES + 1):
+        failures.stands(ip_address((10 << 24) + number), 0.0)
+        failures.stands(ELSEWHERE.address, 0.0)
+    assert not failures.known(ip_address(10 << 24), 1.0), "too many, this one was there longest ago"
+    assert failures.known(ip_address((10 << 24) + PLACES), LATELY - 1)
+    assert failures.known(ELSEWHERE.address, LATELY - 1)
+    assert not failures.known(ELSEWHERE.address, LATELY)
