@@ -16,6 +16,7 @@ from ikepy.daemon.client import DEFAULT_SOCKET, Arguments, ClientError, request
 from ikepy.interrupt import interruptible
 
 if TYPE_CHECKING:
+    from ikepy.config.model import Config
     from ikepy.config.toml_source import Reading
 
 DEFAULT_CONFIG = Path("/etc/ikepy/ikepy.toml")
@@ -132,11 +133,18 @@ def check(path: Path) -> None:
     """Check a configuration and open nothing.
 
     Prints every mistake with its key path and what is allowed, and ends with status 1 if there is one. Where
-    there is none, it warns of what is hardly meant: secrets that others can read or guess, lifetimes, routes.
+    there is none, it warns of what is hardly meant: secrets that others can read or guess, or that nobody
+    uses, lifetimes, routes. Devices and links are looked at as they are on this machine.
     """
     with interruptible():
         reading = _read(path, sys.stdout)
     config = reading.config
+    mistakes, further = _ask_the_machine(config)
+    if mistakes:
+        for key, text in mistakes:
+            click.echo(f"{path}: {key}: {text}")
+        sys.exit(1)
+    remarks = (*reading.remarks, *further)
     for connection in config.connections.values():
         local, remote = (
             " ".join(map(str, side)) for side in (connection.local_addrs, connection.remote_addrs)
@@ -144,10 +152,18 @@ def check(path: Path) -> None:
         names = ", ".join(connection.children)
         click.echo(f"{connection.name}: {local} to {remote}, device {connection.vti.name}, children: {names}")
     counted = (_count(len(config.connections), "connection"), _count(len(config.secrets), "secret"))
-    for key, text in reading.remarks:
+    for key, text in remarks:
         click.echo(f"{path}: {key}: warning: {text}")
-    warnings = f", {_count(len(reading.remarks), 'warning')}" if reading.remarks else ""
+    warnings = f", {_count(len(remarks), 'warning')}" if remarks else ""
     click.echo(f"{path}: {', '.join(counted)}, no mistakes{warnings}")
+
+
+def _ask_the_machine(config: Config) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Mistakes and remarks that depend on where the configuration is to be used: here, it is assumed."""
+    from ikepy.daemon import host_checks
+    from tun import network
+
+    return list(host_checks.mistakes(config)), host_checks.remarks(config, network)
 
 
 def _count(number: int, word: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.selectors import Selector
-from ikepy.config import devices
+from ikepy.config import devices, secret_use
 from ikepy.config.fields import MIN_IPV6_MTU
 from ikepy.config.model import Child, Config, Connection
 from ikepy.config.values import Address, Dynamic, Network
@@ -100,10 +100,17 @@ def _secret(connection: Connection, key: str, config: Config) -> Problems:
             yield (
                 f"{key}.remote.id",
                 f'no secret fits "{local}" and "{remote}": add [secrets.ike-{connection.name}] with ids and '
-                "secret, secret_file or secret_env",
+                f"secret, secret_file or secret_env{_mistyped(config)}",
             )
     elif not config.secrets:
         yield key, f'auth = "psk" without any secret: add [secrets.ike-{connection.name}]'
+
+
+def _mistyped(config: Config) -> str:
+    """Where the secret may be that was meant."""
+    for key, text in secret_use.strangers(config):
+        return f"; or is {key} mistyped? {text}"
+    return ""
 
 
 def _own_device(connection: Connection, key: str, config: Config) -> Problems:

@@ -102,7 +102,8 @@ def choice(key: str, allowed: dict[str, str], later: dict[str, str] | None = Non
 
 def integer(first: int, last: int, unit: str = "") -> PlainValidator:
     """A whole number within bounds (inclusive)."""
-    allowed = f"allowed: a whole number from {first} to {last}" + (f" ({unit})" if unit else "")
+    which = f"{first}" if first == last else f"a whole number from {first} to {last}"
+    allowed = f"allowed: {which}" + (f" ({unit})" if unit else "")
 
     def validate(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not first <= value <= last:

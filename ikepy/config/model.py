@@ -150,7 +150,7 @@ class Connection(Section):
     """
 
     name: str
-    version: Annotated[int, fields.integer(2, 2, "ikepy speaks IKEv2 only")] = 2
+    version: Annotated[int, fields.integer(2, 2, "ikepy speaks IKEv2 only; leave the key out")] = 2
     local_addrs: AddressPatterns = (ANY_ADDRESS,)
     remote_addrs: AddressPatterns = (ANY_ADDRESS,)
     local_port: Port = 500

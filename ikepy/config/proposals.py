@@ -147,6 +147,19 @@ def parse(text: str, protocol: ProtocolId) -> tuple[Proposal, ...]:
     return (_proposal(text.strip().lower().split("-"), protocol),)
 
 
+def idle_words(text: str, protocol: ProtocolId) -> list[tuple[str, str]]:
+    """The keywords of an entry that `parse` takes and that say nothing, as in charon, each with why."""
+    words = text.strip().lower().split("-")
+    with_aead = any(word in ENCR and is_aead(ENCR[word].id) for word in words)
+    found: list[tuple[str, str]] = []
+    for word in dict.fromkeys(words):
+        if protocol == ProtocolId.ESP and word in PRF:
+            found.append((word, "ESP has no PRF of its own; the IKE_SA's stands in proposals"))
+        elif word in INTEG and with_aead and (protocol == ProtocolId.ESP or any(one in PRF for one in words)):
+            found.append((word, "an AEAD needs no integrity algorithm beside it"))
+    return found
+
+
 @cache
 def default(protocol: ProtocolId) -> tuple[Proposal, ...]:
     """What is proposed where nothing is configured. Groups that this machine lacks are left out."""

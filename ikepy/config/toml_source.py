@@ -12,14 +12,17 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ikepy.config import notes, report, secrecy, values
+from ikepy.config import notes, proposals, report, secrecy, secret_use, values
 from ikepy.config.checks import check
 from ikepy.config.model import Config, Connection, Daemon, SecretEntry, device_name
 from ikepy.errors import ConfigError
+from ikepy.wire.constants import ProtocolId
 
 M = TypeVar("M", bound=BaseModel)
 Table = dict[str, object]
 
+TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
+NOTHING_WORDS = frozenset({"none", "null", "nil"})
 DEFAULT_PORT = Daemon().port
 MAX_FILE = 16 * 1024 * 1024  # bytes
 SECRET_PREFIX = "ike"  # swanctl tells the kinds of secrets by the beginning of the section's name
@@ -69,7 +72,7 @@ def read_text(text: str, name: str = "<text>", exposed: str | None = None) -> Re
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(name, [("", _syntax(error))]) from None
+        raise ConfigError(name, [("", _syntax(error, text))]) from None
     except RecursionError:
         raise ConfigError(name, [("", "is nested too deeply")]) from None
     source = _Source(data, Path(name).parent)
@@ -78,13 +81,33 @@ def read_text(text: str, name: str = "<text>", exposed: str | None = None) -> Re
         raise ConfigError(name, source.problems)
     if exposed is not None:
         source.warn_of_reader(exposed)
-    return Reading(config, (*source.remarks, *notes.notes(config)))
+    return Reading(config, (*source.remarks, *notes.notes(config), *secret_use.notes(config)))
 
 
-def _syntax(error: tomllib.TOMLDecodeError) -> str:
+def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:
     # tomllib quotes single characters, and these may belong to a secret.
     message = re.sub(r"((?:character|Unescaped|Found invalid)[^(]*?) ?(['\"]).*\2", r"\1", str(error))
-    return f"is not TOML: {message}"
+    return f"is not TOML: {message}{_meant(message, text)}"
+
+
+def _meant(message: str, text: str) -> str:
+    """What to write instead, where a value or a line is in the manner of another language."""
+    place = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    if place is None:
+        return ""
+    lines = text.split("\n")
+    rest = lines[int(place[1]) - 1][int(place[2]) - 1 :] if int(place[1]) <= len(lines) else ""
+    word = (re.match(r"[A-Za-z]+(?=[\s,#\]}]|$)", rest) or [""])[0].lower()
+    if message.startswith("Invalid value"):
+        for true, words in ("true", TRUE_WORDS), ("false", FALSE_WORDS):
+            if word in words:
+                return f"; TOML writes {true}, in small letters"
+        if word in NOTHING_WORDS:
+            return "; TOML has no such value: leave the key out"
+        return '; text stands in quotes (key = "text"), yes and no are true and false'
+    if message.startswith("Expected '=' after a key"):
+        return "; TOML writes key = value and [section.name], not as YAML, JSON or swanctl.conf do"
+    return ""
 
 
 class _Source:
@@ -159,9 +182,21 @@ class _Source:
                 else child
                 for name, child in children.items()
             }
+        self._tell_idle_words((*path, "proposals"), table.get("proposals"), ProtocolId.IKE)
+        for name, child in children.items() if isinstance(children, dict) else ():
+            if isinstance(child, dict):
+                key = (*path, "children", name, "esp_proposals")
+                self._tell_idle_words(key, child.get("esp_proposals"), ProtocolId.ESP)
         if isinstance(table["vti"], dict):
             table["vti"] = {"name": device_name(str(path[-1])), **table["vti"]}
         return self._section(Connection, path, table)
+
+    def _tell_idle_words(self, path: report.Path, entries: object, protocol: ProtocolId) -> None:
+        """What `model_validate` takes without a word."""
+        for index, entry in enumerate(values.listed(entries) if isinstance(entries, list | str) else ()):
+            for word, why in proposals.idle_words(entry, protocol) if isinstance(entry, str) else ():
+                text = f'"{word}" has no effect and is ignored: {why}'
+                self.remarks.append((report.key_path((*path, index)), text))
 
     def _name(self, path: report.Path, table: Table) -> Table:
         """The name that stands in a section's heading, as a key that the section may not have itself."""

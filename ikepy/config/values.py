@@ -45,6 +45,7 @@ MAX_PACKET = 65535  # octets
 MAX_TIME = 10 * 365 * 86400  # seconds
 MAX_SOCKET_PATH = 107  # bytes: sockaddr_un less the zero byte
 MAX_DEVICE_NAME = 15  # characters: IFNAMSIZ less the zero byte
+RESERVED_DEVICES = frozenset({"all", "default"})  # net.ipv4.conf.all, net.ipv4.conf.default
 
 TS_ALLOWED = (
     'allowed: "dynamic", a network ("10.1.0.0/16", "::/0") or a range ("10.1.0.5-10.1.0.9"), with an '
@@ -236,6 +237,8 @@ def device_name(value: object) -> str:
         raise ValueError(
             f"no device name; allowed: 1 to {MAX_DEVICE_NAME} letters, digits, '_', '.', '-', not '-' first"
         )
+    if word in RESERVED_DEVICES:
+        raise ValueError(f'"{word}" has a meaning in /proc/sys/net; allowed: another name, like "vti0"')
     return word
 
 

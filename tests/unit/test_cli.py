@@ -90,6 +90,13 @@ def test_check_warns_of_what_is_hardly_meant(good: Path) -> None:
     assert STRONG not in result.output
 
 
+def test_check_looks_at_this_machine(good: Path) -> None:
+    good.write_text(good.read_text().replace('"vti0"', '"lo"'))
+    result = ikepy("check", "-c", good)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{good}: connections.site-b.vti.name: lo exists on this machine")
+
+
 def test_check_prints_every_mistake(bad: Path) -> None:
     result = ikepy("check", "-c", bad)
     assert result.exit_code == 1

@@ -118,6 +118,8 @@ def test_swanctls_keys_that_we_lack_are_told_apart(text: str, key: str) -> None:
         ),
         (minimal(child='name = "x"'), "connections.a.children.net.name", "the section's heading"),
         (minimal(vti='name = "much-too-long-for-a-device"'), "connections.a.vti.name", "1 to 15"),
+        (minimal(vti='name = "all"'), "connections.a.vti.name", '"all" has a meaning'),
+        (minimal("version = 1"), "connections.a.version", "allowed: 2 (ikepy speaks IKEv2 only"),
         (minimal(vti='name = "a/b"'), "connections.a.vti.name", "no device name"),
         (minimal(vti='addresses = ["10.0.0.1"]'), "connections.a.vti.addresses[0]", "prefix length"),
         (minimal(vti='peers = ["10.0.0.1/30"]'), "connections.a.vti.peers[0]", "not an address"),
@@ -153,6 +155,28 @@ def test_each_kind_of_mistake(text: str, key: str, part: str) -> None:
 def test_syntax_error_names_the_line() -> None:
     with pytest.raises(ConfigError, match=r"is not TOML: .*line 2"):
         parse("a = 1\nb = = 2")
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("encap = False", "; TOML writes false, in small letters"),
+        ("encap = True # please", "; TOML writes true, in small letters"),
+        ("encap = yes", "; TOML writes true"),
+        ("encap = Off", "; TOML writes false"),
+        ("encap = None", "leave the key out"),
+        ("id = gwa", "text stands in quotes"),
+        ("flags = [true, False]", "; TOML writes false"),
+        ("a: 1", "TOML writes key = value"),
+        ("connections {", "not as YAML, JSON or swanctl.conf do"),
+    ],
+)
+def test_what_other_languages_write(line: str, part: str) -> None:
+    assert part in problems(f"\n[connections.a]\n{line}\n")[""]
+
+
+def test_a_secret_without_quotes_is_not_repeated() -> None:
+    assert "hunter" not in problems("[secrets.ike-a]\nsecret = hunter2")[""]
 
 
 def test_unreadable_file(tmp_path: Path) -> None:

@@ -195,3 +195,28 @@ def test_a_second_word_for_gcm_and_for_no_group() -> None:
     connection = config.connections["a"]
     assert connection.proposals == proposal("aes256gcm16-prfsha256-x25519", ProtocolId.IKE)
     assert connection.children["net"].esp_proposals == proposal("aes256gcm16-modpnone", ProtocolId.ESP)
+
+
+@pytest.mark.parametrize(
+    ("connection", "child", "key", "word"),
+    [
+        (
+            "",
+            'esp_proposals = ["aes128-sha256", "aes128gcm16-prfsha256-x25519"]',
+            "esp_proposals[1]",
+            "prfsha256",
+        ),
+        ("", 'esp_proposals = "aes128gcm16-sha256"', "esp_proposals[0]", "sha256"),
+        ('proposals = ["aes128gcm16-sha384-prfsha256-x25519"]', "", "proposals[0]", "sha384"),
+    ],
+)
+def test_algorithms_that_say_nothing(connection: str, child: str, key: str, word: str) -> None:
+    """charon takes them, too, and ignores them."""
+    found = noted(connection, child)
+    ((path, text),) = found.items()
+    assert path == (f"{CHILD}.{key}" if child else f"connections.a.{key}")
+    assert text.startswith(f'"{word}" has no effect')
+
+
+def test_the_integrity_algorithm_that_an_ike_proposals_prf_comes_from() -> None:
+    assert not noted('proposals = ["aes128gcm16-sha256-x25519", "aes128-sha256-prfsha384-x25519"]')

@@ -1,0 +1,74 @@
+"""What of a configuration only this machine can tell, for `ikepy check`: devices, and peers' links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from ikepy.config.model import Config, Connection
+from ikepy.daemon.checks import device_exists, is_tun
+from ikepy.daemon.control_socket import refuse_living
+from ikepy.daemon.detours import around, hole
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.ports import NetworkConfig
+
+RT_TABLE_MAIN = 254  # linux/rtnetlink.h
+Problems = Iterator[tuple[str, str]]
+
+
+def mistakes(config: Config) -> Problems:
+    """What the start would refuse, as (key path, text)."""
+    for connection in config.connections.values():
+        name = connection.vti.name
+        if device_exists(name) and not is_tun(name):
+            yield (
+                f"connections.{connection.name}.vti.name",
+                f"{name} exists on this machine and is none of ikepy's devices; allowed: a free name, "
+                'like "vti0"',
+            )
+
+
+def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
+    """What it would warn of, or perhaps refuse."""
+    found = [] if _is_running(config) else list(_taken(config))
+    for connection in config.connections.values():
+        found += _on_link(connection, network)
+    return found
+
+
+def _is_running(config: Config) -> bool:
+    try:
+        refuse_living(config.daemon.socket)
+    except (StartError, OSError):
+        return True
+    return False
+
+
+def _taken(config: Config) -> Problems:
+    for connection in config.connections.values():
+        if device_exists(connection.vti.name):
+            yield (
+                f"connections.{connection.name}.vti.name",
+                f"a TUN device {connection.vti.name} exists, and no ikepy answers on {config.daemon.socket}: "
+                "if another program has it, the start is refused; take another name",
+            )
+
+
+def _on_link(connection: Connection, network: NetworkConfig) -> Problems:
+    """Routes of which nothing is left, for the peer and gateways are on that link of ours."""
+    vti = connection.vti
+    if vti.table not in (None, RT_TABLE_MAIN):
+        return
+    for index, route in enumerate(vti.routes or ()):
+        for remote in connection.remote_addrs:
+            if not isinstance(remote, IPv4Address | IPv6Address) or remote not in route:
+                continue
+            best = network.best_route(remote)
+            if around(route, [hole(route, remote, best)]):
+                continue
+            linked = f", and {best.network} is on our own link" if best is not None and best.on_link else ""
+            yield (
+                f"connections.{connection.name}.vti.routes[{index}]",
+                f"holds the peer's own address {remote}{linked}: IKE and ESP packets must not enter the "
+                "tunnel, so that it gets no route at all; allowed: networks behind the peer",
+            )
