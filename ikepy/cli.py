@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -177,7 +178,8 @@ def _read(path: Path, complain: TextIO) -> Reading:
     try:
         return read(path)
     except ConfigError as error:
-        click.echo(str(error), file=complain)
+        hint = "" if os.access(path, os.F_OK) else "; name the configuration with -c FILE"
+        click.echo(f"{error}{hint}", file=complain)
         sys.exit(1)
 
 
@@ -190,14 +192,14 @@ def _read(path: Path, complain: TextIO) -> Reading:
 @socket_option
 def list_sas(ike: str | None, ike_id: int | None, raw: bool, socket: Path) -> None:
     """List the SAs and what they carried."""
-    sas = [
-        sa
-        for sa in cast("list[listing.IkeSa]", _ask(socket, "list-sas"))
-        if ike in (None, sa["connection"]) and ike_id in (None, sa["ike_id"])
-    ]
+    which = _given(ike=ike, ike_id=ike_id)
+    sas = cast("list[listing.IkeSa]", _ask(socket, "list-sas", which))
     if raw:
         click.echo(json.dumps(sas, indent=2))
         return
+    if not sas:
+        number = "" if ike_id is None else f" #{ike_id}"
+        _say(f"no IKE_SA{number}{'' if ike is None else f' of {ike}'} is up")
     for line in listing.sas(sas):
         _say(line)
 
@@ -321,15 +323,15 @@ def _do(socket: Path, command: str, arguments: Arguments, timeout: float) -> Non
     """A command that takes its time: the daemon's progress, then how it ended."""
     limit = timeout + GRACE if timeout else None
     try:
-        request(socket, command, arguments, progress=_say, timeout=limit)
+        outcome = request(socket, command, arguments, progress=_say, timeout=limit)
     except ClientError as error:
         _fail(f"{command} failed: {error}")
-    click.echo(f"{command} completed successfully")
+    _say(f"{command} completed successfully: {outcome}")
 
 
-def _ask(socket: Path, command: str) -> object:
+def _ask(socket: Path, command: str, arguments: Arguments | None = None) -> object:
     try:
-        return request(socket, command)
+        return request(socket, command, arguments)
     except ClientError as error:
         _fail(str(error))
 

@@ -103,14 +103,19 @@ def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
             f"{sa['connection']}: #{sa['ike_id']}, {sa['state']}, IKEv2, "
             f"{sa['spi_i']}_i{ours_i} {sa['spi_r']}_r{ours_r}"
         )
-        yield f"  local  '{sa['local_id'] or '%any'}' @ {sa['local']}{_nat(sa['nat_local'])}"
-        yield f"  remote '{sa['remote_id'] or '%any'}' @ {sa['remote']}{_nat(sa['nat_remote'])}"
+        yield f"  local  {_identity(sa['local_id'])}{sa['local']}{_nat(sa['nat_local'])}"
+        yield f"  remote {_identity(sa['remote_id'])}{sa['remote']}{_nat(sa['nat_remote'])}"
         if sa["suite"]:
             yield f"  {sa['suite']}"
         if sa["established"] is not None:
             yield f"  established {sa['established']}s ago"
         for child in sa["children"]:
             yield from _child_sa(child)
+
+
+def _identity(known: str) -> str:
+    """Nothing as long as it is not told: as which it will authenticate is not known then."""
+    return f"'{known}' @ " if known else ""
 
 
 def _nat(found: bool) -> str:

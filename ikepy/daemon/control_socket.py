@@ -24,6 +24,7 @@ from ikepy.daemon.errors import StartError
 MAX_CLIENTS = 64
 BACKLOG = 1024  # that the kernel keeps for us
 TURN = 16  # clients accepted before the loop gets its turn again
+RUNTIME = Path("/run/ikepy")  # the default socket's directory; /run is empty after each boot
 PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
@@ -44,13 +45,17 @@ class ControlSocket:
         self._crowded = False
 
     @classmethod
-    def open(cls, path: Path) -> ControlSocket:
-        """Bind `path`, in a directory made if need be. Raises StartError.
+    def open(cls, path: Path, runtime: Path = RUNTIME) -> ControlSocket:
+        """Bind `path`; a dead daemon's socket is replaced. Raises StartError.
 
-        A dead daemon's socket is replaced.
+        Its directory must be there, for a typing error makes none; `runtime` alone is made if need be.
         """
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.parent == runtime:
+                runtime.mkdir(mode=0o700, exist_ok=True)
+            elif not path.parent.is_dir():
+                text = f"{path}: there is no directory {path.parent}: make it, or name another socket"
+                raise StartError(f"{text} (--socket, IKEPY_SOCKET, or socket in [daemon])")
             refuse_living(path)
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()

@@ -12,12 +12,13 @@ from ikepy.daemon import log, status
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.control_client import CommandError, Progress
 from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.names import check_names, find_child
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.reception import Reception
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.status import Json
 from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.effects import Log, Outcome
+from ikepy.sa.effects import Log
 
 Arguments = dict[str, Json]
 NUMBER = (int, float)
@@ -31,7 +32,7 @@ _CRITERIA: dict[str, tuple[type, ...]] = {
     "child_id": (int,),
 }
 ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
-    "list-sas": {},
+    "list-sas": {"ike": (str,), "ike_id": (int,)},
     "list-conns": {},
     "counters": {},
     "initiate": {"child": (str,), "ike": (str,), "timeout": NUMBER},
@@ -76,9 +77,15 @@ class Requests:
             raise CommandError(f"unknown command; there are {', '.join(sorted(self._commands))}")
         return await self._commands[command](checked(command, arguments), progress)
 
-    async def _list_sas(self, _: Arguments, __: Progress) -> Json:
+    async def _list_sas(self, arguments: Arguments, _: Progress) -> Json:
+        ike, ike_id = _text(arguments, "ike"), _number(arguments, "ike_id")
+        check_names(self._config, ike, None)
         now = asyncio.get_running_loop().time()
-        infos = self._machine.list_sas(now)
+        infos = [
+            info
+            for info in self._machine.list_sas(now)
+            if ike in (None, info.connection) and ike_id in (None, info.ike_id)
+        ]
         return status.sas(infos, self._children, self._counters, now, time.time())
 
     async def _list_conns(self, _: Arguments, __: Progress) -> Json:
@@ -95,13 +102,13 @@ class Requests:
         return status.drop_counters(control, self._devices, self._counters)
 
     async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
-        connection, child = find_child(self._config, arguments.get("ike"), arguments.get("child"))
+        connection, child = find_child(self._config, _text(arguments, "ike"), _text(arguments, "child"))
         ticket = next(self._tickets)
         command = Initiate(connection, child, ticket)
         return await self._wait(command, ticket, connection, arguments.get("timeout"), progress)
 
     async def _terminate(self, arguments: Arguments, progress: Progress) -> Json:
-        _need_criteria(arguments)
+        _check_criteria(self._config, arguments)
         ticket = next(self._tickets)
         command = Terminate(
             ike=_text(arguments, "ike"),
@@ -114,7 +121,7 @@ class Requests:
         return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
 
     async def _rekey(self, arguments: Arguments, progress: Progress) -> Json:
-        _need_criteria(arguments)
+        _check_criteria(self._config, arguments)
         ticket = next(self._tickets)
         command = Rekey(
             ike=_text(arguments, "ike"),
@@ -135,8 +142,7 @@ class Requests:
             if connection is None or f"{entry.subject} ".startswith(f"{connection} "):
                 progress(f"{entry.subject}: {entry.text}")
 
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._runner.outcomes[ticket] = outcome
+        outcome = self._runner.waiting.expect(ticket)
         self._runner.watchers.add(watch)
         seconds = float(limit) if isinstance(limit, NUMBER) else None
         try:
@@ -146,7 +152,7 @@ class Requests:
             raise CommandError(f"not done within {seconds:g} s; the daemon goes on with it") from None
         finally:
             self._runner.watchers.discard(watch)
-            self._runner.outcomes.pop(ticket, None)
+            self._runner.waiting.forget(ticket)
         if not done.ok:
             raise CommandError(done.text)
         return done.text
@@ -168,31 +174,11 @@ def checked(command: str, arguments: Arguments) -> Arguments:
     return given
 
 
-def find_child(config: Config, ike: Json, child: Json) -> tuple[str, str]:
-    """The connection and the child that are meant. Raises CommandError if there is none, or more than one."""
-    found = [
-        (connection.name, name)
-        for connection in config.connections.values()
-        if ike is None or connection.name == ike
-        for name in connection.children
-        if child is None or name == child
-    ]
-    wanted = " ".join(
-        f"{key} {value!r}" for key, value in (("ike", ike), ("child", child)) if value is not None
-    )
-    if not wanted:
-        raise CommandError("a child is needed")
-    if not found:
-        raise CommandError(f"no {wanted} is configured")
-    if len(found) > 1:
-        several = ", ".join(f"{connection}/{name}" for connection, name in found)
-        raise CommandError(f"{wanted} is ambiguous: {several}")
-    return found[0]
-
-
-def _need_criteria(arguments: Arguments) -> None:
+def _check_criteria(config: Config, arguments: Arguments) -> None:
+    """Raises CommandError if there is none, or a name that is not configured."""
     if all(arguments.get(key) is None for key in ("ike", "child", "ike_id", "child_id")):
         raise CommandError("one of ike, child, ike_id and child_id is needed")
+    check_names(config, _text(arguments, "ike"), _text(arguments, "child"))
 
 
 def _text(arguments: Arguments, key: str) -> str | None:

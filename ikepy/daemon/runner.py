@@ -20,6 +20,7 @@ from ikepy.daemon.computing import Computing
 from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.ports import Machine
 from ikepy.daemon.timer import DeadlineTimer
+from ikepy.daemon.waiting import ENDING, FAULT, Waiting
 from ikepy.daemon.workers import WorkerDown
 from ikepy.sa.commands import (
     ChildrenLost,
@@ -100,7 +101,7 @@ class EffectsRunner:
         devices.tell = self.tell
         self.idle = asyncio.Event()  # set while no IKE_SA lives
         self.watchers: set[Callable[[Log], None]] = set()
-        self.outcomes: dict[int, asyncio.Future[Outcome]] = {}
+        self.waiting = Waiting()
         self._perform: dict[type[Effect], Callable[..., None]] = {
             Send: self._send,
             SendKeepalive: self._send_keepalive,
@@ -113,7 +114,7 @@ class EffectsRunner:
             Compute: self._compute,
             Event: self._event,
             Log: self._log,
-            Outcome: self._outcome,
+            Outcome: self.waiting.tell,
         }
 
     # Calls into the machine
@@ -148,7 +149,8 @@ class EffectsRunner:
     def request(self, command: Command) -> None:
         call = partial(self._machine.request, command)
         self._ordered = isinstance(command, OPERATORS)
-        self._drive(call, (type(command).__name__,), partial(_ike_id_of, command))
+        if not self._drive(call, (type(command).__name__,), partial(_ike_id_of, command)):
+            self.waiting.failed(command, ENDING if self._stopped else FAULT)
 
     def peer_moved(self, child_id: int, remote: Endpoint) -> None:
         """A child's peer sends from another endpoint."""
@@ -182,16 +184,18 @@ class EffectsRunner:
         self._stopped = True
         self._timer.cancel()
         self.computing.close()
+        self.waiting.end()
         if self._summary is not None:
             self._summary.cancel()
             self._sum_up()
 
     # The edge
 
-    def _drive(self, call: Call, context: Context, guilty: Guilty) -> None:
+    def _drive(self, call: Call, context: Context, guilty: Guilty) -> bool:
+        """Whether the machine took the call."""
         if self._stopped:
-            return
-        self._run(call, context, guilty)
+            return False
+        taken = self._run(call, context, guilty)
         torn_down: set[int | None] = {None}
         while self._guilty:
             ike_id = self._guarded(("looking for the IKE_SA to blame",), _nobody, self._guilty.pop(0))
@@ -202,6 +206,7 @@ class EffectsRunner:
         if self._refused:
             self._run(self._tell_refused, ("no room for children",), _nobody)
         self._guarded(("after it",), _nobody, self._follow)
+        return taken
 
     def _tell_refused(self, now: float) -> Sequence[Effect]:
         refused, self._refused = tuple(self._refused), []
@@ -219,15 +224,18 @@ class EffectsRunner:
         self._faulty = False
         self._timer.set(deadline)
 
-    def _run(self, call: Call, context: Context, guilty: Guilty) -> None:
+    def _run(self, call: Call, context: Context, guilty: Guilty) -> bool:
         ordered, self._ordered = self._ordered, False
-        effects = self._guarded(context, guilty, call, self._clock()) or ()
+        effects = self._guarded(context, guilty, call, self._clock())
+        if effects is None:
+            return False
         self._unlimited = ordered or any(
-            isinstance(effect, Outcome) and effect.ticket in self.outcomes for effect in effects
+            isinstance(effect, Outcome) and effect.ticket in self.waiting for effect in effects
         )
         for effect in effects:
             self._guarded(context, partial(self._owner, effect), self._perform[type(effect)], effect)
         self._unlimited = False
+        return True
 
     def _guarded(
         self, context: Context, guilty: Guilty, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -432,11 +440,6 @@ class EffectsRunner:
         self._summary = None
         for subject, text in self.limiter.sums():
             log.info(subject, text)
-
-    def _outcome(self, effect: Outcome) -> None:
-        waiting = self.outcomes.pop(effect.ticket, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(effect)
 
 
 def _nobody() -> int | None:

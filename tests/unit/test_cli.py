@@ -114,7 +114,7 @@ def test_check_prints_every_mistake(bad: Path) -> None:
 def test_check_of_no_file(tmp_path: Path) -> None:
     result = ikepy("check", "-c", tmp_path / "absent.toml")
     assert result.exit_code == 1
-    assert "can't be read: No such file or directory" in result.stdout
+    assert "can't be read: No such file or directory; name the configuration with -c FILE" in result.stdout
 
 
 def test_run_refuses_a_bad_file(bad: Path) -> None:
@@ -143,19 +143,29 @@ def test_list_sas(socket: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "ids"),
+    ("words", "arguments", "told"),
     [
-        ([], [1, 2, 3]),
-        (["--ike", "b"], [2, 3]),
-        (["--ike-id", "3"], [3]),
-        (["--ike", "a", "--ike-id", "3"], []),
+        ("", {}, "no IKE_SA is up"),
+        ("--ike b", {"ike": "b"}, "no IKE_SA of b is up"),
+        ("--ike-id 3", {"ike_id": 3}, "no IKE_SA #3 is up"),
+        ("--ike b --ike-id 3", {"ike": "b", "ike_id": 3}, "no IKE_SA #3 of b is up"),
+        ("--raw", {}, "[]"),
     ],
 )
-def test_list_sas_of_one_connection(socket: Path, words: list[str], ids: list[int]) -> None:
-    sas = [IKE_SA | {"connection": name, "ike_id": number} for number, name in enumerate("abb", 1)]
-    with fake_daemon(socket, lines({"ok": True, "result": sas})):
-        result = ikepy("list-sas", "--raw", "--socket", socket, *words)
-    assert [sa["ike_id"] for sa in json.loads(result.stdout)] == ids
+def test_list_sas_where_there_is_none(
+    socket: Path, words: str, arguments: dict[str, object], told: str
+) -> None:
+    with fake_daemon(socket, lines({"ok": True, "result": []})) as daemon:
+        result = ikepy("list-sas", "--socket", socket, *words.split())
+    assert daemon.requests == [{"command": "list-sas", "args": arguments}]
+    assert (result.exit_code, result.stdout) == (0, f"{told}\n")
+
+
+def test_list_sas_of_a_name_that_there_is_not(socket: Path) -> None:
+    with fake_daemon(socket, lines({"ok": False, "error": "no connection 'b' is configured; there is a"})):
+        result = ikepy("list-sas", "--ike", "b", "--socket", socket)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "ikepy: no connection 'b' is configured; there is a\n"
 
 
 def test_terminal_is_safe_from_identities(socket: Path) -> None:
@@ -202,7 +212,8 @@ def test_initiate_and_terminate(socket: Path, words: str, request_: object) -> N
         result = ikepy(*words.split(), "--socket", socket)
     assert daemon.requests == [request_]
     assert result.exit_code == 0
-    assert result.stdout == f"site-b #1: sending IKE_SA_INIT\n{words.split()[0]} completed successfully\n"
+    done = f"{words.split()[0]} completed successfully: net is up"
+    assert result.stdout == f"site-b #1: sending IKE_SA_INIT\n{done}\n"
 
 
 def test_failure_is_told(socket: Path) -> None:

@@ -33,7 +33,7 @@ def test_responder_without_nat_and_before_it_is_established() -> None:
     assert list(listing.sas([sa])) == [
         "site-b: #1, CONNECTING, IKEv2, 0102030405060708_i 1112131415161718_r*",
         "  local  'gwa' @ 192.0.2.1[4500]",
-        "  remote '%any' @ 192.0.2.2[4500]",
+        "  remote 192.0.2.2[4500]",
     ]
 
 

@@ -14,8 +14,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from ikepy.config.model import Daemon
+from ikepy.daemon.client import DEFAULT_SOCKET
 from ikepy.daemon.control_client import ALIVE, MAX_LINE, CommandError, Progress
-from ikepy.daemon.control_socket import MAX_CLIENTS, PAUSE, ControlSocket
+from ikepy.daemon.control_socket import MAX_CLIENTS, PAUSE, RUNTIME, ControlSocket
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.status import Json
 
@@ -26,7 +28,7 @@ Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 @pytest.fixture
 def path() -> Iterator[Path]:
     with TemporaryDirectory(prefix="ikepy-t") as name:  # a Unix socket's path is short
-        yield Path(name) / "run" / "s"
+        yield Path(name) / "s"
 
 
 class Handler:
@@ -323,7 +325,6 @@ def test_only_the_owner_may_open_it(path: Path) -> None:
 
 
 def test_a_dead_daemons_socket_is_replaced(path: Path) -> None:
-    path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
 
@@ -343,8 +344,27 @@ def test_a_living_daemons_socket_is_not(path: Path) -> None:
 
 
 def test_another_file_is_left_alone(path: Path) -> None:
-    path.parent.mkdir()
     path.write_text("precious")
     with pytest.raises(StartError, match="is no socket"):
         ControlSocket.open(path)
     assert path.read_text() == "precious"
+
+
+def test_only_the_runtime_directory_is_made(path: Path) -> None:
+    """A typing error in --socket makes no directories."""
+    directory = path.parent / "typo"
+    with pytest.raises(StartError, match=f"there is no directory {directory}: make it, or name another"):
+        ControlSocket.open(directory / "x")
+    with pytest.raises(StartError, match="there is no directory"):
+        ControlSocket.open(directory / "deeper" / "x", directory)
+    assert not directory.exists()
+
+    async def scenario() -> None:
+        await ControlSocket.open(directory / "x", directory).close()
+
+    asyncio.run(scenario())
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_the_default_socket_is_in_the_runtime_directory() -> None:
+    assert Daemon().socket.parent == DEFAULT_SOCKET.parent == RUNTIME

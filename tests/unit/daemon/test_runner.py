@@ -16,7 +16,8 @@ from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.log_limit import EACH_OF_PEER
 from ikepy.daemon.runner import EffectsRunner
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Terminate
+from ikepy.daemon.waiting import ENDING, FAULT
+from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.effects import (
     ActivateOutbound,
     Compute,
@@ -272,8 +273,7 @@ def test_outcomes_and_log_reach_those_who_wait() -> None:
         log = Log(Level.INFO, "a #1", "up")
         event = Event(Topic.IKE_UP, "a", 1)
         bed = Bed({"request Initiate": [log, event, Outcome(3, True, "done"), Outcome(99, True, "nobody's")]})
-        bed.runner.outcomes[3] = asyncio.get_running_loop().create_future()
-        future = bed.runner.outcomes[3]
+        future = bed.runner.waiting.expect(3)
         bed.runner.watchers.add(lambda entry: seen.append(entry.text))
         bed.runner.request(Initiate("a", "net", 3))
         bed.runner.stop()
@@ -282,6 +282,34 @@ def test_outcomes_and_log_reach_those_who_wait() -> None:
 
     assert asyncio.run(inside()) == Outcome(3, True, "done")
     assert seen == ["up"]
+
+
+def test_whoever_waits_for_a_command_is_told_of_a_fault_and_of_the_end() -> None:
+    """Nobody waits for ever for what will not be."""
+
+    def broken(call: str) -> list[Effect]:
+        if call.startswith("request Rekey"):
+            raise ZeroDivisionError("a bug")
+        return []
+
+    async def inside() -> list[Outcome]:
+        bed = Bed()
+        runner = EffectsRunner(FakeMachine(broken), bed.notes, bed.notes, bed.devices, bed.children)
+        futures = [runner.waiting.expect(ticket) for ticket in range(1, 4)]
+        runner.request(Rekey(ike="a", ticket=1))
+        assert futures[0].done()
+        runner.request(Initiate("a", "net", 2))
+        assert not futures[1].done()
+        runner.stop()
+        runner.request(Terminate(ike="a", ticket=3))
+        bed.devices.close()
+        return [await asyncio.wait_for(one, 1) for one in futures]
+
+    assert asyncio.run(inside()) == [
+        Outcome(1, False, FAULT),
+        Outcome(2, False, ENDING),
+        Outcome(3, False, ENDING),
+    ]
 
 
 def test_a_job_is_done_beside_and_its_result_given_back() -> None:
@@ -404,7 +432,7 @@ def test_what_an_operator_asks_for_is_written_whatever_a_peer_has_used_up() -> N
         for _ in range(1000):
             bed.runner.receive(b"\xff", PATH)
         bed.runner.request(Initiate("a", "net"))
-        bed.runner.outcomes[7] = asyncio.get_running_loop().create_future()
+        bed.runner.waiting.expect(7)
         bed.runner.receive(b"\xee", PATH)
         bed.runner.receive(b"\xee", PATH)  # nobody waits any more
 

@@ -107,6 +107,9 @@ def test_list_sas(control: Path) -> None:
         bed.machine.sas = [ike_info(1, 5, 6)]
         (answer,) = await bed.ask("list-sas")
         (sa,) = answer["result"]
+        for which, count in (({"ike": "a"}, 1), ({"ike_id": 1}, 1), ({"ike": "a", "ike_id": 2}, 0)):
+            (some,) = await bed.ask("list-sas", **which)
+            assert len(some["result"]) == count
         assert (sa["connection"], sa["ike_id"], sa["state"]) == ("a", 1, "ESTABLISHED")
         assert (sa["local"], sa["spi_i"]) == ("192.0.2.1[500]", "01" * 8)
         assert sa["established"] >= 0
@@ -181,7 +184,13 @@ def test_terminate(control: Path) -> None:
     ("command", "arguments", "error"),
     [
         ("reload", {}, "unknown command; there are"),
-        ("list-sas", {"noblock": True}, "list-sas has no argument 'noblock'; it takes none"),
+        ("list-sas", {"noblock": True}, "list-sas has no argument 'noblock'; it takes ike, ike_id"),
+        ("list-conns", {"noblock": True}, "list-conns has no argument 'noblock'; it takes none"),
+        ("list-sas", {"ike": "b"}, "no connection 'b' is configured; there is a"),
+        ("terminate", {"ike": "b"}, "no connection 'b' is configured; there is a"),
+        ("rekey", {"ike": "b", "ike_id": 1}, "no connection 'b' is configured; there is a"),
+        ("rekey", {"child": "nett"}, "no child 'nett' is configured (did you mean 'net'?); there is net"),
+        ("terminate", {"ike": "a", "child": "x"}, "no child of a 'x' is configured; there is net"),
         ("initiate", {}, "a child is needed"),
         ("initiate", {"child": "other"}, "no child 'other' is configured"),
         ("initiate", {"child": 1}, "child must be str"),
