@@ -1,4 +1,4 @@
-"""An attacker without credentials: whatever IKE_SA_INIT can be made to cost, at a rate, from many addresses.
+"""An attacker without credentials: whatever strangers' messages can be made to cost, from many addresses.
 
 Runs as a process of its own in the attackers' namespace, whose addresses are all of 198.18.0.0/16 (the block
 for benchmarks, RFC 2544): it hears the answers, shows cookies, and goes as far as its kind of attack needs.
@@ -50,6 +50,7 @@ PORT = 500
 NONCE = bytes(range(32))
 IDENTITY = b"gwc"  # of a peer that exists, elsewhere
 SPI_SIZE, HEADER = 8, 28
+JUNK = 264  # octets behind the header of SK
 BUFFER = 8 << 20
 SO_RCVBUFFORCE = 33  # `socket` has no name for it
 IP_PKTINFO = 8
@@ -68,6 +69,10 @@ class Kind:
     guesses: bool = False  # goes on to IKE_AUTH, with a wrong secret
     cookies: bool = True  # shows the cookies that it is given
     burst: int = 1  # requests at once
+    # Then junk that looks like IKE_AUTH or INFORMATIONAL, under the SPIs of its own half-open IKE_SA, or
+    # under those that were copied from somebody else's.
+    junk: ExchangeType | None = None
+    source: str | None = None  # instead of an address of its own
 
 
 def _suite(group: str) -> str:
@@ -82,6 +87,9 @@ KINDS: dict[str, Kind] = {
     "half-open": Kind(KeGroup.CURVE_25519, suite=_suite("x25519")),
     "guesses": Kind(KeGroup.CURVE_25519, suite=_suite("x25519"), guesses=True),
     "refused": Kind(KeGroup.CURVE_25519),
+    "junk-auth": Kind(KeGroup.CURVE_25519, suite=_suite("x25519"), junk=ExchangeType.IKE_AUTH),
+    "junk-sk": Kind(KeGroup.CURVE_25519, junk=ExchangeType.INFORMATIONAL),
+    "junk-sk-spoofed": Kind(KeGroup.CURVE_25519, junk=ExchangeType.INFORMATIONAL, source="192.0.2.1"),
     "burst": Kind(KeGroup.MODP_3072, suite=_suite("modp3072"), burst=250),
 }
 
@@ -94,9 +102,11 @@ def sources(count: int) -> list[bytes]:
 class Attacker:
     """Sends requests of one kind, and answers what comes back."""
 
-    def __init__(self, kind: Kind, addresses: list[bytes], target: str) -> None:
+    def __init__(self, kind: Kind, addresses: list[bytes], target: str, spis: bytes = b"") -> None:
+        """`spis`: both that were copied, for junk."""
         self._kind = kind
-        self._addresses = addresses
+        self._addresses = [IPv4Address(kind.source).packed] if kind.source else addresses
+        self._spis = spis
         self._target = target
         self._own = kex.generate(kind.group, random.Random(1).randbytes)
         self._chain = self._first_message()[HEADER:]
@@ -107,7 +117,8 @@ class Attacker:
         self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
         self._sock.bind(("0.0.0.0", PORT))
         self._sock.setblocking(False)
-        self.counts = dict.fromkeys(("requests", "cookies", "served", "refused", "guesses"), 0)
+        self._noise = os.urandom(JUNK)
+        self.counts = dict.fromkeys(("junk", "requests", "cookies", "served", "refused", "guesses"), 0)
 
     def _first_message(self) -> bytes:
         kind = self._kind
@@ -135,6 +146,9 @@ class Attacker:
             self._hear(begin + (due * self._kind.burst / rate) - time.monotonic())
 
     def _request(self) -> None:
+        if self._spis:
+            self._junk()
+            return
         spi = self._random.randbytes(SPI_SIZE)
         source = self._addresses[self.counts["requests"] % len(self._addresses)]
         data = _message(spi, PayloadType.SA, self._chain)
@@ -143,6 +157,16 @@ class Attacker:
             self._sent.pop(next(iter(self._sent)))
         self.counts["requests"] += 1
         self._send(source, data)
+
+    def _junk(self) -> None:
+        """Of 300 octets; message IDs are those that are awaited, one after the other."""
+        exchange = self._kind.junk
+        assert exchange is not None
+        number = 1 if exchange == ExchangeType.IKE_AUTH else self.counts["junk"] % 8
+        header = IkeHeader(self._spis[:8], self._spis[8:], exchange, HeaderFlag.INITIATOR, number)
+        prefix = protected_prefix(header, PayloadType.ID_I, JUNK)
+        self._send(self._addresses[self.counts["junk"] % len(self._addresses)], prefix + self._noise)
+        self.counts["junk"] += 1
 
     def _send(self, source: bytes, data: bytes) -> None:
         control = [(socket.IPPROTO_IP, IP_PKTINFO, PKTINFO.pack(0, source, bytes(4)))]
@@ -168,6 +192,8 @@ class Attacker:
         source, request = sent
         if data[16] == PayloadType.SA:
             self.counts["served"] += 1
+            if self._kind.junk is not None:
+                self._spis = data[: 2 * SPI_SIZE]
             if self._kind.guesses:
                 self._send(source, self._guess(request, data))
                 self.counts["guesses"] += 1
@@ -217,9 +243,10 @@ def _message(spi: bytes, first: int, chain: bytes) -> bytes:
 @click.option("--sources", "count", type=click.IntRange(1, 50_000), default=1, show_default=True)
 @click.option("--seconds", type=float, default=10.0, show_default=True)
 @click.option("--target", default=TARGET, show_default=True)
-def main(kind: str, rate: float, count: int, seconds: float, target: str) -> None:
+@click.option("--spis", default="", help="Both SPIs of an IKE_SA, hexadecimal, for junk.")
+def main(kind: str, rate: float, count: int, seconds: float, target: str, spis: str) -> None:
     """Attack, then tell what came of it."""
-    attacker = Attacker(KINDS[kind], sources(count), target)
+    attacker = Attacker(KINDS[kind], sources(count), target, bytes.fromhex(spis))
     attacker.run(rate, seconds)
     click.echo(", ".join(f"{number:,} {name}" for name, number in attacker.counts.items() if number))
 

@@ -8,6 +8,8 @@ Spoofed: every datagram is a whole IKE_SA_INIT with an SPI, a nonce and a source
 2.6); printed is how long a legitimate set-up took before and during it. The others hear the answers, show
 cookies, and come at a rate and at ten times that, from one address and from 1,000 of 250 networks; printed is
 the longest of what an established tunnel, its operator and new peers felt, with what is still well on top.
+Junk looks like IKE_AUTH under the SPIs of a half-open IKE_SA, or like INFORMATIONAL under those of the
+established tunnel, from the attackers' addresses or from its peer's.
 """
 
 from __future__ import annotations
@@ -62,6 +64,9 @@ RATES = {
     "guesses": 150,
     "refused": 300,
     "burst": 250,
+    "junk-auth": 6_000,
+    "junk-sk": 10_000,
+    "junk-sk-spoofed": 10_000,
 }
 UNREAD = "refused"  # this one comes while nobody reads the log
 IN_A_ROW = 50  # datagrams between two short breaks: the daemon's socket must not be all that is tested

@@ -40,6 +40,7 @@ LINKS = {  # namespace: its lines, right's lines (DEV is right's device)
         [
             "addr add 100.64.0.2/24 dev eth0",
             "route add local 198.18.0.0/16 dev lo",
+            "route add local 192.0.2.1/32 dev lo",  # the peer's own address, for those that take it
             "route add default via 100.64.0.1",
         ],
         ["addr add 100.64.0.1/24 dev DEV", "route add 198.18.0.0/16 via 100.64.0.2"],
@@ -162,9 +163,11 @@ class Siege:
     ) -> Iterator[Callable[[], str | None]]:
         """The attackers' process; gives what tells how it ended, once it has."""
         command = (sys.executable, "-m", "benchmarks.attack", kind, "--target", RIGHT)
+        (spis,) = (sa["spi_i"] + sa["spi_r"] for sa in self.right.list_sas() if sa["connection"] == "left")
         options = ("--rate", f"{rate}", "--sources", f"{sources}", "--seconds", f"{seconds}")
+        copied = ("--spis", spis) if kind.startswith("junk-sk") else ()
         process = subprocess.Popen(
-            self._spaces["wild"].command(*command, *options), stdout=subprocess.PIPE, text=True
+            self._spaces["wild"].command(*command, *options, *copied), stdout=subprocess.PIPE, text=True
         )
 
         def finished() -> str | None:

@@ -1,30 +1,35 @@
 """Whose turn it is when IKE messages come faster than they are worked on: peers before strangers.
 
 Reading ends by time, not by numbers: what one message costs is up to who sent it. What names an IKE_SA of
-ours is worked on as it is read; what strangers send waits in a bounded queue, and the event loop has its
-round (timers, the control socket, workers, other sockets) between two turns of either kind.
+ours and is authentic is worked on as it is read; what is forged is dropped there; what strangers send waits
+in a bounded room where each has their turn. The event loop has its round (timers, the control socket,
+workers, other sockets) between two turns of either kind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 
 from esp.limits import RateLimit
 from ikepy.daemon import log
+from ikepy.daemon.turns import Turns
 from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.source import prefix_of
+from ikepy.sa.worthless import local_spi
 
 Receive = Callable[[bytes, Path], None]
 Refuse = Callable[[bytes, Endpoint], bytes | None]
 Knows = Callable[[bytes], bool]
+Drops = Callable[[bytes, Path], bool]
 Clock = Callable[[], float]
 
 READING = 0.004  # seconds that all sockets together may read before the event loop's next round
 LEAST = 0.0005  # and one of them at least
 SERVING = 0.003  # seconds for strangers in a round; begun work is finished
 WAITING = 1024  # messages of strangers that wait; more are lost, the younger ones
+WAITING_EACH = WAITING // 2  # for one IKE_SA, or from one prefix for none yet
 WAITING_OCTETS = 4 << 20
 COMPLAINTS = (10.0, 1)  # seconds between two log lines; burst
 SUBJECT = "net"
@@ -40,6 +45,11 @@ def knows_nobody(datagram: bytes) -> bool:
     return False
 
 
+def drops_nothing(datagram: bytes, path: Path) -> bool:
+    """Everything may be worth being received."""
+    return False
+
+
 class Reception:
     """Takes what all sockets read. `refuse` has an answer for a stranger at once (b"": none), or None."""
 
@@ -48,14 +58,15 @@ class Reception:
         receive: Receive,
         refuse: Refuse = let_in,
         knows: Knows = knows_nobody,
+        drops: Drops = drops_nothing,
         clock: Clock = time.monotonic,
     ) -> None:
         self._receive = receive
         self._refuse = refuse
         self._knows = knows
+        self._drops = drops
         self._clock = clock
-        self._strangers: deque[tuple[bytes, Path]] = deque()
-        self._octets = 0
+        self._strangers = Turns(WAITING, WAITING_EACH, WAITING_OCTETS)
         self._serving = False
         self._complaints = RateLimit(*COMPLAINTS)
         self.lost = 0  # messages of strangers for which there was no room
@@ -67,6 +78,8 @@ class Reception:
 
     def take(self, datagram: bytes, path: Path) -> bytes | None:
         """A datagram (without its non-ESP marker) was read; gives what is to be answered at once."""
+        if self._drops(datagram, path):
+            return None
         if self._knows(datagram):
             self._receive(datagram, path)
             return None
@@ -76,14 +89,14 @@ class Reception:
         return answer or None
 
     def _let_wait(self, datagram: bytes, path: Path) -> None:
-        if len(self._strangers) >= WAITING or self._octets + len(datagram) > WAITING_OCTETS:
+        spi = local_spi(datagram)  # a first request has none of ours yet
+        owner = spi if any(spi) else prefix_of(path.remote.address)
+        if not self._strangers.put(owner, datagram, path):
             self.lost += 1
             if self._complaints.allow(self._clock()):
                 text = f"strangers send more than we have time for, {self.lost} messages are lost so far"
                 log.warning(SUBJECT, f"{text}, the last one from {path.remote}")
             return
-        self._strangers.append((datagram, path))
-        self._octets += len(datagram)
         if not self._serving:
             self._serving = True
             asyncio.get_running_loop().call_soon(self._serve)
@@ -91,17 +104,15 @@ class Reception:
     def _serve(self) -> None:
         """Work on what strangers sent, for a while."""
         end = self._clock() + SERVING
-        while self._strangers:
-            datagram, path = self._strangers.popleft()
-            self._octets -= len(datagram)
+        while len(self._strangers):
+            datagram, path = self._strangers.take()
             self._receive(datagram, path)
             if self._clock() >= end:
                 break
-        self._serving = bool(self._strangers)
+        self._serving = bool(len(self._strangers))
         if self._serving:
             asyncio.get_running_loop().call_soon(self._serve)
 
     def close(self) -> None:
         """Forget what waits."""
         self._strangers.clear()
-        self._octets = 0

@@ -141,6 +141,11 @@ class EffectsRunner:
         """Whether a message is for an IKE_SA that is no stranger's, by what its header says."""
         return bool(self._guarded(("looking for an IKE_SA",), _nobody, self._machine.knows, datagram))
 
+    def drops(self, datagram: bytes, path: Path) -> bool:
+        """Whether nothing would follow from receiving it."""
+        context = ("judging a message",)
+        return bool(self._guarded(context, _nobody, self._machine.drops, datagram, path, self._clock()))
+
     def complete(self, ticket: int, result: object) -> None:
         """A job of the machine's is done."""
         call = partial(self._machine.complete, ticket, result)

@@ -156,7 +156,7 @@ class Daemon:
         devices.peers_changed = reconciler.peers_changed
 
         await pool.ready(WORKERS_START)
-        reception = Reception(runner.receive, runner.refuse, runner.knows)
+        reception = Reception(runner.receive, runner.refuse, runner.knows, runner.drops)
         await listeners.start(reception)
         requests = Requests(config, machine, runner, devices, children, pool.counters, reception)
         await control.start(requests.handle)

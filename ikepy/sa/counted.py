@@ -12,6 +12,7 @@ class Counted(StrEnum):
     MALFORMED = "malformed messages"
     IKEV1 = "IKEv1 messages"
     NEWER_VERSION = "messages of a higher major version"
+    WORTHLESS = "messages under SPIs of ours that are forged or repeated"
     UNKNOWN_SPI = "messages for no IKE_SA"
     MALFORMED_INIT = "malformed IKE_SA_INIT requests"
     BAD_INIT_RESPONSE = "unacceptable IKE_SA_INIT responses"

@@ -118,10 +118,10 @@ class _Collection:
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
-_Key = tuple[bool, int]  # whether it is a response, and the message ID
+Key = tuple[bool, int]  # whether it is a response, and the message ID
 
 
-def _key(header: IkeHeader) -> _Key:
+def _key(header: IkeHeader) -> Key:
     return header.is_response, header.message_id
 
 
@@ -129,7 +129,7 @@ class Reassembly:
     """One IKE_SA's messages under collection: requests and responses that the window lets through."""
 
     def __init__(self) -> None:
-        self._collecting: dict[_Key, _Collection] = {}
+        self._collecting: dict[Key, _Collection] = {}
 
     def open(
         self,
@@ -158,6 +158,11 @@ class Reassembly:
             return self._keep(message.header, fragment, plaintext, datagram, now, limit)
         self._collecting.pop(_key(message.header), None)
         return Opened(sk.first, plaintext, datagram)
+
+    def holds(self, key: Key, number: int, total: int) -> bool:
+        """Whether this fragment of so many is at hand; `key`: whether of a response, and the message ID."""
+        known = self._collecting.get(key)
+        return known is not None and known.total == total and number in known.parts
 
     def _is_known(self, header: IkeHeader, fragment: SkfPayload) -> bool:
         """Whether it is at hand already; WireError if it can't belong to anything (RFC 7383 2.6).

@@ -45,6 +45,7 @@ from .unique import SetUp
 from .window import Window
 from .wishes import Wishes
 from .work import AT_ONCE, Wanted, Work
+from .worthless import Excess
 
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
 FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
@@ -114,6 +115,7 @@ class IkeSa:
         self.give_up_at: float | None = None
         self._doubts = Rate(DOUBTS)
         self.complaints = Rate(DOUBTS)
+        self.excess = Excess()
         self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
         self.succeeded_by: IkeSa | None = None  # it has our children
         self.frees: IkeSa | None = None  # the one that is deleted when this one has gone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ikepy.config.model import Config
 from ikepy.errors import WireError
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, NotifyType, ProtocolId
-from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message, decode_header, decode_message
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
 from . import dropped, ending, moves, pick, stateless
@@ -46,8 +46,8 @@ from .tasks.child_create import ChildCreate
 from .tasks.task import outcomes
 from .tasks.tell import packet_text
 from .timers import Timers
+from .worthless import begins_protected, is_worthless, local_spi, named
 
-FLAGS_AT = 19  # octet of the header (RFC 7296 3.1)
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 
 
@@ -205,15 +205,29 @@ class IkeManager:
         return self._strangers.refuse(datagram, remote, now)
 
     def knows(self, datagram: bytes) -> bool:
-        """Whether the header names an IKE_SA that stands, or that we began: nothing that a stranger can get.
+        """Whether a message has the SPI and the look of a peer's: one that stands, or that we share keys with
+        as we began.
 
-        The header is believed: this says who waits for whom, nothing else.
+        The header is believed: this says who waits for whom, nothing else. What is not protected waits.
         """
-        if len(datagram) < HEADER_SIZE:
+        sa = named(self._shared.by_spi, datagram)
+        if sa is None or not begins_protected(datagram):
             return False
-        from_initiator = datagram[FLAGS_AT] & HeaderFlag.INITIATOR
-        sa = self._shared.by_spi.get(datagram[8:16] if from_initiator else datagram[:8])
-        return sa is not None and (sa.initiator or sa.established_at is not None)
+        return sa.established_at is not None or (sa.initiator and sa.has_keys)
+
+    def is_worthless(self, datagram: bytes, path: Path, now: float) -> bool:
+        """Whether a message names an IKE_SA of ours, and nothing would follow from receiving it."""
+        sa = named(self._shared.by_spi, datagram)
+        return sa is not None and begins_protected(datagram) and is_worthless(sa, datagram, path, now)
+
+    def drops(self, datagram: bytes, path: Path, now: float) -> bool:
+        """Whether a message is worthless, and not one of the few each second that may leave their trace."""
+        if not self.is_worthless(datagram, path, now):
+            return False
+        if self._shared.by_spi[local_spi(datagram)].excess.traced(now):
+            return False
+        self._shared.tally[Counted.WORTHLESS] += 1
+        return True
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """A job (`Compute`) is done: what it gave, or the exception that it raised. `ticking`: whose it is.

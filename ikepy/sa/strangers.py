@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
-from ikepy.wire.constants import HeaderFlag, NotifyType
+from ikepy.wire.constants import NotifyType
 from ikepy.wire.glance import look
 from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
@@ -21,9 +21,9 @@ from .ike_sa import IkeSa
 from .path import Address, Endpoint, Path
 from .rate import Rate
 from .shared import Shared
+from .worthless import named
 
 SPI = 8  # octets
-FLAGS_AT = 19  # in the header
 EXPECTED = 2  # times what all strangers may have, for those who come from where peers are expected
 MOST = 8  # times what is free of that, for one place: many peers may share it, and begin together
 OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
@@ -102,10 +102,8 @@ class Strangers:
 
     def _refuse_other(self, datagram: bytes, now: float) -> bytes | None:
         """Of what is for no IKE_SA that there is, a little is looked at."""
-        if len(datagram) >= HEADER_SIZE:
-            from_initiator = datagram[FLAGS_AT] & HeaderFlag.INITIATOR
-            if (datagram[SPI : 2 * SPI] if from_initiator else datagram[:SPI]) in self._shared.by_spi:
-                return None
+        if named(self._shared.by_spi, datagram) is not None:
+            return None
         if self._others.allow(now):
             return None
         self._shared.tally[Counted.UNKNOWN_SPI if len(datagram) >= HEADER_SIZE else Counted.MALFORMED] += 1

@@ -300,9 +300,7 @@ class Network:
         arrived = sorted(f for f in self._flying if f.at <= self.now)
         self._flying = [f for f in self._flying if f.at > self.now]
         for flight in arrived:
-            self._apply(
-                self.site(flight.to), self.site(flight.to).manager.receive(flight.data, flight.path, self.now)
-            )
+            self._receive(self.site(flight.to), flight)
         done = sorted(t for t in self._thoughts if t.at <= self.now)
         self._thoughts = [t for t in self._thoughts if t.at > self.now]
         for thought in done:
@@ -310,6 +308,13 @@ class Network:
         for site in (self.a, self.b):
             if (deadline := site.manager.deadline) is not None and deadline <= self.now:
                 self._apply(site, site.manager.tick(self.now))
+
+    def _receive(self, site: Site, flight: Flight) -> None:
+        worthless = site.manager.is_worthless(flight.data, flight.path, self.now)
+        effects = site.manager.receive(flight.data, flight.path, self.now)
+        if worthless:
+            assert all(isinstance(effect, Log) for effect in effects), "something followed from it"
+        self._apply(site, effects)
 
     def _complete(self, site: Site, job: Compute) -> list[Effect]:
         return self._apply(site, site.manager.complete(job.ticket, outcome_of(job), self.now))

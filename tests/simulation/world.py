@@ -282,7 +282,12 @@ class World:
             inside = site.reached_at(to, self.now)
             if inside is None:
                 return
-            self.apply(site, site.manager.receive(data, Path(inside, source), self.clock(site)))
+            path, now = Path(inside, source), self.clock(site)
+            worthless = site.manager.is_worthless(data, path, now)
+            effects = site.manager.receive(data, path, now)
+            if worthless and not all(isinstance(effect, Log) for effect in effects):
+                raise AssertionError("something followed from a message that was to be dropped")
+            self.apply(site, effects)
             self.probe(sender, receiver)
 
         self.at(self.now + delay, arrive)

@@ -236,6 +236,9 @@ class FakeMachine:
     def knows(self, datagram: bytes) -> bool:
         return False
 
+    def drops(self, datagram: bytes, path: Path, now: float) -> bool:
+        return False
+
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         return self._called(f"complete {ticket} {result}")
 

@@ -28,7 +28,7 @@ class Work:
         self.done: list[bytes] = []
         self.rounds: list[int] = []  # how many were done when the event loop had its round
         self._seconds = seconds
-        self.reception = Reception(self.receive, self.refuse, self.knows, clock=lambda: self.now)
+        self.reception = Reception(self.receive, self.refuse, self.knows, self.drops, clock=lambda: self.now)
 
     def receive(self, data: bytes, path: Path) -> None:
         self.now += self._seconds
@@ -39,6 +39,9 @@ class Work:
 
     def knows(self, data: bytes) -> bool:
         return data.startswith(b"peer")
+
+    def drops(self, data: bytes, path: Path) -> bool:
+        return data.endswith(b"forged")
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -125,6 +128,42 @@ def test_a_full_queue(capsys: pytest.CaptureFixture[str], size: int, room: int) 
         asyncio.run(scenario())
     assert len(warnings) == 1
     assert "198.51.100.7" in warnings[0]
+
+
+def test_what_is_forged_neither_waits_nor_is_worked_on() -> None:
+    async def scenario() -> None:
+        work = Work()
+        for _ in range(2 * WAITING):
+            work.reception.take(b"peer, forged", PATH)
+            work.reception.take(b"stranger, forged", PATH)
+        assert not work.done
+        work.reception.take(b"stranger", PATH)
+        await work.until(1)
+        assert work.done == [b"stranger"]
+        assert not work.reception.lost
+
+    asyncio.run(scenario())
+
+
+def _under(spi: bytes, number: int) -> bytes:
+    """Of a half-open IKE_SA: what follows IKE_SA_INIT."""
+    return bytes([7] * 8) + spi + b"\x2e\x20\x23\x08" + number.to_bytes(4, "big") + bytes(4)
+
+
+def test_one_half_open_ike_sa_does_not_take_the_room_of_others() -> None:
+    """Nor does one network with first requests; and whoever comes then has the next turn but one."""
+
+    async def scenario() -> None:
+        work = Work()
+        for n in range(2 * WAITING):
+            work.reception.take(_under(b"attacker", n), PATH)
+            work.reception.take(_under(bytes(8), n), PATH)
+        newcomer = _under(b"newcomer", 1)
+        work.reception.take(newcomer, PATH)
+        await work.until(3)
+        assert newcomer in work.done[:3]
+
+    asyncio.run(scenario())
 
 
 def test_nothing_is_worked_on_after_the_end() -> None:
