@@ -1,8 +1,9 @@
 """Threads that compute what the IKE machine asks for, beside the event loop: key exchanges that take long.
 
 What takes long in them lets go of the interpreter (`ikepy.crypto.kex`), so that the loop goes on meanwhile.
-Jobs of peers go before those of strangers, of which only a few may wait; how many peers' jobs there are is
-the machine's affair: no more than one or two an IKE_SA. A peer may have thousands of these: peers take turns.
+Jobs of peers go before those of strangers, of which only a few may wait; strangers who come from where a peer
+is expected go before others. How many peers' jobs there are is the machine's affair: no more than one or two
+an IKE_SA. A peer may have thousands of these: peers take turns.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from ikepy.daemon.fair_queue import FairQueue
@@ -20,7 +22,8 @@ from ikepy.wire.constants import NotifyType
 
 MOST_THREADS = 4
 NICE = 5  # how far threads stand behind the event loop and the workers, where there are too few CPUs
-STRANGERS = 32  # jobs of theirs that wait: a quarter of a second of modp4096
+STRANGERS = 32  # jobs of either rank of theirs that wait: a quarter of a second of modp4096
+FEW = (Rank.EXPECTED, Rank.STRANGER)
 STOPPING = 1.0  # seconds for jobs that are under way at the end
 
 Done = Callable[[int, object], None]
@@ -39,7 +42,7 @@ class Computing:
         self._threads: list[threading.Thread] = []
         self._condition = threading.Condition()
         self._jobs = FairQueue()
-        self._strangers = 0  # among the jobs that wait
+        self._waiting: Counter[Rank] = Counter()
         self._idle = 0
         self._stopped = False
         self.refused = 0  # jobs of strangers for which there was no room
@@ -49,12 +52,12 @@ class Computing:
         with self._condition:
             if self._stopped:
                 return
-            if job.rank is Rank.STRANGER and self._strangers >= STRANGERS:
+            if job.rank in FEW and self._waiting[job.rank] >= STRANGERS:
                 self.refused += 1
                 refusal = PeerError(NotifyType.TEMPORARY_FAILURE, "too many key exchanges of strangers wait")
                 self._loop.call_soon(self._deliver, job.ticket, refusal)
                 return
-            self._strangers += job.rank is Rank.STRANGER
+            self._waiting[job.rank] += 1
             self._jobs.push(job)
             if len(self._jobs) > self._idle and len(self._threads) < self._most:
                 self._start_thread()
@@ -87,7 +90,7 @@ class Computing:
             if self._stopped:
                 return None
             job = self._jobs.pop()
-            self._strangers -= job.rank is Rank.STRANGER
+            self._waiting[job.rank] -= 1
             return job
 
     def _deliver(self, ticket: int, result: object) -> None:

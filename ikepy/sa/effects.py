@@ -110,7 +110,8 @@ class Rank(IntEnum):
 
     ESTABLISHED = 0  # a peer that is authenticated
     OURS = 1  # an IKE_SA that we are setting up
-    STRANGER = 2  # one that a peer is setting up
+    EXPECTED = 2  # one that a peer is setting up, from where a peer of ours may be (`expected`)
+    STRANGER = 3  # one that anybody else is setting up
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class IkeSa:
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
         self.ended_wishes: tuple[Child, ...] = ()  # of these, those that did not stand
+        self.expected = False  # whether the peer began, and shows that it is where one of ours may be
         self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
         self.checked_unique = False
         # The peer's last request (its first fragment) and our response.

@@ -42,7 +42,9 @@ class Jobs:
     def _rank(self) -> Rank:
         if self._sa.established_at is not None:
             return Rank.ESTABLISHED
-        return Rank.OURS if self._sa.initiator else Rank.STRANGER
+        if self._sa.initiator:
+            return Rank.OURS
+        return Rank.EXPECTED if self._sa.expected else Rank.STRANGER
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """A job is done: what it gave, or the exception that it raised."""

@@ -168,6 +168,7 @@ class Strangers:
                 initiator=False,
             )
             sa.candidates = candidates
+            sa.expected = charge.budget is self._own_budget
             effects = first_request.accept(sa, message, datagram, now)
         except WireError as error:
             self._came_to_nothing(charge, Counted.MALFORMED_INIT, now)

@@ -14,6 +14,7 @@ import pytest
 
 from ikepy.sa import pick
 from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.effects import Rank
 from ikepy.sa.failures import LATELY
 from ikepy.sa.path import Endpoint
 from ikepy.wire.constants import NotifyType, PayloadType
@@ -128,6 +129,18 @@ def test_a_peer_whose_tunnel_has_stood_for_days() -> None:
     for _ in range(20):
         flood(net, attackers, 0.2)
         assert gets_in(net, ADDRESS_A)
+
+
+@pytest.mark.parametrize(("address", "rank"), [(BRANCH, Rank.STRANGER), (ADDRESS_A, Rank.EXPECTED)])
+def test_its_key_exchange_is_computed_before_those_of_others(address: IPv4Address, rank: Rank) -> None:
+    slow = f'["{SUITE}"]'
+    there = Options(proposals=slow, remote_addrs=f'{address}", "%any', daemon="cookie_threshold = 1")
+    net = Network(Options(proposals=slow), there)
+    gets_in(net, ELSEWHERE)
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    assert_joined(net)
+    assert [job.rank for site, job in net.computed if site == "b"] == [rank]
 
 
 @pytest.mark.parametrize("rate", [100, 1000])

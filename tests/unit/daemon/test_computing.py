@@ -7,6 +7,8 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from ikepy.daemon.computing import NICE, STRANGERS, Computing
 from ikepy.errors import PeerError
 from ikepy.sa.effects import Compute, Rank
@@ -56,7 +58,7 @@ def run(scenario: Callable[[Bed], Awaitable[None]]) -> Bed:
 def test_peers_before_our_set_ups_before_strangers() -> None:
     async def scenario(bed: Bed) -> None:
         bed.occupy()
-        order = [Rank.STRANGER, Rank.OURS, Rank.ESTABLISHED, Rank.STRANGER, Rank.ESTABLISHED, Rank.OURS]
+        order = [Rank.STRANGER, Rank.OURS, Rank.ESTABLISHED, Rank.STRANGER, Rank.ESTABLISHED, Rank.EXPECTED]
         for ticket, rank in enumerate(order, 1):
             bed.submit(ticket, lambda: None, rank)
         bed.gate.set()
@@ -83,13 +85,16 @@ def test_results_and_exceptions_are_told_in_the_loop() -> None:
     assert threads == {"computing 0"}
 
 
-def test_strangers_have_few_places_and_peers_as_many_as_they_need() -> None:
+@pytest.mark.parametrize("rank", [Rank.EXPECTED, Rank.STRANGER])
+def test_strangers_have_few_places_and_peers_as_many_as_they_need(rank: Rank) -> None:
     async def scenario(bed: Bed) -> None:
         bed.occupy()
         for ticket in range(1, STRANGERS + 4):
-            bed.submit(ticket, lambda: "computed", Rank.STRANGER)
+            bed.submit(ticket, lambda: "computed", rank)
         for ticket in range(1000, 1000 + 10 * STRANGERS):
             bed.submit(ticket, lambda: "computed", Rank.OURS)
+        other = Rank.STRANGER if rank is Rank.EXPECTED else Rank.EXPECTED
+        bed.submit(999, lambda: "computed", other)
         await bed.until(3)
         for ticket in range(STRANGERS + 1, STRANGERS + 4):
             refused = bed.told.pop(ticket)
@@ -97,11 +102,11 @@ def test_strangers_have_few_places_and_peers_as_many_as_they_need() -> None:
             assert refused.notify == NotifyType.TEMPORARY_FAILURE
         assert bed.computing.refused == 3
         bed.gate.set()
-        await bed.until(1 + 11 * STRANGERS)
+        await bed.until(2 + 11 * STRANGERS)
         del bed.told[0]
         assert set(bed.told.values()) == {"computed"}
-        bed.submit(5000, lambda: "computed", Rank.STRANGER)  # there is room again
-        await bed.until(11 * STRANGERS + 1)
+        bed.submit(5000, lambda: "computed", rank)  # there is room again
+        await bed.until(11 * STRANGERS + 2)
 
     run(scenario)
 
