@@ -47,7 +47,7 @@ def link_mtu(name: str) -> int:
 
 
 def link_carrier(name: str) -> bool:
-    """Whether it has carrier, while it is down too; IFF_RUNNING may follow a second later. Raises OSError."""
+    """Whether it is up and has carrier; IFF_RUNNING may follow a second later. Raises OSError."""
     value = array.array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCETHTOOL, _POINTER.pack(name.encode(), value.buffer_info()[0]))

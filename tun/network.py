@@ -135,7 +135,9 @@ def look(tun: Tun) -> Seen:
         )
     except OSError as error:
         gone = error.errno == errno.ENODEV
-        raise (DeviceGone if gone else RouteError)(f"{tun.name}: cannot look", error.errno or 0) from error
+        raise (DeviceGone if gone else RouteError)(
+            f"{tun.name}: cannot see what it is now", error.errno or 0
+        ) from error
 
 
 def perform(tun: Tun, operations: Iterable[Operation], desired: DeviceState) -> Mended:

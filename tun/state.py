@@ -77,7 +77,7 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a device is. `quiet`: no IPv6 address comes by itself."""
+    """What a device is. `carrier` is False while it is down; `quiet`: no IPv6 address comes by itself."""
 
     up: bool
     mtu: int
@@ -99,7 +99,7 @@ class SetMtu:
 @dataclass(frozen=True, slots=True)
 class StopAutoconfiguration:
     def __str__(self) -> str:
-        return "it took IPv6 addresses by itself"
+        return "its IPv6 autoconfiguration was on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class SetCarrier:
     on: bool
 
     def __str__(self) -> str:
-        return f"it had {'no ' if self.on else ''}carrier"
+        return f"its carrier was {'off' if self.on else 'on'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class AddAddress:
     anew: bool = False
 
     def __str__(self) -> str:
-        return f"no {'route to the network of ' if self.anew else ''}{self.own}"
+        return f"{'the route to the network of ' if self.anew else ''}its address {self.own} was missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class AddRoute:
     route: Route
 
     def __str__(self) -> str:
-        return f"no route to {self.route}"
+        return f"the route to {self.route} through it was missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class RemoveRoute:
     route: Route
 
     def __str__(self) -> str:
-        return f"a route to {self.route}"
+        return f"there was a route to {self.route} through it"
 
 
 Operation = SetMtu | StopAutoconfiguration | SetUp | SetCarrier | AddAddress | AddRoute | RemoveRoute
@@ -169,7 +169,7 @@ def difference(desired: DeviceState, seen: Seen, *, bring_up: bool = False) -> l
     """What makes the device as it is to be, in the order in which the kernel permits it.
 
     Without `bring_up` a device that is down stays so. Such a device has no routes and no IPv6 addresses, and
-    can't have any until it is up.
+    can't have any until it is up; nor can its carrier be seen.
     """
     found: list[Operation] = []
     if seen.mtu != desired.mtu:
@@ -178,10 +178,10 @@ def difference(desired: DeviceState, seen: Seen, *, bring_up: bool = False) -> l
         found.append(StopAutoconfiguration())
     if not seen.up and bring_up:
         found.append(SetUp())
-    if seen.carrier != desired.carrier:
-        found.append(SetCarrier(desired.carrier))
     if not seen.up and not bring_up:
         return found
+    if seen.carrier != desired.carrier:
+        found.append(SetCarrier(desired.carrier))
     found += _addresses(desired, seen)
     found += [AddRoute(one) for one in sorted(desired.routes - seen.routes, key=str)]
     return found

@@ -262,7 +262,8 @@ class DeviceTable:
                 self.tell(
                     logging.WARNING,
                     device.connection.name,
-                    f"no route to {network}: {peers[0]}, where IKE and ESP packets go, is in it, "
+                    f"{network} gets no route through {device.name}: {peers[0]}, where IKE and ESP packets "
+                    "go, is in it, "
                     f"{'and so are many others' if pieces is None else 'and nothing else that may be'}; "
                     "say in vti.routes what is to go into the tunnel",
                 )

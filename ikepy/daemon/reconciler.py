@@ -144,7 +144,7 @@ class Reconciler:
         except (RouteError, OSError) as error:
             patience.failed(self._clock(), altogether=True)
             self._dirty[device] = None
-            log.error(subject, str(error))
+            log.error(subject, f"{error}; it is tried again")
             return
         if was_down is mended.up:
             self._tell_down(device, not mended.up)
@@ -154,12 +154,12 @@ class Reconciler:
                 back = (
                     f"{device.name} is up again: " if was_down else f"{device.name} was changed by others: "
                 )
-                log.warning(subject, f"{back}{_list(mended)}; mended")
+                log.warning(subject, f"{back}{_list(mended)}; restored")
             elif told:
                 log.warning(
                     subject,
-                    f"{device.name} is changed by others again and again (now {_list(mended)}): mended with "
-                    "pauses from now on; which program manages it beside ikepy?",
+                    f"{device.name} is changed by others again and again (now {_list(mended)}): restored "
+                    "with pauses from now on; which program manages it beside ikepy?",
                 )
         elif was_down and mended.up:
             log.warning(subject, f"{device.name} is up again")

@@ -113,6 +113,7 @@ def test_who_takes_it_down_means_it(pair: Pair) -> None:
     time.sleep(1.0)
     assert "UP" not in device_flags(left, "vti0")
     assert pair.left.log().count("taken down by others") == 1
+    assert "carrier" not in pair.left.log(), "nothing is said that contradicts that"
     assert spis(pair.left) == sas
     left.ip("link", "set", "vti0", "up")
     expect_traffic_within(left)

@@ -83,7 +83,8 @@ def test_a_route_comes_back_and_is_told() -> None:
         await bed.until(lambda: bed.network.table["vti-a"] == routes)
 
     (line,) = run(scenario)
-    assert "a: vti-a was changed by others: no route to 10.2.0.0/24, no route to fd02::/64; mended" in line
+    missing = ", ".join(f"the route to {one} through it was missing" for one in ("10.2.0.0/24", "fd02::/64"))
+    assert f"a: vti-a was changed by others: {missing}; restored" in line
 
 
 def test_events_of_other_devices_are_none_of_ours() -> None:
@@ -177,4 +178,4 @@ def test_a_device_that_is_down_is_left_alone_and_told_once() -> None:
 
     down, up = run(scenario)
     assert "vti-a was taken down by others and stays so" in down
-    assert "vti-a is up again: no route to" in up
+    assert "vti-a is up again: the route to 10.2.0.0/24 through it was missing, " in up
