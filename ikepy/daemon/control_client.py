@@ -15,6 +15,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from ikepy.daemon.status import Json
+from ikepy.daemon.waiting import FAULT
 from ikepy.errors import IkeError
 
 MAX_LINE = 65536  # octets of a request
@@ -51,9 +52,11 @@ class ControlClient:
         """Answer requests until the client leaves, lets its time pass, or the task is cancelled."""
         reader, writer = await asyncio.open_unix_connection(sock=self._sock, limit=MAX_LINE)
         self._writer = writer
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            await self._serve(reader, writer)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await self._serve(reader, writer)
+        finally:
+            writer.close()
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(LEAVING):
                 await writer.wait_closed()
@@ -109,7 +112,11 @@ class ControlClient:
         gone = asyncio.ensure_future(_gone(writer))
         try:
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            return answer.result() if answer.done() else None
+            if not answer.done():
+                return None
+            if answer.exception() is not None:
+                _write(writer, {"ok": False, "error": FAULT})
+            return answer.result()  # or raises it, for the log
         finally:
             for task in (answer, gone):
                 task.cancel()

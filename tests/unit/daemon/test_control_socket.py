@@ -20,6 +20,7 @@ from ikepy.daemon.control_client import ALIVE, MAX_LINE, CommandError, Progress
 from ikepy.daemon.control_socket import MAX_CLIENTS, PAUSE, RUNTIME, ControlSocket
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.status import Json
+from ikepy.daemon.waiting import FAULT
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -46,6 +47,8 @@ class Handler:
                 raise
         if command == "fail":
             raise CommandError("no such thing")
+        if command == "fault":
+            raise ZeroDivisionError("a bug")
         if command == "progress":
             progress("one")
             progress("two")
@@ -348,6 +351,15 @@ def test_another_file_is_left_alone(path: Path) -> None:
     with pytest.raises(StartError, match="is no socket"):
         ControlSocket.open(path)
     assert path.read_text() == "precious"
+
+
+def test_a_fault_of_ours_is_told_and_its_client_let_go(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def client(*stream: *Stream) -> None:
+        assert await _ask(stream, {"command": "fault"}) == [{"ok": False, "error": FAULT}]
+        assert await stream[0].read() == b""
+
+    _run(path, client)
+    assert "a client's request failed" in caplog.text
 
 
 def test_only_the_runtime_directory_is_made(path: Path) -> None:
