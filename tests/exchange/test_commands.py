@@ -6,8 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from ikepy.sa.by_criteria import ByCriteria
 from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.effects import Level
+from ikepy.sa.effects import Effect, Level, Outcome
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.phase import End
+from ikepy.sa.replacing import Replacing
+from ikepy.sa.set_ups import SetUps
 from ikepy.sa.tasks.liveness import Liveness
 
 from .network import Network, Options, assert_joined, deliver_all
@@ -132,3 +137,25 @@ def test_the_identities_of_one_that_is_being_set_up(command: Command) -> None:
     assert (theirs.state, theirs.local_id, theirs.remote_id) == ("CONNECTING", "", "")
     net.command("a", command)
     assert net.a.manager.idle
+
+
+@pytest.mark.parametrize("command", [Rekey(ike="ab", ticket=7), Terminate(ike="ab", ticket=7)])
+def test_one_that_ends_by_what_was_begun_on_another(command: Rekey | Terminate) -> None:
+    """The outcome comes all the same."""
+    net = Network()
+    for name in "ab":
+        net.command(name, Initiate("ab", "net"))
+    net.run(2)
+    first, second = net.a.manager.ike_sas
+
+    def settle(sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
+        return [*effects, *second.kill(End.REFUSED, "no use without the first")]
+
+    set_ups = SetUps(first.shared, lambda connection, hint: "no way", settle)
+    asked = ByCriteria(first.shared, set_ups, Replacing(first.shared, set_ups, settle), settle)
+    effects = (
+        asked.rekey(command, net.now) if isinstance(command, Rekey) else asked.terminate(command, net.now)
+    )
+    told = [effect for effect in effects if isinstance(effect, Outcome)]
+    gone = f"IKE_SA #{second.ike_id} is gone"
+    assert told == [Outcome(7, isinstance(command, Terminate), gone)]
