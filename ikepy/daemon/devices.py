@@ -57,6 +57,7 @@ class VtiDevice:
     routes: set[Route] = field(default_factory=set)  # that it has, among those that are needed
     down: bool = False  # somebody took it down, and means it
     gone: bool = False  # it was deleted, and could not be made again yet
+    unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
     suited: tuple[Path, bool, Suite] | None = (
         None  # what its MTU was fitted to: path, UDP encapsulation, suite
@@ -68,7 +69,14 @@ class VtiDevice:
 
     @property
     def carrier(self) -> bool:
-        return self.trap or bool(self.users)
+        return (self.trap or bool(self.users)) and not self.unserved
+
+    @property
+    def lacks(self) -> str:
+        """Why nothing could be carried, whatever is negotiated; "": it could."""
+        if self.gone:
+            return f"{self.name} was deleted by others and can't be made again yet"
+        return f"{self.name}'s worker is not running and can't be started yet" if self.unserved else ""
 
     @property
     def live(self) -> bool:
@@ -384,6 +392,12 @@ class DeviceTable:
         """Somebody took the device down, or up again."""
         device.down = down
         self._liveness_changed(device)
+
+    def serve(self, device: VtiDevice, served: bool) -> None:
+        """Its worker is there, or can't be: what is sent into it should know."""
+        before, device.unserved = device.carrier, not served
+        if device.carrier != before:
+            self._carrier_changed(device)
 
     def lost(self, device: VtiDevice) -> None:
         """Somebody deleted the device."""

@@ -318,13 +318,13 @@ class EffectsRunner:
         )
 
     def _child(self, effect: InstallInbound | InstallOutbound, device: VtiDevice) -> Child | None:
-        """The record of a child; None without room or device, which costs this child and no other SA."""
+        """The record of a child; None where it has no place, which costs this child and no other SA."""
         if effect.child_id in self._refused:
             return None
         try:
-            if not device.gone:
+            if not device.lacks:
                 return self._children.add(effect.child_id, device, effect.suite)
-            why = f"{device.name} was deleted by others"
+            why = device.lacks
         except TooManyChildren as error:
             why = str(error)
         text = f"{effect.child} #{effect.child_id} is not installed: {why}"

@@ -149,7 +149,7 @@ class Daemon:
         reconciler = Reconciler(devices, runner, pool.replace_device, exemptions)
         stack.push_async_callback(reconciler.stop)
         events = WorkerEvents(runner, pool, children, devices, reconciler.suspect, exemptions.led_inside)
-        pool.report_to(events.message, events.death)
+        pool.report_to(events.message, events.death, events.service)
         for device in devices:
             pool.add_device(device)
         devices.mtu_changed = pool.set_mss
@@ -198,9 +198,9 @@ class Daemon:
 
 
 def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Room:
-    """None for a connection whose device was deleted and can't be made again: nothing is to be negotiated."""
+    """None where nothing would be carried: without device or worker nothing is to be negotiated."""
     device = devices.of(connection)
-    return Room(0, 0) if device.gone else children.room(device.slot)
+    return Room(0, 0, device.lacks) if device.lacks else children.room(device.slot)
 
 
 def give_up_the_rest() -> None:

@@ -10,12 +10,14 @@ from esp import messages
 from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable, VtiDevice
+from ikepy.daemon.reconciler import started
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import looped
 from ikepy.daemon.workers import WorkerDown, WorkerPool
-from ikepy.sa.commands import Acquire, SequenceLow
+from ikepy.sa.commands import Acquire, Initiate, SequenceLow
 from ikepy.sa.path import Address, Endpoint, Path
 
+MOST_NAMED = 5  # devices in a line
 SPI = 4  # octets of an ESP SPI, the first field of every packet
 
 
@@ -43,6 +45,22 @@ class WorkerEvents:
     def death(self, slot: int) -> None:
         """The slot's process is gone, and with it the SAs."""
         self._runner.children_lost(self._children.of_slot(slot))
+
+    def service(self, slot: int, running: bool) -> None:
+        """The slot has no process and gets none at once; or has one again."""
+        devices = [device for device in self._devices if device.slot == slot]
+        for device in devices:
+            self._devices.serve(device, running)
+        names = ", ".join(device.name for device in devices[:MOST_NAMED])
+        more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""
+        if not running:
+            text = f"is not there: {names}{more} carry nothing and have no carrier, and children are refused"
+            log.error(f"worker {slot}", f"{text}, until it can be started")
+            return
+        log.warning(f"worker {slot}", f"is there again, for {names}{more}")
+        for device in devices:
+            for name in started(device.connection):
+                self._runner.request(Initiate(device.connection.name, name))
 
     def message(self, slot: int, message: messages.Message) -> None:
         match message:

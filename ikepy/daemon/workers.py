@@ -38,6 +38,7 @@ GOODBYE = 0.5  # seconds for a worker to end by itself
 
 
 OnDeath = Callable[[int], None]
+OnService = Callable[[int, bool], None]
 
 
 class WorkerDown(IkeError):  # noqa: N818  a state, told to whoever wants to send
@@ -53,6 +54,7 @@ class _Slot:
     restart: asyncio.TimerHandle | None = None
     pause: float = 0.0  # seconds before the latest restart
     refused: bool = False  # the system had nothing for its next process, which was told
+    absent: bool = False  # there is no process, and none at once, which was told
     may_hurry: bool = False  # the process may run before ordinary ones
     prompt: bool = False  # and does so
 
@@ -74,15 +76,23 @@ class WorkerPool:
         self._account = account
         self._on_message: OnMessage = lambda slot, message: None
         self._on_death: OnDeath = lambda slot: None
+        self._on_service: OnService = lambda slot, running: None
         self._slots = [_Slot() for _ in range(workers)]
         self._closing = False
         self._beat: asyncio.TimerHandle | None = None
         self._beat_at = 0.0
 
-    def report_to(self, on_message: OnMessage, on_death: OnDeath) -> None:
-        """Call these from the event loop with what workers say, and with the slots whose process died."""
+    def report_to(
+        self, on_message: OnMessage, on_death: OnDeath, on_service: OnService | None = None
+    ) -> None:
+        """Call these from the event loop with what workers say, and with the slots whose process died.
+
+        `on_service`: with those that have none for a while (False, before their death is told), again (True).
+        """
         self._on_message = on_message
         self._on_death = on_death
+        if on_service is not None:
+            self._on_service = on_service
 
     def add_device(self, device: VtiDevice) -> None:
         """Give a device to its slot, and start the slot's process if it is the first. Raises OSError."""
@@ -232,6 +242,9 @@ class WorkerPool:
         else:
             state.pause = 0.0
             self._restart(slot)
+        if state.process is None and not state.absent:
+            state.absent = True
+            self._on_service(slot, False)
         self._on_death(slot)
 
     def _restart(self, slot: int) -> None:
@@ -245,8 +258,12 @@ class WorkerPool:
                 log.error(f"worker {slot}", text)
             self._slots[slot].refused = True
             self._restart_later(slot)
-        else:
-            self._slots[slot].refused = False
+            return
+        state = self._slots[slot]
+        state.refused = False
+        if state.absent:
+            state.absent = False
+            self._on_service(slot, True)
 
     def _restart_later(self, slot: int) -> None:
         state = self._slots[slot]

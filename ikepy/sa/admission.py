@@ -55,9 +55,13 @@ def check_ike_rekey(sa: IkeSa) -> None:
 
 
 def check_child(sa: IkeSa, *, rekey: bool) -> None:
-    """PeerError NO_ADDITIONAL_SAS if there is no room for a further child, or one that replaces another."""
+    """PeerError NO_ADDITIONAL_SAS if there is no room for a further child, or one that replaces another.
+
+    TEMPORARY_FAILURE where the worker could not carry it now (RFC 7296 2.25: to be tried again).
+    """
     connection, shared = sa.connection, sa.shared
     room, most = shared.room_of(connection.name), connection.max_children
+    _check_open(room)
     # A peer that rekeys and never deletes has twice its share at most.
     if len(sa.children) >= 2 * most or not room.for_rekey:
         _refuse(_full(room) if not room.for_rekey else f"{len(sa.children)} children on this IKE_SA")
@@ -74,10 +78,16 @@ def check_child(sa: IkeSa, *, rekey: bool) -> None:
 
 
 def check_own(sa: IkeSa) -> None:
-    """PeerError NO_ADDITIONAL_SAS if a child that the peer has made at our request has no place here."""
+    """PeerError if a child that the peer has made at our request has no place here."""
     room = sa.shared.room_of(sa.connection.name)
+    _check_open(room)
     if not room.for_rekey:
         _refuse(_full(room))
+
+
+def _check_open(room: Room) -> None:
+    if room.closed:
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, room.closed)
 
 
 def _full(room: Room) -> str:

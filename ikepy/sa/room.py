@@ -10,10 +10,14 @@ KEPT_FOR_REKEYS = 8  # one place in so many is for children that replace others
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Of the worker that a connection's device belongs to: places that are free, and all of them."""
+    """Of the worker that a connection's device belongs to: places that are free, and all of them.
+
+    `closed`: why nothing that is installed would be carried for the time being.
+    """
 
     free: int
     places: int
+    closed: str = ""
 
     @property
     def for_new(self) -> bool:

@@ -178,6 +178,37 @@ def test_a_worker_that_is_full_costs_nothing_that_stands(full: str, what: str) -
     assert len(net.a.manager.ike_sas) == 1
 
 
+@pytest.mark.parametrize("closed", ["a", "b"])
+@pytest.mark.parametrize("what", ["rekey", "create"])
+def test_a_worker_that_is_not_there_is_no_reason_to_give_up(closed: str, what: str) -> None:
+    """Nothing is installed that would not be carried; the peer is told to come back later (RFC 7296 2.25)."""
+    net = established(options(), options(), second=False)
+    (before,) = net.a.plane.inbound
+    net.site(closed).room = Room(0, 0, "its worker is not running")
+    net.command("a", Rekey(child="net", ticket=2) if what == "rekey" else Initiate("ab", "second", ticket=2))
+    net.run(1)
+    assert list(net.a.plane.inbound) == [before]
+    assert any(
+        "its worker is not running" in text or "TEMPORARY_FAILURE" in text
+        for text in net.site(closed).errors()
+    )
+    net.site(closed).room = Room(64, 64)
+    net.run(200)
+    again = what == "create" and closed == "b"
+    assert_joined(net, 2 if again else 1)
+    assert not again or net.a.outcomes[2].ok, "it was asked for again"
+    assert len(net.a.manager.ike_sas) == 1
+
+
+def test_the_first_child_of_an_ike_sa_finds_no_worker() -> None:
+    net = Network(replace(options(), connection="keyingtries = 1"), options())
+    net.b.room = Room(0, 0, "its worker is not running")
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(1)
+    assert "TEMPORARY_FAILURE" in net.a.outcomes[1].text
+    assert len(net.a.manager.ike_sas) == len(net.b.manager.ike_sas) == 1
+
+
 def test_the_first_child_of_an_ike_sa_has_no_room() -> None:
     """The IKE_SA stands, for children have nothing to do with it (1.2)."""
     net = Network(replace(options(), connection="keyingtries = 1"), options())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration, ping
+from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration, has_carrier, ping
 from tests.netns.namespaces import wait_until
 
 pytestmark = pytest.mark.root
@@ -48,6 +48,44 @@ def test_a_thousand_idle_clients_keep_nobody_out(pair: Pair, many_descriptors: N
         assert pair.left.list_sas() == []
         assert time.monotonic() - begin < 2
         assert len(lines(pair.left, "more than 64 clients")) == 1
+
+
+def leave_descriptors(pid: int, free: int) -> tuple[int, int]:
+    """Let a process have so many more, in the lowest places; the limits before."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    places = [number for number in range(len(used) + free + 1) if number not in used]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (places[free], before[1]))
+    return before
+
+
+@pytest.mark.parametrize("action", ["start", "trap"])
+def test_without_its_worker_a_tunnel_shows_no_child_and_no_carrier(pair: Pair, action: str) -> None:
+    """Enough descriptors to answer with, too few for a process: the peer asks in vain until there is one."""
+    pair.right.start(configuration(RIGHT, LEFT, child=START))
+    pair.left.start(configuration(LEFT, RIGHT, child=f'start_action = "{action}"'))
+    wait_until(pair.left.children, "the child is installed")
+    left, process = pair.left.namespace, pair.left.process
+    assert process is not None
+    assert ping(left, LEFT, RIGHT)
+    time.sleep(1.0)
+    (worker,) = (pid for pid in pair.left.workers() if f"pid {pid}" in pair.left.log())
+    before = leave_descriptors(process.pid, 1)
+    try:
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: lines(pair.left, "vti0 carry nothing and have no carrier"), "it is told")
+        wait_until(lambda: not has_carrier(left), "no carrier")
+        for _ in range(10):
+            assert not pair.left.children()
+            assert not has_carrier(left)
+            time.sleep(0.2)
+        assert len(lines(pair.left, "can't be started: ")) == 1
+    finally:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+    wait_until(lambda: lines(pair.left, "is there again, for vti0"), "a worker", timeout=10)
+    wait_until(lambda: ping(left, LEFT, RIGHT), "traffic", timeout=10)
+    assert has_carrier(left)
+    assert pair.left.children()
 
 
 def test_without_descriptors_the_tunnel_stays_and_all_is_well_when_there_are_some(pair: Pair) -> None:

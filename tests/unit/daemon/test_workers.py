@@ -50,7 +50,12 @@ class Bed:
         self.said: list[tuple[int, messages.Message]] = []
         self.dead: asyncio.Queue[int] = asyncio.Queue()
         self.pool = WorkerPool(2, self.listeners.of_slot, priority)
-        self.pool.report_to(lambda slot, message: self.said.append((slot, message)), self.dead.put_nowait)
+        self.served: list[tuple[int, bool]] = []
+        self.pool.report_to(
+            lambda slot, message: self.said.append((slot, message)),
+            self.dead.put_nowait,
+            lambda slot, running: self.served.append((slot, running)),
+        )
 
     def _create(self, name: str) -> FakeTun:
         self.tuns[name] = tun = FakeTun(name)
@@ -314,9 +319,11 @@ def test_a_worker_that_cannot_be_started_is_tried_again_and_told_once(
             assert await bed.dead.get() == 0
             await asyncio.sleep(0.5)
             assert bed.pool.pid(0) is None
+            assert bed.served == [(0, False)]
             assert children() == others - {pid}
         bed.install(spi=0x10000)  # it waits for the next one
         await bed.heard(messages.Ready, 0, times=2)
+        assert bed.served == [(0, False), (0, True)]
 
     with caplog.at_level("ERROR", "ikepy"):
         _run(scenario)
