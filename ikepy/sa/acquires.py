@@ -6,11 +6,12 @@ from ikepy.config.model import Child, Connection
 
 from .commands import Acquire
 from .demand import Demand
+from .ike_sa import Registry
 from .phase import Phase
 from .rate import Backoff
 from .scope import Pair, Selectors, pair_of
 from .set_ups import Resolve
-from .shared import Shared
+from .tasks import desired
 
 ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
 ACQUIRE_LONGEST = 32.0
@@ -19,7 +20,7 @@ ACQUIRE_LONGEST = 32.0
 class Acquires:
     """Turns packets into demands, each of them now and then at most."""
 
-    def __init__(self, shared: Shared, resolve: Resolve) -> None:
+    def __init__(self, shared: Registry, resolve: Resolve) -> None:
         self._shared = shared
         self._resolve = resolve
         self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
@@ -60,6 +61,6 @@ class Acquires:
     def _is_coming(self, connection: Connection, child: str) -> bool:
         """Whether an IKE_SA of the connection is being set up with this child, or has it."""
         return any(
-            sa.wishes.wants(child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.tasks.busy
+            desired.wants(sa, child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.tasks.busy
             for sa in self._shared.of_connection(connection.name)
         )

@@ -6,16 +6,12 @@ nobody who holds one loses it because others ask for more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ikepy.errors import PeerError
 from ikepy.wire.constants import NotifyType
 
+from .ike_sa import IkeSa
 from .phase import Phase
 from .room import Room
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 SUPERSEDED_SHARES = 4  # with those that are about to go, a peer has so many times its share at most
 MOST_REPLACED = 16  # IKE_SAs of one peer that others have replaced and that it has not deleted yet

@@ -8,12 +8,13 @@ from . import ending
 from .child import ChildState
 from .commands import Rekey, Terminate
 from .effects import Effect
-from .ike_sa import IkeSa
+from .ike_sa import IkeSa, Registry, Settle
 from .phase import End, Phase
 from .replacing import Replacing
 from .set_ups import SetUps
-from .shared import Settle, Shared
-from .tasks.task import outcomes
+from .task import outcomes
+from .tasks import child_rekey, ike_rekey
+from .turns import proceed
 
 Target = tuple[IkeSa, int | None]  # a child of an IKE_SA, or with None all of it
 
@@ -21,7 +22,7 @@ Target = tuple[IkeSa, int | None]  # a child of an IKE_SA, or with None all of i
 class ByCriteria:
     """Begins a command on all that it means, or on nothing; either way an outcome follows."""
 
-    def __init__(self, shared: Shared, set_ups: SetUps, replacing: Replacing, settle: Settle) -> None:
+    def __init__(self, shared: Registry, set_ups: SetUps, replacing: Replacing, settle: Settle) -> None:
         self._shared = shared
         self._set_ups = set_ups
         self._replacing = replacing
@@ -40,8 +41,8 @@ class ByCriteria:
             text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
             return outcomes([command.ticket], bool(given_up), text)
         if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
-            rivals = [sa.rival for sa, child_id in targets if child_id is None and sa.rival is not None]
-            targets += [(one, None) for one in rivals if (one, None) not in targets]
+            rivals = [ike_rekey.rival(sa) for sa, child_id in targets if child_id is None]
+            targets += [(one, None) for one in rivals if one is not None and (one, None) not in targets]
         end = End.FAULT if command.fault else End.DELETED
         ending.foresee((sa for sa, child_id in targets if child_id is None), end)
         effects: list[Effect] = []
@@ -77,15 +78,15 @@ class ByCriteria:
                 effects += outcomes(tickets, False, f"{_name(sa, child_id)} is gone")
                 continue
             if child_id is not None:
-                sa.rekey_child(sa.children[child_id], tickets)
+                child_rekey.begin(sa, sa.children[child_id], tickets)
             elif command.reauth:
                 effects += [
                     *self._replacing.reauthenticate(sa, now),
                     *outcomes(tickets, True, "reauthentication initiated"),
                 ]
             else:
-                sa.rekey(tickets)
-            effects += self._settle(sa, sa.proceed(now), now)
+                ike_rekey.begin(sa, tickets)
+            effects += self._settle(sa, proceed(sa, now), now)
         return effects
 
 
@@ -97,7 +98,7 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
         return []
     if command.child is None and command.child_id is None:
         return [None]
-    if sa.phase is Phase.CONNECTING and sa.initiator and sa.wishes.purpose == [command.child]:
+    if sa.phase is Phase.CONNECTING and sa.initiator and sa.desired.purpose == [command.child]:
         return [None]  # it is being set up for this child alone
     return [
         child.child_id

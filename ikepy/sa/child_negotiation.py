@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from esp.selectors import Selector, narrow
 from ikepy.config.model import Child
@@ -21,11 +20,9 @@ from ikepy.wire.proposal import Proposal
 from . import admission, explain, lifetime, pick, proposals
 from .child import ChildSa, esp_suite, texts
 from .effects import Effect, Event, Level, Topic
+from .ike_sa import IkeSa
 from .scope import EVERYTHING, Pair, Scope, Selectors, is_partial
 from .traffic_selectors import from_payload, to_payload
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 # Modes of a child that we never offer: a peer that takes them up sends what we can't read (1.3.1, 2.22).
 UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from math import inf
 
 from .child import ChildSa, ChildState
-from .effects import Effect, RemoveOutbound
+from .effects import Effect, Event, RemoveOutbound, Topic
+from .ike_sa import IkeSa
 from .phase import End, Phase
+from .task import Task, TaskKind, outcomes
+from .tasks import desired
 from .tasks.child_create import ChildCreate
 from .tasks.delete import LINGER, DeleteChild, DeleteIke
-from .tasks.task import Task, outcomes
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
+from .turns import proceed
 
 SUCCEEDED = (End.DELETED_BY_PEER, End.REAUTHENTICATED, End.REPLACED, End.DELETED)
 
 
-def stop_sending(sa: IkeSa) -> list[Effect]:
-    """It is to go: what another IKE_SA has a child for is sent there from now on."""
-    return [RemoveOutbound(c.child_id) for c in sa.children.values() if sa.shared.elsewhere(sa, c)]
+def tear_down(sa: IkeSa) -> list[Effect]:
+    """What the end of an IKE_SA brings with it, once: children are removed, and whoever waits is told."""
+    if sa.phase is not Phase.DEAD or sa.torn_down:
+        return []
+    sa.torn_down = True
+    sa.ended_children = desired.intended(sa)
+    sa.ended_wishes = desired.unfulfilled(sa)
+    effects: list[Effect] = []
+    for child in list(sa.children.values()):
+        effects += _let_go(sa, child)
+    tasks = [*sa.tasks.all, *(ChildCreate(wanted) for wanted in sa.desired.take_due(inf))]
+    sa.tasks.clear()
+    for ticket in sa.jobs.tickets:
+        sa.shared.computing.pop(ticket, None)
+    sa.jobs.forget()
+    sa.window.forget()
+    sa.reassembly.forget()
+    for task in tasks:
+        if not _pass_on(sa, task):
+            effects += task.failed(sa, sa.end_text)
+    effects += desired.abandon(sa, sa.end_text)
+    if sa.frees is not None:
+        sa.frees.tasks.bring_forward(TaskKind.DELETE_IKE)
+        sa.shared.touched.append(sa.frees)
+    return [*effects, Event(Topic.IKE_DOWN, sa.connection.name, sa.ike_id, text=sa.end_text)]
 
 
-def let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
+def _let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
     """The child ends with its IKE_SA. If another one has the same child, as after a reauthentication,
     packets that are under way are still taken."""
     other = sa.shared.elsewhere(sa, child) if sa.end in SUCCEEDED else None
@@ -38,17 +60,20 @@ def let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
     return [RemoveOutbound(child.child_id)]
 
 
-def pass_on(sa: IkeSa, task: Task) -> bool:
+def _pass_on(sa: IkeSa, task: Task[IkeSa]) -> bool:
     """Whether another IKE_SA does what is left to do here: a child that is to come up comes up there."""
-    if not isinstance(task, ChildCreate) or sa.end not in SUCCEEDED or sa.end is End.DELETED:
+    wanted = task.wanted
+    if task.kind is not TaskKind.CHILD_CREATE or wanted is None:
+        return False
+    if sa.end not in SUCCEEDED or sa.end is End.DELETED:
         return False
     other = next((one for one in sa.shared.siblings(sa) if not one.contested), None)
-    if other is None or other.has_child(task.wanted.config.name):
+    if other is None or other.has_child(wanted.config.name):
         return False
-    if other.wishes.wants(task.wanted.config.name):
-        other.wishes.want(task.wanted.config.name, task.wanted.tickets)
+    if desired.wants(other, wanted.config.name):
+        desired.want(other, wanted.config.name, wanted.tickets)
     else:
-        other.wishes.create(task.wanted)
+        desired.create(other, wanted)
     sa.shared.touched.append(other)
     return True
 
@@ -74,9 +99,9 @@ def terminate(
     """
     if child_id is not None:
         sa.enqueue(DeleteChild(child_id, tickets, wanted=True, like=sa.children[child_id]))
-        return sa.proceed(now)
+        return proceed(sa, now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
         effects = sa.kill(end, "terminated")
         return effects + outcomes(tickets, True, f"IKE_SA #{sa.ike_id} is gone")
     sa.enqueue(DeleteIke(tickets))
-    return sa.proceed(now)
+    return proceed(sa, now)

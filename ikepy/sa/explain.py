@@ -8,22 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from ikepy.config.identity import Identity
+from ikepy.config.model import Config, Connection
+from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import TransformType
 from ikepy.wire.proposal import Proposal
 
 from . import proposals
 from .child import texts
+from .ike_sa import IkeSa
+from .path import Path
 from .scope import Selectors
-
-if TYPE_CHECKING:
-    from ikepy.config.model import Config, Connection
-    from ikepy.crypto.secret import Secret
-
-    from .ike_sa import IkeSa
-    from .path import Path
 
 MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
 SMALL = 1200  # octets of a message that goes over any path in one packet

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ikepy.errors import PeerError
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.message import Message, encode_message
@@ -11,14 +9,12 @@ from ikepy.wire.payloads import NotifyPayload
 
 from . import incoming, stateless
 from .effects import Effect, Level, Send
+from .ike_sa import IkeSa
 from .phase import End, Phase
 from .proposals import describe
+from .set_up import SetUp
 from .tasks import init
-from .unique import SetUp
 from .work import Wanted, Work
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 
 def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Effect]:
@@ -36,7 +32,7 @@ def _answer(sa: IkeSa, message: Message, work: Work, now: float) -> list[Effect]
         with sa.jobs.at(work):
             payloads = init.respond(sa, message.header, message.payloads, sa.init.request)
     except Wanted as wanted:
-        return sa.jobs.lay_aside(work, wanted, lambda later: _answer_late(sa, message, work, later))
+        return sa.lay_aside(work, wanted, lambda later: _answer_late(sa, message, work, later))
     sa.init.response = encode_message(sa.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
     sa.window.answered(0, (sa.init.response,))
     sa.heard_at = sa.sent_at = now

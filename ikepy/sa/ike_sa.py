@@ -1,26 +1,30 @@
-"""One IKE_SA: its state, and the calls that move it.
+"""One IKE_SA: what is known of it, and what each step of its life makes of that.
 
-What arrives is worked on in `incoming`, what the clock brings in `upkeep`; what an exchange means stands in
-`tasks/`, and which of them has its turn in `task_queue`.
+It knows no task: what arrives is worked on in `incoming`, what the clock brings in `driver`, what an exchange
+means stands in `tasks/`, and which of these has its turn in `turns`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Child, Connection
-from ikepy.errors import LocalMisuse, PeerError
+from ikepy.errors import LocalMisuse
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
-from ikepy.wire.message import IkeHeader, Message, encode_message
+from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-from . import ending, explain, fragments, incoming, lifetime, upkeep
+from . import fragments, lifetime
 from .child import ChildSa, ChildState
-from .effects import Effect, Event, Level, Log, RemoveChild, Send, Topic
+from .desired_children import DesiredChildren
+from .effects import Compute, Effect, Event, Level, Log, Rank, RemoveChild, Send, Topic
+from .entropy import Entropy
+from .excess import Excess
 from .info import IkeSaInfo, shown
-from .jobs import Jobs
+from .init_exchange import InitExchange
+from .jobs import Again, Jobs
 from .keyed import Keyed
 from .lifetime import Lifetime
 from .mobike import Mobike
@@ -31,21 +35,13 @@ from .phase import End, Phase
 from .proposals import describe
 from .rate import Rate
 from .scope import Pair
+from .set_up import SetUp
 from .shared import Shared
 from .source import Peer, kind_of
+from .task import Task, TaskKind
 from .task_queue import TaskQueue
-from .tasks import init, mobike
-from .tasks.child_rekey import ChildRekey
-from .tasks.delete import DeleteIke
-from .tasks.ike_rekey import IkeRekey
-from .tasks.liveness import Liveness
-from .tasks.task import Task
-from .tasks.tell import Tell
-from .unique import SetUp
 from .window import Window
-from .wishes import Wishes
-from .work import AT_ONCE, Wanted, Work
-from .worthless import Excess
+from .work import Wanted, Work
 
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
 FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
@@ -58,7 +54,7 @@ class IkeSa:
 
     def __init__(
         self,
-        shared: Shared,
+        shared: Registry,
         connection: Connection,
         path: Path,
         *,
@@ -79,7 +75,7 @@ class IkeSa:
         self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
         self.stranded = False  # our address is gone, and there is no other to use
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
-        self.init = init.InitExchange()
+        self.init = InitExchange()
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
         self.initial_contact = False
@@ -97,6 +93,8 @@ class IkeSa:
         self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
         self.bounces = 0  # how many before it were ended by the peer as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
+        self.end_text = ""  # the same for people
+        self.torn_down = False  # what its end brings with it is done
         self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
         self.ended_wishes: tuple[Child, ...] = ()  # of these, those that did not stand
         self.expected = False  # whether the peer began, and shows that it is where one of ours may be
@@ -105,16 +103,15 @@ class IkeSa:
         # The peer's last request (its first fragment) and our response.
         self.last_answered: tuple[bytes, tuple[bytes, ...]] | None = None
         self.kept_path: Path | None = None  # the children's, while `path` is on trial
-        self.tasks = TaskQueue(self)
-        self.wishes = Wishes(self)
+        self.tasks: TaskQueue[IkeSa] = TaskQueue(self)
+        self.desired = DesiredChildren()
         self.window = Window(shared.retransmission)
-        self.work = Work(AT_ONCE)  # whatever is worked on at the moment
-        self.jobs = Jobs(self)
+        self.jobs = Jobs()
         self.reassembly = fragments.Reassembly()
         self._keyed: Keyed | None = None
         self.heard_at = self.sent_at = 0.0
         self.give_up_at: float | None = None
-        self._doubts = Rate(DOUBTS)
+        self.doubts = Rate(DOUBTS)
         self.complaints = Rate(DOUBTS)
         self.excess = Excess()
         self.contests: IkeSa | None = None  # the peer made this one while a rekey of that one is under way
@@ -130,7 +127,7 @@ class IkeSa:
     @property
     def goes(self) -> bool:
         """Whether it is about to end, so that what is on it is not there to stay."""
-        return self.end is not None or self.phase is Phase.DELETING or self.tasks.waits(DeleteIke)
+        return self.end is not None or self.phase is Phase.DELETING or self.tasks.waits(TaskKind.DELETE_IKE)
 
     @property
     def established(self) -> bool:
@@ -139,7 +136,11 @@ class IkeSa:
     @property
     def quiet(self) -> bool:
         """Whether it is established and nothing of ours is under way or waits."""
-        return self.phase is Phase.ESTABLISHED and not (self.tasks.all or self.wishes.waiting)
+        return self.phase is Phase.ESTABLISHED and not (self.tasks.all or self.desired.open)
+
+    @property
+    def entropy(self) -> Entropy:
+        return self.shared.entropy
 
     @property
     def spi_local(self) -> bytes:
@@ -217,131 +218,42 @@ class IkeSa:
             children=tuple(c.info() for c in self.children.values() if c.state is not ChildState.DELETED),
         )
 
-    # -- what happens to it ------------------------------------------------------------------------
-
-    def initiate(self, now: float) -> list[Effect]:
-        """Begin with IKE_SA_INIT."""
-        self.phase = Phase.CONNECTING
-        self.set_up = SetUp(True, now, now, b"", bool(self.replaces))
-        self.enqueue(init.InitTask(self))
-        return [self.log(Level.INFO, f"initiating IKE_SA, {self.path}"), *self.proceed(now)]
-
-    def repeat_init(self, path: Path) -> list[Effect]:
-        """The peer repeats its IKE_SA_INIT: so do we, until it goes on to IKE_AUTH."""
-        return [Send(path, one) for one in self.window.reply(0)]
-
-    def receive(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        """A message for this IKE_SA; what is not authentic is dropped without a trace but a debug line."""
-        return incoming.receive(self, datagram, message, path, now)
-
-    def tick(self, now: float) -> list[Effect]:
-        """Do what is due: retransmit, ask for life, keep the NAT's mapping, forget what is over."""
-        if self.phase is Phase.DEAD:
-            return []
-        if self.give_up_at is not None and now >= self.give_up_at:
-            return self.kill(End.TIMEOUT, "timed out")
-        if self.window.exhausted(now):
-            if not upkeep.is_heard(self, now):
-                return self._give_up(now)
-            self.window.prolong(now)
-        effects: list[Effect] = []
-        again = self.window.retransmit(now, self.shared.entropy.uniform())
-        if again is not None:
-            others = mobike.search(self, again.attempt)
-            where = f", also {', '.join(map(str, others))}" if others else ""
-            text = f"retransmit {again.attempt} of request {again.message_id}{where}"
-            effects.append(self.log(Level.INFO, text))
-            effects += [Send(again.path, one) for one in again.datagrams]
-            self.window.spread(again, others, now)
-            self.sent_at = now
-        spread = self.window.spread_next(now)
-        if spread is not None:
-            effects += [Send(spread[1], one) for one in spread[0].datagrams]
-        self.reassembly.expire(now)
-        self.tasks.resume_postponed(now)
-        effects += upkeep.tend(self, now)
-        return effects + self.proceed(now)
-
-    @property
-    def deadline(self) -> float | None:
-        """When `tick` is due next, on the caller's clock."""
-        if self.phase is Phase.DEAD:
-            return None
-        times = [self.give_up_at, self.window.deadline, self.reassembly.deadline]
-        times += [*self.tasks.deadlines, *upkeep.deadlines(self)]
-        return min([t for t in times if t is not None], default=None)
-
-    def ask_for_life(self, now: float) -> list[Effect]:
-        """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
-        if self.phase is not Phase.ESTABLISHED or self.tasks.under_way or self.tasks.waiting:
-            return []
-        if not self._doubts.allow(now):
-            return []
-        self.look_for_life()
-        return self.proceed(now)
-
-    def look_for_life(self) -> None:
-        """Let a liveness check have its turn."""
-        self.enqueue(Liveness())
-
-    def tell(self, notify: NotifyPayload, now: float) -> list[Effect]:
-        """Send one notify in an INFORMATIONAL exchange, now and then at most."""
-        if self.phase is not Phase.ESTABLISHED or not self._doubts.allow(now):
-            return []
-        self.enqueue(Tell(notify))
-        return self.proceed(now)
-
-    def rekey(self, tickets: Sequence[int] = ()) -> None:
-        """Replace this IKE_SA; a failure sets another time."""
-        self.lifetime.rekey_at = None
-        self.enqueue(IkeRekey(tickets))
-
     # -- requests of ours --------------------------------------------------------------------------
 
-    def enqueue(self, task: Task, *, first: bool = False) -> None:
-        """Let `task` have its turn; `proceed` begins it. LocalMisuse if far too many wait."""
+    def enqueue(self, task: Task[IkeSa], *, first: bool = False) -> None:
+        """Let `task` have its turn; `turns.proceed` begins it. LocalMisuse if far too many wait."""
         self.tasks.enqueue(task, first=first)
 
-    def proceed(self, now: float) -> list[Effect]:
-        """Send the next tasks' requests, as many as may be under way."""
-        effects: list[Effect] = []
-        while self.phase is not Phase.DEAD and (task := self.tasks.take()) is not None:
-            work = self.tasks.prepared(task)
-            try:
-                with self.jobs.at(work):
-                    payloads = task.request(self, now)
-            except Wanted as wanted:
-                self.tasks.put_back(task, work)
-                effects += self.jobs.lay_aside(work, wanted, self.proceed)
-                continue
-            except PeerError as error:
-                effects += task.failed(self, str(error))
-                return effects + self.kill(End.REFUSED, str(error), Level.ERROR)
-            if payloads is None:
-                effects += task.failed(self, "there is nothing left to do")
-                continue
-            self.tasks.begun(task, self.window.next_request)
-            effects += self._send_request(task.exchange, payloads, now)
-            if self.phase is Phase.DELETING:
-                effects += ending.stop_sending(self)
-        return effects
-
-    def _send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
+    def send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
         header = self.header(exchange, self.window.next_request, response=False)
         datagrams = self.encode(header, payloads)
         if exchange == ExchangeType.IKE_SA_INIT:
             (self.init.request,) = datagrams
-        self.window.sent(datagrams, self.path, now, self.shared.entropy.uniform())
+        self.window.sent(datagrams, self.path, now, self.entropy.uniform())
         self.sent_at = now
         return [Send(self.path, one) for one in datagrams]
+
+    def lay_aside(self, work: Work, wanted: Wanted, again: Again) -> list[Effect]:
+        """Have something computed: `again` is called when it is there, with all that happened meanwhile."""
+        ticket = self.shared.compute(self)
+        self.jobs.lay_aside(ticket, work, wanted, again)
+        return [Compute(ticket, wanted.job, wanted.seconds, self._rank, self.path.remote.address)]
+
+    @property
+    def _rank(self) -> Rank:
+        if self.established_at is not None:
+            return Rank.ESTABLISHED
+        if self.initiator:
+            return Rank.OURS
+        return Rank.EXPECTED if self.expected else Rank.STRANGER
 
     def last_words(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
         """A protected request whose response nobody waits for; none if the peer takes no more now."""
         if not self.window.has_room:
             return []
-        return self._send_request(ExchangeType.INFORMATIONAL, payloads, now)
+        return self.send_request(ExchangeType.INFORMATIONAL, payloads, now)
 
-    def restart_init(self, task: Task) -> None:
+    def restart_init(self, task: Task[IkeSa]) -> None:
         """Begin again with message ID 0 (COOKIE, INVALID_KE_PAYLOAD)."""
         self.window.restart()
         self.spi_r = bytes(8)
@@ -369,7 +281,7 @@ class IkeSa:
         lowest = min(self.init.nonce_i, self.init.nonce_r)
         self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
         self.give_up_at = None
-        chance = self.shared.entropy.uniform()
+        chance = self.entropy.uniform()
         self.lifetime = lifetime.of_ike(self.connection, now, chance)
         self.reauth_at = lifetime.reauthentication(self.connection, now, chance)
         text = f"{self.local_id} at {self.path.local} === {self.remote_id} at {self.path.remote}"
@@ -382,19 +294,13 @@ class IkeSa:
         """A further IKE_SA between the same two ends."""
         return IkeSa(self.shared, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
 
-    @property
-    def rival(self) -> IkeSa | None:
-        """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
-        task = self.tasks.current
-        return task.rival if isinstance(task, IkeRekey) else None
-
     def settle_collision(self, now: float) -> list[Effect]:
         """This IKE_SA ends while our rekey of it is under way: the peer's own rekey stays, if any."""
         task = self.tasks.current
-        return task.settle_for_rival(self, now) if isinstance(task, IkeRekey) else []
+        return [] if task is None else task.settle_for_rival(self, now)
 
     def kill(self, end: End, text: str, level: Level = Level.INFO, details: str = "") -> list[Effect]:
-        """It is over, which one line of the log tells: children are removed, and whoever waits is told."""
+        """It is over, which one line of the log tells; `ending.tear_down` does what follows."""
         if self.phase is Phase.DEAD:
             return []
         if self.phase is Phase.REKEYED:
@@ -402,35 +308,9 @@ class IkeSa:
         elif self.phase is Phase.DELETING and self.end in MEANT:
             end = self.end  # also if the peer's delete crosses ours, or no answer comes
         self.end = end
+        self.end_text = text
         self.phase = Phase.DEAD
-        effects: list[Effect] = [self.log(level, f"{ENDED}{text}{details}")]
-        self.ended_children = self.wishes.intended
-        self.ended_wishes = self.wishes.unfulfilled
-        for child in list(self.children.values()):
-            effects += ending.let_go(self, child)
-        tasks = self.tasks.all
-        self.tasks.clear()
-        self.jobs.forget()
-        self.window.forget()
-        self.reassembly.forget()
-        for task in tasks:
-            if not ending.pass_on(self, task):
-                effects += task.failed(self, text)
-        effects += self.wishes.abandon(text)
-        if self.frees is not None:
-            self.frees.tasks.bring_forward(DeleteIke)
-            self.shared.touched.append(self.frees)
-        return [*effects, Event(Topic.IKE_DOWN, self.connection.name, self.ike_id, text=text)]
-
-    def _give_up(self, now: float) -> list[Effect]:
-        """Our last try went unanswered (RFC 7296 2.4), perhaps as the peer has rekeyed this IKE_SA itself.
-
-        Then the one that it made gets the children, and is asked whether the peer lives.
-        """
-        why = explain.silence(self, now)
-        saved = self.settle_collision(now)
-        ended = self.kill(End.TIMEOUT, "the peer does not answer, giving up", Level.WARNING, f": {why}")
-        return [*saved, *ended, *self.heir.ask_for_life(now)]
+        return [self.log(level, f"{ENDED}{text}{details}")]
 
     def wipe(self) -> None:
         """Its keys are not needed any more."""
@@ -480,11 +360,6 @@ class IkeSa:
             self.log(Level.DEBUG if child.state is ChildState.DELETED else Level.INFO, f"CHILD_SA {text}"),
         ]
 
-    def rekey_child(self, child: ChildSa, tickets: Sequence[int] = ()) -> None:
-        """Replace a child, as soon as it is this task's turn; a failure sets another time."""
-        child.lifetime.rekey_at = None
-        self.enqueue(ChildRekey(child.child_id, child.config, tickets, child.scope))
-
     # -- headers -----------------------------------------------------------------------------------
 
     def header(self, exchange: int, message_id: int, *, response: bool) -> IkeHeader:
@@ -501,4 +376,8 @@ class IkeSa:
         if self.fragmentation and self.connection.fragmentation == "yes":
             packet = self.shared.config.daemon.fragment_size
             limit = fragments.message_limit(packet, self.path.remote.address)
-        return fragments.seal(header, payloads, self._keyed.cipher_out, self.shared.entropy.random, limit)
+        return fragments.seal(header, payloads, self._keyed.cipher_out, self.entropy.random, limit)
+
+
+Registry = Shared[IkeSa]
+Settle = Callable[[IkeSa, list[Effect], float], list[Effect]]  # `IkeManager.settle`

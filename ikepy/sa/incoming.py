@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ikepy.errors import IntegrityError, PeerError, UnheardError, WireError
 from ikepy.wire import rules
@@ -19,19 +18,14 @@ from . import dropped, error_handling, explain, fragments, limits, moves, pick, 
 from .counted import Counted
 from .effects import Effect, Level, Send
 from .error_handling import Exchange, Step
+from .ike_sa import IkeSa
 from .path import Path
 from .phase import PERMITTED, End, Phase
+from .task import Answer, Task, TaskKind
 from .tasks import mobike, respond, tell
-from .tasks.auth import AuthTask
-from .tasks.child_create import ChildCreate
-from .tasks.child_rekey import ChildRekey
-from .tasks.ike_rekey import IkeRekey
-from .tasks.task import Answer, Task
+from .turns import proceed
 from .window import Arrival
 from .work import Wanted, Work
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
 
@@ -75,7 +69,7 @@ def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: flo
 
 
 def _take_response(
-    sa: IkeSa, opened: fragments.Opened, header: IkeHeader, task: Task, work: Work, now: float
+    sa: IkeSa, opened: fragments.Opened, header: IkeHeader, task: Task[IkeSa], work: Work, now: float
 ) -> list[Effect]:
     outstanding = sa.window.finished(header.message_id)
     assert outstanding is not None  # a task waits for it
@@ -83,10 +77,10 @@ def _take_response(
     try:
         payloads = opened.payloads()
         check(sa, header, payloads, protected=True)
-        refusal = error_handling.gravest(_exchange(task), payloads)
+        refusal = error_handling.gravest(_ANSWERED.get(task.kind, Exchange.INFORMATIONAL), payloads)
         if refusal is not None and refusal[0] is Step.END and sa.phase is not Phase.DELETING:
             text = f"the peer ends the IKE_SA: it answers {pick.error_name(refusal[1])}"
-            if isinstance(task, AuthTask) and refusal[1].notify == NotifyType.AUTHENTICATION_FAILED:
+            if task.kind is TaskKind.AUTH and refusal[1].notify == NotifyType.AUTHENTICATION_FAILED:
                 text += f" ({explain.our_claim(sa)})"
             return _end(sa, task, text, now)
         with sa.jobs.at(work):
@@ -95,33 +89,28 @@ def _take_response(
     except Wanted as wanted:
         sa.window.hold(outstanding)
         sa.tasks.resume(task, header.message_id)
-        return sa.jobs.lay_aside(
-            work, wanted, lambda later: _take_response(sa, opened, header, task, work, later)
-        )
+        return sa.lay_aside(work, wanted, lambda later: _take_response(sa, opened, header, task, work, later))
     except WireError as error:
         return _disown(sa, task, f"the peer's response is malformed: {error}", now)
     except PeerError as error:
         if error.fatal:
             return _disown(sa, task, str(error), now)
         effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
-    return effects + sa.proceed(now)
+    return effects + proceed(sa, now)
 
 
-def _exchange(task: Task) -> Exchange:
-    """What the response to a task's request is about."""
-    match task:
-        case IkeRekey():
-            return Exchange.IKE_REKEY
-        case ChildRekey():
-            return Exchange.CHILD_REKEY
-        case ChildCreate():
-            return Exchange.CHILD_CREATE
-    return Exchange.IKE_AUTH if task.exchange == ExchangeType.IKE_AUTH else Exchange.INFORMATIONAL
+# What the response to a request of ours is about; to any other, it is INFORMATIONAL's.
+_ANSWERED = {
+    TaskKind.AUTH: Exchange.IKE_AUTH,
+    TaskKind.CHILD_CREATE: Exchange.CHILD_CREATE,
+    TaskKind.CHILD_REKEY: Exchange.CHILD_REKEY,
+    TaskKind.IKE_REKEY: Exchange.IKE_REKEY,
+}
 
 
-def _end(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
+def _end(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
     """For the peer the IKE_SA is gone (2.21.3). Its own rekey of it stands, and gets the children."""
-    saved = task.settle_for_rival(sa, now) if isinstance(task, IkeRekey) else []
+    saved = task.settle_for_rival(sa, now)
     return [*saved, *task.failed(sa, text), *sa.kill(_fault(sa), text, Level.ERROR)]
 
 
@@ -130,22 +119,22 @@ def _fault(sa: IkeSa) -> End:
     return End.DELETED if sa.established and sa.goes else End.REFUSED
 
 
-def _disown(sa: IkeSa, task: Task, text: str, now: float) -> list[Effect]:
+def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
     """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3).
 
     If the peer has rekeyed it itself, that stands, and gets the children as if ours had been refused (2.8.2).
     """
-    saved = task.settle_for_rival(sa, now) if isinstance(task, IkeRekey) else []
+    saved = task.settle_for_rival(sa, now)
     effects = [*saved, *task.failed(sa, text)]
     if sa.phase is Phase.REKEYED:
-        return [sa.log(Level.ERROR, text), *effects, *sa.proceed(now)]
+        return [sa.log(Level.ERROR, text), *effects, *proceed(sa, now)]
     if sa.phase is Phase.ESTABLISHED:
         effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
     return effects + sa.kill(_fault(sa), text, Level.ERROR)
 
 
 def _init_response(
-    sa: IkeSa, datagram: bytes, message: Message, path: Path, task: Task, work: Work, now: float
+    sa: IkeSa, datagram: bytes, message: Message, path: Path, task: Task[IkeSa], work: Work, now: float
 ) -> list[Effect]:
     """Not authentic: nonsense in it is not believed but waited out."""
     sa.spi_r = message.header.spi_r
@@ -158,7 +147,7 @@ def _init_response(
             effects = task.response(sa, message.payloads, now)
     except Wanted as wanted:
         sa.window.hold(outstanding)
-        return sa.jobs.lay_aside(
+        return sa.lay_aside(
             work, wanted, lambda later: _init_response(sa, datagram, message, path, task, work, later)
         )
     except (PeerError, WireError) as error:
@@ -172,7 +161,7 @@ def _init_response(
         return [replace(sa.log(Level.WARNING, text), kind="ignored response", source=path.remote.address)]
     sa.tasks.answered(message.header.message_id)
     sa.heard_at = now
-    return effects + sa.proceed(now)
+    return effects + proceed(sa, now)
 
 
 # -- requests --------------------------------------------------------------------------------------
@@ -212,7 +201,7 @@ def _take_request(
             answer = _answer(sa, header, payloads, path, now)
         _widen(sa, payloads)
     except Wanted as wanted:
-        return heard + sa.jobs.lay_aside(
+        return heard + sa.lay_aside(
             work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
         )
     except WireError as error:
@@ -232,7 +221,7 @@ def _take_request(
         *answer.before,
         *(Send(path, one) for one in reply),
         *answer.after,
-        *sa.proceed(now),
+        *proceed(sa, now),
     ]
 
 

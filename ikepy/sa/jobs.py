@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from .effects import Compute, Effect, Rank
-from .work import Wanted, Work
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
+from .effects import Effect
+from .work import AT_ONCE, Wanted, Work
 
 Again = Callable[[float], list[Effect]]  # works on something once more, now
 
@@ -18,33 +14,28 @@ Again = Callable[[float], list[Effect]]  # works on something once more, now
 class Jobs:
     """Work is done `at` its results, laid aside if one is wanted, and goes on when that is there."""
 
-    def __init__(self, sa: IkeSa) -> None:
-        self._sa = sa
+    def __init__(self) -> None:
+        self.current = Work(AT_ONCE)  # whatever is worked on at the moment
         self._awaited: dict[int, tuple[Work, Wanted, Again]] = {}  # by ticket
+
+    @property
+    def tickets(self) -> list[int]:
+        """Of the results that are waited for."""
+        return list(self._awaited)
 
     @contextmanager
     def at(self, work: Work) -> Iterator[None]:
         """What is done meanwhile has the results of `work`, and raises Wanted for others that take long."""
-        before, self._sa.work = self._sa.work, work
+        before, self.current = self.current, work
         try:
             yield
         finally:
-            self._sa.work = before
+            self.current = before
 
-    def lay_aside(self, work: Work, wanted: Wanted, again: Again) -> list[Effect]:
+    def lay_aside(self, ticket: int, work: Work, wanted: Wanted, again: Again) -> None:
         """Nothing has changed yet: `again` is called when what is wanted is there."""
         work.awaited = True
-        ticket = self._sa.shared.compute(self._sa)
         self._awaited[ticket] = work, wanted, again
-        return [Compute(ticket, wanted.job, wanted.seconds, self._rank, self._sa.path.remote.address)]
-
-    @property
-    def _rank(self) -> Rank:
-        if self._sa.established_at is not None:
-            return Rank.ESTABLISHED
-        if self._sa.initiator:
-            return Rank.OURS
-        return Rank.EXPECTED if self._sa.expected else Rank.STRANGER
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """A job is done: what it gave, or the exception that it raised."""
@@ -55,6 +46,4 @@ class Jobs:
 
     def forget(self) -> None:
         """Nobody waits for any result any more."""
-        for ticket in self._awaited:
-            self._sa.shared.computing.pop(ticket, None)
         self._awaited.clear()

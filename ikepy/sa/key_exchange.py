@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ikepy.crypto import kex
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.secret import Secret
 
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
+from .ike_sa import IkeSa
 
 
 def begin(sa: IkeSa, group: int) -> KeyExchange:
     """A fresh key pair for a request of ours. May raise Wanted."""
     random = sa.shared.entropy.random
-    return sa.work.result(("key pair", group), kex.seconds(group) / 2, lambda: kex.generation(group, random))
+    return sa.jobs.current.result(
+        ("key pair", group), kex.seconds(group) / 2, lambda: kex.generation(group, random)
+    )
 
 
 def finish(sa: IkeSa, own: KeyExchange, public: bytes) -> Secret:
     """g^ir, of the peer's public value in its response. PeerError as `kex.check_public`; may raise Wanted."""
     kex.check_public(own.group, public)
     name = "g^ir", own.group, public
-    return sa.work.result(name, kex.seconds(own.group) / 2, lambda: partial(own.shared, public))
+    return sa.jobs.current.result(name, kex.seconds(own.group) / 2, lambda: partial(own.shared, public))
 
 
 def answer(sa: IkeSa, group: int, public: bytes) -> tuple[bytes, Secret]:
@@ -34,7 +34,7 @@ def answer(sa: IkeSa, group: int, public: bytes) -> tuple[bytes, Secret]:
     def prepare() -> partial[tuple[bytes, Secret]]:
         return partial(_both_steps, kex.generation(group, sa.shared.entropy.random), public)
 
-    return sa.work.result(name, kex.seconds(group), prepare)
+    return sa.jobs.current.result(name, kex.seconds(group), prepare)
 
 
 def _both_steps(generate: kex.Generate, public: bytes) -> tuple[bytes, Secret]:

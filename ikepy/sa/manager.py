@@ -8,7 +8,7 @@ from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, Protocol
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
-from . import dropped, ending, moves, pick, stateless
+from . import driver, dropped, ending, incoming, moves, pick, roaming, stateless
 from .acquires import Acquires
 from .by_criteria import ByCriteria
 from .child import ChildState
@@ -28,7 +28,7 @@ from .demand import Demand
 from .effects import Effect, Level, Log, Send
 from .entropy import Entropy
 from .farewells import Farewells
-from .ike_sa import IkeSa
+from .ike_sa import IkeSa, Registry
 from .info import IkeSaInfo
 from .lifetime import Volume
 from .path import Endpoint, Path
@@ -40,12 +40,13 @@ from .set_ups import Resolve, SetUps
 from .shared import EspHeard, LeadsOut, Shared
 from .source import Peer, kind_of
 from .strangers import Strangers
-from .tasks import mobike
-from .tasks.auth import Wanted
+from .task import outcomes
+from .tasks import child_rekey, mobike
 from .tasks.child_create import ChildCreate
-from .tasks.task import outcomes
 from .tasks.tell import packet_text
 from .timers import Timers
+from .turns import proceed
+from .wanted import Wanted
 from .worthless import begins_protected, is_worthless, local_spi, named
 
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
@@ -68,7 +69,9 @@ class IkeManager:
         it whether a path leads out, when ESP came in, and how many children the worker can have."""
         self._config = config
         self._resolve = resolve
-        self._shared = Shared(config, entropy, leads_out=leads_out, esp_heard=esp_heard, room_of=room_of)
+        self._shared: Registry = Shared(
+            config, entropy, leads_out=leads_out, esp_heard=esp_heard, room_of=room_of
+        )
         self._strangers = Strangers(self._shared)
         self._farewells = Farewells()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
@@ -113,7 +116,7 @@ class IkeManager:
         if sa is None:
             return []
         self.ticking = sa.ike_id
-        return self._settle(sa, sa.tick(now), now)
+        return self._settle(sa, driver.tick(sa, now), now)
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this number."""
@@ -121,7 +124,7 @@ class IkeManager:
 
     def proceed(self, sa: IkeSa, now: float) -> list[Effect]:
         """Begin what was enqueued on `sa` from outside."""
-        return self._settle(sa, sa.proceed(now), now)
+        return self._settle(sa, proceed(sa, now), now)
 
     @property
     def ike_sas(self) -> list[IkeSa]:
@@ -172,7 +175,7 @@ class IkeManager:
             return stateless.no_larger(self._unknown_ike_spi(header, path, now), datagram)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
             return self._doubted(sa, message, now)
-        return self._settle(sa, sa.receive(datagram, message, path, now), now)
+        return self._settle(sa, incoming.receive(sa, datagram, message, path, now), now)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         """A stranger's IKE_SA_INIT that may come in; others of theirs make room for it."""
@@ -195,7 +198,7 @@ class IkeManager:
         told = (NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SPI)
         if not any(pick.notify(message.payloads, notify) for notify in told):
             return []
-        return self._settle(sa, sa.ask_for_life(now), now)
+        return self._settle(sa, driver.ask_for_life(sa, now), now)
 
     def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
@@ -247,7 +250,7 @@ class IkeManager:
         notify = NotifyPayload(NotifyType.INVALID_SPI, spi.to_bytes(4, "big"))
         for sa in self._shared.sas.values():
             if sa.established and sa.path.remote.address == path.remote.address:
-                return self._settle(sa, sa.tell(notify, now), now)
+                return self._settle(sa, driver.tell(sa, notify, now), now)
         return []
 
     def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]:
@@ -261,7 +264,7 @@ class IkeManager:
             return [log]
         spi = sa.children[child_id].spi_in.to_bytes(4, "big")
         notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
-        return [log, *self._settle(sa, sa.tell(notify, now), now)]
+        return [log, *self._settle(sa, driver.tell(sa, notify, now), now)]
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
@@ -291,7 +294,7 @@ class IkeManager:
             child.lifetime.expires_at = now
         else:
             return []
-        return self._settle(sa, sa.tick(now), now)
+        return self._settle(sa, driver.tick(sa, now), now)
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -343,7 +346,7 @@ class IkeManager:
             if child.in_use and sa.phase is Phase.ESTABLISHED:
                 child.lost = True
                 sa.enqueue(ChildCreate(Wanted(child.config, scope=child.scope), replaces=child_id))
-            effects += self._settle(sa, sa.proceed(now), now)
+            effects += self._settle(sa, proceed(sa, now), now)
         return effects
 
     def _sequence_low(self, command: SequenceLow, now: float) -> list[Effect]:
@@ -351,11 +354,11 @@ class IkeManager:
         if sa is None or sa.children[command.child_id].state is not ChildState.INSTALLED:
             return []
         child = sa.children[command.child_id]
-        sa.rekey_child(child)
+        child_rekey.begin(sa, child)
         log = sa.log(
             Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
         )
-        return [log, *self._settle(sa, sa.proceed(now), now)]
+        return [log, *self._settle(sa, proceed(sa, now), now)]
 
     def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
         """Every IKE_SA that can move goes on over an address that is left, the route's choice first.
@@ -372,7 +375,7 @@ class IkeManager:
         for sa, done, why in followed:
             if why:
                 done = sa.kill(End.ADDRESS_GONE, why)
-            effects += self._settle(sa, [*done, *sa.tick(now)], now)
+            effects += self._settle(sa, [*done, *driver.tick(sa, now)], now)
         if changed:
             self._set_ups.hasten(now)
         return effects + self._set_ups.retry_stranded(now)
@@ -384,7 +387,7 @@ class IkeManager:
         found = self._resolve(sa.connection, None)
         best = None if isinstance(found, str) else found[0]
         usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
-        effects = mobike.addresses_changed(sa, tuple(usable), command.others, now)
+        effects = roaming.addresses_changed(sa, tuple(usable), command.others, now)
         begun = sa.established or (sa.alive and sa.initiator)
         if begun and sa.stranded and sa.mobike is None and best in usable:
             return [], f"{sa.path.local.address} is gone, set up anew from {best}"
@@ -404,7 +407,7 @@ class IkeManager:
 
     def _settle(self, sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
         """After anything happened to `sa`: timers, uniqueness, and what its end brings about."""
-        effects = list(effects)
+        effects = [*effects, *ending.tear_down(sa)]
         self._set_ups.update(sa)
         self._strangers.update(sa, now)
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
@@ -418,11 +421,11 @@ class IkeManager:
         while self._shared.doubted:
             one = self._shared.doubted.pop()
             changed.append(one)
-            effects += one.ask_for_life(now)
+            effects += driver.ask_for_life(one, now)
         while self._shared.touched:
             one = self._shared.touched.pop(0)
             changed.append(one)
-            effects += [*one.proceed(now), *self._replacing.end_replaced(one, now)]
+            effects += [*proceed(one, now), *self._replacing.end_replaced(one, now)]
         for one in changed:
             effects += self._set_ups.after_refusals(one, now)
             self._timers.note(one)

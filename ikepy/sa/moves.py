@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .effects import Effect, UpdatePath
+from .ike_sa import IkeSa
 from .path import Path
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 
 def float_to_nat_t(sa: IkeSa) -> None:

@@ -6,11 +6,12 @@ from . import unique
 from .demand import Demand
 from .effects import Effect, Level
 from .ending import foresee, terminate
-from .ike_sa import IkeSa
+from .ike_sa import IkeSa, Registry, Settle
 from .phase import End
 from .set_ups import SetUps
-from .shared import Settle, Shared
+from .tasks import desired
 from .tasks.delete import DeleteIke
+from .turns import proceed
 
 SETTLING = 10.0  # seconds in which a peer hears of the children of an IKE_SA that it set up
 # Seconds that a peer has to delete an IKE_SA itself which it has replaced, or whose set-up crossed ours. More
@@ -22,14 +23,14 @@ LAST = 120.0  # the same while the peer repeats a request on the new one: its an
 class Replacing:
     """Sees to it that the older IKE_SA goes, as a rule when its children are on the newer one."""
 
-    def __init__(self, shared: Shared, set_ups: SetUps, settle: Settle) -> None:
+    def __init__(self, shared: Registry, set_ups: SetUps, settle: Settle) -> None:
         self._shared = shared
         self._set_ups = set_ups
         self._settle = settle
 
     def reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
         """Make before break: a new IKE_SA with the same children, then the old one is deleted."""
-        names = tuple(config.name for config in old.wishes.intended)
+        names = tuple(config.name for config in desired.intended(old))
         if not names:
             return self._settle(old, terminate(old, None, False, [], now), now)
         if any(old in sa.replaced for sa in self._shared.sas.values()):
@@ -41,12 +42,12 @@ class Replacing:
         """Delete what `new` reauthenticates or is preferred to, when all of its children are there."""
         if not new.replaces or not new.quiet or new.settles_at is not None:
             return []
-        for config in (config for old in new.replaced for config in old.wishes.intended):
-            if config.name not in new.wishes.purpose and not new.has_child(config.name):
-                new.wishes.purpose.append(config.name)  # it was wanted since the new one began; tried once
-                new.wishes.want(config.name, ())
+        for config in (config for old in new.replaced for config in desired.intended(old)):
+            if config.name not in new.desired.purpose and not new.has_child(config.name):
+                new.desired.purpose.append(config.name)  # it was wanted since the new one began; tried once
+                desired.want(new, config.name, ())
         if not new.quiet:
-            return new.proceed(now)
+            return proceed(new, now)
         olds, new.replaces = new.replaced, []
         reauthenticates = new.set_up.again and new.set_up.ours
         if reauthenticates and not olds and self._is_surplus(new):
@@ -54,13 +55,13 @@ class Replacing:
         effects: list[Effect] = []
         for old in olds:
             old.enqueue(DeleteIke(end=End.REAUTHENTICATED))
-            effects += self._settle(old, old.proceed(now), now)
+            effects += self._settle(old, proceed(old, now), now)
         return effects
 
     def _is_surplus(self, new: IkeSa) -> bool:
         """Whether everything that it is for stands elsewhere."""
         others = list(self._shared.others(new))
-        return all(any(other.has_child(name) for other in others) for name in new.wishes.purpose)
+        return all(any(other.has_child(name) for other in others) for name in new.desired.purpose)
 
     def enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
         """INITIAL_CONTACT and `unique` (RFC 7296 2.4): older IKE_SAs between the same identities go."""

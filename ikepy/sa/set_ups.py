@@ -11,14 +11,17 @@ from . import again
 from .demand import Demand
 from .effects import Effect, Level, Log
 from .gates import Gates
-from .ike_sa import IkeSa
+from .ike_sa import IkeSa, Registry, Settle
 from .path import Address, Endpoint, Path
 from .phase import End, Phase
 from .retries import Retries
 from .scope import Pair
-from .shared import Settle, Shared
+from .set_up import SetUp
 from .source import Peer, kind_of
-from .tasks.task import outcomes
+from .task import outcomes
+from .tasks import desired
+from .tasks.init import InitTask
+from .turns import proceed
 
 # Our address and the peer's, or why there is none.
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
@@ -36,7 +39,7 @@ FAILURES = (End.TIMEOUT, End.REFUSED, End.FAULT)
 class SetUps:
     """Meets demands, and notes those that are to be met later."""
 
-    def __init__(self, shared: Shared, resolve: Resolve, settle: Settle) -> None:
+    def __init__(self, shared: Registry, resolve: Resolve, settle: Settle) -> None:
         self._shared = shared
         self._resolve = resolve
         self._settle = settle
@@ -63,8 +66,8 @@ class SetUps:
         if usable is None:
             return self._connect_in_turn(replace(demand, children=tuple(missing)), now)
         for index, name in enumerate(missing):
-            usable.wishes.want(name, demand.tickets if index == 0 else (), demand.packet)
-        return self._settle(usable, usable.proceed(now), now)
+            desired.want(usable, name, demand.tickets if index == 0 else (), demand.packet)
+        return self._settle(usable, proceed(usable, now), now)
 
     def _connect_in_turn(self, demand: Demand, now: float) -> list[Effect]:
         """A new IKE_SA: at once for a user who waits, else as soon as its peer has to do with few others."""
@@ -90,10 +93,14 @@ class SetUps:
         sa.bounces = demand.bounces
         sa.replaces = [] if demand.replaces is None else [demand.replaces]
         for name in demand.children:
-            sa.wishes.want(name, tickets if name == demand.children[0] else (), demand.packet)
+            desired.want(sa, name, tickets if name == demand.children[0] else (), demand.packet)
         self._shared.add(sa)
         self._gates.begun(sa, now)
-        return self._settle(sa, sa.initiate(now), now)
+        sa.phase = Phase.CONNECTING
+        sa.set_up = SetUp(True, now, now, b"", bool(sa.replaces))
+        sa.enqueue(InitTask(sa))
+        log = sa.log(Level.INFO, f"initiating IKE_SA, {sa.path}")
+        return self._settle(sa, [log, *proceed(sa, now)], now)
 
     def update(self, sa: IkeSa) -> None:
         """Something happened to an IKE_SA, which may be one that others wait for."""
@@ -211,7 +218,7 @@ class SetUps:
 
     def after_refusals(self, sa: IkeSa, now: float) -> list[Effect]:
         """Children that did not come up though `sa` stands."""
-        unmet = sa.wishes.take_unmet()
+        unmet = desired.take_unmet(sa)
         if self._shared.stopping or sa.phase is not Phase.ESTABLISHED or not unmet:
             return []
         return self._try_again(Demand(sa.connection, unmet), _subject(sa), now)
@@ -229,7 +236,7 @@ class SetUps:
         return self._after_life(sa, sa.end, now)
 
     def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:
-        demand = Demand(sa.connection, tuple(sa.wishes.purpose), bounces=sa.bounces)
+        demand = Demand(sa.connection, tuple(sa.desired.purpose), bounces=sa.bounces)
         if sa.end is End.ADDRESS_GONE:
             return self.bring_up(demand, now)
         if not sa.initiator or sa.end not in FAILURES:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config, Connection
 
 from .child import ChildSa, ChildState
 from .counted import Tally
-from .effects import Effect
 from .entropy import Entropy
 from .failures import Failures
 from .path import Address, Path
@@ -21,17 +20,39 @@ from .room import RoomOf, boundless
 from .scope import Selectors
 from .window import Retransmission
 
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
-
 K = TypeVar("K")
 Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
 LeadsOut = Callable[[Path], bool]  # whether what is sent there leaves this host, not into a device of ours
 EspHeard = Callable[[int], float | None]  # when ESP came in under this child last, None: never
-Settle = Callable[["IkeSa", list[Effect], float], list[Effect]]  # `IkeManager.settle`
 
 
-class Shared:
+class Listed(Protocol):
+    """What the table has to know of an IKE_SA."""
+
+    ike_id: int
+    connection: Connection
+    phase: Phase
+    local_id: Identity | None
+    remote_id: Identity | None
+
+    @property
+    def spi_local(self) -> bytes: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def established(self) -> bool: ...
+
+    def alike(self, child: ChildSa) -> ChildSa | None:
+        """Another child for the same traffic, which stays."""
+        ...
+
+
+S = TypeVar("S", bound=Listed)
+
+
+class Shared(Generic[S]):
     """Configuration, randomness, numbers, and the table of living IKE_SAs.
 
     There may be thousands: whatever is looked for with every message or set-up has an index here.
@@ -51,19 +72,19 @@ class Shared:
         self.leads_out = leads_out
         self.esp_heard = esp_heard
         self.entropy = entropy
-        self.sas: dict[int, IkeSa] = {}  # by ike_id
-        self.by_spi: dict[bytes, IkeSa] = {}  # by our SPI
-        self.owners: dict[int, IkeSa] = {}  # by child_id
+        self.sas: dict[int, S] = {}  # by ike_id
+        self.by_spi: dict[bytes, S] = {}  # by our SPI
+        self.owners: dict[int, S] = {}  # by child_id
         self._by_traffic: defaultdict[tuple[str, Selectors], dict[int, ChildSa]] = defaultdict(dict)
-        self._by_connection: defaultdict[str, dict[int, IkeSa]] = defaultdict(dict)
-        self._by_identities: defaultdict[Identities, dict[int, IkeSa]] = defaultdict(dict)  # once established
+        self._by_connection: defaultdict[str, dict[int, S]] = defaultdict(dict)
+        self._by_identities: defaultdict[Identities, dict[int, S]] = defaultdict(dict)  # once established
         self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connections, as configured
         for name, connection in config.connections.items():
             self._alike[_configured(connection)].append(name)
         self._children: Counter[str] = Counter()  # of each connection
-        self.doubted: list[IkeSa] = []  # their peer is to be asked whether it knows them
+        self.doubted: list[S] = []  # their peer is to be asked whether it knows them
         self.peers = Peers(config)
-        self.touched: list[IkeSa] = []  # by what happened to another one, since the manager looked last
+        self.touched: list[S] = []  # by what happened to another one, since the manager looked last
         self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
         self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
         # Those that ended and are configured to come up again: they are tried until they are up.
@@ -72,7 +93,7 @@ class Shared:
         self.auth_failures = Failures()  # to authenticate, of peers
         self.tally = Tally()  # of what was not served
         self.stopping = False  # nothing new is begun
-        self.computing: dict[int, IkeSa] = {}  # by ticket: who waits for a result
+        self.computing: dict[int, S] = {}  # by ticket: who waits for a result
         self._ike_ids = 0
         self._tickets = 0
         self._child_ids = 0
@@ -96,7 +117,7 @@ class Shared:
         self._child_ids += 1
         return self._child_ids
 
-    def compute(self, sa: IkeSa) -> int:
+    def compute(self, sa: S) -> int:
         """A ticket: `sa` has something computed."""
         self._tickets += 1
         self.computing[self._tickets] = sa
@@ -109,7 +130,7 @@ class Shared:
             if spi != bytes(8) and spi not in self.by_spi:
                 return spi
 
-    def add(self, sa: IkeSa) -> None:
+    def add(self, sa: S) -> None:
         self.sas[sa.ike_id] = sa
         self.by_spi[sa.spi_local] = sa
         self._by_connection[sa.connection.name][sa.ike_id] = sa
@@ -117,13 +138,13 @@ class Shared:
             self.established(sa)
         self.touched.append(sa)
 
-    def remove(self, sa: IkeSa) -> None:
+    def remove(self, sa: S) -> None:
         self.sas.pop(sa.ike_id, None)
         self.by_spi.pop(sa.spi_local, None)
         _drop(self._by_connection, sa.connection.name, sa)
         _drop(self._by_identities, (sa.local_id, sa.remote_id), sa)
 
-    def assign(self, sa: IkeSa, connection: Connection) -> None:
+    def assign(self, sa: S, connection: Connection) -> None:
         """`sa` turned out to be another connection's."""
         _drop(self._by_connection, sa.connection.name, sa)
         sa.connection = connection
@@ -139,7 +160,7 @@ class Shared:
         config = connection.children[child]
         return config.start_action == "trap" or (connection.name, child) in self.trapped
 
-    def add_child(self, sa: IkeSa, child: ChildSa) -> None:
+    def add_child(self, sa: S, child: ChildSa) -> None:
         key = sa.connection.name, child.config.name
         self.failures.pop(key, None)
         self.standing.discard(key)
@@ -147,7 +168,7 @@ class Shared:
         self._by_traffic[sa.connection.name, child.selectors][child.child_id] = child
         self._children[sa.connection.name] += 1
 
-    def remove_child(self, sa: IkeSa, child: ChildSa) -> None:
+    def remove_child(self, sa: S, child: ChildSa) -> None:
         self.owners.pop(child.child_id, None)
         self._children[sa.connection.name] -= 1
         key = sa.connection.name, child.selectors
@@ -155,19 +176,19 @@ class Shared:
         if not self._by_traffic[key]:
             del self._by_traffic[key]
 
-    def established(self, sa: IkeSa) -> None:
+    def established(self, sa: S) -> None:
         """The identities of `sa` stand, for good."""
         self._by_identities[sa.local_id, sa.remote_id][sa.ike_id] = sa
 
-    def of_connection(self, name: str) -> Iterable[IkeSa]:
+    def of_connection(self, name: str) -> Iterable[S]:
         """The living IKE_SAs of a connection, newest first."""
         return (sa for sa in reversed(list(self._by_connection.get(name, {}).values())) if sa.alive)
 
-    def others(self, sa: IkeSa) -> Iterable[IkeSa]:
+    def others(self, sa: S) -> Iterable[S]:
         """The other established IKE_SAs of the connection, newest first."""
         return (one for one in self.of_connection(sa.connection.name) if one.established and one is not sa)
 
-    def elsewhere(self, sa: IkeSa, child: ChildSa) -> IkeSa | None:
+    def elsewhere(self, sa: S, child: ChildSa) -> S | None:
         """Another IKE_SA that has a child for the same traffic, which stays."""
         alike = self._by_traffic.get((sa.connection.name, child.selectors), {})
         owners = {owner for each in alike if (owner := self.owners.get(each)) is not None and owner is not sa}
@@ -188,11 +209,11 @@ class Shared:
         known = self._by_connection.get(connection, {})
         return len(known) if len(known) < most else sum(one.established for one in known.values())
 
-    def all_between(self, sa: IkeSa) -> Iterable[IkeSa]:
+    def all_between(self, sa: S) -> Iterable[S]:
         """All that were established between the same two identities and are not gone yet, `sa` among them."""
         return self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
 
-    def duplicates(self, sa: IkeSa) -> list[IkeSa]:
+    def duplicates(self, sa: S) -> list[S]:
         """Established IKE_SAs other than `sa` between the same two identities."""
         return [
             other
@@ -200,11 +221,11 @@ class Shared:
             if other is not sa and other.phase is Phase.ESTABLISHED
         ]
 
-    def siblings(self, sa: IkeSa) -> list[IkeSa]:
+    def siblings(self, sa: S) -> list[S]:
         """The other established IKE_SAs of the connection with the same peer, newest first."""
         return [one for one in reversed(self.duplicates(sa)) if one.connection.name == sa.connection.name]
 
-    def is_first_contact(self, sa: IkeSa) -> bool:
+    def is_first_contact(self, sa: S) -> bool:
         """Whether INITIAL_CONTACT is true: no other IKE_SA of these two identities stands (RFC 7296 2.4).
 
         One that another connection is setting up counts too: it would be the one to go.
@@ -221,7 +242,7 @@ def _configured(connection: Connection) -> Identities:
     return connection.local.id, connection.remote.id
 
 
-def _drop(index: dict[K, dict[int, IkeSa]], key: K, sa: IkeSa) -> None:
+def _drop(index: dict[K, dict[int, S]], key: K, sa: S) -> None:
     """Take it out of an index, which keeps no empty entries: peers choose what they are called."""
     entry = index.get(key)
     if entry is not None and entry.pop(sa.ike_id, None) is not None and not entry:

@@ -17,10 +17,9 @@ from .counted import Counted
 from .effects import Effect, Level, Log, Send
 from .expected import Expected
 from .half_open import HalfOpen, Verdict
-from .ike_sa import IkeSa
+from .ike_sa import IkeSa, Registry
 from .path import Address, Endpoint, Path
 from .rate import Rate
-from .shared import Shared
 from .worthless import named
 
 SPI = 8  # octets
@@ -32,7 +31,7 @@ OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
 class Strangers:
     """What peers may have that are not authenticated: as little as can be."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Registry) -> None:
         self._shared = shared
         self._cookies = CookieJar(shared.entropy.random)
         self._half_open = HalfOpen(shared.config.daemon)
@@ -62,7 +61,7 @@ class Strangers:
             return []
         known = self._half_open.known(header.spi_i, path.remote)
         if known is not None and known.init.request == datagram:
-            return known.repeat_init(path)
+            return [Send(path, one) for one in known.window.reply(0)]  # until it goes on to IKE_AUTH
         if (header.spi_i, path.remote) in self._admitted:
             return None
         answer = self._judge(datagram, path.remote, now)

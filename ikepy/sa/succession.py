@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ikepy.wire.constants import ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload
 
 from . import lifetime
 from .effects import Effect
+from .ike_sa import IkeSa
 from .keyed import Keyed
 from .phase import Phase
 from .tasks import mobike
 from .tasks.tell import Tell
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
 
@@ -52,7 +49,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     new.settles_at, sa.settles_at = sa.settles_at, None
     new.contests, sa.contests = sa.contests, None
     new.hindered_at = now  # what the peer wanted meanwhile it has to ask for here (2.25.2)
-    new.wishes.purpose = sa.wishes.purpose
+    sa.desired.hand_over(new.desired)
     sa.tasks.hand_over(new.tasks)
     for notify in new.window_size():
         new.enqueue(Tell(notify))

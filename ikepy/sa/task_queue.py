@@ -3,51 +3,70 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
+from ikepy.config.model import Connection
 from ikepy.errors import LocalMisuse
 
-from .tasks import mobike
-from .tasks.child_create import ChildCreate
-from .tasks.child_rekey import ChildRekey
-from .tasks.delete import DeleteChild
-from .tasks.liveness import Liveness
-from .tasks.task import Task
-from .tasks.tell import Tell
+from .child import ChildSa
+from .entropy import Entropy
+from .task import CREATING, HARMLESS, Task, TaskKind
+from .window import Window
 from .work import Work
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
 OF_A_CHILD = 5  # tasks beside those: one of the last command's, of the clock, the worker, the configuration
-HARMLESS = (Liveness, Tell, *mobike.TASKS)  # tasks that leave the SAs what they are
 
 
-class TaskQueue:
+class Owner(Protocol):
+    """What the queue has to know of its IKE_SA."""
+
+    ike_id: int
+    connection: Connection
+    children: dict[int, ChildSa]
+    window: Window
+
+    @property
+    def entropy(self) -> Entropy: ...
+
+
+S = TypeVar("S", bound=Owner)
+
+
+def pause(failures: int, chance: float) -> float:
+    """Seconds before the next try after so many in vain. `chance`: 0 to 1."""
+    return (2.0**failures) * (1 - chance / 2)
+
+
+class TaskQueue(Generic[S]):
     """A task waits for its turn, perhaps for a time before; then its request is under way until answered."""
 
-    def __init__(self, sa: IkeSa) -> None:
+    def __init__(self, sa: S) -> None:
         self._sa = sa
-        self._waiting: deque[Task] = deque()
-        self._postponed: list[tuple[float, Task]] = []  # and until when
-        self._under_way: dict[int, Task] = {}  # by the message ID of their requests, oldest first
-        self._prepared: dict[Task, Work] = {}  # for the requests of those that wait for their turn
+        self._waiting: deque[Task[S]] = deque()
+        self._postponed: list[tuple[float, Task[S]]] = []  # and until when
+        self._under_way: dict[int, Task[S]] = {}  # by the message ID of their requests, oldest first
+        self._prepared: dict[Task[S], Work] = {}  # for the requests of those that wait for their turn
 
     # -- what there is -----------------------------------------------------------------------------
 
     @property
-    def under_way(self) -> list[Task]:
+    def under_way(self) -> list[Task[S]]:
         """The tasks whose requests are under way, oldest first: more than one if the peer takes that."""
         return list(self._under_way.values())
 
     @property
-    def current(self) -> Task | None:
+    def current(self) -> Task[S] | None:
         """The oldest of them; the only one if it is of those that have to be alone."""
         return next(iter(self._under_way.values()), None)
 
     @property
-    def all(self) -> list[Task]:
+    def doing(self) -> TaskKind | None:
+        """What kind of task that is."""
+        return None if self.current is None else self.current.kind
+
+    @property
+    def all(self) -> list[Task[S]]:
         """Those under way, then those that wait for their turn, then the postponed ones."""
         return [*self._under_way.values(), *self._waiting, *(task for _, task in self._postponed)]
 
@@ -59,12 +78,12 @@ class TaskQueue:
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
-        return any(not isinstance(task, HARMLESS) for task in self._under_way.values())
+        return any(task.kind not in HARMLESS for task in self._under_way.values())
 
     @property
-    def creating(self) -> list[ChildCreate | ChildRekey]:
+    def creating(self) -> list[Task[S]]:
         """The tasks that wait for a child of the peer's making."""
-        return [task for task in self._under_way.values() if isinstance(task, ChildCreate | ChildRekey)]
+        return [task for task in self._under_way.values() if task.kind in CREATING]
 
     @property
     def deadlines(self) -> list[float]:
@@ -76,13 +95,13 @@ class TaskQueue:
         """Whether so many wait that no further command of a user's is to be taken."""
         return len(self._waiting) + len(self._postponed) >= MAX_TASKS
 
-    def waits(self, kind: type[Task]) -> bool:
+    def waits(self, kind: TaskKind) -> bool:
         """Whether a task of this kind waits for its turn."""
-        return any(isinstance(task, kind) for task in self._waiting)
+        return any(task.kind is kind for task in self._waiting)
 
     # -- the way of a task -------------------------------------------------------------------------
 
-    def enqueue(self, task: Task, *, first: bool = False) -> None:
+    def enqueue(self, task: Task[S], *, first: bool = False) -> None:
         """Let it have its turn. LocalMisuse if far too many wait."""
         children = len(self._sa.children) + len(self._sa.connection.children)
         if len(self._waiting) + len(self._postponed) >= MAX_TASKS + OF_A_CHILD * children:
@@ -92,30 +111,30 @@ class TaskQueue:
         else:
             self._waiting.append(task)
 
-    def postpone(self, task: Task, failures: int, now: float) -> float:
+    def postpone(self, task: Task[S], failures: int, now: float) -> float:
         """Let a task have its turn later, for the peer is busy (TEMPORARY_FAILURE); gives the seconds."""
-        wait = (2.0**failures) * (1 - self._sa.shared.entropy.uniform() / 2)
+        wait = pause(failures, self._sa.entropy.uniform())
         self._postponed.append((now + wait, task))
         return wait
 
-    def put_off(self, task: Task, until: float) -> None:
+    def put_off(self, task: Task[S], until: float) -> None:
         """Let a task have its turn then, unless `bring_forward` comes first."""
         self._postponed.append((until, task))
 
-    def bring_forward(self, kind: type[Task]) -> None:
+    def bring_forward(self, kind: TaskKind) -> None:
         """What was put off of this kind waits for its turn."""
-        self._resume([entry for entry in self._postponed if isinstance(entry[1], kind)])
+        self._resume([entry for entry in self._postponed if entry[1].kind is kind])
 
     def resume_postponed(self, now: float) -> None:
         """Those whose time has come wait for their turn."""
         self._resume([entry for entry in self._postponed if entry[0] <= now])
 
-    def _resume(self, entries: list[tuple[float, Task]]) -> None:
+    def _resume(self, entries: list[tuple[float, Task[S]]]) -> None:
         for entry in entries:
             self._postponed.remove(entry)
             self._waiting.append(entry[1])  # which was counted when it came
 
-    def take(self) -> Task | None:
+    def take(self) -> Task[S] | None:
         """The next one whose turn it is, if it may begin now."""
         if not self._waiting or not self._may_begin(self._waiting[0]):
             return None
@@ -123,32 +142,32 @@ class TaskQueue:
             return None
         return self._waiting.popleft()
 
-    def prepared(self, task: Task) -> Work:
+    def prepared(self, task: Task[S]) -> Work:
         """What was computed for the request of one that was taken."""
         return self._prepared.pop(task, None) or Work()
 
-    def put_back(self, task: Task, work: Work) -> None:
+    def put_back(self, task: Task[S], work: Work) -> None:
         """It has its turn when something is computed that its request needs."""
         self._waiting.appendleft(task)
         self._prepared[task] = work
 
-    def begun(self, task: Task, message_id: int) -> None:
+    def begun(self, task: Task[S], message_id: int) -> None:
         """Its request is sent."""
         self._under_way[message_id] = task
 
-    def resume(self, task: Task, message_id: int) -> None:
+    def resume(self, task: Task[S], message_id: int) -> None:
         """It waits for its response still: for what that needs."""
         self._under_way[message_id] = task
         self._under_way = dict(sorted(self._under_way.items()))
 
-    def awaiting(self, message_id: int) -> Task | None:
+    def awaiting(self, message_id: int) -> Task[S] | None:
         """The one that waits for the response to this request."""
         return self._under_way.get(message_id)
 
     def answered(self, message_id: int) -> None:
         del self._under_way[message_id]
 
-    def hand_over(self, other: TaskQueue) -> None:
+    def hand_over(self, other: TaskQueue[S]) -> None:
         """Whatever is not under way is the other one's to do."""
         other._waiting.extend(self._waiting)
         other._postponed.extend(self._postponed)
@@ -162,24 +181,10 @@ class TaskQueue:
         self._postponed.clear()
         self._prepared.clear()
 
-    def _may_begin(self, task: Task) -> bool:
+    def _may_begin(self, task: Task[S]) -> bool:
         """Whether a task may run beside those under way: only such as are about different children."""
         if not self._sa.window.has_room:
             return False
-        about = self._about(task)
-        others = [self._about(other) for other in self._under_way.values()]
+        about = task.about(self._sa)
+        others = [other.about(self._sa) for other in self._under_way.values()]
         return not others or (about is not None and all(o is not None and not o & about for o in others))
-
-    def _about(self, task: Task) -> frozenset[str] | None:
-        """The names of the children that a task is about; None if nothing may run beside it."""
-        match task:
-            case Liveness() | Tell():
-                return frozenset()
-            case ChildCreate():
-                return frozenset({task.wanted.config.name})
-            case ChildRekey():
-                return frozenset({task.config.name})
-            case DeleteChild():
-                child = self._sa.children.get(task.child_id, task.like)
-                return frozenset() if child is None else frozenset({child.config.name})
-        return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 
-from .ike_sa import IkeSa
-from .shared import Shared
+from .driver import deadline
+from .ike_sa import IkeSa, Registry
 
 
 class Timers:
     """Deadlines of living IKE_SAs. One that has become later is noticed when its time comes."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Registry) -> None:
         self._shared = shared
         self._heap: list[tuple[float, int]] = []  # (deadline, ike_id); outdated if not in `_due`
         self._due: dict[int, float] = {}  # ike_id -> when to look at it, at its deadline or before
@@ -23,7 +23,7 @@ class Timers:
             at, ike_id = self._heap[0]
             outdated = self._due.get(ike_id) != at
             sa = self._shared.sas.get(ike_id)
-            current = None if outdated or sa is None else sa.deadline
+            current = None if outdated or sa is None else deadline(sa)
             if current == at:
                 return at
             heapq.heappop(self._heap)
@@ -44,7 +44,7 @@ class Timers:
 
     def note(self, sa: IkeSa) -> None:
         """Something happened to it: its deadline may be an earlier one."""
-        at, known = sa.deadline, self._due.get(sa.ike_id)
+        at, known = deadline(sa), self._due.get(sa.ike_id)
         if at is not None and (known is None or at < known):
             self._schedule(sa.ike_id, at)
 

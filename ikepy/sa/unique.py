@@ -6,22 +6,7 @@ redundant, and its initiator deletes it: both ends see the same nonces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
-
-
-@dataclass(frozen=True, slots=True)
-class SetUp:
-    """How an IKE_SA came about, its rekeys apart. Times are seconds on the machine's clock."""
-
-    ours: bool  # we were the initiator
-    began_at: float  # with our IKE_SA_INIT request, or the arrival of the peer's
-    ended_at: float  # when the peer was authenticated
-    lowest_nonce: bytes
-    again: bool = False  # it reauthenticates another one of ours
+from .ike_sa import IkeSa
 
 
 def crossed(one: IkeSa, other: IkeSa) -> bool:

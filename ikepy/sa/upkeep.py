@@ -5,18 +5,15 @@ Retransmission is the window's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .again import ChildEnd
 from .child import ChildSa, ChildState
 from .effects import Effect, Level, SendKeepalive
+from .ike_sa import IkeSa
 from .phase import End, Phase
+from .task import TaskKind
+from .tasks import child_rekey, ike_rekey
 from .tasks.delete import DeleteChild, DeleteIke
-from .tasks.ike_rekey import IkeRekey
 from .tasks.liveness import Liveness
-
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
 
 # Seconds after which a request of the peer's that came in vain has come again: its fourth repetition is 42 s
 # before its fifth, by the times that most have (ours and charon's).
@@ -91,13 +88,13 @@ def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
         sa.enqueue(DeleteChild(child.child_id, end=ChildEnd.EXPIRED))
         return [sa.log(Level.WARNING, f"CHILD_SA {child.config.name} #{child.child_id} expired")]
     if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
-        sa.rekey_child(child)
+        child_rekey.begin(sa, child)
     return []
 
 
 def _hindered(sa: IkeSa, now: float) -> float:
     """When the peer last could not bring up children here: not while we rekey the IKE_SA (2.25.2)."""
-    return now if isinstance(sa.tasks.current, IkeRekey) else sa.hindered_at
+    return now if sa.tasks.doing is TaskKind.IKE_REKEY else sa.hindered_at
 
 
 def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
@@ -107,7 +104,7 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
         sa.enqueue(DeleteIke(end=End.EXPIRED))
         return [sa.log(Level.WARNING, "IKE_SA expired")]
     if life.rekey_at is not None and now >= life.rekey_at:
-        sa.rekey()
+        ike_rekey.begin(sa)
     if sa.superseded_at is not None and now >= sa.superseded_at:
         by, sa.superseded_at = sa.superseded_by, None
         if by is not None and by.heir.established:

@@ -9,42 +9,20 @@ through whoever else sends under its SPIs and its address.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ikepy.errors import IntegrityError, WireError
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, PayloadType
 from ikepy.wire.message import FRAGMENT_HEADER_SIZE, HEADER_SIZE
 
+from .ike_sa import IkeSa
 from .path import Path
 from .phase import Phase
-from .rate import Rate
 from .window import Arrival
 
-if TYPE_CHECKING:
-    from .ike_sa import IkeSa
-
-TRACES = 10.0  # a second of an IKE_SA that are received nevertheless, and tell what is wrong with them
-REPEATS = 10.0  # a second of an IKE_SA that are answered again, on its path and on all others together
 GENERIC = 4  # octets of a payload's header
 BODIES = {PayloadType.SK: HEADER_SIZE + GENERIC, PayloadType.SKF: HEADER_SIZE + FRAGMENT_HEADER_SIZE}
 _NEXT, _VERSION, _EXCHANGE, _FLAGS, _ID, _LENGTH = 16, 17, 18, 19, 20, 24  # offsets (RFC 7296 3.1)
 _FRAGMENT = HEADER_SIZE + GENERIC  # of its number and of how many there are (RFC 7383 2.5)
-
-
-class Excess:
-    """How much of it one IKE_SA puts up with."""
-
-    def __init__(self) -> None:
-        self._traces = Rate(TRACES)
-        self._repeats = Rate(REPEATS), Rate(REPEATS)
-
-    def traced(self, now: float) -> bool:
-        """Whether a worthless message may be received nevertheless, so that its reason is told."""
-        return self._traces.allow(now)
-
-    def repeated(self, expected: bool, now: float) -> bool:
-        """Whether a request may be answered again; `expected`: it comes on the IKE_SA's path."""
-        return self._repeats[expected].allow(now)
 
 
 def local_spi(datagram: bytes) -> bytes:

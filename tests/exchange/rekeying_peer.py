@@ -12,6 +12,7 @@ from ikepy.sa.child_negotiation import KeyExchangeResult
 from ikepy.sa.effects import Effect
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.keyed import keyed, suite_of
+from ikepy.sa.task import Task, TaskKind
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
@@ -19,9 +20,10 @@ from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload,
 NONCE = bytes(range(32))
 
 
-class RekeyChild:
+class RekeyChild(Task[IkeSa]):
     """Replaces the child with this id (RFC 7296 1.3.3), then deletes it."""
 
+    kind = TaskKind.CHILD_REKEY
     exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(self, child_id: int, *, spi: int | None = None, group: int = 0, delete: bool = True) -> None:
@@ -55,13 +57,11 @@ class RekeyChild:
             sa.enqueue(DeleteChild(self.child_id))
         return effects
 
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
 
-
-class RekeyIke:
+class RekeyIke(Task[IkeSa]):
     """Replaces the IKE_SA (RFC 7296 1.3.2), then deletes the old one."""
 
+    kind = TaskKind.IKE_REKEY
     exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(self, *, group: int | None = None) -> None:
@@ -92,6 +92,3 @@ class RekeyIke:
         effects = succession.hand_over(sa, new, now)
         sa.enqueue(DeleteIke())
         return effects
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []

@@ -11,8 +11,8 @@ from esp.selectors import Selector
 from ikepy.errors import PeerError
 from ikepy.sa.commands import Acquire, Initiate, Rekey, Terminate
 from ikepy.sa.effects import Topic
+from ikepy.sa.task import Answer
 from ikepy.sa.tasks import child_rekey, ike_rekey
-from ikepy.sa.tasks.task import Answer
 from ikepy.wire.constants import NotifyType
 
 from .network import Network, Options, assert_joined

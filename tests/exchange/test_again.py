@@ -12,6 +12,7 @@ import pytest
 
 from esp.selectors import Selector
 from ikepy.errors import PeerError
+from ikepy.sa import driver
 from ikepy.sa.again import AFTER_CHILD, AFTER_IKE, ChildEnd
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.phase import End
@@ -162,7 +163,7 @@ def ike_sa_expires(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(bed: Bed, _: pytest.MonkeyPatch) -> None:
     notify = NotifyPayload(NotifyType.AUTHENTICATION_FAILED)
-    bed.net.run_effects("b", ike_sa(bed.net, "b").tell(notify, bed.net.now))
+    bed.net.run_effects("b", driver.tell(ike_sa(bed.net, "b"), notify, bed.net.now))
     bed.net.run_effects("b", ike_sa(bed.net, "b").kill(End.REFUSED, "as it says"))
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.task import Task
 from ikepy.sa.tasks.child_rekey import ChildRekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.sa.tasks.liveness import Liveness
-from ikepy.sa.tasks.task import Task
 
 from .network import DELAY, Network, Options, Script, assert_joined
 
@@ -58,7 +58,7 @@ def slow(sender: str, kind: str) -> Script:
     )
 
 
-def begin(net: Network, name: str, task: Callable[[IkeSa], Task | None]) -> None:
+def begin(net: Network, name: str, task: Callable[[IkeSa], Task[IkeSa] | None]) -> None:
     """Let every established IKE_SA of a site begin a task."""
     manager = net.site(name).manager
     for sa in manager.ike_sas:
@@ -67,7 +67,7 @@ def begin(net: Network, name: str, task: Callable[[IkeSa], Task | None]) -> None
             net.run_effects(name, manager.proceed(sa, net.now))
 
 
-def rekey_child(sa: IkeSa) -> Task | None:
+def rekey_child(sa: IkeSa) -> Task[IkeSa] | None:
     child = next((child for child in sa.children.values() if child.config.name == "net"), None)
     return None if child is None else ChildRekey(child.child_id, child.config)
 

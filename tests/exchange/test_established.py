@@ -6,7 +6,7 @@ from esp.selectors import Selector
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
 from ikepy.sa.effects import Topic
 from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.tasks.task import Task
+from ikepy.sa.task import Task
 from ikepy.wire.constants import KeGroup, NotifyType
 
 from .network import Network, Options, assert_joined, duplicate, joined, lose
@@ -40,7 +40,7 @@ def ike_sa(net: Network, name: str) -> IkeSa:
     return sa
 
 
-def do(net: Network, name: str, task: Task) -> None:
+def do(net: Network, name: str, task: Task[IkeSa]) -> None:
     """Let one end begin a task."""
     sa = ike_sa(net, name)
     sa.enqueue(task)

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from ikepy.sa import driver
 from ikepy.sa.commands import Initiate, Terminate
 from ikepy.sa.effects import Send
 from ikepy.sa.path import Endpoint, Path
@@ -41,7 +42,7 @@ def children_port(net: Network) -> int:
 
 
 def ask_for_life(net: Network, name: str) -> None:
-    net.run_effects(name, ike_sa(net, name).ask_for_life(net.now))
+    net.run_effects(name, driver.ask_for_life(ike_sa(net, name), net.now))
 
 
 def packet_from_new_mapping(net: Network) -> None:

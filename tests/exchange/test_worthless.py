@@ -14,8 +14,8 @@ import pytest
 
 from ikepy.sa.commands import Initiate, Rekey
 from ikepy.sa.effects import Log, Send
+from ikepy.sa.excess import REPEATS, TRACES
 from ikepy.sa.path import Endpoint, Path
-from ikepy.sa.worthless import REPEATS, TRACES
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, assert_joined
 from .test_fragmentation import SMALL

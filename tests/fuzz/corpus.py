@@ -9,6 +9,7 @@ from esp.suites import SUITES
 from ikepy.config.model import Config
 from ikepy.sa.commands import Initiate, Terminate
 from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.tasks import child_rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.message import decode_message
@@ -68,7 +69,7 @@ def _conversation() -> tuple[list[bytes], list[bytes]]:
     net.run(1)
     sa = _only(net, "a")
     (child,) = sa.children.values()
-    sa.rekey_child(child)
+    child_rekey.begin(sa, child)
     net.run_effects("a", net.a.manager.proceed(sa, net.now))
     net.run(10)
     sa.enqueue(IkeRekey())

@@ -9,8 +9,8 @@ import pytest
 
 from ikepy.sa.child_negotiation import ChildChoice
 from ikepy.sa.commands import Initiate, Rekey
+from ikepy.sa.task import Answer
 from ikepy.sa.tasks import ike_rekey
-from ikepy.sa.tasks.task import Answer
 from ikepy.wire.constants import KeGroup, PayloadType, TransformType
 from ikepy.wire.payloads import KePayload, Payload, SaPayload, TrafficSelector, TsPayload
 from ikepy.wire.proposal import Proposal, Transform

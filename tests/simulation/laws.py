@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ikepy.sa.child import ChildSa, ChildState
+from ikepy.sa.driver import deadline
 from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.path import Path
 from ikepy.sa.phase import Phase
@@ -33,9 +34,10 @@ def check_quiet(world: World, wanted: dict[str, bool]) -> None:
 
 def _check_timers(site: Site) -> None:
     for sa in site.sas():
-        if sa.deadline is None:
+        due = deadline(sa)
+        if due is None:
             raise Breach(f"{site.name}'s IKE_SA #{sa.ike_id} has no deadline")
-        if site.manager.deadline is None or site.manager.deadline > sa.deadline:
+        if site.manager.deadline is None or site.manager.deadline > due:
             raise Breach(f"{site.name} forgets the deadline of IKE_SA #{sa.ike_id}")
         if sa.phase is not Phase.ESTABLISHED:
             raise Breach(f"{site.name}'s IKE_SA #{sa.ike_id} is {sa.phase.value} after quiet")

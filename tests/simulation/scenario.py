@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from esp.selectors import Selector
 from ikepy.sa.child import ChildState
 from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
+from ikepy.sa.tasks import child_rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from . import cheap
@@ -231,7 +232,7 @@ class Scenario:
         if found:
             sa, child = self.chance.choice(found)
             self.world.note(name, f"rekeys child {child.config.name} #{child.child_id}")
-            sa.rekey_child(child)
+            child_rekey.begin(sa, child)
             self.world.apply(site, site.manager.proceed(sa, self.world.clock(site)))
 
     def rekey_ike(self, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,42 @@ def violations(root: Path, rule: Rule) -> list[str]:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_rule_is_held(rule: Rule) -> None:
     assert violations(ROOT, rule) == []
+
+
+def circle(root: Path) -> list[str]:
+    """Modules that import each other in a circle, `TYPE_CHECKING` or not; none if there is no circle."""
+    known = dict(modules(root))
+    arrows = {
+        module: {
+            name
+            for _, imported in imports(module, path)
+            for name in (imported, imported.rpartition(".")[0])
+            if name in known and name != module
+        }
+        for module, path in known.items()
+    }
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_import_circle() -> None:
+    assert circle(ROOT) == []
+
+
+def test_circle_is_found(tmp_path: Path) -> None:
+    texts = {
+        "esp/a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from esp.b import B",
+        "esp/b.py": "from . import c",
+        "esp/c.py": "import esp.a",
+        "esp/d.py": "import esp.a",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert set(circle(tmp_path)) == {"esp.a", "esp.b", "esp.c"}
 
 
 def test_all_packages_are_read() -> None:

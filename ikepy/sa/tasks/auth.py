@@ -3,64 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Child, Connection
+from ikepy.config.model import Connection
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError, UnheardError
 from ikepy.sa import admission, child_negotiation, error_handling, explain, pick
-from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.counted import Counted
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.error_handling import Exchange, Step
 from ikepy.sa.failures import Hearing
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.path import Endpoint, Path
 from ikepy.sa.phase import End
-from ikepy.sa.scope import EVERYTHING, Scope, Selectors
+from ikepy.sa.scope import Selectors
+from ikepy.sa.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.wanted import Wanted
 from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import AuthPayload, DeletePayload, IdPayload, NotifyPayload, Payload, SaPayload
 
-from . import mobike
+from . import desired, mobike
 from .delete import DiscardSpi
-from .task import Answer, outcomes
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
 
 
-@dataclass(slots=True)
-class Wanted:
-    """A child that is to come up, and the commands that wait for it."""
-
-    config: Child
-    tickets: list[int] = field(default_factory=list)
-    scope: Scope = EVERYTHING
-
-    def met_by(self, child: ChildSa) -> bool:
-        """Whether `child` is what is asked for."""
-        return child.config.name == self.config.name and self.scope.met_by(child.selectors)
-
-    def stands(self, sa: IkeSa) -> bool:
-        """Whether there is such a child, on whichever IKE_SA of the connection that is not to go."""
-        sas = [one for one in sa.shared.of_connection(sa.connection.name) if not one.goes]
-        return any(self.met_by(child) and child.stays for one in sas for child in one.children.values())
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        """It does not come up here: tell so, unless it stands, as for a command that finds it up."""
-        if self.stands(sa):
-            return outcomes(self.tickets, True, f"CHILD_SA {self.config.name} is up already")
-        sa.wishes.note_unmet(self.config.name)
-        return outcomes(self.tickets, False, reason)
-
-
-class AuthTask:
+class AuthTask(Task[IkeSa]):
     """Our IKE_AUTH."""
 
+    kind = TaskKind.AUTH
     exchange = ExchangeType.IKE_AUTH
+    wanted: Wanted
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
@@ -107,25 +80,25 @@ class AuthTask:
         mobike.agree(sa, payloads)
         effects = sa.establish(now)
         if self._offer is None:
-            sa.wishes.create(self.wanted)
+            desired.create(sa, self.wanted)
         else:
             effects += self._first_child(sa, self._offer, payloads, now)
-        sa.wishes.create_others()
+        desired.create_others(sa)
         return effects
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return self.wanted.failed(sa, reason) + sa.wishes.abandon(reason)
+        return desired.failed(sa, self.wanted, reason) + desired.abandon(sa, reason)
 
     def _reject(self, sa: IkeSa, remote_id: Identity, why: str, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
         text = f"authentication of the peer {explain.identity(remote_id)} failed ({why})"
-        effects = self.wanted.failed(sa, text)
+        effects = desired.failed(sa, self.wanted, text)
         effects += sa.last_words([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text, Level.ERROR)
 
     def _close(self, sa: IkeSa, text: str, now: float) -> list[Effect]:
         """RFC 7296 3.10.1: all of the request failed, though the peer may think that the IKE_SA stands."""
-        effects = self.wanted.failed(sa, text)
+        effects = desired.failed(sa, self.wanted, text)
         effects += sa.last_words([DeletePayload(ProtocolId.IKE, ())], now)
         return effects + sa.kill(End.REFUSED, text, Level.ERROR)
 
@@ -153,12 +126,12 @@ class AuthTask:
             narrower = offer.narrower(payloads)
             if narrower is not None:
                 self.wanted.scope = narrower
-                sa.wishes.create(self.wanted)
+                desired.create(sa, self.wanted)
                 return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
             if pick.maybe(payloads, SaPayload) is not None:  # the peer made what we did not ask for
                 sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
-            return [*self.wanted.failed(sa, text), sa.log(Level.ERROR, text)]
+            return [*desired.failed(sa, self.wanted, text), sa.log(Level.ERROR, text)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 

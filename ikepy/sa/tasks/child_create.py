@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
@@ -15,19 +14,17 @@ from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.error_handling import Exchange, Step
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.init_exchange import NONCE_SIZE
 from ikepy.sa.scope import Selectors
+from ikepy.sa.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.wanted import Wanted
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload, SaPayload
 
-from .auth import Wanted
+from . import desired
 from .create_exchange import CreateExchange
 from .delete import DeleteChild, deleted_by_peer
-from .init import NONCE_SIZE
-from .task import Answer, outcomes
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
-
 
 MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
 
@@ -40,10 +37,12 @@ class _Rival:
     nonces: Nonces
 
 
-class ChildCreate:
+class ChildCreate(Task[IkeSa]):
     """Our request for a child. `replaces`: the child_id of one that is deleted when the new one is up."""
 
+    kind = TaskKind.CHILD_CREATE
     exchange = ExchangeType.CREATE_CHILD_SA
+    wanted: Wanted
 
     def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
         self.wanted = wanted
@@ -104,12 +103,18 @@ class ChildCreate:
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        return frozenset({self.wanted.config.name})
+
+    def overtaken_by_delete(self, spi_out: int) -> None:
+        self.create.overtaken_by_delete(spi_out)
+
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         name, tickets = self.wanted.config.name, self.wanted.tickets
-        if any(tickets) and sa.wishes.wants(name) and not self.wanted.stands(sa):
-            sa.wishes.want(name, tickets)  # what is to replace one that was lost meanwhile tells
+        if any(tickets) and desired.wants(sa, name) and not desired.stands(sa, self.wanted):
+            desired.want(sa, name, tickets)  # what is to replace one that was lost meanwhile tells
             return []
-        return self.wanted.failed(sa, reason)
+        return desired.failed(sa, self.wanted, reason)
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
@@ -145,7 +150,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     )  # as for a rekey
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
     for ours in sa.tasks.under_way:
-        if isinstance(ours, ChildCreate) and ours.wanted.met_by(child):
+        if ours.kind is TaskKind.CHILD_CREATE and ours.wanted is not None and ours.wanted.met_by(child):
             ours.collide(child, nonces)
     return answer
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
@@ -14,18 +13,16 @@ from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.error_handling import Exchange, Step
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.scope import EVERYTHING, Scope
+from ikepy.sa.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.wanted import Wanted
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 
-from .auth import Wanted
 from .child_create import ChildCreate, respond_with
 from .create_exchange import CreateExchange
 from .delete import DeleteChild, deleted_by_peer
-from .task import Answer, outcomes
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
 
 # What a peer says that wants another key exchange than we do, or none, or one where we want none.
 PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
@@ -40,15 +37,16 @@ class _Rival:
     nonces: Nonces
 
 
-class ChildRekey:
+class ChildRekey(Task[IkeSa]):
     """Our request to replace a child; the old one is deleted when the new one is up."""
 
+    kind = TaskKind.CHILD_REKEY
     exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(
         self, child_id: int, config: Child, tickets: Sequence[int] = (), scope: Scope = EVERYTHING
     ) -> None:
-        self.child_id = child_id
+        self.child_id = self.replaces = child_id
         self.config = config
         self._scope = scope
         self._tickets = list(tickets)
@@ -94,6 +92,15 @@ class ChildRekey:
         text = f"{self._name} rekeyed as #{new.child_id}"
         effects += [*self._take_over(sa, new, now), *outcomes(self._tickets, True, text)]
         return effects + deleted_by_peer(sa, new, now) if self.create.is_deleted(new) else effects
+
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        return frozenset({self.config.name})
+
+    def intends(self, sa: IkeSa) -> Child | None:
+        return self.config if self.child_id in sa.children else None
+
+    def overtaken_by_delete(self, spi_out: int) -> None:
+        self.create.overtaken_by_delete(spi_out)
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._tickets, False, reason)
@@ -150,6 +157,12 @@ class ChildRekey:
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
 
+def begin(sa: IkeSa, child: ChildSa, tickets: Sequence[int] = ()) -> None:
+    """Replace a child, as soon as it is this task's turn; a failure sets another time."""
+    child.lifetime.rekey_at = None
+    sa.enqueue(ChildRekey(child.child_id, child.config, tickets, child.scope))
+
+
 def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer REKEY_SA, whose SPI is the one that the peer receives under: our outbound one.
 
@@ -170,7 +183,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     old.state = ChildState.REKEYED
     old.replaced_by = new.child_id
     for ours in sa.tasks.creating:
-        if old.child_id == (ours.child_id if isinstance(ours, ChildRekey) else ours.replaces):
+        if old.child_id == ours.replaces:
             ours.collide(new, nonces)
     events = rekeyed(sa, old.config, old.child_id, new.child_id)
     return Answer(answer.payloads, [*answer.before, *events])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.crypto.kex import KeyExchange
@@ -14,16 +13,13 @@ from ikepy.sa.child import ChildSa
 from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.collision import Nonces
 from ikepy.sa.effects import Effect
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.init_exchange import NONCE_SIZE
 from ikepy.sa.scope import EVERYTHING, Scope
 from ikepy.wire.constants import NotifyType, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
 from .delete import DiscardSpi
-from .init import NONCE_SIZE
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
-
 
 MAX_OVERTAKEN = 64  # SPIs
 

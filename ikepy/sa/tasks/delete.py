@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ikepy.config.model import Child
 from ikepy.sa.again import ChildEnd
 from ikepy.sa.child import ChildSa, ChildState
 from ikepy.sa.effects import ActivateOutbound, Effect, Level, RemoveOutbound
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.phase import End, Phase
+from ikepy.sa.task import Answer, Task, TaskKind, outcomes
 from ikepy.wire.constants import ExchangeType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload
 
-from .task import Answer, outcomes
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
+from . import desired
 
 LINGER = 5.0  # seconds for which a rekeyed child still takes what is under way
 
 
-class DeleteIke:
+class DeleteIke(Task[IkeSa]):
     """Delete the IKE_SA and with it all of its children."""
 
+    kind = TaskKind.DELETE_IKE
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self, tickets: Sequence[int] = (), *, end: End = End.DELETED) -> None:
@@ -43,7 +42,7 @@ class DeleteIke:
         return outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} is gone ({reason})")
 
 
-class DeleteChild:
+class DeleteChild(Task[IkeSa]):
     """Delete one child.
 
     `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
@@ -52,6 +51,7 @@ class DeleteChild:
     `spare`: it is one too many, and is left alone if no other one for the same traffic stays by then.
     """
 
+    kind = TaskKind.DELETE_CHILD
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(
@@ -72,8 +72,11 @@ class DeleteChild:
         self._spare = spare
         self._child: ChildSa | None = None  # which it became
 
-    @property
-    def missed(self) -> Child | None:
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        child = sa.children.get(self.child_id, self.like)
+        return frozenset() if child is None else frozenset({child.config.name})
+
+    def intends(self, sa: IkeSa) -> Child | None:
         """The policy that is without a child though nobody wished it, until the response comes."""
         return self._child.config if self._child is not None and self._end is not ChildEnd.DELETED else None
 
@@ -94,16 +97,17 @@ class DeleteChild:
         child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
         if self._child is not None:  # also if the peer's own delete was faster
-            sa.wishes.reopen(self._child, self._end, now)
+            desired.reopen(sa, self._child, self._end, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} is gone ({reason})")
 
 
-class DiscardSpi:
+class DiscardSpi(Task[IkeSa]):
     """Delete a child at the peer that we never installed."""
 
+    kind = TaskKind.DISCARD_SPI
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self, spi_in: int) -> None:
@@ -113,9 +117,6 @@ class DiscardSpi:
         return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []
 
 
@@ -130,7 +131,7 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
         child = sa.child_by_outbound(int.from_bytes(spi, "big"))
         if child is None or child.state is ChildState.DELETED:
             for task in sa.tasks.creating:  # it may be the one that they wait for
-                task.create.overtaken_by_delete(int.from_bytes(spi, "big"))
+                task.overtaken_by_delete(int.from_bytes(spi, "big"))
             effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
             continue
         if child.state is not ChildState.DELETING:  # else both deletes crossed: ours names the SPI (1.4.1)
@@ -144,7 +145,7 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     effects = _gone(sa, child, now, "deleted by the peer")
     if again:
-        sa.wishes.reopen(child, ChildEnd.DELETED_BY_PEER, now)
+        desired.reopen(sa, child, ChildEnd.DELETED_BY_PEER, now)
     return effects
 
 

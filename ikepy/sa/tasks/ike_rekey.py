@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import rekey_ike_keys
@@ -13,19 +12,16 @@ from ikepy.sa import admission, error_handling, explain, key_exchange, pick, pro
 from ikepy.sa.collision import Nonces, ours_is_redundant
 from ikepy.sa.effects import Effect, Event, Level, Topic
 from ikepy.sa.error_handling import Exchange, Step
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.init_exchange import NONCE_SIZE
 from ikepy.sa.keyed import keyed, suite_of
 from ikepy.sa.phase import Phase
+from ikepy.sa.task import Answer, Task, TaskKind, outcomes
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
 from .delete import DeleteIke
-from .init import NONCE_SIZE
-from .task import Answer, outcomes
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
-
 
 # Seconds that the peer has to delete its own IKE_SA, where ours stays. Our delete of the old one must not
 # overtake our answer to its rekey: it would forget that rekey (2.25.2), and never delete what it began.
@@ -41,9 +37,10 @@ class _Rival:
     nonces: Nonces
 
 
-class IkeRekey:
+class IkeRekey(Task[IkeSa]):
     """Our request to replace the IKE_SA; the old one is deleted when the new one has its children."""
 
+    kind = TaskKind.IKE_REKEY
     exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(self, tickets: Sequence[int] = ()) -> None:
@@ -66,7 +63,7 @@ class IkeRekey:
         ke = KePayload(self._ke.group, self._ke.public)
         return [SaPayload(self._offered), NoncePayload(self._nonce), ke]
 
-    def collide(self, rival: IkeSa, nonces: Nonces) -> None:
+    def collide_with(self, rival: IkeSa, nonces: Nonces) -> None:
         """The peer's rekey was answered while ours is under way."""
         self._rival = _Rival(rival, nonces)
 
@@ -148,6 +145,18 @@ class IkeRekey:
         return succession.successor(sa, self._spi, chosen.spi, new_keyed, now, initiator=True)
 
 
+def begin(sa: IkeSa, tickets: Sequence[int] = ()) -> None:
+    """Replace this IKE_SA; a failure sets another time."""
+    sa.lifetime.rekey_at = None
+    sa.enqueue(IkeRekey(tickets))
+
+
+def rival(sa: IkeSa) -> IkeSa | None:
+    """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
+    task = sa.tasks.current
+    return task.rival if isinstance(task, IkeRekey) else None
+
+
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer with a new IKE_SA that inherits the children; the peer then deletes the old one.
 
@@ -186,7 +195,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         KePayload(group, public),
     ]
     if isinstance(ours, IkeRekey):
-        ours.collide(
+        ours.collide_with(
             new, nonces
         )  # which of the two stays is clear when the peer answers ours, or uses its own
         new.contests = sa

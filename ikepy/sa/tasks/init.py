@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ikepy.config.model import Connection
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.errors import PeerError
 from ikepy.sa import error_handling, explain, key_exchange, moves, nat, pick, proposals
 from ikepy.sa.effects import Effect, Level
 from ikepy.sa.error_handling import Exchange, Step
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.init_exchange import NONCE_SIZE, InitExchange
 from ikepy.sa.keyed import keyed, suite_of
+from ikepy.sa.peers import Candidates
+from ikepy.sa.task import Task, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
+from . import desired
 from .auth import AuthTask
 
-if TYPE_CHECKING:
-    from ikepy.config.model import Connection
-    from ikepy.sa.ike_sa import IkeSa
-    from ikepy.sa.peers import Candidates
-
-NONCE_SIZE = 32  # bytes: at least half the key size of any PRF here (RFC 7296 2.10)
 MAX_RETRIES = 5  # COOKIE and INVALID_KE_PAYLOAD answers that we follow in one set-up
 IKE_PORT = 500
 MAX_COOKIE = 64  # bytes (RFC 7296 2.6)
 
 
-@dataclass(slots=True)
-class InitExchange:
-    """What IKE_AUTH needs of IKE_SA_INIT: both messages as they were sent, and the nonces."""
-
-    nonce_i: bytes = b""
-    nonce_r: bytes = b""
-    request: bytes = b""
-    response: bytes = b""
-
-
-class InitTask:
+class InitTask(Task[IkeSa]):
     """Our IKE_SA_INIT."""
 
+    kind = TaskKind.INIT
     exchange = ExchangeType.IKE_SA_INIT
 
     def __init__(self, sa: IkeSa) -> None:
@@ -95,7 +84,7 @@ class InitTask:
             raise PeerError(error.notify, str(error)) from error
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return sa.wishes.abandon(reason)
+        return desired.abandon(sa, reason)
 
     def _again(self, sa: IkeSa, why: str) -> list[Effect]:
         self._retries += 1
@@ -144,7 +133,7 @@ class InitTask:
         mobile = sa.connection.mobike and sa.path.remote.port == IKE_PORT
         if sa.nat.found or ((sa.connection.encap or mobile) and sa.nat.supported):
             moves.float_to_nat_t(sa)
-        sa.enqueue(AuthTask(sa.wishes.first()))
+        sa.enqueue(AuthTask(sa.desired.waiting.popleft()))
         return []
 
 

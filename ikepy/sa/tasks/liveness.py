@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ikepy.sa.effects import Effect
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.task import Task, TaskKind
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
 
 from . import mobike
 
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
 
-
-class Liveness:
+class Liveness(Task[IkeSa]):
     """Any answer will do; none at all is the window's affair."""
 
+    kind = TaskKind.LIVENESS
     exchange = ExchangeType.INFORMATIONAL
+
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        return frozenset()
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         return mobike.probe(sa)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         mobike.probed(sa, payloads)
-        return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []

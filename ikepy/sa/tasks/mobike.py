@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ikepy.errors import PeerError
 from ikepy.sa import moves, nat, peers, pick
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.mobike import Mobike, announced, no_nats_allowed, unchanged, usable
 from ikepy.sa.path import Address, Path
+from ikepy.sa.task import Answer, Task, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
-
-from .task import Answer, Task
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
 
 PATIENCE = 2  # the retransmission from which on other paths are tried, too
 MAX_TRIES = 5  # of an update over a path on which somebody changes addresses (RFC 4555 3.9)
@@ -79,9 +75,10 @@ class _Checked:
         return self._path == sa.path
 
 
-class UpdateAddresses:
+class UpdateAddresses(Task[IkeSa]):
     """UPDATE_SA_ADDRESSES: the initiator tells on which path both ends go on (3.5)."""
 
+    kind = TaskKind.UPDATE_ADDRESSES
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self, tries: int = 1, refused: frozenset[Path] = frozenset()) -> None:
@@ -117,22 +114,20 @@ class UpdateAddresses:
             sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
         return [sa.log(Level.INFO, f"moved, {path}"), *moves.redirect(sa)]
 
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
-
     def _other_path(self, sa: IkeSa, path: Path) -> list[Effect]:
         refused = self._refused | {path}
         text = f"the peer does not accept these addresses, {path}"
-        others = [p for p in _paths(sa) if p not in refused]
+        others = [p for p in paths(sa) if p not in refused]
         if others:
             moves.move(sa, others[0])
             sa.enqueue(UpdateAddresses(refused=refused), first=True)
         return [sa.log(Level.WARNING, text)]
 
 
-class RoutabilityCheck:
+class RoutabilityCheck(Task[IkeSa]):
     """The responder makes sure that the peer is where it says, before the children send there (3.7)."""
 
+    kind = TaskKind.ROUTABILITY_CHECK
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self) -> None:
@@ -147,13 +142,11 @@ class RoutabilityCheck:
             return []
         return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *moves.redirect(sa)]
 
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
 
-
-class AddressList:
+class AddressList(Task[IkeSa]):
     """Our addresses have changed, not the one in use, or it is not for us to choose the path (3.6)."""
 
+    kind = TaskKind.ADDRESS_LIST
     exchange = ExchangeType.INFORMATIONAL
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -164,12 +157,6 @@ class AddressList:
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return []
-
-
-TASKS = (UpdateAddresses, RoutabilityCheck, AddressList)
 
 
 def nat_payloads(sa: IkeSa) -> list[Payload]:
@@ -186,67 +173,25 @@ def seen_as(payloads: Sequence[Payload]) -> bytes:
 
 def once(sa: IkeSa, task: UpdateAddresses | RoutabilityCheck | AddressList) -> None:
     """Let a task have its turn next, unless one of its kind waits already."""
-    if not sa.tasks.waits(type(task)):
+    if not sa.tasks.waits(task.kind):
         sa.enqueue(task, first=True)
 
 
 def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
     """The children of `old` are on `new`, which has to bring about what `old` was doing for them."""
-    task = old.tasks.current
+    doing = old.tasks.doing
     elsewhere = new.path != old.children_path
     if new.mobike is None:
         return moves.redirect(new) if elsewhere else []
     moves.leave_children(new, old.children_path)
-    if isinstance(task, AddressList):
+    if doing is TaskKind.ADDRESS_LIST:
         once(new, AddressList())
-    if elsewhere or isinstance(task, UpdateAddresses | RoutabilityCheck):
+    if elsewhere or doing in (TaskKind.UPDATE_ADDRESSES, TaskKind.ROUTABILITY_CHECK):
         once(new, UpdateAddresses() if new.mobike.initiator else RoutabilityCheck())
     return []
 
 
-# -- what makes us move ----------------------------------------------------------------------------
-
-
-def addresses_changed(
-    sa: IkeSa, addresses: tuple[Address, ...], others: tuple[Address, ...], now: float
-) -> list[Effect]:
-    """We have these addresses now, best first, as far as the connection permits them.
-
-    `others`: further ones that we have, but would not move to.
-    """
-    mobike, old = sa.mobike, sa.path
-    before: tuple[Address, ...] = ()
-    if mobike is not None:
-        before, mobike.local = mobike.local, addresses
-    if old.local.address in (*addresses, *others):
-        if mobike is not None and set(before or (old.local.address,)) != {*addresses, old.local.address}:
-            once(sa, AddressList())
-        return _back(sa, now) if sa.stranded else []
-    paths = _paths(sa) if addresses else []
-    if mobike is None or not paths:
-        known, sa.stranded = sa.stranded, True
-        text = f"{old.local.address} is gone, and there is no other address to use"
-        return [] if known else [sa.log(Level.WARNING, text)]
-    sa.stranded = False
-    moves.move(sa, paths[0])
-    sa.window.hasten(now)
-    effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
-    if paths[0].remote == old.remote or not mobike.initiator:
-        effects += moves.redirect(sa)  # the peer is where it was, and the old path is dead
-    once(sa, UpdateAddresses() if mobike.initiator else AddressList())
-    return effects
-
-
-def _back(sa: IkeSa, now: float) -> list[Effect]:
-    """The address that we sent from is here again: see whether the peer is, too."""
-    sa.stranded = False
-    sa.window.hasten(now)
-    if sa.quiet:
-        sa.look_for_life()
-    return [sa.log(Level.INFO, f"{sa.path.local.address} is back")]
-
-
-def _paths(sa: IkeSa) -> list[Path]:
+def paths(sa: IkeSa) -> list[Path]:
     """Those that we could move to, best first."""
     return [] if sa.mobike is None else [p for p in sa.mobike.paths(sa.path) if sa.shared.leads_out(p)]
 
@@ -265,7 +210,7 @@ def search(sa: IkeSa, attempt: int) -> list[Path]:
     return paths
 
 
-def answered(sa: IkeSa, path: Path, task: Task) -> list[Effect]:
+def answered(sa: IkeSa, path: Path, task: Task[IkeSa]) -> list[Effect]:
     """A response came over `path`: after a search that is the one which works, and the peer is told (3.5).
 
     Unless it is the one in use, of which the peer knows. What says where we are has to be said anew if it was
@@ -279,7 +224,7 @@ def answered(sa: IkeSa, path: Path, task: Task) -> list[Effect]:
     if not mobike.searching:
         return []
     mobike.searching, mobike.probed = False, 0
-    if path == sa.path and not isinstance(task, UpdateAddresses | AddressList):
+    if path == sa.path and task.kind not in (TaskKind.UPDATE_ADDRESSES, TaskKind.ADDRESS_LIST):
         return [sa.log(Level.INFO, f"the peer answers again, {path}")]
     moves.move(sa, path)
     once(sa, UpdateAddresses())

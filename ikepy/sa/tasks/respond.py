@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ikepy.errors import PeerError
 from ikepy.sa import pick
+from ikepy.sa.ike_sa import IkeSa
 from ikepy.sa.path import Path
 from ikepy.sa.phase import Phase
+from ikepy.sa.task import Answer, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
 
 from . import auth, child_create, child_rekey, delete, ike_rekey, mobike
-from .task import Answer
-
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
 
 
 def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
@@ -29,12 +26,12 @@ def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, n
 
 
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
-    if sa.phase is not Phase.ESTABLISHED or sa.tasks.waits(delete.DeleteIke):
+    if sa.phase is not Phase.ESTABLISHED or sa.tasks.waits(TaskKind.DELETE_IKE):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed or deleted")
     offered = pick.must(payloads, SaPayload).proposals
     if any(p.protocol == ProtocolId.IKE for p in offered):
         return ike_rekey.respond(sa, payloads, now)
-    if isinstance(sa.tasks.current, ike_rekey.IkeRekey):
+    if sa.tasks.doing is TaskKind.IKE_REKEY:
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed")
     rekey = pick.notify(payloads, NotifyType.REKEY_SA)
     if rekey is not None:

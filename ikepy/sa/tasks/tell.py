@@ -7,32 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from ikepy.sa import pick
 from ikepy.sa.effects import Effect, Level
+from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.task import Task, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-if TYPE_CHECKING:
-    from ikepy.sa.ike_sa import IkeSa
 
-
-class Tell:
+class Tell(Task[IkeSa]):
     """One notify; the response says nothing but that it was heard."""
 
+    kind = TaskKind.TELL
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self, notify: NotifyPayload) -> None:
         self._notify = notify
 
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        return frozenset()
+
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         return [self._notify]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return []
 
 

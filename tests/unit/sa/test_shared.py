@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from ikepy.config.identity import Identity
 from ikepy.config.toml_source import parse
-from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.ike_sa import IkeSa, Registry
 from ikepy.sa.path import Endpoint, Path
 from ikepy.sa.phase import Phase
 from ikepy.sa.shared import Shared
@@ -32,7 +32,7 @@ class Entropy:
         return 256
 
 
-def shared() -> Shared:
+def shared() -> Registry:
     """Two connections with the same identities, one with others."""
     texts = [
         f'[connections.{name}]\nlocal.id = "{local}"\nremote.id = "gwb"\nremote_addrs = ["192.0.2.2"]\n'
@@ -42,7 +42,7 @@ def shared() -> Shared:
     return Shared(parse("".join(texts) + '[secrets.ike]\nsecret = "s3cr3t"\n'), Entropy())
 
 
-def added(table: Shared, connection: str, phase: Phase = Phase.CONNECTING) -> IkeSa:
+def added(table: Registry, connection: str, phase: Phase = Phase.CONNECTING) -> IkeSa:
     sa = IkeSa(
         table,
         table.config.connections[connection],
@@ -56,7 +56,7 @@ def added(table: Shared, connection: str, phase: Phase = Phase.CONNECTING) -> Ik
     return sa
 
 
-def established(table: Shared, connection: str, peer: str) -> IkeSa:
+def established(table: Registry, connection: str, peer: str) -> IkeSa:
     sa = added(table, connection)
     sa.local_id, sa.remote_id = Identity(IdType.FQDN, b"gwa"), Identity(IdType.FQDN, peer.encode())
     sa.establish(0.0)

@@ -1,0 +1,16 @@
+"""How an IKE_SA came about: who began, when, and what decides between two that crossed (RFC 7296 2.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """How an IKE_SA came about, its rekeys apart. Times are seconds on the machine's clock."""
+
+    ours: bool  # we were the initiator
+    began_at: float  # with our IKE_SA_INIT request, or the arrival of the peer's
+    ended_at: float  # when the peer was authenticated
+    lowest_nonce: bytes
+    again: bool = False  # it reauthenticates another one of ours
