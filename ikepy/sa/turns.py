@@ -14,9 +14,10 @@ from .work import Wanted
 def proceed(sa: IkeSa, now: float) -> list[Effect]:
     """Begin what may begin now: children that are due, then the tasks that wait."""
     effects: list[Effect] = []
-    if sa.established:
-        for wanted in sa.desired.take_due(now):
-            sa.enqueue(ChildCreate(wanted))
+    if sa.phase is Phase.DEAD:
+        return effects
+    for wanted in sa.desired.take_due(now):
+        sa.enqueue(ChildCreate(wanted))
     while sa.phase is not Phase.DEAD and (task := sa.tasks.take()) is not None:
         work = sa.tasks.prepared(task)
         try:
