@@ -163,8 +163,9 @@ def ike_sa_expires(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(bed: Bed, _: pytest.MonkeyPatch) -> None:
     notify = NotifyPayload(NotifyType.AUTHENTICATION_FAILED)
-    bed.net.run_effects("b", driver.tell(ike_sa(bed.net, "b"), notify, bed.net.now))
-    bed.net.run_effects("b", ike_sa(bed.net, "b").kill(End.REFUSED, "as it says"))
+    sa = ike_sa(bed.net, "b")
+    bed.net.run_effects("b", [*driver.tell(sa, notify, bed.net.now), *sa.kill(End.REFUSED, "as it says")])
+    bed.net.run_effects("b", bed.net.b.manager.proceed(sa, bed.net.now))
 
 
 def fault(bed: Bed, _: pytest.MonkeyPatch) -> None:
