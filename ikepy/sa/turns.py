@@ -14,9 +14,8 @@ from .work import Wanted
 def proceed(sa: IkeSa, now: float) -> list[Effect]:
     """Begin what may begin now: children that are due, then the tasks that wait."""
     effects: list[Effect] = []
-    if sa.phase is Phase.DEAD:
-        return effects
-    for wanted in sa.desired.take_due(now):
+    due = sa.desired.take_due(now) if sa.phase is not Phase.DEAD else []
+    for wanted in due:
         sa.enqueue(ChildCreate(wanted))
     while sa.phase is not Phase.DEAD and (task := sa.tasks.take()) is not None:
         work = sa.tasks.prepared(task)
