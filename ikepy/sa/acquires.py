@@ -7,6 +7,7 @@ from ikepy.config.model import Child, Connection
 from .commands import Acquire
 from .demand import Demand
 from .ike_sa import Registry
+from .path import Address
 from .phase import Phase
 from .rate import Backoff
 from .scope import Pair, Selectors, pair_of
@@ -25,16 +26,22 @@ class Acquires:
         self._resolve = resolve
         self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
 
-    def demand(self, command: Acquire, now: float) -> Demand | None:
-        """For a child that waits for packets, or a further one beside a narrow one."""
+    def demand(self, command: Acquire, now: float) -> Demand | str | None:
+        """For a child that waits for packets, or a further one beside a narrow one.
+
+        A text says why nothing can be started that should be; it comes now and then, like demands.
+        """
         connection = self._shared.config.connections.get(command.connection)
         if connection is None or self._shared.stopping:
             return None
         packet = Pair(command.source, command.destination)
+        found = self._resolve(connection, None)
+        if isinstance(found, str):
+            return self._nowhere(connection, packet, found, now)
         waiting = [
             (pair.width, child.name, pair)
             for child in connection.children.values()
-            if (pair := self._pair(connection, child, packet)) is not None
+            if (pair := _pair(child, packet, *found)) is not None
             and self._waits_for(connection, child, packet)
         ]
         if not waiting:
@@ -44,19 +51,20 @@ class Acquires:
             return None
         return Demand(connection, (name,), packet=packet)
 
+    def _nowhere(self, connection: Connection, packet: Pair, why: str, now: float) -> str | None:
+        names = [name for name in connection.children if self._shared.waits_for_packets(connection, name)]
+        if not names or not self._acquired.allow((connection.name, ""), now):
+            return None
+        return (
+            f"{', '.join(names)} should start for the packet {packet}, and can't: {why}; once that is "
+            "mended, the next packet starts it"
+        )
+
     def _waits_for(self, connection: Connection, child: Child, packet: Pair) -> bool:
         """Whether such a packet is to bring this child up."""
         if self._shared.waits_for_packets(connection, child.name):
             return True
         return any(sa.lacks(child.name, packet) for sa in self._shared.of_connection(connection.name))
-
-    def _pair(self, connection: Connection, child: Child, packet: Pair) -> Pair | None:
-        """The child's pair of selectors that permits a packet, None if none does."""
-        found = self._resolve(connection, None)
-        if isinstance(found, str):
-            return None
-        own = Selectors(child.local_selectors(found[0]), child.remote_selectors(found[1]))
-        return pair_of(own, packet)
 
     def _is_coming(self, connection: Connection, child: str) -> bool:
         """Whether an IKE_SA of the connection is being set up with this child, or has it."""
@@ -64,3 +72,8 @@ class Acquires:
             desired.wants(sa, child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.tasks.busy
             for sa in self._shared.of_connection(connection.name)
         )
+
+
+def _pair(child: Child, packet: Pair, local: Address, remote: Address) -> Pair | None:
+    """The child's pair of selectors that permits a packet, None if none does."""
+    return pair_of(Selectors(child.local_selectors(local), child.remote_selectors(remote)), packet)

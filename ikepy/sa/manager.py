@@ -331,6 +331,9 @@ class IkeManager:
         demand = self._acquires.demand(command, now)
         if demand is None:
             return []
+        if isinstance(demand, str):
+            name = command.connection
+            return [Log(Level.WARNING, name, demand, kind_of(demand), Peer(name))]
         name, text = demand.connection.name, f"acquire for {demand.packet}"
         log = Log(Level.INFO, name, text, kind_of(text), Peer(name))
         return [log, *self._set_ups.bring_up(demand, now)]

@@ -105,6 +105,33 @@ def test_an_acquire_that_comes_to_nothing_is_repeated_less_and_less() -> None:
     assert 10 <= net.ladder.count("a -> b IKE_SA_INIT request 0") <= 26
 
 
+def test_a_packet_without_a_way_to_the_peer_leaves_a_line_now_and_then() -> None:
+    net = Network(Options(child='start_action = "trap"'), Options())
+    address, net.a.address = net.a.address, None
+    for _ in range(120):
+        net.command("a", Acquire("ab", PACKET, PACKET))
+        net.run(1)
+    told = net.a.errors()
+    assert 6 <= len(told) <= 9
+    assert set(told) == {
+        f"net should start for the packet {PACKET} === {PACKET}, and can't: no way there; once that is "
+        "mended, the next packet starts it"
+    }
+    assert all(line.source is not None for line in net.a.logs), "limited like all that packets cause"
+    net.a.address = address
+    net.command("a", Acquire("ab", PACKET, PACKET))
+    net.run(5)
+    assert_joined(net)
+
+
+def test_without_a_trap_nothing_is_said_of_it() -> None:
+    net = Network(Options(), Options())
+    net.a.address = None
+    net.command("a", Acquire("ab", PACKET, PACKET))
+    net.run(5)
+    assert not net.a.errors()
+
+
 # keyingtries
 
 
