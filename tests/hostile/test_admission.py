@@ -1,4 +1,4 @@
-"""What strangers may cost: failures count, the CPU is shared, guesses are heard seldom, room is bounded."""
+"""What strangers may cost: failures count, the CPU is shared, room is bounded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.commands import Initiate
 from ikepy.sa.path import Endpoint
-from ikepy.wire.constants import ExchangeType, NotifyType
 from tests.exchange.network import Network, assert_joined
 from tests.hostile.attacker import (
-    Keyed,
-    UnansweredError,
     assert_unharmed,
     chain,
     init_parts,
@@ -86,17 +82,6 @@ def test_without_a_budget_all_are_served() -> None:
     assert served(net, OTHER, range(1, 101), 0) == 100
 
 
-def test_established_peers_are_not_charged() -> None:
-    net = target(proposals=f'["{MODP}"]')
-    for _ in range(200):
-        net.command("a", Initiate("ab", "net"))
-        net.run(0.1)
-        assert_joined(net)
-        net.command("a", Terminate(ike="ab"))
-        net.run(0.1)
-    assert net.b.manager.counters()["IKE_SA_INIT requests beyond the CPU budget"] == 0
-
-
 def test_half_open_ike_sas_are_bounded_in_all_and_the_oldest_go() -> None:
     net = target(daemon="init_limit_half_open = 40")
     for number in range(1, 101):
@@ -112,107 +97,6 @@ def test_half_open_ike_sas_are_bounded_in_all_and_the_oldest_go() -> None:
     net.command("a", Initiate("ab", "net"))
     net.run(2)
     assert_joined(net)
-
-
-# -- guesses ---------------------------------------------------------------------------------------
-
-
-def guess(
-    net: Network, identity: bytes, address: IPv4Address, secret: bytes = b"wrong", port: int = 500
-) -> str:
-    """What a set-up with this identity and secret gets: "up", "refused" or "nothing"."""
-    number = sum(net.b.manager.counters().values())
-    try:
-        attacker = Keyed(net, address=address, port=port, spi_i=(number << 16 | port).to_bytes(8, "big"))
-    except UnansweredError:
-        return "nothing"
-    answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads(identity, secret))
-    if answer is None:
-        return "nothing"
-    error = pick.error(answer)
-    if error is None:
-        return "up"
-    assert error.notify == NotifyType.AUTHENTICATION_FAILED
-    return "refused"
-
-
-def test_guesses_are_answered_ever_more_seldom_then_not_heard() -> None:
-    net = target()
-    heard = []
-    for _ in range(40):
-        heard.append(guess(net, b"gwa", OTHER))
-        net.run(0.5)
-    assert heard[:5] == ["refused"] * 5
-    assert heard.count("refused") <= 10
-    assert guess(net, b"gwa", OTHER, b"correct horse") == "nothing", "not even the right one, now"
-    net.run(60)
-    assert guess(net, b"gwa", OTHER, b"correct horse") == "up", "it clears what was held against it"
-    assert guess(net, b"gwa", OTHER) == "refused"
-
-
-def test_the_owner_of_a_guessed_identity_is_not_kept_out() -> None:
-    net = target()
-    for _ in range(30):
-        guess(net, b"gwa", OTHER)
-    assert guess(net, b"gwa", IPv4Address("198.51.100.99"), b"correct horse") == "up", "in the same network"
-    net.command("a", Initiate("ab", "net"))
-    net.run(1)
-    assert_joined(net)
-
-
-def test_a_peer_behind_the_nat_of_one_that_guesses_other_identities() -> None:
-    net = target()
-    heard = [guess(net, b"nobody-%d" % number, OTHER, port=1024 + number) for number in range(40)]
-    assert heard.count("refused") == 12
-    assert set(heard[12:]) == {"nothing"}
-    assert guess(net, b"gwa", OTHER) == "nothing", "so nobody learns which identities there are"
-    assert guess(net, b"gwa", OTHER, b"correct horse") == "up"
-
-
-def test_a_port_that_goes_on_guessing_gets_no_key_exchange() -> None:
-    net = target()
-    for number in range(40):
-        guess(net, b"nobody-%d" % number, OTHER)
-    counted = net.b.manager.counters()
-    assert counted["failed authentications"] == 12
-    assert counted["IKE_SA_INIT requests after failed authentications"] == 28
-
-
-# -- many who mean it ------------------------------------------------------------------------------
-
-TRIES = (0.0, 4.0, 11.2)  # seconds at which a peer asks (charon's defaults)
-
-
-@pytest.mark.parametrize(
-    ("suite", "under_way"),
-    [("x25519", 1000), ("modp2048", 1000), ("modp3072", 10)],
-)
-def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, under_way: int) -> None:
-    """They ask all together; so many of them go on before the first one's IKE_AUTH is worked on."""
-    name = f"aes128gcm16-prfsha256-{suite}"
-    net = target(proposals=f'["{name}"]', connection='unique = "never"')
-    waiting, begin, done = list(range(1000)), net.now, 0
-    for at in TRIES:
-        net.run(max(0.0, begin + at - net.now))
-        answered: list[Keyed] = []
-        left: list[int] = []
-        for number in waiting:
-            net.now += 0.003  # what one costs a host that is as slow as we are
-            try:
-                answered.append(Keyed(net, name, OTHER, spi_i=(number + 1).to_bytes(8, "big")))
-            except UnansweredError:
-                left.append(number)
-            if len(answered) > under_way:
-                done += finished(answered.pop(0))
-        done += sum(finished(one) for one in answered)
-        waiting = left
-    assert done == 1000
-    assert net.now - begin < 20
-
-
-def finished(attacker: Keyed) -> bool:
-    answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads())
-    return answer is not None and pick.error(answer) is None
 
 
 # -- bursts ----------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ TEXT = r'"[A-Za-z0-9][^"]* [^"]*"'  # for people: no test reads it letter by let
 STRANGERS = (
     "tests/exchange/test_init_retries.py",
     "tests/hostile/test_admission.py",
+    "tests/hostile/test_first_requests.py",
+    "tests/hostile/test_guesses.py",
     "tests/hostile/test_limits.py",
     "tests/hostile/test_strangers.py",
     "tests/hostile/test_traces.py",
@@ -50,6 +52,12 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/exchange/test_setup.py",
         "tests/exchange/test_notifies.py",
         "tests/exchange/test_refusals.py",
+        "tests/exchange/test_words.py",
+        "tests/exchange/test_errors.py",
+        "tests/exchange/test_admission.py",
+        "tests/exchange/test_pairs.py",
+        "tests/exchange/test_again.py",
+        "tests/hostile/test_guesses.py",
         "tests/hostile/test_without_credentials.py",
     ),
     "ikepy/sa/incoming.py": (

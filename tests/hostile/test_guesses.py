@@ -1,0 +1,73 @@
+"""Whoever guesses secrets or identities is answered ever more seldom, and nobody else is."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from ikepy.sa import pick
+from ikepy.sa.commands import Initiate
+from ikepy.wire.constants import ExchangeType, NotifyType
+from tests.exchange.network import Network, assert_joined
+from tests.hostile.attacker import Keyed, UnansweredError, target
+from tests.hostile.test_limits import OTHER
+
+
+def guess(
+    net: Network, identity: bytes, address: IPv4Address, secret: bytes = b"wrong", port: int = 500
+) -> str:
+    """What a set-up with this identity and secret gets: "up", "refused" or "nothing"."""
+    number = sum(net.b.manager.counters().values())
+    try:
+        attacker = Keyed(net, address=address, port=port, spi_i=(number << 16 | port).to_bytes(8, "big"))
+    except UnansweredError:
+        return "nothing"
+    answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads(identity, secret))
+    if answer is None:
+        return "nothing"
+    error = pick.error(answer)
+    if error is None:
+        return "up"
+    assert error.notify == NotifyType.AUTHENTICATION_FAILED
+    return "refused"
+
+
+def test_guesses_are_answered_ever_more_seldom_then_not_heard() -> None:
+    net = target()
+    heard = []
+    for _ in range(40):
+        heard.append(guess(net, b"gwa", OTHER))
+        net.run(0.5)
+    assert heard[:5] == ["refused"] * 5
+    assert heard.count("refused") <= 10
+    assert guess(net, b"gwa", OTHER, b"correct horse") == "nothing", "not even the right one, now"
+    net.run(60)
+    assert guess(net, b"gwa", OTHER, b"correct horse") == "up", "it clears what was held against it"
+    assert guess(net, b"gwa", OTHER) == "refused"
+
+
+def test_the_owner_of_a_guessed_identity_is_not_kept_out() -> None:
+    net = target()
+    for _ in range(30):
+        guess(net, b"gwa", OTHER)
+    assert guess(net, b"gwa", IPv4Address("198.51.100.99"), b"correct horse") == "up", "in the same network"
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    assert_joined(net)
+
+
+def test_a_peer_behind_the_nat_of_one_that_guesses_other_identities() -> None:
+    net = target()
+    heard = [guess(net, b"nobody-%d" % number, OTHER, port=1024 + number) for number in range(40)]
+    assert heard.count("refused") == 12
+    assert set(heard[12:]) == {"nothing"}
+    assert guess(net, b"gwa", OTHER) == "nothing", "so nobody learns which identities there are"
+    assert guess(net, b"gwa", OTHER, b"correct horse") == "up"
+
+
+def test_a_port_that_goes_on_guessing_gets_no_key_exchange() -> None:
+    net = target()
+    for number in range(40):
+        guess(net, b"nobody-%d" % number, OTHER)
+    counted = net.b.manager.counters()
+    assert counted["failed authentications"] == 12
+    assert counted["IKE_SA_INIT requests after failed authentications"] == 28
