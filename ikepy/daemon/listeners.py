@@ -329,7 +329,7 @@ class Listeners:
                 log.warning(SUBJECT, looped(path.remote.address, tunnel))
             return None
         ike = self._ike.get(path.local)
-        if ike is None:
+        if ike is None and self._complaints.allow(time.monotonic()):
             log.warning(SUBJECT, f"no socket on {path.local}: a message to {path.remote} is lost")
         return ike
 

@@ -28,6 +28,7 @@ Clock = Callable[[], float]
 READING = 0.004  # seconds that all sockets together may read before the event loop's next round
 LEAST = 0.0005  # and one of them at least
 SERVING = 0.003  # seconds for strangers in a round; begun work is finished
+HURRIED = 0.001  # the same while more comes than is read: what the kernel has no room for is lost, peers' too
 WAITING = 1024  # messages of strangers that wait; more are lost, the younger ones
 WAITING_EACH = WAITING // 2  # for one IKE_SA, or from one prefix for none yet
 WAITING_OCTETS = 4 << 20
@@ -68,13 +69,21 @@ class Reception:
         self._clock = clock
         self._strangers = Turns(WAITING, WAITING_EACH, WAITING_OCTETS)
         self._serving = False
+        self._behind = False  # a turn ended before all was read
         self._complaints = RateLimit(*COMPLAINTS)
         self.lost = 0  # messages of strangers for which there was no room
 
     def turn(self, sockets: int) -> Callable[[], bool]:
         """Begins a turn of one socket of so many; what it gives says whether that is over."""
         end = self._clock() + max(READING / sockets, LEAST)
-        return lambda: self._clock() >= end
+
+        def is_over() -> bool:
+            if self._clock() < end:
+                return False
+            self._behind = True
+            return True
+
+        return is_over
 
     def take(self, datagram: bytes, path: Path) -> bytes | None:
         """A datagram (without its non-ESP marker) was read; gives what is to be answered at once."""
@@ -103,7 +112,8 @@ class Reception:
 
     def _serve(self) -> None:
         """Work on what strangers sent, for a while."""
-        end = self._clock() + SERVING
+        end = self._clock() + (HURRIED if self._behind else SERVING)
+        self._behind = False
         while len(self._strangers):
             datagram, path = self._strangers.take()
             self._receive(datagram, path)

@@ -6,6 +6,7 @@ from .rate import Rate
 
 TRACES = 10.0  # a second of an IKE_SA that are received nevertheless, and tell what is wrong with them
 REPEATS = 10.0  # a second of an IKE_SA that are answered again, on its path and on all others together
+UNPROTECTED = 20.0  # a second of an IKE_SA that are looked at, from its peer's address and from all others
 
 
 class Excess:
@@ -14,6 +15,7 @@ class Excess:
     def __init__(self) -> None:
         self._traces = Rate(TRACES)
         self._repeats = Rate(REPEATS), Rate(REPEATS)
+        self._unprotected = Rate(UNPROTECTED), Rate(UNPROTECTED)
 
     def traced(self, now: float) -> bool:
         """Whether a worthless message may be received nevertheless, so that its reason is told."""
@@ -22,3 +24,7 @@ class Excess:
     def repeated(self, expected: bool, now: float) -> bool:
         """Whether a request may be answered again; `expected`: it comes on the IKE_SA's path."""
         return self._repeats[expected].allow(now)
+
+    def unprotected(self, expected: bool, now: float) -> bool:
+        """Whether to look at one more message that is not protected; `expected`: it comes from the peer."""
+        return self._unprotected[expected].allow(now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -45,7 +44,6 @@ class HalfOpen:
         self._block_threshold = limits.block_threshold
         self._limit = limits.init_limit_half_open
         self._by_request: dict[tuple[bytes, Endpoint], IkeSa] = {}
-        self._spis: Counter[bytes] = Counter()  # the initiators' of `_by_request`
         self._open: dict[int, _Open] = {}  # by ike_id, oldest first
         self._per_address: dict[Address, dict[int, _Open]] = {}  # the same, oldest first
         self._failed = Fading(MEMORY)  # by address, and in all
@@ -53,10 +51,6 @@ class HalfOpen:
     def known(self, spi_i: bytes, remote: Endpoint) -> IkeSa | None:
         """The IKE_SA that this peer's IKE_SA_INIT made."""
         return self._by_request.get((spi_i, remote))
-
-    def may_know(self, spi_i: bytes) -> bool:
-        """Whether some peer's IKE_SA_INIT with this SPI made an IKE_SA."""
-        return spi_i in self._spis
 
     def verdict(self, address: Address, now: float, waiting: float = 0, from_there: float = 0) -> Verdict:
         """By how many are open, have failed lately or wait to be worked on: in all, and from this address.
@@ -86,7 +80,6 @@ class HalfOpen:
     def add(self, sa: IkeSa, charge: Charge) -> None:
         remote = sa.path.remote
         self._by_request[sa.spi_i, remote] = sa
-        self._spis[sa.spi_i] += 1
         sa.init_remote = remote
         one = _Open(sa, charge)
         self._open[sa.ike_id] = one
@@ -110,10 +103,7 @@ class HalfOpen:
                 charge = one.charge
         if sa.phase is not Phase.DEAD or sa.init_remote is None:
             return charge
-        if self._by_request.pop((sa.spi_i, sa.init_remote), None) is not None:
-            self._spis[sa.spi_i] -= 1
-            if not self._spis[sa.spi_i]:
-                del self._spis[sa.spi_i]
+        self._by_request.pop((sa.spi_i, sa.init_remote), None)
         return charge
 
     def _close(self, one: _Open) -> None:

@@ -47,7 +47,7 @@ from .tasks.tell import packet_text
 from .timers import Timers
 from .turns import proceed
 from .wanted import Wanted
-from .worthless import begins_protected, is_worthless, local_spi, named
+from .worthless import begins_protected, is_worthless, named
 
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 
@@ -224,13 +224,17 @@ class IkeManager:
         return sa is not None and begins_protected(datagram) and is_worthless(sa, datagram, path, now)
 
     def drops(self, datagram: bytes, path: Path, now: float) -> bool:
-        """Whether a message is worthless, and not one of the few each second that may leave their trace."""
-        if not self.is_worthless(datagram, path, now):
+        """Whether a message names an IKE_SA of ours and is not to be received: it is worthless, and not one
+        of the few each second that may leave their trace; or not protected, and one too many."""
+        sa = named(self._shared.by_spi, datagram)
+        if sa is None:
             return False
-        if self._shared.by_spi[local_spi(datagram)].excess.traced(now):
-            return False
-        self._shared.tally[Counted.WORTHLESS] += 1
-        return True
+        if not begins_protected(datagram):
+            kept = sa.excess.unprotected(path.remote.address == sa.path.remote.address, now)
+        else:
+            kept = not is_worthless(sa, datagram, path, now) or sa.excess.traced(now)
+        self._shared.tally[Counted.WORTHLESS] += not kept
+        return not kept
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """A job (`Compute`) is done: what it gave, or the exception that it raised. `ticking`: whose it is.

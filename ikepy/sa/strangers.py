@@ -80,8 +80,12 @@ class Strangers:
         if not is_first_request(datagram):
             return self._refuse_other(datagram, now)
         spi_i = datagram[:SPI]
-        if self._half_open.may_know(spi_i):
-            return None
+        known = self._half_open.known(spi_i, remote)
+        if known is not None and known.init.request == datagram:
+            if known.excess.repeated(True, now):
+                return None
+            self._shared.tally[Counted.WORTHLESS] += 1
+            return b""
         self._admitted.expire(now)
         if (spi_i, remote) in self._admitted:
             return b""  # the one that waits is answered

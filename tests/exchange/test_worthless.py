@@ -14,10 +14,10 @@ import pytest
 
 from ikepy.sa.commands import Initiate, Rekey
 from ikepy.sa.effects import Log, Send
-from ikepy.sa.excess import REPEATS, TRACES
+from ikepy.sa.excess import REPEATS, TRACES, UNPROTECTED
 from ikepy.sa.path import Endpoint, Path
 
-from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, assert_joined
+from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options, assert_joined
 from .test_fragmentation import SMALL
 
 FROM_A = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
@@ -119,12 +119,34 @@ def test_what_the_header_says() -> None:
         assert not manager.knows(data)
 
 
-def test_what_is_not_protected_has_no_peers_rank() -> None:
+def test_what_is_not_protected_has_no_peers_rank_and_is_looked_at_now_and_then() -> None:
+    """A notify, anything in front of SK, another version; what comes from elsewhere has its own share."""
     net, request = with_request()
-    doubts = request[:16] + bytes([41]) + request[17:]
-    assert net.b.manager.knows(request)
-    assert not net.b.manager.knows(doubts)
-    assert not net.b.manager.drops(doubts, FROM_A, net.now), "it waits with strangers"
+    manager = net.b.manager
+    (sa,) = manager.ike_sas
+    assert manager.knows(request)
+    for at, octet in ((16, 41), (16, 43), (17, 0x30)):
+        net.now += LATER
+        data = request[:at] + bytes([octet]) + request[at + 1 :]
+        assert not manager.knows(data)
+        for path in (ELSEWHERE, sa.path):
+            dropped = sum(manager.drops(data, path, net.now) for _ in range(1000))
+            assert dropped == 1000 - UNPROTECTED
+    assert not manager.drops(request, sa.path, net.now)
+
+
+def test_a_first_request_that_is_repeated_without_end() -> None:
+    """It is answered again, and then no more for a while; others' are not concerned."""
+    net = Network(b=Options(remote_addrs="%any"))
+    sent = kept(net)
+    net.script = lambda line, nth, data: sent.update({line: data}) or ([] if "IKE_AUTH" in line else [DELAY])
+    net.command("a", Initiate("ab", "net"))
+    net.run(0.1)
+    manager, init = net.b.manager, sent["a -> b IKE_SA_INIT request 0"]
+    taken = sum(manager.refuse(init, FROM_A.remote, net.now) is None for _ in range(1000))
+    assert taken == REPEATS
+    assert manager.refuse(init, FROM_A.remote, net.now + 1) is None
+    assert manager.refuse(b"\7" * 8 + init[8:], ELSEWHERE.remote, net.now) is None
 
 
 def test_fragments() -> None:

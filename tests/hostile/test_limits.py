@@ -118,7 +118,8 @@ def test_without_a_flood_nothing_is_refused() -> None:
 def test_what_is_not_for_the_cheap_way() -> None:
     net = crowded()
     data = first_request(1)
-    assert refuse(net, data) is None, "it may repeat one that was served"
+    assert refuse(net, data, OTHER) is None, "it repeats one that was served"
+    assert [refuse(net, data)] == send(net, data), "from elsewhere it is another one"
     assert refuse(net, b"") is None
     assert refuse(net, data[:-1]) is None
     for index, value in ((8, 1), (17, 0x30), (18, 35), (19, 0x20), (23, 1), (27, 0)):

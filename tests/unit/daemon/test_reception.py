@@ -11,7 +11,7 @@ import pytest
 
 from ikepy.daemon import log
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.reception import LEAST, READING, SERVING, WAITING, WAITING_OCTETS, Reception
+from ikepy.daemon.reception import HURRIED, LEAST, READING, SERVING, WAITING, WAITING_OCTETS, Reception
 from ikepy.sa.path import Endpoint, Path
 
 from .test_listeners import LOOPBACK, free_ports
@@ -90,6 +90,21 @@ def test_strangers_have_a_few_milliseconds_of_each_round() -> None:
 
     asyncio.run(scenario(SERVING / 3.5, 4))
     asyncio.run(scenario(0.2, 1))
+
+
+def test_strangers_have_less_of_it_while_more_comes_than_is_read() -> None:
+    async def scenario() -> None:
+        work = Work(HURRIED / 2)
+        for n in range(20):
+            work.reception.take(b"stranger %d" % n, PATH)
+        is_over = work.reception.turn(1)
+        work.now += 2 * READING
+        assert is_over()
+        await work.until(20)
+        steps = [b - a for a, b in zip(work.rounds, work.rounds[1:], strict=False)]
+        assert steps[:2] == [2, round(2 * SERVING / HURRIED)]
+
+    asyncio.run(scenario())
 
 
 def test_those_that_are_refused_at_once_do_not_wait() -> None:
