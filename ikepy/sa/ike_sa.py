@@ -43,7 +43,8 @@ from .task_queue import TaskQueue
 from .window import Window
 from .work import Wanted, Work
 
-MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)  # ends that stay what they are, whatever the peer says
+# Ends that stay what they are, whatever the peer says; of several the first counts.
+MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)
 FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
 ENDED = "IKE_SA ended: "
 DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
@@ -305,8 +306,9 @@ class IkeSa:
             return []
         if self.phase is Phase.REKEYED:
             end = End.REPLACED
-        elif self.phase is Phase.DELETING and self.end in MEANT:
-            end = self.end  # also if the peer's delete crosses ours, or no answer comes
+        else:  # also if the peer's delete crosses ours, or no answer comes, to it or to what is before it
+            meant = [one for one in (self.end, *self.tasks.ends) if one in MEANT]
+            end = min(meant, key=MEANT.index, default=end)
         self.end = end
         self.end_text = text
         self.phase = Phase.DEAD

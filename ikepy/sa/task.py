@@ -17,6 +17,7 @@ from ikepy.wire.payloads import Payload
 from .child import ChildSa
 from .collision import Nonces
 from .effects import Effect, Outcome
+from .phase import End
 from .wanted import Wanted
 
 
@@ -57,12 +58,15 @@ S = TypeVar("S", contravariant=True)  # the IKE_SA
 class Task(Protocol[S]):
     """The initiator form: builds requests and takes their responses.
 
-    `wanted`: the child that it is to bring up. `replaces`: the child_id of one that it replaces.
+    `wanted`: the child that it is to bring up. `replaces`: the child_id of one that it replaces; `removes`:
+    of one that nobody wants any more. `ends`: why the IKE_SA is to end with it.
     """
 
     kind: ClassVar[TaskKind]
     wanted: Wanted | None = None
     replaces: int | None = None
+    removes: int | None = None
+    ends: End | None = None
 
     @property
     def exchange(self) -> ExchangeType:

@@ -10,6 +10,7 @@ from ikepy.errors import LocalMisuse
 
 from .child import ChildSa
 from .entropy import Entropy
+from .phase import End
 from .task import CREATING, HARMLESS, Task, TaskKind
 from .window import Window
 from .work import Work
@@ -69,6 +70,22 @@ class TaskQueue(Generic[S]):
     def all(self) -> list[Task[S]]:
         """Those under way, then those that wait for their turn, then the postponed ones."""
         return [*self._under_way.values(), *self._waiting, *(task for _, task in self._postponed)]
+
+    @property
+    def unwanted(self) -> set[int]:
+        """The children that nobody wants any more, and what has replaced them: they are to be deleted."""
+        ids: set[int] = set()
+        for child_id in (task.removes for task in self.all):
+            while child_id is not None and child_id not in ids:
+                ids.add(child_id)
+                child = self._sa.children.get(child_id)
+                child_id = None if child is None else child.replaced_by
+        return ids
+
+    @property
+    def ends(self) -> list[End]:
+        """Why the IKE_SA is to end: its deletes wait or are under way."""
+        return [task.ends for task in self.all if task.ends is not None]
 
     @property
     def waiting(self) -> bool:

@@ -151,6 +151,34 @@ def terminated_while_the_peer_is_silent(bed: Bed, _: pytest.MonkeyPatch) -> None
     bed.silence(200)
 
 
+def terminated_while_another_request_is_unanswered(bed: Bed, _: pytest.MonkeyPatch) -> None:
+    bed.net.command("a", Rekey(child="net"))
+    bed.net.command("a", Terminate(ike="ab"))
+    bed.silence(200)
+
+
+def child_terminated_while_another_request_is_unanswered(bed: Bed, _: pytest.MonkeyPatch) -> None:
+    bed.net.command("a", Rekey(ike="ab"))
+    bed.net.command("a", Terminate(child="net"))
+    bed.silence(200)
+
+
+def child_terminated_while_its_rekey_is_unanswered(bed: Bed, _: pytest.MonkeyPatch) -> None:
+    bed.net.command("a", Rekey(child="net"))
+    bed.net.command("a", Terminate(child="net"))
+    bed.silence(200)
+
+
+def child_deleted_by_the_peer_before_our_delete(bed: Bed, _: pytest.MonkeyPatch) -> None:
+    bed.net.command("a", Rekey(ike="ab"))
+    bed.net.command("a", Terminate(child="net"))
+    bed.net.command("b", Terminate(child="net"))
+
+
+def ike_sa_expires_while_the_peer_is_silent(bed: Bed, _: pytest.MonkeyPatch) -> None:
+    bed.silence(200)
+
+
 def deletes_cross(bed: Bed, _: pytest.MonkeyPatch) -> None:
     bed.net.command("a", Terminate(ike="ab"))
     bed.net.command("b", Terminate(ike="ab"))
@@ -189,6 +217,7 @@ ROWS = [
     Row(ChildEnd.DELETED_BY_PEER, child_deleted_by_peer_while_we_rekey_it, ("close_action",)),
     Row(ChildEnd.DELETED, child_terminated, NEVER),
     Row(ChildEnd.DELETED, deletes_of_the_child_cross, NEVER),
+    Row(ChildEnd.DELETED, child_deleted_by_the_peer_before_our_delete, NEVER),
     Row(ChildEnd.EXPIRED, child_expires, None, child="rekey_time = 20\nrand_time = 0\nlife_time = 30"),
     Row(ChildEnd.NOT_REPLACED, worker_lost, ACTIONS),
     Row(End.TIMEOUT, peer_is_silent, ("dpd_action",), connection="rekey_time = 0\ndpd_delay = 10"),
@@ -198,7 +227,16 @@ ROWS = [
     Row(End.DELETED, terminated_by_force, NEVER),
     Row(End.DELETED, terminated_while_the_peer_is_silent, NEVER),
     Row(End.DELETED, deletes_cross, NEVER),
+    Row(End.DELETED, terminated_while_another_request_is_unanswered, NEVER),
+    Row(End.TIMEOUT, child_terminated_while_another_request_is_unanswered, NEVER),
+    Row(End.TIMEOUT, child_terminated_while_its_rekey_is_unanswered, NEVER),
     Row(End.EXPIRED, ike_sa_expires, ACTIONS, connection="rekey_time = 20\nrand_time = 0\nover_time = 10"),
+    Row(
+        End.EXPIRED,
+        ike_sa_expires_while_the_peer_is_silent,
+        ACTIONS,
+        connection="rekey_time = 20\nrand_time = 0\nover_time = 10",
+    ),
     Row(End.REFUSED, refused, ACTIONS),
     Row(End.FAULT, fault, ACTIONS),
     Row(End.RESTARTED, peer_starts_anew, ("dpd_action",)),

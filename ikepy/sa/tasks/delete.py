@@ -27,15 +27,15 @@ class DeleteIke(Task[IkeSa]):
 
     def __init__(self, tickets: Sequence[int] = (), *, end: End = End.DELETED) -> None:
         self._tickets = list(tickets)
-        self._end = end
+        self.ends: End = end
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         sa.phase = Phase.DELETING
-        sa.end = self._end
+        sa.end = self.ends
         return [DeletePayload(ProtocolId.IKE, ())]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        return sa.kill(self._end, "deleted") + outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} deleted")
+        return sa.kill(self.ends, "deleted") + outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         # However it ended: the IKE_SA is gone, which is what was asked for.
@@ -66,7 +66,7 @@ class DeleteChild(Task[IkeSa]):
     ) -> None:
         self.child_id = child_id
         self._tickets = list(tickets)
-        self._wanted = wanted
+        self.removes = child_id if wanted else None
         self.like = like
         self._end = end
         self._spare = spare
@@ -84,11 +84,13 @@ class DeleteChild(Task[IkeSa]):
         child = sa.children.get(self.child_id)
         if child is None and self.like is not None:
             child = sa.alike(self.like)
-        while child is not None and child.replaced_by in sa.children and self._wanted:
+        while child is not None and child.replaced_by in sa.children and self.removes is not None:
             child = sa.children[child.replaced_by]
         if child is None or child.state is ChildState.DELETED or (self._spare and sa.alike(child) is None):
             return None
         self.child_id = child.child_id
+        if self.removes is not None:
+            self.removes = child.child_id
         self._child = child
         child.state = ChildState.DELETING
         return [DeletePayload(ProtocolId.ESP, (child.spi_in.to_bytes(4, "big"),))]
@@ -143,6 +145,7 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
 def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     """The peer let go of a child."""
     again = child.state is not ChildState.DELETING and child.replaced_by is None
+    again = again and child.child_id not in sa.tasks.unwanted
     effects = _gone(sa, child, now, "deleted by the peer")
     if again:
         desired.reopen(sa, child, ChildEnd.DELETED_BY_PEER, now)

@@ -28,10 +28,12 @@ def wants(sa: IkeSa, name: str) -> bool:
 
 def intended(sa: IkeSa) -> tuple[Child, ...]:
     """The children that are to stand here: those that do, are to come up, or expired this moment."""
-    configs = [child.config for child in sa.children.values() if child.in_use]
+    unwanted = sa.tasks.unwanted
+    configs = [one.config for one in sa.children.values() if one.in_use and one.child_id not in unwanted]
     configs += [wanted.config for wanted in _all(sa)]
     # The peer may have replaced one, and taken that back; one may be deleted to be brought up again.
-    configs += [config for task in sa.tasks.under_way if (config := task.intends(sa)) is not None]
+    replacing = [task for task in sa.tasks.under_way if task.replaces not in unwanted]
+    configs += [config for task in replacing if (config := task.intends(sa)) is not None]
     return tuple({config.name: config for config in configs}.values())
 
 
