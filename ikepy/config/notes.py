@@ -68,7 +68,7 @@ def _into_itself(connection: Connection, key: str) -> Notes:
                 yield (
                     f"{key}.{where}",
                     f"covers the peer's own address {peer}: IKE and ESP packets to it must not enter the "
-                    "tunnel, and are dropped there; leave it out, or see that no rule leads them there",
+                    "tunnel, so that this address is exempted from it; leave it out",
                 )
 
 

@@ -132,3 +132,14 @@ def test_our_address_goes_and_comes_back_meanwhile(pair: Pair) -> None:
     left.ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
     expect_traffic_within(left, 5)
     assert "loop" not in drops(pair) or drops(pair)["loop"] < 20
+
+
+def test_a_network_of_the_devices_own_that_the_peer_is_in(pair: Pair) -> None:
+    """The kernel makes the route to it, with the address."""
+    far_peer(pair, 4)
+    own, peer = replace(LEFT, vti="198.51.100.1"), replace(FAR[4], vti="198.51.100.2")
+    pair.left.start(configuration(own, peer, child='start_action = "start"'))
+    left = pair.left.namespace
+    wait_until(lambda: exempted(left, 4), "the peer's address is exempted")
+    wait_until(pair.left.children, "the child is installed")
+    assert ping(left, LEFT, RIGHT)
