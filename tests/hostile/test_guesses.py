@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 
 from ikepy.sa import pick
 from ikepy.sa.commands import Initiate
+from ikepy.sa.effects import Level
 from ikepy.wire.constants import ExchangeType, NotifyType
 from tests.exchange.network import Network, assert_joined
 from tests.hostile.attacker import Keyed, UnansweredError, target
@@ -71,3 +72,65 @@ def test_a_port_that_goes_on_guessing_gets_no_key_exchange() -> None:
     counted = net.b.manager.counters()
     assert counted["failed authentications"] == 12
     assert counted["IKE_SA_INIT requests after failed authentications"] == 28
+
+
+# -- what our log says of them ---------------------------------------------------------------------
+
+
+def told(net: Network) -> list[tuple[Level, str]]:
+    """Of failed authentications, in order."""
+    return [(one.level, one.text) for one in net.b.logs if "authenticat" in one.text]
+
+
+FAILED = 'AUTHENTICATION_FAILED: authentication of the peer FQDN "{}" failed ('
+
+
+def test_the_log_says_for_how_long_no_further_guess_is_heard() -> None:
+    net = target()
+    for _ in range(6):
+        guess(net, b"gwa", OTHER)
+    lines = told(net)
+    assert len(lines) == 6
+    assert [level for level, _ in lines] == [Level.ERROR] * 5 + [Level.INFO]
+    start = "IKE_SA ended: " + FAILED.format("gwa")
+    assert [text.startswith(start) for _, text in lines[:5]] == [True] * 5
+    assert ["no further attempt" in text for _, text in lines[:4]] == [False] * 4
+    assert lines[4][1].endswith("); no further attempt is heard for 1 s")
+    assert (
+        lines[5][1] == 'IKE_SA ended: not heard: FQDN "gwa" has failed to authenticate too often from there'
+    )
+    counted = net.b.manager.counters()
+    assert counted["failed authentications"] == 5
+    assert counted["authentications not heard after failed ones"] == 1
+    assert not net.b.manager.ike_sas
+
+
+def test_a_failure_that_is_not_answered_is_told_in_our_log() -> None:
+    """A named identity from a place where others were guessed: it is looked at, and success is answered."""
+    net = target()
+    for number in range(12):
+        guess(net, b"nobody-%d" % number, OTHER, port=1024 + number)
+    before = len(told(net))
+    assert guess(net, b"gwa", OTHER) == "nothing"
+    ((level, text),) = told(net)[before:]
+    assert level is Level.INFO
+    assert text.startswith('IKE_SA ended: authentication of the peer FQDN "gwa" failed (secret: ')
+    assert not net.b.manager.ike_sas
+
+
+def test_each_identity_has_its_own_count_where_the_configuration_names_it() -> None:
+    """Whoever is anybody's counts with all of its address."""
+    more = """
+[connections.other]
+local_addrs = ["192.0.2.2"]
+remote_addrs = ["%any"]
+[connections.other.local]
+id = "gwb"
+[connections.other.remote]
+id = "gwc"
+[connections.other.children.net]
+"""
+    net = target(more=more)
+    assert [guess(net, b"gwa", OTHER, port=1024 + n) for n in range(6)] == ["refused"] * 5 + ["nothing"]
+    assert guess(net, b"gwc", OTHER, port=2000) == "refused"
+    assert guess(net, b"gwc", OTHER, b"correct horse", port=2001) == "up"

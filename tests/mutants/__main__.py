@@ -48,6 +48,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ikepy/sa/strangers.py": STRANGERS,
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",
+        "tests/exchange/test_auth_words.py",
         "tests/exchange/test_childless.py",
         "tests/exchange/test_setup.py",
         "tests/exchange/test_notifies.py",
