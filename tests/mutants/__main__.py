@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/hostile/test_limits.py",
     ),
     "ikepy/sa/stateless.py": ("tests/unit/sa/test_stateless.py",),
-    "ikepy/sa/half_open.py": STRANGERS,
+    "ikepy/sa/half_open.py": ("tests/unit/sa/test_half_open.py",),
     "ikepy/sa/strangers.py": STRANGERS,
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",
