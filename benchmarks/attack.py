@@ -24,8 +24,9 @@ from ikepy.config.proposals import parse
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.crypto.sk_cipher import SkCipher
-from ikepy.sa import pick, proposals
-from ikepy.sa.keyed import suite_of
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.state.ike_keys import suite_of
 from ikepy.wire.constants import (
     AuthMethod,
     Encr,
@@ -212,9 +213,9 @@ class Attacker:
         """IKE_AUTH of somebody who does not know the secret."""
         answer = decode_message(response)
         header = answer.header
-        suite = suite_of(pick.must(answer.payloads, SaPayload).proposals[0])
-        shared = self._own.shared(pick.must(answer.payloads, KePayload).data)
-        nonce = pick.must(answer.payloads, NoncePayload).data
+        suite = suite_of(query.must(answer.payloads, SaPayload).proposals[0])
+        shared = self._own.shared(query.must(answer.payloads, KePayload).data)
+        nonce = query.must(answer.payloads, NoncePayload).data
         keys = derive_ike_keys(suite, shared, NONCE, nonce, header.spi_i, header.spi_r)
         cipher = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_ei, keys.sk_ai)
         first, plain = encode_payloads(

@@ -11,14 +11,14 @@ from ikepy.daemon import log
 from ikepy.daemon.checks import served
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.interfaces import Changes, NetworkConfig
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.ports import Changes, NetworkConfig
 from ikepy.daemon.resolver import Resolver, fixed_addresses
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import Ways
 from ikepy.daemon.workers import WorkerPool
-from ikepy.sa.commands import LocalAddressesChanged
-from ikepy.sa.path import Address
+from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.api.path import Address
 from tun.netlink import HostAddress, RouteError
 
 LINGER = 30.0  # seconds that the sockets of an address that is gone are kept: most come back

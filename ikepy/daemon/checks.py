@@ -14,7 +14,7 @@ from ikepy.daemon import log
 from ikepy.daemon.control_socket import refuse_living
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.resolver import permits
-from ikepy.sa.path import Address
+from ikepy.sa.api.path import Address
 from tun.links import link_driver
 
 GOING_AWAY = 5.0  # seconds that a device of the last daemon is waited for; a thousand of them go one by one

@@ -9,7 +9,7 @@ from typing import Literal
 from esp.suites import Suite
 from ikepy.daemon.devices import VtiDevice
 from ikepy.errors import IkeError
-from ikepy.sa.room import Room
+from ikepy.sa.api.capacity import Capacity
 
 
 class TooManyChildren(IkeError):  # noqa: N818  a state of the table
@@ -64,9 +64,9 @@ class ChildTable:
             child = self._children[child_id] = Child(child_id, device, counter, suite)
         return child
 
-    def room(self, slot: int) -> Room:
+    def room(self, slot: int) -> Capacity:
         """How many more children a worker can have."""
-        return Room(self._counters - self._used[slot] + len(self._free[slot]), self._counters)
+        return Capacity(self._counters - self._used[slot] + len(self._free[slot]), self._counters)
 
     def _free_counter(self, slot: int) -> int:
         """One used before if there is any: the memory of the others stays untouched."""

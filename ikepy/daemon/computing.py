@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from ikepy.daemon.fair_queue import FairQueue
 from ikepy.errors import PeerError
-from ikepy.sa.effects import Compute, Rank
+from ikepy.sa.api.effects import Compute, Rank
 from ikepy.wire.constants import NotifyType
 
 MOST_THREADS = 4

@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from ikepy.sa.path import Address
+from ikepy.sa.api.path import Address
 from tun.rtnetlink import BestRoute
 
 Network = IPv4Network | IPv6Network

@@ -18,10 +18,10 @@ from ikepy.config.model import Config, Connection
 from ikepy.daemon import log, mtu
 from ikepy.daemon.detours import PeerAddresses, around, covering, hole
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.ports import Mended, Network, NetworkConfig, Operation, Tun
+from ikepy.daemon.interfaces import Mended, Network, NetworkConfig, Operation, Tun
 from ikepy.daemon.resolver import fixed_addresses
 from ikepy.daemon.routes import Claim, first_addresses, granted, is_trap, permanent_routes, routable
-from ikepy.sa.path import Address, Path
+from ikepy.sa.api.path import Address, Path
 from tun.netlink import RouteError
 from tun.rtnetlink import BestRoute
 from tun.state import (

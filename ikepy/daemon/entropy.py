@@ -13,7 +13,7 @@ ATTEMPTS = 1000
 
 
 class SystemEntropy:
-    """The source of SPIs, nonces, jitter and key-exchange scalars (`ikepy.sa.entropy`).
+    """The source of SPIs, nonces, jitter and key-exchange scalars (`ikepy.sa.api.entropy`).
 
     `slot_of` gives the worker slot of a connection's device, `live` the inbound SPIs that are installed.
     """

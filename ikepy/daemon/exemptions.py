@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable, VtiDevice
-from ikepy.daemon.ports import NetworkConfig
+from ikepy.daemon.interfaces import NetworkConfig
 from ikepy.daemon.ways import Ways, looped
-from ikepy.sa.path import Address
+from ikepy.sa.api.path import Address
 from tun.netlink import RouteError
 from tun.rtnetlink import BestRoute, Hop
 

@@ -10,7 +10,7 @@ import heapq
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable
 
-from ikepy.sa.effects import Compute, Rank
+from ikepy.sa.api.effects import Compute, Rank
 
 KEPT = 1024  # owners; of more, those are newcomers again that asked longest ago
 

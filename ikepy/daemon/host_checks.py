@@ -10,7 +10,7 @@ from ikepy.daemon.checks import device_exists, is_tun
 from ikepy.daemon.control_socket import refuse_living
 from ikepy.daemon.detours import around, hole
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.ports import NetworkConfig
+from ikepy.daemon.interfaces import NetworkConfig
 
 RT_TABLE_MAIN = 254  # linux/rtnetlink.h
 Problems = Iterator[tuple[str, str]]

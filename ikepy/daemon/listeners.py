@@ -30,7 +30,7 @@ from ikepy.daemon.errors import StartError
 from ikepy.daemon.path_mtu import PathMtuSocket
 from ikepy.daemon.reception import Reception
 from ikepy.daemon.ways import looped
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
 KEEPALIVE = b"\xff"  # RFC 3948 2.3

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from esp.limits import RateLimit
-from ikepy.sa.path import Address
-from ikepy.sa.source import Peer, Prefix, prefix_of
+from ikepy.sa.api.log_source import Peer, Prefix, prefix_of
+from ikepy.sa.api.path import Address
 
 PERIOD = 10.0  # seconds between summaries
 # Seconds between two lines, after so many at once: of a kind because of one network, or one peer;

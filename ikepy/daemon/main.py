@@ -11,9 +11,9 @@ from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.capabilities import keep_memory_private
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.ports import Facts
-from ikepy.daemon.service import Daemon, Surroundings
-from ikepy.sa.entropy import Entropy
+from ikepy.daemon.interfaces import Facts
+from ikepy.daemon.service import Daemon, Dependencies
+from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.manager import IkeManager
 from tun import network
 from tun.device import TunDevice
@@ -52,18 +52,18 @@ def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
     log.debug("python", f"ignored in {where}: {ignored.exc_type.__name__}: {ignored.exc_value}")
 
 
-async def _serve(config: Config, path: Path, control: Path, surroundings: Surroundings) -> int:
+async def _serve(config: Config, path: Path, control: Path, dependencies: Dependencies) -> int:
     try:
-        await Daemon(config, control, surroundings).serve()
+        await Daemon(config, control, dependencies).serve()
     except StartError as error:
         log.error("ikepy", f"{path}: {error}")
         return 1
     return 0
 
 
-def system() -> Surroundings:
+def system() -> Dependencies:
     """The real thing."""
-    return Surroundings(_make_machine, TunDevice.create, network, Watch)
+    return Dependencies(_make_machine, TunDevice.create, network, Watch)
 
 
 def _make_machine(config: Config, entropy: Entropy, facts: Facts) -> IkeManager:
@@ -73,5 +73,5 @@ def _make_machine(config: Config, entropy: Entropy, facts: Facts) -> IkeManager:
         resolve=facts.resolve,
         leads_out=facts.leads_out,
         esp_heard=facts.esp_heard,
-        room_of=facts.room_of,
+        capacity_of=facts.capacity_of,
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from esp.suites import Suite, inner_mtu, suite_for
 from ikepy.config.model import Connection
-from ikepy.daemon.ports import NetworkConfig
-from ikepy.sa.path import Address
+from ikepy.daemon.interfaces import NetworkConfig
+from ikepy.sa.api.path import Address
 from ikepy.wire.constants import TransformType
 from ikepy.wire.proposal import Proposal
 from tun.netlink import RouteError

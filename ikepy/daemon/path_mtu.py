@@ -14,7 +14,7 @@ import socket
 
 from esp.sockets import open_raw
 from esp.steering import attach_refusal
-from ikepy.sa.path import Address
+from ikepy.sa.api.path import Address
 
 _IPV6_RECVERR = 25  # linux/in6.h
 _AT_ONCE = 64  # errors

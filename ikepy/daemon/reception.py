@@ -15,9 +15,9 @@ from collections.abc import Callable
 from esp.limits import RateLimit
 from ikepy.daemon import log
 from ikepy.daemon.turns import Turns
-from ikepy.sa.path import Endpoint, Path
-from ikepy.sa.source import prefix_of
-from ikepy.sa.worthless import local_spi
+from ikepy.sa.api.log_source import prefix_of
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.driver.forged_messages import local_spi
 
 Receive = Callable[[bytes, Path], None]
 Refuse = Callable[[bytes, Endpoint], bytes | None]

@@ -16,10 +16,10 @@ from ikepy.config.model import Connection
 from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.exemptions import Exemptions
+from ikepy.daemon.interfaces import Mended
 from ikepy.daemon.patience import Patience
-from ikepy.daemon.ports import Mended
 from ikepy.daemon.runner import EffectsRunner
-from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.api.commands import Initiate, Terminate
 from tun.netlink import RouteError
 from tun.network import DeviceGone
 from tun.watch import Changes, Link

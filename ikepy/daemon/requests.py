@@ -12,13 +12,13 @@ from ikepy.daemon import log, status
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.control_client import CommandError, Progress
 from ikepy.daemon.devices import DeviceTable
+from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.names import check_names, find_child
-from ikepy.daemon.ports import Machine
 from ikepy.daemon.reception import Reception
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.status import Json
-from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.effects import Log
+from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Log
 
 Arguments = dict[str, Json]
 NUMBER = (int, float)

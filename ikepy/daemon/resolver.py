@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ikepy.config.model import ANY_ADDRESS, Connection
-from ikepy.daemon.ports import NetworkConfig
+from ikepy.daemon.interfaces import NetworkConfig
 from ikepy.daemon.ways import Ways, looped
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.path import Address, Endpoint, Path
 from tun.netlink import RouteError
 
 

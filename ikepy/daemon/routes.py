@@ -10,9 +10,9 @@ from esp.selectors import Selector
 from ikepy.config.model import Child as ChildConfig
 from ikepy.config.model import Connection
 from ikepy.daemon import log
-from ikepy.daemon.ports import Network
+from ikepy.daemon.interfaces import Network
 from ikepy.daemon.resolver import fixed_addresses
-from ikepy.sa.path import Address
+from ikepy.sa.api.path import Address
 
 MOST_ROUTES = 256  # a child's; each is a call into the kernel
 

@@ -18,11 +18,11 @@ from ikepy.daemon import log, log_limit
 from ikepy.daemon.children import Child, ChildTable, TooManyChildren
 from ikepy.daemon.computing import Computing
 from ikepy.daemon.devices import DeviceTable, VtiDevice
-from ikepy.daemon.ports import Machine
+from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.timer import DeadlineTimer
 from ikepy.daemon.waiting import ENDING, FAULT, Waiting
 from ikepy.daemon.workers import WorkerDown
-from ikepy.sa.commands import (
+from ikepy.sa.api.commands import (
     ChildrenLost,
     Command,
     Initiate,
@@ -31,7 +31,7 @@ from ikepy.sa.commands import (
     Shutdown,
     Terminate,
 )
-from ikepy.sa.effects import (
+from ikepy.sa.api.effects import (
     ActivateOutbound,
     Compute,
     Effect,
@@ -47,8 +47,8 @@ from ikepy.sa.effects import (
     SendKeepalive,
     UpdatePath,
 )
-from ikepy.sa.path import Address, Endpoint, Path
-from ikepy.sa.source import Peer, kind_of
+from ikepy.sa.api.log_source import Peer, kind_of
+from ikepy.sa.api.path import Address, Endpoint, Path
 
 T = TypeVar("T")
 P = ParamSpec("P")

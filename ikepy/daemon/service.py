@@ -25,20 +25,20 @@ from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.entropy import SystemEntropy
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.exemptions import Exemptions
+from ikepy.daemon.interfaces import Changes, Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.ports import Changes, Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.reception import Reception
 from ikepy.daemon.reconciler import Reconciler
 from ikepy.daemon.requests import Requests
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.runner import EffectsRunner
-from ikepy.daemon.volume import EspHeard, VolumeWatch
+from ikepy.daemon.traffic_limits import EspHeard, TrafficWatch
 from ikepy.daemon.ways import Ways
 from ikepy.daemon.worker_events import WorkerEvents
 from ikepy.daemon.workers import SA_SLOTS, WorkerPool
-from ikepy.sa.commands import Shutdown
-from ikepy.sa.path import Address
-from ikepy.sa.room import Room
+from ikepy.sa.api.capacity import Capacity
+from ikepy.sa.api.commands import Shutdown
+from ikepy.sa.api.path import Address
 
 WORKERS_START = 2.0  # seconds that the first IKE message waits for them, at most
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
@@ -58,7 +58,7 @@ KEPT: tuple[Capability, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Dependencies:
     """What the daemon stands on; tests put fakes here."""
 
     make_machine: MakeMachine
@@ -71,10 +71,10 @@ class Surroundings:
 class Daemon:
     """One run of the daemon: `serve` starts, waits for `stop` and ends."""
 
-    def __init__(self, config: Config, control: Path, surroundings: Surroundings) -> None:
+    def __init__(self, config: Config, control: Path, dependencies: Dependencies) -> None:
         self._config = config
         self._control = control
-        self._surroundings = surroundings
+        self._dependencies = dependencies
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
@@ -110,7 +110,7 @@ class Daemon:
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner:
         """Open everything in order; what is opened is closed with `stack`, last first."""
-        config, network = self._config, self._surroundings.network
+        config, network = self._config, self._dependencies.network
         workers = config.daemon.workers or len(os.sched_getaffinity(0))
         check(config, self._control)
         account = account_of_workers(config.daemon.worker_user)
@@ -120,12 +120,12 @@ class Daemon:
         stack.push_async_callback(control.close)
         await wait_for_devices(config)
         addresses = addresses_to_serve(config, network.local_addresses())
-        devices = DeviceTable(config, workers, self._surroundings.create_tun, network)
+        devices = DeviceTable(config, workers, self._dependencies.create_tun, network)
         listeners = self._open_listeners(addresses, workers)
         stack.push_async_callback(listeners.close)
         devices.open()
         stack.callback(devices.close)
-        if self._surroundings.drop_capabilities:
+        if self._dependencies.drop_capabilities:
             give_up_the_rest()
 
         children = ChildTable(workers, SA_SLOTS)
@@ -141,7 +141,7 @@ class Daemon:
             EspHeard(children, pool.counters),
             partial(_room, devices, children),
         )
-        machine = self._surroundings.make_machine(config, entropy, facts)
+        machine = self._dependencies.make_machine(config, entropy, facts)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)
         exemptions = Exemptions(devices, network, ways)
@@ -162,7 +162,7 @@ class Daemon:
         await control.start(requests.handle)
         where = ", ".join(map(str, addresses)) or "no address yet"
         log.info(SUBJECT, f"listening on {where}; {workers} worker slots")
-        volume = VolumeWatch(config, runner, children, pool.counters)
+        volume = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(volume.stop)
         volume.start()
         follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, ways)
@@ -173,7 +173,7 @@ class Daemon:
             follower.changed(changes)
 
         try:
-            stack.callback(self._surroundings.make_watch(changed).close)
+            stack.callback(self._dependencies.make_watch(changed).close)
         except OSError as error:
             log.error(SUBJECT, f"what others change of addresses and devices won't be noticed: {error}")
         reconciler.start()
@@ -197,10 +197,10 @@ class Daemon:
             log.warning(SUBJECT, "not every peer has answered the delete")
 
 
-def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Room:
+def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Capacity:
     """None where nothing would be carried: without device or worker nothing is to be negotiated."""
     device = devices.of(connection)
-    return Room(0, 0, device.lacks) if device.lacks else children.room(device.slot)
+    return Capacity(0, 0, device.lacks) if device.lacks else children.room(device.slot)
 
 
 def give_up_the_rest() -> None:

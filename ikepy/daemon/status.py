@@ -10,8 +10,8 @@ from esp.selectors import Selector
 from ikepy.config.model import Config, Connection
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
-from ikepy.sa.info import ChildInfo, IkeSaInfo
-from ikepy.sa.proposals import describe
+from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
+from ikepy.sa.negotiation.proposals import describe
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 Counters = Callable[[int], CounterBlock | None]
@@ -19,14 +19,14 @@ _NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
 
 
 def sas(
-    infos: Iterable[IkeSaInfo], children: ChildTable, counters: Counters, now: float, unix_now: float
+    infos: Iterable[IkeSaSnapshot], children: ChildTable, counters: Counters, now: float, unix_now: float
 ) -> list[Json]:
     """One dictionary an IKE_SA. `now` is the machine's clock, `unix_now` the counters'; both in seconds."""
     return [_ike_sa(info, children, counters, now, unix_now) for info in infos]
 
 
 def _ike_sa(
-    info: IkeSaInfo, children: ChildTable, counters: Counters, now: float, unix_now: float
+    info: IkeSaSnapshot, children: ChildTable, counters: Counters, now: float, unix_now: float
 ) -> dict[str, Json]:
     return {
         "connection": info.connection,
@@ -49,7 +49,7 @@ def _ike_sa(
 
 
 def _child(
-    info: ChildInfo, children: ChildTable, counters: Counters, now: float, unix_now: float
+    info: ChildSnapshot, children: ChildTable, counters: Counters, now: float, unix_now: float
 ) -> dict[str, Json]:
     known = children.get(info.child_id)
     block = counters(known.device.slot) if known is not None else None

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from ikepy.sa.path import Path
+from ikepy.sa.api.path import Path
 
 Waiting = tuple[bytes, Path]
 

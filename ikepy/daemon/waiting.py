@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.effects import Outcome
+from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Outcome
 
 FAULT = "ikepy failed at this by a fault of its own, which the daemon's log tells; please report it"
 ENDING = "the daemon is ending"

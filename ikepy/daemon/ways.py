@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from ikepy.sa.path import Address, Path
+from ikepy.sa.api.path import Address, Path
 
 SECONDS = 1.0  # that an answer of the kernel's is believed
 MOST = 4096  # answers

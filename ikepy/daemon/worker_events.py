@@ -14,8 +14,8 @@ from ikepy.daemon.reconciler import started
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import looped
 from ikepy.daemon.workers import WorkerDown, WorkerPool
-from ikepy.sa.commands import Acquire, Initiate, SequenceLow
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.commands import Acquire, Initiate, SequenceLow
+from ikepy.sa.api.path import Address, Endpoint, Path
 
 MOST_NAMED = 5  # devices in a line
 SPI = 4  # octets of an ESP SPI, the first field of every packet

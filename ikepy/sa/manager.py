@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from ikepy.config.model import Config
 from ikepy.errors import WireError
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
-from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
-from ikepy.wire.payloads import NotifyPayload
-
-from . import driver, dropped, ending, incoming, moves, pick, roaming, stateless
-from .acquires import Acquires
-from .by_criteria import ByCriteria
-from .child import ChildState
-from .commands import (
+from ikepy.sa.admission import dropped, stateless
+from ikepy.sa.admission.rate_limit import Rate
+from ikepy.sa.api.capacity import CapacityOf, boundless
+from ikepy.sa.api.commands import (
     Acquire,
     ChildrenLost,
     Command,
@@ -23,31 +18,39 @@ from .commands import (
     Shutdown,
     Terminate,
 )
-from .counted import Counted
-from .demand import Demand
-from .effects import Effect, Level, Log, Send
-from .entropy import Entropy
-from .farewells import Farewells
-from .ike_sa import IkeSa, Registry
-from .info import IkeSaInfo
-from .lifetime import Volume
-from .path import Endpoint, Path
-from .phase import End, Phase
-from .rate import Rate
-from .replacing import Replacing
-from .room import RoomOf, boundless
-from .set_ups import Resolve, SetUps
-from .shared import EspHeard, LeadsOut, Shared
-from .source import Peer, kind_of
-from .strangers import Strangers
-from .task import outcomes
-from .tasks import child_rekey, mobike
-from .tasks.child_create import ChildCreate
-from .tasks.tell import packet_text
-from .timers import Timers
-from .turns import proceed
-from .wanted import Wanted
-from .worthless import begins_protected, is_worthless, named
+from ikepy.sa.api.effects import Effect, Level, Log, Send
+from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.log_source import Peer, kind_of
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.api.snapshot import IkeSaSnapshot
+from ikepy.sa.api.unserved import Unserved
+from ikepy.sa.driver import clock, dispatch
+from ikepy.sa.driver.forged_messages import begins_protected, is_worthless, named
+from ikepy.sa.driver.turns import proceed
+from ikepy.sa.exchange import path_update
+from ikepy.sa.lifecycle import roaming, teardown
+from ikepy.sa.lifecycle.criteria import ByCriteria
+from ikepy.sa.lifecycle.reauthentication import Reauthentication
+from ikepy.sa.lifecycle.timers import Timers
+from ikepy.sa.message import query
+from ikepy.sa.message.final_responses import FinalResponses
+from ikepy.sa.setup.acquires import Acquires
+from ikepy.sa.setup.connector import Connector, Resolve
+from ikepy.sa.setup.demand import Demand
+from ikepy.sa.setup.init_admission import InitAdmission
+from ikepy.sa.state.child_sa import ChildState
+from ikepy.sa.state.ike_sa import IkeSa, Registry
+from ikepy.sa.state.lifetime import TrafficLimit
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.registry import EspHeard, LeadsOut, SaRegistry
+from ikepy.sa.state.task import outcomes
+from ikepy.sa.state.wanted_child import WantedChild
+from ikepy.sa.tasks import child_rekey, mobike
+from ikepy.sa.tasks.child_create import ChildCreate
+from ikepy.sa.tasks.notify import packet_text
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
+from ikepy.wire.payloads import NotifyPayload
 
 UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
 
@@ -63,23 +66,23 @@ class IkeManager:
         resolve: Resolve,
         leads_out: LeadsOut = lambda path: True,
         esp_heard: EspHeard = lambda child_id: None,
-        room_of: RoomOf = boundless,
+        capacity_of: CapacityOf = boundless,
     ) -> None:
-        """What it can't know by itself it asks: `resolve` the addresses of a connection, and as `Shared` has
-        it whether a path leads out, when ESP came in, and how many children the worker can have."""
+        """What it can't know by itself it asks: `resolve` the addresses of a connection, and as `SaRegistry`
+        has it whether a path leads out, when ESP came in, and how many children the worker can have."""
         self._config = config
         self._resolve = resolve
-        self._shared: Registry = Shared(
-            config, entropy, leads_out=leads_out, esp_heard=esp_heard, room_of=room_of
+        self._registry: Registry = SaRegistry(
+            config, entropy, leads_out=leads_out, esp_heard=esp_heard, capacity_of=capacity_of
         )
-        self._strangers = Strangers(self._shared)
-        self._farewells = Farewells()
+        self._init_admission = InitAdmission(self._registry)
+        self._final_responses = FinalResponses()
         self._unknown = Rate(UNKNOWN_PER_SECOND)
-        self._timers = Timers(self._shared)
-        self._set_ups = SetUps(self._shared, resolve, self._settle)
-        self._acquires = Acquires(self._shared, resolve)
-        self._replacing = Replacing(self._shared, self._set_ups, self._settle)
-        self._by_criteria = ByCriteria(self._shared, self._set_ups, self._replacing, self._settle)
+        self._timers = Timers(self._registry)
+        self._connector = Connector(self._registry, resolve, self._settle)
+        self._acquires = Acquires(self._registry, resolve)
+        self._reauthentication = Reauthentication(self._registry, self._connector, self._settle)
+        self._by_criteria = ByCriteria(self._registry, self._connector, self._reauthentication, self._settle)
         self.ticking: int | None = None  # the ike_id that `tick` or `complete` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
@@ -96,12 +99,12 @@ class IkeManager:
     @property
     def idle(self) -> bool:
         """Whether no IKE_SA is left."""
-        return not self._shared.sas
+        return not self._registry.sas
 
     @property
     def deadline(self) -> float | None:
         """When `tick` is due next."""
-        times = (self._timers.deadline, self._set_ups.deadline)
+        times = (self._timers.deadline, self._connector.deadline)
         return min((at for at in times if at is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
@@ -109,18 +112,18 @@ class IkeManager:
 
         One thing a call, so that a fault costs nobody else's effects; `ticking` then names whose it is.
         """
-        demand = self._set_ups.pop(now)
+        demand = self._connector.pop(now)
         if demand is not None:
-            return self._set_ups.bring_up(demand, now)
+            return self._connector.bring_up(demand, now)
         sa = self._timers.pop(now)
         if sa is None:
             return []
         self.ticking = sa.ike_id
-        return self._settle(sa, driver.tick(sa, now), now)
+        return self._settle(sa, clock.tick(sa, now), now)
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this number."""
-        return self._shared.sas.get(ike_id)
+        return self._registry.sas.get(ike_id)
 
     def proceed(self, sa: IkeSa, now: float) -> list[Effect]:
         """Begin what was enqueued on `sa` from outside."""
@@ -129,20 +132,20 @@ class IkeManager:
     @property
     def ike_sas(self) -> list[IkeSa]:
         """The living IKE_SAs, oldest first."""
-        return list(self._shared.sas.values())
+        return list(self._registry.sas.values())
 
     @property
     def retrying(self) -> bool:
         """Whether a set-up waits to be tried again."""
-        return self._set_ups.retrying
+        return self._connector.retrying
 
     def counters(self) -> dict[str, int]:
         """How many messages were not served, by reason."""
-        return {reason.value: self._shared.tally[reason] for reason in Counted}
+        return {reason.value: self._registry.tally[reason] for reason in Unserved}
 
-    def list_sas(self, now: float) -> list[IkeSaInfo]:
+    def list_sas(self, now: float) -> list[IkeSaSnapshot]:
         """Every IKE_SA with its children."""
-        return [sa.info() for sa in self._shared.sas.values()]
+        return [sa.snapshot() for sa in self._registry.sas.values()]
 
     # -- datagrams ---------------------------------------------------------------------------------
 
@@ -153,41 +156,41 @@ class IkeManager:
                 raise WireError(f"{len(datagram)} octets")
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
-                told = dropped.newer_version(self._shared.tally, header.version, path)
+                told = dropped.newer_version(self._registry.tally, header.version, path)
                 return [told, *stateless.no_larger(stateless.newer_version(header, path), datagram)]
             if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
-                refused = self._strangers.turn_away(datagram, header, path, now)
+                refused = self._init_admission.turn_away(datagram, header, path, now)
                 if refused is not None:
                     return refused
             dropped.check_unprotected(header, datagram)
             message = decode_message(datagram)
         except WireError as error:
-            return [dropped.malformed(self._shared.tally, datagram, path, error)]
+            return [dropped.malformed(self._registry.tally, datagram, path, error)]
         if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
             return self._accept(datagram, message, path, now)
         spi = header.spi_r if header.from_initiator else header.spi_i
-        sa = self._shared.by_spi.get(spi)
+        sa = self._registry.by_spi.get(spi)
         if sa is None:
-            reply = self._farewells.reply(spi, datagram, now)
+            reply = self._final_responses.reply(spi, datagram, now)
             if reply:
                 return [Send(path, one) for one in reply]
         if sa is None or not _same_peer(sa, header):
             return stateless.no_larger(self._unknown_ike_spi(header, path, now), datagram)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
             return self._doubted(sa, message, now)
-        return self._settle(sa, incoming.receive(sa, datagram, message, path, now), now)
+        return self._settle(sa, dispatch.receive(sa, datagram, message, path, now), now)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
         """A stranger's IKE_SA_INIT that may come in; others of theirs make room for it."""
         effects: list[Effect] = []
-        for sa in self._strangers.crowded_out(path, now):
+        for sa in self._init_admission.crowded_out(path, now):
             effects += self._settle(sa, sa.kill(End.TIMEOUT, "makes room, too many are half-open"), now)
-        begun, served = self._strangers.accept(datagram, message, path, now)
+        begun, served = self._init_admission.accept(datagram, message, path, now)
         return effects + (served if begun is None else self._settle(begun, served, now))
 
     def _unknown_ike_spi(self, header: IkeHeader, path: Path, now: float) -> list[Effect]:
         """RFC 7296 2.21.4: a request gets an unprotected INVALID_IKE_SPI, not too often."""
-        self._shared.tally[Counted.UNKNOWN_SPI] += 1
+        self._registry.tally[Unserved.UNKNOWN_SPI] += 1
         log = Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")
         if header.is_response or not self._unknown.allow(now):
             return [log]
@@ -196,16 +199,16 @@ class IkeManager:
     def _doubted(self, sa: IkeSa, message: Message, now: float) -> list[Effect]:
         """An unprotected INVALID_IKE_SPI or INVALID_SPI makes us ask for life, nothing else (2.4)."""
         told = (NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SPI)
-        if not any(pick.notify(message.payloads, notify) for notify in told):
+        if not any(query.notify(message.payloads, notify) for notify in told):
             return []
-        return self._settle(sa, driver.ask_for_life(sa, now), now)
+        return self._settle(sa, clock.probe_liveness(sa, now), now)
 
     def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
         """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
 
         None: `receive` the datagram, for it is something else, or there is no flood.
         """
-        return self._strangers.refuse(datagram, remote, now)
+        return self._init_admission.refuse(datagram, remote, now)
 
     def knows(self, datagram: bytes) -> bool:
         """Whether a message has the SPI and the look of a peer's: one that stands, or that we share keys with
@@ -213,27 +216,27 @@ class IkeManager:
 
         The header is believed: this says who waits for whom, nothing else. What is not protected waits.
         """
-        sa = named(self._shared.by_spi, datagram)
+        sa = named(self._registry.by_spi, datagram)
         if sa is None or not begins_protected(datagram):
             return False
         return sa.established_at is not None or (sa.initiator and sa.has_keys)
 
     def is_worthless(self, datagram: bytes, path: Path, now: float) -> bool:
         """Whether a message names an IKE_SA of ours, and nothing would follow from receiving it."""
-        sa = named(self._shared.by_spi, datagram)
+        sa = named(self._registry.by_spi, datagram)
         return sa is not None and begins_protected(datagram) and is_worthless(sa, datagram, path, now)
 
     def drops(self, datagram: bytes, path: Path, now: float) -> bool:
         """Whether a message names an IKE_SA of ours and is not to be received: it is worthless, and not one
         of the few each second that may leave their trace; or not protected, and one too many."""
-        sa = named(self._shared.by_spi, datagram)
+        sa = named(self._registry.by_spi, datagram)
         if sa is None:
             return False
         if not begins_protected(datagram):
             kept = sa.excess.unprotected(path.remote.address == sa.path.remote.address, now)
         else:
             kept = not is_worthless(sa, datagram, path, now) or sa.excess.traced(now)
-        self._shared.tally[Counted.WORTHLESS] += not kept
+        self._registry.tally[Unserved.WORTHLESS] += not kept
         return not kept
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
@@ -241,7 +244,7 @@ class IkeManager:
 
         Nothing follows if nobody waits for it any more.
         """
-        sa = self._shared.computing.pop(ticket, None)
+        sa = self._registry.computing.pop(ticket, None)
         if sa is None:
             return []
         self.ticking = sa.ike_id
@@ -252,9 +255,9 @@ class IkeManager:
     def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
         """ESP came for which there is no SA: its sender is told INVALID_SPI, if we know it (RFC 7296 1.5)."""
         notify = NotifyPayload(NotifyType.INVALID_SPI, spi.to_bytes(4, "big"))
-        for sa in self._shared.sas.values():
+        for sa in self._registry.sas.values():
             if sa.established and sa.path.remote.address == path.remote.address:
-                return self._settle(sa, driver.tell(sa, notify, now), now)
+                return self._settle(sa, clock.tell(sa, notify, now), now)
         return []
 
     def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]:
@@ -268,7 +271,7 @@ class IkeManager:
             return [log]
         spi = sa.children[child_id].spi_in.to_bytes(4, "big")
         notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
-        return [log, *self._settle(sa, driver.tell(sa, notify, now), now)]
+        return [log, *self._settle(sa, clock.tell(sa, notify, now), now)]
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
@@ -281,7 +284,7 @@ class IkeManager:
             # unanswered. If the peer is there now, it is for the initiator to notice and to tell (3.8, 3.11).
             return []
         log = sa.log(Level.INFO, f"the peer moved to {remote}")
-        return [log, *moves.follow(sa, Path(sa.path.local, remote))]
+        return [log, *path_update.follow(sa, Path(sa.path.local, remote))]
 
     def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
         """What a child has carried so far, in the direction that carried more: `rekey_bytes` and the like."""
@@ -294,11 +297,11 @@ class IkeManager:
             child.bytes.rekey = child.packets.rekey = 0
             child.lifetime.rekey_at = now
         elif child.bytes.used_up(octets) or child.packets.used_up(packets):
-            child.bytes = child.packets = Volume()
+            child.bytes = child.packets = TrafficLimit()
             child.lifetime.expires_at = now
         else:
             return []
-        return self._settle(sa, driver.tick(sa, now), now)
+        return self._settle(sa, clock.tick(sa, now), now)
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -326,9 +329,9 @@ class IkeManager:
         connection = self._config.connections.get(command.connection)
         if connection is None or command.child not in connection.children:
             return outcomes([command.ticket], False, f"no child {command.connection}.{command.child}")
-        if self._shared.stopping:
+        if self._registry.stopping:
             return outcomes([command.ticket], False, "the daemon is going down")
-        return self._set_ups.begin(Demand(connection, (command.child,), (command.ticket,)), now)
+        return self._connector.begin(Demand(connection, (command.child,), (command.ticket,)), now)
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
         """A packet needs a child: one that waits for packets, or a further one beside a narrow one."""
@@ -340,7 +343,7 @@ class IkeManager:
             return [Log(Level.WARNING, name, demand, kind_of(demand), Peer(name))]
         name, text = demand.connection.name, f"acquire for {demand.packet}"
         log = Log(Level.INFO, name, text, kind_of(text), Peer(name))
-        return [log, *self._set_ups.bring_up(demand, now)]
+        return [log, *self._connector.bring_up(demand, now)]
 
     def _children_lost(self, command: ChildrenLost, now: float) -> list[Effect]:
         """Make before break: the new child first, for the old one carries nothing any more."""
@@ -352,7 +355,9 @@ class IkeManager:
             child = sa.children[child_id]
             if child.in_use and sa.phase is Phase.ESTABLISHED:
                 child.lost = True
-                sa.enqueue(ChildCreate(Wanted(child.config, scope=child.scope), replaces=child_id))
+                sa.enqueue(
+                    ChildCreate(WantedChild(child.config, ts_request=child.ts_request), replaces=child_id)
+                )
             effects += self._settle(sa, proceed(sa, now), now)
         return effects
 
@@ -372,20 +377,20 @@ class IkeManager:
 
         One that can't move is set up anew; set-ups that wait for their next try have it soon.
         """
-        changed = self._shared.local_addresses != command.addresses
-        self._shared.local_addresses = command.addresses
+        changed = self._registry.local_addresses != command.addresses
+        self._registry.local_addresses = command.addresses
         effects: list[Effect] = []
         # A route to use the new address by may come after it.
-        affected = [sa for sa in self._shared.sas.values() if changed or sa.stranded]
+        affected = [sa for sa in self._registry.sas.values() if changed or sa.stranded]
         followed = [(sa, *self._follow_address(sa, command, now)) for sa in affected]
-        ending.foresee((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
+        teardown.announce_end((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
         for sa, done, why in followed:
             if why:
                 done = sa.kill(End.ADDRESS_GONE, why)
-            effects += self._settle(sa, [*done, *driver.tick(sa, now)], now)
+            effects += self._settle(sa, [*done, *clock.tick(sa, now)], now)
         if changed:
-            self._set_ups.hasten(now)
-        return effects + self._set_ups.retry_stranded(now)
+            self._connector.hasten(now)
+        return effects + self._connector.retry_stranded(now)
 
     def _follow_address(
         self, sa: IkeSa, command: LocalAddressesChanged, now: float
@@ -401,12 +406,12 @@ class IkeManager:
         return effects, ""
 
     def _shutdown(self, now: float) -> list[Effect]:
-        self._shared.stopping = True
-        self._set_ups.forget()
+        self._registry.stopping = True
+        self._connector.forget()
         effects: list[Effect] = []
-        ending.foresee(self._shared.sas.values(), End.DELETED)
-        for sa in list(self._shared.sas.values()):
-            ended = ending.terminate(sa, None, sa.phase is not Phase.ESTABLISHED, [], now)
+        teardown.announce_end(self._registry.sas.values(), End.DELETED)
+        for sa in list(self._registry.sas.values()):
+            ended = teardown.terminate(sa, None, sa.phase is not Phase.ESTABLISHED, [], now)
             effects += self._settle(sa, ended, now)
         return effects
 
@@ -414,38 +419,38 @@ class IkeManager:
 
     def _settle(self, sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
         """After anything happened to `sa`: timers, uniqueness, and what its end brings about."""
-        effects = [*effects, *ending.tear_down(sa)]
-        self._set_ups.update(sa)
-        self._strangers.update(sa, now)
+        effects = [*effects, *teardown.tear_down(sa)]
+        self._connector.update(sa)
+        self._init_admission.update(sa, now)
         if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
             sa.checked_unique = True
-            effects += self._replacing.enforce_unique(sa, now)
+            effects += self._reauthentication.enforce_unique(sa, now)
         if sa.reauth_due:
             sa.reauth_due = False
-            effects += self._replacing.reauthenticate(sa, now)
-        effects += self._replacing.end_replaced(sa, now)
+            effects += self._reauthentication.reauthenticate(sa, now)
+        effects += self._reauthentication.end_replaced(sa, now)
         changed = [sa]
-        while self._shared.doubted:
-            one = self._shared.doubted.pop()
+        while self._registry.to_probe:
+            one = self._registry.to_probe.pop()
             changed.append(one)
-            effects += driver.ask_for_life(one, now)
-        while self._shared.touched:
-            one = self._shared.touched.pop(0)
+            effects += clock.probe_liveness(one, now)
+        while self._registry.changed_sas:
+            one = self._registry.changed_sas.pop(0)
             changed.append(one)
-            effects += [*proceed(one, now), *self._replacing.end_replaced(one, now)]
+            effects += [*proceed(one, now), *self._reauthentication.end_replaced(one, now)]
         for one in changed:
-            effects += self._set_ups.after_refusals(one, now)
+            effects += self._connector.after_refusals(one, now)
             self._timers.note(one)
-        if sa.phase is Phase.DEAD and sa.ike_id in self._shared.sas:
-            self._shared.remove(sa)
+        if sa.phase is Phase.DEAD and sa.ike_id in self._registry.sas:
+            self._registry.remove(sa)
             if sa.last_answered is not None:
-                self._farewells.add(sa.spi_local, *sa.last_answered, now)
-            effects += self._set_ups.after_end(sa, now)
+                self._final_responses.add(sa.spi_local, *sa.last_answered, now)
+            effects += self._connector.after_end(sa, now)
             sa.wipe()
         return effects
 
     def _owner(self, child_id: int) -> IkeSa | None:
-        return self._shared.owners.get(child_id)
+        return self._registry.owners.get(child_id)
 
 
 def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:

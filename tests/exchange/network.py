@@ -9,8 +9,9 @@ from ipaddress import IPv4Address
 
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
-from ikepy.sa.commands import Command
-from ikepy.sa.effects import (
+from ikepy.sa.api.capacity import Capacity
+from ikepy.sa.api.commands import Command
+from ikepy.sa.api.effects import (
     ActivateOutbound,
     Compute,
     Effect,
@@ -26,9 +27,8 @@ from ikepy.sa.effects import (
     SendKeepalive,
     UpdatePath,
 )
+from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.manager import IkeManager
-from ikepy.sa.path import Address, Endpoint, Path
-from ikepy.sa.room import Room
 from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
 
@@ -176,9 +176,9 @@ class Site:
             resolve=self._resolve,
             leads_out=lambda path: path.remote.address not in self.tunnelled,
             esp_heard=self.heard.get,
-            room_of=lambda connection: self.room,
+            capacity_of=lambda connection: self.room,
         )
-        self.room = Room(1 << 16, 1 << 16)  # in the worker
+        self.room = Capacity(1 << 16, 1 << 16)  # in the worker
         self.plane = DataPlane()
         self.events: list[Event] = []
         self.outcomes: dict[int, Outcome] = {}

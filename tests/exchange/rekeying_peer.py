@@ -7,12 +7,15 @@ from dataclasses import replace
 
 from ikepy.crypto import kex
 from ikepy.crypto.keymat import rekey_ike_keys
-from ikepy.sa import child_negotiation, pick, proposals, succession
-from ikepy.sa.child_negotiation import KeyExchangeResult
-from ikepy.sa.effects import Effect
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.keyed import keyed, suite_of
-from ikepy.sa.task import Task, TaskKind
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.exchange import child_negotiation
+from ikepy.sa.exchange.child_negotiation import KeyExchangeResult
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.state.ike_keys import ike_sa_keys, suite_of
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Task, TaskKind
+from ikepy.sa.tasks import rekey_handover
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
@@ -41,16 +44,16 @@ class RekeyChild(Task[IkeSa]):
         rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi.to_bytes(4, "big"))
         payloads: list[Payload] = [rekey, sa_payload, NoncePayload(NONCE)]
         if self.group:
-            self.ke = kex.generate(self.group, sa.shared.entropy.random)
+            self.ke = kex.generate(self.group, sa.registry.entropy.random)
             payloads.append(KePayload(self.group, self.ke.public))
         return [*payloads, *selectors]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        self.error = pick.error(payloads)
+        self.error = query.error(payloads)
         if self.error is not None:
             return []
-        nonce_r = pick.must(payloads, NoncePayload).data
-        shared = self.ke.shared(pick.must(payloads, KePayload).data) if self.group else None
+        nonce_r = query.must(payloads, NoncePayload).data
+        shared = self.ke.shared(query.must(payloads, KePayload).data) if self.group else None
         result = KeyExchangeResult(NONCE, nonce_r, shared, we_started=True)
         _, effects = child_negotiation.conclude(sa, self.offer, payloads, result, now)
         if self.delete:
@@ -69,26 +72,26 @@ class RekeyIke(Task[IkeSa]):
         self.error: NotifyPayload | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        self.spi_i = sa.shared.ike_spi()
+        self.spi_i = sa.registry.ike_spi()
         self.offer = tuple(
             replace(p, spi=self.spi_i) for p in proposals.numbered(sa.connection.proposals, self.spi_i)
         )
-        self.ke = kex.generate(self.group or proposals.ke_group(self.offer[0]), sa.shared.entropy.random)
+        self.ke = kex.generate(self.group or proposals.ke_group(self.offer[0]), sa.registry.entropy.random)
         return [SaPayload(self.offer), NoncePayload(NONCE), KePayload(self.ke.group, self.ke.public)]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        self.error = pick.error(payloads)
+        self.error = query.error(payloads)
         if self.error is not None:
             return []
-        chosen = pick.must(payloads, SaPayload).proposals[0]
-        nonce_r = pick.must(payloads, NoncePayload).data
-        shared = self.ke.shared(pick.must(payloads, KePayload).data)
-        old = sa.keyed
+        chosen = query.must(payloads, SaPayload).proposals[0]
+        nonce_r = query.must(payloads, NoncePayload).data
+        shared = self.ke.shared(query.must(payloads, KePayload).data)
+        old = sa.keys
         keys = rekey_ike_keys(
             suite_of(chosen), old.suite.prf, old.sk_d, shared, NONCE, nonce_r, self.spi_i, chosen.spi
         )
-        new_keyed = keyed(chosen, keys, initiator=True)
-        new = succession.successor(sa, self.spi_i, chosen.spi, new_keyed, now, initiator=True)
-        effects = succession.hand_over(sa, new, now)
+        new_keyed = ike_sa_keys(chosen, keys, initiator=True)
+        new = rekey_handover.successor(sa, self.spi_i, chosen.spi, new_keyed, now, initiator=True)
+        effects = rekey_handover.hand_over(sa, new, now)
         sa.enqueue(DeleteIke())
         return effects

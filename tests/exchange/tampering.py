@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ikepy.sa import fragments, protection
-from ikepy.sa.effects import Effect
-from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.message import fragments, protection
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.message import decode_message, decode_payloads
 from ikepy.wire.payloads import Payload
 
@@ -41,10 +41,10 @@ def resealed(net: Network, line: str, data: bytes, change: Change) -> bytes:
     """A protected message with other payloads."""
     message = decode_message(data)
     receiver, sender = _owner(net, line[5], data), _owner(net, line[0], data)
-    sk, plaintext = protection.unseal(data, message, receiver.keyed.cipher_in)
+    sk, plaintext = protection.unseal(data, message, receiver.keys.cipher_in)
     payloads = change(decode_payloads(sk.first, plaintext))
-    random = sender.shared.entropy.random
-    (changed,) = fragments.seal(message.header, payloads, sender.keyed.cipher_out, random, None)
+    random = sender.registry.entropy.random
+    (changed,) = fragments.seal(message.header, payloads, sender.keys.cipher_out, random, None)
     return changed
 
 

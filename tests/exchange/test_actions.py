@@ -9,9 +9,9 @@ import pytest
 
 from esp.selectors import Selector
 from ikepy.errors import PeerError
-from ikepy.sa.commands import Acquire, Initiate, Rekey, Terminate
-from ikepy.sa.effects import Topic
-from ikepy.sa.task import Answer
+from ikepy.sa.api.commands import Acquire, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Topic
+from ikepy.sa.state.task import Answer
 from ikepy.sa.tasks import child_rekey, ike_rekey
 from ikepy.wire.constants import NotifyType
 

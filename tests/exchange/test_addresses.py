@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.commands import Initiate, LocalAddressesChanged, Terminate
-from ikepy.sa.path import Address
+from ikepy.sa.api.commands import Initiate, LocalAddressesChanged, Terminate
+from ikepy.sa.api.path import Address
 
 from .network import ADDRESS_A, ADDRESS_B, Network, assert_joined, deliver_all
 from .test_established import established, ike_sa

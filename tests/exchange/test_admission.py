@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.admission import MOST_REPLACED
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.room import Room
+from ikepy.sa.api.capacity import Capacity
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.message import query
+from ikepy.sa.state.sa_limits import MOST_REPLACED
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NoncePayload, NotifyPayload, Payload
-from tests.hostile.attacker import NONCE, Keyed, child_payloads, target
+from tests.hostile.attacker import NONCE, IkeSaKeys, child_payloads, target
 
 from .network import ADDRESS_A, DELAY, Network, Options, assert_joined
 from .rekeying_peer import RekeyIke
@@ -96,7 +96,7 @@ class Peer:
 
     def __init__(self, connection: str) -> None:
         self.net = target(connection=connection)
-        self.keyed = Keyed(self.net, address=ADDRESS_A)
+        self.keyed = IkeSaKeys(self.net, address=ADDRESS_A)
         self.keyed.establish()
         self.last = 0x12_34
         self._message_id = 1
@@ -111,7 +111,7 @@ class Peer:
             payloads.insert(0, NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, old))
         answer = self.keyed.ask(CREATE, self._message_id, payloads)
         assert answer is not None
-        error = pick.error(answer)
+        error = query.error(answer)
         if error is None:
             self.last = spi
         return None if error is None else error.notify
@@ -147,7 +147,7 @@ def test_rekeys_without_deletes() -> None:
 
 def test_a_worker_that_is_nearly_full_keeps_room_for_rekeys() -> None:
     net = established(options(), options(), second=False)
-    net.b.room = Room(8, 64)
+    net.b.room = Capacity(8, 64)
     net.command("a", Initiate("ab", "second", ticket=1))
     net.run(1)
     assert "NO_ADDITIONAL_SAS" in net.a.outcomes[1].text
@@ -164,7 +164,7 @@ def test_a_worker_that_is_full_costs_nothing_that_stands(full: str, what: str) -
     """Neither the IKE_SA nor the child that was to be rekeyed, whichever end has no room."""
     net = established(options(), options(), second=False)
     (before,) = net.a.plane.inbound
-    net.site(full).room = Room(0, 64)
+    net.site(full).room = Capacity(0, 64)
     net.command("a", Rekey(child="net", ticket=2) if what == "rekey" else Initiate("ab", "second", ticket=2))
     net.run(1)
     assert not net.a.outcomes[2].ok
@@ -172,7 +172,7 @@ def test_a_worker_that_is_full_costs_nothing_that_stands(full: str, what: str) -
     assert any(
         "0 of 64 places left" in text or "NO_ADDITIONAL_SAS" in text for text in net.site(full).errors()
     )
-    net.site(full).room = Room(64, 64)
+    net.site(full).room = Capacity(64, 64)
     net.run(200)
     assert_joined(net)
     assert len(net.a.manager.ike_sas) == 1
@@ -184,7 +184,7 @@ def test_a_worker_that_is_not_there_is_no_reason_to_give_up(closed: str, what: s
     """Nothing is installed that would not be carried; the peer is told to come back later (RFC 7296 2.25)."""
     net = established(options(), options(), second=False)
     (before,) = net.a.plane.inbound
-    net.site(closed).room = Room(0, 0, "its worker is not running")
+    net.site(closed).room = Capacity(0, 0, "its worker is not running")
     net.command("a", Rekey(child="net", ticket=2) if what == "rekey" else Initiate("ab", "second", ticket=2))
     net.run(1)
     assert list(net.a.plane.inbound) == [before]
@@ -192,7 +192,7 @@ def test_a_worker_that_is_not_there_is_no_reason_to_give_up(closed: str, what: s
         "its worker is not running" in text or "TEMPORARY_FAILURE" in text
         for text in net.site(closed).errors()
     )
-    net.site(closed).room = Room(64, 64)
+    net.site(closed).room = Capacity(64, 64)
     net.run(200)
     again = what == "create" and closed == "b"
     assert_joined(net, 2 if again else 1)
@@ -202,7 +202,7 @@ def test_a_worker_that_is_not_there_is_no_reason_to_give_up(closed: str, what: s
 
 def test_the_first_child_of_an_ike_sa_finds_no_worker() -> None:
     net = Network(replace(options(), connection="keyingtries = 1"), options())
-    net.b.room = Room(0, 0, "its worker is not running")
+    net.b.room = Capacity(0, 0, "its worker is not running")
     net.command("a", Initiate("ab", "net", ticket=1))
     net.run(1)
     assert "TEMPORARY_FAILURE" in net.a.outcomes[1].text
@@ -212,7 +212,7 @@ def test_the_first_child_of_an_ike_sa_finds_no_worker() -> None:
 def test_the_first_child_of_an_ike_sa_has_no_room() -> None:
     """The IKE_SA stands, for children have nothing to do with it (1.2)."""
     net = Network(replace(options(), connection="keyingtries = 1"), options())
-    net.b.room = Room(0, 64)
+    net.b.room = Capacity(0, 64)
     net.command("a", Initiate("ab", "net", ticket=1))
     net.run(1)
     assert "NO_ADDITIONAL_SAS" in net.a.outcomes[1].text

@@ -1,6 +1,6 @@
 """What follows each end of a child and of an IKE_SA, by `start_action`, `close_action` and `dpd_action`.
 
-A row of the table in `ikepy.sa.again` a row here, which says what counts; and again for what looks like it.
+A row of the table in `end_actions` is a row here, which says what counts; and again for what looks like it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import pytest
 
 from esp.selectors import Selector
 from ikepy.errors import PeerError
-from ikepy.sa import driver
-from ikepy.sa.again import AFTER_CHILD, AFTER_IKE, ChildEnd
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
-from ikepy.sa.phase import End
+from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.driver import clock
+from ikepy.sa.state.end_actions import AFTER_CHILD, AFTER_IKE, ChildEnd
+from ikepy.sa.state.phase import End
 from ikepy.sa.tasks import child_create, child_rekey, ike_rekey
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import NotifyPayload
@@ -192,7 +192,7 @@ def ike_sa_expires(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
 def refused(bed: Bed, _: pytest.MonkeyPatch) -> None:
     notify = NotifyPayload(NotifyType.AUTHENTICATION_FAILED)
     sa = ike_sa(bed.net, "b")
-    bed.net.run_effects("b", [*driver.tell(sa, notify, bed.net.now), *sa.kill(End.REFUSED, "as it says")])
+    bed.net.run_effects("b", [*clock.tell(sa, notify, bed.net.now), *sa.kill(End.REFUSED, "as it says")])
     bed.net.run_effects("b", bed.net.b.manager.proceed(sa, bed.net.now))
 
 

@@ -4,8 +4,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.commands import Initiate
-from ikepy.sa.path import Endpoint
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.path import Endpoint
 
 from .network import Network, Options, assert_joined
 
@@ -106,8 +106,12 @@ def test_no_common_esp_proposal() -> None:
 def test_native_esp_where_nothing_is_between() -> None:
     net = connect(Options())
     assert [sa.encap for sa in net.a.plane.outbound.values()] == [False]
-    (info,) = net.a.manager.list_sas(net.now)
-    assert (info.nat_local, info.nat_remote, info.path.local.port) == (False, False, 4500)  # MOBIKE
+    (snapshot,) = net.a.manager.list_sas(net.now)
+    assert (snapshot.nat_local, snapshot.nat_remote, snapshot.path.local.port) == (
+        False,
+        False,
+        4500,
+    )  # MOBIKE
 
 
 def test_forced_encapsulation_by_either_side() -> None:
@@ -119,8 +123,8 @@ def test_forced_encapsulation_by_either_side() -> None:
         assert_joined(net)
         assert [sa.encap for sa in net.a.plane.outbound.values()] == [True]
         assert [sa.encap for sa in net.b.plane.outbound.values()] == [True]
-        (info,) = net.a.manager.list_sas(net.now)
-        assert (info.path.local.port, info.path.remote.port) == (4500, 4500)
+        (snapshot,) = net.a.manager.list_sas(net.now)
+        assert (snapshot.path.local.port, snapshot.path.remote.port) == (4500, 4500)
 
 
 def test_behind_nat() -> None:

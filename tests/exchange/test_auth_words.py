@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.commands import Initiate
-from ikepy.sa.effects import Level
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.effects import Level
+from ikepy.sa.message import query
 from ikepy.wire.constants import AuthMethod, IdType, NotifyType, PayloadType
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
@@ -64,14 +64,14 @@ def test_the_initiator_names_both_and_proves_itself() -> None:
         (PayloadType.ID_I, IdType.FQDN, b"gwa"),
         (PayloadType.ID_R, IdType.FQDN, b"gwb"),
     ]
-    assert pick.must(payloads, AuthPayload).method == AuthMethod.SHARED_KEY_MIC
+    assert query.must(payloads, AuthPayload).method == AuthMethod.SHARED_KEY_MIC
 
 
 def test_the_responder_says_who_it_is() -> None:
     payloads = said(Network(), RESPONSE)
     assert identities(payloads) == [(PayloadType.ID_R, IdType.FQDN, b"gwb")]
     assert kinds(payloads)[:2] == [PayloadType.ID_R, PayloadType.AUTH]
-    assert pick.must(payloads, AuthPayload).method == AuthMethod.SHARED_KEY_MIC
+    assert query.must(payloads, AuthPayload).method == AuthMethod.SHARED_KEY_MIC
     assert NotifyType.MOBIKE_SUPPORTED in kinds(payloads)
 
 
@@ -102,7 +102,7 @@ def test_who_may_have_several_ike_sas_claims_no_initial_contact() -> None:
 @pytest.mark.parametrize("line", [REQUEST, RESPONSE])
 def test_the_window_is_told_by_whoever_has_one(line: str) -> None:
     payloads = said(Network(Options(daemon="window_size = 4")), line)
-    told = pick.notify(payloads, NotifyType.SET_WINDOW_SIZE)
+    told = query.notify(payloads, NotifyType.SET_WINDOW_SIZE)
     assert told is not None
     assert told.data == b"\0\0\0\4"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ikepy.sa.commands import Initiate
+from ikepy.sa.api.commands import Initiate
 
 from .network import Network, Options, assert_joined
 

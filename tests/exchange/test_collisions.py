@@ -10,8 +10,8 @@ import itertools
 
 import pytest
 
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.tasks.child_rekey import ChildRekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 
@@ -58,8 +58,8 @@ def disturbances() -> list[tuple[str, str, list[float]]]:
 
 
 def only_sa(net: Network, name: str) -> IkeSa:
-    (info,) = net.site(name).manager.list_sas(net.now)
-    sa = net.site(name).manager.find(info.ike_id)
+    (snapshot,) = net.site(name).manager.list_sas(net.now)
+    sa = net.site(name).manager.find(snapshot.ike_id)
     assert sa is not None
     return sa
 

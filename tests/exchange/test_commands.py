@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.by_criteria import ByCriteria
-from ikepy.sa.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.effects import Effect, Level, Outcome
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.phase import End
-from ikepy.sa.replacing import Replacing
-from ikepy.sa.set_ups import SetUps
+from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Effect, Level, Outcome
+from ikepy.sa.lifecycle.criteria import ByCriteria
+from ikepy.sa.lifecycle.reauthentication import Reauthentication
+from ikepy.sa.setup.connector import Connector
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import End
 from ikepy.sa.tasks.liveness import Liveness
 
 from .network import Network, Options, assert_joined, deliver_all
@@ -151,8 +151,8 @@ def test_one_that_ends_by_what_was_begun_on_another(command: Rekey | Terminate) 
     def settle(sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
         return [*effects, *second.kill(End.REFUSED, "no use without the first")]
 
-    set_ups = SetUps(first.shared, lambda connection, hint: "no way", settle)
-    asked = ByCriteria(first.shared, set_ups, Replacing(first.shared, set_ups, settle), settle)
+    set_ups = Connector(first.registry, lambda connection, hint: "no way", settle)
+    asked = ByCriteria(first.registry, set_ups, Reauthentication(first.registry, set_ups, settle), settle)
     effects = (
         asked.rekey(command, net.now) if isinstance(command, Rekey) else asked.terminate(command, net.now)
     )

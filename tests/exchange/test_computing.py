@@ -10,8 +10,8 @@ import pytest
 
 from ikepy.crypto import kex
 from ikepy.errors import PeerError
-from ikepy.sa.commands import Initiate, Rekey, Shutdown, Terminate
-from ikepy.sa.effects import Compute, Rank, Send
+from ikepy.sa.api.commands import Initiate, Rekey, Shutdown, Terminate
+from ikepy.sa.api.effects import Compute, Rank, Send
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import NotifyPayload

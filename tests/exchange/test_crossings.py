@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.task import Task
+from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Task
 from ikepy.sa.tasks.child_rekey import ChildRekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.sa.tasks.liveness import Liveness
@@ -115,7 +115,9 @@ def assert_agreed(net: Network, actions: tuple[str, ...], note: str) -> None:
     assert least <= len(a) <= most, note
     assert all(sa.quiet for sa in (*a, *b)), note
     for sas in (a, b):  # what `admission` counts by
-        assert sum(len(sa.children) for sa in sas) == (sas[0].shared.count_children("ab") if sas else 0), note
+        assert sum(len(sa.children) for sa in sas) == (sas[0].registry.count_children("ab") if sas else 0), (
+            note
+        )
     policies = sorted(out.child for out in net.a.plane.outbound.values())
     assert len(set(policies)) == len(policies), note
     assert_joined(net, len(policies), note)

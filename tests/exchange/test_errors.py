@@ -19,11 +19,11 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa import error_handling, fragments
-from ikepy.sa.commands import Initiate, Rekey, Terminate
-from ikepy.sa.effects import Effect, Level, Log, Send
-from ikepy.sa.error_handling import Exchange
-from ikepy.sa.tasks.tell import Tell
+from ikepy.sa.api.commands import Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Effect, Level, Log, Send
+from ikepy.sa.message import error_handling, fragments
+from ikepy.sa.message.error_handling import Exchange
+from ikepy.sa.tasks.notify import SendNotify
 from ikepy.wire.constants import FIRST_STATUS_NOTIFY, ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import NoncePayload, NotifyPayload, Payload, SaPayload, TsPayload
@@ -119,7 +119,7 @@ def answered(column: str, error: NotifyPayload) -> tuple[Network, list[Effect]]:
         "create": lambda: net.command("a", Initiate("ab", "second", ticket=1)),
         "rekey": lambda: net.command("a", Rekey(child="net", ticket=1)),
         "IKE": lambda: net.command("a", Rekey(ike="ab", ticket=1)),
-        "inform": lambda: do(net, "a", Tell(PROBE)),
+        "inform": lambda: do(net, "a", SendNotify(PROBE)),
     }
     line = CREATE.replace("CREATE_CHILD_SA", "INFORMATIONAL") if column == "inform" else CREATE
     return net, answer_otherwise(net, line, acts[column], lambda _: [error])
@@ -233,10 +233,10 @@ INVALID_SELECTORS               works   works   works
 def test_an_error_in_a_request(name: str, column: str, expected: str) -> None:
     net = established()
     if column == "second":
-        do(net, "a", Tell(PROBE))
+        do(net, "a", SendNotify(PROBE))
         net.run(1)
     asks, answers = ("b", "a") if column == "reverse" else ("a", "b")
-    do(net, asks, Tell(notify(name)))
+    do(net, asks, SendNotify(notify(name)))
     net.run(0.1)
     assert net.ladder[-1].startswith(f"{answers} -> {asks} INFORMATIONAL response")
     site = net.site(answers)
@@ -264,14 +264,14 @@ def test_what_is_configured_is_set_up_anew(start: str, close: str, again: int, d
     refusal = [NotifyPayload(NotifyType.INVALID_SYNTAX)]
     if direction == "received":
         answer_otherwise(
-            net, "b -> a INFORMATIONAL response 2", lambda: do(net, "a", Tell(PROBE)), lambda _: refusal
+            net, "b -> a INFORMATIONAL response 2", lambda: do(net, "a", SendNotify(PROBE)), lambda _: refusal
         )
     else:
         payloads: list[Payload] = [NoncePayload(bytes(32))] * 2
         header = IkeHeader(old.spi_i, old.spi_r, ExchangeType.CREATE_CHILD_SA, HeaderFlag(0), 0)
         sender = ike_sa(net, "b")
         (data,) = fragments.seal(
-            header, payloads, sender.keyed.cipher_out, sender.shared.entropy.random, None
+            header, payloads, sender.keys.cipher_out, sender.registry.entropy.random, None
         )
         net.inject("a", old.path, data)
     net.run(30)
@@ -288,7 +288,7 @@ def test_a_terminate_that_waits_for_its_turn_is_not_undone() -> None:
     net.run(20)
 
     def act() -> None:
-        do(net, "a", Tell(PROBE))
+        do(net, "a", SendNotify(PROBE))
         net.command("a", Terminate(ike="ab", ticket=5))
 
     refusal = [NotifyPayload(NotifyType.INVALID_SYNTAX)]

@@ -3,10 +3,10 @@
 import pytest
 
 from esp.selectors import Selector
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
-from ikepy.sa.effects import Topic
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.task import Task
+from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
+from ikepy.sa.api.effects import Topic
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Task
 from ikepy.wire.constants import KeGroup, NotifyType
 
 from .network import Network, Options, assert_joined, duplicate, joined, lose
@@ -150,8 +150,8 @@ def test_dpd_action_start_sets_up_anew() -> None:
     net.run(190)
     net.script = lambda line, nth, data: [0.01]
     net.run(60)
-    (info,) = net.a.manager.list_sas(net.now)
-    assert info.state == "ESTABLISHED"
+    (snapshot,) = net.a.manager.list_sas(net.now)
+    assert snapshot.state == "ESTABLISHED"
     # b heard INITIAL_CONTACT and let go of the old IKE_SA.
     assert_joined(net)
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa import driver, fragments
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.effects import Effect, Send
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.api.effects import Effect, Send
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.driver import clock
+from ikepy.sa.message import fragments
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.tasks.liveness import Liveness
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from ikepy.wire.message import IkeHeader, encode_message, encode_payloads, fragment_prefix
@@ -56,7 +57,7 @@ def sealed(
     if response:
         flags |= HeaderFlag.RESPONSE
     header = IkeHeader(sa.spi_i, sa.spi_r, exchange, flags, message_id)
-    return fragments.seal(header, MANY, sa.keyed.cipher_out, random.Random(1).randbytes, limit)
+    return fragments.seal(header, MANY, sa.keys.cipher_out, random.Random(1).randbytes, limit)
 
 
 def fragment(
@@ -64,9 +65,9 @@ def fragment(
 ) -> bytes:
     """Any fragment that the initiator can make of a request."""
     header = IkeHeader(sa.spi_i, sa.spi_r, exchange, HeaderFlag.INITIATOR, message_id)
-    cipher = sa.keyed.cipher_out
+    cipher = sa.keys.cipher_out
     prefix = fragment_prefix(header, PayloadType.NOTIFY, number, total, cipher.body_length(len(content)))
-    return cipher.seal(prefix, content, sa.shared.entropy.random)
+    return cipher.seal(prefix, content, sa.registry.entropy.random)
 
 
 def sends(effects: Sequence[Effect]) -> list[bytes]:
@@ -333,12 +334,12 @@ def test_the_first_payload_is_what_fragment_1_says() -> None:
     a = ike_sa(net, "a")
     header = IkeHeader(a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, HeaderFlag.INITIATOR, 2)
     first, chain = encode_payloads(MANY)
-    half, cipher = len(chain) // 2, a.keyed.cipher_out
+    half, cipher = len(chain) // 2, a.keys.cipher_out
     for number, part in ((2, chain[half:]), (1, chain[:half])):
         prefix = bytearray(fragment_prefix(header, first, number, 2, cipher.body_length(len(part))))
         if number == 2:
             prefix[28] = PayloadType.DELETE
-        answers = into_b(net, [cipher.seal(bytes(prefix), part, a.shared.entropy.random)])
+        answers = into_b(net, [cipher.seal(bytes(prefix), part, a.registry.entropy.random)])
     assert len(answers) == 1
     assert ike_sa(net, "b").established
 
@@ -368,13 +369,13 @@ def test_forged_fragments_change_nothing() -> None:
     net = established(SMALL, SMALL)
     a, b = ike_sa(net, "a"), ike_sa(net, "b")
     parts = sealed(a, ExchangeType.INFORMATIONAL, 2, 300)
-    before, deadline = b.info(), driver.deadline(b)
+    before, deadline = b.snapshot(), clock.deadline(b)
     answers: list[bytes] = []
     for true in parts:
         for number, total in ((1, 4), (2, 4), (4, 4), (1, 255), (255, 255), (1, 1)):
             assert not into_b(net, [forged(a, number, total)])
-        assert b.info() == before
-        assert answers or true is not parts[0] or driver.deadline(b) == deadline
+        assert b.snapshot() == before
+        assert answers or true is not parts[0] or clock.deadline(b) == deadline
         answers += into_b(net, [true])
     assert len(answers) == 1
 
@@ -404,9 +405,9 @@ def test_unprotected_payloads_in_front() -> None:
     for count in (1, 100):
         assert not into_b(net, [forged(a, 1, 2, [VendorIdPayload(b"x")] * count)])
     header = IkeHeader(a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, HeaderFlag.INITIATOR, 2)
-    cipher = a.keyed.cipher_out
+    cipher = a.keys.cipher_out
     outer = encode_message(header, [VendorIdPayload(b"x"), SkfPayload(0, 1, 1, bytes(cipher.body_length(0)))])
-    data = cipher.seal(outer[: -cipher.body_length(0)], b"", a.shared.entropy.random)
+    data = cipher.seal(outer[: -cipher.body_length(0)], b"", a.registry.entropy.random)
     assert not into_b(net, [data])
     assert ike_sa(net, "b").established
 
@@ -424,6 +425,6 @@ def test_old_fragments_replayed() -> None:
     net.script = lambda line, nth, data: [DELAY]
     do(net, "a", Liveness())
     net.run(1)
-    before = ike_sa(net, "b").info()
+    before = ike_sa(net, "b").snapshot()
     assert not into_b(net, [data for data in old if data[18] == ExchangeType.IKE_AUTH and data[19] & 0x08])
-    assert ike_sa(net, "b").info() == before
+    assert ike_sa(net, "b").snapshot() == before

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ikepy.config.model import Config
 from ikepy.config.toml_source import parse
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.phase import Phase
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.state.phase import Phase
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Site
 

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from esp.selectors import Selector
-from ikepy.sa.commands import Acquire, Initiate, Terminate
-from ikepy.sa.effects import Level
+from ikepy.sa.api.commands import Acquire, Initiate, Terminate
+from ikepy.sa.api.effects import Level
 
 from .network import DELAY, Network, Options
 

@@ -1,8 +1,8 @@
 """COOKIE and INVALID_KE_PAYLOAD, asked for and answered (RFC 7296 2.6 and 2.7), and refusals."""
 
-from ikepy.sa.commands import Initiate
-from ikepy.sa.effects import Send
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.effects import Send
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, decode_message, encode_message
 from ikepy.wire.payloads import NotifyPayload

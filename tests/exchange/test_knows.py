@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ikepy.sa.commands import Initiate, Rekey
+from ikepy.sa.api.commands import Initiate, Rekey
 
 from .network import DELAY, Network, assert_joined
 

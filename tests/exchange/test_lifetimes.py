@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.effects import Send, Topic
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.api.effects import Send, Topic
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, decode_message, encode_message
@@ -150,8 +150,8 @@ def test_temporary_failure_is_waited_out() -> None:
         'esp_proposals = ["aes128gcm16"]',
     )
     net = established(two, two)
-    (info,) = net.b.manager.list_sas(net.now)
-    sa = net.b.manager.find(info.ike_id)
+    (snapshot,) = net.b.manager.list_sas(net.now)
+    sa = net.b.manager.find(snapshot.ike_id)
     assert sa is not None
     net.script = lambda line, nth, data: (
         [1.0] if line.startswith("b -> a CREATE_CHILD_SA request") else [0.01]
@@ -179,9 +179,13 @@ def test_an_unknown_ike_sa_is_told_but_not_too_often() -> None:
 
 def test_invalid_spi_is_believed_for_nothing_but_a_liveness_check() -> None:
     net = established(LONG)
-    (info,) = net.b.manager.list_sas(net.now)
+    (snapshot,) = net.b.manager.list_sas(net.now)
     header = IkeHeader(
-        info.spi_i, info.spi_r, ExchangeType.INFORMATIONAL, HeaderFlag.INITIATOR | HeaderFlag.RESPONSE, 0
+        snapshot.spi_i,
+        snapshot.spi_r,
+        ExchangeType.INFORMATIONAL,
+        HeaderFlag.INITIATOR | HeaderFlag.RESPONSE,
+        0,
     )
     forged = encode_message(header, [NotifyPayload(NotifyType.INVALID_IKE_SPI)])
     for _ in range(50):

@@ -8,14 +8,14 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa import fragments
-from ikepy.sa.commands import Initiate, LocalAddressesChanged
-from ikepy.sa.effects import Effect, Send, Topic
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.commands import Initiate, LocalAddressesChanged
+from ikepy.sa.api.effects import Effect, Send, Topic
+from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.message import fragments
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.tasks.liveness import Liveness
 from ikepy.sa.tasks.mobike import UpdateAddresses
-from ikepy.sa.tasks.tell import Tell
+from ikepy.sa.tasks.notify import SendNotify
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadType
 from ikepy.wire.message import IkeHeader, decode_message, decode_payloads, protected_prefix
 from ikepy.wire.payloads import NotifyPayload, Payload, SkPayload
@@ -70,7 +70,7 @@ def assert_on(net: Network, a: Address, b: Address) -> None:
 def request(sa: IkeSa, *payloads: Payload, message_id: int) -> bytes:
     flags = HeaderFlag.INITIATOR if sa.initiator else HeaderFlag(0)
     header = IkeHeader(sa.spi_i, sa.spi_r, ExchangeType.INFORMATIONAL, flags, message_id)
-    (data,) = fragments.seal(header, payloads, sa.keyed.cipher_out, sa.shared.entropy.random, None)
+    (data,) = fragments.seal(header, payloads, sa.keys.cipher_out, sa.registry.entropy.random, None)
     return data
 
 
@@ -79,7 +79,7 @@ def notifies(sa: IkeSa, effects: Sequence[Effect]) -> list[int]:
     data = next(effect.data for effect in effects if isinstance(effect, Send))
     (sk,) = decode_message(data).payloads
     assert isinstance(sk, SkPayload)
-    plaintext = sa.keyed.cipher_in.open(data, len(data) - len(sk.body))
+    plaintext = sa.keys.cipher_in.open(data, len(data) - len(sk.body))
     return [p.notify for p in decode_payloads(sk.first, plaintext) if isinstance(p, NotifyPayload)]
 
 
@@ -284,7 +284,7 @@ def test_a_peer_that_refuses_one_path_after_the_other() -> None:
         header = IkeHeader(a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, flags, 3 + len(asked) - 1)
         seen = a.tasks.current.check.cookie
         refusal = [NotifyPayload(NotifyType.UNACCEPTABLE_ADDRESSES), NotifyPayload(NotifyType.COOKIE2, seen)]
-        (data,) = fragments.seal(header, refusal, b.keyed.cipher_out, b.shared.entropy.random, None)
+        (data,) = fragments.seal(header, refusal, b.keys.cipher_out, b.registry.entropy.random, None)
         net.inject("a", a.path, data)
     assert asked == [path(SECOND_A, ADDRESS_B), path(THIRD_A, ADDRESS_B)]
     assert ike_sa(net, "a").established
@@ -319,7 +319,7 @@ def test_a_nat_forgets_its_mapping() -> None:
     b = ike_sa(net, "b")
     assert b.path.remote == Endpoint(SECOND_A, 40001)
     net.nat_to_a = Endpoint(SECOND_A, 50000)
-    do(net, "a", Tell(NotifyPayload(40000)))
+    do(net, "a", SendNotify(NotifyPayload(40000)))
     net.run(1)
     assert b.path.remote == Endpoint(SECOND_A, 40001)
     net.run(15)
@@ -389,7 +389,7 @@ def test_a_wrong_cookie2_ends_the_ike_sa() -> None:
         a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, HeaderFlag.INITIATOR | HeaderFlag.RESPONSE, 0
     )
     lie = [NotifyPayload(NotifyType.COOKIE2, bytes(16))]
-    (data,) = fragments.seal(header, lie, a.keyed.cipher_out, a.shared.entropy.random, None)
+    (data,) = fragments.seal(header, lie, a.keys.cipher_out, a.registry.entropy.random, None)
     net.inject("b", path(ADDRESS_B, SECOND_A), data)
     assert net.b.manager.idle
     assert not net.b.plane.outbound
@@ -455,9 +455,9 @@ def test_an_address_of_another_size(size: int) -> None:
     a = ike_sa(net, "a")
     good = bytearray(b"\x00\x00" + (8 + size).to_bytes(2, "big") + b"\x00\x00\x40\x0d" + bytes(size))
     header = IkeHeader(a.spi_i, a.spi_r, ExchangeType.INFORMATIONAL, HeaderFlag.INITIATOR, 2)
-    cipher = a.keyed.cipher_out
+    cipher = a.keys.cipher_out
     prefix = protected_prefix(header, PayloadType.NOTIFY, cipher.body_length(len(good)))
-    effects = net.inject("b", header_to_b, cipher.seal(prefix, bytes(good), a.shared.entropy.random))
+    effects = net.inject("b", header_to_b, cipher.seal(prefix, bytes(good), a.registry.entropy.random))
     assert notifies(a, effects) == [NotifyType.INVALID_SYNTAX]
 
 

@@ -9,10 +9,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa import driver
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.effects import Send
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.api.effects import Send
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.driver import clock
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from .network import ADDRESS_B, DELAY, Network, Options, assert_joined
@@ -41,8 +41,8 @@ def children_port(net: Network) -> int:
     return net.b.moves[-1].path.remote.port
 
 
-def ask_for_life(net: Network, name: str) -> None:
-    net.run_effects(name, driver.ask_for_life(ike_sa(net, name), net.now))
+def probe_liveness(net: Network, name: str) -> None:
+    net.run_effects(name, clock.probe_liveness(ike_sa(net, name), net.now))
 
 
 def packet_from_new_mapping(net: Network) -> None:
@@ -69,7 +69,7 @@ def test_a_response_from_another_mapping() -> None:
     a -> b INFORMATIONAL response 0    from the new mapping
     """
     net = behind_nat()
-    ask_for_life(net, "b")
+    probe_liveness(net, "b")
     net.nat_to_a = NEW
     net.run(2)
     assert net.ladder == ["b -> a INFORMATIONAL request 0", "a -> b INFORMATIONAL response 0"]
@@ -85,9 +85,9 @@ def test_what_is_sent_again_goes_to_the_new_mapping_after_a_message() -> None:
     """
     net = behind_nat()
     net.nat_to_a = NEW
-    ask_for_life(net, "b")
+    probe_liveness(net, "b")
     net.run(1)
-    ask_for_life(net, "a")
+    probe_liveness(net, "a")
     net.run(10)
     assert net.ladder == [
         "b -> a INFORMATIONAL request 0",
@@ -108,7 +108,7 @@ def test_what_is_sent_again_goes_to_the_new_mapping_after_a_packet(mobike: str) 
     """
     net = behind_nat(f"mobike = {mobike}")
     net.nat_to_a = NEW
-    ask_for_life(net, "b")
+    probe_liveness(net, "b")
     net.run(1)
     packet_from_new_mapping(net)
     net.run(10)
@@ -132,7 +132,7 @@ def test_a_replayed_request_is_answered_but_not_followed() -> None:
         return [DELAY]
 
     net.script = listen
-    ask_for_life(net, "a")
+    probe_liveness(net, "a")
     net.run(9)
     effects = net.inject("b", ATTACKER, seen[0])
     assert [effect.path for effect in effects if isinstance(effect, Send)] == [ATTACKER]

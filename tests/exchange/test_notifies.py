@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.sa import child_negotiation
-from ikepy.sa.child_negotiation import ChildOffer
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.effects import Effect, Level
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.exchange import child_negotiation
+from ikepy.sa.exchange.child_negotiation import ChildOffer
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 from tests.unit.esp.packets import ipv4, ipv6

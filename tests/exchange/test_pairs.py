@@ -10,12 +10,13 @@ import pytest
 from esp.selectors import Selector
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, pick
-from ikepy.sa.child_negotiation import ChildChoice
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.scope import Pair, Scope, Selectors, is_partial
-from ikepy.sa.traffic_selectors import from_payload
+from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.exchange import child_negotiation
+from ikepy.sa.exchange.child_negotiation import ChildChoice
+from ikepy.sa.message import query
+from ikepy.sa.negotiation.traffic_selectors import from_payload
+from ikepy.sa.negotiation.ts_request import Pair, Selectors, TsRequest, is_partial
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.constants import NotifyType, PayloadType
 from ikepy.wire.payloads import Payload
 
@@ -77,7 +78,7 @@ def offers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[str]]]
 
 
 def _texts(payloads: Sequence[Payload], type: PayloadType) -> list[str]:
-    return list(map(str, from_payload(pick.selectors(payloads, type))))
+    return list(map(str, from_payload(query.selectors(payloads, type))))
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def single_pairs(monkeypatch: pytest.MonkeyPatch, offers: list[object]) -> list[
     choose = child_negotiation.choose
 
     def strict(sa: IkeSa, payloads: Sequence[Payload], **rest: object) -> ChildChoice:
-        sides = [from_payload(pick.selectors(payloads, t)) for t in (PayloadType.TS_I, PayloadType.TS_R)]
+        sides = [from_payload(query.selectors(payloads, t)) for t in (PayloadType.TS_I, PayloadType.TS_R)]
         choice = choose(sa, payloads, **rest)  # type: ignore[arg-type]
         if any(len(side) > 1 or (hosts and side[0].first != side[0].last) for side in sides):
             raise PeerError(NotifyType.SINGLE_PAIR_REQUIRED, "one pair a child")
@@ -277,12 +278,12 @@ def test_a_wildcard_that_is_narrowed_is_no_part() -> None:
 
 def test_narrower_and_narrower() -> None:
     own = of("10.1.0.0/24 fd00::/64", "fd01::/64 10.2.0.0/24")
-    pair = Scope().narrower(own)
+    pair = TsRequest().narrower(own)
     assert pair is not None
     assert pair.offer(own) == of("10.1.0.0/24", "10.2.0.0/24"), "of one version"
     assert pair.narrower(own) is None
     packet = Pair(Selector.of("fd00::5/128", 6, 1, 1), Selector.of("fd01::6/128", 6, 2, 2))
-    pair = Scope(packet).narrower(own)
+    pair = TsRequest(packet).narrower(own)
     assert pair is not None
     assert pair.offer(own) == of("fd00::/64", "fd01::/64")
     hosts = pair.narrower(own)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.commands import ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.tasks.child_rekey import ChildRekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 

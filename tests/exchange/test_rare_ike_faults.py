@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa import fragments
-from ikepy.sa.commands import Rekey, Terminate
+from ikepy.sa.api.commands import Rekey, Terminate
+from ikepy.sa.message import fragments
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType, HeaderFlag
 from ikepy.wire.message import IkeHeader
@@ -33,7 +33,7 @@ def rekey_with_nonsense(net: Network, kind: str, nonsense: list[Payload]) -> Non
     net.run(1.5 * DELAY)
     flags, message_id = (HeaderFlag.RESPONSE, 3) if kind == "response" else (HeaderFlag(0), 1)
     header = IkeHeader(old_a.spi_i, old_a.spi_r, ExchangeType.CREATE_CHILD_SA, flags, message_id)
-    (data,) = fragments.seal(header, nonsense, old_b.keyed.cipher_out, old_b.shared.entropy.random, None)
+    (data,) = fragments.seal(header, nonsense, old_b.keys.cipher_out, old_b.registry.entropy.random, None)
     net.inject("a", old_a.path, data)
     net.run(200)
 

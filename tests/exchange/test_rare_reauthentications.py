@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.sa.commands import Initiate, Rekey
+from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from .network import DELAY, Network, assert_joined

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
-from ikepy.sa import error_handling, pick
-from ikepy.sa.effects import Level, Log, RemoveChild, Send
-from ikepy.sa.error_handling import Exchange, Step
+from ikepy.sa.api.effects import Level, Log, RemoveChild, Send
+from ikepy.sa.message import error_handling, query
+from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.message import encode_payloads
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload, UnknownPayload
 from ikepy.wire.proposal import Proposal, Transform
-from tests.hostile.attacker import NONCE, Keyed, child_payloads, path_from, target
+from tests.hostile.attacker import NONCE, IkeSaKeys, child_payloads, path_from, target
 
 from .network import ADDRESS_A
 from .test_errors import cells
@@ -128,20 +128,20 @@ REFUSED: dict[str, tuple[ExchangeType, Build, NotifyType, bool]] = {
 }
 
 
-def established() -> Keyed:
-    peer = Keyed(target(), address=ADDRESS_A)
+def established() -> IkeSaKeys:
+    peer = IkeSaKeys(target(), address=ADDRESS_A)
     peer.establish()
     return peer
 
 
-def assert_refused(peer: Keyed, data: bytes, notify: NotifyType, over: bool) -> None:
+def assert_refused(peer: IkeSaKeys, data: bytes, notify: NotifyType, over: bool) -> None:
     b = peer.net.b
     (child_id,) = b.plane.inbound
     effects = peer.net.inject("b", path_from(ADDRESS_A), data)
     kinds = [type(effect) for effect in effects]
     answer = peer.opened([e.data for e in effects if isinstance(e, Send)], 2)
     assert answer is not None
-    error = pick.error(answer)
+    error = query.error(answer)
     assert error is not None
     assert error.notify == notify
     assert any(notify.name in e.text for e in effects if isinstance(e, Log) and e.level is Level.ERROR)
@@ -189,7 +189,7 @@ def test_malformed_content(exchange: int, first: int) -> None:
 )
 def test_ike_auth(kind: str, notify: NotifyType) -> None:
     """No IKE_SA comes about, and malformed requests say nothing of secrets (2.21.2)."""
-    peer = Keyed(target(), address=ADDRESS_A)
+    peer = IkeSaKeys(target(), address=ADDRESS_A)
     id_i, auth, *rest = peer.auth_payloads(secret=b"wrong" if kind == "wrong secret" else b"correct horse")
     payloads: dict[str, list[Payload]] = {
         "EAP": [id_i, *rest],
@@ -200,7 +200,7 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
     }
     answer = peer.ask(IKE_AUTH, 1, payloads.get(kind, [id_i, auth, *rest]))
     assert answer is not None
-    error = pick.error(answer)
+    error = query.error(answer)
     assert error is not None
     assert error.notify == notify
     assert not peer.net.b.manager.ike_sas
@@ -212,12 +212,12 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
 
 
 def test_ike_auth_of_which_only_the_child_is_refused() -> None:
-    peer = Keyed(target(), address=ADDRESS_A)
+    peer = IkeSaKeys(target(), address=ADDRESS_A)
     id_i, auth, _, *selectors = peer.auth_payloads()
     offer = Proposal(1, 3, CHILD, (Transform(1, 200, 128), Transform(5, 0)))
     answer = peer.ask(IKE_AUTH, 1, [id_i, auth, SaPayload((offer,)), *selectors])
     assert answer is not None
-    assert pick.notify(answer, NotifyType.NO_PROPOSAL_CHOSEN)
+    assert query.notify(answer, NotifyType.NO_PROPOSAL_CHOSEN)
     (sa,) = peer.net.b.manager.ike_sas
     assert sa.established
     assert not sa.children

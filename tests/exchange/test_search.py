@@ -7,11 +7,11 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.commands import LocalAddressesChanged
-from ikepy.sa.mobike import MAX_WORKED, MOST_PROBED
+from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.driver.maintenance import PATIENCE
+from ikepy.sa.message.window import SPACING
+from ikepy.sa.state.peer_addresses import MAX_WORKED, MOST_PROBED
 from ikepy.sa.tasks.liveness import Liveness
-from ikepy.sa.upkeep import PATIENCE
-from ikepy.sa.window import SPACING
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options
 from .test_established import do, ike_sa

@@ -4,8 +4,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.commands import Initiate
-from ikepy.sa.effects import Topic
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.effects import Topic
 
 from .network import Network, Options, assert_joined, duplicate, lose
 

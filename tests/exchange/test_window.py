@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.commands import Initiate, Rekey, Terminate
-from ikepy.sa.path import Endpoint, Path
-from ikepy.sa.window import Arrival, Retransmission, Window
+from ikepy.sa.api.commands import Initiate, Rekey, Terminate
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.message.window import RequestState, Retransmission, Window
 
 from .network import ADDRESS_A, ADDRESS_B, Network, Options, Script, assert_joined
 
@@ -27,15 +27,23 @@ def test_a_request_that_is_worked_on() -> None:
     """It is neither new nor answered, and others that the window permits are not touched by it."""
     window = Window(Retransmission())
     window.open(2)
-    assert window.arrival(0) is Arrival.NEW
+    assert window.arrival(0) is RequestState.NEW
     window.begun(0)
-    assert window.arrival(0) is Arrival.PENDING
-    assert window.arrival(1) is Arrival.NEW
+    assert window.arrival(0) is RequestState.PENDING
+    assert window.arrival(1) is RequestState.NEW
     window.begun(1)
     window.answered(1, (b"later",))
-    assert [window.arrival(n) for n in (0, 1, 2)] == [Arrival.PENDING, Arrival.REPEATED, Arrival.STALE]
+    assert [window.arrival(n) for n in (0, 1, 2)] == [
+        RequestState.PENDING,
+        RequestState.REPEATED,
+        RequestState.STALE,
+    ]
     window.answered(0, (b"reply",))
-    assert [window.arrival(n) for n in (0, 1, 2)] == [Arrival.REPEATED, Arrival.REPEATED, Arrival.NEW]
+    assert [window.arrival(n) for n in (0, 1, 2)] == [
+        RequestState.REPEATED,
+        RequestState.REPEATED,
+        RequestState.NEW,
+    ]
     assert window.reply(0) == (b"reply",)
 
 
@@ -268,22 +276,22 @@ PATH = Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500))
 def test_requests_in_any_order() -> None:
     window = Window(Retransmission())
     window.open(4)
-    assert [window.arrival(n) for n in (0, 3, 4)] == [Arrival.NEW, Arrival.NEW, Arrival.STALE]
+    assert [window.arrival(n) for n in (0, 3, 4)] == [RequestState.NEW, RequestState.NEW, RequestState.STALE]
     window.answered(3, (b"3",))
     window.answered(1, (b"1",))
-    assert window.arrival(4) is Arrival.STALE, "0 is missing"
-    assert window.arrival(3) is window.arrival(1) is Arrival.REPEATED
+    assert window.arrival(4) is RequestState.STALE, "0 is missing"
+    assert window.arrival(3) is window.arrival(1) is RequestState.REPEATED
     window.answered(0, (b"0",))
     assert [window.arrival(n) for n in (1, 2, 5, 6)] == [
-        Arrival.REPEATED,
-        Arrival.NEW,
-        Arrival.NEW,
-        Arrival.STALE,
+        RequestState.REPEATED,
+        RequestState.NEW,
+        RequestState.NEW,
+        RequestState.STALE,
     ]
     for n in (2, 4, 5, 6):
         window.answered(n, (b"%d" % n,))
     assert [window.reply(n) for n in (2, 3, 6)] == [(), (b"3",), (b"6",)]
-    assert window.arrival(2) is Arrival.STALE, "as many as the window are kept"
+    assert window.arrival(2) is RequestState.STALE, "as many as the window are kept"
 
 
 def test_a_window_never_shrinks() -> None:

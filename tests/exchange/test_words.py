@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.effects import Level
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.api.effects import Level
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import KePayload, NoncePayload, SaPayload

@@ -12,10 +12,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.effects import Log, Send
-from ikepy.sa.excess import REPEATS, TRACES, UNPROTECTED
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.api.effects import Log, Send
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.state.forgery_limit import REPEATS, TRACES, UNPROTECTED
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options, assert_joined
 from .test_fragmentation import SMALL

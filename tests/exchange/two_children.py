@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ikepy.sa.commands import Initiate
-from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.payloads import NoncePayload
 
 from .network import DELAY, Network, Options, Script

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from esp.suites import SUITES
 from ikepy.config.model import Config
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.tasks import child_rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType
@@ -41,8 +41,8 @@ def established() -> Network:
 
 
 def _only(net: Network, name: str) -> IkeSa:
-    (info,) = net.site(name).manager.list_sas(net.now)
-    sa = net.site(name).manager.find(info.ike_id)
+    (snapshot,) = net.site(name).manager.list_sas(net.now)
+    sa = net.site(name).manager.find(snapshot.ike_id)
     assert sa is not None
     return sa
 
@@ -59,7 +59,7 @@ def _conversation() -> tuple[list[bytes], list[bytes]]:
         sk = message.payloads[-1]
         if isinstance(sk, SkPayload) and line.startswith("a -> b") and " request " in line:
             (sa,) = [sa for sa in sas(net) if (sa.spi_i, sa.spi_r) == (data[:8], data[8:16])]
-            inside = sa.keyed.cipher_in.open(data, len(data) - len(sk.body))
+            inside = sa.keys.cipher_in.open(data, len(data) - len(sk.body))
             exchange = list(ExchangeType).index(ExchangeType(message.header.exchange))
             insides.append(bytes([exchange, sk.first]) + inside)
         return [0.01]
@@ -84,7 +84,7 @@ def _conversation() -> tuple[list[bytes], list[bytes]]:
 
 def sas(net: Network) -> list[IkeSa]:
     """b's IKE_SAs."""
-    found = (net.b.manager.find(info.ike_id) for info in net.b.manager.list_sas(net.now))
+    found = (net.b.manager.find(snapshot.ike_id) for snapshot in net.b.manager.list_sas(net.now))
     return [sa for sa in found if sa is not None]
 
 

@@ -9,8 +9,8 @@ from esp.inbound import InboundSa, Opened
 from esp.policy import Policy
 from esp.suites import ESP_HEADER, SUITES, Sealer, Suite, sealer
 from ikepy.errors import PeerError, WireError
-from ikepy.sa.effects import Send
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.effects import Send
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, HeaderFlag
 from ikepy.wire.message import (
@@ -68,8 +68,8 @@ class SealedTarget:
 
     def _renew(self) -> None:
         self._net = established()
-        (info,) = self._net.a.manager.list_sas(self._net.now)
-        sa = self._net.a.manager.find(info.ike_id)
+        (snapshot,) = self._net.a.manager.list_sas(self._net.now)
+        sa = self._net.a.manager.find(snapshot.ike_id)
         assert sa is not None
         self._sa, self._spi, self._message_id = sa, sa.spi_r, 2
 
@@ -83,9 +83,9 @@ class SealedTarget:
         exchange = EXCHANGES[data[0] % len(EXCHANGES)]
         header = IkeHeader(sa.spi_i, sa.spi_r, exchange, HeaderFlag.INITIATOR, self._message_id)
         self._message_id += 1
-        cipher, chain = sa.keyed.cipher_out, data[2:60_000]
+        cipher, chain = sa.keys.cipher_out, data[2:60_000]
         prefix = protected_prefix(header, data[1], cipher.body_length(len(chain)))
-        effects = net.inject("b", A_TO_B, cipher.seal(prefix, chain, sa.shared.entropy.random))
+        effects = net.inject("b", A_TO_B, cipher.seal(prefix, chain, sa.registry.entropy.random))
         assert any(isinstance(effect, Send) for effect in effects), "every request is answered"
         held = {child.spi_in for one in net.b.manager.list_sas(net.now) for child in one.children}
         assert held <= {sa.spi for sa in net.b.plane.inbound.values()}
@@ -97,8 +97,8 @@ class SealedTarget:
     def _stands(self) -> bool:
         """Whether b still has the first IKE_SA, neither rekeyed nor ended."""
         return any(
-            info.spi_r == self._spi and info.state == "ESTABLISHED"
-            for info in self._net.b.manager.list_sas(self._net.now)
+            snapshot.spi_r == self._spi and snapshot.state == "ESTABLISHED"
+            for snapshot in self._net.b.manager.list_sas(self._net.now)
         )
 
 
@@ -114,8 +114,8 @@ class FragmentsTarget:
 
     def _renew(self) -> None:
         self._net = established()
-        (info,) = self._net.a.manager.list_sas(self._net.now)
-        sa = self._net.a.manager.find(info.ike_id)
+        (snapshot,) = self._net.a.manager.list_sas(self._net.now)
+        sa = self._net.a.manager.find(snapshot.ike_id)
         assert sa is not None
         self._sa, self._message_id = sa, 2
 
@@ -145,10 +145,10 @@ class FragmentsTarget:
             return 0
         message_id = max(0, self._message_id + offset % 4 - 1)
         header = IkeHeader(sa.spi_i, sa.spi_r, exchange, HeaderFlag.INITIATOR, message_id)
-        cipher = sa.keyed.cipher_out
+        cipher = sa.keys.cipher_out
         prefix = bytearray(fragment_prefix(header, first, 1, 1, cipher.body_length(len(content))))
         prefix[NUMBERS : NUMBERS + 4] = bytes((0, number, 0, total))
-        effects = net.inject("b", A_TO_B, cipher.seal(bytes(prefix), content, sa.shared.entropy.random))
+        effects = net.inject("b", A_TO_B, cipher.seal(bytes(prefix), content, sa.registry.entropy.random))
         sent = any(
             isinstance(effect, Send) and decode_header(effect.data)[0].is_response for effect in effects
         )
@@ -158,8 +158,8 @@ class FragmentsTarget:
 
     def _stands(self) -> bool:
         return any(
-            info.spi_r == self._sa.spi_r and info.state == "ESTABLISHED"
-            for info in self._net.b.manager.list_sas(self._net.now)
+            snapshot.spi_r == self._sa.spi_r and snapshot.state == "ESTABLISHED"
+            for snapshot in self._net.b.manager.list_sas(self._net.now)
         )
 
 

@@ -19,11 +19,12 @@ from ikepy.crypto.auth import psk_auth
 from ikepy.crypto.keymat import IkeKeys, derive_ike_keys
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
-from ikepy.sa import pick, proposals
-from ikepy.sa.commands import Initiate
-from ikepy.sa.effects import Send
-from ikepy.sa.keyed import suite_of
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.effects import Send
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.state.ike_keys import suite_of
 from ikepy.wire.constants import (
     AuthMethod,
     ExchangeType,
@@ -95,8 +96,8 @@ def assert_unharmed(net: Network) -> None:
     net.run(1)
     assert_joined(net)
     net.run(60)
-    (info,) = net.b.manager.list_sas(net.now)
-    assert info.state == "ESTABLISHED"
+    (snapshot,) = net.b.manager.list_sas(net.now)
+    assert snapshot.state == "ESTABLISHED"
     assert_joined(net)
 
 
@@ -145,7 +146,7 @@ def init_parts(
     ]
 
 
-class Keyed:
+class IkeSaKeys:
     """An attacker that went through IKE_SA_INIT honestly and may now seal what it likes."""
 
     def __init__(
@@ -166,14 +167,14 @@ class Keyed:
         header = IkeHeader(spi_i, NO_SPI, ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
         self.request = encode_message(header, payloads)
         answer = self._begin()
-        if (cookie := pick.notify(answer.payloads, NotifyType.COOKIE)) is not None:
+        if (cookie := query.notify(answer.payloads, NotifyType.COOKIE)) is not None:
             self.request = encode_message(header, [cookie, *payloads])
             answer = self._begin()
-        chosen: Proposal = pick.must(answer.payloads, SaPayload).proposals[0]
+        chosen: Proposal = query.must(answer.payloads, SaPayload).proposals[0]
         self.spi_r = answer.header.spi_r
-        self.nonce_r = pick.must(answer.payloads, NoncePayload).data
+        self.nonce_r = query.must(answer.payloads, NoncePayload).data
         self.suite = suite_of(chosen)
-        shared = ke.shared(pick.must(answer.payloads, KePayload).data)
+        shared = ke.shared(query.must(answer.payloads, KePayload).data)
         self.keys: IkeKeys = derive_ike_keys(self.suite, shared, NONCE, self.nonce_r, spi_i, self.spi_r)
         self._out = SkCipher(
             self.suite.encr, self.suite.key_bits, self.suite.integ, self.keys.sk_ei, self.keys.sk_ai
@@ -241,7 +242,7 @@ class Keyed:
         """With the right secret: an authenticated peer that turns hostile."""
         answer = self.ask(ExchangeType.IKE_AUTH, 1, self.auth_payloads())
         assert answer is not None
-        assert pick.error(answer) is None
+        assert query.error(answer) is None
 
     def seal_cbc(self, exchange: int, message_id: int, first: int, padded: bytes) -> bytes:
         """AES-CBC with HMAC by hand: `padded` is plaintext, padding and pad length as the attacker likes."""

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.commands import Initiate
-from ikepy.sa.path import Endpoint
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.path import Endpoint
 from tests.exchange.network import Network, assert_joined
 from tests.hostile.attacker import (
     assert_unharmed,

@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.commands import Initiate
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.message import query
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.message import encode_payloads
 from ikepy.wire.payloads import (
@@ -20,40 +20,49 @@ from ikepy.wire.payloads import (
 )
 from ikepy.wire.proposal import Proposal, Transform
 from tests.exchange.network import ADDRESS_A, Network
-from tests.hostile.attacker import NONCE, SPI_I, Keyed, assert_unharmed, child_payloads, message, send, target
+from tests.hostile.attacker import (
+    NONCE,
+    SPI_I,
+    IkeSaKeys,
+    assert_unharmed,
+    child_payloads,
+    message,
+    send,
+    target,
+)
 
 IKE_AUTH, CREATE_CHILD_SA = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
 INFORMATIONAL = ExchangeType.INFORMATIONAL
 
 
-def established() -> Keyed:
-    attacker = Keyed(target(), address=ADDRESS_A)
+def established() -> IkeSaKeys:
+    attacker = IkeSaKeys(target(), address=ADDRESS_A)
     attacker.establish()
     return attacker
 
 
-def stands(attacker: Keyed) -> bool:
+def stands(attacker: IkeSaKeys) -> bool:
     """Whether b still has the attacker's IKE_SA with its child, and the worker the same."""
     b = attacker.net.b
     infos = b.manager.list_sas(attacker.net.now)
-    children = sum(len(info.children) for info in infos)
+    children = sum(len(snapshot.children) for snapshot in infos)
     assert children == len(b.plane.inbound) == len(b.plane.outbound)
     return bool(infos)
 
 
-def assert_over(attacker: Keyed) -> None:
+def assert_over(attacker: IkeSaKeys) -> None:
     """The honest site, which the attacker pretended to be, starts anew; nothing else is left."""
     net = attacker.net
     net.command("a", Initiate("ab", "net"))
     net.run(1)
     net.run(200)
-    (info,) = net.b.manager.list_sas(net.now)
-    assert len(info.children) == len(net.b.plane.inbound) == 1
+    (snapshot,) = net.b.manager.list_sas(net.now)
+    assert len(snapshot.children) == len(net.b.plane.inbound) == 1
 
 
 def error_of(answer: tuple[Payload, ...] | None) -> int | None:
     assert answer is not None
-    found = pick.error(answer)
+    found = query.error(answer)
     return None if found is None else found.notify
 
 
@@ -65,7 +74,7 @@ def test_ike_auth_twice() -> None:
 
 
 def test_ike_auth_repeated_byte_for_byte_and_with_another_content() -> None:
-    attacker = Keyed(target(), address=ADDRESS_A)
+    attacker = IkeSaKeys(target(), address=ADDRESS_A)
     data = attacker.seal(IKE_AUTH, 1, *encode_payloads(attacker.auth_payloads()))
     (first,) = send(attacker.net, data, ADDRESS_A)
     assert send(attacker.net, data, ADDRESS_A) == [first]
@@ -193,7 +202,7 @@ def test_a_payload_of_junk(exchange: int, first: int) -> None:
 def test_message_ids_out_of_order(message_id: int) -> None:
     attacker = established()
     answer = attacker.ask(INFORMATIONAL, message_id, [DeletePayload(ProtocolId.IKE, ())])
-    assert answer is None or pick.error(answer) is None
+    assert answer is None or query.error(answer) is None
     assert stands(attacker)
     assert error_of(attacker.ask(INFORMATIONAL, 2, [])) is None
 
@@ -224,12 +233,12 @@ def test_another_peer_is_not_touched() -> None:
     net = target()
     net.command("a", Initiate("ab", "net"))
     net.run(1)
-    stranger = Keyed(net)
+    stranger = IkeSaKeys(net)
     contact = NotifyPayload(NotifyType.INITIAL_CONTACT)
     payloads: list[Payload] = [contact, *stranger.auth_payloads(b"gwa", b"wrong")]
     assert error_of(stranger.ask(IKE_AUTH, 1, payloads)) == NotifyType.AUTHENTICATION_FAILED
-    (info,) = net.b.manager.list_sas(net.now)
-    assert len(info.children) == 1
+    (snapshot,) = net.b.manager.list_sas(net.now)
+    assert len(snapshot.children) == 1
     assert_unharmed(net)
 
 
@@ -239,7 +248,7 @@ def test_network_is_what_the_tests_think() -> None:
 
 def test_reserved_bytes_of_an_identity_are_ignored_but_authenticated() -> None:
     """RFC 7296 3.5 and 2.15: AUTH covers the ID payload as it came."""
-    attacker = Keyed(target(), address=ADDRESS_A)
+    attacker = IkeSaKeys(target(), address=ADDRESS_A)
     answer = attacker.ask(IKE_AUTH, 1, attacker.auth_payloads(reserved=b"\0\0\1"))
     assert error_of(answer) is None
     assert stands(attacker)
@@ -249,7 +258,7 @@ def test_a_peer_that_deletes_its_ike_sa_and_begins_anew_at_once_from_the_same_po
     """Each IKE_SA_INIT is answered, even where it is, byte for byte, that of the one that is gone."""
     net = target()
     for _ in range(100):
-        peer = Keyed(net, address=ADDRESS_A)  # takes an answer for granted
+        peer = IkeSaKeys(net, address=ADDRESS_A)  # takes an answer for granted
         peer.establish()
         assert peer.ask(INFORMATIONAL, 2, [DeletePayload(ProtocolId.IKE, ())]) == ()
         assert not net.b.manager.ike_sas

@@ -12,11 +12,11 @@ from itertools import count
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.effects import Rank
-from ikepy.sa.failures import LATELY
-from ikepy.sa.path import Endpoint
+from ikepy.sa.admission.auth_failures import LATELY
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.api.effects import Rank
+from ikepy.sa.api.path import Endpoint
+from ikepy.sa.message import query
 from ikepy.wire.constants import NotifyType, PayloadType
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import NotifyPayload
@@ -49,7 +49,7 @@ def gets_in(
     remote = Endpoint(address, port)
     answer = net.b.manager.refuse(message(*chain(*parts), spi_i=spi_i), remote, net.now)
     if answer:
-        cookie = pick.notify(decode_message(answer).payloads, NotifyType.COOKIE)
+        cookie = query.notify(decode_message(answer).payloads, NotifyType.COOKIE)
         assert isinstance(cookie, NotifyPayload)
         shown = [(int(PayloadType.NOTIFY), cookie.encode()), *parts]
         answer = net.b.manager.refuse(message(*chain(*shown), spi_i=spi_i), remote, net.now)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ikepy.sa.commands import Initiate, Shutdown
-from ikepy.sa.effects import Send
+from ikepy.sa.api.commands import Initiate, Shutdown
+from ikepy.sa.api.effects import Send
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import NoncePayload
 from tests.exchange.network import Network, Options

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from ikepy.sa import pick
-from ikepy.sa.commands import Initiate
-from ikepy.sa.effects import Level
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.effects import Level
+from ikepy.sa.message import query
 from ikepy.wire.constants import ExchangeType, NotifyType
 from tests.exchange.network import Network, assert_joined
-from tests.hostile.attacker import Keyed, UnansweredError, target
+from tests.hostile.attacker import IkeSaKeys, UnansweredError, target
 from tests.hostile.test_limits import OTHER
 
 
@@ -19,13 +19,13 @@ def guess(
     """What a set-up with this identity and secret gets: "up", "refused" or "nothing"."""
     number = sum(net.b.manager.counters().values())
     try:
-        attacker = Keyed(net, address=address, port=port, spi_i=(number << 16 | port).to_bytes(8, "big"))
+        attacker = IkeSaKeys(net, address=address, port=port, spi_i=(number << 16 | port).to_bytes(8, "big"))
     except UnansweredError:
         return "nothing"
     answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads(identity, secret))
     if answer is None:
         return "nothing"
-    error = pick.error(answer)
+    error = query.error(answer)
     if error is None:
         return "up"
     assert error.notify == NotifyType.AUTHENTICATION_FAILED

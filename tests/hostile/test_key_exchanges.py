@@ -10,13 +10,14 @@ import pytest
 from ikepy.config.proposals import parse
 from ikepy.crypto import kex
 from ikepy.crypto.modp import GROUPS
-from ikepy.sa import pick, proposals
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import proposals
 from ikepy.wire.constants import ExchangeType, KeGroup, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from tests.exchange.network import Network
 
-from .attacker import Keyed, chain, child_payloads, init_parts, message, send, target
+from .attacker import IkeSaKeys, chain, child_payloads, init_parts, message, send, target
 
 GROUP = KeGroup.MODP_3072
 SUITE = "aes128gcm16-prfsha256-modp3072"
@@ -59,7 +60,7 @@ def test_ike_sa_init(computed: list[int], public: bytes) -> None:
     request = message(*chain(*init_parts(SUITE, public=public)))
     computed.clear()  # the attacker's own
     (answer,) = send(net, request)
-    refusal = pick.error(decode_message(answer).payloads)
+    refusal = query.error(decode_message(answer).payloads)
     assert refusal is not None
     assert refusal.notify == NotifyType.INVALID_SYNTAX
     assert not computed
@@ -86,12 +87,12 @@ REQUESTS = {"IKE rekey": ike_offer, "child": child_offer, "child rekey": child_r
 @pytest.mark.parametrize("public", BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("offer", REQUESTS.values(), ids=REQUESTS.keys())
 def test_create_child_sa(computed: list[int], offer: Callable[[bytes], list[Payload]], public: bytes) -> None:
-    attacker = Keyed(network(), SUITE)
+    attacker = IkeSaKeys(network(), SUITE)
     attacker.establish()
     computed.clear()
     answer = attacker.ask(ExchangeType.CREATE_CHILD_SA, 2, offer(public))
     assert answer is not None
-    refusal = pick.error(answer)
+    refusal = query.error(answer)
     assert refusal is not None
     assert refusal.notify == NotifyType.INVALID_SYNTAX
     assert not computed
@@ -100,10 +101,10 @@ def test_create_child_sa(computed: list[int], offer: Callable[[bytes], list[Payl
 @pytest.mark.parametrize("offer", REQUESTS.values(), ids=REQUESTS.keys())
 def test_the_same_request_with_a_good_value(offer: Callable[[bytes], list[Payload]]) -> None:
     """What is refused above is refused for its value."""
-    attacker = Keyed(network(), SUITE)
+    attacker = IkeSaKeys(network(), SUITE)
     attacker.establish()
     public = kex.generate(GROUP, random.Random(5).randbytes).public
     answer = attacker.ask(ExchangeType.CREATE_CHILD_SA, 2, offer(public))
     assert answer is not None
-    assert pick.error(answer) is None
-    assert pick.must(answer, KePayload).type == PayloadType.KE
+    assert query.error(answer) is None
+    assert query.must(answer, KePayload).type == PayloadType.KE

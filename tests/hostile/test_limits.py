@@ -6,9 +6,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.cheap import COOKIE_RESPONSE
-from ikepy.sa.path import Endpoint
+from ikepy.sa.admission.cookie_path import COOKIE_RESPONSE
+from ikepy.sa.api.path import Endpoint
+from ikepy.sa.message import query
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType
 from ikepy.wire.message import HEADER_SIZE, decode_message
 from ikepy.wire.payloads import NotifyPayload, SaPayload
@@ -16,7 +16,7 @@ from tests.exchange.network import ADDRESS_A, Network
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
-    Keyed,
+    IkeSaKeys,
     assert_unharmed,
     chain,
     init_parts,
@@ -196,11 +196,11 @@ def test_max_proposals() -> None:
 
 
 def test_an_authenticated_peer_is_told() -> None:
-    attacker = Keyed(target(daemon="max_payloads = 8"), address=ADDRESS_A)
+    attacker = IkeSaKeys(target(daemon="max_payloads = 8"), address=ADDRESS_A)
     attacker.establish()
     answer = attacker.ask(ExchangeType.INFORMATIONAL, 2, [NotifyPayload(40960, b"")] * 9)
     assert answer is not None
-    error = pick.error(answer)
+    error = query.error(answer)
     assert error is not None
     assert error.notify == NotifyType.INVALID_SYNTAX
 
@@ -208,7 +208,7 @@ def test_an_authenticated_peer_is_told() -> None:
 @pytest.mark.parametrize(("total", "dropped"), [(4, False), (5, True)])
 def test_max_fragments(total: int, dropped: bool) -> None:
     net = target(daemon="max_fragments = 4")
-    attacker = Keyed(net, extra=[NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED, b"")])
+    attacker = IkeSaKeys(net, extra=[NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED, b"")])
     data = attacker.seal_fragment(ExchangeType.IKE_AUTH, 1, 2, total, bytes(10))
     before = len(net.b.logs)
     send(net, data)

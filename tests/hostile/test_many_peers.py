@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.sa import pick
-from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.message import query
 from ikepy.wire.constants import ExchangeType
 from tests.exchange.network import assert_joined
-from tests.hostile.attacker import Keyed, UnansweredError, target
+from tests.hostile.attacker import IkeSaKeys, UnansweredError, target
 from tests.hostile.test_admission import MODP
 from tests.hostile.test_limits import OTHER
 
@@ -26,12 +26,12 @@ def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, un
     waiting, begin, done = list(range(1000)), net.now, 0
     for at in TRIES:
         net.run(max(0.0, begin + at - net.now))
-        answered: list[Keyed] = []
+        answered: list[IkeSaKeys] = []
         left: list[int] = []
         for number in waiting:
             net.now += 0.003  # what one costs a host that is as slow as we are
             try:
-                answered.append(Keyed(net, name, OTHER, spi_i=(number + 1).to_bytes(8, "big")))
+                answered.append(IkeSaKeys(net, name, OTHER, spi_i=(number + 1).to_bytes(8, "big")))
             except UnansweredError:
                 left.append(number)
             if len(answered) > under_way:
@@ -42,9 +42,9 @@ def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, un
     assert net.now - begin < 20
 
 
-def finished(attacker: Keyed) -> bool:
+def finished(attacker: IkeSaKeys) -> bool:
     answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads())
-    return answer is not None and pick.error(answer) is None
+    return answer is not None and query.error(answer) is None
 
 
 def test_established_peers_are_not_charged() -> None:

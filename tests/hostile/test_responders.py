@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.child_negotiation import ChildChoice
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.task import Answer
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.exchange.child_negotiation import ChildChoice
+from ikepy.sa.state.task import Answer
 from ikepy.sa.tasks import ike_rekey
 from ikepy.wire.constants import KeGroup, PayloadType, TransformType
 from ikepy.wire.payloads import KePayload, Payload, SaPayload, TrafficSelector, TsPayload

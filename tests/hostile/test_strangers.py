@@ -22,8 +22,8 @@ from tests.hostile.attacker import (
     target,
 )
 
-from ikepy.sa.commands import Initiate  # isort: skip
-from ikepy.sa.path import Endpoint, Path  # isort: skip
+from ikepy.sa.api.commands import Initiate  # isort: skip
+from ikepy.sa.api.path import Endpoint, Path  # isort: skip
 
 SA, KE, NONCE = PayloadType.SA, PayloadType.KE, PayloadType.NONCE
 
@@ -288,8 +288,8 @@ def test_many_strangers_cost_a_bounded_number_of_half_open_sas() -> None:
     net.command("a", Initiate("ab", "net"))
     net.run(2)
     net.run(40)
-    (info,) = net.b.manager.list_sas(net.now)
-    assert info.state == "ESTABLISHED"
+    (snapshot,) = net.b.manager.list_sas(net.now)
+    assert snapshot.state == "ESTABLISHED"
 
 
 # -- a hostile responder ---------------------------------------------------------------------------

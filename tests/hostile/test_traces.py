@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.sa.commands import Initiate
-from ikepy.sa.effects import Level, Log, Send
-from ikepy.sa.path import Endpoint, Path
-from ikepy.sa.source import Peer
+from ikepy.sa.api.commands import Initiate
+from ikepy.sa.api.effects import Level, Log, Send
+from ikepy.sa.api.log_source import Peer
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network, assert_joined
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
-    Keyed,
+    IkeSaKeys,
     assert_unharmed,
     chain,
     init_parts,
@@ -152,7 +152,7 @@ def test_a_long_message_without_protection_is_not_looked_into(exchange: int, kin
 
 def test_lines_about_those_who_are_not_authenticated_can_be_summed_up() -> None:
     net = target()
-    Keyed(net)
+    IkeSaKeys(net)
     net.run(40)
     lines = [one for one in net.b.logs if one.level is not Level.DEBUG]
     assert [one.kind for one in lines] == ["initiates an IKE_SA", "timed out"]

@@ -25,7 +25,7 @@ def test_our_child_expires(bed: Bed, initiator: Side) -> None:
 
 @either_side_initiates
 def test_their_child_expires(bed: Bed, initiator: Side) -> None:
-    """What the row of `ikepy.sa.again` says of charon, by charon itself: no action is configured."""
+    """What the row of `end_actions` says of charon, by charon itself: no action is configured."""
     theirs = replace(THEIRS, child_options={"rekey_time": "0", "life_time": "3s"})
     bed.start(OURS, theirs)
     bed.up(by=initiator)

@@ -37,15 +37,15 @@ TESTS: dict[str, tuple[str, ...]] = {
     "esp/outbound.py": ("tests/unit/esp/test_outbound.py", "tests/unit/esp/test_outbound_trains.py"),
     "tun/coalesce.py": ("tests/unit/tun/test_coalesce.py",),
     "ikepy/wire/reader.py": ("tests/unit/wire/test_reader.py",),
-    "ikepy/sa/window.py": ("tests/unit/sa/test_window.py", "tests/exchange/test_window.py"),
-    "ikepy/sa/fragments.py": (
-        "tests/unit/sa/test_fragments.py",
+    "ikepy/sa/message/window.py": ("tests/unit/sa/message/test_window.py", "tests/exchange/test_window.py"),
+    "ikepy/sa/message/fragments.py": (
+        "tests/unit/sa/message/test_fragments.py",
         "tests/exchange/test_fragmentation.py",
         "tests/hostile/test_limits.py",
     ),
-    "ikepy/sa/stateless.py": ("tests/unit/sa/test_stateless.py",),
-    "ikepy/sa/half_open.py": ("tests/unit/sa/test_half_open.py",),
-    "ikepy/sa/strangers.py": STRANGERS,
+    "ikepy/sa/admission/stateless.py": ("tests/unit/sa/admission/test_stateless.py",),
+    "ikepy/sa/setup/half_open.py": ("tests/unit/sa/test_half_open.py",),
+    "ikepy/sa/setup/init_admission.py": STRANGERS,
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",
         "tests/exchange/test_auth_words.py",
@@ -61,7 +61,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/hostile/test_guesses.py",
         "tests/hostile/test_without_credentials.py",
     ),
-    "ikepy/sa/incoming.py": (
+    "ikepy/sa/driver/dispatch.py": (
         "tests/exchange/test_established.py",
         "tests/exchange/test_setup.py",
         "tests/exchange/test_notifies.py",

@@ -19,7 +19,7 @@ from ikepy.crypto.modp import GROUPS
 from ikepy.lab import pair
 from ikepy.lab.gateway import Connection, Gateway
 from ikepy.lab.pair import Pair
-from ikepy.sa import proposals
+from ikepy.sa.negotiation import proposals
 from ikepy.wire.constants import ExchangeType, HeaderFlag, KeGroup, ProtocolId
 from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import KePayload, NoncePayload, SaPayload

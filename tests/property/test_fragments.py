@@ -13,8 +13,8 @@ from ikepy.crypto.algorithms import encr_key_size, integ_key_size
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import IntegrityError, PeerError, WireError
-from ikepy.sa import fragments
-from ikepy.sa.fragments import Opened, Reassembly
+from ikepy.sa.message import fragments
+from ikepy.sa.message.fragments import OpenedMessage, Reassembly
 from ikepy.wire.constants import Encr, ExchangeType, HeaderFlag, Integ, PayloadType
 from ikepy.wire.message import MAX_FRAGMENTS, IkeHeader, decode_message, fragment_prefix
 from ikepy.wire.payloads import Payload, SkfPayload, VendorIdPayload
@@ -47,9 +47,9 @@ def limit_of(packet: int) -> int:
 
 def taken(
     reassembly: Reassembly, cipher: SkCipher, datagrams: Sequence[bytes], now: float = 0.0
-) -> list[Opened]:
+) -> list[OpenedMessage]:
     """What comes out; datagrams that are dropped are just that."""
-    found: list[Opened] = []
+    found: list[OpenedMessage] = []
     for data in datagrams:
         try:
             one = reassembly.open(data, decode_message(data), cipher, now, negotiated=True)

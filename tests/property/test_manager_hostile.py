@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ikepy.sa.commands import Initiate, Terminate
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.constants import ExchangeType, HeaderFlag
 from ikepy.wire.message import IkeHeader, protected_prefix
 from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network
@@ -39,8 +39,8 @@ NET, SENT = recorded()
 
 
 def established(net: Network) -> IkeSa:
-    (info,) = [i for i in net.b.manager.list_sas(net.now) if i.state == "ESTABLISHED"]
-    sa = net.b.manager.find(info.ike_id)
+    (snapshot,) = [i for i in net.b.manager.list_sas(net.now) if i.state == "ESTABLISHED"]
+    sa = net.b.manager.find(snapshot.ike_id)
     assert sa is not None
     return sa
 
@@ -63,9 +63,9 @@ def test_bits_flipped_and_tails_cut(original: bytes, data: st.DataObject) -> Non
         mutated = mutated[:cut]
         if data.draw(st.booleans()) and len(mutated) >= 28:
             mutated[24:28] = len(mutated).to_bytes(4, "big")
-    before = established(NET).info()
+    before = established(NET).snapshot()
     NET.inject("b", A_TO_B, bytes(mutated))
-    assert established(NET).info() == before
+    assert established(NET).snapshot() == before
     assert len(NET.b.manager.list_sas(NET.now)) <= 1 + 5, "the block threshold bounds what strangers hold"
 
 
@@ -80,13 +80,13 @@ def test_an_authenticated_peer_sends_nonsense(exchange: int, first: int, chain: 
     net = Network()
     net.command("a", Initiate("ab", "net"))
     net.run(1)
-    (info,) = net.a.manager.list_sas(net.now)
-    sa = net.a.manager.find(info.ike_id)
+    (snapshot,) = net.a.manager.list_sas(net.now)
+    sa = net.a.manager.find(snapshot.ike_id)
     assert sa is not None
     header = IkeHeader(sa.spi_i, sa.spi_r, exchange, HeaderFlag.INITIATOR, 2)
-    cipher = sa.keyed.cipher_out
+    cipher = sa.keys.cipher_out
     prefix = protected_prefix(header, first, cipher.body_length(len(chain)))
-    effects = net.inject("b", A_TO_B, cipher.seal(prefix, chain, sa.shared.entropy.random))
+    effects = net.inject("b", A_TO_B, cipher.seal(prefix, chain, sa.registry.entropy.random))
     assert effects
     if net.b.manager.idle:
         assert not net.b.plane.inbound

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ikepy.sa.commands import LocalAddressesChanged
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.tasks.liveness import Liveness
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import NotifyPayload

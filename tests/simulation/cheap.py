@@ -15,7 +15,8 @@ from ikepy.crypto.kex import KeyExchange, public_size
 from ikepy.crypto.prf import PrfFunction
 from ikepy.crypto.secret import Secret
 from ikepy.errors import IntegrityError
-from ikepy.sa import fragments, keyed
+from ikepy.sa.message import fragments
+from ikepy.sa.state import ike_keys
 from ikepy.wire.constants import KeGroup
 from ikepy.wire.message import decode_payloads, encode_payloads
 from ikepy.wire.payloads import Payload
@@ -111,7 +112,7 @@ def crypto() -> Iterator[None]:
     """Machines have the stand-ins as long as this lasts."""
     codec = Codec()
     swaps: list[tuple[Any, str, object]] = [
-        (keyed, "SkCipher", PlainCipher),
+        (ike_keys, "SkCipher", PlainCipher),
         (kex, "generation", generation),
         (kex, "check_public", check_public),
         (PrfFunction, "compute", compute),

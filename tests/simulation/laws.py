@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ikepy.sa.child import ChildSa, ChildState
-from ikepy.sa.driver import deadline
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Path
-from ikepy.sa.phase import Phase
+from ikepy.sa.api.path import Path
+from ikepy.sa.driver.clock import deadline
+from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import Phase
 
 from .plane import Breach
 from .sites import CHILDREN, Site, peer_of

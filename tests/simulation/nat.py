@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ikepy.sa.path import Address, Endpoint
+from ikepy.sa.api.path import Address, Endpoint
 
 IDLE = 25.0  # seconds after which a mapping is forgotten; only what goes out renews it
 

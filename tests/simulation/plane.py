@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ikepy.crypto.secret import Secret
-from ikepy.sa.effects import (
+from ikepy.sa.api.effects import (
     ActivateOutbound,
     Effect,
     InstallInbound,
@@ -18,7 +18,7 @@ from ikepy.sa.effects import (
     RemoveOutbound,
     UpdatePath,
 )
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
 
 
 @dataclass(slots=True, eq=False)

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from esp.selectors import Selector
-from ikepy.sa.child import ChildState
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
+from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
+from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.tasks import child_rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
-from ikepy.sa.child import ChildState
-from ikepy.sa.effects import Outcome
-from ikepy.sa.ike_sa import IkeSa
+from ikepy.sa.api.effects import Outcome
+from ikepy.sa.api.path import Address, Endpoint
 from ikepy.sa.manager import IkeManager
-from ikepy.sa.path import Address, Endpoint
+from ikepy.sa.state.child_sa import ChildState
+from ikepy.sa.state.ike_sa import IkeSa
 
 from .nat import Nat
 from .plane import Plane
@@ -218,7 +218,7 @@ class Site:
 
     def has(self, connection: str, child: str) -> bool:
         """Whether an IKE_SA that stays has a child of this policy, which stays too."""
-        return any(sa.established and not sa.goes and sa.has_child(child) for sa in self.sas(connection))
+        return any(sa.established and not sa.is_ending and sa.has_child(child) for sa in self.sas(connection))
 
     def sas(self, connection: str | None = None) -> list[IkeSa]:
         """The living IKE_SAs, oldest first."""

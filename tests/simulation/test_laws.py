@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ikepy.crypto.secret import Secret
-from ikepy.sa.commands import Initiate, Rekey
-from ikepy.sa.effects import (
+from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.api.effects import (
     ActivateOutbound,
     Effect,
     InstallInbound,
@@ -17,8 +17,8 @@ from ikepy.sa.effects import (
     RemoveChild,
     Send,
 )
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.state.ike_sa import IkeSa
 from tests.simulation.laws import check_quiet
 from tests.simulation.nat import IDLE, Nat
 from tests.simulation.plane import Breach, Plane
@@ -103,7 +103,7 @@ def test_a_machine_that_does_not_follow(monkeypatch: pytest.MonkeyPatch) -> None
     def stay(sa: IkeSa, path: Path) -> list[Effect]:
         return []
 
-    monkeypatch.setattr("ikepy.sa.moves.follow", stay)
+    monkeypatch.setattr("ikepy.sa.exchange.path_update.follow", stay)
     found = {result.error for seed in range(400) if (result := run(seed)).error}
     assert any("where nobody is" in error for error in found)
     assert any("gives up a peer that is there" in error for error in found)

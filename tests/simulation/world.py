@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ikepy.sa.commands import Command, Initiate, LocalAddressesChanged, Rekey, Terminate
-from ikepy.sa.effects import (
+from ikepy.sa.api.commands import Command, Initiate, LocalAddressesChanged, Rekey, Terminate
+from ikepy.sa.api.effects import (
     Compute,
     Effect,
     Event,
@@ -21,7 +21,7 @@ from ikepy.sa.effects import (
     SendKeepalive,
     Topic,
 )
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.exchange.network import outcome_of
 

@@ -89,6 +89,30 @@ RULES = [
 ]
 
 
+# The rooms of the IKE machine, lowest first: each may import from itself and from those before it.
+ROOMS = (
+    "api",
+    "message",
+    "negotiation",
+    "admission",
+    "state",
+    "exchange",
+    "tasks",
+    "driver",
+    "setup",
+    "lifecycle",
+    "manager",
+)
+RULES += [
+    Rule(
+        f"sa.{room} knows nothing above it",
+        within=frozenset({f"ikepy.sa.{room}"}),
+        never=frozenset(f"ikepy.sa.{above}" for above in ROOMS[height + 1 :]),
+    )
+    for height, room in enumerate(ROOMS)
+]
+
+
 def _inside(module: str, packages: frozenset[str]) -> bool:
     """Whether the module is one of the packages or in one."""
     parts = module.split(".")
@@ -171,6 +195,11 @@ def test_circle_is_found(tmp_path: Path) -> None:
     assert set(circle(tmp_path)) == {"esp.a", "esp.b", "esp.c"}
 
 
+def test_every_room_stands_in_the_order() -> None:
+    found = {module.split(".")[2] for module, _ in modules(ROOT) if module.startswith("ikepy.sa.")}
+    assert found == set(ROOMS)
+
+
 def test_all_packages_are_read() -> None:
     found = {module for module, _ in modules(ROOT)}
     assert {"ikepy.wire.constants", "ikepy.sa", "ikepy.errors", "esp.selectors", "tun.device"} <= found
@@ -193,6 +222,8 @@ BREACHES = [
         "wire knows no keys, no policy and no state",
     ),
     ("ikepy/crypto/a.py", "from ikepy import daemon", "nothing below the daemon and the lab knows them"),
+    ("ikepy/sa/state/a.py", "from ikepy.sa.tasks import init", "sa.state knows nothing above it"),
+    ("ikepy/sa/api/a.py", "from ..state.ike_sa import IkeSa", "sa.api knows nothing above it"),
     ("esp/a.py", "import ikepy.errors", "esp stands alone"),
     ("esp/a.py", "from tun import device", "esp stands alone"),
     ("tun/__init__.py", "from esp.selectors import Selector", "tun stands alone"),

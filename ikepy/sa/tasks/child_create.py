@@ -7,24 +7,25 @@ from dataclasses import dataclass
 
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, error_handling, key_exchange, pick, proposals
-from ikepy.sa.again import ChildEnd
-from ikepy.sa.child import ChildSa
-from ikepy.sa.child_negotiation import ChildChoice, KeyExchangeResult
-from ikepy.sa.collision import Nonces, ours_is_redundant
-from ikepy.sa.effects import Effect, Level
-from ikepy.sa.error_handling import Exchange, Step
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.init_exchange import NONCE_SIZE
-from ikepy.sa.scope import Selectors
-from ikepy.sa.task import Answer, Task, TaskKind, outcomes
-from ikepy.sa.wanted import Wanted
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.exchange import child_negotiation, key_exchange
+from ikepy.sa.exchange.child_negotiation import ChildChoice, KeyExchangeResult
+from ikepy.sa.message import error_handling, query
+from ikepy.sa.message.error_handling import Exchange, Step
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.negotiation.collision import Nonces, ours_is_redundant
+from ikepy.sa.negotiation.ts_request import Selectors
+from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.end_actions import ChildEnd
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.init_exchange import NONCE_SIZE
+from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.state.wanted_child import WantedChild
+from ikepy.sa.tasks import desired
+from ikepy.sa.tasks.create_exchange import CreateExchange
+from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload, SaPayload
-
-from . import desired
-from .create_exchange import CreateExchange
-from .delete import DeleteChild, deleted_by_peer
 
 MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
 
@@ -42,14 +43,14 @@ class ChildCreate(Task[IkeSa]):
 
     kind = TaskKind.CHILD_CREATE
     exchange = ExchangeType.CREATE_CHILD_SA
-    wanted: Wanted
+    wanted: WantedChild
 
-    def __init__(self, wanted: Wanted, *, replaces: int | None = None) -> None:
+    def __init__(self, wanted: WantedChild, *, replaces: int | None = None) -> None:
         self.wanted = wanted
         self.replaces = replaces
-        self.create = CreateExchange(wanted.config, wanted.scope)
+        self.create = CreateExchange(wanted.config, wanted.ts_request)
         self._failures = 0
-        self._rival: _Rival | None = None
+        self._colliding: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         replaces = self.replaces or 0
@@ -63,7 +64,7 @@ class ChildCreate(Task[IkeSa]):
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's request for the same child was answered while ours is under way."""
-        self._rival = _Rival(child, nonces)
+        self._colliding = _Rival(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self.create.other_group(payloads)
@@ -72,7 +73,7 @@ class ChildCreate(Task[IkeSa]):
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
         narrower = self.create.narrower(payloads)
         if narrower is not None:
-            self.wanted.scope = narrower
+            self.wanted.ts_request = narrower
             self.create = CreateExchange(self.wanted.config, narrower)
             sa.enqueue(self, first=True)
             return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
@@ -81,8 +82,8 @@ class ChildCreate(Task[IkeSa]):
             self._failures += 1
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
-        if self._rival is not None and self._loses(sa, payloads):
-            self._retire(sa, self._rival.child.child_id)
+        if self._colliding is not None and self._loses(sa, payloads):
+            self._retire(sa, self._colliding.child.child_id)
             return self.failed(sa, "the peer's stays")
         try:
             child, effects = self.create.conclude(sa, payloads, now)
@@ -95,9 +96,9 @@ class ChildCreate(Task[IkeSa]):
             if self.replaces is not None:
                 sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.DELETED_BY_PEER))
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
-        if self._rival is not None:
+        if self._colliding is not None:
             # The peer does so itself if it has seen that the two crossed. It may have rekeyed it meanwhile.
-            theirs = self._rival.child
+            theirs = self._colliding.child
             sa.enqueue(DeleteChild(theirs.child_id, wanted=True, like=theirs, spare=True))
         self._retire(sa, child.child_id)
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
@@ -118,10 +119,15 @@ class ChildCreate(Task[IkeSa]):
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
-        rival = None if self._rival is None else sa.children.get(self._rival.child.child_id)
-        if self._rival is None or rival is None or not rival.in_use or pick.error(payloads) is not None:
+        colliding = None if self._colliding is None else sa.children.get(self._colliding.child.child_id)
+        if (
+            self._colliding is None
+            or colliding is None
+            or not colliding.in_use
+            or query.error(payloads) is not None
+        ):
             return False
-        if not ours_is_redundant(self.create.nonces(payloads), self._rival.nonces):
+        if not ours_is_redundant(self.create.nonces(payloads), self._colliding.nonces):
             return False
         self.create.discard(sa)
         return True
@@ -135,7 +141,7 @@ class ChildCreate(Task[IkeSa]):
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """The peer refused, or installed what we don't want: that is deleted there again."""
         text = f"child {self.wanted.config.name}: {error}"
-        if pick.maybe(payloads, SaPayload) is not None:
+        if query.maybe(payloads, SaPayload) is not None:
             self.create.discard(sa)
         if self.replaces is not None:  # it carries nothing any more: better none than that
             sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.NOT_REPLACED))
@@ -145,7 +151,7 @@ class ChildCreate(Task[IkeSa]):
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it can't be had."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    standby = sa.shared.sends(
+    standby = sa.registry.sends(
         sa.connection.name, Selectors(choice.ts_local, choice.ts_remote)
     )  # as for a rekey
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
@@ -159,13 +165,13 @@ def respond_with(
     sa: IkeSa, choice: ChildChoice, payloads: Sequence[Payload], now: float, *, standby: bool
 ) -> tuple[ChildSa, Answer, Nonces]:
     """The response for a choice that is made: key exchange (PFS), nonce, installation."""
-    random = sa.shared.entropy.random
+    random = sa.registry.entropy.random
     group = proposals.ke_group(choice.proposal)
-    nonce_i = pick.must(payloads, NoncePayload).data
+    nonce_i = query.must(payloads, NoncePayload).data
     ke_payloads: list[Payload] = []
     shared: Secret | None = None
     if group:
-        ke = pick.maybe(payloads, KePayload)
+        ke = query.maybe(payloads, KePayload)
         if ke is None or ke.group != group:
             raise PeerError(
                 NotifyType.INVALID_KE_PAYLOAD,

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, error_handling, explain, pick, proposals
-from ikepy.sa.again import ChildEnd
-from ikepy.sa.child import ChildSa, ChildState
-from ikepy.sa.collision import Nonces, ours_is_redundant
-from ikepy.sa.effects import Effect, Event, Level, Topic
-from ikepy.sa.error_handling import Exchange, Step
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.scope import EVERYTHING, Scope
-from ikepy.sa.task import Answer, Task, TaskKind, outcomes
-from ikepy.sa.wanted import Wanted
+from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.exchange import child_negotiation, mismatch
+from ikepy.sa.message import error_handling, query
+from ikepy.sa.message.error_handling import Exchange, Step
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.negotiation.collision import Nonces, ours_is_redundant
+from ikepy.sa.negotiation.ts_request import EVERYTHING, TsRequest
+from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.end_actions import ChildEnd
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.state.wanted_child import WantedChild
+from ikepy.sa.tasks.child_create import ChildCreate, respond_with
+from ikepy.sa.tasks.create_exchange import CreateExchange
+from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
-
-from .child_create import ChildCreate, respond_with
-from .create_exchange import CreateExchange
-from .delete import DeleteChild, deleted_by_peer
 
 # What a peer says that wants another key exchange than we do, or none, or one where we want none.
 PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
@@ -44,14 +45,14 @@ class ChildRekey(Task[IkeSa]):
     exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(
-        self, child_id: int, config: Child, tickets: Sequence[int] = (), scope: Scope = EVERYTHING
+        self, child_id: int, config: Child, tickets: Sequence[int] = (), ts_request: TsRequest = EVERYTHING
     ) -> None:
         self.child_id = self.replaces = child_id
         self.config = config
-        self._scope = scope
+        self._ts_request = ts_request
         self._tickets = list(tickets)
-        self.create = CreateExchange(config, scope)
-        self._rival: _Rival | None = None
+        self.create = CreateExchange(config, ts_request)
+        self._colliding: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         old = sa.children.get(self.child_id)
@@ -66,19 +67,21 @@ class ChildRekey(Task[IkeSa]):
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's rekey of the same child was answered while ours is under way."""
-        self._rival = _Rival(child, nonces)
+        self._colliding = _Rival(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self.create.other_group(payloads)
-        if group is not None and self._rival is None:
+        if group is not None and self._colliding is None:
             sa.enqueue(self, first=True)
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
         refusal = error_handling.gravest(Exchange.CHILD_REKEY, payloads)
         if refusal is not None:
-            if pick.maybe(payloads, SaPayload) is not None:
+            if query.maybe(payloads, SaPayload) is not None:
                 self.create.discard(sa)
             return self._refused(sa, *refusal, now)
-        if self._rival is not None and ours_is_redundant(self.create.nonces(payloads), self._rival.nonces):
+        if self._colliding is not None and ours_is_redundant(
+            self.create.nonces(payloads), self._colliding.nonces
+        ):
             self.create.discard(sa)
             text = f"{self._name}: both ends rekeyed it, the peer's new one stays"
             return [sa.log(Level.INFO, text), *outcomes(self._tickets, True, text)]
@@ -118,21 +121,21 @@ class ChildRekey(Task[IkeSa]):
             # If the peer has deleted the new one already, there is no successor.
             end = ChildEnd.DELETED_BY_PEER if self.create.is_deleted(new) else ChildEnd.DELETED
             sa.enqueue(DeleteChild(self.child_id, end=end))
-        rival = None if self._rival is None else sa.children.get(self._rival.child.child_id)
-        if rival is not None:
-            rival.state = ChildState.REKEYED
-            rival.replaced_by = new.child_id
-            rival.lifetime.expires_at = now + REDUNDANT_TIMEOUT
+        colliding = None if self._colliding is None else sa.children.get(self._colliding.child.child_id)
+        if colliding is not None:
+            colliding.state = ChildState.REKEYED
+            colliding.replaced_by = new.child_id
+            colliding.lifetime.expires_at = now + REDUNDANT_TIMEOUT
         return [*rekeyed(sa, self.config, self.child_id, new.child_id)]
 
     def _refused(self, sa: IkeSa, step: Step, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
-        if self._rival is not None or old is None or old.state is not ChildState.REKEYING:
+        if self._colliding is not None or old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, True, f"{self._name}: the peer has rekeyed it")
-        name = pick.error_name(refusal)
+        name = query.error_name(refusal)
         if step is Step.GONE:
             # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
-            sa.enqueue(ChildCreate(Wanted(self.config, scope=self._scope)), first=True)
+            sa.enqueue(ChildCreate(WantedChild(self.config, ts_request=self._ts_request)), first=True)
             why = "the peer does not have it"
             return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
@@ -143,11 +146,11 @@ class ChildRekey(Task[IkeSa]):
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self.create = CreateExchange(self.config, self._scope)
-        wait = old.lifetime.postpone(now, sa.shared.entropy.uniform())
+        self.create = CreateExchange(self.config, self._ts_request)
+        wait = old.lifetime.postpone(now, sa.registry.entropy.uniform())
         hint = ""
         if why in PFS_REFUSALS:
-            ours = explain.suites(self.config.esp_proposals)
+            ours = mismatch.suites(self.config.esp_proposals)
             hint = f" (in use: {proposals.describe(old.proposal)}; ours: {ours})"
             if not proposals.ke_group(old.proposal):
                 groups = proposals.key_exchanges(self.config.esp_proposals)
@@ -160,7 +163,7 @@ class ChildRekey(Task[IkeSa]):
 def begin(sa: IkeSa, child: ChildSa, tickets: Sequence[int] = ()) -> None:
     """Replace a child, as soon as it is this task's turn; a failure sets another time."""
     child.lifetime.rekey_at = None
-    sa.enqueue(ChildRekey(child.child_id, child.config, tickets, child.scope))
+    sa.enqueue(ChildRekey(child.child_id, child.config, tickets, child.ts_request))
 
 
 def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: float) -> Answer:

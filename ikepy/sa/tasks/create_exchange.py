@@ -8,18 +8,19 @@ from ikepy.config.model import Child
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa import child_negotiation, key_exchange, pick, proposals
-from ikepy.sa.child import ChildSa
-from ikepy.sa.child_negotiation import ChildOffer, KeyExchangeResult
-from ikepy.sa.collision import Nonces
-from ikepy.sa.effects import Effect
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.init_exchange import NONCE_SIZE
-from ikepy.sa.scope import EVERYTHING, Scope
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.exchange import child_negotiation, key_exchange
+from ikepy.sa.exchange.child_negotiation import ChildOffer, KeyExchangeResult
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.negotiation.collision import Nonces
+from ikepy.sa.negotiation.ts_request import EVERYTHING, TsRequest
+from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.init_exchange import NONCE_SIZE
+from ikepy.sa.tasks.delete import DiscardSpi
 from ikepy.wire.constants import NotifyType, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
-
-from .delete import DiscardSpi
 
 MAX_OVERTAKEN = 64  # SPIs
 
@@ -27,9 +28,9 @@ MAX_OVERTAKEN = 64  # SPIs
 class CreateExchange:
     """What `ChildCreate` and `ChildRekey` have in common."""
 
-    def __init__(self, config: Child, scope: Scope = EVERYTHING) -> None:
+    def __init__(self, config: Child, ts_request: TsRequest = EVERYTHING) -> None:
         self._config = config
-        self._scope = scope
+        self._ts_request = ts_request
         self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
         self._offer: ChildOffer | None = None
         self._ke: KeyExchange | None = None
@@ -38,9 +39,11 @@ class CreateExchange:
 
     def payloads(self, sa: IkeSa) -> list[Payload]:
         """SA, Ni, [KE], TSi, TSr of a fresh request."""
-        random = sa.shared.entropy.random
+        random = sa.registry.entropy.random
         self._nonce = random(NONCE_SIZE)
-        self._offer = child_negotiation.offer(sa, self._config, key_exchange=True, scope=self._scope)
+        self._offer = child_negotiation.offer(
+            sa, self._config, key_exchange=True, ts_request=self._ts_request
+        )
         group = self._group or proposals.ke_group(self._offer.proposals[0])
         sa_payload, *selectors = self._offer.payloads()
         payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
@@ -51,7 +54,7 @@ class CreateExchange:
 
     def other_group(self, payloads: Sequence[Payload]) -> int | None:
         """The group that the peer asks for instead, once; one that was not offered is a refusal."""
-        notify = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
+        notify = query.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
         if notify is None or self._group is not None:
             return None
         group = int.from_bytes(notify.data, "big")
@@ -61,13 +64,13 @@ class CreateExchange:
         self._group = group
         return group
 
-    def narrower(self, payloads: Sequence[Payload]) -> Scope | None:
+    def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
         """What to ask for instead, if the peer takes nothing but single pairs (RFC 7296 2.9)."""
         return None if self._offer is None else self._offer.narrower(payloads)
 
     def nonces(self, payloads: Sequence[Payload]) -> Nonces:
         """Both nonces of the exchange that this response ends."""
-        return Nonces(self._nonce, pick.must(payloads, NoncePayload).data)
+        return Nonces(self._nonce, query.must(payloads, NoncePayload).data)
 
     def conclude(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[ChildSa, list[Effect]]:
         """The child of an acceptable response; PeerError if it is not acceptable."""
@@ -76,11 +79,11 @@ class CreateExchange:
         shared: Secret | None = None
         group = proposals.ke_group(chosen)
         if group:
-            ke = pick.must(payloads, KePayload)
+            ke = query.must(payloads, KePayload)
             if self._ke is None or not ke.group == group == self._ke.group:
                 raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
             shared = key_exchange.finish(sa, self._ke, ke.data)
-        nonce_r = pick.must(payloads, NoncePayload).data
+        nonce_r = query.must(payloads, NoncePayload).data
         result = KeyExchangeResult(self._nonce, nonce_r, shared, we_started=True)
         return child_negotiation.conclude(sa, self._offer, payloads, result, now)
 

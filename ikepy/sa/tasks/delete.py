@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.config.model import Child
-from ikepy.sa.again import ChildEnd
-from ikepy.sa.child import ChildSa, ChildState
-from ikepy.sa.effects import ActivateOutbound, Effect, Level, RemoveOutbound
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.phase import End, Phase
-from ikepy.sa.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.api.effects import ActivateOutbound, Effect, Level, RemoveOutbound
+from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.end_actions import ChildEnd
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.tasks import desired
 from ikepy.wire.constants import ExchangeType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload
-
-from . import desired
 
 LINGER = 5.0  # seconds for which a rekeyed child still takes what is under way
 
@@ -157,7 +156,7 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
         successor = sa.alike(child)
-    if successor is None and sa.shared.elsewhere(sa, child) is None:
+    if successor is None and sa.registry.elsewhere(sa, child) is None:
         return sa.remove_child(child.child_id, why)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.config.model import Child
-from ikepy.sa import again
-from ikepy.sa.child import ChildSa
-from ikepy.sa.child_negotiation import configured
-from ikepy.sa.effects import Effect
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.phase import Phase
-from ikepy.sa.scope import Pair, Scope, Selectors, pair_of
-from ikepy.sa.task import outcomes
-from ikepy.sa.task_queue import pause
-from ikepy.sa.wanted import Wanted
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.exchange.child_negotiation import configured
+from ikepy.sa.negotiation.ts_request import Pair, Selectors, TsRequest, pair_of
+from ikepy.sa.state import end_actions
+from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.task import outcomes
+from ikepy.sa.state.task_queue import pause
+from ikepy.sa.state.wanted_child import WantedChild
 
 MOST_DOUBLINGS = 7  # of the wait before a child that does not last is brought up again: 2 minutes
 STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
@@ -43,7 +43,7 @@ def unfulfilled(sa: IkeSa) -> tuple[Child, ...]:
     return tuple(config for config in configs if not sa.has_child(config.name))
 
 
-def _all(sa: IkeSa) -> list[Wanted]:
+def _all(sa: IkeSa) -> list[WantedChild]:
     asked = [task.wanted for task in sa.tasks.all if task.wanted is not None]
     return [*sa.desired.waiting, *asked, *(wanted for _, wanted in sa.desired.due)]
 
@@ -55,7 +55,7 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
             wanted.tickets += tickets
             return
     config = sa.connection.children[name]
-    wanted = Wanted(config, list(tickets), _scope(sa, config, packet))
+    wanted = WantedChild(config, list(tickets), _ts_request(sa, config, packet))
     if sa.phase is Phase.ESTABLISHED:
         create(sa, wanted)
     else:
@@ -63,28 +63,28 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
         sa.desired.purpose.append(name)
 
 
-def _scope(sa: IkeSa, config: Child, packet: Pair | None) -> Scope:
+def _ts_request(sa: IkeSa, config: Child, packet: Pair | None) -> TsRequest:
     """What to ask for where other children of this configuration stand: the packet's pair only."""
     if packet is None or not sa.lacks(config.name, packet):
-        return Scope(packet)
+        return TsRequest(packet)
     pair = pair_of(configured(sa, config), packet)
-    return Scope(packet, within=None if pair is None else Selectors.of(pair))
+    return TsRequest(packet, within=None if pair is None else Selectors.of(pair))
 
 
-def reopen(sa: IkeSa, child: ChildSa, end: again.ChildEnd, now: float) -> None:
+def reopen(sa: IkeSa, child: ChildSa, end: end_actions.ChildEnd, now: float) -> None:
     """Do what follows the end of a child; bring it up again, but not at once if it hardly lasted."""
-    config, scope = child.config, child.scope
-    action = again.after_child(end, config)
-    if action == again.TRAP:
-        sa.shared.trapped.add((sa.connection.name, config.name))
-    if action != again.START or wants(sa, config.name):
+    config, ts_request = child.config, child.ts_request
+    action = end_actions.after_child(end, config)
+    if action == end_actions.TRAP:
+        sa.registry.trapped.add((sa.connection.name, config.name))
+    if action != end_actions.START or wants(sa, config.name):
         return
-    if again.kept(config) == again.START:
-        sa.shared.standing.add((sa.connection.name, config.name))
+    if end_actions.kept(config) == end_actions.START:
+        sa.registry.standing.add((sa.connection.name, config.name))
     same = (c for c in sa.children.values() if c.config.name == config.name and c.stays)
-    if any(scope.met_by(one.selectors) for one in same):
+    if any(ts_request.met_by(one.selectors) for one in same):
         return
-    wanted, bounced = Wanted(config, scope=scope), sa.desired.bounced
+    wanted, bounced = WantedChild(config, ts_request=ts_request), sa.desired.bounced
     if now - child.installed_at >= STABLE:
         bounced.pop(config.name, None)
         create(sa, wanted)
@@ -94,7 +94,7 @@ def reopen(sa: IkeSa, child: ChildSa, end: again.ChildEnd, now: float) -> None:
         sa.desired.due.append((now + wait, wanted))
 
 
-def create(sa: IkeSa, wanted: Wanted) -> None:
+def create(sa: IkeSa, wanted: WantedChild) -> None:
     """Ask for a child in an exchange of its own, when that has its turn."""
     sa.desired.due.append((AT_ONCE, wanted))
 
@@ -105,20 +105,20 @@ def create_others(sa: IkeSa) -> None:
         create(sa, sa.desired.waiting.popleft())
 
 
-def failed(sa: IkeSa, wanted: Wanted, reason: str) -> list[Effect]:
+def failed(sa: IkeSa, wanted: WantedChild, reason: str) -> list[Effect]:
     """It does not come up here: tell so, unless it stands, as for a command that finds it up."""
     name = wanted.config.name
     if stands(sa, wanted):
         return outcomes(wanted.tickets, True, f"CHILD_SA {name} is up already")
     if sa.phase is Phase.ESTABLISHED:  # the manager is to see what follows
         sa.desired.unmet[name] = None
-        sa.shared.touched.append(sa)
+        sa.registry.changed_sas.append(sa)
     return outcomes(wanted.tickets, False, reason)
 
 
-def stands(sa: IkeSa, wanted: Wanted) -> bool:
+def stands(sa: IkeSa, wanted: WantedChild) -> bool:
     """Whether there is such a child, on whichever IKE_SA of the connection that is not to go."""
-    sas = [one for one in sa.shared.of_connection(sa.connection.name) if not one.goes]
+    sas = [one for one in sa.registry.of_connection(sa.connection.name) if not one.is_ending]
     return any(wanted.met_by(child) and child.stays for one in sas for child in one.children.values())
 
 

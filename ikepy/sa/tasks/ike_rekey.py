@@ -8,20 +8,23 @@ from dataclasses import dataclass, replace
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import rekey_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import admission, error_handling, explain, key_exchange, pick, proposals, succession
-from ikepy.sa.collision import Nonces, ours_is_redundant
-from ikepy.sa.effects import Effect, Event, Level, Topic
-from ikepy.sa.error_handling import Exchange, Step
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.init_exchange import NONCE_SIZE
-from ikepy.sa.keyed import keyed, suite_of
-from ikepy.sa.phase import Phase
-from ikepy.sa.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.exchange import key_exchange, mismatch
+from ikepy.sa.message import error_handling, query
+from ikepy.sa.message.error_handling import Exchange, Step
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.negotiation.collision import Nonces, ours_is_redundant
+from ikepy.sa.state import sa_limits
+from ikepy.sa.state.ike_keys import ike_sa_keys, suite_of
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.init_exchange import NONCE_SIZE
+from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
+from ikepy.sa.tasks import rekey_handover
+from ikepy.sa.tasks.delete import DeleteIke
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
-
-from .delete import DeleteIke
 
 # Seconds that the peer has to delete its own IKE_SA, where ours stays. Our delete of the old one must not
 # overtake our answer to its rekey: it would forget that rekey (2.25.2), and never delete what it began.
@@ -50,37 +53,37 @@ class IkeRekey(Task[IkeSa]):
         self._offered: tuple[Proposal, ...] = ()
         self._ke: KeyExchange | None = None
         self._nonce = b""
-        self._rival: _Rival | None = None
+        self._colliding: _Rival | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if not sa.established:
             return None
-        random = sa.shared.entropy.random
-        self._spi = sa.shared.ike_spi()
+        random = sa.registry.entropy.random
+        self._spi = sa.registry.ike_spi()
         self._nonce = random(NONCE_SIZE)
         self._offered = proposals.numbered(sa.connection.proposals, self._spi)
         self._ke = key_exchange.begin(sa, self._group or proposals.ke_group(self._offered[0]))
         ke = KePayload(self._ke.group, self._ke.public)
         return [SaPayload(self._offered), NoncePayload(self._nonce), ke]
 
-    def collide_with(self, rival: IkeSa, nonces: Nonces) -> None:
+    def collide_with(self, colliding: IkeSa, nonces: Nonces) -> None:
         """The peer's rekey was answered while ours is under way."""
-        self._rival = _Rival(rival, nonces)
+        self._colliding = _Rival(colliding, nonces)
 
     @property
-    def rival(self) -> IkeSa | None:
+    def colliding(self) -> IkeSa | None:
         """The IKE_SA of the peer's rekey that crossed ours, or what has replaced that since, if it stands."""
-        heir = None if self._rival is None else self._rival.sa.heir
-        return heir if heir is not None and heir.established else None
+        successor = None if self._colliding is None else self._colliding.sa.successor
+        return successor if successor is not None and successor.established else None
 
-    def settle_for_rival(self, sa: IkeSa, now: float) -> list[Effect]:
+    def settle_collision(self, sa: IkeSa, now: float) -> list[Effect]:
         """The peer's IKE_SA is the one that stays: it gets the children."""
-        rival = self.rival
-        return [] if rival is None or not sa.established else succession.hand_over(sa, rival, now)
+        colliding = self.colliding
+        return [] if colliding is None or not sa.established else rekey_handover.hand_over(sa, colliding, now)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        wrong_group = pick.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
-        if wrong_group is not None and self._group is None and self._rival is None:
+        wrong_group = query.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
+        if wrong_group is not None and self._group is None and self._colliding is None:
             group = int.from_bytes(wrong_group.data, "big")
             if any(t.type == TransformType.KE and t.id == group for p in self._offered for t in p.transforms):
                 self._group = group
@@ -90,59 +93,61 @@ class IkeRekey(Task[IkeSa]):
         if refusal is not None:
             return self._refused(sa, *refusal, now)
         new = self._successor(sa, payloads, now)
-        nonces = Nonces(self._nonce, pick.must(payloads, NoncePayload).data)
-        if self._rival is not None and ours_is_redundant(nonces, self._rival.nonces):
+        nonces = Nonces(self._nonce, query.must(payloads, NoncePayload).data)
+        if self._colliding is not None and ours_is_redundant(nonces, self._colliding.nonces):
             new.enqueue(DeleteIke())
-            text = f"both ends rekeyed the IKE_SA, the peer's #{self._rival.sa.ike_id} stays"
+            text = f"both ends rekeyed the IKE_SA, the peer's #{self._colliding.sa.ike_id} stays"
             told = outcomes(self._tickets, True, text)
-            return [sa.log(Level.INFO, text), *self.settle_for_rival(sa, now), *told]
-        loser = None if self._rival is None or self._rival.sa.phase is Phase.DEAD else self._rival.sa
-        effects = succession.hand_over(sa, new, now)
+            return [sa.log(Level.INFO, text), *self.settle_collision(sa, now), *told]
+        loser = (
+            None if self._colliding is None or self._colliding.sa.phase is Phase.DEAD else self._colliding.sa
+        )
+        effects = rekey_handover.hand_over(sa, new, now)
         if loser is None:
             sa.enqueue(DeleteIke())
         else:
-            succession.await_delete(loser, now)
+            rekey_handover.await_delete(loser, now)
             loser.frees = sa
             sa.tasks.put_off(DeleteIke(), now + SETTLING)
         return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        if self.rival is not None:
+        if self.colliding is not None:
             return outcomes(self._tickets, True, _BY_PEER)
         return outcomes(self._tickets, False, reason)
 
     def _refused(self, sa: IkeSa, step: Step, refusal: NotifyPayload, now: float) -> list[Effect]:
-        if self._rival is not None:
+        if self._colliding is not None:
             told = outcomes(self._tickets, True, _BY_PEER)
-            return self.settle_for_rival(sa, now) + told
-        why = pick.error_name(refusal)
+            return self.settle_collision(sa, now) + told
+        why = query.error_name(refusal)
         if step is Step.INSTEAD:
             sa.reauth_due = True
             text = f"the peer does not rekey the IKE_SA ({why}): authenticating anew"
             return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
-        wait = sa.lifetime.postpone(now, sa.shared.entropy.uniform())
+        wait = sa.lifetime.postpone(now, sa.registry.entropy.uniform())
         beside = ""
         if refusal.notify == NotifyType.NO_PROPOSAL_CHOSEN:
-            in_use = proposals.describe(sa.keyed.proposal)
-            beside = f" (in use: {in_use}; ours: {explain.suites(self._offered)})"
+            in_use = proposals.describe(sa.keys.proposal)
+            beside = f" (in use: {in_use}; ours: {mismatch.suites(self._offered)})"
         text = f"rekey of the IKE_SA failed: {why}{beside}; again in {wait:.0f} s"
         return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
 
     def _successor(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> IkeSa:
-        chosen = proposals.acceptable_choice(pick.must(payloads, SaPayload).proposals, self._offered)
+        chosen = proposals.acceptable_choice(query.must(payloads, SaPayload).proposals, self._offered)
         if chosen is None or len(chosen.spi) != 8 or chosen.spi == bytes(8):
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose what was not offered", fatal=True)
-        ke = pick.must(payloads, KePayload)
+        ke = query.must(payloads, KePayload)
         assert self._ke is not None
         if not ke.group == proposals.ke_group(chosen) == self._ke.group:
             raise PeerError(NotifyType.INVALID_SYNTAX, "not the key exchange that was chosen", fatal=True)
         shared = key_exchange.finish(sa, self._ke, ke.data)
-        old, nonce_r = sa.keyed, pick.must(payloads, NoncePayload).data
+        old, nonce_r = sa.keys, query.must(payloads, NoncePayload).data
         keys = rekey_ike_keys(
             suite_of(chosen), old.suite.prf, old.sk_d, shared, self._nonce, nonce_r, self._spi, chosen.spi
         )
-        new_keyed = keyed(chosen, keys, initiator=True)
-        return succession.successor(sa, self._spi, chosen.spi, new_keyed, now, initiator=True)
+        new_keyed = ike_sa_keys(chosen, keys, initiator=True)
+        return rekey_handover.successor(sa, self._spi, chosen.spi, new_keyed, now, initiator=True)
 
 
 def begin(sa: IkeSa, tickets: Sequence[int] = ()) -> None:
@@ -151,10 +156,10 @@ def begin(sa: IkeSa, tickets: Sequence[int] = ()) -> None:
     sa.enqueue(IkeRekey(tickets))
 
 
-def rival(sa: IkeSa) -> IkeSa | None:
+def colliding(sa: IkeSa) -> IkeSa | None:
     """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
     task = sa.tasks.current
-    return task.rival if isinstance(task, IkeRekey) else None
+    return task.colliding if isinstance(task, IkeRekey) else None
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
@@ -165,30 +170,30 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     ours = sa.tasks.current
     if sa.tasks.busy and not isinstance(ours, IkeRekey):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "a child is being negotiated on this IKE_SA")
-    admission.check_ike_rekey(sa)
-    offered = [p for p in pick.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
+    sa_limits.check_ike_rekey(sa)
+    offered = [p for p in query.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
     chosen = proposals.select(sa.connection.proposals, offered)
     if chosen is None:
-        differing = explain.nothing_in_common(offered, sa.connection.proposals)
+        differing = mismatch.nothing_in_common(offered, sa.connection.proposals)
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"no IKE proposal fits: {differing}")
     if len(chosen.spi) != 8 or chosen.spi == bytes(8):
         raise PeerError(NotifyType.INVALID_SYNTAX, "an IKE SPI has 8 bytes and is not zero")
     group = proposals.ke_group(chosen)
-    ke = pick.maybe(payloads, KePayload)
+    ke = query.maybe(payloads, KePayload)
     if ke is None or ke.group != group:
         raise PeerError(
             NotifyType.INVALID_KE_PAYLOAD,
             f"key exchange {proposals.group_name(group)} is wanted",
             data=group.to_bytes(2, "big"),
         )
-    nonce_i = pick.must(payloads, NoncePayload).data
+    nonce_i = query.must(payloads, NoncePayload).data
     public, shared = key_exchange.answer(sa, group, ke.data)
-    nonces = Nonces(nonce_i, sa.shared.entropy.random(NONCE_SIZE))
-    spi_r, old = sa.shared.ike_spi(), sa.keyed
+    nonces = Nonces(nonce_i, sa.registry.entropy.random(NONCE_SIZE))
+    spi_r, old = sa.registry.ike_spi(), sa.keys
     both = nonces.initiator, nonces.responder
     keys = rekey_ike_keys(suite_of(chosen), old.suite.prf, old.sk_d, shared, *both, chosen.spi, spi_r)
-    new_keyed = keyed(chosen, keys, initiator=False)
-    new = succession.successor(sa, chosen.spi, spi_r, new_keyed, now, initiator=False)
+    new_keyed = ike_sa_keys(chosen, keys, initiator=False)
+    new = rekey_handover.successor(sa, chosen.spi, spi_r, new_keyed, now, initiator=False)
     answer: list[Payload] = [
         SaPayload((replace(chosen, spi=spi_r),)),
         NoncePayload(nonces.responder),
@@ -198,14 +203,14 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         ours.collide_with(
             new, nonces
         )  # which of the two stays is clear when the peer answers ours, or uses its own
-        new.contests = sa
+        new.collides_with = sa
         return Answer(answer)
-    return Answer(answer, before=rekeyed(sa, new), after=succession.hand_over(sa, new, now))
+    return Answer(answer, before=rekeyed(sa, new), after=rekey_handover.hand_over(sa, new, now))
 
 
 def rekeyed(sa: IkeSa, new: IkeSa) -> list[Effect]:
     """Tell that one IKE_SA replaces another."""
-    text = f"rekeyed as #{new.ike_id}, {proposals.describe(new.keyed.proposal)}"
+    text = f"rekeyed as #{new.ike_id}, {proposals.describe(new.keys.proposal)}"
     return [
         Event(Topic.IKE_REKEYED, sa.connection.name, new.ike_id, text=text),
         sa.log(Level.INFO, f"IKE_SA {text}"),

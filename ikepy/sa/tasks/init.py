@@ -8,21 +8,22 @@ from ikepy.config.model import Connection
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import derive_ike_keys
 from ikepy.errors import PeerError
-from ikepy.sa import error_handling, explain, key_exchange, moves, nat, pick, proposals
-from ikepy.sa.effects import Effect, Level
-from ikepy.sa.error_handling import Exchange, Step
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.init_exchange import NONCE_SIZE, InitExchange
-from ikepy.sa.keyed import keyed, suite_of
-from ikepy.sa.peers import Candidates
-from ikepy.sa.task import Task, TaskKind
+from ikepy.sa.admission.connection_match import Candidates
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.exchange import key_exchange, mismatch, path_update
+from ikepy.sa.message import error_handling, query
+from ikepy.sa.message.error_handling import Exchange, Step
+from ikepy.sa.negotiation import nat, proposals
+from ikepy.sa.state.ike_keys import ike_sa_keys, suite_of
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.init_exchange import NONCE_SIZE, InitExchange
+from ikepy.sa.state.task import Task, TaskKind
+from ikepy.sa.tasks import desired
+from ikepy.sa.tasks.auth import AuthTask
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
 from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
-
-from . import desired
-from .auth import AuthTask
 
 MAX_RETRIES = 5  # COOKIE and INVALID_KE_PAYLOAD answers that we follow in one set-up
 IKE_PORT = 500
@@ -46,11 +47,11 @@ class InitTask(Task[IkeSa]):
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if self._ke is None or self._ke.group != self._group:
             self._ke = key_exchange.begin(sa, self._group)
-        sa.init.nonce_i = self._nonce = self._nonce or sa.shared.entropy.random(NONCE_SIZE)
+        sa.init.nonce_i = self._nonce = self._nonce or sa.registry.entropy.random(NONCE_SIZE)
         payloads: list[Payload] = []
         if self._cookie is not None:
             payloads.append(NotifyPayload(NotifyType.COOKIE, self._cookie))
-        fake = sa.shared.entropy.random if sa.connection.encap else None
+        fake = sa.registry.entropy.random if sa.connection.encap else None
         return [
             *payloads,
             SaPayload(self._offered),
@@ -61,7 +62,7 @@ class InitTask(Task[IkeSa]):
         ]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        cookie = pick.notify(payloads, NotifyType.COOKIE)
+        cookie = query.notify(payloads, NotifyType.COOKIE)
         if cookie is not None and 1 <= len(cookie.data) <= MAX_COOKIE:
             self._cookie = cookie.data
             return self._again(sa, "the peer asks for a cookie")
@@ -70,10 +71,10 @@ class InitTask(Task[IkeSa]):
             step, error = refusal
             if step is Step.AGAIN:
                 return self._other_group(sa, error)
-            text = f"the peer refused: {pick.error_name(error)}"
+            text = f"the peer refused: {query.error_name(error)}"
             if error.notify == NotifyType.NO_PROPOSAL_CHOSEN:
                 text += (
-                    f"; our proposals: {explain.suites(self._offered)}; "
+                    f"; our proposals: {mismatch.suites(self._offered)}; "
                     f"or it has no connection for our address {sa.path.local.address}"
                 )
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, fatal=True)
@@ -106,19 +107,19 @@ class InitTask(Task[IkeSa]):
         return self._again(sa, f"the peer asks for key exchange {group}")
 
     def _agree(self, sa: IkeSa, payloads: Sequence[Payload]) -> list[Effect]:
-        chosen = proposals.acceptable_choice(pick.must(payloads, SaPayload).proposals, self._offered)
+        chosen = proposals.acceptable_choice(query.must(payloads, SaPayload).proposals, self._offered)
         if chosen is None:
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
-        ke = pick.must(payloads, KePayload)
+        ke = query.must(payloads, KePayload)
         assert self._ke is not None
         if ke.group != self._ke.group or proposals.ke_group(chosen) != ke.group:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
         if sa.spi_r == bytes(8):
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's SPI is zero")
         shared = key_exchange.finish(sa, self._ke, ke.data)
-        sa.init.nonce_r = pick.must(payloads, NoncePayload).data
-        sa.become_keyed(
-            keyed(
+        sa.init.nonce_r = query.must(payloads, NoncePayload).data
+        sa.set_keys(
+            ike_sa_keys(
                 chosen,
                 derive_ike_keys(
                     suite_of(chosen), shared, sa.init.nonce_i, sa.init.nonce_r, sa.spi_i, sa.spi_r
@@ -126,13 +127,13 @@ class InitTask(Task[IkeSa]):
                 initiator=True,
             )
         )
-        sa.peer_childless = pick.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
+        sa.peer_childless = query.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
         sa.fragmentation = fragmentation_agreed(sa.connection, payloads)
         # With MOBIKE too: the next path may have a NAT (RFC 4555 3.3).
         mobile = sa.connection.mobike and sa.path.remote.port == IKE_PORT
         if sa.nat.found or ((sa.connection.encap or mobile) and sa.nat.supported):
-            moves.float_to_nat_t(sa)
+            path_update.float_to_nat_t(sa)
         sa.enqueue(AuthTask(sa.desired.waiting.popleft()))
         return []
 
@@ -146,7 +147,7 @@ def fragmentation_supported(connection: Connection) -> list[Payload]:
 
 def fragmentation_agreed(connection: Connection, payloads: Sequence[Payload]) -> bool:
     """Whether both ends announce it."""
-    theirs = pick.notify(payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
+    theirs = query.notify(payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
     return theirs is not None and connection.fragmentation != "no"
 
 
@@ -159,7 +160,7 @@ def choose_connection(candidates: Candidates, offered: Sequence[Proposal]) -> tu
             return connection, chosen
     if not candidates:
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "no connection is configured for these addresses")
-    differing = explain.nothing_in_common(ike_only, candidates.connections[0].proposals)
+    differing = mismatch.nothing_in_common(ike_only, candidates.connections[0].proposals)
     raise PeerError(
         NotifyType.NO_PROPOSAL_CHOSEN,
         f"no IKE proposal fits (of {candidates.connections[0].name}): {differing}",
@@ -172,9 +173,9 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable; `sa` is
     worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7). May raise Wanted.
     """
-    connection, chosen = choose_connection(sa.candidates, pick.must(payloads, SaPayload).proposals)
+    connection, chosen = choose_connection(sa.candidates, query.must(payloads, SaPayload).proposals)
     sa.connection = connection
-    ke, nonce_i = pick.must(payloads, KePayload), pick.must(payloads, NoncePayload).data
+    ke, nonce_i = query.must(payloads, KePayload), query.must(payloads, NoncePayload).data
     group = proposals.ke_group(chosen)
     if ke.group != group:
         raise PeerError(
@@ -183,11 +184,11 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
             data=group.to_bytes(2, "big"),
         )
     public, shared = key_exchange.answer(sa, group, ke.data)
-    random = sa.shared.entropy.random
+    random = sa.registry.entropy.random
     nonce_r = random(NONCE_SIZE)
     sa.init = InitExchange(nonce_i, nonce_r, request=datagram)
     keys = derive_ike_keys(suite_of(chosen), shared, nonce_i, nonce_r, sa.spi_i, sa.spi_r)
-    sa.become_keyed(keyed(chosen, keys, initiator=False))
+    sa.set_keys(ike_sa_keys(chosen, keys, initiator=False))
     sa.nat = nat.detect(payloads, header.spi_i, header.spi_r, sa.path)
     fake = random if connection.encap else None
     notifies = nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake) if sa.nat.supported else []

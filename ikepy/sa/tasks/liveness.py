@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ikepy.sa.effects import Effect
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.task import Task, TaskKind
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Task, TaskKind
+from ikepy.sa.tasks import mobike
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
-
-from . import mobike
 
 
 class Liveness(Task[IkeSa]):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.errors import PeerError
-from ikepy.sa import moves, nat, peers, pick
-from ikepy.sa.effects import Effect, Level
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.mobike import Mobike, announced, no_nats_allowed, unchanged, usable
-from ikepy.sa.path import Address, Path
-from ikepy.sa.task import Answer, Task, TaskKind
+from ikepy.sa.admission import connection_match
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.path import Address, Path
+from ikepy.sa.exchange import path_update
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import nat
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.peer_addresses import Mobike, announced, no_nats_allowed, unchanged, usable
+from ikepy.sa.state.task import Answer, Task, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
@@ -33,12 +36,14 @@ def offer(sa: IkeSa) -> list[Payload]:
 
 def local_addresses(sa: IkeSa) -> tuple[Address, ...]:
     """Our addresses, best first, as far as the connection permits them."""
-    return tuple(a for a in sa.shared.local_addresses if peers.permits(sa.connection.local_addrs, a))
+    return tuple(
+        a for a in sa.registry.local_addresses if connection_match.permits(sa.connection.local_addrs, a)
+    )
 
 
 def agree(sa: IkeSa, payloads: Sequence[Payload]) -> None:
     """The peer's half of IKE_AUTH: from here on `sa` can move if both ends said so."""
-    if sa.connection.mobike and pick.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
+    if sa.connection.mobike and query.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
         sa.mobike = Mobike(sa.initiator, local_addresses(sa), announced(payloads) or ())
         sa.mobike.note_answer(sa.path)
 
@@ -64,12 +69,12 @@ class _Checked:
 
     def begin(self, sa: IkeSa) -> NotifyPayload:
         self._path = sa.path
-        self.cookie = sa.shared.entropy.random(COOKIE_SIZE)
+        self.cookie = sa.registry.entropy.random(COOKIE_SIZE)
         return NotifyPayload(NotifyType.COOKIE2, self.cookie)
 
     def proves(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether the path in use is the one that was checked; PeerError, fatal, if COOKIE2 is wrong."""
-        cookie = pick.notify(payloads, NotifyType.COOKIE2)
+        cookie = query.notify(payloads, NotifyType.COOKIE2)
         if cookie is None or cookie.data != self.cookie:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer returns a wrong COOKIE2", fatal=True)
         return self._path == sa.path
@@ -103,23 +108,23 @@ class UpdateAddresses(Task[IkeSa]):
         if not self.check.proves(sa, payloads):
             once(sa, UpdateAddresses())
             return []
-        if pick.notify(payloads, NotifyType.UNACCEPTABLE_ADDRESSES) is not None:
+        if query.notify(payloads, NotifyType.UNACCEPTABLE_ADDRESSES) is not None:
             return self._other_path(sa, path)
-        if pick.notify(payloads, NotifyType.UNEXPECTED_NAT_DETECTED) is not None:
+        if query.notify(payloads, NotifyType.UNEXPECTED_NAT_DETECTED) is not None:
             if self._tries < MAX_TRIES:
                 sa.enqueue(UpdateAddresses(self._tries + 1), first=True)
             return [sa.log(Level.WARNING, f"addresses are changed on the way, {path}")]
         if sa.mobike is not None and (seen := seen_as(payloads)):
             sa.mobike.seen_as = seen
             sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
-        return [sa.log(Level.INFO, f"moved, {path}"), *moves.redirect(sa)]
+        return [sa.log(Level.INFO, f"moved, {path}"), *path_update.redirect(sa)]
 
     def _other_path(self, sa: IkeSa, path: Path) -> list[Effect]:
         refused = self._refused | {path}
         text = f"the peer does not accept these addresses, {path}"
         others = [p for p in paths(sa) if p not in refused]
         if others:
-            moves.move(sa, others[0])
+            path_update.move(sa, others[0])
             sa.enqueue(UpdateAddresses(refused=refused), first=True)
         return [sa.log(Level.WARNING, text)]
 
@@ -140,7 +145,7 @@ class RoutabilityCheck(Task[IkeSa]):
         if not self.check.proves(sa, payloads):
             once(sa, RoutabilityCheck())  # it moved again meanwhile
             return []
-        return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *moves.redirect(sa)]
+        return [sa.log(Level.INFO, f"the peer is reachable, {sa.path}"), *path_update.redirect(sa)]
 
 
 class AddressList(Task[IkeSa]):
@@ -161,13 +166,13 @@ class AddressList(Task[IkeSa]):
 
 def nat_payloads(sa: IkeSa) -> list[Payload]:
     """NAT detection over the path in use."""
-    fake = sa.shared.entropy.random if sa.connection.encap else None
+    fake = sa.registry.entropy.random if sa.connection.encap else None
     return nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake)
 
 
 def seen_as(payloads: Sequence[Payload]) -> bytes:
     """A hash of our address as the peer sees it, empty if it does not tell."""
-    notify = pick.notify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)
+    notify = query.notify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)
     return b"" if notify is None else notify.data
 
 
@@ -182,8 +187,8 @@ def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
     doing = old.tasks.doing
     elsewhere = new.path != old.children_path
     if new.mobike is None:
-        return moves.redirect(new) if elsewhere else []
-    moves.leave_children(new, old.children_path)
+        return path_update.redirect(new) if elsewhere else []
+    path_update.leave_children(new, old.children_path)
     if doing is TaskKind.ADDRESS_LIST:
         once(new, AddressList())
     if elsewhere or doing in (TaskKind.UPDATE_ADDRESSES, TaskKind.ROUTABILITY_CHECK):
@@ -193,7 +198,7 @@ def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
 
 def paths(sa: IkeSa) -> list[Path]:
     """Those that we could move to, best first."""
-    return [] if sa.mobike is None else [p for p in sa.mobike.paths(sa.path) if sa.shared.leads_out(p)]
+    return [] if sa.mobike is None else [p for p in sa.mobike.paths(sa.path) if sa.registry.leads_out(p)]
 
 
 def search(sa: IkeSa, attempt: int) -> list[Path]:
@@ -205,7 +210,7 @@ def search(sa: IkeSa, attempt: int) -> list[Path]:
     mobike = sa.mobike
     if mobike is None or not mobike.initiator or not sa.established or attempt < PATIENCE:
         return []
-    paths = mobike.probes(sa.path, sa.shared.leads_out)
+    paths = mobike.probes(sa.path, sa.registry.leads_out)
     mobike.searching = mobike.searching or bool(paths)
     return paths
 
@@ -226,7 +231,7 @@ def answered(sa: IkeSa, path: Path, task: Task[IkeSa]) -> list[Effect]:
     mobike.searching, mobike.probed = False, 0
     if path == sa.path and task.kind not in (TaskKind.UPDATE_ADDRESSES, TaskKind.ADDRESS_LIST):
         return [sa.log(Level.INFO, f"the peer answers again, {path}")]
-    moves.move(sa, path)
+    path_update.move(sa, path)
     once(sa, UpdateAddresses())
     return [sa.log(Level.INFO, f"the peer answers, {path}")]
 
@@ -257,9 +262,9 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     mobike = sa.mobike
     if mobike is None:
         return Answer([])
-    cookie = pick.notify(payloads, NotifyType.COOKIE2)
+    cookie = query.notify(payloads, NotifyType.COOKIE2)
     answer: list[Payload] = [] if cookie is None else [cookie]
-    update = pick.notify(payloads, NotifyType.UPDATE_SA_ADDRESSES) is not None
+    update = query.notify(payloads, NotifyType.UPDATE_SA_ADDRESSES) is not None
     addresses = announced(payloads)
     if (update or addresses is not None) and not unchanged(payloads, path):
         answer.append(NotifyPayload(NotifyType.UNEXPECTED_NAT_DETECTED))
@@ -276,7 +281,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
         effects = _leave(sa, (path.remote.address, *addresses), path, now)
     if seen_as(payloads):
         answer += nat.notify_payloads(
-            sa.spi_i, sa.spi_r, path, sa.shared.entropy.random if sa.connection.encap else None
+            sa.spi_i, sa.spi_r, path, sa.registry.entropy.random if sa.connection.encap else None
         )
     return Answer(answer, effects)
 
@@ -288,10 +293,10 @@ def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> l
     known = sa.children_path.remote.address == path.remote.address
     if path != sa.path:
         sa.window.hasten(now)  # what went where it was is lost, most likely
-    moves.move(sa, path)
+    path_update.move(sa, path)
     log = sa.log(Level.INFO, f"the peer moved, {path}")
     if known:
-        return [log, *moves.redirect(sa)]
+        return [log, *path_update.redirect(sa)]
     once(sa, RoutabilityCheck())
     return [log]
 
@@ -300,7 +305,7 @@ def _leave(sa: IkeSa, addresses: Sequence[Address], path: Path, now: float) -> l
     """The responder has other addresses: go where it is, if the one in use is not among them (3.5)."""
     if sa.path.remote.address in addresses:
         return []
-    moves.move(sa, path)
+    path_update.move(sa, path)
     sa.window.hasten(now)
     once(sa, UpdateAddresses())
     return [sa.log(Level.INFO, f"the peer's address is gone: {path}")]

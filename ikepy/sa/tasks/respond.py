@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.errors import PeerError
-from ikepy.sa import pick
-from ikepy.sa.ike_sa import IkeSa
-from ikepy.sa.path import Path
-from ikepy.sa.phase import Phase
-from ikepy.sa.task import Answer, TaskKind
+from ikepy.sa.api.path import Path
+from ikepy.sa.message import query
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.task import Answer, TaskKind
+from ikepy.sa.tasks import auth, child_create, child_rekey, delete, ike_rekey, mobike
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
-
-from . import auth, child_create, child_rekey, delete, ike_rekey, mobike
 
 
 def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
@@ -28,12 +27,12 @@ def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, n
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     if sa.phase is not Phase.ESTABLISHED or sa.tasks.waits(TaskKind.DELETE_IKE):
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed or deleted")
-    offered = pick.must(payloads, SaPayload).proposals
+    offered = query.must(payloads, SaPayload).proposals
     if any(p.protocol == ProtocolId.IKE for p in offered):
         return ike_rekey.respond(sa, payloads, now)
     if sa.tasks.doing is TaskKind.IKE_REKEY:
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being rekeyed")
-    rekey = pick.notify(payloads, NotifyType.REKEY_SA)
+    rekey = query.notify(payloads, NotifyType.REKEY_SA)
     if rekey is not None:
         return child_rekey.respond(sa, rekey, payloads, now)
     return child_create.respond(sa, payloads, now)

@@ -12,10 +12,10 @@ from typing import Any
 
 from ikepy.config.model import Config
 from ikepy.daemon.control_client import ALIVE
-from ikepy.daemon.ports import Facts
-from ikepy.daemon.service import Daemon, Surroundings
-from ikepy.sa.effects import Effect
-from ikepy.sa.entropy import Entropy
+from ikepy.daemon.interfaces import Facts
+from ikepy.daemon.service import Daemon, Dependencies
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.api.entropy import Entropy
 from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, FakeWatch, connection
 from tun.watch import Changes
 
@@ -40,10 +40,10 @@ class Bed:
         self.config = Config.model_validate({"connections": {"a": entry}, "daemon": settings})
         self.control = control
         self.spi = 0
-        surroundings = Surroundings(
+        dependencies = Dependencies(
             self._make_machine, self._create, self.network, self._make_watch, drop_capabilities=False
         )
-        self.daemon = Daemon(self.config, control, surroundings)
+        self.daemon = Daemon(self.config, control, dependencies)
 
     def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
         self.spi = entropy.child_spi("a")

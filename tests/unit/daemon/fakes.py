@@ -16,11 +16,11 @@ from esp.selectors import Selector
 from esp.suites import suite_for
 from ikepy.config.model import Config
 from ikepy.crypto.secret import Secret
-from ikepy.daemon.ports import Mended, Operation, Tun
-from ikepy.sa.commands import Command
-from ikepy.sa.effects import Effect, InstallInbound, InstallOutbound
-from ikepy.sa.info import ChildInfo, IkeSaInfo
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.daemon.interfaces import Mended, Operation, Tun
+from ikepy.sa.api.commands import Command
+from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
+from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
 from tun.rtnetlink import BestRoute, Hop
@@ -218,7 +218,7 @@ class FakeMachine:
 
     def __init__(self, answer: Callable[[str], list[Effect]] | None = None) -> None:
         self.calls: list[str] = []
-        self.sas: list[IkeSaInfo] = []
+        self.sas: list[IkeSaSnapshot] = []
         self.deadline: float | None = None
         self.ticking: int | None = None
         self._answer = answer
@@ -266,7 +266,7 @@ class FakeMachine:
     def counters(self) -> dict[str, int]:
         return {"cookies asked for": 3}
 
-    def list_sas(self, now: float) -> list[IkeSaInfo]:
+    def list_sas(self, now: float) -> list[IkeSaSnapshot]:
         return self.sas
 
     def _called(self, what: str) -> list[Effect]:
@@ -329,9 +329,9 @@ def outbound(child_id: int = 1, name: str = "a", ts: tuple[Selector, ...] = NETS
     )
 
 
-def ike_info(ike_id: int, *child_ids: int) -> IkeSaInfo:
-    child = ChildInfo(0, "net", "INSTALLED", 0x1000, 0x2000, SUITE, True, False, NETS[:1], NETS[:1], 5.0)
-    return IkeSaInfo(
+def ike_info(ike_id: int, *child_ids: int) -> IkeSaSnapshot:
+    child = ChildSnapshot(0, "net", "INSTALLED", 0x1000, 0x2000, SUITE, True, False, NETS[:1], NETS[:1], 5.0)
+    return IkeSaSnapshot(
         ike_id=ike_id,
         connection="a",
         state="ESTABLISHED",

@@ -11,8 +11,8 @@ import pytest
 from ikepy.daemon import addresses
 from ikepy.daemon.resolver import Resolver
 from ikepy.daemon.ways import Ways
-from ikepy.sa.commands import LocalAddressesChanged
-from ikepy.sa.path import Address
+from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.api.path import Address
 from tests.unit.daemon.bed import LOOPBACK, Bed, run
 from tests.unit.daemon.fakes import FakeNetwork, config
 from tun.netlink import HostAddress

@@ -9,7 +9,7 @@ import pytest
 
 from ikepy.daemon.children import ChildTable, TooManyChildren
 from ikepy.daemon.devices import VtiDevice
-from ikepy.sa.room import Room
+from ikepy.sa.api.capacity import Capacity
 from tests.unit.daemon.fakes import SUITE, FakeTun, config
 
 
@@ -39,15 +39,15 @@ def test_a_child_that_is_known_keeps_its_counter(device: VtiDevice) -> None:
 def test_the_room_that_the_ike_machine_is_told_of(device: VtiDevice) -> None:
     """One place in eight is for rekeys; a worker's table is full at once for all of its connections."""
     table = ChildTable(2, 16)
-    assert table.room(0) == Room(16, 16)
+    assert table.room(0) == Capacity(16, 16)
     for child in range(1, 15):
         table.add(child, device, SUITE)
-    assert table.room(0) == Room(2, 16)
+    assert table.room(0) == Capacity(2, 16)
     assert not table.room(0).for_new
     assert table.room(0).for_rekey
     table.add(15, device, SUITE)
     table.add(16, device, SUITE)
     assert not table.room(0).for_rekey
-    assert table.room(1) == Room(16, 16)
+    assert table.room(1) == Capacity(16, 16)
     table.remove(7)
-    assert table.room(0) == Room(1, 16)
+    assert table.room(0) == Capacity(1, 16)

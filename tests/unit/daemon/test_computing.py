@@ -11,8 +11,8 @@ import pytest
 
 from ikepy.daemon.computing import NICE, STRANGERS, Computing
 from ikepy.errors import PeerError
-from ikepy.sa.effects import Compute, Rank
-from ikepy.sa.work import Job
+from ikepy.sa.api.computation import Job
+from ikepy.sa.api.effects import Compute, Rank
 from ikepy.wire.constants import NotifyType
 
 

@@ -14,7 +14,7 @@ from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.mtu import suites_of
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeNetwork, FakeTun, config, connection
 from tun.rtnetlink import BestRoute
 

@@ -9,7 +9,7 @@ from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable, VtiDevice
 from ikepy.daemon.exemptions import Exemptions
 from ikepy.daemon.ways import Ways
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.path import Address, Endpoint, Path
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeNetwork, FakeTun, config
 from tun.rtnetlink import BestRoute, Hop
 

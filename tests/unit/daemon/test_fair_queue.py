@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ikepy.daemon.fair_queue import KEPT, FairQueue
-from ikepy.sa.effects import Compute, Rank
+from ikepy.sa.api.effects import Compute, Rank
 
 
 def push(queue: FairQueue, owner: str, seconds: float = 0.01, rank: Rank = Rank.ESTABLISHED) -> None:

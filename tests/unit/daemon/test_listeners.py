@@ -9,7 +9,7 @@ import pytest
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.listeners import Listeners
 from ikepy.daemon.reception import Reception
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
 
 LOOPBACK = IPv4Address("127.0.0.1")
 

@@ -15,7 +15,7 @@ from ikepy.daemon.log_limit import (
     TOGETHER,
     LogLimit,
 )
-from ikepy.sa.source import Peer
+from ikepy.sa.api.log_source import Peer
 
 A, SAME_NET, B = (IPv4Address(one) for one in ("198.51.100.7", "198.51.100.8", "192.0.2.1"))
 

@@ -12,7 +12,7 @@ import pytest
 from ikepy.daemon import log
 from ikepy.daemon.listeners import Listeners
 from ikepy.daemon.reception import HURRIED, LEAST, READING, SERVING, WAITING, WAITING_OCTETS, Reception
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
 
 from .test_listeners import LOOPBACK, free_ports
 

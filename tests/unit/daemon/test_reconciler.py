@@ -13,7 +13,7 @@ from ikepy.daemon.exemptions import Exemptions
 from ikepy.daemon.reconciler import Reconciler
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.ways import Ways
-from ikepy.sa.commands import Initiate, Terminate
+from ikepy.sa.api.commands import Initiate, Terminate
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeMachine, FakeNetwork, FakeTun, Notes, config
 from tun.watch import Changes, Link
 

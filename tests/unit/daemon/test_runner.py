@@ -17,8 +17,8 @@ from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.log_limit import EACH_OF_PEER
 from ikepy.daemon.runner import EffectsRunner
 from ikepy.daemon.waiting import ENDING, FAULT
-from ikepy.sa.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
-from ikepy.sa.effects import (
+from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import (
     ActivateOutbound,
     Compute,
     Effect,
@@ -34,8 +34,8 @@ from ikepy.sa.effects import (
     Topic,
     UpdatePath,
 )
-from ikepy.sa.path import Endpoint
-from ikepy.sa.source import Peer
+from ikepy.sa.api.log_source import Peer
+from ikepy.sa.api.path import Endpoint
 from tests.unit.daemon.fakes import (
     PATH,
     SUITE,

@@ -15,10 +15,10 @@ import pytest
 
 from ikepy.daemon import checks
 from ikepy.daemon.errors import StartError
-from ikepy.sa.commands import Initiate, LocalAddressesChanged, Shutdown, Terminate
-from ikepy.sa.effects import Level, Log, Outcome, Send
-from ikepy.sa.path import Address, Endpoint
-from ikepy.sa.path import Path as IkePath
+from ikepy.sa.api.commands import Initiate, LocalAddressesChanged, Shutdown, Terminate
+from ikepy.sa.api.effects import Level, Log, Outcome, Send
+from ikepy.sa.api.path import Address, Endpoint
+from ikepy.sa.api.path import Path as IkePath
 from tests.unit.daemon.bed import LOOPBACK, Bed, run
 from tests.unit.daemon.fakes import ike_info, inbound, outbound
 from tun.watch import Changes

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from ikepy.daemon.turns import Turns
-from ikepy.sa.path import Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
 
 PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("198.51.100.7"), 500))
 

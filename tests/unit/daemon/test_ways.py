@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, ip_address
 import pytest
 
 from ikepy.daemon.ways import MOST, SECONDS, Ways
-from ikepy.sa.path import Address, Endpoint, Path
+from ikepy.sa.api.path import Address, Endpoint, Path
 
 
 class Table:

@@ -1,0 +1,139 @@
+"""What the daemon asks of its neighbours, so that tests can put fakes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from ikepy.config.model import Config, Connection
+from ikepy.sa.api.capacity import CapacityOf
+from ikepy.sa.api.commands import Command
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.snapshot import IkeSaSnapshot
+from tun.netlink import HostAddress
+from tun.network import Mended as Mended
+from tun.rtnetlink import BestRoute, Hop
+from tun.state import DeviceState
+from tun.state import Operation as Operation
+from tun.watch import Changes as Changes
+
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
+
+
+class Machine(Protocol):
+    """The sans-IO IKE machine, `ikepy.sa.manager.IkeManager`. Times are monotonic seconds."""
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    @property
+    def idle(self) -> bool: ...
+
+    @property
+    def ticking(self) -> int | None: ...
+
+    def start(self, now: float) -> list[Effect]: ...
+
+    def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]: ...
+
+    def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None: ...
+
+    def knows(self, datagram: bytes) -> bool: ...
+
+    def drops(self, datagram: bytes, path: Path, now: float) -> bool: ...
+
+    def complete(self, ticket: int, result: object, now: float) -> list[Effect]: ...
+
+    def request(self, command: Command, now: float) -> list[Effect]: ...
+
+    def tick(self, now: float) -> list[Effect]: ...
+
+    def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]: ...
+
+    def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]: ...
+
+    def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]: ...
+
+    def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]: ...
+
+    def counters(self) -> dict[str, int]: ...
+
+    def list_sas(self, now: float) -> Sequence[IkeSaSnapshot]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the machine asks of the host: the addresses of a connection; whether a path leads out, not into a
+    device of ours; when ESP came in last under a child (monotonic seconds, None: never); how many children a
+    connection's worker can have."""
+
+    resolve: Resolve
+    leads_out: Callable[[Path], bool]
+    esp_heard: Callable[[int], float | None]
+    capacity_of: CapacityOf
+
+
+MakeMachine = Callable[[Config, Entropy, Facts], Machine]
+
+
+class Tun(Protocol):
+    """One TUN device, `tun.device.TunDevice`."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def index(self) -> int: ...
+
+    def set_carrier(self, up: bool, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NetworkConfig(Protocol):
+    """Devices, their addresses and routes, and ours and the peers': the module `tun.network`."""
+
+    def mend(self, tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended: ...
+
+    def perform(self, tun: Tun, operations: Sequence[Operation], desired: DeviceState) -> Mended: ...
+
+    def uplink_mtu(self, remote: Address, local: Address | None) -> int: ...
+
+    def outlet(self, remote: Address, local: Address) -> str | None: ...
+
+    def best_route(
+        self, remote: Address, local: Address | None = None, device: int | None = None
+    ) -> BestRoute | None: ...
+
+    def exempt(self, remote: Address, hop: Hop, source: Address | None) -> None: ...
+
+    def end_exemption(self, remote: Address) -> None: ...
+
+    def end_exemptions(self) -> None: ...
+
+    def device_indices(self) -> list[int]: ...
+
+    def source_address(self, remote: Address) -> Address: ...
+
+    def local_addresses(self) -> list[Address]: ...
+
+    def host_addresses(self) -> list[HostAddress]: ...
+
+    def has_link(self, name: str) -> bool: ...
+
+
+class Watch(Protocol):
+    """Calls back when addresses, links or routes may have changed, `tun.watch.Watch`."""
+
+    def close(self) -> None: ...
+
+
+MakeWatch = Callable[[Callable[[Changes], None]], Watch]

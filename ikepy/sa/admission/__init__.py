@@ -1,0 +1,1 @@
+"""Strangers: cookies, CPU budget, failed authentications, stateless answers, connection match."""

@@ -1,0 +1,68 @@
+"""Messages that are dropped before they reach an IKE_SA leave a trace: a count, and a line at info.
+
+Whoever looks for why a peer "does not answer" finds here that it did, and in which way.
+"""
+
+from __future__ import annotations
+
+from ikepy.errors import WireError
+from ikepy.sa.api.effects import Level, Log
+from ikepy.sa.api.path import Path
+from ikepy.sa.api.unserved import Tally, Unserved
+from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.glance import is_protected
+from ikepy.wire.message import HEADER_SIZE, IkeHeader
+
+_VERSION, _EXCHANGE, _FLAGS = 17, 18, 19  # offsets in the header (RFC 7296 3.1)
+MAX_UNPROTECTED = 128  # octets outside IKE_SA_INIT: a notify or two (RFC 7296 1.5, 2.21.4)
+
+
+def check_unprotected(header: IkeHeader, datagram: bytes) -> None:
+    """WireError for a long message that has far more than a notify or two outside of SK, where SK is due.
+
+    It is not decoded: that would cost ten times what else comes under SPIs that were copied from the wire.
+    """
+    if header.exchange == ExchangeType.IKE_SA_INIT or len(datagram) <= MAX_UNPROTECTED:
+        return
+    if not is_protected(datagram, MAX_UNPROTECTED):
+        raise WireError(f"{len(datagram)} octets that are not protected")
+
+
+def malformed(tally: Tally, datagram: bytes, path: Path, error: WireError) -> Log:
+    """What can't be decoded: an IKEv1 peer's, an IKE_SA_INIT that is told of, or anything."""
+    remote = path.remote
+    if len(datagram) < HEADER_SIZE:
+        tally[Unserved.MALFORMED] += 1
+        return Log(Level.DEBUG, str(remote), f"dropped: {error}")
+    if datagram[_VERSION] >> 4 == 1:
+        tally[Unserved.IKEV1] += 1
+        text = "dropped IKEv1: only IKEv2 is spoken here, the peer has to be set to it"
+        return Log(Level.INFO, str(remote), text, "IKEv1", remote.address)
+    if datagram[_EXCHANGE] != ExchangeType.IKE_SA_INIT:
+        tally[Unserved.MALFORMED] += 1
+        return Log(Level.DEBUG, str(remote), f"dropped: {error}")
+    is_response = datagram[_FLAGS] & HeaderFlag.RESPONSE
+    tally[Unserved.BAD_INIT_RESPONSE if is_response else Unserved.MALFORMED_INIT] += 1
+    text = f"dropped a malformed IKE_SA_INIT {'response' if is_response else 'request'}: {error}"
+    return Log(Level.INFO, str(remote), text, "malformed", remote.address)
+
+
+def newer_version(tally: Tally, version: int, path: Path) -> Log:
+    """A peer that speaks what we don't (RFC 7296 2.5)."""
+    tally[Unserved.NEWER_VERSION] += 1
+    text = f"dropped IKE version {version >> 4}.{version & 15}: only IKEv2 is spoken here"
+    return Log(Level.INFO, str(path.remote), text, "version", path.remote.address)
+
+
+def other_exchange(tally: Tally, got: int, awaited: int, path: Path) -> Log:
+    """A response to another exchange than the one whose message ID it has."""
+    tally[Unserved.OTHER_EXCHANGE] += 1
+    text = f"dropped a response of exchange {_name(got)} where {_name(awaited)} is awaited"
+    return Log(Level.INFO, str(path.remote), text, "exchange", path.remote.address)
+
+
+def _name(exchange: int) -> str:
+    try:
+        return ExchangeType(exchange).name
+    except ValueError:
+        return str(exchange)

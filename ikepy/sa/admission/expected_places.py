@@ -1,0 +1,66 @@
+"""Where peers of ours may be expected: addresses that the configuration names, or where one was lately.
+
+Strangers from there have shown a COOKIE when this is asked, so they do receive at their address. They may be
+attackers all the same, behind the same NAT or in the same network: it earns them a budget that others don't
+touch, in which each place has its share (`ikepy.sa.admission.cpu_budget`).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from ikepy.config.model import Config
+from ikepy.sa.admission.auth_failures import AuthFailures
+from ikepy.sa.api.log_source import PREFIX_LENGTHS, Prefix
+from ikepy.sa.api.path import Address
+
+Place = Address | Prefix
+
+
+class ExpectedPlaces:
+    """The places of a configuration's `remote_addrs`, and those where a peer has authenticated lately.
+
+    Networks count that are no larger than what commonly has one holder (`ikepy.sa.api.log_source`).
+    """
+
+    def __init__(self, config: Config, failures: AuthFailures) -> None:
+        self._failures = failures
+        self._places: dict[tuple[int, int, int], Place] = {}  # by version, length and leading bits
+        for connection in config.connections.values():
+            for pattern in connection.remote_addrs:
+                if isinstance(pattern, IPv4Address | IPv6Address):
+                    self._places[_key(pattern, pattern.max_prefixlen)] = pattern
+                elif isinstance(pattern, IPv4Network | IPv6Network) and _is_small(pattern):
+                    self._places[_key(pattern.network_address, pattern.prefixlen)] = pattern
+        lengths = {(version, length) for version, length, _ in self._places}
+        self._lengths = {
+            version: sorted((length for other, length in lengths if other == version), reverse=True)
+            for version in PREFIX_LENGTHS
+        }
+
+    def place(self, address: Address, now: float) -> Place | None:
+        """The smallest place that is named and holds `address`, or the address itself if a peer was there.
+
+        None: nobody is expected there.
+        """
+        return self.named(address) or (address if self._failures.known(address, now) else None)
+
+    def network(self, address: Address) -> Place:
+        """What an expected address is summed up under: the place that the configuration names, or itself."""
+        return self.named(address) or address
+
+    def named(self, address: Address) -> Place | None:
+        """The smallest place of the configuration that holds `address`."""
+        for length in self._lengths[address.version]:
+            found = self._places.get(_key(address, length))
+            if found is not None:
+                return found
+        return None
+
+
+def _is_small(network: Prefix) -> bool:
+    return network.prefixlen >= PREFIX_LENGTHS[network.version]
+
+
+def _key(address: Address, length: int) -> tuple[int, int, int]:
+    return address.version, length, int(address) >> (address.max_prefixlen - length)

@@ -1,0 +1,1 @@
+"""What goes into the IKE machine and what comes out: commands, effects, snapshots. Values only."""

@@ -1,0 +1,1 @@
+"""Moves one IKE_SA: what arrives, whose turn it is, and what the clock brings."""

@@ -1,0 +1,86 @@
+"""What the clock does to an IKE_SA: retransmission, giving up, and whatever is due (RFC 7296 2.1, 2.4)."""
+
+from __future__ import annotations
+
+from ikepy.sa.api.effects import Effect, Level, Send
+from ikepy.sa.driver import maintenance
+from ikepy.sa.driver.turns import proceed
+from ikepy.sa.exchange import mismatch
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.tasks import mobike
+from ikepy.sa.tasks.liveness import Liveness
+from ikepy.sa.tasks.notify import SendNotify
+from ikepy.wire.payloads import NotifyPayload
+
+
+def tick(sa: IkeSa, now: float) -> list[Effect]:
+    """Do what is due: retransmit, ask for life, keep the NAT's mapping, forget what is over."""
+    if sa.phase is Phase.DEAD:
+        return []
+    if sa.give_up_at is not None and now >= sa.give_up_at:
+        return sa.kill(End.TIMEOUT, "timed out")
+    if sa.window.exhausted(now):
+        if not maintenance.is_heard(sa, now):
+            return _give_up(sa, now)
+        sa.window.prolong(now)
+    effects = _retransmit(sa, now)
+    sa.reassembly.expire(now)
+    sa.tasks.resume_postponed(now)
+    effects += maintenance.tend(sa, now)
+    return effects + proceed(sa, now)
+
+
+def _retransmit(sa: IkeSa, now: float) -> list[Effect]:
+    effects: list[Effect] = []
+    again = sa.window.retransmit(now, sa.entropy.uniform())
+    if again is not None:
+        others = mobike.search(sa, again.attempt)
+        where = f", also {', '.join(map(str, others))}" if others else ""
+        text = f"retransmit {again.attempt} of request {again.message_id}{where}"
+        effects.append(sa.log(Level.INFO, text))
+        effects += [Send(again.path, one) for one in again.datagrams]
+        sa.window.spread(again, others, now)
+        sa.sent_at = now
+    spread = sa.window.spread_next(now)
+    if spread is not None:
+        effects += [Send(spread[1], one) for one in spread[0].datagrams]
+    return effects
+
+
+def deadline(sa: IkeSa) -> float | None:
+    """When `tick` is due next, on the caller's clock."""
+    if sa.phase is Phase.DEAD:
+        return None
+    times = [sa.give_up_at, sa.window.deadline, sa.reassembly.deadline]
+    times += [*sa.tasks.deadlines, *sa.desired.deadlines, *maintenance.deadlines(sa)]
+    return min([t for t in times if t is not None], default=None)
+
+
+def _give_up(sa: IkeSa, now: float) -> list[Effect]:
+    """Our last try went unanswered (RFC 7296 2.4), perhaps as the peer has rekeyed this IKE_SA itself.
+
+    Then the one that it made gets the children, and is asked whether the peer lives.
+    """
+    why = mismatch.silence(sa, now)
+    saved = sa.settle_collision(now)
+    ended = sa.kill(End.TIMEOUT, "the peer does not answer, giving up", Level.WARNING, f": {why}")
+    return [*saved, *ended, *probe_liveness(sa.successor, now)]
+
+
+def probe_liveness(sa: IkeSa, now: float) -> list[Effect]:
+    """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
+    if sa.phase is not Phase.ESTABLISHED or sa.tasks.under_way or sa.tasks.waiting:
+        return []
+    if not sa.doubts.allow(now):
+        return []
+    sa.enqueue(Liveness())
+    return proceed(sa, now)
+
+
+def tell(sa: IkeSa, notify: NotifyPayload, now: float) -> list[Effect]:
+    """Send one notify in an INFORMATIONAL exchange, now and then at most."""
+    if sa.phase is not Phase.ESTABLISHED or not sa.doubts.allow(now):
+        return []
+    sa.enqueue(SendNotify(notify))
+    return proceed(sa, now)

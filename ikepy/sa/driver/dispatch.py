@@ -1,0 +1,318 @@
+"""What arrives for an IKE_SA: checked, decrypted, and given to its task (RFC 7296 2.1 to 2.3, 2.21).
+
+A response goes to the task that waits for it, a request to `tasks.respond`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ikepy.errors import IntegrityError, PeerError, UnheardError, WireError
+from ikepy.sa.admission import dropped
+from ikepy.sa.api.computation import Computation, ResultPending
+from ikepy.sa.api.effects import Effect, Level, Send
+from ikepy.sa.api.path import Path
+from ikepy.sa.api.unserved import Unserved
+from ikepy.sa.driver.turns import proceed
+from ikepy.sa.exchange import mismatch, path_update
+from ikepy.sa.message import error_handling, fragments, message_limits, protection, query
+from ikepy.sa.message.error_handling import Exchange, Step
+from ikepy.sa.message.window import RequestState
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import PERMITTED, End, Phase
+from ikepy.sa.state.task import Answer, Task, TaskKind
+from ikepy.sa.tasks import mobike, notify, rekey_handover, respond
+from ikepy.wire import rules
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.message import IkeHeader, Message
+from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
+
+MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
+
+
+def receive(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    """What is not authentic is dropped without a trace but a debug line."""
+    header = message.header
+    if header.from_initiator == sa.initiator or sa.phase is Phase.DEAD:
+        return []
+    try:
+        if header.is_response:
+            return _response(sa, datagram, message, path, now)
+        return _request(sa, datagram, message, path, now)
+    except (WireError, IntegrityError) as error:
+        return [sa.log(Level.DEBUG, f"dropped a message from {path.remote}: {error}")]
+
+
+def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protected: bool) -> None:
+    """WireError or PeerError for what may not stand in this message, or not so often."""
+    message_limits.check(sa.registry.config.daemon, payloads)
+    rules.check(header, payloads, protected=protected)
+
+
+# -- responses -------------------------------------------------------------------------------------
+
+
+def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    header = message.header
+    task = sa.tasks.awaiting(header.message_id)
+    if task is None or sa.window.is_held(header.message_id):
+        return []
+    if header.exchange != task.exchange:
+        return [dropped.other_exchange(sa.registry.tally, header.exchange, task.exchange, path)]
+    if not sa.has_keys:
+        return _init_response(sa, datagram, message, path, task, Computation(), now)
+    opened = _open(sa, datagram, message, now)
+    if opened is None:
+        return []
+    followed = [*_authentic(sa, path, now), *mobike.answered(sa, path, task)]
+    return followed + _take_response(sa, opened, header, task, Computation(), now)
+
+
+def _take_response(
+    sa: IkeSa,
+    opened: fragments.OpenedMessage,
+    header: IkeHeader,
+    task: Task[IkeSa],
+    work: Computation,
+    now: float,
+) -> list[Effect]:
+    outstanding = sa.window.finished(header.message_id)
+    assert outstanding is not None  # a task waits for it
+    sa.tasks.answered(header.message_id)
+    try:
+        payloads = opened.payloads()
+        check(sa, header, payloads, protected=True)
+        refusal = error_handling.gravest(_ANSWERED.get(task.kind, Exchange.INFORMATIONAL), payloads)
+        if refusal is not None and refusal[0] is Step.END and sa.phase is not Phase.DELETING:
+            text = f"the peer ends the IKE_SA: it answers {query.error_name(refusal[1])}"
+            if task.kind is TaskKind.AUTH and refusal[1].notify == NotifyType.AUTHENTICATION_FAILED:
+                text += f" ({mismatch.our_claim(sa)})"
+            return _end(sa, task, text, now)
+        with sa.jobs.at(work):
+            effects = task.response(sa, payloads, now)
+        _widen(sa, payloads)
+    except ResultPending as wanted:
+        sa.window.hold(outstanding)
+        sa.tasks.resume(task, header.message_id)
+        return sa.lay_aside(work, wanted, lambda later: _take_response(sa, opened, header, task, work, later))
+    except WireError as error:
+        return _disown(sa, task, f"the peer's response is malformed: {error}", now)
+    except PeerError as error:
+        if error.fatal:
+            return _disown(sa, task, str(error), now)
+        effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
+    return effects + proceed(sa, now)
+
+
+# What the response to a request of ours is about; to any other, it is INFORMATIONAL's.
+_ANSWERED = {
+    TaskKind.AUTH: Exchange.IKE_AUTH,
+    TaskKind.CHILD_CREATE: Exchange.CHILD_CREATE,
+    TaskKind.CHILD_REKEY: Exchange.CHILD_REKEY,
+    TaskKind.IKE_REKEY: Exchange.IKE_REKEY,
+}
+
+
+def _end(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
+    """For the peer the IKE_SA is gone (2.21.3). Its own rekey of it stands, and gets the children."""
+    saved = task.settle_collision(sa, now)
+    return [*saved, *task.failed(sa, text), *sa.kill(_fault(sa), text, Level.ERROR)]
+
+
+def _fault(sa: IkeSa) -> End:
+    """Why it ends after an error: one that was to go anyway is not set up anew."""
+    return End.DELETED if sa.established and sa.is_ending else End.REFUSED
+
+
+def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
+    """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3).
+
+    If the peer has rekeyed it itself, that stands, and gets the children as if ours had been refused (2.8.2).
+    """
+    saved = task.settle_collision(sa, now)
+    effects = [*saved, *task.failed(sa, text)]
+    if sa.phase is Phase.REKEYED:
+        return [sa.log(Level.ERROR, text), *effects, *proceed(sa, now)]
+    if sa.phase is Phase.ESTABLISHED:
+        effects += sa.send_unanswered([DeletePayload(ProtocolId.IKE, ())], now)
+    return effects + sa.kill(_fault(sa), text, Level.ERROR)
+
+
+def _init_response(
+    sa: IkeSa, datagram: bytes, message: Message, path: Path, task: Task[IkeSa], work: Computation, now: float
+) -> list[Effect]:
+    """Not authentic: nonsense in it is not believed but waited out."""
+    sa.spi_r = message.header.spi_r
+    sa.init.response = datagram
+    outstanding = sa.window.finished(message.header.message_id)
+    assert outstanding is not None  # a task waits for it
+    try:
+        check(sa, message.header, message.payloads, protected=False)
+        with sa.jobs.at(work):
+            effects = task.response(sa, message.payloads, now)
+    except ResultPending as wanted:
+        sa.window.hold(outstanding)
+        return sa.lay_aside(
+            work, wanted, lambda later: _init_response(sa, datagram, message, path, task, work, later)
+        )
+    except (PeerError, WireError) as error:
+        if isinstance(error, PeerError) and error.fatal:
+            return task.failed(sa, str(error)) + sa.kill(End.REFUSED, str(error), Level.ERROR)
+        sa.window.resume(outstanding)
+        sa.spi_r = bytes(8)
+        sa.registry.tally[Unserved.BAD_INIT_RESPONSE] += 1
+        # Whoever has seen our request can send as many of them as he likes.
+        text = f"ignored an IKE_SA_INIT response: {error}"
+        return [replace(sa.log(Level.WARNING, text), kind="ignored response", source=path.remote.address)]
+    sa.tasks.answered(message.header.message_id)
+    sa.heard_at = now
+    return effects + proceed(sa, now)
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    header = message.header
+    arrival = sa.window.arrival(header.message_id)
+    if not sa.has_keys or arrival is RequestState.STALE:
+        return [sa.log(Level.DEBUG, f"dropped request {header.message_id}: stale or out of order")]
+    if sa.phase is Phase.CONNECTING and (sa.initiator or header.exchange != ExchangeType.IKE_AUTH):
+        return [sa.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
+    if arrival is RequestState.REPEATED:
+        return _repeat(sa, datagram, message, path, now)
+    if arrival is RequestState.PENDING:
+        return []
+    opened = _open(sa, datagram, message, now)
+    if opened is None:
+        return []
+    sa.window.begun(header.message_id)
+    followed = _authentic(sa, path, now)
+    mobike.heard(sa, path)
+    return followed + _take_request(sa, opened, header, path, Computation(), now)
+
+
+def _take_request(
+    sa: IkeSa, opened: fragments.OpenedMessage, header: IkeHeader, path: Path, work: Computation, now: float
+) -> list[Effect]:
+    heard: list[Effect] = []
+    try:
+        payloads = opened.payloads()
+        _permit(sa, header, payloads)
+        heard = rekey_handover.claim(sa, payloads, now)
+        if sa.phase is not Phase.CONNECTING and not work.resumed:
+            heard += notify.heard(sa, payloads, now)
+        with sa.jobs.at(work):
+            answer = _answer(sa, header, payloads, path, now)
+        _widen(sa, payloads)
+    except ResultPending as wanted:
+        return heard + sa.lay_aside(
+            work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
+        )
+    except WireError as error:
+        answer = _refusal(
+            sa, header.exchange, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now
+        )
+    except UnheardError as error:
+        return [*heard, *sa.kill(End.REFUSED, str(error))]
+    except PeerError as error:
+        answer = _refusal(sa, header.exchange, error, now)
+    reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
+    sa.window.answered(header.message_id, reply)
+    sa.last_answered = opened.datagram, reply
+    sa.sent_at = now
+    return [
+        *heard,
+        *answer.before,
+        *(Send(path, one) for one in reply),
+        *answer.after,
+        *proceed(sa, now),
+    ]
+
+
+def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
+    """The peer sends its last request again: so do we the response, once for all of its fragments.
+
+    It may be anybody's replay: no sign of life (RFC 7296 2.4), nor do we follow its address (2.23).
+    """
+    fragment = fragments.fragment_of(message, negotiated=sa.fragmentation)
+    if fragment is not None and fragment.number > 1:
+        return []
+    protection.unseal(datagram, message, sa.keys.cipher_in)
+    sa.successor.busy_at = now
+    reply = sa.window.reply(message.header.message_id)
+    return [Send(path, one) for one in reply]
+
+
+def _permit(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload]) -> None:
+    """WireError or PeerError for what may not come now."""
+    if header.exchange not in PERMITTED[sa.phase]:
+        raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {sa.phase.value}")
+    check(sa, header, payloads, protected=True)
+
+
+def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+    if header.exchange == ExchangeType.INFORMATIONAL:
+        first = sa.follows_auth(header.message_id)
+        ending = error_handling.ending_request(payloads, first=first)
+        if ending is not None:
+            text = f"the peer ends the IKE_SA: it says {query.error_name(ending)}"
+            return Answer([], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
+    return respond.respond(sa, header.exchange, payloads, path, now)
+
+
+# A request that is refused: what it was for changes nothing about that.
+_REFUSED: dict[int, Exchange] = {
+    ExchangeType.IKE_AUTH: Exchange.IKE_AUTH,
+    ExchangeType.CREATE_CHILD_SA: Exchange.CHILD_CREATE,
+}
+
+
+def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
+    """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
+    if error.notify == NotifyType.TEMPORARY_FAILURE:
+        sa.successor.busy_at = now
+    refused = NotifyPayload(error.notify, error.data)
+    text = f"{error.notify.name}: {error}"
+    step = error_handling.when_sent(_REFUSED.get(exchange, Exchange.INFORMATIONAL), error.notify)
+    if step is Step.END or sa.phase is Phase.CONNECTING:
+        return Answer([refused], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
+    return Answer([refused], before=[sa.log(Level.ERROR, text)])
+
+
+# -- both ------------------------------------------------------------------------------------------
+
+
+def _open(sa: IkeSa, datagram: bytes, message: Message, now: float) -> fragments.OpenedMessage | None:
+    """What is in a protected message; None while fragments of it are missing."""
+    known = sa.phase is not Phase.CONNECTING or sa.initiator
+    settings = sa.registry.config.daemon
+    limit = settings.max_message
+    if not known:
+        limit = min(limit, fragments.MAX_CONTENT_UNAUTHENTICATED)
+    return sa.reassembly.open(
+        datagram,
+        message,
+        sa.keys.cipher_in,
+        now,
+        negotiated=sa.fragmentation,
+        limit=limit,
+        most=settings.max_fragments,
+    )
+
+
+def _authentic(sa: IkeSa, path: Path, now: float) -> list[Effect]:
+    """The peer has proven that it holds the keys: it lives, and behind a NAT it may have moved (2.23)."""
+    sa.heard_at = now
+    behind_nat = sa.nat.remote and not sa.nat.local
+    # With MOBIKE it says so when it moves (RFC 4555 3.8).
+    follows = sa.phase is Phase.CONNECTING or (behind_nat and sa.mobike is None)
+    return path_update.follow(sa, path) if follows and path != sa.path else []
+
+
+def _widen(sa: IkeSa, payloads: Sequence[Payload]) -> None:
+    """How many requests at once the peer takes, once it is authenticated (RFC 7296 2.3)."""
+    told = query.notify(payloads, NotifyType.SET_WINDOW_SIZE)
+    if told is not None and sa.phase is not Phase.CONNECTING:
+        sa.window.widen(min(int.from_bytes(told.data, "big"), MOST_REQUESTS))

@@ -1,0 +1,43 @@
+"""Sends the requests of an IKE_SA's next tasks, as many as may be under way at once (RFC 7296 2.3)."""
+
+from __future__ import annotations
+
+from ikepy.errors import PeerError
+from ikepy.sa.api.computation import ResultPending
+from ikepy.sa.api.effects import Effect, Level, RemoveOutbound
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.tasks.child_create import ChildCreate
+
+
+def proceed(sa: IkeSa, now: float) -> list[Effect]:
+    """Begin what may begin now: children that are due, then the tasks that wait."""
+    effects: list[Effect] = []
+    due = sa.desired.take_due(now) if sa.phase is not Phase.DEAD else []
+    for wanted in due:
+        sa.enqueue(ChildCreate(wanted))
+    while sa.phase is not Phase.DEAD and (task := sa.tasks.take()) is not None:
+        work = sa.tasks.prepared(task)
+        try:
+            with sa.jobs.at(work):
+                payloads = task.request(sa, now)
+        except ResultPending as wanted:
+            sa.tasks.put_back(task, work)
+            effects += sa.lay_aside(work, wanted, lambda later: proceed(sa, later))
+            continue
+        except PeerError as error:
+            effects += task.failed(sa, str(error))
+            return effects + sa.kill(End.REFUSED, str(error), Level.ERROR)
+        if payloads is None:
+            effects += task.failed(sa, "there is nothing left to do")
+            continue
+        sa.tasks.begun(task, sa.window.next_request)
+        effects += sa.send_request(task.exchange, payloads, now)
+        if sa.phase is Phase.DELETING:
+            effects += stop_sending(sa)
+    return effects
+
+
+def stop_sending(sa: IkeSa) -> list[Effect]:
+    """It is to go: what another IKE_SA has a child for is sent there from now on."""
+    return [RemoveOutbound(c.child_id) for c in sa.children.values() if sa.registry.elsewhere(sa, c)]

@@ -1,0 +1,313 @@
+"""Agreeing on a CHILD_SA: offering one, taking the peer's choice, choosing from the peer's offer.
+
+RFC 7296 1.2, 1.3.1, 2.9 and 2.17. IKE_AUTH and CREATE_CHILD_SA both come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from esp.selectors import Selector, narrow
+from ikepy.config.model import Child
+from ikepy.crypto.keymat import derive_child_keys
+from ikepy.crypto.secret import Secret
+from ikepy.errors import PeerError
+from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.exchange import mismatch
+from ikepy.sa.message import query
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.negotiation.traffic_selectors import from_payload, to_payload
+from ikepy.sa.negotiation.ts_request import EVERYTHING, Pair, Selectors, TsRequest, is_partial
+from ikepy.sa.state import lifetime, sa_limits
+from ikepy.sa.state.child_sa import ChildSa, esp_suite, texts
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
+from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
+from ikepy.wire.proposal import Proposal
+
+# Modes of a child that we never offer: a peer that takes them up sends what we can't read (1.3.1, 2.22).
+UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
+FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExchangeResult:
+    """What both directions' keys are made of (RFC 7296 2.17). `we_started`: this exchange was ours."""
+
+    nonce_i: bytes
+    nonce_r: bytes
+    shared: Secret | None
+    we_started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOffer:
+    """What we offer: `proposals` are numbered and carry `spi_in`; `ts_request`: how much of `configured`."""
+
+    config: Child
+    spi_in: int
+    proposals: tuple[Proposal, ...]
+    configured: Selectors
+    ts_request: TsRequest
+
+    def payloads(self) -> list[Payload]:
+        offered = self.ts_request.offer(self.configured)
+        return [
+            SaPayload(self.proposals),
+            to_payload(PayloadType.TS_I, offered.local),
+            to_payload(PayloadType.TS_R, offered.remote),
+        ]
+
+    def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
+        """What to ask for instead, if the peer says SINGLE_PAIR_REQUIRED and there is something."""
+        if query.notify(payloads, NotifyType.SINGLE_PAIR_REQUIRED) is None:
+            return None
+        return self.ts_request.narrower(self.configured)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildChoice:
+    """What we choose from the peer's offer. `proposal` carries the peer's SPI.
+
+    `more`: other selectors would be acceptable in another child. `tfc`: the peer takes TFC padding.
+    """
+
+    config: Child
+    proposal: Proposal
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+    more: bool
+    tfc: bool
+
+    def payloads(self, spi_in: int) -> list[Payload]:
+        """SA, TSi, TSr of the response; the peer started the exchange, so TSi is its side."""
+        chosen = replace(self.proposal, spi=spi_in.to_bytes(4, "big"))
+        more = [NotifyPayload(NotifyType.ADDITIONAL_TS_POSSIBLE)] if self.more else []
+        return [
+            SaPayload((chosen,)),
+            to_payload(PayloadType.TS_I, self.ts_remote),
+            to_payload(PayloadType.TS_R, self.ts_local),
+            *more,
+        ]
+
+
+def configured(sa: IkeSa, config: Child) -> Selectors:
+    """What the configuration lets a child carry between the addresses in use."""
+    return Selectors(
+        config.local_selectors(sa.path.local.address), config.remote_selectors(sa.path.remote.address)
+    )
+
+
+def offer(sa: IkeSa, config: Child, *, key_exchange: bool, ts_request: TsRequest = EVERYTHING) -> ChildOffer:
+    """An offer of `config`; `key_exchange` False: without KE transforms, as IKE_AUTH has it."""
+    spi_in = sa.registry.entropy.child_spi(sa.connection.name)
+    ours = config.esp_proposals if key_exchange else proposals.without_ke(config.esp_proposals)
+    return ChildOffer(
+        config,
+        spi_in,
+        proposals.numbered(ours, spi_in.to_bytes(4, "big")),
+        configured(sa, config),
+        ts_request,
+    )
+
+
+def one_pair(config: Child, ts_request: TsRequest) -> str:
+    """For the log: the peer said SINGLE_PAIR_REQUIRED."""
+    asked = (
+        ""
+        if ts_request.within is None
+        else f", {texts(ts_request.within.local)} === {texts(ts_request.within.remote)}"
+    )
+    return f"the peer takes {config.name} in single pairs only: asked for one{asked}"
+
+
+def conclude(
+    sa: IkeSa, offered: ChildOffer, payloads: Sequence[Payload], result: KeyExchangeResult, now: float
+) -> tuple[ChildSa, list[Effect]]:
+    """The CHILD_SA that the peer's response to our offer makes, and the effects that install it.
+
+    PeerError if the peer refused, or chose what we did not offer, or what is of no use.
+    """
+    chosen = chosen_proposal(offered, payloads)
+    sa_limits.check_own(sa)
+    ours, ts_request = offered.ts_request.offer(offered.configured), offered.ts_request
+    ts_local = _subset(ours.local, payloads, PayloadType.TS_I)
+    ts_remote = _subset(ours.remote, payloads, PayloadType.TS_R)
+    if ts_request.within is not None and not ts_request.met_by(Selectors(ts_local, ts_remote)):
+        agreed = f"{texts(ts_local)} === {texts(ts_remote)}"
+        raise PeerError(NotifyType.TS_UNACCEPTABLE, f"the peer's {agreed} is not what a child is needed for")
+    more = query.notify(payloads, NotifyType.ADDITIONAL_TS_POSSIBLE) is not None
+    choice = ChildChoice(
+        offered.config,
+        chosen,
+        ts_local,
+        ts_remote,
+        more or ts_request.within is not None,
+        _takes_tfc(payloads),
+    )
+    child, effects = _installed(sa, choice, offered.spi_in, result, now, standby=False)
+    if more:
+        effects.append(sa.log(Level.INFO, "the peer permits other selectors in another child"))
+    return child, effects
+
+
+def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposal:
+    """The proposal of the peer's response; PeerError if the response is an error or chose another's."""
+    refusal = query.error(payloads)
+    answer = query.maybe(payloads, SaPayload)
+    if answer is None or refusal is not None:
+        name = "an incomplete response" if refusal is None else query.error_name(refusal)
+        text = f"the peer refused the child: {name}{_what_we_offered(offered, refusal)}"
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
+    for unwanted in UNASKED:
+        if query.notify(payloads, unwanted) is not None:
+            text = f"the peer answers {unwanted.name}, which we did not ask for"
+            raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
+    chosen = proposals.acceptable_choice(answer.proposals, offered.proposals)
+    if chosen is None:
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
+    _check_spi(chosen)
+    return chosen
+
+
+def _what_we_offered(offered: ChildOffer, refusal: NotifyPayload | None) -> str:
+    """For the log, beside the peer's refusal, which says nothing of its own side."""
+    if refusal is None:
+        return ""
+    if refusal.notify == NotifyType.TS_UNACCEPTABLE:
+        return f"; our selectors: {mismatch.selectors(offered.ts_request.offer(offered.configured))}"
+    if refusal.notify in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_KE_PAYLOAD):
+        return f"; our proposals: {mismatch.suites(offered.proposals)}"
+    return ""
+
+
+def _subset(
+    ours: tuple[Selector, ...], payloads: Sequence[Payload], type: PayloadType
+) -> tuple[Selector, ...]:
+    theirs = from_payload(query.selectors(payloads, type))
+    if not theirs or not all(any(mine.contains(one) for mine in ours) for one in theirs):
+        text = f"the peer's {type.name} are not among those offered; "
+        text += f"the peer's: {mismatch.shortened(texts(theirs))}; ours: {mismatch.shortened(texts(ours))}"
+        raise PeerError(NotifyType.TS_UNACCEPTABLE, text)
+    return theirs
+
+
+def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: Child | None) -> ChildChoice:
+    """The first of our children that the peer's offer fits, with its selectors narrowed to both sides'.
+
+    Those that permit the peer's first choice, the packet that it needs the child for, go before others (2.9).
+    `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none fits,
+    NO_ADDITIONAL_SAS if there is no room.
+    """
+    sa_limits.check_child(sa, rekey=only is not None)
+    offered = tuple(p for p in query.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.ESP)
+    ts_remote = from_payload(query.selectors(payloads, PayloadType.TS_I))
+    ts_local = from_payload(query.selectors(payloads, PayloadType.TS_R))
+    candidates = list(sa.connection.children.values()) if only is None else [only]
+    if ts_local and ts_remote:
+        wish = Pair(ts_local[0], ts_remote[0])
+        candidates.sort(key=lambda one: not configured(sa, one).carries(wish))
+    matching: list[Child] = []
+    for config in candidates:
+        narrow_local, narrow_remote = _narrow(sa, config, ts_local, ts_remote)
+        if not narrow_local or not narrow_remote:
+            continue
+        matching.append(config)
+        ours, theirs = config.esp_proposals, offered
+        if not key_exchange:
+            ours, theirs = proposals.without_ke(ours), proposals.without_ke(theirs)
+        chosen = proposals.select(ours, theirs)
+        if chosen is not None:
+            _check_spi(chosen)
+            agreed = Selectors(narrow_local, narrow_remote)
+            more = any(_adds(agreed, _narrow(sa, other, ts_local, ts_remote)) for other in candidates)
+            return ChildChoice(config, chosen, narrow_local, narrow_remote, more, _takes_tfc(payloads))
+    if matching:
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, _why_none(matching[0], offered))
+    raise PeerError(
+        NotifyType.TS_UNACCEPTABLE,
+        "no child permits the peer's selectors; "
+        + mismatch.unlike(Selectors(ts_local, ts_remote), (configured(sa, one) for one in candidates)),
+    )
+
+
+def _why_none(config: Child, offered: Sequence[Proposal]) -> str:
+    ours = config.esp_proposals
+    if proposals.select(proposals.without_ke(ours), proposals.without_ke(offered)) is None:
+        differing = mismatch.nothing_in_common(proposals.without_ke(offered), proposals.without_ke(ours))
+        return f"no ESP proposal fits (of {config.name}): {differing}"
+    mine, theirs = proposals.key_exchanges(ours), proposals.key_exchanges(offered)
+    return f"a PFS mismatch: the peer offers {theirs}, our esp_proposals have {mine}"
+
+
+def _narrow(
+    sa: IkeSa, config: Child, ts_local: Sequence[Selector], ts_remote: Sequence[Selector]
+) -> tuple[tuple[Selector, ...], tuple[Selector, ...]]:
+    ours = configured(sa, config)
+    return narrow(ours.local, ts_local), narrow(ours.remote, ts_remote)
+
+
+def _adds(agreed: Selectors, other: tuple[tuple[Selector, ...], tuple[Selector, ...]]) -> bool:
+    return any(not agreed.carries(pair) for pair in Selectors(*other).pairs())
+
+
+def _takes_tfc(payloads: Sequence[Payload]) -> bool:
+    """Whether the peer takes TFC padding under the child being negotiated (RFC 7296 1.3.1)."""
+    return query.notify(payloads, NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED) is None
+
+
+def accept(
+    sa: IkeSa, choice: ChildChoice, result: KeyExchangeResult, now: float, *, standby: bool
+) -> tuple[ChildSa, list[Effect], list[Payload]]:
+    """The CHILD_SA of our choice, the effects that install it, and SA, TSi, TSr of the response."""
+    spi_in = sa.registry.entropy.child_spi(sa.connection.name)
+    child, effects = _installed(sa, choice, spi_in, result, now, standby=standby)
+    return child, effects, choice.payloads(spi_in)
+
+
+def _installed(
+    sa: IkeSa, choice: ChildChoice, spi_in: int, result: KeyExchangeResult, now: float, *, standby: bool
+) -> tuple[ChildSa, list[Effect]]:
+    chance = sa.registry.entropy.uniform()
+    ours, agreed = configured(sa, choice.config), Selectors(choice.ts_local, choice.ts_remote)
+    more = result.we_started and choice.more  # else it is we who know better, and the peer who has to ask
+    child = ChildSa(
+        child_id=sa.registry.next_child_id(),
+        config=choice.config,
+        proposal=choice.proposal,
+        spi_in=spi_in,
+        spi_out=int.from_bytes(choice.proposal.spi, "big"),
+        ts_local=choice.ts_local,
+        ts_remote=choice.ts_remote,
+        encap=sa.encap,
+        installed_at=now,
+        lifetime=lifetime.of_child(choice.config, now, chance),
+        bytes=lifetime.bytes_of(choice.config, chance),
+        packets=lifetime.packets_of(choice.config, chance),
+        trapped=ours.remote if is_partial(ours, agreed, more=more) else (),
+        tfc_padding=choice.config.tfc_padding if choice.tfc else 0,
+    )
+    keys = sa.keys
+    length = esp_suite(choice.proposal).key_length
+    i_to_r, r_to_i = derive_child_keys(
+        keys.suite.prf, keys.sk_d, result.nonce_i, result.nonce_r, result.shared, length
+    )
+    keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
+    effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
+    sa.children[child.child_id] = child
+    sa.registry.add_child(sa, child)
+    text = (
+        f"{child.config.name} #{child.child_id} installed, spis {child.spi_in:08x}_i {child.spi_out:08x}_o, "
+        f"{proposals.describe(child.proposal)}, {texts(child.ts_local)} === {texts(child.ts_remote)}"
+    )
+    effects.append(
+        Event(Topic.CHILD_UP, sa.connection.name, sa.ike_id, child.config.name, child.child_id, text)
+    )
+    effects.append(sa.log(Level.INFO, f"CHILD_SA {text}"))
+    return child, effects
+
+
+def _check_spi(proposal: Proposal) -> None:
+    if len(proposal.spi) != 4 or int.from_bytes(proposal.spi, "big") < FIRST_SPI:
+        raise PeerError(NotifyType.INVALID_SYNTAX, "an ESP SPI has 4 bytes and is 256 or more")

@@ -1,0 +1,175 @@
+"""What differed, in words, where something is refused: for our own log, never for the peer.
+
+Texts may hold what a stranger offers: all of them are short, whatever that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ikepy.config.identity import Identity
+from ikepy.config.model import Config, Connection
+from ikepy.crypto.secret import Secret
+from ikepy.sa.api.path import Path
+from ikepy.sa.negotiation import proposals
+from ikepy.sa.negotiation.ts_request import Selectors
+from ikepy.sa.state.child_sa import texts
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.wire.constants import TransformType
+from ikepy.wire.proposal import Proposal
+
+MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
+SMALL = 1200  # octets of a message that goes over any path in one packet
+MOST_NAMED = 3  # connections in one line
+MOST_PROPOSALS, MOST_TRANSFORMS = 8, 32  # shown of one side's offer, and of each of its proposals
+
+_TYPES = {
+    TransformType.ENCR: "encryption",
+    TransformType.INTEG: "integrity",
+    TransformType.PRF: "PRF",
+    TransformType.KE: "key exchange",
+    TransformType.ESN: "ESN",
+}
+
+
+def shortened(text: str) -> str:
+    """`text`, or its beginning."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def identity(of: Identity | None) -> str:
+    """With its type: FQDN "192.0.2.1" is another identity than address "192.0.2.1"."""
+    return "anybody" if of is None else shortened(f'{of.type_name} "{of}"')
+
+
+def suites(offered: Iterable[Proposal]) -> str:
+    """One side's proposals, as charon prints them."""
+    shown = (
+        replace(one, transforms=one.transforms[:MOST_TRANSFORMS]) for one in islice(offered, MOST_PROPOSALS)
+    )
+    return shortened(", ".join(map(proposals.describe, shown)) or "nothing")
+
+
+def nothing_in_common(theirs: Sequence[Proposal], ours: Sequence[Proposal]) -> str:
+    """Both sides' proposals side by side, and the kinds of algorithm of which none is common to both."""
+    differing = [
+        name
+        for type, name in _TYPES.items()
+        if not _of_type(theirs, type) & _of_type(ours, type) and (type in _types(theirs) | _types(ours))
+    ]
+    what = f"no common {' nor '.join(differing)}; " if differing else ""
+    return f"{what}the peer's: {suites(theirs)}; ours: {suites(ours)}"
+
+
+def _types(offered: Sequence[Proposal]) -> set[int]:
+    return {t.type for proposal in offered for t in proposal.transforms}
+
+
+def _of_type(offered: Sequence[Proposal], type: TransformType) -> set[tuple[int, int | None]]:
+    """What one side permits; a proposal that leaves a type out permits "none" (RFC 7296 3.3.3)."""
+    found: set[tuple[int, int | None]] = set()
+    for proposal in offered:
+        own = {(t.id, t.key_length) for t in proposal.transforms if t.type == type}
+        found |= own or {(0, None)}
+    return found
+
+
+def selectors(of: Selectors) -> str:
+    """Ours, then the peer's."""
+    return shortened(f"{texts(of.local)} === {texts(of.remote)}")
+
+
+def unlike(theirs: Selectors, ours: Iterable[Selectors]) -> str:
+    """The selectors that the peer asks for beside those of our children, our own side first in each."""
+    own = shortened(", ".join(selectors(one) for one in ours))
+    return f"the peer's: {selectors(theirs)}; ours: {own}"
+
+
+def no_connection_for(path: Path) -> str:
+    """No connection has both addresses."""
+    return f"no connection has {path.local.address} in local_addrs and {path.remote.address} in remote_addrs"
+
+
+def no_connection(
+    candidates: Sequence[Connection], id_i: Identity, id_r: Identity | None, local: Identity
+) -> str:
+    """Which of IDi and IDr no connection has. `local`: what we are called where `local.id` is absent."""
+    by_name = [one for one in candidates if id_i.matches(one.remote.id)]
+    by_own = [one for one in candidates if id_r is None or id_r == (one.local.id or local)]
+    told = []
+    if not by_name:
+        named = [f"{identity(one.remote.id)} ({one.name})" for one in candidates[:MOST_NAMED]]
+        there = _some(named, len(candidates))
+        told.append(f"IDi, the peer's {identity(id_i)}, is no remote.id; there are {there}")
+    if id_r is not None and not by_own:
+        named = [f"{identity(one.local.id or local)} ({one.name})" for one in candidates[:MOST_NAMED]]
+        there = _some(named, len(candidates))
+        told.append(f"IDr, {identity(id_r)} for us, is no local.id; there are {there}")
+    if not told:
+        told.append(
+            f"no connection has both IDi {identity(id_i)} and IDr {identity(id_r)} with its proposals"
+        )
+    return "; ".join(told)
+
+
+def _some(names: Sequence[str], of: int) -> str:
+    more = f" and {of - len(names)} more" if of > len(names) else ""
+    return ", ".join(names) + more
+
+
+def no_secret(local: Identity | None, remote: Identity | None) -> str:
+    """No entry fits."""
+    return f"secret: no [secrets] entry fits {identity(remote)} and our {identity(local)}"
+
+
+def wrong_secret(config: Config, secret: Secret, local: Identity | None, remote: Identity | None) -> str:
+    """Which entry was taken, and by what."""
+    return (
+        f"secret: the peer's is not the one of {entry(config, secret)}, which fits "
+        f"{identity(remote)} and our {identity(local)}"
+    )
+
+
+def entry(config: Config, secret: Secret) -> str:
+    """The name of a secret's entry."""
+    found = (name for name, one in config.secrets.items() if one.secret is secret)
+    return f"[secrets.{next(found, '?')}]"
+
+
+def silence(sa: IkeSa, now: float) -> str:
+    """What was not answered, and what that may mean."""
+    request = next(iter(sa.window.outstanding.values()), None)
+    remote = sa.path.remote
+    if request is None or sa.established_at is not None:
+        return f"nothing authentic came from {remote} for {now - sa.heard_at:.0f} s"
+    since = f"for {now - request.since:.0f} s"
+    if not sa.has_keys:
+        return (
+            f"nothing came from {remote} {since}; UDP port {remote.port} may be filtered on the way, "
+            "the address may be wrong, or no IKE daemon listens there"
+        )
+    octets, parts = sum(map(len, request.datagrams)), len(request.datagrams)
+    way = "in one packet" if parts == 1 else f"in {parts} fragments"
+    hint = ""
+    if parts == 1 and octets > SMALL:
+        hint = "; IP fragments may be dropped on the way" + (
+            ", see fragment_size" if sa.fragmentation else ", and the peer does not take IKE fragments"
+        )
+    elif remote.port != sa.connection.remote_port:
+        hint = f"; UDP port {remote.port} may be filtered on the way"
+    return f"{remote} answered IKE_SA_INIT but not IKE_AUTH ({octets} octets {way}) {since}{hint}"
+
+
+def our_claim(sa: IkeSa) -> str:
+    """What the peer did not believe in our IKE_AUTH: which of them it was, it tells nobody."""
+    connection = sa.connection
+    asked = connection.remote.id
+    id_r = "" if asked is None or asked.is_pattern else f", IDr {identity(asked)}"
+    secret = sa.registry.config.psk(sa.local_id, asked or Identity.of_address(sa.path.remote.address))
+    key = "" if secret is None else f", secret of {entry(sa.registry.config, secret)}"
+    hint = ""
+    if sa.nat.local and connection.local.id is None:
+        hint = "; a NAT gives us another address than this identity: set local.id"
+    return f"for one of: IDi {identity(sa.local_id)}{id_r}{key}{hint}"

@@ -1,0 +1,48 @@
+"""Whither an IKE_SA's messages go, and its children's packets, which may stay behind (RFC 4555 3.7)."""
+
+from __future__ import annotations
+
+from ikepy.sa.api.effects import Effect, UpdatePath
+from ikepy.sa.api.path import Path
+from ikepy.sa.state.ike_sa import IkeSa
+
+
+def float_to_nat_t(sa: IkeSa) -> None:
+    """Go on at port 4500, both ends (RFC 7296 2.23)."""
+    local_port = sa.registry.config.daemon.port_nat_t
+    remote_port = sa.connection.remote_port
+    sa.path = sa.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
+
+
+def move(sa: IkeSa, path: Path) -> None:
+    """IKE messages go over another path from now on; the children stay until `redirect`."""
+    sa.kept_path = sa.children_path
+    sa.path = path
+    sa.window.redirect(path)
+
+
+def follow(sa: IkeSa, path: Path) -> list[Effect]:
+    """The peer's address is another one: send all there, also what is sent again (RFC 7296 2.23).
+
+    Other IKE_SAs with this peer came through the same mapping of its NAT, which is gone: they go along.
+    """
+    before, effects = sa.path, list[Effect]()
+    for one in (sa, *sa.registry.duplicates(sa)):
+        if one.path == one.children_path == before:
+            one.path = path
+            one.window.redirect(path)
+            effects += [UpdatePath(child_id, path, one.encap) for child_id in one.children]
+    return effects
+
+
+def leave_children(sa: IkeSa, path: Path) -> None:
+    """The children go on sending to `path`, until `redirect`."""
+    sa.kept_path = None if path == sa.path else path
+
+
+def redirect(sa: IkeSa) -> list[Effect]:
+    """The children go where IKE messages go."""
+    sa.kept_path = None
+    for child in sa.children.values():
+        child.encap = sa.encap
+    return [UpdatePath(child_id, sa.path, sa.encap) for child_id in sa.children]

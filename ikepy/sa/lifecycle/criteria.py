@@ -1,0 +1,153 @@
+"""`Terminate` and `Rekey`: which SAs their criteria mean, and what is begun on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ikepy.sa.api.commands import Rekey, Terminate
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.driver.turns import proceed
+from ikepy.sa.lifecycle import teardown
+from ikepy.sa.lifecycle.reauthentication import Reauthentication
+from ikepy.sa.setup.connector import Connector
+from ikepy.sa.state.child_sa import ChildState
+from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.task import outcomes
+from ikepy.sa.tasks import child_rekey, ike_rekey
+
+Target = tuple[IkeSa, int | None]  # a child of an IKE_SA, or with None all of it
+
+
+class ByCriteria:
+    """Begins a command on all that it means, or on nothing; either way an outcome follows."""
+
+    def __init__(
+        self, registry: Registry, set_ups: Connector, replacing: Reauthentication, settle: Settle
+    ) -> None:
+        self._registry = registry
+        self._connector = set_ups
+        self._reauthentication = replacing
+        self._settle = settle
+
+    def terminate(self, command: Terminate, now: float) -> list[Effect]:
+        targets = [(sa, child) for sa in list(self._registry.sas.values()) for child in _matches(sa, command)]
+        # Those that end at once need no turn.
+        crowded = _crowded(one for one in targets if one[1] is not None or not command.force)
+        if crowded:
+            return outcomes([command.ticket], False, crowded)
+        given_up: list[str] = []
+        if command.ike_id is None and command.child_id is None:
+            given_up = self._connector.give_up(command.ike, command.child)
+        if not targets:
+            text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
+            return outcomes([command.ticket], bool(given_up), text)
+        if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
+            rivals = [ike_rekey.colliding(sa) for sa, child_id in targets if child_id is None]
+            targets += [(one, None) for one in rivals if one is not None and (one, None) not in targets]
+        end = End.FAULT if command.fault else End.DELETED
+        teardown.announce_end((sa for sa, child_id in targets if child_id is None), end)
+        effects: list[Effect] = []
+        for index, (sa, child_id) in enumerate(targets):
+            last = [command.ticket] if index == len(targets) - 1 else []
+            if _is_gone(sa, child_id):
+                effects += outcomes(last, True, f"{_name(sa, child_id)} is gone")
+                continue
+            ended = teardown.terminate(sa, child_id, command.force, last, now, end=end)
+            effects += self._settle(sa, ended, now)
+        return effects
+
+    def rekey(self, command: Rekey, now: float) -> list[Effect]:
+        meant = [(sa, child) for sa in list(self._registry.sas.values()) for child in _matches(sa, command)]
+        targets = [
+            (sa, child_id)
+            for sa, child_id in meant
+            if sa.established and not sa.in_collision
+            if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
+        ]
+        if targets:
+            refused = _crowded(targets)
+        elif meant:
+            refused = f"{_name(*meant[0])} is being set up, replaced or deleted already"
+        else:
+            refused = _nothing(command)
+        if refused:
+            return outcomes([command.ticket], False, refused)
+        effects: list[Effect] = []
+        for index, (sa, child_id) in enumerate(targets):
+            tickets = [command.ticket] if index == len(targets) - 1 else []
+            if _is_gone(sa, child_id):
+                effects += outcomes(tickets, False, f"{_name(sa, child_id)} is gone")
+                continue
+            if child_id is not None:
+                child_rekey.begin(sa, sa.children[child_id], tickets)
+            elif command.reauth:
+                effects += [
+                    *self._reauthentication.reauthenticate(sa, now),
+                    *outcomes(tickets, True, "reauthentication initiated"),
+                ]
+            else:
+                ike_rekey.begin(sa, tickets)
+            effects += self._settle(sa, proceed(sa, now), now)
+        return effects
+
+
+def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
+    """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
+    if command.ike is not None and sa.connection.name != command.ike:
+        return []
+    if command.ike_id is not None and sa.ike_id != command.ike_id:
+        return []
+    if command.child is None and command.child_id is None:
+        return [None]
+    if sa.phase is Phase.CONNECTING and sa.initiator and sa.desired.purpose == [command.child]:
+        return [None]  # it is being set up for this child alone
+    return [
+        child.child_id
+        for child in sa.children.values()
+        if command.child in (None, child.config.name)
+        # One that is replaced goes anyway; its successor is meant.
+        and (
+            command.child_id == child.child_id
+            or (command.child_id is None and child.replaced_by not in sa.children)
+        )
+    ]
+
+
+def _nothing(command: Terminate | Rekey) -> str:
+    """That there is none, in the command's own words."""
+    ike = " ".join(
+        [
+            *([] if command.ike is None else [command.ike]),
+            *([] if command.ike_id is None else [f"#{command.ike_id}"]),
+        ]
+    )
+    if command.child is None and command.child_id is None:
+        return f"nothing matches: no IKE_SA {ike} is up"
+    child = " ".join(
+        [
+            *([] if command.child is None else [command.child]),
+            *([] if command.child_id is None else [f"#{command.child_id}"]),
+        ]
+    )
+    return f"nothing matches: no CHILD_SA {child}{f' of {ike}' if ike else ''} is up"
+
+
+def _crowded(targets: Iterable[Target]) -> str:
+    """Why one more command on all of them is too many, "" if it is not."""
+    sa = next((sa for sa, _ in targets if sa.tasks.crowded), None)
+    if sa is None:
+        return ""
+    return (
+        f"nothing is done: {len(sa.tasks.all)} commands wait for their turn on IKE_SA #{sa.ike_id}, whose "
+        f"peer is slow or silent; what ends them all: ikepy terminate --ike-id {sa.ike_id} --force"
+    )
+
+
+def _is_gone(sa: IkeSa, child_id: int | None) -> bool:
+    """What was begun on an earlier target may have ended this one."""
+    return sa.phase is Phase.DEAD or (child_id is not None and child_id not in sa.children)
+
+
+def _name(sa: IkeSa, child_id: int | None) -> str:
+    return f"IKE_SA #{sa.ike_id}" if child_id is None else f"CHILD_SA #{child_id}"

@@ -1,0 +1,49 @@
+"""Our own addresses come and go: IKE_SAs move to those that are left (RFC 4555 3.5, 3.6)."""
+
+from __future__ import annotations
+
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.path import Address
+from ikepy.sa.exchange import path_update
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.tasks import mobike
+from ikepy.sa.tasks.liveness import Liveness
+
+
+def addresses_changed(
+    sa: IkeSa, addresses: tuple[Address, ...], others: tuple[Address, ...], now: float
+) -> list[Effect]:
+    """We have these addresses now, best first, as far as the connection permits them.
+
+    `others`: further ones that we have, but would not move to.
+    """
+    known, old = sa.mobike, sa.path
+    before: tuple[Address, ...] = ()
+    if known is not None:
+        before, known.local = known.local, addresses
+    if old.local.address in (*addresses, *others):
+        if known is not None and set(before or (old.local.address,)) != {*addresses, old.local.address}:
+            mobike.once(sa, mobike.AddressList())
+        return _back(sa, now) if sa.stranded else []
+    paths = mobike.paths(sa) if addresses else []
+    if known is None or not paths:
+        told, sa.stranded = sa.stranded, True
+        text = f"{old.local.address} is gone, and there is no other address to use"
+        return [] if told else [sa.log(Level.WARNING, text)]
+    sa.stranded = False
+    path_update.move(sa, paths[0])
+    sa.window.hasten(now)
+    effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
+    if paths[0].remote == old.remote or not known.initiator:
+        effects += path_update.redirect(sa)  # the peer is where it was, and the old path is dead
+    mobike.once(sa, mobike.UpdateAddresses() if known.initiator else mobike.AddressList())
+    return effects
+
+
+def _back(sa: IkeSa, now: float) -> list[Effect]:
+    """The address that we sent from is here again: see whether the peer is, too."""
+    sa.stranded = False
+    sa.window.hasten(now)
+    if sa.quiet:
+        sa.enqueue(Liveness())
+    return [sa.log(Level.INFO, f"{sa.path.local.address} is back")]

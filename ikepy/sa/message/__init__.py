@@ -1,0 +1,1 @@
+"""Messages as such: the window, fragments, protection, queries for payloads, kept responses."""

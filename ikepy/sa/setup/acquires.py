@@ -1,0 +1,78 @@
+"""Which child a packet without an SA asks for (RFC 4301 4.4.1)."""
+
+from __future__ import annotations
+
+from ikepy.config.model import Child, Connection
+from ikepy.sa.admission.rate_limit import Backoff
+from ikepy.sa.api.commands import Acquire
+from ikepy.sa.api.path import Address
+from ikepy.sa.negotiation.ts_request import Pair, Selectors, pair_of
+from ikepy.sa.setup.connector import Resolve
+from ikepy.sa.setup.demand import Demand
+from ikepy.sa.state.ike_sa import Registry
+from ikepy.sa.state.phase import Phase
+from ikepy.sa.tasks import desired
+
+ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
+ACQUIRE_LONGEST = 32.0
+
+
+class Acquires:
+    """Turns packets into demands, each of them now and then at most."""
+
+    def __init__(self, registry: Registry, resolve: Resolve) -> None:
+        self._registry = registry
+        self._resolve = resolve
+        self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
+
+    def demand(self, command: Acquire, now: float) -> Demand | str | None:
+        """For a child that waits for packets, or a further one beside a narrow one.
+
+        A text says why nothing can be started that should be; it comes now and then, like demands.
+        """
+        connection = self._registry.config.connections.get(command.connection)
+        if connection is None or self._registry.stopping:
+            return None
+        packet = Pair(command.source, command.destination)
+        found = self._resolve(connection, None)
+        if isinstance(found, str):
+            return self._nowhere(connection, packet, found, now)
+        waiting = [
+            (pair.width, child.name, pair)
+            for child in connection.children.values()
+            if (pair := _pair(child, packet, *found)) is not None
+            and self._waits_for(connection, child, packet)
+        ]
+        if not waiting:
+            return None
+        _, name, pair = min(waiting)  # the narrowest
+        if self._is_coming(connection, name) or not self._acquired.allow((connection.name, name, pair), now):
+            return None
+        return Demand(connection, (name,), packet=packet)
+
+    def _nowhere(self, connection: Connection, packet: Pair, why: str, now: float) -> str | None:
+        names = [name for name in connection.children if self._registry.waits_for_packets(connection, name)]
+        if not names or not self._acquired.allow((connection.name, ""), now):
+            return None
+        return (
+            f"{', '.join(names)} should start for the packet {packet}, and can't: {why}; once that is "
+            "mended, the next packet starts it"
+        )
+
+    def _waits_for(self, connection: Connection, child: Child, packet: Pair) -> bool:
+        """Whether such a packet is to bring this child up."""
+        if self._registry.waits_for_packets(connection, child.name):
+            return True
+        return any(sa.lacks(child.name, packet) for sa in self._registry.of_connection(connection.name))
+
+    def _is_coming(self, connection: Connection, child: str) -> bool:
+        """Whether an IKE_SA of the connection is being set up with this child, or has it."""
+        return any(
+            desired.wants(sa, child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.tasks.busy
+            for sa in self._registry.of_connection(connection.name)
+        )
+
+
+def _pair(child: Child, packet: Pair, local: Address, remote: Address) -> Pair | None:
+    """The child's pair of selectors that permits a packet, None if none does."""
+    return pair_of(Selectors(child.local_selectors(local), child.remote_selectors(remote)), packet)

@@ -1,0 +1,302 @@
+"""IKE_SAs of our own making: for children that are to come up, again after a failure, again after an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from ikepy.config.model import Connection
+from ikepy.sa.api.effects import Effect, Level, Log
+from ikepy.sa.api.log_source import Peer, kind_of
+from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.driver.turns import proceed
+from ikepy.sa.negotiation.ts_request import Pair
+from ikepy.sa.setup.connect_gates import ConnectGates
+from ikepy.sa.setup.demand import Demand
+from ikepy.sa.setup.retries import Retries
+from ikepy.sa.state import end_actions
+from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.set_up import SetUp
+from ikepy.sa.state.task import outcomes
+from ikepy.sa.tasks import desired
+from ikepy.sa.tasks.init import InitTask
+
+# Our address and the peer's, or why there is none.
+Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
+
+NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
+RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
+RETRY_LONGEST = 120.0
+SOON = 1.0  # seconds: by when it is tried again, at the latest, once our addresses have changed
+STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
+
+# Ends of a set-up of ours after which it is tried again.
+FAILURES = (End.TIMEOUT, End.REFUSED, End.FAULT)
+
+
+class Connector:
+    """Meets demands, and notes those that are to be met later."""
+
+    def __init__(self, registry: Registry, resolve: Resolve, settle: Settle) -> None:
+        self._registry = registry
+        self._resolve = resolve
+        self._settle = settle
+        self._retries = Retries()
+        self._gates = ConnectGates()
+        self._stranded: dict[str, Demand] = {}  # by connection: those that wait for our address
+
+    def begin(self, demand: Demand, now: float) -> list[Effect]:
+        """As `bring_up`, for a user: what came of earlier tries, and when the next is due, counts no more."""
+        for name in demand.children:
+            self._retries.discard((demand.connection.name, name))
+            self._gates.take_back((demand.connection.name, name))
+            self._registry.failures.pop((demand.connection.name, name), None)
+        return self.bring_up(demand, now)
+
+    def bring_up(self, demand: Demand, now: float) -> list[Effect]:
+        """What of it is not up yet, on an IKE_SA that stands or is being set up, or else on a new one."""
+        sas = list(self._registry.of_connection(demand.connection.name))
+        missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
+        if not missing:
+            return outcomes(demand.tickets, True, _up_already(sas, demand.children, now))
+        # Best one that stands: a set-up may fail, and a reauthentication takes along what comes up meanwhile.
+        usable = max((sa for sa in sas if _takes_children(sa)), key=lambda sa: sa.established, default=None)
+        if usable is None:
+            return self._connect_in_turn(replace(demand, children=tuple(missing)), now)
+        for index, name in enumerate(missing):
+            desired.want(usable, name, demand.tickets if index == 0 else (), demand.packet)
+        return self._settle(usable, proceed(usable, now), now)
+
+    def _connect_in_turn(self, demand: Demand, now: float) -> list[Effect]:
+        """A new IKE_SA: at once for a user who waits, else as soon as its peer has to do with few others."""
+        found = self._resolve(demand.connection, None)
+        if any(demand.tickets) or isinstance(found, str) or self._gates.lets_in(found[1]):
+            return self.connect(demand, now)
+        self._gates.wait(found[1], demand)
+        return []
+
+    def connect(self, demand: Demand, now: float) -> list[Effect]:
+        """A new IKE_SA for these children."""
+        connection, tickets = demand.connection, demand.tickets
+        found = self._resolve(connection, None)
+        if isinstance(found, str):
+            return self._unresolved(demand, found, now)
+        daemon = self._registry.config.daemon
+        on_nat_t = connection.remote_port == NAT_T_PORT
+        local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else connection.local_port)
+        path = Path(local, Endpoint(found[1], connection.remote_port))
+        sa = IkeSa(
+            self._registry, connection, path, spi_i=self._registry.ike_spi(), spi_r=bytes(8), initiator=True
+        )
+        sa.bounces = demand.bounces
+        sa.replaces = [] if demand.replaces is None else [demand.replaces]
+        for name in demand.children:
+            desired.want(sa, name, tickets if name == demand.children[0] else (), demand.packet)
+        self._registry.add(sa)
+        self._gates.begun(sa, now)
+        sa.phase = Phase.CONNECTING
+        sa.set_up = SetUp(True, now, now, b"", bool(sa.replaces))
+        sa.enqueue(InitTask(sa))
+        log = sa.log(Level.INFO, f"initiating IKE_SA, {sa.path}")
+        return self._settle(sa, [log, *proceed(sa, now)], now)
+
+    def update(self, sa: IkeSa) -> None:
+        """Something happened to an IKE_SA, which may be one that others wait for."""
+        self._gates.update(sa)
+
+    def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
+        """We don't know where to send, or whence."""
+        connection, tickets = demand.connection, demand.tickets
+        text = f"can't initiate: {why}"
+        if not any(tickets):
+            self._stranded[connection.name] = demand  # should it be our address that is missing
+        log = _line(Level.WARNING, connection, connection.name, text)
+        return [log, *outcomes(tickets, False, text), *self._try_again(demand, connection.name, now)]
+
+    # -- later -------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first demand is to be met that was put off."""
+        times = (self._retries.deadline, self._gates.deadline)
+        return min((at for at in times if at is not None), default=None)
+
+    @property
+    def retrying(self) -> bool:
+        """Whether any was put off."""
+        return bool(self._retries) or bool(self._gates)
+
+    def pop(self, now: float) -> Demand | None:
+        """One that is due."""
+        return self._gates.pop(now) or self._retries.pop(now)
+
+    def hasten(self, now: float) -> None:
+        """Don't wait for long: our addresses have changed."""
+        self._retries.hasten(now + SOON * self._registry.entropy.uniform())
+
+    def retry_stranded(self, now: float) -> list[Effect]:
+        """Those that waited for our address."""
+        stranded, self._stranded = self._stranded, {}
+        return [effect for demand in stranded.values() for effect in self.bring_up(demand, now)]
+
+    def forget(self) -> None:
+        """Nothing is to be set up any more."""
+        self._retries.clear()
+        self._gates.clear()
+        self._stranded.clear()
+
+    def give_up(self, connection: str | None, child: str | None) -> list[str]:
+        """A user wants them down (None: any): which ones were waiting for their next try."""
+
+        def meant(key: tuple[str, str]) -> bool:
+            return connection in (None, key[0]) and child in (None, key[1])
+
+        for key in [key for key in self._registry.standing if meant(key)]:
+            self._registry.standing.discard(key)
+        for demand in [one for one in self._stranded.values() if connection in (None, one.connection.name)]:
+            left = tuple(name for name in demand.children if child not in (None, name))
+            if left:
+                self._stranded[demand.connection.name] = replace(demand, children=left)
+            else:
+                del self._stranded[demand.connection.name]
+        given_up = {(one.connection.name, one.children[0]) for one in self._retries.take_back(meant)}
+        for key in filter(meant, self._gates.waiting):
+            self._gates.take_back(key)
+            given_up.add(key)
+        return [f"{name}/{its_child}" for name, its_child in sorted(given_up)]
+
+    def _try_again(self, demand: Demand, subject: str, now: float) -> list[Effect]:
+        """Its children did not come up: note a further try where there is to be one, and say which.
+
+        What is configured to be up is tried for ever, and all else once, unless `keyingtries` says otherwise.
+        """
+        connection, registry = demand.connection, self._registry
+        later: list[str] = []
+        effects: list[Effect] = []
+        for name in demand.children:
+            key = connection.name, name
+            failures = registry.failures[key] = registry.failures.get(key, 0) + 1
+            limit = connection.keyingtries
+            if limit is None:
+                limit = 0 if registry.is_kept_up(connection, name) else 1
+            if not limit or failures < limit:
+                later.append(name)
+            else:
+                effects.append(self._given_up(connection, name, subject, failures))
+        if later:
+            earlier = max(registry.failures[connection.name, name] for name in later) - 1
+            wait = self._put_off(replace(demand, children=tuple(later)), earlier, now)
+            text = f"{', '.join(later)}: next try in {wait:.0f} s"
+            effects.append(_line(Level.INFO, connection, subject, text))
+        return effects
+
+    def _given_up(self, connection: Connection, name: str, subject: str, failures: int) -> Log:
+        registry, key = self._registry, (connection.name, name)
+        kept = registry.is_kept_up(connection, name)
+        del registry.failures[key]
+        registry.standing.discard(key)
+        if registry.waits_for_packets(connection, name):
+            text = f"{name} did not come up, and waits for a packet again"
+            return _line(Level.INFO, connection, subject, text)
+        tries = "1 try" if failures == 1 else f"{failures} tries"
+        text = (
+            f"{name} is given up after {tries} (keyingtries); started again by: "
+            f"ikepy initiate --ike {connection.name} --child {name}"
+        )
+        return _line(Level.ERROR if kept else Level.INFO, connection, subject, text)
+
+    def _put_off(self, demand: Demand, earlier: int, now: float) -> float:
+        """Bring it up after a wait that grows with the `earlier` ones; gives its seconds."""
+        wait = min(RETRY_FIRST * 2.0 ** min(earlier, 10), RETRY_LONGEST)
+        wait *= 1 + self._registry.entropy.uniform() / 4
+        self._retries.put(demand, now + wait)
+        return wait
+
+    # -- again -------------------------------------------------------------------------------------
+
+    def after_refusals(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Children that did not come up though `sa` stands."""
+        unmet = desired.take_unmet(sa)
+        if self._registry.stopping or sa.phase is not Phase.ESTABLISHED or not unmet:
+            return []
+        return self._try_again(Demand(sa.connection, unmet), _subject(sa), now)
+
+    def after_end(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Set up anew what `keyingtries` and the actions of its children ask for."""
+        if self._registry.stopping or sa.end is None:
+            return []
+        olds = sa.replaced
+        for old in olds:
+            old.reauth_at = now + RETRY_LONGEST
+            self._registry.changed_sas.append(old)
+        if sa.established_at is None:
+            return [] if olds else self._after_failure(sa, now)
+        return self._after_life(sa, sa.end, now)
+
+    def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:
+        demand = Demand(sa.connection, tuple(sa.desired.purpose), bounces=sa.bounces)
+        if sa.end is End.ADDRESS_GONE:
+            return self.bring_up(demand, now)
+        if not sa.initiator or sa.end not in FAILURES:
+            return []
+        return self._try_again(demand, _subject(sa), now)
+
+    def _after_life(self, sa: IkeSa, end: End, now: float) -> list[Effect]:
+        """It stood: its children are started again or trapped, but not time and again at once."""
+        name = sa.connection.name
+        actions = [(child, end_actions.after_ike(end, child)) for child in sa.ended_children]
+        self._registry.trapped |= {
+            (name, child.name) for child, action in actions if action == end_actions.TRAP
+        }
+        # One that never stood is tried as if it had been refused.
+        waits = {
+            child.name for child in sa.ended_wishes if self._registry.is_kept_up(sa.connection, child.name)
+        }
+        if end is End.DELETED:
+            waits.clear()
+        started = [child for child, action in actions if action == end_actions.START or child.name in waits]
+        self._registry.standing |= {
+            (name, child.name) for child in started if end_actions.kept(child) == end_actions.START
+        }
+        children = tuple(child.name for child in started)
+        if not children:
+            return []
+        if now - sa.set_up.ended_at >= STABLE or end is End.ADDRESS_GONE:
+            return self.bring_up(Demand(sa.connection, children), now)
+        demand = Demand(sa.connection, children, bounces=sa.bounces + 1)
+        if not sa.bounces:
+            return self.bring_up(demand, now)
+        wait = self._put_off(demand, sa.bounces - 1, now)
+        return [sa.log(Level.INFO, f"set-up again in {wait:.0f} s")]
+
+
+def _subject(sa: IkeSa) -> str:
+    return f"{sa.connection.name} #{sa.ike_id}"
+
+
+def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
+    """Whether the child is up; for a packet, whether one of that name carries it."""
+    return sa.has_child(name) and not (packet is not None and sa.lacks(name, packet))
+
+
+def _up_already(sas: Iterable[IkeSa], names: Sequence[str], now: float) -> str:
+    """Since when, and under which SPIs, as `list-sas` has them."""
+    children = [child for sa in sas for child in sa.children.values() if child.stays]
+    found = [next(child for child in children if child.config.name == name) for name in names]
+    return "; ".join(
+        f"CHILD_SA {one.config.name} #{one.child_id} is up already, installed "
+        f"{now - one.installed_at:.0f}s ago, SPIs: in {one.spi_in:08x}, out {one.spi_out:08x}"
+        for one in found
+    )
+
+
+def _takes_children(sa: IkeSa) -> bool:
+    if sa.phase is Phase.ESTABLISHED:
+        return not sa.in_collision
+    return sa.phase is Phase.CONNECTING and sa.initiator
+
+
+def _line(level: Level, connection: Connection, subject: str, text: str) -> Log:
+    """Of a set-up that a peer can make fail as often as it is tried."""
+    return Log(level, subject, text, kind_of(text), Peer(connection.name))

@@ -1,0 +1,54 @@
+"""A peer's IKE_SA_INIT: answered, perhaps once its key exchange is computed, or refused (RFC 7296 1.2)."""
+
+from __future__ import annotations
+
+from ikepy.errors import PeerError
+from ikepy.sa.admission import stateless
+from ikepy.sa.api.computation import Computation, ResultPending
+from ikepy.sa.api.effects import Effect, Level, Send
+from ikepy.sa.driver import dispatch
+from ikepy.sa.negotiation.proposals import describe
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.set_up import SetUp
+from ikepy.sa.tasks import init
+from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.message import Message, encode_message
+from ikepy.wire.payloads import NotifyPayload
+
+
+def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Effect]:
+    """Answer it, at once or later; PeerError or WireError if it is not acceptable."""
+    dispatch.check(sa, message.header, message.payloads, protected=False)
+    sa.init.request = datagram
+    sa.set_up = SetUp(False, now, now, b"")
+    sa.phase = Phase.CONNECTING
+    sa.give_up_at = now + sa.registry.config.daemon.half_open_timeout
+    return _answer(sa, message, Computation(), now)
+
+
+def _answer(sa: IkeSa, message: Message, work: Computation, now: float) -> list[Effect]:
+    try:
+        with sa.jobs.at(work):
+            payloads = init.respond(sa, message.header, message.payloads, sa.init.request)
+    except ResultPending as wanted:
+        return sa.lay_aside(work, wanted, lambda later: _answer_late(sa, message, work, later))
+    sa.init.response = encode_message(sa.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
+    sa.window.answered(0, (sa.init.response,))
+    sa.heard_at = sa.sent_at = now
+    return [
+        sa.log(Level.INFO, f"{sa.path.remote} initiates an IKE_SA, {describe(sa.keys.proposal)}"),
+        Send(sa.path, sa.init.response),
+    ]
+
+
+def _answer_late(sa: IkeSa, message: Message, work: Computation, now: float) -> list[Effect]:
+    """The same again, with what it needs: here nobody else refuses."""
+    try:
+        return _answer(sa, message, work, now)
+    except PeerError as error:
+        effects: list[Effect] = []
+        if error.notify != NotifyType.TEMPORARY_FAILURE:  # else nothing is wrong with it
+            notify = NotifyPayload(error.notify, error.data)
+            effects = [stateless.refusal(message.header, notify, sa.path)]
+        return [*effects, *sa.kill(End.REFUSED, f"{error.notify.name}: {error}")]

@@ -1,0 +1,113 @@
+"""What IKE_SA_INIT from strangers may cost: cookies, limits, repeated requests (RFC 7296 2.1 and 2.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ikepy.config.model import Daemon
+from ikepy.sa.admission.cpu_budget import Charge
+from ikepy.sa.admission.decay import Fading
+from ikepy.sa.api.path import Address, Endpoint
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import Phase
+
+AGED = 12.0  # seconds in which a peer that means it goes on to IKE_AUTH, two retransmissions included
+MEMORY = 30.0  # seconds: requests that came to nothing count on, fading
+_ALL = "all"
+
+
+class Verdict(Enum):
+    """What to do with a new IKE_SA_INIT."""
+
+    SERVE = auto()
+    COOKIE = auto()  # only if it shows that it can receive at its address
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    sa: IkeSa
+    charge: Charge
+
+    @property
+    def address(self) -> Address:
+        return self.charge.remote.address
+
+
+class HalfOpen:
+    """The IKE_SAs that peers began and have not authenticated yet, and those that came to nothing lately."""
+
+    def __init__(self, limits: Daemon) -> None:
+        self._cookie_threshold = limits.cookie_threshold
+        self._cookie_threshold_ip = limits.cookie_threshold_ip
+        self._block_threshold = limits.block_threshold
+        self._limit = limits.init_limit_half_open
+        self._by_request: dict[tuple[bytes, Endpoint], IkeSa] = {}
+        self._open: dict[int, _Open] = {}  # by ike_id, oldest first
+        self._per_address: dict[Address, dict[int, _Open]] = {}  # the same, oldest first
+        self._failed = Fading(MEMORY)  # by address, and in all
+
+    def known(self, spi_i: bytes, remote: Endpoint) -> IkeSa | None:
+        """The IKE_SA that this peer's IKE_SA_INIT made."""
+        return self._by_request.get((spi_i, remote))
+
+    def verdict(self, address: Address, now: float, waiting: float = 0, from_there: float = 0) -> Verdict:
+        """By how many are open, have failed lately or wait to be worked on: in all, and from this address.
+
+        A threshold of 0 switches its check off.
+        """
+        in_all = len(self._open) + self._failed.at(_ALL, now) + waiting
+        if self._cookie_threshold and in_all >= self._cookie_threshold:
+            return Verdict.COOKIE
+        from_there += len(self._per_address.get(address, ())) + self._failed.at(address, now)
+        if self._cookie_threshold_ip and from_there >= self._cookie_threshold_ip:
+            return Verdict.COOKIE
+        return Verdict.SERVE
+
+    def crowded_out(self, address: Address, now: float) -> list[IkeSa]:
+        """Those that have to go before one more of this address can come: its oldest that a peer would have
+        gone on with, beyond `block_threshold`; the oldest of all, beyond `init_limit_half_open`."""
+        gone: list[IkeSa] = []
+        own = self._per_address.get(address, {})
+        if self._block_threshold and len(own) >= self._block_threshold:
+            aged = [one.sa for one in own.values() if now - one.charge.at >= AGED]
+            gone += aged[: max(0, len(aged) - self._block_threshold + 1)]
+        if self._limit and len(self._open) - len(gone) >= self._limit:
+            gone.append(next(one.sa for one in self._open.values() if one.sa not in gone))
+        return gone
+
+    def add(self, sa: IkeSa, charge: Charge) -> None:
+        remote = sa.path.remote
+        self._by_request[sa.spi_i, remote] = sa
+        sa.init_remote = remote
+        one = _Open(sa, charge)
+        self._open[sa.ike_id] = one
+        self._per_address.setdefault(remote.address, {})[sa.ike_id] = one
+
+    def failed(self, address: Address, now: float) -> None:
+        """A request came to nothing: it counts on for a while."""
+        self._failed.add(address, 1.0, now)
+        self._failed.add(_ALL, 1.0, now)
+
+    def update(self, sa: IkeSa, now: float) -> Charge | None:
+        """An IKE_SA changed its phase: it counts no longer once it is authenticated, and fades once it is
+        dead. Gives what it was charged when it has just been authenticated."""
+        charge = None
+        one = self._open.get(sa.ike_id)
+        if one is not None and sa.phase is not Phase.CONNECTING:
+            self._close(one)
+            if sa.established_at is None:
+                self.failed(one.address, now)
+            else:
+                charge = one.charge
+        if sa.phase is not Phase.DEAD or sa.init_remote is None:
+            return charge
+        self._by_request.pop((sa.spi_i, sa.init_remote), None)
+        return charge
+
+    def _close(self, one: _Open) -> None:
+        del self._open[one.sa.ike_id]
+        own = self._per_address[one.address]
+        del own[one.sa.ike_id]
+        if not own:
+            del self._per_address[one.address]

@@ -1,0 +1,198 @@
+"""IKE_SA_INIT requests: who is let in, who has to show a COOKIE first, who is refused (RFC 7296 2.6)."""
+
+from __future__ import annotations
+
+from ikepy.crypto.cookie import CookieJar
+from ikepy.errors import PeerError, WireError
+from ikepy.sa.admission import stateless
+from ikepy.sa.admission.cookie_path import COOKIE_RESPONSE, cookie_response, is_first_request
+from ikepy.sa.admission.cpu_budget import OVERHEAD, Charge, CpuBudget, cost_of
+from ikepy.sa.admission.expected_places import ExpectedPlaces
+from ikepy.sa.admission.queued_inits import QueuedInits
+from ikepy.sa.admission.rate_limit import Rate
+from ikepy.sa.api.effects import Effect, Level, Log, Send
+from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.unserved import Unserved
+from ikepy.sa.driver.forged_messages import named
+from ikepy.sa.exchange import mismatch
+from ikepy.sa.setup import first_request
+from ikepy.sa.setup.half_open import HalfOpen, Verdict
+from ikepy.sa.state.ike_sa import IkeSa, Registry
+from ikepy.wire.constants import NotifyType
+from ikepy.wire.glance import look
+from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
+from ikepy.wire.payloads import NotifyPayload
+
+SPI = 8  # octets
+EXPECTED = 2  # times what all strangers may have, for those who come from where peers are expected
+MOST = 8  # times what is free of that, for one place: many peers may share it, and begin together
+OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
+
+
+class InitAdmission:
+    """What peers may have that are not authenticated: as little as can be."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._cookies = CookieJar(registry.entropy.random)
+        self._half_open = HalfOpen(registry.config.daemon)
+        share = registry.config.daemon.strangers_cpu / 100
+        self._budget = CpuBudget(share, self._chance)
+        self._expected = ExpectedPlaces(registry.config, registry.auth_failures)
+        self._own_budget = CpuBudget(EXPECTED * share, self._chance, self._expected.network, MOST)
+        self._admitted = QueuedInits()
+        self._others = Rate(OTHERS)
+
+    def _chance(self) -> float:
+        """From 0 to 1."""
+        return int.from_bytes(self._registry.entropy.random(2), "big") / (1 << 16)
+
+    def update(self, sa: IkeSa, now: float) -> None:
+        """Something happened to an IKE_SA, which may be one of theirs."""
+        charge = self._half_open.update(sa, now)
+        if charge is not None:
+            charge.refund(now)
+        if sa.established:
+            self._registry.auth_failures.stands(sa.path.remote.address, now)
+
+    def turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
+        """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
+        is_first = header.from_initiator and not header.message_id and header.spi_r == bytes(8)
+        if not is_first or self._registry.stopping:
+            return []
+        known = self._half_open.known(header.spi_i, path.remote)
+        if known is not None and known.init.request == datagram:
+            return [Send(path, one) for one in known.window.reply(0)]  # until it goes on to IKE_AUTH
+        if (header.spi_i, path.remote) in self._admitted:
+            return None
+        answer = self._judge(datagram, path.remote, now)
+        if isinstance(answer, Charge):
+            self._admitted.add(header.spi_i, answer)
+            return None
+        return [Send(path, answer)] if answer else []
+
+    def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
+        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
+
+        None: it is something else, or it may come in.
+        """
+        if self._registry.stopping:
+            return None
+        if not is_first_request(datagram):
+            return self._refuse_other(datagram, now)
+        spi_i = datagram[:SPI]
+        known = self._half_open.known(spi_i, remote)
+        if known is not None and known.init.request == datagram:
+            if known.excess.repeated(True, now):
+                return None
+            self._registry.tally[Unserved.WORTHLESS] += 1
+            return b""
+        self._admitted.expire(now)
+        if (spi_i, remote) in self._admitted:
+            return b""  # the one that waits is answered
+        try:
+            answer = self._judge(datagram, remote, now)
+        except WireError:
+            served = self._serves(remote.address, now)
+            self._half_open.failed(remote.address, now)
+            if served:
+                return None  # it leaves its trace where it is decoded
+            self._registry.tally[Unserved.MALFORMED_INIT] += 1
+            return b""
+        if isinstance(answer, Charge):
+            self._admitted.add(spi_i, answer)
+            return None
+        return answer
+
+    def _refuse_other(self, datagram: bytes, now: float) -> bytes | None:
+        """Of what is for no IKE_SA that there is, a little is looked at."""
+        if named(self._registry.by_spi, datagram) is not None:
+            return None
+        if self._others.allow(now):
+            return None
+        self._registry.tally[
+            Unserved.UNKNOWN_SPI if len(datagram) >= HEADER_SIZE else Unserved.MALFORMED
+        ] += 1
+        return b""
+
+    def _serves(self, address: Address, now: float) -> bool:
+        """Whether a request from there may come in without a cookie."""
+        self._admitted.expire(now)
+        waiting = len(self._admitted), self._admitted.from_address(address)
+        return self._half_open.verdict(address, now, *waiting) is Verdict.SERVE
+
+    def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | Charge:
+        """A COOKIE, nothing (b""), or the charge of what may come in. WireError if the payloads don't fit."""
+        address, spi_i, tally = remote.address, datagram[:8], self._registry.tally
+        seen = look(datagram)
+        if not seen.nonce:
+            raise WireError("no nonce")
+        cost = cost_of(seen.group)
+        if self._serves(address, now) and self._budget.affords(remote, cost, now):
+            return self._budget.charge(remote, cost, now)
+        if not self._cookies.valid(seen.cookie, spi_i, seen.nonce, address, now):
+            if len(datagram) < COOKIE_RESPONSE:
+                return b""  # no answer is larger than its question
+            tally[Unserved.COOKIE] += 1
+            return cookie_response(spi_i, self._cookies.make(spi_i, seen.nonce, address, now))
+        if self._registry.auth_failures.silenced(remote, now):
+            tally[Unserved.SILENCED] += 1
+            return b""
+        expected = self._expected.place(address, now) is not None
+        budgets = (self._own_budget, self._budget) if expected else (self._budget,)
+        for budget in budgets:
+            if budget.affords(remote, cost, now):
+                return budget.charge(remote, cost, now)
+            budget.ask(remote, now)
+        tally[Unserved.OVER_BUDGET] += 1
+        return b""
+
+    def crowded_out(self, path: Path, now: float) -> list[IkeSa]:
+        """The half-open IKE_SAs that have to go before another one from there comes."""
+        gone = self._half_open.crowded_out(path.remote.address, now)
+        self._registry.tally[Unserved.CROWDED_OUT] += len(gone)
+        return gone
+
+    def accept(
+        self, datagram: bytes, message: Message, path: Path, now: float
+    ) -> tuple[IkeSa | None, list[Effect]]:
+        """The half-open IKE_SA of a request that `turn_away` lets through, and the response."""
+        header, remote = message.header, path.remote
+        charge = self._admitted.take(header.spi_i, remote)
+        if charge is None:
+            charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
+        try:
+            candidates = self._registry.connection_match.candidates(path)
+            if not candidates:
+                raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, mismatch.no_connection_for(path))
+            sa = IkeSa(
+                self._registry,
+                candidates.connections[0],
+                path,
+                spi_i=header.spi_i,
+                spi_r=self._registry.ike_spi(),
+                initiator=False,
+            )
+            sa.candidates = candidates
+            sa.expected = charge.budget is self._own_budget
+            effects = first_request.accept(sa, message, datagram, now)
+        except WireError as error:
+            self._came_to_nothing(charge, Unserved.MALFORMED_INIT, now)
+            text = f"dropped a malformed IKE_SA_INIT: {error}"
+            return None, [Log(Level.INFO, str(remote), text, "malformed", remote.address)]
+        except PeerError as error:
+            self._came_to_nothing(charge, Unserved.REFUSED_INIT, now)
+            refused = stateless.refusal(header, NotifyPayload(error.notify, error.data), path)
+            text = f"{error.notify.name}: {error}"
+            log = Log(Level.INFO, str(remote), text, error.notify.name, remote.address)
+            return None, stateless.no_larger([log, refused], datagram)
+        self._registry.add(sa)
+        self._half_open.add(sa, charge)
+        return sa, effects
+
+    def _came_to_nothing(self, charge: Charge, reason: Unserved, now: float) -> None:
+        """It was refused before any key exchange, and counts like a half-open one."""
+        self._registry.tally[reason] += 1
+        self._half_open.failed(charge.remote.address, now)
+        charge.refund(now)
+        charge.budget.charge(charge.remote, OVERHEAD, now)

@@ -1,0 +1,161 @@
+"""A CHILD_SA as the control plane sees it, and the effects that install it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from esp.selectors import Selector
+from esp.suites import Suite, suite_for
+from ikepy.config.model import Child
+from ikepy.crypto.secret import Secret
+from ikepy.errors import PeerError
+from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
+from ikepy.sa.api.path import Path
+from ikepy.sa.api.snapshot import ChildSnapshot
+from ikepy.sa.negotiation.proposals import transform
+from ikepy.sa.negotiation.ts_request import EVERYTHING, Selectors, TsRequest
+from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
+from ikepy.wire.constants import Esn, NotifyType, TransformType
+from ikepy.wire.proposal import Proposal
+
+
+class ChildState(Enum):
+    """The names that `list-sas` shows."""
+
+    INSTALLED = "INSTALLED"
+    REKEYING = "REKEYING"  # we asked the peer to replace it
+    REKEYED = "REKEYED"  # another one replaces it; waits for its delete
+    DELETING = "DELETING"  # we asked the peer to delete it
+    DELETED = "DELETED"  # deleted at the peer; late packets are still taken until `remove_at`
+
+
+@dataclass(slots=True)
+class ChildSa:
+    """Both directions of one CHILD_SA. SPIs are integers; times are seconds on the machine's clock."""
+
+    child_id: int
+    config: Child
+    proposal: Proposal
+    spi_in: int
+    spi_out: int
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+    encap: bool
+    installed_at: float
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    bytes: TrafficLimit = field(default_factory=TrafficLimit)
+    packets: TrafficLimit = field(default_factory=TrafficLimit)
+    state: ChildState = ChildState.INSTALLED
+    trapped: tuple[Selector, ...] = ()  # remote ones of which other children are to carry the rest
+    tfc_padding: int | Literal["mtu"] = 0
+    replaced_by: int | None = None
+    lost: bool = False  # it stands for both ends, but the worker that had it is gone
+    remove_at: float | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it stands and nobody is about to delete it."""
+        return self.state in (ChildState.INSTALLED, ChildState.REKEYING)
+
+    @property
+    def stays(self) -> bool:
+        """Whether it stands, and no other one is to take its place."""
+        return self.in_use and self.replaced_by is None and not self.lost
+
+    @property
+    def deadlines(self) -> tuple[float | None, ...]:
+        """When something is to be done about it."""
+        if self.state is ChildState.INSTALLED:
+            return self.lifetime.rekey_at, self.lifetime.expires_at, self.remove_at
+        if self.state in (ChildState.REKEYING, ChildState.REKEYED):
+            return self.lifetime.expires_at, self.remove_at
+        return (self.remove_at,)
+
+    @property
+    def selectors(self) -> Selectors:
+        return Selectors(self.ts_local, self.ts_remote)
+
+    @property
+    def ts_request(self) -> TsRequest:
+        """What one that takes its place is asked for: all that is configured, or this part of it (2.9.2)."""
+        return TsRequest(within=self.selectors) if self.trapped else EVERYTHING
+
+    @property
+    def suite(self) -> Suite:
+        return esp_suite(self.proposal)
+
+    @property
+    def esn(self) -> bool:
+        found = transform(self.proposal, TransformType.ESN)
+        return found is not None and found.id == Esn.ESN
+
+    def install(
+        self, connection: str, keys_in: Secret, keys_out: Secret, path: Path, *, standby: bool
+    ) -> list[Effect]:
+        """Inbound first: the peer may use its outbound SA as soon as it hears of it."""
+        suite, esn = self.suite, self.esn
+        inbound = InstallInbound(
+            child_id=self.child_id,
+            connection=connection,
+            child=self.config.name,
+            spi=self.spi_in,
+            suite=suite,
+            keys=keys_in,
+            esn=esn,
+            replay_window=self.config.replay_window,
+            ts_local=self.ts_local,
+            ts_remote=self.ts_remote,
+            encap=self.encap,
+            path=path,
+        )
+        outbound = InstallOutbound(
+            child_id=self.child_id,
+            connection=connection,
+            child=self.config.name,
+            spi=self.spi_out,
+            suite=suite,
+            keys=keys_out,
+            esn=esn,
+            ts_local=self.ts_local,
+            ts_remote=self.ts_remote,
+            encap=self.encap,
+            path=path,
+            standby=standby,
+            trapped=self.trapped,
+            tfc_padding=self.tfc_padding,
+        )
+        return [inbound, outbound]
+
+    def snapshot(self) -> ChildSnapshot:
+        return ChildSnapshot(
+            child_id=self.child_id,
+            name=self.config.name,
+            state=self.state.value,
+            spi_in=self.spi_in,
+            spi_out=self.spi_out,
+            suite=self.suite,
+            esn=self.esn,
+            encap=self.encap,
+            ts_local=self.ts_local,
+            ts_remote=self.ts_remote,
+            installed_at=self.installed_at,
+        )
+
+
+def esp_suite(proposal: Proposal) -> Suite:
+    """The data plane's suite of a chosen ESP proposal; PeerError if there is none."""
+    encr = transform(proposal, TransformType.ENCR)
+    integ = transform(proposal, TransformType.INTEG)
+    try:
+        if encr is not None:
+            return suite_for(encr.id, encr.key_length, None if integ is None else integ.id)
+    except KeyError:
+        pass
+    raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the ESP algorithms don't go together")
+
+
+def texts(selectors: tuple[Selector, ...]) -> str:
+    """For the log: "10.1.0.0/24 10.2.0.0/24"."""
+    return " ".join(map(str, selectors))

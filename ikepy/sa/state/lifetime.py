@@ -1,0 +1,82 @@
+"""When an SA is to be replaced and when it must go (RFC 7296 2.8); chance keeps peers from colliding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ikepy.config.model import Child, Connection
+
+RETRY_FIRST = 10.0  # seconds until a rekey that failed is tried again; doubles up to RETRY_LONGEST
+RETRY_LONGEST = 120.0
+
+
+@dataclass(slots=True)
+class Lifetime:
+    """Times on the machine's clock (seconds); None: never."""
+
+    rekey_at: float | None = None
+    expires_at: float | None = None
+    failures: int = 0
+
+    def postpone(self, now: float, chance: float) -> float:
+        """A rekey failed: try again later; gives the seconds of the wait."""
+        wait = min(RETRY_FIRST * 2.0**self.failures, RETRY_LONGEST) * (1 - chance / 2)
+        self.failures += 1
+        self.rekey_at = now + wait
+        return wait
+
+
+def of_child(config: Child, now: float, chance: float) -> Lifetime:
+    """`rekey_time` less a random part of `rand_time`, and `life_time` (swanctl.conf)."""
+    return _lifetime(now, config.rekey_time, config.hard_life_time, config.random_time, chance)
+
+
+def of_ike(connection: Connection, now: float, chance: float) -> Lifetime:
+    """`rekey_time` less a random part of `rand_time`, and `over_time` beyond it."""
+    over = connection.grace_time
+    hard = connection.rekey_time + over if connection.rekey_time else 0.0
+    return _lifetime(now, connection.rekey_time, hard, connection.random_time, chance)
+
+
+def reauthentication(connection: Connection, now: float, chance: float) -> float | None:
+    """When the peers are to authenticate anew (`reauth_time` less a random part of `rand_time`)."""
+    if not connection.reauth_time:
+        return None
+    return now + max(connection.reauth_time - chance * connection.random_time, 0.0)
+
+
+def _lifetime(now: float, rekey: float, hard: float, random: float, chance: float) -> Lifetime:
+    return Lifetime(
+        rekey_at=now + max(rekey - chance * random, 0.0) if rekey else None,
+        expires_at=now + hard if hard else None,
+    )
+
+
+@dataclass(slots=True)
+class TrafficLimit:
+    """How much an SA may carry until it is replaced and until it must go; 0: without limit."""
+
+    rekey: int = 0
+    hard: int = 0
+
+    def used_up(self, amount: int) -> bool:
+        return bool(self.hard) and amount >= self.hard
+
+    def low(self, amount: int) -> bool:
+        return bool(self.rekey) and amount >= self.rekey
+
+
+def bytes_of(config: Child, chance: float) -> TrafficLimit:
+    """`rekey_bytes` less a random part of `rand_bytes`, and `life_bytes`."""
+    return _volume(config.rekey_bytes, config.life_bytes, config.rand_bytes, chance)
+
+
+def packets_of(config: Child, chance: float) -> TrafficLimit:
+    """`rekey_packets` less a random part of `rand_packets`, and `life_packets`."""
+    return _volume(config.rekey_packets, config.life_packets, config.rand_packets, chance)
+
+
+def _volume(rekey: int, hard: int | None, random: int | None, chance: float) -> TrafficLimit:
+    limit = rekey + rekey // 10 if hard is None else hard
+    spread = max(limit - rekey, 0) if random is None else random
+    return TrafficLimit(max(rekey - int(chance * spread), 1) if rekey else 0, limit)

@@ -1,0 +1,248 @@
+"""What all IKE_SAs of a daemon have in common."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import Generic, Protocol, TypeVar
+
+from ikepy.config.identity import Identity
+from ikepy.config.model import Config, Connection
+from ikepy.sa.admission.auth_failures import AuthFailures
+from ikepy.sa.admission.connection_match import ConnectionMatch
+from ikepy.sa.api.capacity import CapacityOf, boundless
+from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.path import Address, Path
+from ikepy.sa.api.unserved import Tally
+from ikepy.sa.message.window import Retransmission
+from ikepy.sa.negotiation.ts_request import Selectors
+from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.phase import Phase
+
+K = TypeVar("K")
+Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
+LeadsOut = Callable[[Path], bool]  # whether what is sent there leaves this host, not into a device of ours
+EspHeard = Callable[[int], float | None]  # when ESP came in under this child last, None: never
+
+
+class Listed(Protocol):
+    """What the table has to know of an IKE_SA."""
+
+    ike_id: int
+    connection: Connection
+    phase: Phase
+    local_id: Identity | None
+    remote_id: Identity | None
+
+    @property
+    def spi_local(self) -> bytes: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def established(self) -> bool: ...
+
+    def alike(self, child: ChildSa) -> ChildSa | None:
+        """Another child for the same traffic, which stays."""
+        ...
+
+
+S = TypeVar("S", bound=Listed)
+
+
+class SaRegistry(Generic[S]):
+    """Configuration, randomness, numbers, and the table of living IKE_SAs.
+
+    There may be thousands: whatever is looked for with every message or set-up has an index here.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        entropy: Entropy,
+        *,
+        leads_out: LeadsOut = lambda path: True,
+        esp_heard: EspHeard = lambda child_id: None,
+        capacity_of: CapacityOf = boundless,
+    ) -> None:
+        self.config = config
+        self.capacity_of = capacity_of
+        self.leads_out = leads_out
+        self.esp_heard = esp_heard
+        self.entropy = entropy
+        self.sas: dict[int, S] = {}  # by ike_id
+        self.by_spi: dict[bytes, S] = {}  # by our SPI
+        self.owners: dict[int, S] = {}  # by child_id
+        self._by_traffic: defaultdict[tuple[str, Selectors], dict[int, ChildSa]] = defaultdict(dict)
+        self._by_connection: defaultdict[str, dict[int, S]] = defaultdict(dict)
+        self._by_identities: defaultdict[Identities, dict[int, S]] = defaultdict(dict)  # once established
+        self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connections, as configured
+        for name, connection in config.connections.items():
+            self._alike[_configured(connection)].append(name)
+        self._children: Counter[str] = Counter()  # of each connection
+        self.to_probe: list[S] = []  # their peer is to be asked whether it knows them
+        self.connection_match = ConnectionMatch(config)
+        self.changed_sas: list[S] = []  # by what happened to another one, since the manager looked last
+        self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
+        self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
+        # Those that ended and are configured to come up again: they are tried until they are up.
+        self.standing: set[tuple[str, str]] = set()
+        self.failures: dict[tuple[str, str], int] = {}  # tries in a row by which a child did not come up
+        self.auth_failures = AuthFailures()  # to authenticate, of peers
+        self.tally = Tally()  # of what was not served
+        self.stopping = False  # nothing new is begun
+        self.computing: dict[int, S] = {}  # by ticket: who waits for a result
+        self._ike_ids = 0
+        self._tickets = 0
+        self._child_ids = 0
+
+    @property
+    def retransmission(self) -> Retransmission:
+        daemon = self.config.daemon
+        return Retransmission(
+            daemon.retransmit_timeout,
+            daemon.retransmit_base,
+            daemon.retransmit_tries,
+            daemon.retransmit_jitter / 100,
+            daemon.retransmit_limit,
+        )
+
+    def next_ike_id(self) -> int:
+        self._ike_ids += 1
+        return self._ike_ids
+
+    def next_child_id(self) -> int:
+        self._child_ids += 1
+        return self._child_ids
+
+    def compute(self, sa: S) -> int:
+        """A ticket: `sa` has something computed."""
+        self._tickets += 1
+        self.computing[self._tickets] = sa
+        return self._tickets
+
+    def ike_spi(self) -> bytes:
+        """A fresh IKE SPI: 8 bytes, not zero, not in use."""
+        while True:
+            spi = self.entropy.random(8)
+            if spi != bytes(8) and spi not in self.by_spi:
+                return spi
+
+    def add(self, sa: S) -> None:
+        self.sas[sa.ike_id] = sa
+        self.by_spi[sa.spi_local] = sa
+        self._by_connection[sa.connection.name][sa.ike_id] = sa
+        if sa.established:
+            self.established(sa)
+        self.changed_sas.append(sa)
+
+    def remove(self, sa: S) -> None:
+        self.sas.pop(sa.ike_id, None)
+        self.by_spi.pop(sa.spi_local, None)
+        _drop(self._by_connection, sa.connection.name, sa)
+        _drop(self._by_identities, (sa.local_id, sa.remote_id), sa)
+
+    def assign(self, sa: S, connection: Connection) -> None:
+        """`sa` turned out to be another connection's."""
+        _drop(self._by_connection, sa.connection.name, sa)
+        sa.connection = connection
+        self._by_connection[connection.name][sa.ike_id] = sa
+
+    def is_kept_up(self, connection: Connection, child: str) -> bool:
+        """Whether the configuration wants this child to be up all the time."""
+        config = connection.children[child]
+        return config.start_action == "start" or (connection.name, child) in self.standing
+
+    def waits_for_packets(self, connection: Connection, child: str) -> bool:
+        """Whether a packet brings this child up."""
+        config = connection.children[child]
+        return config.start_action == "trap" or (connection.name, child) in self.trapped
+
+    def add_child(self, sa: S, child: ChildSa) -> None:
+        key = sa.connection.name, child.config.name
+        self.failures.pop(key, None)
+        self.standing.discard(key)
+        self.owners[child.child_id] = sa
+        self._by_traffic[sa.connection.name, child.selectors][child.child_id] = child
+        self._children[sa.connection.name] += 1
+
+    def remove_child(self, sa: S, child: ChildSa) -> None:
+        self.owners.pop(child.child_id, None)
+        self._children[sa.connection.name] -= 1
+        key = sa.connection.name, child.selectors
+        self._by_traffic[key].pop(child.child_id, None)
+        if not self._by_traffic[key]:
+            del self._by_traffic[key]
+
+    def established(self, sa: S) -> None:
+        """The identities of `sa` stand, for good."""
+        self._by_identities[sa.local_id, sa.remote_id][sa.ike_id] = sa
+
+    def of_connection(self, name: str) -> Iterable[S]:
+        """The living IKE_SAs of a connection, newest first."""
+        return (sa for sa in reversed(list(self._by_connection.get(name, {}).values())) if sa.alive)
+
+    def others(self, sa: S) -> Iterable[S]:
+        """The other established IKE_SAs of the connection, newest first."""
+        return (one for one in self.of_connection(sa.connection.name) if one.established and one is not sa)
+
+    def elsewhere(self, sa: S, child: ChildSa) -> S | None:
+        """Another IKE_SA that has a child for the same traffic, which stays."""
+        alike = self._by_traffic.get((sa.connection.name, child.selectors), {})
+        owners = {owner for each in alike if (owner := self.owners.get(each)) is not None and owner is not sa}
+        found = [one for one in owners if one.established and one.alive and one.alike(child) is not None]
+        return max(found, key=lambda one: one.ike_id, default=None)
+
+    def sends(self, connection: str, selectors: Selectors) -> bool:
+        """Whether there is a child for just this traffic, on whichever IKE_SA, that is sent under."""
+        alike = self._by_traffic.get((connection, selectors), {})
+        return any(child.state is not ChildState.DELETED for child in alike.values())
+
+    def count_children(self, connection: str) -> int:
+        """All that a connection has, those that are about to go among them."""
+        return self._children[connection]
+
+    def count_ike_sas(self, connection: str, most: int) -> int:
+        """The established IKE_SAs of a connection; exact only where there may be `most` and more."""
+        known = self._by_connection.get(connection, {})
+        return len(known) if len(known) < most else sum(one.established for one in known.values())
+
+    def all_between(self, sa: S) -> Iterable[S]:
+        """All that were established between the same two identities and are not gone yet, `sa` among them."""
+        return self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
+
+    def duplicates(self, sa: S) -> list[S]:
+        """Established IKE_SAs other than `sa` between the same two identities."""
+        return [
+            other
+            for other in self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
+            if other is not sa and other.phase is Phase.ESTABLISHED
+        ]
+
+    def siblings(self, sa: S) -> list[S]:
+        """The other established IKE_SAs of the connection with the same peer, newest first."""
+        return [one for one in reversed(self.duplicates(sa)) if one.connection.name == sa.connection.name]
+
+    def is_first_contact(self, sa: S) -> bool:
+        """Whether INITIAL_CONTACT is true: no other IKE_SA of these two identities stands (RFC 7296 2.4).
+
+        One that another connection is setting up counts too: it would be the one to go.
+        """
+        own = sa.connection
+        return own.unique != "never" and not any(
+            other is not sa and other.alive and (other.established or name != own.name)
+            for name in self._alike[_configured(own)]
+            for other in self._by_connection.get(name, {}).values()
+        )
+
+
+def _configured(connection: Connection) -> Identities:
+    return connection.local.id, connection.remote.id
+
+
+def _drop(index: dict[K, dict[int, S]], key: K, sa: S) -> None:
+    """Take it out of an index, which keeps no empty entries: peers choose what they are called."""
+    entry = index.get(key)
+    if entry is not None and entry.pop(sa.ike_id, None) is not None and not entry:
+        del index[key]

@@ -1,0 +1,60 @@
+"""Telling the peer something in an INFORMATIONAL exchange of its own, and being told.
+
+INVALID_SPI (RFC 7296 1.5), INVALID_SELECTORS (3.10.1) and whatever else is no answer: they change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.message import query
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Task, TaskKind
+from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.payloads import NotifyPayload, Payload
+
+
+class SendNotify(Task[IkeSa]):
+    """One notify; the response says nothing but that it was heard."""
+
+    kind = TaskKind.NOTIFY
+    exchange = ExchangeType.INFORMATIONAL
+
+    def __init__(self, notify: NotifyPayload) -> None:
+        self._notify = notify
+
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        return frozenset()
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        return [self._notify]
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        return []
+
+
+def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+    """What the peer reports in a request, as of packets that we sent: a line for the log, now and then."""
+    notify = query.notify(payloads, NotifyType.INVALID_SELECTORS) or query.error(payloads)
+    if notify is None or not sa.complaints.allow(now):
+        return []
+    if notify.notify != NotifyType.INVALID_SELECTORS:
+        return [sa.log(Level.WARNING, f"the peer reports {query.error_name(notify)}")]
+    child = sa.child_by_outbound(int.from_bytes(notify.spi, "big"))
+    name = "an unknown child" if child is None else f"{child.config.name} #{child.child_id}"
+    text = f"the peer refuses {packet_text(notify.data)} under {name} (INVALID_SELECTORS)"
+    return [sa.log(Level.WARNING, text)]
+
+
+def packet_text(start: bytes) -> str:
+    """For the log, what the start of an IP packet shows: "10.1.0.1 -> 10.2.0.1, protocol 17"."""
+    version = start[0] >> 4 if start else 0
+    if version == 4 and len(start) >= 20:
+        source, destination, protocol = start[12:16], start[16:20], start[9]
+    elif version == 6 and len(start) >= 40:
+        source, destination, protocol = start[8:24], start[24:40], start[6]
+    else:
+        return "a packet"
+    return f"{ip_address(source)} -> {ip_address(destination)}, protocol {protocol}"

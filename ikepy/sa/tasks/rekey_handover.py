@@ -1,0 +1,76 @@
+"""What an IKE_SA leaves to the one that a rekey puts in its place (RFC 7296 1.3.2, 2.8, 2.18)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ikepy.sa.api.effects import Effect
+from ikepy.sa.state import lifetime
+from ikepy.sa.state.ike_keys import IkeSaKeys
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.phase import Phase
+from ikepy.sa.tasks import mobike
+from ikepy.sa.tasks.notify import SendNotify
+from ikepy.wire.constants import ProtocolId
+from ikepy.wire.payloads import DeletePayload, Payload
+
+REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
+
+
+def successor(
+    sa: IkeSa, spi_i: bytes, spi_r: bytes, keys: IkeSaKeys, now: float, *, initiator: bool
+) -> IkeSa:
+    """The IKE_SA that a rekey makes: between the same peers, without children yet."""
+    new = sa.another(spi_i, spi_r, initiator=initiator)
+    new.candidates = sa.candidates
+    new.nat = sa.nat
+    new.set_up, new.bounces = sa.set_up, sa.bounces
+    new.fragmentation = sa.fragmentation
+    new.mobike, new.kept_path = sa.mobike, sa.kept_path
+    new.local_id, new.remote_id = sa.local_id, sa.remote_id
+    new.phase = Phase.ESTABLISHED
+    new.checked_unique = True
+    new.established_at = new.heard_at = new.sent_at = now
+    new.lifetime = lifetime.of_ike(sa.connection, now, sa.registry.entropy.uniform())
+    new.reauth_at = sa.reauth_at
+    new.superseded_at, new.superseded_by = sa.superseded_at, sa.superseded_by
+    new.superseded_last = sa.superseded_last
+    new.set_keys(keys)
+    sa.registry.add(new)
+    return new
+
+
+def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
+    """`new` gets the children and whatever waits for its turn; `sa` waits to be deleted."""
+    new.children.update(sa.children)
+    sa.registry.owners.update(dict.fromkeys(sa.children, new))
+    sa.children = {}
+    sa.succeeded_by = new
+    new.replaces, sa.replaces = sa.replaces, []
+    new.settles_at, sa.settles_at = sa.settles_at, None
+    new.collides_with, sa.collides_with = sa.collides_with, None
+    new.busy_at = now  # what the peer wanted meanwhile it has to ask for here (2.25.2)
+    sa.desired.hand_over(new.desired)
+    sa.tasks.hand_over(new.tasks)
+    for notify in new.window_size():
+        new.enqueue(SendNotify(notify))
+    sa.registry.changed_sas.append(new)
+    await_delete(sa, now)
+    return mobike.handed_over(sa, new)
+
+
+def await_delete(sa: IkeSa, now: float) -> None:
+    """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
+    sa.phase = Phase.REKEYED
+    sa.give_up_at = now + REKEYED_TIMEOUT
+    sa.registry.changed_sas.append(sa)
+
+
+def claim(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+    """Of two IKE_SAs whose rekeys crossed, the peer uses this one: so the children are here (2.8.2)."""
+    in_collision, sa.collides_with = sa.collides_with, None
+    if in_collision is None or any(
+        isinstance(p, DeletePayload) and p.protocol == ProtocolId.IKE for p in payloads
+    ):
+        return []
+    return in_collision.settle_collision(now)

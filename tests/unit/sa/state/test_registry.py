@@ -1,0 +1,106 @@
+"""ikepy.sa.state.registry: which of many IKE_SAs is found by what."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import IPv4Address
+
+from ikepy.config.identity import Identity
+from ikepy.config.toml_source import parse
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.state.ike_sa import IkeSa, Registry
+from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.registry import SaRegistry
+from ikepy.wire.constants import IdType
+
+PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("192.0.2.2"), 500))
+
+
+class Entropy:
+    """Enough of it to make IKE_SAs."""
+
+    def __init__(self) -> None:
+        self._source = random.Random(1)
+
+    def random(self, n: int) -> bytes:
+        return self._source.randbytes(n)
+
+    def uniform(self) -> float:
+        return 0.5
+
+    def child_spi(self, connection: str) -> int:
+        return 256
+
+
+def shared() -> Registry:
+    """Two connections with the same identities, one with others."""
+    texts = [
+        f'[connections.{name}]\nlocal.id = "{local}"\nremote.id = "gwb"\nremote_addrs = ["192.0.2.2"]\n'
+        f"[connections.{name}.children.net]\n"
+        for name, local in (("one", "gwa"), ("two", "gwa"), ("other", "gwo"))
+    ]
+    return SaRegistry(parse("".join(texts) + '[secrets.ike]\nsecret = "s3cr3t"\n'), Entropy())
+
+
+def added(table: Registry, connection: str, phase: Phase = Phase.CONNECTING) -> IkeSa:
+    sa = IkeSa(
+        table,
+        table.config.connections[connection],
+        PATH,
+        spi_i=table.ike_spi(),
+        spi_r=bytes(8),
+        initiator=True,
+    )
+    sa.phase = phase
+    table.add(sa)
+    return sa
+
+
+def established(table: Registry, connection: str, peer: str) -> IkeSa:
+    sa = added(table, connection)
+    sa.local_id, sa.remote_id = Identity(IdType.FQDN, b"gwa"), Identity(IdType.FQDN, peer.encode())
+    sa.establish(0.0)
+    return sa
+
+
+def test_duplicates_have_the_same_identities() -> None:
+    table = shared()
+    first, second = established(table, "one", "gwb"), established(table, "two", "gwb")
+    established(table, "one", "gwc")
+    assert table.duplicates(first) == [second]
+    assert table.duplicates(second) == [first]
+    second.phase = Phase.REKEYED
+    assert table.duplicates(first) == []
+    table.remove(second)
+    second.phase = Phase.ESTABLISHED
+    assert table.duplicates(first) == []
+
+
+def test_of_a_connection_the_newest_comes_first() -> None:
+    table = shared()
+    first, second, dead = (added(table, "one") for _ in range(3))
+    added(table, "two")
+    dead.phase = Phase.DEAD
+    assert list(table.of_connection("one")) == [second, first]
+    table.assign(first, table.config.connections["two"])
+    assert first.connection.name == "two"
+    assert list(table.of_connection("one")) == [second]
+    assert first in table.of_connection("two")
+    table.remove(second)
+    assert list(table.of_connection("one")) == []
+    assert list(table.of_connection("nobody's")) == []
+
+
+def test_first_contact_is_among_connections_with_the_same_identities() -> None:
+    table = shared()
+    own = added(table, "one")
+    assert table.is_first_contact(own)
+    added(table, "other", Phase.ESTABLISHED)
+    added(table, "one")  # which is not established: it does not count, unless it is another connection's
+    assert table.is_first_contact(own)
+    colliding = added(table, "two")
+    assert not table.is_first_contact(own)
+    colliding.phase = Phase.DEAD
+    assert table.is_first_contact(own)
+    added(table, "one", Phase.ESTABLISHED)
+    assert not table.is_first_contact(own)
