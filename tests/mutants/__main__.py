@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/hostile/test_limits.py",
     ),
     "ikepy/sa/admission/stateless.py": ("tests/unit/sa/admission/test_stateless.py",),
-    "ikepy/sa/setup/half_open.py": ("tests/unit/sa/test_half_open.py",),
+    "ikepy/sa/setup/half_open.py": ("tests/unit/sa/setup/test_half_open.py",),
     "ikepy/sa/setup/init_admission.py": STRANGERS,
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",
