@@ -13,7 +13,7 @@ from ikepy.sa.setup.half_open import AGED, MEMORY, HalfOpen, Verdict
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.phase import Phase
 
-from .test_shared import shared
+from ..state.test_registry import shared
 
 HERE = IPv4Address("192.0.2.1")
 ONE, OTHER = Endpoint(ip_address("198.51.100.7"), 500), Endpoint(ip_address("203.0.113.9"), 500)
@@ -26,7 +26,7 @@ def half_open(**limits: int) -> HalfOpen:
     return HalfOpen(Daemon(**{**OFF, **limits}))
 
 
-class ConnectionMatch:
+class Peers:
     """What strangers begin: each IKE_SA_INIT makes an IKE_SA."""
 
     def __init__(self, of: HalfOpen) -> None:
@@ -61,7 +61,7 @@ class ConnectionMatch:
 
 
 def test_a_request_is_known_by_its_spi_and_whence_it_came() -> None:
-    peers = ConnectionMatch(half_open())
+    peers = Peers(half_open())
     sa = peers.begin()
     assert peers.of.known(sa.spi_i, ONE) is sa
     assert peers.of.known(sa.spi_i, NEXT_DOOR) is None
@@ -69,7 +69,7 @@ def test_a_request_is_known_by_its_spi_and_whence_it_came() -> None:
 
 
 def test_it_is_known_until_its_ike_sa_is_dead_though_that_moves() -> None:
-    peers = ConnectionMatch(half_open())
+    peers = Peers(half_open())
     sa, stays = peers.begin(), peers.begin()
     sa.path = Path(sa.path.local, OTHER)
     assert peers.of.update(sa, 1.0) is None
@@ -82,7 +82,7 @@ def test_it_is_known_until_its_ike_sa_is_dead_though_that_moves() -> None:
 
 
 def test_what_we_began_ourselves_is_none_of_theirs() -> None:
-    peers = ConnectionMatch(half_open(cookie_threshold=1))
+    peers = Peers(half_open(cookie_threshold=1))
     theirs = peers.begin()
     peers.authenticated(theirs, 1.0)
     ours = IkeSa(
@@ -97,7 +97,7 @@ def test_what_we_began_ourselves_is_none_of_theirs() -> None:
 
 
 def test_beyond_a_threshold_in_all_everybody_shows_a_cookie() -> None:
-    peers = ConnectionMatch(half_open(cookie_threshold=3))
+    peers = Peers(half_open(cookie_threshold=3))
     peers.begin()
     peers.begin(OTHER)
     assert peers.of.verdict(ONE.address, 0.0) is Verdict.SERVE
@@ -107,7 +107,7 @@ def test_beyond_a_threshold_in_all_everybody_shows_a_cookie() -> None:
 
 
 def test_beyond_a_threshold_of_an_address_only_that_one_does() -> None:
-    peers = ConnectionMatch(half_open(cookie_threshold_ip=2))
+    peers = Peers(half_open(cookie_threshold_ip=2))
     peers.begin()
     assert peers.of.verdict(ONE.address, 0.0) is Verdict.SERVE
     peers.begin(NEXT_DOOR)
@@ -121,18 +121,18 @@ def test_what_waits_to_be_worked_on_counts() -> None:
     assert in_all.verdict(ONE.address, 0.0, 3, 0) is Verdict.COOKIE
     assert of_one.verdict(ONE.address, 0.0, 9, 2) is Verdict.SERVE
     assert of_one.verdict(ONE.address, 0.0, 9, 3) is Verdict.COOKIE
-    peers = ConnectionMatch(of_one)
+    peers = Peers(of_one)
     peers.begin()
     assert of_one.verdict(ONE.address, 0.0, 0, 1) is Verdict.SERVE
     assert of_one.verdict(ONE.address, 0.0, 0, 2) is Verdict.COOKIE
-    peers = ConnectionMatch(in_all)
+    peers = Peers(in_all)
     peers.begin()
     assert in_all.verdict(ONE.address, 0.0, 1) is Verdict.SERVE
     assert in_all.verdict(ONE.address, 0.0, 2) is Verdict.COOKIE
 
 
 def test_without_thresholds_nobody_does() -> None:
-    peers = ConnectionMatch(half_open())
+    peers = Peers(half_open())
     for _ in range(50):
         peers.begin()
     assert peers.of.verdict(ONE.address, 0.0, 100, 100) is Verdict.SERVE
@@ -154,7 +154,7 @@ def test_what_came_to_nothing_counts_on_and_fades(limit: str) -> None:
 
 @pytest.mark.parametrize("limit", ["cookie_threshold", "cookie_threshold_ip"])
 def test_what_fails_and_what_is_open_count_together(limit: str) -> None:
-    peers = ConnectionMatch(half_open(**{limit: 2}))
+    peers = Peers(half_open(**{limit: 2}))
     peers.begin()
     peers.of.failed(ONE.address, 0.0)
     assert peers.of.verdict(ONE.address, 0.0) is Verdict.COOKIE
@@ -164,7 +164,7 @@ def test_what_fails_and_what_is_open_count_together(limit: str) -> None:
 
 
 def test_an_authenticated_peer_counts_no_longer_and_its_charge_is_given_back_once() -> None:
-    peers = ConnectionMatch(half_open(cookie_threshold=1, cookie_threshold_ip=1))
+    peers = Peers(half_open(cookie_threshold=1, cookie_threshold_ip=1))
     sa = peers.begin(at=5.0)
     assert peers.of.update(sa, 5.5) is None
     assert peers.of.verdict(ONE.address, 5.5) is Verdict.COOKIE
@@ -176,7 +176,7 @@ def test_an_authenticated_peer_counts_no_longer_and_its_charge_is_given_back_onc
 
 
 def test_one_that_ends_at_once_after_it_was_authenticated_has_not_failed() -> None:
-    peers = ConnectionMatch(half_open(cookie_threshold=1, cookie_threshold_ip=1))
+    peers = Peers(half_open(cookie_threshold=1, cookie_threshold_ip=1))
     sa = peers.begin()
     sa.established_at = 1.0
     assert peers.ended(sa, 1.0) is not None
@@ -186,7 +186,7 @@ def test_one_that_ends_at_once_after_it_was_authenticated_has_not_failed() -> No
 
 @pytest.mark.parametrize("limit", ["cookie_threshold", "cookie_threshold_ip"])
 def test_one_that_ends_before_counts_as_failed(limit: str) -> None:
-    peers = ConnectionMatch(half_open(**{limit: 1}))
+    peers = Peers(half_open(**{limit: 1}))
     sa = peers.begin()
     assert peers.ended(sa, 100.0) is None
     assert peers.of.known(sa.spi_i, ONE) is None
@@ -198,7 +198,7 @@ def test_one_that_ends_before_counts_as_failed(limit: str) -> None:
 
 
 def test_the_oldest_of_an_address_that_a_peer_would_have_gone_on_with_go() -> None:
-    peers = ConnectionMatch(half_open(block_threshold=2))
+    peers = Peers(half_open(block_threshold=2))
     first, second = peers.begin(), peers.begin(NEXT_DOOR, 1.0)
     peers.begin(OTHER)
     assert peers.of.crowded_out(ONE.address, AGED - 0.1) == []
@@ -211,7 +211,7 @@ def test_the_oldest_of_an_address_that_a_peer_would_have_gone_on_with_go() -> No
 
 
 def test_those_that_may_yet_go_on_are_left_alone_however_many_they_are() -> None:
-    peers = ConnectionMatch(half_open(block_threshold=4))
+    peers = Peers(half_open(block_threshold=4))
     for at in (0.0, 0.0, 1.0, 1.0, 1.0):
         peers.begin(at=at)
     assert peers.of.crowded_out(ONE.address, AGED) == [], "two have aged, of four that may be there"
@@ -219,14 +219,14 @@ def test_those_that_may_yet_go_on_are_left_alone_however_many_they_are() -> None
 
 
 def test_without_a_block_threshold_none_goes() -> None:
-    peers = ConnectionMatch(half_open())
+    peers = Peers(half_open())
     peers.begin()
     peers.begin()
     assert peers.of.crowded_out(ONE.address, 2 * AGED) == []
 
 
 def test_beyond_the_limit_in_all_the_oldest_of_all_goes_whoever_comes() -> None:
-    peers = ConnectionMatch(half_open(init_limit_half_open=3))
+    peers = Peers(half_open(init_limit_half_open=3))
     first, second = peers.begin(), peers.begin(OTHER)
     assert peers.of.crowded_out(HERE, 0.0) == []
     peers.begin()
@@ -237,7 +237,7 @@ def test_beyond_the_limit_in_all_the_oldest_of_all_goes_whoever_comes() -> None:
 
 
 def test_what_goes_for_its_address_makes_room_in_all() -> None:
-    peers = ConnectionMatch(half_open(block_threshold=2, init_limit_half_open=3))
+    peers = Peers(half_open(block_threshold=2, init_limit_half_open=3))
     first, second, third = peers.begin(), peers.begin(), peers.begin(OTHER)
     assert peers.of.crowded_out(ONE.address, AGED) == [first]
     fourth = peers.begin(OTHER)
