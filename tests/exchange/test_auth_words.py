@@ -325,6 +325,44 @@ def test_the_first_child_is_refused_alone() -> None:
     assert [sa.established for sa in net.a.manager.ike_sas] == [True]
 
 
+def test_a_peer_that_wants_one_pair_is_no_error() -> None:
+    """It is asked for in an exchange of its own."""
+    two = '["10.1.0.0/24", "10.2.0.0/24"]'
+    net = Network(Options(local_ts=two, remote_ts=two))
+
+    def one_pair(payloads: Sequence[Payload]) -> Sequence[Payload]:
+        kept = [one for one in payloads if one.type not in CHILD]
+        return [*kept, NotifyPayload(NotifyType.SINGLE_PAIR_REQUIRED)]
+
+    changed(net, RESPONSE, one_pair)
+    (line,) = [log for log in net.a.logs if "net in single pairs only" in log.text]
+    assert line.level is Level.INFO
+    assert net.a.outcomes[1].ok
+
+
+def test_over_a_reauthentication_the_responder_sends_under_the_older_child_until_the_peer_knows() -> None:
+    never = Options(connection='unique = "never"')
+    net = Network(never)
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    (old,) = net.b.plane.outbound
+    assert not net.b.plane.standby
+    waiting: list[set[int]] = []
+
+    def watch(line: str, nth: int, data: bytes) -> list[float]:
+        if line == RESPONSE:
+            waiting.append(set(net.b.plane.standby))
+        return [DELAY]
+
+    net.script = watch
+    net.a = Network(never, seed="another").a
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(DELAY * 10)
+    assert net.a.outcomes[1].ok
+    (new,) = set(net.b.plane.outbound) - {old}
+    assert waiting == [{new}]
+
+
 def low_spi(payloads: Sequence[Payload]) -> Sequence[Payload]:
     """With an ESP SPI that is reserved (RFC 4303 2.1)."""
     return [

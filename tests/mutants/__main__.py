@@ -25,7 +25,9 @@ TEXT = r'"[A-Za-z0-9][^"]* [^"]*"'  # for people: no test reads it letter by let
 STRANGERS = (
     "tests/exchange/test_init_retries.py",
     "tests/hostile/test_admission.py",
+    "tests/hostile/test_expected.py",
     "tests/hostile/test_first_requests.py",
+    "tests/hostile/test_turned_away.py",
     "tests/hostile/test_guesses.py",
     "tests/hostile/test_limits.py",
     "tests/hostile/test_strangers.py",
@@ -66,9 +68,18 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/exchange/test_setup.py",
         "tests/exchange/test_notifies.py",
         "tests/exchange/test_errors.py",
+        "tests/exchange/test_refusals.py",
+        "tests/exchange/test_told.py",
+        "tests/exchange/test_auth_words.py",
+        "tests/exchange/test_init_retries.py",
+        "tests/exchange/test_computing.py",
+        "tests/exchange/test_collisions.py",
+        "tests/exchange/test_mobike.py",
         "tests/exchange/test_nat.py",
         "tests/exchange/test_window.py",
         "tests/hostile/test_authenticated.py",
+        "tests/hostile/test_guesses.py",
+        "tests/hostile/test_traces.py",
     ),
 }
 # Functions that run when their module is imported, which is before mutmut chooses a mutant: none of theirs is
