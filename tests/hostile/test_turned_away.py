@@ -6,13 +6,13 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.admitted import PATIENCE
-from ikepy.sa.cheap import COOKIE_RESPONSE
-from ikepy.sa.commands import Initiate, Shutdown
-from ikepy.sa.effects import Level, Log, Send
-from ikepy.sa.excess import REPEATS
-from ikepy.sa.path import Endpoint
-from ikepy.sa.strangers import OTHERS
+from ikepy.sa.admission.cookie_path import COOKIE_RESPONSE
+from ikepy.sa.admission.queued_inits import PATIENCE
+from ikepy.sa.api.commands import Initiate, Shutdown
+from ikepy.sa.api.effects import Level, Log, Send
+from ikepy.sa.api.path import Endpoint
+from ikepy.sa.setup.init_admission import OTHERS
+from ikepy.sa.state.forgery_limit import REPEATS
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType
 from ikepy.wire.message import HEADER_SIZE, decode_message
 from ikepy.wire.payloads import NotifyPayload
@@ -20,7 +20,7 @@ from tests.exchange.network import ADDRESS_A, Network, Options, assert_joined
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
-    Keyed,
+    IkeSaKeys,
     chain,
     init_parts,
     message,
@@ -108,7 +108,7 @@ def test_a_repeated_request_gets_its_answer_a_few_times_a_second() -> None:
 
 def test_the_answer_is_sent_again_until_ike_auth() -> None:
     net = target()
-    peer = Keyed(net)
+    peer = IkeSaKeys(net)
     assert send(net, peer.request) == [peer.response]
     peer.establish()
     assert send(net, peer.request) == []
@@ -314,7 +314,7 @@ def test_whoever_authenticates_gives_its_share_back() -> None:
         connection='unique = "never"',
     )
     for number in range(1, 20):
-        Keyed(net, suite, OTHER, spi_i=number.to_bytes(8, "big")).establish()
+        IkeSaKeys(net, suite, OTHER, spi_i=number.to_bytes(8, "big")).establish()
     assert "IKE_SA_INIT requests beyond the CPU budget" not in counted(net)
 
 
