@@ -312,6 +312,15 @@ def test_a_second_ike_sa_where_the_first_is_to_be_kept() -> None:
     assert errors(net, "b") == [f"IKE_SA ended: {text}"]
 
 
+def test_whom_we_are_asked_for_is_compared_with_our_address_where_we_have_no_name() -> None:
+    net = Network(Options(remote_id="gwx", connection="keyingtries = 1"), Options())
+    object.__setattr__(net.b.config.connections["ab"].local, "id", None)
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(1)
+    (told,) = errors(net, "b")
+    assert f'IDr, FQDN "gwx" for us, is no local.id; there are address "{ADDRESS_B}" (ab)' in told
+
+
 def test_the_first_child_is_refused_alone() -> None:
     net = Network(Options(connection="keyingtries = 1"), Options(esp_proposals='["aes256gcm16"]'))
     seen: list[Payload] = []

@@ -175,6 +175,13 @@ def test_an_authenticated_peer_counts_no_longer_and_its_charge_is_given_back_onc
     assert peers.of.verdict(ONE.address, 8.0) is Verdict.SERVE
 
 
+def test_others_of_its_address_count_on() -> None:
+    peers = Peers(half_open(cookie_threshold_ip=2))
+    sa, *_ = peers.begin(), peers.begin(), peers.begin()
+    peers.authenticated(sa, 1.0)
+    assert peers.of.verdict(ONE.address, 1.0) is Verdict.COOKIE
+
+
 def test_one_that_ends_at_once_after_it_was_authenticated_has_not_failed() -> None:
     peers = Peers(half_open(cookie_threshold=1, cookie_threshold_ip=1))
     sa = peers.begin()
