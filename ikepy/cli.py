@@ -6,13 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 import click
 
-from ikepy import listing
+from ikepy import __version__, listing
 from ikepy.daemon.client import DEFAULT_SOCKET, Arguments, ClientError, request
 from ikepy.interrupt import interruptible
 
@@ -98,7 +97,7 @@ def raw_option(function: Function) -> Function:
         "ikepy lab                            all of it in network namespaces, to look at",
     ),
 )
-@click.version_option(version("ikepy"), prog_name="ikepy")
+@click.version_option(__version__, prog_name="ikepy")
 def main() -> None:
     """A route-based IPsec gateway in user space: IKEv2 and ESP in pure Python."""
 

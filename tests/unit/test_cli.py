@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from ikepy import __version__
 from ikepy.cli import main
 from tests.unit.config.example import EXAMPLE
 from tests.unit.fake_daemon import fake_daemon, lines
@@ -43,7 +43,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_version() -> None:
-    assert ikepy("--version").stdout == f"ikepy, version {version('ikepy')}\n"
+    assert ikepy("--version").stdout == f"ikepy, version {__version__}\n"
 
 
 @pytest.mark.parametrize(
