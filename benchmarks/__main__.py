@@ -2,6 +2,7 @@
 
 python -m benchmarks                                  everything, about a quarter of an hour
 python -m benchmarks --only tcp --only udp64 --rounds 5
+python -m benchmarks --markdown benchmarks/README.md  everything, and the table goes there
 python -m benchmarks --quick                          does everything work? The figures mean little
 """
 
@@ -90,7 +91,9 @@ _LIST = "\b\n" + "\n".join(f"{group.name:<8}  {group.about}" for group in GROUPS
 @click.option("--seconds", type=click.IntRange(1, 600), default=None, help="Of one TCP flow. Default: 4.")
 @click.option("--quick", is_flag=True, help="Short trials: shows that it works.")
 @click.option(
-    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table here as well."
+    "--markdown",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the table here as well: between the marks of benchmarks/README.md, or as the whole file.",
 )
 def main(
     only: tuple[str, ...], rounds: int | None, seconds: int | None, quick: bool, markdown: Path | None
@@ -133,7 +136,7 @@ def show(rows: list[Row], setting: Setting, machine: str, markdown: Path | None)
     console.print(report.table(rows, title))
     console.print(machine, soft_wrap=True)
     if markdown is not None:
-        markdown.write_text(report.markdown(rows, title, machine))
+        report.write(markdown, report.markdown(rows, title, machine))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from rich.table import Table
 from ikepy.lab import strongswan
 from ikepy.lab.netns import run
 
+BEGIN, END = "<!-- a run's table begins -->", "<!-- a run's table ends -->"
 HEADINGS = ("", "ikepy", "strongSwan", "ratio", "target", "reached")
 
 
@@ -118,10 +119,21 @@ def table(rows: Iterable[Row], title: str) -> Table:
 
 
 def markdown(rows: Iterable[Row], title: str, machine: str) -> str:
-    """The same for README."""
+    """The same as Markdown."""
     lines = [f"{title}.", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(row.cells()) for row in rows]
     return "\n".join([*lines, "", f"{machine}.", ""])
+
+
+def write(path: Path, text: str) -> None:
+    """Put `text` between the marks `BEGIN` and `END` of a file that has them; else it is the whole file.
+
+    Raises OSError.
+    """
+    page = path.read_text() if path.exists() else ""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}" if begin and end else text)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.report import HEADINGS, Row, Target, markdown, number, spread, table
+from benchmarks import report
+from benchmarks.report import BEGIN, END, HEADINGS, Row, Target, markdown, number, spread, table, write
 
 
 def cells(row: Row) -> dict[str, str]:
@@ -95,3 +98,24 @@ def test_markdown_has_a_cell_a_heading() -> None:
 
 def test_table_has_a_line_a_row() -> None:
     assert table([Row("TCP", "Mbit/s", [1], [2])] * 3, "Title").row_count == 3
+
+
+def test_a_file_without_marks_is_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    write(path, "one\n")
+    write(path, "two\n")
+    assert path.read_text() == "two\n"
+
+
+def test_between_the_marks_of_a_page(tmp_path: Path) -> None:
+    """As often as one likes: what stands around them stays."""
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    for text in ("one\n", "two\n"):
+        write(path, text)
+        assert path.read_text() == f"before\n{BEGIN}\n\n{text}\n{END}\nafter\n"
+
+
+def test_the_page_of_the_figures_has_the_marks() -> None:
+    page = (Path(report.__file__).parent / "README.md").read_text()
+    assert 0 < page.find(BEGIN) < page.find(END)
