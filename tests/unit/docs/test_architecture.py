@@ -1,0 +1,22 @@
+"""docs/architecture.md: the rooms of the machine and the phases of an IKE_SA, as the code has them."""
+
+from __future__ import annotations
+
+from ikepy.sa.state.phase import PERMITTED, Phase
+from tests.unit.docs.pages import DOCS, quoted, tables
+from tests.unit.test_imports import ROOMS
+
+PAGE = DOCS / "architecture.md"
+
+
+def test_rooms_in_their_order() -> None:
+    first = [quoted(row[0])[0] for row in tables(PAGE)["Layers"]]
+    assert tuple(cell for cell in first if "." not in cell and cell not in ("esp", "tun")) == ROOMS
+
+
+def test_phases_and_what_the_peer_may_request() -> None:
+    rows = tables(PAGE)["An IKE message"]
+    assert [quoted(row[0])[0] for row in rows] == [phase.value for phase in Phase]
+    for phase, row in zip(Phase, rows, strict=True):
+        permitted = {exchange.name for exchange in PERMITTED[phase]}
+        assert set(row[2].split(", ")) == (permitted or {"nothing"}), phase
