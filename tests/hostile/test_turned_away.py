@@ -11,12 +11,13 @@ from ikepy.sa.admission.queued_inits import PATIENCE
 from ikepy.sa.api.commands import Initiate, Shutdown
 from ikepy.sa.api.effects import Level, Log, Send
 from ikepy.sa.api.path import Endpoint
-from ikepy.sa.setup.init_admission import OTHERS
+from ikepy.sa.setup.init_admission import OTHERS, InitAdmission
 from ikepy.sa.state.forgery_limit import REPEATS
+from ikepy.sa.state.ike_sa import Registry
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType
 from ikepy.wire.message import HEADER_SIZE, decode_message
 from ikepy.wire.payloads import NotifyPayload
-from tests.exchange.network import ADDRESS_A, Network, Options, assert_joined
+from tests.exchange.network import ADDRESS_A, Network, Options, SeededEntropy, assert_joined
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
@@ -260,7 +261,8 @@ def test_an_address_that_no_connection_has_is_refused_and_told() -> None:
     text = f"NO_PROPOSAL_CHOSEN: no connection has 192.0.2.2 in local_addrs and {STRANGER} in remote_addrs"
     expected = Log(Level.INFO, f"{STRANGER}[500]", text, "NO_PROPOSAL_CHOSEN", STRANGER)
     assert log == expected
-    assert counted(net) == {"refused IKE_SA_INIT requests": 1}
+    refusal(net, first_request(2))
+    assert counted(net) == {"refused IKE_SA_INIT requests": 2}
     assert half_open(net) == 0
 
 
@@ -284,7 +286,8 @@ def test_a_malformed_one_is_told_and_not_answered() -> None:
         STRANGER,
     )
     assert log.text == "dropped a malformed IKE_SA_INIT: 9 payloads, 8 are permitted"
-    assert counted(net) == {"malformed IKE_SA_INIT requests": 1}
+    refusal(net, first_request(2, *further))
+    assert counted(net) == {"malformed IKE_SA_INIT requests": 2}
 
 
 @pytest.mark.parametrize("what", ["refused", "malformed"])
@@ -319,8 +322,9 @@ def test_whoever_authenticates_gives_its_share_back() -> None:
 
 
 def test_whoever_does_not_authenticate_soon_gets_no_more() -> None:
+    """Each request that shows its cookie is served or counted."""
     suite = "aes128gcm16-prfsha256-modp2048"
-    net = target(proposals=f'["{suite}"]', daemon="strangers_cpu = 1\ncookie_threshold_ip = 0")
+    net = target(proposals=f'["{suite}"]', daemon="strangers_cpu = 1\ncookie_threshold_ip = 1")
     parts = init_parts(suite)
     for number in range(1, 20):
         data = message(*chain(*parts), spi_i=number.to_bytes(8, "big"))
@@ -328,8 +332,26 @@ def test_whoever_does_not_authenticate_soon_gets_no_more() -> None:
         if answer and kind([answer]) == "COOKIE":
             shown = [(int(PayloadType.NOTIFY), answer[HEADER_SIZE + 4 :]), *parts]
             send(net, message(*chain(*shown), spi_i=data[:8]), OTHER)
-    assert counted(net)["IKE_SA_INIT requests beyond the CPU budget"] >= 10
-    assert half_open(net) <= 9
+    over = counted(net)["IKE_SA_INIT requests beyond the CPU budget"]
+    assert over >= 10
+    assert over + half_open(net) == 19
+
+
+def test_a_request_that_nobody_has_asked_about_is_charged_when_it_is_worked_on() -> None:
+    """`receive` always asks; whoever does not gets no key exchange for nothing."""
+    config = target(daemon="strangers_cpu = 1\ncookie_threshold_ip = 0\ncookie_threshold = 0").b.config
+    registry = Registry(config, SeededEntropy("x"))
+    admission = InitAdmission(registry)
+    path = path_from(OTHER)
+    for number in range(1, 30):
+        data = first_request(number)
+        sa, effects = admission.accept(data, decode_message(data), path, 0.0)
+        assert sa is not None
+        assert any(isinstance(one, Send) for one in effects)
+    data = first_request(99)
+    (answer,) = admission.turn_away(data, decode_message(data).header, path, 0.0) or [None]
+    assert isinstance(answer, Send)
+    assert kind([answer.data]) == "COOKIE"
 
 
 def test_each_half_open_one_that_makes_room_is_counted() -> None:

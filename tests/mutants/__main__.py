@@ -30,7 +30,6 @@ STRANGERS = (
     "tests/hostile/test_turned_away.py",
     "tests/hostile/test_guesses.py",
     "tests/hostile/test_limits.py",
-    "tests/hostile/test_strangers.py",
     "tests/hostile/test_traces.py",
 )
 TESTS: dict[str, tuple[str, ...]] = {
