@@ -38,8 +38,8 @@ LEFT_NET_2, RIGHT_NET_2 = "10.1.1.0/24", "10.2.1.0/24"
 LEFT_HOST_2, RIGHT_HOST_2 = "10.1.1.10", "10.2.1.10"
 
 # What no log may say, whatever a test does: an internal fault, a message that one side can't read.
-_OUR_FAULTS = (r"ERROR +fault:", "Traceback", "dropped a message", "malformed")
-_THEIR_FAULTS = (
+OUR_FAULTS = (r"ERROR +fault:", "Traceback", "dropped a message", "malformed")
+THEIR_FAULTS = (
     "message parsing failed",
     "parsing .* payload failed",
     "integrity check failed",
@@ -270,7 +270,7 @@ class Bed:
 
     def assert_healthy(self) -> None:
         """No internal fault, and nothing that one side could not read, in either log."""
-        logs = (("ikepy", self.ours.log(), _OUR_FAULTS), ("charon", self.theirs.log(), _THEIR_FAULTS))
+        logs = (("ikepy", self.ours.log(), OUR_FAULTS), ("charon", self.theirs.log(), THEIR_FAULTS))
         for who, log, faults in logs:
             found = [line for line in log.splitlines() for fault in faults if re.search(fault, line)]
             assert not found, f"{who} says: {found}"

@@ -26,7 +26,7 @@ _NAMESPACES = Path("/run/netns")
 
 
 @pytest.fixture(scope="session")
-def _prefixes() -> Iterator[str]:
+def prefixes() -> Iterator[str]:
     """Prefixes for namespaces; what runs that were killed have left is removed."""
     reason = strongswan.missing()
     if reason is not None:
@@ -39,9 +39,9 @@ def _prefixes() -> Iterator[str]:
 
 
 @pytest.fixture
-def bed(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[Bed]:
+def bed(prefixes: Iterator[str], tmp_path: Path) -> Iterator[Bed]:
     """ikepy and strongSwan on one cable, not yet started."""
-    with Pair(next(_prefixes)) as pair:
+    with Pair(next(prefixes)) as pair:
         for number, gateway, host in ((1, pair.left, pair.left_host), (2, pair.right, pair.right_host)):
             gateway.ip(f"addr add 10.{number}.1.1/24 dev lan")
             host.ip(f"addr add 10.{number}.1.10/24 dev eth0")
@@ -50,26 +50,26 @@ def bed(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[Bed]:
 
 
 @pytest.fixture
-def make_bed(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[Callable[[], Bed]]:
+def make_bed(prefixes: Iterator[str], tmp_path: Path) -> Iterator[Callable[[], Bed]]:
     """A function that makes one more `bed`, so that what takes long can go on side by side."""
     with contextlib.ExitStack() as stack:
 
         def make() -> Bed:
-            prefix = next(_prefixes)
+            prefix = next(prefixes)
             return stack.enter_context(_used(Bed(stack.enter_context(Pair(prefix)), tmp_path / prefix)))
 
         yield make
 
 
 @pytest.fixture
-def behind_nat(_prefixes: Iterator[str], tmp_path: Path) -> Iterator[BehindNat]:
+def behind_nat(prefixes: Iterator[str], tmp_path: Path) -> Iterator[BehindNat]:
     """A function that puts one of them behind a NAT router."""
     if shutil.which("nft") is None:
         pytest.skip("needs Debian's nftables")
     with contextlib.ExitStack() as stack:
 
         def make(inside: str) -> tuple[Bed, NatPair]:
-            pair = stack.enter_context(NatPair(next(_prefixes), inside))
+            pair = stack.enter_context(NatPair(next(prefixes), inside))
             return stack.enter_context(_used(Bed(pair, tmp_path))), pair
 
         yield make
