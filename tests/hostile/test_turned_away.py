@@ -349,7 +349,9 @@ def test_a_request_that_nobody_has_asked_about_is_charged_when_it_is_worked_on()
         assert sa is not None
         assert any(isinstance(one, Send) for one in effects)
     data = first_request(99)
-    (answer,) = admission.turn_away(data, decode_message(data).header, path, 0.0) or [None]
+    answers = admission.turn_away(data, decode_message(data).header, path, 0.0)
+    assert answers is not None
+    (answer,) = answers
     assert isinstance(answer, Send)
     assert kind([answer.data]) == "COOKIE"
 
