@@ -336,6 +336,13 @@ def test_flows_of_two_shapes(version: int) -> None:
     assert merged((tcp + udp) * 2)[:4] == [4, 4, 4, 4]
 
 
+def test_rows_that_rarely_merge_are_looked_at_a_few_times_then_left_alone() -> None:
+    """So that they don't cost their square: each pair of another shape is a chain of its own."""
+    tcp = [one.octets() for one in Packet(IPV4_TCP, bytes(200)).split(SIZE)]
+    udp = [one.octets() for one in Packet(IPV4_UDP, bytes(224)).split(SIZE + 12)]
+    assert merged((tcp + udp) * 4) == [2] * 4 + [1] * 8
+
+
 @pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
 @pytest.mark.parametrize("more", [0, 1, 2, 3])
 def test_frames_of_as_many_as_fit(flow: Flow, more: int) -> None:
