@@ -24,7 +24,7 @@ from tests.interop.bed import Side, daemon
 
 # Seconds: three times of asking, then the peer is given up. Both take the same.
 TIMEOUT, TRIES = 0.7, 2
-ACQUIRE_INTERVAL = 1.05  # seconds between packets: more often none of a device starts anything
+ACQUIRE_INTERVAL = 1.1  # seconds between packets: one a second of each device may start something
 # The peer has an address a connection, which are no ways to one peer.
 WORDS = {"mobike": "no", "rekey_time": "0"}
 CHILD_WORDS = {"rekey_time": "0"}
@@ -60,7 +60,8 @@ class Actions:
 class Line:
     """A connection, the same at every user, and what the peer has that differs.
 
-    `words` and `child_words` are the user's, `peer_words` and `peer_child_words` the peer's.
+    `words` and `child_words` are the user's; `peer_words`, `peer_child_words` and `peer_secret` are the
+    peer's until it is mended; `peer_unique` is its `unique`.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Line:
     peer_words: Mapping[str, str] = field(default_factory=dict)
     peer_child_words: Mapping[str, str] = field(default_factory=dict)
     peer_secret: str = "s3cr3t"
+    peer_unique: str = "no"
 
     @property
     def peer_address(self) -> str:
@@ -168,7 +170,7 @@ secret = "{user.secret}"
             local_id=f"peer-{self.name}",
             remote_id=f"user-{self.name}",
             secret="s3cr3t" if mended else self.peer_secret,
-            options={**WORDS, **({} if mended else self.peer_words)},
+            options={**WORDS, "unique": self.peer_unique, **({} if mended else self.peer_words)},
         )
         return _swanctl(connection, children)
 
@@ -286,20 +288,26 @@ class Scene:
 
         return {name: state(name) for line in lines for name in line.children.values()}
 
-    def woken(self, lines: Sequence[Line], states: dict[str, State]) -> dict[str, State]:
+    def woken(
+        self, lines: Sequence[Line], states: dict[str, State], expected: Mapping[str, State]
+    ) -> dict[str, State]:
         """The states where those of ikepy's count as trapped that a packet brings up.
 
-        charon says itself what is trapped; its libipsec starts nothing for a packet.
+        Packets for children that are `expected` to be trapped come first: the others wait in vain, and count
+        again for the device whenever a child of its comes up. charon says itself what is trapped; its
+        libipsec starts nothing for a packet.
         """
         if self.kind == "strongSwan":
             return states
-        asleep = [
-            [actions for actions, name in line.children.items() if states[name] is State.GONE]
-            for line in lines
-        ]
-        for turn in range(max(map(len, asleep))):
-            for line, waiting in zip(lines, asleep, strict=True):
-                for actions in waiting[turn : turn + 1]:
+
+        def asleep(line: Line, trapped: bool) -> list[Actions]:
+            gone = [actions for actions, name in line.children.items() if states[name] is State.GONE]
+            return [one for one in gone if (expected[line.child(one)] is State.TRAPPED) == trapped]
+
+        waiting = [(line, asleep(line, True) + asleep(line, False)) for line in lines]
+        for turn in range(max(len(all_actions) for _, all_actions in waiting)):
+            for line, all_actions in waiting:
+                for actions in all_actions[turn : turn + 1]:
                     self._send_packet(line.source(actions), line.host(actions))
             time.sleep(ACQUIRE_INTERVAL)
         self._wait_for_quiet()

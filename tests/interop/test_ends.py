@@ -8,7 +8,7 @@ row says why.
 Not here are the ends for which charon has no like (a worker lost, a fault of our own), and those to which a
 strongSwan brings nobody at will (an error that is fatal to an IKE_SA that stood, a redundant IKE_SA).
 
-IKEPY_LONG=1: all 27 combinations, and users that have answered too (three minutes).
+IKEPY_LONG=1: all 27 combinations, and users that have answered too (four minutes).
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ ACTIONS = (
 )
 SETTLED = 4.0  # seconds after which what was not to come has not come
 COMES = 25.0  # seconds within which what is to come has come: tries that failed come again after 2, 4, 8 s
+REPLACED = 60.0  # seconds within which an IKE_SA has gone in whose place the peer has another one
 
 Rule = Callable[[Actions], State]
 
@@ -152,6 +153,7 @@ class Row:
     peer_words: dict[str, str] = field(default_factory=dict)
     peer_child_words: dict[str, str] = field(default_factory=dict)
     peer_secret: str = "s3cr3t"
+    peer_unique: str = "no"
 
     def rule(self, kind: Side) -> Rule:
         """What follows at this kind of user."""
@@ -168,6 +170,7 @@ class Row:
             self.peer_words,
             self.peer_child_words,
             self.peer_secret,
+            self.peer_unique,
         )
 
 
@@ -240,6 +243,18 @@ ROWS = [
     ),
     Row("peer-starts-anew", NEVER, ours=DPD, deviation=_KEPT, time=Time.AT_RESTART),
 ]
+if LONG:  # it takes half a minute
+    ROWS.append(
+        Row(
+            "replaced",
+            NEVER,
+            ours=DPD,
+            deviation=_KEPT,
+            time=Time.AT_RESTART,
+            words={"unique": "replace"},
+            peer_unique="never",
+        )
+    )
 
 
 class Play:
@@ -310,7 +325,7 @@ class Play:
         with self.scene.silent(longer):
             wait_until(lambda: not names & self.scene.ike_sas(), "the end of the next try", COMES)
 
-    def wait_for_ends(self, lines: list[Line]) -> None:
+    def wait_for_ends(self, lines: list[Line], patience: float = COMES) -> None:
         """Until nothing of what was there is left."""
         names = {name for line in lines for name in line.children.values()}
 
@@ -318,7 +333,7 @@ class Play:
             up = self.scene.up()
             return not any(self.first[name] & up.get(name, set()) for name in names)
 
-        wait_until(over, "the ends of the children", COMES)
+        wait_until(over, "the ends of the children", patience)
 
     def restart_peer(self) -> list[Line]:
         """It brings up one child of each, with INITIAL_CONTACT, and what else there was ends; gives these."""
@@ -326,7 +341,7 @@ class Play:
         self.scene.restart_peer(self.rows)
         for line in lines:
             self.scene.peer.initiate(line.child(Actions()))
-        self.wait_for_ends(lines)
+        self.wait_for_ends(lines, REPLACED)
         return lines
 
     def settled(self, lines: list[Line]) -> dict[str, State]:
@@ -338,7 +353,7 @@ class Play:
         time.sleep(SETTLED)
         states = self.scene.states(lines)
         self.scene.mend_peer(self.rows)  # what is trapped comes up with a packet, whatever it is
-        return self.scene.woken(lines, states)
+        return self.scene.woken(lines, states, expected)
 
     def expected(self, lines: list[Line]) -> dict[str, State]:
         """By the rows, of each child by its name."""
