@@ -65,10 +65,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ikepy/sa/driver/dispatch.py": (
         "tests/exchange/test_dispatch.py",
         "tests/exchange/test_established.py",
+        "tests/exchange/test_fragmentation.py",
         "tests/exchange/test_refusals.py",
         "tests/exchange/test_auth_words.py",
         "tests/exchange/test_init_retries.py",
         "tests/exchange/test_nat.py",
+        "tests/exchange/test_search.py",
         "tests/exchange/test_window.py",
         "tests/hostile/test_guesses.py",
         "tests/hostile/test_traces.py",
