@@ -174,12 +174,18 @@ def test_an_error_that_ends_the_ike_sa_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "claim"), [(NotifyType.AUTHENTICATION_FAILED, True), (NotifyType.INVALID_SYNTAX, False)]
+    ("error", "claim"),
+    [
+        (NotifyType.AUTHENTICATION_FAILED, True),
+        (NotifyType.INVALID_SYNTAX, False),
+        (NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, False),
+    ],
 )
 def test_what_was_claimed_is_shown_where_the_peer_does_not_believe_it(error: NotifyType, claim: bool) -> None:
     net = Network(Options(connection=LASTING))
     line, begin = "b -> a IKE_AUTH response 1", Initiate("ab", "net", ticket=1)
-    answer_otherwise(net, line, lambda: net.command("a", begin), lambda _: [NotifyPayload(error)])
+    data = b"\x30" if error is NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD else b""
+    answer_otherwise(net, line, lambda: net.command("a", begin), lambda _: [NotifyPayload(error, data)])
     text = f"the peer ends the IKE_SA: it answers {error.name}"
     shown = ' (for one of: IDi FQDN "gwa", IDr FQDN "gwb", secret of [secrets.ike])'
     assert net.a.outcomes[1].text == text + (shown if claim else "")
@@ -234,6 +240,7 @@ def test_an_ike_sa_that_was_set_up_for_good_is_set_up_again_after_a_malformed_re
 def test_one_that_is_to_go_is_not_set_up_again_after_an_error() -> None:
     start = Options(connection="rekey_time = 0", child='rekey_time = 0\nstart_action = "start"', more=SECOND)
     net = established(start, Options(more=SECOND))
+    net.run(20)
 
     def act() -> None:
         net.command("a", Initiate("ab", "second", ticket=1))

@@ -70,6 +70,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/exchange/test_auth_words.py",
         "tests/exchange/test_init_retries.py",
         "tests/exchange/test_nat.py",
+        "tests/exchange/test_rare_ike_faults.py",
+        "tests/exchange/test_rare_reauthentications.py",
         "tests/exchange/test_search.py",
         "tests/exchange/test_window.py",
         "tests/hostile/test_guesses.py",
