@@ -14,9 +14,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.initiator import PORT, Initiator, Tunnel
-from esp.outbound import OutboundSa
-from esp.sockets import PROMPT_BUFFER
-from esp.suites import AES_GCM_16, suite_for
+from esp.net.sockets import PROMPT_BUFFER
+from esp.sa.outbound import OutboundSa
+from esp.sa.suites import AES_GCM_16, suite_for
 from ikepy.lab.netns import LabError
 
 SUITE = suite_for(AES_GCM_16, 128, None)

@@ -9,26 +9,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tun.checksum import Rows, checksums, little_sums
-from tun.coalesce import Coalescer
 from tun.device import PACKET_REFUSED, PacketIo, TunError
+from tun.gro import Coalescer
+from tun.gso import FLAGS, IPV4_HEADER, IPV6_HEADER, LE16, TCP, UDP_CHECKSUM, GsoFrame
 from tun.mss import FLAG_SYN, clamp, is_handshake
-from tun.segments import FLAGS, IPV4_HEADER, IPV6_HEADER, LE16, TCP, UDP_CHECKSUM, Segments
-from tun.virtio import (
-    GSO_NONE,
-    GSO_UDP_L4,
-    HEADER,
-    NEEDS_CSUM,
-    PLAIN,
-    SIZE,
-    complete_checksum,
-    has_header,
-)
+from tun.virtio import GSO_NONE, GSO_UDP_L4, HEADER, NEEDS_CSUM, PLAIN, SIZE, complete_checksum, has_header
 
 HEADROOM = SIZE
 _USUAL_IPV4, _PROTOCOL = 0x45, 9  # version 4 and a header of 20 octets; where IPv4 has its protocol
 _USUAL_FLAGS = SIZE + IPV4_HEADER + FLAGS  # where TCP has its flags behind such a header
-_FEWEST = 3  # rows worth merging
-_FEWEST_READ = 6  # packets read together that are worth numpy
+_MIN_MERGE = 3  # rows worth merging
+_MIN_READ_ROWS = 6  # packets read together that are worth numpy
 _NO_SYN = bytes(flags for flags in range(256) if not flags & FLAG_SYN)
 
 
@@ -58,8 +49,8 @@ class FrameIo:
         self._mss4, self._mss6 = mss4, mss6
 
     def read_rows(
-        self, rows: Rows, places: Sequence[tuple[memoryview]], lengths: list[int]
-    ) -> Segments | None:
+        self, rows: Rows, buffers: Sequence[tuple[memoryview]], lengths: list[int]
+    ) -> GsoFrame | None:
         """Read packets, a place each, until there are no more, or one is longer than its row, or a frame
         comes: it is a view into its place. `TunError` if the device is gone.
 
@@ -70,10 +61,10 @@ class FrameIo:
         longest = rows.shape[1]
         frame = None
         try:
-            for place in places:
-                length = readv(fd, place)
-                if length > SIZE and place[0][1] != GSO_NONE:
-                    frame = Segments.parse(place[0][:length])
+            for buffer in buffers:
+                length = readv(fd, buffer)
+                if length > SIZE and buffer[0][1] != GSO_NONE:
+                    frame = GsoFrame.parse(buffer[0][:length])
                     if frame is not None:
                         break
                     length = 0
@@ -84,20 +75,20 @@ class FrameIo:
             pass
         except OSError as error:
             raise TunError(error.errno, f"cannot read from the TUN device: {error.strerror}") from error
-        if len(lengths) < _FEWEST_READ or not self._complete_rows(rows[: len(lengths)], lengths):
-            for place, length in zip(places, lengths, strict=False):
+        if len(lengths) < _MIN_READ_ROWS or not self._complete_rows(rows[: len(lengths)], lengths):
+            for buffer, length in zip(buffers, lengths, strict=False):
                 if length:
-                    self._complete(place[0][: SIZE + length])
+                    self._complete(buffer[0][: SIZE + length])
         return frame
 
-    def reader(self, place: tuple[memoryview]) -> Callable[[], int | Segments | None]:
+    def reader(self, buffer: tuple[memoryview]) -> Callable[[], int | GsoFrame | None]:
         """What reads one packet behind the headroom of a place as of `read_rows`: its length (0: nonsense),
         or the frame that it is; None if there is nothing. `TunError` if the device is gone."""
-        fd, readv, memory, clamping = self._fd, os.readv, place[0], self._clamping
+        fd, readv, memory, clamping = self._fd, os.readv, buffer[0], self._clamping
 
-        def read() -> int | Segments | None:
+        def read() -> int | GsoFrame | None:
             try:
-                length = readv(fd, place)
+                length = readv(fd, buffer)
             except BlockingIOError:
                 return None
             except OSError as error:
@@ -105,7 +96,7 @@ class FrameIo:
             if length <= SIZE:
                 return 0
             if memory[1] != GSO_NONE:
-                return Segments.parse(memory[:length]) or 0
+                return GsoFrame.parse(memory[:length]) or 0
             if memory[0] or (clamping and (memory[SIZE] != _USUAL_IPV4 or memory[SIZE + _PROTOCOL] == TCP)):
                 self._complete(memory[:length])
             return length - SIZE
@@ -171,7 +162,7 @@ class FrameIo:
         taken = at = 0
         count = len(rows)
         packets = rows[:, SIZE : SIZE + -(-size // 4) * 4]
-        pieces = self._coalescer.pieces(packets, size, last) if count >= _FEWEST else ((1, None),) * count
+        pieces = self._coalescer.merge(packets, size, last) if count >= _MIN_MERGE else ((1, None),) * count
         for run, frame in pieces:
             if frame is not None and self._write_frame(frame):
                 taken += run
@@ -215,18 +206,18 @@ class FrameIo:
 
     def read_batch(self, limit: int) -> list[bytes]:
         """Up to `limit` packets, more if the last frame has more. `TunError` if the device is gone."""
-        place = memoryview(bytearray(SIZE + 65536))
-        rows = np.frombuffer(place, np.uint8).reshape(1, -1)
+        buffer = memoryview(bytearray(SIZE + 65536))
+        rows = np.frombuffer(buffer, np.uint8).reshape(1, -1)
         packets: list[bytes] = []
         while len(packets) < limit:
             lengths: list[int] = []
-            frame = self.read_rows(rows, [(place,)], lengths)
+            frame = self.read_rows(rows, [(buffer,)], lengths)
             if frame is not None:
                 packets += frame.packets()
             elif not lengths:
                 break
             elif lengths[0]:
-                packets.append(bytes(place[SIZE : SIZE + lengths[0]]))
+                packets.append(bytes(buffer[SIZE : SIZE + lengths[0]]))
         return packets
 
     def write_batch(self, packets: Sequence[bytes | bytearray | memoryview]) -> int:

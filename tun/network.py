@@ -213,12 +213,12 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
     """
     what = f"no way to {remote}" + (f" from {local}" if local else "")
     try:
-        way = rtnetlink.way(remote, local)
-        if way.mtu is not None:
-            return way.mtu
-        if way.device is None:
+        route = rtnetlink.resolve_route(remote, local)
+        if route.mtu is not None:
+            return route.mtu
+        if route.device is None:
             raise RouteError(what, reason="it leads through no device")
-        name = socket.if_indextoname(way.device)
+        name = socket.if_indextoname(route.device)
         mtu = link_mtu(name)
     except OSError as error:
         raise RouteError(what, error.errno or 0) from error
@@ -228,7 +228,7 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
 def outlet(remote: Address, local: Address) -> str | None:
     """The device that the kernel would send through from `local` to `remote`, None if there is no way."""
     try:
-        device = rtnetlink.way(remote, local).device
+        device = rtnetlink.resolve_route(remote, local).device
         return None if device is None else socket.if_indextoname(device)
     except OSError:
         return None

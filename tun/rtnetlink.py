@@ -69,14 +69,14 @@ MARK = 0x696B6570
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ResolvedRoute:
     """Where the kernel would send a packet: `device` an index (None: no device), `mtu` the route's own."""
 
     device: int | None
     mtu: int | None
 
 
-def way(remote: Address, local: Address | None) -> Way:
+def resolve_route(remote: Address, local: Address | None) -> ResolvedRoute:
     """The route to `remote`. Raises OSError; what path MTU discovery has learned is not counted."""
     bits = remote.max_prefixlen
     found = converse(
@@ -88,7 +88,7 @@ def way(remote: Address, local: Address | None) -> Way:
     )
     learned = found.get_nested("RTA_CACHEINFO", "rta_expires")
     mtu = None if learned else found.get_nested("RTA_METRICS", "RTAX_MTU")
-    return Way(found.get_attr("RTA_OIF"), mtu or None)
+    return ResolvedRoute(found.get_attr("RTA_OIF"), mtu or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 
 from tun.netlink import Address, Interface, Network
-from tun.numbering import number
+from tun.point_to_point import pair_peers
 
 RT_TABLE_MAIN = 254  # linux/rtnetlink.h
 DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
@@ -156,13 +156,13 @@ def device_state(
     table: int | None = None,
     carrier: bool = True,
 ) -> DeviceState:
-    """The state of a device with these addresses (`tun.numbering` pairs them with the peers).
+    """The state of a device with these addresses (`tun.point_to_point` pairs them with the peers).
 
     A peer that needs a route gets it in `table` (None: main).
     """
-    numbering = number(addresses, peers)
-    further = {Route.of(ip_interface(peer).network, table) for peer in numbering.routed_peers}
-    return DeviceState(mtu, numbering.addresses, frozenset(further.union(routes)), carrier)
+    point_to_point = pair_peers(addresses, peers)
+    further = {Route.of(ip_interface(peer).network, table) for peer in point_to_point.routed_peers}
+    return DeviceState(mtu, point_to_point.addresses, frozenset(further.union(routes)), carrier)
 
 
 def difference(desired: DeviceState, seen: Seen, *, bring_up: bool = False) -> list[Operation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config import devices, secret_use
 from ikepy.config.fields import MIN_IPV6_MTU
 from ikepy.config.model import Child, Config, Connection

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config import fields, secret_source, values
 from ikepy.config.fields import Action, Childless, Fragmentation, LogLevel, Unique
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it

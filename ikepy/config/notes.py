@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config.model import Child, Config, Connection
 from ikepy.config.values import Address, Dynamic, Network
 

@@ -18,7 +18,7 @@ from ipaddress import (
 from pathlib import Path
 from typing import Literal
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -6,7 +6,7 @@ from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from typing import Literal
 
-from esp.suites import Suite
+from esp.sa.suites import Suite
 from ikepy.daemon.devices import VtiDevice
 from ikepy.errors import IkeError
 from ikepy.sa.api.capacity import Capacity

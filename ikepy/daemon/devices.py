@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from esp.selectors import Selector
-from esp.suites import Suite
+from esp.packet.selectors import Selector
+from esp.sa.suites import Suite
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log, mtu
 from ikepy.daemon.detours import PeerAddresses, around, covering, hole

@@ -1,9 +1,10 @@
 """Peers' addresses that other people's routes lead into a tunnel are led around it.
 
 Our own routes leave them out (`ikepy.daemon.detours`). A route that a user or a routing daemon adds may cover
-them all the same: what goes to the peer would be dropped (`esp.loops`), and the tunnel be dead, and with it
-the way to whoever added the route. So the address goes on where it went, by the next best route, or by the
-last one that was known, until no route leads it into a tunnel any more. Routes of others are not touched.
+them all the same: what goes to the peer would be dropped (`esp.datapath.loop_detection`), and the tunnel be
+dead, and with it the way to whoever added the route. So the address goes on where it went, by the next best
+route, or by the last one that was known, until no route leads it into a tunnel any more. Routes of others are
+not touched.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from ipaddress import ip_address
 
 import asyncio_dgram
 
-from esp.limits import RateLimit
-from esp.sockets import open_group, open_raw, open_udp
-from esp.steering import attach_outside, attach_raw_filter
+from esp.datapath.limits import RateLimit
+from esp.net.bpf import attach_outside, attach_raw_filter
+from esp.net.sockets import open_group, open_raw, open_udp
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.path_mtu import PathMtuSocket

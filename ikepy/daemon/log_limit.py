@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from esp.limits import RateLimit
+from esp.datapath.limits import RateLimit
 from ikepy.sa.api.log_source import Peer, Prefix, prefix_of
 from ikepy.sa.api.path import Address
 

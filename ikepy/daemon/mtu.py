@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from esp.suites import Suite, inner_mtu, suite_for
+from esp.sa.suites import Suite, inner_mtu, suite_for
 from ikepy.config.model import Connection
 from ikepy.daemon.interfaces import NetworkConfig
 from ikepy.sa.api.path import Address

@@ -12,8 +12,8 @@ import contextlib
 import errno
 import socket
 
-from esp.sockets import open_raw
-from esp.steering import attach_refusal
+from esp.net.bpf import attach_refusal
+from esp.net.sockets import open_raw
 from ikepy.sa.api.path import Address
 
 _IPV6_RECVERR = 25  # linux/in6.h

@@ -16,7 +16,8 @@ def set_priority(pid: int, priority: int) -> str | None:
     ORDINARY. Why that can't be, if it can't.
 
     What the process starts itself is ordinary. The kernel keeps a twentieth of each CPU for the others
-    (sched_rt_runtime_us); a worker leaves it to them itself, in small pieces (`esp.pace.Breaks`).
+    (sched_rt_runtime_us); a worker leaves it to them itself, in small pieces
+    (`esp.net.interrupt_moderation.CpuYield`).
     """
     policy = os.SCHED_RR if priority else os.SCHED_OTHER
     try:

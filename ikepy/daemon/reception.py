@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from esp.limits import RateLimit
+from esp.datapath.limits import RateLimit
 from ikepy.daemon import log
 from ikepy.daemon.turns import Turns
 from ikepy.sa.api.log_source import prefix_of

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config.model import Child as ChildConfig
 from ikepy.config.model import Connection
 from ikepy.daemon import log

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
-from esp import messages
+from esp.ipc import messages
 from ikepy.daemon import log, log_limit
 from ikepy.daemon.children import Child, ChildTable, TooManyChildren
 from ikepy.daemon.computing import Computing
@@ -298,7 +298,7 @@ class EffectsRunner:
         local, remote = effect.path.local, effect.path.remote
         self._pool.send(
             device.slot,
-            messages.InstallInbound(
+            messages.AddInboundSa(
                 child_id=effect.child_id,
                 device_id=device.device_id,
                 slot=child.counter,
@@ -343,7 +343,7 @@ class EffectsRunner:
         local, remote = effect.path.local, effect.path.remote
         self._pool.send(
             device.slot,
-            messages.InstallOutbound(
+            messages.AddOutboundSa(
                 child_id=effect.child_id,
                 device_id=device.device_id,
                 slot=child.counter,
@@ -369,19 +369,19 @@ class EffectsRunner:
         )
 
     def _activate_outbound(self, effect: ActivateOutbound) -> None:
-        self._tell(effect.child_id, messages.ActivateOutbound(effect.child_id))
+        self._tell(effect.child_id, messages.ActivateOutboundSa(effect.child_id))
 
     def _remove_outbound(self, effect: RemoveOutbound) -> None:
         child = self._children.get(effect.child_id)
         if child is not None:
             self._devices.child_down(effect.child_id, child.device.connection.name)
-            self._tell(effect.child_id, messages.RemoveOutbound(effect.child_id))
+            self._tell(effect.child_id, messages.RemoveOutboundSa(effect.child_id))
 
     def _remove_child(self, effect: RemoveChild) -> None:
         child = self._children.get(effect.child_id)
         if child is not None:
             self._devices.child_down(effect.child_id, child.device.connection.name)
-            self._tell(effect.child_id, messages.RemoveChild(effect.child_id))
+            self._tell(effect.child_id, messages.RemoveSaPair(effect.child_id))
             self._children.remove(effect.child_id)
 
     def _update_path(self, effect: UpdatePath) -> None:
@@ -390,7 +390,7 @@ class EffectsRunner:
             return
         self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
         local, remote = effect.path.local, effect.path.remote
-        message = messages.UpdatePath(
+        message = messages.UpdateSaPath(
             child_id=effect.child_id,
             encap=effect.encap,
             local_address=local.address,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from esp.counters import CounterBlock, SaCounters
-from esp.selectors import Selector
+from esp.ipc.counters import CounterBlock, SaCounters
+from esp.packet.selectors import Selector
 from ikepy.config.model import Config, Connection
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable

@@ -3,7 +3,8 @@
 A tunnel of ours is no way to a peer: a path through it would seem to work, for the probe is carried by the
 very SAs that are to move there (RFC 4555 3.5). So each path is looked up before it is tried, chosen or
 answered on, as the kernel would route it now; what is remembered of that is soon forgotten. ESP is not asked
-for here: what the routes lead back into a device ends there (`esp.loops`), at whatever moment they change.
+for here: what the routes lead back into a device ends there (`esp.datapath.loop_detection`), at whatever
+moment they change.
 """
 
 from __future__ import annotations

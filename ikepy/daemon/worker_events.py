@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from esp import messages
+from esp.ipc import messages
 from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable, VtiDevice
@@ -66,9 +66,9 @@ class WorkerEvents:
         match message:
             case messages.Ready():
                 log.debug(f"worker {slot}", "ready")
-            case messages.Load():
+            case messages.BusyChanged():
                 self._pool.hurry(slot, message.busy)
-            case messages.Stray():
+            case messages.ForwardIke():
                 self._stray(message)
             case messages.ForwardEsp():
                 self._forward(slot, message)
@@ -105,7 +105,7 @@ class WorkerEvents:
             case _:
                 log.error(f"worker {slot}", f"{type(message).__name__} is not a worker's to say")
 
-    def _stray(self, message: messages.Stray) -> None:
+    def _stray(self, message: messages.ForwardIke) -> None:
         local = Endpoint(message.local_address, message.local_port)
         remote = Endpoint(message.remote_address, message.remote_port)
         self._runner.receive(message.data, Path(local, remote))
@@ -123,5 +123,5 @@ class WorkerEvents:
         self._runner.tell(logging.ERROR, f"worker {slot}", line)
         if child is not None:
             with suppress(WorkerDown):
-                self._pool.send(slot, messages.RemoveChild(child_id))
+                self._pool.send(slot, messages.RemoveSaPair(child_id))
             self._runner.children_lost([child])

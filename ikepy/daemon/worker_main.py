@@ -1,8 +1,8 @@
 """A worker process: ESP between its sockets and its TUN devices, and nothing of the control plane.
 
 Started as `python -P -m ikepy.daemon.worker_main FD [UID GID]`, FD being its end of the SOCK_SEQPACKET pair.
-The first datagram there is HELLO with the counters' memfd; all after it is `esp.messages`. With UID and GID
-it becomes that user once its modules are there, which that user may not be able to read.
+The first datagram there is HELLO with the counters' memfd; all after it is `esp.ipc.messages`. With UID and
+GID it becomes that user once its modules are there, which that user may not be able to read.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import socket
 import struct
 import sys
 
-from esp.counters import CounterBlock
-from esp.worker import Worker
+from esp.datapath.worker import Worker
+from esp.ipc.counters import CounterBlock
 from ikepy.daemon.account import Account
 from ikepy.daemon.capabilities import die_with_parent, keep_memory_private, keep_only
 from tun.frames import packet_io

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from esp import channel
-from esp.counters import CounterBlock
-from esp.messages import Message, MessageError, Ping, Pong, Ready, encode
+from esp.ipc import channel
+from esp.ipc.counters import CounterBlock
+from esp.ipc.messages import Message, MessageError, Ping, Pong, Ready, encode
 from ikepy.daemon import log
 from ikepy.daemon.account import Account
 from ikepy.daemon.heartbeat import Pulse

@@ -12,16 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from esp.counters import CounterBlock
-from esp.messages import (
-    AddDevice,
-    AddSocket,
-    Message,
-    RemoveSocket,
-    SetMss,
-    SocketKind,
-)
-from esp.sockets import size_queue
+from esp.ipc.counters import CounterBlock
+from esp.ipc.messages import AddDevice, AddSocket, Message, RemoveSocket, SetMss
+from esp.net.sockets import SocketKind, size_queue
 from ikepy.daemon import log
 from ikepy.daemon.account import Account
 from ikepy.daemon.devices import VtiDevice

@@ -148,7 +148,8 @@ class DataPlane:
                 pass
 
     def _remove_outbound(self, child_id: int) -> None:
-        """As `esp.database` does: when the last active SA of its selectors goes, nothing stands by."""
+        """As `esp.datapath.sa_database` does: when the last active SA of its selectors goes, nothing stands
+        by."""
         gone = self.outbound.pop(child_id, None)
         self.standby.discard(child_id)
         if gone is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Acquire, Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Topic

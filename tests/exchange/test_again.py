@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.driver import clock

@@ -2,7 +2,7 @@
 
 import pytest
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
 from ikepy.sa.api.effects import Topic
 from ikepy.sa.state.ike_sa import IkeSa

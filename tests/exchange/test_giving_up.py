@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.sa.api.commands import Acquire, Initiate, Terminate
 from ikepy.sa.api.effects import Level
 

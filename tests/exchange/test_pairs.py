@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate

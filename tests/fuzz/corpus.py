@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from esp.suites import SUITES
+from esp.sa.suites import SUITES
 from ikepy.config.model import Config
 from ikepy.sa.api.commands import Initiate, Terminate
 from ikepy.sa.state.ike_sa import IkeSa

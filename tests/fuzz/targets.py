@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from esp.inbound import InboundSa, Opened
-from esp.policy import Policy
-from esp.suites import ESP_HEADER, SUITES, Sealer, Suite, sealer
+from esp.packet.policy import Policy
+from esp.sa.inbound import InboundSa, OpenedBatch
+from esp.sa.suites import ESP_HEADER, SUITES, Sealer, Suite, sealer
 from ikepy.errors import PeerError, WireError
 from ikepy.sa.api.effects import Send
 from ikepy.sa.api.path import Endpoint, Path
@@ -185,9 +185,9 @@ class EspTarget:
         packet = data[1:] if data[0] & RAW else self._sealed(self._sealers[kind], batch.suite, data[1:])
         opened = batch.open_batch([memoryview(bytearray(packet))])
         assert len(opened.packets) + sum(opened.drops.values()) == 1
-        alone = self._lone[kind].open_lone(memoryview(bytearray(packet)), 0)
+        alone = self._lone[kind].open_single(memoryview(bytearray(packet)), 0)
         if isinstance(alone, memoryview):
-            alone = Opened([alone], valid=True, newest=True)
+            alone = OpenedBatch([alone], valid=True, newest=True)
         assert alone == opened
 
     def _sealed(self, seal: Sealer, suite: Suite, inside: bytes) -> bytes:

@@ -33,10 +33,16 @@ STRANGERS = (
     "tests/hostile/test_traces.py",
 )
 TESTS: dict[str, tuple[str, ...]] = {
-    "esp/replay.py": ("tests/unit/esp/test_replay.py", "tests/unit/esp/test_replay_trains.py"),
-    "esp/inbound.py": ("tests/unit/esp/test_inbound.py", "tests/unit/esp/test_inbound_trains.py"),
-    "esp/outbound.py": ("tests/unit/esp/test_outbound.py", "tests/unit/esp/test_outbound_trains.py"),
-    "tun/coalesce.py": ("tests/unit/tun/test_coalesce.py",),
+    "esp/packet/replay.py": (
+        "tests/unit/esp/packet/test_replay.py",
+        "tests/unit/esp/packet/test_replay_batches.py",
+    ),
+    "esp/sa/inbound.py": ("tests/unit/esp/sa/test_inbound.py", "tests/unit/esp/sa/test_inbound_batches.py"),
+    "esp/sa/outbound.py": (
+        "tests/unit/esp/sa/test_outbound.py",
+        "tests/unit/esp/sa/test_outbound_batches.py",
+    ),
+    "tun/gro.py": ("tests/unit/tun/test_gro.py",),
     "ikepy/wire/reader.py": ("tests/unit/wire/test_reader.py",),
     "ikepy/sa/message/window.py": ("tests/unit/sa/message/test_window.py", "tests/exchange/test_window.py"),
     "ikepy/sa/message/fragments.py": (
@@ -81,8 +87,8 @@ TESTS: dict[str, tuple[str, ...]] = {
 # Functions that run when their module is imported, which is before mutmut chooses a mutant: none of theirs is
 # ever in force. Tests compare what they make all the same.
 AT_IMPORT = {
-    "tun/coalesce.py": ("x__shape__mutmut",),
-    "esp/outbound.py": ("xǁ_Trailersǁ__init____mutmut",),
+    "tun/gro.py": ("x__shape__mutmut",),
+    "esp/sa/outbound.py": ("xǁ_Trailersǁ__init____mutmut",),
 }
 CONFIG = """
 [tool.mutmut]

@@ -17,7 +17,7 @@ from tests.netns.kernel import configure
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 from tun.device import PacketIo, TunDevice
 from tun.frames import HEADROOM, FrameIo, packet_io
-from tun.segments import Segments
+from tun.gso import GsoFrame
 
 pytestmark = pytest.mark.root
 
@@ -70,7 +70,7 @@ class Wire:
                     self._carry_rows(frame, target)
 
     @staticmethod
-    def _carry_rows(segments: Segments, target: FrameIo) -> None:
+    def _carry_rows(segments: GsoFrame, target: FrameIo) -> None:
         rows = np.zeros((segments.count, HEADROOM + segments.size + 3), np.uint8)
         width = -(-segments.size // 4) * 4
         segments.fill(rows[:, HEADROOM : HEADROOM + width], 0)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esp.counters import CounterBlock, Drop
-from esp.tally import _MOST
+from esp.ipc.counters import CounterBlock
+from esp.ipc.deferred_counters import MAX_DEFERRED
+from esp.packet.drop_reasons import Drop
 
 SLOTS = 5
 slot = st.integers(0, SLOTS - 1)
@@ -44,7 +45,7 @@ def test_as_one_by_one(steps: list[Step], first: int) -> None:
                     for one, taken in zip(where, numbers, strict=True):
                         apart.count_sealed(one, 1, size, taken, now)
             elif where is None:
-                together.settle()
+                together.flush()
             else:
                 number += 1
                 for block in (together, apart):
@@ -68,10 +69,10 @@ def test_others_see_them_once_they_are_settled() -> None:
     with CounterBlock.create(SLOTS) as worker, CounterBlock.attach(os.dup(worker.fd)) as control:
         worker.count_each_in([1, 3], 100, 50.0)
         worker.count_each_out([3, 3], 200, np.array([7, 8], np.uint64), 60.0)
-        assert worker.waits
+        assert worker.has_deferred
         assert control.sa(3).in_packets == control.sa(3).out_packets == 0
-        worker.settle()
-        assert not worker.waits
+        worker.flush()
+        assert not worker.has_deferred
         assert (control.sa(1).in_bytes, control.sa(3).in_bytes) == (100, 100)
         assert (control.sa(3).out_bytes, control.sa(3).out_seq) == (400, 8)
 
@@ -80,13 +81,13 @@ def test_others_see_them_once_they_are_settled() -> None:
 def test_not_more_than_so_many_wait(way: str) -> None:
     with CounterBlock.create(SLOTS) as worker, CounterBlock.attach(os.dup(worker.fd)) as control:
         batch, numbers = [0, 1, 2, 3] * 16, np.arange(64, dtype=np.uint64)
-        for count in range(1, 2 * _MOST // 64 + 1):
+        for count in range(1, 2 * MAX_DEFERRED // 64 + 1):
             if way == "in":
                 worker.count_each_in(batch, 100, 50.0)
             else:
                 worker.count_each_out(batch, 100, numbers, 50.0)
             counted = control.sa(0).in_packets + control.sa(0).out_packets
-            assert 4 * counted == 64 * count // _MOST * _MOST
+            assert 4 * counted == 64 * count // MAX_DEFERRED * MAX_DEFERRED
 
 
 def test_what_waits_is_not_counted_for_the_next_sa_of_a_slot() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esp.messages import MessageError, decode, encode
-from tests.unit.esp.test_messages import MESSAGES
+from esp.ipc.messages import MessageError, decode, encode
+from tests.unit.esp.ipc.test_messages import MESSAGES
 
 SHORT = [data for data in map(encode, MESSAGES) if len(data) < 1000]
 

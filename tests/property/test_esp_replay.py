@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esp.replay import ReplayWindow
+from esp.packet.replay import ReplayWindow
 
 SIZES = st.sampled_from([1, 2, 31, 32, 33, 64, 1000, 1024, 4096])
 
@@ -93,7 +93,7 @@ def test_a_train_as_its_packets(size: int, esn: bool, start: int, work: list[tup
         first = max(0, trains.top + step)
         lows = np.arange(first, first + count).astype(np.uint32)
         expected = [singly.check(low) for low in lows.tolist()]
-        numbers = trains.check_train(lows.astype(">u4"))
+        numbers = trains.check_batch(lows.astype(">u4"))
         if None in expected or len(set(expected)) < count:
             assert numbers is None
             continue
@@ -102,7 +102,7 @@ def test_a_train_as_its_packets(size: int, esn: bool, start: int, work: list[tup
         # What is below the window is taken for another number with ESN, so that its ICV is wrong.
         right = [number for number in numbers if first <= number < first + count]
         valid = numbers if len(right) == count and not some_fail else right[1:]
-        trains.mark_train(valid)
+        trains.mark_batch(valid)
         for number in valid:
             assert singly.mark(number)
         assert trains.top == singly.top
@@ -125,7 +125,7 @@ def test_a_number_ahead_as_any_other(size: int, esn: bool, start: int, steps: li
     assert start == 0 or (short.mark(start) and long.mark(start))
     for step in steps:
         low = max(0, short.top + step) & 0xFFFFFFFF
-        sequence, expected = short.ahead(low), long.check(low)
+        sequence, expected = short.above_top(low), long.check(low)
         assert sequence == (expected if expected is not None and expected > long.top else None)
         if sequence is not None:
             short.advance(sequence)

@@ -7,10 +7,10 @@ from ipaddress import IPv4Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esp.packet import flow_of, ip_length
-from esp.policy import Policy
-from esp.selectors import Selector
-from esp.suites import SUITES, Suite
+from esp.packet.headers import flow_of, ip_length
+from esp.packet.policy import Policy
+from esp.packet.selectors import Selector
+from esp.sa.suites import SUITES, Suite
 from tests.unit.esp.packets import ANY, ipv4, ipv6, lead_up, sa_pair
 
 suites = st.sampled_from(SUITES)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from esp.database import InstallError, SaDatabase
-from esp.outbound import LIMIT
-from esp.suites import SUITES, Suite
+from esp.datapath.sa_database import InstallError, SaDatabase
+from esp.sa.outbound import LIMIT
+from esp.sa.suites import SUITES, Suite
 from tests.unit.esp.bed import outbound
 from tests.unit.esp.packets import ipv4, keys_for, sa_pair
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esp.outbound import OutboundSa
-from tests.property.fast_bed import FastBed
-from tests.property.packet_trains import filled
-from tests.property.test_fast_path_out import failing, opened, plain
+from esp.sa.outbound import OutboundSa
+from tests.property.datapath_bed import DatapathBed
+from tests.property.packet_sequences import filled
+from tests.property.test_egress_batches import failing, opened, plain
 from tests.unit.esp.bed import GCM
 from tests.unit.tun.plain import ACK, UDP, Flow, Packet
 
@@ -51,7 +51,7 @@ def number(work: list[tuple[Flow, int, int]]) -> list[tuple[Packet, int]]:
 @settings(deadline=None)
 def test_each_stream_keeps_its_order(work: list[tuple[Flow, int, int]], esn: bool) -> None:
     cases = number(work)
-    with FastBed(GCM, esn=esn) as bed:
+    with DatapathBed(GCM, esn=esn) as bed:
         for packet, gso in cases:
             bed.kernel.send(packet.frame(gso))
         bed.read_all()
@@ -76,7 +76,7 @@ def frames(count: int) -> list[Packet]:
 def test_acknowledgements_do_not_cut_what_is_sealed_together(version: int) -> None:
     """They leave in one send, and so do three frames in four, as without them."""
     wrap, kept = failing([])
-    with FastBed(GCM, wrap=wrap) as bed:
+    with DatapathBed(GCM, wrap=wrap) as bed:
         acknowledgements = [Packet(replace(ACKS, version=version), sequence=at) for at in range(6)]
         for at, frame in enumerate(frames(3)):
             for each in acknowledgements[2 * at : 2 * at + 2]:
@@ -111,7 +111,7 @@ def fragment(packet: Packet) -> Packet:
 )
 def test_what_may_belong_behind_a_frame_stays_there(lone: Packet) -> None:
     """What was read before both still leaves first, and what is read after them last."""
-    with FastBed(GCM) as bed:
+    with DatapathBed(GCM) as bed:
         early, late = Packet(DATA, b"early", 1), Packet(ACKS, b"late", 2)
         frame = frames(1)[0]
         for packet, gso in (early, 0), (frame, 1398), (lone, 0), (late, 0):
@@ -124,7 +124,7 @@ def test_what_may_belong_behind_a_frame_stays_there(lone: Packet) -> None:
 
 
 def test_a_long_packet_is_not_overwritten_by_the_next() -> None:
-    with FastBed(GCM) as bed:
+    with DatapathBed(GCM) as bed:
         work = [
             Packet(ACKS, filled(2500, b"1"), 1),
             Packet(ACKS, filled(2500, b"2"), 2),
@@ -139,7 +139,7 @@ def test_a_long_packet_is_not_overwritten_by_the_next() -> None:
 
 def test_a_fault_costs_what_waited_and_nothing_twice() -> None:
     """The frame behind it leaves, and the next turn begins with nothing."""
-    with FastBed(GCM) as bed, pytest.MonkeyPatch.context() as patch:
+    with DatapathBed(GCM) as bed, pytest.MonkeyPatch.context() as patch:
 
         def broken(*arguments: object) -> None:
             raise KeyError("broken")
@@ -150,7 +150,7 @@ def test_a_fault_costs_what_waited_and_nothing_twice() -> None:
         with pytest.raises(KeyError), patch.context() as inner:
             inner.setattr(OutboundSa, "seal_in_place", broken)
             bed.read_once()
-        bed.database.lanes.forget()  # what is broken is kept there
+        bed.database.flow_cache.invalidate()  # what is broken is kept there
         bed.kernel.send(after.frame(0))
         bed.read_all()
         assert opened(bed, bed.sent()) == [*plain((frame, 1398)), after.octets()]

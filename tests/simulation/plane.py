@@ -1,7 +1,7 @@
 """What a worker holds, without its bytes: SAs by SPI, which outbound one a packet takes, and what came of it.
 
-The rules are `esp.database`'s: the newest active SA of a policy; a standby one is activated by command, by
-the first packet that comes in under its child, or when the last active one of its selectors goes.
+The rules are `esp.datapath.sa_database`'s: the newest active SA of a policy; a standby one is activated by
+command, by the first packet that comes in under its child, or when the last active one of its selectors goes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.tasks import child_rekey

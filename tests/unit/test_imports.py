@@ -55,7 +55,7 @@ RULES = [
                     "ikepy.config.model",
                     "ikepy.config.identity",
                 ),
-                *("esp.selectors", "esp.suites"),
+                *("esp.packet.selectors", "esp.sa.suites"),
             }
         ),
     ),
@@ -77,7 +77,7 @@ RULES = [
     Rule(
         "cryptography only behind its doors",
         within=OURS,
-        beside=frozenset({"ikepy.crypto", "esp.suites"}),
+        beside=frozenset({"ikepy.crypto", "esp.sa.suites"}),
         never=frozenset({"cryptography"}),
     ),
     Rule(
@@ -202,7 +202,7 @@ def test_every_room_stands_in_the_order() -> None:
 
 def test_all_packages_are_read() -> None:
     found = {module for module, _ in modules(ROOT)}
-    assert {"ikepy.wire.constants", "ikepy.sa", "ikepy.errors", "esp.selectors", "tun.device"} <= found
+    assert {"ikepy.wire.constants", "ikepy.sa", "ikepy.errors", "esp.packet.selectors", "tun.device"} <= found
 
 
 BREACHES = [
@@ -215,7 +215,11 @@ BREACHES = [
         "sa sees the wire, the crypto and the model alone",
     ),
     ("ikepy/sa/tasks/a.py", "from ...daemon import x", "sa sees the wire, the crypto and the model alone"),
-    ("ikepy/sa/a.py", "from esp.worker import Worker", "sa sees the wire, the crypto and the model alone"),
+    (
+        "ikepy/sa/a.py",
+        "from esp.datapath.worker import Worker",
+        "sa sees the wire, the crypto and the model alone",
+    ),
     (
         "ikepy/wire/a.py",
         "from ikepy.crypto.secret import Secret",
@@ -226,10 +230,14 @@ BREACHES = [
     ("ikepy/sa/api/a.py", "from ..state.ike_sa import IkeSa", "sa.api knows nothing above it"),
     ("esp/a.py", "import ikepy.errors", "esp stands alone"),
     ("esp/a.py", "from tun import device", "esp stands alone"),
-    ("tun/__init__.py", "from esp.selectors import Selector", "tun stands alone"),
+    ("tun/__init__.py", "from esp.packet.selectors import Selector", "tun stands alone"),
     ("esp/b.py", "from pyroute2 import IPRoute", "pyroute2 only in tun and the lab"),
     ("ikepy/daemon/a.py", "import pyroute2.netns", "pyroute2 only in tun and the lab"),
-    ("esp/worker.py", "from cryptography.exceptions import InvalidTag", "cryptography only behind its doors"),
+    (
+        "esp/datapath/worker.py",
+        "from cryptography.exceptions import InvalidTag",
+        "cryptography only behind its doors",
+    ),
     ("ikepy/lab/a.py", "import scapy.all", "no runtime module needs what only tests have"),
 ]
 
@@ -245,13 +253,13 @@ def test_breach_is_found(tmp_path: Path, file: str, source: str, name: str) -> N
 ALLOWED = [
     (
         "ikepy/sa/a.py",
-        "from ikepy.config.model import Child\nfrom esp.suites import Suite\nfrom . import path",
+        "from ikepy.config.model import Child\nfrom esp.sa.suites import Suite\nfrom . import path",
     ),
     ("ikepy/sa/tasks/a.py", "from ..window import Window\nfrom ikepy.crypto import prf\nimport dataclasses"),
-    ("ikepy/daemon/a.py", "import os, asyncio\nfrom tun.device import TunDevice\nimport esp.worker"),
+    ("ikepy/daemon/a.py", "import os, asyncio\nfrom tun.device import TunDevice\nimport esp.datapath.worker"),
     ("ikepy/lab/a.py", "import pyroute2\nimport ikepy.daemon.run"),
     ("tun/a.py", "from pyroute2 import IPRoute\nfrom tun.mss import clamp"),
-    ("esp/suites.py", "from cryptography.hazmat.primitives.ciphers.aead import AESGCM"),
+    ("esp/sa/suites.py", "from cryptography.hazmat.primitives.ciphers.aead import AESGCM"),
     ("ikepy/crypto/a.py", "import cryptography\nimport os"),
 ]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from esp.inbound import InboundSa
-from esp.outbound import OutboundSa
-from esp.policy import Policy
-from esp.suites import AES_CBC, HMAC_SHA1_96, opener, sealer, suite_for
+from esp.packet.policy import Policy
+from esp.sa.inbound import InboundSa
+from esp.sa.outbound import OutboundSa
+from esp.sa.suites import AES_CBC, HMAC_SHA1_96, opener, sealer, suite_for
 from tests.unit.esp.packets import ANY
 
 SUITE = suite_for(AES_CBC, 128, HMAC_SHA1_96)

@@ -1,9 +1,9 @@
 """RFC 7634 Appendix A: an ESP packet under ChaCha20-Poly1305."""
 
-from esp.inbound import InboundSa
-from esp.policy import Policy
-from esp.selectors import Selector
-from esp.suites import CHACHA20_POLY1305, opener, sealer, suite_for
+from esp.packet.policy import Policy
+from esp.packet.selectors import Selector
+from esp.sa.inbound import InboundSa
+from esp.sa.suites import CHACHA20_POLY1305, opener, sealer, suite_for
 
 SUITE = suite_for(CHACHA20_POLY1305, None, None)
 KEYS = bytes(range(0x80, 0xA0)) + bytes.fromhex("a0a1a2a3")

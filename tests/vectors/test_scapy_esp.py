@@ -14,8 +14,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
-from esp.outbound import OutboundSa
-from esp.suites import AES_CBC, CHACHA20_POLY1305, SUITES, Suite
+from esp.sa.outbound import OutboundSa
+from esp.sa.suites import AES_CBC, CHACHA20_POLY1305, SUITES, Suite
 from tests.unit.esp.packets import ipv4, ipv6, keys_for, lead_up, sa_pair
 
 SPI = 0x1001  # as in sa_pair

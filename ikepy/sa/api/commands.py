@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Literal
 
-from esp.selectors import Selector
-from esp.suites import Suite
+from esp.packet.selectors import Selector
+from esp.sa.suites import Suite
 from ikepy.crypto.secret import Secret
 from ikepy.sa.api.computation import Job
 from ikepy.sa.api.log_source import Peer

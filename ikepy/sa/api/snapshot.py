@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esp.selectors import Selector
-from esp.suites import Suite
+from esp.packet.selectors import Selector
+from esp.sa.suites import Suite
 from ikepy.config.identity import Identity
 from ikepy.sa.api.path import Path
 

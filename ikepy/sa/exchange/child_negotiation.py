@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from esp.selectors import Selector, narrow
+from esp.packet.selectors import Selector, narrow
 from ikepy.config.model import Child
 from ikepy.crypto.keymat import derive_child_keys
 from ikepy.crypto.secret import Secret

@@ -1,10 +1,10 @@
-"""Traffic selectors between their wire form (RFC 7296 3.13.1) and `esp.selectors.Selector`."""
+"""Traffic selectors between their wire form (RFC 7296 3.13.1) and `esp.packet.selectors.Selector`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from esp.selectors import BITS, Selector
+from esp.packet.selectors import BITS, Selector
 from ikepy.wire.constants import PayloadType, TsType
 from ikepy.wire.payloads import TrafficSelector, TsPayload
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Pair:
 
     @property
     def width(self) -> tuple[int, int]:
-        """How narrow it is: smaller is narrower. The remote side counts first, as in `esp.policy`."""
+        """How narrow it is: smaller is narrower. The remote side counts first, as in `esp.packet.policy`."""
         return self.remote.last - self.remote.first, self.local.last - self.local.first
 
     @property

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from esp.selectors import Selector
-from esp.suites import Suite, suite_for
+from esp.packet.selectors import Selector
+from esp.sa.suites import Suite, suite_for
 from ikepy.config.model import Child
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError

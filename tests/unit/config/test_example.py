@@ -3,7 +3,7 @@
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config.identity import Identity
 from ikepy.config.proposals import to_text
 from ikepy.config.toml_source import load, parse

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from esp.selectors import Selector
+from esp.packet.selectors import Selector
 from ikepy.config import values
 from tests.unit.config.example import good, minimal
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
 
-from esp import messages
-from esp.selectors import Selector
-from esp.suites import suite_for
+from esp.ipc import messages
+from esp.packet.selectors import Selector
+from esp.sa.suites import suite_for
 from ikepy.config.model import Config
 from ikepy.crypto.secret import Secret
 from ikepy.daemon.interfaces import Mended, Operation, Tun
@@ -24,17 +24,7 @@ from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
 from tun.rtnetlink import BestRoute, Hop
-from tun.state import (
-    AddRoute,
-    DeviceState,
-    RemoveRoute,
-    Route,
-    Seen,
-    SetCarrier,
-    SetMtu,
-    SetUp,
-    difference,
-)
+from tun.state import AddRoute, DeviceState, RemoveRoute, Route, Seen, SetCarrier, SetMtu, SetUp, difference
 from tun.watch import Changes
 
 SUITE = suite_for(20, 128, None)

@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from esp.selectors import Selector
-from esp.suites import inner_mtu, suite_for
+from esp.packet.selectors import Selector
+from esp.sa.suites import inner_mtu, suite_for
 from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.devices import DeviceTable

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 
-from esp import messages
-from esp.packet import flow_of
-from esp.selectors import Selector
-from esp.suites import inner_mtu
+from esp.ipc import messages
+from esp.packet.headers import flow_of
+from esp.packet.selectors import Selector
+from esp.sa.suites import inner_mtu
 from ikepy.daemon import log
 from ikepy.daemon.children import ChildTable
 from ikepy.daemon.devices import DeviceTable
@@ -101,8 +101,8 @@ def test_a_responder_installs_before_it_answers() -> None:
     effects: list[Effect] = [inbound(), install_outbound(), Send(PATH, b"\x01"), SendKeepalive(PATH)]
     bed = _run(lambda bed: bed.runner.receive(b"\xff", PATH), {"receive ff": effects})
     assert bed.notes.lines == [
-        "worker 0 InstallInbound",
-        "worker 0 InstallOutbound",
+        "worker 0 AddInboundSa",
+        "worker 0 AddOutboundSa",
         f"send 01 {PATH}",
         f"keepalive {PATH}",
     ]
@@ -111,12 +111,12 @@ def test_a_responder_installs_before_it_answers() -> None:
 def test_what_the_worker_gets() -> None:
     bed = _run(lambda bed: bed.runner.start(), {"start": [inbound(), install_outbound()]})
     message = bed.notes.messages[0]
-    assert isinstance(message, messages.InstallInbound)
+    assert isinstance(message, messages.AddInboundSa)
     assert (message.child_id, message.device_id, message.spi, message.replay_window) == (1, 1, 0x1000, 64)
     assert (message.local_address, message.remote_port) == (PATH.local.address, 500)
     assert len(message.keys) == message.suite.key_length
     other = bed.notes.messages[1]
-    assert isinstance(other, messages.InstallOutbound)
+    assert isinstance(other, messages.AddOutboundSa)
     assert other.slot == message.slot
 
 
@@ -137,8 +137,8 @@ def test_tfc_padding_never_exceeds_the_mtu() -> None:
     bed = _run(scenario, {"start": more})
     *installed, moved = bed.notes.messages
     mtu = inner_mtu(1500, 4, False, SUITE)
-    assert [m.tfc_padding for m in installed if isinstance(m, messages.InstallOutbound)] == [mtu, 100, mtu]
-    assert isinstance(moved, messages.UpdatePath)
+    assert [m.tfc_padding for m in installed if isinstance(m, messages.AddOutboundSa)] == [mtu, 100, mtu]
+    assert isinstance(moved, messages.UpdateSaPath)
     assert moved.tfc_padding == inner_mtu(1400, 4, True, SUITE)
 
 
@@ -153,7 +153,7 @@ def test_routes_for_what_further_children_are_to_carry() -> None:
     bed = _run(scenario, {"start": [trapped]})
     assert seen == [{"10.2.0.0/24", "fd02::/64", "10.3.0.0/24"}]
     (message,) = bed.notes.messages
-    assert isinstance(message, messages.InstallOutbound)
+    assert isinstance(message, messages.AddOutboundSa)
     assert message.trap
 
 
@@ -195,9 +195,9 @@ def test_messages_of_a_child_go_to_its_worker_only_while_it_is_known() -> None:
 
     bed = _run(scenario, {"start": [inbound(), install_outbound()]})
     assert [line.split()[-1] for line in bed.notes.lines[2:]] == [
-        "ActivateOutbound",
-        "UpdatePath",
-        "RemoveChild",
+        "ActivateOutboundSa",
+        "UpdateSaPath",
+        "RemoveSaPair",
     ]
     assert bed.machine.calls[-1] == "tick"  # nothing was torn down
 
@@ -216,7 +216,7 @@ def test_the_live_spis_are_those_installed() -> None:
 def test_a_fault_tears_down_one_ike_sa_and_the_rest_is_run() -> None:
     def scenario(bed: Bed) -> None:
         bed.machine.sas = [ike_info(7, 1), ike_info(8, 2)]
-        bed.notes.broken = messages.InstallInbound
+        bed.notes.broken = messages.AddInboundSa
         bed.runner.start()
 
     bed = _run(scenario, {"start": [inbound(), Send(PATH, b"\x02")]})
@@ -227,7 +227,7 @@ def test_a_fault_tears_down_one_ike_sa_and_the_rest_is_run() -> None:
 def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
     def scenario(bed: Bed) -> None:
         bed.machine.sas = [ike_info(7, 1)]
-        bed.notes.broken = messages.InstallInbound
+        bed.notes.broken = messages.AddInboundSa
         bed.runner.start()
 
     bed = _run(scenario, {"start": [inbound()], "request": [inbound()]})
@@ -392,9 +392,9 @@ def test_a_worker_without_room_costs_one_child() -> None:
         bed.runner.receive(b"\xff", PATH)
 
     bed = _run(scenario, {"receive ff": [*effects, Send(PATH, b"\x01")]})
-    assert [line for line in bed.notes.lines if "Install" in line] == [
-        "worker 0 InstallInbound",
-        "worker 0 InstallOutbound",
+    assert [line for line in bed.notes.lines if "boundSa" in line] == [
+        "worker 0 AddInboundSa",
+        "worker 0 AddOutboundSa",
     ] * 4
     assert f"send 01 {PATH}" in bed.notes.lines
     assert [call for call in bed.machine.calls if call.startswith("request")] == [

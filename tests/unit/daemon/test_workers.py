@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from esp import messages
-from esp.selectors import Selector
-from esp.sockets import PROMPT_BUFFER
+from esp.ipc import messages
+from esp.net.sockets import PROMPT_BUFFER
+from esp.packet.selectors import Selector
 from ikepy.config.model import Config
 from ikepy.daemon.devices import DeviceTable
 from ikepy.daemon.listeners import Listeners
@@ -69,7 +69,7 @@ class Bed:
     def install(self, spi: int, child_id: int = 1) -> None:
         port = self.ports[1]
         keys = bytes([child_id]) * SUITE.key_length
-        inbound = messages.InstallInbound(
+        inbound = messages.AddInboundSa(
             child_id=child_id,
             device_id=2,
             slot=0,
@@ -86,7 +86,7 @@ class Bed:
             remote_address=LOOPBACK,
             remote_port=port,
         )
-        outbound = messages.InstallOutbound(
+        outbound = messages.AddOutboundSa(
             child_id=child_id + 100,
             device_id=1,
             slot=0,
@@ -151,7 +151,7 @@ def test_a_process_is_started_with_its_first_device() -> None:
     async def scenario(bed: Bed) -> None:
         assert (bed.pool.pid(0), bed.pool.pid(1), bed.pool.counters(0)) == (None, None, None)
         with pytest.raises(WorkerDown):
-            bed.pool.send(0, messages.RemoveChild(1))
+            bed.pool.send(0, messages.RemoveSaPair(1))
         first, _ = bed.devices
         bed.pool.add_device(first)
         assert bed.pool.pid(0) is not None
@@ -172,7 +172,7 @@ def test_a_dead_worker_is_replaced_and_its_sas_are_gone() -> None:
         assert await bed.dead.get() == 1
         bed.tuns["vti-a"].wire.send(packet(b"queued for the next process, which knows no SA"))
         await bed.heard(messages.UnknownSpi, 1)
-        bed.pool.send(0, messages.RemoveChild(101))
+        bed.pool.send(0, messages.RemoveSaPair(101))
         bed.install(spi=0x10003, child_id=2)
         assert await bed.carry(b"after") == b"after"
         assert bed.pool.pid(1) != old
@@ -271,7 +271,7 @@ def test_control_never_waits_for_a_worker_that_stands_still() -> None:
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         for number in range(20_000):  # more than its socket and its queue take
-            bed.pool.send(0, messages.RemoveChild(number))
+            bed.pool.send(0, messages.RemoveSaPair(number))
             await asyncio.sleep(0)
             if not bed.dead.empty():
                 break

@@ -12,23 +12,23 @@ from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
-from esp import channel
-from esp.counters import CounterBlock, SaCounters
-from esp.messages import (
+from esp.datapath.device_io import PacketDevice
+from esp.datapath.worker import Worker
+from esp.ipc import channel
+from esp.ipc.counters import CounterBlock, SaCounters
+from esp.ipc.messages import (
     AddDevice,
+    AddInboundSa,
+    AddOutboundSa,
     AddSocket,
+    BusyChanged,
     Fault,
-    InstallInbound,
-    InstallOutbound,
-    Load,
     Message,
     Ready,
-    SocketKind,
 )
-from esp.selectors import Selector
-from esp.suites import AES_GCM_16, Suite, suite_for
-from esp.trains import PacketDevice
-from esp.worker import Worker
+from esp.net.sockets import SocketKind
+from esp.packet.selectors import Selector
+from esp.sa.suites import AES_GCM_16, Suite, suite_for
 from tests.unit.esp.packets import ANY, keys_for
 
 Address = IPv4Address | IPv6Address
@@ -154,14 +154,14 @@ class Bed:
         while True:
             burst()
             try:
-                load = self.hear(Load, QUIET)
+                load = self.hear(BusyChanged, QUIET)
             except AssertionError:
                 assert monotonic() < until, "not busy after many of them"
             else:
                 assert load.busy
                 return
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Wait until everything told so far is obeyed: the answer to nonsense comes after it."""
         self.tell(Ready())
         assert "Ready" in self.hear(Fault).text
@@ -199,11 +199,11 @@ class Bed:
             threading.Event().wait(0.005)
 
 
-def inbound(child_id: int, spi: int, **changes: object) -> InstallInbound:
+def inbound(child_id: int, spi: int, **changes: object) -> AddInboundSa:
     """An inbound SA of AES-GCM in UDP on loopback, with the keys of seed `spi`."""
     suite = changes.pop("suite", GCM)
     assert isinstance(suite, Suite)
-    message = InstallInbound(
+    message = AddInboundSa(
         child_id=child_id,
         device_id=DEVICE,
         slot=0,
@@ -223,11 +223,11 @@ def inbound(child_id: int, spi: int, **changes: object) -> InstallInbound:
     return replace(message, **changes)  # type: ignore[arg-type]
 
 
-def outbound(child_id: int, spi: int, **changes: object) -> InstallOutbound:
+def outbound(child_id: int, spi: int, **changes: object) -> AddOutboundSa:
     """The other end of `inbound` with the same SPI."""
     suite = changes.pop("suite", GCM)
     assert isinstance(suite, Suite)
-    message = InstallOutbound(
+    message = AddOutboundSa(
         child_id=child_id,
         device_id=DEVICE,
         slot=0,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from esp.sockets import open_udp
+from esp.net.sockets import open_udp
 from tests.unit.esp.bed import LOOPBACK, Bed
 from tests.unit.esp.peer import Peer
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
-from esp.inbound import InboundSa
-from esp.outbound import OutboundSa
-from esp.policy import Policy
-from esp.selectors import Selector
-from esp.suites import Suite
+from esp.packet.policy import Policy
+from esp.packet.selectors import Selector
+from esp.sa.inbound import InboundSa
+from esp.sa.outbound import OutboundSa
+from esp.sa.suites import Suite
 
 ANY = (Selector.of("0.0.0.0/0"), Selector.of("::/0"))
 UDP, TCP, ICMP = 17, 6, 1

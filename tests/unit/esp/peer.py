@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from esp.outbound import OutboundSa
-from esp.sockets import open_udp
-from esp.suites import Suite
+from esp.net.sockets import open_udp
+from esp.sa.outbound import OutboundSa
+from esp.sa.suites import Suite
 from tests.unit.esp.bed import GCM, LOOPBACK, QUIET, SECONDS
 from tests.unit.esp.packets import keys_for
 

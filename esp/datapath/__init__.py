@@ -1,0 +1,1 @@
+"""The worker: its SA database, egress, ingress, and the loop that serves devices and sockets."""

@@ -1,0 +1,462 @@
+"""The way in: from sockets, through SAs, to devices (RFC 4303 3.4, RFC 3948 2, RFC 4301 5.2).
+
+Every packet that goes no further is counted under its reason (`esp.packet.drop_reasons.Drop`); nothing here
+logs or raises for a bad packet. What the kernel hands over together is opened together and written together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import ip_address
+from itertools import groupby
+
+from esp.datapath.devices import Device
+from esp.datapath.flow_cache import MAX_FLOWS, IngressFastPath
+from esp.datapath.gro_batch import ESP_HEADER, ROOM, GroBatch
+from esp.datapath.limits import TURN_PACKETS
+from esp.datapath.sa_database import InboundEntry, SaDatabase
+from esp.datapath.unmatched import MARKER, Unmatched
+from esp.ipc.counters import CounterBlock
+from esp.ipc.messages import ForwardEsp, Message, NotPermitted, PeerMoved
+from esp.net import cmsg
+from esp.net.raw_receive_ring import RawReceiveRing, RowSpan
+from esp.net.sockets import SocketKind
+from esp.net.transport import Received, SocketAddress, Transport
+from esp.packet import ecn
+from esp.packet.drop_reasons import Drop
+from esp.packet.row_layouts import BE32, MAX_ROWS, Octets, RowLayout, RowLayouts, all_equal
+from esp.sa import multi_sa_batch
+from esp.sa.inbound import OpenedBatch, OpenedRows
+
+_KEEPALIVE = b"\xff"
+_MIN_BATCH, _MIN_BATCH_SMALL = 5, 10  # packets that are worth opening together
+_SMALL = 160  # octets of an ESP packet with hardly more than headers inside: little to gain by merging
+_GRO_COST = 8  # packets that a train counts for in a batch, whatever its length
+
+_TOO_SHORT = -1
+_IKE = 0  # as an SPI
+
+
+class Ingress:
+    """Opens what the sockets of one worker receive and writes what is inside to `devices`.
+
+    `catch_up` obeys what control has said meanwhile: it is called before an SPI is taken for unknown, because
+    the peer may be faster than the message that installs it. `release` is told of a device that has one more
+    active outbound SA.
+    """
+
+    def __init__(
+        self,
+        database: SaDatabase,
+        counters: CounterBlock,
+        devices: dict[int, Device],
+        steering: tuple[int, int],
+        post: Callable[[Message], bool],
+        catch_up: Callable[[], None],
+        release: Callable[[int | None], None],
+        deferred: list[Callable[[], object]],
+    ) -> None:
+        """`steering`: the worker's slot, of how many. `deferred`: takes what can wait
+        (`Outward.deferred`)."""
+        self._database = database
+        self._counters = counters
+        self._devices = devices
+        self._slot, self._workers = steering
+        self._post = post
+        self._catch_up = catch_up
+        self._release = release
+        self._deferred = deferred
+        self.unfinished = False  # the last trains read were not all that their sender has sealed together
+        self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
+        self._layouts = RowLayouts(ROOM)
+        self._raw: RawReceiveRing | None = None
+        self._unmatched = Unmatched(counters, post)
+
+    def read_transport(self, transport: Transport) -> int:
+        """Take one batch from a socket and write what is inside to the devices; how many packets came one by
+        one, 0 if there were trains too."""
+        self.unfinished = False
+        udp = transport.kind is SocketKind.UDP
+        lone = self._read_udp(transport) if udp else self._read_raw(transport) or 1
+        self._count_kernel_drops(transport)
+        return lone
+
+    def single_packet_reader(self, transport: Transport) -> Callable[[], int]:
+        """`read_transport` where one packet is expected, which shall not wait until it is known that there
+        are no more. What need not be done before the next one is left to `deferred`."""
+        if transport.kind is not SocketKind.UDP:
+            return partial(self.read_transport, transport)
+        arena, flows = self._layouts.arena, self._database.flow_cache.ingress
+        recvmsg_into, buffers = transport.sock.recvmsg_into, [arena]
+
+        def take() -> int:
+            try:
+                length, ancillary, _, source = recvmsg_into(buffers, cmsg.SPACE)
+            except OSError:  # nothing, or an ICMP error
+                return self.read_transport(transport)
+            if length >= ESP_HEADER and ancillary == transport.plain:
+                fast_path = flows.get(int.from_bytes(arena[:MARKER], "big"))
+                if fast_path is not None:
+                    fast_path(arena[:length], source, transport)
+                    return 1  # whether there is more, the poll will tell
+            return self._continue_udp(transport, transport.parse_ancillary(length, ancillary, source))
+
+        return take
+
+    def _continue_udp(self, transport: Transport, first: Received) -> int:
+        """Behind what was read already where one packet was expected."""
+        if first.length <= first.segment and self._open_single(
+            transport, self._layouts.arena[: first.length], first.source, first.tos
+        ):
+            return 1
+        lone = self._read_udp(transport, first)
+        self._count_kernel_drops(transport)
+        return lone
+
+    def _count_kernel_drops(self, transport: Transport) -> None:
+        if lost := transport.kernel_drops(time.monotonic()):
+            self._counters.drop(Drop.SOCKET_QUEUE, lost)
+
+    def _read_udp(self, transport: Transport, first: Received | None = None) -> int:
+        """`first`: what was read already."""
+        arena, batch = self._layouts.arena, GroBatch()
+        count = trains = 0
+        left = TURN_PACKETS
+        self.unfinished = False
+        while left > 0 or (trains and batch.is_unfinished()):  # frames are cut where a read ends
+            over, end = left <= 0, batch.end
+            received = first or transport.receive(arena[end:])
+            first = None
+            if received is None:
+                self.unfinished = trains > 0 and batch.is_unfinished()
+                break
+            if received.length <= received.segment:
+                count += 1
+            else:
+                trains += 1
+            left = TURN_PACKETS - count - _GRO_COST * trains
+            if not batch.append(received):
+                # A train's short last packet is read as a whole row, and what is behind it is overwritten.
+                kept = bytes(arena[end : end + received.length]) if end else b""
+                self._receive_gro_batch(transport, batch)
+                if end:
+                    arena[: received.length] = kept
+                batch = GroBatch(received)
+                if over:  # the batch is full, and this was not the rest
+                    break
+            if batch.is_full():
+                break
+        self._receive_gro_batch(transport, batch)
+        return 0 if trains else count or 1  # nothing, after an ICMP error, is no train
+
+    def _open_single(self, transport: Transport, row: memoryview, source: SocketAddress, tos: int) -> bool:
+        """Open one datagram by its lane if it has one. False: nothing has been done."""
+        if len(row) < ESP_HEADER or tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
+            return False
+        flows, spi = self._database.flow_cache.ingress, int.from_bytes(row[:MARKER], "big")
+        fast_path = flows.get(spi) or self._fast_path(spi)
+        if fast_path is None:
+            return False
+        if len(flows) >= MAX_FLOWS:
+            flows.clear()
+        flows[spi] = fast_path
+        fast_path(row, source, transport)
+        return True
+
+    def _fast_path(self, spi: int) -> IngressFastPath | None:
+        """The lane of packets under an SPI of ours whose marks change nothing."""
+        entry = self._database.inbound(spi)
+        frames = None if entry is None else self._devices[entry.device_id].frames
+        if entry is None or frames is None:
+            return None
+        open_lone, headroom, write = entry.sa.open_single, frames.headroom, frames.write_packet
+        standby, deferred, count = self._database.standby, self._deferred, self._count_single
+
+        def fast_path(row: memoryview, source: SocketAddress, transport: Transport) -> None:
+            opened = open_lone(row, headroom)
+            if isinstance(opened, OpenedBatch):
+                self._finish(entry, opened, source, ecn.NOT_ECT)
+                return
+            try:
+                written = write(opened)
+            except OSError:
+                written = False
+            if standby:  # before there is an answer
+                self._release(self._database.activate(entry.child_id))
+            deferred.append(partial(count, transport, entry, len(opened) - headroom, written, source))
+            self.authentic += 1
+
+        return fast_path
+
+    def _count_single(
+        self, transport: Transport, entry: InboundEntry, octets: int, written: bool, source: SocketAddress
+    ) -> None:
+        """What is left to do for a packet that has been written, or not."""
+        self._counters.count_in(entry.slot, 1, octets, time.time())
+        if not written:
+            self._counters.drop(Drop.DEVICE, 1, entry.slot)
+        if source != entry.path.remote:
+            self._watch_source(entry, source)
+        self._count_kernel_drops(transport)
+
+    def _receive_gro_batch(self, transport: Transport, batch: GroBatch) -> None:
+        received, stride, count = batch.received, batch.stride, batch.count
+        if received is None:
+            return
+        if count > 1:
+            span = RowSpan(self._layouts, 0, 0, stride, count, batch.end - (count - 1) * stride, stride)
+            self._receive_span(transport, received, span)
+        else:
+            self._receive(transport, received, [self._layouts.arena[: batch.end]])
+
+    def _read_raw(self, transport: Transport) -> int:
+        """Packets of protocol 50, each read into a row: those alike follow each other as a train."""
+        if self._raw is None:
+            self._raw = RawReceiveRing()
+        count = 0
+        for received, span in self._raw.read(transport, TURN_PACKETS):
+            count += span.count
+            if span.count > 1:
+                self._receive_span(transport, received, span)
+            else:
+                self._receive(transport, received, span.rows())
+        return count
+
+    def _receive_span(self, transport: Transport, received: Received, span: RowSpan) -> None:
+        """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
+        fewest = _MIN_BATCH if span.stride > _SMALL else _MIN_BATCH_SMALL
+        if fewest <= span.count <= MAX_ROWS and min(span.stride, span.last) >= ESP_HEADER:
+            spis = span.column(0, MARKER)
+            if all_equal(spis):
+                entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
+                if entry is not None and self._open_span(transport, received, entry, span):
+                    return
+            elif done := self._open_multi_sa(transport, received, span, spis):
+                if done == span.count:
+                    return
+                span = span.from_row(done)
+        for _, batch in groupby(span.rows(), _spi):
+            self._receive(transport, received, list(batch))
+
+    def _open_span(
+        self, transport: Transport, received: Received, entry: InboundEntry, span: RowSpan
+    ) -> bool:
+        suite = entry.sa.suite
+        headroom = self._headroom(entry)
+        if span.stride < suite.overhead or headroom > entry.sa.start:
+            return False
+        layout = span.layouts.layout(span.stride, entry.sa.start, suite.icv_length, span.offset)
+        if layout.capacity < span.first + span.count:
+            return False
+        layout = layout.from_row(span.first)
+        opened = entry.sa.open_layout(span.layouts, layout, span.count, span.last, headroom)
+        if opened is None:
+            return False
+        self._finish(
+            entry, opened, received.source if transport.kind is SocketKind.UDP else None, received.tos
+        )
+        return True
+
+    def _open_multi_sa(self, transport: Transport, received: Received, span: RowSpan, spis: Octets) -> int:
+        """Open datagrams under whatever SPIs all at once, but for a shorter last one; how many, or 0: nothing
+        has been done because something about one of them is unusual."""
+        count = span.count - (span.last < span.stride)
+        entries = self._database.inbound_each(spis[:count].view(BE32)[:, 0].tolist())
+        remote = received.source[:2] if transport.kind is SocketKind.UDP else None
+        if (
+            entries is None
+            or span.stride < multi_sa_batch.MIN_LENGTH
+            or received.tos & ecn.ECN_MASK in ecn.CHANGES_INNER
+        ):
+            return 0
+        headroom = self._headroom(entries[0])
+        devices = {entry.device_id for entry in entries}
+        if not all(self._takes_rows(device_id, headroom) for device_id in devices):
+            return 0
+        layout = span.layouts.layout(span.stride, multi_sa_batch.START, multi_sa_batch.ICV, span.offset)
+        if layout.capacity < span.first + count or (remote is not None and not _all_from(entries, remote)):
+            return 0
+        layout = layout.from_row(span.first)
+        sas = [entry.sa for entry in entries]
+        sequences = multi_sa_batch.check_each(sas, layout)
+        if sequences is None:
+            return 0
+        drops = multi_sa_batch.open_rows(span.layouts, layout, sas, sequences)
+        size = None if drops else multi_sa_batch.uniform_inner_length(layout, sas)
+        if size is None:
+            self._finish_each(entries, layout, drops, headroom, received.tos)
+        else:
+            self._deliver_each(entries, layout, size, headroom)
+        return count
+
+    def _takes_rows(self, device_id: int, headroom: int) -> bool:
+        frames = self._devices[device_id].frames
+        return frames is not None and frames.headroom == headroom <= multi_sa_batch.START
+
+    def _finish_each(
+        self,
+        entries: Sequence[InboundEntry],
+        layout: RowLayout,
+        drops: dict[int, Drop],
+        headroom: int,
+        tos: int,
+    ) -> None:
+        """Look at opened packets one by one; they come from where their SAs' peers are known to be."""
+        for index, entry in enumerate(entries):
+            opened = entry.sa.unwrap(layout.rows[index], drops.get(index, layout.plaintexts[index]), headroom)
+            self._finish(entry, opened, None, tos)
+
+    def _deliver_each(
+        self, entries: Sequence[InboundEntry], layout: RowLayout, size: int, headroom: int
+    ) -> None:
+        """Write packets of one size that are permitted, each to the device of its SA."""
+        begin, end = multi_sa_batch.START - headroom, multi_sa_batch.START + size
+        lost = []
+        for row, entry in zip(layout.rows, entries, strict=False):
+            frames = self._devices[entry.device_id].frames
+            written = False
+            with contextlib.suppress(OSError):
+                written = frames is not None and frames.write_packet(row[begin:end])
+            if not written:
+                lost.append(entry.slot)
+        self._counters.count_each_in([entry.slot for entry in entries], size, time.time())
+        for slot in lost:
+            self._counters.drop(Drop.DEVICE, 1, slot)
+        self.authentic += len(entries)
+        for device_id in self._database.activate_each(entries):
+            self._release(device_id)
+
+    def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
+        """Datagrams from one source under one SPI."""
+        udp = transport.kind is SocketKind.UDP
+        if udp and len(rows) < _MIN_BATCH_SMALL:
+            single, tos = self._open_single, received.tos
+            rows = [row for row in rows if not single(transport, row, received.source, tos)]
+            if not rows:
+                return
+        spi = _spi(rows[0])
+        if spi == _TOO_SHORT:
+            for row in rows:
+                keepalive = udp and row == _KEEPALIVE
+                self._counters.drop(Drop.KEEPALIVE if keepalive else Drop.MALFORMED)
+        elif spi == _IKE and udp:
+            self._unmatched.forward_ike(transport, received, rows)
+        elif spi % self._workers != self._slot:
+            self._unmatched.forward_esp(transport, received, rows)
+        else:
+            source = received.source if udp else None
+            if self._open(spi, rows, source, received.tos):
+                return
+            self._catch_up()
+            if not self._open(spi, rows, source, received.tos):
+                self._unmatched.report_unknown_spi(transport, spi, received, len(rows))
+
+    def _open(self, spi: int, rows: Sequence[memoryview], source: SocketAddress | None, tos: int) -> bool:
+        """Open ESP packets and write them to their device; False if there is no such SA.
+
+        `source`: the remote address and port if they came in UDP. The rows are overwritten.
+        """
+        entry = self._database.inbound(spi)
+        if entry is None:
+            return False
+        self._finish(entry, entry.sa.open_batch(rows, self._headroom(entry)), source, tos)
+        return True
+
+    def _headroom(self, entry: InboundEntry) -> int:
+        frames = self._devices[entry.device_id].frames
+        return frames.headroom if frames is not None else 0
+
+    def _finish(
+        self, entry: InboundEntry, opened: OpenedBatch, source: SocketAddress | None, tos: int
+    ) -> None:
+        if tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
+            _combine_ecn(opened, self._headroom(entry), tos & ecn.ECN_MASK)
+        for reason, count in opened.drops.items():
+            self._counters.drop(reason, count, entry.slot)
+        if opened.not_permitted and entry.not_permitted.allow(time.monotonic()):
+            self._post(NotPermitted(entry.child_id, opened.not_permitted))
+        if opened.rows is not None:
+            self._deliver_rows(entry, opened.rows)
+        elif opened.packets:
+            self._deliver(entry, opened.packets)
+        if opened.valid:
+            self.authentic += 1
+            self._release(self._database.activate(entry.child_id))
+        if opened.newest and source is not None:
+            self._watch_source(entry, source)
+
+    def _deliver_rows(self, entry: InboundEntry, rows: OpenedRows) -> None:
+        frames = self._devices[entry.device_id].frames
+        count = len(rows.array)
+        octets = (count - 1) * rows.size + rows.last
+        self._counters.count_in(entry.slot, count, octets, time.time())
+        written = 0
+        with contextlib.suppress(OSError):
+            written = frames.write_rows(rows.array, rows.size, rows.last) if frames is not None else 0
+        if written < count:
+            self._counters.drop(Drop.DEVICE, count - written, entry.slot)
+
+    def _deliver(self, entry: InboundEntry, packets: list[memoryview]) -> None:
+        device = self._devices[entry.device_id]
+        octets = sum(map(len, packets)) - self._headroom(entry) * len(packets)
+        self._counters.count_in(entry.slot, len(packets), octets, time.time())
+        written = 0
+        with contextlib.suppress(OSError):
+            if device.frames is None:
+                written = device.io.write_batch(packets)
+            else:
+                for packet in packets:
+                    written += device.frames.write_packet(packet)
+        if written < len(packets):
+            self._counters.drop(Drop.DEVICE, len(packets) - written, entry.slot)
+
+    def _watch_source(self, entry: InboundEntry, source: SocketAddress) -> None:
+        path = entry.path
+        if not path.encap or source[:2] == path.remote:
+            return
+        address = ip_address(source[0].partition("%")[0])
+        if (address, source[1]) == (path.remote_address, path.remote_port):
+            return
+        if entry.moved.allow(time.monotonic()):
+            self._post(PeerMoved(entry.child_id, address, source[1]))
+
+    def receive_forwarded(self, message: ForwardEsp) -> None:
+        """ESP that control passes on from another worker."""
+        row = memoryview(bytearray(message.data))
+        if len(row) < ESP_HEADER:
+            self._counters.drop(Drop.MALFORMED)
+            return
+        source = (str(message.remote_address), message.remote_port) if message.encap else None
+        # An SPI of yet another worker is unknown here: passing it on again could go in a circle.
+        if not self._open(_spi(row), [row], source, 0):
+            self._counters.drop(Drop.UNKNOWN_SPI)
+
+
+def _combine_ecn(opened: OpenedBatch, headroom: int, outer: int) -> None:
+    """Carry the outer header's congestion mark over to the inner ones."""
+    if opened.rows is not None:
+        packets = opened.rows.array[:, headroom:]
+        change = ecn.ecn_delta(memoryview(packets[0]), outer)
+        if change is not None and (packets[:, 1] == packets[0, 1]).all():
+            ecn.add_ecn_delta(packets, change)
+            return
+        opened.split_rows()
+    kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
+    if len(kept) < len(opened.packets):
+        opened.drop(Drop.ECN, len(opened.packets) - len(kept))
+    opened.packets = kept
+
+
+def _all_from(entries: Sequence[InboundEntry], remote: tuple[str, int]) -> bool:
+    """Whether this address and port is the remote end of all."""
+    path = entries[0].path
+    return path.remote == remote and all(
+        entry.path is path or entry.path.remote == remote for entry in entries
+    )
+
+
+def _spi(row: memoryview) -> int:
+    return int.from_bytes(row[:MARKER], "big") if len(row) >= ESP_HEADER else _TOO_SHORT

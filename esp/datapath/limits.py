@@ -1,0 +1,83 @@
+"""Bounds on what a worker keeps and says: a rate limit, a set that forgets, packets that wait for an SA."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+
+from esp.packet.headers import Buffer
+
+TURN_PACKETS = 64  # packets that one turn of a worker reads from a device or a socket
+WAITING_PACKETS = 64
+WAITING_SECONDS = 10.0
+
+
+class RateLimit:
+    """Permits `burst` events at once and one more each `interval` seconds."""
+
+    __slots__ = ("_full_at", "_interval", "_tun_batch")
+
+    def __init__(self, interval: float, burst: int = 1) -> None:
+        self._interval = interval
+        self._tun_batch = burst
+        self._full_at = float("-inf")  # when all permits will be back
+
+    def allow(self, now: float) -> bool:
+        """Whether one more may happen at `now` (monotonic seconds)."""
+        full_at = max(self._full_at, now) + self._interval
+        if full_at - now > self._interval * self._tun_batch:
+            return False
+        self._full_at = full_at
+        return True
+
+
+class RecentSet:
+    """The last `limit` values added, and up to as many that came before them."""
+
+    __slots__ = ("_before", "_last", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._last: set[Hashable] = set()
+        self._before: set[Hashable] = set()
+
+    def __contains__(self, value: Hashable) -> bool:
+        return value in self._last or value in self._before
+
+    def add(self, value: Hashable) -> None:
+        if len(self._last) >= self._limit:
+            self._before, self._last = self._last, set()
+        self._last.add(value)
+
+
+class PacketQueue:
+    """Packets of one trap device that wait for an SA, each with the monotonic second of its arrival."""
+
+    __slots__ = ("_packets", "expired")
+
+    def __init__(self) -> None:
+        self._packets: deque[tuple[float, bytes]] = deque()
+        self.expired = 0  # packets that waited too long
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    def put(self, packet: Buffer, arrived: float, now: float) -> bool:
+        """Keep a copy; False if the room is full."""
+        self._expire(now)
+        if len(self._packets) >= WAITING_PACKETS:
+            return False
+        self._packets.append((arrived, bytes(packet)))
+        return True
+
+    def take_all(self, now: float) -> list[tuple[float, bytes]]:
+        """All that have not waited too long, in order of arrival; the room is empty then."""
+        self._expire(now)
+        packets = list(self._packets)
+        self._packets.clear()
+        return packets
+
+    def _expire(self, now: float) -> None:
+        while self._packets and now - self._packets[0][0] > WAITING_SECONDS:
+            self._packets.popleft()
+            self.expired += 1

@@ -1,0 +1,65 @@
+"""What a socket receives that is not for an SA here: told to control, or handed on (RFC 3948 2.2).
+
+Strangers can make as much of it as they like, so all of it has its limits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from esp.datapath.limits import RateLimit
+from esp.ipc.counters import CounterBlock
+from esp.ipc.messages import ForwardEsp, ForwardIke, Message, UnknownSpi
+from esp.net.sockets import SocketKind
+from esp.net.transport import Received, Transport
+from esp.packet.drop_reasons import Drop
+
+Address = IPv4Address | IPv6Address
+
+MARKER = 4  # octets of the non-ESP marker, or of an SPI
+
+# One each so many seconds, after a burst
+_UNKNOWN_SPI = (0.1, 10)
+_STRAY = (0.005, 200)
+_FORWARD = (0.001, 1000)
+
+
+class Unmatched:
+    """`post` sends a message to control; it returns False if the message was lost."""
+
+    def __init__(self, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
+        self._counters = counters
+        self._post = post
+        self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
+        self._stray = RateLimit(*_STRAY)
+        self._forward = RateLimit(*_FORWARD)
+
+    def report_unknown_spi(self, transport: Transport, spi: int, received: Received, count: int) -> None:
+        """ESP packets under an SPI that nobody here has (RFC 4303 3.4.2)."""
+        self._counters.drop(Drop.UNKNOWN_SPI, count)
+        if self._unknown_spi.allow(time.monotonic()):
+            self._post(UnknownSpi(spi, *_endpoints(transport, received)))
+
+    def forward_ike(self, transport: Transport, received: Received, rows: Sequence[memoryview]) -> None:
+        """IKE messages behind their markers, which control has a socket of its own for."""
+        for row in rows:
+            message = ForwardIke(*_endpoints(transport, received), bytes(row[MARKER:]))
+            if not (self._stray.allow(time.monotonic()) and self._post(message)):
+                self._counters.drop(Drop.STRAY)
+
+    def forward_esp(self, transport: Transport, received: Received, rows: Sequence[memoryview]) -> None:
+        """ESP packets of another worker, which control passes on."""
+        encap = transport.kind is SocketKind.UDP
+        for row in rows:
+            message = ForwardEsp(encap, *_endpoints(transport, received), bytes(row))
+            if not (self._forward.allow(time.monotonic()) and self._post(message)):
+                self._counters.drop(Drop.STRAY)
+
+
+def _endpoints(transport: Transport, received: Received) -> tuple[Address, int, Address, int]:
+    """Local address and port, remote address and port."""
+    host, port = received.source[:2]
+    remote_port = port if transport.kind is SocketKind.UDP else 0
+    return received.local_address, transport.local_port, ip_address(host.partition("%")[0]), remote_port

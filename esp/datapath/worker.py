@@ -1,0 +1,469 @@
+"""A worker's loop: control's messages, devices and sockets, a batch of one at a time. Idle, it sleeps.
+
+It ends when control closes its end of the pair, and for no other reason: what cannot be obeyed is answered
+with a Fault, what is wrong with a packet is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec
+
+from esp.datapath.device_io import PacketDevice
+from esp.datapath.devices import BrokenDevice, Device
+from esp.datapath.egress import Egress
+from esp.datapath.ingress import Ingress
+from esp.datapath.limits import RateLimit
+from esp.datapath.sa_database import InstallError, SaDatabase
+from esp.ipc import channel, messages
+from esp.ipc.counters import CounterBlock
+from esp.ipc.messages import (
+    ActivateOutboundSa,
+    AddDevice,
+    AddInboundSa,
+    AddOutboundSa,
+    AddSocket,
+    Fault,
+    ForwardEsp,
+    Message,
+    MessageError,
+    Ping,
+    Pong,
+    Ready,
+    RemoveDevice,
+    RemoveOutboundSa,
+    RemoveSaPair,
+    RemoveSocket,
+    SequenceExhausted,
+    SequenceLow,
+    UpdateSaPath,
+)
+from esp.net.interrupt_moderation import BusyState, CpuYield
+from esp.net.transport import Transport
+
+__all__ = ["PacketDevice", "Worker"]
+
+_MAX_READY = 32  # of what has something looked at in one turn
+_MAX_DEFERRED = 16  # that may wait until there is nothing else
+_FLUSH_AFTER = (
+    0.001  # seconds without packets after which they are done: until then whoever was woken may run here
+)
+_MESSAGES_A_TURN = 256  # of control's obeyed before packets get their turn
+_PENDING = 256  # messages kept for a control that does not read
+_FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
+_NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
+
+WrapDevice = Callable[[int, int, int], PacketDevice]
+P = ParamSpec("P")
+
+
+def _failure(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> str | None:
+    """The edge: why an action failed, if it did. That costs one batch or one message, not the worker."""
+    try:
+        action(*args, **kwargs)
+    except Exception as error:
+        return str(error) if isinstance(error, InstallError) else f"{type(error).__name__}: {error}"
+    return None
+
+
+class _Outbox:
+    """Messages to control, in order, kept while its socket is full."""
+
+    __slots__ = ("_control", "pending")
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self.pending: deque[Message] = deque()
+
+    def post(self, message: Message) -> bool:
+        """False if there are too many that control has not read, and this one is lost."""
+        if len(self.pending) >= _PENDING and not isinstance(message, _NEVER_LOST):
+            return False
+        self.pending.append(message)
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        while self.pending:
+            try:
+                channel.send(self._control, self.pending[0])
+            except BlockingIOError:
+                return
+            except (OSError, MessageError):
+                pass  # control is gone, as the next read will tell
+            self.pending.popleft()
+
+
+class Worker:
+    """One worker: its sockets, its devices and all their SAs.
+
+    `control`: its end of the SOCK_SEQPACKET pair; `counters`: where it counts; `slot` of `workers`: inbound
+    SPIs are `slot` modulo `workers`; `wrap_device(fd, mss4, mss6)` makes packets out of a device's
+    descriptor, which stays the worker's to close.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        counters: CounterBlock,
+        slot: int,
+        workers: int,
+        wrap_device: WrapDevice,
+    ) -> None:
+        """Raises ValueError if there is no such slot."""
+        if not 0 <= slot < workers:
+            raise ValueError(f"slot {slot} of {workers}")
+        self._control = control
+        self._counters = counters
+        self._slot = slot
+        self._workers = workers
+        self._wrap_device = wrap_device
+        self._outbox = _Outbox(control)
+        self._database = SaDatabase()
+        self._egress = Egress(self._database, counters, self._outbox.post)
+        self._devices, self._deferred = self._egress.devices, self._egress.deferred
+        self._ingress = Ingress(
+            self._database,
+            counters,
+            self._devices,
+            (slot, workers),
+            self._outbox.post,
+            self._read_control,
+            self._egress.release_waiting,
+            self._deferred,
+        )
+        self._transports: dict[int, Transport] = {}
+        self._to_close: list[Transport] = []  # to be closed once nothing reads from them any more
+        self._poll = select.epoll()
+        self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
+        self._single_readers: dict[
+            int, Callable[[], int]
+        ] = {}  # by descriptor: what reads a packet that comes alone
+        self._calm = False  # nothing came for a while, and since then one packet at a time
+        self._busy = BusyState()
+        self._cpu_yield = CpuYield()
+        self._gather_until = 0.0  # monotonic seconds: until when there may be a source that is not to be read
+        self._fault = RateLimit(*_FAULT)
+        self._interest = select.EPOLLIN  # in the control socket
+        self._connected = True
+
+    def run(self) -> None:
+        """Serve until control closes the pair; then close everything but the control socket."""
+        self._control.setblocking(False)
+        self._poll.register(self._control.fileno(), self._interest)
+        try:
+            self._outbox.post(Ready())
+            while self._connected:
+                self._serve_once()
+        finally:
+            self._close()
+
+    def _serve_once(self) -> None:
+        self._watch_control()
+        begin = time.monotonic() if self._busy.busy else 0.0
+        ready = self._poll.poll(
+            _FLUSH_AFTER if self._deferred or self._counters.has_deferred else None, _MAX_READY
+        )
+        if self._calm and len(ready) == 1 and len(self._deferred) < _MAX_DEFERRED:
+            fd, authentic = ready[0][0], self._ingress.authentic
+            take = self._single_readers.get(fd)
+            if take is not None:
+                try:
+                    lone = take()
+                except Exception as error:
+                    lone = self._failed(self._sources[fd], error)
+                if lone != 1:
+                    self._calm = False
+                    self._note_read(self._sources[fd], time.monotonic(), lone, authentic)
+                return
+        if begin:
+            self._yield_cpu(begin)
+        self._calm = not ready and not begin
+        self._serve_ready(ready)
+
+    def _watch_control(self) -> None:
+        """Have the poll tell when there is something from control, or room for what it is to be told."""
+        interest = select.EPOLLIN | (select.EPOLLOUT if self._outbox.pending else 0)
+        if interest != self._interest:
+            self._poll.modify(self._control.fileno(), interest)
+            self._interest = interest
+
+    def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
+        """Serve what has something: at once if it is one packet, probably, or else all of them in turn."""
+        sources = self._sources
+        if len(ready) == 1 and len(self._deferred) < _MAX_DEFERRED:
+            source, now = sources.get(ready[0][0]), time.monotonic()
+            if source is not None and now > source.moderation.idle_from and now >= self._gather_until:
+                self._serve(source, now, alone=True)
+                return
+        self._run_deferred()
+        if not ready:
+            self._counters.flush()
+        for fd, _ in ready:
+            if fd not in sources:  # control: before any packet
+                self._outbox.flush()
+                self._read_control()
+        now = self._wait_to_gather(ready)
+        if len(ready) > 1:
+            ready.sort(key=self._is_bulk)
+        for fd, _ in ready:
+            source = sources.get(fd)  # gone, perhaps, by what was read before
+            if source is not None:
+                self._serve(source, now)
+        while self._to_close:
+            self._to_close.pop().close()
+
+    def _yield_cpu(self, begin: float) -> None:
+        """Nothing was done from `begin` on (monotonic seconds) but looking for packets."""
+        seconds = self._cpu_yield.after(begin, time.monotonic())
+        if seconds and os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
+            time.sleep(seconds)
+
+    def _is_bulk(self, ready: tuple[int, int]) -> bool:
+        """Whether to serve this source behind others: acknowledgements do not wait for a turn of frames."""
+        source = self._sources.get(ready[0])
+        return source is not None and source.moderation.bulk
+
+    def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
+        """Read one batch, or what is probably one packet after a pause; what goes wrong costs this batch, not
+        the worker. `now`: monotonic seconds."""
+        authentic, lone = self._ingress.authentic, 1
+        try:
+            if alone:
+                lone = self._single_readers[source.fileno()]()
+            elif isinstance(source, Transport):
+                lone = self._ingress.read_transport(source)
+            else:
+                lone = self._egress.read_device(source)
+        except Exception as error:
+            lone = self._failed(source, error)
+        if alone and lone == 1 and not self._busy.busy:  # that is not much
+            self._deferred.append(partial(source.moderation.note_read, now, lone))
+        else:
+            self._note_read(source, now, lone, authentic)
+
+    def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
+        """What a read that began at `now` tells about the load. `authentic`: before it."""
+        busy = self._busy.busy
+        unfinished = busy and isinstance(source, Transport) and self._ingress.unfinished
+        much = source.moderation.note_read(now, lone, busy, unfinished)
+        if much or busy:
+            self._gather_until = max(self._gather_until, source.moderation.not_before)
+            unauthenticated = isinstance(source, Transport) and self._ingress.authentic == authentic
+            self._report_busy(now, much, unauthenticated)
+
+    def _failed(self, source: Transport | Device, error: Exception) -> int:
+        """A batch has been lost: it counts as one packet."""
+        if isinstance(error, BrokenDevice):
+            self._stop_reading(source, str(error))
+        else:
+            self._report_fault(f"{type(error).__name__}: {error}")
+        return 1
+
+    def _stop_reading(self, source: Transport | Device, why: str) -> None:
+        """Polled again, a broken device would keep the loop busy for nothing."""
+        assert isinstance(source, Device)
+        self._unregister(source.fd)
+        self._outbox.post(messages.DeviceBroken(source.device_id, why))
+
+    def _run_deferred(self) -> None:
+        """What was left to be done when there is nothing else."""
+        while self._deferred:
+            failure = _failure(self._deferred.pop(0))
+            if failure:
+                self._report_fault(failure)
+
+    def _wait_to_gather(self, ready: list[tuple[int, int]]) -> float:
+        """Sleep until one of the sources that have something may be read; the monotonic time then."""
+        now = time.monotonic()
+        if now < self._gather_until:
+            sources = self._sources
+            begin = min((sources[fd].moderation.not_before for fd, _ in ready if fd in sources), default=0.0)
+            if now < begin:
+                time.sleep(begin - now)
+                slept_from, now = now, time.monotonic()
+                self._cpu_yield.after(slept_from, now)  # this was one
+        return now
+
+    def _register(self, fd: int, source: Transport | Device) -> None:
+        self._poll.register(fd, select.EPOLLIN)
+        self._sources[fd] = source
+        if isinstance(source, Transport):
+            self._single_readers[fd] = self._ingress.single_packet_reader(source)
+        else:
+            self._single_readers[fd] = self._egress.single_packet_reader(source)
+
+    def _unregister(self, fd: int) -> None:
+        self._single_readers.pop(fd, None)
+        if self._sources.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def _report_busy(self, now: float, much: bool, unauthenticated: bool) -> None:
+        busy_state = self._busy
+        busy = (
+            busy_state.change(now, unauthenticated) if much else (False if busy_state.is_over(now) else None)
+        )
+        if busy is not None and self._outbox.post(messages.BusyChanged(busy)):
+            busy_state.busy = busy
+
+    def _report_fault(self, text: str) -> None:
+        if self._fault.allow(time.monotonic()):
+            self._outbox.post(Fault(0, text))
+
+    # Control's messages
+
+    def _read_control(self) -> None:
+        self._run_deferred()  # of SAs that may be gone afterwards
+        self._counters.flush()
+        for _ in range(_MESSAGES_A_TURN):
+            if not self._connected:
+                return
+            try:
+                received = channel.receive(self._control)
+            except BlockingIOError:
+                return
+            except MessageError as error:
+                self._outbox.post(Fault(0, str(error)))
+                continue
+            except OSError:
+                received = None
+            if received is None:
+                self._connected = False
+                return
+            message, fd = received
+            failure = _failure(self._execute, message, fd)
+            if failure:
+                child_id = message.child_id if isinstance(message, AddInboundSa | AddOutboundSa) else 0
+                self._outbox.post(Fault(child_id, f"{type(message).__name__}: {failure}"))
+
+    def _execute(self, message: Message, fd: int | None) -> None:
+        match message, fd:
+            case AddSocket(), int():
+                self._add_socket(message, fd)
+            case RemoveSocket(), None:
+                self._remove_socket(message.index)
+            case AddDevice(), int():
+                self._add_device(message, fd)
+            case messages.SetMss(), None:
+                if message.device_id in self._devices:
+                    self._devices[message.device_id].io.set_mss(message.mss4, message.mss6)
+            case RemoveDevice(), None:
+                self._remove_device(message.device_id)
+            case ((AddInboundSa() | AddOutboundSa()), None):
+                self._install(message)
+            case _:
+                self._execute_for_child(message)
+
+    def _execute_for_child(self, message: Message) -> None:
+        """What names a child that may be gone already: then there is nothing to do."""
+        match message:
+            case ActivateOutboundSa():
+                self._egress.release_waiting(self._database.activate(message.child_id))
+            case RemoveOutboundSa():
+                self._egress.release_waiting(self._database.remove_outbound(message.child_id))
+            case RemoveSaPair():
+                self._egress.release_waiting(self._database.remove_child(message.child_id))
+            case UpdateSaPath():
+                self._database.update_path(message)
+            case Ping():
+                self._outbox.post(Pong())
+            case ForwardEsp():
+                self._ingress.receive_forwarded(message)
+            case _:
+                raise ValueError("not for a worker")
+
+    def _install(self, message: AddInboundSa | AddOutboundSa) -> None:
+        if message.device_id not in self._devices:
+            raise InstallError(f"device {message.device_id} is not here")
+        if not 0 <= message.slot < self._counters.slots:
+            raise InstallError(f"there are no counters {message.slot}")
+        fresh = not self._database.knows(message.child_id)
+        if isinstance(message, AddInboundSa):
+            if message.spi % self._workers != self._slot:
+                raise InstallError(f"SPI {message.spi:08x} belongs to another worker")
+            self._database.install_inbound(message)
+        else:
+            self._database.install_outbound(message)
+        if fresh:
+            self._counters.clear(message.slot)
+        if isinstance(message, AddOutboundSa) and not message.standby:
+            self._egress.release_waiting(message.device_id)
+
+    def _add_socket(self, message: AddSocket, fd: int) -> None:
+        try:
+            sock = socket.socket(fileno=fd)
+        except OSError:
+            os.close(fd)
+            raise
+        try:
+            transport = Transport(
+                sock,
+                message.kind,
+                message.version,
+                message.local_address,
+                message.local_port,
+                self._report_fault,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        self._remove_socket(message.index)
+        self._transports[message.index] = transport
+        self._register(transport.fileno(), transport)
+        self._egress.set_transports(list(self._transports.values()))
+
+    def _remove_socket(self, index: int) -> None:
+        transport = self._transports.pop(index, None)
+        if transport is not None:
+            self._unregister(transport.fileno())
+            self._to_close.append(transport)
+            self._egress.set_transports(list(self._transports.values()))
+
+    def _add_device(self, message: AddDevice, fd: int) -> None:
+        known = self._devices.get(message.device_id)
+        try:
+            if known is not None:
+                self._replace_descriptor(known, fd)
+                os.close(fd)
+                return
+            os.set_blocking(fd, False)
+            packets = self._wrap_device(fd, message.mss4, message.mss6)
+            device = Device(message.device_id, message.name, message.trap, packets, fd)
+            self._register(fd, device)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._devices[message.device_id] = device
+
+    def _replace_descriptor(self, device: Device, fd: int) -> None:
+        """It was made again; its readers and writers keep the number that they know. Raises OSError."""
+        self._unregister(device.fd)  # while it still means the old one
+        os.dup2(fd, device.fd, inheritable=False)
+        os.set_blocking(device.fd, False)
+        self._register(device.fd, device)
+
+    def _remove_device(self, device_id: int) -> None:
+        self._database.remove_device(device_id)
+        device = self._devices.pop(device_id, None)
+        if device is not None:
+            self._close_device(device)
+
+    def _close_device(self, device: Device) -> None:
+        self._unregister(device.fd)
+        os.close(device.fd)
+
+    def _close(self) -> None:
+        self._counters.flush()
+        for device in self._devices.values():
+            self._close_device(device)
+        self._devices.clear()
+        for transport in (*self._transports.values(), *self._to_close):
+            transport.close()
+        self._transports.clear()
+        self._poll.close()

@@ -1,0 +1,70 @@
+"""Packets of one direction, each under an SA of its own, that wait to be counted.
+
+To count those of many batches together costs a small part of what it costs to count each batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esp.packet.row_layouts import SequenceNumbers
+
+MAX_DEFERRED = 4096  # packets
+
+
+class DeferredCounters:
+    """What waits, for words in columns: packets, octets, time and, on the way out, the last sequence number;
+    `words` has them as one item a slot, which numpy copies quickest."""
+
+    __slots__ = ("_octets", "_packets", "_sequences", "_slots", "_time", "_words")
+
+    def __init__(self, words: NDArray[np.void]) -> None:
+        self._words = words
+        self._packets = 0
+        self._time = 0
+        self._slots: list[Sequence[int]] = []
+        self._octets: list[int] = []
+        self._sequences: list[SequenceNumbers] = []
+
+    def add(
+        self, slots: Sequence[int], octets: int, now: float, sequences: SequenceNumbers | None = None
+    ) -> None:
+        """A packet of so many octets under the SA of each of `slots`, which may come twice. `sequences`: its
+        sequence number each, `now`: Unix seconds."""
+        second = int(now)
+        if second != self._time:  # what waits is of one second
+            self.flush()
+            self._time = second
+        self._slots.append(slots)
+        self._octets.append(octets)
+        self._packets += len(slots)
+        if sequences is not None:
+            self._sequences.append(sequences)
+        if self._packets >= MAX_DEFERRED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Count what waits."""
+        if not self._packets:
+            return
+        slots, octets, sequences, count = self._slots, self._octets, self._sequences, self._packets
+        self._slots, self._octets, self._sequences, self._packets = [], [], [], 0
+        at = np.fromiter(chain.from_iterable(slots), np.intp, count)
+        packets = np.bincount(at)
+        (touched,) = packets.nonzero()
+        found = self._words[touched]
+        words = found.view(np.uint64).reshape(len(touched), -1)
+        words[:, 0] += packets[touched].astype(np.uint64)
+        # As floats, which are exact as far as a few packets go.
+        sums = np.bincount(at, np.repeat(octets, [len(each) for each in slots]))
+        words[:, 1] += sums[touched].astype(np.uint64)
+        words[:, 2] = self._time
+        if sequences:
+            last = np.empty(len(packets), np.uint64)
+            last[at] = np.concatenate(sequences)  # of several for one slot the last one stays
+            words[:, 3] = last[touched]
+        self._words[touched] = found

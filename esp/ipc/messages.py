@@ -1,0 +1,395 @@
+"""What control and worker say to each other over their SOCK_SEQPACKET pair, one message a datagram.
+
+Keys travel only here. A message that carries a file descriptor (AddSocket, AddDevice) is sent with it in the
+same datagram (SCM_RIGHTS), see `esp.ipc.channel`. Each class lists its fields in wire order; `_CLASSES`
+numbers the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Address, IPv6Address
+from typing import get_type_hints
+
+from esp.ipc.fields import FieldError, FieldReader, write
+from esp.net.sockets import SocketKind
+from esp.packet.selectors import Selector
+from esp.sa.suites import Suite
+
+Address = IPv4Address | IPv6Address
+
+
+class MessageError(Exception):
+    """These bytes are no message, or come without the file descriptor that belongs to it."""
+
+
+# Control to worker
+
+
+@dataclass(frozen=True, slots=True)
+class AddSocket:
+    """Use this socket (its descriptor travels along). A socket with the same index is replaced and closed."""
+
+    index: int
+    version: int  # 4 or 6
+    kind: SocketKind
+    local_address: Address  # 0.0.0.0 or :: serves every local address
+    local_port: int  # 0 for RAW
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSocket:
+    """Close this socket; no matter if it is not there."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answer with Pong: this is how control finds out that the loop turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddDevice:
+    """Serve this TUN device (its descriptor travels along). It takes the place of one with the same number,
+    whose SAs stay."""
+
+    device_id: int
+    name: str
+    trap: bool  # packets without an SA are kept for a while, and Acquire is sent
+    mss4: int  # what TCP's MSS is lowered to in IPv4 and IPv6; 0: left alone
+    mss6: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMss:
+    """The device's MTU has changed: what TCP's MSS is lowered to from now on."""
+
+    device_id: int
+    mss4: int
+    mss6: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDevice:
+    """Close the device and forget its SAs."""
+
+    device_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddInboundSa:
+    """Accept ESP under `spi` and write what is inside to the device."""
+
+    child_id: int
+    device_id: int
+    slot: int  # where this child's counters are; both directions share it
+    spi: int
+    suite: Suite
+    keys: bytes = field(repr=False)  # suite.key_length octets
+    esn: bool
+    replay_window: int  # packets, 0..4096; 0: no anti-replay
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+    encap: bool
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddOutboundSa:
+    """Send under `spi` what comes from the device; not yet if `standby`.
+
+    `trap`: as long as this SA is there, packets without one are kept and asked for, as on a trap device.
+    """
+
+    child_id: int
+    device_id: int
+    slot: int
+    spi: int
+    suite: Suite
+    keys: bytes = field(repr=False)
+    esn: bool
+    ts_local: tuple[Selector, ...]
+    ts_remote: tuple[Selector, ...]
+    encap: bool
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+    standby: bool
+    trap: bool = False
+    tfc_padding: int = 0  # octets to which inner packets are padded (RFC 4303 2.7); 0: they are not
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateOutboundSa:
+    """Send under this child's outbound SA from now on."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOutboundSa:
+    """Forget this child's outbound SA."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSaPair:
+    """Forget both directions."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSaPath:
+    """Send this child's packets there from now on."""
+
+    child_id: int
+    encap: bool
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+    tfc_padding: int = 0  # as in InstallOutbound
+
+
+# Both ways
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardEsp:
+    """An ESP packet (from its SPI on) that reached the wrong worker: control hands it to the right one."""
+
+    encap: bool  # it came in UDP
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+    data: bytes
+
+
+# Worker to control
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The loop runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to Ping."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusyChanged:
+    """The worker has much to do, or no longer: only then need it run before others."""
+
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardIke:
+    """An IKE message, without the non-ESP marker, that reached a worker."""
+
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSpi:
+    """Somebody sends under an SPI that this worker should know and doesn't. Rate-limited."""
+
+    spi: int
+    local_address: Address
+    local_port: int
+    remote_address: Address
+    remote_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceLow:
+    """Three quarters of the sequence numbers of this child's outbound SA are used up: rekey."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceExhausted:
+    """All are used up: nothing is sent any more."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMoved:
+    """A valid, fresh packet in UDP came from another endpoint than the one known. Rate-limited."""
+
+    child_id: int
+    remote_address: Address
+    remote_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotPermitted:
+    """An authentic packet that this child's selectors do not permit was dropped. Rate-limited."""
+
+    child_id: int
+    start: bytes  # of the inner packet
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """A packet that is to wait for an SA has none. Rate-limited."""
+
+    device_id: int
+    packet: tuple[Selector, ...]  # two: its source and its destination, with protocol and ports
+
+
+@dataclass(frozen=True, slots=True)
+class Looped:
+    """Our own ESP came out of a device: the routes lead the peer's address into it. Rate-limited."""
+
+    device_id: int
+    remote_address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBroken:
+    """Nothing can be read from this device any more."""
+
+    device_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A message could not be obeyed (child_id 0: it was about no child), or a device or socket broke."""
+
+    child_id: int
+    text: str
+
+
+Message = (
+    AddSocket
+    | RemoveSocket
+    | AddDevice
+    | SetMss
+    | RemoveDevice
+    | AddInboundSa
+    | AddOutboundSa
+    | ActivateOutboundSa
+    | RemoveOutboundSa
+    | RemoveSaPair
+    | UpdateSaPath
+    | ForwardEsp
+    | Ready
+    | BusyChanged
+    | Ping
+    | Pong
+    | ForwardIke
+    | UnknownSpi
+    | SequenceLow
+    | SequenceExhausted
+    | PeerMoved
+    | NotPermitted
+    | Acquire
+    | Looped
+    | DeviceBroken
+    | Fault
+)
+
+_CLASSES: tuple[type[Message], ...] = (
+    AddSocket,
+    RemoveSocket,
+    AddDevice,
+    SetMss,
+    RemoveDevice,
+    AddInboundSa,
+    AddOutboundSa,
+    ActivateOutboundSa,
+    RemoveOutboundSa,
+    RemoveSaPair,
+    UpdateSaPath,
+    ForwardEsp,
+    Ready,
+    BusyChanged,
+    Ping,
+    Pong,
+    ForwardIke,
+    UnknownSpi,
+    SequenceLow,
+    SequenceExhausted,
+    PeerMoved,
+    NotPermitted,
+    Acquire,
+    Looped,
+    DeviceBroken,
+    Fault,
+)
+_NUMBERS: dict[type[Message], int] = {cls: number for number, cls in enumerate(_CLASSES)}
+
+
+def _kind(reader: FieldReader) -> SocketKind:
+    try:
+        return SocketKind(reader.number())
+    except ValueError:
+        raise FieldError("unknown kind of socket") from None
+
+
+_READERS: dict[object, Callable[[FieldReader], object]] = {
+    int: FieldReader.number,
+    bool: FieldReader.flag,
+    str: FieldReader.text,
+    bytes: FieldReader.octets,
+    Address: FieldReader.address,
+    Suite: FieldReader.suite,
+    tuple[Selector, ...]: FieldReader.selectors,
+    SocketKind: _kind,
+}
+
+
+def _layout(cls: type[Message]) -> tuple[Callable[[FieldReader], object], ...]:
+    hints = get_type_hints(cls)
+    return tuple(_READERS[hints[each.name]] for each in fields(cls))
+
+
+_NAMES = {cls: tuple(each.name for each in fields(cls)) for cls in _CLASSES}
+_LAYOUTS: tuple[tuple[Callable[..., Message], tuple[Callable[[FieldReader], object], ...]], ...] = tuple(
+    (cls, _layout(cls)) for cls in _CLASSES
+)
+
+
+def encode(message: Message) -> bytes:
+    """The datagram of a message. Raises MessageError for a value that does not fit its field."""
+    cls = type(message)
+    out = bytearray([_NUMBERS[cls]])
+    try:
+        for name in _NAMES[cls]:
+            write(out, getattr(message, name))
+    except FieldError as error:
+        raise MessageError(f"{cls.__name__}: {error}") from None
+    return bytes(out)
+
+
+def decode(data: bytes) -> Message:
+    """The message of a datagram. Raises MessageError, and nothing else, for any bytes whatever."""
+    if not data or data[0] >= len(_LAYOUTS):
+        raise MessageError("unknown kind of message")
+    cls, layout = _LAYOUTS[data[0]]
+    reader = FieldReader(data, 1)
+    try:
+        values = [read(reader) for read in layout]
+        reader.finish()
+    except FieldError as error:
+        raise MessageError(f"{_CLASSES[data[0]].__name__}: {error}") from None
+    return cls(*values)

@@ -1,0 +1,276 @@
+"""One worker's socket: ESP packets in and out, in UDP (RFC 3948) or as protocol 50, trains where it can."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from esp.net import cmsg
+from esp.net.interrupt_moderation import InterruptModeration
+from esp.net.mmsg import MAX_MESSAGES, IoVectors, Receiver, Sender
+from esp.net.sockets import SocketKind
+from esp.packet import ecn
+from esp.packet.drop_reasons import Drop
+
+Address = IPv4Address | IPv6Address
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+
+_REASONS = {
+    errno.EAGAIN: Drop.NO_BUFFER,
+    errno.ENOBUFS: Drop.NO_BUFFER,
+    errno.ENOMEM: Drop.NO_BUFFER,
+    errno.EMSGSIZE: Drop.TOO_BIG,
+    errno.ENETUNREACH: Drop.UNREACHABLE,
+    errno.EHOSTUNREACH: Drop.UNREACHABLE,
+    errno.ENETDOWN: Drop.UNREACHABLE,
+    errno.EHOSTDOWN: Drop.UNREACHABLE,
+    errno.EADDRNOTAVAIL: Drop.UNREACHABLE,
+    errno.EPERM: Drop.REFUSED,
+    errno.EACCES: Drop.REFUSED,
+    errno.ECONNREFUSED: Drop.REFUSED,
+}
+# What a send says that can't be cut up: by this kernel or device at all, or into segments of this size.
+_NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+
+_SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one what was dropped
+_MEMINFO_INTERVAL = 0.1  # seconds between two looks at that
+_MEMINFO = struct.Struct("=9I")
+MAX_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
+MAX_DATAGRAM = 65507  # octets of a UDP datagram in IPv4
+_MIN_SENDMMSG = 4  # datagrams that are worth a system call for many
+_REMOTES = 4096  # whose largest segment is remembered
+
+
+def drop_reason(number: int | None) -> Drop:
+    return _REASONS.get(number or 0, Drop.SEND)
+
+
+class Received(NamedTuple):
+    """What one read gave: `length` octets, in datagrams of `segment` octets but the last one."""
+
+    length: int
+    segment: int
+    tos: int
+    source: SocketAddress
+    local_address: Address
+
+
+@dataclass(slots=True, eq=False)  # frozen ones are slow to make
+class GsoSend:
+    """ESP packets, each of `segment` octets, but the last one, which may be shorter: back to back in one
+    buffer, or each in one of its own."""
+
+    buffers: Sequence[memoryview]
+    segment: int
+    count: int
+
+    def chunks(self, most: int) -> Iterator[tuple[int, GsoSend]]:
+        """In order, at most so many packets each, and the number of the first one."""
+        count, segment, buffers = self.count, self.segment, self.buffers
+        for first in range(0, count, most):
+            end = first + most
+            chunk = buffers[first:end] if len(buffers) > 1 else (buffers[0][first * segment : end * segment],)
+            yield first, GsoSend(chunk, segment, min(most, count - first))
+
+    def rows(self) -> Sequence[memoryview]:
+        if len(self.buffers) > 1:
+            return self.buffers
+        whole = self.buffers[0]
+        return [whole[at : at + self.segment] for at in range(0, len(whole), self.segment)]
+
+
+class Transport:
+    """A socket given to the worker, which owns it from then on.
+
+    `tell` is called, once, when trains can't be sent and packets leave one by one instead.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        kind: SocketKind,
+        version: int,
+        local_address: Address,
+        local_port: int,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Raises ValueError if the arguments contradict each other."""
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        kind_of_socket = socket.SOCK_DGRAM if kind is SocketKind.UDP else socket.SOCK_RAW
+        if local_address.version != version or (sock.family, sock.type) != (family, kind_of_socket):
+            raise ValueError(f"not a socket for {kind.name} and IPv{version}")
+        sock.setblocking(False)
+        self.sock = sock
+        self.kind = kind
+        self.version = version
+        self.local_address = local_address
+        self.local_port = local_port
+        self.moderation = InterruptModeration()
+        self._tell = tell
+        self.wildcard = local_address.is_unspecified
+        self._gso = kind is SocketKind.UDP
+        self._last_ancillary: cmsg.AncillaryData = []  # what came with the last datagram, and what it says
+        self._last_parsed = cmsg.parse(self._last_ancillary)
+        self.plain: cmsg.AncillaryData | None = None  # what came with the last lone one, and changes it not
+        self.sender = Sender()
+        self._refused_segments: dict[
+            tuple[str, int], int
+        ] = {}  # segments that a remote's path is known to refuse
+        with contextlib.suppress(OSError):
+            cmsg.enable_tos(sock)
+        if kind is SocketKind.UDP:
+            with contextlib.suppress(OSError):
+                cmsg.enable_gro(sock)
+
+        self._dropped_before = self._kernel_drops()
+        self._next_meminfo = 0.0
+
+    def kernel_drops(self, now: float) -> int:
+        """Datagrams that found the socket's receive buffer full since the last look, which this is not each
+        time: `now` in monotonic seconds."""
+        if now < self._next_meminfo:
+            return 0
+        self._next_meminfo = now + _MEMINFO_INTERVAL
+        before, self._dropped_before = self._dropped_before, self._kernel_drops()
+        return (self._dropped_before - before) % (1 << 32)
+
+    def _kernel_drops(self) -> int:
+        try:
+            data = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+            return int(_MEMINFO.unpack(data)[-1])
+        except (OSError, struct.error):
+            return 0
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def receive(self, place: memoryview) -> Received | None:
+        """Read UDP into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
+        while True:
+            try:
+                length, ancillary, _, source = self.sock.recvmsg_into([place], cmsg.SPACE)
+            except BlockingIOError:
+                return None
+            except OSError:
+                # An ICMP error that the kernel reports here; reading it has cleared it.
+                continue
+            return self.parse_ancillary(length, ancillary, source)
+
+    def parse_ancillary(self, length: int, ancillary: cmsg.AncillaryData, source: SocketAddress) -> Received:
+        """What the socket's `recvmsg_into` has given."""
+        if ancillary != self._last_ancillary:
+            self._last_ancillary, self._last_parsed = ancillary, cmsg.parse(ancillary)
+        segment, tos, local = self._last_parsed
+        if not segment and tos & ecn.ECN_MASK not in ecn.CHANGES_INNER:
+            self.plain = ancillary
+        return Received(length, segment or length, tos, source, local or self.local_address)
+
+    def receive_many(self, receiver: Receiver, most: int) -> int:
+        """Read at most so many datagrams, one a row of the receiver's arena; how many."""
+        while True:
+            try:
+                return receiver.receive(self.sock, most)
+            except BlockingIOError:
+                return 0
+            except OSError:
+                continue
+
+    def send(
+        self, rows: Sequence[memoryview], source: Address, remote: tuple[str, int], tos: int = 0
+    ) -> dict[int, Drop]:
+        """Send each row from `source` to `remote` (port 0 for RAW); why a row, by index, was not sent."""
+        ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
+        if len(rows) >= _MIN_SENDMMSG:
+            for first in range(0, len(rows), MAX_MESSAGES):
+                vectors = IoVectors.of(rows[first : first + MAX_MESSAGES])
+                failures |= self._send_vectors(vectors, first, remote, ancillary)
+            return failures
+        for index, row in enumerate(rows):
+            failure = self._send_row(row, remote, ancillary)
+            if failure is not None:
+                failures[index] = failure
+        return failures
+
+    def _send_row(
+        self, row: memoryview, remote: tuple[str, int], ancillary: cmsg.AncillaryData | None
+    ) -> Drop | None:
+        try:
+            if ancillary:
+                self.sock.sendmsg([row], ancillary, 0, remote)
+            else:
+                self.sock.sendto(row, remote)
+        except OSError as error:
+            return drop_reason(error.errno)
+        return None
+
+    def _send_vectors(
+        self, vectors: IoVectors, first: int, remote: tuple[str, int], ancillary: cmsg.AncillaryData
+    ) -> dict[int, Drop]:
+        """`first`: the index of the first one."""
+        results = self.sender.send(self.sock, vectors, remote, ancillary)
+        return {first + index: drop_reason(number) for index, number in enumerate(results) if number}
+
+    def send_gso(
+        self, gso: GsoSend, source: Address, remote: tuple[str, int], tos: int = 0
+    ) -> dict[int, Drop]:
+        """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
+        if not self._gso and len(gso.buffers) == 1:
+            return self._send_each(gso, source, remote, tos)
+        most = min(MAX_SEGMENTS, MAX_DATAGRAM // gso.segment) or 1
+        ancillary = cmsg.udp_segment(gso.segment)
+        if tos or self.wildcard:
+            ancillary += self._ancillary(source, tos)
+        if gso.count <= most:
+            return self._send_chunk(gso, ancillary, source, remote, tos)
+        failures: dict[int, Drop] = {}
+        # Equal shares: a short train costs either end nearly as much as a long one.
+        most = -(-gso.count // -(-gso.count // most))
+        for first, chunk in gso.chunks(most):
+            if failed := self._send_chunk(chunk, ancillary, source, remote, tos):
+                failures.update((first + index, reason) for index, reason in failed.items())
+        return failures
+
+    def _send_each(self, gso: GsoSend, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
+        """Send the packets of one buffer a datagram each."""
+        ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
+        for first, chunk in gso.chunks(MAX_MESSAGES):
+            vectors = IoVectors.cut(chunk.buffers[0], chunk.segment)
+            failures |= self._send_vectors(vectors, first, remote, ancillary)
+        return failures
+
+    def _send_chunk(
+        self, gso: GsoSend, ancillary: cmsg.AncillaryData, source: Address, remote: tuple[str, int], tos: int
+    ) -> dict[int, Drop]:
+        """What one send takes, with what cuts it."""
+        if gso.count < 2 or not self._gso or gso.segment >= self._refused_segments.get(remote, 1 << 16):
+            return self.send(gso.rows(), source, remote, tos)
+        try:
+            self.sock.sendmsg(gso.buffers, ancillary, 0, remote)
+        except OSError as error:
+            if error.errno in _NO_SEGMENTS:
+                self._degrade(gso.segment, remote, error)
+                return self.send(gso.rows(), source, remote, tos)
+            return dict.fromkeys(range(gso.count), drop_reason(error.errno))
+        return {}
+
+    def _degrade(self, segment: int, remote: tuple[str, int], error: OSError) -> None:
+        if error.errno in (errno.EINVAL, errno.EMSGSIZE) and len(self._refused_segments) < _REMOTES:
+            if remote not in self._refused_segments:
+                self._tell(f"packets of {segment} octets to {remote[0]} leave one by one: {error.strerror}")
+            self._refused_segments[remote] = segment
+            return
+        self._gso = False
+        self._tell(f"packets from {self.local_address} leave one by one: {error.strerror}")
+
+    def _ancillary(self, source: Address, tos: int) -> cmsg.AncillaryData:
+        marks = cmsg.tos_octet(self.version, tos) if tos else []
+        return marks + cmsg.source_address(source) if self.wildcard else marks

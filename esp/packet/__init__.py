@@ -1,0 +1,2 @@
+"""Values: IP headers, selectors, policies, replay windows, ECN, row layouts, drop reasons. No keys, no
+I/O."""

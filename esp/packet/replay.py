@@ -1,0 +1,120 @@
+"""The anti-replay window of one inbound SA (RFC 4303 3.4.3) and the high half of its ESNs (Appendix A2)."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from esp.packet.row_layouts import STEPS, LowHalves
+
+MAX_WINDOW = 4096
+
+_LOW = 1 << 32
+_LAST = (1 << 64) - 1
+_STEPS = STEPS.astype(np.uint32)
+_HALF = 1 << 31  # without a window the number nearest to the highest one is meant
+
+
+class ReplayWindow:
+    """Which sequence numbers were seen among the last `size` ones (0: no anti-replay).
+
+    A slot of the ring holds the last number marked among those that share it, so nothing has to be cleared
+    when the window moves. Nothing may be marked before its ICV was found right.
+    """
+
+    __slots__ = ("_esn", "_ring", "_slots", "size", "top")
+
+    def __init__(self, size: int, esn: bool) -> None:
+        """Raises ValueError if `size` is not in 0..4096."""
+        if not 0 <= size <= MAX_WINDOW:
+            raise ValueError(f"a replay window of {size} packets, not 0..{MAX_WINDOW}")
+        self.size = size
+        self.top = 0  # the highest number marked, 64 bits
+        self._esn = esn
+        self._ring = array("Q", bytes(8 * size))  # all 0: a number that is never valid
+        self._slots = np.frombuffer(self._ring, np.uint64) if size else None  # the same, for many at once
+
+    def check(self, low: int) -> int | None:
+        """The 64-bit number that these low 32 bits stand for, None if it cannot be accepted."""
+        sequence = self._infer(low) if self._esn else low
+        if not 0 <= sequence <= _LAST:
+            return None
+        if self.size and not self._is_new(sequence):
+            return None
+        return sequence
+
+    def above_top(self, low: int) -> int | None:
+        """`check` of a number above all that were marked; None for any other, of which nothing is said."""
+        sequence = self._infer(low) if self._esn else low
+        return sequence if self.top < sequence <= _LAST else None
+
+    def advance(self, sequence: int) -> None:
+        """Record a number of `above_top` whose packet was valid."""
+        if self.size:
+            self._ring[sequence % self.size] = sequence
+        self.top = sequence
+
+    def check_batch(self, lows: LowHalves) -> Sequence[int] | None:
+        """The numbers of packets that came together, if all can be accepted and none comes twice."""
+        count, low = len(lows), lows.item(0)
+        first = self.check(low)
+        if first is None:
+            return None
+        # With ESN the first one may be taken for one far ahead because it is below the window, others not.
+        if first > self.top and self.check(lows.item(count - 1)) == first + count - 1:
+            octets = (lows - _STEPS[:count]).tobytes()
+            if octets == octets[:4] * count:
+                return range(first, first + count)
+        found = [number for each in lows.tolist() if (number := self.check(each)) is not None]
+        return found if len(set(found)) == count else None
+
+    def mark_batch(self, numbers: Sequence[int]) -> None:
+        """Record numbers of `check_batch` whose packets were valid: all of them, or a list of some."""
+        size = self.size
+        if not numbers:
+            return
+        if size:
+            if isinstance(numbers, range):  # all are above the top
+                self._fill(numbers[-size:])
+            else:
+                self._mark_each(numbers)
+        self.top = max(self.top, numbers[-1] if isinstance(numbers, range) else max(numbers))
+
+    def _fill(self, numbers: range) -> None:
+        """Record consecutive numbers, no more than there are slots."""
+        assert self._slots is not None
+        start, values = numbers[0] % self.size, STEPS[: len(numbers)] + np.uint64(numbers[0])
+        fits = self.size - start
+        self._slots[start : start + len(numbers)] = values[:fits]
+        if len(numbers) > fits:
+            self._slots[: len(numbers) - fits] = values[fits:]
+
+    def _mark_each(self, numbers: Sequence[int]) -> None:
+        ring, size = self._ring, self.size
+        for number in numbers:
+            # In whatever order they came, a slot keeps the highest of its numbers.
+            if number > ring[number % size]:
+                ring[number % size] = number
+
+    def mark(self, sequence: int) -> bool:
+        """Record a number whose packet was valid; False if it had been recorded since `check`."""
+        if self.size:
+            if not self._is_new(sequence):
+                return False
+            self._ring[sequence % self.size] = sequence
+        if sequence > self.top:
+            self.top = sequence
+        return True
+
+    def _is_new(self, sequence: int) -> bool:
+        if sequence > self.top:
+            return True
+        return sequence > self.top - self.size and self._ring[sequence % self.size] != sequence
+
+    def _infer(self, low: int) -> int:
+        """Appendix A2.2: below the window's left edge a number belongs to the next 2^32 ones."""
+        bottom = self.top - (self.size or _HALF) + 1
+        sequence = bottom - bottom % _LOW + low
+        return sequence if sequence >= bottom else sequence + _LOW

@@ -1,0 +1,140 @@
+"""Trains: packets of equal size, the last one perhaps shorter, as rows of one array that is never copied.
+
+Who makes them and who takes them is a device with segmentation offload; it is known here by its methods only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Octets = NDArray[np.uint8]
+LowHalves = NDArray[np.uint32]
+SequenceNumbers = NDArray[np.uint64]
+
+MAX_ROWS = 286  # five frames of 64 KiB in packets of 1,500 octets, and more
+_MAX_LAYOUTS = 48  # layouts whose views are kept
+_NONCE, _SALT = 12, 4
+_AAD = 12  # SPI and a sequence number of 64 bits
+
+STEPS = np.arange(MAX_ROWS, dtype=np.uint64)
+_KEY_4, _KEY_6 = np.dtype("V8"), np.dtype("V32")
+BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
+
+
+def all_equal(rows: NDArray[np.generic]) -> bool:
+    """Whether all rows, or numbers, are equal."""
+    octets, count = rows.tobytes(), len(rows)
+    return octets == octets[: len(octets) // count] * count
+
+
+def address_keys(packets: Octets, version: int) -> list[bytes]:
+    """`packet.address_key` of whole IP packets of one version, one a row."""
+    addresses = packets[:, 12:20].view(_KEY_4) if version == 4 else packets[:, 8:40].view(_KEY_6)
+    keys: list[bytes] = addresses[:, 0].tolist()
+    return keys
+
+
+class RowLayout:
+    """Rows of one length in an arena, with views into them, made once and used for every train."""
+
+    __slots__ = (
+        "array",
+        "capacity",
+        "ciphertexts",
+        "esp_headers",
+        "ivs",
+        "plaintexts",
+        "rows",
+        "seq_lows",
+        "spis",
+        "stride",
+    )
+
+    def __init__(self, arena: memoryview, pitch: int, stride: int, start: int, icv: int) -> None:
+        """`pitch`: octets from row to row, `stride`: of a row; `start`: where the ciphertext begins there;
+        `icv`: octets at its end."""
+        self.stride = stride
+        self.capacity = min(MAX_ROWS, len(arena) // pitch)
+        used = arena[: self.capacity * pitch]
+        whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
+        self.array = whole[:, :stride]
+        self._view_columns()
+        self.rows = [used[at : at + stride] for at in range(0, len(used), pitch)]
+        self.esp_headers = [row[:8] for row in self.rows]
+        self.ciphertexts = [row[start:] for row in self.rows]  # ciphertext and ICV
+        self.plaintexts = [row[start : stride - icv] for row in self.rows]  # plaintext
+
+    def from_row(self, first: int) -> RowLayout:
+        """The rows from `first` on, for one use."""
+        if first == 0:
+            return self
+        part = RowLayout.__new__(RowLayout)
+        part.stride, part.capacity, part.array = self.stride, self.capacity - first, self.array[first:]
+        part._view_columns()
+        part.rows, part.esp_headers = self.rows[first:], self.esp_headers[first:]
+        part.ciphertexts, part.plaintexts = self.ciphertexts[first:], self.plaintexts[first:]
+        return part
+
+    def _view_columns(self) -> None:
+        """SPIs, low halves of sequence numbers, and what stands for the IV of an AEAD, a number a row."""
+        array = self.array
+        self.spis, self.seq_lows = array[:, :4].view(BE32)[:, 0], array[:, 4:8].view(BE32)[:, 0]
+        self.ivs = array[:, 8:16].view(BE64)[:, 0] if self.stride >= 16 else array[:0, :0]
+
+
+class RowLayouts:
+    """The layouts of one arena, the least recently used forgotten, and room for what AEADs are given beside.
+
+    One user at a time: nonces stand here only while a train is sealed or opened.
+    """
+
+    __slots__ = (
+        "_cache",
+        "_pitch",
+        "_salt",
+        "aad",
+        "aad_rows",
+        "arena",
+        "nonce_ivs",
+        "nonce_rows",
+        "nonces",
+    )
+
+    def __init__(self, arena: int, pitch: int = 0) -> None:
+        """An arena of so many octets; rows stand back to back there, or one every `pitch` octets."""
+        self.arena = memoryview(bytearray(arena))
+        self._pitch = pitch
+        self._cache: dict[tuple[int, int, int, int], RowLayout] = {}
+        self.nonce_rows, self.nonces = _table(_NONCE)
+        self.nonce_ivs = self.nonce_rows[:, _SALT:].view(BE64)[:, 0]
+        self._salt = b""
+        self.aad_rows, self.aad = _table(_AAD)
+
+    def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> RowLayout:
+        """Rows of `stride` octets, the first one `offset` octets into the arena."""
+        key = stride, start, icv, offset
+        layout = self._cache.pop(key, None)
+        if layout is None:
+            layout = RowLayout(self.arena[offset:], self._pitch or stride, stride, start, icv)
+            if len(self._cache) >= _MAX_LAYOUTS:
+                del self._cache[next(iter(self._cache))]
+        self._cache[key] = layout
+        return layout
+
+    def set_salts(self, salts: Octets) -> None:
+        """Begin the first nonces with these, one a row."""
+        self.nonce_rows[: len(salts), :_SALT] = salts
+        self._salt = b""  # of all no longer
+
+    def set_salt(self, salt: bytes) -> None:
+        """Begin all nonces with these octets."""
+        if salt != self._salt:
+            self.nonce_rows[:, :_SALT] = np.frombuffer(salt, np.uint8)
+            self._salt = salt
+
+
+def _table(width: int) -> tuple[Octets, list[memoryview]]:
+    view = memoryview(bytearray(MAX_ROWS * width))
+    array: Octets = np.frombuffer(view, np.uint8).reshape(MAX_ROWS, width)
+    return array, [view[at : at + width] for at in range(0, len(view), width)]

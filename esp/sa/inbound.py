@@ -1,0 +1,253 @@
+"""One inbound SA: replay check, opening, trailer, selectors, in batches (RFC 4303 3.4, RFC 4301 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from esp.packet.drop_reasons import Drop
+from esp.packet.headers import IPV4_HEADER, IPV4_NO_OPTIONS, NEXT_HEADER, ip_length
+from esp.packet.policy import Policy
+from esp.packet.replay import ReplayWindow
+from esp.packet.row_layouts import Octets, RowLayout, RowLayouts, all_equal
+from esp.sa.suites import AEAD_START, ESP_HEADER, FULL_ICV, TRAILER, InvalidTag, Suite, opener, refuse_copy
+
+_DUMMY = 59
+_KEPT_OF_REFUSED = (
+    64  # octets of a refused packet that are kept: an IPv6 header and more, as in ICMP messages
+)
+_TUNNEL = frozenset(NEXT_HEADER.values())
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRows:
+    """Inner packets of one length, but the last one, each with `headroom` octets in front."""
+
+    array: Octets
+    headroom: int
+    size: int
+    last: int
+
+
+@dataclass(slots=True)
+class OpenedBatch:
+    """What came out of a batch."""
+
+    packets: list[memoryview] = field(default_factory=list)  # inner packets, in order
+    rows: OpenedRows | None = None  # or these instead
+    drops: dict[Drop, int] = field(default_factory=dict)
+    valid: bool = False  # at least one had a right ICV and was no replay
+    newest: bool = False  # and one of those was newer than all before
+    not_permitted: bytes = b""  # the start of the first inner packet that the selectors did not permit
+
+    def split_rows(self) -> None:
+        """Turn rows into packets."""
+        if self.rows is not None:
+            array, headroom = self.rows.array, self.rows.headroom
+            lengths = [self.rows.size] * (len(array) - 1) + [self.rows.last]
+            self.packets = [
+                memoryview(row)[: headroom + length] for row, length in zip(array, lengths, strict=True)
+            ]
+            self.rows = None
+
+    def drop(self, reason: Drop, count: int = 1) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + count
+
+
+class InboundSa:
+    """Opens ESP packets under one key."""
+
+    __slots__ = (
+        "_min_length",
+        "_opener",
+        "_window",
+        "aead",
+        "check",
+        "mark",
+        "policy",
+        "spi",
+        "start",
+        "suite",
+    )
+    __reduce__ = refuse_copy
+
+    def __init__(
+        self, spi: int, suite: Suite, keys: bytes, esn: bool, replay_window: int, policy: Policy
+    ) -> None:
+        """Raises ValueError for an impossible SPI, key length or window."""
+        if not 0 < spi < 1 << 32:
+            raise ValueError(f"{spi} is no SPI")
+        self.spi = spi
+        self.suite = suite
+        self.policy = policy
+        self._opener = opener(suite, keys, esn)
+        self._window = ReplayWindow(replay_window, esn)
+        self.aead = self._opener.aead_context(spi)
+        self.check, self.mark = self._window.check, self._window.mark  # for a medley
+        self.start = ESP_HEADER + suite.iv_length  # of the plaintext
+        self._min_length = suite.overhead + TRAILER
+
+    def open_batch(self, rows: Sequence[memoryview], headroom: int = 0) -> OpenedBatch:
+        """The inner packets of ESP packets (from the SPI on), decrypted in place: views into `rows`.
+
+        `headroom`: octets in front of each inner packet that its view has too, at most the ESP header and
+        the IV.
+        """
+        opened = OpenedBatch()
+        before = self._window.top
+        for row in rows:
+            self._unwrap_into(opened, row, self._open(row), headroom)
+        opened.newest = opened.valid and (self._window.top > before or not self._window.size)
+        return opened
+
+    def open_single(self, row: memoryview, headroom: int) -> memoryview | OpenedBatch:
+        """`open_batch` for one packet: of a plain one that is newer than all before, nothing but the view."""
+        aead, window = self.aead, self._window
+        if aead is None or len(row) < self._min_length:
+            return self.open_batch([row], headroom)
+        stamp, decrypt_into, esn = aead
+        low = int.from_bytes(row[4:8], "big")
+        sequence = low if low > window.top and not esn else window.above_top(low)
+        if sequence is None:
+            return self.open_batch([row], headroom)
+        # What the opener does, and `inner_length` with usual packets, without calls: after a pause each step
+        # is slow (esp.datapath.flow_cache).
+        plaintext = row[AEAD_START:-FULL_ICV]
+        aad = stamp[:4] + sequence.to_bytes(8, "big") if esn else row[:ESP_HEADER]
+        try:
+            decrypt_into(stamp[4:] + row[ESP_HEADER:AEAD_START], row[AEAD_START:], aad, plaintext)
+        except InvalidTag:
+            return OpenedBatch(drops={Drop.INTEGRITY: 1})
+        window.advance(sequence)
+        length: int | Drop = len(plaintext) - TRAILER - plaintext[-2]
+        if (
+            plaintext[-1] != NEXT_HEADER[4]
+            or length <= IPV4_HEADER
+            or plaintext[0] != IPV4_NO_OPTIONS
+            or plaintext[2] << 8 | plaintext[3] != length
+            or not self.policy.permits_addresses(4, bytes(plaintext[12:20]))
+        ):
+            length = self.inner_length(plaintext)
+        if not isinstance(length, Drop):
+            return row[AEAD_START - headroom : AEAD_START + length]
+        opened = OpenedBatch(valid=True, newest=True)
+        self._append_inner(opened, row, plaintext, headroom)
+        return opened
+
+    def open_layout(
+        self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, headroom: int
+    ) -> OpenedBatch | None:
+        """`open_batch` for the first `count` rows of a layout of `layouts`, the last of `last` octets, at
+        once.
+
+        None, and nothing has been changed, if they have to be opened one by one.
+        """
+        if last < self._min_length:
+            return None
+        before = self._window.top
+        numbers = self._window.check_batch(layout.seq_lows[:count])
+        if numbers is None:
+            return None
+        opened = OpenedBatch()
+        full = count - (last < layout.stride)
+        failed = self._opener.open_layout(layouts, layout, numbers[:full]) if full else []
+        if full < count and self._opener.open(layout.rows[full][:last], numbers[full]) is None:
+            failed.append(full)
+        if failed:
+            opened.drop(Drop.INTEGRITY, len(failed))
+            numbers = [number for index, number in enumerate(numbers) if index not in failed]
+        self._window.mark_batch(numbers)
+        opened.valid = bool(numbers)
+        opened.newest = opened.valid and (self._window.top > before or not self._window.size)
+        opened.rows = None if failed else self._uniform_rows(layout, count, last, headroom)
+        if opened.rows is None:
+            for index in sorted(set(range(count)) - set(failed)):
+                row = layout.rows[index] if index < full else layout.rows[index][:last]
+                self._append_inner(opened, row, row[self.start : len(row) - self.suite.icv_length], headroom)
+        return opened
+
+    def _uniform_rows(self, layout: RowLayout, count: int, last: int, headroom: int) -> OpenedRows | None:
+        """The inner packets if all but the last one are alike in version, length and addresses, and that is
+        permitted; None if not all are so clear."""
+        start = self.start
+        array = layout.array[:count]
+        end = layout.stride - self.suite.icv_length
+        ends = last - self.suite.icv_length
+        full = count - (last < layout.stride)
+        first = layout.plaintexts[0]
+        size = self.inner_length(first)
+        if isinstance(size, Drop) or not all_equal(array[:full, end - TRAILER : end]):
+            return None
+        length = size
+        # The version and, in IPv4, the length
+        if not all_equal(array[:full, start : start + 4]):
+            return None
+        if first[0] >> 4 == 6 and not all_equal(array[:full, start + 4 : start + 6]):
+            return None
+        if full < count:
+            tail = self.inner_length(layout.rows[full][start:ends])
+            if isinstance(tail, Drop) or tail > size:
+                return None
+            length = tail
+        if not self.policy.permits_rows(array[:, start:]):
+            return None
+        return OpenedRows(array[:, start - headroom :], headroom, size, length)
+
+    def _open(self, row: memoryview) -> memoryview | Drop:
+        """Plaintext with trailer of a packet that is authentic and no replay."""
+        if len(row) < self._min_length:
+            return Drop.MALFORMED
+        sequence = self._window.check(int.from_bytes(row[4:8], "big"))
+        if sequence is None:
+            return Drop.REPLAY
+        plaintext = self._opener.open(row, sequence)
+        if plaintext is None:
+            return Drop.INTEGRITY
+        return plaintext if self._window.mark(sequence) else Drop.REPLAY
+
+    def unwrap(self, row: memoryview, plaintext: memoryview | Drop, headroom: int) -> OpenedBatch:
+        """What comes out of one packet that has been opened, or is to be dropped."""
+        opened = OpenedBatch()
+        self._unwrap_into(opened, row, plaintext, headroom)
+        return opened
+
+    def _unwrap_into(
+        self, opened: OpenedBatch, row: memoryview, plaintext: memoryview | Drop, headroom: int
+    ) -> None:
+        if isinstance(plaintext, Drop):
+            opened.drop(plaintext)
+        else:
+            opened.valid = True
+            self._append_inner(opened, row, plaintext, headroom)
+
+    def _append_inner(
+        self, opened: OpenedBatch, row: memoryview, plaintext: memoryview, headroom: int
+    ) -> None:
+        length = self.inner_length(plaintext)
+        if isinstance(length, Drop):
+            opened.drop(length)
+            if length is Drop.SELECTORS and not opened.not_permitted:
+                opened.not_permitted = bytes(plaintext[:_KEPT_OF_REFUSED])
+        else:
+            opened.packets.append(row[self.start - headroom : self.start + length])
+
+    def inner_length(self, plaintext: memoryview) -> int | Drop:
+        """The length of the inner packet in front of padding, trailer and TFC padding (RFC 4303 2.4, 2.7)."""
+        next_header = plaintext[-1]
+        end = len(plaintext) - TRAILER - plaintext[-2]
+        if end < 0:
+            return Drop.MALFORMED
+        if next_header == _DUMMY:
+            return Drop.DUMMY
+        if next_header not in _TUNNEL:
+            return Drop.NEXT_HEADER
+        packet = plaintext[:end]
+        if end > IPV4_HEADER and packet[0] == IPV4_NO_OPTIONS and packet[2] << 8 | packet[3] == end:
+            length: int | None = end  # quickly
+        else:
+            length = ip_length(packet)
+        if length is None:
+            return Drop.MALFORMED
+        if NEXT_HEADER[packet[0] >> 4] != next_header:
+            return Drop.NEXT_HEADER
+        return length if self.policy.permits_inbound(packet[:length]) else Drop.SELECTORS

@@ -1,0 +1,229 @@
+"""A medley: packets alike, one behind the other, each under an SA of its own (RFC 4303 3.3 and 3.4).
+
+All must be under AEADs with their full ICV (RFC 4106, RFC 7634), which share one layout, and with ESN or all
+without. What differs from row to row is written in columns, and then there is one call a packet.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
+from operator import attrgetter, call
+from typing import Protocol
+
+import numpy as np
+
+from esp.packet.drop_reasons import Drop
+from esp.packet.row_layouts import (
+    BE64,
+    MAX_ROWS,
+    STEPS,
+    Octets,
+    RowLayout,
+    RowLayouts,
+    SequenceNumbers,
+    address_keys,
+    all_equal,
+)
+from esp.sa.inbound import InboundSa
+from esp.sa.outbound import OutboundSa, trailer_of
+from esp.sa.suites import AEAD_START, FULL_ICV, TRAILER, exhaust, open_each
+
+START, ICV = AEAD_START, FULL_ICV  # where the inner packet begins, and what is behind it
+MIN_LENGTH = START + TRAILER + ICV
+_SPI_SALT = 8
+_BLOCK = 4
+_MODULUS = 1 << 64
+_SEQUENCE = attrgetter("sequence")
+_LENGTHS = {4: (2, 4), 6: (4, 6)}  # where IP has its length
+
+
+class SealColumns(Protocol):
+    """What `seal_each` needs of the SAs of a batch, a column each; all SAs have an `AeadContext`."""
+
+    @property
+    def sas(self) -> Sequence[OutboundSa]: ...
+
+    @property
+    def spi_salts(self) -> Sequence[bytes]: ...
+
+    @property
+    def calls(self) -> Sequence[Callable[..., object]]: ...
+
+    @property
+    def esn(self) -> Sequence[bool]: ...
+
+
+def esp_length(length: int) -> int:
+    """The length of the ESP packet of an inner packet of `length` octets."""
+    return START + ICV + length + TRAILER + _padding(length)
+
+
+def _padding(length: int) -> int:
+    return -(length + TRAILER) % _BLOCK
+
+
+def seal_each(
+    layouts: RowLayouts, layout: RowLayout, columns: SealColumns, length: int
+) -> SequenceNumbers | None:
+    """Seal inner packets of one `length` and one IP version in the rows of a layout of `layouts`, each under
+    its SA; their sequence numbers. None, and nothing has been done, if that is unusual for one of them.
+
+    Whatever this raises, the numbers are not used again.
+    """
+    sas, esn, count = columns.sas, columns.esn, len(columns.sas)
+    if count > MAX_ROWS or esn.count(esn[0]) < count or max(map(_SEQUENCE, sas)) >= sas[0].batch_until:
+        return None
+    sequences = _take_sequences(sas)
+    end = START + length
+    trailer = trailer_of(layout.rows[0][START] >> 4, _padding(length))
+    layout.array[:count, end : end + len(trailer)] = trailer
+    nonces, aad = _write_headers(layouts, layout, _spi_salt_table(columns.spi_salts), sequences, esn[0])
+    exhaust(map(call, columns.calls, nonces, layout.plaintexts, aad, layout.ciphertexts))
+    return sequences
+
+
+def share_layout(sa: OutboundSa, other: OutboundSa) -> bool:
+    """Whether packets of both have the same layout and can be sealed by one `seal_runs`."""
+    one, another = sa.aead, other.aead
+    return one is not None and another is not None and one.esn == another.esn
+
+
+def seal_runs(layouts: RowLayouts, layout: RowLayout, runs: Sequence[tuple[OutboundSa, int, int]]) -> bool:
+    """Seal what was laid out in the rows of a layout of `layouts`: under each SA so many packets, the last of
+    them an ESP packet of so many octets. All SAs must be ones that `share_layout`. False, and nothing has
+    been done, if the numbers of one come to their end.
+
+    Whatever this raises, the numbers are not used again.
+    """
+    if any(sa.sequence >= sa.batch_until for sa, _, _ in runs):
+        return False
+    contexts = [sa.aead for sa, _, _ in runs if sa.aead is not None]
+    counts = [count for _, count, _ in runs]
+    sequences = _take_run_sequences(runs, counts)
+    table = _spi_salt_table([aead.spi_salt * count for aead, count in zip(contexts, counts, strict=True)])
+    nonces, aad = _write_headers(layouts, layout, table, sequences, contexts[0].esn)
+    calls = chain.from_iterable(
+        repeat(aead.call, count) for aead, count in zip(contexts, counts, strict=True)
+    )
+    texts, bodies = _texts_and_ciphertexts(layout, runs)
+    exhaust(map(call, calls, nonces, texts, aad, bodies))
+    return True
+
+
+def _take_run_sequences(
+    runs: Sequence[tuple[OutboundSa, int, int]], counts: Sequence[int]
+) -> SequenceNumbers:
+    """The next sequence numbers of each, used up from now on."""
+    bases = []  # what a row's number has more than the row's own
+    at = 0
+    for sa, count, _ in runs:
+        bases.append((sa.sequence + 1 - at) % _MODULUS)
+        sa.sequence += count
+        at += count
+    return np.array(bases, np.uint64).repeat(counts) + STEPS[:at]
+
+
+def _texts_and_ciphertexts(
+    layout: RowLayout, runs: Sequence[tuple[OutboundSa, int, int]]
+) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
+    """Plaintexts, and what becomes of them: all rows are full, but the last one of a run may be shorter."""
+    texts, bodies = layout.plaintexts, layout.ciphertexts
+    if all(last == layout.stride for _, _, last in runs):
+        return texts, bodies
+    texts, bodies = texts.copy(), bodies.copy()
+    at = 0
+    for _, count, last in runs:
+        at += count
+        row = layout.rows[at - 1]
+        texts[at - 1], bodies[at - 1] = row[START : last - ICV], row[START:last]
+    return texts, bodies
+
+
+def _write_headers(
+    layouts: RowLayouts, layout: RowLayout, spi_salts: Octets, sequences: SequenceNumbers, esn: bool
+) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
+    """Write SPI, sequence number and IV of each row; nonces and associated data."""
+    count = len(spi_salts)
+    layout.array[:count, :4] = spi_salts[:, :4]
+    layout.seq_lows[:count] = layout.ivs[:count] = sequences
+    return _nonces_and_aad(layouts, layout, spi_salts, sequences if esn else None)
+
+
+def _take_sequences(sas: Sequence[OutboundSa]) -> SequenceNumbers:
+    """The next sequence number of each, used up from now on; an SA that comes again has the one behind."""
+    taken = []
+    for sa in sas:
+        sa.sequence = number = sa.sequence + 1
+        taken.append(number)
+    return np.frombuffer(array("Q", taken), np.uint64)  # twice as fast as np.array
+
+
+def _spi_salt_table(stamps: Sequence[bytes]) -> Octets:
+    return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, _SPI_SALT)
+
+
+def _nonces_and_aad(
+    layouts: RowLayouts, layout: RowLayout, spi_salts: Octets, sequences: SequenceNumbers | None
+) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
+    """Nonces and associated data; `sequences` are those of ESNs."""
+    count = len(spi_salts)
+    layouts.set_salts(spi_salts[:, 4:])
+    layouts.nonce_ivs[:count] = layout.ivs[:count]
+    if sequences is None:
+        return layouts.nonces[:count], layout.esp_headers
+    layouts.aad_rows[:count, :4] = spi_salts[:, :4]
+    layouts.aad_rows[:count, 4:].view(BE64)[:, 0] = sequences
+    return layouts.nonces[:count], layouts.aad
+
+
+def check_each(sas: Sequence[InboundSa], layout: RowLayout) -> list[int] | None:
+    """The sequence numbers of the packets in the rows of a layout, each under its SA, if all could be
+    accepted and a medley is nothing unusual for any of them."""
+    contexts = [sa.aead for sa in sas]
+    if len(sas) > MAX_ROWS or None in contexts or len({aead.esn for aead in contexts if aead}) > 1:
+        return None
+    lows: list[int] = layout.seq_lows[: len(sas)].tolist()
+    sequences = [sa.check(low) for sa, low in zip(sas, lows, strict=True)]
+    found = [number for number in sequences if number is not None]
+    return found if len(found) == len(sas) else None
+
+
+def open_rows(
+    layouts: RowLayouts, layout: RowLayout, sas: Sequence[InboundSa], sequences: Sequence[int]
+) -> dict[int, Drop]:
+    """Open what `check_each` has given numbers; why a packet, by index, is to be dropped.
+
+    The others are recorded as seen. If one SA has several packets, each is judged by what came before it.
+    """
+    contexts = [sa.aead for sa in sas if sa.aead is not None]
+    stamps, calls, esn = zip(*contexts, strict=True)
+    esns: SequenceNumbers | None = np.array(sequences, np.uint64) if esn[0] else None
+    nonces, aad = _nonces_and_aad(layouts, layout, _spi_salt_table(stamps), esns)
+    failed = open_each(call, (calls, nonces, layout.ciphertexts, aad, layout.plaintexts))
+    drops = {}
+    for index, (sa, number) in enumerate(zip(sas, sequences, strict=True)):
+        if index in failed or not sa.mark(number):
+            seen = sa.check(number & 0xFFFFFFFF) is None
+            drops[index] = Drop.REPLAY if seen else Drop.INTEGRITY
+    return drops
+
+
+def uniform_inner_length(layout: RowLayout, sas: Sequence[InboundSa]) -> int | None:
+    """The length of opened packets, if it is one length, one IP version and one length of padding, and all
+    are permitted; None if they have to be looked at one by one."""
+    count = len(sas)
+    rows = layout.array[:count, START : layout.stride - ICV]
+    size = sas[0].inner_length(layout.plaintexts[0])
+    if isinstance(size, Drop) or not all_equal(rows[:, -TRAILER:]) or not all_equal(rows[:, :1]):
+        return None
+    version = layout.plaintexts[0][0] >> 4
+    first, end = _LENGTHS[version]
+    if not all_equal(rows[:, first:end]):
+        return None
+    for sa, text, key in zip(sas, layout.plaintexts, address_keys(rows, version), strict=False):
+        policy = sa.policy
+        if not (policy.permits_addresses(version, key) or policy.permits_inbound(text[:size])):
+            return None
+    return size
