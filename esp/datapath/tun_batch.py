@@ -32,13 +32,13 @@ class Run(NamedTuple):
 class TunBatch:
     """Memory for one burst. The packet of row n begins at `start(n)` in `arena`."""
 
-    __slots__ = ("_buffers", "_octets", "arena", "begin", "first", "layouts")
+    __slots__ = ("_buffers", "_octets", "arena", "begin", "first_packet", "layouts")
 
     def __init__(self) -> None:
         self.layouts = RowLayouts(ROWS * _PITCH + _LONGEST, _PITCH)
         self.arena = self.layouts.arena
         self.begin = self.start(0)
-        self.first = self.arena[self.begin :]  # the first packet and all behind it
+        self.first_packet = self.arena[self.begin :]  # and all behind it
         self._octets: Octets = np.frombuffer(self.arena, np.uint8)[: ROWS * _PITCH].reshape(ROWS, _PITCH)
         self._buffers: dict[int, tuple[Octets, list[tuple[memoryview]]]] = {}
 
