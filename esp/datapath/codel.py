@@ -1,7 +1,8 @@
-"""When the queue in front of a worker stands, and its senders are told to slow down (CoDel, RFC 8289).
+"""CoDel: detects a standing TUN queue and picks the packets to mark or drop (RFC 8289).
 
-TCP fills whatever queue there is, and a device's takes 500 frames: everything else would wait behind 30 MB.
-How long a packet has waited there nobody knows, so a queue stands if it was not empty for an interval.
+TCP fills whatever queue there is, and a device's holds 500 frames: everything else would wait behind 30 MB. A
+TUN device does not tell how long a packet has waited, so the queue counts as standing if it was not empty for
+an interval.
 """
 
 from __future__ import annotations
@@ -9,32 +10,32 @@ from __future__ import annotations
 import math
 
 _INTERVAL = 0.1  # seconds: a long round trip (RFC 8289 4.3)
-_RECENT = 16 * _INTERVAL  # seconds in which a queue that stands again is told as often as before
+_RECENT = (
+    16 * _INTERVAL
+)  # seconds in which a queue that stands again resumes the last drop rate (RFC 8289)
 
 
 class CoDel:
-    """Of one device; all times are monotonic seconds."""
+    """The CoDel state of one device; all times are monotonic seconds. Names are RFC 8289's."""
 
     __slots__ = ("_count", "_drop_next", "_dropping", "_first_above_time", "_last_count", "_last_read")
 
     def __init__(self) -> None:
-        self._first_above_time = 0.0  # when it will have stood for an interval; 0: it is empty
-        self._last_read = 0.0  # when something was read
+        self._first_above_time = 0.0  # when the queue will have stood for an interval; 0: it is empty
+        self._last_read = 0.0  # when a frame was last read
         self._dropping = False
-        self._drop_next = 0.0  # when to tell the next sender
-        self._count = 0  # how many have been told since it stands
-        self._last_count = 0  # how many of them were told anew, after a while without
+        self._drop_next = 0.0  # when to mark or drop the next packet
+        self._count = 0  # marks and drops since the queue stands
+        self._last_count = 0  # `_count` when dropping last began
 
     def note_empty(self) -> None:
-        """Nothing was left to read."""
+        """The queue was found empty."""
         self._first_above_time = 0.0
         self._dropping = False
 
     def should_signal(self, now: float) -> bool:
-        """Something was read: whether its sender is to be told now, by a mark or by a loss."""
-        if (
-            now > self._last_read + _INTERVAL
-        ):  # a pause: it was empty, as nobody reads just as much as there is
+        """A frame was read: whether to signal congestion to its sender now, by a mark or a drop."""
+        if now > self._last_read + _INTERVAL:  # after a pause the queue was empty at some time
             self.note_empty()
         self._last_read = now
         if not self._first_above_time:
@@ -47,5 +48,7 @@ class CoDel:
             delta = self._count - self._last_count
             self._count = delta if delta > 1 and now - self._drop_next < _RECENT else 1
             self._last_count, self._dropping, self._drop_next = self._count, True, now
-        self._drop_next += _INTERVAL / math.sqrt(self._count)  # RFC 8289 3.3: TCP's rate falls so with losses
+        self._drop_next += _INTERVAL / math.sqrt(
+            self._count
+        )  # RFC 8289 3.3: TCP's rate falls with the square root of the losses
         return True

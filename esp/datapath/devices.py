@@ -1,4 +1,5 @@
-"""A device of a worker: how it is read, how soon again, and what waits for an SA there."""
+"""A TUN device of a worker, with the state that belongs to it: moderation, CoDel, packets that wait for an
+SA."""
 
 from __future__ import annotations
 
@@ -9,18 +10,18 @@ from esp.datapath.device_io import FrameDevice, PacketDevice
 from esp.datapath.limits import PacketQueue, RateLimit
 from esp.net.interrupt_moderation import InterruptModeration
 
-# One so many seconds, after a burst
+# seconds between two messages, after a burst of so many
 _ACQUIRE = (1.0, 4)
 _LOOPED = (10.0, 1)
 
 
-class BrokenDevice(Exception):  # noqa: N818  what it is
+class BrokenDevice(Exception):  # noqa: N818  names the state
     """Nothing can be read from this device any more."""
 
 
 @dataclass(slots=True, eq=False)
 class Device:
-    """`frames` is the same as `io` if it has offloads."""
+    """One device. `frames` is `io` if it has segmentation offload, else None."""
 
     device_id: int
     name: str

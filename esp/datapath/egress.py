@@ -289,7 +289,7 @@ class Egress:
         if sealed:
             last = sa_run.last if sealed == count else gso_batch.layout.stride
             gso = gso_batch.gso_send(sa_run.first, sealed, last)
-            self._transmitter.send_gso(entry, gso, sa_run.tos, sa_run.octets(sealed))
+            self._transmitter.send_run(entry, gso, sa_run.tos, sa_run.octets(sealed))
 
     # 2. to 6. Lone packets of a turn
 
@@ -332,7 +332,7 @@ class Egress:
         if sealed < count:
             self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
         if sealed:
-            self._transmitter.send_gso(entry, GsoSend(layout.rows[:sealed], size, sealed), tos, sealed * real)
+            self._transmitter.send_run(entry, GsoSend(layout.rows[:sealed], size, sealed), tos, sealed * real)
         return True
 
     def _send_multi_sa(self, device: Device, run: Run, length: int) -> bool:

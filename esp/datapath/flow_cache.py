@@ -1,8 +1,8 @@
-"""Lanes: how packets travel that come alone, above all after a pause, in as few steps as can be.
+"""Flow cache: per-flow fast paths for packets that come alone.
 
-Nothing is in the CPU's caches after a pause, so that each function and each object on the way tells. What
-other packets look up one by one is kept in a closure for each flow and each SA, until anything changes that
-it may depend on: then all of them are forgotten.
+After a pause the CPU's caches are cold, so every function and every object that a lone packet touches costs
+time. What other packets look up step by step is kept in one closure for each flow (egress) and each SPI
+(ingress). Any change of an SA, a path, a socket or a device invalidates all of them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Callable
 from esp.net.transport import SocketAddress, Transport
 
 EgressFastPath = Callable[[int, int], bool]
-"""Of the length of the packet in the first row and its TOS octet; False: nothing has been done."""
+"""Sends the packet in the first row, given its length and TOS octet; False: nothing was done."""
 IngressFastPath = Callable[[memoryview, SocketAddress, Transport], None]
-"""Of an ESP packet in a datagram of its own, and where it came from."""
+"""Opens and delivers one ESP packet, given its source address and the socket it came to."""
 
-MAX_FLOWS = 1024  # of one device, or of all SAs; all are forgotten when there are more
+MAX_FLOWS = 1024  # of one device, or of all SPIs; all are forgotten when there are more
 
 
 class FlowCache:
-    """Those known, on the way out by the packet's addresses (`esp.packet.headers.address_key`), on the way in
-    by SPI."""
+    """The fast paths that are known: egress by addresses (`esp.packet.headers.address_key`), ingress by
+    SPI."""
 
     __slots__ = ("_egress", "ingress")
 
@@ -30,16 +30,16 @@ class FlowCache:
         self.ingress: dict[int, IngressFastPath] = {}
 
     def egress(self, device_id: int) -> dict[bytes, EgressFastPath]:
-        """Those of a device: the same object, whatever is forgotten."""
+        """The fast paths of a device: always the same dictionary, also after `invalidate`."""
         return self._egress.setdefault(device_id, {})
 
     def invalidate(self) -> None:
-        """An SA, a path, a socket or a device has changed."""
+        """Forget all: an SA, a path, a socket or a device has changed."""
         self.ingress.clear()
         for flows in self._egress.values():
             flows.clear()
 
     def remove_device(self, device_id: int) -> None:
-        """There is no such device any more."""
+        """Forget all, and that there was this device."""
         self.invalidate()
         self._egress.pop(device_id, None)

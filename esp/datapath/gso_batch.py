@@ -1,7 +1,7 @@
-"""Frames that a device hands over one behind the other: laid out as one train and sealed together.
+"""GSO batch: frames that a device gives in one turn, cut into the rows of one layout and sealed together.
 
-What is done once for all of them costs less than once for each, and so does a send. Where there are several
-SAs, all of them must be what `esp.sa.multi_sa_batch` takes.
+What is done once for all frames costs less than once for each, and so does a send. Frames of several SAs
+share a batch if `esp.sa.multi_sa_batch` can seal them together.
 """
 
 from __future__ import annotations
@@ -16,43 +16,46 @@ from esp.packet.headers import Buffer, flow_key
 from esp.packet.row_layouts import Octets, RowLayout, RowLayouts
 from esp.sa import multi_sa_batch
 
-_ROOM = 5 * ((1 << 16) + (1 << 13))  # octets: five frames of 64 KiB, and what ESP adds to their packets
+_ROOM = 5 * ((1 << 16) + (1 << 13))  # octets: five frames of 64 KiB, with what ESP adds to their packets
 
 
 @dataclass(slots=True, eq=False)
 class SaRun:
-    """Rows under one SA, from row `first` on; only the last one's packet may be shorter than the others."""
+    """Consecutive rows under one SA, from row `first` on; only the last packet may be shorter than the
+    others."""
 
     entry: OutboundEntry
     tos: int
     first: int
     count: int
     size: int  # octets of an inner packet
-    short_by: int  # octets that the last one has less
+    short_by: int  # octets by which the last packet is shorter
     last: int  # octets of the last ESP packet
 
     def octets(self, count: int) -> int:
-        """Of the first `count` inner packets."""
+        """Octets of the first `count` inner packets."""
         return count * self.size - (self.short_by if count == self.count else 0)
 
 
 class GsoBatch:
-    """What was laid out and waits to be sealed: `sa_runs`, in order."""
+    """Rows that wait to be sealed: `sa_runs`, in order."""
 
     __slots__ = ("_array", "_count", "_flows", "_frames", "_size", "_version", "layout", "layouts", "sa_runs")
 
     layout: RowLayout
-    _array: Octets  # the rows from where the inner packets begin, as wide as those
+    _array: Octets  # the inner packets' part of the rows
 
     def __init__(self) -> None:
         self.layouts = RowLayouts(_ROOM)
         self.sa_runs: list[SaRun] = []
         self._frames: list[tuple[GsoFrame, int, int]] = []
-        self._flows: set[bytes | None] | None = None  # of what was laid out, None there: anything
+        self._flows: set[bytes | None] | None = (
+            None  # of what was laid out; None in it: a packet whose flow is unknown
+        )
         self._count = self._size = self._version = 0
 
     def begin(self, entry: OutboundEntry, frame: GsoFrame) -> None:
-        """For inner packets of this frame's size and IP version."""
+        """Start an empty batch for packets of this frame's size and IP version."""
         self.sa_runs, self._frames = [], []
         self._count, self._size, self._version = 0, frame.size, frame.headers[0] >> 4
         self.layout = entry.sa.layout(self.layouts, self._size)
@@ -60,7 +63,7 @@ class GsoBatch:
         self._array = self.layout.array[:, start : start - (-self._size // 4) * 4]
 
     def fits(self, entry: OutboundEntry, frame: GsoFrame, first: int) -> bool:
-        """Whether the frame's packets from `first` on can follow."""
+        """Whether the frame's packets from `first` on fit this batch: size, IP version, room and SA."""
         sa_runs = self.sa_runs
         if not sa_runs or frame.size != self._size or frame.headers[0] >> 4 != self._version:
             return False
@@ -72,7 +75,7 @@ class GsoBatch:
         return multi_sa_batch.share_layout(entry.sa, before.entry.sa)
 
     def add(self, entry: OutboundEntry, tos: int, frame: GsoFrame, first: int) -> int:
-        """Lay out packets from `first` on; how many there was room for."""
+        """Lay out the frame's packets from `first` on; how many there was room for."""
         at, size, sa_runs = self._count, self._size, self.sa_runs
         left, room = frame.count - first, self.layout.capacity - at
         count, short_by, last = left, size - frame.last, self.layout.stride
@@ -92,7 +95,7 @@ class GsoBatch:
         return count
 
     def may_overtake(self, packet: Buffer) -> bool:
-        """Whether this whole packet may overtake all that was laid out."""
+        """Whether this whole packet may leave before the batch: it belongs to none of its flows."""
         flows = self._flows
         if flows is None:
             flows = self._flows = {flow_key(frame.headers) for frame, _, _ in self._frames}
@@ -100,7 +103,7 @@ class GsoBatch:
         return flow is not None and None not in flows and flow not in flows
 
     def finish(self) -> list[SaRun]:
-        """The parts, which nobody else gets any more, ready to be sealed."""
+        """Write headers and trailers, and hand over the runs: the batch is empty then."""
         sa_runs, self.sa_runs = self.sa_runs, []
         if sa_runs:
             frames, self._frames = self._frames, []
@@ -115,30 +118,31 @@ class GsoBatch:
         return sa_runs
 
     def seal_run(self, sa_run: SaRun) -> int:
-        """Seal what is under one SA; how many packets, because the sequence numbers may run out."""
+        """Seal one SA's run; returns how many packets, as its sequence numbers may run out."""
         return sa_run.entry.sa.seal_layout(
             self.layouts, self.layout.from_row(sa_run.first), sa_run.count, sa_run.last
         )
 
     def seal_runs(self, sa_runs: list[SaRun]) -> bool:
-        """Seal all of it at once; False, and nothing has been done, if that can't be."""
+        """Seal the runs of all SAs at once; False, and nothing was done, if one SA is near the end of its
+        numbers."""
         runs = [(sa_run.entry.sa, sa_run.count, sa_run.last) for sa_run in sa_runs]
         return multi_sa_batch.seal_runs(self.layouts, self.layout, runs)
 
     def gso_send(self, first: int, count: int, last: int) -> GsoSend:
-        """ESP packets that one send takes: `count` from row `first` on, the last one of `last` octets."""
+        """`count` ESP packets from row `first` on as one send, the last one of `last` octets."""
         stride = self.layout.stride
         begin = first * stride
         return GsoSend((self.layouts.arena[begin : begin + (count - 1) * stride + last],), stride, count)
 
     def sends(self, sa_runs: list[SaRun]) -> Iterator[list[SaRun]]:
-        """Parts that one send takes: they go the same way, and all packets but the last one are full."""
-        send = sa_runs[:1]
+        """Groups runs that one send takes: same path and TOS octet, and only the last packet may be short."""
+        group = sa_runs[:1]
         for sa_run in sa_runs[1:]:
-            before = send[-1]
+            before = group[-1]
             same = before.entry.path.shares_send_with(sa_run.entry.path)
             if not (same and before.tos == sa_run.tos and before.last == self.layout.stride):
-                yield send
-                send = []
-            send.append(sa_run)
-        yield send
+                yield group
+                group = []
+            group.append(sa_run)
+        yield group

@@ -1,7 +1,20 @@
-"""The way in: from sockets, through SAs, to devices (RFC 4303 3.4, RFC 3948 2, RFC 4301 5.2).
+"""Ingress: from sockets, through SAs, to TUN devices (RFC 4303 3.4, RFC 4301 5.2, RFC 3948 2).
 
-Every packet that goes no further is counted under its reason (`esp.packet.drop_reasons.Drop`); nothing here
-logs or raises for a bad packet. What the kernel hands over together is opened together and written together.
+1. Read. One recvmsg with UDP_GRO gives up to 64 KiB of datagrams of one size from one peer; reads that follow
+   each other fill a GRO batch (`esp.datapath.gro_batch`). Packets of protocol 50 come by recvmmsg, a row each
+   (`esp.net.raw_receive_ring`).
+2. Look up the SA by SPI. IKE messages, other workers' SPIs and unknown ones are forwarded or reported
+   (`esp.datapath.unmatched`).
+3. Check and open. Sequence numbers against the replay window, then the AEAD in place, for all rows of one SA,
+   or of many SAs, at once (`esp.sa`).
+4. Unwrap. The replay window is marked; trailer, next header and the SA's selectors are checked; the outer ECN
+   field is combined with the inner one (RFC 6040).
+5. Deliver. The device writes the inner packets, merged into frames where it can (`tun.gro`).
+6. Count. Packets and octets are counted; control is told when a peer has moved.
+
+A packet that comes alone after a pause passes all stages in one closure (`esp.datapath.flow_cache`). A packet
+that fails a stage is counted under its reason (`esp.packet.drop_reasons.Drop`): nothing here logs or raises
+for a bad packet.
 """
 
 from __future__ import annotations
@@ -15,7 +28,7 @@ from itertools import groupby
 
 from esp.datapath.devices import Device
 from esp.datapath.flow_cache import MAX_FLOWS, IngressFastPath
-from esp.datapath.gro_batch import ESP_HEADER, ROOM, GroBatch
+from esp.datapath.gro_batch import ARENA, GroBatch
 from esp.datapath.limits import TURN_PACKETS
 from esp.datapath.sa_database import InboundEntry, SaDatabase
 from esp.datapath.unmatched import MARKER, Unmatched
@@ -30,21 +43,22 @@ from esp.packet.drop_reasons import Drop
 from esp.packet.row_layouts import BE32, MAX_ROWS, Octets, RowLayout, RowLayouts, all_equal
 from esp.sa import multi_sa_batch
 from esp.sa.inbound import OpenedBatch, OpenedRows
+from esp.sa.suites import ESP_HEADER
 
 _KEEPALIVE = b"\xff"
-_MIN_BATCH, _MIN_BATCH_SMALL = 5, 10  # packets that are worth opening together
-_SMALL = 160  # octets of an ESP packet with hardly more than headers inside: little to gain by merging
-_GRO_COST = 8  # packets that a train counts for in a batch, whatever its length
+_MIN_BATCH, _MIN_BATCH_SMALL = 5, 10  # packets from which on opening them together is faster
+_SMALL = 160  # octets of an ESP packet that holds little more than headers: merging gains little
+_GRO_COST = 8  # of the turn's packets one GRO read uses, whatever its length
 
 _TOO_SHORT = -1
 _IKE = 0  # as an SPI
 
 
 class Ingress:
-    """Opens what the sockets of one worker receive and writes what is inside to `devices`.
+    """Opens the ESP packets that one worker's sockets receive and writes the inner packets to `devices`.
 
-    `catch_up` obeys what control has said meanwhile: it is called before an SPI is taken for unknown, because
-    the peer may be faster than the message that installs it. `release` is told of a device that has one more
+    `catch_up` reads control's waiting messages: it is called before an SPI counts as unknown, because the
+    peer may be faster than the message that installs its SA. `release` is told of a device that has one more
     active outbound SA.
     """
 
@@ -59,8 +73,8 @@ class Ingress:
         release: Callable[[int | None], None],
         deferred: list[Callable[[], object]],
     ) -> None:
-        """`steering`: the worker's slot, of how many. `deferred`: takes what can wait
-        (`Outward.deferred`)."""
+        """`steering`: the worker's slot, of how many. `deferred`: the list for work that can wait
+        (`Egress.deferred`)."""
         self._database = database
         self._counters = counters
         self._devices = devices
@@ -69,15 +83,17 @@ class Ingress:
         self._catch_up = catch_up
         self._release = release
         self._deferred = deferred
-        self.unfinished = False  # the last trains read were not all that their sender has sealed together
-        self.authentic = 0  # batches, with lone packets for one each, that had an authentic packet
-        self._layouts = RowLayouts(ROOM)
+        self.unfinished = False  # the peer has probably sealed more together than was read yet
+        self.authentic = 0  # batches so far with an authentic packet; a lone packet is a batch
+        self._layouts = RowLayouts(ARENA)
         self._raw: RawReceiveRing | None = None
         self._unmatched = Unmatched(counters, post)
 
+    # 1. Read
+
     def read_transport(self, transport: Transport) -> int:
-        """Take one batch from a socket and write what is inside to the devices; how many packets came one by
-        one, 0 if there were trains too."""
+        """Take one batch from a socket and write the inner packets to the devices. Returns the number of lone
+        packets, 0 if GRO reads came too."""
         self.unfinished = False
         udp = transport.kind is SocketKind.UDP
         lone = self._read_udp(transport) if udp else self._read_raw(transport) or 1
@@ -85,14 +101,14 @@ class Ingress:
         return lone
 
     def single_packet_reader(self, transport: Transport) -> Callable[[], int]:
-        """`read_transport` where one packet is expected, which shall not wait until it is known that there
-        are no more. What need not be done before the next one is left to `deferred`."""
+        """A function that does `read_transport` where one packet is expected: it delivers that packet before
+        it looks for more, and leaves to `deferred` what the next packet need not wait for."""
         if transport.kind is not SocketKind.UDP:
             return partial(self.read_transport, transport)
         arena, flows = self._layouts.arena, self._database.flow_cache.ingress
         recvmsg_into, buffers = transport.sock.recvmsg_into, [arena]
 
-        def take() -> int:
+        def read_single() -> int:
             try:
                 length, ancillary, _, source = recvmsg_into(buffers, cmsg.SPACE)
             except OSError:  # nothing, or an ICMP error
@@ -101,13 +117,13 @@ class Ingress:
                 fast_path = flows.get(int.from_bytes(arena[:MARKER], "big"))
                 if fast_path is not None:
                     fast_path(arena[:length], source, transport)
-                    return 1  # whether there is more, the poll will tell
+                    return 1  # the next poll tells whether there is more
             return self._continue_udp(transport, transport.parse_ancillary(length, ancillary, source))
 
-        return take
+        return read_single
 
     def _continue_udp(self, transport: Transport, first: Received) -> int:
-        """Behind what was read already where one packet was expected."""
+        """Handle a datagram, or GRO read, that has no fast path yet, and read on behind it."""
         if first.length <= first.segment and self._open_single(
             transport, self._layouts.arena[: first.length], first.source, first.tos
         ):
@@ -116,91 +132,38 @@ class Ingress:
         self._count_kernel_drops(transport)
         return lone
 
-    def _count_kernel_drops(self, transport: Transport) -> None:
-        if lost := transport.kernel_drops(time.monotonic()):
-            self._counters.drop(Drop.SOCKET_QUEUE, lost)
-
     def _read_udp(self, transport: Transport, first: Received | None = None) -> int:
-        """`first`: what was read already."""
+        """Read until the turn's packets are used up or the socket is empty. `first`: what was read already.
+        Returns the number of lone packets, 0 if GRO reads came too."""
         arena, batch = self._layouts.arena, GroBatch()
-        count = trains = 0
-        left = TURN_PACKETS
+        lone = gro_reads = 0
+        budget = TURN_PACKETS
         self.unfinished = False
-        while left > 0 or (trains and batch.is_unfinished()):  # frames are cut where a read ends
-            over, end = left <= 0, batch.end
+        while budget > 0 or (gro_reads and batch.is_unfinished()):  # a batch that ends early cuts a frame
+            over, end = budget <= 0, batch.end
             received = first or transport.receive(arena[end:])
             first = None
             if received is None:
-                self.unfinished = trains > 0 and batch.is_unfinished()
+                self.unfinished = gro_reads > 0 and batch.is_unfinished()
                 break
             if received.length <= received.segment:
-                count += 1
+                lone += 1
             else:
-                trains += 1
-            left = TURN_PACKETS - count - _GRO_COST * trains
+                gro_reads += 1
+            budget = TURN_PACKETS - lone - _GRO_COST * gro_reads
             if not batch.append(received):
-                # A train's short last packet is read as a whole row, and what is behind it is overwritten.
+                # Opening a short last row uses the whole row: what was read behind it would be overwritten.
                 kept = bytes(arena[end : end + received.length]) if end else b""
                 self._receive_gro_batch(transport, batch)
                 if end:
                     arena[: received.length] = kept
                 batch = GroBatch(received)
-                if over:  # the batch is full, and this was not the rest
+                if over:  # no packets left in this turn, and this was not the rest of the batch
                     break
             if batch.is_full():
                 break
         self._receive_gro_batch(transport, batch)
-        return 0 if trains else count or 1  # nothing, after an ICMP error, is no train
-
-    def _open_single(self, transport: Transport, row: memoryview, source: SocketAddress, tos: int) -> bool:
-        """Open one datagram by its lane if it has one. False: nothing has been done."""
-        if len(row) < ESP_HEADER or tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
-            return False
-        flows, spi = self._database.flow_cache.ingress, int.from_bytes(row[:MARKER], "big")
-        fast_path = flows.get(spi) or self._fast_path(spi)
-        if fast_path is None:
-            return False
-        if len(flows) >= MAX_FLOWS:
-            flows.clear()
-        flows[spi] = fast_path
-        fast_path(row, source, transport)
-        return True
-
-    def _fast_path(self, spi: int) -> IngressFastPath | None:
-        """The lane of packets under an SPI of ours whose marks change nothing."""
-        entry = self._database.inbound(spi)
-        frames = None if entry is None else self._devices[entry.device_id].frames
-        if entry is None or frames is None:
-            return None
-        open_lone, headroom, write = entry.sa.open_single, frames.headroom, frames.write_packet
-        standby, deferred, count = self._database.standby, self._deferred, self._count_single
-
-        def fast_path(row: memoryview, source: SocketAddress, transport: Transport) -> None:
-            opened = open_lone(row, headroom)
-            if isinstance(opened, OpenedBatch):
-                self._finish(entry, opened, source, ecn.NOT_ECT)
-                return
-            try:
-                written = write(opened)
-            except OSError:
-                written = False
-            if standby:  # before there is an answer
-                self._release(self._database.activate(entry.child_id))
-            deferred.append(partial(count, transport, entry, len(opened) - headroom, written, source))
-            self.authentic += 1
-
-        return fast_path
-
-    def _count_single(
-        self, transport: Transport, entry: InboundEntry, octets: int, written: bool, source: SocketAddress
-    ) -> None:
-        """What is left to do for a packet that has been written, or not."""
-        self._counters.count_in(entry.slot, 1, octets, time.time())
-        if not written:
-            self._counters.drop(Drop.DEVICE, 1, entry.slot)
-        if source != entry.path.remote:
-            self._watch_source(entry, source)
-        self._count_kernel_drops(transport)
+        return 0 if gro_reads else lone or 1  # an empty read, after an ICMP error, counts as one lone packet
 
     def _receive_gro_batch(self, transport: Transport, batch: GroBatch) -> None:
         received, stride, count = batch.received, batch.stride, batch.count
@@ -213,7 +176,8 @@ class Ingress:
             self._receive(transport, received, [self._layouts.arena[: batch.end]])
 
     def _read_raw(self, transport: Transport) -> int:
-        """Packets of protocol 50, each read into a row: those alike follow each other as a train."""
+        """Read packets of protocol 50, a row each; uniform ones that follow each other are one span of
+        rows."""
         if self._raw is None:
             self._raw = RawReceiveRing()
         count = 0
@@ -225,8 +189,14 @@ class Ingress:
                 self._receive(transport, received, span.rows())
         return count
 
+    def _count_kernel_drops(self, transport: Transport) -> None:
+        if lost := transport.kernel_drops(time.monotonic()):
+            self._counters.drop(Drop.SOCKET_QUEUE, lost)
+
+    # 2. Look up the SA
+
     def _receive_span(self, transport: Transport, received: Received, span: RowSpan) -> None:
-        """Datagrams of one size from one source: all at once if they are under one of our SPIs."""
+        """Handle datagrams of one size from one source: at once if their SAs permit that, else SPI by SPI."""
         fewest = _MIN_BATCH if span.stride > _SMALL else _MIN_BATCH_SMALL
         if fewest <= span.count <= MAX_ROWS and min(span.stride, span.last) >= ESP_HEADER:
             spis = span.column(0, MARKER)
@@ -237,13 +207,53 @@ class Ingress:
             elif done := self._open_multi_sa(transport, received, span, spis):
                 if done == span.count:
                     return
-                span = span.from_row(done)
-        for _, batch in groupby(span.rows(), _spi):
-            self._receive(transport, received, list(batch))
+                span = span.skip(done)
+        for _, rows in groupby(span.rows(), _spi):
+            self._receive(transport, received, list(rows))
+
+    def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
+        """Handle datagrams from one source under one SPI."""
+        udp = transport.kind is SocketKind.UDP
+        if udp and len(rows) < _MIN_BATCH_SMALL:
+            open_single, tos = self._open_single, received.tos
+            rows = [row for row in rows if not open_single(transport, row, received.source, tos)]
+            if not rows:
+                return
+        spi = _spi(rows[0])
+        if spi == _TOO_SHORT:
+            for row in rows:
+                keepalive = udp and row == _KEEPALIVE
+                self._counters.drop(Drop.KEEPALIVE if keepalive else Drop.MALFORMED)
+        elif spi == _IKE and udp:
+            self._unmatched.forward_ike(transport, received, rows)
+        elif spi % self._workers != self._slot:
+            self._unmatched.forward_esp(transport, received, rows)
+        else:
+            source = received.source if udp else None
+            if self._open(spi, rows, source, received.tos):
+                return
+            self._catch_up()
+            if not self._open(spi, rows, source, received.tos):
+                self._unmatched.report_unknown_spi(transport, spi, received, len(rows))
+
+    def receive_forwarded(self, message: ForwardEsp) -> None:
+        """Handle an ESP packet that control forwards from another worker."""
+        row = memoryview(bytearray(message.data))
+        if len(row) < ESP_HEADER:
+            self._counters.drop(Drop.MALFORMED)
+            return
+        source = (str(message.remote_address), message.remote_port) if message.encap else None
+        # An SPI of yet another worker is unknown here: forwarding it again could go in circles.
+        if not self._open(_spi(row), [row], source, 0):
+            self._counters.drop(Drop.UNKNOWN_SPI)
+
+    # 3. and 4. Check, open and unwrap: many packets of one SA, of many SAs, and others
 
     def _open_span(
         self, transport: Transport, received: Received, entry: InboundEntry, span: RowSpan
     ) -> bool:
+        """Open datagrams under one SPI at once. False: nothing was done, they have to be opened one by
+        one."""
         suite = entry.sa.suite
         headroom = self._headroom(entry)
         if span.stride < suite.overhead or headroom > entry.sa.start:
@@ -261,8 +271,8 @@ class Ingress:
         return True
 
     def _open_multi_sa(self, transport: Transport, received: Received, span: RowSpan, spis: Octets) -> int:
-        """Open datagrams under whatever SPIs all at once, but for a shorter last one; how many, or 0: nothing
-        has been done because something about one of them is unusual."""
+        """Open datagrams under different SPIs at once, but for a shorter last one. Returns how many; 0:
+        nothing was done, they have to be opened SPI by SPI."""
         count = span.count - (span.last < span.stride)
         entries = self._database.inbound_each(spis[:count].view(BE32)[:, 0].tolist())
         remote = received.source[:2] if transport.kind is SocketKind.UDP else None
@@ -296,66 +306,8 @@ class Ingress:
         frames = self._devices[device_id].frames
         return frames is not None and frames.headroom == headroom <= multi_sa_batch.START
 
-    def _finish_each(
-        self,
-        entries: Sequence[InboundEntry],
-        layout: RowLayout,
-        drops: dict[int, Drop],
-        headroom: int,
-        tos: int,
-    ) -> None:
-        """Look at opened packets one by one; they come from where their SAs' peers are known to be."""
-        for index, entry in enumerate(entries):
-            opened = entry.sa.unwrap(layout.rows[index], drops.get(index, layout.plaintexts[index]), headroom)
-            self._finish(entry, opened, None, tos)
-
-    def _deliver_each(
-        self, entries: Sequence[InboundEntry], layout: RowLayout, size: int, headroom: int
-    ) -> None:
-        """Write packets of one size that are permitted, each to the device of its SA."""
-        begin, end = multi_sa_batch.START - headroom, multi_sa_batch.START + size
-        lost = []
-        for row, entry in zip(layout.rows, entries, strict=False):
-            frames = self._devices[entry.device_id].frames
-            written = False
-            with contextlib.suppress(OSError):
-                written = frames is not None and frames.write_packet(row[begin:end])
-            if not written:
-                lost.append(entry.slot)
-        self._counters.count_each_in([entry.slot for entry in entries], size, time.time())
-        for slot in lost:
-            self._counters.drop(Drop.DEVICE, 1, slot)
-        self.authentic += len(entries)
-        for device_id in self._database.activate_each(entries):
-            self._release(device_id)
-
-    def _receive(self, transport: Transport, received: Received, rows: list[memoryview]) -> None:
-        """Datagrams from one source under one SPI."""
-        udp = transport.kind is SocketKind.UDP
-        if udp and len(rows) < _MIN_BATCH_SMALL:
-            single, tos = self._open_single, received.tos
-            rows = [row for row in rows if not single(transport, row, received.source, tos)]
-            if not rows:
-                return
-        spi = _spi(rows[0])
-        if spi == _TOO_SHORT:
-            for row in rows:
-                keepalive = udp and row == _KEEPALIVE
-                self._counters.drop(Drop.KEEPALIVE if keepalive else Drop.MALFORMED)
-        elif spi == _IKE and udp:
-            self._unmatched.forward_ike(transport, received, rows)
-        elif spi % self._workers != self._slot:
-            self._unmatched.forward_esp(transport, received, rows)
-        else:
-            source = received.source if udp else None
-            if self._open(spi, rows, source, received.tos):
-                return
-            self._catch_up()
-            if not self._open(spi, rows, source, received.tos):
-                self._unmatched.report_unknown_spi(transport, spi, received, len(rows))
-
     def _open(self, spi: int, rows: Sequence[memoryview], source: SocketAddress | None, tos: int) -> bool:
-        """Open ESP packets and write them to their device; False if there is no such SA.
+        """Open ESP packets under one SPI and deliver them; False if there is no such SA.
 
         `source`: the remote address and port if they came in UDP. The rows are overwritten.
         """
@@ -369,9 +321,12 @@ class Ingress:
         frames = self._devices[entry.device_id].frames
         return frames.headroom if frames is not None else 0
 
+    # 5. and 6. Deliver and count
+
     def _finish(
         self, entry: InboundEntry, opened: OpenedBatch, source: SocketAddress | None, tos: int
     ) -> None:
+        """Deliver and count a batch of one SA. `source`: the remote address and port if it came in UDP."""
         if tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
             _combine_ecn(opened, self._headroom(entry), tos & ecn.ECN_MASK)
         for reason, count in opened.drops.items():
@@ -388,6 +343,20 @@ class Ingress:
         if opened.newest and source is not None:
             self._watch_source(entry, source)
 
+    def _finish_each(
+        self,
+        entries: Sequence[InboundEntry],
+        layout: RowLayout,
+        drops: dict[int, Drop],
+        headroom: int,
+        tos: int,
+    ) -> None:
+        """Unwrap and deliver opened packets one by one; they come from where their SAs' peers are known to
+        be."""
+        for index, entry in enumerate(entries):
+            opened = entry.sa.unwrap(layout.rows[index], drops.get(index, layout.plaintexts[index]), headroom)
+            self._finish(entry, opened, None, tos)
+
     def _deliver_rows(self, entry: InboundEntry, rows: OpenedRows) -> None:
         frames = self._devices[entry.device_id].frames
         count = len(rows.array)
@@ -398,6 +367,26 @@ class Ingress:
             written = frames.write_rows(rows.array, rows.size, rows.last) if frames is not None else 0
         if written < count:
             self._counters.drop(Drop.DEVICE, count - written, entry.slot)
+
+    def _deliver_each(
+        self, entries: Sequence[InboundEntry], layout: RowLayout, size: int, headroom: int
+    ) -> None:
+        """Write permitted packets of one size, each to the device of its SA."""
+        begin, end = multi_sa_batch.START - headroom, multi_sa_batch.START + size
+        refused = []
+        for row, entry in zip(layout.rows, entries, strict=False):
+            frames = self._devices[entry.device_id].frames
+            written = False
+            with contextlib.suppress(OSError):
+                written = frames is not None and frames.write_packet(row[begin:end])
+            if not written:
+                refused.append(entry.slot)
+        self._counters.count_each_in([entry.slot for entry in entries], size, time.time())
+        for slot in refused:
+            self._counters.drop(Drop.DEVICE, 1, slot)
+        self.authentic += len(entries)
+        for device_id in self._database.activate_each(entries):
+            self._release(device_id)
 
     def _deliver(self, entry: InboundEntry, packets: list[memoryview]) -> None:
         device = self._devices[entry.device_id]
@@ -414,6 +403,7 @@ class Ingress:
             self._counters.drop(Drop.DEVICE, len(packets) - written, entry.slot)
 
     def _watch_source(self, entry: InboundEntry, source: SocketAddress) -> None:
+        """Tell control if an authentic packet came from another endpoint than the SA's (RFC 7296 2.23)."""
         path = entry.path
         if not path.encap or source[:2] == path.remote:
             return
@@ -423,25 +413,68 @@ class Ingress:
         if entry.moved.allow(time.monotonic()):
             self._post(PeerMoved(entry.child_id, address, source[1]))
 
-    def receive_forwarded(self, message: ForwardEsp) -> None:
-        """ESP that control passes on from another worker."""
-        row = memoryview(bytearray(message.data))
-        if len(row) < ESP_HEADER:
-            self._counters.drop(Drop.MALFORMED)
-            return
-        source = (str(message.remote_address), message.remote_port) if message.encap else None
-        # An SPI of yet another worker is unknown here: passing it on again could go in a circle.
-        if not self._open(_spi(row), [row], source, 0):
-            self._counters.drop(Drop.UNKNOWN_SPI)
+    # 2. to 6. The single-packet fast path
+
+    def _open_single(self, transport: Transport, row: memoryview, source: SocketAddress, tos: int) -> bool:
+        """Open one datagram by its SA's fast path. False: it has none, and nothing was done."""
+        if len(row) < ESP_HEADER or tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
+            return False
+        flows, spi = self._database.flow_cache.ingress, int.from_bytes(row[:MARKER], "big")
+        fast_path = flows.get(spi) or self._fast_path(spi)
+        if fast_path is None:
+            return False
+        if len(flows) >= MAX_FLOWS:
+            flows.clear()
+        flows[spi] = fast_path
+        fast_path(row, source, transport)
+        return True
+
+    def _fast_path(self, spi: int) -> IngressFastPath | None:
+        """Makes the fast path of packets under one of our SPIs, for outer ECN fields that leave the inner one
+        as it is."""
+        entry = self._database.inbound(spi)
+        frames = None if entry is None else self._devices[entry.device_id].frames
+        if entry is None or frames is None:
+            return None
+        open_single, headroom, write = entry.sa.open_single, frames.headroom, frames.write_packet
+        standby, deferred, count = self._database.standby, self._deferred, self._count_single
+
+        def fast_path(row: memoryview, source: SocketAddress, transport: Transport) -> None:
+            opened = open_single(row, headroom)
+            if isinstance(opened, OpenedBatch):
+                self._finish(entry, opened, source, ecn.NOT_ECT)
+                return
+            try:
+                written = write(opened)
+            except OSError:
+                written = False
+            if standby:  # at once: the answer shall find the new SA active
+                self._release(self._database.activate(entry.child_id))
+            deferred.append(partial(count, transport, entry, len(opened) - headroom, written, source))
+            self.authentic += 1
+
+        return fast_path
+
+    def _count_single(
+        self, transport: Transport, entry: InboundEntry, octets: int, written: bool, source: SocketAddress
+    ) -> None:
+        """Deferred: counts a packet that was written, or not."""
+        self._counters.count_in(entry.slot, 1, octets, time.time())
+        if not written:
+            self._counters.drop(Drop.DEVICE, 1, entry.slot)
+        if source != entry.path.remote:
+            self._watch_source(entry, source)
+        self._count_kernel_drops(transport)
 
 
 def _combine_ecn(opened: OpenedBatch, headroom: int, outer: int) -> None:
-    """Carry the outer header's congestion mark over to the inner ones."""
+    """Combine the outer ECN field with the inner ones (RFC 6040 4.2); packets that can't carry it are
+    dropped."""
     if opened.rows is not None:
         packets = opened.rows.array[:, headroom:]
-        change = ecn.ecn_delta(memoryview(packets[0]), outer)
-        if change is not None and (packets[:, 1] == packets[0, 1]).all():
-            ecn.add_ecn_delta(packets, change)
+        delta = ecn.ecn_delta(memoryview(packets[0]), outer)
+        if delta is not None and (packets[:, 1] == packets[0, 1]).all():
+            ecn.add_ecn_delta(packets, delta)
             return
         opened.split_rows()
     kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
@@ -451,7 +484,7 @@ def _combine_ecn(opened: OpenedBatch, headroom: int, outer: int) -> None:
 
 
 def _all_from(entries: Sequence[InboundEntry], remote: tuple[str, int]) -> bool:
-    """Whether this address and port is the remote end of all."""
+    """Whether all entries' peers are at this address and port."""
     path = entries[0].path
     return path.remote == remote and all(
         entry.path is path or entry.path.remote == remote for entry in entries

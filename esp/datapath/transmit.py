@@ -1,4 +1,5 @@
-"""Where sealed packets leave: through which socket, what is counted, and when an SA's numbers run out."""
+"""Transmit: picks the socket of an SA's path, sends ESP packets, counts them, and watches sequence
+numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from esp.packet.drop_reasons import Drop
 
 
 class Transmitter:
-    """The sockets of one worker, and who hears of what leaves through them.
+    """Sends and counts through the sockets of one worker.
 
     `post` sends a message to control; it returns False if the message was lost.
     """
@@ -24,36 +25,38 @@ class Transmitter:
         self._post = post
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
-        """Send through these from now on."""
+        """Send through these sockets from now on."""
         self._transports = {(each.local_address.packed, each.local_port): each for each in transports}
 
     def transport(self, path: OuterPath) -> Transport | None:
-        """The socket of an SA's local address, or else one for all addresses. Port 0 is protocol 50."""
+        """The socket of the path's local address and port, else the one bound to the wildcard address. Port
+        0: protocol 50."""
         address, port = path.local
         return self._transports.get(path.local) or self._transports.get((bytes(len(address)), port))
 
-    def send_gso(self, entry: OutboundEntry, gso: GsoSend, tos: int, octets: int) -> None:
-        """Send and count ESP packets under one SA; `octets`: of the inner ones."""
+    def send_run(self, entry: OutboundEntry, gso: GsoSend, tos: int, octets: int) -> None:
+        """Send and count uniform ESP packets of one SA; `octets`: of the inner packets."""
         self.count_run(entry, gso.count, octets, self.send_uniform(entry.path, gso, tos))
 
     def send_packets(
         self, entry: OutboundEntry, rows: Sequence[memoryview], lengths: Sequence[int], tos: int
     ) -> None:
-        """The same for packets of any size; `lengths`: of the inner ones."""
+        """Send and count ESP packets of one SA and any sizes; `lengths`: of the inner packets."""
         failures = self._send_rows(entry.path, rows, tos)
         sent = [lengths[index] for index in range(len(rows)) if index not in failures]
         self._count(entry, len(sent), sum(sent), failures)
 
     def send_path(self, path: OuterPath, rows: Sequence[memoryview], tos: int) -> dict[int, Drop]:
-        """Send ESP packets the same way, as a train if their sizes allow that; why one, by index, was not
-        sent."""
+        """Send ESP packets of any SAs over one path, in one GSO send if their sizes permit. Returns the
+        reason of each that was not sent, by index."""
         size = len(rows[0])
         if len(rows) > 1 and all(len(row) == size for row in rows[:-1]) and len(rows[-1]) <= size:
             return self.send_uniform(path, GsoSend(rows, size, len(rows)), tos)
         return self._send_rows(path, rows, tos)
 
     def send_uniform(self, path: OuterPath, gso: GsoSend, tos: int) -> dict[int, Drop]:
-        """Send ESP packets under whatever SAs; why one, by index, was not sent."""
+        """Send uniform ESP packets of any SAs over one path. Returns the reason of each that was not sent, by
+        index."""
         transport = self.transport(path)
         if transport is None:
             return dict.fromkeys(range(gso.count), Drop.NO_SOCKET)
@@ -68,9 +71,10 @@ class Transmitter:
     def count_each(
         self, entries: Sequence[OutboundEntry], lengths: Sequence[int], failures: dict[int, Drop]
     ) -> None:
-        """Count packets under an SA each, of which some were not sent; `lengths`: of the inner ones."""
+        """Count packets, given the SA of each, of which some were not sent; `lengths`: of the inner
+        packets."""
         now, first = time.time(), entries[0]
-        if not failures and entries.count(first) == len(entries):  # quickly
+        if not failures and entries.count(first) == len(entries):  # the usual case
             sequence = first.sa.sequence
             self._counters.count_sealed(first.slot, len(entries), sum(lengths), sequence, now)
             if sequence >= first.sa.low_from:
@@ -87,7 +91,7 @@ class Transmitter:
                 self.note_sequence(entry)
 
     def count_run(self, entry: OutboundEntry, count: int, octets: int, failures: dict[int, Drop]) -> None:
-        """Count packets of one size, but the last one, which may be shorter."""
+        """Count uniform packets of one SA, of which some were not sent; `octets`: of the inner packets."""
         if failures:
             octets -= octets * len(failures) // count
         self._count(entry, count - len(failures), octets, failures)
@@ -99,8 +103,8 @@ class Transmitter:
             self._counters.count_out(entry.slot, packets, octets, time.time())
 
     def note_sequence(self, entry: OutboundEntry) -> None:
-        """Note an SA's last number; control hears once that they are getting scarce, and once that none is
-        left."""
+        """Publish an SA's last sequence number; tell control once when they run low, and once when none is
+        left (RFC 4303 3.3.3)."""
         sa = entry.sa
         self._counters.set_sequence(entry.slot, sa.sequence)
         if not sa.low:

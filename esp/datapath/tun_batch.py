@@ -1,4 +1,4 @@
-"""Lone packets that a device hands over one behind the other: each in a row of its own, those alike found."""
+"""TUN batch: lone packets that a device gives in one turn, a row each, and the runs of uniform ones in it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from esp.packet.row_layouts import Octets, RowLayout, RowLayouts, address_keys, 
 ROWS = 64
 _ROOM = 32  # in front of a packet: the longest ESP header and IV, or a device's headroom
 _TAIL = 96  # behind it: padding, trailer and ICV
-_PITCH = 2048 + 64  # rows a power of two apart would share a few lines of the CPU's cache
-MAX_ROW_PACKET = _PITCH - _ROOM - _TAIL  # octets of a packet that leaves the next row alone
-_LONGEST = 1 << 16  # a frame or a long packet reaches over the rows behind it
+_PITCH = 2048 + 64  # no power of two: such rows would compete for a few lines of the CPU's cache
+MAX_ROW_PACKET = _PITCH - _ROOM - _TAIL  # octets of the longest packet that does not reach into the next row
+_LONGEST = 1 << 16  # a frame, or a long packet, covers the rows behind it
 
 
 class Run(NamedTuple):
-    """Packets that follow each other and have one length, which they also claim, and one TOS octet or traffic
-    class: `packets` from row `first` on. They have the same addresses, unless these are listed in `keys`."""
+    """Uniform packets that follow each other: `packets` of them from row `first` on, of one length, which
+    their headers claim too, and one TOS octet or traffic class. They have the same addresses, unless `keys`
+    lists these."""
 
     first: int
     packets: int
@@ -30,7 +31,7 @@ class Run(NamedTuple):
 
 
 class TunBatch:
-    """Memory for one burst. The packet of row n begins at `start(n)` in `arena`."""
+    """Memory for the lone packets of one turn. The packet of row n begins at `start(n)` in `arena`."""
 
     __slots__ = ("_buffers", "_octets", "arena", "begin", "first_packet", "layouts")
 
@@ -43,7 +44,7 @@ class TunBatch:
         self._buffers: dict[int, tuple[Octets, list[tuple[memoryview]]]] = {}
 
     def read_buffers(self, headroom: int) -> tuple[Octets, list[tuple[memoryview]]]:
-        """Where to read to: rows from the headroom on as wide as packets may be, and the same as memory."""
+        """Where a device reads to: the rows from its headroom on as an array, and a buffer for each."""
         found = self._buffers.get(headroom)
         if found is None:
             begins = [self.start(row) - headroom for row in range(ROWS)]
@@ -58,33 +59,33 @@ class TunBatch:
         return self.arena[row * _PITCH + _ROOM : row * _PITCH + _ROOM + length]
 
     def layout(self, first: int, stride: int, start: int, icv: int) -> RowLayout:
-        """The rows from `first` on, for ESP packets of `stride` octets around the packets there."""
+        """The layout of ESP packets of `stride` octets around the packets in the rows from `first` on."""
         return self.layouts.layout(stride, start, icv, _ROOM - start).from_row(first)
 
     def runs(self, begin: int, lengths: Sequence[int], fewest: int) -> Iterator[Run]:
-        """All packets in order, by runs, each of either kind as long as can be: flows of fewer than `fewest`
-        packets count as different addresses. `lengths`: of the packets in the rows from `begin` on."""
+        """All packets in order as runs, each as long as possible; flows of fewer than `fewest` packets become
+        runs of different addresses. `lengths`: of the packets in the rows from `begin` on."""
         packets = self._octets[begin : begin + len(lengths), _ROOM:]
-        whole = _all_of_one_shape(packets, lengths)
+        whole = _is_uniform(packets, lengths)
         if whole and all_equal(packets[:, 12:IPV4_HEADER]):
-            yield Run(begin, len(lengths))  # quickly, as it is usual
+            yield Run(begin, len(lengths))  # the usual case
             return
-        for at, count in [(0, len(lengths))] if whole else _stretches(packets, lengths):
+        for at, count in [(0, len(lengths))] if whole else _uniform_stretches(packets, lengths):
             heads = packets[at : at + count, :IPV6_HEADER]
             keys = address_keys(heads, 4 if heads.item(0) >> 4 == 4 else 6)
             yield from _by_flow(begin + at, keys, fewest)
 
 
-def _all_of_one_shape(packets: Octets, lengths: Sequence[int]) -> bool:
-    """Whether all are IPv4, and alike but for their addresses."""
+def _is_uniform(packets: Octets, lengths: Sequence[int]) -> bool:
+    """Whether all are IPv4 of one length and TOS octet."""
     if lengths.count(lengths[0]) < len(lengths):
         return False
     heads = packets[:, :4]
     return heads.item(0) >> 4 == 4 and all_equal(heads)
 
 
-def _stretches(packets: Octets, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First one and number of packets that are alike but for their addresses."""
+def _uniform_stretches(packets: Octets, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First index and number of packets that are uniform but for their addresses."""
     at = 0
     for _, same in groupby(_shapes(packets, lengths)):
         count = len(list(same))
@@ -98,18 +99,19 @@ def _shapes(packets: Octets, lengths: Sequence[int]) -> list[tuple[int, bytes]]:
     for at, length in zip(range(0, len(heads), 6), lengths, strict=True):
         if heads[at] >> 4 == 4:
             shape = heads[at : at + 4]
-        else:  # the traffic class ends in the middle of the second octet: a flow label is behind it
+        else:  # the traffic class ends in the middle of the second octet, where the flow label begins
             shape = bytes((heads[at], heads[at + 1] & 0xF0, *heads[at + 4 : at + 6], 6))
         shapes.append((length, shape))
     return shapes
 
 
 def _by_flow(first: int, keys: Sequence[bytes], fewest: int) -> Iterator[Run]:
-    """Runs of at least `fewest` equal keys, and what is between them. `first`: the row of the first key."""
-    if not any(map(eq, keys, keys[fewest - 1 :])):  # nor is there such a flow
+    """Runs of at least `fewest` equal keys, and the packets between them. `first`: the row of the first
+    key."""
+    if not any(map(eq, keys, keys[fewest - 1 :])):  # no flow is that long
         yield Run(first, len(keys), keys)
         return
-    at = begin = 0  # what is from `begin` to `at` is of different flows
+    at = begin = 0  # the packets from `begin` to `at` are of different flows
     for _, same in groupby(keys):
         count = len(list(same))
         if count >= fewest:

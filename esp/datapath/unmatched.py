@@ -1,6 +1,6 @@
-"""What a socket receives that is not for an SA here: told to control, or handed on (RFC 3948 2.2).
+"""Datagrams that match no SA of this worker: forwarded or reported to control (RFC 3948 2.2, RFC 4303 3.4.2).
 
-Strangers can make as much of it as they like, so all of it has its limits.
+Anyone can send as many as they like, so every message to control has a rate limit.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Address = IPv4Address | IPv6Address
 
 MARKER = 4  # octets of the non-ESP marker, or of an SPI
 
-# One each so many seconds, after a burst
+# seconds between two messages, after a burst of so many
 _UNKNOWN_SPI = (0.1, 10)
 _STRAY = (0.005, 200)
 _FORWARD = (0.001, 1000)
 
 
 class Unmatched:
-    """`post` sends a message to control; it returns False if the message was lost."""
+    """Forwards and reports. `post` sends a message to control; it returns False if the message was lost."""
 
     def __init__(self, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
         self._counters = counters
@@ -37,20 +37,20 @@ class Unmatched:
         self._forward = RateLimit(*_FORWARD)
 
     def report_unknown_spi(self, transport: Transport, spi: int, received: Received, count: int) -> None:
-        """ESP packets under an SPI that nobody here has (RFC 4303 3.4.2)."""
+        """Count ESP packets under an SPI that no SA has, and report it."""
         self._counters.drop(Drop.UNKNOWN_SPI, count)
         if self._unknown_spi.allow(time.monotonic()):
             self._post(UnknownSpi(spi, *_endpoints(transport, received)))
 
     def forward_ike(self, transport: Transport, received: Received, rows: Sequence[memoryview]) -> None:
-        """IKE messages behind their markers, which control has a socket of its own for."""
+        """Forward IKE messages, without their non-ESP markers, to control."""
         for row in rows:
             message = ForwardIke(*_endpoints(transport, received), bytes(row[MARKER:]))
             if not (self._stray.allow(time.monotonic()) and self._post(message)):
                 self._counters.drop(Drop.STRAY)
 
     def forward_esp(self, transport: Transport, received: Received, rows: Sequence[memoryview]) -> None:
-        """ESP packets of another worker, which control passes on."""
+        """Forward ESP packets of another worker's SPI to control, which hands them on."""
         encap = transport.kind is SocketKind.UDP
         for row in rows:
             message = ForwardEsp(encap, *_endpoints(transport, received), bytes(row))

@@ -1,4 +1,5 @@
-"""Where in an arena the ESP packets of one read stand, and reading packets of protocol 50, many at once."""
+"""Receives packets of protocol 50 by recvmmsg into a ring of rows, and finds the spans of uniform ones
+(raw(7))."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ from esp.packet.row_layouts import Octets, RowLayouts, all_equal
 
 _ROWS = 64
 _ROW = 1 << 16
-_PITCH = _ROW + 33 * 64  # rows a power of two apart would share a few lines of the CPU's cache
+_PITCH = _ROW + 33 * 64  # no power of two: such rows would compete for a few lines of the CPU's cache
 
 
 @dataclass(frozen=True, slots=True)
 class RowSpan:
-    """`count` packets of `stride` octets, the last one of `last`, `pitch` octets apart from row `first` on.
+    """Where received ESP packets stand in an arena: `count` of `stride` octets, the last one of `last`, from
+    row `first` on, a row every `pitch` octets.
 
     Row 0 begins `offset` octets into the arena.
     """
@@ -38,18 +40,18 @@ class RowSpan:
         rows[-1] = rows[-1][: self.last]
         return rows
 
-    def from_row(self, count: int) -> RowSpan:
-        """What is behind the first `count` packets."""
+    def skip(self, count: int) -> RowSpan:
+        """The span behind the first `count` packets."""
         return replace(self, first=self.first + count, count=self.count - count)
 
     def column(self, first: int, end: int) -> Octets:
-        """Octets `first` to `end` of every packet."""
+        """Octets `first` to `end` of every packet, a row each."""
         start = self.offset + self.first * self.pitch + first
         return np.ndarray((self.count, end - first), np.uint8, self.layouts.arena, start, (self.pitch, 1))
 
 
 class RawReceiveRing:
-    """Memory for packets of protocol 50: those not touched cost nothing."""
+    """64 rows of 64 KiB; memory that no packet has touched costs nothing."""
 
     __slots__ = ("_layouts", "_receiver")
 
@@ -58,7 +60,7 @@ class RawReceiveRing:
         self._receiver = mmsg.Receiver(self._layouts.arena, _PITCH, _ROW)
 
     def read(self, transport: Transport, most: int) -> Iterator[tuple[Received, RowSpan]]:
-        """What is there, at most so many packets; those alike and behind each other are in one place."""
+        """Receive up to `most` packets. Uniform ones that follow each other are one span."""
         count = transport.receive_many(self._receiver, min(most, _ROWS))
         if count > 1:
             last = self._receiver.uniform_last_length(count)
@@ -87,7 +89,7 @@ class RawReceiveRing:
     def _span(
         self, transport: Transport, first: int, count: int, message: mmsg.ReceivedMessage, last: int
     ) -> tuple[Received, RowSpan]:
-        """Of packets that are like the `first` one, whose arrival this is."""
+        """The span of `count` uniform packets from row `first` on, received as `message`."""
         offset, tos = self._key(transport, first, message)[:2]
         length = max(0, message.length - offset)
         local = cmsg.parse(mmsg.parse_control(message.control)).local_address or transport.local_address
@@ -97,7 +99,8 @@ class RawReceiveRing:
     def _key(
         self, transport: Transport, row: int, message: mmsg.ReceivedMessage
     ) -> tuple[int, int, bytes, bytes]:
-        """How long the header in front is, its TOS octet, and what else a train has in common."""
+        """What packets of one span have in common: length of the outer header, TOS octet, source, ancillary
+        data."""
         if transport.version == 4:  # an IPv4 raw socket gives the IP header, too
             octets = self._layouts.arena[row * _PITCH :]
             return (octets[0] & 0x0F) * 4, octets[1], message.name, message.control

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from esp.datapath.gro_batch import ROOM, GroBatch
+from esp.datapath.gro_batch import ARENA, GroBatch
 from esp.net.transport import MAX_SEGMENTS, Received
 from esp.packet.row_layouts import MAX_ROWS
 
@@ -18,5 +18,5 @@ def test_there_is_always_room_for_one_more_until_it_is_full(stride: int) -> None
     while not run.is_full():
         assert run.append(received)
         assert run.count <= MAX_ROWS
-        assert run.end <= ROOM
+        assert run.end <= ARENA
     assert run.count > MAX_ROWS // 2
