@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 
 _INTERVAL = 0.1  # seconds: a long round trip (RFC 8289 4.3)
-_RECENT = (
-    16 * _INTERVAL
-)  # seconds in which a queue that stands again resumes the last drop rate (RFC 8289)
+_RECENT = 16 * _INTERVAL  # seconds in which a queue that stands again resumes the last drop rate (RFC 8289)
 
 
 class CoDel:

@@ -113,7 +113,7 @@ class Ingress:
                 length, ancillary, _, source = recvmsg_into(buffers, cmsg.SPACE)
             except OSError:  # nothing, or an ICMP error
                 return self.read_transport(transport)
-            if length >= ESP_HEADER and ancillary == transport.plain:
+            if length >= ESP_HEADER and ancillary == transport.plain_ancillary:
                 fast_path = flows.get(int.from_bytes(arena[:MARKER], "big"))
                 if fast_path is not None:
                     fast_path(arena[:length], source, transport)

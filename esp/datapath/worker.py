@@ -146,7 +146,7 @@ class Worker:
             int, Callable[[], int]
         ] = {}  # by descriptor: what reads a packet that comes alone
         self._calm = False  # nothing came for a while, and since then one packet at a time
-        self._busy = BusyState()
+        self._busy_state = BusyState()
         self._cpu_yield = CpuYield()
         self._gather_until = 0.0  # monotonic seconds: until when there may be a source that is not to be read
         self._fault = RateLimit(*_FAULT)
@@ -166,7 +166,7 @@ class Worker:
 
     def _serve_once(self) -> None:
         self._watch_control()
-        begin = time.monotonic() if self._busy.busy else 0.0
+        begin = time.monotonic() if self._busy_state.busy else 0.0
         ready = self._poll.poll(
             _FLUSH_AFTER if self._deferred or self._counters.has_deferred else None, _MAX_READY
         )
@@ -243,14 +243,14 @@ class Worker:
                 lone = self._egress.read_device(source)
         except Exception as error:
             lone = self._failed(source, error)
-        if alone and lone == 1 and not self._busy.busy:  # that is not much
+        if alone and lone == 1 and not self._busy_state.busy:  # that is not much
             self._deferred.append(partial(source.moderation.note_read, now, lone))
         else:
             self._note_read(source, now, lone, authentic)
 
     def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
         """What a read that began at `now` tells about the load. `authentic`: before it."""
-        busy = self._busy.busy
+        busy = self._busy_state.busy
         unfinished = busy and isinstance(source, Transport) and self._ingress.unfinished
         much = source.moderation.note_read(now, lone, busy, unfinished)
         if much or busy:
@@ -305,9 +305,11 @@ class Worker:
             self._poll.unregister(fd)
 
     def _report_busy(self, now: float, much: bool, unauthenticated: bool) -> None:
-        busy_state = self._busy
+        busy_state = self._busy_state
         busy = (
-            busy_state.change(now, unauthenticated) if much else (False if busy_state.is_over(now) else None)
+            busy_state.note_busy_read(now, unauthenticated)
+            if much
+            else (False if busy_state.is_over(now) else None)
         )
         if busy is not None and self._outbox.post(messages.BusyChanged(busy)):
             busy_state.busy = busy

@@ -1,7 +1,8 @@
-"""Which process gets a datagram: classic BPF on the shared UDP port and on raw ESP sockets.
+"""Classic BPF programs that steer datagrams to processes: on the SO_REUSEPORT group and on raw ESP sockets.
 
 An SPI names its worker: SPI mod N is the worker's slot. In a reuseport group socket 0 is control's (IKE
-behind the non-ESP marker, RFC 3948 2.2, and whatever is too short) and socket 1 + slot the worker's.
+behind the non-ESP marker, RFC 3948 2.2, and datagrams that are too short), and socket 1 + slot is the
+worker's.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _ALU_MOD_K = 0x94
 _JMP_JEQ_K = 0x15
 _JMP_JGT_K = 0x25
 _JMP_JGE_K = 0x35
-_INPUT_DEVICE = 0xFFFFF000 + 8  # where a load gives the index of the device that a packet came in by
-_MOST_RANGES = 1000  # of indices; the kernel takes 4096 instructions
+_INPUT_DEVICE = 0xFFFFF000 + 8  # SKF_AD_OFF + SKF_AD_IFINDEX: loads the index of the input device
+_MAX_RANGES = 1000  # of indices; the kernel permits 4096 instructions
 _RET_K = 0x06
 _RET_A = 0x16
 _WHOLE = 0xFFFFFFFF  # accept, nothing cut off
@@ -35,7 +36,7 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k
 
 
 def reuseport_program(workers: int) -> list[Instruction]:
-    """The index of a datagram's socket; the program sees the UDP payload. A load past its end gives 0."""
+    """Returns the index of a datagram's socket. It sees the UDP payload; a load past its end returns 0."""
     return [
         (_LD_W_ABS, 0, 0, 0),
         (_JMP_JEQ_K, 0, 1, 0),
@@ -47,7 +48,7 @@ def reuseport_program(workers: int) -> list[Instruction]:
 
 
 def raw_program(version: int, slot: int, workers: int) -> list[Instruction]:
-    """Whether a packet of protocol 50 is for `slot`. An IPv4 raw socket has the IP header in front."""
+    """Accepts packets of protocol 50 for `slot`. An IPv4 raw socket sees the IP header, too."""
     load: list[Instruction] = (
         [(_LDX_B_MSH, 0, 0, 0), (_LD_W_IND, 0, 0, 0)] if version == 4 else [(_LD_W_ABS, 0, 0, 0)]
     )
@@ -61,22 +62,22 @@ def raw_program(version: int, slot: int, workers: int) -> list[Instruction]:
 
 
 def outside_program(devices: Collection[int]) -> list[Instruction]:
-    """Whether a packet came in by another device than these (their indices)."""
+    """Accepts packets that came in by other devices than these (indices)."""
     program: list[Instruction] = [(_LD_W_ABS, 0, 0, _INPUT_DEVICE)]
-    for first, last in list(_ranges(devices))[:_MOST_RANGES]:
+    for first, last in list(_ranges(devices))[:_MAX_RANGES]:
         program += [(_JMP_JGE_K, 0, 2, first), (_JMP_JGT_K, 1, 0, last), (_RET_K, 0, 0, 0)]
     return [*program, (_RET_K, 0, 0, _WHOLE)]
 
 
 def _ranges(numbers: Collection[int]) -> Iterator[tuple[int, int]]:
-    """The first and the last of those that follow each other: devices made in a row are one."""
+    """First and last number of each consecutive run: devices made one after the other are one range."""
     for _, run in groupby(enumerate(sorted(set(numbers))), key=lambda pair: pair[1] - pair[0]):
         row = [number for _, number in run]
         yield row[0], row[-1]
 
 
 def attach_outside(sock: socket.socket, devices: Collection[int]) -> None:
-    """Let nothing into a socket that came in by one of these devices (their indices). Raises OSError."""
+    """Filter out packets that came in by one of these devices (indices). Raises OSError."""
     _attach(sock, SO_ATTACH_FILTER, outside_program(devices))
 
 
@@ -91,14 +92,15 @@ def attach_reuseport(sock: socket.socket, workers: int) -> None:
 
 
 def attach_raw_filter(sock: socket.socket, version: int, slot: int, workers: int) -> None:
-    """Let only ESP packets for `slot` into a raw socket. Raises OSError, and ValueError for no such slot."""
+    """Let only ESP packets for `slot` into a raw socket. Raises OSError, and ValueError if there is no such
+    slot."""
     if not 0 <= slot < workers:
         raise ValueError(f"slot {slot} of {workers}")
     _attach(sock, SO_ATTACH_FILTER, raw_program(version, slot, workers))
 
 
 def attach_refusal(sock: socket.socket) -> None:
-    """Let no packet at all into a socket. Raises OSError."""
+    """Let no packet into a socket. Raises OSError."""
     _attach(sock, SO_ATTACH_FILTER, [(_RET_K, 0, 0, 0)])
 
 

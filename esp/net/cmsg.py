@@ -1,4 +1,4 @@
-"""Ancillary data of ESP's sockets: segment sizes, TOS octets and local addresses, as Linux writes them.
+"""Ancillary data (cmsg(3)) of ESP's sockets: GSO and GRO segment sizes, TOS octets, local addresses.
 
 RFC 3542 for IPv6, ip(7) and udp(7) for the rest.
 """
@@ -31,11 +31,12 @@ _SEGMENTS: dict[int, tuple[int, int, bytes]] = {
 }
 
 
-_KEPT = 1024
+_CACHED = 1024
 
 
 class Ancillary(NamedTuple):
-    """What came with a datagram. `udp_segment`: the size of each but the last, if it is several; else 0."""
+    """Parsed ancillary data. `segment`: the size of each datagram of a GRO read but the last; 0: a single
+    datagram."""
 
     udp_segment: int
     tos: int
@@ -46,7 +47,7 @@ _NOTHING = Ancillary(0, 0, None)
 
 
 def enable_tos(sock: socket.socket) -> None:
-    """Have each datagram's TOS octet or traffic class told. Raises OSError."""
+    """Have the kernel report each datagram's TOS octet or traffic class. Raises OSError."""
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
     else:
@@ -54,16 +55,16 @@ def enable_tos(sock: socket.socket) -> None:
 
 
 def enable_gro(sock: socket.socket) -> None:
-    """Have the kernel hand over datagrams of one source and one size together. Raises OSError."""
+    """Have the kernel coalesce datagrams of one source and one size (UDP_GRO). Raises OSError."""
     sock.setsockopt(_SOL_UDP, _UDP_GRO, 1)
 
 
 def parse(ancillary: AncillaryData) -> Ancillary:
-    """What is known here; the rest is passed over."""
+    """Parse what is known here; other data is ignored."""
     return _read(tuple(ancillary)) if ancillary else _NOTHING
 
 
-@lru_cache(_KEPT)  # what comes from one peer comes with the same
+@lru_cache(_CACHED)  # one peer's datagrams have the same
 def _read(ancillary: tuple[tuple[int, int, bytes], ...]) -> Ancillary:
     udp_segment = tos = 0
     local: Address | None = None
@@ -82,7 +83,7 @@ def _read(ancillary: tuple[tuple[int, int, bytes], ...]) -> Ancillary:
 
 
 def udp_segment(size: int) -> AncillaryData:
-    """Cut what is sent into datagrams of `size` octets."""
+    """Have the kernel cut a send into datagrams of `size` octets (UDP_SEGMENT)."""
     return [_SEGMENTS.get(size) or (_SOL_UDP, _UDP_SEGMENT, _U16.pack(size))]
 
 
@@ -94,7 +95,7 @@ def tos_octet(version: int, tos: int) -> AncillaryData:
 
 
 def source_address(address: Address) -> AncillaryData:
-    """The source address that a socket for all addresses shall use."""
+    """The source address of a send on a socket that is bound to the wildcard address (IP_PKTINFO)."""
     if address.is_unspecified:
         return []
     if isinstance(address, IPv4Address):

@@ -1,4 +1,4 @@
-"""Many datagrams in one system call: sendmmsg(2) and recvmmsg(2), which `socket` does not have."""
+"""Many datagrams a system call: sendmmsg(2) and recvmmsg(2), which the module `socket` lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from esp.net.cmsg import AncillaryData
 from esp.packet.row_layouts import Octets, SequenceNumbers, all_equal
 
-MAX_MESSAGES = 128  # messages of one call
+MAX_MESSAGES = 128  # of one call
 _CONTROL = 128  # octets of ancillary data of one message
 _NAME = 28  # sockaddr_in6
 _ALIGN = struct.calcsize("N")
@@ -26,7 +26,7 @@ class _Iovec(ctypes.Structure):
 
 
 class _Header(ctypes.Structure):
-    """msghdr, pointers as numbers."""
+    """msghdr, with pointers as numbers."""
 
     _fields_ = (
         ("name", ctypes.c_size_t),
@@ -51,7 +51,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _MessageTable:
-    """Message headers with one buffer each, all pointing where they belong; columns are numpy's."""
+    """An array of mmsghdr with one iovec each; its columns are numpy arrays."""
 
     def __init__(self) -> None:
         self._memory = bytearray(MAX_MESSAGES * _MESSAGE.itemsize), bytearray(MAX_MESSAGES * _IOVEC.itemsize)
@@ -70,12 +70,12 @@ class _MessageTable:
 
 
 def address_of(buffer: bytearray | memoryview) -> int:
-    """Where a writable buffer is in memory, as long as it lives."""
+    """The memory address of a writable buffer, valid as long as the buffer lives."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
 class IoVectors(NamedTuple):
-    """What messages carry, at most `MAX_MESSAGES`: where the octets of each are in memory, and how many."""
+    """The payloads of at most `MAX_MESSAGES` messages: memory address and length of each."""
 
     addresses: Sequence[int] | SequenceNumbers
     lengths: Sequence[int] | SequenceNumbers
@@ -86,7 +86,7 @@ class IoVectors(NamedTuple):
 
     @classmethod
     def cut(cls, whole: memoryview, size: int) -> IoVectors:
-        """Of `size` octets each, back to back, the last one perhaps shorter."""
+        """A buffer cut into payloads of `size` octets, the last one perhaps shorter."""
         count = -(-len(whole) // size)
         lengths = np.full(count, size, np.uint64)
         lengths[-1] = len(whole) - (count - 1) * size
@@ -100,12 +100,14 @@ class Sender:
 
     def __init__(self) -> None:
         self._table = _MessageTable()
-        self._common: tuple[object, ...] = ()  # what stands in all of the table's messages
+        self._common: tuple[
+            object, ...
+        ] = ()  # what all messages of the table have: family, remote, ancillary data
 
     def send(
         self, sock: socket.socket, vectors: IoVectors, remote: tuple[str, int], ancillary: AncillaryData
     ) -> list[int]:
-        """Send each piece; for each an errno, 0 if it was taken."""
+        """Send each payload as a datagram; returns an errno for each, 0 if it was sent."""
         table, count = self._table, len(vectors.lengths)
         common = sock.family, remote, tuple(ancillary)
         if common != self._common:
@@ -135,7 +137,7 @@ class Sender:
 
 
 class ReceivedMessage(NamedTuple):
-    """One message received: its length, and what came with it."""
+    """A received message: its length, source address (sockaddr) and ancillary data as octets."""
 
     length: int
     name: bytes
@@ -143,7 +145,7 @@ class ReceivedMessage(NamedTuple):
 
 
 class Receiver:
-    """Receives many messages at once, each into a row of an arena."""
+    """Receives many messages at once, a row of an arena each."""
 
     __slots__ = ("_table",)
 
@@ -154,7 +156,7 @@ class Receiver:
         self._table.buffer_lengths[:] = size
 
     def receive(self, sock: socket.socket, most: int) -> int:
-        """Take what is there, at most so many. Raises OSError, BlockingIOError if there is nothing."""
+        """Receive up to `most` messages; how many. Raises OSError, BlockingIOError if there is none."""
         table = self._table
         table.name_lengths[:most] = _NAME
         table.control_lengths[:most] = _CONTROL
@@ -166,15 +168,15 @@ class Receiver:
         return count
 
     def message(self, row: int) -> ReceivedMessage:
-        """What came into a row."""
+        """The message in a row."""
         table = self._table
         name = table.names[row, : table.name_lengths.item(row)].tobytes()
         control = table.controls[row, : table.control_lengths.item(row)].tobytes()
         return ReceivedMessage(table.lengths.item(row), name, control)
 
     def uniform_last_length(self, count: int) -> int | None:
-        """If the first `count` have one source, one length and the same ancillary data, but the last one
-        perhaps a shorter length: that."""
+        """The length of the last of `count` messages if these are uniform: one source, one length, but the
+        last one may be shorter, and the same ancillary data. None if they are not."""
         table = self._table
         lengths: list[int] = table.lengths[:count].tolist()
         columns = table.name_lengths, table.control_lengths, table.names, table.controls
@@ -189,7 +191,7 @@ def _cmsg(level: int, kind: int, data: bytes) -> bytes:
 
 
 def parse_control(control: bytes) -> AncillaryData:
-    """The ancillary data of an arrival."""
+    """The ancillary data of a received message."""
     found = []
     at = 0
     while at + _HEAD.size <= len(control):

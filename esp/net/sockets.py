@@ -1,4 +1,5 @@
-"""The sockets that carry IKE and ESP: UDP groups, one socket a process, and raw sockets of protocol 50."""
+"""Opens the sockets that carry IKE and ESP: SO_REUSEPORT groups of UDP sockets, one a process, and raw
+sockets of protocol 50."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from esp.net.bpf import attach_raw_filter, attach_reuseport
 Address = IPv4Address | IPv6Address
 
 BUFFER = 4 << 20  # octets asked for in each direction
-PROMPT_BUFFER = 450_000  # of a receive queue whose reader waits for nobody: 3 ms at 2 Gbit/s
+PROMPT_BUFFER = 450_000  # of the receive queue of a worker with real-time priority: 3 ms at 2 Gbit/s
 IPPROTO_ESP = 50
 
 # Linux's numbers that `socket` has no name for
@@ -40,7 +41,7 @@ def open_raw(address: Address) -> socket.socket:
 
 
 def open_group(address: Address, port: int, workers: int) -> list[socket.socket]:
-    """1 + `workers` UDP sockets on one port, steered (`esp.net.bpf`): control's, then one a slot.
+    """1 + `workers` UDP sockets on one port, steered by BPF (`esp.net.bpf`): control's, then one a slot.
 
     A `port` of 0 takes a free one. Raises OSError.
     """
@@ -80,7 +81,7 @@ def _open(address: Address, port: int, kind: int, protocol: int, *, reuse_port: 
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT)
         if address.is_unspecified:
-            _ask_for_local_address(sock)
+            _enable_pktinfo(sock)
         _size_buffers(sock)
         sock.bind((str(address), port))
     except BaseException:
@@ -89,8 +90,8 @@ def _open(address: Address, port: int, kind: int, protocol: int, *, reuse_port: 
     return sock
 
 
-def _ask_for_local_address(sock: socket.socket) -> None:
-    """A socket for all local addresses must be told where each datagram came in."""
+def _enable_pktinfo(sock: socket.socket) -> None:
+    """A socket bound to the wildcard address has to be told which local address each datagram came to."""
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     else:
@@ -98,8 +99,8 @@ def _ask_for_local_address(sock: socket.socket) -> None:
 
 
 def size_queue(sock: socket.socket, *, prompt: bool) -> None:
-    """How much may wait to be received: little for a reader that has its turn at once (`prompt`), because TCP
-    fills any queue and everything else waits behind it; more for one that others keep waiting."""
+    """Size the receive queue: small for a reader that is scheduled at once (`prompt`), because TCP fills any
+    queue and everything else waits behind it; larger for one that has to wait for the CPU."""
     _size(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, PROMPT_BUFFER if prompt else BUFFER)
 
 

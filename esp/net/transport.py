@@ -1,4 +1,5 @@
-"""One worker's socket: ESP packets in and out, in UDP (RFC 3948) or as protocol 50, trains where it can."""
+"""A worker's socket: sends and receives ESP packets in UDP (RFC 3948), with GSO and GRO, or as protocol
+50."""
 
 from __future__ import annotations
 
@@ -35,16 +36,16 @@ _REASONS = {
     errno.EACCES: Drop.REFUSED,
     errno.ECONNREFUSED: Drop.REFUSED,
 }
-# What a send says that can't be cut up: by this kernel or device at all, or into segments of this size.
-_NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+# Errors of a GSO send: this kernel or device has no UDP GSO, or refuses segments of this size.
+_NO_GSO = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 
-_SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one what was dropped
-_MEMINFO_INTERVAL = 0.1  # seconds between two looks at that
+_SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one counts drops
+_MEMINFO_INTERVAL = 0.1  # seconds between two reads of it
 _MEMINFO = struct.Struct("=9I")
 MAX_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
 MAX_DATAGRAM = 65507  # octets of a UDP datagram in IPv4
-_MIN_SENDMMSG = 4  # datagrams that are worth a system call for many
-_REMOTES = 4096  # whose largest segment is remembered
+_MIN_SENDMMSG = 4  # datagrams from which on sendmmsg is faster
+_MAX_REMOTES = 4096  # remotes whose refused segment size is kept
 
 
 def drop_reason(number: int | None) -> Drop:
@@ -52,7 +53,7 @@ def drop_reason(number: int | None) -> Drop:
 
 
 class Received(NamedTuple):
-    """What one read gave: `length` octets, in datagrams of `segment` octets but the last one."""
+    """One read: `length` octets, in datagrams of `segment` octets, but the last one may be shorter."""
 
     length: int
     segment: int
@@ -61,17 +62,17 @@ class Received(NamedTuple):
     local_address: Address
 
 
-@dataclass(slots=True, eq=False)  # frozen ones are slow to make
+@dataclass(slots=True, eq=False)  # not frozen: those are slow to make
 class GsoSend:
-    """ESP packets, each of `segment` octets, but the last one, which may be shorter: back to back in one
-    buffer, or each in one of its own."""
+    """ESP packets for one UDP_SEGMENT send: `count` of `segment` octets, the last one perhaps shorter, back
+    to back in one buffer, or each in a buffer of its own."""
 
     buffers: Sequence[memoryview]
     segment: int
     count: int
 
     def chunks(self, most: int) -> Iterator[tuple[int, GsoSend]]:
-        """In order, at most so many packets each, and the number of the first one."""
+        """The packets in sends of at most `most` each, with the index of the first one."""
         count, segment, buffers = self.count, self.segment, self.buffers
         for first in range(0, count, most):
             end = first + most
@@ -88,7 +89,7 @@ class GsoSend:
 class Transport:
     """A socket given to the worker, which owns it from then on.
 
-    `tell` is called, once, when trains can't be sent and packets leave one by one instead.
+    `tell` is called, once, when GSO is refused and packets leave one by one instead.
     """
 
     def __init__(
@@ -115,13 +116,16 @@ class Transport:
         self._tell = tell
         self.wildcard = local_address.is_unspecified
         self._gso = kind is SocketKind.UDP
-        self._last_ancillary: cmsg.AncillaryData = []  # what came with the last datagram, and what it says
+        # Of the last datagram, and the same parsed: a peer's rarely change
+        self._last_ancillary: cmsg.AncillaryData = []
         self._last_parsed = cmsg.parse(self._last_ancillary)
-        self.plain: cmsg.AncillaryData | None = None  # what came with the last lone one, and changes it not
+        self.plain_ancillary: cmsg.AncillaryData | None = (
+            None  # of a single datagram that needs no ECN handling
+        )
         self.sender = Sender()
         self._refused_segments: dict[
             tuple[str, int], int
-        ] = {}  # segments that a remote's path is known to refuse
+        ] = {}  # by remote: the segment size that its path refused
         with contextlib.suppress(OSError):
             cmsg.enable_tos(sock)
         if kind is SocketKind.UDP:
@@ -132,8 +136,8 @@ class Transport:
         self._next_meminfo = 0.0
 
     def kernel_drops(self, now: float) -> int:
-        """Datagrams that found the socket's receive buffer full since the last look, which this is not each
-        time: `now` in monotonic seconds."""
+        """Datagrams that the kernel has dropped since the last read of its counter, because the receive
+        buffer was full. The counter is read at most ten times a second; `now`: monotonic seconds."""
         if now < self._next_meminfo:
             return 0
         self._next_meminfo = now + _MEMINFO_INTERVAL
@@ -153,29 +157,29 @@ class Transport:
     def close(self) -> None:
         self.sock.close()
 
-    def receive(self, place: memoryview) -> Received | None:
-        """Read UDP into `place`, from the SPI or the non-ESP marker on; None if there is nothing."""
+    def receive(self, buffer: memoryview) -> Received | None:
+        """Read UDP into `buffer`, from the SPI or the non-ESP marker on; None if the socket is empty."""
         while True:
             try:
-                length, ancillary, _, source = self.sock.recvmsg_into([place], cmsg.SPACE)
+                length, ancillary, _, source = self.sock.recvmsg_into([buffer], cmsg.SPACE)
             except BlockingIOError:
                 return None
             except OSError:
-                # An ICMP error that the kernel reports here; reading it has cleared it.
+                # A pending ICMP error; the read has cleared it.
                 continue
             return self.parse_ancillary(length, ancillary, source)
 
     def parse_ancillary(self, length: int, ancillary: cmsg.AncillaryData, source: SocketAddress) -> Received:
-        """What the socket's `recvmsg_into` has given."""
+        """The result of the socket's `recvmsg_into` as `Received`."""
         if ancillary != self._last_ancillary:
             self._last_ancillary, self._last_parsed = ancillary, cmsg.parse(ancillary)
         segment, tos, local = self._last_parsed
         if not segment and tos & ecn.ECN_MASK not in ecn.CHANGES_INNER:
-            self.plain = ancillary
+            self.plain_ancillary = ancillary
         return Received(length, segment or length, tos, source, local or self.local_address)
 
     def receive_many(self, receiver: Receiver, most: int) -> int:
-        """Read at most so many datagrams, one a row of the receiver's arena; how many."""
+        """Read up to `most` datagrams, a row of the receiver's arena each; how many."""
         while True:
             try:
                 return receiver.receive(self.sock, most)
@@ -187,7 +191,8 @@ class Transport:
     def send(
         self, rows: Sequence[memoryview], source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
-        """Send each row from `source` to `remote` (port 0 for RAW); why a row, by index, was not sent."""
+        """Send each row as a datagram from `source` to `remote` (port 0 for RAW). Returns the reason of each
+        row that was not sent, by index."""
         ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
         if len(rows) >= _MIN_SENDMMSG:
             for first in range(0, len(rows), MAX_MESSAGES):
@@ -215,14 +220,15 @@ class Transport:
     def _send_vectors(
         self, vectors: IoVectors, first: int, remote: tuple[str, int], ancillary: cmsg.AncillaryData
     ) -> dict[int, Drop]:
-        """`first`: the index of the first one."""
+        """Send by sendmmsg. `first`: the index of the first one."""
         results = self.sender.send(self.sock, vectors, remote, ancillary)
         return {first + index: drop_reason(number) for index, number in enumerate(results) if number}
 
     def send_gso(
         self, gso: GsoSend, source: Address, remote: tuple[str, int], tos: int = 0
     ) -> dict[int, Drop]:
-        """Send a train's packets, in one go if that is possible; why a packet, by index, was not sent."""
+        """Send uniform ESP packets, in as few GSO sends as possible. Returns the reason of each packet that
+        was not sent, by index."""
         if not self._gso and len(gso.buffers) == 1:
             return self._send_each(gso, source, remote, tos)
         most = min(MAX_SEGMENTS, MAX_DATAGRAM // gso.segment) or 1
@@ -232,7 +238,7 @@ class Transport:
         if gso.count <= most:
             return self._send_chunk(gso, ancillary, source, remote, tos)
         failures: dict[int, Drop] = {}
-        # Equal shares: a short train costs either end nearly as much as a long one.
+        # Equal shares: a short send costs either end nearly as much as a long one.
         most = -(-gso.count // -(-gso.count // most))
         for first, chunk in gso.chunks(most):
             if failed := self._send_chunk(chunk, ancillary, source, remote, tos):
@@ -240,7 +246,7 @@ class Transport:
         return failures
 
     def _send_each(self, gso: GsoSend, source: Address, remote: tuple[str, int], tos: int) -> dict[int, Drop]:
-        """Send the packets of one buffer a datagram each."""
+        """Send the packets of one buffer without GSO, by sendmmsg."""
         ancillary, failures = self._ancillary(source, tos), dict[int, Drop]()
         for first, chunk in gso.chunks(MAX_MESSAGES):
             vectors = IoVectors.cut(chunk.buffers[0], chunk.segment)
@@ -250,20 +256,21 @@ class Transport:
     def _send_chunk(
         self, gso: GsoSend, ancillary: cmsg.AncillaryData, source: Address, remote: tuple[str, int], tos: int
     ) -> dict[int, Drop]:
-        """What one send takes, with what cuts it."""
+        """Send what one GSO send takes; without GSO where the kernel or the path refuses it."""
         if gso.count < 2 or not self._gso or gso.segment >= self._refused_segments.get(remote, 1 << 16):
             return self.send(gso.rows(), source, remote, tos)
         try:
             self.sock.sendmsg(gso.buffers, ancillary, 0, remote)
         except OSError as error:
-            if error.errno in _NO_SEGMENTS:
+            if error.errno in _NO_GSO:
                 self._degrade(gso.segment, remote, error)
                 return self.send(gso.rows(), source, remote, tos)
             return dict.fromkeys(range(gso.count), drop_reason(error.errno))
         return {}
 
     def _degrade(self, segment: int, remote: tuple[str, int], error: OSError) -> None:
-        if error.errno in (errno.EINVAL, errno.EMSGSIZE) and len(self._refused_segments) < _REMOTES:
+        """Give up GSO: for segments of this size to this remote, or for the socket."""
+        if error.errno in (errno.EINVAL, errno.EMSGSIZE) and len(self._refused_segments) < _MAX_REMOTES:
             if remote not in self._refused_segments:
                 self._tell(f"packets of {segment} octets to {remote[0]} leave one by one: {error.strerror}")
             self._refused_segments[remote] = segment

@@ -1,4 +1,5 @@
-"""One inbound SA: replay check, opening, trailer, selectors, in batches (RFC 4303 3.4, RFC 4301 5.2)."""
+"""Inbound SA: replay check, decryption, trailer and selector check, in batches (RFC 4303 3.4, RFC 4301
+5.2)."""
 
 from __future__ import annotations
 
@@ -13,9 +14,7 @@ from esp.packet.row_layouts import Octets, RowLayout, RowLayouts, all_equal
 from esp.sa.suites import AEAD_START, ESP_HEADER, FULL_ICV, TRAILER, InvalidTag, Suite, opener, refuse_copy
 
 _DUMMY = 59
-_KEPT_OF_REFUSED = (
-    64  # octets of a refused packet that are kept: an IPv6 header and more, as in ICMP messages
-)
+_KEPT_OF_REFUSED = 64  # octets of a refused packet that the message to control carries
 _TUNNEL = frozenset(NEXT_HEADER.values())
 
 
@@ -31,17 +30,17 @@ class OpenedRows:
 
 @dataclass(slots=True)
 class OpenedBatch:
-    """What came out of a batch."""
+    """The result of opening a batch of one SA: inner packets and drops."""
 
     packets: list[memoryview] = field(default_factory=list)  # inner packets, in order
-    rows: OpenedRows | None = None  # or these instead
+    rows: OpenedRows | None = None  # or in rows, if they are uniform
     drops: dict[Drop, int] = field(default_factory=dict)
-    valid: bool = False  # at least one had a right ICV and was no replay
-    newest: bool = False  # and one of those was newer than all before
-    not_permitted: bytes = b""  # the start of the first inner packet that the selectors did not permit
+    valid: bool = False  # at least one packet was authentic and no replay
+    newest: bool = False  # and one of these has advanced the replay window
+    not_permitted: bytes = b""  # start of the first inner packet that the selectors refused
 
     def split_rows(self) -> None:
-        """Turn rows into packets."""
+        """Replace `rows` by `packets`."""
         if self.rows is not None:
             array, headroom = self.rows.array, self.rows.headroom
             lengths = [self.rows.size] * (len(array) - 1) + [self.rows.last]
@@ -83,12 +82,12 @@ class InboundSa:
         self._opener = opener(suite, keys, esn)
         self._window = ReplayWindow(replay_window, esn)
         self.aead = self._opener.aead_context(spi)
-        self.check, self.mark = self._window.check, self._window.mark  # for a medley
+        self.check, self.mark = self._window.check, self._window.mark  # for multi-SA batches
         self.start = ESP_HEADER + suite.iv_length  # of the plaintext
         self._min_length = suite.overhead + TRAILER
 
     def open_batch(self, rows: Sequence[memoryview], headroom: int = 0) -> OpenedBatch:
-        """The inner packets of ESP packets (from the SPI on), decrypted in place: views into `rows`.
+        """Open ESP packets (from the SPI on), one by one, in place. Inner packets are views into `rows`.
 
         `headroom`: octets in front of each inner packet that its view has too, at most the ESP header and
         the IV.
@@ -101,7 +100,8 @@ class InboundSa:
         return opened
 
     def open_single(self, row: memoryview, headroom: int) -> memoryview | OpenedBatch:
-        """`open_batch` for one packet: of a plain one that is newer than all before, nothing but the view."""
+        """Open one packet. Returns the view of the inner packet if it advances the replay window and is
+        permitted, else an `OpenedBatch`."""
         aead, window = self.aead, self._window
         if aead is None or len(row) < self._min_length:
             return self.open_batch([row], headroom)
@@ -137,10 +137,9 @@ class InboundSa:
     def open_layout(
         self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, headroom: int
     ) -> OpenedBatch | None:
-        """`open_batch` for the first `count` rows of a layout of `layouts`, the last of `last` octets, at
-        once.
+        """Open the first `count` rows of a layout at once, the last one of `last` octets.
 
-        None, and nothing has been changed, if they have to be opened one by one.
+        None, and nothing was changed, if they have to be opened one by one.
         """
         if last < self._min_length:
             return None
@@ -167,8 +166,8 @@ class InboundSa:
         return opened
 
     def _uniform_rows(self, layout: RowLayout, count: int, last: int, headroom: int) -> OpenedRows | None:
-        """The inner packets if all but the last one are alike in version, length and addresses, and that is
-        permitted; None if not all are so clear."""
+        """The inner packets as rows if all have one version, length (but the last one) and permitted
+        addresses; None if they have to be looked at one by one."""
         start = self.start
         array = layout.array[:count]
         end = layout.stride - self.suite.icv_length
@@ -194,7 +193,7 @@ class InboundSa:
         return OpenedRows(array[:, start - headroom :], headroom, size, length)
 
     def _open(self, row: memoryview) -> memoryview | Drop:
-        """Plaintext with trailer of a packet that is authentic and no replay."""
+        """Check, decrypt and mark one packet: its plaintext with trailer, or the reason to drop it."""
         if len(row) < self._min_length:
             return Drop.MALFORMED
         sequence = self._window.check(int.from_bytes(row[4:8], "big"))
@@ -206,7 +205,7 @@ class InboundSa:
         return plaintext if self._window.mark(sequence) else Drop.REPLAY
 
     def unwrap(self, row: memoryview, plaintext: memoryview | Drop, headroom: int) -> OpenedBatch:
-        """What comes out of one packet that has been opened, or is to be dropped."""
+        """Unwrap one packet that was opened, or count the reason to drop it."""
         opened = OpenedBatch()
         self._unwrap_into(opened, row, plaintext, headroom)
         return opened
@@ -232,7 +231,8 @@ class InboundSa:
             opened.packets.append(row[self.start - headroom : self.start + length])
 
     def inner_length(self, plaintext: memoryview) -> int | Drop:
-        """The length of the inner packet in front of padding, trailer and TFC padding (RFC 4303 2.4, 2.7)."""
+        """The length of the inner packet, without padding, trailer and TFC padding (RFC 4303 2.4, 2.7), or
+        the reason to drop it."""
         next_header = plaintext[-1]
         end = len(plaintext) - TRAILER - plaintext[-2]
         if end < 0:
@@ -243,7 +243,7 @@ class InboundSa:
             return Drop.NEXT_HEADER
         packet = plaintext[:end]
         if end > IPV4_HEADER and packet[0] == IPV4_NO_OPTIONS and packet[2] << 8 | packet[3] == end:
-            length: int | None = end  # quickly
+            length: int | None = end  # without a call
         else:
             length = ip_length(packet)
         if length is None:

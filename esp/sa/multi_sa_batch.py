@@ -1,7 +1,8 @@
-"""A medley: packets alike, one behind the other, each under an SA of its own (RFC 4303 3.3 and 3.4).
+"""Seals and opens a batch of equal-size packets under many SAs in one pass (RFC 4303 3.3 and 3.4).
 
-All must be under AEADs with their full ICV (RFC 4106, RFC 7634), which share one layout, and with ESN or all
-without. What differs from row to row is written in columns, and then there is one call a packet.
+All SAs must use AEADs with their full ICV (RFC 4106, RFC 7634), which share one row layout, and ESN all or
+none. What differs from row to row (SPI, salt, sequence number) is written by numpy, a column at a time; then
+there is one AEAD call a packet.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from esp.sa.inbound import InboundSa
 from esp.sa.outbound import OutboundSa, trailer_of
 from esp.sa.suites import AEAD_START, FULL_ICV, TRAILER, exhaust, open_each
 
-START, ICV = AEAD_START, FULL_ICV  # where the inner packet begins, and what is behind it
+START, ICV = AEAD_START, FULL_ICV  # where the inner packet begins, and the octets of the ICV
 MIN_LENGTH = START + TRAILER + ICV
 _SPI_SALT = 8
 _BLOCK = 4
 _MODULUS = 1 << 64
 _SEQUENCE = attrgetter("sequence")
-_LENGTHS = {4: (2, 4), 6: (4, 6)}  # where IP has its length
+_LENGTH_FIELD = {4: (2, 4), 6: (4, 6)}  # first octet and end of the length in IP headers
 
 
 class SealColumns(Protocol):
@@ -67,10 +68,10 @@ def _padding(length: int) -> int:
 def seal_each(
     layouts: RowLayouts, layout: RowLayout, columns: SealColumns, length: int
 ) -> SequenceNumbers | None:
-    """Seal inner packets of one `length` and one IP version in the rows of a layout of `layouts`, each under
-    its SA; their sequence numbers. None, and nothing has been done, if that is unusual for one of them.
+    """Seal inner packets of one `length` and one IP version in the rows of a layout, each under its SA.
+    Returns their sequence numbers; None, and nothing was done, if the SAs can't share a batch.
 
-    Whatever this raises, the numbers are not used again.
+    Whatever this raises, no sequence number is used again.
     """
     sas, esn, count = columns.sas, columns.esn, len(columns.sas)
     if count > MAX_ROWS or esn.count(esn[0]) < count or max(map(_SEQUENCE, sas)) >= sas[0].batch_until:
@@ -85,17 +86,17 @@ def seal_each(
 
 
 def share_layout(sa: OutboundSa, other: OutboundSa) -> bool:
-    """Whether packets of both have the same layout and can be sealed by one `seal_runs`."""
+    """Whether both SAs have the same row layout and one `seal_runs` can seal packets of both."""
     one, another = sa.aead, other.aead
     return one is not None and another is not None and one.esn == another.esn
 
 
 def seal_runs(layouts: RowLayouts, layout: RowLayout, runs: Sequence[tuple[OutboundSa, int, int]]) -> bool:
-    """Seal what was laid out in the rows of a layout of `layouts`: under each SA so many packets, the last of
-    them an ESP packet of so many octets. All SAs must be ones that `share_layout`. False, and nothing has
-    been done, if the numbers of one come to their end.
+    """Seal the packets that were laid out in the rows of a layout. A run is an SA, its number of rows, and
+    the octets of its last ESP packet; all SAs `share_layout`. False, and nothing was done, if one SA is near
+    the end of its sequence numbers.
 
-    Whatever this raises, the numbers are not used again.
+    Whatever this raises, no sequence number is used again.
     """
     if any(sa.sequence >= sa.batch_until for sa, _, _ in runs):
         return False
@@ -115,8 +116,8 @@ def seal_runs(layouts: RowLayouts, layout: RowLayout, runs: Sequence[tuple[Outbo
 def _take_run_sequences(
     runs: Sequence[tuple[OutboundSa, int, int]], counts: Sequence[int]
 ) -> SequenceNumbers:
-    """The next sequence numbers of each, used up from now on."""
-    bases = []  # what a row's number has more than the row's own
+    """Take the next sequence numbers of each run's SA, one for each row."""
+    bases = []  # by run: sequence number minus row index
     at = 0
     for sa, count, _ in runs:
         bases.append((sa.sequence + 1 - at) % _MODULUS)
@@ -128,7 +129,7 @@ def _take_run_sequences(
 def _texts_and_ciphertexts(
     layout: RowLayout, runs: Sequence[tuple[OutboundSa, int, int]]
 ) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
-    """Plaintexts, and what becomes of them: all rows are full, but the last one of a run may be shorter."""
+    """Plaintexts and ciphertexts of the rows, of which the last one of a run may be short."""
     texts, bodies = layout.plaintexts, layout.ciphertexts
     if all(last == layout.stride for _, _, last in runs):
         return texts, bodies
@@ -144,7 +145,7 @@ def _texts_and_ciphertexts(
 def _write_headers(
     layouts: RowLayouts, layout: RowLayout, spi_salts: Octets, sequences: SequenceNumbers, esn: bool
 ) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
-    """Write SPI, sequence number and IV of each row; nonces and associated data."""
+    """Write SPI, sequence number and IV of each row; returns nonces and AAD."""
     count = len(spi_salts)
     layout.array[:count, :4] = spi_salts[:, :4]
     layout.seq_lows[:count] = layout.ivs[:count] = sequences
@@ -152,7 +153,7 @@ def _write_headers(
 
 
 def _take_sequences(sas: Sequence[OutboundSa]) -> SequenceNumbers:
-    """The next sequence number of each, used up from now on; an SA that comes again has the one behind."""
+    """Take the next sequence number of each SA; one that comes twice gives two."""
     taken = []
     for sa in sas:
         sa.sequence = number = sa.sequence + 1
@@ -167,7 +168,7 @@ def _spi_salt_table(stamps: Sequence[bytes]) -> Octets:
 def _nonces_and_aad(
     layouts: RowLayouts, layout: RowLayout, spi_salts: Octets, sequences: SequenceNumbers | None
 ) -> tuple[Sequence[memoryview], Sequence[memoryview]]:
-    """Nonces and associated data; `sequences` are those of ESNs."""
+    """Fill in nonces and AAD of the rows. `sequences`: 64-bit numbers with ESN, else None."""
     count = len(spi_salts)
     layouts.set_salts(spi_salts[:, 4:])
     layouts.nonce_ivs[:count] = layout.ivs[:count]
@@ -179,8 +180,8 @@ def _nonces_and_aad(
 
 
 def check_each(sas: Sequence[InboundSa], layout: RowLayout) -> list[int] | None:
-    """The sequence numbers of the packets in the rows of a layout, each under its SA, if all could be
-    accepted and a medley is nothing unusual for any of them."""
+    """Check the rows of a layout against the replay window of each one's SA. Returns the 64-bit sequence
+    numbers; None if one is refused or the SAs can't share a batch."""
     contexts = [sa.aead for sa in sas]
     if len(sas) > MAX_ROWS or None in contexts or len({aead.esn for aead in contexts if aead}) > 1:
         return None
@@ -193,9 +194,10 @@ def check_each(sas: Sequence[InboundSa], layout: RowLayout) -> list[int] | None:
 def open_rows(
     layouts: RowLayouts, layout: RowLayout, sas: Sequence[InboundSa], sequences: Sequence[int]
 ) -> dict[int, Drop]:
-    """Open what `check_each` has given numbers; why a packet, by index, is to be dropped.
+    """Open the rows that `check_each` has accepted, and mark them in the replay windows. Returns the reason
+    of each packet to drop, by index.
 
-    The others are recorded as seen. If one SA has several packets, each is judged by what came before it.
+    Several packets of one SA are checked in order, each against the ones before it.
     """
     contexts = [sa.aead for sa in sas if sa.aead is not None]
     stamps, calls, esn = zip(*contexts, strict=True)
@@ -211,15 +213,15 @@ def open_rows(
 
 
 def uniform_inner_length(layout: RowLayout, sas: Sequence[InboundSa]) -> int | None:
-    """The length of opened packets, if it is one length, one IP version and one length of padding, and all
-    are permitted; None if they have to be looked at one by one."""
+    """The inner length of opened packets if it is the same for all, with one IP version and padding, and all
+    are permitted by their SAs; None if they have to be unwrapped one by one."""
     count = len(sas)
     rows = layout.array[:count, START : layout.stride - ICV]
     size = sas[0].inner_length(layout.plaintexts[0])
     if isinstance(size, Drop) or not all_equal(rows[:, -TRAILER:]) or not all_equal(rows[:, :1]):
         return None
     version = layout.plaintexts[0][0] >> 4
-    first, end = _LENGTHS[version]
+    first, end = _LENGTH_FIELD[version]
     if not all_equal(rows[:, first:end]):
         return None
     for sa, text, key in zip(sas, layout.plaintexts, address_keys(rows, version), strict=False):

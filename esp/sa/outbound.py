@@ -1,4 +1,5 @@
-"""One outbound SA: sequence numbers, tunnel-mode framing and sealing, in batches (RFC 4303 2 and 3.3)."""
+"""Outbound SA: sequence numbers, tunnel-mode encapsulation and encryption, in batches (RFC 4303 2 and
+3.3)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _PADDING = bytes(range(1, _MAX_PADDING + 1))  # RFC 4303 2.4
 
 
 class _Trailers:
-    """By padding length: padding, its length and the next header."""
+    """ESP trailers of one next header, by padding length: padding, pad length, next header."""
 
     def __init__(self, next_header: int) -> None:
         self.octets = tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
@@ -27,7 +28,7 @@ class _Trailers:
 
 
 def trailer_of(version: int, padding: int) -> Octets:
-    """Padding of so many octets, its length and the next header of an inner packet's IP version."""
+    """The ESP trailer of an inner packet of this IP version with `padding` octets of padding."""
     return _TRAILERS[version].rows[padding]
 
 
@@ -35,7 +36,8 @@ _TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HE
 
 
 class OutboundSa:
-    """Seals inner packets under one key. A sequence number is used up before it is used, come what may."""
+    """Seals inner packets under one key. A sequence number is taken before it is used, so that no error
+    repeats it."""
 
     __slots__ = (
         "_block",
@@ -69,15 +71,15 @@ class OutboundSa:
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
         self._overhead, self._block = suite.overhead + TRAILER, suite.block
         self._limit = LIMIT[esn]
-        self.low_from = LIMIT[esn] // 4 * 3  # the sequence number from which it is `low`
+        self.low_from = LIMIT[esn] // 4 * 3  # the sequence number from which on the SA is `low`
         self._sealer = sealer(suite, keys, esn)
         self.aead = self._sealer.aead_context(spi)
-        # A medley begins below this number, and then nothing about its numbers is unusual.
+        # Multi-SA batches only begin below this number: they need not watch for low numbers.
         self.batch_until = 0 if self.aead is None else self.low_from - MAX_ROWS
 
     @property
     def low(self) -> bool:
-        """Three quarters of the sequence numbers are used up."""
+        """Whether three quarters of the sequence numbers are used up."""
         return self.sequence >= self.low_from
 
     @property
@@ -85,9 +87,10 @@ class OutboundSa:
         return self.sequence >= self._limit
 
     def seal_batch(self, packets: Sequence[Buffer]) -> list[memoryview]:
-        """The ESP packets of inner IP packets, in order: fewer when the sequence numbers run out.
+        """Encapsulate and seal inner IP packets of any sizes, in order. Returns fewer when the sequence
+        numbers run out.
 
-        Whatever this raises, the numbers of the batch are not used again.
+        Whatever this raises, no sequence number is used again.
         """
         first = self.sequence + 1
         count = min(len(packets), self._limit - self.sequence)
@@ -101,8 +104,9 @@ class OutboundSa:
         return self._overhead + length - (length + TRAILER) % -self._block
 
     def seal_in_place(self, arena: memoryview, at: int, length: int) -> memoryview | None:
-        """The ESP packet of the inner packet at arena[at : at + length], sealed around it; None if the
-        sequence numbers have run out. In front there is room for header and IV, behind for the rest."""
+        """Seal the inner packet at arena[at : at + length] where it stands and return the ESP packet around
+        it; None if the sequence numbers have run out. The arena has room for ESP header and IV in front, for
+        trailer and ICV behind."""
         if self.sequence >= self._limit:
             return None
         self.sequence = sequence = self.sequence + 1
@@ -116,7 +120,7 @@ class OutboundSa:
             _HEADER.pack_into(row, 0, self.spi, sequence & 0xFFFFFFFF)
             self._sealer.seal(row, sequence)
             return row
-        # What the sealer does, without a call: after a pause each step is slow (esp.datapath.flow_cache).
+        # `Sealer.seal`, inlined: after a pause every call is slow (esp.datapath.flow_cache).
         stamp, encrypt_into, esn = aead
         iv = sequence.to_bytes(8, "big")
         spi = stamp[:4]
@@ -127,27 +131,27 @@ class OutboundSa:
         return arena[begin:end_of_row]
 
     def layout(self, layouts: RowLayouts, size: int) -> RowLayout:
-        """Rows for the ESP packets of inner packets of `size` octets."""
+        """The row layout of ESP packets with inner packets of `size` octets."""
         return layouts.layout(self.esp_length(size), self.start, self.suite.icv_length)
 
     def write_trailers(self, layout: RowLayout, count: int, version: int, size: int) -> None:
-        """Write the trailers of inner packets of one IP version and `size` octets in the first `count` rows
-        of their layout."""
+        """Write the ESP trailers of inner packets of one IP version and `size` octets in the first `count`
+        rows."""
         trailer = _TRAILERS[version].rows[self.suite.padding(size)]
         at = self.start + size
         layout.array[:count, at : at + len(trailer)] = trailer
 
     def write_short_trailer(self, row: memoryview, length: int) -> None:
-        """The same for a packet that is shorter than its row."""
+        """Write the ESP trailer of a packet that is shorter than its row."""
         trailer = _TRAILERS[row[self.start] >> 4].octets[self.suite.padding(length)]
         at = self.start + length
         row[at : at + len(trailer)] = trailer
 
     def seal_layout(self, layouts: RowLayouts, layout: RowLayout, count: int, last: int) -> int:
-        """Seal the first `count` rows, the last of them of `last` octets; how many, because the sequence
+        """Seal the first `count` rows, the last one of `last` octets. Returns how many, as the sequence
         numbers may run out.
 
-        Whatever this raises, the numbers are not used again.
+        Whatever this raises, no sequence number is used again.
         """
         fits = min(count, self._limit - self.sequence)
         if fits <= 0:
@@ -155,13 +159,13 @@ class OutboundSa:
         number = self.sequence + 1
         self.sequence += fits
         layout.spis[:fits] = self.spi
-        layout.seq_lows[:fits] = STEPS[:fits] + np.uint64(number)  # what is above 32 bits is cut off
+        layout.seq_lows[:fits] = STEPS[:fits] + np.uint64(number)  # numpy keeps the low 32 bits
         self._sealer.seal_layout(layouts, layout, fits, last if fits == count else layout.stride, number)
         return fits
 
     def seal_run(self, layouts: RowLayouts, layout: RowLayout, count: int, length: int) -> int:
-        """Seal inner packets of one `length` and one IP version that stand in the first `count` rows of a
-        layout; how many, because the sequence numbers may run out."""
+        """Write trailers and seal inner packets of one `length` and IP version in the first `count` rows.
+        Returns how many, as the sequence numbers may run out."""
         self.write_trailers(layout, count, layout.rows[0][self.start] >> 4, length)
         return self.seal_layout(layouts, layout, count, layout.stride)
 

@@ -1,7 +1,7 @@
-"""The cipher suites of ESP, their sizes, and the objects that seal and open under one SA's keys.
+"""Cipher suites of ESP: sizes, and the sealers and openers of one SA's keys.
 
 RFC 4106 (AES-GCM), RFC 7634 (ChaCha20-Poly1305), RFC 3602 (AES-CBC), RFC 4868 and RFC 2404 (HMAC).
-The only module of `esp` that knows `cryptography`.
+The only module of `esp` that imports `cryptography`.
 
 A packet here is one buffer: SPI and sequence number (8 bytes), IV, plaintext with padding, pad length and
 next header, ICV. It is sealed and opened in place.
@@ -62,7 +62,7 @@ class Suite:
     integ_key_length: int
     iv_length: int
     icv_length: int
-    block: int  # what plaintext, padding and trailer together are a multiple of
+    block: int  # plaintext, padding and trailer together are a multiple of it
 
     @property
     def key_length(self) -> int:
@@ -114,17 +114,17 @@ def inner_mtu(outer_mtu: int, outer_version: int, encap: bool, suite: Suite) -> 
 
 
 def refuse_copy(self: object) -> NoReturn:
-    """The `__reduce__` of what holds keys and sequence numbers: no copy, no pickle."""
+    """The `__reduce__` of objects that hold keys and sequence numbers: no copy, no pickle."""
     raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
 class AeadContext(NamedTuple):
-    """One SA of an AEAD with its full ICV in a medley (`esp.sa.multi_sa_batch`). Its cipher refuses to be
+    """What a multi-SA batch needs of one SA with an AEAD and full ICV. The cipher inside refuses to be
     copied."""
 
     spi_salt: bytes  # SPI and salt
     call: Callable[[Buffer, memoryview, Buffer, memoryview], object]
-    """Of nonce, what is to be sealed or opened, associated data, and the place for the result."""
+    """`encrypt_into` or `decrypt_into`: nonce, input, AAD, output."""
     esn: bool
 
     def __reduce__(self) -> NoReturn:
@@ -143,30 +143,29 @@ class Sealer(Protocol):
         filled in, and there is room for IV and ICV."""
 
     def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
-        """The same for several. `first` is the first row's number; the rows behind it count on."""
+        """Seal several packets; `first` is the first row's sequence number, the others follow it."""
 
     def seal_layout(self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, first: int) -> None:
-        """The same for the first `count` rows of a layout of `layouts`; the last one is `last` octets
-        long."""
+        """Seal the first `count` rows of a layout, the last one of `last` octets; `first` as above."""
 
     def aead_context(self, spi: int) -> AeadContext | None:
-        """What seals in a medley; None if this suite can't be part of one."""
+        """What seals this SA's packets in a multi-SA batch; None if the suite can't."""
 
 
 class Opener(Protocol):
     """Decrypts under one SA's keys."""
 
     def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        """Plaintext and trailer of a packet with this 64-bit sequence number, decrypted in place.
+        """Decrypt a packet with this 64-bit sequence number in place; returns plaintext and trailer.
 
         None if the ICV is wrong or the length is impossible; the packet is destroyed in either case.
         """
 
     def open_layout(self, layouts: RowLayouts, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-        """The same for as many rows of a layout of `layouts`, all of full length: those that failed."""
+        """Open as many rows of a layout, all of full length; returns the indices of those that failed."""
 
     def aead_context(self, spi: int) -> AeadContext | None:
-        """What opens in a medley; None if this suite can't be part of one."""
+        """What opens this SA's packets in a multi-SA batch; None if the suite can't."""
 
 
 def sealer(suite: Suite, keys: bytes, esn: bool) -> Sealer:
@@ -200,12 +199,13 @@ def _aead(suite: Suite, key: bytes) -> AESGCM | ChaCha20Poly1305:
 
 
 def exhaust(calls: Iterable[object]) -> None:
-    """Make the calls of a `map`, keeping nothing."""
+    """Run all calls of a `map` and keep no result: the fastest loop in Python."""
     deque(calls, maxlen=0)
 
 
 def open_each(call: Callable[..., object], columns: Sequence[Sequence[object]]) -> list[int]:
-    """Decrypt what is in the rows of `columns`, which end where the first one does: which ones failed."""
+    """Call once for each row of `columns`, as many as the first one has; returns the rows whose ICV was
+    wrong."""
     failed: list[int] = []
     at, count = 0, len(columns[0])
     while at < count:
@@ -323,7 +323,7 @@ class _AeadOpener:
 
 
 def _open_rows(opener: Opener, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-    """`open_layout` of a suite that has no faster way."""
+    """`open_layout` of a suite that opens row by row."""
     opened = map(opener.open, layout.rows, sequences)
     return [index for index, plaintext in enumerate(opened) if plaintext is None]
 

@@ -76,7 +76,7 @@ def test_only_a_busy_worker_waits_for_the_rest_of_a_turn(worker: Served, busy: b
         sock = open_udp(LOOPBACK, 0)
         port = int(sock.getsockname()[1])
         worker._add_socket(AddSocket(1, 4, SocketKind.UDP, LOOPBACK, port), sock.detach())
-        worker._busy.busy = busy
+        worker._busy_state.busy = busy
         segment = (socket.IPPROTO_UDP, 103, (100).to_bytes(2, "little"))
         peer.sendmsg([b"\1" * 3000], [segment], 0, ("127.0.0.1", port))
         worker._serve_once()
@@ -87,7 +87,7 @@ def test_only_a_busy_worker_waits_for_the_rest_of_a_turn(worker: Served, busy: b
 def test_only_a_busy_worker_waits_for_more_of_what_comes_alone(
     worker: Served, ends: list[socket.socket], busy: bool
 ) -> None:
-    worker._busy.busy = busy
+    worker._busy_state.busy = busy
     ends[0].send(ipv4())
     worker._serve_once()
     worker._run_deferred()
@@ -107,7 +107,7 @@ def test_only_a_worker_that_comes_before_others_takes_breaks(
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(os, "sched_getscheduler", lambda pid: policy | os.SCHED_RESET_ON_FORK)
-    worker._busy.busy = True
+    worker._busy_state.busy = True
     for _ in range(300):
         for _ in range(40):  # so many that none is left to gather, which would be a pause
             ends[0].send(ipv4())

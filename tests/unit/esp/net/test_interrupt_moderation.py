@@ -76,9 +76,9 @@ def test_nothing_waits_longer_than_half_a_millisecond(reads: list[tuple[float, i
 def test_a_worker_is_busy_at_once_and_calm_after_a_second_without_much() -> None:
     load = BusyState()
     assert not load.is_over(0.0)
-    assert load.change(1.0, False) is True
+    assert load.note_busy_read(1.0, False) is True
     load.busy = True
-    assert load.change(1.5, False) is None
+    assert load.note_busy_read(1.5, False) is None
     assert not load.is_over(2.4)
     assert load.is_over(2.6)
     load.busy = False
@@ -87,19 +87,19 @@ def test_a_worker_is_busy_at_once_and_calm_after_a_second_without_much() -> None
 
 def test_a_change_that_could_not_be_told_is_told_again() -> None:
     load = BusyState()
-    assert load.change(1.0, False) is True
-    assert load.change(1.1, False) is True  # `busy` was not set meanwhile
+    assert load.note_busy_read(1.0, False) is True
+    assert load.note_busy_read(1.1, False) is True  # `busy` was not set meanwhile
 
 
 def test_what_strangers_send_makes_no_worker_busy_and_ends_it_for_a_second() -> None:
     load = BusyState()
-    assert load.change(1.0, True) is None
-    assert load.change(1.5, False) is None
-    assert load.change(2.1, False) is True
+    assert load.note_busy_read(1.0, True) is None
+    assert load.note_busy_read(1.5, False) is None
+    assert load.note_busy_read(2.1, False) is True
     load.busy = True
-    assert load.change(2.2, True) is False
+    assert load.note_busy_read(2.2, True) is False
     load.busy = False
-    assert load.change(3.0, False) is None
+    assert load.note_busy_read(3.0, False) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.5), st.booleans()), max_size=200))
@@ -107,7 +107,7 @@ def test_it_changes_at_most_twice_a_second(reads: list[tuple[float, bool]]) -> N
     load, now, told = BusyState(), 1000.0, []
     for pause, strange in reads:
         now += pause
-        busy = load.change(now, strange)
+        busy = load.note_busy_read(now, strange)
         if busy is not None:
             load.busy = busy
             told.append(now)
