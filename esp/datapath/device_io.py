@@ -12,67 +12,68 @@ from esp.packet.row_layouts import Octets
 
 
 class PacketDevice(Protocol):
-    """Where inner packets come from and go to: whole IP packets, nothing in front."""
+    """A TUN device as a source and sink of whole IP packets."""
 
     def fileno(self) -> int: ...
 
     def read_batch(self, limit: int, /) -> Sequence[bytes | memoryview]:
-        """What is there, at most `limit` packets; empty if it would block. Raises OSError if it is broken."""
+        """Read up to `limit` packets; empty if it would block. Raises OSError if the device is broken."""
 
     def write_batch(self, packets: Sequence[bytes | memoryview], /) -> int:
-        """Write in order; how many were taken. Raises OSError if it is broken."""
+        """Write in order; how many were accepted. Raises OSError if the device is broken."""
 
     def set_mss(self, mss4: int, mss6: int, /) -> None:
-        """To what TCP's MSS is lowered from now on, where it is at all."""
+        """Change the bounds of MSS clamping (RFC 9293 3.7.1), if the device clamps at all."""
 
 
 class GsoFrame(Protocol):
-    """A frame that is `count` packets of `size` octets, but the last one of `last`."""
+    """A GSO frame: `count` packets of `size` octets, but the last one of `last`."""
 
-    packet: memoryview  # an IP packet with the headers of all, whose lengths mean nothing
-    headers: bytearray  # those, which are there also when `packet` is needed no more
+    packet: memoryview  # the frame as an IP packet, whose header lengths and checksums are not valid
+    headers: bytearray  # a copy of its headers, valid also after the buffer is reused
     count: int
     size: int
     last: int
 
     def mark_ce(self) -> None:
-        """Give all packets the mark CE (RFC 3168 5)."""
+        """Set CE in all packets (RFC 3168 5)."""
 
     def copy_payloads(self, rows: Octets, first: int, /) -> None:
-        """Write packets `first`, `first` + 1, ... into rows as wide as `size` rounded up to 4, but not yet
-        their headers. After that `packet` is needed no more."""
+        """Copy the payloads of packets `first`, `first` + 1, ... into rows, which are as wide as `size`
+        rounded up to 4. Then `packet` is not needed any more."""
 
     @classmethod
     def write_headers(cls, rows: Octets, pieces: Sequence[tuple[Self, int, int]], /) -> None:
-        """Write the headers of packets that were laid in these rows: `pieces` are a frame, the number of its
-        first packet here, and how many packets. All frames have one `size`."""
+        """Write the headers of packets whose payloads are in these rows. `pieces`: frame, index of its first
+        packet here, number of packets; all frames have one `size`."""
 
     def packets(self) -> list[bytes]:
-        """All of them, one by one."""
+        """All packets, one by one."""
 
 
 @runtime_checkable
 class FrameDevice(PacketDevice, Protocol):
-    """A device that gives and takes frames. It may overwrite `headroom` octets in front of each packet."""
+    """A TUN device with segmentation offload. It may overwrite `headroom` octets in front of each packet."""
 
     headroom: int
 
     def read_rows(
-        self, rows: Octets, places: Sequence[tuple[memoryview]], lengths: list[int], /
+        self, rows: Octets, buffers: Sequence[tuple[memoryview]], lengths: list[int], /
     ) -> GsoFrame | None:
-        """Read packets, each behind the headroom of one of `places`, until there are no more, or one is too
-        long for its row, or a frame comes, which is returned and valid until its place is used again.
+        """Read packets, each behind the headroom of one of `buffers`, until the device is empty, a packet is
+        longer than its row, or a frame comes, which is returned and valid until its buffer is used again.
 
-        `rows` begin where `places` do; `lengths` takes what the packets before the frame have (0: nonsense).
-        Raises OSError if it is broken."""
+        `rows` are the buffers as an array; the lengths of the packets before the frame are appended to
+        `lengths` (0: malformed). Raises OSError if the device is broken."""
 
-    def reader(self, place: tuple[memoryview], /) -> Callable[[], int | GsoFrame | None]:
-        """What reads one packet, or a frame, into this place as `read_rows` does: its length, or the frame;
-        None if there is none. Raises OSError if the device is broken."""
+    def reader(self, buffer: tuple[memoryview], /) -> Callable[[], int | GsoFrame | None]:
+        """A function that reads one packet, or a frame, into this buffer as `read_rows` does. It returns the
+        length, or the frame, or None if the device is empty. Raises OSError if the device is broken."""
 
     def write_packet(self, row: memoryview, /) -> bool:
-        """Write the packet behind the headroom; whether it was taken. Raises OSError if it is broken."""
+        """Write the packet behind the headroom; whether it was accepted. Raises OSError if the device is
+        broken."""
 
     def write_rows(self, rows: Octets, size: int, last: int, /) -> int:
-        """Write packets of `size` octets, the last one of `last`, behind their headroom; how many were taken.
-        The rows are spent. Raises OSError if it is broken."""
+        """Write packets of `size` octets, the last one of `last`, each behind its headroom; how many were
+        accepted. The rows are overwritten. Raises OSError if the device is broken."""

@@ -119,9 +119,8 @@ class Transport:
         # Of the last datagram, and the same parsed: a peer's rarely change
         self._last_ancillary: cmsg.AncillaryData = []
         self._last_parsed = cmsg.parse(self._last_ancillary)
-        self.plain_ancillary: cmsg.AncillaryData | None = (
-            None  # of a single datagram that needs no ECN handling
-        )
+        # Of the last single datagram whose ECN field changes nothing inside
+        self.plain_ancillary: cmsg.AncillaryData | None = None
         self.sender = Sender()
         self._refused_segments: dict[
             tuple[str, int], int

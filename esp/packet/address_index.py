@@ -1,4 +1,4 @@
-"""Finding those of thousands of selectors that hold an address, without looking at each (RFC 4301 4.4.1)."""
+"""Index of selectors by address: finds those of thousands that contain an address (RFC 4301 4.4.1)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _Bucket = tuple[int, int, int]  # IP version, host bits, network
 
 
 class AddressIndex(Generic[T]):
-    """Values under selectors' addresses. A network is found by its prefix; other ranges are all looked at.
+    """Values by the address ranges of selectors. A network is found by its prefix, other ranges by a linear
+    scan.
 
-    Protocols and ports are not looked at here.
+    Protocols and ports are not considered.
     """
 
     __slots__ = ("_host_bits", "_networks", "_ranges", "_used")
@@ -37,7 +38,7 @@ class AddressIndex(Generic[T]):
                 self._count(bucket, 1)
 
     def remove(self, selectors: Iterable[Selector], value: T) -> None:
-        """Take out what `add` put in. ValueError or KeyError if it is not there."""
+        """Remove what `add` has added. ValueError or KeyError if it is not there."""
         for each in selectors:
             bucket = _bucket(each)
             if bucket is None:
@@ -57,7 +58,7 @@ class AddressIndex(Generic[T]):
             self._host_bits[version] = tuple(sorted(b for v, b in self._used if v == version))
 
     def find(self, version: int, address: int) -> Iterator[T]:
-        """The values whose selectors hold this address, some perhaps twice."""
+        """The values whose selectors contain this address, some perhaps twice."""
         for bits in self._host_bits[version]:
             yield from self._networks.get((version, bits, address >> bits), ())
         for selector, value in self._ranges:
@@ -66,6 +67,6 @@ class AddressIndex(Generic[T]):
 
 
 def _bucket(selector: Selector) -> _Bucket | None:
-    """None: its addresses are not one network."""
+    """The bucket of a selector's network; None if its addresses are not one network."""
     bits = selector.host_bits
     return None if bits is None else (selector.version, bits, selector.first >> bits)

@@ -1,4 +1,4 @@
-"""Reading IP packets: how long they are, and what selectors look at (RFC 791, RFC 8200, RFC 4301 4.4.1.1)."""
+"""Reads IP headers: lengths, and the fields that selectors match (RFC 791, RFC 8200, RFC 4301 4.4.1.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite
 _ICMP = frozenset({1, 58})
 _IGMP = 2
 _ICMPV6 = 58
-_USUAL_IPV6 = frozenset({6, 17, _ICMPV6})  # straight behind the header
+_USUAL_IPV6 = frozenset({6, 17, _ICMPV6})  # protocols whose ports stand directly behind the IPv6 header
 _LINK_TYPES = frozenset({130, 131, 132, *range(133, 138), 143})  # MLD (RFC 2710, 3810), ND (RFC 4861)
 _MOBILITY = 135
 _FRAGMENT = 44
@@ -27,7 +27,8 @@ _MAX_EXTENSIONS = 8
 
 
 class Flow(NamedTuple):
-    """What selectors look at. Protocol and ports are None where they cannot be seen.
+    """The header fields that selectors match. Protocol and ports are None where they cannot be seen (later
+    fragments, unknown extension headers).
 
     As RFC 7296 3.13.1 has it, type and code of ICMP stand for the port on both sides, so does the type of a
     Mobile IPv6 message.
@@ -47,12 +48,13 @@ class Flow(NamedTuple):
 
     @property
     def on_link_only(self) -> bool:
-        """Whether a host says it to whoever is on the same link: IGMP, MLD, neighbour discovery."""
+        """Whether it is link-scope control traffic: IGMP, MLD, neighbour discovery."""
         type_and_code = self.source_port or 0
         return self.protocol == _IGMP or (self.protocol == _ICMPV6 and type_and_code >> 8 in _LINK_TYPES)
 
     def selectors(self) -> tuple[Selector, Selector]:
-        """As narrow as can be for its source and its destination; what cannot be seen is not restricted."""
+        """The narrowest selectors that match its source and its destination; fields that cannot be seen are
+        not restricted."""
         protocol = self.protocol or 0
         return (
             _narrowest(self.version, self.source, protocol, self.source_port),
@@ -66,7 +68,7 @@ def _narrowest(version: int, address: int, protocol: int, port: int | None) -> S
 
 
 def ip_length(packet: Buffer) -> int | None:
-    """The length that the packet's own header claims, None if it is no IP packet or not all there."""
+    """The length that the IP header claims; None if this is no IP packet or is truncated."""
     available = len(packet)
     version = packet[0] >> 4 if available else 0
     if version == 4 and available >= IPV4_HEADER:
@@ -85,13 +87,13 @@ def tos_of(packet: Buffer) -> int:
 
 
 def address_key(packet: Buffer) -> bytes:
-    """Source and destination of a whole IP packet as they stand there: 8 octets of IPv4, 32 of IPv6."""
+    """Source and destination address of a whole IP packet, as octets: 8 for IPv4, 32 for IPv6."""
     return bytes(packet[12:20] if packet[0] >> 4 == 4 else packet[8:40])
 
 
 def flow_key(packet: Buffer) -> bytes | None:
-    """Protocol, addresses and ports of a whole IP packet as they stand there: only packets of which this is
-    the same need to stay in order. None if it can't be seen at once."""
+    """Protocol, addresses and ports of a whole IP packet, as octets: packets of one key must stay in order.
+    None if they can't be read at fixed offsets (options, fragments, extension headers)."""
     if packet[0] == IPV4_NO_OPTIONS:
         fragment = packet[6] & 0x3F or packet[7]
         return None if fragment else bytes(packet[9:10]) + bytes(packet[12 : IPV4_HEADER + 4])
@@ -101,7 +103,7 @@ def flow_key(packet: Buffer) -> bytes | None:
 
 
 def flow_of(packet: Buffer) -> Flow:
-    """What selectors look at, in a packet that `ip_length` found whole."""
+    """The fields that selectors match, of a packet that `ip_length` found whole."""
     if packet[0] >> 4 == 4:
         source, destination = int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[16:20], "big")
         fragment = (packet[6] << 8 | packet[7]) & 0x1FFF
@@ -127,7 +129,7 @@ def _ports(packet: Buffer, protocol: int, offset: int) -> tuple[int | None, int 
 
 
 def _upper_layer(packet: Buffer) -> tuple[int | None, int | None]:
-    """The protocol behind IPv6's extension headers and where it begins; None for what cannot be seen."""
+    """The protocol behind IPv6's extension headers and its offset; None where they cannot be seen."""
     protocol, offset = packet[6], IPV6_HEADER
     for _ in range(_MAX_EXTENSIONS):
         if protocol not in _EXTENSIONS and protocol not in (_FRAGMENT, _AUTHENTICATION):
@@ -139,7 +141,7 @@ def _upper_layer(packet: Buffer) -> tuple[int | None, int | None]:
         following = packet[offset]
         if protocol == _FRAGMENT:
             if (packet[offset + 2] << 8 | packet[offset + 3]) >> 3:
-                # Not the first one: what follows is the middle of something.
+                # A later fragment: what follows is no header.
                 return (None if following in _EXTENSIONS else following), None
             offset += 8
         elif protocol == _AUTHENTICATION:

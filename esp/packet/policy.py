@@ -1,4 +1,4 @@
-"""The selectors of one SA against inner packets, in both directions (RFC 4301 5.1 and 5.2)."""
+"""Matches inner packets against the selectors of one SA, in both directions (RFC 4301 5.1 and 5.2)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from esp.packet.headers import Buffer, Flow, address_key, flow_of
 from esp.packet.row_layouts import Octets, all_equal
 from esp.packet.selectors import Selector
 
-CACHE_LIMIT = 1024  # answers kept; all are forgotten when there are more
+CACHE_LIMIT = 1024  # cached answers; the cache is cleared when it is full
 
 # How narrow a match is: addresses of the remote and the local selector, and their ports. Smaller is narrower.
 Width = tuple[int, int, int, int]
 
 
 class Policy:
-    """Which inner packets an SA may carry: those with a local and a remote selector that match."""
+    """Which inner packets an SA may carry: those that a local and a remote selector match."""
 
     __slots__ = ("_any_in", "_cache", "addresses_only", "ts_local", "ts_remote")
 
@@ -44,13 +44,13 @@ class Policy:
         return permitted
 
     def permits_addresses(self, version: int, key: bytes) -> bool:
-        """Whether a packet of these addresses (`address_key`) may come out of this SA as has been found
-        before; False also if `permits_inbound` has to be asked."""
+        """Whether the cache says that a packet of these addresses (`address_key`) may come out of this SA;
+        False also if `permits_inbound` has to decide."""
         return version in self._any_in or self._cache.get(key, False)
 
     def permits_rows(self, packets: Octets) -> bool:
-        """Whether these packets of one IP version (whole, one a row) are all permitted because the first one
-        is; False also if that cannot be told by their addresses."""
+        """Whether these packets of one IP version (whole, a row each) are permitted, because the first one is
+        and all have its addresses; False also if addresses do not decide."""
         first = memoryview(packets[0])
         if first[0] >> 4 in self._any_in:
             return True
@@ -66,7 +66,7 @@ class Policy:
         )
 
     def match_outbound(self, flow: Flow) -> Width | None:
-        """How narrowly a packet to be sent matches, None if it does not."""
+        """How narrowly an outbound packet matches; None if it does not."""
         version, source, destination, protocol, source_port, destination_port = flow
         local = [each for each in self.ts_local if each.matches(version, source, protocol, source_port)]
         remote = [
@@ -89,6 +89,7 @@ def _width(local: Selector, remote: Selector) -> Width:
 
 
 def _ports(selector: Selector) -> int:
-    """A protocol without ports is wider than a port, and narrower than no protocol."""
+    """The width of a port range: a protocol with all ports is wider than one port, and narrower than any
+    protocol."""
     ports = max(0, selector.last_port - selector.first_port)
     return ports if selector.protocol else ports + 65536

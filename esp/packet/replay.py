@@ -1,4 +1,4 @@
-"""The anti-replay window of one inbound SA (RFC 4303 3.4.3) and the high half of its ESNs (Appendix A2)."""
+"""Anti-replay window of one inbound SA (RFC 4303 3.4.3), which infers the high half of ESNs (Appendix A2)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MAX_WINDOW = 4096
 _LOW = 1 << 32
 _LAST = (1 << 64) - 1
 _STEPS = STEPS.astype(np.uint32)
-_HALF = 1 << 31  # without a window the number nearest to the highest one is meant
+_HALF = 1 << 31  # without a window the number nearest to the highest one is inferred
 
 
 class ReplayWindow:
-    """Which sequence numbers were seen among the last `size` ones (0: no anti-replay).
+    """The sequence numbers seen among the last `size` ones (0: no anti-replay).
 
-    A slot of the ring holds the last number marked among those that share it, so nothing has to be cleared
-    when the window moves. Nothing may be marked before its ICV was found right.
+    A slot of the ring holds the highest number marked among those that share it, so moving the window clears
+    nothing. A number may be marked only after its packet's ICV was verified.
     """
 
     __slots__ = ("_esn", "_ring", "_slots", "size", "top")
@@ -33,11 +33,12 @@ class ReplayWindow:
         self.size = size
         self.top = 0  # the highest number marked, 64 bits
         self._esn = esn
-        self._ring = array("Q", bytes(8 * size))  # all 0: a number that is never valid
-        self._slots = np.frombuffer(self._ring, np.uint64) if size else None  # the same, for many at once
+        self._ring = array("Q", bytes(8 * size))  # all 0, which is no valid sequence number
+        self._slots = np.frombuffer(self._ring, np.uint64) if size else None  # the same memory as an array
 
     def check(self, low: int) -> int | None:
-        """The 64-bit number that these low 32 bits stand for, None if it cannot be accepted."""
+        """The 64-bit sequence number that these low 32 bits stand for; None if it is a replay or left of the
+        window."""
         sequence = self._infer(low) if self._esn else low
         if not 0 <= sequence <= _LAST:
             return None
@@ -46,23 +47,24 @@ class ReplayWindow:
         return sequence
 
     def above_top(self, low: int) -> int | None:
-        """`check` of a number above all that were marked; None for any other, of which nothing is said."""
+        """The 64-bit sequence number if it is above all marked ones; None says nothing: use `check`."""
         sequence = self._infer(low) if self._esn else low
         return sequence if self.top < sequence <= _LAST else None
 
     def advance(self, sequence: int) -> None:
-        """Record a number of `above_top` whose packet was valid."""
+        """Mark a number from `above_top` whose packet was authentic."""
         if self.size:
             self._ring[sequence % self.size] = sequence
         self.top = sequence
 
     def check_batch(self, lows: LowHalves) -> Sequence[int] | None:
-        """The numbers of packets that came together, if all can be accepted and none comes twice."""
+        """`check` for a batch: the sequence numbers, if all can be accepted and none comes twice; else
+        None."""
         count, low = len(lows), lows.item(0)
         first = self.check(low)
         if first is None:
             return None
-        # With ESN the first one may be taken for one far ahead because it is below the window, others not.
+        # With ESN a first number left of the window is inferred as far ahead, the others are not.
         if first > self.top and self.check(lows.item(count - 1)) == first + count - 1:
             octets = (lows - _STEPS[:count]).tobytes()
             if octets == octets[:4] * count:
@@ -71,7 +73,7 @@ class ReplayWindow:
         return found if len(set(found)) == count else None
 
     def mark_batch(self, numbers: Sequence[int]) -> None:
-        """Record numbers of `check_batch` whose packets were valid: all of them, or a list of some."""
+        """Mark numbers from `check_batch` whose packets were authentic: all of them, or a list of some."""
         size = self.size
         if not numbers:
             return
@@ -83,7 +85,7 @@ class ReplayWindow:
         self.top = max(self.top, numbers[-1] if isinstance(numbers, range) else max(numbers))
 
     def _fill(self, numbers: range) -> None:
-        """Record consecutive numbers, no more than there are slots."""
+        """Mark consecutive numbers above the top, no more than there are slots."""
         assert self._slots is not None
         start, values = numbers[0] % self.size, STEPS[: len(numbers)] + np.uint64(numbers[0])
         fits = self.size - start
@@ -94,12 +96,12 @@ class ReplayWindow:
     def _mark_each(self, numbers: Sequence[int]) -> None:
         ring, size = self._ring, self.size
         for number in numbers:
-            # In whatever order they came, a slot keeps the highest of its numbers.
+            # In any order of arrival a slot keeps its highest number.
             if number > ring[number % size]:
                 ring[number % size] = number
 
     def mark(self, sequence: int) -> bool:
-        """Record a number whose packet was valid; False if it had been recorded since `check`."""
+        """Mark a number whose packet was authentic; False if it was marked since `check`."""
         if self.size:
             if not self._is_new(sequence):
                 return False

@@ -1,6 +1,6 @@
-"""Trains: packets of equal size, the last one perhaps shorter, as rows of one array that is never copied.
+"""Row layouts: ESP packets of equal size as rows of one arena, with a view of every field's column.
 
-Who makes them and who takes them is a device with segmentation offload; it is known here by its methods only.
+Views are made once for each layout and kept: making them costs more than sealing the packets.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ Octets = NDArray[np.uint8]
 LowHalves = NDArray[np.uint32]
 SequenceNumbers = NDArray[np.uint64]
 
-MAX_ROWS = 286  # five frames of 64 KiB in packets of 1,500 octets, and more
-_MAX_LAYOUTS = 48  # layouts whose views are kept
+MAX_ROWS = 286  # more than five frames of 64 KiB have in packets of 1,500 octets
+_MAX_LAYOUTS = 48  # kept
 _NONCE, _SALT = 12, 4
 _AAD = 12  # SPI and a sequence number of 64 bits
 
@@ -23,20 +23,20 @@ BE32, BE64 = np.dtype(">u4"), np.dtype(">u8")
 
 
 def all_equal(rows: NDArray[np.generic]) -> bool:
-    """Whether all rows, or numbers, are equal."""
+    """Whether all rows (or numbers) of an array are equal."""
     octets, count = rows.tobytes(), len(rows)
     return octets == octets[: len(octets) // count] * count
 
 
 def address_keys(packets: Octets, version: int) -> list[bytes]:
-    """`packet.address_key` of whole IP packets of one version, one a row."""
+    """`headers.address_key` of whole IP packets of one version, a row each."""
     addresses = packets[:, 12:20].view(_KEY_4) if version == 4 else packets[:, 8:40].view(_KEY_6)
     keys: list[bytes] = addresses[:, 0].tolist()
     return keys
 
 
 class RowLayout:
-    """Rows of one length in an arena, with views into them, made once and used for every train."""
+    """Rows of one length in an arena, with views of their parts."""
 
     __slots__ = (
         "array",
@@ -62,11 +62,11 @@ class RowLayout:
         self._view_columns()
         self.rows = [used[at : at + stride] for at in range(0, len(used), pitch)]
         self.esp_headers = [row[:8] for row in self.rows]
-        self.ciphertexts = [row[start:] for row in self.rows]  # ciphertext and ICV
-        self.plaintexts = [row[start : stride - icv] for row in self.rows]  # plaintext
+        self.ciphertexts = [row[start:] for row in self.rows]  # with the ICV
+        self.plaintexts = [row[start : stride - icv] for row in self.rows]  # without IV and ICV
 
     def from_row(self, first: int) -> RowLayout:
-        """The rows from `first` on, for one use."""
+        """The rows from `first` on."""
         if first == 0:
             return self
         part = RowLayout.__new__(RowLayout)
@@ -77,16 +77,16 @@ class RowLayout:
         return part
 
     def _view_columns(self) -> None:
-        """SPIs, low halves of sequence numbers, and what stands for the IV of an AEAD, a number a row."""
+        """Columns as numbers: SPIs, low halves of sequence numbers, IVs of AEADs."""
         array = self.array
         self.spis, self.seq_lows = array[:, :4].view(BE32)[:, 0], array[:, 4:8].view(BE32)[:, 0]
         self.ivs = array[:, 8:16].view(BE64)[:, 0] if self.stride >= 16 else array[:0, :0]
 
 
 class RowLayouts:
-    """The layouts of one arena, the least recently used forgotten, and room for what AEADs are given beside.
+    """The row layouts of one arena (the least recently used is dropped), and tables of nonces and AAD.
 
-    One user at a time: nonces stand here only while a train is sealed or opened.
+    Not for concurrent use: the tables are valid only while a batch is sealed or opened.
     """
 
     __slots__ = (
@@ -102,7 +102,7 @@ class RowLayouts:
     )
 
     def __init__(self, arena: int, pitch: int = 0) -> None:
-        """An arena of so many octets; rows stand back to back there, or one every `pitch` octets."""
+        """`arena`: octets. Rows stand back to back, or every `pitch` octets."""
         self.arena = memoryview(bytearray(arena))
         self._pitch = pitch
         self._cache: dict[tuple[int, int, int, int], RowLayout] = {}
@@ -112,7 +112,8 @@ class RowLayouts:
         self.aad_rows, self.aad = _table(_AAD)
 
     def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> RowLayout:
-        """Rows of `stride` octets, the first one `offset` octets into the arena."""
+        """The layout of rows of `stride` octets, the first one `offset` octets into the arena. `start`: where
+        the ciphertext begins in a row; `icv`: its octets at the end."""
         key = stride, start, icv, offset
         layout = self._cache.pop(key, None)
         if layout is None:
@@ -123,12 +124,12 @@ class RowLayouts:
         return layout
 
     def set_salts(self, salts: Octets) -> None:
-        """Begin the first nonces with these, one a row."""
+        """Set the salts of the first nonces, a row each."""
         self.nonce_rows[: len(salts), :_SALT] = salts
-        self._salt = b""  # of all no longer
+        self._salt = b""  # no longer the salt of all
 
     def set_salt(self, salt: bytes) -> None:
-        """Begin all nonces with these octets."""
+        """Set the salt of all nonces."""
         if salt != self._salt:
             self.nonce_rows[:, :_SALT] = np.frombuffer(salt, np.uint8)
             self._salt = salt

@@ -121,13 +121,13 @@ class OutboundSa:
             self._sealer.seal(row, sequence)
             return row
         # `Sealer.seal`, inlined: after a pause every call is slow (esp.datapath.flow_cache).
-        stamp, encrypt_into, esn = aead
+        spi_salt, encrypt_into, esn = aead
         iv = sequence.to_bytes(8, "big")
-        spi = stamp[:4]
+        spi = spi_salt[:4]
         header = spi + iv[4:]
         arena[begin:at] = header + iv
         end_of_row = end + FULL_ICV
-        encrypt_into(stamp[4:] + iv, arena[at:end], spi + iv if esn else header, arena[at:end_of_row])
+        encrypt_into(spi_salt[4:] + iv, arena[at:end], spi + iv if esn else header, arena[at:end_of_row])
         return arena[begin:end_of_row]
 
     def layout(self, layouts: RowLayouts, size: int) -> RowLayout:
