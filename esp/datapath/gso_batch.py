@@ -49,9 +49,7 @@ class GsoBatch:
         self.layouts = RowLayouts(_ROOM)
         self.sa_runs: list[SaRun] = []
         self._frames: list[tuple[GsoFrame, int, int]] = []
-        self._flows: set[bytes | None] | None = (
-            None  # of what was laid out; None in it: a packet whose flow is unknown
-        )
+        self._flows: set[bytes | None] | None = None  # with None in it: of a packet whose flow is unknown
         self._count = self._size = self._version = 0
 
     def begin(self, entry: OutboundEntry, frame: GsoFrame) -> None:

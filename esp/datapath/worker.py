@@ -1,7 +1,7 @@
-"""A worker's loop: control's messages, devices and sockets, a batch of one at a time. Idle, it sleeps.
+"""The worker: an epoll loop that serves control's messages, devices and sockets, one batch at a time.
 
-It ends when control closes its end of the pair, and for no other reason: what cannot be obeyed is answered
-with a Fault, what is wrong with a packet is counted.
+It ends only when control closes its end of the socket pair: a message that cannot be executed is answered
+with a Fault, and a bad packet is counted. With nothing to do it sleeps.
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ from esp.net.transport import Transport
 
 __all__ = ["PacketDevice", "Worker"]
 
-_MAX_READY = 32  # of what has something looked at in one turn
-_MAX_DEFERRED = 16  # that may wait until there is nothing else
-_FLUSH_AFTER = (
-    0.001  # seconds without packets after which they are done: until then whoever was woken may run here
-)
-_MESSAGES_A_TURN = 256  # of control's obeyed before packets get their turn
-_PENDING = 256  # messages kept for a control that does not read
-_FAULT = (1.0, 10)  # one a second after a burst of ten, where packets could cause them
-_NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most two an SA
+_MAX_READY = 32  # devices and sockets of one turn
+_MAX_DEFERRED = 16  # deferred calls that may wait until the worker is idle
+# Seconds without packets after which deferred work is done: a process that they woke runs first
+_FLUSH_AFTER = 0.001
+_MESSAGES_A_TURN = 256  # of control's that are read before packets are served
+_PENDING = 256  # messages queued while control does not read
+_FAULT = (1.0, 10)  # seconds between two, after a burst: packets could cause them
+_NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most one of each an SA
 
 WrapDevice = Callable[[int, int, int], PacketDevice]
 P = ParamSpec("P")
 
 
 def _failure(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> str | None:
-    """The edge: why an action failed, if it did. That costs one batch or one message, not the worker."""
+    """Run an action; the text of its exception, if any. A fault costs one message or one deferred call, not
+    the worker."""
     try:
         action(*args, **kwargs)
     except Exception as error:
@@ -73,7 +73,7 @@ def _failure(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 class _Outbox:
-    """Messages to control, in order, kept while its socket is full."""
+    """Queue of messages to control, kept while its socket is full."""
 
     __slots__ = ("_control", "pending")
 
@@ -82,7 +82,7 @@ class _Outbox:
         self.pending: deque[Message] = deque()
 
     def post(self, message: Message) -> bool:
-        """False if there are too many that control has not read, and this one is lost."""
+        """Send or queue a message; False if the queue is full and the message is lost."""
         if len(self.pending) >= _PENDING and not isinstance(message, _NEVER_LOST):
             return False
         self.pending.append(message)
@@ -96,7 +96,7 @@ class _Outbox:
             except BlockingIOError:
                 return
             except (OSError, MessageError):
-                pass  # control is gone, as the next read will tell
+                pass  # control is gone: the next read tells
             self.pending.popleft()
 
 
@@ -104,8 +104,8 @@ class Worker:
     """One worker: its sockets, its devices and all their SAs.
 
     `control`: its end of the SOCK_SEQPACKET pair; `counters`: where it counts; `slot` of `workers`: inbound
-    SPIs are `slot` modulo `workers`; `wrap_device(fd, mss4, mss6)` makes packets out of a device's
-    descriptor, which stays the worker's to close.
+    SPIs are `slot` modulo `workers`; `wrap_device(fd, mss4, mss6)` makes a packet device of a
+    descriptor, which the worker closes.
     """
 
     def __init__(
@@ -139,18 +139,16 @@ class Worker:
             self._deferred,
         )
         self._transports: dict[int, Transport] = {}
-        self._to_close: list[Transport] = []  # to be closed once nothing reads from them any more
+        self._to_close: list[Transport] = []  # to be closed after the turn that may still read from them
         self._poll = select.epoll()
-        self._sources: dict[int, Transport | Device] = {}  # by descriptor: whose packets are read
-        self._single_readers: dict[
-            int, Callable[[], int]
-        ] = {}  # by descriptor: what reads a packet that comes alone
-        self._calm = False  # nothing came for a while, and since then one packet at a time
+        self._sources: dict[int, Transport | Device] = {}  # by descriptor
+        self._single_readers: dict[int, Callable[[], int]] = {}  # by descriptor, as `_sources`
+        self._calm = False  # idle until lately, and since then one packet at a time
         self._busy_state = BusyState()
         self._cpu_yield = CpuYield()
-        self._gather_until = 0.0  # monotonic seconds: until when there may be a source that is not to be read
+        self._gather_until = 0.0  # monotonic seconds: the latest `not_before` of a source
         self._fault = RateLimit(*_FAULT)
-        self._interest = select.EPOLLIN  # in the control socket
+        self._interest = select.EPOLLIN  # of the control socket
         self._connected = True
 
     def run(self) -> None:
@@ -172,10 +170,10 @@ class Worker:
         )
         if self._calm and len(ready) == 1 and len(self._deferred) < _MAX_DEFERRED:
             fd, authentic = ready[0][0], self._ingress.authentic
-            take = self._single_readers.get(fd)
-            if take is not None:
+            read = self._single_readers.get(fd)
+            if read is not None:
                 try:
-                    lone = take()
+                    lone = read()
                 except Exception as error:
                     lone = self._failed(self._sources[fd], error)
                 if lone != 1:
@@ -188,14 +186,15 @@ class Worker:
         self._serve_ready(ready)
 
     def _watch_control(self) -> None:
-        """Have the poll tell when there is something from control, or room for what it is to be told."""
+        """Poll the control socket for messages, and for room while messages are queued."""
         interest = select.EPOLLIN | (select.EPOLLOUT if self._outbox.pending else 0)
         if interest != self._interest:
             self._poll.modify(self._control.fileno(), interest)
             self._interest = interest
 
     def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
-        """Serve what has something: at once if it is one packet, probably, or else all of them in turn."""
+        """Serve the sources that are ready: at once if it is probably one packet, else control first, then
+        all in turn."""
         sources = self._sources
         if len(ready) == 1 and len(self._deferred) < _MAX_DEFERRED:
             source, now = sources.get(ready[0][0]), time.monotonic()
@@ -206,33 +205,33 @@ class Worker:
         if not ready:
             self._counters.flush()
         for fd, _ in ready:
-            if fd not in sources:  # control: before any packet
+            if fd not in sources:  # control, before any packet
                 self._outbox.flush()
                 self._read_control()
         now = self._wait_to_gather(ready)
         if len(ready) > 1:
             ready.sort(key=self._is_bulk)
         for fd, _ in ready:
-            source = sources.get(fd)  # gone, perhaps, by what was read before
+            source = sources.get(fd)  # perhaps removed by a message just read
             if source is not None:
                 self._serve(source, now)
         while self._to_close:
             self._to_close.pop().close()
 
     def _yield_cpu(self, begin: float) -> None:
-        """Nothing was done from `begin` on (monotonic seconds) but looking for packets."""
+        """Yield the CPU if it is time, after a poll that began at `begin` (monotonic seconds)."""
         seconds = self._cpu_yield.after(begin, time.monotonic())
         if seconds and os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
             time.sleep(seconds)
 
     def _is_bulk(self, ready: tuple[int, int]) -> bool:
-        """Whether to serve this source behind others: acknowledgements do not wait for a turn of frames."""
+        """Sort key: bulk sources come last, so that acknowledgements do not wait for a turn of frames."""
         source = self._sources.get(ready[0])
         return source is not None and source.moderation.bulk
 
     def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
-        """Read one batch, or what is probably one packet after a pause; what goes wrong costs this batch, not
-        the worker. `now`: monotonic seconds."""
+        """Read one batch, or, `alone`, what is probably one packet after a pause. An exception costs this
+        batch, not the worker. `now`: monotonic seconds."""
         authentic, lone = self._ingress.authentic, 1
         try:
             if alone:
@@ -243,13 +242,14 @@ class Worker:
                 lone = self._egress.read_device(source)
         except Exception as error:
             lone = self._failed(source, error)
-        if alone and lone == 1 and not self._busy_state.busy:  # that is not much
+        if alone and lone == 1 and not self._busy_state.busy:  # no busy read
             self._deferred.append(partial(source.moderation.note_read, now, lone))
         else:
             self._note_read(source, now, lone, authentic)
 
     def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
-        """What a read that began at `now` tells about the load. `authentic`: before it."""
+        """Update moderation and busy state after a read that began at `now`. `authentic`: `Ingress.authentic`
+        before it."""
         busy = self._busy_state.busy
         unfinished = busy and isinstance(source, Transport) and self._ingress.unfinished
         much = source.moderation.note_read(now, lone, busy, unfinished)
@@ -259,7 +259,7 @@ class Worker:
             self._report_busy(now, much, unauthenticated)
 
     def _failed(self, source: Transport | Device, error: Exception) -> int:
-        """A batch has been lost: it counts as one packet."""
+        """Report a lost batch, which counts as one packet."""
         if isinstance(error, BrokenDevice):
             self._stop_reading(source, str(error))
         else:
@@ -267,20 +267,21 @@ class Worker:
         return 1
 
     def _stop_reading(self, source: Transport | Device, why: str) -> None:
-        """Polled again, a broken device would keep the loop busy for nothing."""
+        """Stop polling a broken device, which would wake the loop for ever, and tell control."""
         assert isinstance(source, Device)
         self._unregister(source.fd)
         self._outbox.post(messages.DeviceBroken(source.device_id, why))
 
     def _run_deferred(self) -> None:
-        """What was left to be done when there is nothing else."""
+        """Do the deferred work."""
         while self._deferred:
             failure = _failure(self._deferred.pop(0))
             if failure:
                 self._report_fault(failure)
 
     def _wait_to_gather(self, ready: list[tuple[int, int]]) -> float:
-        """Sleep until one of the sources that have something may be read; the monotonic time then."""
+        """Sleep until moderation permits to read one of the ready sources; returns the monotonic time
+        then."""
         now = time.monotonic()
         if now < self._gather_until:
             sources = self._sources
@@ -288,7 +289,7 @@ class Worker:
             if now < begin:
                 time.sleep(begin - now)
                 slept_from, now = now, time.monotonic()
-                self._cpu_yield.after(slept_from, now)  # this was one
+                self._cpu_yield.after(slept_from, now)  # the sleep was a pause
         return now
 
     def _register(self, fd: int, source: Transport | Device) -> None:
@@ -318,10 +319,10 @@ class Worker:
         if self._fault.allow(time.monotonic()):
             self._outbox.post(Fault(0, text))
 
-    # Control's messages
+    # Messages from control
 
     def _read_control(self) -> None:
-        self._run_deferred()  # of SAs that may be gone afterwards
+        self._run_deferred()  # it may be of SAs that the messages remove
         self._counters.flush()
         for _ in range(_MESSAGES_A_TURN):
             if not self._connected:
@@ -363,7 +364,7 @@ class Worker:
                 self._execute_for_child(message)
 
     def _execute_for_child(self, message: Message) -> None:
-        """What names a child that may be gone already: then there is nothing to do."""
+        """Execute messages about one SA pair, which may be gone already, and the rest."""
         match message:
             case ActivateOutboundSa():
                 self._egress.release_waiting(self._database.activate(message.child_id))
@@ -444,8 +445,9 @@ class Worker:
         self._devices[message.device_id] = device
 
     def _replace_descriptor(self, device: Device, fd: int) -> None:
-        """It was made again; its readers and writers keep the number that they know. Raises OSError."""
-        self._unregister(device.fd)  # while it still means the old one
+        """Serve a device that was recreated: its new descriptor takes the old number, which readers and
+        writers keep. Raises OSError."""
+        self._unregister(device.fd)  # while the number still means the old device
         os.dup2(fd, device.fd, inheritable=False)
         os.set_blocking(device.fd, False)
         self._register(device.fd, device)

@@ -1,5 +1,5 @@
-"""Sending and receiving the messages of `esp.ipc.messages`, with a file descriptor where one belongs to
-them."""
+"""Sends and receives IPC messages (`esp.ipc.messages`), with a file descriptor (SCM_RIGHTS) where one belongs
+to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(sock: socket.socket, message: Message, fd: int | None = None) -> None:
-    """Send a message; `fd` goes with AddSocket and AddDevice, and only with these (it stays open here).
+    """Send a message, with `fd` for AddSocket and AddDevice and only for these (it stays open here).
 
     Raises MessageError, BlockingIOError if the socket is full and non-blocking, OSError if the other end is
     gone.
@@ -38,8 +38,8 @@ def send(sock: socket.socket, message: Message, fd: int | None = None) -> None:
 def receive(sock: socket.socket) -> tuple[Message, int | None] | None:
     """The next message and its file descriptor (the caller's to close), None when the other end is closed.
 
-    Raises BlockingIOError if there is none and the socket is non-blocking, MessageError for what is no
-    message (it is used up then).
+    Raises BlockingIOError if there is none and the socket is non-blocking, MessageError for a malformed
+    message, which is consumed.
     """
     try:
         data, ancillary, flags, _ = sock.recvmsg(MAX_MESSAGE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)

@@ -1,7 +1,8 @@
 """Counters of one worker in shared memory: the worker writes, control reads without asking.
 
-The memory is an array of 64-bit words: first what was dropped without an SA, a word a reason; then for each
-SA slot its packets, octets and times, and what was dropped under it, a word a reason. One process writes.
+The memory is an array of 64-bit words: first the drops without an SA, a word a reason; then for each slot (an
+SA pair) packets, octets, times and the sequence number, and its drops, a word a reason. Only the worker
+writes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _WORD = 8
 
 @dataclass(frozen=True, slots=True)
 class SaCounters:
-    """One CHILD_SA's counters. Octets are those of inner packets, times whole Unix seconds (0: never)."""
+    """The counters of one SA pair. Octets are of inner packets, times whole Unix seconds (0: never)."""
 
     in_packets: int
     in_bytes: int
@@ -56,10 +57,10 @@ class CounterBlock:
         self._words = memoryview(self._map).cast("Q")
         self._in = DeferredCounters(self._columns(_IN_PACKETS, _IN_LAST))
         self._out = DeferredCounters(self._columns(_OUT_PACKETS, _OUT_SEQ))
-        self.has_deferred = False  # something has been counted that is not in the memory yet
+        self.has_deferred = False  # counts that are not in the memory yet
 
     def _columns(self, first: int, last: int) -> NDArray[np.void]:
-        """These words of each slot, as one item a slot: numpy copies that quickest."""
+        """These words of each slot as one item a slot, which numpy copies fastest."""
         size, begin = (last - first + 1) * _WORD, (_REASONS + first) * _WORD
         return np.ndarray((self.slots,), f"V{size}", self._map, begin, (_SA_WORDS * _WORD,))
 
@@ -78,7 +79,8 @@ class CounterBlock:
 
     @classmethod
     def attach(cls, fd: int) -> CounterBlock:
-        """The memory behind `fd`, which is this object's from now on. Raises ValueError if it is none."""
+        """The memory behind `fd`, which is this object's from now on. Raises ValueError if it holds no
+        counters."""
         size = os.fstat(fd).st_size
         slots = (size // _WORD - _REASONS) // _SA_WORDS
         if slots < 1 or size != _size(slots):
@@ -104,7 +106,7 @@ class CounterBlock:
     # Reading
 
     def drops(self) -> dict[str, int]:
-        """What this worker dropped without an SA, by reason, without those that are 0."""
+        """Packets that this worker dropped without an SA, by reason, without those that are 0."""
         return self._drops_at(0)
 
     def sa(self, slot: int) -> SaCounters:
@@ -117,8 +119,8 @@ class CounterBlock:
         return SaCounters(in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq, drops)
 
     def volume(self, slot: int) -> tuple[int, int]:
-        """What a slot's SA carried: octets and packets, each in the direction that had more. Raises
-        IndexError if there is no such slot."""
+        """Octets and packets of an SA pair, each of the direction that had more. Raises IndexError if there
+        is no such slot."""
         base = self._base(slot)
         words = self._words
         return (
@@ -129,12 +131,12 @@ class CounterBlock:
     # Writing: the worker only
 
     def clear(self, slot: int) -> None:
-        """All zero, for a new SA. Raises IndexError if there is no such slot."""
+        """Zero a slot for a new SA pair. Raises IndexError if there is no such slot."""
         base = self._base(slot)
         self._words[base : base + _SA_WORDS] = memoryview(bytes(_SA_WORDS * _WORD)).cast("Q")
 
     def count_in(self, slot: int, packets: int, octets: int, now: float) -> None:
-        """`packets` with `octets` of inner packets in all were taken in at `now` (Unix seconds)."""
+        """Count `packets` of `octets` in all that were received at `now` (Unix seconds)."""
         base = self._base(slot)
         words = self._words
         words[base + _IN_PACKETS] += packets
@@ -142,7 +144,7 @@ class CounterBlock:
         words[base + _IN_LAST] = int(now)
 
     def count_out(self, slot: int, packets: int, octets: int, now: float) -> None:
-        """`packets` with `octets` of inner packets in all were sent at `now` (Unix seconds)."""
+        """Count `packets` of `octets` in all that were sent at `now` (Unix seconds)."""
         base = self._base(slot)
         words = self._words
         words[base + _OUT_PACKETS] += packets
@@ -159,36 +161,36 @@ class CounterBlock:
         words[base + _OUT_SEQ] = sequence
 
     def count_each_in(self, slots: Sequence[int], octets: int, now: float) -> None:
-        """For each of `slots`, which may come twice, `count_in` of one packet, as soon as `flush` is called
-        or anything else is counted."""
+        """Count one packet for each of `slots`, which may repeat: deferred until `flush`, or until anything
+        else is counted."""
         self.has_deferred = True
         self._in.add(slots, octets, now)
 
     def count_each_out(
         self, slots: Sequence[int], octets: int, sequences: SequenceNumbers, now: float
     ) -> None:
-        """The same for `count_sealed` of one packet each."""
+        """`count_sealed` of one packet for each of `slots`, deferred as well."""
         self.has_deferred = True
         self._out.add(slots, octets, now, sequences)
 
     def flush(self) -> None:
-        """Write what waits to be counted."""
+        """Write the deferred counts."""
         if self.has_deferred:
             self.has_deferred = False
             self._in.flush()
             self._out.flush()
 
     def set_sequence(self, slot: int, sequence: int) -> None:
-        """`sequence` is the last sequence number taken."""
+        """Publish the last sequence number taken."""
         self._words[self._base(slot) + _OUT_SEQ] = sequence
 
     def drop(self, reason: Drop, count: int = 1, slot: int | None = None) -> None:
-        """`count` packets were dropped, under the SA of `slot` if there is one."""
+        """Count dropped packets, under the SA of `slot` if there is one."""
         base = 0 if slot is None else self._base(slot) + _SA_DROPS
         self._words[base + reason] += count
 
     def _base(self, slot: int) -> int:
-        """Where the words of a slot begin, which are up to date then."""
+        """The index of a slot's first word; writes the deferred counts before."""
         if self.has_deferred:
             self.flush()
         if not 0 <= slot < self.slots:

@@ -1,6 +1,6 @@
-"""Packets of one direction, each under an SA of its own, that wait to be counted.
+"""Deferred counters: packets of multi-SA batches that wait to be counted, all at once by numpy.
 
-To count those of many batches together costs a small part of what it costs to count each batch.
+Counting many batches together costs a small part of counting each.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ MAX_DEFERRED = 4096  # packets
 
 
 class DeferredCounters:
-    """What waits, for words in columns: packets, octets, time and, on the way out, the last sequence number;
-    `words` has them as one item a slot, which numpy copies quickest."""
+    """The waiting counts of one direction. `words`: packets, octets, time and, for egress, the last sequence
+    number, as one item a slot, which numpy copies fastest."""
 
     __slots__ = ("_octets", "_packets", "_sequences", "_slots", "_time", "_words")
 
@@ -33,10 +33,10 @@ class DeferredCounters:
     def add(
         self, slots: Sequence[int], octets: int, now: float, sequences: SequenceNumbers | None = None
     ) -> None:
-        """A packet of so many octets under the SA of each of `slots`, which may come twice. `sequences`: its
-        sequence number each, `now`: Unix seconds."""
+        """Add a packet of `octets` for each of `slots`, which may repeat. `sequences`: the sequence number of
+        each; `now`: Unix seconds."""
         second = int(now)
-        if second != self._time:  # what waits is of one second
+        if second != self._time:  # waiting counts share one time
             self.flush()
             self._time = second
         self._slots.append(slots)
@@ -48,7 +48,7 @@ class DeferredCounters:
             self.flush()
 
     def flush(self) -> None:
-        """Count what waits."""
+        """Write the waiting counts."""
         if not self._packets:
             return
         slots, octets, sequences, count = self._slots, self._octets, self._sequences, self._packets
@@ -59,12 +59,12 @@ class DeferredCounters:
         found = self._words[touched]
         words = found.view(np.uint64).reshape(len(touched), -1)
         words[:, 0] += packets[touched].astype(np.uint64)
-        # As floats, which are exact as far as a few packets go.
+        # Floats, exact below 2^53.
         sums = np.bincount(at, np.repeat(octets, [len(each) for each in slots]))
         words[:, 1] += sums[touched].astype(np.uint64)
         words[:, 2] = self._time
         if sequences:
             last = np.empty(len(packets), np.uint64)
-            last[at] = np.concatenate(sequences)  # of several for one slot the last one stays
+            last[at] = np.concatenate(sequences)  # the last one of a slot wins
             words[:, 3] = last[touched]
         self._words[touched] = found

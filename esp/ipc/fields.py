@@ -1,4 +1,5 @@
-"""The types that messages between control and worker consist of, as bytes: big-endian, lengths in front."""
+"""Encodes and decodes the field types of IPC messages: big-endian, with a length prefix where one is
+needed."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _SELECTOR = struct.Struct("!BBHH16s16s")
 
 
 class FieldError(Exception):
-    """The bytes end too soon, go on too long, or stand for nothing."""
+    """Octets that end too soon, are left over, or encode no value."""
 
 
 def write(out: bytearray, value: object) -> None:
@@ -53,7 +54,7 @@ def _write_selector(out: bytearray, selector: object) -> None:
 
 
 class FieldReader:
-    """Takes fields off the front of `data`; raises nothing but FieldError."""
+    """Reads fields from `data` in order; raises nothing but FieldError."""
 
     __slots__ = ("_data", "_offset")
 

@@ -1,7 +1,7 @@
-"""What control and worker say to each other over their SOCK_SEQPACKET pair, one message a datagram.
+"""Messages between control and worker over a SOCK_SEQPACKET pair, one a datagram.
 
-Keys travel only here. A message that carries a file descriptor (AddSocket, AddDevice) is sent with it in the
-same datagram (SCM_RIGHTS), see `esp.ipc.channel`. Each class lists its fields in wire order; `_CLASSES`
+Keys travel only in these. A message that carries a file descriptor (AddSocket, AddDevice) is sent with it in
+the same datagram (SCM_RIGHTS), see `esp.ipc.channel`. Each class lists its fields in wire order; `_CLASSES`
 numbers the classes.
 """
 
@@ -21,7 +21,7 @@ Address = IPv4Address | IPv6Address
 
 
 class MessageError(Exception):
-    """These bytes are no message, or come without the file descriptor that belongs to it."""
+    """A malformed message, or one without its file descriptor."""
 
 
 # Control to worker
@@ -29,7 +29,7 @@ class MessageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AddSocket:
-    """Use this socket (its descriptor travels along). A socket with the same index is replaced and closed."""
+    """Use this socket (its descriptor comes along). A socket of the same index is replaced and closed."""
 
     index: int
     version: int  # 4 or 6
@@ -40,31 +40,31 @@ class AddSocket:
 
 @dataclass(frozen=True, slots=True)
 class RemoveSocket:
-    """Close this socket; no matter if it is not there."""
+    """Close this socket, if it is there."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Answer with Pong: this is how control finds out that the loop turns."""
+    """Answer with Pong: shows control that the worker's loop runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddDevice:
-    """Serve this TUN device (its descriptor travels along). It takes the place of one with the same number,
-    whose SAs stay."""
+    """Serve this TUN device (its descriptor comes along). It replaces one with the same number, whose SAs
+    stay."""
 
     device_id: int
     name: str
-    trap: bool  # packets without an SA are kept for a while, and Acquire is sent
-    mss4: int  # what TCP's MSS is lowered to in IPv4 and IPv6; 0: left alone
+    trap: bool  # packets without an SA are queued for a while, and Acquire is sent
+    mss4: int  # upper bound of TCP's MSS in IPv4 and IPv6; 0: none
     mss6: int
 
 
 @dataclass(frozen=True, slots=True)
 class SetMss:
-    """The device's MTU has changed: what TCP's MSS is lowered to from now on."""
+    """New upper bounds of TCP's MSS: the device's MTU has changed."""
 
     device_id: int
     mss4: int
@@ -73,18 +73,18 @@ class SetMss:
 
 @dataclass(frozen=True, slots=True)
 class RemoveDevice:
-    """Close the device and forget its SAs."""
+    """Close the device and remove its SAs."""
 
     device_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class AddInboundSa:
-    """Accept ESP under `spi` and write what is inside to the device."""
+    """Install an inbound SA: accept ESP under `spi` and write inner packets to the device."""
 
     child_id: int
     device_id: int
-    slot: int  # where this child's counters are; both directions share it
+    slot: int  # of the counters; both SAs of a pair share it
     spi: int
     suite: Suite
     keys: bytes = field(repr=False)  # suite.key_length octets
@@ -101,9 +101,9 @@ class AddInboundSa:
 
 @dataclass(frozen=True, slots=True)
 class AddOutboundSa:
-    """Send under `spi` what comes from the device; not yet if `standby`.
+    """Install an outbound SA: seal packets from the device under `spi`; not yet if `standby`.
 
-    `trap`: as long as this SA is there, packets without one are kept and asked for, as on a trap device.
+    `trap`: while this SA is installed, packets without an SA are queued and acquired, as on a trap device.
     """
 
     child_id: int
@@ -122,33 +122,33 @@ class AddOutboundSa:
     remote_port: int
     standby: bool
     trap: bool = False
-    tfc_padding: int = 0  # octets to which inner packets are padded (RFC 4303 2.7); 0: they are not
+    tfc_padding: int = 0  # octets to which inner packets are padded (RFC 4303 2.7); 0: no padding
 
 
 @dataclass(frozen=True, slots=True)
 class ActivateOutboundSa:
-    """Send under this child's outbound SA from now on."""
+    """Use this standby outbound SA from now on."""
 
     child_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveOutboundSa:
-    """Forget this child's outbound SA."""
+    """Remove an outbound SA."""
 
     child_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveSaPair:
-    """Forget both directions."""
+    """Remove the inbound and the outbound SA."""
 
     child_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSaPath:
-    """Send this child's packets there from now on."""
+    """Change the path of both SAs: endpoints, UDP encapsulation, TFC padding."""
 
     child_id: int
     encap: bool
@@ -164,7 +164,7 @@ class UpdateSaPath:
 
 @dataclass(frozen=True, slots=True)
 class ForwardEsp:
-    """An ESP packet (from its SPI on) that reached the wrong worker: control hands it to the right one."""
+    """An ESP packet (from its SPI on) that reached the wrong worker: control forwards it to the right one."""
 
     encap: bool  # it came in UDP
     local_address: Address
@@ -179,7 +179,7 @@ class ForwardEsp:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The loop runs."""
+    """The worker's loop runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class BusyChanged:
-    """The worker has much to do, or no longer: only then need it run before others."""
+    """The worker has become busy, or is no longer: control raises its priority only while it is."""
 
     busy: bool
 
@@ -207,7 +207,7 @@ class ForwardIke:
 
 @dataclass(frozen=True, slots=True)
 class UnknownSpi:
-    """Somebody sends under an SPI that this worker should know and doesn't. Rate-limited."""
+    """ESP under an SPI of this worker that no SA has. Rate-limited."""
 
     spi: int
     local_address: Address
@@ -218,21 +218,22 @@ class UnknownSpi:
 
 @dataclass(frozen=True, slots=True)
 class SequenceLow:
-    """Three quarters of the sequence numbers of this child's outbound SA are used up: rekey."""
+    """Three quarters of an outbound SA's sequence numbers are used up: rekey."""
 
     child_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceExhausted:
-    """All are used up: nothing is sent any more."""
+    """All sequence numbers are used up: the SA sends nothing any more."""
 
     child_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PeerMoved:
-    """A valid, fresh packet in UDP came from another endpoint than the one known. Rate-limited."""
+    """An authentic packet that advanced the replay window came in UDP from another endpoint than the SA's.
+    Rate-limited."""
 
     child_id: int
     remote_address: Address
@@ -241,7 +242,7 @@ class PeerMoved:
 
 @dataclass(frozen=True, slots=True)
 class NotPermitted:
-    """An authentic packet that this child's selectors do not permit was dropped. Rate-limited."""
+    """An authentic packet was dropped because the SA's selectors do not permit it. Rate-limited."""
 
     child_id: int
     start: bytes  # of the inner packet
@@ -249,7 +250,7 @@ class NotPermitted:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """A packet that is to wait for an SA has none. Rate-limited."""
+    """A packet waits for an SA: control is to set one up. Rate-limited."""
 
     device_id: int
     packet: tuple[Selector, ...]  # two: its source and its destination, with protocol and ports
@@ -257,7 +258,7 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class Looped:
-    """Our own ESP came out of a device: the routes lead the peer's address into it. Rate-limited."""
+    """Our own ESP came out of a device: routes lead the peer's address into the tunnel. Rate-limited."""
 
     device_id: int
     remote_address: Address
@@ -265,7 +266,7 @@ class Looped:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBroken:
-    """Nothing can be read from this device any more."""
+    """Reads from this device fail."""
 
     device_id: int
     text: str
@@ -273,7 +274,7 @@ class DeviceBroken:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A message could not be obeyed (child_id 0: it was about no child), or a device or socket broke."""
+    """A message could not be executed (child_id 0: it named no SA pair), or a device or socket failed."""
 
     child_id: int
     text: str

@@ -122,9 +122,7 @@ class Transport:
         # Of the last single datagram whose ECN field changes nothing inside
         self.plain_ancillary: cmsg.AncillaryData | None = None
         self.sender = Sender()
-        self._refused_segments: dict[
-            tuple[str, int], int
-        ] = {}  # by remote: the segment size that its path refused
+        self._refused_segments: dict[tuple[str, int], int] = {}  # by remote: the size that its path refused
         with contextlib.suppress(OSError):
             cmsg.enable_tos(sock)
         if kind is SocketKind.UDP:
