@@ -1,7 +1,7 @@
-"""Giving a device carrier, so that the very next packet goes through it.
+"""Sets a device's carrier so that the very next packet goes through.
 
-TUNSETCARRIER only notes the change: until the kernel's link watch has seen it, the device drops what is sent
-(linux/net/core/link_watch.c). IFF_RUNNING tells that it has (netdevice(7)).
+TUNSETCARRIER only queues the change: until the kernel's link watch has handled it, the device drops packets
+(linux/net/core/link_watch.c). IFF_RUNNING shows that it has (netdevice(7)).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Protocol
 
 from tun.links import IFF_UP, LINKED, link_flags
 
-PAUSE = 0.0002  # seconds between two looks
-PATIENCE = 0.05  # seconds: control must not stand still for longer
+PAUSE = 0.0002  # seconds between two polls
+PATIENCE = 0.05  # seconds: control must not block for longer
 
 
 class Tun(Protocol):
@@ -25,7 +25,7 @@ class Tun(Protocol):
 
 
 def plug(tun: Tun) -> None:
-    """Give carrier, and wait the moment that the kernel takes to send. Raises OSError."""
+    """Set the carrier and wait until the kernel uses it. Raises OSError."""
     tun.set_carrier(True)
     end = time.monotonic() + PATIENCE
     while not _settled(tun.name) and time.monotonic() < end:

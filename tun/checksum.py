@@ -1,6 +1,6 @@
-"""The Internet checksum (RFC 1071), one packet at a time and for all rows of an array at once.
+"""The Internet checksum (RFC 1071), of one packet and of all rows of an array at once.
 
-Sums are kept modulo 65535, where the order of bytes does not matter: 2^16 is 1 there.
+Sums are modulo 65535, where 2^16 is 1: so they can be computed in either byte order and swapped at the end.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ Rows = NDArray[np.uint8]
 Sums = NDArray[np.uint64]
 
 _MODULUS = 0xFFFF
-_ENOUGH = _MODULUS << 32  # above every sum here, and 0 in the modulus
-_LONG = 256  # octets from which on numpy is faster
-UDP_FIELD = 6  # where UDP's checksum is: 0 means none there
+_ENOUGH = _MODULUS << 32  # a multiple of the modulus above every sum here
+_NUMPY_FROM = 256  # octets from which on numpy is faster
+UDP_FIELD = 6  # offset of UDP's checksum, where 0 means none
 
 
 def fold(data: Buffer) -> int:
     """The sum of `data` in 16-bit big-endian words, an odd end padded with 0, modulo 65535."""
-    if len(data) >= _LONG:
+    if len(data) >= _NUMPY_FROM:
         words = np.frombuffer(data, np.dtype("<u4"), len(data) // 4)
         little = int(np.add.reduce(words, dtype=np.uint64)) + int.from_bytes(data[len(words) * 4 :], "little")
         little %= _MODULUS
@@ -30,7 +30,7 @@ def fold(data: Buffer) -> int:
 
 
 def partial_to_full(packet: memoryview, start: int, field: int) -> None:
-    """Put the checksum over `packet` from `start` on at `field`, where the pseudo header's sum stands."""
+    """Write the checksum of `packet` from `start` on at `field`, which holds the pseudo header's sum."""
     checksum = -fold(packet[start:]) % _MODULUS
     if checksum == 0 and field - start == UDP_FIELD:
         checksum = 0xFFFF
@@ -44,10 +44,10 @@ def little_sums(rows: Rows) -> Sums:
 
 
 def checksums(sums: Sums, more: int) -> Sums:
-    """The checksums that belong to these sums and `more` (less than 2^20) that is in all of them."""
+    """The checksums of these sums plus `more` (less than 2^20)."""
     return (np.uint64(_ENOUGH - more) - sums) % np.uint64(_MODULUS)
 
 
 def swapped(word: int) -> int:
-    """A 16-bit number as it is read in the other order of bytes."""
+    """A 16-bit number in the other byte order."""
     return (word & 0xFF) << 8 | word >> 8

@@ -1,4 +1,5 @@
-"""A TUN device of our own (Documentation/networking/tuntap.rst) and packets in batches through it."""
+"""Creates a TUN device (Documentation/networking/tuntap.rst), and reads and writes packets on it in
+batches."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from tun.mss import clamp
-from tun.virtio import IFF_VNET_HDR, ask_for_offloads
+from tun.virtio import IFF_VNET_HDR, enable_offloads
 
 CLONE_DEVICE = Path("/dev/net/tun")
 MAX_NAME = 15  # IFNAMSIZ less the final zero
@@ -26,7 +27,7 @@ IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000  # no four bytes of packet information before each packet
 IFF_TUN_EXCL = 0x8000  # fail if the name exists, never attach to somebody else's device
 
-# What a write says of one packet that it doesn't take: no reason to stop the batch.
+# Errors of a write that refuse one packet: the rest of the batch goes on.
 PACKET_REFUSED = frozenset({errno.EINVAL, errno.EIO, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE})
 
 Packet = TypeVar("Packet", bound=bytes | bytearray | memoryview)
@@ -66,7 +67,7 @@ class TunDevice:
             request = struct.pack("16sH22x", name.encode(), flags)
             fcntl.ioctl(fd, TUNSETIFF, request)
             if offload:
-                ask_for_offloads(fd)
+                enable_offloads(fd)
             return cls(fd, name, socket.if_nametoindex(name))
         except OSError as error:
             os.close(fd)
@@ -89,7 +90,7 @@ class TunDevice:
         return self._fd
 
     def set_carrier(self, up: bool) -> None:
-        """Plug or pull the cable: the device stays up with its addresses and routes.
+        """Set the carrier: the device stays up with its addresses and routes.
 
         Without carrier the kernel marks the routes `linkdown` and drops what is sent; whether they still
         win a look-up is the administrator's sysctl ignore_routes_with_linkdown. Raises `TunError`.
@@ -135,7 +136,7 @@ class PacketIo:
         return self._fd
 
     def set_mss(self, mss4: int, mss6: int) -> None:
-        """Other bounds from now on; whether there are any was said at the beginning."""
+        """Change the bounds; whether there are any at all is fixed by the constructor."""
         self._mss4, self._mss6 = mss4, mss6
 
     def read_batch(self, limit: int) -> list[bytes]:
@@ -152,7 +153,7 @@ class PacketIo:
         return self._clamped(packets) if self._clamping else packets
 
     def write_batch(self, packets: Sequence[bytes | bytearray | memoryview]) -> int:
-        """Hand `packets` to the kernel; how many it took. `TunError` if the device is gone.
+        """Write `packets`; how many the kernel accepted. `TunError` if the device is gone.
 
         One that the kernel refuses (not IP, no memory, device down) is left out, the rest goes on.
         """
@@ -177,7 +178,7 @@ class PacketIo:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what the kernel would refuse with less to say, and `%`, which it takes for a pattern."""
+    """Refuse names that the kernel refuses without a reason, and `%`, which it takes for a pattern."""
     bad = not name.isascii() or any(one in "/:%" or one.isspace() or not one.isprintable() for one in name)
     if bad or not 0 < len(name) <= MAX_NAME or name in (".", ".."):
         raise TunError(

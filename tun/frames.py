@@ -1,4 +1,5 @@
-"""Packets through a TUN device with offloads: big frames in, big frames out, lone packets without numpy."""
+"""Reads and writes a TUN device with offloads (IFF_VNET_HDR): GSO frames in, merged frames out, single
+packets without numpy."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from tun.virtio import GSO_NONE, GSO_UDP_L4, HEADER, NEEDS_CSUM, PLAIN, SIZE, co
 HEADROOM = SIZE
 _USUAL_IPV4, _PROTOCOL = 0x45, 9  # version 4 and a header of 20 octets; where IPv4 has its protocol
 _USUAL_FLAGS = SIZE + IPV4_HEADER + FLAGS  # where TCP has its flags behind such a header
-_MIN_MERGE = 3  # rows worth merging
-_MIN_READ_ROWS = 6  # packets read together that are worth numpy
+_MIN_MERGE = 3  # rows from which on merging pays
+_MIN_READ_ROWS = 6  # packets of one read from which on numpy is faster
 _NO_SYN = bytes(flags for flags in range(256) if not flags & FLAG_SYN)
 
 
@@ -39,23 +40,24 @@ class FrameIo:
         self._mss6 = mss6
         self._clamping = bool(mss4 or mss6)
         self._coalescer = Coalescer()
-        self._refused: set[int] = set()  # kinds of frames that this kernel does not take
+        self._refused: set[int] = set()  # GSO types that this kernel refuses
 
     def fileno(self) -> int:
         return self._fd
 
     def set_mss(self, mss4: int, mss6: int) -> None:
-        """Other bounds from now on; whether there are any was said at the beginning."""
+        """Change the bounds; whether there are any at all is fixed by the constructor."""
         self._mss4, self._mss6 = mss4, mss6
 
     def read_rows(
         self, rows: Rows, buffers: Sequence[tuple[memoryview]], lengths: list[int]
     ) -> GsoFrame | None:
-        """Read packets, a place each, until there are no more, or one is longer than its row, or a frame
-        comes: it is a view into its place. `TunError` if the device is gone.
+        """Read packets, a buffer each, until the device is empty, one is longer than its row, or a frame
+        comes, which is a view into its buffer. `TunError` if the device is gone.
 
-        A packet stands behind the first `headroom` octets of its place, and `lengths` takes how long it is
-        (0: nonsense). `rows` begin where the places do, which have room for `headroom` and 65,535 octets.
+        A packet stands behind the first `headroom` octets of its buffer, and its length is appended to
+        `lengths` (0: malformed). `rows` are the buffers as an array; each has room for `headroom` and 65,535
+        octets.
         """
         fd, readv = self._fd, os.readv
         longest = rows.shape[1]
@@ -82,8 +84,8 @@ class FrameIo:
         return frame
 
     def reader(self, buffer: tuple[memoryview]) -> Callable[[], int | GsoFrame | None]:
-        """What reads one packet behind the headroom of a place as of `read_rows`: its length (0: nonsense),
-        or the frame that it is; None if there is nothing. `TunError` if the device is gone."""
+        """A function that reads one packet behind the headroom of `buffer`. It returns the length (0:
+        malformed), or the frame, or None if the device is empty. `TunError` if the device is gone."""
         fd, readv, memory, clamping = self._fd, os.readv, buffer[0], self._clamping
 
         def read() -> int | GsoFrame | None:
@@ -104,16 +106,16 @@ class FrameIo:
         return read
 
     def _complete(self, frame: memoryview) -> None:
-        """What the kernel has left to do for one packet."""
+        """Finish one packet: its partial checksum, MSS clamping."""
         if frame[0] & NEEDS_CSUM:
             complete_checksum(frame)
         if self._clamping and _may_be_handshake(frame):
             self._clamp(frame[SIZE:])
 
     def _complete_rows(self, rows: Rows, lengths: Sequence[int]) -> bool:
-        """The same for packets that are alike, all at once; False if they are not, and nothing is done."""
+        """`_complete` for uniform packets at once; False, and nothing was done, if they are not uniform."""
         length = lengths[0]
-        heads = rows[:, : SIZE + 1].tobytes()  # the header in front, and the IP version
+        heads = rows[:, : SIZE + 1].tobytes()  # virtio header and IP version
         if (
             not IPV4_HEADER <= length <= rows.shape[1] - SIZE - 3
             or lengths.count(length) != len(lengths)
@@ -135,9 +137,9 @@ class FrameIo:
         return True
 
     def write_packet(self, row: memoryview) -> bool:
-        """Hand over the whole packet behind the first `headroom` octets of `row`, which are overwritten.
+        """Write the whole packet behind the first `headroom` octets of `row`, which are overwritten.
 
-        False if the kernel does not take it. `TunError` if the device is gone.
+        False if the kernel refuses it. `TunError` if the device is gone.
         """
         row[:SIZE] = PLAIN
         if (
@@ -154,7 +156,7 @@ class FrameIo:
         return True
 
     def write_rows(self, rows: Rows, size: int, last: int) -> int:
-        """Hand over rows, merged where that changes nothing; how many the kernel took.
+        """Write rows, merged into frames where GRO may; how many the kernel accepted.
 
         Each is `headroom` octets, which are overwritten, and a whole IP packet of `size` octets, but the last
         one of `last`; the width is at least `size` rounded up to a multiple of 4 behind the headroom.
@@ -183,7 +185,7 @@ class FrameIo:
         return not refusal
 
     def _write(self, data: memoryview) -> int:
-        """0, or why the kernel does not take this one."""
+        """Write a frame; 0, or the errno with which the kernel refuses it."""
         try:
             os.write(self._fd, data)
         except OSError as error:
@@ -191,7 +193,7 @@ class FrameIo:
         return 0
 
     def _refusal(self, error: OSError) -> int:
-        """Why the kernel does not take this one; `TunError` if it is the device."""
+        """The errno with which the kernel refuses one packet; `TunError` if the device is gone."""
         number = error.errno or 0
         if number != errno.EAGAIN and number not in PACKET_REFUSED:
             raise TunError(number, f"cannot write to the TUN device: {error.strerror}") from error
@@ -202,7 +204,7 @@ class FrameIo:
         if changed is not None:
             packet[:] = changed
 
-    # One packet after the other, for whoever has no rows
+    # Packet by packet, for callers without row layouts
 
     def read_batch(self, limit: int) -> list[bytes]:
         """Up to `limit` packets, more if the last frame has more. `TunError` if the device is gone."""
@@ -221,12 +223,12 @@ class FrameIo:
         return packets
 
     def write_batch(self, packets: Sequence[bytes | bytearray | memoryview]) -> int:
-        """Hand `packets` to the kernel; how many it took. `TunError` if the device is gone."""
+        """Write `packets`; how many the kernel accepted. `TunError` if the device is gone."""
         return sum(self.write_packet(memoryview(bytearray(PLAIN + packet))) for packet in packets)
 
 
 def _may_be_handshake(frame: memoryview) -> bool:
-    """`is_handshake` of the packet behind its headroom, quickly for most."""
+    """`is_handshake` of the packet behind its headroom, without a call for plain IPv4."""
     if len(frame) > _USUAL_FLAGS and frame[SIZE] == _USUAL_IPV4:
         return frame[SIZE + _PROTOCOL] == TCP and bool(frame[_USUAL_FLAGS] & FLAG_SYN)
     return is_handshake(frame[SIZE : SIZE + 60])
@@ -244,5 +246,5 @@ def _may_have_handshakes(rows: Rows, first: int, length: int) -> bool:
 
 
 def packet_io(fd: int, mss4: int = 0, mss6: int = 0) -> FrameIo | PacketIo:
-    """What reads and writes the TUN device behind `fd`, with offloads if it has them."""
+    """The reader and writer of the TUN device behind `fd`, with offloads if it has them."""
     return FrameIo(fd, mss4, mss6) if has_header(fd) else PacketIo(fd, mss4, mss6)

@@ -1,7 +1,7 @@
-"""Packets of one TCP or UDP flow merged into one frame of the kernel's segmentation offload.
+"""GRO: merges packets of one TCP or UDP flow into one GSO frame for the kernel.
 
-Only what the kernel's own GRO would merge, and only if cutting the frame again gives the very same octets:
-equal headers, numbers that count on, right checksums (net/ipv4/tcp_offload.c, udp_offload.c).
+Merges only what the kernel's own GRO would merge, and only if cutting the frame again gives the same octets:
+equal headers, consecutive sequence numbers and IDs, right checksums (net/ipv4/tcp_offload.c, udp_offload.c).
 """
 
 from __future__ import annotations
@@ -31,38 +31,38 @@ from tun.gso import (
 )
 from tun.virtio import GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, HEADER, NEEDS_CSUM, SIZE
 
-_IPV4, _IPV6 = struct.Struct(">2xH2xHxB"), struct.Struct(">4xHB")  # lengths, a fragment's field, protocols
-_MORE_OR_OFFSET = 0x3FFF  # of IPv4's fragment field
+_IPV4, _IPV6 = struct.Struct(">2xH2xHxB"), struct.Struct(">4xHB")  # length, fragment field, protocol
+_MORE_OR_OFFSET = 0x3FFF  # IPv4's More Fragments and offset
 _ACK, _ECE = 0x10, 0x40
-_MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK it must
+_MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK is required
 _ENDS = bytes(bool(flags & (PSH | FIN)) for flags in range(256))
 _ONES, _NONE = 0xFFFF, 0
-_CHAINS = 4
+_MAX_CHAINS = 4  # of one call: rows that rarely merge must not cost quadratic time
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Where things are in the headers of a flow that can be merged."""
+    """Offsets in the headers of a flow that can be merged."""
 
     layout: header_deltas.HeaderLayout
-    head: struct.Struct  # the headers in words
-    addresses: slice  # which of these
-    mask: header_deltas.HeaderWords  # zeros where packets that follow each other may differ
+    head: struct.Struct  # headers as 32-bit words
+    addresses: slice  # words of the addresses
+    mask: header_deltas.HeaderWords  # zero bits where consecutive packets may differ
 
     version: int
     tcp: bool
     l4: int
     headers: int
     field: int  # where TCP's or UDP's checksum is
-    kind: int  # of frames
+    kind: int  # virtio's GSO type
 
 
 def _shape(version: int, tcp: bool, headers: int) -> _Shape:
     l4 = IPV4_HEADER if version == 4 else IPV6_HEADER
     layout = header_deltas.HeaderLayout(version, tcp, l4 // 4, headers // 4)
     mask = np.full(layout.width + 1, 0xFFFFFFFF, np.uint32)
-    # The checksum (what it has to be is compared), and TCP's flags that end a frame
+    # Checksums (compared as residues) and TCP's flags that end a frame
     if tcp:
         mask[layout.l4 + 3] = ~((PSH | FIN) << 16) & 0xFFFFFFFF
         mask[layout.l4 + 4] = 0x0000FFFF
@@ -86,7 +86,7 @@ _UDP_SHAPES = {
 
 
 def _shape_of(packet: memoryview) -> _Shape | None:
-    """How a packet can be merged with those behind it, if at all. `packet` is at least an IPv6 header."""
+    """The shape of a packet that can be merged, else None. `packet` has at least 40 octets."""
     first, length = packet[0], len(packet)
     if first == 0x45:
         claimed, fragment, protocol = _IPV4.unpack_from(packet)
@@ -110,7 +110,7 @@ def _shape_of(packet: memoryview) -> _Shape | None:
 
 
 class Coalescer:
-    """Builds frames out of rows, in memory of its own: a frame is valid until the next one is built."""
+    """Merges rows into frames in its own memory: a frame is valid until the next one is built."""
 
     __slots__ = ("_array", "_view")
 
@@ -120,10 +120,11 @@ class Coalescer:
         self._view = memoryview(memory)
 
     def merge(self, rows: Rows, size: int, last: int) -> Iterator[tuple[int, memoryview | None]]:
-        """How many rows make the next frame, and the frame; 1 and None for a packet alone. In order.
+        """Yield, in order, the number of rows of the next frame, and the frame; 1 and None for a single
+        packet.
 
         Each row is a whole IP packet of `size` octets, but the last one of `last`; the rows' width is `size`
-        rounded up to a multiple of 4, and what is behind the packets is overwritten with zeros.
+        rounded up to a multiple of 4, and octets behind the packets become 0.
         """
         if rows.shape[1] > size:
             rows[:, size:] = 0
@@ -142,8 +143,7 @@ class Coalescer:
                 at += 1
                 continue
             if chain is None or chain.shape is not shape:
-                # Rows that rarely merge shall not cost their square.
-                chain = _Chain(rows[at:], at, shape, size, last) if tried < _CHAINS else None
+                chain = _Chain(rows[at:], at, shape, size, last) if tried < _MAX_CHAINS else None
                 tried += 1
             run, head = chain.run(at) if chain is not None else (1, ())
             if chain is None or run < 2:
@@ -154,10 +154,10 @@ class Coalescer:
             at += run
 
     def _frame(self, rows: Rows, chain: _Chain, head: list[int], last: int) -> memoryview:
-        """`head`: the first row's headers in words."""
+        """Build the frame of these rows. `head`: the first row's headers in words."""
         shape, size, gso, count = chain.shape, chain.size, chain.gso, len(rows)
         array, view, headers, l4 = self._array, self._view, shape.headers, shape.layout.l4
-        more = (count - 1) * gso + last - size  # octets than a single packet has
+        more = (count - 1) * gso + last - size  # octets that the frame has more than one packet
         begin, end = SIZE + headers, SIZE + size + more
         if last == size:
             array[begin:end].reshape(count, gso)[:] = rows[:, headers:size]
@@ -183,10 +183,10 @@ class Coalescer:
 
 
 class _Chain:
-    """Which rows continue the one before, looked at all at once as packets of one shape.
+    """Finds the rows that continue the one before, all at once, as packets of one shape.
 
-    `following`: the number of a row that does and is right too, but for which the last frame had no room.
-    `front`, `pseudo`: what all frames have in front, and the pseudo header's sum without the length.
+    `following`: index of a row that continues a full frame. `front`: the virtio header of all frames;
+    `pseudo`: the pseudo header's sum without the length.
     """
 
     __slots__ = (
@@ -205,7 +205,7 @@ class _Chain:
     )
 
     def __init__(self, rows: Rows, base: int, shape: _Shape, size: int, last: int) -> None:
-        """`base`: the number of the first row."""
+        """`base`: the index of the first row."""
         self.shape, self.size, self.gso = shape, size, size - shape.headers
         self.following, self.pseudo = -1, 0
         self.front = HEADER.pack(
@@ -217,7 +217,7 @@ class _Chain:
         self._cpu_yield = _cpu_yield(rows, shape, self._residues, size, last)
 
     def run(self, first: int) -> tuple[int, tuple[int, ...]]:
-        """How many rows from number `first` on belong together, and the headers of that one in words."""
+        """How many rows from index `first` on make a frame, and the headers of that one in words."""
         at = first - self._base
         index = bisect_right(self._cpu_yield, at)
         end = self._cpu_yield[index] if index < len(self._cpu_yield) else len(self._rows)
@@ -231,16 +231,16 @@ class _Chain:
         return run, head
 
     def _until_wrap(self, at: int, run: int, head: tuple[int, ...]) -> int:
-        """How many of so many rows do without a number that begins again: a frame ends there."""
+        """How many of `run` rows come before an IPv4 field wraps: a frame ends there."""
         checksum = head[2] & 0xFFFF
         run = min(run, header_deltas.packets_until_wrap(head[1] >> 16, checksum))
         if at + run == len(self._rows) and checksum - run + 1 + self._lacks >= 0xFFFF:
-            run -= 1  # the last row's
+            run -= 1  # the short last row's checksum wraps
         return run
 
     def _is_right(self, at: int, head: tuple[int, ...]) -> bool:
-        """Whether a row's checksums are right: wrong ones must stay what they are. In sums 2^16 is 1. Sets
-        `pseudo`."""
+        """Whether a row's checksums are right: packets with wrong ones are delivered as they are. Sets
+        `pseudo`. Sums are modulo 65535."""
         shape = self.shape
         if shape.version == 4 and (sum(head[: shape.layout.l4]) % 0xFFFF or head[2] & 0xFFFF == _ONES):
             return False
@@ -252,7 +252,8 @@ class _Chain:
 
 
 def _not_rebuilt(shape: _Shape) -> int:
-    """The checksum that may be right, but that the kernel would write otherwise or, with UDP, leaves out."""
+    """The checksum value that may be right but that the kernel never writes (TCP: 0xFFFF), or that means none
+    (UDP: 0)."""
     return _ONES if shape.tcp else _NONE
 
 
@@ -262,8 +263,8 @@ def _pseudo_sum(head: Sequence[int], shape: _Shape) -> int:
 
 
 def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
-    """What each pseudo header's sum without the length has to be, little-endian, for TCP's or UDP's checksum
-    to be right."""
+    """By row, the pseudo header sum without length (little-endian) that makes TCP's or UDP's checksum
+    right."""
     sums = little_sums(rows[:, l4:])
     length = swapped(size - l4)
     if last != size:
@@ -272,9 +273,9 @@ def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
 
 
 def _cpu_yield(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> list[int]:
-    """The rows that do not continue the one before, in order, if that one is right.
+    """The rows that do not continue the one before, in order.
 
-    Less what each row has more by its number, rows that follow each other are equal.
+    Rows of one chain are equal after subtracting the header deltas of their index.
     """
     layout, count = shape.layout, len(rows)
     table = np.empty((count, layout.width + 1), np.uint32)
@@ -294,7 +295,7 @@ def _cpu_yield(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) 
     if odd in checksums:
         found.update(row for row in range(1, count) if checksums[2 * row : 2 * row + 2] == odd)
     if shape.tcp:
-        flags = rows[:, shape.l4 + FLAGS].tobytes().translate(_ENDS)  # of a frame
+        flags = rows[:, shape.l4 + FLAGS].tobytes().translate(_ENDS)  # flags that end a frame
         row = -1
         while (row := flags.find(b"\1", row + 1)) >= 0:
             found.add(row + 1)

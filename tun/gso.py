@@ -1,6 +1,6 @@
-"""A frame of the kernel's TCP or UDP segmentation offload, cut into its packets, all rows at once.
+"""GSO split: cuts a frame of the kernel's TCP or UDP segmentation offload into its packets, all rows at once.
 
-What comes out is what the kernel itself would have sent: net/ipv4/tcp_offload.c, udp_offload.c and
+The packets are those that the kernel itself would send: net/ipv4/tcp_offload.c, udp_offload.c and
 af_inet.c are the model (RFC 9293, RFC 768; CWR on the first segment only: RFC 3168 6.1.2).
 """
 
@@ -26,16 +26,16 @@ IPV4_HEADER, IPV6_HEADER, TCP_HEADER, UDP_HEADER = 20, 40, 20, 8
 TCP_CHECKSUM, UDP_CHECKSUM = 16, 6  # offsets in their headers
 FIN, PSH, CWR = 0x01, 0x08, 0x80
 FLAGS = 13  # offset in TCP's header
-_ON_ONE_ONLY = FIN | PSH | CWR
+_EDGE_FLAGS = FIN | PSH | CWR  # on the first or the last segment only
 _WORD, _HIGH, _LOW = 0xFFFFFFFF, 0xFFFF0000, 0xFFFF
-_NOT_ON_ALL = ~(_ON_ONE_ONLY << 16)  # in the word of TCP's flags
-_START = 4  # of the virtio header's numbers: where checksums begin
-_KEPT = 1024
+_NOT_ON_ALL = ~(_EDGE_FLAGS << 16)  # in the word of TCP's flags
+_CSUM_START = 4  # field of the virtio header
+_SHAPES = 1024  # cached
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What frames of one kind and length have in common."""
+    """What frames of one kind and length have in common: offsets and lengths in octets."""
 
     layout: header_deltas.HeaderLayout
     version: int
@@ -43,19 +43,20 @@ class _Shape:
     l4: int  # where TCP's or UDP's header begins
     headers: int  # octets of both headers
     gso: int  # octets of payload in a packet
-    count: int
+    count: int  # of packets
     size: int  # octets of a packet
-    last: int  # of the last one
+    last: int  # octets of the last packet
     field: int  # where TCP's or UDP's checksum is
-    more: int  # makes the pseudo header's sum out of what stands there, without its length, little-endian
-    big: struct.Struct  # the headers in words, as they stand there
-    native: struct.Struct  # the same, as numpy counts with them
+    # Takes the frame's length out of the pseudo header's sum; little-endian, added to the partial checksum
+    more: int
+    big: struct.Struct  # headers as 32-bit words in network byte order
+    native: struct.Struct  # the same in native byte order
 
 
-@lru_cache(_KEPT)  # there are not many, and most frames are like the one before
+@lru_cache(_SHAPES)  # there are few, and most frames are like the one before
 def _shape(header: tuple[int, ...], version: int, offset: int, length: int) -> _Shape | None:
-    """Of a frame of `length` octets behind its virtio header, where TCP's data offset is `offset`; None if it
-    makes no sense."""
+    """The shape of a frame of `length` octets behind its virtio header, given TCP's data offset; None if it
+    is malformed."""
     flags, kind, _, gso, l4, _ = header
     kind &= ~GSO_ECN
     tcp = kind in (GSO_TCPV4, GSO_TCPV6)
@@ -90,8 +91,8 @@ def _shape(header: tuple[int, ...], version: int, offset: int, length: int) -> _
 class GsoFrame:
     """One frame: `count` packets of `size` octets, but the last one of `last`.
 
-    `packet` is the frame as it was read, an IP packet whose lengths and checksums are not to be believed;
-    `headers` are its own.
+    `packet` is the frame as read, an IP packet whose lengths and checksums are not valid; `headers` is a copy
+    of its headers.
     """
 
     __slots__ = ("_partial", "_shape", "count", "headers", "last", "packet", "size")
@@ -106,28 +107,28 @@ class GsoFrame:
 
     @classmethod
     def parse(cls, frame: memoryview) -> GsoFrame | None:
-        """The frame behind its virtio header; None if it makes no sense."""
+        """Parse a frame with its virtio header in front; None if it is malformed."""
         header, packet = HEADER.unpack_from(frame), frame[SIZE:]
-        length, at = len(packet), header[_START] + 12  # where TCP has its data offset
+        length, at = len(packet), header[_CSUM_START] + 12  # offset of TCP's data offset
         if at >= length:
-            at = 0  # for UDP, to which it means nothing, or too short
+            at = 0  # UDP, which has none, or too short
         shape = _shape(header, packet[0] >> 4, packet[at] >> 4, length) if length else None
         return None if shape is None else cls(packet, shape)
 
     def mark_ce(self) -> None:
-        """Give all packets the mark CE (RFC 3168 5): that is both bits of the ECN field."""
+        """Set CE, both bits of the ECN field, in all packets (RFC 3168 5)."""
         self.headers[1] |= 0x03 if self.headers[0] >> 4 == 4 else 0x30
 
     def fill(self, rows: Rows, first: int) -> None:
         """Write packets `first`, `first` + 1, ... into the rows, at most `MOST_ROWS`.
 
-        The rows' width is `size` rounded up to a multiple of 4; what is behind a packet there becomes 0.
+        The rows' width is `size` rounded up to a multiple of 4; octets behind a packet become 0.
         """
         self.copy_payloads(rows, first)
         self.write_headers(rows, [(self, first, len(rows))])
 
     def copy_payloads(self, rows: Rows, first: int) -> None:
-        """The first half of `fill`, for which the frame is needed: everything but the headers."""
+        """First half of `fill`, which reads the frame: payloads, not headers."""
         shape, full = self._shape, len(rows)
         headers, gso, size = shape.headers, shape.gso, shape.size
         if self._has_short(first, full):
@@ -142,9 +143,9 @@ class GsoFrame:
 
     @classmethod
     def write_headers(cls, rows: Rows, pieces: Sequence[tuple[Self, int, int]]) -> None:
-        """The second half, for packets of several frames of one `size` in a row: `pieces` are a frame, the
-        number of its first packet here, and how many packets. What is alike costs little more for all of them
-        than for one."""
+        """Second half of `fill`, for several frames of one `size` in consecutive rows. `pieces`: frame, index
+        of its first packet here, number of packets. Frames of one shape cost little more together than one
+        alone."""
         layout = pieces[0][0]._shape.layout
         if all(frame._shape.layout == layout for frame, _, _ in pieces):
             _write_alike(rows, pieces)
@@ -155,12 +156,13 @@ class GsoFrame:
             at += piece[2]
 
     def _has_short(self, first: int, count: int) -> bool:
-        """Whether the last one of so many packets is shorter than the others."""
+        """Whether the last one of `count` packets from `first` on is shorter than the others."""
         return self.last < self.size and first + count == self.count
 
     def _count_on(self, first: int, count: int, heads: list[bytes], counts: list[int]) -> None:
-        """The headers of packet `first` in words, which count on for so many packets, without a checksum of
-        TCP or UDP; other ones where IPv4's begin again."""
+        """Append the headers, in words, of packet `first` to `heads`, and of every packet at which an IPv4
+        field wraps; to `counts`, for how many packets each counts on. TCP's and UDP's checksums are left
+        out."""
         shape, at = self._shape, first
         l4, end = shape.l4 // 4, first + count
         while at < end:
@@ -170,7 +172,7 @@ class GsoFrame:
                     write_headers[1] = (write_headers[1] + (at << 16)) & _WORD
                 write_headers[0] = write_headers[0] & _HIGH | shape.size
                 write_headers[2] &= _HIGH
-                checksum = -sum(write_headers[:l4]) % _LOW  # 2^16 is 1 there
+                checksum = -sum(write_headers[:l4]) % _LOW  # 2^16 is 1 modulo 65535
                 write_headers[2] |= checksum
                 part = min(part, header_deltas.packets_until_wrap(write_headers[1] >> 16, checksum))
             else:
@@ -187,7 +189,7 @@ class GsoFrame:
             at += part
 
     def _shorten(self, row: Rows) -> None:
-        """Put the length of the last packet into its headers."""
+        """Write the length of the short last packet into its headers."""
         lacks = self.size - self.last
         if self._shape.version == 4:
             checksum = (row.item(10) << 8 | row.item(11)) + lacks
@@ -200,16 +202,16 @@ class GsoFrame:
             row[at], row[at + 1] = divmod(value, 256)
 
     def _flag(self, rows: Rows, first: int) -> None:
-        """TCP's flags that only the first or the last segment has."""
+        """Set the TCP flags that only the first or the last segment has."""
         at = self._shape.l4 + FLAGS
-        flags = self.headers[at] & _ON_ONE_ONLY
+        flags = self.headers[at] & _EDGE_FLAGS
         if flags & CWR and first == 0:
             rows[0, at] |= CWR
         if flags & (FIN | PSH) and first + len(rows) == self.count:
             rows[-1, at] |= flags & (FIN | PSH)
 
     def packets(self) -> list[bytes]:
-        """All of them, one by one: for whoever has no use for rows."""
+        """All packets as octets, for callers without row layouts."""
         width = -(-self.size // 4) * 4
         found: list[bytes] = []
         for first in range(0, self.count, header_deltas.MAX_ROWS):
@@ -234,7 +236,7 @@ def _write_alike(rows: Rows, pieces: Sequence[tuple[GsoFrame, int, int]]) -> Non
     rows[:, : shape.headers].view(header_deltas.BE32)[:] = table + steps
     at = 0
     for frame, first, count in pieces:
-        if shape.tcp and frame.headers[shape.l4 + FLAGS] & _ON_ONE_ONLY:
+        if shape.tcp and frame.headers[shape.l4 + FLAGS] & _EDGE_FLAGS:
             frame._flag(rows[at : at + count], first)
         at += count
         if frame._has_short(first, count):
@@ -243,7 +245,7 @@ def _write_alike(rows: Rows, pieces: Sequence[tuple[GsoFrame, int, int]]) -> Non
 
 
 def _sum(rows: Rows, pieces: Sequence[tuple[GsoFrame, int, int]]) -> None:
-    """The checksums of TCP or UDP of such frames, whose headers are written."""
+    """Write TCP's or UDP's checksums of frames whose headers are written."""
     frame = pieces[0][0]
     shape = frame._shape
     l4, field, whole = shape.l4, shape.field, swapped(shape.size - shape.l4)

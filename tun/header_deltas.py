@@ -1,4 +1,8 @@
-"""Headers of many packets as a matrix of 32-bit numbers, and how they count on from packet to packet."""
+"""Header deltas: what IP, TCP and UDP headers of consecutive GSO segments add to the first one, in 32-bit
+words.
+
+Headers of many packets are a matrix of words, a row a packet, so that numpy writes or compares all at once.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,26 @@ from numpy.typing import NDArray
 HeaderWords = NDArray[np.uint32]
 
 MAX_ROWS = 286
-_KEPT, _KEPT_IN_TURN = 128, 32
+_TABLES, _TABLES_IN_TURN = 128, 32  # cached
 BE32 = np.dtype(">u4")
 
 
 class HeaderLayout(NamedTuple):
-    """Of a packet's headers: lengths in words of 32 bits."""
+    """Where a packet's headers are, in 32-bit words."""
 
     version: int
     tcp: bool
-    l4: int  # where TCP or UDP begins
+    l4: int  # offset of TCP or UDP
     width: int
 
 
-@lru_cache(_KEPT)
+@lru_cache(_TABLES)
 def deltas(layout: HeaderLayout, gso: int) -> HeaderWords:
-    """What the words of packet 0, 1, 2, ... have more than those of packet 0, if each carries `gso` octets;
-    modulo 2^32, and a 0 behind them.
+    """What the headers of packet 0, 1, 2, ... add to those of packet 0 if each carries `gso` octets, modulo
+    2^32; a 0 follows each row.
 
-    IPv4's identification counts up and its header checksum down, TCP's sequence number by octets. This is so
-    only as long as neither of IPv4's begins again: `packets_until_wrap`.
+    IPv4's identification counts up and its header checksum down; TCP's sequence number counts octets. Valid
+    until one of IPv4's fields wraps: `packets_until_wrap`.
     """
     step = np.zeros(layout.width + 1, np.uint32)
     if layout.version == 4:
@@ -41,20 +45,21 @@ def deltas(layout: HeaderLayout, gso: int) -> HeaderWords:
     return np.outer(np.arange(MAX_ROWS, dtype=np.uint32), step)
 
 
-@lru_cache(_KEPT_IN_TURN)
+@lru_cache(_TABLES_IN_TURN)
 def deltas_in_turn(layout: HeaderLayout, gso: int, counts: tuple[int, ...]) -> HeaderWords:
-    """`deltas` of so many packets each, one behind the other, without the 0 behind them."""
+    """`deltas` of several frames in a row, of so many packets each, without the 0."""
     every = deltas(layout, gso)[:, :-1]
     return np.concatenate([every[:count] for count in counts])
 
 
 def packets_until_wrap(identification: int, checksum: int) -> int:
-    """How many packets IPv4's identification can count up and its header checksum down from these."""
+    """For how many packets neither IPv4's identification nor its header checksum wraps, from these values
+    on."""
     return min(0x10000 - identification, checksum + 1)
 
 
 def change_length(words: HeaderWords, layout: HeaderLayout, change: int) -> None:
-    """Add to the length fields of one packet, and take it from IPv4's header checksum."""
+    """Add `change` to the length fields of one packet, and subtract it from IPv4's header checksum."""
     if layout.version == 4:
         words[:1] += np.uint32(change % (1 << 32))
         words[2:3] -= np.uint32(change % (1 << 32))

@@ -1,4 +1,4 @@
-"""A device's flags, MTU and carrier, asked for with an ioctl (netdevice(7)): that takes microseconds."""
+"""Reads a device's flags, MTU, carrier and driver by ioctl (netdevice(7)), which takes microseconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _POINTER = struct.Struct("16sP16x")
 def has_link(name: str) -> bool:
     """Whether the device is up and has carrier; False too if there is no such device.
 
-    Raises OSError where the kernel can't be asked (no descriptors).
+    Raises OSError if the ioctl fails otherwise (no descriptors).
     """
     try:
         return link_flags(name) & LINKED == LINKED
@@ -37,7 +37,7 @@ def has_link(name: str) -> bool:
 
 
 def link_flags(name: str) -> int:
-    """IFF_UP and its like. Raises OSError."""
+    """The IFF_* flags. Raises OSError."""
     return _ask(SIOCGIFFLAGS, _FLAGS, name)
 
 
@@ -55,7 +55,7 @@ def link_carrier(name: str) -> bool:
 
 
 def link_driver(name: str) -> str:
-    """Which kind of device it is: "tun", "veth", ... Raises OSError, for one that does not say too."""
+    """The driver: "tun", "veth", ... Raises OSError, also if the device does not report one."""
     information = array.array("B", _DRIVER.pack(ETHTOOL_GDRVINFO, b""))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCETHTOOL, _POINTER.pack(name.encode(), information.buffer_info()[0]))
@@ -64,7 +64,7 @@ def link_driver(name: str) -> str:
 
 
 def _ask(request: int, layout: struct.Struct, name: str) -> int:
-    """A number that the kernel has for a device. Raises OSError."""
+    """A number that an ioctl returns for a device. Raises OSError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         answer = fcntl.ioctl(sock, request, layout.pack(name.encode(), 0))
     return int(layout.unpack(answer)[1])

@@ -1,4 +1,5 @@
-"""Lowers the MSS that TCP handshakes announce, so that segments fit the tunnel (RFC 9293 3.7.1)."""
+"""MSS clamping: lowers the MSS that TCP handshakes announce, so that segments fit the tunnel (RFC 9293
+3.7.1)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Buffer = bytes | bytearray | memoryview
 
 
 def is_handshake(packet: Buffer) -> bool:
-    """Whether this may be a TCP SYN: a quick look, `clamp` looks closely. `packet`: at least its headers."""
+    """Whether this may be a TCP SYN: a quick check, which `clamp` makes exact. `packet`: at least its
+    headers."""
     if len(packet) < IPV4_HEADER + TCP_HEADER:
         return False
     if packet[0] >> 4 == 4:
@@ -84,11 +86,11 @@ def _mss_options(packet: Buffer, at: int, end: int) -> list[int]:
 
 
 def _replace(packet: bytearray, tcp: int, at: int, value: int) -> None:
-    """Write the MSS at `at` and mend the TCP checksum (RFC 1624 eqn. 3), right or wrong as it was."""
+    """Write the MSS at `at` and update the TCP checksum (RFC 1624 eqn. 3): a wrong one stays wrong."""
     old, new = _u16(packet, at), value
     packet[at : at + 2] = value.to_bytes(2, "big")
     if (at - tcp) % 2:
-        # It straddles two words of the sum: its bytes count with their places exchanged.
+        # The option straddles two words of the sum: its octets count in swapped order.
         old, new = _swapped(old), _swapped(new)
     total = (~_u16(packet, tcp + 16) & 0xFFFF) + (~old & 0xFFFF) + new
     total = (total & 0xFFFF) + (total >> 16)

@@ -1,4 +1,4 @@
-"""One short conversation with the kernel over rtnetlink, from any thread, inside an event loop too."""
+"""Runs a short rtnetlink exchange through pyroute2, from any thread, inside an event loop too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 Result = TypeVar("Result")
 
-# What the kernel's short codes mean to the one who wrote the configuration.
+# Error codes in words that help the author of a configuration.
 _REASONS = {
     errno.EPERM: "no permission: this needs root or the capability CAP_NET_ADMIN",
     errno.ENODEV: "there is no such device",

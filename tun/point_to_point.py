@@ -1,4 +1,4 @@
-"""Which address of a point-to-point device each peer address belongs to."""
+"""Point-to-point addresses: pairs a device's addresses with the peers' (ip-address(8), `peer`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PointToPoint:
 
 
 def pair_peers(addresses: Sequence[Interface], peers: Sequence[Address]) -> PointToPoint:
-    """Give each peer the address it belongs to.
+    """Pair each peer with the address it belongs to.
 
     A peer on an address's subnet of two ends (/30, /31, /126, /127) is that address's peer; one that no
     subnet contains is the peer of the first single address (/32, /128) still without one, or gets a route

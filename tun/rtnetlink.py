@@ -1,4 +1,4 @@
-"""Single messages to the kernel about routes, addresses and links (rtnetlink(7)), from any thread.
+"""Reads and changes routes, addresses and links, one rtnetlink message each (rtnetlink(7)), from any thread.
 
 pyroute2's messages over a plain socket: its own socket takes 0.2 ms to open, and its IPRoute needs a
 thread within a running event loop. That adds up where it happens with each of thousands of CHILD_SAs: looking
@@ -70,14 +70,16 @@ MARK = 0x696B6570
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRoute:
-    """Where the kernel would send a packet: `device` an index (None: no device), `mtu` the route's own."""
+    """The route that the kernel resolves for a packet: `device` an index (None: no device), `mtu` the route's
+    own."""
 
     device: int | None
     mtu: int | None
 
 
 def resolve_route(remote: Address, local: Address | None) -> ResolvedRoute:
-    """The route to `remote`. Raises OSError; what path MTU discovery has learned is not counted."""
+    """Resolve the route to `remote` (as `ip route get`). Raises OSError. An MTU that path MTU discovery
+    learned is ignored."""
     bits = remote.max_prefixlen
     found = converse(
         rtmsg,

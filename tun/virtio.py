@@ -1,4 +1,4 @@
-"""The header in front of each frame of a TUN device with offloads, and asking the kernel for these.
+"""The virtio header in front of each frame of a TUN device with offloads, and how to enable offloads.
 
 linux/virtio_net.h and linux/if_tun.h; the header is in the machine's own byte order.
 """
@@ -12,9 +12,9 @@ from tun.checksum import partial_to_full
 
 HEADER = struct.Struct("=BBHHHH")  # flags, GSO type, header length, GSO size, checksum's start and offset
 SIZE = HEADER.size
-PLAIN = bytes(SIZE)  # a packet as it is: the kernel checks its checksums
+PLAIN = bytes(SIZE)  # no offload: the kernel verifies checksums
 
-NEEDS_CSUM = 1  # the checksum's field holds the pseudo header's sum only
+NEEDS_CSUM = 1  # the checksum field holds only the pseudo header's sum
 GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 0, 1, 4, 5
 GSO_ECN = 0x80  # beside a type: the first segment has CWR
 
@@ -25,21 +25,21 @@ _IFREQ = struct.Struct("16sH22x")
 IFF_VNET_HDR = 0x4000
 _CSUM, _TSO4, _TSO6, _TSO_ECN, _USO4, _USO6 = 0x01, 0x02, 0x04, 0x08, 0x20, 0x40
 _TSO = _CSUM | _TSO4 | _TSO6
-_WISHES = (_TSO | _TSO_ECN | _USO4 | _USO6, _TSO | _TSO_ECN, _TSO, _CSUM)  # USO came with Linux 6.2
+_OFFLOADS = (_TSO | _TSO_ECN | _USO4 | _USO6, _TSO | _TSO_ECN, _TSO, _CSUM)  # USO came with Linux 6.2
 
 
-def ask_for_offloads(fd: int) -> None:
-    """Let the kernel hand over what segmentation and checksums it would have to do, as much as it can."""
-    for wish in _WISHES:
+def enable_offloads(fd: int) -> None:
+    """Enable as many of the offloads (checksum, TSO, USO) as this kernel has."""
+    for offloads in _OFFLOADS:
         try:
-            fcntl.ioctl(fd, _TUNSETOFFLOAD, wish)
+            fcntl.ioctl(fd, _TUNSETOFFLOAD, offloads)
         except OSError:
             continue
         return
 
 
 def has_header(fd: int) -> bool:
-    """Whether frames of the TUN device behind `fd` have the header. Anything else has none."""
+    """Whether `fd` is a TUN device whose frames have the virtio header."""
     try:
         answer = fcntl.ioctl(fd, _TUNGETIFF, bytes(_IFREQ.size))
     except OSError:
@@ -48,7 +48,8 @@ def has_header(fd: int) -> bool:
 
 
 def complete_checksum(frame: memoryview) -> None:
-    """Finish the partial checksum of a packet behind its header, in place. Nonsense is left as it is."""
+    """Complete the partial checksum of a packet behind its virtio header, in place. Offsets beyond the packet
+    are ignored."""
     start, offset = HEADER.unpack_from(frame)[4:]
     packet = frame[SIZE:]
     if start + offset + 2 <= len(packet):

@@ -1,7 +1,7 @@
-"""Tells when addresses, links, routes or rules of this host may have changed (rtnetlink(7)).
+"""Watches for changes of this host's addresses, links, routes and rules (rtnetlink(7)).
 
-What has changed is not read out of the events, only which devices they are about: they are merged, and
-whoever is told reads the state anew. So an overrun of the socket (ENOBUFS) costs little: all is looked at.
+Events only tell which devices they are about, not what has changed: they are merged, and the listener reads
+the state anew. So an overrun of the socket (ENOBUFS) costs little: everything is read anew.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tun.links import IFF_LOWER_UP, IFF_UP
 from tun.netlink import Network
 from tun.rtnetlink import destination, is_ours
 
-QUIET = 0.1  # seconds without a further event that end a burst
-LONGEST = 0.5  # seconds after its first event that a burst is told at the latest
+QUIET = 0.1  # seconds without a further event after which a burst has ended
+LONGEST = 0.5  # seconds after its first event at which a burst is reported at the latest
 RT_TABLE_LOCAL = 255  # linux/rtnetlink.h
 _READS = 64  # datagrams before the loop gets its turn again
 _GROUPS = (
@@ -38,7 +38,7 @@ _GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What an event says of a device that is up."""
+    """The state of an up device, from an event."""
 
     carrier: bool
     mtu: int
@@ -61,12 +61,12 @@ class Changes:
     all: bool = False
 
     def outside(self, devices: Set[int]) -> bool:
-        """Whether it is about others than these."""
+        """Whether other devices than these are concerned."""
         return self.all or not (self.devices <= devices and self.links.keys() <= devices)
 
 
 class Watch:
-    """Calls `changed` on the event loop after each burst of events, but for those that we cause."""
+    """Calls `changed` on the event loop after each burst of events; our own changes are ignored."""
 
     def __init__(self, changed: Callable[[Changes], None]) -> None:
         """Raises OSError."""
