@@ -148,11 +148,11 @@ class GsoFrame:
         alone."""
         layout = pieces[0][0]._shape.layout
         if all(frame._shape.layout == layout for frame, _, _ in pieces):
-            _write_alike(rows, pieces)
+            _write_same_layout(rows, pieces)
             return
         at = 0
         for piece in pieces:
-            _write_alike(rows[at : at + piece[2]], [piece])
+            _write_same_layout(rows[at : at + piece[2]], [piece])
             at += piece[2]
 
     def _has_short(self, first: int, count: int) -> bool:
@@ -166,27 +166,27 @@ class GsoFrame:
         shape, at = self._shape, first
         l4, end = shape.l4 // 4, first + count
         while at < end:
-            write_headers, part = list(shape.big.unpack(self.headers)), end - at
+            head, run = list(shape.big.unpack(self.headers)), end - at
             if shape.version == 4:
                 if at:
-                    write_headers[1] = (write_headers[1] + (at << 16)) & _WORD
-                write_headers[0] = write_headers[0] & _HIGH | shape.size
-                write_headers[2] &= _HIGH
-                checksum = -sum(write_headers[:l4]) % _LOW  # 2^16 is 1 modulo 65535
-                write_headers[2] |= checksum
-                part = min(part, header_deltas.packets_until_wrap(write_headers[1] >> 16, checksum))
+                    head[1] = (head[1] + (at << 16)) & _WORD
+                head[0] = head[0] & _HIGH | shape.size
+                head[2] &= _HIGH
+                checksum = -sum(head[:l4]) % _LOW  # 2^16 is 1 modulo 65535
+                head[2] |= checksum
+                run = min(run, header_deltas.packets_until_wrap(head[1] >> 16, checksum))
             else:
-                write_headers[1] = write_headers[1] & _LOW | (shape.size - IPV6_HEADER) << 16
+                head[1] = head[1] & _LOW | (shape.size - IPV6_HEADER) << 16
             if shape.tcp:
                 if at:
-                    write_headers[l4 + 1] = (write_headers[l4 + 1] + at * shape.gso) & _WORD
-                write_headers[l4 + 3] &= _NOT_ON_ALL
-                write_headers[l4 + 4] &= _LOW
+                    head[l4 + 1] = (head[l4 + 1] + at * shape.gso) & _WORD
+                head[l4 + 3] &= _NOT_ON_ALL
+                head[l4 + 4] &= _LOW
             else:
-                write_headers[l4 + 1] = (shape.size - shape.l4) << 16
-            heads.append(shape.native.pack(*write_headers))
-            counts.append(part)
-            at += part
+                head[l4 + 1] = (shape.size - shape.l4) << 16
+            heads.append(shape.native.pack(*head))
+            counts.append(run)
+            at += run
 
     def _shorten(self, row: Rows) -> None:
         """Write the length of the short last packet into its headers."""
@@ -222,7 +222,7 @@ class GsoFrame:
         return found
 
 
-def _write_alike(rows: Rows, pieces: Sequence[tuple[GsoFrame, int, int]]) -> None:
+def _write_same_layout(rows: Rows, pieces: Sequence[tuple[GsoFrame, int, int]]) -> None:
     """`GsoFrame.write_headers` of frames whose headers have one layout."""
     shape = pieces[0][0]._shape
     heads: list[bytes] = []

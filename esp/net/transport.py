@@ -276,5 +276,5 @@ class Transport:
         self._tell(f"packets from {self.local_address} leave one by one: {error.strerror}")
 
     def _ancillary(self, source: Address, tos: int) -> cmsg.AncillaryData:
-        marks = cmsg.tos_octet(self.version, tos) if tos else []
-        return marks + cmsg.source_address(source) if self.wildcard else marks
+        ancillary = cmsg.tos_octet(self.version, tos) if tos else []
+        return ancillary + cmsg.source_address(source) if self.wildcard else ancillary

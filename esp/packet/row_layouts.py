@@ -69,12 +69,12 @@ class RowLayout:
         """The rows from `first` on."""
         if first == 0:
             return self
-        part = RowLayout.__new__(RowLayout)
-        part.stride, part.capacity, part.array = self.stride, self.capacity - first, self.array[first:]
-        part._view_columns()
-        part.rows, part.esp_headers = self.rows[first:], self.esp_headers[first:]
-        part.ciphertexts, part.plaintexts = self.ciphertexts[first:], self.plaintexts[first:]
-        return part
+        behind = RowLayout.__new__(RowLayout)
+        behind.stride, behind.capacity, behind.array = self.stride, self.capacity - first, self.array[first:]
+        behind._view_columns()
+        behind.rows, behind.esp_headers = self.rows[first:], self.esp_headers[first:]
+        behind.ciphertexts, behind.plaintexts = self.ciphertexts[first:], self.plaintexts[first:]
+        return behind
 
     def _view_columns(self) -> None:
         """Columns as numbers: SPIs, low halves of sequence numbers, IVs of AEADs."""

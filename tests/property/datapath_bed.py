@@ -1,4 +1,5 @@
-"""Both ways of a worker between a device of frames and real sockets on the loopback, without its loop."""
+"""Egress and ingress of a worker between a device with offloads and real sockets on loopback, without its
+loop."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ Wrap = Callable[[socket.socket], socket.socket]
 
 
 class DatapathBed:
-    """One worker's ways. `kernel` is the other end of its device, `peer` a socket beside its own."""
+    """Egress and ingress of one worker. `kernel` is the other end of its device, `peer` a socket beside its
+    own."""
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class DatapathBed:
     ) -> None:
         self.said: list[Message] = []
         self.told: list[str] = []
-        self.alone = False  # whether packets are taken for ones that come alone
+        self.alone = False  # whether packets take the single-packet fast path
         self.counters = CounterBlock.create(slots)
         self.kernel, self._ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self.kernel, self._ours):
@@ -107,7 +109,7 @@ class DatapathBed:
         return count
 
     def run_deferred(self) -> None:
-        """What the worker does once there is nothing else."""
+        """What the worker does once it is idle."""
         for rest in self.egress.deferred:
             rest()
         self.egress.deferred.clear()
@@ -122,7 +124,7 @@ class DatapathBed:
                 return found
 
     def single_packet_sa(self) -> InboundSa:
-        """The peer's SA, for the straight path."""
+        """The peer's SA, for opening packet by packet."""
         return InboundSa(SPI, self.suite, keys_for(self.suite, SPI), self.esn, 4096, Policy(ANY, ANY))
 
     # In

@@ -1,4 +1,4 @@
-"""A worker's two ways with some SAs more, each for one address, and packets for them."""
+"""Egress and ingress of a worker with many SAs, each for one address, and packets for them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ManySas(DatapathBed):
         return found
 
     @contextmanager
-    def way(self) -> Iterator[None]:
+    def batching(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             if self.apart:
                 patch.setattr(multi_sa_batch, "seal_each", lambda *_: None)
@@ -103,13 +103,13 @@ class ManySas(DatapathBed):
             yield
 
     def send_all(self, packets: Sequence[bytes]) -> None:
-        with self.way():
+        with self.batching():
             for one in packets:
                 self.kernel.send(PLAIN + one)
             self.read_all()
 
     def take_in(self, rows: Sequence[bytes]) -> None:
-        with self.way():
+        with self.batching():
             self.arrive(rows)
 
     def senders(self) -> list[OutboundSa]:

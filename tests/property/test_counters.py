@@ -77,12 +77,12 @@ def test_others_see_them_once_they_are_settled() -> None:
         assert (control.sa(3).out_bytes, control.sa(3).out_seq) == (400, 8)
 
 
-@pytest.mark.parametrize("way", ["in", "out"])
-def test_not_more_than_so_many_wait(way: str) -> None:
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_not_more_than_so_many_wait(direction: str) -> None:
     with CounterBlock.create(SLOTS) as worker, CounterBlock.attach(os.dup(worker.fd)) as control:
         batch, numbers = [0, 1, 2, 3] * 16, np.arange(64, dtype=np.uint64)
         for count in range(1, 2 * MAX_DEFERRED // 64 + 1):
-            if way == "in":
+            if direction == "in":
                 worker.count_each_in(batch, 100, 50.0)
             else:
                 worker.count_each_out(batch, 100, numbers, 50.0)

@@ -163,7 +163,7 @@ def test_lone_packets_read_together(
 def test_lone_packets_after_pauses(
     cases: list[tuple[Packet, int]], suite: Suite, esn: bool, left: int
 ) -> None:
-    """They go a way of their own: what arrives and what is counted is the same."""
+    """They take the fast path: what arrives and what is counted is the same."""
     with DatapathBed(suite, esn=esn) as alone, DatapathBed(suite, esn=esn) as together:
         for bed, quiet in ((alone, True), (together, False)):
             bed.sa.sequence = LIMIT[esn] - left
@@ -291,12 +291,12 @@ class FailingSender(Sender):
     def send(
         self,
         sock: socket.socket,
-        pieces: IoVectors,
+        vectors: IoVectors,
         remote: tuple[str, int],
         ancillary: list[tuple[int, int, bytes]],
     ) -> list[int]:
         results = []
-        for address, length in zip(map(int, pieces.addresses), map(int, pieces.lengths), strict=True):
+        for address, length in zip(map(int, vectors.addresses), map(int, vectors.lengths), strict=True):
             self._tried.append(ctypes.string_at(address, length))
             number = self._plan.pop() if self._plan else 0
             one = IoVectors([address], [length])

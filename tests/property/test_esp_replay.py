@@ -85,15 +85,15 @@ def test_a_train_as_its_packets(size: int, esn: bool, start: int, work: list[tup
     """Numbers that go on are looked at all at once: the outcome is that of one after the other, if all of
     them can be accepted."""
     start = start if esn else min(start, (1 << 32) - 40)
-    trains, singly = ReplayWindow(size, esn), ReplayWindow(size, esn)
+    batched, singly = ReplayWindow(size, esn), ReplayWindow(size, esn)
     if start:
-        assert trains.mark(start)
+        assert batched.mark(start)
         assert singly.mark(start)
     for step, count, some_fail in work:
-        first = max(0, trains.top + step)
+        first = max(0, batched.top + step)
         lows = np.arange(first, first + count).astype(np.uint32)
         expected = [singly.check(low) for low in lows.tolist()]
-        numbers = trains.check_batch(lows.astype(">u4"))
+        numbers = batched.check_batch(lows.astype(">u4"))
         if None in expected or len(set(expected)) < count:
             assert numbers is None
             continue
@@ -102,12 +102,12 @@ def test_a_train_as_its_packets(size: int, esn: bool, start: int, work: list[tup
         # What is below the window is taken for another number with ESN, so that its ICV is wrong.
         right = [number for number in numbers if first <= number < first + count]
         valid = numbers if len(right) == count and not some_fail else right[1:]
-        trains.mark_batch(valid)
+        batched.mark_batch(valid)
         for number in valid:
             assert singly.mark(number)
-        assert trains.top == singly.top
-        around = range(max(1, trains.top - size - 2), trains.top + 3)
-        assert [trains.check(n & 0xFFFFFFFF) for n in around] == [
+        assert batched.top == singly.top
+        around = range(max(1, batched.top - size - 2), batched.top + 3)
+        assert [batched.check(n & 0xFFFFFFFF) for n in around] == [
             singly.check(n & 0xFFFFFFFF) for n in around
         ]
 

@@ -119,7 +119,7 @@ def test_they_do_go_together(esn: bool) -> None:
         [(0, 10, 3, 0), (1, 10, 0, 0)],  # nothing follows a shorter packet in one send
         [(0, 10, 0, 0), (1, 10, 0, 2)],  # nor does another TOS
         [(0, 10, 0, 0), (0, 10, 0, 2)],  # under the same SA either
-        [(0, 10, 0, 0), (2, 10, 0, 0)],  # or go another way
+        [(0, 10, 0, 0), (2, 10, 0, 0)],  # or have another path
     ],
 )
 def test_sealed_together_and_sent_apart(work: list[Frame]) -> None:

@@ -1,4 +1,4 @@
-"""What comes in as a train is delivered as the straight path would deliver it, packet by packet."""
+"""GRO reads and spans of rows are delivered as their packets would be one by one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ accidents = st.lists(
 
 
 def suffer(rows: list[bytes], accident: str, index: int) -> None:
-    """What happens to a train under way, before it is one: its rows keep their size."""
+    """What happens to ESP packets under way: rows keep their size."""
     index %= len(rows)
     if index == len(rows) - 1:
         return  # it may be the short one
@@ -53,7 +53,7 @@ def suffer(rows: list[bytes], accident: str, index: int) -> None:
 def test_as_the_straight_path(
     packets: list[bytes], mishaps: list[tuple[str, int]], suite: Suite, esn: bool, window: int, alone: bool
 ) -> None:
-    """`alone`: as packets that come after pauses, which go by lanes."""
+    """`alone`: as packets that come after pauses, which take the fast path."""
     with (
         DatapathBed(suite, esn=esn, window=window) as bed,
         DatapathBed(suite, esn=esn, window=window) as other,
@@ -77,24 +77,24 @@ def test_as_the_straight_path(
     st.sampled_from([64, 100, 4096]),
 )
 @settings(deadline=None)
-def test_replays_and_reordering_over_trains(trains: list[list[int]], window: int) -> None:
+def test_replays_and_reordering_over_trains(sends: list[list[int]], window: int) -> None:
     """Trains of any of 200 packets: each is delivered at most once, and the right one."""
     with DatapathBed(GCM, window=window) as bed:
         packets = [Packet(Flow(protocol=UDP), number.to_bytes(4, "big")).octets() for number in range(1, 201)]
         sealed = [bytes(row) for row in bed.sender().seal_batch(packets)]
         seen: set[bytes] = set()
         top = 0
-        for train in trains:
-            bed.arrive([sealed[number - 1] for number in train])
+        for send in sends:
+            bed.arrive([sealed[number - 1] for number in send])
             found = bed.delivered()
             assert len(set(found)) == len(found)
             assert not seen & set(found)
-            assert set(found) <= {packets[number - 1] for number in train}
+            assert set(found) <= {packets[number - 1] for number in send}
             seen |= set(found)
-            fresh = {packets[number - 1] for number in train if number > top}
-            if max(train) - top < window:
+            fresh = {packets[number - 1] for number in send if number > top}
+            if max(send) - top < window:
                 assert fresh <= seen
-            top = max(top, *train)
+            top = max(top, *send)
 
 
 def test_a_train_of_one_flow_is_one_frame() -> None:
@@ -151,7 +151,7 @@ def test_a_checksum_of_ones_stays_what_it_is(field: int) -> None:
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
-    """Two turns of a sender wait, three frames each, cut into trains without regard to frames: each is read
+    """Two turns of a sender wait, three frames each, cut into sends without regard to frames: each is read
     by itself and its frames come out whole, unless too little would be opened together."""
     size, rows = 1000, 44 if ends else 12
     with DatapathBed(GCM) as bed:
@@ -160,11 +160,11 @@ def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
             flows = [Flow(ports=(3 * turn + number, 1)) for number in range(3)]
             frames = [Packet(flow, filled(rows * size, b"data")).split(size) for flow in flows]
             sealed = [bytes(each) for each in sender.seal_batch([one.octets() for f in frames for one in f])]
-            share = len(sealed) // 4 + 1  # the last train is shorter than the others
+            share = len(sealed) // 4 + 1  # the last send is shorter than the others
             for at in range(0, len(sealed), share):
                 segment = (17, 103, len(sealed[0]).to_bytes(2, "little"))
-                train = b"".join(sealed[at : at + share])
-                bed.peer.sendmsg([train], [segment], 0, ("127.0.0.1", bed.port))
+                send = b"".join(sealed[at : at + share])
+                bed.peer.sendmsg([send], [segment], 0, ("127.0.0.1", bed.port))
         bed.ingress.unfinished = True  # as the read before may have been
         bed.ingress.read_transport(bed.transport)
         assert not bed.ingress.unfinished
@@ -176,7 +176,7 @@ def test_a_turn_ends_where_the_senders_did(ends: bool) -> None:
 
 
 def test_a_batch_that_is_full_still_takes_the_rest_of_a_frame() -> None:
-    """Each of the three frames was sent in three trains, and eight are a batch."""
+    """Each of the three frames was sent in three sends, and eight are a turn."""
     with DatapathBed(GCM) as bed:
         sender = bed.sender()
         for number in range(3):
@@ -184,8 +184,8 @@ def test_a_batch_that_is_full_still_takes_the_rest_of_a_frame() -> None:
             sealed = [bytes(each) for each in sender.seal_batch([one.octets() for one in frame.split(1000)])]
             segment = (17, 103, len(sealed[0]).to_bytes(2, "little"))
             for at in range(0, 35, 12):
-                train = b"".join(sealed[at : at + 12])
-                bed.peer.sendmsg([train], [segment], 0, ("127.0.0.1", bed.port))
+                send = b"".join(sealed[at : at + 12])
+                bed.peer.sendmsg([send], [segment], 0, ("127.0.0.1", bed.port))
         bed.ingress.read_transport(bed.transport)
         assert len(bed.delivered()) == 105
 
@@ -210,15 +210,15 @@ def test_a_batch_of_lone_packets_ends_when_it_is_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trains", "unfinished"),
+    ("sends", "unfinished"),
     [([30], True), ([30, 30], True), ([30, 30, 29], False), ([30, 0.5], False), ([0, 0], False)],
 )
-def test_whether_more_is_under_way(trains: list[float], unfinished: bool) -> None:
-    """A sender's trains are equal but for a shorter last one, in packets or in its last packet. 0: a lone
-    packet; 0.5: a train whose last packet is short."""
+def test_whether_more_is_under_way(sends: list[float], unfinished: bool) -> None:
+    """A sender's sends are equal but for a shorter last one, in packets or in its last packet. 0: a lone
+    packet; 0.5: a send whose last packet is short."""
     with DatapathBed(GCM) as bed:
         sender = bed.sender()
-        for size in trains:
+        for size in sends:
             packets = Packet(Flow(), filled(int(size) * 1000 or 1500 if size else 500, b"data")).split(1000)
             rows = [bytes(each) for each in sender.seal_batch([one.octets() for one in packets])]
             segment = [(17, 103, len(rows[0]).to_bytes(2, "little"))] if len(rows) > 1 else []
@@ -271,7 +271,7 @@ def test_one_address_of_many_is_forbidden() -> None:
 )
 @pytest.mark.parametrize("count", [1, 10])
 def test_congestion_marks(version: int, inner: int, outer: int, result: int | None, count: int) -> None:
-    """RFC 6040 4.2, with DSCP 46 inside, for a packet alone and in a train."""
+    """RFC 6040 4.2, with DSCP 46 inside, for a single packet and in a GRO read."""
     flow = Flow(version=version, tos=0xB8 | inner)
     packets = list(Packet(flow, filled(1000 * count, b"data")).split(1000))
     with DatapathBed(GCM) as bed:
@@ -308,7 +308,7 @@ def test_trains_of_two_spis_in_one_read() -> None:
 
 
 def test_a_train_of_smaller_packets_behind_a_larger_one() -> None:
-    """Both are read in one turn. It is no longer than one packet of the first train, but not its last one."""
+    """Both are read in one turn. It is no longer than one packet of the first read, but not its last one."""
     large = [packet.octets() for packet in Packet(Flow(), bytes(6000)).split(1000)]
     small = [packet.octets() for packet in Packet(Flow(version=6), bytes(600)).split(200)]
     with DatapathBed(GCM) as bed:
@@ -324,7 +324,7 @@ def test_a_train_of_smaller_packets_behind_a_larger_one() -> None:
 
 
 def test_a_datagram_behind_a_train_whose_last_packet_is_short() -> None:
-    """What is behind the short packet is overwritten when the train is merged: nothing may stand there."""
+    """What is behind the short packet is overwritten when rows are merged: nothing may stand there."""
     first = [packet.octets() for packet in Packet(Flow(), bytes(5300)).split(1000)]
     second = [Packet(Flow(protocol=UDP), bytes(1400)).octets()]
     with DatapathBed(GCM) as bed:
@@ -363,7 +363,7 @@ def test_what_the_kernel_had_no_room_for_is_counted() -> None:
 )
 @settings(deadline=None)
 def test_lone_packets_after_pauses(arriving: list[tuple[str, int]], suite: Suite, esn: bool) -> None:
-    """They go a way of their own, and nobody can tell by what comes of it."""
+    """They take the fast path, with the same result."""
     here = (Selector.of("10.2.0.0/16"),)
     with (
         DatapathBed(suite, esn=esn, selectors=here) as alone,
@@ -393,7 +393,8 @@ def test_lone_packets_after_pauses(arriving: list[tuple[str, int]], suite: Suite
 
 
 def test_a_read_that_gives_nothing_is_no_train() -> None:
-    """As after an ICMP error, which wakes the worker: trains never make it wait, and nothing is none."""
+    """As after an ICMP error, which wakes the worker: GRO reads never make it wait, and an empty read is no
+    GRO read."""
     with DatapathBed(GCM) as bed:
         assert bed.ingress.read_transport(bed.transport) == 1
         assert bed.egress.read_device(bed.device) == 1

@@ -144,7 +144,7 @@ def test_one_packet_is_unlike_the_others(mishap: str, at: int) -> None:
 
 @contextmanager
 def watched(name: str) -> Iterator[list[object]]:
-    """What a function of the medley gives."""
+    """The results of a function of `multi_sa_batch`."""
     results: list[object] = []
     real = getattr(multi_sa_batch, name)
 
@@ -158,16 +158,16 @@ def watched(name: str) -> Iterator[list[object]]:
 
 
 @pytest.mark.parametrize("esn", [False, True])
-def test_they_do_go_together(esn: bool) -> None:
-    """SAs in turn: one medley, one send, one number more for each, and all of it comes back."""
+def test_they_do_share_a_batch(esn: bool) -> None:
+    """SAs in turn: one batch, one send, one number more for each, and all of it comes back."""
     with ManySas([Kind(suite, esn) for suite in (GCM, CHACHA) * 4]) as bed, watched("seal_each") as sealed:
         bed.peer.setsockopt(17, 104, 1)  # what left together is read together
         bed.send_all([packet(number % COUNT, 100) for number in range(3 * COUNT)])
         (numbers,) = sealed
         assert numbers is not None
-        (train,) = bed.sent()
-        size = len(train) // (3 * COUNT)
-        rows = [bytes(train[at : at + size]) for at in range(0, len(train), size)]
+        (layout,) = bed.sent()
+        size = len(layout) // (3 * COUNT)
+        rows = [bytes(layout[at : at + size]) for at in range(0, len(layout), size)]
         heads = [(int.from_bytes(row[:4], "big") - FIRST, int.from_bytes(row[4:8], "big")) for row in rows]
         assert heads == [(number, times) for times in (1, 2, 3) for number in range(COUNT)]
         ends = bed.senders()
@@ -187,7 +187,7 @@ def packet6(number: int, *, back: bool = False) -> bytes:
     return bytes(octets)
 
 
-def test_ipv6_does_go_together() -> None:
+def test_ipv6_does_share_a_batch() -> None:
     """A packet is under the SA for all of its addresses."""
     with ManySas([]) as bed, watched("seal_each") as sealed, watched("uniform_inner_length") as opened:
         ends = {"local_port": bed.port, "remote_port": bed.peer_port}
@@ -238,7 +238,7 @@ def test_numbers_taken_when_sealing_breaks_are_not_used_again() -> None:
         assert seen == [keys_for(GCM, FIRST + 5)[-4:] + bytes((*bytes(7), number)) for number in (1, 2)]
 
 
-def test_what_changes_between_medleys() -> None:
+def test_what_changes_between_batches() -> None:
     """A new SA, another path, TFC padding, one SA less: the next packets are sent accordingly."""
     with ManySas(PLAIN_SAS) as bed:
         packets = [packet(number, 100) for number in range(COUNT)]
@@ -274,13 +274,13 @@ def test_what_changes_between_medleys() -> None:
 def test_seats_are_neither_copied_nor_shown() -> None:
     with ManySas(PLAIN_SAS) as bed:
         packets = [packet(number, 100) for number in range(COUNT)]
-        seats = bed.database.batch_columns(DEVICE, [each[12:20] for each in packets], packets.__getitem__)
-        assert seats is not None
+        columns = bed.database.batch_columns(DEVICE, [each[12:20] for each in packets], packets.__getitem__)
+        assert columns is not None
         with pytest.raises(TypeError):
-            pickle.dumps(seats)
+            pickle.dumps(columns)
         with pytest.raises(TypeError):
-            copy.copy(seats)
-        assert repr(seats) == f"Seats(children={list(range(100, 100 + COUNT))})"
+            copy.copy(columns)
+        assert repr(columns) == f"Seats(children={list(range(100, 100 + COUNT))})"
 
 
 @pytest.mark.parametrize("esn", [False, True])
@@ -308,7 +308,7 @@ def test_what_is_not_sent_is_counted_under_its_sa() -> None:
 
 
 def test_a_peer_that_moved() -> None:
-    """It is told as if each had come alone."""
+    """It is reported as if each had come alone."""
     with ManySas([Kind(), Kind(other_port=True)] * 4) as bed:
         rows = [end.seal_batch([packet(n, 100, back=True)])[0] for n, end in enumerate(bed.senders())]
         bed.arrive(rows)
@@ -342,7 +342,7 @@ def test_one_forged_and_one_not_permitted_among_good_ones() -> None:
         assert bed.delivered() == []
 
 
-def test_one_packet_twice_in_a_medley() -> None:
+def test_one_packet_twice_in_a_batch() -> None:
     with ManySas(PLAIN_SAS) as bed:
         rows = [end.seal_batch([packet(n, 100, back=True)])[0] for n, end in enumerate(bed.senders())]
         bed.arrive([*rows, rows[3], rows[0]])

@@ -67,6 +67,29 @@ RULES = [
         only=frozenset({"ikepy.wire", "ikepy.errors"}),
     ),
     Rule("esp stands alone", within=frozenset({"esp"}), of=OURS, only=frozenset({"esp"})),
+    Rule(
+        "esp.packet uses no other room",
+        within=frozenset({"esp.packet"}),
+        of=frozenset({"esp"}),
+        only=frozenset({"esp.packet"}),
+    ),
+    *(
+        Rule(
+            f"esp.{room} uses esp.packet alone",
+            within=frozenset({f"esp.{room}"}),
+            of=frozenset({"esp"}),
+            only=frozenset({"esp.packet", f"esp.{room}"}),
+        )
+        for room in ("sa", "net")
+    ),
+    Rule(
+        "esp.ipc uses no data path",
+        within=frozenset({"esp.ipc"}),
+        never=frozenset({"esp.datapath"}),
+    ),
+    Rule(
+        "esp.packet and esp.sa do no I/O", within=frozenset({"esp.packet", "esp.sa"}), never=IMPURE - {"os"}
+    ),
     Rule("tun stands alone", within=frozenset({"tun"}), of=OURS, only=frozenset({"tun"})),
     Rule(
         "pyroute2 only in tun and the lab",
@@ -230,6 +253,11 @@ BREACHES = [
     ("ikepy/sa/api/a.py", "from ..state.ike_sa import IkeSa", "sa.api knows nothing above it"),
     ("esp/a.py", "import ikepy.errors", "esp stands alone"),
     ("esp/a.py", "from tun import device", "esp stands alone"),
+    ("esp/packet/a.py", "from esp.sa.suites import Suite", "esp.packet uses no other room"),
+    ("esp/sa/a.py", "from esp.net import cmsg", "esp.sa uses esp.packet alone"),
+    ("esp/net/a.py", "def f():\n    from esp.ipc import messages", "esp.net uses esp.packet alone"),
+    ("esp/ipc/a.py", "from esp.datapath.limits import RateLimit", "esp.ipc uses no data path"),
+    ("esp/sa/a.py", "import time", "esp.packet and esp.sa do no I/O"),
     ("tun/__init__.py", "from esp.packet.selectors import Selector", "tun stands alone"),
     ("esp/b.py", "from pyroute2 import IPRoute", "pyroute2 only in tun and the lab"),
     ("ikepy/daemon/a.py", "import pyroute2.netns", "pyroute2 only in tun and the lab"),
@@ -259,6 +287,8 @@ ALLOWED = [
     ("ikepy/daemon/a.py", "import os, asyncio\nfrom tun.device import TunDevice\nimport esp.datapath.worker"),
     ("ikepy/lab/a.py", "import pyroute2\nimport ikepy.daemon.run"),
     ("tun/a.py", "from pyroute2 import IPRoute\nfrom tun.mss import clamp"),
+    ("esp/datapath/a.py", "from esp.ipc import messages\nfrom esp.net import cmsg\nimport time"),
+    ("esp/ipc/a.py", "from esp.sa.suites import Suite\nfrom esp.net.sockets import SocketKind"),
     ("esp/sa/suites.py", "from cryptography.hazmat.primitives.ciphers.aead import AESGCM"),
     ("ikepy/crypto/a.py", "import cryptography\nimport os"),
 ]

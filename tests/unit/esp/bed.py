@@ -149,16 +149,17 @@ class Bed:
         return False
 
     def make_busy(self, burst: Callable[[], object]) -> None:
-        """Let a burst come, again where its packets are read one by one, until it is told to be much."""
+        """Send bursts until the worker reports itself busy: one whose packets are read one by one does not
+        count."""
         until = monotonic() + SECONDS
         while True:
             burst()
             try:
-                load = self.hear(BusyChanged, QUIET)
+                message = self.hear(BusyChanged, QUIET)
             except AssertionError:
                 assert monotonic() < until, "not busy after many of them"
             else:
-                assert load.busy
+                assert message.busy
                 return
 
     def sync(self) -> None:

@@ -46,7 +46,7 @@ class Sink:
 
 
 class Stage:
-    """Both ways of a worker whose control is this object."""
+    """Egress and ingress of a worker whose control is this object."""
 
     def __init__(self, counters: CounterBlock, transport: Transport) -> None:
         self.database = SaDatabase()

@@ -1,4 +1,4 @@
-"""Packets that come alone go as others would, also right after anything has changed."""
+"""The single-packet fast path does what the full path does, also right after any change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEW = 0x1002
 
 @pytest.fixture
 def bed() -> Iterator[DatapathBed]:
-    """One that knows the way of `ipv4()` and `ipv6()`, out and in."""
+    """A worker whose flow cache has `ipv4()` and `ipv6()`, egress and ingress."""
     with DatapathBed(GCM) as one:
         one.alone = True
         sender = one.sender()
@@ -160,7 +160,7 @@ def test_selectors_with_ports() -> None:
 
 
 def test_marks_are_the_packets_own(bed: DatapathBed) -> None:
-    """A lane is one for all packets of two addresses, whatever their TOS octet (RFC 4301 5.1.2.1)."""
+    """One fast path serves all packets of two addresses, of any TOS octet (RFC 4301 5.1.2.1)."""
     bed.peer.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
     for tos in (0, 0x28, 0, 0x2A):
         bed.send([PLAIN + marked(tos)])

@@ -39,7 +39,7 @@ def test_a_trapped_packet_is_not_lost(bed: Bed) -> None:
 
 
 def test_a_child_that_carries_a_part_traps_the_rest(bed: Bed, port: int, peer: Peer) -> None:
-    """The device is no trap; packets wait as long as that child is there, and are asked for again."""
+    """The device has no trap; packets wait while that SA is installed, and SAs are acquired again."""
     where = {**paths(port, peer), **to("10.2.0.0/24")}
     bed.tell(outbound(1, 0x1001, **where, trap=True))
     bed.sync()

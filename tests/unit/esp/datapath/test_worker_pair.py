@@ -88,7 +88,7 @@ def test_two_workers_in_protocol_50(address: tuple[str, str], suite: Suite) -> N
 
 @pytest.mark.parametrize("anywhere", [IPv4Address("0.0.0.0"), IPv6Address("::")])
 def test_a_socket_for_all_addresses(anywhere: IPv4Address | IPv6Address) -> None:
-    """It sends from the SA's local address and says where a stray came in."""
+    """It sends from the SA's local address and says where a forwarded message came in."""
     local = IPv4Address("127.0.0.5") if anywhere.version == 4 else IPv6Address("::1")
     family = socket.AF_INET if anywhere.version == 4 else socket.AF_INET6
     with Bed() as bed, socket.socket(family, socket.SOCK_DGRAM) as peer:
@@ -103,5 +103,5 @@ def test_a_socket_for_all_addresses(anywhere: IPv4Address | IPv6Address) -> None
         device.send(ipv4())
         assert peer.recvfrom(65536)[1][:2] == (str(local), port)
         peer.sendto(bytes(4) + b"IKE message", (str(local), port))
-        stray = bed.hear(ForwardIke)
-        assert (stray.local_address, stray.data) == (local, b"IKE message")
+        forwarded = bed.hear(ForwardIke)
+        assert (forwarded.local_address, forwarded.data) == (local, b"IKE message")

@@ -71,7 +71,7 @@ def test_whoever_took_long_last_time_comes_last(
 
 @pytest.mark.parametrize("busy", [True, False])
 def test_only_a_busy_worker_waits_for_the_rest_of_a_turn(worker: Served, busy: bool) -> None:
-    """What a peer sends together leaves in equal trains, and here only one of them has come."""
+    """A peer cuts what it seals together into equal sends, and here only one of them has come."""
     with open_udp(LOOPBACK, 0) as peer:
         sock = open_udp(LOOPBACK, 0)
         port = int(sock.getsockname()[1])
@@ -94,13 +94,13 @@ def test_only_a_busy_worker_waits_for_more_of_what_comes_alone(
     assert (worker._devices[1].moderation.not_before > 0) is busy
 
 
-@pytest.mark.parametrize(("policy", "breaks"), [(os.SCHED_RR, True), (os.SCHED_OTHER, False)])
+@pytest.mark.parametrize(("policy", "yields"), [(os.SCHED_RR, True), (os.SCHED_OTHER, False)])
 def test_only_a_worker_that_comes_before_others_takes_breaks(
     worker: Served,
     ends: list[socket.socket],
     monkeypatch: pytest.MonkeyPatch,
     policy: int,
-    breaks: bool,
+    yields: bool,
 ) -> None:
     slept: list[float] = []
     clock = iter(step * 0.00001 for step in range(10**9))  # no look at it takes long
@@ -112,7 +112,7 @@ def test_only_a_worker_that_comes_before_others_takes_breaks(
         for _ in range(40):  # so many that none is left to gather, which would be a pause
             ends[0].send(ipv4())
         worker._serve_once()
-    assert bool(slept.count(0.0005)) is breaks
+    assert bool(slept.count(0.0005)) is yields
 
 
 @pytest.mark.parametrize("how", ["nothing more comes", "control says something", "it ends"])

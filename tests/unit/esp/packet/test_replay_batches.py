@@ -52,9 +52,9 @@ def taken(window: ReplayWindow, first: int, last: int) -> list[int]:
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 130, 286])
 def test_numbers_that_follow_each_other(size: int, first: int, count: int) -> None:
     window, plain = ReplayWindow(size, False), Plain(size)
-    train = range(first, first + count)
-    assert accept(window, train) == list(train)
-    plain.take(train)
+    batch = range(first, first + count)
+    assert accept(window, batch) == list(batch)
+    plain.take(batch)
     assert window.top == plain.top
     assert taken(window, 0, first + count + 5) == [
         n for n in range(first + count + 6) if not plain.accepts(n)
@@ -110,7 +110,7 @@ def test_without_a_window_a_train_moves_the_top_only() -> None:
     window = ReplayWindow(0, False)
     assert accept(window, [5, 6, 7]) == [5, 6, 7]
     assert accept(window, [5, 6, 7]) == [5, 6, 7], "replays come through"
-    assert accept(window, [7, 7]) is None, "but not in one train"
+    assert accept(window, [7, 7]) is None, "but not in one batch"
     assert window.top == 7
     assert accept(window, [2, 1]) == [2, 1]
     assert window.top == 7
@@ -130,8 +130,8 @@ def test_a_slot_keeps_the_highest_of_its_numbers() -> None:
 def test_a_train_over_the_edge_of_32_bits(size: int) -> None:
     window = ReplayWindow(size, True)
     assert window.mark((1 << 32) - 3)
-    train = range((1 << 32) - 2, (1 << 32) + 4)
-    assert accept(window, train) == list(train)
+    batch = range((1 << 32) - 2, (1 << 32) + 4)
+    assert accept(window, batch) == list(batch)
     assert window.top == (1 << 32) + 3
     if size:
         assert accept(window, [(1 << 32) + 3, (1 << 32) + 4]) is None
@@ -139,7 +139,7 @@ def test_a_train_over_the_edge_of_32_bits(size: int) -> None:
 
 
 def test_with_esn_a_first_number_below_the_window_is_one_far_ahead() -> None:
-    """The others of its train are not, so that each is looked at by itself."""
+    """The others of its batch are not, so each is checked by itself."""
     window = ReplayWindow(64, True)
     window.mark(1000)
     found = window.check_batch(lows([936, 937, 938]))

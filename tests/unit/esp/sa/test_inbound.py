@@ -195,7 +195,7 @@ def test_a_lone_packet_that_is_newer_than_all_before(suite: Suite, esn: bool) ->
             if isinstance(found, memoryview):
                 assert found[4:] == packet
             else:
-                assert outbound.aead is None, "a suite that has no quick way"
+                assert outbound.aead is None, "a suite that has no fast path"
                 assert bytes(found.packets[0][4:]) == packet
                 assert (found.valid, found.newest) == (True, True)
         for row in copies:

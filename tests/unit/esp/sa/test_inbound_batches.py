@@ -1,4 +1,5 @@
-"""esp.sa.inbound.open_train: a train gives what its packets give one by one, in rows where all are alike."""
+"""esp.sa.inbound.open_layout: a batch gives what its packets give one by one, in rows where all are
+uniform."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ def receiver(suite: Suite, policy: Policy | None = None, window: int = 64) -> In
 
 def opened(sa: InboundSa, rows: list[memoryview], headroom: int = 0) -> OpenedBatch | None:
     """The last one may be shorter than the others."""
-    trains, suite = RowLayouts(65536), sa.suite
-    train = trains.layout(len(rows[0]), sa.start, suite.icv_length)
-    for place, row in zip(train.rows, rows, strict=False):
+    layouts, suite = RowLayouts(65536), sa.suite
+    layout = layouts.layout(len(rows[0]), sa.start, suite.icv_length)
+    for place, row in zip(layout.rows, rows, strict=False):
         place[: len(row)] = row
-    return sa.open_layout(trains, train, len(rows), len(rows[-1]), headroom)
+    return sa.open_layout(layouts, layout, len(rows), len(rows[-1]), headroom)
 
 
 def packets_of(found: OpenedBatch) -> list[bytes]:
@@ -114,7 +115,7 @@ def test_packets_that_are_alike_come_out_as_rows(suite: Suite, name: str, headro
 @pytest.mark.parametrize("name", MIXED)
 def test_packets_that_differ_come_out_one_by_one(suite: Suite, name: str) -> None:
     texts = MIXED[name]
-    assert len(set(map(len, texts[:-1]))) == 1, "rows of a train are of one length, but the last"
+    assert len(set(map(len, texts[:-1]))) == 1, "rows of a layout are of one length, but the last"
     rows = rows_of(suite, texts)
     wanted = receiver(suite).open_batch([memoryview(bytearray(row)) for row in rows])
     found = opened(receiver(suite), rows)

@@ -1,4 +1,4 @@
-"""esp.sa.outbound: packets sealed where they stand, alone and in trains, are those of `seal_batch`."""
+"""esp.sa.outbound: packets sealed in place, singly and in row layouts, are those of `seal_batch`."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ def sealed_in_place(sa: OutboundSa, packet: bytes) -> bytes | None:
     return bytes(row)
 
 
-def laid(sa: OutboundSa, trains: RowLayouts, packets: list[bytes]) -> int:
+def laid(sa: OutboundSa, layouts: RowLayouts, packets: list[bytes]) -> int:
     """Seal packets of one length, but the last one, which may be shorter; how many fitted."""
     size = len(packets[0])
-    train = sa.layout(trains, size)
-    for row, packet in zip(train.rows, packets, strict=False):
+    layout = sa.layout(layouts, size)
+    for row, packet in zip(layout.rows, packets, strict=False):
         row[sa.start : sa.start + len(packet)] = packet
     last = len(packets[-1])
     if last == size:
-        return sa.seal_run(trains, train, len(packets), size)
-    sa.write_trailers(train, len(packets) - 1, packets[0][0] >> 4, size)
-    sa.write_short_trailer(train.rows[len(packets) - 1], last)
-    return sa.seal_layout(trains, train, len(packets), sa.esp_length(last))
+        return sa.seal_run(layouts, layout, len(packets), size)
+    sa.write_trailers(layout, len(packets) - 1, packets[0][0] >> 4, size)
+    sa.write_short_trailer(layout.rows[len(packets) - 1], last)
+    return sa.seal_layout(layouts, layout, len(packets), sa.esp_length(last))
 
 
-def rows_of(sa: OutboundSa, trains: RowLayouts, packets: list[bytes], count: int) -> list[bytes]:
-    train = sa.layout(trains, len(packets[0]))
+def rows_of(sa: OutboundSa, layouts: RowLayouts, packets: list[bytes], count: int) -> list[bytes]:
+    layout = sa.layout(layouts, len(packets[0]))
     return [
         bytes(row[: sa.esp_length(len(packet))])
-        for row, packet in zip(train.rows, packets[:count], strict=False)
+        for row, packet in zip(layout.rows, packets[:count], strict=False)
     ]
 
 
@@ -111,10 +111,10 @@ def test_a_train(suite: Suite, esn: bool, packet: bytes, shorter: int) -> None:
     short = ipv4 if packet[0] >> 4 == 4 else ipv6
     header = 20 if packet[0] >> 4 == 4 else 40
     packets = [*[packet] * 4, short(payload=packet[header : len(packet) - shorter])]
-    trains, sa = RowLayouts(65536), sender(suite, esn=esn, used=used)
-    assert laid(sa, trains, packets) == 5
+    layouts, sa = RowLayouts(65536), sender(suite, esn=esn, used=used)
+    assert laid(sa, layouts, packets) == 5
     assert sa.sequence == used + 5
-    assert_as_one_by_one(suite, rows_of(sa, trains, packets, 5), packets, esn=esn, used=used)
+    assert_as_one_by_one(suite, rows_of(sa, layouts, packets, 5), packets, esn=esn, used=used)
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=str)
@@ -122,12 +122,12 @@ def test_a_train(suite: Suite, esn: bool, packet: bytes, shorter: int) -> None:
 @pytest.mark.parametrize("left", [0, 1, 3, 5, 6])
 def test_a_train_for_which_numbers_run_out(suite: Suite, esn: bool, left: int) -> None:
     packets = [*[PACKETS[0]] * 4, ipv4(payload=b"short")]
-    trains, sa = RowLayouts(65536), sender(suite, esn=esn, used=LIMIT[esn] - left)
+    layouts, sa = RowLayouts(65536), sender(suite, esn=esn, used=LIMIT[esn] - left)
     fits = min(left, 5)
-    assert laid(sa, trains, packets) == fits
+    assert laid(sa, layouts, packets) == fits
     assert sa.sequence == LIMIT[esn] - left + fits
     assert sa.exhausted is (left <= 5)
-    found = rows_of(sa, trains, packets, fits)
+    found = rows_of(sa, layouts, packets, fits)
     assert_as_one_by_one(suite, found, packets, esn=esn, used=LIMIT[esn] - left)
 
 
@@ -161,11 +161,11 @@ def test_from_where_numbers_are_watched(esn: bool) -> None:
 
 
 def test_a_train_of_one_leaves_other_rows_alone() -> None:
-    trains, sa = RowLayouts(4096), OutboundSa(0x1001, GCM, keys_for(GCM), False)
+    layouts, sa = RowLayouts(4096), OutboundSa(0x1001, GCM, keys_for(GCM), False)
     packet = PACKETS[0]
-    train = sa.layout(trains, len(packet))
-    train.array[1:] = 0xEE
-    assert laid(sa, trains, [packet]) == 1
-    assert_as_one_by_one(GCM, rows_of(sa, trains, [packet], 1), [packet], esn=False, used=0)
-    assert (train.array[1:] == 0xEE).all()
+    layout = sa.layout(layouts, len(packet))
+    layout.array[1:] = 0xEE
+    assert laid(sa, layouts, [packet]) == 1
+    assert_as_one_by_one(GCM, rows_of(sa, layouts, [packet], 1), [packet], esn=False, used=0)
+    assert (layout.array[1:] == 0xEE).all()
     assert (sa.sequence, sa.tfc) == (1, 0)

@@ -74,7 +74,7 @@ def test_inner_mtu_is_exact(suite: Suite, encap: bool, outer_version: int) -> No
 
 
 def members(outbound: OutboundSa, inbound: InboundSa) -> list[AeadContext]:
-    """What these SAs give to a medley, if their suite can be part of one."""
+    """The contexts that these SAs give to a multi-SA batch, if their suite permits one."""
     return [one for one in (outbound.aead, inbound.aead) if one is not None]
 
 
