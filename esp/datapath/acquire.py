@@ -1,4 +1,4 @@
-"""Packets without an SA: asked for and kept until there is one, or dropped (RFC 4301 4.4.1 and 5.1)."""
+"""Acquire: queues packets without an SA while control sets one up, or drops them (RFC 4301 4.4.1 and 5.1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from esp.datapath.devices import Device
-from esp.datapath.sa_database import OutboundEntry, SaDatabase
+from esp.datapath.sa_database import SaDatabase
+from esp.datapath.sa_entries import OutboundEntry
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import Acquire, Looped, Message
 from esp.packet.drop_reasons import Drop
@@ -14,7 +15,8 @@ from esp.packet.headers import Buffer, flow_of, tos_of
 
 
 class AcquireQueue:
-    """What a worker does with them. `post` sends a message to control; it returns False if that was lost."""
+    """Queues, releases and drops packets without an SA. `post` sends a message to control; it returns False
+    if the message was lost."""
 
     def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
         self._database = database
@@ -22,8 +24,8 @@ class AcquireQueue:
         self._post = post
 
     def enqueue(self, device: Device, packet: Buffer) -> None:
-        """Keep a packet, and ask control for an SA, if the device or one of its SAs wants that; end one that
-        goes in circles."""
+        """Queue a packet and ask control for an SA, if the device or one of its SAs has `trap`; else drop it.
+        Our own ESP in a routing loop is dropped, too."""
         flow = flow_of(packet)
         if self._database.local_endpoints.sent(flow):
             self._counters.drop(Drop.LOOP)
@@ -31,14 +33,14 @@ class AcquireQueue:
                 self._post(Looped(device.device_id, flow.remote))
             return
         trap = device.trap or self._database.traps(device.device_id)
-        if not trap or flow.on_link_only:  # the kernel itself says that, of every device
+        if not trap or flow.on_link_only:  # every host sends that on every device
             self._counters.drop(Drop.NO_SA)
             return
         now = time.monotonic()
         self._keep(device, packet, now, now)
 
     def release(self, device: Device) -> dict[tuple[OutboundEntry, int], list[Buffer]]:
-        """What was kept and has an SA now, by that and the TOS octet, in order."""
+        """The queued packets that have an SA now, by SA and TOS octet, in order."""
         now = time.monotonic()
         waited = device.waiting.take_all(now)
         self._count_expired(device)
@@ -52,6 +54,7 @@ class AcquireQueue:
         return by_sa
 
     def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
+        """Queue a packet and send Acquire, within the rate limit."""
         if device.acquire.allow(now):
             self._post(Acquire(device.device_id, flow_of(packet).selectors()))
         if not device.waiting.put(packet, arrived, now):

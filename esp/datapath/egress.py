@@ -29,7 +29,8 @@ from esp.datapath.devices import BrokenDevice, Device
 from esp.datapath.flow_cache import MAX_FLOWS, EgressFastPath
 from esp.datapath.gso_batch import GsoBatch, SaRun
 from esp.datapath.limits import TURN_PACKETS
-from esp.datapath.sa_database import OutboundEntry, OuterPath, SaDatabase
+from esp.datapath.sa_database import SaDatabase
+from esp.datapath.sa_entries import OutboundEntry, OuterPath
 from esp.datapath.transmit import Transmitter
 from esp.datapath.tun_batch import MAX_ROW_PACKET, Run, TunBatch
 from esp.ipc.counters import CounterBlock

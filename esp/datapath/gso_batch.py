@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from esp.datapath.device_io import GsoFrame
-from esp.datapath.sa_database import OutboundEntry
+from esp.datapath.sa_entries import OutboundEntry
 from esp.net.transport import GsoSend
 from esp.packet.headers import Buffer, flow_key
 from esp.packet.row_layouts import Octets, RowLayout, RowLayouts

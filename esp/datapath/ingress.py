@@ -30,7 +30,8 @@ from esp.datapath.devices import Device
 from esp.datapath.flow_cache import MAX_FLOWS, IngressFastPath
 from esp.datapath.gro_batch import ARENA, GroBatch
 from esp.datapath.limits import TURN_PACKETS
-from esp.datapath.sa_database import InboundEntry, SaDatabase
+from esp.datapath.sa_database import SaDatabase
+from esp.datapath.sa_entries import InboundEntry
 from esp.datapath.unmatched import MARKER, Unmatched
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import ForwardEsp, Message, NotPermitted, PeerMoved

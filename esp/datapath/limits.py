@@ -1,4 +1,5 @@
-"""Bounds on what a worker keeps and says: a rate limit, a set that forgets, packets that wait for an SA."""
+"""Bounds of a worker: packets a turn, a rate limit, a bounded set, the queue of packets that wait for an
+SA."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class RateLimit:
 
 
 class RecentSet:
-    """The last `limit` values added, and up to as many that came before them."""
+    """A bounded set: the last `limit` values added, and up to as many before them."""
 
     __slots__ = ("_before", "_last", "_limit")
 
@@ -51,19 +52,19 @@ class RecentSet:
 
 
 class PacketQueue:
-    """Packets of one trap device that wait for an SA, each with the monotonic second of its arrival."""
+    """Packets of one device that wait for an SA, each with its arrival time in monotonic seconds."""
 
     __slots__ = ("_packets", "expired")
 
     def __init__(self) -> None:
         self._packets: deque[tuple[float, bytes]] = deque()
-        self.expired = 0  # packets that waited too long
+        self.expired = 0  # packets that waited longer than WAITING_SECONDS
 
     def __len__(self) -> int:
         return len(self._packets)
 
     def put(self, packet: Buffer, arrived: float, now: float) -> bool:
-        """Keep a copy; False if the room is full."""
+        """Queue a copy; False if the queue is full."""
         self._expire(now)
         if len(self._packets) >= WAITING_PACKETS:
             return False
@@ -71,7 +72,7 @@ class PacketQueue:
         return True
 
     def take_all(self, now: float) -> list[tuple[float, bytes]]:
-        """All that have not waited too long, in order of arrival; the room is empty then."""
+        """Empty the queue; the packets that have not waited too long, in order of arrival."""
         self._expire(now)
         packets = list(self._packets)
         self._packets.clear()

@@ -1,11 +1,11 @@
-"""What we have sent ourselves, and the routes lead back into a device of ours: it would go in circles.
+"""Loop detection: recognizes our own ESP that routes lead back into one of our devices.
 
-Sealed again it would come back longer each time, for ever, and no payload packet would get through. Routes
-are the user's and change at any moment: a look at the routing table before each send costs too much and comes
-too late, SO_BINDTODEVICE would forbid a second uplink, and a mark with rules of its own would have to know
-the user's tables and rules. But each such packet has to come out of a device that is read here, and tells by
-its source that it is ours: so it ends here, whatever the routes, for the price of nothing where the source is
-another one.
+Sealed again, such a packet would come back longer each time, for ever, and no payload would get through.
+Routes are the user's and change at any moment: a routing look-up before each send costs too much and comes
+too late, SO_BINDTODEVICE would forbid a second uplink, and a firewall mark with rules of our own would have
+to know the user's tables and rules. But a looping packet has to come out of a device that is read here, and
+its source address is ours: so it is dropped here, whatever the routes. Packets from other sources cost
+nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ESP = 50
 
 
 class LocalEndpoints:
-    """The endpoints that this host's ESP leaves from."""
+    """The endpoints from which this host's ESP leaves."""
 
     __slots__ = ("_ports", "_sources")
 
@@ -31,7 +31,7 @@ class LocalEndpoints:
         self._ports: dict[tuple[int, int], set[int]] = {}  # by IP version and address
 
     def set(self, endpoints: Iterable[tuple[Address, int]]) -> None:
-        """These are all: address, and port (0 without UDP). What is bound to no address is left out."""
+        """Replace all: address, and port (0 without UDP). Wildcard addresses are left out."""
         self._ports = {}
         for address, port in endpoints:
             if not address.is_unspecified:
@@ -40,14 +40,14 @@ class LocalEndpoints:
         self._sources = frozenset(number.to_bytes(sizes[version], "big") for version, number in self._ports)
 
     def may_have_sent(self, key: bytes) -> bool:
-        """Whether packets of these addresses (`esp.packet.headers.address_key`) have to be looked at one by
-        one."""
+        """Whether packets of these addresses (`esp.packet.headers.address_key`) may be our own ESP: then
+        `sent` decides."""
         return key[: len(key) // 2] in self._sources
 
     def sent(self, flow: Flow) -> bool:
-        """Whether it is ESP, with or without UDP, or IKE from the port that ESP leaves from.
+        """Whether the packet is our own ESP, with or without UDP, or IKE from the port that ESP leaves from.
 
-        A fragment of UDP without ports is not told from others: sealed once, it is told then.
+        A later fragment of UDP is not recognized; it is, once it was sealed.
         """
         ports = self._ports.get((flow.version, flow.source))
         if ports is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from esp.datapath.sa_database import OutboundEntry, OuterPath
+from esp.datapath.sa_entries import OutboundEntry, OuterPath
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import Message, SequenceExhausted, SequenceLow
 from esp.net.transport import GsoSend, Transport

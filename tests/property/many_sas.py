@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import strategies as st
 
-from esp.datapath.sa_database import OutboundEntry
+from esp.datapath.sa_entries import OutboundEntry
 from esp.ipc.counters import SaCounters
 from esp.packet.selectors import Selector
 from esp.sa import multi_sa_batch

@@ -280,7 +280,7 @@ def test_seats_are_neither_copied_nor_shown() -> None:
             pickle.dumps(columns)
         with pytest.raises(TypeError):
             copy.copy(columns)
-        assert repr(columns) == f"Seats(children={list(range(100, 100 + COUNT))})"
+        assert repr(columns) == f"BatchColumns(children={list(range(100, 100 + COUNT))})"
 
 
 @pytest.mark.parametrize("esn", [False, True])

@@ -8,7 +8,8 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from esp.datapath.sa_database import CACHE_LIMIT, InstallError, SaDatabase
+from esp.datapath.outbound_index import CACHE_LIMIT
+from esp.datapath.sa_database import InstallError, SaDatabase
 from esp.ipc.messages import AddInboundSa, UpdateSaPath
 from esp.packet.selectors import Selector
 from tests.unit.esp.bed import LOOPBACK, inbound, outbound, to
