@@ -9,7 +9,8 @@
    or of many SAs, at once (`esp.sa`).
 4. Unwrap. The replay window is marked; trailer, next header and the SA's selectors are checked; the outer ECN
    field is combined with the inner one (RFC 6040).
-5. Deliver. The device writes the inner packets, merged into frames where it can (`tun.gro`).
+5. Deliver (`esp.datapath.delivery`). The device writes the inner packets, merged into frames where it can
+   (`tun.gro`).
 6. Count. Packets and octets are counted; control is told when a peer has moved.
 
 A packet that comes alone after a pause passes all stages in one closure (`esp.datapath.flow_cache`). A packet
@@ -19,13 +20,12 @@ for a bad packet.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
 from itertools import groupby
 
+from esp.datapath.delivery import Delivery
 from esp.datapath.devices import Device
 from esp.datapath.flow_cache import MAX_FLOWS, IngressFastPath
 from esp.datapath.gro_batch import ARENA, GroBatch
@@ -34,16 +34,16 @@ from esp.datapath.sa_database import SaDatabase
 from esp.datapath.sa_entries import InboundEntry
 from esp.datapath.unmatched import MARKER, Unmatched
 from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import ForwardEsp, Message, NotPermitted, PeerMoved
+from esp.ipc.messages import ForwardEsp, Message
 from esp.net import cmsg
 from esp.net.raw_receive_ring import RawReceiveRing, RowSpan
 from esp.net.sockets import SocketKind
 from esp.net.transport import Received, SocketAddress, Transport
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
-from esp.packet.row_layouts import BE32, MAX_ROWS, Octets, RowLayout, RowLayouts, all_equal
+from esp.packet.row_layouts import BE32, MAX_ROWS, Octets, RowLayouts, all_equal
 from esp.sa import multi_sa_batch
-from esp.sa.inbound import OpenedBatch, OpenedRows
+from esp.sa.inbound import OpenedBatch
 from esp.sa.suites import ESP_HEADER
 
 _KEEPALIVE = b"\xff"
@@ -80,15 +80,14 @@ class Ingress:
         self._counters = counters
         self._devices = devices
         self._slot, self._workers = steering
-        self._post = post
         self._catch_up = catch_up
         self._release = release
         self._deferred = deferred
         self.unfinished = False  # the peer has probably sealed more together than was read yet
-        self.authentic = 0  # batches so far with an authentic packet; a lone packet is a batch
         self._layouts = RowLayouts(ARENA)
         self._raw: RawReceiveRing | None = None
         self._unmatched = Unmatched(counters, post)
+        self.delivery = Delivery(database, counters, devices, post, release)
 
     # 1. Read
 
@@ -256,7 +255,7 @@ class Ingress:
         """Open datagrams under one SPI at once. False: nothing was done, they have to be opened one by
         one."""
         suite = entry.sa.suite
-        headroom = self._headroom(entry)
+        headroom = self.delivery.headroom(entry)
         if span.stride < suite.overhead or headroom > entry.sa.start:
             return False
         layout = span.layouts.layout(span.stride, entry.sa.start, suite.icv_length, span.offset)
@@ -266,7 +265,7 @@ class Ingress:
         opened = entry.sa.open_layout(span.layouts, layout, span.count, span.last, headroom)
         if opened is None:
             return False
-        self._finish(
+        self.delivery.finish(
             entry, opened, received.source if transport.kind is SocketKind.UDP else None, received.tos
         )
         return True
@@ -283,7 +282,7 @@ class Ingress:
             or received.tos & ecn.ECN_MASK in ecn.CHANGES_INNER
         ):
             return 0
-        headroom = self._headroom(entries[0])
+        headroom = self.delivery.headroom(entries[0])
         devices = {entry.device_id for entry in entries}
         if not all(self._takes_rows(device_id, headroom) for device_id in devices):
             return 0
@@ -298,9 +297,9 @@ class Ingress:
         drops = multi_sa_batch.open_rows(span.layouts, layout, sas, sequences)
         size = None if drops else multi_sa_batch.uniform_inner_length(layout, sas)
         if size is None:
-            self._finish_each(entries, layout, drops, headroom, received.tos)
+            self.delivery.finish_each(entries, layout, drops, headroom, received.tos)
         else:
-            self._deliver_each(entries, layout, size, headroom)
+            self.delivery.deliver_each(entries, layout, size, headroom)
         return count
 
     def _takes_rows(self, device_id: int, headroom: int) -> bool:
@@ -315,104 +314,8 @@ class Ingress:
         entry = self._database.inbound(spi)
         if entry is None:
             return False
-        self._finish(entry, entry.sa.open_batch(rows, self._headroom(entry)), source, tos)
+        self.delivery.finish(entry, entry.sa.open_batch(rows, self.delivery.headroom(entry)), source, tos)
         return True
-
-    def _headroom(self, entry: InboundEntry) -> int:
-        frames = self._devices[entry.device_id].frames
-        return frames.headroom if frames is not None else 0
-
-    # 5. and 6. Deliver and count
-
-    def _finish(
-        self, entry: InboundEntry, opened: OpenedBatch, source: SocketAddress | None, tos: int
-    ) -> None:
-        """Deliver and count a batch of one SA. `source`: the remote address and port if it came in UDP."""
-        if tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
-            _combine_ecn(opened, self._headroom(entry), tos & ecn.ECN_MASK)
-        for reason, count in opened.drops.items():
-            self._counters.drop(reason, count, entry.slot)
-        if opened.not_permitted and entry.not_permitted.allow(time.monotonic()):
-            self._post(NotPermitted(entry.child_id, opened.not_permitted))
-        if opened.rows is not None:
-            self._deliver_rows(entry, opened.rows)
-        elif opened.packets:
-            self._deliver(entry, opened.packets)
-        if opened.valid:
-            self.authentic += 1
-            self._release(self._database.activate(entry.child_id))
-        if opened.newest and source is not None:
-            self._watch_source(entry, source)
-
-    def _finish_each(
-        self,
-        entries: Sequence[InboundEntry],
-        layout: RowLayout,
-        drops: dict[int, Drop],
-        headroom: int,
-        tos: int,
-    ) -> None:
-        """Unwrap and deliver opened packets one by one; they come from where their SAs' peers are known to
-        be."""
-        for index, entry in enumerate(entries):
-            opened = entry.sa.unwrap(layout.rows[index], drops.get(index, layout.plaintexts[index]), headroom)
-            self._finish(entry, opened, None, tos)
-
-    def _deliver_rows(self, entry: InboundEntry, rows: OpenedRows) -> None:
-        frames = self._devices[entry.device_id].frames
-        count = len(rows.array)
-        octets = (count - 1) * rows.size + rows.last
-        self._counters.count_in(entry.slot, count, octets, time.time())
-        written = 0
-        with contextlib.suppress(OSError):
-            written = frames.write_rows(rows.array, rows.size, rows.last) if frames is not None else 0
-        if written < count:
-            self._counters.drop(Drop.DEVICE, count - written, entry.slot)
-
-    def _deliver_each(
-        self, entries: Sequence[InboundEntry], layout: RowLayout, size: int, headroom: int
-    ) -> None:
-        """Write permitted packets of one size, each to the device of its SA."""
-        begin, end = multi_sa_batch.START - headroom, multi_sa_batch.START + size
-        refused = []
-        for row, entry in zip(layout.rows, entries, strict=False):
-            frames = self._devices[entry.device_id].frames
-            written = False
-            with contextlib.suppress(OSError):
-                written = frames is not None and frames.write_packet(row[begin:end])
-            if not written:
-                refused.append(entry.slot)
-        self._counters.count_each_in([entry.slot for entry in entries], size, time.time())
-        for slot in refused:
-            self._counters.drop(Drop.DEVICE, 1, slot)
-        self.authentic += len(entries)
-        for device_id in self._database.activate_each(entries):
-            self._release(device_id)
-
-    def _deliver(self, entry: InboundEntry, packets: list[memoryview]) -> None:
-        device = self._devices[entry.device_id]
-        octets = sum(map(len, packets)) - self._headroom(entry) * len(packets)
-        self._counters.count_in(entry.slot, len(packets), octets, time.time())
-        written = 0
-        with contextlib.suppress(OSError):
-            if device.frames is None:
-                written = device.io.write_batch(packets)
-            else:
-                for packet in packets:
-                    written += device.frames.write_packet(packet)
-        if written < len(packets):
-            self._counters.drop(Drop.DEVICE, len(packets) - written, entry.slot)
-
-    def _watch_source(self, entry: InboundEntry, source: SocketAddress) -> None:
-        """Tell control if an authentic packet came from another endpoint than the SA's (RFC 7296 2.23)."""
-        path = entry.path
-        if not path.encap or source[:2] == path.remote:
-            return
-        address = ip_address(source[0].partition("%")[0])
-        if (address, source[1]) == (path.remote_address, path.remote_port):
-            return
-        if entry.moved.allow(time.monotonic()):
-            self._post(PeerMoved(entry.child_id, address, source[1]))
 
     # 2. to 6. The single-packet fast path
 
@@ -439,11 +342,12 @@ class Ingress:
             return None
         open_single, headroom, write = entry.sa.open_single, frames.headroom, frames.write_packet
         standby, deferred, count = self._database.standby, self._deferred, self._count_single
+        delivery = self.delivery
 
         def fast_path(row: memoryview, source: SocketAddress, transport: Transport) -> None:
             opened = open_single(row, headroom)
             if isinstance(opened, OpenedBatch):
-                self._finish(entry, opened, source, ecn.NOT_ECT)
+                self.delivery.finish(entry, opened, source, ecn.NOT_ECT)
                 return
             try:
                 written = write(opened)
@@ -452,7 +356,7 @@ class Ingress:
             if standby:  # at once: the answer shall find the new SA active
                 self._release(self._database.activate(entry.child_id))
             deferred.append(partial(count, transport, entry, len(opened) - headroom, written, source))
-            self.authentic += 1
+            delivery.authentic += 1
 
         return fast_path
 
@@ -464,24 +368,8 @@ class Ingress:
         if not written:
             self._counters.drop(Drop.DEVICE, 1, entry.slot)
         if source != entry.path.remote:
-            self._watch_source(entry, source)
+            self.delivery.watch_source(entry, source)
         self._count_kernel_drops(transport)
-
-
-def _combine_ecn(opened: OpenedBatch, headroom: int, outer: int) -> None:
-    """Combine the outer ECN field with the inner ones (RFC 6040 4.2); packets that can't carry it are
-    dropped."""
-    if opened.rows is not None:
-        packets = opened.rows.array[:, headroom:]
-        delta = ecn.ecn_delta(memoryview(packets[0]), outer)
-        if delta is not None and (packets[:, 1] == packets[0, 1]).all():
-            ecn.add_ecn_delta(packets, delta)
-            return
-        opened.split_rows()
-    kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
-    if len(kept) < len(opened.packets):
-        opened.drop(Drop.ECN, len(opened.packets) - len(kept))
-    opened.packets = kept
 
 
 def _all_from(entries: Sequence[InboundEntry], remote: tuple[str, int]) -> bool:

@@ -11,6 +11,7 @@ from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import Message, SequenceExhausted, SequenceLow
 from esp.net.transport import GsoSend, Transport
 from esp.packet.drop_reasons import Drop
+from esp.packet.headers import Buffer
 
 
 class Transmitter:
@@ -37,6 +38,16 @@ class Transmitter:
     def send_run(self, entry: OutboundEntry, gso: GsoSend, tos: int, octets: int) -> None:
         """Send and count uniform ESP packets of one SA; `octets`: of the inner packets."""
         self.count_run(entry, gso.count, octets, self.send_uniform(entry.path, gso, tos))
+
+    def seal_and_send(self, entry: OutboundEntry, packets: Sequence[Buffer], tos: int) -> None:
+        """Seal, send and count inner packets of one SA and any sizes."""
+        try:
+            rows = entry.sa.seal_batch(packets)
+        finally:
+            self.note_sequence(entry)
+        if len(rows) < len(packets):
+            self._counters.drop(Drop.EXHAUSTED, len(packets) - len(rows), entry.slot)
+        self.send_packets(entry, rows, [len(packet) for packet in packets], tos)
 
     def send_packets(
         self, entry: OutboundEntry, rows: Sequence[memoryview], lengths: Sequence[int], tos: int

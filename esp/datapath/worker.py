@@ -10,7 +10,6 @@ import os
 import select
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec
@@ -40,10 +39,9 @@ from esp.ipc.messages import (
     RemoveOutboundSa,
     RemoveSaPair,
     RemoveSocket,
-    SequenceExhausted,
-    SequenceLow,
     UpdateSaPath,
 )
+from esp.ipc.outbox import Outbox
 from esp.net.interrupt_moderation import BusyState, CpuYield
 from esp.net.transport import Transport
 
@@ -54,9 +52,7 @@ _MAX_DEFERRED = 16  # deferred calls that may wait until the worker is idle
 # Seconds without packets after which deferred work is done: a process that they woke runs first
 _FLUSH_AFTER = 0.001
 _MESSAGES_A_TURN = 256  # of control's that are read before packets are served
-_PENDING = 256  # messages queued while control does not read
 _FAULT = (1.0, 10)  # seconds between two, after a burst: packets could cause them
-_NEVER_LOST = (SequenceLow, SequenceExhausted)  # at most one of each an SA
 
 WrapDevice = Callable[[int, int, int], PacketDevice]
 P = ParamSpec("P")
@@ -70,34 +66,6 @@ def _failure(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) 
     except Exception as error:
         return str(error) if isinstance(error, InstallError) else f"{type(error).__name__}: {error}"
     return None
-
-
-class _Outbox:
-    """Queue of messages to control, kept while its socket is full."""
-
-    __slots__ = ("_control", "pending")
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self.pending: deque[Message] = deque()
-
-    def post(self, message: Message) -> bool:
-        """Send or queue a message; False if the queue is full and the message is lost."""
-        if len(self.pending) >= _PENDING and not isinstance(message, _NEVER_LOST):
-            return False
-        self.pending.append(message)
-        self.flush()
-        return True
-
-    def flush(self) -> None:
-        while self.pending:
-            try:
-                channel.send(self._control, self.pending[0])
-            except BlockingIOError:
-                return
-            except (OSError, MessageError):
-                pass  # control is gone: the next read tells
-            self.pending.popleft()
 
 
 class Worker:
@@ -124,7 +92,7 @@ class Worker:
         self._slot = slot
         self._workers = workers
         self._wrap_device = wrap_device
-        self._outbox = _Outbox(control)
+        self._outbox = Outbox(control)
         self._database = SaDatabase()
         self._egress = Egress(self._database, counters, self._outbox.post)
         self._devices, self._deferred = self._egress.devices, self._egress.deferred
@@ -138,6 +106,7 @@ class Worker:
             self._egress.release_waiting,
             self._deferred,
         )
+        self._delivery = self._ingress.delivery
         self._transports: dict[int, Transport] = {}
         self._to_close: list[Transport] = []  # to be closed after the turn that may still read from them
         self._poll = select.epoll()
@@ -169,7 +138,7 @@ class Worker:
             _FLUSH_AFTER if self._deferred or self._counters.has_deferred else None, _MAX_READY
         )
         if self._calm and len(ready) == 1 and len(self._deferred) < _MAX_DEFERRED:
-            fd, authentic = ready[0][0], self._ingress.authentic
+            fd, authentic = ready[0][0], self._delivery.authentic
             read = self._single_readers.get(fd)
             if read is not None:
                 try:
@@ -232,7 +201,7 @@ class Worker:
     def _serve(self, source: Transport | Device, now: float, alone: bool = False) -> None:
         """Read one batch, or, `alone`, what is probably one packet after a pause. An exception costs this
         batch, not the worker. `now`: monotonic seconds."""
-        authentic, lone = self._ingress.authentic, 1
+        authentic, lone = self._delivery.authentic, 1
         try:
             if alone:
                 lone = self._single_readers[source.fileno()]()
@@ -248,14 +217,14 @@ class Worker:
             self._note_read(source, now, lone, authentic)
 
     def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
-        """Update moderation and busy state after a read that began at `now`. `authentic`: `Ingress.authentic`
-        before it."""
+        """Update moderation and busy state after a read that began at `now`. `authentic`:
+        `Delivery.authentic` before it."""
         busy = self._busy_state.busy
         unfinished = busy and isinstance(source, Transport) and self._ingress.unfinished
         much = source.moderation.note_read(now, lone, busy, unfinished)
         if much or busy:
             self._gather_until = max(self._gather_until, source.moderation.not_before)
-            unauthenticated = isinstance(source, Transport) and self._ingress.authentic == authentic
+            unauthenticated = isinstance(source, Transport) and self._delivery.authentic == authentic
             self._report_busy(now, much, unauthenticated)
 
     def _failed(self, source: Transport | Device, error: Exception) -> int:

@@ -176,7 +176,7 @@ def test_they_do_share_a_batch(esn: bool) -> None:
             bed.arrive(back)
         assert opened == [128]
         assert bed.delivered() == [packet(number, 100, back=True) for number in range(COUNT)]
-        assert bed.ingress.authentic == COUNT
+        assert bed.ingress.delivery.authentic == COUNT
 
 
 def packet6(number: int, *, back: bool = False) -> bytes:
