@@ -1,8 +1,8 @@
-"""Leads single addresses to where other routes would not lead them, by rtnetlink(7), without touching those.
+"""Exemptions: host routes for single addresses that take precedence over the user's routes (ip-rule(8)).
 
-The routes are in a table of their own, behind a rule in front of others'. So they hold whatever a user's
-routes are, a host route too, those stay as they are, and a question with a mark (`tun.rtnetlink.best_route`)
-is answered as if there were no exemptions.
+They are in a routing table of their own, behind a rule that comes before others'. So they hold whatever the
+user's routes are, even host routes, and leave those as they are. A look-up with a mark
+(`tun.rtnetlink.best_route`) ignores exemptions.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tun.netlink import Address
 from tun.rtnetlink import FAMILIES, MARK, RTNH_F_ONLINK, Hop, converse, dump, read_route
 
 TABLE = 4500
-PREFERENCE = 5  # of the rule: behind "local", before what programs take by themselves
+PREFERENCE = 5  # of the rule: behind "local", before the ones that programs pick by default
 _FR_ACT_TO_TBL, _FIB_RULE_INVERT = 1, 2  # linux/fib_rules.h
 
 
 def exempt(remote: Address, hop: Hop, source: Address | None) -> None:
-    """Lead one address to a next hop whatever other routes say. May be repeated. Raises OSError."""
+    """Route one address to a next hop, ahead of all other routes. May be repeated. Raises OSError."""
     header, attributes = _exemption(remote)
     header |= {
         "proto": rt_proto["static"],
@@ -52,7 +52,7 @@ def exempt(remote: Address, hop: Hop, source: Address | None) -> None:
 
 
 def end_exemption(remote: Address) -> None:
-    """The address is led to where other routes say again. Raises OSError."""
+    """Remove an exemption: other routes decide again. Raises OSError."""
     header, attributes = _exemption(remote)
     converse(
         rtmsg,
@@ -70,7 +70,7 @@ def exempted(version: int) -> frozenset[Address]:
     try:
         answers = dump(rtmsg, RTM_GETROUTE, {"family": FAMILIES[version]}, {"RTA_TABLE": TABLE})
         found = [each for one in answers for each in read_route(one)]
-    except FileNotFoundError:  # there has never been a route in it
+    except FileNotFoundError:  # the table was never used
         return frozenset()
     return frozenset(one.network.network_address for one in found if one.table == TABLE)
 
@@ -81,7 +81,7 @@ def _exemption(remote: Address) -> tuple[dict[str, int], dict[str, Any]]:
 
 
 def _change_rule(version: int, kind: int, flags: int) -> None:
-    """The rule that leads into the table of exemptions: whatever is not marked as a question about others."""
+    """Add or remove the rule that looks up the table of exemptions for all packets without the mark."""
     header = {"family": FAMILIES[version], "action": _FR_ACT_TO_TBL, "flags": _FIB_RULE_INVERT}
     attributes = {
         "FRA_TABLE": TABLE,

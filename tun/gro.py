@@ -191,7 +191,7 @@ class _Chain:
 
     __slots__ = (
         "_base",
-        "_cpu_yield",
+        "_breaks",
         "_lacks",
         "_most",
         "_residues",
@@ -214,13 +214,13 @@ class _Chain:
         self._rows, self._base, self._lacks = rows, base, size - last
         self._most = (MAX_PACKET - shape.headers) // self.gso
         self._residues = _residues(rows, shape.l4, size, last)
-        self._cpu_yield = _cpu_yield(rows, shape, self._residues, size, last)
+        self._breaks = _breaks(rows, shape, self._residues, size, last)
 
     def run(self, first: int) -> tuple[int, tuple[int, ...]]:
         """How many rows from index `first` on make a frame, and the headers of that one in words."""
         at = first - self._base
-        index = bisect_right(self._cpu_yield, at)
-        end = self._cpu_yield[index] if index < len(self._cpu_yield) else len(self._rows)
+        index = bisect_right(self._breaks, at)
+        end = self._breaks[index] if index < len(self._breaks) else len(self._rows)
         might, head = min(end - at, self._most + 1), self.shape.head.unpack_from(self._rows[at])
         if might > 1 and self.shape.version == 4:
             might = self._until_wrap(at, might, head)
@@ -272,7 +272,7 @@ def _residues(rows: Rows, l4: int, size: int, last: int) -> Sums:
     return checksums(sums, length)
 
 
-def _cpu_yield(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> list[int]:
+def _breaks(rows: Rows, shape: _Shape, residues: Sums, size: int, last: int) -> list[int]:
     """The rows that do not continue the one before, in order.
 
     Rows of one chain are equal after subtracting the header deltas of their index.

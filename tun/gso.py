@@ -120,7 +120,7 @@ class GsoFrame:
         self.headers[1] |= 0x03 if self.headers[0] >> 4 == 4 else 0x30
 
     def fill(self, rows: Rows, first: int) -> None:
-        """Write packets `first`, `first` + 1, ... into the rows, at most `MOST_ROWS`.
+        """Write packets `first`, `first` + 1, ... into the rows, at most `MAX_ROWS`.
 
         The rows' width is `size` rounded up to a multiple of 4; octets behind a packet become 0.
         """

@@ -1,4 +1,4 @@
-"""Makes a TUN device as it is to be, and says what the kernel's routing knows of a peer."""
+"""Reconciles a TUN device with its desired state, and asks the kernel's routing about peers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ IFA_F_TENTATIVE = 0x40
 
 ADDR_GEN_MODE_NONE = 1  # linux/if_link.h
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
-QUEUE = 2000  # packets or frames that wait in a device: at 500 a burst of small ones does not fit
+QUEUE = 2000  # packets or frames that a device queues: 500 are too few for a burst of small ones
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -82,7 +82,7 @@ class DeviceGone(RouteError):  # noqa: N818  what it is
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What could not be done, and why. `others`: a route's place is taken by somebody else's."""
+    """An operation that failed, and why. `others`: devices whose route to the same network is in the way."""
 
     operation: Operation
     error: RouteError
@@ -91,7 +91,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What was done to a device and what could not be. `up`: whether it is now."""
+    """The operations that were done and those that failed. `up`: whether the device is up now."""
 
     done: tuple[Operation, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -99,9 +99,9 @@ class Mended:
 
 
 def mend(tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
-    """Compare a device with what it is to be, and do what is missing. May be repeated.
+    """Compare a device with its desired state and do what is missing. May be repeated.
 
-    `new`: it was made just now, and its queue gets its length. IPv6 addresses are used at once (no duplicate
+    `new`: it was just created, and its queue gets its length. IPv6 addresses are used at once (no duplicate
     address detection), and neither a link-local address nor one from a router advertisement comes by itself.
     A route of somebody else's is never displaced. Raises `DeviceGone` and `RouteError`.
     """
@@ -117,7 +117,7 @@ def mend(tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
 
 
 def look(tun: Tun) -> Seen:
-    """What a device is now. Raises `DeviceGone` and `RouteError`."""
+    """The actual state of a device. Raises `DeviceGone` and `RouteError`."""
     try:
         name = socket.if_indextoname(tun.index)  # whatever others have renamed it to
     except OSError as error:
@@ -141,7 +141,7 @@ def look(tun: Tun) -> Seen:
 
 
 def perform(tun: Tun, operations: Iterable[Operation], desired: DeviceState) -> Mended:
-    """Do what makes the device as it is to be; what the kernel refuses is no reason to leave out the rest."""
+    """Do the operations; one that the kernel refuses does not stop the others."""
     done: list[Operation] = []
     refused: list[Refused] = []
     for operation in operations:
@@ -162,7 +162,8 @@ def perform(tun: Tun, operations: Iterable[Operation], desired: DeviceState) -> 
 
 
 def _do(tun: Tun, operation: Operation, desired: DeviceState) -> frozenset[int]:
-    """The devices (their indices) that have a route's place. Raises OSError."""
+    """Do one operation. Returns the devices (indices) whose route is in the way of a new one. Raises
+    OSError."""
     index = tun.index
     match operation:
         case SetMtu(mtu=mtu, was=was):
@@ -207,9 +208,9 @@ def _remove_route(index: int, route: Route) -> None:
 
 
 def uplink_mtu(remote: Address, local: Address | None = None) -> int:
-    """MTU in bytes of the way the kernel would send to `remote` (from `local`): the route's or the device's.
+    """MTU in octets of the route to `remote` (from `local`): the route's own or the device's.
 
-    What path MTU discovery has learned for a while is not counted. Raises `RouteError` if there is no way.
+    What path MTU discovery has learned is ignored. Raises `RouteError` if there is no route.
     """
     what = f"no way to {remote}" + (f" from {local}" if local else "")
     try:
@@ -226,7 +227,7 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
 
 
 def outlet(remote: Address, local: Address) -> str | None:
-    """The device that the kernel would send through from `local` to `remote`, None if there is no way."""
+    """The device of the route from `local` to `remote`; None if there is no route."""
     try:
         device = rtnetlink.resolve_route(remote, local).device
         return None if device is None else socket.if_indextoname(device)
@@ -237,7 +238,7 @@ def outlet(remote: Address, local: Address) -> str | None:
 def best_route(remote: Address, local: Address | None = None, device: int | None = None) -> BestRoute | None:
     """The kernel's best route for an address (from `local`, through a device), None if there is none.
 
-    Our own exemptions don't count.
+    Our own exemptions are ignored.
     """
     try:
         return rtnetlink.best_route(remote, local, device)
@@ -246,7 +247,7 @@ def best_route(remote: Address, local: Address | None = None, device: int | None
 
 
 def exempt(remote: Address, hop: Hop, source: Address | None) -> None:
-    """Lead an address to a next hop whatever other routes say. May be repeated. Raises `RouteError`."""
+    """Route one address to a next hop, ahead of all other routes. May be repeated. Raises `RouteError`."""
     try:
         exemptions.exempt(remote, hop, source)
     except OSError as error:
@@ -254,13 +255,13 @@ def exempt(remote: Address, hop: Hop, source: Address | None) -> None:
 
 
 def end_exemption(remote: Address) -> None:
-    """The address goes where other routes lead. Nothing happens for one that has no exemption."""
+    """Remove an exemption, if the address has one: other routes decide again."""
     with contextlib.suppress(OSError):
         exemptions.end_exemption(remote)
 
 
 def end_exemptions() -> None:
-    """End all, those of a daemon that was killed too."""
+    """Remove all exemptions, also those that a killed daemon has left."""
     for version in FAMILIES:
         with contextlib.suppress(OSError):
             for remote in exemptions.exempted(version):
@@ -273,7 +274,7 @@ def device_indices() -> list[int]:
 
 
 def source_address(remote: Address) -> Address:
-    """The address the kernel would send from to `remote`. Raises `RouteError` if there is no way."""
+    """The source address that the kernel picks for `remote`. Raises `RouteError` if there is no route."""
     with socket.socket(FAMILIES[remote.version], socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((str(remote), 9))  # sends nothing; any port but 0 does
@@ -306,7 +307,7 @@ def local_addresses() -> list[Address]:
 
 
 def _is_quiet(name: str) -> bool:
-    """Whether no IPv6 address comes to the device by itself, as far as that can be helped."""
+    """Whether IPv6 autoconfiguration is off, as far as it can be switched off."""
     settings = IPV6_SETTINGS / name
     try:
         if int((settings / "addr_gen_mode").read_text()) != ADDR_GEN_MODE_NONE:
@@ -319,7 +320,8 @@ def _is_quiet(name: str) -> bool:
 
 
 def _stop_autoconfiguration(tun: Tun, desired: DeviceState) -> None:
-    """A VTI is no LAN: no link-local address, and no router advertisement out of the tunnel is believed.
+    """Switch IPv6 autoconfiguration off: a VTI is no LAN, and router advertisements from the tunnel must not
+    count.
 
     Raises OSError.
     """
@@ -338,7 +340,7 @@ def _stop_autoconfiguration(tun: Tun, desired: DeviceState) -> None:
 
 
 def _what(tun: Tun, operation: Operation) -> str:
-    """How the text of an operation's error begins."""
+    """The first half of an operation's error message."""
     match operation:
         case SetMtu(mtu=mtu):
             return f"{tun.name}: cannot set MTU {mtu}"
@@ -357,7 +359,7 @@ def _what(tun: Tun, operation: Operation) -> str:
 
 
 def _reason(operation: Operation, code: int) -> str:
-    """What the kernel means with a code that it gives for a device without IPv6; "" if it isn't that."""
+    """The meaning of an error code that a device without IPv6 gives; "" if it is another one."""
     match operation:
         case AddAddress(own=one):
             version = one.version
@@ -380,7 +382,7 @@ def _name(index: int) -> str:
 
 
 def _advertised_mtu(name: str, otherwise: int) -> int:
-    """The MTU that IPv6 uses on a device: a router advertisement may have lowered it (RFC 4861 4.6.4)."""
+    """The IPv6 MTU of a device, which a router advertisement may have lowered (RFC 4861 4.6.4)."""
     try:
         return int((IPV6_SETTINGS / name / "mtu").read_text())
     except (OSError, ValueError):

@@ -182,7 +182,7 @@ def add_route(device: int, route: Route) -> None:
 
 def remove_route(device: int, route: Route) -> None:
     """Remove what `add_route` added. Raises OSError."""
-    _change_route(RTM_DELROUTE, 0, "nowhere", device, route)  # nowhere: whatever its scope
+    _change_route(RTM_DELROUTE, 0, "nowhere", device, route)  # RT_SCOPE_NOWHERE: any scope
 
 
 def _change_route(kind: int, flags: int, scope: str, device: int, route: Route) -> None:
@@ -212,9 +212,9 @@ def routes(device: int) -> frozenset[Route]:
 
 
 def holders(route: Route) -> frozenset[int]:
-    """The devices (indices) through which routes to its network lead, in its table and of its metric.
+    """The devices (indices) of the routes to the same network, in the same table and of the same metric.
 
-    0 for one that leads through none. Raises OSError.
+    0 for a route without a device. Raises OSError.
     """
     header = {"family": FAMILIES[route.network.version]}
     answers = dump(rtmsg, RTM_GETROUTE, header, {"RTA_TABLE": route.table})
@@ -224,9 +224,9 @@ def holders(route: Route) -> frozenset[int]:
 
 
 def read_route(message: Any) -> Iterator[Route]:
-    """A dumped route, one for each of its devices."""
+    """A dumped route as one `Route` for each of its devices."""
     if message["family"] not in FAMILIES.values():
-        return  # of a kernel without IPv6, which has given all there is
+        return  # a kernel without IPv6 answers with all families
     network = destination(message)
     metric = message.get_attr("RTA_PRIORITY") or 0
     table = message.get_attr("RTA_TABLE") or message["table"]
@@ -237,7 +237,7 @@ def read_route(message: Any) -> Iterator[Route]:
 
 
 def destination(message: Any) -> Network:
-    """Where a route leads to."""
+    """The destination network of a route message."""
     version = 4 if message["family"] == socket.AF_INET else 6
     return ip_network(f"{message.get_attr('RTA_DST') or _NOWHERE[version]}/{message['dst_len']}")
 
@@ -256,7 +256,7 @@ def _read_address(message: Any) -> Pairing:
 
 
 def add_address(device: int, own: Interface, peer: Address | None) -> None:
-    """IPv6 ones can be used at once (no duplicate address detection). Raises OSError."""
+    """Add an address; IPv6 ones without duplicate address detection. Raises OSError."""
     header, attributes = _address(device, own, peer)
     if own.version == 6:
         attributes["IFA_FLAGS"] = _IFA_F_NODAD
@@ -264,7 +264,7 @@ def add_address(device: int, own: Interface, peer: Address | None) -> None:
 
 
 def remove_address(device: int, own: Interface, peer: Address | None) -> None:
-    """Raises OSError."""
+    """Remove an address. Raises OSError."""
     converse(ifaddrmsg, RTM_DELADDR, NLM_F_ACK, *_address(device, own, peer))
 
 
@@ -274,20 +274,20 @@ def _address(device: int, own: Interface, peer: Address | None) -> tuple[dict[st
 
 
 def set_up(device: int) -> None:
-    """Raises OSError."""
+    """Set a device up. Raises OSError."""
     header = {"index": device, "flags": _IFF_UP, "change": _IFF_UP}
     converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, header, {})
 
 
 def set_link(device: int, mtu: int | None = None, queue: int | None = None) -> None:
-    """Its MTU in octets, and how many packets wait in it; None: as it is. Raises OSError."""
+    """Set MTU in octets and queue length in packets; None: unchanged. Raises OSError."""
     given = {"IFLA_MTU": mtu, "IFLA_TXQLEN": queue}
     attributes = {key: value for key, value in given.items() if value is not None}
     converse(ifinfmsg, RTM_NEWLINK, NLM_F_ACK, {"index": device}, attributes)
 
 
 def no_address_by_itself(device: int) -> None:
-    """IPv6 link-local addresses are not made. Raises OSError."""
+    """Switch off IPv6 link-local address generation. Raises OSError."""
     mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
     converse(
         ifinfmsg,
@@ -301,7 +301,7 @@ def no_address_by_itself(device: int) -> None:
 def converse(
     layout: type[Any], kind: int, flags: int, header: Mapping[str, int], attributes: dict[str, Any]
 ) -> Any:
-    """The kernel's answer, one of pyroute2's messages. Raises OSError."""
+    """Send a request; the kernel's answer as one of pyroute2's messages. Raises OSError."""
     with _asked(layout, kind, flags, header, attributes) as sock:
         (answer,) = _ANSWERS.parse(sock.recv(_SPACE))
     _raise_error(answer)
@@ -311,7 +311,7 @@ def converse(
 def dump(
     layout: type[Any], kind: int, header: Mapping[str, int], attributes: dict[str, Any]
 ) -> Iterator[Any]:
-    """Everything of a kind; where the kernel can (since 4.20), only what matches. Raises OSError."""
+    """Dump all objects of a kind; the kernel filters since Linux 4.20. Raises OSError."""
     with _asked(layout, kind, NLM_F_DUMP, header, attributes) as sock:
         while True:
             for answer in _ANSWERS.parse(sock.recv(_SPACE)):
@@ -326,7 +326,7 @@ def dump(
 def _asked(
     layout: type[Any], kind: int, flags: int, header: Mapping[str, int], attributes: dict[str, Any]
 ) -> Iterator[socket.socket]:
-    """The socket from which the answer can be read."""
+    """Send a request; the socket from which the answer is read."""
     request = layout()
     request.setvalue({**header, "attrs": list(attributes.items())})
     request["header"].update(type=kind, flags=NLM_F_REQUEST | flags)
@@ -342,7 +342,7 @@ def _asked(
 
 
 def _name_as_ours(sock: socket.socket) -> None:
-    """Give it a port of which `is_ours` knows; where that is taken, whichever the kernel gives."""
+    """Bind to a netlink port that `is_ours` recognizes; if it is taken, to one that the kernel picks."""
     number = next(_NUMBERS) % _PORTS + 1
     with contextlib.suppress(OSError):
         sock.bind((number << _PID_BITS | os.getpid(), 0))

@@ -1,7 +1,7 @@
-"""What is asked of the kernel for a device, and what is there, as values; and what has to be done about it.
+"""Desired and actual state of a device as values, and their difference as operations.
 
-Whoever sets a device up and whoever finds it changed from outside ask the same `difference`. What others have
-added (addresses, routes) is theirs and stays.
+Setting a device up and repairing it after a change from outside use the same `difference`. What others have
+added (addresses, routes) stays.
 
 Not held, though it is set once: the queue's length, which an administrator may tune by hand at no loss;
 the offloads that we asked for (TUNSETOFFLOAD), some of which `ethtool -K` takes away: packets come in smaller
@@ -21,17 +21,15 @@ RT_TABLE_MAIN = 254  # linux/rtnetlink.h
 DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
 IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
 
-Pairing = tuple[
-    Interface, Address | None
-]  # an address of a device, and the peer's if it is a point-to-point one
+Pairing = tuple[Interface, Address | None]  # an address of a device, and the peer's if it is point-to-point
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route to `network`, made by `Route.of`.
 
-    `device`: the index of the device that it leads through, 0: the one to whose state it belongs. `gateway`:
-    the next hop, None: the network is on the link.
+    `device`: the index of its device; 0: the device to whose state it belongs. `gateway`: the next hop; None:
+    the network is on the link.
     """
 
     network: Network
@@ -63,7 +61,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """What a device is to be; whether it is up is its administrator's business once it was."""
+    """The desired state of a device. Once it was up, its administrator decides whether it is."""
 
     mtu: int  # octets
     addresses: tuple[Pairing, ...] = ()
@@ -77,7 +75,8 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a device is. `carrier` is False while it is down; `quiet`: no IPv6 address comes by itself."""
+    """The actual state of a device. `carrier` is False while it is down; `quiet`: IPv6 autoconfiguration is
+    off."""
 
     up: bool
     mtu: int
@@ -166,7 +165,7 @@ def device_state(
 
 
 def difference(desired: DeviceState, seen: Seen, *, bring_up: bool = False) -> list[Operation]:
-    """What makes the device as it is to be, in the order in which the kernel permits it.
+    """The operations that bring a device from `seen` to `desired`, in an order that the kernel permits.
 
     Without `bring_up` a device that is down stays so. Such a device has no routes and no IPv6 addresses, and
     can't have any until it is up; nor can its carrier be seen.
@@ -197,7 +196,7 @@ def _addresses(desired: DeviceState, seen: Seen) -> Iterator[AddAddress]:
 
 
 def _on_link(own: Interface, peer: Address | None) -> Network | None:
-    """The network to which the kernel makes a route with an address; None: to none."""
+    """The network to which the kernel adds a route with an address; None: no such route."""
     if peer is None and own.network.prefixlen == own.max_prefixlen:
         return None
     return ip_interface(f"{peer or own.ip}/{own.network.prefixlen}").network

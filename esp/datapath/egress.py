@@ -166,8 +166,7 @@ class Egress:
             lambda: frames.read_rows(rows[first:], read_buffers[first : first + most], lengths)
         )
 
-    # 2. and 3. Look up the SA and lay out: frames into the GSO batch, lone packets in the rows they were read
-    # into
+    # 2. and 3. Look up the SA and lay out
 
     def _queue_lone(self, device: Device, lengths: Sequence[int]) -> None:
         """Queue lone packets ahead of this turn's frames unless that would reorder a flow. So

@@ -84,7 +84,7 @@ class OutboundIndex:
         self._columns.clear()
 
     def find(self, packet: Buffer) -> OutboundEntry | None:
-        """The active SA of a whole packet; None if there is none, and for our local_endpoints ESP
+        """The active SA of a whole packet; None if there is none, and for our own ESP
         (`LocalEndpoints.sent`)."""
         key: bytes | Flow
         if self._with_ports:

@@ -35,7 +35,7 @@ _CACHED = 1024
 
 
 class Ancillary(NamedTuple):
-    """Parsed ancillary data. `segment`: the size of each datagram of a GRO read but the last; 0: a single
+    """Parsed ancillary data. `udp_segment`: the size of each datagram of a GRO read but the last; 0: a single
     datagram."""
 
     udp_segment: int

@@ -100,9 +100,7 @@ class Sender:
 
     def __init__(self) -> None:
         self._table = _MessageTable()
-        self._common: tuple[
-            object, ...
-        ] = ()  # what all messages of the table have: family, remote, ancillary data
+        self._common: tuple[object, ...] = ()  # of all messages: family, remote, ancillary data
 
     def send(
         self, sock: socket.socket, vectors: IoVectors, remote: tuple[str, int], ancillary: AncillaryData
