@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ikepy.sa.state.phase import PERMITTED, Phase
-from tests.unit.docs.pages import DOCS, quoted, tables
+from tests.unit.docs.pages import DOCS, ROOT, quoted, tables
 from tests.unit.test_imports import ROOMS
 
 PAGE = DOCS / "architecture.md"
@@ -12,6 +12,11 @@ PAGE = DOCS / "architecture.md"
 def test_rooms_in_their_order() -> None:
     first = [quoted(row[0])[0] for row in tables(PAGE)["Layers"]]
     assert tuple(cell for cell in first if "." not in cell and cell not in ("esp", "tun")) == ROOMS
+
+
+def test_rooms_of_the_data_plane() -> None:
+    rooms = [quoted(row[0])[0] for row in tables(PAGE)["Rooms of the data plane"]]
+    assert set(rooms) == {path.parent.name for path in (ROOT / "esp").glob("*/__init__.py")}
 
 
 def test_phases_and_what_the_peer_may_request() -> None:

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from esp.counters import Drop
+from esp.packet.drop_reasons import Drop
 from ikepy.sa.api.unserved import Unserved
 from tests.unit.docs.pages import DOCS, ROOT, quoted, tables
 

@@ -19,7 +19,7 @@ FLOWS = [IPV4_TCP, IPV4_UDP, IPV6_TCP, IPV6_UDP]
 NAMES = ["IPv4 TCP", "IPv4 UDP", "IPv6 TCP", "IPv6 UDP"]
 
 
-def train(flow: Flow, count: int = 4, last: int = SIZE, **options: int) -> list[bytes]:
+def segments_of(flow: Flow, count: int = 4, last: int = SIZE, **options: int) -> list[bytes]:
     """Packets that follow each other; `last`: octets of the last one's payload."""
     payload = bytes(range(251)) * 400
     whole = Packet(flow, payload[: SIZE * (count - 1) + last], **options)
@@ -73,7 +73,7 @@ def changed(at: int, add: int) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize("count", [2, 3, 40])
 @pytest.mark.parametrize("last", [SIZE, SIZE - 1, 1])
 def test_a_train_is_one_frame(flow: Flow, count: int, last: int) -> None:
-    assert merged(train(flow, count, last)) == [count]
+    assert merged(segments_of(flow, count, last)) == [count]
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
@@ -111,7 +111,7 @@ def test_a_frame_ends_where_the_device_takes_no_more(flow: Flow) -> None:
     ],
 )
 def test_what_the_kernel_would_not_merge_stays_as_it_is(flow: Flow, at: int, add: int) -> None:
-    assert merged([changed(at, add)(one) for one in train(flow)]) == [1, 1, 1, 1]
+    assert merged([changed(at, add)(one) for one in segments_of(flow)]) == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("flow", [IPV4_TCP, IPV6_TCP], ids=["IPv4", "IPv6"])
@@ -150,7 +150,7 @@ def test_a_wrong_checksum_stays_wrong(flow: Flow, spoilt: int) -> None:
 
 
 def test_a_wrong_header_checksum_stays_wrong() -> None:
-    packets = train(IPV4_UDP)
+    packets = segments_of(IPV4_UDP)
     octets = bytearray(packets[0])
     octets[10] ^= 1
     assert merged([bytes(octets), *packets[1:]]) == [1, 3]
@@ -177,7 +177,7 @@ def test_tcps_options_without_payload(version: int) -> None:
 @pytest.mark.parametrize("flow", [IPV4_UDP, IPV6_UDP], ids=["IPv4", "IPv6"])
 def test_what_only_looks_like_udp_is_not_merged(flow: Flow) -> None:
     packets = []
-    for packet in train(flow):
+    for packet in segments_of(flow):
         octets = bytearray(packet)
         octets[9 if flow.version == 4 else 6] = 136  # UDP-Lite, with the checksum that UDP would have
         if flow.version == 4:
@@ -196,13 +196,13 @@ def test_packets_that_are_no_more_than_an_ipv6_header(size: int) -> None:
 @pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
 def test_two_flows_in_turn_are_not_merged(flow: Flow) -> None:
     other = replace(flow, ports=(9, 9))
-    packets = [one for pair in zip(train(flow), train(other), strict=True) for one in pair]
+    packets = [one for pair in zip(segments_of(flow), segments_of(other), strict=True) for one in pair]
     assert merged(packets) == [1] * 8
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
 def test_two_flows_one_behind_the_other_are_two_frames(flow: Flow) -> None:
-    assert merged(train(flow) + train(replace(flow, ports=(9, 9)))) == [4, 4]
+    assert merged(segments_of(flow) + segments_of(replace(flow, ports=(9, 9)))) == [4, 4]
 
 
 @pytest.mark.parametrize("shift", [-1, 1])
@@ -220,14 +220,14 @@ def test_a_gap_in_identifications_ends_a_frame() -> None:
 
 @pytest.mark.parametrize("first", [0xFFFD, 0xFFFE, 0xFFFF])
 def test_identifications_that_begin_again_end_a_frame(first: int) -> None:
-    packets = train(IPV4_UDP, identification=first)
+    packets = segments_of(IPV4_UDP, identification=first)
     counts = merged(packets)
     assert counts[0] == 0x10000 - first
     assert sum(counts) == 4
 
 
 def test_sequence_numbers_that_begin_again_do_not() -> None:
-    assert merged(train(IPV4_TCP, sequence=0xFFFFFFFF - SIZE)) == [4]
+    assert merged(segments_of(IPV4_TCP, sequence=0xFFFFFFFF - SIZE)) == [4]
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
@@ -284,7 +284,7 @@ def with_header_checksum(target: int, last: int, flow: Flow = IPV4_UDP) -> list[
     have = checksum(first.ip()[:10] + bytes(2) + first.ip()[12:])
     length = SIZE
     identification = (have - length - target) % 0xFFFF
-    return train(flow, 4, last, identification=identification)
+    return segments_of(flow, 4, last, identification=identification)
 
 
 @pytest.mark.parametrize("flow", [IPV4_UDP, IPV4_TCP], ids=["UDP", "TCP"])
