@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
+from esp.datapath.context import Context
 from esp.datapath.devices import Device
-from esp.datapath.sa_database import SaDatabase
 from esp.datapath.sa_entries import OutboundEntry
-from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import Acquire, Looped, Message
+from esp.ipc.messages import Acquire, Looped
 from esp.packet.drop_reasons import Drop
 from esp.packet.headers import Buffer, flow_of, tos_of
 
 
 class AcquireQueue:
-    """Queues, releases and drops packets without an SA. `post` sends a message to control; it returns False
-    if the message was lost."""
+    """Queues, releases and drops packets without an SA."""
 
-    def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
-        self._database = database
-        self._counters = counters
-        self._post = post
+    def __init__(self, context: Context) -> None:
+        self._database, self._counters, self._post = context.database, context.counters, context.post
 
     def enqueue(self, device: Device, packet: Buffer) -> None:
         """Queue a packet and ask control for an SA, if the device or one of its SAs has `trap`; else drop it.

@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
-from esp.datapath.devices import Device
-from esp.datapath.sa_database import SaDatabase
+from esp.datapath.context import Context
 from esp.datapath.sa_entries import InboundEntry
-from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import Message, NotPermitted, PeerMoved
+from esp.ipc.messages import NotPermitted, PeerMoved
 from esp.net.transport import SocketAddress
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
@@ -25,24 +23,11 @@ from esp.sa.inbound import OpenedBatch, OpenedRows
 
 
 class Delivery:
-    """Delivers what was opened to `devices`.
+    """Delivers inner packets. `release` is told of a device that has one more active outbound SA."""
 
-    `post` sends a message to control; `release` is told of a device that has one more active outbound SA.
-    """
-
-    def __init__(
-        self,
-        database: SaDatabase,
-        counters: CounterBlock,
-        devices: dict[int, Device],
-        post: Callable[[Message], bool],
-        release: Callable[[int | None], None],
-    ) -> None:
-        self._database = database
-        self._counters = counters
-        self._devices = devices
-        self._post = post
-        self._release = release
+    def __init__(self, context: Context, release: Callable[[int | None], None]) -> None:
+        self._database, self._counters, self._devices = context.database, context.counters, context.devices
+        self._post, self._release = context.post, release
         self.authentic = 0  # batches so far with an authentic packet; a lone packet is a batch
 
     def headroom(self, entry: InboundEntry) -> int:

@@ -24,17 +24,15 @@ from functools import partial
 from typing import TypeVar
 
 from esp.datapath.acquire import AcquireQueue
+from esp.datapath.context import Context
 from esp.datapath.device_io import FrameDevice, GsoFrame
 from esp.datapath.devices import BrokenDevice, Device
 from esp.datapath.gso_batch import GsoBatch, SaRun
 from esp.datapath.limits import TURN_PACKETS
 from esp.datapath.lone_packets import LonePackets
-from esp.datapath.sa_database import SaDatabase
 from esp.datapath.sa_entries import OutboundEntry
 from esp.datapath.transmit import Transmitter
 from esp.datapath.tun_batch import MAX_ROW_PACKET, TunBatch
-from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import Message
 from esp.net.transport import Transport
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
@@ -50,24 +48,16 @@ _TURN = 0.001  # seconds after which the worker serves other devices and sockets
 
 
 class Egress:
-    """Seals and sends the packets that one worker reads from its devices.
+    """Seals and sends the packets that one worker reads from its devices."""
 
-    `post` sends a message to control; it returns False if the message was lost.
-    """
-
-    def __init__(self, database: SaDatabase, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
-        self.devices: dict[int, Device] = {}
-        self.deferred: list[Callable[[], object]] = []  # of packets that are already sent or written
-        self._database = database
-        self._counters = counters
-        self._transmitter = Transmitter(counters, post)
+    def __init__(self, context: Context) -> None:
+        self._database, self._counters, self._devices = context.database, context.counters, context.devices
+        self._transmitter = Transmitter(context)
         self._tun_batch = TunBatch()
         self._gso_batch = GsoBatch()
         self._lone: list[int] = []  # lengths of the lone packets that wait in the first rows of `_tun_batch`
-        self._acquire = AcquireQueue(database, counters, post)
-        self._lone_packets = LonePackets(
-            database, counters, self._transmitter, self._acquire, self._tun_batch, self.deferred
-        )
+        self._acquire = AcquireQueue(context)
+        self._lone_packets = LonePackets(context, self._transmitter, self._acquire, self._tun_batch)
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these sockets from now on; their endpoints are the ones that loop detection knows."""
@@ -298,7 +288,7 @@ class Egress:
 
     def release_waiting(self, device_id: int | None) -> None:
         """A device has one more active SA: send the packets that waited for one."""
-        device = None if device_id is None else self.devices.get(device_id)
+        device = None if device_id is None else self._devices.get(device_id)
         if device is not None and device.waiting:
             for (entry, tos), batch in self._acquire.release(device).items():
                 self._transmitter.seal_and_send(entry, batch, tos)

@@ -25,16 +25,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 
+from esp.datapath.context import Context
 from esp.datapath.delivery import Delivery
-from esp.datapath.devices import Device
 from esp.datapath.flow_cache import MAX_FLOWS, IngressFastPath
 from esp.datapath.gro_batch import ARENA, GroBatch
 from esp.datapath.limits import TURN_PACKETS
-from esp.datapath.sa_database import SaDatabase
 from esp.datapath.sa_entries import InboundEntry
 from esp.datapath.unmatched import MARKER, Unmatched
-from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import ForwardEsp, Message
+from esp.ipc.messages import ForwardEsp
 from esp.net import cmsg
 from esp.net.raw_receive_ring import RawReceiveRing, RowSpan
 from esp.net.sockets import SocketKind
@@ -56,7 +54,7 @@ _IKE = 0  # as an SPI
 
 
 class Ingress:
-    """Opens the ESP packets that one worker's sockets receive and writes the inner packets to `devices`.
+    """Opens the ESP packets that one worker's sockets receive and writes the inner packets to its devices.
 
     `catch_up` reads control's waiting messages: it is called before an SPI counts as unknown, because the
     peer may be faster than the message that installs its SA. `release` is told of a device that has one more
@@ -65,29 +63,20 @@ class Ingress:
 
     def __init__(
         self,
-        database: SaDatabase,
-        counters: CounterBlock,
-        devices: dict[int, Device],
+        context: Context,
         steering: tuple[int, int],
-        post: Callable[[Message], bool],
         catch_up: Callable[[], None],
         release: Callable[[int | None], None],
-        deferred: list[Callable[[], object]],
     ) -> None:
-        """`steering`: the worker's slot, of how many. `deferred`: the list for work that can wait
-        (`Egress.deferred`)."""
-        self._database = database
-        self._counters = counters
-        self._devices = devices
+        """`steering`: the worker's slot, of how many."""
+        self._database, self._counters, self._devices = context.database, context.counters, context.devices
+        self._deferred, self._catch_up, self._release = context.deferred, catch_up, release
         self._slot, self._workers = steering
-        self._catch_up = catch_up
-        self._release = release
-        self._deferred = deferred
         self.unfinished = False  # the peer has probably sealed more together than was read yet
         self._layouts = RowLayouts(ARENA)
         self._raw: RawReceiveRing | None = None
-        self._unmatched = Unmatched(counters, post)
-        self.delivery = Delivery(database, counters, devices, post, release)
+        self._unmatched = Unmatched(context)
+        self.delivery = Delivery(context, release)
 
     # 1. Read
 

@@ -8,18 +8,17 @@ path of its flow (`esp.datapath.flow_cache`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from esp.datapath.acquire import AcquireQueue
+from esp.datapath.context import Context
 from esp.datapath.devices import Device
 from esp.datapath.flow_cache import MAX_FLOWS, EgressFastPath
-from esp.datapath.sa_database import SaDatabase
 from esp.datapath.sa_entries import OutboundEntry, OuterPath
 from esp.datapath.transmit import Transmitter
 from esp.datapath.tun_batch import Run, TunBatch
-from esp.ipc.counters import CounterBlock
 from esp.net.transport import GsoSend, drop_reason
 from esp.packet.drop_reasons import Drop
 from esp.packet.headers import IPV4_HEADER, IPV4_NO_OPTIONS, Buffer, address_key, ip_length, tos_of
@@ -44,21 +43,10 @@ class LonePackets:
     """Seals and sends the lone packets that a device has given, which stand in rows of the TUN batch."""
 
     def __init__(
-        self,
-        database: SaDatabase,
-        counters: CounterBlock,
-        transmitter: Transmitter,
-        acquire: AcquireQueue,
-        tun_batch: TunBatch,
-        deferred: list[Callable[[], object]],
+        self, context: Context, transmitter: Transmitter, acquire: AcquireQueue, tun_batch: TunBatch
     ) -> None:
-        """`deferred`: takes the counting of packets that are already sent."""
-        self._database = database
-        self._counters = counters
-        self._transmitter = transmitter
-        self._acquire = acquire
-        self._tun_batch = tun_batch
-        self._deferred = deferred
+        self._database, self._counters, self._deferred = context.database, context.counters, context.deferred
+        self._transmitter, self._acquire, self._tun_batch = transmitter, acquire, tun_batch
         self._pending = _Pending()
 
     def send(self, device: Device, lengths: Sequence[int], begin: int) -> None:

@@ -4,26 +4,22 @@ numbers."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from esp.datapath.context import Context
 from esp.datapath.sa_entries import OutboundEntry, OuterPath
-from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import Message, SequenceExhausted, SequenceLow
+from esp.ipc.messages import SequenceExhausted, SequenceLow
 from esp.net.transport import GsoSend, Transport
 from esp.packet.drop_reasons import Drop
 from esp.packet.headers import Buffer
 
 
 class Transmitter:
-    """Sends and counts through the sockets of one worker.
+    """Sends and counts through the sockets of one worker."""
 
-    `post` sends a message to control; it returns False if the message was lost.
-    """
-
-    def __init__(self, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
+    def __init__(self, context: Context) -> None:
         self._transports: dict[tuple[bytes, int], Transport] = {}
-        self._counters = counters
-        self._post = post
+        self._counters, self._post = context.counters, context.post
 
     def set_transports(self, transports: Sequence[Transport]) -> None:
         """Send through these sockets from now on."""

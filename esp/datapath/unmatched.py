@@ -6,12 +6,12 @@ Anyone can send as many as they like, so every message to control has a rate lim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from esp.datapath.context import Context
 from esp.datapath.limits import RateLimit
-from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import ForwardEsp, ForwardIke, Message, UnknownSpi
+from esp.ipc.messages import ForwardEsp, ForwardIke, UnknownSpi
 from esp.net.sockets import SocketKind
 from esp.net.transport import Received, Transport
 from esp.packet.drop_reasons import Drop
@@ -27,11 +27,10 @@ _FORWARD = (0.001, 1000)
 
 
 class Unmatched:
-    """Forwards and reports. `post` sends a message to control; it returns False if the message was lost."""
+    """Forwards and reports."""
 
-    def __init__(self, counters: CounterBlock, post: Callable[[Message], bool]) -> None:
-        self._counters = counters
-        self._post = post
+    def __init__(self, context: Context) -> None:
+        self._counters, self._post = context.counters, context.post
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)
         self._forward = RateLimit(*_FORWARD)

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec
 
+from esp.datapath.context import Context
 from esp.datapath.device_io import PacketDevice
 from esp.datapath.devices import BrokenDevice, Device
 from esp.datapath.egress import Egress
 from esp.datapath.ingress import Ingress
 from esp.datapath.limits import RateLimit
-from esp.datapath.sa_database import InstallError, SaDatabase
+from esp.datapath.sa_database import InstallError
 from esp.ipc import channel, messages
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import (
@@ -93,19 +94,10 @@ class Worker:
         self._workers = workers
         self._wrap_device = wrap_device
         self._outbox = Outbox(control)
-        self._database = SaDatabase()
-        self._egress = Egress(self._database, counters, self._outbox.post)
-        self._devices, self._deferred = self._egress.devices, self._egress.deferred
-        self._ingress = Ingress(
-            self._database,
-            counters,
-            self._devices,
-            (slot, workers),
-            self._outbox.post,
-            self._read_control,
-            self._egress.release_waiting,
-            self._deferred,
-        )
+        context = Context(counters, self._outbox.post)
+        self._database, self._devices, self._deferred = context.database, context.devices, context.deferred
+        self._egress = Egress(context)
+        self._ingress = Ingress(context, (slot, workers), self._read_control, self._egress.release_waiting)
         self._delivery = self._ingress.delivery
         self._transports: dict[int, Transport] = {}
         self._to_close: list[Transport] = []  # to be closed after the turn that may still read from them

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from esp.datapath.context import Context
 from esp.datapath.devices import Device
 from esp.datapath.egress import Egress
 from esp.datapath.ingress import Ingress
-from esp.datapath.sa_database import SaDatabase
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import Message
 from esp.net.sockets import SocketKind, open_udp
@@ -60,29 +60,21 @@ class DatapathBed:
         self.suite, self.esn = suite, esn
 
     def _build(self, suite: Suite, esn: bool, window: int, selectors: tuple[Selector, ...]) -> None:
-        self.database = database = SaDatabase()
-        self.egress = Egress(database, self.counters, self._post)
+        context = Context(self.counters, self._post)
+        self.database, self.deferred = context.database, context.deferred
+        self.egress = Egress(context)
         self.egress.set_transports([self.transport])
         self.device = Device(DEVICE, "vti1", False, FrameIo(self._ours.fileno()), self._ours.fileno())
-        self.egress.devices[DEVICE] = self.device
-        self.ingress = Ingress(
-            database,
-            self.counters,
-            self.egress.devices,
-            (0, 1),
-            self._post,
-            lambda: None,
-            self.egress.release_waiting,
-            self.egress.deferred,
-        )
+        context.devices[DEVICE] = self.device
+        self.ingress = Ingress(context, (0, 1), lambda: None, self.egress.release_waiting)
         ends = {"local_port": self.port, "remote_port": self.peer_port, "suite": suite, "esn": esn}
-        database.install_outbound(outbound(1, SPI, **ends))
-        database.install_inbound(
+        self.database.install_outbound(outbound(1, SPI, **ends))
+        self.database.install_inbound(
             inbound(1, SPI, replay_window=window, ts_local=selectors, ts_remote=selectors, **ends)
         )
         self._read_single_from_device = self.egress.single_packet_reader(self.device)
         self._read_single_from_transport = self.ingress.single_packet_reader(self.transport)
-        entry = database.outbound(DEVICE, bytes([0x45]) + bytes(40))
+        entry = self.database.outbound(DEVICE, bytes([0x45]) + bytes(40))
         assert entry is not None
         self.sa = entry.sa
 
@@ -110,9 +102,9 @@ class DatapathBed:
 
     def run_deferred(self) -> None:
         """What the worker does once it is idle."""
-        for rest in self.egress.deferred:
+        for rest in self.deferred:
             rest()
-        self.egress.deferred.clear()
+        self.deferred.clear()
 
     def sent(self) -> list[bytearray]:
         """What has arrived at the peer, datagram by datagram."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from esp.datapath.context import Context
 from esp.datapath.devices import Device
 from esp.datapath.egress import Egress
 from esp.datapath.ingress import Ingress
-from esp.datapath.sa_database import SaDatabase
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import AddInboundSa, Message, SequenceExhausted, SequenceLow, UnknownSpi
 from esp.net.sockets import SocketKind, open_udp
@@ -49,27 +49,19 @@ class Stage:
     """Egress and ingress of a worker whose control is this object."""
 
     def __init__(self, counters: CounterBlock, transport: Transport) -> None:
-        self.database = SaDatabase()
+        context = Context(counters, self.post)
+        self.database = context.database
         self.counters = counters
         self.transport = transport
         self.sink = Sink()
         self.said: list[Message] = []
         self.deaf = False
         self.late: list[AddInboundSa] = []  # what control has said and nobody has read yet
-        self.egress = Egress(self.database, counters, self.post)
+        self.egress = Egress(context)
         self.egress.set_transports([transport])
         self.device = Device(DEVICE, "vti1", False, self.sink, -1)
-        self.egress.devices[DEVICE] = self.device
-        self.ingress = Ingress(
-            self.database,
-            counters,
-            self.egress.devices,
-            (0, 1),
-            self.post,
-            self.catch_up,
-            self.egress.release_waiting,
-            self.egress.deferred,
-        )
+        context.devices[DEVICE] = self.device
+        self.ingress = Ingress(context, (0, 1), self.catch_up, self.egress.release_waiting)
 
     @property
     def port(self) -> int:
