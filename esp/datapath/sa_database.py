@@ -145,7 +145,7 @@ class SaDatabase:
             group[0].active = True  # the oldest: the peer most likely has its inbound SA
         return entry.device_id if promote and group else None
 
-    def remove_child(self, child_id: int) -> int | None:
+    def remove_pair(self, child_id: int) -> int | None:
         """Remove both SAs of a pair. Returns the device whose standby SA took over, if any."""
         entry = self._inbound.pop(child_id, None)
         if entry is not None:

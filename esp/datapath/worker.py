@@ -322,9 +322,9 @@ class Worker:
             case ((AddInboundSa() | AddOutboundSa()), None):
                 self._install(message)
             case _:
-                self._execute_for_child(message)
+                self._execute_for_pair(message)
 
-    def _execute_for_child(self, message: Message) -> None:
+    def _execute_for_pair(self, message: Message) -> None:
         """Execute messages about one SA pair, which may be gone already, and the rest."""
         match message:
             case ActivateOutboundSa():
@@ -332,7 +332,7 @@ class Worker:
             case RemoveOutboundSa():
                 self._egress.release_waiting(self._database.remove_outbound(message.child_id))
             case RemoveSaPair():
-                self._egress.release_waiting(self._database.remove_child(message.child_id))
+                self._egress.release_waiting(self._database.remove_pair(message.child_id))
             case UpdateSaPath():
                 self._database.update_path(message)
             case Ping():

@@ -62,7 +62,7 @@ class ManySas(DatapathBed):
 
     def __init__(self, kinds: Sequence[Kind], apart: bool = False, **how: object) -> None:
         super().__init__(GCM, slots=COUNT + 2, selectors=(), **how)  # type: ignore[arg-type]
-        self.database.remove_child(1)
+        self.database.remove_pair(1)
         self.apart = apart
         self.kinds = kinds
         for number, kind in enumerate(kinds):

@@ -265,7 +265,7 @@ def test_what_changes_between_batches() -> None:
                 (spi, multi_sa_batch.esp_length(600) if spi == FIRST + 3 else size) for spi in spis
             ]
         bed.database.update_path(UpdateSaPath(103, True, LOOPBACK, bed.port, LOOPBACK, bed.peer_port, 0))
-        bed.database.remove_child(105)
+        bed.database.remove_pair(105)
         del spis[5]
         for _ in range(2):
             assert send() == [(spi, size) for spi in spis]

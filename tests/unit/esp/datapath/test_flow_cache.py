@@ -65,7 +65,7 @@ def _standby_is_next(bed: DatapathBed) -> None:
     bed.database.install_outbound(outbound(2, NEW, standby=True, **ends(bed)))
     bed.send([PLAIN + ipv4()])
     assert spis(bed) == [SPI]
-    bed.database.remove_child(1)
+    bed.database.remove_pair(1)
 
 
 def _standby_is_needed(bed: DatapathBed) -> None:
@@ -91,14 +91,14 @@ def test_no_outbound_sa(bed: DatapathBed, packet: bytes) -> None:
     assert bed.counters.drops() == {"no_sa": 1}
     bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 10).seal_batch([packet]))
     assert bed.delivered() == [packet]
-    bed.database.remove_child(1)
+    bed.database.remove_pair(1)
     bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 11).seal_batch([packet]))
     assert bed.delivered() == []
 
 
 @pytest.mark.parametrize("packet", [ipv4(), ipv6()], ids=["IPv4", "IPv6"])
 def test_no_sa(bed: DatapathBed, packet: bytes) -> None:
-    bed.database.remove_child(1)
+    bed.database.remove_pair(1)
     bed.send([PLAIN + packet])
     bed.arrive(OutboundSa(SPI, GCM, keys_for(GCM, SPI), False, 10).seal_batch([packet]))
     assert (bed.sent(), bed.delivered()) == ([], [])

@@ -41,9 +41,9 @@ def test_every_change_is_seen_at_once() -> None:
     assert chosen(database, ipv4()) == 1
     assert database.activate(2) == 1
     assert chosen(database, ipv4()) == 2
-    database.remove_child(2)
+    database.remove_pair(2)
     assert chosen(database, ipv4()) == 1
-    database.remove_child(1)
+    database.remove_pair(1)
     assert chosen(database, ipv4()) is None
 
 
@@ -55,7 +55,7 @@ def test_ports_choose_once_one_sa_looks_at_them() -> None:
     web_only = (Selector.of("0.0.0.0/0", TCP, 80, 80),)
     database.install_outbound(outbound(2, 0x102, ts_remote=web_only))
     assert [chosen(database, packet) for packet in (web, dns)] == [2, 1]
-    database.remove_child(2)
+    database.remove_pair(2)
     assert [chosen(database, packet) for packet in (web, dns)] == [1, 1]
 
 
@@ -106,7 +106,7 @@ def test_what_is_not_there_is_no_error() -> None:
     database = SaDatabase()
     assert database.activate(1) is None
     assert database.remove_outbound(1) is None
-    assert database.remove_child(1) is None
+    assert database.remove_pair(1) is None
     database.remove_device(1)
     database.update_path(UpdateSaPath(1, True, LOOPBACK, 1, LOOPBACK, 2))
     assert database.inbound(0x100) is None
@@ -129,7 +129,7 @@ def test_inbound_again(again: AddInboundSa) -> None:
     """The same child under another SPI; the same keys (they follow from the SPI here) for another child."""
     database = SaDatabase()
     database.install_inbound(inbound(1, 0x101))
-    database.remove_child(1)
+    database.remove_pair(1)
     with pytest.raises(InstallError, match="installed before"):
         database.install_inbound(again)
 

@@ -106,5 +106,5 @@ def test_tunnels_with_the_same_selectors_count_once(monkeypatch: pytest.MonkeyPa
         found = database.outbound(1, ipv4())
         assert found is not None
         assert found.child_id == newest
-        database.remove_child(newest)
+        database.remove_pair(newest)
     assert len(asked) == 5
