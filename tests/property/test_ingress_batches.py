@@ -78,7 +78,7 @@ def test_as_the_straight_path(
 )
 @settings(deadline=None)
 def test_replays_and_reordering_over_trains(sends: list[list[int]], window: int) -> None:
-    """Trains of any of 200 packets: each is delivered at most once, and the right one."""
+    """Batches of any of 200 packets: each is delivered at most once, and the right one."""
     with DatapathBed(GCM, window=window) as bed:
         packets = [Packet(Flow(protocol=UDP), number.to_bytes(4, "big")).octets() for number in range(1, 201)]
         sealed = [bytes(row) for row in bed.sender().seal_batch(packets)]
@@ -191,7 +191,7 @@ def test_a_batch_that_is_full_still_takes_the_rest_of_a_frame() -> None:
 
 
 def test_nobody_prolongs_a_batch_without_end() -> None:
-    """Trains of ever other sizes: each may be the beginning of more, none is the rest of the one before."""
+    """Reads of ever other sizes: each may be the beginning of more, none is the rest of the one before."""
     with DatapathBed(GCM) as bed:
         for number in range(40):
             segment = (17, 103, (100 + number % 2).to_bytes(2, "little"))

@@ -14,14 +14,14 @@ from tests.unit.esp.bed import GCM
 from tests.unit.tun.plain import ACK, Flow, Packet
 
 
-def told(standing: CoDel, begin: float, end: float, empty: tuple[float, ...] = ()) -> list[float]:
+def told(codel: CoDel, begin: float, end: float, empty: tuple[float, ...] = ()) -> list[float]:
     """When, if something is read each millisecond and nothing is left at those times."""
     found = []
     for step in range(round(begin * 1000), round(end * 1000)):
         now = step / 1000
         if now in empty:
-            standing.note_empty()
-        elif standing.should_signal(now):
+            codel.note_empty()
+        elif codel.should_signal(now):
             found.append(now)
     return found
 
@@ -40,18 +40,18 @@ def test_one_that_stands_is_told_ever_more_often() -> None:
 
 def test_a_pause_is_no_queue() -> None:
     """The last turn may have read just as much as there was."""
-    standing = CoDel()
-    assert not standing.should_signal(1.0)
-    assert not standing.should_signal(60.0)
-    assert not standing.should_signal(60.09)
-    assert standing.should_signal(60.1)
+    codel = CoDel()
+    assert not codel.should_signal(1.0)
+    assert not codel.should_signal(60.0)
+    assert not codel.should_signal(60.09)
+    assert codel.should_signal(60.1)
 
 
 def test_one_that_stands_again_soon_is_told_as_often_as_before() -> None:
-    standing = CoDel()
-    assert len(told(standing, 1, 2, empty=(1.999,))) > 20
-    assert len(told(standing, 2, 2.3)) > 10
-    assert len(told(standing, 10, 10.3)) == 3
+    codel = CoDel()
+    assert len(told(codel, 1, 2, empty=(1.999,))) > 20
+    assert len(told(codel, 2, 2.3)) > 10
+    assert len(told(codel, 10, 10.3)) == 3
 
 
 @pytest.fixture

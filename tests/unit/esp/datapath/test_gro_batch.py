@@ -11,7 +11,7 @@ from esp.packet.row_layouts import MAX_ROWS
 
 @pytest.mark.parametrize("stride", [50, 100, 1000, 1472])
 def test_there_is_always_room_for_one_more_until_it_is_full(stride: int) -> None:
-    """Trains as large as they can be."""
+    """GRO reads as large as they can be."""
     length = min(MAX_SEGMENTS, 65507 // stride) * stride
     received = Received(length, stride, 0, ("192.0.2.1", 4500), IPv4Address("192.0.2.2"))
     run = GroBatch(received)

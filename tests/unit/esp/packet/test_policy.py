@@ -80,11 +80,11 @@ def test_protocol_and_port(packet: bytes, permitted: bool) -> None:
 def test_each_side_has_its_own_port() -> None:
     here, there = Selector.of("10.1.0.0/16", TCP, 1000, 1000), Selector.of("10.2.0.0/16", TCP, 80, 80)
     policy = Policy([here], [there])
-    inward, outward = ports(80, 1000), ports(1000, 80)
-    assert policy.permits_inbound(inbound(payload=inward, protocol=TCP))
-    assert not policy.permits_inbound(inbound(payload=outward, protocol=TCP))
-    assert policy.match_outbound(flow_of(ipv4(payload=outward, protocol=TCP))) is not None
-    assert policy.match_outbound(flow_of(ipv4(payload=inward, protocol=TCP))) is None
+    in_ports, out_ports = ports(80, 1000), ports(1000, 80)
+    assert policy.permits_inbound(inbound(payload=in_ports, protocol=TCP))
+    assert not policy.permits_inbound(inbound(payload=out_ports, protocol=TCP))
+    assert policy.match_outbound(flow_of(ipv4(payload=out_ports, protocol=TCP))) is not None
+    assert policy.match_outbound(flow_of(ipv4(payload=in_ports, protocol=TCP))) is None
 
 
 def test_a_protocol_without_ports_takes_fragments() -> None:

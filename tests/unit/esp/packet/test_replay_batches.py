@@ -64,7 +64,7 @@ def test_numbers_that_follow_each_other(size: int, first: int, count: int) -> No
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_comes_is_taken_once(size: int, seed: int) -> None:
-    """Trains in order and in none, with gaps, repetitions and late ones, and single packets between them."""
+    """Batches in order and in none, with gaps, repetitions and late ones, and single packets between them."""
     chance = random.Random(f"{size} {seed}")
     window, plain = ReplayWindow(size, False), Plain(size)
     at = 0
