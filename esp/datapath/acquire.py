@@ -49,9 +49,10 @@ class AcquireQueue:
         return by_sa
 
     def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
-        """Queue a packet and send Acquire, within the rate limit."""
-        if device.acquire.allow(now):
-            self._post(Acquire(device.device_id, flow_of(packet).selectors()))
+        """Queue a packet and send Acquire, within the rate limit of its destination."""
+        flow = flow_of(packet)
+        if device.acquire.allow((flow.version, flow.destination), now):
+            self._post(Acquire(device.device_id, flow.selectors()))
         if not device.waiting.put(packet, arrived, now):
             self._counters.drop(Drop.QUEUE_FULL)
         self._count_expired(device)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from esp.datapath.codel import CoDel
 from esp.datapath.device_io import FrameDevice, PacketDevice
-from esp.datapath.limits import PacketQueue, RateLimit
+from esp.datapath.limits import KeyedRateLimit, PacketQueue, RateLimit
 from esp.net.interrupt_moderation import InterruptModeration
 
 # seconds between two messages, after a burst of so many
-_ACQUIRE = (1.0, 4)
+_ACQUIRE = (1.0, 2)  # to one destination
+_ACQUIRE_TOGETHER = (0.05, 32)
 _LOOPED = (10.0, 1)
 
 
@@ -29,7 +30,7 @@ class Device:
     io: PacketDevice
     fd: int
     waiting: PacketQueue = field(default_factory=PacketQueue)
-    acquire: RateLimit = field(default_factory=lambda: RateLimit(*_ACQUIRE))
+    acquire: KeyedRateLimit = field(default_factory=lambda: KeyedRateLimit(_ACQUIRE, _ACQUIRE_TOGETHER))
     looped: RateLimit = field(default_factory=lambda: RateLimit(*_LOOPED))
     frames: FrameDevice | None = field(init=False)
     moderation: InterruptModeration = field(default_factory=InterruptModeration)

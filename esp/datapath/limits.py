@@ -3,7 +3,7 @@ SA."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 
 from esp.packet.headers import Buffer
@@ -11,25 +11,51 @@ from esp.packet.headers import Buffer
 TURN_PACKETS = 64  # packets that one turn of a worker reads from a device or a socket
 WAITING_PACKETS = 64
 WAITING_SECONDS = 10.0
+MAX_KEYS = 256
 
 
 class RateLimit:
     """Permits `burst` events at once and one more each `interval` seconds."""
 
-    __slots__ = ("_full_at", "_interval", "_tun_batch")
+    __slots__ = ("_burst", "_full_at", "_interval")
 
     def __init__(self, interval: float, burst: int = 1) -> None:
         self._interval = interval
-        self._tun_batch = burst
+        self._burst = burst
         self._full_at = float("-inf")  # when all permits will be back
 
     def allow(self, now: float) -> bool:
         """Whether one more may happen at `now` (monotonic seconds)."""
         full_at = max(self._full_at, now) + self._interval
-        if full_at - now > self._interval * self._tun_batch:
+        if full_at - now > self._interval * self._burst:
             return False
         self._full_at = full_at
         return True
+
+
+class KeyedRateLimit:
+    """A rate limit for each of the last `MAX_KEYS` keys, and one for all of them together.
+
+    What one key uses up is not missing for the others.
+    """
+
+    __slots__ = ("_each", "_limits", "_together")
+
+    def __init__(self, each: tuple[float, int], together: tuple[float, int]) -> None:
+        """Both as `RateLimit` has it: seconds, and a burst."""
+        self._each = each
+        self._limits: OrderedDict[Hashable, RateLimit] = OrderedDict()
+        self._together = RateLimit(*together)
+
+    def allow(self, key: Hashable, now: float) -> bool:
+        """Whether one more may happen for `key` at `now` (monotonic seconds)."""
+        limit = self._limits.get(key)
+        if limit is None:
+            limit = self._limits[key] = RateLimit(*self._each)
+            if len(self._limits) > MAX_KEYS:
+                self._limits.popitem(last=False)
+        self._limits.move_to_end(key)
+        return limit.allow(now) and self._together.allow(now)
 
 
 class RecentSet:

@@ -63,6 +63,29 @@ def test_what_the_kernel_says_of_itself_asks_for_nothing(bed: Bed) -> None:
     assert bed.hears_nothing(Acquire)
 
 
+def test_traffic_that_no_child_carries_keeps_none_from_being_acquired(bed: Bed) -> None:
+    device = bed.add_device(5, trap=True)
+    for _ in range(100):
+        device.send(ipv4(destination="10.9.0.1"))
+    bed.wait_for(lambda: bed.counters.drops() == {"queue_full": 36})
+    while not bed.hears_nothing(Acquire):
+        pass
+    packet = ipv4(destination="10.2.0.1")
+    device.send(packet)
+    assert bed.hear(Acquire) == Acquire(5, flow_of(packet).selectors())
+
+
+def test_acquires_for_ever_new_destinations_are_bounded(bed: Bed) -> None:
+    device = bed.add_device(5, trap=True)
+    for number in range(250):
+        device.send(ipv4(destination=f"10.9.0.{number}"))
+    bed.wait_for(lambda: bed.counters.drops() == {"queue_full": 186})
+    told = 0
+    while not bed.hears_nothing(Acquire):
+        told += 1
+    assert 32 <= told < 125
+
+
 def test_acquire_and_the_queue_are_bounded(bed: Bed) -> None:
     device = bed.add_device(5, trap=True)
     for _ in range(100):
