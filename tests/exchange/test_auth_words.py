@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
 from ikepy.sa.api.commands import Initiate
 from ikepy.sa.api.effects import Level
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message import query
+from ikepy.sa.state.peer_addresses import no_nats_allowed
 from ikepy.wire.constants import AuthMethod, IdType, NotifyType, PayloadType
 from ikepy.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
 
@@ -319,6 +322,17 @@ def test_whom_we_are_asked_for_is_compared_with_our_address_where_we_have_no_nam
     net.run(1)
     (told,) = errors(net, "b")
     assert f'IDr, FQDN "gwx" for us, is no local.id; there are address "{ADDRESS_B}" (ab)' in told
+
+
+@pytest.mark.parametrize("address", [ADDRESS_A, IPv4Address("10.0.0.1")])
+def test_a_nat_that_the_peer_forbids(address: IPv4Address) -> None:
+    """It says in IKE_AUTH whence it sends (RFC 4555 3.9)."""
+    net = Network(Options(connection="mobike = false\nkeyingtries = 1"))
+    told = no_nats_allowed(Path(Endpoint(address, 500), Endpoint(ADDRESS_B, 500)))
+    changed(net, REQUEST, lambda payloads: [*payloads, told])
+    assert net.a.outcomes[1].ok is (address == ADDRESS_A)
+    text = "UNEXPECTED_NAT_DETECTED: the peer allows no NAT, but there is one"
+    assert errors(net, "b") == ([] if address == ADDRESS_A else [f"IKE_SA ended: {text}"])
 
 
 def test_the_first_child_is_refused_alone() -> None:
