@@ -228,13 +228,25 @@ def test_a_response_that_holds_more_than_is_permitted_is_malformed() -> None:
     assert alive(net) == (0, 0)
 
 
-def test_an_ike_sa_that_was_set_up_for_good_is_set_up_again_after_a_malformed_response() -> None:
-    start = Options(connection="rekey_time = 0", child='rekey_time = 0\nstart_action = "start"', more=SECOND)
-    net = established(start, Options(more=SECOND))
-    other_response(net, [NoncePayload(bytes(32)), NoncePayload(bytes(32))])
+FOR_GOOD = Options(connection="rekey_time = 0", child='rekey_time = 0\nstart_action = "start"', more=SECOND)
+
+
+@pytest.mark.parametrize("answer", [[NoncePayload(bytes(32))] * 2, [ENDS]], ids=["malformed", "an error"])
+def test_an_ike_sa_that_was_set_up_for_good_is_set_up_again_after_an_answer(answer: list[Payload]) -> None:
+    net = established(FOR_GOOD, Options(more=SECOND))
+    other_response(net, answer)
     net.run(30)
     assert_joined(net)
     assert alive(net) == (1, 1)
+
+
+def test_an_ike_sa_that_was_set_up_for_good_is_set_up_again_after_a_request_that_is_refused() -> None:
+    """The responder wants it as well: it begins the next one."""
+    net = established(Options(connection=LASTING), FOR_GOOD)
+    ask(net, INFORMATIONAL, [NoncePayload(bytes(32))])
+    net.run(30)
+    assert any(line.startswith("b -> a IKE_SA_INIT request") for line in net.ladder)
+    assert len(net.b.manager.ike_sas) == 1
 
 
 def test_one_that_is_to_go_is_not_set_up_again_after_an_error() -> None:
