@@ -306,6 +306,18 @@ def test_an_error_of_the_peers_that_ends_the_ike_sa_is_answered_and_told() -> No
     assert not net.b.plane.inbound
 
 
+def test_what_the_peer_could_not_take_of_our_ike_auth_ends_the_ike_sa_and_only_that() -> None:
+    """It says so in the request behind it (2.21.2); in a later one it is a report."""
+    net, later = established(), established()
+    effects = ask(net, INFORMATIONAL, [ENDS])
+    assert (Level.ERROR, "IKE_SA ended: the peer ends the IKE_SA: it says INVALID_SYNTAX") in lines(effects)
+    assert not net.b.manager.ike_sas
+    ask(later, INFORMATIONAL, [])
+    effects = ask(later, INFORMATIONAL, [ENDS], 3)
+    assert lines(effects) == [(Level.WARNING, "the peer reports INVALID_SYNTAX")]
+    assert alive(later) == (1, 1)
+
+
 @pytest.mark.parametrize("exchange", [CREATE, INFORMATIONAL])
 def test_a_malformed_request_is_told_with_what_was_answered(exchange: ExchangeType) -> None:
     few = Options(connection=LASTING, daemon="max_payloads = 20")
