@@ -499,3 +499,16 @@ def test_an_answer_keeps_the_mapping_of_a_nat() -> None:
     assert net.a.keepalives == 0
     net.run(10)
     assert net.a.keepalives == 1
+
+
+@pytest.mark.parametrize("mobike", ["true", "false"])
+def test_a_peer_that_is_behind_no_nat_is_not_followed(mobike: str) -> None:
+    """Its message is answered whence it came, and the next one of ours goes where it was."""
+    options = Options(connection=f"{LASTING}\nmobike = {mobike}", child="rekey_time = 0")
+    net = established(options, options)
+    before = ike_sa(net, "b").path
+    elsewhere = Path(before.local, Endpoint(ADDRESS_A, 5000))
+    effects = net.inject("b", elsewhere, sealed(net, "a", INFORMATIONAL, 2, []))
+    assert [one.path for one in effects if isinstance(one, Send)] == [elsewhere]
+    assert ike_sa(net, "b").path == before
+    assert not net.b.moves
