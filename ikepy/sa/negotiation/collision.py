@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,14 @@ class Nonces:
     @property
     def lowest(self) -> bytes:
         return min(self.initiator, self.responder)
+
+
+@dataclass(frozen=True, slots=True)
+class Colliding(Generic[T]):
+    """A request of the peer's that crossed ours for the same SA: what it made (`sa`), and its nonces."""
+
+    sa: T
+    nonces: Nonces
 
 
 def ours_is_redundant(ours: Nonces, theirs: Nonces) -> bool:

@@ -108,6 +108,11 @@ def ke_group(proposal: Proposal) -> int:
     return 0 if found is None else found.id
 
 
+def groups(proposals: Iterable[Proposal]) -> frozenset[int]:
+    """All key exchanges that are proposed, "none" (0) among them."""
+    return frozenset(t.id for p in proposals for t in p.transforms if t.type == TransformType.KE)
+
+
 def group_name(group: int) -> str:
     """ "ECP_256", or "none"; the number of one that we don't know."""
     return _transform_text(Transform(TransformType.KE, group)) if group else "none"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
@@ -13,7 +12,7 @@ from ikepy.sa.exchange.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation import proposals
-from ikepy.sa.negotiation.collision import Nonces, ours_is_redundant
+from ikepy.sa.negotiation.collision import Colliding, Nonces, ours_is_redundant
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.end_actions import ChildEnd
@@ -24,18 +23,10 @@ from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.create_exchange import CreateExchange
 from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
-from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload, SaPayload
 
 MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
-
-
-@dataclass(frozen=True, slots=True)
-class _Rival:
-    """The child of the peer's request, which crossed ours, and its nonces."""
-
-    child: ChildSa
-    nonces: Nonces
 
 
 class ChildCreate(Task[IkeSa]):
@@ -50,7 +41,7 @@ class ChildCreate(Task[IkeSa]):
         self.replaces = replaces
         self.create = CreateExchange(wanted.config, wanted.ts_request)
         self._failures = 0
-        self._colliding: _Rival | None = None
+        self._colliding: Colliding[ChildSa] | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         replaces = self.replaces or 0
@@ -64,7 +55,7 @@ class ChildCreate(Task[IkeSa]):
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's request for the same child was answered while ours is under way."""
-        self._colliding = _Rival(child, nonces)
+        self._colliding = Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self.create.other_group(payloads)
@@ -83,7 +74,7 @@ class ChildCreate(Task[IkeSa]):
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
         if self._colliding is not None and self._loses(sa, payloads):
-            self._retire(sa, self._colliding.child.child_id)
+            self._retire(sa, self._colliding.sa.child_id)
             return self.failed(sa, "the peer's stays")
         try:
             child, effects = self.create.conclude(sa, payloads, now)
@@ -98,7 +89,7 @@ class ChildCreate(Task[IkeSa]):
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
         if self._colliding is not None:
             # The peer does so itself if it has seen that the two crossed. It may have rekeyed it meanwhile.
-            theirs = self._colliding.child
+            theirs = self._colliding.sa
             sa.enqueue(DeleteChild(theirs.child_id, wanted=True, like=theirs, spare=True))
         self._retire(sa, child.child_id)
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
@@ -119,7 +110,7 @@ class ChildCreate(Task[IkeSa]):
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
-        colliding = None if self._colliding is None else sa.children.get(self._colliding.child.child_id)
+        colliding = None if self._colliding is None else sa.children.get(self._colliding.sa.child_id)
         if (
             self._colliding is None
             or colliding is None
@@ -171,14 +162,7 @@ def respond_with(
     ke_payloads: list[Payload] = []
     shared: Secret | None = None
     if group:
-        ke = query.maybe(payloads, KePayload)
-        if ke is None or ke.group != group:
-            raise PeerError(
-                NotifyType.INVALID_KE_PAYLOAD,
-                f"key exchange {proposals.group_name(group)} is wanted",
-                data=group.to_bytes(2, "big"),
-            )
-        public, shared = key_exchange.answer(sa, group, ke.data)
+        public, shared = key_exchange.answer(sa, group, query.maybe(payloads, KePayload))
         ke_payloads = [KePayload(group, public)]
     nonces = Nonces(nonce_i, random(NONCE_SIZE))
     result = KeyExchangeResult(nonces.initiator, nonces.responder, shared, we_started=False)

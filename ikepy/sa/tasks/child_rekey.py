@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
@@ -12,7 +11,7 @@ from ikepy.sa.exchange import child_negotiation, mismatch
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation import proposals
-from ikepy.sa.negotiation.collision import Nonces, ours_is_redundant
+from ikepy.sa.negotiation.collision import Colliding, Nonces, ours_is_redundant
 from ikepy.sa.negotiation.ts_request import EVERYTHING, TsRequest
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.end_actions import ChildEnd
@@ -30,14 +29,6 @@ PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOA
 REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
 
 
-@dataclass(frozen=True, slots=True)
-class _Rival:
-    """The peer's rekey of the same child, which crossed ours: the child it made, and its nonces."""
-
-    child: ChildSa
-    nonces: Nonces
-
-
 class ChildRekey(Task[IkeSa]):
     """Our request to replace a child; the old one is deleted when the new one is up."""
 
@@ -52,7 +43,7 @@ class ChildRekey(Task[IkeSa]):
         self._ts_request = ts_request
         self._tickets = list(tickets)
         self.create = CreateExchange(config, ts_request)
-        self._colliding: _Rival | None = None
+        self._colliding: Colliding[ChildSa] | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         old = sa.children.get(self.child_id)
@@ -67,7 +58,7 @@ class ChildRekey(Task[IkeSa]):
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """The peer's rekey of the same child was answered while ours is under way."""
-        self._colliding = _Rival(child, nonces)
+        self._colliding = Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         group = self.create.other_group(payloads)
@@ -121,7 +112,7 @@ class ChildRekey(Task[IkeSa]):
             # If the peer has deleted the new one already, there is no successor.
             end = ChildEnd.DELETED_BY_PEER if self.create.is_deleted(new) else ChildEnd.DELETED
             sa.enqueue(DeleteChild(self.child_id, end=end))
-        colliding = None if self._colliding is None else sa.children.get(self._colliding.child.child_id)
+        colliding = None if self._colliding is None else sa.children.get(self._colliding.sa.child_id)
         if colliding is not None:
             colliding.state = ChildState.REKEYED
             colliding.replaced_by = new.child_id

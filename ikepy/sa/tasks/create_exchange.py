@@ -19,7 +19,7 @@ from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.init_exchange import NONCE_SIZE
 from ikepy.sa.tasks.delete import DiscardSpi
-from ikepy.wire.constants import NotifyType, TransformType
+from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
 MAX_OVERTAKEN = 64  # SPIs
@@ -31,7 +31,7 @@ class CreateExchange:
     def __init__(self, config: Child, ts_request: TsRequest = EVERYTHING) -> None:
         self._config = config
         self._ts_request = ts_request
-        self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
+        self._group = key_exchange.GroupChoice()
         self._offer: ChildOffer | None = None
         self._ke: KeyExchange | None = None
         self._nonce = b""
@@ -44,7 +44,7 @@ class CreateExchange:
         self._offer = child_negotiation.offer(
             sa, self._config, key_exchange=True, ts_request=self._ts_request
         )
-        group = self._group or proposals.ke_group(self._offer.proposals[0])
+        group = self._group.of(self._offer.proposals)
         sa_payload, *selectors = self._offer.payloads()
         payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
         if group:
@@ -54,15 +54,7 @@ class CreateExchange:
 
     def other_group(self, payloads: Sequence[Payload]) -> int | None:
         """The group that the peer asks for instead, once; one that was not offered is a refusal."""
-        notify = query.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
-        if notify is None or self._group is not None:
-            return None
-        group = int.from_bytes(notify.data, "big")
-        offered = () if self._offer is None else self._offer.proposals
-        if not any(t.type == TransformType.KE and t.id == group for p in offered for t in p.transforms):
-            return None
-        self._group = group
-        return group
+        return None if self._offer is None else self._group.follow(payloads, self._offer.proposals)
 
     def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
         """What to ask for instead, if the peer takes nothing but single pairs (RFC 7296 2.9)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ikepy.crypto.kex import KeyExchange
 from ikepy.crypto.keymat import rekey_ike_keys
@@ -13,7 +13,7 @@ from ikepy.sa.exchange import key_exchange, mismatch
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation import proposals
-from ikepy.sa.negotiation.collision import Nonces, ours_is_redundant
+from ikepy.sa.negotiation.collision import Colliding, Nonces, ours_is_redundant
 from ikepy.sa.state import sa_limits
 from ikepy.sa.state.ike_keys import ike_sa_keys, suite_of
 from ikepy.sa.state.ike_sa import IkeSa
@@ -22,7 +22,7 @@ from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.tasks import rekey_handover
 from ikepy.sa.tasks.delete import DeleteIke
-from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
@@ -30,14 +30,6 @@ from ikepy.wire.proposal import Proposal
 # overtake our answer to its rekey: it would forget that rekey (2.25.2), and never delete what it began.
 SETTLING = 1.0
 _BY_PEER = "the peer has rekeyed it"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rival:
-    """The IKE_SA of the peer's rekey, which crossed ours, and its nonces."""
-
-    sa: IkeSa
-    nonces: Nonces
 
 
 class IkeRekey(Task[IkeSa]):
@@ -48,12 +40,12 @@ class IkeRekey(Task[IkeSa]):
 
     def __init__(self, tickets: Sequence[int] = ()) -> None:
         self._tickets = list(tickets)
-        self._group: int | None = None  # asked for by INVALID_KE_PAYLOAD
+        self._group = key_exchange.GroupChoice()
         self._spi = b""
         self._offered: tuple[Proposal, ...] = ()
         self._ke: KeyExchange | None = None
         self._nonce = b""
-        self._colliding: _Rival | None = None
+        self._colliding: Colliding[IkeSa] | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if not sa.established:
@@ -62,13 +54,13 @@ class IkeRekey(Task[IkeSa]):
         self._spi = sa.registry.ike_spi()
         self._nonce = random(NONCE_SIZE)
         self._offered = proposals.numbered(sa.connection.proposals, self._spi)
-        self._ke = key_exchange.begin(sa, self._group or proposals.ke_group(self._offered[0]))
+        self._ke = key_exchange.begin(sa, self._group.of(self._offered))
         ke = KePayload(self._ke.group, self._ke.public)
         return [SaPayload(self._offered), NoncePayload(self._nonce), ke]
 
     def collide_with(self, colliding: IkeSa, nonces: Nonces) -> None:
         """The peer's rekey was answered while ours is under way."""
-        self._colliding = _Rival(colliding, nonces)
+        self._colliding = Colliding(colliding, nonces)
 
     @property
     def colliding(self) -> IkeSa | None:
@@ -82,13 +74,10 @@ class IkeRekey(Task[IkeSa]):
         return [] if colliding is None or not sa.established else rekey_handover.hand_over(sa, colliding, now)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        wrong_group = query.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
-        if wrong_group is not None and self._group is None and self._colliding is None:
-            group = int.from_bytes(wrong_group.data, "big")
-            if any(t.type == TransformType.KE and t.id == group for p in self._offered for t in p.transforms):
-                self._group = group
-                sa.enqueue(self, first=True)
-                return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+        group = None if self._colliding is not None else self._group.follow(payloads, self._offered)
+        if group is not None:
+            sa.enqueue(self, first=True)
+            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
         refusal = error_handling.gravest(Exchange.IKE_REKEY, payloads)
         if refusal is not None:
             return self._refused(sa, *refusal, now)
@@ -179,15 +168,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     if len(chosen.spi) != 8 or chosen.spi == bytes(8):
         raise PeerError(NotifyType.INVALID_SYNTAX, "an IKE SPI has 8 bytes and is not zero")
     group = proposals.ke_group(chosen)
-    ke = query.maybe(payloads, KePayload)
-    if ke is None or ke.group != group:
-        raise PeerError(
-            NotifyType.INVALID_KE_PAYLOAD,
-            f"key exchange {proposals.group_name(group)} is wanted",
-            data=group.to_bytes(2, "big"),
-        )
     nonce_i = query.must(payloads, NoncePayload).data
-    public, shared = key_exchange.answer(sa, group, ke.data)
+    public, shared = key_exchange.answer(sa, group, query.maybe(payloads, KePayload))
     nonces = Nonces(nonce_i, sa.registry.entropy.random(NONCE_SIZE))
     spi_r, old = sa.registry.ike_spi(), sa.keys
     both = nonces.initiator, nonces.responder

@@ -20,7 +20,7 @@ from ikepy.sa.state.init_exchange import NONCE_SIZE, InitExchange
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.auth import AuthTask
-from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId, TransformType
+from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
@@ -98,8 +98,7 @@ class InitTask(Task[IkeSa]):
 
     def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
         group = int.from_bytes(notify.data, "big")
-        groups = {t.id for p in self._offered for t in p.transforms if t.type == TransformType.KE}
-        if len(notify.data) != 2 or group not in groups or group == self._group:
+        if len(notify.data) != 2 or group not in proposals.groups(self._offered) or group == self._group:
             what = "is the one it refused" if group == self._group else "our proposals don't have"
             text = f"the peer asks for key exchange {proposals.group_name(group)}, which {what}: "
             raise PeerError(NotifyType.INVALID_SYNTAX, text + proposals.key_exchanges(self._offered))
@@ -177,13 +176,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     sa.connection = connection
     ke, nonce_i = query.must(payloads, KePayload), query.must(payloads, NoncePayload).data
     group = proposals.ke_group(chosen)
-    if ke.group != group:
-        raise PeerError(
-            NotifyType.INVALID_KE_PAYLOAD,
-            f"key exchange {proposals.group_name(ke.group)}, where {proposals.group_name(group)} is wanted",
-            data=group.to_bytes(2, "big"),
-        )
-    public, shared = key_exchange.answer(sa, group, ke.data)
+    public, shared = key_exchange.answer(sa, group, ke)
     random = sa.registry.entropy.random
     nonce_r = random(NONCE_SIZE)
     sa.init = InitExchange(nonce_i, nonce_r, request=datagram)
