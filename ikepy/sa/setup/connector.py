@@ -95,7 +95,7 @@ class Connector:
             desired.want(sa, name, tickets if name == demand.children[0] else (), demand.packet)
         self._registry.add(sa)
         self._gates.begun(sa, now)
-        sa.phase = Phase.CONNECTING
+        sa.enter(Phase.CONNECTING)
         sa.set_up = SetUp(True, now, now, b"", bool(sa.replaces))
         sa.enqueue(InitTask(sa))
         log = sa.log(Level.INFO, f"initiating IKE_SA, {sa.path}")

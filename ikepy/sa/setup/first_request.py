@@ -22,7 +22,7 @@ def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Eff
     dispatch.check(sa, message.header, message.payloads, protected=False)
     sa.init.request = datagram
     sa.set_up = SetUp(False, now, now, b"")
-    sa.phase = Phase.CONNECTING
+    sa.enter(Phase.CONNECTING)
     sa.give_up_at = now + sa.registry.config.daemon.half_open_timeout
     return _answer(sa, message, Computation(), now)
 

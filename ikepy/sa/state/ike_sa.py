@@ -34,7 +34,7 @@ from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.lifetime import Lifetime
 from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.pending_jobs import Again, PendingJobs
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import FOLLOWS, End, Phase
 from ikepy.sa.state.registry import SaRegistry
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.task import Task, TaskKind
@@ -70,7 +70,7 @@ class IkeSa:
         self.path = path
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
-        self.phase = Phase.CREATED
+        self._phase = Phase.CREATED
         self.end: End | None = None  # why it is dead, or is about to be
         self.nat = Nat()
         self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
@@ -122,6 +122,18 @@ class IkeSa:
         self.frees: IkeSa | None = None  # the one that is deleted when this one has gone
 
     # -- what it is --------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life it is."""
+        return self._phase
+
+    def enter(self, phase: Phase) -> None:
+        """The only way into another phase. LocalMisuse if that may not follow (`phase.FOLLOWS`)."""
+        if phase is not self._phase and phase not in FOLLOWS[self._phase]:
+            text = f"IKE_SA #{self.ike_id}: {phase.value} does not follow {self._phase.value}"
+            raise LocalMisuse(text)
+        self._phase = phase
 
     @property
     def alive(self) -> bool:
@@ -278,7 +290,7 @@ class IkeSa:
 
     def establish(self, now: float) -> list[Effect]:
         """Both ends are authenticated."""
-        self.phase = Phase.ESTABLISHED
+        self.enter(Phase.ESTABLISHED)
         self.registry.established(self)
         self.established_at = now
         lowest = min(self.init.nonce_i, self.init.nonce_r)
@@ -313,7 +325,7 @@ class IkeSa:
             end = min(meant, key=MEANT.index, default=end)
         self.end = end
         self.end_text = text
-        self.phase = Phase.DEAD
+        self.enter(Phase.DEAD)
         return [self.log(level, f"{ENDED}{text}{details}")]
 
     def wipe(self) -> None:

@@ -1,6 +1,6 @@
-"""The life of an IKE_SA: its phases, and which requests the peer may send in each.
+"""The life of an IKE_SA: its phases, which may follow which, and which requests the peer may send in each.
 
-This table is the whole law: a request that is not in it never reaches a task.
+Two tables are the whole law: `IkeSa.enter` permits no other step, and no other request reaches a task.
 """
 
 from __future__ import annotations
@@ -20,6 +20,16 @@ class Phase(Enum):
     DELETING = "DELETING"  # we asked the peer to delete it
     DEAD = "DEAD"
 
+
+FOLLOWS: dict[Phase, frozenset[Phase]] = {
+    # Made by a rekey, it stands at once (RFC 7296 2.18).
+    Phase.CREATED: frozenset({Phase.CONNECTING, Phase.ESTABLISHED, Phase.DEAD}),
+    Phase.CONNECTING: frozenset({Phase.ESTABLISHED, Phase.DEAD}),
+    Phase.ESTABLISHED: frozenset({Phase.REKEYED, Phase.DELETING, Phase.DEAD}),
+    Phase.REKEYED: frozenset({Phase.DELETING, Phase.DEAD}),
+    Phase.DELETING: frozenset({Phase.DEAD}),
+    Phase.DEAD: frozenset(),
+}
 
 PERMITTED: dict[Phase, frozenset[ExchangeType]] = {
     Phase.CREATED: frozenset(),

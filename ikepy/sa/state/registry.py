@@ -30,9 +30,11 @@ class Listed(Protocol):
 
     ike_id: int
     connection: Connection
-    phase: Phase
     local_id: Identity | None
     remote_id: Identity | None
+
+    @property
+    def phase(self) -> Phase: ...
 
     @property
     def spi_local(self) -> bytes: ...

@@ -29,7 +29,7 @@ class DeleteIke(Task[IkeSa]):
         self.ends: End = end
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        sa.phase = Phase.DELETING
+        sa.enter(Phase.DELETING)
         sa.end = self.ends
         return [DeletePayload(ProtocolId.IKE, ())]
 

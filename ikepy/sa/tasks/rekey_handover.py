@@ -28,7 +28,7 @@ def successor(
     new.fragmentation = sa.fragmentation
     new.mobike, new.kept_path = sa.mobike, sa.kept_path
     new.local_id, new.remote_id = sa.local_id, sa.remote_id
-    new.phase = Phase.ESTABLISHED
+    new.enter(Phase.ESTABLISHED)
     new.checked_unique = True
     new.established_at = new.heard_at = new.sent_at = now
     new.lifetime = lifetime.of_ike(sa.connection, now, sa.registry.entropy.uniform())
@@ -61,7 +61,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
 
 def await_delete(sa: IkeSa, now: float) -> None:
     """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
-    sa.phase = Phase.REKEYED
+    sa.enter(Phase.REKEYED)
     sa.give_up_at = now + REKEYED_TIMEOUT
     sa.registry.changed_sas.append(sa)
 

@@ -43,17 +43,17 @@ class Peers:
             spi_r=self.table.ike_spi(),
             initiator=False,
         )
-        sa.phase = Phase.CONNECTING
+        sa.enter(Phase.CONNECTING)
         self.of.add(sa, Charge(self.budget, remote, 0.001, at))
         return sa
 
     def authenticated(self, sa: IkeSa, now: float) -> Charge | None:
-        sa.phase = Phase.ESTABLISHED
+        sa.enter(Phase.ESTABLISHED)
         sa.established_at = now
         return self.of.update(sa, now)
 
     def ended(self, sa: IkeSa, now: float) -> Charge | None:
-        sa.phase = Phase.DEAD
+        sa.enter(Phase.DEAD)
         return self.of.update(sa, now)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from ipaddress import IPv4Address
 
+import pytest
+
 from ikepy.config.identity import Identity
 from ikepy.config.toml_source import parse
+from ikepy.errors import LocalMisuse
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.state.ike_sa import IkeSa, Registry
-from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.phase import FOLLOWS, Phase
 from ikepy.sa.state.registry import SaRegistry
 from ikepy.wire.constants import IdType
 
@@ -42,8 +45,8 @@ def shared() -> Registry:
     return SaRegistry(parse("".join(texts) + '[secrets.ike]\nsecret = "s3cr3t"\n'), Entropy())
 
 
-def added(table: Registry, connection: str, phase: Phase = Phase.CONNECTING) -> IkeSa:
-    sa = IkeSa(
+def ike_sa(table: Registry, connection: str) -> IkeSa:
+    return IkeSa(
         table,
         table.config.connections[connection],
         PATH,
@@ -51,7 +54,11 @@ def added(table: Registry, connection: str, phase: Phase = Phase.CONNECTING) -> 
         spi_r=bytes(8),
         initiator=True,
     )
-    sa.phase = phase
+
+
+def added(table: Registry, connection: str, phase: Phase = Phase.CONNECTING) -> IkeSa:
+    sa = ike_sa(table, connection)
+    sa.enter(phase)
     table.add(sa)
     return sa
 
@@ -65,14 +72,13 @@ def established(table: Registry, connection: str, peer: str) -> IkeSa:
 
 def test_duplicates_have_the_same_identities() -> None:
     table = shared()
-    first, second = established(table, "one", "gwb"), established(table, "two", "gwb")
+    first, second, third = (established(table, name, "gwb") for name in ("one", "two", "one"))
     established(table, "one", "gwc")
-    assert table.duplicates(first) == [second]
-    assert table.duplicates(second) == [first]
-    second.phase = Phase.REKEYED
-    assert table.duplicates(first) == []
-    table.remove(second)
-    second.phase = Phase.ESTABLISHED
+    assert table.duplicates(first) == [second, third]
+    assert table.duplicates(second) == [first, third]
+    second.enter(Phase.REKEYED)
+    assert table.duplicates(first) == [third]
+    table.remove(third)
     assert table.duplicates(first) == []
 
 
@@ -80,7 +86,7 @@ def test_of_a_connection_the_newest_comes_first() -> None:
     table = shared()
     first, second, dead = (added(table, "one") for _ in range(3))
     added(table, "two")
-    dead.phase = Phase.DEAD
+    dead.enter(Phase.DEAD)
     assert list(table.of_connection("one")) == [second, first]
     table.assign(first, table.config.connections["two"])
     assert first.connection.name == "two"
@@ -100,7 +106,23 @@ def test_first_contact_is_among_connections_with_the_same_identities() -> None:
     assert table.is_first_contact(own)
     colliding = added(table, "two")
     assert not table.is_first_contact(own)
-    colliding.phase = Phase.DEAD
+    colliding.enter(Phase.DEAD)
     assert table.is_first_contact(own)
     added(table, "one", Phase.ESTABLISHED)
     assert not table.is_first_contact(own)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_phase_follows_by_the_table_alone(phase: Phase) -> None:
+    way = {Phase.CREATED: [], Phase.CONNECTING: [Phase.CONNECTING], Phase.DEAD: [Phase.DEAD]}
+    stands = [Phase.CONNECTING, Phase.ESTABLISHED]
+    for after in Phase:
+        sa = ike_sa(shared(), "one")
+        for step in way.get(phase, [*stands, phase]):
+            sa.enter(step)
+        if after is phase or after in FOLLOWS[phase]:
+            sa.enter(after)
+        else:
+            with pytest.raises(LocalMisuse, match=f"{after.value} does not follow {phase.value}"):
+                sa.enter(after)
+        assert (sa.phase is after) == (after is phase or after in FOLLOWS[phase])
