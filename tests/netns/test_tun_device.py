@@ -17,6 +17,7 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 
 from tests.netns.kernel import add_route, configure
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
+from tun import network
 from tun.device import PacketIo, TunDevice, TunError
 from tun.frames import packet_io
 
@@ -168,6 +169,7 @@ def test_packets_flow_after_the_carrier_is_back(namespace: Namespace, vti: TunDe
     namespace.run("ping", "-c1", "-W1", "10.2.0.1", check=False, timeout=5)
     assert io.read_batch(10) == []
     vti.set_carrier(True)
+    wait_until(lambda: namespace.call(network.has_link, "vti0"), "the kernel sends through it again")
     with answering(io):
         namespace.run("ping", "-c1", "-W5", "10.2.0.1")
 

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tests.netns.kernel import add_route, remove_route
-from tests.netns.namespaces import Namespace
+from tests.netns.namespaces import Namespace, wait_until
 from tun import network
 from tun.watch import QUIET, Changes, Link, Watch
 
@@ -197,7 +197,7 @@ def test_a_link_is_up_and_has_carrier(namespace: Namespace) -> None:
 
     assert not has_link()
     namespace.ip("link", "set", "d0", "up")
-    assert has_link()
+    wait_until(has_link, "carrier")  # the kernel's link watch may take a second
     namespace.ip("link", "set", "d0-peer", "down")
-    assert not has_link()
+    wait_until(lambda: not has_link(), "no carrier")
     assert not namespace.call(network.has_link, "nosuch0")

@@ -27,7 +27,8 @@ FOLLOWS: dict[Phase, frozenset[Phase]] = {
     Phase.CONNECTING: frozenset({Phase.ESTABLISHED, Phase.DEAD}),
     Phase.ESTABLISHED: frozenset({Phase.REKEYED, Phase.DELETING, Phase.DEAD}),
     Phase.REKEYED: frozenset({Phase.DELETING, Phase.DEAD}),
-    Phase.DELETING: frozenset({Phase.DEAD}),
+    # Of two IKE_SAs that crossing rekeys made, the loser is the peer's to delete, though we have begun to.
+    Phase.DELETING: frozenset({Phase.REKEYED, Phase.DEAD}),
     Phase.DEAD: frozenset(),
 }
 
