@@ -12,7 +12,7 @@ from ikepy.sa.message import query
 from ikepy.sa.state.sa_limits import MOST_REPLACED
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NoncePayload, NotifyPayload, Payload
-from tests.hostile.attacker import NONCE, IkeSaKeys, child_payloads, target
+from tests.hostile.attacker import NONCE, HalfOpenAttacker, child_payloads, target
 
 from .network import ADDRESS_A, DELAY, Network, Options, assert_joined
 from .rekeying_peer import RekeyIke
@@ -96,8 +96,8 @@ class Peer:
 
     def __init__(self, connection: str) -> None:
         self.net = target(connection=connection)
-        self.keyed = IkeSaKeys(self.net, address=ADDRESS_A)
-        self.keyed.establish()
+        self.attacker = HalfOpenAttacker(self.net, address=ADDRESS_A)
+        self.attacker.establish()
         self.last = 0x12_34
         self._message_id = 1
 
@@ -109,7 +109,7 @@ class Peer:
         if rekeyed is not None:
             old = rekeyed.to_bytes(4, "big")
             payloads.insert(0, NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, old))
-        answer = self.keyed.ask(CREATE, self._message_id, payloads)
+        answer = self.attacker.ask(CREATE, self._message_id, payloads)
         assert answer is not None
         error = query.error(answer)
         if error is None:

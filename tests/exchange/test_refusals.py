@@ -17,7 +17,7 @@ from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, Protocol
 from ikepy.wire.message import encode_payloads
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload, UnknownPayload
 from ikepy.wire.proposal import Proposal, Transform
-from tests.hostile.attacker import NONCE, IkeSaKeys, child_payloads, path_from, target
+from tests.hostile.attacker import NONCE, HalfOpenAttacker, child_payloads, path_from, target
 
 from .network import ADDRESS_A
 from .test_errors import cells
@@ -128,13 +128,13 @@ REFUSED: dict[str, tuple[ExchangeType, Build, NotifyType, bool]] = {
 }
 
 
-def established() -> IkeSaKeys:
-    peer = IkeSaKeys(target(), address=ADDRESS_A)
+def established() -> HalfOpenAttacker:
+    peer = HalfOpenAttacker(target(), address=ADDRESS_A)
     peer.establish()
     return peer
 
 
-def assert_refused(peer: IkeSaKeys, data: bytes, notify: NotifyType, over: bool) -> None:
+def assert_refused(peer: HalfOpenAttacker, data: bytes, notify: NotifyType, over: bool) -> None:
     b = peer.net.b
     (child_id,) = b.plane.inbound
     effects = peer.net.inject("b", path_from(ADDRESS_A), data)
@@ -189,7 +189,7 @@ def test_malformed_content(exchange: int, first: int) -> None:
 )
 def test_ike_auth(kind: str, notify: NotifyType) -> None:
     """No IKE_SA comes about, and malformed requests say nothing of secrets (2.21.2)."""
-    peer = IkeSaKeys(target(), address=ADDRESS_A)
+    peer = HalfOpenAttacker(target(), address=ADDRESS_A)
     id_i, auth, *rest = peer.auth_payloads(secret=b"wrong" if kind == "wrong secret" else b"correct horse")
     payloads: dict[str, list[Payload]] = {
         "EAP": [id_i, *rest],
@@ -212,7 +212,7 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
 
 
 def test_ike_auth_of_which_only_the_child_is_refused() -> None:
-    peer = IkeSaKeys(target(), address=ADDRESS_A)
+    peer = HalfOpenAttacker(target(), address=ADDRESS_A)
     id_i, auth, _, *selectors = peer.auth_payloads()
     offer = Proposal(1, 3, CHILD, (Transform(1, 200, 128), Transform(5, 0)))
     answer = peer.ask(IKE_AUTH, 1, [id_i, auth, SaPayload((offer,)), *selectors])

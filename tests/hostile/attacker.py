@@ -146,7 +146,7 @@ def init_parts(
     ]
 
 
-class IkeSaKeys:
+class HalfOpenAttacker:
     """An attacker that went through IKE_SA_INIT honestly and may now seal what it likes."""
 
     def __init__(

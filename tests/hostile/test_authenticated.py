@@ -23,7 +23,7 @@ from tests.exchange.network import ADDRESS_A, Network
 from tests.hostile.attacker import (
     NONCE,
     SPI_I,
-    IkeSaKeys,
+    HalfOpenAttacker,
     assert_unharmed,
     child_payloads,
     message,
@@ -35,13 +35,13 @@ IKE_AUTH, CREATE_CHILD_SA = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
 INFORMATIONAL = ExchangeType.INFORMATIONAL
 
 
-def established() -> IkeSaKeys:
-    attacker = IkeSaKeys(target(), address=ADDRESS_A)
+def established() -> HalfOpenAttacker:
+    attacker = HalfOpenAttacker(target(), address=ADDRESS_A)
     attacker.establish()
     return attacker
 
 
-def stands(attacker: IkeSaKeys) -> bool:
+def stands(attacker: HalfOpenAttacker) -> bool:
     """Whether b still has the attacker's IKE_SA with its child, and the worker the same."""
     b = attacker.net.b
     infos = b.manager.list_sas(attacker.net.now)
@@ -50,7 +50,7 @@ def stands(attacker: IkeSaKeys) -> bool:
     return bool(infos)
 
 
-def assert_over(attacker: IkeSaKeys) -> None:
+def assert_over(attacker: HalfOpenAttacker) -> None:
     """The honest site, which the attacker pretended to be, starts anew; nothing else is left."""
     net = attacker.net
     net.command("a", Initiate("ab", "net"))
@@ -74,7 +74,7 @@ def test_ike_auth_twice() -> None:
 
 
 def test_ike_auth_repeated_byte_for_byte_and_with_another_content() -> None:
-    attacker = IkeSaKeys(target(), address=ADDRESS_A)
+    attacker = HalfOpenAttacker(target(), address=ADDRESS_A)
     data = attacker.seal(IKE_AUTH, 1, *encode_payloads(attacker.auth_payloads()))
     (first,) = send(attacker.net, data, ADDRESS_A)
     assert send(attacker.net, data, ADDRESS_A) == [first]
@@ -233,7 +233,7 @@ def test_another_peer_is_not_touched() -> None:
     net = target()
     net.command("a", Initiate("ab", "net"))
     net.run(1)
-    stranger = IkeSaKeys(net)
+    stranger = HalfOpenAttacker(net)
     contact = NotifyPayload(NotifyType.INITIAL_CONTACT)
     payloads: list[Payload] = [contact, *stranger.auth_payloads(b"gwa", b"wrong")]
     assert error_of(stranger.ask(IKE_AUTH, 1, payloads)) == NotifyType.AUTHENTICATION_FAILED
@@ -248,7 +248,7 @@ def test_network_is_what_the_tests_think() -> None:
 
 def test_reserved_bytes_of_an_identity_are_ignored_but_authenticated() -> None:
     """RFC 7296 3.5 and 2.15: AUTH covers the ID payload as it came."""
-    attacker = IkeSaKeys(target(), address=ADDRESS_A)
+    attacker = HalfOpenAttacker(target(), address=ADDRESS_A)
     answer = attacker.ask(IKE_AUTH, 1, attacker.auth_payloads(reserved=b"\0\0\1"))
     assert error_of(answer) is None
     assert stands(attacker)
@@ -258,7 +258,7 @@ def test_a_peer_that_deletes_its_ike_sa_and_begins_anew_at_once_from_the_same_po
     """Each IKE_SA_INIT is answered, even where it is, byte for byte, that of the one that is gone."""
     net = target()
     for _ in range(100):
-        peer = IkeSaKeys(net, address=ADDRESS_A)  # takes an answer for granted
+        peer = HalfOpenAttacker(net, address=ADDRESS_A)  # takes an answer for granted
         peer.establish()
         assert peer.ask(INFORMATIONAL, 2, [DeletePayload(ProtocolId.IKE, ())]) == ()
         assert not net.b.manager.ike_sas

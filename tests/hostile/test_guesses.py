@@ -9,7 +9,7 @@ from ikepy.sa.api.effects import Level
 from ikepy.sa.message import query
 from ikepy.wire.constants import ExchangeType, NotifyType
 from tests.exchange.network import Network, assert_joined
-from tests.hostile.attacker import IkeSaKeys, UnansweredError, target
+from tests.hostile.attacker import HalfOpenAttacker, UnansweredError, target
 from tests.hostile.test_limits import OTHER
 
 
@@ -22,7 +22,9 @@ def guess(
     """
     number = sum(net.b.manager.counters().values())
     try:
-        attacker = IkeSaKeys(net, address=address, port=port, spi_i=(number << 16 | port).to_bytes(8, "big"))
+        attacker = HalfOpenAttacker(
+            net, address=address, port=port, spi_i=(number << 16 | port).to_bytes(8, "big")
+        )
     except UnansweredError:
         return "nothing"
     attacker.port = 4500

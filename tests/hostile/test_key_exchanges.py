@@ -17,7 +17,7 @@ from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from tests.exchange.network import Network
 
-from .attacker import IkeSaKeys, chain, child_payloads, init_parts, message, send, target
+from .attacker import HalfOpenAttacker, chain, child_payloads, init_parts, message, send, target
 
 GROUP = KeGroup.MODP_3072
 SUITE = "aes128gcm16-prfsha256-modp3072"
@@ -87,7 +87,7 @@ REQUESTS = {"IKE rekey": ike_offer, "child": child_offer, "child rekey": child_r
 @pytest.mark.parametrize("public", BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("offer", REQUESTS.values(), ids=REQUESTS.keys())
 def test_create_child_sa(computed: list[int], offer: Callable[[bytes], list[Payload]], public: bytes) -> None:
-    attacker = IkeSaKeys(network(), SUITE)
+    attacker = HalfOpenAttacker(network(), SUITE)
     attacker.establish()
     computed.clear()
     answer = attacker.ask(ExchangeType.CREATE_CHILD_SA, 2, offer(public))
@@ -101,7 +101,7 @@ def test_create_child_sa(computed: list[int], offer: Callable[[bytes], list[Payl
 @pytest.mark.parametrize("offer", REQUESTS.values(), ids=REQUESTS.keys())
 def test_the_same_request_with_a_good_value(offer: Callable[[bytes], list[Payload]]) -> None:
     """What is refused above is refused for its value."""
-    attacker = IkeSaKeys(network(), SUITE)
+    attacker = HalfOpenAttacker(network(), SUITE)
     attacker.establish()
     public = kex.generate(GROUP, random.Random(5).randbytes).public
     answer = attacker.ask(ExchangeType.CREATE_CHILD_SA, 2, offer(public))

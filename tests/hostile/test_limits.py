@@ -16,7 +16,7 @@ from tests.exchange.network import ADDRESS_A, Network
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
-    IkeSaKeys,
+    HalfOpenAttacker,
     assert_unharmed,
     chain,
     init_parts,
@@ -196,7 +196,7 @@ def test_max_proposals() -> None:
 
 
 def test_an_authenticated_peer_is_told() -> None:
-    attacker = IkeSaKeys(target(daemon="max_payloads = 8"), address=ADDRESS_A)
+    attacker = HalfOpenAttacker(target(daemon="max_payloads = 8"), address=ADDRESS_A)
     attacker.establish()
     answer = attacker.ask(ExchangeType.INFORMATIONAL, 2, [NotifyPayload(40960, b"")] * 9)
     assert answer is not None
@@ -208,7 +208,7 @@ def test_an_authenticated_peer_is_told() -> None:
 @pytest.mark.parametrize(("total", "dropped"), [(4, False), (5, True)])
 def test_max_fragments(total: int, dropped: bool) -> None:
     net = target(daemon="max_fragments = 4")
-    attacker = IkeSaKeys(net, extra=[NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED, b"")])
+    attacker = HalfOpenAttacker(net, extra=[NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED, b"")])
     data = attacker.seal_fragment(ExchangeType.IKE_AUTH, 1, 2, total, bytes(10))
     before = len(net.b.logs)
     send(net, data)

@@ -23,7 +23,7 @@ from ikepy.wire.payloads import (
     TsPayload,
 )
 from tests.exchange.network import ADDRESS_A
-from tests.hostile.attacker import NONCE, IkeSaKeys, child_payloads, target
+from tests.hostile.attacker import NONCE, HalfOpenAttacker, child_payloads, target
 
 CREATE_CHILD_SA, INFORMATIONAL = ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL
 TIMES = 400
@@ -72,7 +72,7 @@ CAUSES: dict[str, tuple[int, Callable[[int], list[Payload]]]] = {
 }
 
 
-def _written(attacker: IkeSaKeys) -> list[str]:
+def _written(attacker: HalfOpenAttacker) -> list[str]:
     limit, now = LogLimit(), attacker.net.now
     lines = [one for one in attacker.net.b.logs if one.level is not Level.DEBUG]
     for one in lines:
@@ -83,7 +83,7 @@ def _written(attacker: IkeSaKeys) -> list[str]:
 @pytest.mark.parametrize("cause", list(CAUSES))
 def test_requests_without_end(cause: str) -> None:
     exchange, payloads = CAUSES[cause]
-    attacker = IkeSaKeys(target(), address=ADDRESS_A)
+    attacker = HalfOpenAttacker(target(), address=ADDRESS_A)
     attacker.establish()
     for n in range(2, 2 + TIMES):
         attacker.ask(exchange, n, payloads(n))
@@ -91,7 +91,7 @@ def test_requests_without_end(cause: str) -> None:
 
 
 def test_children_that_come_and_go() -> None:
-    attacker = IkeSaKeys(target(), address=ADDRESS_A)
+    attacker = HalfOpenAttacker(target(), address=ADDRESS_A)
     attacker.establish()
     for n in range(2, 2 + TIMES, 2):
         attacker.ask(CREATE_CHILD_SA, n, [NoncePayload(NONCE), *child_payloads(_spi(n))])
@@ -105,7 +105,7 @@ def test_children_that_come_and_go() -> None:
 def test_ike_sas_that_come_and_go(ends: Payload) -> None:
     net = target()
     for n in range(100):
-        attacker = IkeSaKeys(net, address=ADDRESS_A, spi_i=struct.pack("!Q", n + 1))
+        attacker = HalfOpenAttacker(net, address=ADDRESS_A, spi_i=struct.pack("!Q", n + 1))
         attacker.establish()
         attacker.ask(INFORMATIONAL, 2, [ends])
         net.run(0.2)

@@ -8,7 +8,7 @@ from ikepy.sa.api.commands import Initiate, Terminate
 from ikepy.sa.message import query
 from ikepy.wire.constants import ExchangeType
 from tests.exchange.network import assert_joined
-from tests.hostile.attacker import IkeSaKeys, UnansweredError, target
+from tests.hostile.attacker import HalfOpenAttacker, UnansweredError, target
 from tests.hostile.test_admission import MODP
 from tests.hostile.test_limits import OTHER
 
@@ -26,12 +26,12 @@ def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, un
     waiting, begin, done = list(range(1000)), net.now, 0
     for at in TRIES:
         net.run(max(0.0, begin + at - net.now))
-        answered: list[IkeSaKeys] = []
+        answered: list[HalfOpenAttacker] = []
         left: list[int] = []
         for number in waiting:
             net.now += 0.003  # what one costs a host that is as slow as we are
             try:
-                answered.append(IkeSaKeys(net, name, OTHER, spi_i=(number + 1).to_bytes(8, "big")))
+                answered.append(HalfOpenAttacker(net, name, OTHER, spi_i=(number + 1).to_bytes(8, "big")))
             except UnansweredError:
                 left.append(number)
             if len(answered) > under_way:
@@ -42,7 +42,7 @@ def test_a_thousand_peers_of_one_address_are_up_in_twenty_seconds(suite: str, un
     assert net.now - begin < 20
 
 
-def finished(attacker: IkeSaKeys) -> bool:
+def finished(attacker: HalfOpenAttacker) -> bool:
     answer = attacker.ask(ExchangeType.IKE_AUTH, 1, attacker.auth_payloads())
     return answer is not None and query.error(answer) is None
 

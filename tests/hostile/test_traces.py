@@ -13,7 +13,7 @@ from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network, assert_joined
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
-    IkeSaKeys,
+    HalfOpenAttacker,
     assert_unharmed,
     chain,
     init_parts,
@@ -152,7 +152,7 @@ def test_a_long_message_without_protection_is_not_looked_into(exchange: int, kin
 
 def test_lines_about_those_who_are_not_authenticated_can_be_summed_up() -> None:
     net = target()
-    IkeSaKeys(net)
+    HalfOpenAttacker(net)
     net.run(40)
     lines = [one for one in net.b.logs if one.level is not Level.DEBUG]
     assert [one.kind for one in lines] == ["initiates an IKE_SA", "timed out"]

@@ -21,7 +21,7 @@ from tests.exchange.network import ADDRESS_A, Network, Options, SeededEntropy, a
 from tests.hostile.attacker import (
     NONCE,
     STRANGER,
-    IkeSaKeys,
+    HalfOpenAttacker,
     chain,
     init_parts,
     message,
@@ -109,7 +109,7 @@ def test_a_repeated_request_gets_its_answer_a_few_times_a_second() -> None:
 
 def test_the_answer_is_sent_again_until_ike_auth() -> None:
     net = target()
-    peer = IkeSaKeys(net)
+    peer = HalfOpenAttacker(net)
     assert send(net, peer.request) == [peer.response]
     peer.establish()
     assert send(net, peer.request) == []
@@ -317,7 +317,7 @@ def test_whoever_authenticates_gives_its_share_back() -> None:
         connection='unique = "never"',
     )
     for number in range(1, 20):
-        IkeSaKeys(net, suite, OTHER, spi_i=number.to_bytes(8, "big")).establish()
+        HalfOpenAttacker(net, suite, OTHER, spi_i=number.to_bytes(8, "big")).establish()
     assert "IKE_SA_INIT requests beyond the CPU budget" not in counted(net)
 
 

@@ -21,7 +21,7 @@ from ikepy.wire.payloads import (
 from tests.exchange.network import Network, assert_joined
 from tests.hostile.attacker import (
     CBC_SUITE,
-    IkeSaKeys,
+    HalfOpenAttacker,
     assert_unharmed,
     chain,
     child_payloads,
@@ -33,10 +33,10 @@ IKE_AUTH, CREATE_CHILD_SA = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
 INFORMATIONAL = ExchangeType.INFORMATIONAL
 
 
-def ike_sa_keys(suite: str | None = None) -> IkeSaKeys:
+def half_open_attacker(suite: str | None = None) -> HalfOpenAttacker:
     if suite is None:
-        return IkeSaKeys(target())
-    return IkeSaKeys(target(proposals=f'["{suite}"]'), suite)
+        return HalfOpenAttacker(target())
+    return HalfOpenAttacker(target(proposals=f'["{suite}"]'), suite)
 
 
 def assert_gone(net: Network) -> None:
@@ -48,7 +48,7 @@ def assert_gone(net: Network) -> None:
 def test_wrong_secret_and_unknown_user_hear_the_same() -> None:
     heard = []
     for identity in (b"gwa", b"nobody", b"", b"x" * 4000):
-        attacker = ike_sa_keys()
+        attacker = half_open_attacker()
         plain = attacker.auth_payloads(identity, b"wrong")
         (reply,) = send(attacker.net, attacker.seal(IKE_AUTH, 1, *encode_payloads(plain)))
         heard.append((len(reply), attacker.opened([reply], 1)))
@@ -60,7 +60,7 @@ def test_wrong_secret_and_unknown_user_hear_the_same() -> None:
 def test_missing_secret_followed_by_a_retransmission() -> None:
     net = target()
     net.b = Network(None, target().b.config and None).b if False else net.b
-    attacker = IkeSaKeys(net)
+    attacker = HalfOpenAttacker(net)
     data = attacker.seal(IKE_AUTH, 1, *encode_payloads(attacker.auth_payloads(b"somebody", b"no secret")))
     (first,) = send(net, data)
     for _ in range(5):
@@ -73,7 +73,7 @@ def test_missing_secret_followed_by_a_retransmission() -> None:
 @pytest.mark.parametrize("suite", [None, CBC_SUITE])
 def test_encrypted_payload_of_any_size(size: int, suite: str | None) -> None:
     """Empty, an IV alone, an ICV alone: none is authentic, so none is answered, and the true one still is."""
-    attacker = ike_sa_keys(suite)
+    attacker = half_open_attacker(suite)
     header = attacker.seal(IKE_AUTH, 1, PayloadType.ID_I, b"")[:28]
     body = struct.pack("!BBH", PayloadType.ID_I, 0, 4 + size) + bytes(size)
     data = header[:24] + struct.pack("!I", 28 + len(body)) + body
@@ -83,7 +83,7 @@ def test_encrypted_payload_of_any_size(size: int, suite: str | None) -> None:
 
 
 def test_nothing_inside() -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     answer = attacker.ask(IKE_AUTH, 1, [])
     assert answer is not None
     assert query.error(answer) is not None
@@ -92,7 +92,7 @@ def test_nothing_inside() -> None:
 
 @pytest.mark.parametrize("pad", [16, 17, 31, 32, 128, 255])
 def test_cbc_pad_longer_than_the_plaintext(pad: int) -> None:
-    attacker = ike_sa_keys(CBC_SUITE)
+    attacker = half_open_attacker(CBC_SUITE)
     send(attacker.net, attacker.seal_cbc(IKE_AUTH, 1, PayloadType.ID_I, bytes(15) + bytes([pad])))
     net = attacker.net
     net.run(60)
@@ -101,7 +101,7 @@ def test_cbc_pad_longer_than_the_plaintext(pad: int) -> None:
 
 def test_cbc_by_hand_is_what_the_project_makes() -> None:
     """The padding above is all that is wrong with it."""
-    attacker = ike_sa_keys(CBC_SUITE)
+    attacker = half_open_attacker(CBC_SUITE)
     first, plaintext = encode_payloads(attacker.auth_payloads())
     pad = -(len(plaintext) + 1) % 16
     data = attacker.seal_cbc(IKE_AUTH, 1, first, plaintext + bytes(pad) + bytes([pad]))
@@ -123,7 +123,7 @@ def test_cbc_by_hand_is_what_the_project_makes() -> None:
 )
 @pytest.mark.parametrize("message_id", [0, 1, 2])
 def test_informational_before_ike_auth(payloads: list[Payload], message_id: int) -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     assert attacker.ask(INFORMATIONAL, message_id, payloads) is None
     attacker.establish()
 
@@ -134,7 +134,7 @@ def test_children_and_rekeys_before_ike_auth() -> None:
         [NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, b"\0\0\1\0")],
         [NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.IKE, b"")],
     ):
-        attacker = ike_sa_keys()
+        attacker = half_open_attacker()
         payloads = [*extra, NoncePayload(bytes(32)), *child_payloads()]
         assert attacker.ask(CREATE_CHILD_SA, 1, payloads) is None
         assert not attacker.net.b.plane.inbound
@@ -143,7 +143,7 @@ def test_children_and_rekeys_before_ike_auth() -> None:
 
 @pytest.mark.parametrize("kind", [PayloadType.ID_I, PayloadType.ID_R])
 def test_identification_of_64_kib(kind: PayloadType) -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     _, *rest = attacker.auth_payloads(b"gwa", b"wrong")
     huge = IdPayload(kind, IdType.KEY_ID, b"x" * 64000)
     answer = attacker.ask(IKE_AUTH, 1, [huge, *rest])
@@ -163,7 +163,7 @@ ADDRESSES = [
 @pytest.mark.parametrize("size", [0, 1, 2, 3])
 @pytest.mark.parametrize(("kind", "head"), ADDRESSES)
 def test_identity_of_a_few_bytes_where_an_address_belongs(kind: int, head: bytes, size: int) -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     answer = attacker.ask_raw(IKE_AUTH, 1, *chain((kind, head + b"\1" * size)))
     assert answer is not None
     assert query.error(answer) is not None
@@ -174,7 +174,7 @@ def test_identity_of_a_few_bytes_where_an_address_belongs(kind: int, head: bytes
 @pytest.mark.parametrize("attribute", [1, 2, 3, 8, 13, 14, 15])
 def test_configuration_attribute_of_a_few_bytes(attribute: int, size: int) -> None:
     """INTERNAL_IP4_ADDRESS and the like, with a request that is good otherwise."""
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     first, plain = encode_payloads(attacker.auth_payloads(secret=b"wrong"))
     body = b"\1\0\0\0" + struct.pack("!HH", attribute, size) + b"\1" * size
     data = struct.pack("!BBH", first, 0, 4 + len(body)) + body + plain
@@ -196,7 +196,7 @@ SELECTORS = {
 
 @pytest.mark.parametrize("name", SELECTORS)
 def test_selectors(name: str) -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     identity, mac, sa, *_ = attacker.auth_payloads()
     _, good = encode_payloads([identity, mac, sa])
     good = good[: -len(sa.encode()) - 4] + b"\x2c\0" + good[-len(sa.encode()) - 2 :]
@@ -219,7 +219,7 @@ def test_good_selectors_made_the_same_way() -> None:
 
 
 def test_critical_unknown_payload() -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     first, plain = encode_payloads(attacker.auth_payloads())
     data = struct.pack("!BBH", first, 0x80, 8) + b"junk" + plain
     answer = attacker.ask_raw(IKE_AUTH, 1, 99, data)
@@ -229,15 +229,15 @@ def test_critical_unknown_payload() -> None:
 
 def test_every_prefix_of_ike_auth() -> None:
     """Well sealed, and cut off anywhere inside."""
-    whole = encode_payloads(ike_sa_keys().auth_payloads(secret=b"wrong"))[1]
+    whole = encode_payloads(half_open_attacker().auth_payloads(secret=b"wrong"))[1]
     for size in range(0, len(whole), 3):
-        attacker = ike_sa_keys()
+        attacker = half_open_attacker()
         assert attacker.ask_raw(IKE_AUTH, 1, PayloadType.ID_I, whole[:size]) is not None
         assert attacker.net.b.manager.idle
 
 
 def test_half_open_sas_of_one_address_are_few_and_end() -> None:
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     for n in range(50):
         data = bytearray(attacker.request)
         data[:8] = n.to_bytes(8, "big")[:-1] + b"\3"
@@ -248,7 +248,7 @@ def test_half_open_sas_of_one_address_are_few_and_end() -> None:
 
 def test_request_without_protection() -> None:
     """IKE_AUTH in the clear is no IKE_AUTH."""
-    attacker = ike_sa_keys()
+    attacker = half_open_attacker()
     first, plain = encode_payloads(attacker.auth_payloads())
     header = attacker.seal(IKE_AUTH, 1, first, b"")
     data = header[:16] + bytes([first]) + header[17:24] + struct.pack("!I", 28 + len(plain)) + plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -149,7 +150,13 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports(module: str, path: Path) -> tuple[tuple[int, str], ...]:
+    """As `_imports`, read once: most rules look at every module."""
+    return tuple(_imports(module, path))
+
+
+def _imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
     """Line and full name of everything that the module imports, wherever in it the import stands.
 
     `from a import b` is `a.b`: the name may be a module's.
