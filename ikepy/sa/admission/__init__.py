@@ -1,1 +1,1 @@
-"""Strangers: cookies, CPU budget, failed authentications, stateless answers, connection match."""
+"""Handling of unauthenticated peers: cookies, CPU budget, authentication failures, connections."""

@@ -1,8 +1,8 @@
-"""Failed authentications: whoever keeps guessing is heard ever more seldom.
+"""Throttles failing authentications: the more of them fail, the more rarely an attempt is processed.
 
-What fails is remembered by source and by what it said it was. Nobody is kept out by what others do elsewhere,
-and an identity that the configuration names is heard from a place where others were guessed, though only its
-success is answered: so it makes no difference to those who guess.
+Failures are counted by source address and by claimed identity, so nobody is locked out by failures elsewhere.
+A configured identity is still tried from an address where other identities were guessed, but only a success
+is answered: a guesser learns nothing from the silence.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from ikepy.config.identity import Identity
 from ikepy.sa.api.log_source import Prefix, prefix_of
 from ikepy.sa.api.path import Address, Endpoint
 
-# An address with an identity or anybody's, and its prefix; each with how many failures are free.
+# (address, identity; None: any), and the address's prefix; each with the number of free failures.
 Keys = tuple[tuple[tuple[Address, Identity | None], int], tuple[Prefix, int]]
-KEPT = 4096  # of each table: of more, those go that were touched longest ago
-FIRST, LONGEST = 1.0, 32.0  # seconds between attempts that are heard: doubled from one to the other
-RECOVERY = 60.0  # seconds in which one failure is forgotten: a misconfigured peer's tries are always answered
-# Failures without a consequence: of an identity from an address or prefix, of any identity, of a port.
+KEPT = 4096  # entries of each table; the least recently used are evicted
+FIRST, LONGEST = 1.0, 32.0  # seconds between attempts that are processed: doubled each time
+RECOVERY = 60.0  # seconds until one failure is forgotten: a misconfigured peer's slow retries are answered
+# Failures without consequence: of one identity from an address or prefix, of any identity, from a port.
 FREE_IDENTITY, FREE_IDENTITY_PREFIX, FREE_ADDRESS, FREE_PREFIX, FREE_PORT = 5, 12, 12, 48, 12
-PROVEN = 3600.0  # seconds that a success is remembered
-PLACES = 16384  # addresses of peers: of more, those go whose IKE_SAs are gone for longest
-LATELY = 86400.0  # seconds for which a peer's address is known, after its last IKE_SA
+PROVEN = 3600.0  # seconds for which a success is remembered
+PLACES = 16384  # addresses of peers; those whose IKE_SAs ended longest ago are evicted
+LATELY = 86400.0  # seconds for which a peer's address is remembered after its last IKE_SA
 
 
 class Hearing(Enum):
-    """What an attempt is worth."""
+    """How an authentication attempt is treated."""
 
     FULL = auto()
-    SUCCESS = auto()  # only success is answered
-    NONE = auto()  # not even looked at
+    SUCCESS = auto()  # checked, but only a success is answered
+    NONE = auto()  # not checked at all
 
 
 @dataclass(slots=True)
@@ -42,21 +42,21 @@ class _Entry:
     at: float  # of the last failure that counted
 
     def next(self, free: int) -> float:
-        """When the next attempt is heard."""
+        """When the next attempt will be processed."""
         doublings = round(self.count) - free
         return self.at if doublings < 0 else self.at + min(FIRST * 2 ** min(doublings, 16), LONGEST)
 
 
 class AuthFailures:
-    """All of a daemon's. Times are monotonic seconds."""
+    """The failed authentications at one daemon. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._failed: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._proven: OrderedDict[Hashable, float] = OrderedDict()
-        self._stood: OrderedDict[Address, float] = OrderedDict()  # an IKE_SA with a peer there; when, last
+        self._stood: OrderedDict[Address, float] = OrderedDict()  # when a peer's IKE_SA was last seen there
 
     def hearing(self, address: Address, identity: Identity, now: float, *, named: bool) -> Hearing:
-        """How an attempt from `address` to be `identity` is to be met; `named`: by the configuration."""
+        """How to treat an attempt from `address` as `identity`; `named`: the configuration names it."""
         known = self._recent((address, identity.folded), now)
         if named and self._bars(_of_identity(address, identity), now, known):
             return Hearing.NONE
@@ -65,10 +65,10 @@ class AuthFailures:
         return Hearing.SUCCESS if named or known else Hearing.NONE
 
     def _bars(self, keys: Keys, now: float, known: bool) -> bool:
-        """Whether what failed at an address, or in its prefix, is held against it.
+        """Whether failures of an address, or in its prefix, block it now.
 
-        The prefix's failures are not held against an address that has none of its own; an IPv6 host takes
-        a new address for every attempt, so there they are.
+        Failures in the prefix don't block an IPv4 address without failures of its own. They block IPv6
+        addresses, as an IPv6 host can take a new address for every attempt.
         """
         (own, own_free), (prefix, prefix_free) = keys
         if self._waits(own, own_free, now):
@@ -77,31 +77,31 @@ class AuthFailures:
         return not clean and self._waits((prefix, own[1]), prefix_free, now)
 
     def silenced(self, remote: Endpoint, now: float) -> bool:
-        """Whether a new IKE_SA_INIT of this port comes too soon after its failures."""
+        """Whether a new IKE_SA_INIT from this address and port comes too soon after failures."""
         return self._waits(remote, FREE_PORT, now) and not self._recent(remote, now)
 
     def known(self, address: Address, now: float) -> bool:
-        """Whether a peer that has proven itself is or was there lately."""
+        """Whether an authenticated peer is, or recently was, at this address."""
         return now - self._stood.get(address, float("-inf")) < LATELY
 
     def stands(self, address: Address, now: float) -> None:
-        """An authenticated IKE_SA has its peer there."""
+        """Record that the peer of an authenticated IKE_SA is at this address."""
         self._stood[address] = now
         self._stood.move_to_end(address)
         if len(self._stood) > PLACES:
             self._stood.popitem(last=False)
 
     def failed(self, remote: Endpoint, identity: Identity, now: float, *, named: bool) -> float:
-        """An attempt has failed; gives the seconds for which its like is not heard from there."""
+        """Count a failed attempt; return the seconds for which further attempts like it are ignored."""
         waits = [self._count(remote, FREE_PORT, now)]
-        # Of identities that nobody configured there are too many: they share their place's entries.
+        # Unconfigured identities are unlimited in number: they share the entries of their address.
         for keys in [_of_place(remote.address), *([_of_identity(remote.address, identity)] if named else [])]:
             (own, own_free), (prefix, prefix_free) = keys
             waits += [self._count(own, own_free, now), self._count((prefix, own[1]), prefix_free, now)]
         return max(waits)
 
     def proven(self, remote: Endpoint, identity: Identity, now: float) -> None:
-        """A peer has proven itself: what was held against it is void, and it is known from now on."""
+        """Record that a peer has authenticated: clear its failures and remember it."""
         self._failed.pop((remote.address, identity.folded), None)
         self._failed.pop(remote, None)
         self.stands(remote.address, now)
@@ -122,7 +122,7 @@ class AuthFailures:
         entry = self._failed.get(key)
         if entry is None:
             entry = self._failed[key] = _Entry(0, now)
-        # While nobody of its like is heard, what fails quietly does not make the wait longer.
+        # A failure during the wait, which is not answered, does not prolong it.
         if now >= entry.next(free):
             entry.count = max(0.0, entry.count - (now - entry.at) / RECOVERY) + 1
             entry.at = now

@@ -1,4 +1,4 @@
-"""Which connection a peer belongs to: by addresses at first, by identities in IKE_AUTH."""
+"""Finds the connection for a peer: by addresses first, by identities in IKE_AUTH (RFC 7296 1.2)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ikepy.sa.api.path import Address, Path
 from ikepy.sa.negotiation import proposals
 from ikepy.wire.proposal import Proposal
 
-MOST_PATHS = 256  # pairs of addresses of which it is remembered who may be there
+MOST_PATHS = 256  # address pairs for which the candidates are cached
 
 
 class Candidates:
-    """The connections that a peer may mean, those that name the addresses first. There may be thousands."""
+    """The connections that may be meant, best address match first. There may be thousands."""
 
     def __init__(self, connections: Iterable[Connection]) -> None:
         self.connections = tuple(connections)
-        # The first of all that have the same IKE proposals.
+        # One connection for each distinct list of IKE proposals: the first.
         self.offers = tuple({one.proposals: one for one in reversed(self.connections)}.values())[::-1]
         self._ranks = {one.name: rank for rank, one in enumerate(self.connections)}
         self._named: dict[Identity, list[Connection]] = {}
-        self._unnamed: list[Connection] = []  # whose peer is anybody, or known by a pattern
+        self._unnamed: list[Connection] = []  # whose remote identity is any, or a pattern
         for one in self.connections:
             name = one.remote.id
             if name is None or name.is_pattern:
@@ -37,9 +37,9 @@ class Candidates:
     def match(
         self, chosen: Proposal, id_r: Identity | None, id_i: Identity, local_address: Address
     ) -> Connection | None:
-        """The connection of a peer that says it is `id_i` and asks for `id_r`; exact identities first.
+        """The connection for a peer that claims `id_i` and asks for `id_r`; exact identities win.
 
-        Only connections that permit the IKE proposal in use count.
+        Only connections that permit the chosen IKE proposal are considered.
         """
         for kind in (self._named.get(id_i.folded, ()), self._unnamed):
             found = [one for one in kind if _fits(one, chosen, id_r, id_i, local_address)]
@@ -52,7 +52,7 @@ NOBODY = Candidates(())
 
 
 class ConnectionMatch:
-    """Who may be at which addresses. Those that may be at several are kept once."""
+    """Looks up candidates by address pair; equal sets of candidates are stored once."""
 
     def __init__(self, config: Config) -> None:
         self._connections = tuple(config.connections.values())
@@ -90,12 +90,12 @@ def _score(connection: Connection, path: Path) -> int | None:
 
 
 def permits(patterns: Iterable[object], address: Address) -> bool:
-    """Whether one of a connection's addresses is `address`, holds it, or may be any."""
+    """Whether one of a connection's address patterns matches `address`."""
     return _address_score(patterns, address) is not None
 
 
 def _address_score(patterns: Iterable[object], address: Address) -> int | None:
-    """3: named, 2: in a network, 1: a host name (which we don't resolve here), 0: any; None: no match."""
+    """3: exact address, 2: in a network, 1: a host name (not resolved here), 0: %any; None: no match."""
     best: int | None = None
     for pattern in patterns:
         score: int | None = None

@@ -1,4 +1,4 @@
-"""IKE_SA_INIT without a decoder, for floods: telling a first request, writing the answer (RFC 7296 2.6)."""
+"""Answers IKE_SA_INIT floods with cookies, without the full decoder (RFC 7296 2.6)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIDDLE = _response()[_SPI:-COOKIE_SIZE]
 
 
 def is_first_request(datagram: bytes) -> bool:
-    """Whether a datagram has the header of a whole IKE_SA_INIT request to a responder without an SPI yet."""
+    """Whether a datagram has the header of a complete initial IKE_SA_INIT request (responder SPI 0)."""
     return (
         datagram[_SPI : 2 * _SPI] == _NO_SPI
         and datagram[2 * _SPI + 1 : HEADER_SIZE - 4] == _FIRST
@@ -33,5 +33,5 @@ def is_first_request(datagram: bytes) -> bool:
 
 
 def cookie_response(spi_i: bytes, cookie: bytes) -> bytes:
-    """The response that asks for one of our cookies."""
+    """The IKE_SA_INIT response that carries a COOKIE notify."""
     return spi_i + _MIDDLE + cookie

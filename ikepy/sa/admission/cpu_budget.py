@@ -1,17 +1,16 @@
-"""CPU time for strangers: how much a second, and how those who want it share it.
+"""Limits the CPU time spent on unauthenticated peers, and shares it fairly among sources.
 
-What was spent fades away: in all within seconds, by source more slowly. A source may have spent as much as
-is still free (dynamic thresholds; Choudhury and Hahne, 1998), so that the more there is asked for, the less
-each gets, and there always is something left for one that has had nothing yet. The rule holds for prefixes,
-for the addresses within a prefix and for the ports of an address: whoever shares a network or a NAT with an
-attacker comes before it. An address that has had nothing yet may add to a prefix beyond its share: where many
-prefixes are under attack it would be no better off than the attackers in its own. What a peer cost that then
-proves itself is given back.
+Usage decays: the total within seconds, that of each source more slowly. A source may have used as much as is
+still free (dynamic thresholds; Choudhury and Hahne, 1998): shares shrink as demand grows, and something is
+always left for a newcomer. The rule applies to prefixes, to the addresses within a prefix and to the ports of
+an address, so a peer that shares a network or a NAT with an attacker goes first. A new address may exceed its
+prefix's share: with many prefixes under attack it would otherwise fare no better than the attackers in its
+own. The cost of a peer that then authenticates is refunded.
 
-Where all networks are as new as each other nothing tells a peer from an attacker, and each request is served
-with the probability budget / (rate x cost), in whichever order. Chance sees to it that it is not less for one
-that comes at the wrong moment (as in RED; Floyd and Jacobson, 1993). And the rule holds for key exchange
-groups as well: those who ask for one that nobody floods us with are served at once.
+If all networks are equally new, nothing tells a peer from an attacker, and each request is served with the
+probability budget / (rate x cost). Random drops keep that independent of timing (as in RED; Floyd and
+Jacobson, 1993). The rule also applies to key exchange groups: requests for a group that nobody floods us with
+are served at once.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from ikepy.sa.admission.decay import Fading
 from ikepy.sa.api.log_source import prefix_of
 from ikepy.sa.api.path import Address, Endpoint
 
-OVERHEAD = 0.001  # seconds of an IKE_SA_INIT and what follows it, without the key exchange
-MEMORY = 2.0  # seconds: as long a time's budget may be spent at once
-SOURCE_MEMORY = 8.0  # seconds that a source's use is remembered
-ASKED = 1e-6  # seconds charged for a request that is not served: its source is no newcomer any more
-NEWCOMERS = 4  # times what a prefix may have spent, for an address that has had nothing
-# What requests of one cost (so, of one group) may have spent, in times of what is free: of prefixes that had
-# nothing yet, of addresses that had nothing, of others. For the first ones chance takes up to half of it;
-# even they leave a little to other groups.
+OVERHEAD = 0.001  # seconds for an IKE_SA_INIT and its follow-up, without the key exchange
+MEMORY = 2.0  # seconds' worth of budget that may be spent at once
+SOURCE_MEMORY = 8.0  # seconds for which a source's usage is remembered
+ASKED = 1e-6  # seconds charged for a rejected request: its source is no newcomer any more
+NEWCOMERS = 4  # a new address is served while its prefix's usage is below so many times what is free
+# What requests of one cost (that is, one group) may have used, as a multiple of what is free: from a new
+# prefix, from a new address, from others. New prefixes are dropped at random in the upper half; even they
+# leave a little to other groups.
 KINDS = (16, 6, 4)
 _ALL = "all"
 
@@ -43,7 +42,7 @@ def cost_of(group: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What was charged to whom, when, and to which budget."""
+    """A charge of `cost` seconds to `remote`, made at `at`."""
 
     budget: CpuBudget
     remote: Endpoint
@@ -56,10 +55,10 @@ class Charge:
 
 
 class CpuBudget:
-    """`share` of one CPU (0.25: 250 ms a second) in the long run; 0: no limit. Times in seconds.
+    """Budget of `share` of one CPU (0.25: 250 ms a second) in the long run; 0: no limit. Times in seconds.
 
-    `chance` gives numbers from 0 to 1; `network` what addresses are summed up under; a source may have had
-    `most` times what is free.
+    `chance` gives numbers from 0 to 1; `network` maps an address to what it is aggregated under; a source may
+    have used `most` times what is free.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class CpuBudget:
         self._capacity = share * MEMORY
         self._network = network
         self._total = Fading(MEMORY)
-        self._kinds = Fading(MEMORY)  # by cost: there are as many as groups
+        self._kinds = Fading(MEMORY)  # by cost: one entry per group
         self._levels = (Fading(SOURCE_MEMORY), Fading(SOURCE_MEMORY), Fading(SOURCE_MEMORY))
 
     def affords(self, remote: Endpoint, cost: float, now: float) -> bool:
@@ -86,7 +85,7 @@ class CpuBudget:
             level.at(key, now) for level, key in zip(self._levels, self._keys(remote), strict=True)
         )
         order = 2 if any(within) else 1 if prefix else 0
-        # Whoever comes later in this order leaves room for one more like it to those who come before.
+        # Each class leaves room for one more such request to the classes before it.
         spent = self._kinds.at(cost, now)
         if room <= 0 or spent > KINDS[order] * room:
             return False
@@ -102,14 +101,14 @@ class CpuBudget:
         return True
 
     def charge(self, remote: Endpoint, cost: float, now: float) -> Charge:
-        """It is served."""
+        """Charge a request that is served."""
         self._total.add(_ALL, cost, now)
         self._kinds.add(cost, cost, now)
         self._add(remote, cost, now)
         return Charge(self, remote, cost, now)
 
     def ask(self, remote: Endpoint, now: float) -> None:
-        """It asked, and was not served: others come first from now on."""
+        """Charge a token cost for a rejected request, so that new sources go first from now on."""
         self._add(remote, ASKED, now)
 
     def refund(self, charge: Charge, now: float) -> None:

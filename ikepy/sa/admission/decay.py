@@ -1,4 +1,4 @@
-"""Amounts that fade with time, one a key, in a table that can't grow for ever."""
+"""Exponentially decaying counters by key, in a table of bounded size."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from math import exp
 
-KEPT = 4096  # keys of one table: of more, those go that were touched longest ago
+KEPT = 4096  # keys of one table; the least recently used are evicted
 NEGLIGIBLE = 1e-9
 
 
 class Fading:
-    """What is added falls to 1/e of it in `memory` seconds. `now` is monotonic, in seconds."""
+    """Counters that decay to 1/e in `memory` seconds. `now` is monotonic, in seconds."""
 
     def __init__(self, memory: float, kept: int = KEPT) -> None:
         self._memory = memory
         self._kept = kept
-        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # how much, and when
+        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # amount, and since when
 
     def at(self, key: Hashable, now: float) -> float:
-        """What is left of all that was added under `key`; 0.0 if that is next to nothing."""
+        """What is left of all that was added under `key`; 0.0 if negligible."""
         found = self._levels.get(key)
         if found is None:
             return 0.0
@@ -28,7 +28,7 @@ class Fading:
         return left if left > NEGLIGIBLE else 0.0
 
     def add(self, key: Hashable, amount: float, now: float) -> None:
-        """Add `amount`, or take it away again; the level is never negative."""
+        """Add `amount`, which may be negative; the level never is."""
         level = self.at(key, now) + amount
         if level <= NEGLIGIBLE:
             self._levels.pop(key, None)

@@ -1,6 +1,6 @@
-"""Messages that are dropped before they reach an IKE_SA leave a trace: a count, and a line at info.
+"""Counts and logs the messages that are dropped before they reach an IKE_SA.
 
-Whoever looks for why a peer "does not answer" finds here that it did, and in which way.
+Someone who debugs a peer that "does not answer" sees here that it did, and what was wrong with it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ MAX_UNPROTECTED = 128  # octets outside IKE_SA_INIT: a notify or two (RFC 7296 1
 
 
 def check_unprotected(header: IkeHeader, datagram: bytes) -> None:
-    """WireError for a long message that has far more than a notify or two outside of SK, where SK is due.
+    """WireError for a long message that should be protected and has more than a notify or two outside SK.
 
-    It is not decoded: that would cost ten times what else comes under SPIs that were copied from the wire.
+    It is not decoded: that would cost ten times as much as other messages under SPIs copied from the wire.
     """
     if header.exchange == ExchangeType.IKE_SA_INIT or len(datagram) <= MAX_UNPROTECTED:
         return
@@ -29,7 +29,7 @@ def check_unprotected(header: IkeHeader, datagram: bytes) -> None:
 
 
 def malformed(tally: Tally, datagram: bytes, path: Path, error: WireError) -> Log:
-    """What can't be decoded: an IKEv1 peer's, an IKE_SA_INIT that is told of, or anything."""
+    """Count a message that can't be decoded; IKEv1 and IKE_SA_INIT are logged at INFO, others at DEBUG."""
     remote = path.remote
     if len(datagram) < HEADER_SIZE:
         tally[Unserved.MALFORMED] += 1
@@ -48,14 +48,14 @@ def malformed(tally: Tally, datagram: bytes, path: Path, error: WireError) -> Lo
 
 
 def newer_version(tally: Tally, version: int, path: Path) -> Log:
-    """A peer that speaks what we don't (RFC 7296 2.5)."""
+    """Count and log a message of a higher major version (RFC 7296 2.5)."""
     tally[Unserved.NEWER_VERSION] += 1
     text = f"dropped IKE version {version >> 4}.{version & 15}: only IKEv2 is spoken here"
     return Log(Level.INFO, str(path.remote), text, "version", path.remote.address)
 
 
 def other_exchange(tally: Tally, got: int, awaited: int, path: Path) -> Log:
-    """A response to another exchange than the one whose message ID it has."""
+    """Count and log a response whose exchange type differs from the request's."""
     tally[Unserved.OTHER_EXCHANGE] += 1
     text = f"dropped a response of exchange {_name(got)} where {_name(awaited)} is awaited"
     return Log(Level.INFO, str(path.remote), text, "exchange", path.remote.address)

@@ -1,8 +1,8 @@
-"""Where peers of ours may be expected: addresses that the configuration names, or where one was lately.
+"""Knows where peers are expected: at configured addresses, or where one authenticated recently.
 
-Strangers from there have shown a COOKIE when this is asked, so they do receive at their address. They may be
-attackers all the same, behind the same NAT or in the same network: it earns them a budget that others don't
-touch, in which each place has its share (`ikepy.sa.admission.cpu_budget`).
+This is asked after the COOKIE exchange, so a source does receive at its address. It may be an attacker all
+the same, behind the same NAT or in the same network. Expected places get a CPU budget of their own, in which
+each place has its share (`ikepy.sa.admission.cpu_budget`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Place = Address | Prefix
 
 
 class ExpectedPlaces:
-    """The places of a configuration's `remote_addrs`, and those where a peer has authenticated lately.
+    """The places in a configuration's `remote_addrs`, and those where a peer authenticated recently.
 
-    Networks count that are no larger than what commonly has one holder (`ikepy.sa.api.log_source`).
+    Networks count only if no larger than what commonly has one holder (`ikepy.sa.api.log_source`).
     """
 
     def __init__(self, config: Config, failures: AuthFailures) -> None:
@@ -39,18 +39,18 @@ class ExpectedPlaces:
         }
 
     def place(self, address: Address, now: float) -> Place | None:
-        """The smallest place that is named and holds `address`, or the address itself if a peer was there.
+        """The smallest configured place with `address`, or the address itself if a peer was there recently.
 
-        None: nobody is expected there.
+        None: no peer is expected there.
         """
         return self.named(address) or (address if self._failures.known(address, now) else None)
 
     def network(self, address: Address) -> Place:
-        """What an expected address is summed up under: the place that the configuration names, or itself."""
+        """What an expected address is aggregated under: the configured place that contains it, or itself."""
         return self.named(address) or address
 
     def named(self, address: Address) -> Place | None:
-        """The smallest place of the configuration that holds `address`."""
+        """The smallest configured place that contains `address`, None if there is none."""
         for length in self._lengths[address.version]:
             found = self._places.get(_key(address, length))
             if found is not None:

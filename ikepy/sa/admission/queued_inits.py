@@ -1,6 +1,6 @@
-"""IKE_SA_INIT requests that were let in and wait to be worked on: they are paid for, and count as half-open.
+"""Tracks admitted IKE_SA_INIT requests that wait in the queue: they are charged and count as half-open.
 
-A burst is read faster than it is worked on. What counted only once it is worked on would let all of it in.
+A burst is read faster than it is processed. If requests counted only once processed, all would be admitted.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from ikepy.sa.admission.cpu_budget import Charge
 from ikepy.sa.api.path import Address, Endpoint
 
 MOST = 1024  # at once
-PATIENCE = 2.0  # seconds after which one was lost on its way, in a full queue or as it made no sense
+PATIENCE = 2.0  # seconds after which a request is taken as lost: the queue was full, or it was malformed
 
 
 class QueuedInits:
-    """By the initiator's SPI and whence it came, oldest first."""
+    """The waiting requests by initiator SPI and source endpoint, oldest first."""
 
     def __init__(self) -> None:
         self._charges: OrderedDict[tuple[bytes, Endpoint], Charge] = OrderedDict()
@@ -28,25 +28,25 @@ class QueuedInits:
         return request in self._charges
 
     def from_address(self, address: Address) -> int:
-        """How many wait that came from there."""
+        """How many requests from this address wait."""
         return self._per_address[address]
 
     def add(self, spi_i: bytes, charge: Charge) -> None:
-        """It waits; if too many do, the oldest is forgotten."""
+        """Add a waiting request; if there are too many, forget the oldest."""
         self._charges[spi_i, charge.remote] = charge
         self._per_address[charge.remote.address] += 1
         if len(self._charges) > MOST:
             self._forget_oldest()
 
     def take(self, spi_i: bytes, remote: Endpoint) -> Charge | None:
-        """What was paid for it, now that it is worked on; None if it does not wait."""
+        """Remove a request that is now processed and return its charge; None if it is not waiting."""
         charge = self._charges.pop((spi_i, remote), None)
         if charge is not None:
             self._uncount(charge)
         return charge
 
     def expire(self, now: float) -> None:
-        """Forget those that will not be worked on any more."""
+        """Forget the requests that were lost on the way."""
         while self._charges and next(iter(self._charges.values())).at <= now - PATIENCE:
             self._forget_oldest()
 

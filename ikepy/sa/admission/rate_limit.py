@@ -1,4 +1,4 @@
-"""How often we answer what anybody may send, and how soon we try again what keeps failing."""
+"""Token bucket for answers to unauthenticated messages, and exponential backoff for retries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 
 class Rate:
-    """At most `per_second` on average, after a burst of as many as one second's."""
+    """Token bucket: at most `per_second` on average, with bursts of one second's worth."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
@@ -27,9 +27,9 @@ class Rate:
 
 
 class Backoff:
-    """Permits each thing once, then after `first` seconds, twice as many, and so on up to `longest`.
+    """Permits each key once, then again after `first` seconds, twice that, and so on up to `longest`.
 
-    What was left alone for twice `longest` seconds starts anew; of more than KEPT things the oldest do.
+    A key left alone for twice `longest` seconds starts anew; beyond KEPT keys the oldest are dropped.
     """
 
     KEPT = 1024
@@ -37,10 +37,10 @@ class Backoff:
     def __init__(self, first: float, longest: float) -> None:
         self._first = first
         self._longest = longest
-        self._tried: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # when, and the next wait
+        self._tried: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # last try, next wait
 
     def allow(self, key: Hashable, now: float) -> bool:
-        """Whether it may be tried at `now` (seconds); if so, it counts as tried."""
+        """Whether `key` may be tried at `now` (seconds); if so, it counts as tried."""
         at, wait = self._tried.get(key, (now - self._longest, 0.0))
         if now < at + wait:
             return False

@@ -1,4 +1,4 @@
-"""Unprotected answers to messages that belong to no IKE_SA, which cost no state (RFC 7296 2.5, 2.21)."""
+"""Builds unprotected, stateless responses to messages that belong to no IKE_SA (RFC 7296 2.5, 2.21)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ikepy.wire.payloads import NotifyPayload
 
 
 def refusal(header: IkeHeader, notify: NotifyPayload, path: Path) -> Send:
-    """The response to an IKE_SA_INIT that made no IKE_SA: the request's SPI and message ID, one notify."""
+    """The response that refuses an IKE_SA_INIT: the request's SPI and message ID, one notify."""
     answer = IkeHeader(header.spi_i, bytes(8), header.exchange, HeaderFlag.RESPONSE, header.message_id)
     return Send(path, encode_message(answer, [notify]))
 
 
 def invalid_ike_spi(header: IkeHeader, path: Path) -> Send:
-    """The response to a request for an IKE_SA that there is not (2.21.4)."""
+    """The response to a request under an unknown IKE SPI (2.21.4)."""
     return _echo(header, NotifyType.INVALID_IKE_SPI, path)
 
 
 def newer_version(header: IkeHeader, path: Path) -> list[Effect]:
-    """The highest version that we speak stands in the answer's header (2.5)."""
+    """Answer INVALID_MAJOR_VERSION; the response's header names our highest version (2.5)."""
     return [] if header.is_response else [_echo(header, NotifyType.INVALID_MAJOR_VERSION, path)]
 
 
@@ -34,5 +34,5 @@ def _echo(header: IkeHeader, notify: NotifyType, path: Path) -> Send:
 
 
 def no_larger(effects: Sequence[Effect], request: bytes) -> list[Effect]:
-    """Without answers that are larger than what anybody may have sent in another's name."""
+    """Drop responses larger than the request, whose source may be spoofed: no amplification."""
     return [e for e in effects if not isinstance(e, Send) or len(e.data) <= len(request)]

@@ -1,1 +1,1 @@
-"""What goes into the IKE machine and what comes out: commands, effects, snapshots. Values only."""
+"""The IKE machine's interface: commands go in, effects and snapshots come out. Values only."""

@@ -1,18 +1,18 @@
-"""The places that a worker has for children, as far as the IKE machine has to know."""
+"""How many more CHILD_SAs a worker can hold, as the IKE machine needs to know it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-KEPT_FOR_REKEYS = 8  # one place in so many is for children that replace others
+KEPT_FOR_REKEYS = 8  # one place in this many is reserved for rekeyed children
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Of the worker that a connection's device belongs to: places that are free, and all of them.
+    """Free and total places for children at the worker of a connection's device.
 
-    `closed`: why nothing that is installed would be carried for the time being.
+    `closed`: why the worker could carry no traffic at present; empty if it can.
     """
 
     free: int
@@ -21,12 +21,12 @@ class Capacity:
 
     @property
     def for_new(self) -> bool:
-        """Whether a further child may come."""
+        """Whether an additional child fits."""
         return self.free > self.places // KEPT_FOR_REKEYS
 
     @property
     def for_rekey(self) -> bool:
-        """Whether one may come that replaces another."""
+        """Whether a child fits that replaces another."""
         return self.free > 0
 
 
@@ -34,5 +34,5 @@ CapacityOf = Callable[[str], Capacity]  # by the connection's name
 
 
 def boundless(connection: str) -> Capacity:
-    """Where there is no worker."""
+    """Capacity without a limit, where there is no worker."""
     return Capacity(1, 1)

@@ -1,4 +1,4 @@
-"""What a user, the control socket or the data plane asks of the IKE machine."""
+"""The commands that users, the control socket and the data plane give to the IKE machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from esp.packet.selectors import Selector
 
 @dataclass(frozen=True, slots=True)
 class Initiate:
-    """Bring up a child (and the IKE_SA below it where there is none). `ticket` 0: nobody waits."""
+    """Bring up a child, and an IKE_SA for it if there is none. `ticket` 0: nobody waits for the outcome."""
 
     connection: str
     child: str
@@ -19,9 +19,9 @@ class Initiate:
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """Delete what matches every criterion that is given (swanctl's words).
+    """Delete the SAs that match every given criterion (named as in swanctl).
 
-    `force`: forget an IKE_SA without waiting for the peer. `fault`: it is ours, and nobody wished the end.
+    `force`: forget an IKE_SA without waiting for the peer. `fault`: an internal error ends it, not a user.
     """
 
     ike: str | None = None
@@ -35,7 +35,7 @@ class Terminate:
 
 @dataclass(frozen=True, slots=True)
 class Rekey:
-    """Replace what matches every criterion that is given (swanctl's words).
+    """Replace the SAs that match every given criterion (named as in swanctl).
 
     `reauth`: authenticate an IKE_SA anew instead of rekeying it.
     """
@@ -50,10 +50,10 @@ class Rekey:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """The data plane holds a packet that has no SA: a trap's, or one that a further child is to carry.
+    """The data plane holds a packet without an SA: it hit a trap, or needs an additional child.
 
-    Its source and destination are selectors of one address each, with its protocol and ports as far as they
-    can be seen.
+    `source` and `destination` are selectors of one address each, with the packet's protocol and ports where
+    they are visible.
     """
 
     connection: str
@@ -63,23 +63,23 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class ChildrenLost:
-    """A worker died with these SAs: they are never installed again, but negotiated anew."""
+    """A worker died with these SAs: they are negotiated anew, never installed again."""
 
     child_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceLow:
-    """The outbound sequence numbers of this child run out soon (RFC 4303 3.3.3)."""
+    """The outbound sequence numbers of this child are nearly used up (RFC 4303 3.3.3)."""
 
     child_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class LocalAddressesChanged:
-    """The addresses that this host has now: all that it may send from, best first (RFC 4555 3.5).
+    """The host's addresses changed; `addresses` are all that it may send from, best first (RFC 4555 3.5).
 
-    `others` are here too, but no peer is told of them: what is in use among them stays so.
+    `others` exist too, but are not announced to peers; an SA that uses one of them keeps it.
     """
 
     addresses: tuple[IPv4Address | IPv6Address, ...]
@@ -88,7 +88,7 @@ class LocalAddressesChanged:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Delete every IKE_SA at its peer and take no new ones."""
+    """Delete every IKE_SA at its peer and accept no new ones."""
 
 
 Command = (

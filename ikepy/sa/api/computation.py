@@ -1,11 +1,9 @@
-"""What takes long is computed elsewhere: the machine says what, and goes on when it is told the result.
+"""Moves slow cryptography out of the IKE machine: a job runs elsewhere, then its message is handled again.
 
-A message, or a request of ours, is worked on as if it had come at the moment at which everything that it
-needs is at hand. Who needs a result asks `Computation` for it. What is quick is computed at once. Anything
-else raises `ResultPending`, before any state has changed: the work is laid aside, an effect
-(`effects.Compute`) asks for the job, and when that is done the same work begins anew, on what the IKE_SA is
-then, and finds the result here. So nothing that happens meanwhile needs a thought of its own: it has simply
-happened before.
+A handler asks `Computation` for each result that it needs. A quick job runs at once. A slow one raises
+`ResultPending` before any state has changed: the message (or our request) is set aside, and an
+`effects.Compute` asks for the job. When that is done the handler starts over with the result at hand, on the
+state that the IKE_SA has by then. So events in between need no special handling: they simply came first.
 """
 
 from __future__ import annotations
@@ -14,13 +12,13 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 T = TypeVar("T")
-Job = Callable[[], object]  # a function of nothing but what it was made of; PeerError is a result too
+Job = Callable[[], object]  # depends only on what it captured; PeerError is a result too
 
-QUICK = 0.001  # seconds: what takes no longer is computed at once
+QUICK = 0.001  # seconds: a job that takes no longer runs at once
 
 
 class ResultPending(Exception):  # noqa: N818  no error
-    """The work can't go on without what `job` gives, after about `seconds`."""
+    """The handler needs the result of `job`, which takes about `seconds`."""
 
     def __init__(self, name: Hashable, job: Job, seconds: float) -> None:
         super().__init__(name)
@@ -30,9 +28,9 @@ class ResultPending(Exception):  # noqa: N818  no error
 
 
 class Computation:
-    """What was computed for one message, or one request of ours.
+    """The results computed for one message, or one request of ours.
 
-    `patience`: seconds that a job may take at once.
+    `patience`: seconds that a job may take and still run at once.
     """
 
     __slots__ = ("_patience", "_results", "awaited")
@@ -40,12 +38,12 @@ class Computation:
     def __init__(self, patience: float = QUICK) -> None:
         self._patience = patience
         self._results: dict[Hashable, object] = {}
-        self.awaited = False  # whether it is laid aside until a result is there
+        self.awaited = False  # whether its message is set aside until a result is there
 
     def result(self, name: Hashable, seconds: float, prepare: Callable[[], Callable[[], T]]) -> T:
-        """What the job that `prepare` makes gives, or raises; it has a name of its own within this work.
+        """Return (or raise) the result of the job that `prepare` makes; `name` is unique in this computation.
 
-        Raises Wanted if it takes long and was not done yet.
+        Raises ResultPending if the job is slow and has not run yet.
         """
         if name not in self._results:
             job = prepare()
@@ -59,11 +57,11 @@ class Computation:
 
     @property
     def resumed(self) -> bool:
-        """Whether it was laid aside before."""
+        """Whether a job has run for it already, so that its handler starts over."""
         return bool(self._results)
 
     def put(self, name: Hashable, result: object) -> None:
-        """A job is done: what it gave, or the exception that it raised."""
+        """Store a finished job's result, or the exception that it raised."""
         self._results[name] = result
 
 

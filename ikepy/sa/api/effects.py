@@ -1,4 +1,4 @@
-"""What the IKE machine asks its surroundings to do. Effects are run in the order in which they stand."""
+"""Effects: what the IKE machine asks its caller to do, to be run in the order of the list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ikepy.sa.api.path import Address, Path
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send an IKE message (without the non-ESP marker: the socket of port 4500 puts that in front)."""
+    """Send an IKE message (without the non-ESP marker, which the socket of port 4500 prepends)."""
 
     path: Path
     data: bytes
@@ -32,7 +32,7 @@ class SendKeepalive:
 
 @dataclass(frozen=True, slots=True)
 class InstallInbound:
-    """Make the worker accept ESP under `spi`, before anything that is sent after this effect."""
+    """Make the worker accept ESP under `spi`, before any later effect sends something."""
 
     child_id: int  # unique in the daemon; both directions of one CHILD_SA share it
     connection: str
@@ -50,13 +50,13 @@ class InstallInbound:
 
 @dataclass(frozen=True, slots=True)
 class InstallOutbound:
-    """Make the worker able to send under `spi` (the peer's).
+    """Make the worker able to send under `spi`, which the peer chose.
 
-    `standby`: the peer may not be ready yet (a rekey that it asked for): the worker keeps sending under the
-    older SA until `ActivateOutbound`, or until the first valid packet comes in under the same child_id.
-    `trapped`: remote selectors of the same policy that further children are to carry, when a packet asks for
-    them; empty if this one carries all. `tfc_padding`: octets to which inner packets are padded, "mtu" for as
-    many as the device's MTU (RFC 4303 2.7); 0: they are not.
+    `standby`: the peer may not be ready yet (it asked for a rekey): the worker keeps sending under the older
+    SA until `ActivateOutbound`, or until the first valid packet arrives under the same child_id.
+    `trapped`: remote selectors of the same policy that this child does not carry: a packet for them brings up
+    another child. `tfc_padding`: octets to which inner packets are padded, "mtu" for the device's MTU; 0: no
+    padding (RFC 4303 2.7).
     """
 
     child_id: int
@@ -91,7 +91,7 @@ class RemoveOutbound:
 
 @dataclass(frozen=True, slots=True)
 class RemoveChild:
-    """Forget both directions and their keys."""
+    """Remove both directions of a child and their keys."""
 
     child_id: int
 
@@ -106,28 +106,28 @@ class UpdatePath:
 
 
 class Rank(IntEnum):
-    """For whom something is computed: the lower number goes first."""
+    """Priority of a job, by whom it is for: the lower number goes first."""
 
     ESTABLISHED = 0  # a peer that is authenticated
     OURS = 1  # an IKE_SA that we are setting up
-    EXPECTED = 2  # one that a peer is setting up, from where a peer of ours may be (`expected`)
-    STRANGER = 3  # one that anybody else is setting up
+    EXPECTED = 2  # one set up from where a configured or recent peer may be (`ExpectedPlaces`)
+    STRANGER = 3  # one set up from anywhere else
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Call `job`, which takes about `seconds`, beside everything else, and hand what it gives or raises to
-    `IkeManager.complete`. Nothing else waits for that."""
+    """Run `job`, which takes about `seconds`, in the background; hand its result or exception to
+    `IkeManager.complete`."""
 
     ticket: int
     job: Job
     seconds: float
     rank: Rank
-    owner: Hashable = None  # for whom it is: those of one rank share the time
+    owner: Hashable = None  # for whom: the owners of one rank share the CPU time
 
 
 class Topic(Enum):
-    """What an `Event` tells."""
+    """What an `Event` reports."""
 
     IKE_UP = "ike-up"
     IKE_REKEYED = "ike-rekeyed"
@@ -139,7 +139,7 @@ class Topic(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a user wants to know, for hooks and metrics."""
+    """A change that hooks and metrics report."""
 
     topic: Topic
     connection: str
@@ -150,7 +150,7 @@ class Event:
 
 
 class Level(Enum):
-    """As `logging` has them."""
+    """Log levels, with the numbers of `logging`."""
 
     DEBUG = 10
     INFO = 20
@@ -160,20 +160,20 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A line for the log. No secret ever stands in one."""
+    """A line for the log; it never holds a secret."""
 
     level: Level
     subject: str  # "site-b #3"
     text: str
-    # Of a line that somebody can cause as often as they like, a stranger at an address or a peer: what it is
-    # about, and who it is. Such lines are summed up by both.
+    # Set on lines that a peer, or anybody at an address, can cause without limit: the topic, and who
+    # caused it. The log aggregates such lines by both.
     kind: str = ""
     source: Address | Peer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The command that carried this ticket is done."""
+    """The result of the command that carried this ticket."""
 
     ticket: int
     ok: bool

@@ -1,4 +1,4 @@
-"""The machine's only source of randomness, injected so that a run can be replayed and a collision chosen."""
+"""The IKE machine's only source of randomness, injected so that tests can replay runs and set collisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Entropy(Protocol):
-    """What the machine draws: SPIs, nonces, key-exchange scalars, IVs and jitter."""
+    """Draws SPIs, nonces, key-exchange scalars, IVs and jitter."""
 
     def random(self, n: int) -> bytes:
         """`n` unpredictable bytes."""

@@ -1,4 +1,4 @@
-"""Whose doing something is: the network that a stranger sends from, or a peer; by it use is summed up."""
+"""Whom log lines and resource use are attributed to: a peer, or the network of an unknown sender."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ikepy.sa.api.path import Address
 
 Prefix = IPv4Network | IPv6Network
 
-# The longest prefix that is routed by itself, so commonly one holder's; and what one site is given, within
-# which a host takes whatever address it likes (RFC 6177, BCOP 690).
+# IPv4: the longest prefix routed on its own, commonly one holder's. IPv6: what one site is assigned, in which
+# a host may take any address (RFC 6177, BCOP 690).
 PREFIX_LENGTHS = {4: 24, 6: 56}
 _VARIABLE = re.compile(r"#?\b(?:[0-9a-f]*\d|[0-9a-f]*:(?=[0-9a-f:]))[\w.:\[\]/]*")  # numbers, SPIs, addresses
 
 
 @lru_cache(8192)
 def prefix_of(address: Address) -> Prefix:
-    """The network that an address is summed up with others under."""
+    """The network under which an address is aggregated with its neighbours."""
     return ip_network((address, PREFIX_LENGTHS[address.version]), strict=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a connection; `identity` is empty as long as it has not proven one."""
+    """The other end of a connection; `identity` is empty until it has authenticated."""
 
     connection: str
     identity: str = ""
@@ -35,5 +35,5 @@ class Peer:
 
 
 def kind_of(text: str) -> str:
-    """What lines that differ in numbers, addresses and details only have in common."""
+    """A log line without its numbers, addresses and details, so that similar lines compare equal."""
     return _VARIABLE.sub("#", text).partition(",")[0].partition(" (")[0].strip()

@@ -1,4 +1,4 @@
-"""Where a message came from and goes to: two endpoints."""
+"""The path of a message: our address and UDP port, and the peer's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `list-sas` shows of the machine: values, no references into it."""
+"""The state that `list-sas` shows, copied as values: no references into the IKE machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ChildSnapshot:
 
 
 def shown(known: Identity | None, configured: Identity | None, *, sure: bool) -> str:
-    """An identity, "" for none: until it is known the configured one, if the connection is `sure`."""
+    """The known identity, else the configured one if the connection is `sure`, as text; "" for none."""
     identity = configured if known is None and sure else known
     return "" if identity is None else str(identity)
 

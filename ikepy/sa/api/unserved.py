@@ -1,4 +1,4 @@
-"""What the control plane counts of messages that it does not serve; `ikepy counters` shows it."""
+"""Counters of the IKE messages that are not served; `ikepy counters` shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Unserved(StrEnum):
-    """Reasons, in the words that `counters` shows."""
+    """Why a message was not served, as `ikepy counters` prints it."""
 
     MALFORMED = "malformed messages"
     IKEV1 = "IKEv1 messages"

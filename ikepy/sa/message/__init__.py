@@ -1,1 +1,1 @@
-"""Messages as such: the window, fragments, protection, queries for payloads, kept responses."""
+"""Message layer: request window, fragmentation, decryption, payload queries, cached responses."""

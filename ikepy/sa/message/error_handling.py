@@ -1,7 +1,7 @@
 """What each error notify does to the exchange, the CHILD_SA and the IKE_SA (RFC 7296 2.21, 3.10.1).
 
-These tables are the whole law. `SENT` is about the errors that we send, `IN_RESPONSES` and `IN_REQUESTS`
-about those that we receive. Tasks ask here what an error means, and say it in their own words.
+These tables decide alone. `SENT` covers the errors that we send, `IN_RESPONSES` and `IN_REQUESTS` those that
+we receive. Tasks look up here what an error means, and log it in their own words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 
 
 class Exchange(Enum):
-    """An exchange, and what it is for: a refused rekey is another thing than a refused child."""
+    """An exchange and its purpose: a refused rekey is handled differently from a refused new child."""
 
     IKE_SA_INIT = "IKE_SA_INIT"
     IKE_AUTH = "IKE_AUTH"
@@ -25,7 +25,7 @@ class Exchange(Enum):
 
 
 class Step(Enum):
-    """What is done about an error, the gravest first."""
+    """Reactions to an error, the gravest first."""
 
     END = "the IKE_SA is gone at both ends, with its children and without a Delete (2.21.3)"
     CLOSE = "the request failed as a whole, and the peer does not know that: the IKE_SA is deleted (3.10.1)"
@@ -40,10 +40,10 @@ class Step(Enum):
 _Type = NotifyType
 _Table = dict[int, Step]
 
-# The end of an IKE_SA at both ends wherever they answer a protected request.
+# These end the IKE_SA at both ends if they answer a protected request.
 _ENDS: _Table = {_Type.INVALID_SYNTAX: Step.END, _Type.AUTHENTICATION_FAILED: Step.END}
 
-# What only the child of an IKE_AUTH fails of: IDr and AUTH are beside it, the IKE_SA stands (1.2, 2.21.2).
+# These fail only the child of an IKE_AUTH: beside IDr and AUTH, the IKE_SA is established (1.2, 2.21.2).
 _CHILD_ERRORS: _Table = dict.fromkeys(
     (
         _Type.NO_PROPOSAL_CHOSEN,
@@ -59,11 +59,11 @@ _CHILD_ERRORS: _Table = dict.fromkeys(
     Step.FAIL,
 )
 
-# Errors that have an entry of their own, by the exchange whose response they stand in.
+# Errors with a reaction of their own, by the exchange whose response carries them.
 IN_RESPONSES: dict[Exchange, _Table] = {
-    # Nobody has authenticated these (2.21.1). A set-up that failed is tried again (`keyingtries`).
+    # These are not authenticated (2.21.1). A failed set-up is retried (`keyingtries`).
     Exchange.IKE_SA_INIT: {_Type.INVALID_KE_PAYLOAD: Step.AGAIN},
-    # Without AUTH beside it each of them ends the IKE_SA: nobody is authenticated then.
+    # Without an AUTH payload beside it each of them ends the IKE_SA: the peer is not authenticated.
     Exchange.IKE_AUTH: {
         **_ENDS,
         **_CHILD_ERRORS,
@@ -94,7 +94,7 @@ IN_RESPONSES: dict[Exchange, _Table] = {
     },
 }
 
-# All other errors, those that nobody knows among them.
+# All other errors, unknown ones included.
 OTHERS_IN_RESPONSES: dict[Exchange, Step] = {
     Exchange.IKE_SA_INIT: Step.FAIL,
     Exchange.IKE_AUTH: Step.CLOSE,
@@ -104,8 +104,8 @@ OTHERS_IN_RESPONSES: dict[Exchange, Step] = {
     Exchange.INFORMATIONAL: Step.FAIL,
 }
 
-# In an INFORMATIONAL request; the second table only where it follows IKE_AUTH, whose response the initiator
-# could not take (2.21.2). All others, and every error in a request of another exchange, change nothing.
+# Errors in an INFORMATIONAL request; the second table applies to the one right after IKE_AUTH, by which an
+# initiator rejects our response (2.21.2). Other errors, and those in other exchanges' requests, are ignored.
 IN_REQUESTS: _Table = {_Type.AUTHENTICATION_FAILED: Step.END}
 IN_FIRST_REQUEST: _Table = {
     **IN_REQUESTS,
@@ -113,8 +113,8 @@ IN_FIRST_REQUEST: _Table = {
     _Type.UNSUPPORTED_CRITICAL_PAYLOAD: Step.END,
 }
 
-# The same for the errors that we send in a response. In IKE_AUTH those that are about the child alone stand
-# beside IDr and AUTH; after any other, and after a refused IKE_SA_INIT, there is nothing that could stand.
+# Errors that we send in a response. In IKE_AUTH those about the child alone go beside IDr and AUTH, and
+# the IKE_SA stays; any other ends it. After a refused IKE_SA_INIT there is no IKE_SA to end.
 SENT: dict[Exchange, _Table] = {
     Exchange.IKE_SA_INIT: {},
     Exchange.IKE_AUTH: {**_CHILD_ERRORS, _Type.SINGLE_PAIR_REQUIRED: Step.FAIL},
@@ -131,22 +131,22 @@ _GRAVITY = {step: rank for rank, step in enumerate(Step)}
 
 
 def errors(payloads: Iterable[Payload]) -> list[NotifyPayload]:
-    """All notifies that report an error (3.10.1)."""
+    """All notifies of an error type (3.10.1)."""
     return [p for p in payloads if isinstance(p, NotifyPayload) and p.notify < FIRST_STATUS_NOTIFY]
 
 
 def in_response(exchange: Exchange, notify: int) -> Step:
-    """What an error in the response to a request of ours does."""
+    """The reaction to an error in the response to our request."""
     return IN_RESPONSES[exchange].get(notify, OTHERS_IN_RESPONSES[exchange])
 
 
 def when_sent(exchange: Exchange, notify: int) -> Step:
-    """What an error that we answer a request with does here: END or FAIL."""
+    """What happens to our own SA when we answer a request with this error: END or FAIL."""
     return SENT[exchange].get(notify, OTHERS_SENT[exchange])
 
 
 def gravest(exchange: Exchange, payloads: Iterable[Payload]) -> tuple[Step, NotifyPayload] | None:
-    """The error of a response that decides, and what it does; None if it reports none."""
+    """The gravest error in a response, and the reaction to it; None if there is no error."""
     found = [(in_response(exchange, one.notify), one) for one in errors(payloads)]
     return min(found, key=lambda each: _GRAVITY[each[0]], default=None)
 
@@ -154,7 +154,7 @@ def gravest(exchange: Exchange, payloads: Iterable[Payload]) -> tuple[Step, Noti
 def ending_request(payloads: Iterable[Payload], *, first: bool) -> NotifyPayload | None:
     """The error in a peer's INFORMATIONAL request that ends the IKE_SA, None if there is none.
 
-    `first`: it is the request that follows the peer's IKE_AUTH.
+    `first`: the request directly follows the peer's IKE_AUTH.
     """
     table = IN_FIRST_REQUEST if first else IN_REQUESTS
     return next((one for one in errors(payloads) if table.get(one.notify) is Step.END), None)

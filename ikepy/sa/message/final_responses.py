@@ -1,4 +1,4 @@
-"""The last responses of IKE_SAs that are gone: whoever did not hear one asks again (RFC 7296 2.1)."""
+"""Keeps the last response of each ended IKE_SA, for a peer that missed it and retransmits (RFC 7296 2.1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SECONDS = 60.0
 
 
 class FinalResponses:
-    """By our SPI: the peer's last request, byte for byte, and our answer. Bounded in number and time."""
+    """Maps our SPI to the peer's last request, byte for byte, and our response; bounded in size and age."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, tuple[float, bytes, tuple[bytes, ...]]] = OrderedDict()
@@ -20,6 +20,6 @@ class FinalResponses:
             self._kept.popitem(last=False)
 
     def reply(self, spi: bytes, request: bytes, now: float) -> tuple[bytes, ...]:
-        """The response to repeat, in datagrams; none for anything but the very request that it answered."""
+        """The datagrams of the response to repeat; none unless `request` is exactly the one it answered."""
         since, known, reply = self._kept.get(spi, (0.0, b"", ()))
         return reply if known == request and now - since <= SECONDS else ()

@@ -1,4 +1,4 @@
-"""Messages cut into Encrypted Fragment payloads, and put together again (RFC 7383 2.5 and 2.6)."""
+"""Fragments messages into Encrypted Fragment payloads and reassembles them (RFC 7383 2.5 and 2.6)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ikepy.wire.message import (
 )
 from ikepy.wire.payloads import Payload, SkfPayload
 
-MAX_CONTENT_UNAUTHENTICATED = 16384  # octets of all fragments, of whom nothing but its IKE_SA_INIT is known
-TIMEOUT = 60.0  # seconds after which an incomplete message is forgotten (RFC 7383 2.6)
+MAX_CONTENT_UNAUTHENTICATED = 16384  # octets in all fragments of one message of an unauthenticated peer
+TIMEOUT = 60.0  # seconds after which an incomplete message is discarded (RFC 7383 2.6)
 
 _IP_HEADER = {4: 20, 6: 40}  # octets, without options
 _DEFAULT_PACKET = {4: 576, 6: 1280}  # octets (RFC 7383 2.5.1)
@@ -34,9 +34,9 @@ _PREFIX = HEADER_SIZE + FRAGMENT_HEADER_SIZE
 
 
 def message_limit(packet: int, remote: Address) -> int:
-    """Octets of an IKE message that make an IP packet of `packet` octets (0: the address family's default).
+    """The octets of an IKE message that fills an IP packet of `packet` octets (0: the family's default).
 
-    The non-ESP marker is counted on every port, so that a change of the port never makes packets longer.
+    The non-ESP marker counts on every port, so that a change of port never makes packets longer.
     """
     version = remote.version
     return (packet or _DEFAULT_PACKET[version]) - _IP_HEADER[version] - _UDP_HEADER - len(NON_ESP_MARKER)
@@ -49,9 +49,10 @@ def seal(
     random: Callable[[int], bytes],
     limit: int | None,
 ) -> tuple[bytes, ...]:
-    """The datagrams of a protected message: one, or several where it is longer than `limit` octets.
+    """Encrypt a message into one datagram, or into fragments if it is longer than `limit` octets.
 
-    `limit` None: the peer takes no fragments. They are longer where MAX_FRAGMENTS of that size don't suffice.
+    `limit` None: the peer does not support fragments. Fragments exceed `limit` if MAX_FRAGMENTS that short
+    would not hold the message.
     """
     first, chain = encode_payloads(payloads)
     whole = HEADER_SIZE + 4 + cipher.body_length(len(chain))
@@ -71,13 +72,13 @@ def _chunk_size(limit: int, cipher: SkCipher) -> int:
     """How much plaintext a fragment of `limit` octets holds, at least 1."""
     room = limit - _PREFIX
     size = max(room - cipher.body_length(0), 1)
-    while cipher.body_length(size + 1) <= room:  # what padding leaves: less than a block
+    while cipher.body_length(size + 1) <= room:  # room that the padding leaves: less than a block
         size += 1
     return size
 
 
 def fragment_of(message: Message, *, negotiated: bool) -> SkfPayload | None:
-    """The fragment that a message is, None if it is none; WireError if it may not come like this."""
+    """The SKF payload of a message, None if it is no fragment; WireError if it is not permitted."""
     last = message.payloads[-1] if message.payloads else None
     if not isinstance(last, SkfPayload):
         return None
@@ -90,15 +91,15 @@ def fragment_of(message: Message, *, negotiated: bool) -> SkfPayload | None:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMessage:
-    """The inside of a protected message, whole or put together: authentic, not parsed yet."""
+    """The plaintext of a protected message, reassembled if need be: authentic, not parsed yet."""
 
     first: int
     plaintext: bytes
-    datagram: bytes  # which a retransmission repeats: the message, or its first fragment
+    datagram: bytes  # compared with retransmissions: the message, or its first fragment
     too_long: bool = False
 
     def payloads(self) -> tuple[Payload, ...]:
-        """WireError if the peer sent nonsense; PeerError, fatal, if it sent too much (RFC 7383 5)."""
+        """The inner payloads. WireError if malformed; fatal PeerError if too long (RFC 7383 5)."""
         if self.too_long:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the fragments of a message are too long", fatal=True)
         return decode_payloads(self.first, self.plaintext)
@@ -106,7 +107,7 @@ class OpenedMessage:
 
 @dataclass(slots=True)
 class _Collection:
-    """The fragments of one message that have come so far, all authentic, by their numbers."""
+    """The fragments of one message received so far, all authentic, by fragment number."""
 
     exchange: int
     total: int
@@ -125,7 +126,7 @@ def _key(header: IkeHeader) -> Key:
 
 
 class Reassembly:
-    """One IKE_SA's messages under collection: requests and responses that the window lets through."""
+    """Reassembles the fragmented messages of one IKE_SA that its window accepts."""
 
     def __init__(self) -> None:
         self._collecting: dict[Key, _Collection] = {}
@@ -141,11 +142,11 @@ class Reassembly:
         limit: int = MAX_MESSAGE,
         most: int = MAX_FRAGMENTS,
     ) -> OpenedMessage | None:
-        """The inside of a message that the caller expects; None while fragments are missing.
+        """Decrypt a message that the caller expects; None while fragments are missing.
 
-        `negotiated`: whether fragments were. `limit`: octets that all fragments together may hold; `most`:
-        how many there may be (RFC 7383 5).
-        WireError or IntegrityError: the datagram is to be dropped, and nothing has changed.
+        `negotiated`: whether fragmentation was. `limit`: octets that all fragments together may hold; `most`:
+        how many fragments there may be (RFC 7383 5).
+        WireError or IntegrityError: the datagram must be dropped, and no state has changed.
         """
         fragment = fragment_of(message, negotiated=negotiated)
         if fragment is not None and fragment.total > most:
@@ -159,14 +160,14 @@ class Reassembly:
         return OpenedMessage(sk.first, plaintext, datagram)
 
     def holds(self, key: Key, number: int, total: int) -> bool:
-        """Whether this fragment of so many is at hand; `key`: whether of a response, and the message ID."""
+        """Whether fragment `number` of `total` was received; `key`: (is a response, message ID)."""
         known = self._collecting.get(key)
         return known is not None and known.total == total and number in known.parts
 
     def _is_known(self, header: IkeHeader, fragment: SkfPayload) -> bool:
-        """Whether it is at hand already; WireError if it can't belong to anything (RFC 7383 2.6).
+        """Whether this fragment was received before; WireError if it fits no message (RFC 7383 2.6).
 
-        All this can be said before it is decrypted.
+        All of this is checked before decryption.
         """
         known = self._collecting.get(_key(header))
         if known is None:
@@ -204,11 +205,11 @@ class Reassembly:
         return OpenedMessage(known.first, content, known.datagram)
 
     def forget(self) -> None:
-        """Whatever is incomplete is not needed any more."""
+        """Discard all incomplete messages."""
         self._collecting.clear()
 
     def expire(self, now: float) -> None:
-        """Forget what was not completed in time."""
+        """Discard the messages that were not completed in time."""
         for key in [key for key, one in self._collecting.items() if one.expires <= now]:
             del self._collecting[key]
 

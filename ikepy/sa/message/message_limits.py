@@ -1,4 +1,4 @@
-"""How much of anything a message may hold, by configuration; the wire's own limits are the widest."""
+"""Enforces the configured limits on payloads and proposals per message, within those of the decoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ikepy.wire.payloads import Payload, SaPayload
 
 
 def check(limits: Daemon, payloads: Sequence[Payload]) -> None:
-    """WireError for more payloads in a message, or more proposals in one of them, than are permitted."""
+    """Raise WireError if a message has too many payloads, or an SA payload too many proposals."""
     if len(payloads) > limits.max_payloads:
         raise WireError(f"{len(payloads)} payloads, {limits.max_payloads} are permitted")
     for payload in payloads:

@@ -1,4 +1,4 @@
-"""Finding payloads in a message whose cardinalities `wire.rules` has checked."""
+"""Finds payloads in a message whose cardinalities `wire.rules` has checked (RFC 7296 3)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def must(payloads: Iterable[Payload], kind: type[P]) -> P:
 
 
 def identity(payloads: Iterable[Payload], type: PayloadType) -> IdPayload | None:
-    """IDi or IDr."""
+    """The IDi or IDr payload, None if it is missing."""
     for each in payloads:
         if isinstance(each, IdPayload) and each.type == type:
             return each
@@ -37,7 +37,7 @@ def identity(payloads: Iterable[Payload], type: PayloadType) -> IdPayload | None
 
 
 def selectors(payloads: Iterable[Payload], type: PayloadType) -> TsPayload:
-    """TSi or TSr; PeerError INVALID_SYNTAX if it is missing."""
+    """The TSi or TSr payload; PeerError INVALID_SYNTAX if it is missing."""
     found = next((p for p in payloads if isinstance(p, TsPayload) and p.type == type), None)
     if found is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, f"no {type.name} in the message", fatal=True)
@@ -50,12 +50,12 @@ def notifies(payloads: Iterable[Payload], type: NotifyType) -> Iterator[NotifyPa
 
 
 def notify(payloads: Iterable[Payload], type: NotifyType) -> NotifyPayload | None:
-    """The first notify of a type."""
+    """The first notify of a type, None if there is none."""
     return next(notifies(payloads, type), None)
 
 
 def error(payloads: Iterable[Payload]) -> NotifyPayload | None:
-    """The first notify that reports an error (RFC 7296 3.10.1)."""
+    """The first notify of an error type, None if there is none (RFC 7296 3.10.1)."""
     return next(
         (p for p in payloads if isinstance(p, NotifyPayload) and p.notify < FIRST_STATUS_NOTIFY), None
     )

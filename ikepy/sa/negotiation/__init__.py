@@ -1,1 +1,1 @@
-"""What two ends agree on, as values: proposals, traffic selectors, collisions, NAT detection."""
+"""Negotiation as pure functions: proposals, traffic selectors, collisions, NAT detection."""

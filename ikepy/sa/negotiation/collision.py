@@ -1,4 +1,4 @@
-"""Two rekeys of one SA that cross: which of the two new SAs is redundant (RFC 7296 2.8.1 and 2.8.2)."""
+"""Decides which of two new SAs is redundant when rekeys of one SA collide (RFC 7296 2.8.1 and 2.8.2)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Nonces:
 
 @dataclass(frozen=True, slots=True)
 class Colliding(Generic[T]):
-    """A request of the peer's that crossed ours for the same SA: what it made (`sa`), and its nonces."""
+    """The SA made by the peer's request that collided with ours for the same SA, and its nonces."""
 
     sa: T
     nonces: Nonces
 
 
 def ours_is_redundant(ours: Nonces, theirs: Nonces) -> bool:
-    """Whether the SA of our exchange has the lowest of the four nonces, so that we delete it again.
+    """Whether our exchange has the lowest of the four nonces, so that we delete the SA that it made.
 
-    Both ends come to the same answer, for they see the same four nonces. Nonces are compared as octet
-    strings. Equal ones can't happen by chance; then each end keeps its own, and a delete follows either way.
+    Both ends see the same four nonces and reach the same answer. Nonces are compared as octet strings. Equal
+    ones don't occur by chance; each end would keep its own SA, and a delete follows either way.
     """
     return ours.lowest < theirs.lowest

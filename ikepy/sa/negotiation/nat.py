@@ -1,4 +1,4 @@
-"""NAT detection (RFC 7296 2.23), and faking it where UDP encapsulation is to be forced."""
+"""Detects NATs, or fakes one to force UDP encapsulation (RFC 7296 2.23)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HASH_SIZE = 20
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    """Who is behind a NAT; `supported`: the peer speaks of NAT at all."""
+    """Which end is behind a NAT; `supported`: the peer supports NAT traversal."""
 
     supported: bool = False
     local: bool = False
@@ -30,7 +30,7 @@ class Nat:
 def notify_payloads(
     spi_i: bytes, spi_r: bytes, path: Path, fake: Callable[[int], bytes] | None
 ) -> list[Payload]:
-    """The two notifies of IKE_SA_INIT. `fake` gives random bytes, which match no address: a NAT."""
+    """The two NAT detection notifies; `fake` gives random bytes, which match no address, to feign a NAT."""
     if fake is None:
         source = nat_detection_hash(spi_i, spi_r, path.local.address, path.local.port)
     else:
@@ -43,7 +43,7 @@ def notify_payloads(
 
 
 def detect(payloads: Sequence[Payload], spi_i: bytes, spi_r: bytes, path: Path) -> Nat:
-    """What the peer's notifies say, held against the addresses that the message really had."""
+    """Compare the peer's NAT detection notifies with the addresses and ports that the message came with."""
     sources = [n.data for n in notifies(payloads, NotifyType.NAT_DETECTION_SOURCE_IP)]
     destinations = [n.data for n in notifies(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)]
     if not sources or not destinations:

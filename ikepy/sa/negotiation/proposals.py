@@ -1,4 +1,4 @@
-"""Choosing among proposals, and checking what the peer chose (RFC 7296 2.7 and 3.3)."""
+"""Selects a proposal, and checks the peer's selection (RFC 7296 2.7 and 3.3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, TransformType
 from ikepy.wire.proposal import Proposal, Transform
 
-# A type that the other side leaves out means this value (RFC 7296 3.3.3; missing ESN: older peers mean "no").
+# What an omitted transform type means (RFC 7296 3.3.3; older peers omit ESN where they mean "no").
 _IMPLIED = {
     TransformType.ESN: int(Esn.NO_ESN),
     TransformType.KE: int(KeGroup.NONE),
@@ -26,21 +26,21 @@ def by_type(proposal: Proposal) -> dict[int, list[Transform]]:
 
 
 def without_ke(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
-    """For the CHILD_SA of IKE_AUTH, which has no key exchange of its own (RFC 7296 1.2)."""
+    """Strip KE transforms: the CHILD_SA of IKE_AUTH has no key exchange of its own (RFC 7296 1.2)."""
     return tuple(
         replace(p, transforms=tuple(t for t in p.transforms if t.type != TransformType.KE)) for p in proposals
     )
 
 
 def numbered(proposals: Iterable[Proposal], spi: bytes) -> tuple[Proposal, ...]:
-    """Ready to be offered: numbered from 1, with our SPI."""
+    """The proposals as they are offered: numbered from 1, with our SPI."""
     return tuple(replace(p, number=n, spi=spi) for n, p in enumerate(proposals, 1))
 
 
 def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Proposal | None:
-    """The first of `ours` that one of `theirs` permits, with one transform of every type that was offered.
+    """Select the first of `ours` that matches one of `theirs`, with one transform per offered type.
 
-    The number and the SPI are the offer's. None if nothing fits.
+    The number and the SPI are those of the offer. None if nothing matches.
     """
     for mine in ours:
         for offer in theirs:
@@ -72,7 +72,7 @@ def _common(
 
 
 def acceptable_choice(chosen: Sequence[Proposal], offered: Sequence[Proposal]) -> Proposal | None:
-    """The peer's choice if it is one that we offered, else None: one proposal, one transform a type."""
+    """The peer's choice if we offered it, else None: it is one proposal with one transform per type."""
     if len(chosen) != 1:
         return None
     choice = chosen[0]
@@ -95,7 +95,7 @@ def _may_be_left_out(transforms: Sequence[Transform]) -> bool:
 
 
 def transform(proposal: Proposal, type: TransformType) -> Transform | None:
-    """The chosen transform of a type; None where there is none or it says "none"."""
+    """The chosen transform of a type; None if there is none, or its ID is NONE."""
     for found in proposal.transforms:
         if found.type == type:
             return None if found.id == 0 and type in (TransformType.KE, TransformType.INTEG) else found
@@ -103,18 +103,18 @@ def transform(proposal: Proposal, type: TransformType) -> Transform | None:
 
 
 def ke_group(proposal: Proposal) -> int:
-    """The key exchange of a chosen proposal, 0 if it has none."""
+    """The key exchange method of a chosen proposal, 0 if it has none."""
     found = transform(proposal, TransformType.KE)
     return 0 if found is None else found.id
 
 
 def groups(proposals: Iterable[Proposal]) -> frozenset[int]:
-    """All key exchanges that are proposed, "none" (0) among them."""
+    """All proposed key exchange methods, NONE (0) included."""
     return frozenset(t.id for p in proposals for t in p.transforms if t.type == TransformType.KE)
 
 
 def group_name(group: int) -> str:
-    """ "ECP_256", or "none"; the number of one that we don't know."""
+    """ "ECP_256", or "none"; the number of an unknown group."""
     return _transform_text(Transform(TransformType.KE, group)) if group else "none"
 
 
@@ -126,7 +126,7 @@ def key_exchanges(proposals: Iterable[Proposal]) -> str:
 
 
 def describe(proposal: Proposal) -> str:
-    """As charon prints a suite, whatever the order on the wire: AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/..."""
+    """A suite in charon's notation and order: AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/..."""
     return _describe(proposal.transforms)
 
 

@@ -1,4 +1,4 @@
-"""Traffic selectors between their wire form (RFC 7296 3.13.1) and `esp.packet.selectors.Selector`."""
+"""Converts traffic selectors between the wire form and `esp.packet.selectors.Selector` (RFC 7296 3.13.1)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TS_TYPE = {version: ts_type for ts_type, version in _VERSION.items()}
 
 
 def from_payload(payload: TsPayload) -> tuple[Selector, ...]:
-    """The selectors that can match anything; unknown types and empty ranges are left out (RFC 7296 2.9)."""
+    """The selectors of a payload, without unknown types and empty ranges (RFC 7296 2.9)."""
     return tuple(one for ts in payload.selectors if (one := _from_wire(ts)) is not None)
 
 
 def to_payload(type: PayloadType, selectors: Iterable[Selector]) -> TsPayload:
-    """A TSi or TSr payload."""
+    """The TSi or TSr payload for these selectors."""
     return TsPayload(type, tuple(_to_wire(one) for one in selectors))
 
 

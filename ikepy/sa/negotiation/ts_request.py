@@ -1,4 +1,4 @@
-"""Which traffic a child is asked for: all that is configured, a packet's first, one pair (RFC 7296 2.9)."""
+"""Builds the TSi and TSr that a child is requested with, and narrows them (RFC 7296 2.9)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from esp.packet.selectors import Selector
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One selector a side: of a child, or as narrow as a packet."""
+    """One local and one remote selector: a pair of a child's, or a single packet's."""
 
     local: Selector
     remote: Selector
@@ -20,12 +20,12 @@ class Pair:
 
     @property
     def width(self) -> tuple[int, int]:
-        """How narrow it is: smaller is narrower. The remote side counts first, as in `esp.packet.policy`."""
+        """Sizes of the remote and the local range, compared in this order, as in `esp.packet.policy`."""
         return self.remote.last - self.remote.first, self.local.last - self.local.first
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether one side is 0.0.0.0/0 or ::/0."""
+        """Whether either side is 0.0.0.0/0 or ::/0."""
         return self.local.all_addresses or self.remote.all_addresses
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Selectors:
-    """Both sides of a child: it carries what a selector of each side permits."""
+    """The selectors of a child: it carries a packet that matches one selector of each side."""
 
     local: tuple[Selector, ...]
     remote: tuple[Selector, ...]
@@ -44,15 +44,15 @@ class Selectors:
         return cls((pair.local,), (pair.remote,))
 
     def pairs(self) -> Iterator[Pair]:
-        """One of each side, of the same IP version."""
+        """All pairs of a local and a remote selector of the same IP version."""
         return (Pair(a, b) for a in self.local for b in self.remote if a.version == b.version)
 
     def carries(self, pair: Pair) -> bool:
-        """Whether all of `pair` is permitted by one pair of these."""
+        """Whether one pair of these contains all of `pair`."""
         return any(own.contains(pair) for own in self.pairs())
 
     def touches(self, pair: Pair) -> bool:
-        """Whether anything of `pair` is permitted."""
+        """Whether any part of `pair` is permitted."""
         return any(
             own.local.intersection(pair.local) and own.remote.intersection(pair.remote)
             for own in self.pairs()
@@ -61,10 +61,10 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class TsRequest:
-    """What of a child's configured traffic one CHILD_SA is asked for.
+    """The part of a child's configured traffic that one CHILD_SA is requested for.
 
-    `packet`: the one that needs it, offered first unless `alone`. `within`: offered instead of what is
-    configured; a child that does not carry the packet is of no use then, for there are others.
+    `packet`: the packet that triggered the request; its selectors are offered first unless `alone`.
+    `within`: selectors offered instead of the configured ones, as other children carry the rest.
     """
 
     packet: Pair | None = None
@@ -72,16 +72,16 @@ class TsRequest:
     alone: bool = False
 
     def offer(self, configured: Selectors) -> Selectors:
-        """TSi and TSr: the packet's own selectors stand first in each (RFC 7296 2.9)."""
+        """The selectors to offer in TSi and TSr, the packet's own first in each (RFC 7296 2.9)."""
         base = self.within or configured
         if self.packet is None or self.alone:
             return base
         return Selectors(_first(self.packet.local, base.local), _first(self.packet.remote, base.remote))
 
     def narrower(self, configured: Selectors) -> TsRequest | None:
-        """What to ask for after SINGLE_PAIR_REQUIRED; None if there is nothing narrower.
+        """What to request after SINGLE_PAIR_REQUIRED; None if there is nothing narrower (RFC 7296 2.9).
 
-        At first the configured pair that holds the packet, then the packet's addresses.
+        First the configured pair that contains the packet, then the packet's addresses.
         """
         offered, packet = self.offer(configured), self.packet
         if len(offered.local) > 1 or len(offered.remote) > 1:
@@ -99,7 +99,7 @@ class TsRequest:
         return None if pair is None else TsRequest(packet, Selectors.of(pair), alone=True)
 
     def met_by(self, agreed: Selectors) -> bool:
-        """Whether a child with these selectors is the one that is wanted."""
+        """Whether a child with the `agreed` selectors satisfies this request."""
         if self.packet is not None:
             return agreed.carries(self.packet)
         return self.within is None or all(agreed.carries(pair) for pair in self.within.pairs())
@@ -113,10 +113,10 @@ def _first(own: Selector, others: tuple[Selector, ...]) -> tuple[Selector, ...]:
 
 
 def is_partial(configured: Selectors, agreed: Selectors, *, more: bool) -> bool:
-    """Whether further children with the same configuration are to be asked for, for what this one lacks.
+    """Whether more children of this configuration are to be requested for traffic that this one lacks.
 
-    `more`: the peer says so, or has made us ask for a part. Else a configured pair has to be missing as a
-    whole: a peer that narrows 0.0.0.0/0 does so because it wants nothing else.
+    `more`: the peer said so, or made us request a part. Otherwise a configured pair must be missing
+    entirely: a peer that narrows 0.0.0.0/0 does so because it wants nothing else.
     """
     missing = [pair for pair in configured.pairs() if not agreed.carries(pair)]
     if more:
@@ -125,5 +125,5 @@ def is_partial(configured: Selectors, agreed: Selectors, *, more: bool) -> bool:
 
 
 def pair_of(configured: Selectors, packet: Pair) -> Pair | None:
-    """The configured pair that permits a packet, None if none does."""
+    """The configured pair that contains a packet, None if none does."""
     return next((pair for pair in configured.pairs() if pair.contains(packet)), None)

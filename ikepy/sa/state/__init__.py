@@ -1,1 +1,1 @@
-"""What is known of an IKE_SA and its CHILD_SAs, and what may follow what. Knows no task by name."""
+"""State of IKE_SAs and CHILD_SAs: phases, lifetimes, tables, task queue. Knows no single task."""

@@ -1,4 +1,4 @@
-"""A CHILD_SA as the control plane sees it, and the effects that install it."""
+"""The control plane's state of a CHILD_SA, and the effects that install it (RFC 7296 1.3, 2.8)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class ChildState(Enum):
 
     INSTALLED = "INSTALLED"
     REKEYING = "REKEYING"  # we asked the peer to replace it
-    REKEYED = "REKEYED"  # another one replaces it; waits for its delete
+    REKEYED = "REKEYED"  # another child replaced it; awaits its delete
     DELETING = "DELETING"  # we asked the peer to delete it
-    DELETED = "DELETED"  # deleted at the peer; late packets are still taken until `remove_at`
+    DELETED = "DELETED"  # deleted at the peer; late packets are accepted until `remove_at`
 
 
 @dataclass(slots=True)
@@ -48,25 +48,25 @@ class ChildSa:
     bytes: TrafficLimit = field(default_factory=TrafficLimit)
     packets: TrafficLimit = field(default_factory=TrafficLimit)
     state: ChildState = ChildState.INSTALLED
-    trapped: tuple[Selector, ...] = ()  # remote ones of which other children are to carry the rest
+    trapped: tuple[Selector, ...] = ()  # remote selectors of which other children carry the rest
     tfc_padding: int | Literal["mtu"] = 0
     replaced_by: int | None = None
-    lost: bool = False  # it stands for both ends, but the worker that had it is gone
+    lost: bool = False  # negotiated, but the worker that carried it died
     remove_at: float | None = None
 
     @property
     def in_use(self) -> bool:
-        """Whether it stands and nobody is about to delete it."""
+        """Whether it is installed and not being deleted."""
         return self.state in (ChildState.INSTALLED, ChildState.REKEYING)
 
     @property
     def stays(self) -> bool:
-        """Whether it stands, and no other one is to take its place."""
+        """Whether it is in use, and not to be replaced by another child."""
         return self.in_use and self.replaced_by is None and not self.lost
 
     @property
     def deadlines(self) -> tuple[float | None, ...]:
-        """When something is to be done about it."""
+        """Times at which it is rekeyed, expires or is removed; None: never."""
         if self.state is ChildState.INSTALLED:
             return self.lifetime.rekey_at, self.lifetime.expires_at, self.remove_at
         if self.state in (ChildState.REKEYING, ChildState.REKEYED):
@@ -79,7 +79,7 @@ class ChildSa:
 
     @property
     def ts_request(self) -> TsRequest:
-        """What one that takes its place is asked for: all that is configured, or this part of it (2.9.2)."""
+        """The request for its replacement: all configured traffic, or this child's part (RFC 7296 2.9.2)."""
         return TsRequest(within=self.selectors) if self.trapped else EVERYTHING
 
     @property
@@ -94,7 +94,7 @@ class ChildSa:
     def install(
         self, connection: str, keys_in: Secret, keys_out: Secret, path: Path, *, standby: bool
     ) -> list[Effect]:
-        """Inbound first: the peer may use its outbound SA as soon as it hears of it."""
+        """The effects that install both SAs, inbound first: the peer may send as soon as it can."""
         suite, esn = self.suite, self.esn
         inbound = InstallInbound(
             child_id=self.child_id,
@@ -145,7 +145,7 @@ class ChildSa:
 
 
 def esp_suite(proposal: Proposal) -> Suite:
-    """The data plane's suite of a chosen ESP proposal; PeerError if there is none."""
+    """The data plane's suite for a chosen ESP proposal; PeerError NO_PROPOSAL_CHOSEN if it has none."""
     encr = transform(proposal, TransformType.ENCR)
     integ = transform(proposal, TransformType.INTEG)
     try:

@@ -1,4 +1,4 @@
-"""The children that an IKE_SA is to have and has not yet; `tasks.desired` decides which these are."""
+"""The children that an IKE_SA is still to bring up; `tasks.desired` decides which."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from ikepy.sa.state.wanted_child import WantedChild
 
 
 class DesiredChildren:
-    """`purpose`: the names of the children that it was to bring up before it stood."""
+    """`purpose`: names of the children requested before the IKE_SA was established."""
 
     def __init__(self) -> None:
         self.purpose: list[str] = []
-        self.waiting: deque[WantedChild] = deque()  # until the IKE_SA stands
-        self.due: list[tuple[float, WantedChild]] = []  # to be asked for, and from when on
-        self.unmet: dict[str, None] = {}  # that did not come up, in order
-        self.bounced: dict[str, int] = {}  # how often in a row a child ended that hardly lasted
+        self.waiting: deque[WantedChild] = deque()  # until the IKE_SA is established
+        self.due: list[tuple[float, WantedChild]] = []  # to be requested, from this time on
+        self.unmet: dict[str, None] = {}  # names of those that failed to come up, in order
+        self.bounced: dict[str, int] = {}  # by name: how often in a row the child ended soon after it came up
 
     @property
     def open(self) -> bool:
-        """Whether any is still to be asked for."""
+        """Whether any child is still to be requested."""
         return bool(self.waiting or self.due)
 
     @property
     def deadlines(self) -> list[float]:
-        """When those are due that are to be asked for later."""
+        """The times at which children are to be requested."""
         return [at for at, _ in self.due]
 
     def take_due(self, now: float) -> list[WantedChild]:
-        """Those that are to be asked for now."""
+        """Remove and return the children that are due to be requested."""
         found = [wanted for at, wanted in self.due if at <= now]
         self.due = [one for one in self.due if one[0] > now]
         return found
 
     def hand_over(self, other: DesiredChildren) -> None:
-        """Whatever is to come up comes up on the other one's IKE_SA."""
+        """Move the children that are to come up to the successor's."""
         other.purpose = self.purpose
         other.due += self.due
         self.due = []

@@ -1,8 +1,8 @@
-"""What becomes of a child after each end, its own or its IKE_SA's: one table, and what strongSwan does there.
+"""Decides what happens to a child when it or its IKE_SA ends: two tables, compared with strongSwan.
 
-charon's side is from its sources, 5.9.8, all below src/libcharon/sa: `child_delete.c` and `ike_delete.c` of
+charon's behaviour is from its sources, 5.9.8, below src/libcharon/sa: `child_delete.c` and `ike_delete.c` of
 ikev2/tasks, `ike_sa.c` (`retransmit`, `reestablish`, `delete`) and `ike_sa_manager.c` (`check_uniqueness`).
-Where it forgets a child that is configured to be up, ours comes again: a gateway may be left alone for years.
+Where charon forgets a child that is configured to be up, we restart it: a gateway may run unattended.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Rule = Callable[[Child], str]
 
 
 class ChildEnd(Enum):
-    """Why a child is no more while its IKE_SA stands."""
+    """Why a child ended while its IKE_SA lives on."""
 
-    DELETED = auto()  # by us: a user wished it, or it was one too many
+    DELETED = auto()  # by us: at a user's request, or as a duplicate
     DELETED_BY_PEER = auto()
     EXPIRED = auto()  # `life_time` and the like came before a rekey succeeded
-    NOT_REPLACED = auto()  # its worker lost it, and the peer refused another one
+    NOT_REPLACED = auto()  # its worker died, and the peer refused a replacement
 
 
 def kept(child: Child) -> str:
-    """What is configured to be up, by whichever action, comes up again; what is trapped is trapped again."""
+    """Restart a child if any of its actions is "start", else trap it if any is "trap"."""
     actions = child.start_action, child.close_action, child.dpd_action
     return next((action for action in (START, TRAP) if action in actions), NONE)
 
@@ -63,24 +63,24 @@ AFTER_IKE: dict[End, Rule] = {
     End.DELETED: _never,  # charon: the same, also where the peer's answer or its own delete crosses ours
     # charon ends it without a word about its children (ALERT_IKE_SA_EXPIRED).
     End.EXPIRED: kept,
-    # An error that is fatal to an IKE_SA that stood (RFC 7296 2.21.3). charon: gone for good.
+    # A fatal error on an established IKE_SA (RFC 7296 2.21.3). charon: gone for good.
     End.REFUSED: kept,
     End.FAULT: kept,
-    # What was to come up on the old one meanwhile; the rest stands on its successor. charon: `reestablish`.
+    # Children still to come up on the old one; the rest are on the new IKE_SA. charon: `reestablish`.
     End.REAUTHENTICATED: _always,
     End.ADDRESS_GONE: _always,  # charon: `roam` reauthenticates, which sets all children up anew
-    # Its children are on the other IKE_SA as a rule, and these rows are about those that are not. charon
-    # forgets them: `check_uniqueness` deletes or destroys the duplicate.
+    # As a rule its children are on the other IKE_SA; these rows apply to those that are not. charon forgets
+    # them: `check_uniqueness` deletes or destroys the duplicate.
     End.REPLACED: _dpd_action,
     End.RESTARTED: _dpd_action,
 }
 
 
 def after_child(end: ChildEnd, child: Child) -> str:
-    """ "start", "trap" or "none": what follows the end of a child whose IKE_SA stands."""
+    """ "start", "trap" or "none": what follows the end of a child whose IKE_SA lives on."""
     return AFTER_CHILD[end](child)
 
 
 def after_ike(end: End, child: Child) -> str:
-    """ "start", "trap" or "none": what follows for a child of an IKE_SA that stood, and has ended."""
+    """ "start", "trap" or "none": what follows for a child of an established IKE_SA that has ended."""
     return AFTER_IKE[end](child)

@@ -1,4 +1,4 @@
-"""What an IKE_SA has once keys are agreed: its ciphers and the keys that later exchanges need."""
+"""The ciphers of an IKE_SA, and the keys that later exchanges need (RFC 7296 2.14)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class IkeSaKeys:
     cipher_out: SkCipher
 
     def wipe(self) -> None:
-        """Overwrite what Python lets us overwrite."""
+        """Overwrite the keys in memory, as far as Python permits."""
         for secret in (self.sk_d, self.sk_p_local, self.sk_p_remote):
             secret.wipe()
 
@@ -35,12 +35,12 @@ def suite_of(proposal: Proposal) -> IkeSuite:
     encr = transform(proposal, TransformType.ENCR)
     prf = transform(proposal, TransformType.PRF)
     integ = transform(proposal, TransformType.INTEG)
-    assert encr is not None and prf is not None  # `proposals.select` compares with a complete one of ours
+    assert encr is not None and prf is not None  # `proposals.select` matches complete proposals of ours
     return IkeSuite(encr.id, encr.key_length, prf.id, None if integ is None else integ.id, ke_group(proposal))
 
 
 def ike_sa_keys(proposal: Proposal, keys: IkeKeys, initiator: bool) -> IkeSaKeys:
-    """The ciphers of both directions for the end that is (or is not) the original initiator."""
+    """The ciphers of both directions; `initiator`: we are the original initiator."""
     suite = suite_of(proposal)
     cipher_i = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_ei, keys.sk_ai)
     cipher_r = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_er, keys.sk_ar)

@@ -1,7 +1,7 @@
-"""One IKE_SA: what is known of it, and what each step of its life makes of that.
+"""The state of one IKE_SA, and the operations that change it.
 
-It knows no task: what arrives is worked on in `incoming`, what the clock brings in `driver`, what an exchange
-means stands in `tasks/`, and which of these has its turn in `turns`.
+It knows no task: `driver.dispatch` handles what arrives, `driver.clock` what is due, `tasks/` implements the
+exchanges, and `driver.turns` starts them in order.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, encode_message
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-# Ends that stay what they are, whatever the peer says; of several the first counts.
+# Ends that the peer can't override with one of its own; of several the first counts.
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)
-FIRST_AFTER_AUTH = 2  # the message ID of the initiator's request behind IKE_AUTH
+FIRST_AFTER_AUTH = 2  # message ID of the initiator's first request after IKE_AUTH
 ENDED = "IKE_SA ended: "
-DOUBTS = 0.1  # a second: liveness checks and notifies that strangers can make us send
+DOUBTS = 0.1  # per second: liveness checks and notifies that unauthenticated messages can make us send
 
 
 class IkeSa:
-    """A sans-IO machine: every call gives effects, in the order in which they are to be run."""
+    """A sans-IO state machine: calls return effects, in the order in which they are to be run."""
 
     def __init__(
         self,
@@ -66,44 +66,44 @@ class IkeSa:
         self.registry = registry
         self.ike_id = registry.next_ike_id()
         self.connection = connection
-        self.candidates = NOBODY  # the connections that the peer may mean, if it began
+        self.candidates = NOBODY  # if the peer initiated: the connections that it may mean
         self.path = path
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
         self._phase = Phase.CREATED
-        self.end: End | None = None  # why it is dead, or is about to be
+        self.end: End | None = None  # why it ended, or is about to
         self.nat = Nat()
-        self.mobike: Mobike | None = None  # what is known if both ends speak MOBIKE (RFC 4555)
-        self.stranded = False  # our address is gone, and there is no other to use
+        self.mobike: Mobike | None = None  # set if both ends support MOBIKE (RFC 4555)
+        self.stranded = False  # our address is gone, and no other is usable
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = InitExchange()
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
         self.initial_contact = False
-        self.peer_childless = False  # the responder takes an IKE_AUTH without a child (RFC 6023)
+        self.peer_childless = False  # the responder accepts an IKE_AUTH without a child (RFC 6023)
         self.children: dict[int, ChildSa] = {}
         self.established_at: float | None = None
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
         self.reauth_due = False
-        self.superseded_at: float | None = None  # when it has to go, for the peer has authenticated anew
-        self.superseded_last = 0.0  # the same at the latest
+        self.superseded_at: float | None = None  # when to delete it, as a newer IKE_SA supersedes it
+        self.superseded_last = 0.0  # the latest time for that
         self.superseded_by: IkeSa | None = None
-        self.busy_at = float("-inf")  # when the peer last asked for something again, or in vain
-        self.replaces: list[IkeSa] = []  # those that go when their children are here
-        self.settles_at: float | None = None  # not before; the peer is to have heard of its own children
-        self.bounces = 0  # how many before it were ended by the peer as soon as they were up
+        self.busy_at = float("-inf")  # when the peer last repeated a request, or got TEMPORARY_FAILURE
+        self.replaces: list[IkeSa] = []  # IKE_SAs to delete once their children are up here
+        self.settles_at: float | None = None  # until then `replaces` stay: the peer still sets up children
+        self.bounces = 0  # IKE_SAs before it, in a row, that the peer ended as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
-        self.end_text = ""  # the same for people
-        self.torn_down = False  # what its end brings with it is done
-        self.ended_children: tuple[Child, ...] = ()  # those that stood when it ended, or were to come up
-        self.ended_wishes: tuple[Child, ...] = ()  # of these, those that did not stand
-        self.expected = False  # whether the peer began, and shows that it is where one of ours may be
-        self.init_remote: Endpoint | None = None  # whence IKE_SA_INIT came, if the peer began
+        self.end_text = ""  # `end` as text for users
+        self.torn_down = False  # `lifecycle.teardown` has run
+        self.ended_children: tuple[Child, ...] = ()  # installed when it ended, or still to come up
+        self.ended_wishes: tuple[Child, ...] = ()  # of these, the ones that were not installed
+        self.expected = False  # the peer initiated, from an expected place (`ExpectedPlaces`)
+        self.init_remote: Endpoint | None = None  # source of IKE_SA_INIT, if the peer initiated
         self.checked_unique = False
         # The peer's last request (its first fragment) and our response.
         self.last_answered: tuple[bytes, tuple[bytes, ...]] | None = None
-        self.kept_path: Path | None = None  # the children's, while `path` is on trial
+        self.kept_path: Path | None = None  # the children's path, while `path` is being verified
         self.tasks: TaskQueue[IkeSa] = TaskQueue(self)
         self.desired = DesiredChildren()
         self.window = Window(registry.retransmission)
@@ -116,20 +116,20 @@ class IkeSa:
         self.complaints = Rate(DOUBTS)
         self.excess = ForgeryLimit()
         self.collides_with: IkeSa | None = (
-            None  # the peer made this one while a rekey of that one is under way
+            None  # the IKE_SA that we rekey too, where the peer's rekey made this one
         )
-        self.succeeded_by: IkeSa | None = None  # it has our children
-        self.frees: IkeSa | None = None  # the one that is deleted when this one has gone
+        self.succeeded_by: IkeSa | None = None  # the IKE_SA that took over our children
+        self.frees: IkeSa | None = None  # the IKE_SA that is deleted once this one is gone
 
     # -- what it is --------------------------------------------------------------------------------
 
     @property
     def phase(self) -> Phase:
-        """Where in its life it is."""
+        """The current phase; `enter` changes it."""
         return self._phase
 
     def enter(self, phase: Phase) -> None:
-        """The only way into another phase. LocalMisuse if that may not follow (`phase.FOLLOWS`)."""
+        """Change the phase. LocalMisuse if the transition is not permitted (`phase.FOLLOWS`)."""
         if phase is not self._phase and phase not in FOLLOWS[self._phase]:
             text = f"IKE_SA #{self.ike_id}: {phase.value} does not follow {self._phase.value}"
             raise LocalMisuse(text)
@@ -141,7 +141,7 @@ class IkeSa:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it is about to end, so that what is on it is not there to stay."""
+        """Whether it is about to end, and its children with it."""
         return self.end is not None or self.phase is Phase.DELETING or self.tasks.waits(TaskKind.DELETE_IKE)
 
     @property
@@ -150,7 +150,7 @@ class IkeSa:
 
     @property
     def quiet(self) -> bool:
-        """Whether it is established and nothing of ours is under way or waits."""
+        """Whether it is established, and no task or child of ours is outstanding."""
         return self.phase is Phase.ESTABLISHED and not (self.tasks.all or self.desired.open)
 
     @property
@@ -163,43 +163,43 @@ class IkeSa:
 
     @property
     def has_keys(self) -> bool:
-        """Whether IKE_SA_INIT is through."""
+        """Whether IKE_SA_INIT is complete."""
         return self._keys is not None
 
     @property
     def keys(self) -> IkeSaKeys:
-        """LocalMisuse before IKE_SA_INIT is through."""
+        """The keys; LocalMisuse before IKE_SA_INIT is complete."""
         if self._keys is None:
             raise LocalMisuse(f"IKE_SA #{self.ike_id} has no keys yet")
         return self._keys
 
     @property
     def encap(self) -> bool:
-        """Whether ESP goes in UDP: a NAT was found or is pretended (RFC 7296 2.23)."""
+        """Whether ESP is encapsulated in UDP: a NAT was detected or is feigned (RFC 7296 2.23)."""
         return self.nat.found or (self.connection.encap and self.nat.supported)
 
     def follows_auth(self, message_id: int) -> bool:
-        """Whether a request of the peer's is the one behind its IKE_AUTH (RFC 7296 2.21.2)."""
+        """Whether a request of the peer's directly follows its IKE_AUTH (RFC 7296 2.21.2)."""
         return not self.initiator and bool(self.init.request) and message_id == FIRST_AFTER_AUTH
 
     @property
     def in_collision(self) -> bool:
-        """Whether it is not clear yet if it stays: both ends rekey the one before it (RFC 7296 2.8.2)."""
+        """Whether it may turn out redundant, as both ends rekey its predecessor (RFC 7296 2.8.2)."""
         return self.collides_with is not None and self.collides_with.established
 
     @property
     def successor(self) -> IkeSa:
-        """This IKE_SA, or the one that its children are on after rekeys."""
+        """The IKE_SA that has the children after rekeys; this one if it was not rekeyed."""
         return self if self.succeeded_by is None else self.succeeded_by.successor
 
     @property
     def replaced(self) -> list[IkeSa]:
-        """Those that stand and that this one replaces, or what has become of them."""
+        """The established IKE_SAs that this one replaces, or their successors."""
         return [old.successor for old in self.replaces if old.successor.established]
 
     @property
     def children_path(self) -> Path:
-        """Whither the children send: `path`, unless that is on trial (RFC 4555 3.7)."""
+        """The children's path: `path`, unless that is still being verified (RFC 4555 3.7)."""
         return self.kept_path or self.path
 
     def log(self, level: Level, text: str) -> Log:
@@ -209,7 +209,7 @@ class IkeSa:
         if self.initiator or self.established_at is not None:
             identity = "" if self.remote_id is None else str(self.remote_id)
             return Log(level, subject, text, kind_of(text), Peer(self.connection.name, identity))
-        # What is not authenticated is a stranger's, and so are the lines about it.
+        # An unauthenticated peer may be anybody: the line is attributed to its address.
         cause = text.removeprefix(str(self.path.remote)).removeprefix(ENDED)
         kind = cause.partition(":")[0].partition(",")[0].strip()
         return Log(level, subject, text, kind, self.path.remote.address)
@@ -236,7 +236,7 @@ class IkeSa:
     # -- requests of ours --------------------------------------------------------------------------
 
     def enqueue(self, task: Task[IkeSa], *, first: bool = False) -> None:
-        """Let `task` have its turn; `turns.proceed` begins it. LocalMisuse if far too many wait."""
+        """Queue `task`, which `turns.proceed` starts. LocalMisuse if far too many tasks wait."""
         self.tasks.enqueue(task, first=first)
 
     def send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -249,7 +249,7 @@ class IkeSa:
         return [Send(self.path, one) for one in datagrams]
 
     def lay_aside(self, work: Computation, wanted: ResultPending, again: Again) -> list[Effect]:
-        """Have something computed: `again` is called when it is there, with all that happened meanwhile."""
+        """Set a handler aside until a pending result is computed; `again` then runs it anew."""
         ticket = self.registry.compute(self)
         self.jobs.lay_aside(ticket, work, wanted, again)
         return [Compute(ticket, wanted.job, wanted.seconds, self._rank, self.path.remote.address)]
@@ -263,13 +263,13 @@ class IkeSa:
         return Rank.EXPECTED if self.expected else Rank.STRANGER
 
     def send_unanswered(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        """A protected request whose response nobody waits for; none if the peer takes no more now."""
+        """Send an INFORMATIONAL request and ignore its response; nothing if the peer's window is full."""
         if not self.window.has_room:
             return []
         return self.send_request(ExchangeType.INFORMATIONAL, payloads, now)
 
     def restart_init(self, task: Task[IkeSa]) -> None:
-        """Begin again with message ID 0 (COOKIE, INVALID_KE_PAYLOAD)."""
+        """Restart IKE_SA_INIT with message ID 0, after COOKIE or INVALID_KE_PAYLOAD (RFC 7296 2.6)."""
         self.window.restart()
         self.spi_r = bytes(8)
         self.enqueue(task, first=True)
@@ -277,11 +277,11 @@ class IkeSa:
     # -- what tasks do to it -----------------------------------------------------------------------
 
     def set_keys(self, keys: IkeSaKeys) -> None:
-        """IKE_SA_INIT is through."""
+        """Store the keys that IKE_SA_INIT or a rekey agreed on."""
         self._keys = keys
 
     def window_size(self) -> list[NotifyPayload]:
-        """What tells the peer how many requests we take at once, if it is more than one (RFC 7296 2.3)."""
+        """SET_WINDOW_SIZE, and open our window, if we accept several requests at once (RFC 7296 2.3)."""
         size = self.registry.config.daemon.window_size
         if size == 1:
             return []
@@ -289,7 +289,7 @@ class IkeSa:
         return [NotifyPayload(NotifyType.SET_WINDOW_SIZE, size.to_bytes(4, "big"))]
 
     def establish(self, now: float) -> list[Effect]:
-        """Both ends are authenticated."""
+        """Enter ESTABLISHED once both ends are authenticated, and start the lifetimes."""
         self.enter(Phase.ESTABLISHED)
         self.registry.established(self)
         self.established_at = now
@@ -306,21 +306,21 @@ class IkeSa:
         ]
 
     def another(self, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
-        """A further IKE_SA between the same two ends."""
+        """Create another IKE_SA between the same two ends, for a rekey."""
         return IkeSa(self.registry, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
 
     def settle_collision(self, now: float) -> list[Effect]:
-        """This IKE_SA ends while our rekey of it is under way: the peer's own rekey stays, if any."""
+        """As this IKE_SA ends during our rekey of it, keep the IKE_SA of the peer's rekey, if any."""
         task = self.tasks.current
         return [] if task is None else task.settle_collision(self, now)
 
     def kill(self, end: End, text: str, level: Level = Level.INFO, details: str = "") -> list[Effect]:
-        """It is over, which one line of the log tells; `ending.tear_down` does what follows."""
+        """Enter DEAD and log why; `teardown.tear_down` does the rest."""
         if self.phase is Phase.DEAD:
             return []
         if self.phase is Phase.REKEYED:
             end = End.REPLACED
-        else:  # also if the peer's delete crosses ours, or no answer comes, to it or to what is before it
+        else:  # our own reason holds even if the peer's delete crosses ours, or no response comes
             meant = [one for one in (self.end, *self.tasks.ends) if one in MEANT]
             end = min(meant, key=MEANT.index, default=end)
         self.end = end
@@ -329,40 +329,40 @@ class IkeSa:
         return [self.log(level, f"{ENDED}{text}{details}")]
 
     def wipe(self) -> None:
-        """Its keys are not needed any more."""
+        """Overwrite the keys."""
         if self._keys is not None:
             self._keys.wipe()
 
     # -- its children ------------------------------------------------------------------------------
 
     def child_by_outbound(self, spi: int) -> ChildSa | None:
-        """The child that we send under this SPI: the peer may have given it to two, and one may be gone."""
+        """The child with this outbound SPI; if the peer gave it to two, one that is not deleted."""
         found = [child for child in self.children.values() if child.spi_out == spi]
         return min(found, key=lambda child: child.state is ChildState.DELETED, default=None)
 
     def has_child(self, name: str, child_id: int | None = None) -> bool:
-        """Whether a child of this name (and with this number) stands and stays."""
+        """Whether a child of this name (and with this child_id) is in use and stays."""
         return any(
             child.config.name == name and child.stays and child_id in (None, child.child_id)
             for child in self.children.values()
         )
 
     def alike(self, child: ChildSa) -> ChildSa | None:
-        """Another child for the same traffic, which stays."""
+        """Another child of the same name and traffic that stays."""
         others = (c for c in self.children.values() if c is not child and c.stays)
         return next(
             (c for c in others if c.config.name == child.config.name and c.selectors == child.selectors), None
         )
 
     def carries(self, name: str, packet: Pair) -> bool:
-        """Whether a child of this name stands, and stays, under which such a packet can be sent."""
+        """Whether a child of this name is in use that carries such a packet."""
         return any(
             child.config.name == name and child.in_use and child.selectors.carries(packet)
             for child in self.children.values()
         )
 
     def lacks(self, name: str, packet: Pair) -> bool:
-        """Whether children of this name stand, and another one is to be asked for to carry such a packet."""
+        """Whether children of this name are in use, but such a packet needs another one."""
         partial = [c for c in self.children.values() if c.config.name == name and c.in_use and c.trapped]
         return bool(partial) and not self.carries(name, packet)
 
@@ -385,7 +385,7 @@ class IkeSa:
         return IkeHeader(self.spi_i, self.spi_r, exchange, flags, message_id)
 
     def encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:
-        """The datagrams of a message."""
+        """Encode a message into datagrams: protected once there are keys, fragmented if negotiated."""
         if self._keys is None:
             return (encode_message(header, payloads),)
         limit: int | None = None

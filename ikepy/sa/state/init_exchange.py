@@ -1,4 +1,4 @@
-"""What later exchanges need of IKE_SA_INIT (RFC 7296 2.10, 2.15)."""
+"""Keeps what later exchanges need of IKE_SA_INIT (RFC 7296 2.10, 2.15)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NONCE_SIZE = 32  # bytes: at least half the key size of any PRF here (RFC 7296 2
 
 @dataclass(slots=True)
 class InitExchange:
-    """What IKE_AUTH needs of IKE_SA_INIT: both messages as they were sent, and the nonces."""
+    """Both IKE_SA_INIT messages as sent, and the nonces: AUTH signs them."""
 
     nonce_i: bytes = b""
     nonce_r: bytes = b""

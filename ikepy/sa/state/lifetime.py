@@ -1,4 +1,4 @@
-"""When an SA is to be replaced and when it must go (RFC 7296 2.8); chance keeps peers from colliding."""
+"""Computes when an SA is rekeyed and when it expires, with jitter against collisions (RFC 7296 2.8)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Lifetime:
     failures: int = 0
 
     def postpone(self, now: float, chance: float) -> float:
-        """A rekey failed: try again later; gives the seconds of the wait."""
+        """Schedule the next try after a failed rekey; return the wait in seconds."""
         wait = min(RETRY_FIRST * 2.0**self.failures, RETRY_LONGEST) * (1 - chance / 2)
         self.failures += 1
         self.rekey_at = now + wait
@@ -27,19 +27,19 @@ class Lifetime:
 
 
 def of_child(config: Child, now: float, chance: float) -> Lifetime:
-    """`rekey_time` less a random part of `rand_time`, and `life_time` (swanctl.conf)."""
+    """A child's lifetime: `rekey_time` less a random part of `rand_time`, and `life_time` (swanctl.conf)."""
     return _lifetime(now, config.rekey_time, config.hard_life_time, config.random_time, chance)
 
 
 def of_ike(connection: Connection, now: float, chance: float) -> Lifetime:
-    """`rekey_time` less a random part of `rand_time`, and `over_time` beyond it."""
+    """An IKE_SA's lifetime: `rekey_time` less a random part of `rand_time`, and `over_time` beyond it."""
     over = connection.grace_time
     hard = connection.rekey_time + over if connection.rekey_time else 0.0
     return _lifetime(now, connection.rekey_time, hard, connection.random_time, chance)
 
 
 def reauthentication(connection: Connection, now: float, chance: float) -> float | None:
-    """When the peers are to authenticate anew (`reauth_time` less a random part of `rand_time`)."""
+    """When to reauthenticate: `reauth_time` less a random part of `rand_time`; None: never."""
     if not connection.reauth_time:
         return None
     return now + max(connection.reauth_time - chance * connection.random_time, 0.0)
@@ -54,7 +54,7 @@ def _lifetime(now: float, rekey: float, hard: float, random: float, chance: floa
 
 @dataclass(slots=True)
 class TrafficLimit:
-    """How much an SA may carry until it is replaced and until it must go; 0: without limit."""
+    """How much an SA may carry until it is rekeyed and until it is deleted; 0: no limit."""
 
     rekey: int = 0
     hard: int = 0
@@ -67,12 +67,12 @@ class TrafficLimit:
 
 
 def bytes_of(config: Child, chance: float) -> TrafficLimit:
-    """`rekey_bytes` less a random part of `rand_bytes`, and `life_bytes`."""
+    """A child's limits in bytes: `rekey_bytes` less a random part of `rand_bytes`, and `life_bytes`."""
     return _volume(config.rekey_bytes, config.life_bytes, config.rand_bytes, chance)
 
 
 def packets_of(config: Child, chance: float) -> TrafficLimit:
-    """`rekey_packets` less a random part of `rand_packets`, and `life_packets`."""
+    """In packets: `rekey_packets` less a random part of `rand_packets`, and `life_packets`."""
     return _volume(config.rekey_packets, config.life_packets, config.rand_packets, chance)
 
 

@@ -1,4 +1,4 @@
-"""Both ends' addresses, and which pair of them to use (RFC 4555 3.4 to 3.6, 3.9)."""
+"""MOBIKE: keeps both ends' addresses and lists the paths to try (RFC 4555 3.4 to 3.6, 3.9)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from ikepy.sa.api.path import Address, Path
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-MAX_ADDRESSES = 16  # of a peer's that we remember
-MAX_WORKED = 4  # paths that worked, beside the one in use
-MOST_PROBED = 6  # paths beside the one in use that a request is sent again on, in one go
+MAX_ADDRESSES = 16  # of a peer, that we remember
+MAX_WORKED = 4  # working paths remembered, beside the one in use
+MOST_PROBED = 6  # other paths that one retransmission is copied to
 
 _NOTIFIES = {4: NotifyType.ADDITIONAL_IP4_ADDRESS, 6: NotifyType.ADDITIONAL_IP6_ADDRESS}
 
 
 @dataclass(slots=True)
 class Mobike:
-    """What an IKE_SA between two ends that speak MOBIKE knows; its successors share it.
+    """MOBIKE state of an IKE_SA, which its successors share.
 
-    `initiator`: whether we began the first IKE_SA of the series, so that it is for us to choose the path.
-    `local`: our usable addresses, best first. `remote`: the peer's, beside the one in use. `worked`: paths
-    that the peer answered on, the last one first, then those that it was heard on; whatever it announces
-    later, they are not forgotten.
+    `initiator`: we were the original initiator, which chooses the path. `local`: our usable addresses, best
+    first. `remote`: the peer's additional addresses. `worked`: paths on which the peer answered, the latest
+    first, then those on which it only sent; later announcements don't remove them.
     """
 
     initiator: bool
@@ -32,12 +31,12 @@ class Mobike:
     remote: tuple[Address, ...] = ()
     worked: tuple[Path, ...] = ()
     searching: bool = False  # a request was sent on other paths than the one in use
-    probed: int = 0  # how many of the untried paths the search has been through
+    probed: int = 0  # how many untried paths the search has probed
     seen_as: bytes = b""  # the peer's last NAT_DETECTION_DESTINATION_IP: how it sees us
 
     def paths(self, current: Path) -> list[Path]:
-        """All pairs of addresses of one family: those with the current remote end first, then with one that
-        worked. An announced address is tried at the current port."""
+        """All address pairs of one family: with the current remote end first, then those that worked, then
+        announced addresses, at the current port."""
         announced_ = (replace(current.remote, address=theirs) for theirs in self.remote)
         remotes = dict.fromkeys((current.remote, *(path.remote for path in self.worked), *announced_))
         locals_ = self.local or (current.local.address,)
@@ -49,16 +48,16 @@ class Mobike:
         ]
 
     def note_answer(self, path: Path) -> None:
-        """The peer answered on this path."""
+        """Record that the peer answered on this path: it is probed first."""
         self.worked = tuple(dict.fromkeys((path, *self.worked)))[:MAX_WORKED]
 
     def note_heard(self, path: Path) -> None:
-        """The peer sends from there: reason to look for it there, but none to forget where it answered."""
+        """Record that the peer sends on this path: it ranks behind those on which the peer answered."""
         self.worked = tuple(dict.fromkeys((*self.worked, path)))[:MAX_WORKED]
 
     def probes(self, current: Path, usable: Callable[[Path], bool]) -> list[Path]:
-        """Where a request is sent again beside the current path: where the peer was met before, each time;
-        then as many others as there is room for, in turn."""
+        """Paths to retransmit on beside the current one: all that worked before, each time, then as many
+        others as there is room for, in turn."""
         others = [path for path in self.paths(current) if path != current and usable(path)]
         known = [path for path in self.worked if path in others]
         rest = [path for path in others if path not in known]
@@ -68,18 +67,18 @@ class Mobike:
         return known + turn
 
     def additional(self, current: Path) -> list[Payload]:
-        """The notifies of our addresses other than the current one."""
+        """ADDITIONAL_IP4_ADDRESS and ADDITIONAL_IP6_ADDRESS notifies of our other addresses."""
         others = [a for a in self.local if a != current.local.address][:MAX_ADDRESSES]
         return [NotifyPayload(_NOTIFIES[a.version], a.packed) for a in others]
 
 
 def usable(address: Address) -> bool:
-    """Whether a host can have it."""
+    """Whether a host can have this address."""
     return not (address.is_multicast or address.is_unspecified)
 
 
 def announced(payloads: Sequence[Payload]) -> tuple[Address, ...] | None:
-    """The peer's further addresses; None if it says nothing of them (RFC 4555 3.6)."""
+    """The peer's additional addresses; None if the message announces nothing (RFC 4555 3.6)."""
     found = [p for p in payloads if isinstance(p, NotifyPayload) and p.notify in _NOTIFIES.values()]
     none = any(
         isinstance(p, NotifyPayload) and p.notify == NotifyType.NO_ADDITIONAL_ADDRESSES for p in payloads
@@ -91,7 +90,7 @@ def announced(payloads: Sequence[Payload]) -> tuple[Address, ...] | None:
 
 
 def unchanged(payloads: Sequence[Payload], path: Path) -> bool:
-    """Whether a message that forbids NATs has the addresses that its sender wrote (RFC 4555 3.9)."""
+    """Whether NO_NATS_ALLOWED, if present, matches the addresses the message came with (RFC 4555 3.9)."""
     return all(
         p.data == _written(Path(path.remote, path.local))
         for p in payloads
@@ -100,7 +99,7 @@ def unchanged(payloads: Sequence[Payload], path: Path) -> bool:
 
 
 def no_nats_allowed(path: Path) -> NotifyPayload:
-    """What we send over `path` where the peer knows nothing of NATs."""
+    """The NO_NATS_ALLOWED notify to send on `path` if the peer does not support NAT traversal."""
     return NotifyPayload(NotifyType.NO_NATS_ALLOWED, _written(path))
 
 

@@ -1,4 +1,4 @@
-"""What of one IKE_SA waits for a result that is computed elsewhere (`work`)."""
+"""Messages and requests of one IKE_SA that wait for a job computed elsewhere (`api.computation`)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from contextlib import contextmanager
 from ikepy.sa.api.computation import AT_ONCE, Computation, ResultPending
 from ikepy.sa.api.effects import Effect
 
-Again = Callable[[float], list[Effect]]  # works on something once more, now
+Again = Callable[[float], list[Effect]]  # runs a handler again, at this time
 
 
 class PendingJobs:
-    """Work is done `at` its results, laid aside if one is wanted, and goes on when that is there."""
+    """Runs each handler `at` its `Computation`, sets it aside when a result is pending, and resumes it."""
 
     def __init__(self) -> None:
-        self.current = Computation(AT_ONCE)  # whatever is worked on at the moment
+        self.current = Computation(AT_ONCE)  # of the handler that runs at the moment
         self._awaited: dict[int, tuple[Computation, ResultPending, Again]] = {}  # by ticket
 
     @property
     def tickets(self) -> list[int]:
-        """Of the results that are waited for."""
+        """Tickets of the pending jobs."""
         return list(self._awaited)
 
     @contextmanager
     def at(self, work: Computation) -> Iterator[None]:
-        """What is done meanwhile has the results of `work`, and raises Wanted for others that take long."""
+        """In this context handlers use the results of `work`, and raise ResultPending for other slow jobs."""
         before, self.current = self.current, work
         try:
             yield
@@ -33,17 +33,17 @@ class PendingJobs:
             self.current = before
 
     def lay_aside(self, ticket: int, work: Computation, wanted: ResultPending, again: Again) -> None:
-        """Nothing has changed yet: `again` is called when what is wanted is there."""
+        """Call `again` when the result is there; no state has changed yet."""
         work.awaited = True
         self._awaited[ticket] = work, wanted, again
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
-        """A job is done: what it gave, or the exception that it raised."""
+        """Resume with the finished job's result, or the exception that it raised."""
         work, wanted, again = self._awaited.pop(ticket)
         work.put(wanted.name, result)
         work.awaited = False
         return again(now)
 
     def forget(self) -> None:
-        """Nobody waits for any result any more."""
+        """Drop everything that waits for a result."""
         self._awaited.clear()

@@ -1,6 +1,6 @@
-"""The life of an IKE_SA: its phases, which may follow which, and which requests the peer may send in each.
+"""The phases of an IKE_SA: which may follow which, and which requests the peer may send in each.
 
-Two tables are the whole law: `IkeSa.enter` permits no other step, and no other request reaches a task.
+Two tables decide alone: `IkeSa.enter` permits no other transition, and no other request reaches a task.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ class Phase(Enum):
     CREATED = "CREATED"  # nothing is negotiated yet
     CONNECTING = "CONNECTING"  # IKE_SA_INIT sent or answered; the peer is not authenticated
     ESTABLISHED = "ESTABLISHED"
-    REKEYED = "REKEYED"  # a new IKE_SA has its children; waits to be deleted
+    REKEYED = "REKEYED"  # a new IKE_SA has its children; awaits its delete
     DELETING = "DELETING"  # we asked the peer to delete it
     DEAD = "DEAD"
 
 
 FOLLOWS: dict[Phase, frozenset[Phase]] = {
-    # Made by a rekey, it stands at once (RFC 7296 2.18).
+    # An IKE_SA made by a rekey is established at once (RFC 7296 2.18).
     Phase.CREATED: frozenset({Phase.CONNECTING, Phase.ESTABLISHED, Phase.DEAD}),
     Phase.CONNECTING: frozenset({Phase.ESTABLISHED, Phase.DEAD}),
     Phase.ESTABLISHED: frozenset({Phase.REKEYED, Phase.DELETING, Phase.DEAD}),
     Phase.REKEYED: frozenset({Phase.DELETING, Phase.DEAD}),
-    # Of two IKE_SAs that crossing rekeys made, the loser is the peer's to delete, though we have begun to.
+    # After colliding rekeys the peer deletes the redundant IKE_SA, even if we have begun to.
     Phase.DELETING: frozenset({Phase.REKEYED, Phase.DEAD}),
     Phase.DEAD: frozenset(),
 }
@@ -43,7 +43,7 @@ PERMITTED: dict[Phase, frozenset[ExchangeType]] = {
 
 
 class End(Enum):
-    """Why an IKE_SA is dead: what the manager does next depends on it."""
+    """Why an IKE_SA ended: the manager's next step depends on it."""
 
     TIMEOUT = "the peer does not answer"
     REFUSED = "the peer refused"

@@ -1,4 +1,4 @@
-"""What all IKE_SAs of a daemon have in common."""
+"""The table of a daemon's IKE_SAs with its indexes, and the state that they share."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ikepy.sa.state.phase import Phase
 
 K = TypeVar("K")
 Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
-LeadsOut = Callable[[Path], bool]  # whether what is sent there leaves this host, not into a device of ours
-EspHeard = Callable[[int], float | None]  # when ESP came in under this child last, None: never
+LeadsOut = Callable[[Path], bool]  # whether the route leaves this host, not into a device of ours
+EspHeard = Callable[[int], float | None]  # when ESP last arrived on this child, None: never
 
 
 class Listed(Protocol):
-    """What the table has to know of an IKE_SA."""
+    """The part of an IKE_SA that the table needs."""
 
     ike_id: int
     connection: Connection
@@ -46,7 +46,7 @@ class Listed(Protocol):
     def established(self) -> bool: ...
 
     def alike(self, child: ChildSa) -> ChildSa | None:
-        """Another child for the same traffic, which stays."""
+        """Another child of the same name and traffic that stays."""
         ...
 
 
@@ -54,9 +54,9 @@ S = TypeVar("S", bound=Listed)
 
 
 class SaRegistry(Generic[S]):
-    """Configuration, randomness, numbers, and the table of living IKE_SAs.
+    """Holds the configuration, the entropy source, the ID counters, and the table of living IKE_SAs.
 
-    There may be thousands: whatever is looked for with every message or set-up has an index here.
+    There may be thousands, so every look-up on a message or set-up has an index.
     """
 
     def __init__(
@@ -79,22 +79,22 @@ class SaRegistry(Generic[S]):
         self._by_traffic: defaultdict[tuple[str, Selectors], dict[int, ChildSa]] = defaultdict(dict)
         self._by_connection: defaultdict[str, dict[int, S]] = defaultdict(dict)
         self._by_identities: defaultdict[Identities, dict[int, S]] = defaultdict(dict)  # once established
-        self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connections, as configured
+        self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connection names
         for name, connection in config.connections.items():
             self._alike[_configured(connection)].append(name)
-        self._children: Counter[str] = Counter()  # of each connection
-        self.to_probe: list[S] = []  # their peer is to be asked whether it knows them
+        self._children: Counter[str] = Counter()  # by connection
+        self.to_probe: list[S] = []  # due for a liveness check: the peer may have lost them
         self.connection_match = ConnectionMatch(config)
-        self.changed_sas: list[S] = []  # by what happened to another one, since the manager looked last
-        self.local_addresses: tuple[Address, ...] = ()  # all of this host, as far as we were told
-        self.trapped: set[tuple[str, str]] = set()  # connections' children that ended and wait for a packet
-        # Those that ended and are configured to come up again: they are tried until they are up.
+        self.changed_sas: list[S] = []  # changed outside their own turn; the manager settles them
+        self.local_addresses: tuple[Address, ...] = ()  # of this host, as last reported
+        self.trapped: set[tuple[str, str]] = set()  # (connection, child): ended, wait for a packet
+        # Children that ended and are configured to restart: they are retried until they are up.
         self.standing: set[tuple[str, str]] = set()
-        self.failures: dict[tuple[str, str], int] = {}  # tries in a row by which a child did not come up
-        self.auth_failures = AuthFailures()  # to authenticate, of peers
-        self.tally = Tally()  # of what was not served
-        self.stopping = False  # nothing new is begun
-        self.computing: dict[int, S] = {}  # by ticket: who waits for a result
+        self.failures: dict[tuple[str, str], int] = {}  # failed tries in a row to bring a child up
+        self.auth_failures = AuthFailures()  # of peers
+        self.tally = Tally()  # counts messages that were not served
+        self.stopping = False  # shutting down: no new IKE_SAs
+        self.computing: dict[int, S] = {}  # by ticket: the IKE_SA that waits for a job
         self._ike_ids = 0
         self._tickets = 0
         self._child_ids = 0
@@ -119,7 +119,7 @@ class SaRegistry(Generic[S]):
         return self._child_ids
 
     def compute(self, sa: S) -> int:
-        """A ticket: `sa` has something computed."""
+        """Assign a ticket to a job of `sa`."""
         self._tickets += 1
         self.computing[self._tickets] = sa
         return self._tickets
@@ -146,18 +146,18 @@ class SaRegistry(Generic[S]):
         _drop(self._by_identities, (sa.local_id, sa.remote_id), sa)
 
     def assign(self, sa: S, connection: Connection) -> None:
-        """`sa` turned out to be another connection's."""
+        """Move `sa` to the connection that its peer turned out to mean."""
         _drop(self._by_connection, sa.connection.name, sa)
         sa.connection = connection
         self._by_connection[connection.name][sa.ike_id] = sa
 
     def is_kept_up(self, connection: Connection, child: str) -> bool:
-        """Whether the configuration wants this child to be up all the time."""
+        """Whether this child is to be up all the time."""
         config = connection.children[child]
         return config.start_action == "start" or (connection.name, child) in self.standing
 
     def waits_for_packets(self, connection: Connection, child: str) -> bool:
-        """Whether a packet brings this child up."""
+        """Whether this child is trapped: a packet brings it up."""
         config = connection.children[child]
         return config.start_action == "trap" or (connection.name, child) in self.trapped
 
@@ -178,7 +178,7 @@ class SaRegistry(Generic[S]):
             del self._by_traffic[key]
 
     def established(self, sa: S) -> None:
-        """The identities of `sa` stand, for good."""
+        """Index `sa` by its identities, which are final once it is established."""
         self._by_identities[sa.local_id, sa.remote_id][sa.ike_id] = sa
 
     def of_connection(self, name: str) -> Iterable[S]:
@@ -190,28 +190,28 @@ class SaRegistry(Generic[S]):
         return (one for one in self.of_connection(sa.connection.name) if one.established and one is not sa)
 
     def elsewhere(self, sa: S, child: ChildSa) -> S | None:
-        """Another IKE_SA that has a child for the same traffic, which stays."""
+        """Another established IKE_SA that has a staying child for the same traffic, the newest; else None."""
         alike = self._by_traffic.get((sa.connection.name, child.selectors), {})
         owners = {owner for each in alike if (owner := self.owners.get(each)) is not None and owner is not sa}
         found = [one for one in owners if one.established and one.alive and one.alike(child) is not None]
         return max(found, key=lambda one: one.ike_id, default=None)
 
     def sends(self, connection: str, selectors: Selectors) -> bool:
-        """Whether there is a child for just this traffic, on whichever IKE_SA, that is sent under."""
+        """Whether any IKE_SA of the connection has a child for exactly this traffic, not deleted."""
         alike = self._by_traffic.get((connection, selectors), {})
         return any(child.state is not ChildState.DELETED for child in alike.values())
 
     def count_children(self, connection: str) -> int:
-        """All that a connection has, those that are about to go among them."""
+        """The number of a connection's children, including those about to be deleted."""
         return self._children[connection]
 
     def count_ike_sas(self, connection: str, most: int) -> int:
-        """The established IKE_SAs of a connection; exact only where there may be `most` and more."""
+        """The number of established IKE_SAs of a connection; below `most` it may count others too."""
         known = self._by_connection.get(connection, {})
         return len(known) if len(known) < most else sum(one.established for one in known.values())
 
     def all_between(self, sa: S) -> Iterable[S]:
-        """All that were established between the same two identities and are not gone yet, `sa` among them."""
+        """All IKE_SAs established between the same two identities and not removed yet, `sa` included."""
         return self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
 
     def duplicates(self, sa: S) -> list[S]:
@@ -227,9 +227,9 @@ class SaRegistry(Generic[S]):
         return [one for one in reversed(self.duplicates(sa)) if one.connection.name == sa.connection.name]
 
     def is_first_contact(self, sa: S) -> bool:
-        """Whether INITIAL_CONTACT is true: no other IKE_SA of these two identities stands (RFC 7296 2.4).
+        """Whether to send INITIAL_CONTACT: these identities have no other IKE_SA (RFC 7296 2.4).
 
-        One that another connection is setting up counts too: it would be the one to go.
+        One that another connection is setting up counts too: the peer would delete it.
         """
         own = sa.connection
         return own.unique != "never" and not any(
@@ -244,7 +244,7 @@ def _configured(connection: Connection) -> Identities:
 
 
 def _drop(index: dict[K, dict[int, S]], key: K, sa: S) -> None:
-    """Take it out of an index, which keeps no empty entries: peers choose what they are called."""
+    """Remove `sa` from an index, and its entry if empty: peers choose identities without limit."""
     entry = index.get(key)
     if entry is not None and entry.pop(sa.ike_id, None) is not None and not entry:
         del index[key]

@@ -1,7 +1,7 @@
-"""How many SAs one peer, one connection, one worker may hold (RFC 7296 1.3: NO_ADDITIONAL_SAS).
+"""Limits the SAs per peer, connection and worker (NO_ADDITIONAL_SAS, RFC 7296 1.3).
 
-Asked before anything is computed or installed. What replaces an SA that stands has room of its own, so that
-nobody who holds one loses it because others ask for more.
+The limits are checked before anything is computed or installed. Rekeys have reserved places, so that no peer
+loses an SA because others ask for more.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 from ikepy.wire.constants import NotifyType
 
-SUPERSEDED_SHARES = 4  # with those that are about to go, a peer has so many times its share at most
-MOST_REPLACED = 16  # IKE_SAs of one peer that others have replaced and that it has not deleted yet
+SUPERSEDED_SHARES = 4  # a peer's IKE_SAs, superseded ones included, are at most so many times its limit
+MOST_REPLACED = 16  # rekeyed IKE_SAs that a peer may leave undeleted
 
 
 def check_ike_sa(sa: IkeSa) -> None:
-    """PeerError if the peer, which has proven who it is, or its connection has enough IKE_SAs beside `sa`.
+    """PeerError if the authenticated peer or its connection has as many IKE_SAs as permitted, beside `sa`.
 
-    Those of its identity are asked for life: if the peer has forgotten them, there is room for its next try.
+    The identity's other IKE_SAs get a liveness check: if the peer has lost them, its next try succeeds.
     """
     connection, registry = sa.connection, sa.registry
     if connection.unique != "never" and not sa.initial_contact:  # "never": many may share the identity
         most, alike = connection.max_ike_sas_per_identity, registry.duplicates(sa)
-        staying = sum(one.superseded_at is None for one in alike)  # `unique` = "replace": the others go
+        staying = sum(one.superseded_at is None for one in alike)  # `unique` = "replace": none stays
         if connection.unique == "replace":
             staying = 0
         if staying >= most or len(alike) >= SUPERSEDED_SHARES * most:
@@ -37,7 +37,7 @@ def check_ike_sa(sa: IkeSa) -> None:
 
 
 def check_ike_rekey(sa: IkeSa) -> None:
-    """PeerError TEMPORARY_FAILURE if the peer rekeys time and again and deletes nothing."""
+    """PeerError TEMPORARY_FAILURE if the peer rekeys again and again and deletes nothing."""
     path = sa.path.remote.address
     replaced = [
         one
@@ -50,14 +50,14 @@ def check_ike_rekey(sa: IkeSa) -> None:
 
 
 def check_child(sa: IkeSa, *, rekey: bool) -> None:
-    """PeerError NO_ADDITIONAL_SAS if there is no room for a further child, or one that replaces another.
+    """PeerError NO_ADDITIONAL_SAS if there is no room for another child; `rekey`: it replaces one.
 
-    TEMPORARY_FAILURE where the worker could not carry it now (RFC 7296 2.25: to be tried again).
+    TEMPORARY_FAILURE if the worker could not carry it now, so that the peer retries (RFC 7296 2.25).
     """
     connection, registry = sa.connection, sa.registry
     room, most = registry.capacity_of(connection.name), connection.max_children
     _check_open(room)
-    # A peer that rekeys and never deletes has twice its share at most.
+    # A peer that rekeys and never deletes gets at most twice its limit.
     if len(sa.children) >= 2 * most or not room.for_rekey:
         _refuse(_full(room) if not room.for_rekey else f"{len(sa.children)} children on this IKE_SA")
     if rekey:
@@ -73,7 +73,7 @@ def check_child(sa: IkeSa, *, rekey: bool) -> None:
 
 
 def check_own(sa: IkeSa) -> None:
-    """PeerError if a child that the peer has made at our request has no place here."""
+    """PeerError if there is no room for a child that the peer created at our request."""
     room = sa.registry.capacity_of(sa.connection.name)
     _check_open(room)
     if not room.for_rekey:

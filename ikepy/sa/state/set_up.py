@@ -1,4 +1,4 @@
-"""How an IKE_SA came about: who began, when, and what decides between two that crossed (RFC 7296 2.4)."""
+"""Records who set up an IKE_SA and when, to decide between simultaneous set-ups (RFC 7296 2.4)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """How an IKE_SA came about, its rekeys apart. Times are seconds on the machine's clock."""
+    """The first set-up of an IKE_SA, before rekeys. Times are seconds on the machine's clock."""
 
     ours: bool  # we were the initiator
     began_at: float  # with our IKE_SA_INIT request, or the arrival of the peer's
     ended_at: float  # when the peer was authenticated
     lowest_nonce: bytes
-    again: bool = False  # it reauthenticates another one of ours
+    again: bool = False  # it reauthenticates an older IKE_SA

@@ -1,6 +1,6 @@
-"""What a task is: one elementary job over one or more exchanges of an IKE_SA.
+"""Defines a task: one elementary job over one or more exchanges of an IKE_SA.
 
-The queue (`task_queue`) and the IKE_SA know tasks by what stands here, and no single one of `tasks/`.
+The queue (`task_queue`) and the IKE_SA use only this interface, and know no class of `tasks/`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ikepy.wire.payloads import Payload
 
 
 class TaskKind(Enum):
-    """Every kind of task that there is; each is a class in `tasks/`."""
+    """Every kind of task; each is a class in `tasks/`."""
 
     INIT = auto()
     AUTH = auto()
@@ -33,14 +33,14 @@ class TaskKind(Enum):
     DISCARD_SPI = auto()
     LIVENESS = auto()
     NOTIFY = auto()
-    UPDATE_ADDRESSES = auto()  # the last three: MOBIKE
+    UPDATE_ADDRESSES = auto()  # this and the next two: MOBIKE
     ROUTABILITY_CHECK = auto()
     ADDRESS_LIST = auto()
 
 
-# Tasks that make a child, or a new one in its place: a message of the peer's may cross theirs.
+# Tasks that create or replace a child: a request of the peer's may collide with theirs.
 CREATING = frozenset({TaskKind.CHILD_CREATE, TaskKind.CHILD_REKEY})
-# Tasks that leave the SAs what they are.
+# Tasks that create, replace or delete no SA.
 HARMLESS = frozenset(
     {
         TaskKind.LIVENESS,
@@ -55,10 +55,10 @@ S = TypeVar("S", contravariant=True)  # the IKE_SA
 
 
 class Task(Protocol[S]):
-    """The initiator form: builds requests and takes their responses.
+    """A job as initiator: builds requests and handles their responses.
 
-    `wanted`: the child that it is to bring up. `replaces`: the child_id of one that it replaces; `removes`:
-    of one that nobody wants any more. `ends`: why the IKE_SA is to end with it.
+    `wanted`: the child to bring up. `replaces`: the child_id of the child that it replaces; `removes`: of the
+    child that it deletes. `ends`: if it ends the IKE_SA, why.
     """
 
     kind: ClassVar[TaskKind]
@@ -69,45 +69,45 @@ class Task(Protocol[S]):
 
     @property
     def exchange(self) -> ExchangeType:
-        """The exchange of its next request."""
+        """The exchange type of the next request."""
         ...
 
     def request(self, sa: S, now: float) -> list[Payload] | None:
-        """The payloads of its next request; None if there is nothing left to do."""
+        """The payloads of the next request; None if there is nothing left to do."""
         ...
 
     def response(self, sa: S, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        """What the response brings about. PeerError if it is not acceptable."""
+        """Handle the response. PeerError if it is not acceptable."""
         ...
 
     def failed(self, sa: S, reason: str) -> list[Effect]:
-        """The job can't be done, or need not: refused, the IKE_SA is gone, nothing is left."""
+        """Conclude a task that can't be done, or need not: refused, IKE_SA gone, nothing left to do."""
         return []
 
     def about(self, sa: S) -> frozenset[str] | None:
-        """The names of the children that it changes; None if nothing may run beside it."""
+        """The names of the children that it changes; None if no other task may run beside it."""
         return None
 
     def intends(self, sa: S) -> Child | None:
-        """The child that is to stand when it is done, beside those that stand now."""
+        """The configuration of the child that it will add; None if it adds none."""
         return None if self.wanted is None else self.wanted.config
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
-        """A request of the peer's for the same child, which crossed this one's, has made `child`."""
+        """Note that the peer's colliding request for the same child has made `child`."""
         return
 
     def overtaken_by_delete(self, spi_out: int) -> None:
-        """The peer deletes a child that we don't know: perhaps the one that its response will tell us of."""
+        """Note the delete of an unknown child: it may be the one that our response will announce."""
         return
 
     def settle_collision(self, sa: S, now: float) -> list[Effect]:
-        """`sa` ends: if the peer's rekey of it crossed this one, that stays and gets the children."""
+        """As `sa` ends: if the peer's rekey of it collided with this one, its IKE_SA gets the children."""
         return []
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The responder form's result: `before` is run before the response is sent, `after` after it."""
+    """A responder's result: the payloads to send, and the effects to run before and after sending them."""
 
     payloads: list[Payload]
     before: list[Effect] = field(default_factory=list)
@@ -115,5 +115,5 @@ class Answer:
 
 
 def outcomes(tickets: Sequence[int], ok: bool, text: str) -> list[Effect]:
-    """Tell everybody who waits for a command (ticket 0: nobody does)."""
+    """Outcomes for everybody who waits for a command (ticket 0: nobody does)."""
     return [Outcome(ticket, ok, text) for ticket in tickets if ticket]

@@ -1,4 +1,4 @@
-"""The tasks of one IKE_SA: which are under way, which wait for their turn, and which may run side by side."""
+"""Schedules the tasks of one IKE_SA, and decides which may run side by side (RFC 7296 2.3, 2.25)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.phase import End
 from ikepy.sa.state.task import CREATING, HARMLESS, Task, TaskKind
 
-MAX_TASKS = 1024  # commands that may wait for their turn on one IKE_SA
-OF_A_CHILD = 5  # tasks beside those: one of the last command's, of the clock, the worker, the configuration
+MAX_TASKS = 1024  # waiting tasks on one IKE_SA, beyond which user commands are refused
+OF_A_CHILD = 5  # more tasks per child: from the last command, the clock, the worker, the configuration
 
 
 class Owner(Protocol):
-    """What the queue has to know of its IKE_SA."""
+    """The part of an IKE_SA that the queue needs."""
 
     ike_id: int
     connection: Connection
@@ -34,45 +34,45 @@ S = TypeVar("S", bound=Owner)
 
 
 def pause(failures: int, chance: float) -> float:
-    """Seconds before the next try after so many in vain. `chance`: 0 to 1."""
+    """Seconds to wait after so many failed tries. `chance`: 0 to 1."""
     return (2.0**failures) * (1 - chance / 2)
 
 
 class TaskQueue(Generic[S]):
-    """A task waits for its turn, perhaps for a time before; then its request is under way until answered."""
+    """A task may be postponed, then waits for its turn, then is under way until its request is answered."""
 
     def __init__(self, sa: S) -> None:
         self._sa = sa
         self._waiting: deque[Task[S]] = deque()
-        self._postponed: list[tuple[float, Task[S]]] = []  # and until when
+        self._postponed: list[tuple[float, Task[S]]] = []  # until when, and which
         self._under_way: dict[int, Task[S]] = {}  # by the message ID of their requests, oldest first
-        self._prepared: dict[Task[S], Computation] = {}  # for the requests of those that wait for their turn
+        self._prepared: dict[Task[S], Computation] = {}  # for requests of waiting tasks
 
     # -- what there is -----------------------------------------------------------------------------
 
     @property
     def under_way(self) -> list[Task[S]]:
-        """The tasks whose requests are under way, oldest first: more than one if the peer takes that."""
+        """The tasks whose requests are under way, oldest first; several if the peer's window permits."""
         return list(self._under_way.values())
 
     @property
     def current(self) -> Task[S] | None:
-        """The oldest of them; the only one if it is of those that have to be alone."""
+        """The oldest task under way; the only one if it must run alone."""
         return next(iter(self._under_way.values()), None)
 
     @property
     def doing(self) -> TaskKind | None:
-        """What kind of task that is."""
+        """The kind of the current task."""
         return None if self.current is None else self.current.kind
 
     @property
     def all(self) -> list[Task[S]]:
-        """Those under way, then those that wait for their turn, then the postponed ones."""
+        """All tasks: those under way, then the waiting, then the postponed ones."""
         return [*self._under_way.values(), *self._waiting, *(task for _, task in self._postponed)]
 
     @property
     def unwanted(self) -> set[int]:
-        """The children that nobody wants any more, and what has replaced them: they are to be deleted."""
+        """The child_ids that tasks are to delete, and those of their replacements."""
         ids: set[int] = set()
         for child_id in (task.removes for task in self.all):
             while child_id is not None and child_id not in ids:
@@ -83,42 +83,42 @@ class TaskQueue(Generic[S]):
 
     @property
     def ends(self) -> list[End]:
-        """Why the IKE_SA is to end: its deletes wait or are under way."""
+        """The reasons of all tasks that are to end the IKE_SA."""
         return [task.ends for task in self.all if task.ends is not None]
 
     @property
     def waiting(self) -> bool:
-        """Whether any waits for its turn."""
+        """Whether any task waits for its turn."""
         return bool(self._waiting)
 
     @property
     def busy(self) -> bool:
-        """Whether a request of ours is under way that changes which SAs there are (RFC 7296 2.25)."""
+        """Whether a request of ours is under way that creates or deletes SAs (RFC 7296 2.25)."""
         return any(task.kind not in HARMLESS for task in self._under_way.values())
 
     @property
     def creating(self) -> list[Task[S]]:
-        """The tasks that wait for a child of the peer's making."""
+        """The tasks under way that create or replace a child."""
         return [task for task in self._under_way.values() if task.kind in CREATING]
 
     @property
     def deadlines(self) -> list[float]:
-        """When postponed ones are due."""
+        """When postponed tasks are due."""
         return [at for at, _ in self._postponed]
 
     @property
     def crowded(self) -> bool:
-        """Whether so many wait that no further command of a user's is to be taken."""
+        """Whether too many tasks wait to accept another user command."""
         return len(self._waiting) + len(self._postponed) >= MAX_TASKS
 
     def waits(self, kind: TaskKind) -> bool:
         """Whether a task of this kind waits for its turn."""
         return any(task.kind is kind for task in self._waiting)
 
-    # -- the way of a task -------------------------------------------------------------------------
+    # -- the life of a task ------------------------------------------------------------------------
 
     def enqueue(self, task: Task[S], *, first: bool = False) -> None:
-        """Let it have its turn. LocalMisuse if far too many wait."""
+        """Append a task, or put it `first`. LocalMisuse if far too many wait."""
         children = len(self._sa.children) + len(self._sa.connection.children)
         if len(self._waiting) + len(self._postponed) >= MAX_TASKS + OF_A_CHILD * children:
             raise LocalMisuse(f"too many commands wait on IKE_SA #{self._sa.ike_id}")
@@ -128,30 +128,30 @@ class TaskQueue(Generic[S]):
             self._waiting.append(task)
 
     def postpone(self, task: Task[S], failures: int, now: float) -> float:
-        """Let a task have its turn later, for the peer is busy (TEMPORARY_FAILURE); gives the seconds."""
+        """Retry a task later, as the peer is busy (TEMPORARY_FAILURE); return the wait in seconds."""
         wait = pause(failures, self._sa.entropy.uniform())
         self._postponed.append((now + wait, task))
         return wait
 
     def put_off(self, task: Task[S], until: float) -> None:
-        """Let a task have its turn then, unless `bring_forward` comes first."""
+        """Postpone a task until `until`, unless `bring_forward` comes first."""
         self._postponed.append((until, task))
 
     def bring_forward(self, kind: TaskKind) -> None:
-        """What was put off of this kind waits for its turn."""
+        """Move postponed tasks of this kind to those that wait for their turn."""
         self._resume([entry for entry in self._postponed if entry[1].kind is kind])
 
     def resume_postponed(self, now: float) -> None:
-        """Those whose time has come wait for their turn."""
+        """Move postponed tasks that are due to those that wait for their turn."""
         self._resume([entry for entry in self._postponed if entry[0] <= now])
 
     def _resume(self, entries: list[tuple[float, Task[S]]]) -> None:
         for entry in entries:
             self._postponed.remove(entry)
-            self._waiting.append(entry[1])  # which was counted when it came
+            self._waiting.append(entry[1])  # the limit counts postponed tasks already
 
     def take(self) -> Task[S] | None:
-        """The next one whose turn it is, if it may begin now."""
+        """Remove and return the next task, if it may begin now."""
         if not self._waiting or not self._may_begin(self._waiting[0]):
             return None
         if self._waiting[0] in self._prepared and self._prepared[self._waiting[0]].awaited:
@@ -159,37 +159,37 @@ class TaskQueue(Generic[S]):
         return self._waiting.popleft()
 
     def prepared(self, task: Task[S]) -> Computation:
-        """What was computed for the request of one that was taken."""
+        """The results computed for the request of a task that was taken."""
         return self._prepared.pop(task, None) or Computation()
 
     def put_back(self, task: Task[S], work: Computation) -> None:
-        """It has its turn when something is computed that its request needs."""
+        """Put a task back in front until a job for its request is computed."""
         self._waiting.appendleft(task)
         self._prepared[task] = work
 
     def begun(self, task: Task[S], message_id: int) -> None:
-        """Its request is sent."""
+        """Record that the task's request takes this message ID."""
         self._under_way[message_id] = task
 
     def resume(self, task: Task[S], message_id: int) -> None:
-        """It waits for its response still: for what that needs."""
+        """Put a task back under way while a job for its response is computed."""
         self._under_way[message_id] = task
         self._under_way = dict(sorted(self._under_way.items()))
 
     def awaiting(self, message_id: int) -> Task[S] | None:
-        """The one that waits for the response to this request."""
+        """The task that waits for the response to this request, None if there is none."""
         return self._under_way.get(message_id)
 
     def answered(self, message_id: int) -> None:
         del self._under_way[message_id]
 
     def hand_over(self, other: TaskQueue[S]) -> None:
-        """Whatever is not under way is the other one's to do."""
+        """Move all tasks that are not under way to the successor's queue."""
         other._waiting.extend(self._waiting)
         other._postponed.extend(self._postponed)
         self._waiting.clear()
         self._postponed.clear()
-        self._prepared.clear()  # keys of its own for every IKE_SA
+        self._prepared.clear()  # results are of no use there: each IKE_SA has its own keys
 
     def clear(self) -> None:
         self._under_way.clear()
@@ -198,7 +198,7 @@ class TaskQueue(Generic[S]):
         self._prepared.clear()
 
     def _may_begin(self, task: Task[S]) -> bool:
-        """Whether a task may run beside those under way: only such as are about different children."""
+        """Whether a task may run beside those under way: only if they change different children."""
         if not self._sa.window.has_room:
             return False
         about = task.about(self._sa)

@@ -1,4 +1,4 @@
-"""A child that is to come up, and who waits for it."""
+"""A child that is to be brought up, and the commands that wait for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ikepy.sa.state.child_sa import ChildSa
 
 @dataclass(slots=True)
 class WantedChild:
-    """`tickets`: of the commands that wait for it. `ts_request`: how much of what is configured."""
+    """`tickets`: of the waiting commands. `ts_request`: which part of the configured traffic to request."""
 
     config: Child
     tickets: list[int] = field(default_factory=list)
     ts_request: TsRequest = EVERYTHING
 
     def met_by(self, child: ChildSa) -> bool:
-        """Whether `child` is what is asked for."""
+        """Whether `child` satisfies this request."""
         return child.config.name == self.config.name and self.ts_request.met_by(child.selectors)
