@@ -159,7 +159,7 @@ def check(path: Path) -> None:
 
 
 def _ask_the_machine(config: Config) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Mistakes and remarks that depend on where the configuration is to be used: here, it is assumed."""
+    """Mistakes and warnings that depend on the machine; assumes that the configuration is for this one."""
     from ikepy.daemon import host_checks
     from tun import network
 
@@ -319,7 +319,7 @@ def _given(**arguments: str | float | bool | None) -> Arguments:
 
 
 def _do(socket: Path, command: str, arguments: Arguments, timeout: float) -> None:
-    """A command that takes its time: the daemon's progress, then how it ended."""
+    """Run a long command: print the daemon's progress, then the outcome."""
     limit = timeout + GRACE if timeout else None
     try:
         outcome = request(socket, command, arguments, progress=_say, timeout=limit)
@@ -336,7 +336,7 @@ def _ask(socket: Path, command: str, arguments: Arguments | None = None) -> obje
 
 
 def _say(line: str) -> None:
-    # Identities are the peers' words: no control character of theirs may reach a terminal.
+    # Peers choose their identities: no control character in them may reach a terminal.
     click.echo("".join(c if c.isprintable() else "?" for c in line))
 
 

@@ -6,11 +6,11 @@ from ikepy.wire.constants import NotifyType
 
 
 class IkeError(Exception):
-    """The root of all of them."""
+    """Base class of this package's errors."""
 
 
 class WireError(IkeError):
-    """The peer's bytes are malformed. A parser raises nothing else, for any bytes whatever."""
+    """The peer's bytes are malformed. A parser raises nothing else, whatever the input."""
 
 
 class PeerError(IkeError):
@@ -28,15 +28,15 @@ class PeerError(IkeError):
 
 
 class UnheardError(IkeError):
-    """A request of one that has failed to authenticate too often: no answer, and its IKE_SA ends."""
+    """A request of a peer that failed to authenticate too often: unanswered, and its IKE_SA is deleted."""
 
 
 class IntegrityError(IkeError):
-    """An encrypted payload whose checksum is wrong: the message is dropped without an answer."""
+    """An encrypted payload whose ICV is wrong: the message is dropped without an answer."""
 
 
 class LocalMisuse(IkeError):  # noqa: N818  the name says whose fault it is
-    """Our own caller asked for what makes no sense."""
+    """The caller within this package passed invalid arguments."""
 
 
 class ConfigError(IkeError):

@@ -114,7 +114,7 @@ def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
 
 
 def _identity(known: str) -> str:
-    """Nothing as long as it is not told: as which it will authenticate is not known then."""
+    """Empty while the identity is unknown, before IKE_AUTH."""
     return f"'{known}' @ " if known else ""
 
 

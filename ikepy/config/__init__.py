@@ -1,1 +1,1 @@
-"""The configuration model and its sources."""
+"""The configuration: its model, its TOML source and the checks of both."""

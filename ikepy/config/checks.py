@@ -1,4 +1,4 @@
-"""Mistakes that only show between sections: devices that overlap, a connection without a secret, ..."""
+"""Finds mistakes across sections: devices that overlap, a connection without a secret, ..."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Problems = Iterator[tuple[str, str]]
 def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]:
     """All such mistakes, as (key path, text).
 
-    `unread`: "secrets" or "daemon" where that section has mistakes of its own, so that nothing can be said
-    about what depends on it.
+    `unread`: "secrets" or "daemon" if that section is itself invalid, so that checks which depend on
+    it are skipped.
     """
     found: list[tuple[str, str]] = []
     for connection in config.connections.values():
@@ -49,7 +49,7 @@ def _can_initiate(connection: Connection, key: str, config: Config) -> Problems:
 
 
 def _other_end(connection: Connection, key: str, config: Config) -> Problems:
-    """A daemon that talks to itself; on one address there may be two daemons, on other ports."""
+    """A peer that is this daemon itself; two daemons may share an address on different ports."""
     if connection.remote_port in (config.daemon.port, config.daemon.port_nat_t):
         for index, remote in enumerate(connection.remote_addrs):
             if isinstance(remote, IPv4Address | IPv6Address) and remote in connection.local_addrs:
@@ -107,7 +107,7 @@ def _secret(connection: Connection, key: str, config: Config) -> Problems:
 
 
 def _mistyped(config: Config) -> str:
-    """Where the secret may be that was meant."""
+    """Hint at the secret that was probably meant."""
     for key, text in secret_use.strangers(config):
         return f"; or is {key} mistyped? {text}"
     return ""
@@ -138,7 +138,7 @@ def _ports(config: Config) -> Problems:
         yield "daemon.port_nat_t", "must be another port than daemon.port"
 
 
-# What every connection is held against, and the other section that this needs.
+# The checks of every connection, and the other section that each depends on.
 EACH: tuple[tuple[Callable[[Connection, str, Config], Problems], str], ...] = (
     (_children, ""),
     (_can_initiate, ""),

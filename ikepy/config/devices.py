@@ -1,9 +1,9 @@
 """Finds what two connections' devices can't share: a name, an address, a peer.
 
-The same route is no mistake: one of them has it while the other can't carry it on (`ikepy.daemon.routes`).
+The same route twice is allowed: one connection takes it over when the other fails (`ikepy.daemon.routes`).
 
-Every table is filled in the order of the file and asked before it is added to, so that the work grows with
-the number of connections and not with that of their pairs, and whoever stands behind is the one to blame.
+Tables are filled in the order of the file and looked up before each insertion: the work is linear in the
+number of connections, not in that of their pairs, and the later of two in conflict is reported.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Addresses:
     """The networks that devices are in. Two overlap where one of them is a prefix of the other."""
 
     def __init__(self, all_of_them: Iterable[Interface]) -> None:
-        """`all_of_them`: what may come; only lengths of prefixes that occur are looked at."""
+        """`all_of_them`: every address to be added, so that only prefix lengths that occur are looked up."""
         lengths: dict[int, set[int]] = {4: set(), 6: set()}
         for address in all_of_them:
             lengths[address.version].add(address.network.prefixlen)
@@ -79,7 +79,7 @@ class _Addresses:
                 self._within.setdefault(prefix, text)
 
     def _prefixes(self, network: Network) -> list[Prefix]:
-        """The network itself as the last one, before it the wider networks that it is a part of."""
+        """The networks that contain this one, then the network itself."""
         version, length = network.version, network.prefixlen
         value = int(network.network_address)
         return [

@@ -22,7 +22,7 @@ MIN_FRAGMENT = 256  # an IP packet with less has hardly any room beside its head
 
 
 def problem(location: Location, text: str) -> InitErrorDetails:
-    """One mistake. What was given never goes into it: it might be a secret."""
+    """One mistake. It never contains the value given, which might be a secret."""
     return InitErrorDetails(
         type=PydanticCustomError("ikepy", "{text}", {"text": text}), loc=location, input="hidden"
     )
@@ -34,7 +34,7 @@ def fail(problems: list[InitErrorDetails]) -> ValidationError:
 
 
 def each(parse: Callable[[object], T], *, required: bool = False) -> PlainValidator:
-    """A list, every element by `parse`; all mistakes are told, each with its index."""
+    """A list whose elements `parse` validates; all mistakes are reported, each with its index."""
 
     def validate(value: object) -> tuple[T, ...]:
         elements = values.listed(value)
@@ -85,7 +85,7 @@ def identity(value: object) -> Identity | None:
 def choice(key: str, allowed: dict[str, str], later: dict[str, str] | None = None) -> PlainValidator:
     """One of the words in `allowed`, which maps each to its canonical form.
 
-    `later` holds swanctl's words that ikepy does not have, each with what to say.
+    `later` maps swanctl's words that ikepy does not support to the error text for each.
     """
     words = ", ".join(f'"{word}"' for word in dict.fromkeys(allowed.values()))
 

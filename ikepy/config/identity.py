@@ -10,7 +10,7 @@ from ikepy.wire.constants import IdType
 ANY = frozenset(
     {"", "%any", "%any6", "*", "0.0.0.0", "::", "0::0"}
 )  # charon takes each of them for "anybody"
-MAX_LENGTH = 1024  # octets; an ID payload has room for more, a message in one datagram hardly
+MAX_LENGTH = 1024  # octets; an ID payload could be longer, but would hardly fit one datagram
 PREFIXES = {
     "ipv4": IdType.IPV4_ADDR,
     "ipv6": IdType.IPV6_ADDR,
@@ -59,27 +59,27 @@ class Identity:
 
     @classmethod
     def of_address(cls, address: IPv4Address | IPv6Address) -> Identity:
-        """The identity of a gateway that is given none: its address."""
+        """The default identity of a gateway without a configured one: its address."""
         id_type = IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR
         return cls(id_type, address.packed)
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it stands for many: "*.example.org", "*@example.org"."""
+        """Whether it has a wildcard: "*.example.org", "*@example.org"."""
         return self.id_type in TEXT_TYPES and self.data.startswith(b"*")
 
     @property
     def folded(self) -> Identity:
-        """What all identities that are equal have in common: names are compared without regard to case."""
+        """Normal form for comparison: names are case-insensitive."""
         return Identity(self.id_type, self.data.lower()) if self.id_type in TEXT_TYPES else self
 
     @property
     def type_name(self) -> str:
-        """For people: two identities that look alike may be of different types."""
+        """The type's name, for display: two identities that look alike may differ in type."""
         return _TYPE_NAMES.get(self.id_type, f"type {self.id_type}")
 
     def matches(self, pattern: Identity | None) -> bool:
-        """Whether `pattern` (None: anybody) is this identity or stands for it."""
+        """Whether `pattern` (None: any identity) equals this identity or matches it by wildcard."""
         if pattern is None:
             return True
         if self.id_type != pattern.id_type:
@@ -101,7 +101,7 @@ class Identity:
 
 
 def _printable(data: bytes) -> str | None:
-    # A peer chooses these bytes and they end in logs: control characters must not get there.
+    # A peer chooses these bytes and they are logged: control characters must not reach the log.
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -136,7 +136,7 @@ def _prefixed(text: str) -> Identity | None:
 
 
 def _by_look(text: str) -> Identity:
-    """The type that charon finds for a text without prefix."""
+    """Guess the type of a text without prefix, as charon does."""
     if "=" in text:
         raise _no_dn()
     if text.startswith("@#"):

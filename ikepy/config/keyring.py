@@ -1,4 +1,4 @@
-"""Finds the pre-shared key of two identities as charon does, among thousands without looking at each."""
+"""Finds the pre-shared key of two identities as charon does, by an index instead of a linear search."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ikepy.crypto.secret import Secret
 
 
 class Entry(Protocol):
-    """A secret and the identities it belongs to; None among them, or none at all: anybody's."""
+    """A secret and the identities it belongs to; None among them, or an empty list, means any identity."""
 
     @property
     def ids(self) -> tuple[Identity | None, ...]: ...
     @property
     def secret(self) -> Secret: ...
     def match(self, identity: Identity | None) -> int:
-        """0 not at all, 1 as anybody's, 2 by a pattern, 3 by name."""
+        """0: no match, 1: any identity, 2: by wildcard, 3: exact."""
 
 
-Numbered = dict[int, Entry]  # by their place in the file: of two that fit equally well the first one counts
+Numbered = dict[int, Entry]  # by position in the file: of two equally good matches the first wins
 
 
 class Keyring:
-    """All secrets, by the names in them. Those that fit by a pattern or as anybody's are gone through."""
+    """All secrets, indexed by exact identity. Those with wildcards or any identity are searched linearly."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_name: dict[Identity, Numbered] = {}

@@ -1,4 +1,4 @@
-"""The configuration as values, whatever its source. Words, meanings and defaults are swanctl.conf's."""
+"""The configuration model, independent of its source. Keys, meanings and defaults are swanctl.conf's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ACTIONS = {"none": "none", "trap": "trap", "start": "start"}
 _COMBINED = {"trap|start": "is not supported by ikepy yet"}
 _DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
 _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
-# RFC 7383 leaves nothing to force: IKE_SA_INIT is never fragmented. In swanctl.conf the word is for IKEv1.
+# "force" only matters in IKEv1: RFC 7383 never fragments IKE_SA_INIT, so there is nothing to force.
 _FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept", "no": "no", "false": "no"}
 _CHILDLESS = {word: word for word in ("allow", "prefer", "force", "never")}
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
@@ -47,7 +47,7 @@ StartAction = Annotated[Action, fields.choice("action", _ACTIONS, _COMBINED)]
 
 
 class Section(BaseModel):
-    """What all sections share: immutable, and a key that nobody knows is a mistake."""
+    """Base of all sections: immutable, and an unknown key is a mistake."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
@@ -97,7 +97,7 @@ class Child(Section):
 
     @property
     def hard_life_time(self) -> float:
-        """Seconds after which the child must go; 0: never."""
+        """Hard lifetime of the CHILD_SA in seconds; 0: unlimited."""
         return self.rekey_time * 1.1 if self.life_time is None else self.life_time
 
     @property
@@ -160,11 +160,11 @@ class Connection(Section):
     )
     encap: Boolean = False
     mobike: Boolean = True
-    # "accept": fragments are taken, but own messages are sent whole.
+    # "accept": receive fragments, but send messages whole.
     fragmentation: Annotated[
         Fragmentation, fields.choice("policy", _FRAGMENTATION), BeforeValidator(values.word)
     ] = "yes"
-    dpd_delay: Seconds = 0.0  # 0: liveness is never asked
+    dpd_delay: Seconds = 0.0  # 0: no liveness checks
     # Tries to bring up a child; 0: for ever. None: for ever if it is configured to be up, else once.
     keyingtries: Annotated[int | None, fields.integer(0, 1000, "0: for ever")] = None
     childless: Annotated[Childless, fields.choice("policy", _CHILDLESS)] = "allow"
@@ -173,7 +173,7 @@ class Connection(Section):
     over_time: Seconds | None = None  # None: a tenth of the longer of the two
     rand_time: Seconds | None = None  # None: over_time
     unique: Annotated[Unique, fields.choice("policy", _UNIQUE)] = "no"
-    # What peers may hold at most; rekeys have room beyond these. One peer's share is less than all.
+    # Limits on what peers hold; rekeys may exceed them. The limits of one peer are below the totals.
     max_ike_sas: Annotated[int, fields.integer(1, 1_000_000, "IKE_SAs")] = 16384
     max_ike_sas_per_identity: Annotated[int, fields.integer(1, 1_000_000, "IKE_SAs of one identity")] = 32
     max_children: Annotated[int, fields.integer(1, 1_000_000, "children of one IKE_SA")] = 256
@@ -185,7 +185,7 @@ class Connection(Section):
 
     @property
     def grace_time(self) -> float:
-        """Seconds between the time for a rekey and the end of the IKE_SA."""
+        """Seconds between the soft lifetime (rekey) and the hard lifetime (delete) of the IKE_SA."""
         return max(self.rekey_time, self.reauth_time) / 10 if self.over_time is None else self.over_time
 
     @property
@@ -195,7 +195,7 @@ class Connection(Section):
 
 
 def device_name(connection: str) -> str:
-    """The device's name where `vti.name` is absent: the connection's, less what the kernel can't take."""
+    """The device's name where `vti.name` is absent: the connection's name without what the kernel refuses."""
     kept = "".join(c for c in connection if c.isascii() and (c.isalnum() or c in "_-"))
     return kept.lstrip("-")[: values.MAX_DEVICE_NAME] or "vti"
 
@@ -230,7 +230,7 @@ class SecretEntry(Section):
         return next(one for one in (self.text, self.file, self.environment) if one is not None)
 
     def match(self, identity: Identity | None) -> int:
-        """How well the entry fits an identity: 0 not at all, 1 as anybody's, 2 by a pattern, 3 by name."""
+        """How well the entry matches: 0 no match, 1 any identity, 2 by wildcard, 3 exact."""
         if not self.ids:
             return 1
         return max(_match(identity, own) for own in self.ids)
@@ -245,7 +245,7 @@ def _match(identity: Identity | None, own: Identity | None) -> int:
 
 
 class Daemon(Section):
-    """What concerns the daemon as a whole; the defaults of retransmission are charon's. Times in seconds."""
+    """Settings of the whole daemon; the retransmission defaults are charon's. Times in seconds."""
 
     port: Port = 500
     port_nat_t: Port = 4500
@@ -254,7 +254,7 @@ class Daemon(Section):
     retransmit_tries: Annotated[int, fields.integer(0, 100)] = 5
     retransmit_jitter: Annotated[int, fields.integer(0, 20, "percent")] = 10  # charon's default is 0
     retransmit_limit: Seconds = 0.0  # of one interval; 0: none
-    # Requests that a peer may have under way at once; it is told if that is more than one (RFC 7296 2.3).
+    # Requests a peer may have outstanding; above 1 it is announced by SET_WINDOW_SIZE (RFC 7296 2.3).
     window_size: Annotated[int, fields.integer(1, 64, "requests at once")] = 1
     keep_alive: Seconds = 20.0  # 0: no NAT keepalives
     # Octets of a whole IP packet; 0: 576 over IPv4, 1280 over IPv6.
@@ -267,15 +267,15 @@ class Daemon(Section):
     block_threshold: Annotated[
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
     ] = 5
-    # charon's name; there none come beyond it, here the oldest make room, and charon's default is 0.
+    # charon's name. charon refuses new ones at the limit (default 0); here the oldest are dropped.
     init_limit_half_open: Annotated[
         int, fields.integer(0, 1_000_000, "half-open IKE_SAs in all; 0: no limit")
     ] = 2000
-    # Of one CPU, for set-ups of peers that have not authenticated themselves.
+    # CPU budget for handshakes with unauthenticated peers.
     strangers_cpu: Annotated[float, fields.number(0, 1000, "percent of one CPU; 0: no limit")] = 25.0
-    # Whether a peer that sends what an SA may not carry is told, now and then (RFC 4301 5.2).
+    # Send rate-limited INVALID_SELECTORS for packets outside an SA's selectors (RFC 4301 5.2).
     invalid_selectors: Boolean = True
-    # Octets of an IKE message as it comes, put together from IP fragments perhaps; charon's default.
+    # Largest IKE message received in one UDP datagram, in octets; charon's default.
     max_packet: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of a message")] = 10000
     # Octets of the fragments of one message together (RFC 7383 5); from strangers never more than 16384.
     max_message: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of all fragments")] = MAX_MESSAGE
@@ -283,7 +283,7 @@ class Daemon(Section):
     max_payloads: Annotated[int, fields.integer(8, MAX_PAYLOADS, "payloads of a message")] = MAX_PAYLOADS
     max_proposals: Annotated[int, fields.integer(1, MAX_PROPOSALS, "of an SA payload")] = MAX_PROPOSALS
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
-    # Of workers under load: before ordinary processes, as the kernel's network stack is; 0: as one of them.
+    # Real-time priority of workers under load, ahead of ordinary processes as the kernel's network stack is.
     worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
     worker_user: str = "nobody"  # "": that of the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
@@ -291,7 +291,7 @@ class Daemon(Section):
 
 
 class Config(Section):
-    """All of it."""
+    """The whole configuration."""
 
     connections: dict[str, Connection] = Field(default_factory=dict)
     secrets: dict[str, SecretEntry] = Field(default_factory=dict)
@@ -301,7 +301,7 @@ class Config(Section):
         """The pre-shared key for these two, the best match as in charon; None if there is none.
 
         An entry that names the peer is preferred, then one that names us too. An entry without identities
-        is anybody's.
+        matches any pair.
         """
         return self._keyring.find(local, remote)
 

@@ -1,4 +1,4 @@
-"""Finds what is no mistake, yet hardly meant: `ikepy check` and the start warn of it; it is not refused."""
+"""Finds settings that are valid but probably unintended; `ikepy check` and the start warn of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _lifetimes(connection: Connection, key: str) -> Notes:
 
 
 def _life(child: Child, key: str) -> Notes:
-    """Time, bytes and packets: what a child may live for is to leave room for its replacement."""
+    """Lifetimes (time, bytes, packets) that end before the rekey, or whose random part exceeds it."""
     for what, rekey, life, rand in (
         ("time", child.rekey_time, child.life_time, child.rand_time),
         ("bytes", child.rekey_bytes, child.life_bytes, child.rand_bytes),
@@ -60,7 +60,7 @@ def _life(child: Child, key: str) -> Notes:
 
 
 def _into_itself(connection: Connection, key: str) -> Notes:
-    """What leads into the tunnel, and the addresses that the tunnel's own packets go to."""
+    """Networks routed into the tunnel that cover the address its own IKE and ESP packets go to."""
     peers = [one for one in connection.remote_addrs if isinstance(one, IPv4Address | IPv6Address)]
     for where, network in _routed(connection):
         for peer in peers:
@@ -94,7 +94,7 @@ def _covers(network: Network | Selector, address: Address) -> bool:
 
 
 def _same_selectors(config: Config) -> Notes:
-    """Of two connections; 0/0 is for routes to decide, and "dynamic" for the addresses."""
+    """Equal selectors of two connections; not 0/0, where routes decide, nor "dynamic", where addresses do."""
     taken: dict[Same, str] = {}
     for connection in config.connections.values():
         own: dict[Same, str] = {}
@@ -117,5 +117,5 @@ def _narrow(child: Child) -> bool:
     return all(isinstance(one, Selector) and not one.all_addresses for one in child.remote_ts)
 
 
-# What every connection is looked at for.
+# The checks of every connection.
 EACH: tuple[Callable[[Connection, str], Notes], ...] = (_lifetimes, _into_itself)

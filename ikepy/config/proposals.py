@@ -1,4 +1,4 @@
-"""Proposals written in strongSwan's keywords, "aes128gcm16-prfsha256-x25519" (RFC 7296 3.3)."""
+"""Parses proposals written in strongSwan's keywords, "aes128gcm16-prfsha256-x25519" (RFC 7296 3.3)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ ESN = {
 }
 IKE_WORDS = {**ENCR, **INTEG, **PRF, **KE}
 ESP_WORDS = {**ENCR, **INTEG, **KE, **NO_KE, **ESN}
-# What people write for them; a "-" stands between algorithms, so that it tears what has one of its own.
+# Common misspellings. "-" separates algorithms, so a name that contains one is split into several keywords.
 MEANT = {
     **{f"{prefix}{int(one.id)}": word for prefix in ("group", "dh", "modp") for word, one in KE.items()},
     "gcm": "aes256gcm16",
@@ -97,7 +97,7 @@ MEANT = {
     "nopfs": "modpnone",
     "pfs": "x25519",
 }
-# What charon knows and we don't: worth another message than a mistyped word.
+# Keywords that charon supports and we don't get another message than a typo.
 FOREIGN_PREFIXES = (
     "3des",
     "des",
@@ -148,7 +148,7 @@ def parse(text: str, protocol: ProtocolId) -> tuple[Proposal, ...]:
 
 
 def idle_words(text: str, protocol: ProtocolId) -> list[tuple[str, str]]:
-    """The keywords of an entry that `parse` takes and that say nothing, as in charon, each with why."""
+    """The keywords of an entry that `parse` takes but ignores, as charon does, each with the reason."""
     words = text.strip().lower().split("-")
     with_aead = any(word in ENCR and is_aead(ENCR[word].id) for word in words)
     found: list[tuple[str, str]] = []
@@ -218,7 +218,7 @@ def _complete(types: dict[int, list[Transform]], protocol: ProtocolId) -> None:
         if not types[TransformType.KE]:
             raise ValueError(f"no key exchange; allowed: {_listed(KE)}")
     if True in aead:
-        integs.clear()  # it has served to find the PRF: an AEAD is offered without (RFC 5282 8)
+        integs.clear()  # used only to imply the PRF: an AEAD is offered without INTEG (RFC 5282 8)
     elif not integs:
         raise ValueError(f"no integrity algorithm beside {to_words(encrs)}; allowed: {_listed(INTEG)}")
     if protocol == ProtocolId.IKE and not types[TransformType.PRF]:
@@ -233,7 +233,7 @@ def to_words(transforms: Iterable[Transform]) -> str:
 
 
 def _listed(words: dict[str, Transform]) -> str:
-    """The words, without second ones for the same thing."""
+    """The keywords, without aliases."""
     return to_words(dict.fromkeys(words.values()))
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in words: which key, what is wrong, what is allowed. What was given is never repeated."""
+"""Error messages: which key, what is wrong, what is allowed. They never repeat the value given."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "daemon": Daemon,
 }
 NAMED_BY_HEADING = frozenset({"connection", "child"})  # there, `name` is no key of the file
-# What people write, where no key is like it: ipsec.conf's words, and plain ones.
+# Common wrong keys that resemble none of ours: ipsec.conf's and everyday words.
 MEANT = {
     "connection": {
         "left": "local_addrs",
@@ -119,7 +119,7 @@ def section_kind(path: Path) -> str:
 
 
 def unknown_key(path: Path) -> str:
-    """What to say of a key that its section does not have."""
+    """The message for a key that its section does not have."""
     section, key = path[:-1], str(path[-1])
     kind = section_kind(section)
     allowed = known_keys(kind)

@@ -1,4 +1,4 @@
-"""Tells what makes a secret less than secret: who may read its file, how soon it is guessed; what is unseen.
+"""Finds weaknesses of a secret: a file that others can read, low entropy, invisible characters.
 
 Texts here never repeat anything of the secret, nor its length.
 """
@@ -17,7 +17,7 @@ from math import log2
 ENOUGH_BITS = 70.0
 ADVICE = 'take one that nobody can guess: "openssl rand -base64 32"'
 CLASSES = ((r"[a-z]", 26), (r"[A-Z]", 26), (r"[0-9]", 10), (r"[^A-Za-z0-9]", 32))
-# What people write where a secret is asked for. Lower case; digits and signs for letters are read as letters.
+# Common password words, in lower case; digits and signs that replace letters are mapped back to letters.
 _WORDS = """
     password passwort passphrase passwd pass secret geheim preshared shared psk key schluessel ipsec
     strongswan libreswan openswan swan ikev2 ike vpn tunnel gateway router firewall cisco juniper
@@ -40,7 +40,7 @@ RUNS = (
 )
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-LOOKED_AT = 128  # characters of a secret: what is longer is no better for it
+LOOKED_AT = 128  # characters of a secret that are examined; more make it no weaker
 
 
 def exposure(status: os.stat_result) -> str | None:
@@ -59,7 +59,7 @@ def exposure(status: os.stat_result) -> str | None:
 
 
 def invisible(data: bytes) -> list[str]:
-    """What belongs to a secret as it was read, though hardly anybody means it to."""
+    """Invisible bytes in a secret as read that are probably unintended."""
     found = []
     if data.startswith(UTF_16):
         found.append("it begins like UTF-16 text, and is taken byte by byte: save it as UTF-8")
@@ -75,7 +75,7 @@ def invisible(data: bytes) -> list[str]:
 
 
 def weakness(secret: bytes, known: Iterable[str] = ()) -> str | None:
-    """Why a secret is soon guessed; None if no reason is seen, which proves nothing.
+    """Why a secret is easy to guess; None if no reason is found, which does not prove it strong.
 
     `known`: what an attacker knows: names and identities of the connection. An estimate of what is left when
     words, names, repetitions and runs are taken out, each of which is worth little.
@@ -97,20 +97,20 @@ def weakness(secret: bytes, known: Iterable[str] = ()) -> str | None:
 
 
 def _bits(text: str) -> float:
-    """Of a text of which each character is chance, out of the kinds of characters that it has."""
+    """Entropy in bits, if each character were drawn at random from the character classes in the text."""
     return len(text) * log2(sum(size for pattern, size in CLASSES if re.search(pattern, text)) or 1)
 
 
 def _without_repetition(text: str) -> str:
-    """What is repeated is taken once: "aaaa" is "a", "abcabcabc" is "abc"."""
+    """Collapse repetitions: "aaaa" is "a", "abcabcabc" is "abc"."""
     return re.sub(r"(.+?)\1+", r"\1", text, flags=re.DOTALL)
 
 
 def _without_words(text: str, known: Iterable[str]) -> str:
-    """Each word, name and run is taken for one character: there are not many more of them."""
+    """Count each word, name and run as one character: an attacker guesses it about as easily."""
     folded = text.lower()
     if len(folded) != len(text):
-        return text  # letters whose small ones are several: no list of ours has them
+        return text  # letters whose lower case is several characters: in none of our lists
     names = [name.lower() for name in known if len(name) > 2]
     patterns = (_known_words(), _runs(), *(re.compile(re.escape(name)) for name in names))
     spans = [
@@ -140,5 +140,5 @@ def _runs() -> re.Pattern[str]:
 
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:
-    """Of several that fit the longest is found."""
+    """A pattern that matches any of the words, the longest first."""
     return re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))

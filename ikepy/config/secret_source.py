@@ -1,4 +1,4 @@
-"""Where a pre-shared key comes from: the text itself, a file, or the environment.
+"""Reads a pre-shared key from the text itself, a file, or the environment.
 
 No message here repeats what was given, not even a file's name: it might be the secret in the wrong place.
 """
@@ -85,7 +85,7 @@ def from_file(value: object, info: ValidationInfo) -> Secret:
 
 
 def _remark(info: ValidationInfo, text: str) -> None:
-    """Tell whoever reads the configuration, if it listens, what is no mistake."""
+    """Add a warning to the reader's list of remarks, if it keeps one."""
     remarks = info.context.get("remarks") if isinstance(info.context, dict) else None
     if remarks is not None:
         remarks.append(text)

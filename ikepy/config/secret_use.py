@@ -1,6 +1,6 @@
-"""Secrets that nobody uses, and identities in them that no connection has: mostly typing errors.
+"""Finds secrets that no connection uses and identities in them that no connection has: mostly typos.
 
-Nothing can be said of an identity where a connection takes peers of any name, or of any like it.
+An identity is not reported if some connection accepts any peer, or a wildcard that matches it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ikepy.config.identity import Identity
 from ikepy.config.model import Config, Connection
 
 Notes = Iterator[tuple[str, str]]
-MOST_GUESSED = 20  # identities for which a like one is looked for, among all: that takes time
+MOST_GUESSED = 20  # identities for which a similar one is suggested: the search over all is slow
 
 
 def notes(config: Config) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _unused(config: Config) -> Notes:
-    """Secrets that are the best for no pair of identities."""
+    """Secrets that are the best match for no pair of identities."""
     used: set[int] = set()
     for connection in config.connections.values():
         ours, theirs = _sides(connection)

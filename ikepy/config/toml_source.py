@@ -1,4 +1,4 @@
-"""The TOML file as the source of the configuration. All mistakes are told at once, none opens anything."""
+"""Reads the configuration from a TOML file and reports all mistakes at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHER_SECRETS = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A configuration without mistakes, and what is remarkable in it all the same: (key path, text)."""
+    """A valid configuration, and the warnings about it: (key path, text)."""
 
     config: Config
     remarks: tuple[report.Problem, ...]
@@ -48,7 +48,7 @@ def parse(text: str, name: str = "<text>") -> Config:
 
 
 def read(path: Path) -> Reading:
-    """As `load`, with what `ikepy check` and the start of the daemon warn of."""
+    """As `load`, with the warnings that `ikepy check` and the start of the daemon print."""
     try:
         with path.open("rb") as file:
             exposed = secrecy.exposure(os.fstat(file.fileno()))
@@ -91,7 +91,7 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:
 
 
 def _meant(message: str, text: str) -> str:
-    """What to write instead, where a value or a line is in the manner of another language."""
+    """Suggest TOML syntax where a value or a line is written in another format's syntax."""
     place = re.search(r"\(at line (\d+), column (\d+)\)", message)
     if place is None:
         return ""
@@ -120,7 +120,7 @@ class _Source:
         self._directory = directory
 
     def config(self) -> Config:
-        """The sections that are right, held against each other; it is good if `problems` stays empty."""
+        """Build from the valid sections and cross-check them; valid if `problems` stays empty."""
         for key in self._data.keys() - set(report.known_keys("root")):
             self._add((key,), report.unknown_key((key,)))
         daemon = self._section(Daemon, ("daemon",), self._data.get("daemon", {}))
@@ -163,7 +163,7 @@ class _Source:
             self.remarks.append((report.key_path((*path, entry.source)), text))
 
     def warn_of_reader(self, exposed: str) -> None:
-        """Somebody else may read this file: that matters where it holds a secret."""
+        """Warn that others may read this file, if it holds a secret."""
         for name, table in self._tables("secrets").items():
             if isinstance(table, dict) and "secret" in table:
                 key = report.key_path(("secrets", name, "secret"))
@@ -192,7 +192,7 @@ class _Source:
         return self._section(Connection, path, table)
 
     def _tell_idle_words(self, path: report.Path, entries: object, protocol: ProtocolId) -> None:
-        """What `model_validate` takes without a word."""
+        """Warn of keywords that `model_validate` silently ignores."""
         for index, entry in enumerate(values.listed(entries) if isinstance(entries, list | str) else ()):
             for word, why in proposals.idle_words(entry, protocol) if isinstance(entry, str) else ():
                 text = f'"{word}" has no effect and is ignored: {why}'
@@ -218,7 +218,7 @@ class _Source:
         return port if isinstance(port, int) and 0 < port < 65536 else DEFAULT_PORT
 
     def _section(self, model: type[M], path: report.Path, table: object) -> M | None:
-        remarks: list[str] = []  # so far only files of secrets cause some
+        remarks: list[str] = []  # only secret files add any
         context = {"directory": self._directory, "remarks": remarks}
         try:
             section = model.model_validate(table, context=context)

@@ -1,4 +1,4 @@
-"""The scalar values of the configuration: text and numbers -> values, or ValueError with what is allowed."""
+"""Parses the configuration's scalar values; a ValueError says what is allowed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def boolean(value: object) -> bool:
 
 
 def tfc_padding(value: object) -> int | Literal["mtu"]:
-    """A length in octets, or swanctl's word for the longest that there is."""
+    """A length in octets, or swanctl's "mtu" for as many as the device's MTU."""
     if value == "mtu":
         return "mtu"
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PACKET:
@@ -231,7 +231,7 @@ def _port(word: str) -> int:
 
 
 def device_name(value: object) -> str:
-    """A network device's name: what the kernel takes, less the characters that need quoting."""
+    """A network device's name: what the kernel accepts, without characters that need quoting."""
     word = text(value)
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", word) or word in (".", "..") or word.startswith("-"):
         raise ValueError(

@@ -1,1 +1,1 @@
-"""The only door to `cryptography` for IKE."""
+"""IKE's cryptography; the only package of IKE that imports `cryptography`."""

@@ -1,6 +1,6 @@
-"""What encryption, integrity and PRF algorithms IKE can use here, and their sizes (RFC 7296 3.3.2, 3.14).
+"""Tables of IKE's encryption, integrity and PRF algorithms with their sizes (RFC 7296 3.3.2, 3.14).
 
-All sizes are in bytes unless a name says bits. The groups of the key exchange stand in `kex`.
+All sizes are in bytes unless a name says bits. The key exchange groups are in `kex`.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class EncrAlgorithm:
 
 @dataclass(frozen=True, slots=True)
 class IntegAlgorithm:
-    """One row of the integrity table: HMAC with `hash`, key of the digest's size, cut to `icv`."""
+    """One row of the integrity table: HMAC with `hash`, key of the digest's size, truncated to `icv`."""
 
     hash: hashes.HashAlgorithm
     icv: int

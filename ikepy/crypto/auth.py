@@ -24,5 +24,5 @@ def psk_auth(
 
 
 def same(a: bytes, b: bytes) -> bool:
-    """Whether both are equal, in a time that does not tell where they differ."""
+    """Compare in constant time."""
     return compare_digest(a, b)

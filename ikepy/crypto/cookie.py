@@ -8,16 +8,16 @@ from ikepy.crypto.prf import prf
 from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import Prf
 
-LIFETIME = 60.0  # seconds after which a new secret makes the cookies; the one before it is still good
+LIFETIME = 60.0  # seconds until the secret is replaced; cookies of the previous secret stay valid
 SECRET_SIZE = 32
 COOKIE_SIZE = 33  # octets
 
 
 class CookieJar:
-    """Makes cookies and knows its own again: one byte that names the secret, then a MAC.
+    """Makes and verifies cookies: one byte that identifies the secret, then a MAC.
 
     Time is cut into periods of `LIFETIME` seconds, each with a secret of its own that is drawn from `random`
-    (bytes wanted -> bytes) when it is first needed. Two secrets are kept at most, whatever comes in.
+    (bytes wanted -> bytes) when it is first needed. At most two secrets are kept.
     """
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
@@ -56,6 +56,6 @@ def _name(period: int) -> bytes:
 def _bake(
     period: int, secret: Secret, spi_i: bytes, nonce_i: bytes, address: IPv4Address | IPv6Address
 ) -> bytes:
-    # The nonce, whose length the initiator chooses, stands last: no two inputs give the same bytes.
+    # The variable-length nonce comes last, so that different inputs never concatenate to the same bytes.
     place = bytes([address.version]) + address.packed
     return _name(period) + prf(Prf.HMAC_SHA2_256).compute(secret, spi_i, place, nonce_i)

@@ -14,8 +14,8 @@ from ikepy.crypto.secret import Secret
 from ikepy.errors import LocalMisuse, PeerError
 from ikepy.wire.constants import KeGroup, NotifyType
 
-Random = Callable[[int], bytes]  # bytes wanted -> so many random bytes
-Derive = Callable[[bytes], bytes]  # the peer's public value -> g^ir; ValueError if it is no good
+Random = Callable[[int], bytes]  # size -> that many random bytes
+Derive = Callable[[bytes], bytes]  # the peer's public value -> g^ir; ValueError if it is invalid
 
 CURVES: dict[int, ec.EllipticCurve] = {
     KeGroup.ECP_256: ec.SECP256R1(),
@@ -51,7 +51,7 @@ EXTRA_BYTES = 8  # drawn above the order's size, so that reducing leaves no bias
 
 
 class KeyExchange:
-    """One side of one exchange: `group`, and `public`, the data of the KE payload. Never used again."""
+    """One side of one exchange: `group`, and `public`, the data of the KE payload. Used only once."""
 
     __slots__ = ("_derive", "group", "public")
 
@@ -63,7 +63,7 @@ class KeyExchange:
     def shared(self, peer_public: bytes) -> Secret:
         """g^ir: the modulus' or field's size in bytes, leading zeros kept; x alone on a curve (RFC 5903 7).
 
-        PeerError as of `check_public`, and for a point of small order.
+        PeerError as `check_public` raises, and for a point of small order.
         """
         check_public(self.group, peer_public)
         try:
@@ -76,7 +76,7 @@ Generate = Callable[[], KeyExchange]
 
 
 def check_public(group: int, public: bytes) -> None:
-    """Whether the peer's public value is worth a key exchange: costs next to nothing, unlike that.
+    """Validate the peer's public value: cheap, so it comes before the expensive key exchange.
 
     PeerError (INVALID_SYNTAX, fatal: RFC 6989 2.5) for one of wrong length, outside 1 < r < p-1, or not on
     the curve. Points of small order show only in the result. LocalMisuse if the group is unknown.
@@ -94,7 +94,7 @@ def check_public(group: int, public: bytes) -> None:
 
 
 def seconds(group: int) -> float:
-    """About what both steps of a key exchange take, a fresh key pair and g^ir, on a slow machine."""
+    """Estimated CPU seconds of a key exchange (key pair and g^ir) on a slow machine."""
     return SECONDS.get(group, SLOWEST)
 
 
@@ -112,7 +112,7 @@ def public_size(group: int) -> int:
 
 
 def generate(group: int, random: Random) -> KeyExchange:
-    """A fresh key pair, a function of the bytes that `random` gives and of nothing else.
+    """Generate a key pair, deterministically from the bytes that `random` returns.
 
     LocalMisuse if the group is not supported.
     """
@@ -120,16 +120,16 @@ def generate(group: int, random: Random) -> KeyExchange:
 
 
 def generation(group: int, random: Random) -> Generate:
-    """Draws a private value now; what it gives computes the key pair, in whichever thread calls it.
+    """Draw a private value now and return a function that computes the key pair, in any thread.
 
-    LocalMisuse if the group is unknown; the call's, if the library below lacks it.
+    LocalMisuse if the group is unknown; the returned function raises it if the library lacks the group.
     """
     drawn = random(_drawn(group))
     return lambda: _exchange(group, drawn)
 
 
 def _drawn(group: int) -> int:
-    """Random bytes of a private value."""
+    """How many random bytes a private value takes."""
     if group in modp.GROUPS:
         return modp.GROUPS[group].exponent_size
     if group in CURVES:
@@ -151,7 +151,7 @@ def _exchange(group: int, drawn: bytes) -> KeyExchange:
 
 
 def _modp(group: modp.ModpGroup, drawn: bytes) -> tuple[bytes, Derive]:
-    # The library of the curves has deprecated finite field groups and will drop them.
+    # `cryptography` has deprecated finite field groups and will drop them.
     prime = mpz(group.prime)
     private = mpz(1 << 8 * len(drawn) | int.from_bytes(drawn, "big"))  # always as long: never 0 or 1
 
@@ -163,7 +163,7 @@ def _modp(group: modp.ModpGroup, drawn: bytes) -> tuple[bytes, Derive]:
 
 
 def _power(base: int, private: mpz, prime: mpz) -> int:
-    """In a time that does not depend on the exponent; other threads go on meanwhile."""
+    """Modular power in a time that does not depend on the exponent; releases the GIL."""
     with gmpy2.context(allow_release_gil=True):
         return int(gmpy2.powmod_sec(base, private, prime))
 
@@ -228,7 +228,7 @@ def _works(group: int) -> bool:
     return True
 
 
-# What the OpenSSL under the library was built without (brainpool, as a rule) is missing here.
+# Excludes curves that the underlying OpenSSL was built without (usually brainpool).
 SUPPORTED: frozenset[int] = frozenset(modp.GROUPS) | frozenset(
     group for group in (*CURVES, KeGroup.CURVE_25519, KeGroup.CURVE_448) if _works(group)
 )

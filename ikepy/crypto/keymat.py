@@ -1,4 +1,4 @@
-"""The keys of an IKE SA and of its Child SAs (RFC 7296 2.14, 2.17, 2.18)."""
+"""Derives the keys of an IKE SA and of its Child SAs (RFC 7296 2.14, 2.17, 2.18)."""
 
 from dataclasses import dataclass
 
@@ -58,7 +58,7 @@ def derive_ike_keys(
 ) -> IkeKeys:
     """The keys of a new IKE SA (RFC 7296 2.14). `shared` is g^ir; SPIs are 8 bytes each.
 
-    LocalMisuse if the suite holds what is not supported.
+    LocalMisuse if an algorithm of the suite is not supported.
     """
     function = prf(suite.prf)
     skeyseed = Secret(function.compute(nonce_i + nonce_r, shared.expose()))
@@ -90,7 +90,7 @@ def derive_child_keys(
 
     Each is `key_length` bytes: the encryption key with its salt, then the integrity key. The initiator is
     the one of the exchange that creates the Child SA. `shared` is g^ir of that exchange if it had one.
-    LocalMisuse if the PRF is unknown or so much key cannot be had.
+    LocalMisuse if the PRF is unknown or `key_length` is beyond what prf+ can give.
     """
     seed = (shared.expose() if shared is not None else b"") + nonce_i + nonce_r
     to_responder, to_initiator = prf(prf_id).plus(sk_d, seed, 2 * key_length).split(key_length, key_length)

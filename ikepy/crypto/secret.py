@@ -7,7 +7,7 @@ from ikepy.errors import LocalMisuse
 
 
 class Secret:
-    """Key material. Only `expose` gives the bytes; a wiped one refuses.
+    """Key material. Only `expose` returns the bytes; LocalMisuse after `wipe`.
 
     `wipe` overwrites the buffer kept here. Copies that `expose` handed out, and those that the interpreter
     or OpenSSL made of them, are out of its reach.
@@ -21,7 +21,7 @@ class Secret:
 
     @classmethod
     def join(cls, *secrets: "Secret") -> Self:
-        """One secret of all of them, one behind the other."""
+        """Concatenate secrets."""
         return cls(b"".join(secret.expose() for secret in secrets))
 
     def expose(self) -> bytes:

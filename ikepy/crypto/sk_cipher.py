@@ -1,4 +1,4 @@
-"""Protection of the Encrypted payload, whole or fragment (RFC 7296 3.14, RFC 5282, 7383 2.5, 7634)."""
+"""Encrypts and decrypts the Encrypted payload, or a fragment of it (RFC 7296 3.14, 5282, 7383 2.5, 7634)."""
 
 from collections.abc import Callable
 from typing import NoReturn, Protocol
@@ -60,11 +60,11 @@ class SkCipher:
             self._protection = _Combined(encr, sk_e)
 
     def body_length(self, plaintext_length: int) -> int:
-        """Bytes of IV, padded plaintext, pad length and ICV for so much plaintext."""
+        """Bytes of IV, padded plaintext, pad length and ICV for a plaintext of that many bytes."""
         return self._iv + self._padded_length(plaintext_length) + self._icv
 
     def seal(self, prefix: bytes, plaintext: bytes, random: Callable[[int], bytes]) -> bytes:
-        """The whole message: `prefix`, then IV to ICV.
+        """Encrypt and return the whole message: `prefix`, then IV to ICV.
 
         `prefix` is everything from the IKE header (its length field final) to the SK payload's own header, or
         SKF's with its fragment numbers. `plaintext` is the chain of payloads. `random` gives the IV of CBC.
@@ -76,7 +76,7 @@ class SkCipher:
         return prefix + iv + self._protection.encrypt(prefix, iv, padded)
 
     def open(self, message: bytes, offset: int) -> bytes:
-        """The chain of payloads inside `message` (a whole datagram), whose SK body begins at `offset`.
+        """Decrypt the payload chain inside `message` (a whole datagram), whose SK body begins at `offset`.
 
         IntegrityError if the ICV is wrong or the lengths are impossible; WireError if the padding is
         malformed in a message that its sender really made.
@@ -101,7 +101,7 @@ class SkCipher:
         iv = self._next_iv
         if iv > LAST_IV:
             raise LocalMisuse("no IV is left under this key")
-        self._next_iv = iv + 1  # counted before it is used: an error later on cannot make it come again
+        self._next_iv = iv + 1  # incremented before use: an error later cannot make an IV repeat
         return iv.to_bytes(self._iv, "big")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:

@@ -1,1 +1,1 @@
-"""The pictures of the lab, built out of network namespaces."""
+"""The lab: test topologies of network namespaces with real gateways in them."""

@@ -1,4 +1,4 @@
-"""The lab's life: build the picture, start both concentrators, wait for the tunnel, take it all away."""
+"""Runs a lab: build the topology, start both concentrators, wait for the tunnel, remove everything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NODES = topology.plan(nat=True).nodes  # of every variant
 
 
 class Lab:
-    """One lab: the namespaces `prefix`..., files in `directory`. Two with different ones don't meet."""
+    """One lab: the namespaces `prefix`..., files in `directory`. Labs that differ in both are independent."""
 
     def __init__(self, options: Options, prefix: str = PREFIX, directory: Path = RUN_DIRECTORY) -> None:
         self.options = options
@@ -50,7 +50,7 @@ class Lab:
                 raise LabError(f"strongSwan can't run here: {reason}")
 
     def build(self) -> None:
-        """Make the namespaces and all that connects them. Refuses to touch what it did not make."""
+        """Create the namespaces and their links. LabError if one of that name exists already."""
         there = [space.name for space in topology.namespaces(self.prefix, _NODES).values() if space.exists]
         if there:
             raise LabError(f"there are network namespaces {', '.join(there)}: `ikepy lab down` removes them")

@@ -1,4 +1,4 @@
-"""Watch the links of the lab: count the protocol stacks that packet sockets see on each device."""
+"""Captures on the lab's links: counts the protocol stacks that packet sockets see on each device."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SNAP = 256  # bytes of each frame: more than the deepest stack's headers
 
 @dataclass(slots=True)
 class Seen:
-    """What passed one device. `stacks`: how many frames of each; `ends`: the outermost IP addresses."""
+    """What was captured on one device. `stacks`: frames per stack; `ends`: the outermost IP addresses."""
 
     stacks: Counter[tuple[str, ...]] = field(default_factory=Counter)
     ends: set[frozenset[str]] = field(default_factory=set)
     fragments: int = 0
 
     def add(self, frame: Frame) -> None:
-        """Count a frame. What only finds neighbours on the link (ARP, ND) is left out."""
+        """Count a frame. Neighbour discovery (ARP, ND) is left out."""
         if frame.layers[-1] in ("ARP", NEIGHBOURHOOD):
             return
         self.stacks[frame.layers] += 1
@@ -52,14 +52,14 @@ class Capture:
         self.stop()
 
     def start(self) -> Capture:
-        """Open a packet socket in every namespace and begin; OSError without the right to."""
+        """Open a packet socket in every namespace and begin; OSError without CAP_NET_RAW."""
         for namespace in self._namespaces:
             self._sockets[namespace.name] = namespace.inside(_open)
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Take what still waits in the sockets, and close them. May be called twice."""
+        """Count the frames still queued in the sockets, then close them. May be called twice."""
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -68,7 +68,7 @@ class Capture:
         self._sockets.clear()
 
     def seen(self, namespace: Namespace, device: str) -> Seen:
-        """What passed this device so far: a copy."""
+        """A copy of the counts of this device so far."""
         with self._lock:
             seen = self._seen[namespace.name, device]
             return Seen(Counter(seen.stacks), set(seen.ends), seen.fragments)
@@ -88,7 +88,7 @@ class Capture:
     def _take(self, opened: socket.socket, name: str) -> None:
         try:
             data, (device, _, _, link, _) = opened.recvfrom(_SNAP)
-        except OSError:  # the device went down (ENETDOWN) or away
+        except OSError:  # the device went down (ENETDOWN) or was removed
             return
         frame = dissect(data, link)
         with self._lock:

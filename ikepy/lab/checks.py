@@ -1,4 +1,4 @@
-"""What is tried in a lab that is up: pings both ways, the MTU that a packet with DF learns, throughput."""
+"""Tests a running lab: pings both ways, path MTU discovery with DF, throughput."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FULL = topology.SEGMENT_MTU
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One thing that was tried, how it went and whether that is right."""
+    """One check, its outcome and whether that is as expected."""
 
     ok: bool
     what: str
@@ -47,7 +47,7 @@ def _paths(lab: Lab) -> Iterator[tuple[str, str, str]]:
 
 
 def mtu(lab: Lab) -> list[Result]:
-    """A full packet with DF must learn the VTI's MTU, one of that size must pass."""
+    """A full-size packet with DF must get an ICMP error with the VTI's MTU; one of that size must pass."""
     targets = [topology.SITE] + ([topology.SITE6] if lab.options.ipv6 else [])
     return [_mtu(lab, address(target["site"])) for target in targets]
 
@@ -61,7 +61,7 @@ def _mtu(lab: Lab, target: str) -> Result:
         return Result(False, what, f"no MTU came back; {lab.cgw.device} has {right}")
     if learned != right:
         return Result(False, what, f"told MTU {learned}, but {lab.cgw.device} has {right}")
-    # The first answer may be too long for the way back, and teach the site that way's MTU.
+    # The first reply may exceed the MTU of the return path, which the site learns from it.
     measure.ping_with_df(pod, target, right)
     fitting = measure.parse_ping(measure.ping_with_df(pod, target, right, count=3))
     return Result(

@@ -116,7 +116,7 @@ def _whole(show: Show, options: Options, keep: bool, seconds: int) -> int:
 
 
 def _fresh(show: Show, options: Options) -> Lab:
-    """A lab that can be built: what a killed command left is removed first. LabError if one is up."""
+    """A lab ready to build: first removes what a killed command left. LabError if a lab is up."""
     machine = Lab(options)
     machine.require()
     state = read_state(RUN_DIRECTORY)
@@ -174,7 +174,7 @@ def _up(show: Show, options: Options) -> int:
 def _down(show: Show) -> int:
     found = bed.existing()
     if found is None:
-        bed.remove()  # what is there without a state is nothing a lab left, or all but its last namespace
+        bed.remove()  # without a state file, at most the last namespace of a lab is left
         show.line("there is no lab")
         return 0
     found[0].down()
@@ -218,7 +218,7 @@ def _exec(node: str, command: tuple[str, ...]) -> int:
 
 
 def _remove(show: Show, machine: Lab) -> None:
-    """Take it all away; a second Ctrl-C doesn't stop that halfway."""
+    """Remove the whole lab; a second Ctrl-C doesn't interrupt it."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -228,7 +228,7 @@ def _remove(show: Show, machine: Lab) -> None:
 
 
 def _guarded(job: Callable[[Show], int], *, exclusive: bool = True) -> int:
-    """Run `job`; the exit status. Errors become one message, signals an end with everything removed."""
+    """Run `job`; the exit status. Errors print one message; signals end it after everything is removed."""
     show = Show()
     if os.geteuid() != 0:
         click.echo("ikepy lab: network namespaces and TUN devices need root: run it with sudo", err=True)
@@ -259,7 +259,7 @@ def _signals_raise() -> Iterator[None]:
     before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
         yield
-        if heard:  # Python swallows what is raised in a finalizer, for one: then it ends here
+        if heard:  # Python swallows exceptions raised in finalizers, for example: raise again here
             raise KeyboardInterrupt(heard[0])
     finally:
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""What runs on the CGW (C3) and on the other concentrator (C4), configured for the picture."""
+"""The IPsec daemons on the CGW (C3) and on the other concentrator (C4), configured for the lab."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def cgw(options: Options, namespace: Namespace, directory: Path) -> Concentrator
 
 
 def c4(options: Options, namespace: Namespace, directory: Path) -> Concentrator:
-    """The other end: it answers whoever authenticates."""
+    """The other end: a responder for any peer that authenticates."""
     if options.peer == "strongswan":
         return _StrongSwanEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any")
     return _IkepyEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any")

@@ -18,7 +18,7 @@ _EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INF
 _VXLAN_PORT = 4789
 _IKE_PORT = 500
 _NAT_T_PORT = 4500
-# What a link needs to find its neighbours and groups, which says nothing of the tunnel (RFC 4861, RFC 2710).
+# ICMPv6 types of neighbour and multicast listener discovery: not tunnel traffic (RFC 4861, RFC 2710).
 _NEIGHBOURHOOD_TYPES = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
 NEIGHBOURHOOD = "neighbours"
 

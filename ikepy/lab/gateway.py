@@ -52,7 +52,7 @@ class Connection:
         return document([self], self.daemon)
 
     def tables(self) -> str:
-        """What of the file is this connection's and its secret's."""
+        """The file's tables for this connection and its secret."""
         words = json.dumps  # a list of JSON strings is a TOML array of strings
         routes = "" if self.routes is None else f"routes = {words(self.routes)}"
         return f"""\
@@ -174,12 +174,12 @@ class Gateway:
     def terminate(
         self, *, ike: str | None = None, child: str | None = None, force: bool = False, timeout: float = 15.0
     ) -> None:
-        """Delete what is named."""
+        """Delete the SAs named."""
         named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
         self.ask("terminate", {**named, "force": force, "timeout": timeout}, timeout + 5)
 
     def rekey(self, *, ike: str | None = None, child: str | None = None, timeout: float = 15.0) -> None:
-        """Replace what is named by fresh SAs; LabError with the daemon's words when it fails."""
+        """Rekey the SAs named; LabError with the daemon's words when it fails."""
         named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
         self.ask("rekey", {**named, "timeout": timeout}, timeout + 5)
 
@@ -202,5 +202,5 @@ class Gateway:
         return in_time
 
     def kill(self) -> None:
-        """End the daemon's control process at once, without a word to its peers."""
+        """End the daemon's control process at once (SIGKILL): its peers get no DELETE."""
         self._process.kill()

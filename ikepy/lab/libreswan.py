@@ -1,8 +1,8 @@
 """A real libreswan (pluto, whack) in a network namespace: a peer that can be made to misbehave.
 
 Debian's package conflicts with strongSwan's, so `.ci/set-up` unpacks it into the virtual environment. pluto
-finds its helpers under /usr/libexec/ipsec only: in its own mount namespace, that leads there. It needs XFRM
-in the kernel to start, and ESP there to install a CHILD_SA: where that is missing, only its IKE_SA stands.
+finds its helpers under /usr/libexec/ipsec only: its mount namespace has a symlink there. It needs XFRM
+in the kernel to start, and kernel ESP to install a CHILD_SA: without that, only its IKE_SA comes up.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Libreswan:
         return run(str(LIBEXEC / program), "--ctlsocket", socket, *arguments, timeout=timeout)
 
     def initiate(self, name: str = "net") -> None:
-        """Begin; it goes on by itself, and what comes of it shows in `states` and `log`."""
+        """Start the connection without waiting for it; `states` and `log` show the outcome."""
         self.whack("--initiate", "--asynchronous", "--name", name)
 
     def rekey_ike(self, name: str = "net") -> None:

@@ -1,4 +1,4 @@
-"""Which protocol stacks each link of the picture should carry, and what a capture says about it."""
+"""Compares the protocol stacks captured on each link of the lab with those expected there."""
 
 from __future__ import annotations
 
@@ -78,19 +78,19 @@ def _encapsulated() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
 
 
 def _native() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
-    """IKE goes on at port 4500 here, too: the next path may have a NAT (RFC 4555 3.3)."""
+    """Stacks without NAT. IKE moves to port 4500 all the same: a later path may have one (RFC 4555 3.3)."""
     init, later, esp = (*_IP4, "UDP 500", "IKE IKE_SA_INIT"), (*_IP4, "UDP 4500"), (*_IP4, "ESP")
     ike = [(*later, f"IKE {exchange}") for exchange in ("IKE_AUTH", "CREATE_CHILD_SA", "INFORMATIONAL")]
     return (init, ike[0], esp), (init, *ike, esp)
 
 
 def judge(lab: Lab, capture: Capture) -> list[Verdict]:
-    """Hold what was captured against what is expected, link by link."""
+    """Compare captured and expected stacks, link by link."""
     return [verdict(link, capture.seen(lab.nodes[link.node], link.device)) for link in links(lab)]
 
 
 def verdict(link: Link, seen: Seen) -> Verdict:
-    """One link's."""
+    """The verdict on one link."""
     rows = [(_is_allowed(stack, link), count, stack) for stack, count in sorted(seen.stacks.items())]
     rows += [(False, 0, stack) for stack in link.required if stack not in seen.stacks]
     ends = sorted(" <-> ".join(sorted(pair)) for pair in seen.ends)

@@ -1,4 +1,4 @@
-"""Measure a path between two nodes: ping, the MTU that a packet with DF learns, TCP throughput."""
+"""Measures a path between two nodes: ping, path MTU discovery with DF, TCP and UDP throughput."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def pings(pairs: list[tuple[Namespace, str]], *, count: int = 10, interval: floa
 
 @contextmanager
 def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A process that is gone afterwards, whatever happened."""
+    """A process that is always terminated at the end of the block."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process
@@ -188,7 +188,7 @@ class Iperf:
             "3000",
         )
         result = json.loads(client.run(*command, *words, timeout=seconds + 30))
-        if "error" in result:  # its own connection for control may starve under what it sends
+        if "error" in result:  # its control connection may starve under its own traffic
             raise LabError(f"iperf3 in {client.name}: {result['error']}")
         end: dict[str, dict[str, float]] = result["end"]
         return end

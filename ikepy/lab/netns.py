@@ -1,4 +1,4 @@
-"""Network namespaces, veth pairs and addresses, with iproute2's own words."""
+"""Creates network namespaces, veth pairs and addresses with iproute2."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Namespace:
     def create(self) -> Namespace:
         """Make it, with the loopback device up; LabError where it exists already."""
         run("ip", "netns", "add", self.name)
-        # rp_filter off: a node may answer through another device than the one it was asked on.
+        # rp_filter off: replies may leave through another device than the requests came in on.
         self.sysctl(
             {
                 "net.ipv4.conf.all.rp_filter": "0",

@@ -1,4 +1,4 @@
-"""The picture of the seed in plain characters: who is connected to whom, under which address."""
+"""Draws the lab's topology in plain characters, with the addresses."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Process:
         return False
 
     def kill(self) -> None:
-        """End it at once, without a word to its peers."""
+        """End it at once (SIGKILL): its peers get no DELETE."""
         self._end(signal.SIGKILL, 5.0)
 
     def _end(self, number: signal.Signals, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""Print what the lab is and what was seen in it, for a terminal and for a pipe alike."""
+"""Prints the lab and its results, to a terminal or a pipe alike."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Show:
         self._console.print(Text(text))
 
     def heading(self, text: str) -> None:
-        """What follows."""
+        """A section's heading."""
         self._console.print(Text(f"\n{text}", style="bold"))
 
     def step(self, text: str) -> None:
-        """What is being done."""
+        """The step in progress."""
         self._console.print(Text(text, style="dim"))
 
     def error(self, text: str) -> None:
-        """What went wrong."""
+        """An error."""
         self._console.print(Text(text, style="bold red"))
 
     def picture(self, lab: Lab) -> None:
-        """Who is connected to whom."""
+        """The topology."""
         self.line("\n" + draw(lab).rstrip("\n"))
 
     def sas(self, lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""One lab at a time: who has it, and what is there, in files under the run directory.
+"""Keeps the lab's lock and state in files under the run directory; there is one lab at a time.
 
 `lock` is held (flock) by the command that works on the lab. `state.json` is there from the first namespace
 made until the last one is gone: a state without a holder is a lab left running, or one whose command died.
@@ -59,13 +59,13 @@ def write_state(directory: Path, state: State) -> None:
 
 
 def remove_state(directory: Path) -> None:
-    """There is no lab any more."""
+    """Remove the state: the lab is gone."""
     (directory / "state.json").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the lab; LabError where another command does. Nothing is left of the directory without a lab."""
+    """Hold the lab's lock; LabError if another command does. Removes the directory if no lab is left."""
     descriptor = _lock(directory)
     try:
         yield

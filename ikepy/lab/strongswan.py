@@ -252,11 +252,11 @@ class StrongSwan:
         self.swanctl("--initiate", "--child", child, "--timeout", str(int(timeout)), timeout=timeout + 5)
 
     def terminate(self, *, ike: str | None = None, child: str | None = None, force: bool = False) -> None:
-        """Delete what is named."""
+        """Delete the SAs named."""
         self.swanctl("--terminate", *_selection(ike, child), *(["--force"] if force else []))
 
     def rekey(self, *, ike: str | None = None, child: str | None = None) -> None:
-        """Rekey what is named; it's done later: wait with `wait_for`."""
+        """Start to rekey the SAs named without waiting for the end; wait with `wait_for`."""
         self.swanctl("--rekey", *_selection(ike, child))
 
     def list_sas(self) -> list[Section]:
@@ -294,7 +294,7 @@ class StrongSwan:
             shutil.rmtree(self.run_directory, ignore_errors=True)
 
     def kill(self) -> None:
-        """End charon without a word to its peers."""
+        """End charon at once (SIGKILL): its peers get no DELETE."""
         self._process.kill()
 
 

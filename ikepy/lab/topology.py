@@ -1,4 +1,4 @@
-"""The picture of the seed as tables: nodes, cables, addresses and routes, and what builds them.
+"""The lab's topology as tables: nodes, cables, addresses and routes, and the code that builds them.
 
 pod1, pod2 -- C1 (VXLAN) -- cgw (C3) == L3: [nat] internet == c4 (C4) -- site
                              vti0 ============ L4 ============ the other end
@@ -133,7 +133,7 @@ def namespaces(prefix: str, nodes: tuple[str, ...]) -> dict[str, Namespace]:
 
 
 def build(plan: Plan, prefix: str) -> dict[str, Namespace]:
-    """Make all of it; LabError at the first thing that fails (what was made until then stays)."""
+    """Build it; LabError at the first failure (what was built until then stays)."""
     spaces = namespaces(prefix, plan.nodes)
     for node, space in spaces.items():
         space.create()

@@ -1,1 +1,1 @@
-"""Bytes <-> values of IKEv2 messages. No keys, no policy, no I/O, no state."""
+"""Encodes and decodes IKEv2 messages (RFC 7296 section 3). No keys, no policy, no I/O, no state."""

@@ -1,4 +1,4 @@
-"""Messages as a short text for the log, in the words of strongSwan's charon."""
+"""Summarizes a message's payloads for the log, in the notation of strongSwan's charon."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _NOTIFIES: dict[int, str] = {
 
 
 def describe(payloads: Iterable[Payload]) -> str:
-    """The payloads' names in their order: "SA KE No N(NATD_S_IP)". None of their content, no secret.
+    """The payloads' names in their order: "SA KE No N(NATD_S_IP)". Shows no contents.
 
     Unknown types are shown as numbers: "N(40000)", "(200)".
     """

@@ -1,5 +1,5 @@
-"""What can be seen of a message without decoding it, so that a flood is cheap: COOKIE, group and nonce of an
-IKE_SA_INIT (RFC 7296 2.6), and where its protected part begins (3.14, RFC 7383 2.5)."""
+"""Scans a message without decoding it, so that a flood costs little: COOKIE, group and nonce of an
+IKE_SA_INIT (RFC 7296 2.6), and where the encrypted payload begins (3.14, RFC 7383 2.5)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NONCE_SIZES = range(16, 257)
 
 
 class Glance(NamedTuple):
-    """What `look` saw; empty where it is not there."""
+    """What `look` found; a field is empty if its payload is absent."""
 
     cookie: bytes
     nonce: bytes
-    group: int  # of the KE payload; 0: there is none
+    group: int  # of the KE payload; 0: no KE payload
 
 
 def look(data: bytes) -> Glance:
-    """Walk along the payloads of an unprotected message up to KE and nonce; WireError if they don't fit."""
+    """Scan an unprotected message's payloads up to KE and nonce; WireError if a length is out of bounds."""
     cookie, nonce, group = b"", b"", 0
     next_payload, offset, end = data[16], _HEADER, len(data)
     for _ in range(_MAX_PAYLOADS):
@@ -53,7 +53,7 @@ def look(data: bytes) -> Glance:
 
 
 def is_protected(data: bytes, most: int) -> bool:
-    """Whether SK or SKF begins within the first `most` octets: what others send in front is ignored (2.5)."""
+    """Whether SK or SKF begins within the first `most` octets; payloads in front of it are ignored (2.5)."""
     next_payload, offset, end = data[16], _HEADER, min(len(data), most)
     while next_payload not in (PayloadType.SK, PayloadType.SKF):
         if next_payload == PayloadType.NONE or offset + _GENERIC > end:

@@ -30,7 +30,7 @@ _NOT_CRITICAL = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class IkeHeader:
-    """All of the header that does not follow from the payloads."""
+    """The header's fields, less those computed from the payloads (first payload type, length)."""
 
     spi_i: bytes  # 8 bytes, not all zero
     spi_r: bytes  # 8 bytes, all zero in the first request
@@ -51,16 +51,16 @@ class IkeHeader:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it travels: an SK or SKF payload, which can only be the last, is still encrypted."""
+    """A message as on the wire: an SK or SKF payload, which can only be the last, is still encrypted."""
 
     header: IkeHeader
     payloads: tuple[Payload, ...]
 
 
 def decode_header(data: bytes) -> tuple[IkeHeader, int, int]:
-    """Header, type of the first payload and length of a datagram that holds one message and no marker.
+    """Header, type of the first payload and length of a datagram with one message, no non-ESP marker.
 
-    The version is not looked at. WireError if `data` is too short or longer than a message can be, if its
+    The version is not checked. WireError if `data` is too short or longer than a message can be, if its
     size is not what the header says, or if the initiator's SPI is zero.
     """
     if len(data) < HEADER_SIZE:
@@ -74,7 +74,7 @@ def decode_header(data: bytes) -> tuple[IkeHeader, int, int]:
 
 
 def decode_message(data: bytes) -> Message:
-    """A datagram without marker as a value. Raises WireError, also if its major version is not 2."""
+    """Decode a datagram without non-ESP marker. WireError if malformed or if its major version is not 2."""
     header, next_payload, _ = decode_header(data)
     if header.version >> 4 != _MAJOR_VERSION:
         raise WireError(f"major version {header.version >> 4}")
@@ -82,16 +82,16 @@ def decode_message(data: bytes) -> Message:
 
 
 def encode_message(header: IkeHeader, payloads: Sequence[Payload]) -> bytes:
-    """The datagram of a message without protection (or of one that holds a ready SK or SKF payload).
+    """Encode an unprotected message, or one whose SK or SKF payload is already encrypted.
 
-    Raises LocalMisuse if a value has no place in the format.
+    LocalMisuse if a value does not fit its field.
     """
     first, chain = _encode_chain(payloads)
     return _encode_header(header, first, HEADER_SIZE + len(chain)) + chain
 
 
 def decode_payloads(first: int, data: bytes) -> tuple[Payload, ...]:
-    """The payloads inside a decrypted SK payload: `first` is the type of the first one. Raises WireError."""
+    """Decode the payloads of a decrypted SK payload: `first` is the first one's type. Raises WireError."""
     payloads = _decode_chain(first, data)
     if payloads and isinstance(payloads[-1], SkPayload | SkfPayload):
         raise WireError("an encrypted payload inside another one")
@@ -118,7 +118,7 @@ def protected_prefix(header: IkeHeader, first: int, body_length: int) -> bytes:
 
 
 def fragment_prefix(header: IkeHeader, first: int, number: int, total: int, body_length: int) -> bytes:
-    """The 36 bytes in front of an SKF payload's body: as `protected_prefix`, then the fragment's numbers.
+    """The 36 bytes in front of an SKF payload's body: as `protected_prefix`, then fragment number and total.
 
     `first` is the type of the first payload inside the whole message; it stands in fragment 1 only
     (RFC 7383 2.5).

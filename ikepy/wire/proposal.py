@@ -13,13 +13,13 @@ from ikepy.wire.writer import u8, u16
 MAX_PROPOSALS = 64  # in an SA payload; the format itself has no limit
 MAX_TRANSFORMS = 128  # in a proposal; the format allows 255
 
-# The values of "Last Substruc": these where more follow, 0 in the last one.
+# The values of "Last Substruc" if another one follows; it is 0 in the last.
 _MORE_PROPOSALS = 2
 _MORE_TRANSFORMS = 3
 
 _TRANSFORM_HEADER = 8
 _PROPOSAL_HEADER = 8
-_USUAL = 8  # bytes of a transform behind its length: they recur, and are not parsed each time
+_USUAL = 8  # bytes behind the length; transforms up to this size are cached, as the same ones recur
 _FIXED_FORMAT = 0x8000  # the AF bit: type and 16-bit value, no length
 
 
@@ -34,7 +34,7 @@ class Transform:
 
     @property
     def unknown_attribute(self) -> bool:
-        """Whether an attribute stands in it that we do not know: never to be selected (RFC 7296 3.3.6)."""
+        """Whether it has an unknown attribute; such a transform is never selected (RFC 7296 3.3.6)."""
         return bool(self.unknown_attributes)
 
     @classmethod
@@ -143,9 +143,9 @@ def _last_substruc(reader: Reader, expected: int) -> None:
 
 
 def _decode_attributes(reader: Reader) -> tuple[int | None, bytes]:
-    """The key length, if there is one, and every other attribute as it came.
+    """Decode the key length, if present, and keep every other attribute as received.
 
-    Only the fixed format of Key Length is known. A second Key Length is no attribute that we know.
+    Key Length is known in the fixed (TV) format only. A second Key Length counts as unknown.
     """
     key_length: int | None = None
     unknown: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A bounded reader over bytes: whatever the lengths in it say, nothing is read past the limit in force."""
+"""A bounded reader over bytes: a length field can never make it read past the current limit."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ class Reader:
             raise WireError(f"{self.remaining} bytes left over")
 
     def restrict(self, size: int) -> Restriction:
-        """Inside the block only the next `size` bytes can be read, and all of them must be."""
+        """Limit the `with` block to the next `size` bytes; WireError if it leaves any unread."""
         if not 0 <= size <= self.remaining:
             raise WireError(f"a part of {size} bytes, {self.remaining} left")
         return Restriction(self, size)
 
 
 class Restriction:
-    """The block of `Reader.restrict`. A class, as a generator costs more than what most blocks read."""
+    """Context manager of `Reader.restrict`. A class: a generator would cost more than most blocks read."""
 
     __slots__ = ("_outer", "_reader", "_size")
 

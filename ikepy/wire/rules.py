@@ -1,4 +1,4 @@
-"""Which payloads may stand in which message, how often, and protected or not (RFC 7296 1.2 to 1.5, 2.5)."""
+"""Checks which payloads a message may contain, how often, and encrypted or not (RFC 7296 1.2 to 1.5, 2.5)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ANY = (0, MAX_PAYLOADS)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one kind of message holds: (least, most) a payload type. Types without an entry may not be in it.
+    """Cardinality of one kind of message: (min, max) per payload type. Types without an entry are forbidden.
 
-    `together`: payloads of which all or none are there. `notifies_alone`: nothing but notifies may stand in
-    it instead, which tell why the request failed or what is missing in it.
+    `together`: payloads that must be all present or all absent. `notifies_alone`: the message may instead
+    consist of notifies only, which say why the request failed or what it lacks.
     """
 
     counts: dict[PayloadType, tuple[int, int]]
@@ -95,14 +95,14 @@ _INFORMATIONAL = Rule(
     {_Type.NOTIFY: _ANY, _Type.DELETE: _ANY, _Type.CP: _MAYBE, _Type.VENDOR_ID: _ANY},
 )
 
-# Outside the Encrypted payload (a fragment of one counts as one).
+# One Encrypted payload and nothing beside it (a fragment of one counts as one).
 _SEALED = Rule({_Type.SK: _ONE})
 
 # Notifies alone answer a message of an IKE SA that the sender does not know, or tell of ESP with an unknown
 # SPI (RFC 7296 1.5, 2.21.4).
 _SEALED_OR_NOTIFIES = Rule(_SEALED.counts, notifies_alone=True)
 
-# (exchange, whether it is a response) -> what stands in the message itself
+# (exchange, whether it is a response) -> the rule for the message itself
 _UNPROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.IKE_SA_INIT, False): _INIT_REQUEST,
     (ExchangeType.IKE_SA_INIT, True): _INIT_RESPONSE,
@@ -114,7 +114,7 @@ _UNPROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.INFORMATIONAL, True): _SEALED_OR_NOTIFIES,
 }
 
-# (exchange, whether it is a response) -> what stands inside its Encrypted payload; IKE_SA_INIT has none
+# (exchange, whether it is a response) -> the rule inside its Encrypted payload; IKE_SA_INIT has none
 _PROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.IKE_AUTH, False): _AUTH_REQUEST,
     (ExchangeType.IKE_AUTH, True): _AUTH_RESPONSE,
@@ -126,7 +126,7 @@ _PROTECTED: dict[tuple[int, bool], Rule] = {
 
 
 def check(header: IkeHeader, payloads: Sequence[Payload], protected: bool) -> None:
-    """Hold a message's payloads, or those inside its Encrypted payload (`protected`), against the table.
+    """Check a message's payloads, or those inside its Encrypted payload (`protected`), against the table.
 
     Payloads of unknown types are ignored unless they are critical. Raises PeerError: the notify is
     UNSUPPORTED_CRITICAL_PAYLOAD or INVALID_SYNTAX, fatal where that ends an IKE SA (RFC 7296 2.21.2, 2.21.3).
@@ -155,7 +155,7 @@ def _count(payloads: Iterable[Payload]) -> Counter[PayloadType]:
 
 
 def _problem(rule: Rule, found: Counter[PayloadType]) -> str:
-    """What is wrong, "" if nothing is."""
+    """The first violation as text, "" if there is none."""
     if rule.notifies_alone and found.keys() - {PayloadType.VENDOR_ID} == {PayloadType.NOTIFY}:
         return ""
     for type in found:

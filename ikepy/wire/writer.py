@@ -1,4 +1,4 @@
-"""Integers as big-endian fields; a value that does not fit is our caller's mistake."""
+"""Integers as big-endian fields; LocalMisuse if a value does not fit."""
 
 from __future__ import annotations
 

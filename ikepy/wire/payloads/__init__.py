@@ -1,4 +1,4 @@
-"""Every payload as a value, and the table of who decodes which type (RFC 7296 3.2)."""
+"""The payload classes, and the table of decoders by payload type (RFC 7296 3.2)."""
 
 from __future__ import annotations
 

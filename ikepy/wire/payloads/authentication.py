@@ -1,4 +1,4 @@
-"""Who a peer is and how it shows that: ID, CERT, CERTREQ and AUTH payloads (RFC 7296 3.5 to 3.8)."""
+"""Identification and authentication: ID, CERT, CERTREQ and AUTH payloads (RFC 7296 3.5 to 3.8)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class IdPayload:
 
 @dataclass(frozen=True, slots=True)
 class CertPayload:
-    """A certificate, or what `encoding` says."""
+    """A certificate or related data, in the format that `encoding` gives."""
 
     type: ClassVar[PayloadType] = PayloadType.CERT
     encoding: int

@@ -29,7 +29,7 @@ class SkPayload:
 
 @dataclass(frozen=True, slots=True)
 class SkfPayload:
-    """Fragment `number` of `total`, counted from 1. `first` means something in fragment 1 only."""
+    """Fragment `number` of `total`, counted from 1. `first` is valid in fragment 1 only."""
 
     type: ClassVar[PayloadType] = PayloadType.SKF
     first: int

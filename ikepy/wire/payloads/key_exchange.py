@@ -16,7 +16,7 @@ MAX_NONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class KePayload:
-    """A public value. Whether its length fits the group is for the key exchange to say."""
+    """A public value. Its length is checked against the group in the key exchange, not here."""
 
     type: ClassVar[PayloadType] = PayloadType.KE
     group: int

@@ -12,7 +12,7 @@ from ikepy.wire.writer import u8, u16
 
 MAX_SPIS = 1024  # in a Delete payload; the format allows 65535
 
-# Bytes of data that a notify has at least and at most (RFC 7296 1.3, 2.3, 2.5, 2.6, 2.23, 3.10.1, 4555 4).
+# Minimum and maximum size of a notify's data in bytes (RFC 7296 1.3, 2.3, 2.5, 2.6, 2.23, 3.10.1, 4555 4).
 # Types that are not listed here may carry anything.
 _DATA_SIZES: dict[int, tuple[int, int]] = {
     NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD: (1, 1),

@@ -1,4 +1,4 @@
-"""Payloads whose content is not looked at here: V, CP, EAP (RFC 7296 3.12, 3.15, 3.16) and unknown ones."""
+"""Payloads whose content is kept undecoded: V, CP, EAP (RFC 7296 3.12, 3.15, 3.16) and unknown ones."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _ADDRESS_SIZES: dict[int, int] = {TsType.IPV4_ADDR_RANGE: 4, TsType.IPV6_ADDR_RA
 class TrafficSelector:
     """A range of addresses, a protocol (0: any) and a range of ports; all bounds are inclusive.
 
-    Nothing says that a range is not empty. A `ts_type` that we do not know is kept so that it encodes back:
+    A range may be empty (first > last). An unknown `ts_type` is kept so that it encodes to the same bytes:
     then `first` is what follows the length field, `last` is empty and the ports are 0.
     """
 
