@@ -40,15 +40,15 @@ class Reauthentication:
 
     def end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         """Delete what `new` reauthenticates or is preferred to, when all of its children are there."""
-        if not new.replaces or not new.quiet or new.settles_at is not None:
+        if not new.replaces or not new.quiet or new.settles_at is not None or _yields(new):
             return []
-        for config in (config for old in new.replaced for config in desired.intended(old)):
+        for config in (config for old in _all_replaced(new) for config in desired.intended(old)):
             if config.name not in new.desired.purpose and not new.has_child(config.name):
                 new.desired.purpose.append(config.name)  # it was wanted since the new one began; tried once
                 desired.want(new, config.name, ())
         if not new.quiet:
             return proceed(new, now)
-        olds, new.replaces = new.replaced, []
+        olds, new.replaces = _all_replaced(new), []
         reauthenticates = new.set_up.again and new.set_up.ours
         if reauthenticates and not olds and self._is_surplus(new):
             olds = [new]  # the peer was faster, and has let go of the old one
@@ -103,8 +103,8 @@ class Reauthentication:
         if not redundant.set_up.ours:
             self._supersede(redundant, stays, now)
             return
-        stays.replaces += [redundant, *redundant.replaces]
-        redundant.replaces = []
+        stays.replaces.append(redundant)
+        redundant.yields_to = stays
         stays.settles_at = now + SETTLING
         self._registry.changed_sas.append(stays)
 
@@ -113,3 +113,20 @@ class Reauthentication:
         old.superseded_at, old.superseded_by = now + SUPERSEDED, new
         old.superseded_last = now + LAST
         self._registry.changed_sas.append(old)
+
+
+def _yields(sa: IkeSa) -> bool:
+    """Whether it is redundant itself, and is deleted with what it replaces, unless the preferred one ends."""
+    return sa.yields_to is not None and sa.yields_to.successor.established
+
+
+def _all_replaced(sa: IkeSa) -> list[IkeSa]:
+    """What it replaces, and what these were to replace before they turned out to be redundant."""
+    found: dict[IkeSa, None] = {}
+    waiting = sa.replaced
+    while waiting:
+        old = waiting.pop()
+        if old is not sa and old not in found:
+            found[old] = None
+            waiting += old.replaced
+    return list(found)

@@ -91,6 +91,7 @@ class IkeSa:
         self.superseded_by: IkeSa | None = None
         self.busy_at = float("-inf")  # when the peer last repeated a request, or got TEMPORARY_FAILURE
         self.replaces: list[IkeSa] = []  # IKE_SAs to delete once their children are up here
+        self.yields_to: IkeSa | None = None  # the preferred of two crossing set-ups, if this is redundant
         self.settles_at: float | None = None  # until then `replaces` stay: the peer still sets up children
         self.bounces = 0  # IKE_SAs before it, in a row, that the peer ended as soon as they were up
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")

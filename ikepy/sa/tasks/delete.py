@@ -164,5 +164,13 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
     # A successor that has gone meanwhile made way for its own: this says nothing of the peer's being ready
     # for that one.
     if successor is not None and child.replaced_by in (None, successor.child_id):
-        effects.insert(0, ActivateOutbound(successor.child_id))
+        effects.insert(0, ActivateOutbound(_ready(sa, successor).child_id))
     return effects
+
+
+def _ready(sa: IkeSa, child: ChildSa) -> ChildSa:
+    """The child that the peer surely has: while the one that `child` replaces stands, the peer may not have
+    received our response yet (RFC 7296 2.8)."""
+    replaced = (c for c in sa.children.values() if c.replaced_by == child.child_id)
+    before = next((c for c in replaced if c.state is ChildState.REKEYED), None)
+    return child if before is None else _ready(sa, before)

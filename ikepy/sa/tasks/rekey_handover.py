@@ -47,6 +47,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     sa.children = {}
     sa.succeeded_by = new
     new.replaces, sa.replaces = sa.replaces, []
+    new.yields_to = sa.yields_to
     new.settles_at, sa.settles_at = sa.settles_at, None
     new.collides_with, sa.collides_with = sa.collides_with, None
     new.busy_at = now  # what the peer wanted meanwhile it has to ask for here (2.25.2)
