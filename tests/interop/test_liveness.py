@@ -12,6 +12,7 @@ from tests.interop.bed import OURS, THEIRS, Bed, Side, daemon, either_side_initi
 pytestmark = [pytest.mark.root, pytest.mark.strongswan]
 
 IMPATIENT = daemon(retransmit_timeout=0.2, retransmit_tries=2, retransmit_base=1)
+HEARD = 10  # seconds for which ESP that came in counts as a sign of life
 OURS_ASKING = replace(OURS, extra="dpd_delay = 0.5", daemon=IMPATIENT)
 THEIRS_ASKING = replace(THEIRS, options={"dpd_delay": "1s"})
 
@@ -43,7 +44,7 @@ def test_strongswan_vanishes(bed: Bed, initiator: Side) -> None:
     bed.up(by=initiator)
     bed.expect_traffic()
     bed.theirs.kill()
-    bed.wait(lambda: not bed.ours.list_sas(), "end of our SA")
+    bed.wait(lambda: not bed.ours.list_sas(), "end of our SA", HEARD + 10)
     bed.wait(lambda: not bed.has_carrier, "loss of carrier")
     bed.wait_for_log("ikepy", "the peer does not answer, giving up")
 
@@ -69,7 +70,7 @@ def test_strongswan_comes_back(bed: Bed, initiator: Side) -> None:
     bed.up(by=initiator)
     bed.expect_traffic()
     bed.theirs.kill()
-    bed.wait_for_log("ikepy", "the peer does not answer, giving up")
+    bed.wait_for_log("ikepy", "the peer does not answer, giving up", timeout=HEARD + 10)
     bed.theirs.start(THEIRS)
     bed.wait_for_children(1, timeout=20)
     # Its device for packets is new too, and it looks at addresses and routes again for a moment.

@@ -40,13 +40,14 @@ def start(
     (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
     config = tmp_path / "ikepy.toml"
     config.write_text(text)
+    action = signal.SIG_IGN if ignored else signal.SIG_DFL  # whatever the tests themselves were started with
     return subprocess.run(
         [sys.executable, "-m", "ikepy", "run", "-c", config, "--socket", tmp_path / "s"],
         env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPT_AT": moment},
         capture_output=True,
         text=True,
         timeout=60,
-        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, action),
     )
 
 
