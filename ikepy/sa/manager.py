@@ -433,20 +433,28 @@ class IkeManager:
         while self._registry.to_probe:
             one = self._registry.to_probe.pop()
             changed.append(one)
-            effects += clock.probe_liveness(one, now)
+            effects += [*clock.probe_liveness(one, now), *teardown.tear_down(one)]
         while self._registry.changed_sas:
             one = self._registry.changed_sas.pop(0)
             changed.append(one)
-            effects += [*proceed(one, now), *self._reauthentication.end_replaced(one, now)]
-        for one in changed:
+            effects += [*proceed(one, now), *teardown.tear_down(one)]
+            effects += self._reauthentication.end_replaced(one, now)
+        for one in dict.fromkeys(changed):
             effects += self._connector.after_refusals(one, now)
             self._timers.note(one)
-        if sa.phase is Phase.DEAD and sa.ike_id in self._registry.sas:
-            self._registry.remove(sa)
-            if sa.last_answered is not None:
-                self._final_responses.add(sa.spi_local, *sa.last_answered, now)
-            effects += self._connector.after_end(sa, now)
-            sa.wipe()
+            if one.phase is Phase.DEAD and one.ike_id in self._registry.sas:
+                effects += self._remove(one, now)
+        return effects
+
+    def _remove(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Forget a dead IKE_SA, and set up anew what follows its end."""
+        self._registry.remove(sa)
+        self._connector.update(sa)
+        self._init_admission.update(sa, now)
+        if sa.last_answered is not None:
+            self._final_responses.add(sa.spi_local, *sa.last_answered, now)
+        effects = self._connector.after_end(sa, now)
+        sa.wipe()
         return effects
 
     def _owner(self, child_id: int) -> IkeSa | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Effect, Level, Outcome
 from ikepy.sa.lifecycle.criteria import ByCriteria
@@ -13,7 +15,11 @@ from ikepy.sa.lifecycle.reauthentication import Reauthentication
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import End
+from ikepy.sa.state.task import Task, TaskKind
+from ikepy.sa.tasks.delete import DeleteIke
 from ikepy.sa.tasks.liveness import Liveness
+from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.payloads import Payload
 
 from .network import Network, Options, assert_joined, deliver_all
 
@@ -159,3 +165,33 @@ def test_one_that_ends_by_what_was_begun_on_another(command: Rekey | Terminate) 
     told = [effect for effect in effects if isinstance(effect, Outcome)]
     gone = f"IKE_SA #{second.ike_id} is gone"
     assert told == [Outcome(7, isinstance(command, Terminate), gone)]
+
+
+class Unsendable(Task[IkeSa]):
+    """Its request can't be made, as where there is no secret for the peer."""
+
+    kind = TaskKind.LIVENESS
+    exchange = ExchangeType.INFORMATIONAL
+
+    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        raise PeerError(NotifyType.AUTHENTICATION_FAILED, "there is no secret")
+
+    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        raise AssertionError("nothing was asked")
+
+
+def test_one_that_ends_when_another_has_its_turn_is_gone_for_good() -> None:
+    """With its children, and with an outcome for whoever waits."""
+    net = Network()
+    for name in "ab":
+        net.command(name, Initiate("ab", "net"))
+    net.run(2)
+    first, second = net.a.manager.ike_sas
+    (spi,) = [child.spi_in for child in second.children.values()]
+    second.enqueue(Unsendable())
+    second.enqueue(DeleteIke([7]))
+    second.registry.changed_sas.append(second)
+    net.run_effects("a", net.a.manager.proceed(first, net.now))
+    assert net.a.manager.ike_sas == [first]
+    assert spi not in net.a.plane.inbound
+    assert 7 in net.a.outcomes
