@@ -40,10 +40,8 @@ from esp.packet.headers import IPV4_HEADER, IPV4_NO_OPTIONS, Buffer, ip_length, 
 
 T = TypeVar("T")
 
-_FRAME_COST, _PACKETS_A_COST = (
-    2,
-    4,
-)  # of the turn's packets a frame uses two, and one more for every four of its own
+# Of the turn's packets a frame uses two, and one more for every four of its own.
+_FRAME_COST, _PACKETS_A_COST = 2, 4
 _TURN = 0.001  # seconds after which the worker serves other devices and sockets
 
 

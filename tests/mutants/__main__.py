@@ -70,6 +70,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "ikepy/sa/driver/dispatch.py": (
         "tests/exchange/test_dispatch.py",
+        "tests/exchange/test_signs_of_life.py",
         "tests/exchange/test_established.py",
         "tests/exchange/test_fragmentation.py",
         "tests/exchange/test_refusals.py",

@@ -2,8 +2,8 @@
 
 Whoever has seen one message of an IKE_SA knows its SPIs, and may send as many as a link carries. What is not
 the peer's, out of the window, or repeats what was answered, is dropped before anything is decoded: the window
-and the checksum decide (RFC 7296 2.3, 3.14), never how much comes or whence, so that what the peer sends gets
-through whoever else sends under its SPIs and its address.
+and the checksum decide (RFC 7296 2.3, 3.14), never the volume or the source address, so that the
+peer gets through whoever else sends under its SPIs and its address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whither an IKE_SA's messages go, and its children's packets, which may stay behind (RFC 4555 3.7)."""
+"""Updates IKE and CHILD_SA paths; children may lag during the return routability check (RFC 4555 3.7)."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Reauthentication:
         olds, new.replaces = _all_replaced(new), []
         reauthenticates = new.set_up.again and new.set_up.ours
         if reauthenticates and not olds and self._is_surplus(new):
-            olds = [new]  # the peer was faster, and has let go of the old one
+            olds = [new]  # the peer was faster, and has deleted the old one
         effects: list[Effect] = []
         for old in olds:
             old.enqueue(DeleteIke(end=End.REAUTHENTICATED))

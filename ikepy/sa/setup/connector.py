@@ -106,7 +106,7 @@ class Connector:
         self._gates.update(sa)
 
     def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
-        """We don't know where to send, or whence."""
+        """The peer's address or our own is unknown."""
         connection, tickets = demand.connection, demand.tickets
         text = f"can't initiate: {why}"
         if not any(tickets):

@@ -116,9 +116,8 @@ class IkeSa:
         self.doubts = Rate(DOUBTS)
         self.complaints = Rate(DOUBTS)
         self.excess = ForgeryLimit()
-        self.collides_with: IkeSa | None = (
-            None  # the IKE_SA that we rekey too, where the peer's rekey made this one
-        )
+        # Made by the peer's rekey of an IKE_SA that we rekey as well: that one.
+        self.collides_with: IkeSa | None = None
         self.succeeded_by: IkeSa | None = None  # the IKE_SA that took over our children
         self.frees: IkeSa | None = None  # the IKE_SA that is deleted once this one is gone
 

@@ -191,7 +191,7 @@ def _names(connection: Connection) -> bool:
 
 
 def _source(sa: IkeSa) -> Endpoint:
-    """Whence the peer began."""
+    """Where the peer sent its IKE_SA_INIT from."""
     return sa.init_remote or sa.path.remote
 
 

@@ -142,7 +142,7 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
 
 
 def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
-    """The peer let go of a child."""
+    """The peer has deleted a child."""
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     again = again and child.child_id not in sa.tasks.unwanted
     effects = _gone(sa, child, now, "deleted by the peer")
@@ -152,7 +152,7 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
 
 
 def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
-    """Both ends let go of a child. If its policy has another, packets on their way are still taken."""
+    """Removes a child that both ends have deleted; late packets are taken if its policy has another."""
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
         successor = sa.alike(child)

@@ -170,7 +170,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     """Answer the peer's IKE_SA_INIT: gives `sa` its keys, and the payloads of the response.
 
     PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable; `sa` is
-    worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7). May raise Wanted.
+    worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7). May raise ResultPending.
     """
     connection, chosen = choose_connection(sa.candidates, query.must(payloads, SaPayload).proposals)
     sa.connection = connection

@@ -50,7 +50,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     new.yields_to = sa.yields_to
     new.settles_at, sa.settles_at = sa.settles_at, None
     new.collides_with, sa.collides_with = sa.collides_with, None
-    new.busy_at = now  # what the peer wanted meanwhile it has to ask for here (2.25.2)
+    new.busy_at = now  # what the peer asked for meanwhile it repeats here (2.25.2)
     sa.desired.hand_over(new.desired)
     sa.tasks.hand_over(new.tasks)
     for notify in new.window_size():
