@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ikepy.lab.netns import Namespace
 
-WORKER = b"ikepy.daemon.worker_main"  # in the command line of a worker
+WORKER = b"ikepy.daemon.workers.worker_main"  # in the command line of a worker
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

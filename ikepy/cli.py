@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 import click
 
 from ikepy import __version__, listing
-from ikepy.daemon.client import DEFAULT_SOCKET, Arguments, ClientError, request
+from ikepy.daemon.control.client import DEFAULT_SOCKET, Arguments, ClientError, request
 from ikepy.interrupt import interruptible
 
 if TYPE_CHECKING:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
-from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
-from ikepy.daemon.control_socket import refuse_living
+from ikepy.daemon.control.control_socket import refuse_living
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.resolver import permits
-from ikepy.sa.api.path import Address
 from tun.links import link_driver
 
 GOING_AWAY = 5.0  # seconds that a device of the last daemon is waited for; a thousand of them go one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
-MOST_LISTED = 5  # addresses in a line
 
 
 def check(config: Config, control: Path) -> None:
@@ -55,19 +49,6 @@ def _taken(connection: Connection) -> StartError:
     return StartError(f"a device {name} exists already, {what}: choose another name or remove it", key=key)
 
 
-def is_ours(address: Address) -> bool:
-    """Whether a socket can be bound to the address now."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
-    except OSError as error:
-        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            return False
-        raise
-    return True
-
-
 def is_tun(name: str) -> bool:
     """Whether it is a TUN or TAP device, as ours are."""
     try:
@@ -82,40 +63,3 @@ def device_exists(name: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def served(config: Config, local: Sequence[Address]) -> list[Address]:
-    """Those of `local` that a connection names, or that a network or "%any" among its addresses permits."""
-    patterns = [pattern for each in config.connections.values() for pattern in each.local_addrs]
-    return [address for address in local if permits(patterns, address)]
-
-
-def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
-    """The connections' local addresses, and those of `local` that a network or "%any" among them permits.
-
-    What is not there yet is left out, with one line: it is listened on once it has come.
-    """
-    named: dict[Address, str] = {}  # and where
-    patterns: list[object] = []
-    for connection in config.connections.values():
-        for number, one in enumerate(connection.local_addrs):
-            if isinstance(one, IPv4Address | IPv6Address):
-                named.setdefault(one, f"connections.{connection.name}.local_addrs[{number}]")
-        patterns += connection.local_addrs
-    missing = [address for address in named if not is_ours(address)]
-    if missing:
-        listed = ", ".join(f"{one} ({named[one]})" for one in missing[:MOST_LISTED])
-        more = f" and {len(missing) - MOST_LISTED} more" if len(missing) > MOST_LISTED else ""
-        is_not = "is not an address" if len(missing) == 1 else "are no addresses"
-        log.warning("net", f"{listed}{more} {is_not} of this machine yet: waited for")
-    addresses = dict.fromkeys(address for address in named if address not in missing)
-    for address in local:
-        if address in named or not permits(patterns, address):
-            continue
-        if is_ours(address):
-            addresses[address] = None
-        else:
-            log.warning("net", f"{address} can't be used: it is not listened on")
-    if not addresses and not missing:
-        log.warning("net", "no address of this machine is in any local_addrs yet: waited for")
-    return list(addresses)

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ikepy.config.model import Config, Connection
 from ikepy.daemon.checks import device_exists, is_tun
-from ikepy.daemon.control_socket import refuse_living
-from ikepy.daemon.detours import around, hole
+from ikepy.daemon.control.control_socket import refuse_living
+from ikepy.daemon.device.route_exclusion import around, hole
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import NetworkConfig
 

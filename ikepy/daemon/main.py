@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
-from ikepy.daemon.capabilities import keep_memory_private
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Facts
+from ikepy.daemon.process.capabilities import keep_memory_private
 from ikepy.daemon.service import Daemon, Dependencies
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.manager import IkeManager

@@ -14,28 +14,29 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
-from ikepy.daemon.account import closed_to_root
-from ikepy.daemon.account import of_workers as account_of_workers
-from ikepy.daemon.addresses import AddressFollower
-from ikepy.daemon.capabilities import Capability, keep_only
-from ikepy.daemon.checks import addresses_to_serve, check, wait_for_devices
-from ikepy.daemon.children import ChildTable
-from ikepy.daemon.control_socket import ControlSocket
-from ikepy.daemon.devices import DeviceTable
-from ikepy.daemon.entropy import SystemEntropy
+from ikepy.daemon.checks import check, wait_for_devices
+from ikepy.daemon.control.control_socket import ControlSocket
+from ikepy.daemon.control.requests import Requests
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.effects.entropy import SystemEntropy
+from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.exemptions import Exemptions
+from ikepy.daemon.events.addresses import AddressFollower
+from ikepy.daemon.events.reconciler import Reconciler
+from ikepy.daemon.events.traffic_limits import EspHeard, TrafficWatch
+from ikepy.daemon.events.worker_events import WorkerEvents
 from ikepy.daemon.interfaces import Changes, Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
-from ikepy.daemon.listeners import Listeners
-from ikepy.daemon.reception import Reception
-from ikepy.daemon.reconciler import Reconciler
-from ikepy.daemon.requests import Requests
-from ikepy.daemon.resolver import Resolver
-from ikepy.daemon.runner import EffectsRunner
-from ikepy.daemon.traffic_limits import EspHeard, TrafficWatch
-from ikepy.daemon.ways import Ways
-from ikepy.daemon.worker_events import WorkerEvents
-from ikepy.daemon.workers import SA_SLOTS, WorkerPool
+from ikepy.daemon.net.listeners import Listeners
+from ikepy.daemon.net.reception import Reception
+from ikepy.daemon.net.resolver import Resolver
+from ikepy.daemon.net.route_check import RouteCheck
+from ikepy.daemon.net.served_addresses import addresses_to_serve
+from ikepy.daemon.process.account import closed_to_root
+from ikepy.daemon.process.account import of_workers as account_of_workers
+from ikepy.daemon.process.capabilities import Capability, keep_only
+from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
 from ikepy.sa.api.capacity import Capacity
 from ikepy.sa.api.commands import Shutdown
 from ikepy.sa.api.path import Address
@@ -132,19 +133,19 @@ class Daemon:
         pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority, account)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
-        ways = Ways(network, [device.tun.name for device in devices])
-        listeners.tunnel = ways.tunnel
-        resolver = Resolver(network, ways)
+        route_check = RouteCheck(network, [device.tun.name for device in devices])
+        listeners.tunnel = route_check.tunnel
+        resolver = Resolver(network, route_check)
         facts = Facts(
             resolver.resolve,
-            ways.leads_out,
+            route_check.leads_out,
             EspHeard(children, pool.counters),
             partial(_room, devices, children),
         )
         machine = self._dependencies.make_machine(config, entropy, facts)
         runner = EffectsRunner(machine, listeners, pool, devices, children)
         stack.callback(runner.stop)
-        exemptions = Exemptions(devices, network, ways)
+        exemptions = Exemptions(devices, network, route_check)
         stack.callback(exemptions.close)
         reconciler = Reconciler(devices, runner, pool.replace_device, exemptions)
         stack.push_async_callback(reconciler.stop)
@@ -165,7 +166,7 @@ class Daemon:
         volume = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(volume.stop)
         volume.start()
-        follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, ways)
+        follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, route_check)
         stack.push_async_callback(follower.stop)
 
         def changed(changes: Changes) -> None:

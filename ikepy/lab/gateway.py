@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from ikepy import listing
-from ikepy.daemon.client import Arguments, ClientError, request
+from ikepy.daemon.control.client import Arguments, ClientError, request
 from ikepy.lab.netns import LabError, Namespace
 from ikepy.lab.process import Process
 

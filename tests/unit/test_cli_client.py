@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ikepy.daemon.client import ClientError, request
+from ikepy.daemon.control.client import ClientError, request
 from tests.unit.fake_daemon import fake_daemon, lines
 
 
@@ -97,7 +97,7 @@ def test_signs_of_life_are_no_progress_and_no_answer(path: Path) -> None:
 @pytest.mark.parametrize("command", ["list-sas", "initiate"])
 def test_a_stopped_daemon_is_told_soon(path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the kernel has taken the connection for it, and where its queue is full."""
-    monkeypatch.setattr("ikepy.daemon.client.SILENCE", 0.1)
+    monkeypatch.setattr("ikepy.daemon.control.client.SILENCE", 0.1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
         silent.bind(str(path))
         silent.listen(0)

@@ -114,7 +114,7 @@ RULES = [
 
 
 # The rooms of the IKE machine, lowest first: each may import from itself and from those before it.
-ROOMS = (
+SA_ROOMS = (
     "api",
     "message",
     "negotiation",
@@ -127,13 +127,33 @@ ROOMS = (
     "lifecycle",
     "manager",
 )
+# The daemon's, alike. Log, errors and interfaces are below them, checks and service above.
+DAEMON_ROOMS = (
+    "log_writer",
+    "log",
+    "log_limit",
+    "errors",
+    "interfaces",
+    "process",
+    "net",
+    "device",
+    "workers",
+    "effects",
+    "control",
+    "events",
+    "checks",
+    "host_checks",
+    "service",
+    "main",
+)
 RULES += [
     Rule(
-        f"sa.{room} knows nothing above it",
-        within=frozenset({f"ikepy.sa.{room}"}),
-        never=frozenset(f"ikepy.sa.{above}" for above in ROOMS[height + 1 :]),
+        f"{package}.{room} knows nothing above it",
+        within=frozenset({f"ikepy.{package}.{room}"}),
+        never=frozenset(f"ikepy.{package}.{above}" for above in rooms[height + 1 :]),
     )
-    for height, room in enumerate(ROOMS)
+    for package, rooms in (("sa", SA_ROOMS), ("daemon", DAEMON_ROOMS))
+    for height, room in enumerate(rooms)
 ]
 
 
@@ -225,9 +245,11 @@ def test_circle_is_found(tmp_path: Path) -> None:
     assert set(circle(tmp_path)) == {"esp.a", "esp.b", "esp.c"}
 
 
-def test_every_room_stands_in_the_order() -> None:
-    found = {module.split(".")[2] for module, _ in modules(ROOT) if module.startswith("ikepy.sa.")}
-    assert found == set(ROOMS)
+@pytest.mark.parametrize(("package", "rooms"), [("sa", SA_ROOMS), ("daemon", DAEMON_ROOMS)])
+def test_every_room_stands_in_the_order(package: str, rooms: tuple[str, ...]) -> None:
+    prefix = f"ikepy.{package}."
+    found = {module.split(".")[2] for module, _ in modules(ROOT) if module.startswith(prefix)}
+    assert found == set(rooms)
 
 
 def test_all_packages_are_read() -> None:
@@ -258,6 +280,7 @@ BREACHES = [
     ("ikepy/crypto/a.py", "from ikepy import daemon", "nothing below the daemon and the lab knows them"),
     ("ikepy/sa/state/a.py", "from ikepy.sa.tasks import init", "sa.state knows nothing above it"),
     ("ikepy/sa/api/a.py", "from ..state.ike_sa import IkeSa", "sa.api knows nothing above it"),
+    ("ikepy/daemon/net/a.py", "from ikepy.daemon.effects import runner", "daemon.net knows nothing above it"),
     ("esp/a.py", "import ikepy.errors", "esp stands alone"),
     ("esp/a.py", "from tun import device", "esp stands alone"),
     ("esp/packet/a.py", "from esp.sa.suites import Suite", "esp.packet uses no other room"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ikepy.config.model import Config
-from ikepy.daemon.control_client import ALIVE
+from ikepy.daemon.control.control_client import ALIVE
 from ikepy.daemon.interfaces import Facts
 from ikepy.daemon.service import Daemon, Dependencies
 from ikepy.sa.api.effects import Effect

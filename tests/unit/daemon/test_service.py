@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ikepy.daemon import checks
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.net import served_addresses
 from ikepy.sa.api.commands import Initiate, LocalAddressesChanged, Shutdown, Terminate
 from ikepy.sa.api.effects import Level, Log, Outcome, Send
 from ikepy.sa.api.path import Address, Endpoint
@@ -254,9 +254,9 @@ def test_an_address_that_is_not_there_yet_is_waited_for(
     """Nothing is listened on until it comes; then it is served like any other."""
     late = ip_address("127.9.9.9")
     here: list[Address] = []
-    real = checks.is_ours
+    real = served_addresses.is_ours
     monkeypatch.setattr(
-        checks, "is_ours", lambda address: real(address) and (address != late or late in here)
+        served_addresses, "is_ours", lambda address: real(address) and (address != late or late in here)
     )
 
     async def scenario(bed: Bed) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from ikepy.sa.state.phase import PERMITTED, Phase
 from tests.unit.docs.pages import DOCS, ROOT, quoted, tables
-from tests.unit.test_imports import ROOMS
+from tests.unit.test_imports import DAEMON_ROOMS, SA_ROOMS
 
 PAGE = DOCS / "architecture.md"
 
 
 def test_rooms_in_their_order() -> None:
     first = [quoted(row[0])[0] for row in tables(PAGE)["Layers"]]
-    assert tuple(cell for cell in first if "." not in cell and cell not in ("esp", "tun")) == ROOMS
+    assert tuple(cell for cell in first if "." not in cell and cell not in ("esp", "tun")) == SA_ROOMS
+
+
+def test_rooms_of_the_daemon() -> None:
+    rooms = [quoted(row[0])[0] for row in tables(PAGE)["Rooms of the daemon"]]
+    packages = {path.parent.name for path in (ROOT / "ikepy/daemon").glob("*/__init__.py")}
+    assert rooms == [room for room in DAEMON_ROOMS if room in packages]
 
 
 def test_rooms_of_the_data_plane() -> None:

@@ -1,0 +1,1 @@
+"""The control socket: its clients, their commands, and what they are shown."""

@@ -1,0 +1,185 @@
+"""The control socket: a Unix socket that only its owner may open, and the limits of what its clients cost.
+
+A newcomer always gets in: where there are too many, those go first that want nothing, then those that wait
+for an outcome. What a client and the daemon say to each other: `ikepy.daemon.control.control_client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import select
+import socket
+import stat
+import struct
+from pathlib import Path
+
+from ikepy.daemon import log
+from ikepy.daemon.control.control_client import ControlClient, Handle
+from ikepy.daemon.errors import StartError
+
+MAX_CLIENTS = 64
+BACKLOG = 1024  # that the kernel keeps for us
+TURN = 16  # clients accepted before the loop gets its turn again
+RUNTIME = Path("/run/ikepy")  # the default socket's directory; /run is empty after each boot
+PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+SUBJECT = "control"
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: of whoever listens (unix(7))
+
+
+class ControlSocket:
+    """The listening socket and its clients."""
+
+    def __init__(self, path: Path, sock: socket.socket) -> None:
+        self._path = path
+        self._sock = sock
+        self._inode = path.stat().st_ino
+        self._clients: dict[ControlClient, asyncio.Task[None]] = {}
+        self._handle: Handle | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._exhausted = False
+        self._crowded = False
+
+    @classmethod
+    def open(cls, path: Path, runtime: Path = RUNTIME) -> ControlSocket:
+        """Bind `path`; a dead daemon's socket is replaced. Raises StartError.
+
+        Its directory must be there, for a typing error makes none; `runtime` alone is made if need be.
+        """
+        try:
+            if path.parent == runtime:
+                runtime.mkdir(mode=0o700, exist_ok=True)
+            elif not path.parent.is_dir():
+                text = f"{path}: there is no directory {path.parent}: make it, or name another socket"
+                raise StartError(f"{text} (--socket, IKEPY_SOCKET, or socket in [daemon])")
+            refuse_living(path)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            try:
+                mask = os.umask(0o177)
+                try:
+                    sock.bind(str(path))
+                finally:
+                    os.umask(mask)
+                sock.listen(BACKLOG)
+                return cls(path, sock)
+            except BaseException:
+                sock.close()
+                raise
+        except OSError as error:
+            raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
+
+    async def start(self, handle: Handle) -> None:
+        """Serve clients from now on."""
+        self._handle = handle
+        asyncio.get_running_loop().add_reader(self._sock, self._accept)
+
+    async def close(self) -> None:
+        """Close the socket and its clients, and remove the file if it is still ours."""
+        asyncio.get_running_loop().remove_reader(self._sock)
+        if self._again is not None:
+            self._again.cancel()
+        self._sock.close()
+        for client, task in tuple(self._clients.items()):
+            client.hang_up()
+            task.cancel()
+        await asyncio.gather(*self._clients.values(), return_exceptions=True)
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+    # asyncio's own server is not used: without descriptors it logs a traceback a second, and it does not
+    # close its clients (`Server.close_clients` came with Python 3.13).
+
+    def _accept(self) -> None:
+        queue = select.poll()
+        queue.register(self._sock, select.POLLIN)
+        for _ in range(TURN):
+            if not queue.poll(0):  # accept() needs a descriptor even to find that nobody waits
+                return
+            try:
+                sock, _ = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                self._pause(error)
+                return
+            if self._exhausted:
+                self._exhausted = False
+                log.info(SUBJECT, "clients are served again")
+            self._add(sock)
+
+    def _add(self, sock: socket.socket) -> None:
+        assert self._handle is not None
+        if len(self._clients) >= MAX_CLIENTS:
+            if not self._crowded:
+                log.warning(SUBJECT, f"more than {MAX_CLIENTS} clients: the longest idle ones are sent away")
+            self._crowded = True
+            self._send_one_away()
+        elif len(self._clients) < MAX_CLIENTS // 2:
+            self._crowded = False
+        sock.setblocking(False)
+        client = ControlClient(sock, self._handle)
+        task = asyncio.create_task(client.serve())
+        self._clients[client] = task
+        task.add_done_callback(lambda task: self._ended(client, task))
+
+    def _ended(self, client: ControlClient, task: asyncio.Task[None]) -> None:
+        self._clients.pop(client, None)
+        client.ended()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.log(logging.ERROR, SUBJECT, "a client's request failed", traceback=error)
+
+    def _send_one_away(self) -> None:
+        """The one that has wanted nothing for longest, or else the one that has waited longest."""
+        client = min(self._clients, key=lambda one: (one.busy, one.since), default=None)
+        if client is not None:
+            client.send_away()
+            self._clients.pop(client).cancel()
+
+    def _pause(self, error: OSError) -> None:
+        """Leave new clients in the kernel's queue for a while: they would wake the loop all the time."""
+        if not self._exhausted:
+            self._exhausted = True
+            text = f"no new clients for now: {error.strerror}; it is tried again every {PAUSE:g} s"
+            log.error(SUBJECT, text)
+        if any(not client.busy for client in self._clients):
+            self._send_one_away()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+        self._again = loop.call_later(PAUSE, loop.add_reader, self._sock, self._accept)
+
+
+def refuse_living(path: Path) -> None:
+    """Raise StartError if a daemon listens on `path`, or if something else than a socket lies there."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StartError(f"{path} exists and is no socket", key="daemon.socket")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        running = f"already running (socket {path})"  # and listening, if it is too busy to answer
+        try:
+            probe.connect(str(path))
+            pid, _, _ = _CREDENTIALS.unpack(
+                probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
+            if pid:  # 0: it is in another PID namespace
+                running = f"already running (pid {pid}, socket {path})"
+        except ConnectionRefusedError:
+            return  # its daemon is dead
+        except (TimeoutError, BlockingIOError):
+            pass
+        except OSError as error:
+            raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
+    raise StartError(f"{running}; a second daemon needs a socket of its own: --socket or daemon.socket")

@@ -1,0 +1,57 @@
+"""Names in commands that no section of the configuration has: which there are, and which one may be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from ikepy.config.model import Config
+from ikepy.daemon.control.control_client import CommandError
+
+MOST_NAMED = 10
+MOST_COMPARED = 64  # characters
+
+
+def check_names(config: Config, ike: str | None, child: str | None) -> None:
+    """Raises CommandError for a connection, or a child (of it), that is not configured."""
+    if ike is not None and ike not in config.connections:
+        raise CommandError(_unknown("connection", ike, config.connections))
+    if child is None:
+        return
+    connections = config.connections.values() if ike is None else [config.connections[ike]]
+    children = list(dict.fromkeys(name for connection in connections for name in connection.children))
+    if child not in children:
+        raise CommandError(_unknown("child" if ike is None else f"child of {ike}", child, children))
+
+
+def find_child(config: Config, ike: str | None, child: str | None) -> tuple[str, str]:
+    """The connection and the child that are meant. Raises CommandError if there is none, or more than one."""
+    if ike is None and child is None:
+        raise CommandError("a child is needed")
+    check_names(config, ike, child)
+    found = [
+        (connection.name, name)
+        for connection in config.connections.values()
+        if ike in (None, connection.name)
+        for name in connection.children
+        if child in (None, name)
+    ]
+    if len(found) != 1:
+        what = f"connection {ike!r}" if child is None else f"child {child!r}"
+        several = listed([f"{connection}/{name}" for connection, name in found])
+        raise CommandError(f"{what} is ambiguous, name both: {several}" if found else f"{what} has no child")
+    return found[0]
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first ones, and how many there are beside them."""
+    every = list(names)
+    more = len(every) - MOST_NAMED
+    return ", ".join(every[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = get_close_matches(name[:MOST_COMPARED], names, 1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"no {kind} {name[:MOST_COMPARED]!r} is configured{hint}; there is {listed(names) or 'none'}"

@@ -1,0 +1,192 @@
+"""The commands of the control socket: swanctl's words, checked and handed to the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+
+from ikepy.config.model import Config
+from ikepy.daemon import log
+from ikepy.daemon.control import status
+from ikepy.daemon.control.control_client import CommandError, Progress
+from ikepy.daemon.control.names import check_names, find_child
+from ikepy.daemon.control.status import Json
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.interfaces import Machine
+from ikepy.daemon.net.reception import Reception
+from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Log
+
+Arguments = dict[str, Json]
+NUMBER = (int, float)
+LONGEST = 86400  # seconds
+
+# command -> its arguments and their types
+_CRITERIA: dict[str, tuple[type, ...]] = {
+    "ike": (str,),
+    "child": (str,),
+    "ike_id": (int,),
+    "child_id": (int,),
+}
+ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
+    "list-sas": {"ike": (str,), "ike_id": (int,)},
+    "list-conns": {},
+    "counters": {},
+    "initiate": {"child": (str,), "ike": (str,), "timeout": NUMBER},
+    "terminate": {**_CRITERIA, "force": (bool,), "timeout": NUMBER},
+    "rekey": {**_CRITERIA, "reauth": (bool,), "timeout": NUMBER},
+}
+
+
+class Requests:
+    """Answers the control socket's clients."""
+
+    def __init__(
+        self,
+        config: Config,
+        machine: Machine,
+        runner: EffectsRunner,
+        devices: DeviceTable,
+        children: ChildTable,
+        counters: status.Counters,
+        reception: Reception,
+    ) -> None:
+        self._config = config
+        self._machine = machine
+        self._runner = runner
+        self._devices = devices
+        self._children = children
+        self._counters = counters
+        self._reception = reception
+        self._tickets = itertools.count(1)
+        self._commands: dict[str, Callable[[Arguments, Progress], Awaitable[Json]]] = {
+            "list-sas": self._list_sas,
+            "list-conns": self._list_conns,
+            "counters": self._drop_counters,
+            "initiate": self._initiate,
+            "terminate": self._terminate,
+            "rekey": self._rekey,
+        }
+
+    async def handle(self, command: str, arguments: Arguments, progress: Progress) -> Json:
+        """The result of a command. Raises CommandError with a text for the client."""
+        if command not in self._commands:
+            raise CommandError(f"unknown command; there are {', '.join(sorted(self._commands))}")
+        return await self._commands[command](checked(command, arguments), progress)
+
+    async def _list_sas(self, arguments: Arguments, _: Progress) -> Json:
+        ike, ike_id = _text(arguments, "ike"), _number(arguments, "ike_id")
+        check_names(self._config, ike, None)
+        now = asyncio.get_running_loop().time()
+        infos = [
+            info
+            for info in self._machine.list_sas(now)
+            if ike in (None, info.connection) and ike_id in (None, info.ike_id)
+        ]
+        return status.sas(infos, self._children, self._counters, now, time.time())
+
+    async def _list_conns(self, _: Arguments, __: Progress) -> Json:
+        return status.connections(self._config)
+
+    async def _drop_counters(self, _: Arguments, __: Progress) -> Json:
+        control = {
+            **self._machine.counters(),
+            "strangers' messages lost": self._reception.lost,
+            "strangers' key exchanges not begun": self._runner.computing.refused,
+            "log lines lost": log.lost(),
+            "log lines summed up": self._runner.limiter.suppressed,
+        }
+        return status.drop_counters(control, self._devices, self._counters)
+
+    async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
+        connection, child = find_child(self._config, _text(arguments, "ike"), _text(arguments, "child"))
+        ticket = next(self._tickets)
+        command = Initiate(connection, child, ticket)
+        return await self._wait(command, ticket, connection, arguments.get("timeout"), progress)
+
+    async def _terminate(self, arguments: Arguments, progress: Progress) -> Json:
+        _check_criteria(self._config, arguments)
+        ticket = next(self._tickets)
+        command = Terminate(
+            ike=_text(arguments, "ike"),
+            child=_text(arguments, "child"),
+            ike_id=_number(arguments, "ike_id"),
+            child_id=_number(arguments, "child_id"),
+            force=arguments.get("force") is True,
+            ticket=ticket,
+        )
+        return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
+
+    async def _rekey(self, arguments: Arguments, progress: Progress) -> Json:
+        _check_criteria(self._config, arguments)
+        ticket = next(self._tickets)
+        command = Rekey(
+            ike=_text(arguments, "ike"),
+            child=_text(arguments, "child"),
+            ike_id=_number(arguments, "ike_id"),
+            child_id=_number(arguments, "child_id"),
+            reauth=arguments.get("reauth") is True,
+            ticket=ticket,
+        )
+        return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
+
+    async def _wait(
+        self, command: Command, ticket: int, connection: str | None, limit: Json, progress: Progress
+    ) -> Json:
+        """Give the command to the machine, wait for its outcome, and tell what is logged meanwhile."""
+
+        def watch(entry: Log) -> None:
+            if connection is None or f"{entry.subject} ".startswith(f"{connection} "):
+                progress(f"{entry.subject}: {entry.text}")
+
+        outcome = self._runner.waiting.expect(ticket)
+        self._runner.watchers.add(watch)
+        seconds = float(limit) if isinstance(limit, NUMBER) else None
+        try:
+            self._runner.request(command)
+            done = await asyncio.wait_for(outcome, seconds)
+        except TimeoutError:
+            raise CommandError(f"not done within {seconds:g} s; the daemon goes on with it") from None
+        finally:
+            self._runner.watchers.discard(watch)
+            self._runner.waiting.forget(ticket)
+        if not done.ok:
+            raise CommandError(done.text)
+        return done.text
+
+
+def checked(command: str, arguments: Arguments) -> Arguments:
+    """The arguments without those that are null. Raises CommandError for an unknown or ill-typed one."""
+    allowed = ARGUMENTS[command]
+    given: Arguments = {key: value for key, value in arguments.items() if value is not None}
+    for key, value in given.items():
+        if key not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise CommandError(f"{command} has no argument {key[:40]!r}; it takes {known}")
+        if not isinstance(value, allowed[key]) or (isinstance(value, bool) and bool not in allowed[key]):
+            names = " or ".join(one.__name__ for one in allowed[key])
+            raise CommandError(f"{command}: {key} must be {names}")
+        if key == "timeout" and isinstance(value, NUMBER) and not 0 < value <= LONGEST:
+            raise CommandError(f"{command}: timeout must be more than 0 and at most {LONGEST} seconds")
+    return given
+
+
+def _check_criteria(config: Config, arguments: Arguments) -> None:
+    """Raises CommandError if there is none, or a name that is not configured."""
+    if all(arguments.get(key) is None for key in ("ike", "child", "ike_id", "child_id")):
+        raise CommandError("one of ike, child, ike_id and child_id is needed")
+    check_names(config, _text(arguments, "ike"), _text(arguments, "child"))
+
+
+def _text(arguments: Arguments, key: str) -> str | None:
+    value = arguments.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _number(arguments: Arguments, key: str) -> int | None:
+    value = arguments.get(key)
+    return value if isinstance(value, int) else None

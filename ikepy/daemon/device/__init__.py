@@ -1,0 +1,1 @@
+"""The connections' TUN devices: their MTU, their routes, and what is left out of these."""

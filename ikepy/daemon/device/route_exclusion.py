@@ -1,0 +1,93 @@
+"""Leaving the addresses of peers out of what leads into tunnels.
+
+A route that covers the address that IKE and ESP go to would lead these into the tunnel themselves. It is not
+refused, for "everything through the tunnel" is what many want, nor does the address get a host route through
+the uplink, which would have to follow each change of gateways that are not ours: the route is taken apart
+into those to all the network but that address. So whatever the uplink is, its own routes are best there.
+Where a route of others' covers it, that can't be done (`ikepy.daemon.device.exemptions`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from ikepy.sa.api.path import Address
+from tun.rtnetlink import BestRoute
+
+Network = IPv4Network | IPv6Network
+
+MOST_MET = 4096  # peers' addresses that the configuration doesn't name; the oldest are forgotten
+MOST_PIECES = 1024  # routes in the place of one: some 30 addresses left out of 0/0
+
+
+class PeerAddresses:
+    """Where packets of ours may go to, those known beforehand and those met; quick to look up by network."""
+
+    def __init__(self, named: Iterable[Address]) -> None:
+        self._named = set(named)
+        self._met: dict[Address, None] = {}
+        self._sorted: dict[int, list[int]] = {4: [], 6: []}
+        for address in self._named:
+            insort(self._sorted[address.version], int(address))
+
+    def meet(self, address: Address) -> bool:
+        """A peer is there. Whether that is new."""
+        if address in self._named or address in self._met:
+            return False
+        if len(self._met) >= MOST_MET:
+            oldest = next(iter(self._met))
+            del self._met[oldest]
+            self._sorted[oldest.version].remove(int(oldest))
+        self._met[address] = None
+        insort(self._sorted[address.version], int(address))
+        return True
+
+    def within(self, network: Network) -> list[Address]:
+        known = self._sorted[network.version]
+        first = bisect_left(known, int(network.network_address))
+        last = bisect_right(known, int(network.broadcast_address))
+        kind = IPv4Address if network.version == 4 else IPv6Address
+        return [kind(number) for number in known[first:last]]
+
+
+def around(network: Network, holes: Iterable[Network]) -> list[Network] | None:
+    """All of the network but these parts of it; None: that would be too many pieces."""
+    pieces: list[Network] = [network]
+    for hole in sorted(holes, key=lambda one: one.prefixlen):
+        hit = next((piece for piece in pieces if hole.network_address in piece), None)
+        if hit is not None:  # else it is part of one before
+            pieces.remove(hit)
+            pieces += _without(hit, hole)
+        if len(pieces) > MOST_PIECES:
+            return None
+    return pieces
+
+
+def hole(network: Network, address: Address, best: BestRoute | None) -> Network:
+    """What is not to be led into a tunnel of a network with a peer's address. `best`: the route to that.
+
+    The address alone, as a rule; where its route is narrower than the network, what that leads to, for the
+    pieces would be narrower still; and all of it where the peer is on our link: gateways are there, too.
+    """
+    if best is not None and best.network.prefixlen > network.prefixlen:
+        return best.network
+    if best is not None and best.on_link:
+        return network
+    return ip_network(address)
+
+
+def _without(network: Network, part: Network) -> Iterable[Network]:
+    if isinstance(network, IPv4Network) and isinstance(part, IPv4Network):
+        return network.address_exclude(part)
+    assert isinstance(network, IPv6Network)
+    assert isinstance(part, IPv6Network)
+    return network.address_exclude(part)
+
+
+def covering(address: Address) -> Iterable[Network]:
+    """Each network that the address lies in."""
+    if isinstance(address, IPv4Address):
+        return (IPv4Network((address, length), strict=False) for length in range(33))
+    return (IPv6Network((address, length), strict=False) for length in range(129))

@@ -1,0 +1,81 @@
+"""Which networks lead into which device: what a connection asks for, and who gets what several ask for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from esp.packet.selectors import Selector
+from ikepy.config.model import Child as ChildConfig
+from ikepy.config.model import Connection
+from ikepy.daemon import log
+from ikepy.daemon.interfaces import Network
+from ikepy.daemon.net.resolver import fixed_addresses
+from ikepy.sa.api.path import Address
+
+MOST_ROUTES = 256  # a child's; each is a call into the kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One device's wish for a network. `live`: what is sent there goes on; `holds`: it has the route now."""
+
+    metric: int
+    live: bool
+    holds: bool
+
+
+def granted(claims: Sequence[Claim]) -> list[bool]:
+    """Which of the devices that want one network in one table have a route to it.
+
+    Those that can carry nothing stand back while one of the others can, whatever their metrics: the kernel
+    would go on sending through the best metric. When none can, all stand, so that packets do not leave in the
+    clear by another way. Of equal metric there can be one: it stays where it is, else it is the first one's.
+    """
+    able = [one.live for one in claims] if any(one.live for one in claims) else [True] * len(claims)
+    holder: dict[int, int] = {}
+    for at, claim in enumerate(claims):
+        if able[at] and (
+            claim.metric not in holder or (claim.holds and not claims[holder[claim.metric]].holds)
+        ):
+            holder[claim.metric] = at
+    return [holder.get(claim.metric) == at for at, claim in enumerate(claims)]
+
+
+def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
+    """The configured routes; without them, a trap's remote selectors, which lead its first packet here."""
+    if connection.vti.routes is not None:
+        return frozenset(connection.vti.routes)
+    if not trap:
+        return frozenset()
+    children = (child for child in connection.children.values() if is_trap(child))
+    selectors = [s for child in children for s in child.remote_ts if isinstance(s, Selector)]
+    return routable(selectors, connection.name)
+
+
+def is_trap(child: ChildConfig) -> bool:
+    """Whether, now or later, a packet without an SA starts the negotiation of this child."""
+    return "trap" in (child.start_action, child.close_action, child.dpd_action)
+
+
+def first_addresses(connection: Connection) -> tuple[Address | None, Address | None]:
+    """Our address and the peer's, as far as the configuration names both in one IP version."""
+    remote = next(iter(fixed_addresses(connection.remote_addrs)), None)
+    own = fixed_addresses(connection.local_addrs)
+    return next((a for a in own if remote is None or a.version == remote.version), None), remote
+
+
+def routable(selectors: Iterable[Selector], connection: str, tell: log.Tell = log.log) -> frozenset[Network]:
+    """The networks to lead into the device: not 0/0, which is for the configuration to say."""
+    networks: set[Network] = set()
+    for selector in selectors:
+        if selector.all_addresses:
+            continue
+        for network in selector.networks():
+            if len(networks) == MOST_ROUTES:
+                text = f"more than {MOST_ROUTES} routes wanted: the rest is left out"
+                tell(logging.WARNING, connection, text)
+                return frozenset(networks)
+            networks.add(network)
+    return frozenset(networks)

@@ -1,0 +1,107 @@
+"""Threads that compute what the IKE machine asks for, beside the event loop: key exchanges that take long.
+
+What takes long in them lets go of the interpreter (`ikepy.crypto.kex`), so that the loop goes on meanwhile.
+Jobs of peers go before those of strangers, of which only a few may wait; strangers who come from where a peer
+is expected go before others. How many peers' jobs there are is the machine's affair: no more than one or two
+an IKE_SA. A peer may have thousands of these: peers take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from ikepy.daemon.effects.fair_queue import FairQueue
+from ikepy.errors import PeerError
+from ikepy.sa.api.effects import Compute, Rank
+from ikepy.wire.constants import NotifyType
+
+MOST_THREADS = 4
+NICE = 5  # how far threads stand behind the event loop and the workers, where there are too few CPUs
+STRANGERS = 32  # jobs of either rank of theirs that wait: a quarter of a second of modp4096
+FEW = (Rank.EXPECTED, Rank.STRANGER)
+STOPPING = 1.0  # seconds for jobs that are under way at the end
+
+Done = Callable[[int, object], None]
+
+
+class Computing:
+    """Calls `done(ticket, result)` in the event loop, with what a job gave or the exception that it raised.
+
+    A stranger's job for which there is no room ends with PeerError TEMPORARY_FAILURE.
+    """
+
+    def __init__(self, done: Done, threads: int | None = None) -> None:
+        self._done = done
+        self._most = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+        self._loop = asyncio.get_running_loop()
+        self._threads: list[threading.Thread] = []
+        self._condition = threading.Condition()
+        self._jobs = FairQueue()
+        self._waiting: Counter[Rank] = Counter()
+        self._idle = 0
+        self._stopped = False
+        self.refused = 0  # jobs of strangers for which there was no room
+
+    def submit(self, job: Compute) -> None:
+        """Compute it as soon as it is its turn."""
+        with self._condition:
+            if self._stopped:
+                return
+            if job.rank in FEW and self._waiting[job.rank] >= STRANGERS:
+                self.refused += 1
+                refusal = PeerError(NotifyType.TEMPORARY_FAILURE, "too many key exchanges of strangers wait")
+                self._loop.call_soon(self._deliver, job.ticket, refusal)
+                return
+            self._waiting[job.rank] += 1
+            self._jobs.push(job)
+            if len(self._jobs) > self._idle and len(self._threads) < self._most:
+                self._start_thread()
+            self._condition.notify()
+
+    def _start_thread(self) -> None:
+        name = f"computing {len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        os.nice(NICE)  # in Linux of this thread alone
+        while (job := self._next()) is not None:
+            result: object
+            try:
+                result = job.job()
+            except Exception as error:  # the machine's to judge, where the work goes on
+                result = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._deliver, job.ticket, result)
+
+    def _next(self) -> Compute | None:
+        """The next job, as soon as there is one; None at the end."""
+        with self._condition:
+            while not self._jobs and not self._stopped:
+                self._idle += 1
+                self._condition.wait()
+                self._idle -= 1
+            if self._stopped:
+                return None
+            job = self._jobs.pop()
+            self._waiting[job.rank] -= 1
+            return job
+
+    def _deliver(self, ticket: int, result: object) -> None:
+        if not self._stopped:
+            self._done(ticket, result)
+
+    def close(self) -> None:
+        """Nothing is computed nor told any more."""
+        with self._condition:
+            self._stopped = True
+            self._jobs.clear()
+            self._condition.notify_all()
+        for thread in self._threads:
+            thread.join(STOPPING)

@@ -1,0 +1,1 @@
+"""What the kernel and the workers report, and what follows from it."""

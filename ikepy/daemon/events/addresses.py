@@ -1,0 +1,178 @@
+"""Follows this host's addresses while the daemon runs: sockets for them, and word of them to the machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+
+from ikepy.config.model import Config
+from ikepy.daemon import log
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.interfaces import Changes, NetworkConfig
+from ikepy.daemon.net.listeners import Listeners
+from ikepy.daemon.net.resolver import Resolver, fixed_addresses
+from ikepy.daemon.net.route_check import RouteCheck
+from ikepy.daemon.net.served_addresses import served
+from ikepy.daemon.workers.pool import WorkerPool
+from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.api.path import Address
+from tun.netlink import HostAddress, RouteError
+
+LINGER = 30.0  # seconds that the sockets of an address that is gone are kept: most come back
+RETRY = 1.0  # seconds until what could not be opened is tried again
+LOOPBACK = "lo"
+SUBJECT = "net"
+
+
+class AddressFollower:
+    """From `start` to `stop` the listeners and the machine know the addresses that this host has."""
+
+    def __init__(
+        self,
+        config: Config,
+        network: NetworkConfig,
+        listeners: Listeners,
+        pool: WorkerPool,
+        runner: EffectsRunner,
+        resolver: Resolver,
+        devices: DeviceTable,
+        route_check: RouteCheck,
+    ) -> None:
+        self._config = config
+        self._network = network
+        self._listeners = listeners
+        self._pool = pool
+        self._runner = runner
+        self._resolver = resolver
+        self._route_check = route_check
+        self._devices = devices
+        connections = config.connections.values()
+        self._named = {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
+        self._gone_since: dict[Address, float] = {}
+        self._usable: set[Address] = set()  # when we looked last
+        self._lost: set[Address] = set()  # that were, and connections may use
+        self._refused: set[Address] = set()  # that could not be listened on when we looked last
+        self._blind = False  # the state could not be read
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Tell the machine what there is, and follow from now on."""
+        await self._look()
+        self._task = asyncio.create_task(self._follow(), name="follow our addresses")
+
+    async def stop(self) -> None:
+        """May be called without `start`."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def changed(self, changes: Changes) -> None:
+        """Our devices' own come and go with every child, and don't count."""
+        inside = self._devices.indices
+        self._route_check.forget()
+        self._listeners.refuse_from(inside.keys())
+        if changes.outside(inside.keys()):
+            self._wake.set()
+
+    async def _follow(self) -> None:
+        while True:
+            # Not wait_for: until Python 3.12 it may swallow what `stop` cancels, which then waits for ever.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._backoffs()):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self._look()
+
+    def _backoffs(self) -> float | None:
+        """Seconds until there is something to do without an event; None: nothing."""
+        if self._refused or self._blind:
+            return RETRY
+        if not self._gone_since:
+            return None
+        now = asyncio.get_running_loop().time()
+        return max(0.0, min(self._gone_since.values()) + LINGER - now)
+
+    async def _look(self) -> None:
+        """Read the state, and act on it: sockets first, for the machine sends at once."""
+        try:
+            # In a thread: a conversation with the kernel takes its time on a host with many addresses.
+            host = await asyncio.to_thread(self._network.host_addresses)
+            ours = self._devices.indices
+            linked = {one.device: one.index in ours or self._network.has_link(one.device) for one in host}
+        except (RouteError, OSError) as error:
+            if not self._blind:
+                text = f"our own addresses can't be read: {error}; it is tried again every {RETRY:g} s"
+                log.warning(SUBJECT, text)
+            self._blind = True
+            return
+        self._blind = False
+        inside = self._devices.indices
+        outside = [one.address for one in host if one.index not in inside or one.address in self._named]
+        await self._fit_sockets(served(self._config, outside))
+        command = self._command(host, linked)
+        self._route_check.forget()
+        self._tell((*command.addresses, *command.others))
+        self._listeners.refuse_from(inside.keys())
+        self._resolver.usable = frozenset((*command.addresses, *command.others))
+        self._resolver.served = frozenset(self._listeners.addresses)
+        self._listeners.send_again()
+        self._runner.request(command)
+
+    async def _fit_sockets(self, wanted: Collection[Address]) -> None:
+        now = asyncio.get_running_loop().time()
+        for address in wanted:
+            self._gone_since.pop(address, None)
+        self._refused &= set(wanted)
+        for address in wanted:
+            if address not in self._listeners.addresses:
+                await self._open(address)
+        for address in self._listeners.addresses.difference(wanted):
+            if now - self._gone_since.setdefault(address, now) >= LINGER:
+                del self._gone_since[address]
+                await self._close(address)
+
+    async def _open(self, address: Address) -> None:
+        try:
+            opened = await self._listeners.add(address)
+        except (StartError, OSError) as error:
+            if address not in self._refused:
+                log.warning(SUBJECT, f"{address} is not listened on yet: {error}")
+            self._refused.add(address)
+            return
+        self._refused.discard(address)
+        for slot, one in opened:
+            self._pool.add_socket(slot, one)
+        log.info(SUBJECT, f"listening on {address}, too")
+
+    async def _close(self, address: Address) -> None:
+        for slot, one in await self._listeners.remove(address):
+            self._pool.remove_socket(slot, one.index)
+        log.info(SUBJECT, f"no longer listening on {address}, which is gone")
+
+    def _command(self, host: Sequence[HostAddress], linked: dict[str, bool]) -> LocalAddressesChanged:
+        """Those to send from and to tell peers of: on a device with a link, not our own nor the loopback's,
+        unless a connection names them."""
+        here = [one for one in host if linked[one.device] and one.address not in self._refused]
+        usable = [one.address for one in here if self._is_public(one)]
+        others = [one.address for one in here if not self._is_public(one)]
+        return LocalAddressesChanged(tuple(usable), tuple(others))
+
+    def _tell(self, usable: Iterable[Address]) -> None:
+        """An operator hears of an address that connections use when it goes, and when it is back."""
+        now, before = set(usable), self._usable
+        used = self._named | self._listeners.addresses
+        for address in sorted((before - now) & used, key=str):
+            self._lost.add(address)
+            log.warning(SUBJECT, f"our address {address} is gone, or its link is down")
+        for address in sorted(self._lost & now, key=str):
+            self._lost.discard(address)
+            log.info(SUBJECT, f"our address {address} is back")
+        self._usable = now
+
+    def _is_public(self, one: HostAddress) -> bool:
+        inside = one.index in self._devices.indices or one.device == LOOPBACK
+        return one.address in self._named or not (inside or one.address.is_loopback)

@@ -1,0 +1,215 @@
+"""Mends what others change on our devices: after events, and again and again where it could not be mended.
+
+A device that somebody took down stays down, for an administrator who does that means it (as with WireGuard's
+devices): that is said, its SAs stay, and once it is up again it gets back what the kernel took with that. A
+device that was deleted is made again, and its worker goes on with the same SAs; where that can't be, they are
+deleted, and set up anew as soon as there is a device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from ikepy.config.model import Connection
+from ikepy.daemon import log
+from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.events.backoff import Backoff
+from ikepy.daemon.interfaces import Mended
+from ikepy.sa.api.commands import Initiate, Terminate
+from tun.netlink import RouteError
+from tun.network import DeviceGone
+from tun.watch import Changes, Link
+
+AT_ONCE = 4  # devices that are looked at before the loop gets its turn again
+Replace = Callable[[VtiDevice], None]
+
+
+class Reconciler:
+    """From `start` to `stop` the devices are what they are to be.
+
+    `replace` gives a device that was made again to its worker.
+    """
+
+    def __init__(
+        self, devices: DeviceTable, runner: EffectsRunner, replace: Replace, exemptions: Exemptions
+    ) -> None:
+        self._devices = devices
+        self._exemptions = exemptions
+        self._runner = runner
+        self._replace = replace
+        self._dirty: dict[VtiDevice, None] = {}
+        self._refit: dict[VtiDevice, None] = {}
+        self._led: dict[VtiDevice, None] = {}  # perhaps led into a tunnel: what goes to the peers
+        self._backoffs: dict[VtiDevice, Backoff] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._clock = asyncio.get_running_loop().time
+
+    def start(self) -> None:
+        self._led.update(dict.fromkeys(self._devices))
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name="mend devices")
+
+    async def stop(self) -> None:
+        """May be called without `start`."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def changed(self, changes: Changes) -> None:
+        """Look at the devices that events were about, and at those that wait for something."""
+        ours = self._devices.indices
+        for device in self._devices:
+            about = device.tun.index in changes.devices or not device.needed.keys().isdisjoint(
+                changes.replaced
+            )
+            link = changes.links.get(device.tun.index)
+            about = about or (link is not None and (device.down or link != Link(device.carrier, device.mtu)))
+            if changes.all or about or (changes.gone and _waits(device)):
+                self._dirty[device] = None
+        if changes.outside(ours.keys()):
+            self._refit.update(dict.fromkeys(self._devices))
+        if changes.all or changes.devices or changes.gone or changes.replaced:
+            self._led.update(dict.fromkeys(self._devices))
+        self._wake.set()
+
+    def peers_changed(self, device: VtiDevice) -> None:
+        """Its connection's packets go to another address."""
+        self._led[device] = None
+        self._wake.set()
+
+    def suspect(self, device: VtiDevice) -> None:
+        """A worker has trouble with it."""
+        self._dirty[device] = None
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
+            self._wake.clear()
+            led, self._led = list(self._led), {}
+            await self._in_turns(led, self._exemptions.check)
+            now = self._clock()
+            for device, backoff in self._backoffs.items():
+                if _waits(device) and backoff.retry <= now:
+                    self._dirty[device] = None
+            todo = [one for one in self._dirty if self._backoff_of(one).due <= now]
+            for device in todo:
+                self._dirty.pop(device, None)
+            await self._in_turns(todo, self._look)
+            refit, self._refit = list(self._refit), {}
+            await self._in_turns(refit, self._devices.refit)
+
+    async def _in_turns(self, devices: Iterable[VtiDevice], action: Callable[[VtiDevice], None]) -> None:
+        """A look takes 2 ms, and there may be a thousand devices: others have half of the time."""
+        begin = self._clock()
+        for number, device in enumerate(devices, 1):
+            action(device)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(self._clock() - begin)
+                begin = self._clock()
+
+    def _pause(self) -> float | None:
+        """Seconds until there is something to do without an event; None: nothing."""
+        waiting = [self._backoff_of(one).due for one in self._dirty]
+        waiting += [
+            max(self._backoff_of(one).retry, self._backoff_of(one).due)
+            for one in self._devices
+            if _waits(one)
+        ]
+        return max(0.0, min(waiting) - self._clock()) if waiting else None
+
+    def _backoff_of(self, device: VtiDevice) -> Backoff:
+        return self._backoffs.setdefault(device, Backoff())
+
+    def _look(self, device: VtiDevice) -> None:
+        """Mend a device, and say what was to be mended."""
+        backoff, subject = self._backoff_of(device), device.connection.name
+        was_down = device.down
+        try:
+            if device.gone:
+                self._make_again(device, first=False)
+                return
+            mended = self._devices.mend(device)
+        except DeviceGone:
+            self._devices.lost(device)
+            self._make_again(device, first=True)
+            return
+        except (RouteError, OSError) as error:
+            backoff.failed(self._clock(), altogether=True)
+            self._dirty[device] = None
+            log.error(subject, f"{error}; it is tried again")
+            return
+        if was_down is mended.up:
+            self._tell_down(device, not mended.up)
+        if mended.done:
+            told = backoff.mended(self._clock())
+            if not backoff.fights:
+                back = (
+                    f"{device.name} is up again: " if was_down else f"{device.name} was changed by others: "
+                )
+                log.warning(subject, f"{back}{_list(mended)}; restored")
+            elif told:
+                log.warning(
+                    subject,
+                    f"{device.name} is changed by others again and again (now {_list(mended)}): restored "
+                    "with pauses from now on; which program manages it beside ikepy?",
+                )
+        elif was_down and mended.up:
+            log.warning(subject, f"{device.name} is up again")
+        if mended.refused:
+            backoff.failed(self._clock())
+
+    def _tell_down(self, device: VtiDevice, down: bool) -> None:
+        self._devices.taken_down(device, down)
+        if down:
+            text = (
+                f"{device.name} was taken down by others and stays so; its SAs stay, nothing goes through it"
+            )
+            log.warning(device.connection.name, f"{text} until: ip link set {device.name} up")
+
+    def _make_again(self, device: VtiDevice, *, first: bool) -> None:
+        backoff, subject = self._backoff_of(device), device.connection.name
+        stood = bool(device.users)
+        try:
+            self._devices.make_again(device)
+        except (RouteError, OSError) as error:
+            backoff.failed(self._clock())
+            if first:
+                text = f"{device.name} was deleted by others and can't be made again: {error}"
+                log.error(subject, f"{text}; its SAs are deleted, and it is tried again")
+                self._runner.request(Terminate(ike=subject))
+            return
+        self._replace(device)
+        backoff.mended(self._clock())
+        if not first:
+            log.warning(subject, f"{device.name} is there again")
+            for name in started(device.connection):
+                self._runner.request(Initiate(subject, name))
+        else:
+            stay = ", its SAs stay" if stood else ""
+            log.warning(
+                subject, f"{device.name} was deleted by others: made again with all that belongs to it{stay}"
+            )
+
+
+def started(connection: Connection) -> list[str]:
+    """The children that are to be up from the start."""
+    return [child.name for child in connection.children.values() if child.start_action == "start"]
+
+
+def _waits(device: VtiDevice) -> bool:
+    """Whether there is something that it can't have yet."""
+    return device.gone or bool(device.unmet)
+
+
+def _list(mended: Mended) -> str:
+    shown = [str(one) for one in mended.done[:4]]
+    more = len(mended.done) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

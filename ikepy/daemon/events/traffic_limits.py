@@ -1,0 +1,68 @@
+"""Watching how much the CHILD_SAs carry, for `rekey_bytes`, `life_packets` and their like."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ikepy.config.model import Child, Config
+from ikepy.daemon.control.status import Counters
+from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.effects.runner import EffectsRunner
+
+INTERVAL = 1.0  # seconds
+
+
+def is_limited(child: Child) -> bool:
+    """Whether a limit of volume is configured."""
+    return any((child.rekey_bytes, child.life_bytes, child.rekey_packets, child.life_packets))
+
+
+class EspHeard:
+    """When ESP came in under a child: asked for, so that idle thousands cost nothing."""
+
+    def __init__(self, children: ChildTable, counters: Counters) -> None:
+        self._children = children
+        self._counters = counters
+
+    def __call__(self, child_id: int) -> float | None:
+        """Monotonic seconds, less than one too early; None: never, or there is no such child."""
+        child = self._children.get(child_id)
+        block = None if child is None else self._counters(child.device.slot)
+        if child is None or block is None:
+            return None
+        last = block.sa(child.counter).in_last
+        return time.monotonic() - max(time.time() - last, 0.0) if last else None
+
+
+class TrafficWatch:
+    """Tells the machine, once a second, what the workers' counters say; idle where nothing is limited."""
+
+    def __init__(
+        self, config: Config, runner: EffectsRunner, children: ChildTable, counters: Counters
+    ) -> None:
+        connections = config.connections.values()
+        self._needed = any(is_limited(child) for each in connections for child in each.children.values())
+        self._runner = runner
+        self._children = children
+        self._counters = counters
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        if self._needed:
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._look)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        for child in self._children:
+            block = self._counters(child.device.slot)
+            if block is None:
+                continue
+            octets, packets = block.volume(child.counter)
+            if packets != child.packets:  # thousands may be idle
+                child.packets = packets
+                self._runner.usage(child.child_id, octets, packets)
+        self.start()

@@ -1,0 +1,127 @@
+"""What the workers tell control, and what is done about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from esp.ipc import messages
+from ikepy.daemon import log
+from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.events.reconciler import started
+from ikepy.daemon.net.route_check import looped
+from ikepy.daemon.workers.pool import WorkerDown, WorkerPool
+from ikepy.sa.api.commands import Acquire, Initiate, SequenceLow
+from ikepy.sa.api.path import Address, Endpoint, Path
+
+MOST_NAMED = 5  # devices in a line
+SPI = 4  # octets of an ESP SPI, the first field of every packet
+
+
+class WorkerEvents:
+    """Receives the workers' messages and deaths."""
+
+    def __init__(
+        self,
+        runner: EffectsRunner,
+        pool: WorkerPool,
+        children: ChildTable,
+        devices: DeviceTable,
+        suspect: Callable[[VtiDevice], None],
+        led_inside: Callable[[Address], bool],
+    ) -> None:
+        """`suspect` is told of a device from which a worker can't read; `led_inside` of the address of a peer
+        that packets go to and which is led into a tunnel, and says whether that can't be helped."""
+        self._runner = runner
+        self._pool = pool
+        self._children = children
+        self._devices = devices
+        self._suspect = suspect
+        self._led_inside = led_inside
+
+    def death(self, slot: int) -> None:
+        """The slot's process is gone, and with it the SAs."""
+        self._runner.children_lost(self._children.of_slot(slot))
+
+    def service(self, slot: int, running: bool) -> None:
+        """The slot has no process and gets none at once; or has one again."""
+        devices = [device for device in self._devices if device.slot == slot]
+        for device in devices:
+            self._devices.serve(device, running)
+        names = ", ".join(device.name for device in devices[:MOST_NAMED])
+        more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""
+        if not running:
+            text = f"is not there: {names}{more} carry nothing and have no carrier, and children are refused"
+            log.error(f"worker {slot}", f"{text}, until it can be started")
+            return
+        log.warning(f"worker {slot}", f"is there again, for {names}{more}")
+        for device in devices:
+            for name in started(device.connection):
+                self._runner.request(Initiate(device.connection.name, name))
+
+    def message(self, slot: int, message: messages.Message) -> None:
+        match message:
+            case messages.Ready():
+                log.debug(f"worker {slot}", "ready")
+            case messages.BusyChanged():
+                self._pool.hurry(slot, message.busy)
+            case messages.ForwardIke():
+                self._stray(message)
+            case messages.ForwardEsp():
+                self._forward(slot, message)
+            case messages.UnknownSpi():
+                source = Endpoint(message.remote_address, message.remote_port)
+                log.debug(f"worker {slot}", f"{source} sends under the unknown SPI {message.spi:08x}")
+                local = Endpoint(message.local_address, message.local_port)
+                self._runner.unknown_spi(message.spi, Path(local, source))
+            case messages.PeerMoved():
+                remote = Endpoint(message.remote_address, message.remote_port)
+                self._runner.peer_moved(message.child_id, remote)
+            case messages.NotPermitted():
+                self._runner.not_permitted(message.child_id, message.start)
+            case messages.Acquire():
+                device = self._devices.by_id(message.device_id)
+                if device is not None and len(message.packet) == 2:
+                    self._runner.request(Acquire(device.connection.name, *message.packet))
+            case messages.Looped():
+                device = self._devices.by_id(message.device_id)
+                if device is not None and self._led_inside(message.remote_address):
+                    text = looped(message.remote_address, device.tun.name)
+                    self._runner.tell(logging.WARNING, device.connection.name, text)
+            case messages.SequenceLow():
+                self._runner.request(SequenceLow(message.child_id))
+            case messages.SequenceExhausted():
+                self._lost(slot, message.child_id, "its sequence numbers are used up")
+            case messages.DeviceBroken():
+                log.debug(f"worker {slot}", f"device {message.device_id}: {message.text}")
+                device = self._devices.by_id(message.device_id)
+                if device is not None:
+                    self._suspect(device)
+            case messages.Fault():
+                self._lost(slot, message.child_id, message.text)
+            case _:
+                log.error(f"worker {slot}", f"{type(message).__name__} is not a worker's to say")
+
+    def _stray(self, message: messages.ForwardIke) -> None:
+        local = Endpoint(message.local_address, message.local_port)
+        remote = Endpoint(message.remote_address, message.remote_port)
+        self._runner.receive(message.data, Path(local, remote))
+
+    def _forward(self, slot: int, message: messages.ForwardEsp) -> None:
+        """Hand a packet to the worker that its SPI names; never back to the one that it comes from."""
+        right = int.from_bytes(message.data[:SPI], "big") % self._pool.workers
+        if right != slot:
+            with suppress(WorkerDown):
+                self._pool.send(right, message)
+
+    def _lost(self, slot: int, child_id: int, text: str) -> None:
+        child = self._children.get(child_id)
+        line = f"child {child_id}: {text}" if child_id else text
+        self._runner.tell(logging.ERROR, f"worker {slot}", line)
+        if child is not None:
+            with suppress(WorkerDown):
+                self._pool.send(slot, messages.RemoveSaPair(child_id))
+            self._runner.children_lost([child])

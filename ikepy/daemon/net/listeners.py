@@ -1,0 +1,381 @@
+"""The daemon's sockets: IKE on UDP 500 and 4500, ESP for the workers (RFC 7296 2.23, RFC 3948 2.2).
+
+On each local address the sockets of port 4500 are one SO_REUSEPORT group, control's first and then one a
+worker slot, and each slot has a raw socket for native ESP. All of them are opened at the start and stay
+control's: a worker that is replaced changes no index and loses nothing that is queued. An address that comes
+later gets a group of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+
+import asyncio_dgram
+
+from esp.datapath.limits import RateLimit
+from esp.net.bpf import attach_outside, attach_raw_filter
+from esp.net.sockets import open_group, open_raw, open_udp
+from ikepy.daemon import log
+from ikepy.daemon.errors import StartError
+from ikepy.daemon.net.path_mtu import PathMtuSocket
+from ikepy.daemon.net.reception import Reception
+from ikepy.daemon.net.route_check import looped
+from ikepy.sa.api.path import Address, Endpoint, Path
+
+NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
+KEEPALIVE = b"\xff"  # RFC 3948 2.3
+UNSENT = 256  # messages of one socket that are kept until there is a way to send them, the youngest
+UNSENT_SECONDS = 10.0
+NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL})
+COMPLAINTS = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
+QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may lose them
+MAX_DATAGRAM = 65535
+DRAIN = 0.3  # seconds for the last messages at the end
+SUBJECT = "net"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSocket:
+    """One of the sockets that a worker slot receives ESP on. `port` is 0 for a raw one."""
+
+    index: int
+    kind: str  # "udp" or "raw"
+    address: Address
+    port: int
+    sock: socket.socket
+
+
+@lru_cache(4096)
+def _endpoint(host: str, port: int) -> Endpoint:
+    return Endpoint(ip_address(host), port)
+
+
+class IkeSocket:
+    """One of control's UDP sockets. `marked`: IKE messages carry the non-ESP marker here."""
+
+    def __init__(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
+        self.local = local
+        self._sock = sock
+        self._marked = marked
+        self._queue: asyncio.Queue[tuple[bytes, Endpoint]] = asyncio.Queue(QUEUE)
+        self._stream: asyncio_dgram.DatagramServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsent: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=UNSENT)
+        self._complaints = RateLimit(*COMPLAINTS)
+
+    async def start(self, reception: Reception, sockets: Callable[[], int]) -> None:
+        """Begin to receive; `sockets`: how many there are to share the time."""
+        self._stream = await asyncio_dgram.from_socket(self._sock)
+        self._tasks = [
+            asyncio.create_task(self._read(reception, sockets), name=f"read {self.local}"),
+            asyncio.create_task(self._write(), name=f"write {self.local}"),
+        ]
+
+    def refuse_from(self, devices: Collection[int]) -> None:
+        """Take nothing that came in by these devices (their indices). Raises OSError."""
+        attach_outside(self._sock, devices)
+
+    def send(self, data: bytes, remote: Endpoint) -> None:
+        """Queue an IKE message. Never blocks nor raises: what can't be sent is lost and logged."""
+        self._enqueue(NON_ESP_MARKER + data if self._marked else data, remote)
+
+    def send_keepalive(self, remote: Endpoint) -> None:
+        self._enqueue(KEEPALIVE, remote)
+
+    def _enqueue(self, data: bytes, remote: Endpoint) -> None:
+        if self._queue.empty():
+            try:
+                self._sock.sendto(data, (str(remote.address), remote.port))
+                return
+            except OSError as error:
+                if error.errno in NO_WAY:
+                    self._keep(data, remote, error)
+                    return
+                # No room now, or an error of an earlier packet: the stream tells them apart.
+        try:
+            self._queue.put_nowait((data, remote))
+        except asyncio.QueueFull:
+            self._complain(f"{self.local}: too much to send, a message to {remote} is lost")
+
+    def _keep(self, data: bytes, remote: Endpoint, error: OSError) -> None:
+        """Our host has no way there now: it may have one as soon as an uplink is back."""
+        self._complain(f"{self.local} to {remote}: {error.strerror}")
+        if data != KEEPALIVE:
+            self._unsent.append((time.monotonic(), data, remote))
+
+    def send_again(self) -> None:
+        """Try once more what had no way to go, as far as it is young; called when routes have changed."""
+        unsent = list(self._unsent)
+        self._unsent.clear()
+        for since, data, remote in unsent:
+            if time.monotonic() - since < UNSENT_SECONDS:
+                self._enqueue(data, remote)
+
+    def _complain(self, text: str) -> None:
+        """Who floods us in others' names must not flood the log, too."""
+        if self._complaints.allow(time.monotonic()):
+            log.warning(SUBJECT, text)
+
+    async def _read(self, reception: Reception, sockets: Callable[[], int]) -> None:
+        assert self._stream is not None
+        while True:
+            try:
+                data, source = await self._stream.recv()
+            except asyncio_dgram.TransportClosed:
+                return
+            except OSError as error:  # of an earlier packet: this socket goes on
+                log.debug(SUBJECT, f"{self.local}: {error}")
+                continue
+            is_over = reception.turn(sockets())
+            self._hand_over(data, source, reception)
+            # Under a flood the loop's round for each datagram costs more than the datagram.
+            with contextlib.suppress(OSError):
+                while not is_over():
+                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), reception)
+
+    def _hand_over(self, data: bytes, source: tuple[str, int], reception: Reception) -> None:
+        if self._marked:
+            if not data.startswith(NON_ESP_MARKER):
+                return  # a keepalive, or junk too short for an SPI
+            data = data[len(NON_ESP_MARKER) :]
+        answer = reception.take(data, Path(self.local, _endpoint(*source[:2])))
+        if answer is not None:
+            with contextlib.suppress(OSError):  # whoever it is will ask again
+                self._sock.sendto(NON_ESP_MARKER + answer if self._marked else answer, source)
+
+    async def _write(self) -> None:
+        assert self._stream is not None
+        while True:
+            data, remote = await self._queue.get()
+            self._queue.task_done()  # on its way: sending waits for nothing but the kernel's buffer
+            self._report(None)
+            try:
+                await self._stream.send(data, (str(remote.address), remote.port))
+            except asyncio_dgram.TransportClosed:
+                return
+            except OSError as error:
+                self._complain(f"{self.local} to {remote}: {error.strerror or error}")
+            self._report(remote)
+
+    def _report(self, remote: Endpoint | None) -> None:
+        """Take the errors that the stream keeps: it would raise them instead of sending the next message."""
+        assert self._stream is not None
+        while True:
+            try:
+                _ = self._stream.exception
+                return
+            except OSError as error:
+                target = f" to {remote}" if remote is not None else ""
+                self._complain(f"{self.local}{target}: {error.strerror or error}")
+
+    async def close(self) -> None:
+        """Send what is queued, as far as the kernel takes it soon, then close."""
+        if self._stream is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._queue.join(), DRAIN)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._stream.close()
+            await asyncio.sleep(0)  # the transport lets go of its socket in the loop's next round
+        self.close_socket()
+
+    def close_socket(self) -> None:
+        """Close a socket that was never started, or is no more."""
+        self._sock.close()
+
+
+class Listeners:
+    """Every socket of the daemon."""
+
+    def __init__(self, ports: tuple[int, int], workers: int, raw: bool) -> None:
+        """Those are of IKE and of NAT traversal (500 and 4500); `raw`: sockets for native ESP too."""
+        self._ports = ports
+        self._raw = raw
+        self._ike: dict[Endpoint, IkeSocket] = {}
+        self._workers: list[list[WorkerSocket]] = [[] for _ in range(workers)]
+        self._indices = itertools.count()
+        self._path_mtu: dict[Address, PathMtuSocket] = {}
+        self._reception: Reception | None = None  # once started
+        self._complaints = RateLimit(*COMPLAINTS)
+        self._inside: frozenset[int] = frozenset()  # indices of our own devices
+        self.tunnel: Callable[[Path], str | None] = lambda path: None  # of ours that a path would go into
+
+    @classmethod
+    def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
+        """Open all, or none and raise OSError or StartError."""
+        self = cls(ports, workers, raw)
+        try:
+            for address in addresses:
+                self._open_address(address)
+        except BaseException:
+            self._close_sockets()
+            raise
+        return self
+
+    @property
+    def addresses(self) -> set[Address]:
+        """Those that are listened on."""
+        return {local.address for local in self._ike}
+
+    async def add(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+        """Listen on one more address: the sockets that are the slots' now. All, or none and StartError."""
+        try:
+            self._open_address(address)
+        except BaseException:
+            self._close_sockets(address)
+            raise
+        if self._reception is not None:
+            self._start_path_mtu(address)
+            for ike in self._of_address(address):
+                await ike.start(self._reception, self._ike.__len__)
+        return self._esp_of(address)
+
+    async def remove(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+        """Listen on an address no longer; gives the sockets that the slots have to close as well."""
+        gone = self._esp_of(address)
+        await asyncio.gather(*(ike.close() for ike in self._of_address(address)))
+        self._close_sockets(address)
+        return gone
+
+    def _of_address(self, address: Address) -> list[IkeSocket]:
+        return [ike for local, ike in self._ike.items() if local.address == address]
+
+    def _esp_of(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+        return [
+            (slot, one)
+            for slot, sockets in enumerate(self._workers)
+            for one in sockets
+            if one.address == address
+        ]
+
+    def _open_address(self, address: Address) -> None:
+        port, port_nat_t = self._ports
+        workers = len(self._workers)
+        with _explained(address, port):
+            self._add_ike(open_udp(address, port, reuse_port=False), Endpoint(address, port), False)
+        with _explained(address, port_nat_t):
+            refuse_shared(address, port_nat_t)
+            control, *group = open_group(address, port_nat_t, workers)
+        self._add_ike(control, Endpoint(address, port_nat_t), True)
+        for slot, sock in enumerate(group):
+            self._add_esp(slot, "udp", address, port_nat_t, sock)
+        for slot in range(workers if self._raw else 0):
+            with _explained(address, 0):
+                sock = open_raw(address)
+                self._add_esp(slot, "raw", address, 0, sock)
+                attach_raw_filter(sock, address.version, slot, workers)
+        if self._raw and address.version == 6:
+            with _explained(address, 0):
+                self._path_mtu[address] = PathMtuSocket(address)
+
+    def _start_path_mtu(self, address: Address) -> None:
+        if address in self._path_mtu:
+            self._path_mtu[address].start()
+
+    def refuse_from(self, devices: Collection[int]) -> None:
+        """Take no IKE message that came out of a tunnel of ours (devices' indices): an answer that came that
+        way would be evidence for a path that is none. Raises OSError."""
+        if set(devices) != self._inside:
+            self._inside = frozenset(devices)
+            for ike in self._ike.values():
+                ike.refuse_from(self._inside)
+
+    def _add_ike(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
+        if self._inside:
+            attach_outside(sock, self._inside)
+        self._ike[local] = IkeSocket(sock, local, marked)
+
+    def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:
+        self._workers[slot].append(WorkerSocket(next(self._indices), kind, address, port, sock))
+
+    async def start(self, reception: Reception) -> None:
+        """Begin to receive; `reception` gets messages without the non-ESP marker."""
+        self._reception = reception
+        for address in self._path_mtu:
+            self._start_path_mtu(address)
+        for ike in self._ike.values():
+            await ike.start(reception, self._ike.__len__)
+
+    def send_again(self) -> None:
+        """Try once more what had no way to go, for now there may be one."""
+        for ike in self._ike.values():
+            ike.send_again()
+
+    def send(self, path: Path, data: bytes) -> None:
+        """Send an IKE message from the path's local endpoint. Never raises."""
+        if (ike := self._of(path)) is not None:
+            ike.send(data, path.remote)
+
+    def send_keepalive(self, path: Path) -> None:
+        """Send one 0xFF octet (RFC 3948 2.3). Never raises."""
+        if (ike := self._of(path)) is not None:
+            ike.send_keepalive(path.remote)
+
+    def _of(self, path: Path) -> IkeSocket | None:
+        tunnel = self.tunnel(path)
+        if tunnel is not None:
+            if self._complaints.allow(time.monotonic()):
+                log.warning(SUBJECT, looped(path.remote.address, tunnel))
+            return None
+        ike = self._ike.get(path.local)
+        if ike is None and self._complaints.allow(time.monotonic()):
+            log.warning(SUBJECT, f"no socket on {path.local}: a message to {path.remote} is lost")
+        return ike
+
+    def of_slot(self, slot: int) -> Sequence[WorkerSocket]:
+        return self._workers[slot]
+
+    async def close(self) -> None:
+        if self._reception is not None:
+            self._reception.close()
+        await asyncio.gather(*(ike.close() for ike in self._ike.values()))
+        self._close_sockets()
+
+    def _close_sockets(self, address: Address | None = None) -> None:
+        """Those of one address, or all."""
+        for local in [local for local in self._ike if address in (None, local.address)]:
+            self._ike.pop(local).close_socket()
+        for own in [own for own in self._path_mtu if address in (None, own)]:
+            self._path_mtu.pop(own).close()
+        for slot, sockets in enumerate(self._workers):
+            for one in sockets:
+                if address in (None, one.address):
+                    one.sock.close()
+            self._workers[slot] = [one for one in sockets if address not in (None, one.address)]
+
+
+def refuse_shared(address: Address, port: int) -> None:
+    """Raise OSError if somebody has the port: a second SO_REUSEPORT group would silently join the first."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind((str(address), port))
+
+
+@contextlib.contextmanager
+def _explained(address: Address, port: int) -> Iterator[None]:
+    """Turn an OSError into a StartError that says what to do. `port` 0: a raw ESP socket."""
+    name = f"UDP port {port} of {address}" if port else f"ESP socket (protocol 50) on {address}"
+    try:
+        yield
+    except PermissionError as error:
+        what = "root or CAP_NET_BIND_SERVICE" if port else "root or CAP_NET_RAW, or encap = true everywhere"
+        raise StartError(f"{name}: not permitted: needs {what}") from error
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: "in use, by another IKE daemon perhaps",
+            errno.EADDRNOTAVAIL: "not an address of this machine, or not usable yet",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise StartError(f"{name}: {why}") from error

@@ -1,0 +1,128 @@
+"""Whose turn it is when IKE messages come faster than they are worked on: peers before strangers.
+
+Reading ends by time, not by numbers: what one message costs is up to who sent it. What names an IKE_SA of
+ours and is authentic is worked on as it is read; what is forged is dropped there; what strangers send waits
+in a bounded room where each has their turn. The event loop has its round (timers, the control socket,
+workers, other sockets) between two turns of either kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from esp.datapath.limits import RateLimit
+from ikepy.daemon import log
+from ikepy.daemon.net.round_robin import RoundRobin
+from ikepy.sa.api.log_source import prefix_of
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.driver.forged_messages import local_spi
+
+Receive = Callable[[bytes, Path], None]
+Refuse = Callable[[bytes, Endpoint], bytes | None]
+Knows = Callable[[bytes], bool]
+Drops = Callable[[bytes, Path], bool]
+Clock = Callable[[], float]
+
+READING = 0.004  # seconds that all sockets together may read before the event loop's next round
+LEAST = 0.0005  # and one of them at least
+SERVING = 0.003  # seconds for strangers in a round; begun work is finished
+HURRIED = 0.001  # the same while more comes than is read: what the kernel has no room for is lost, peers' too
+WAITING = 1024  # messages of strangers that wait; more are lost, the younger ones
+WAITING_EACH = WAITING // 2  # for one IKE_SA, or from one prefix for none yet
+WAITING_OCTETS = 4 << 20
+COMPLAINTS = (10.0, 1)  # seconds between two log lines; burst
+SUBJECT = "net"
+
+
+def let_in(datagram: bytes, remote: Endpoint) -> bytes | None:
+    """Refuses nobody."""
+    return None
+
+
+def knows_nobody(datagram: bytes) -> bool:
+    """Everybody is a stranger."""
+    return False
+
+
+def drops_nothing(datagram: bytes, path: Path) -> bool:
+    """Everything may be worth being received."""
+    return False
+
+
+class Reception:
+    """Takes what all sockets read. `refuse` has an answer for a stranger at once (b"": none), or None."""
+
+    def __init__(
+        self,
+        receive: Receive,
+        refuse: Refuse = let_in,
+        knows: Knows = knows_nobody,
+        drops: Drops = drops_nothing,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._receive = receive
+        self._refuse = refuse
+        self._knows = knows
+        self._drops = drops
+        self._clock = clock
+        self._strangers = RoundRobin(WAITING, WAITING_EACH, WAITING_OCTETS)
+        self._serving = False
+        self._behind = False  # a turn ended before all was read
+        self._complaints = RateLimit(*COMPLAINTS)
+        self.lost = 0  # messages of strangers for which there was no room
+
+    def turn(self, sockets: int) -> Callable[[], bool]:
+        """Begins a turn of one socket of so many; what it gives says whether that is over."""
+        end = self._clock() + max(READING / sockets, LEAST)
+
+        def is_over() -> bool:
+            if self._clock() < end:
+                return False
+            self._behind = True
+            return True
+
+        return is_over
+
+    def take(self, datagram: bytes, path: Path) -> bytes | None:
+        """A datagram (without its non-ESP marker) was read; gives what is to be answered at once."""
+        if self._drops(datagram, path):
+            return None
+        if self._knows(datagram):
+            self._receive(datagram, path)
+            return None
+        answer = self._refuse(datagram, path.remote)
+        if answer is None:
+            self._let_wait(datagram, path)
+        return answer or None
+
+    def _let_wait(self, datagram: bytes, path: Path) -> None:
+        spi = local_spi(datagram)  # a first request has none of ours yet
+        owner = spi if any(spi) else prefix_of(path.remote.address)
+        if not self._strangers.put(owner, datagram, path):
+            self.lost += 1
+            if self._complaints.allow(self._clock()):
+                text = f"strangers send more than we have time for, {self.lost} messages are lost so far"
+                log.warning(SUBJECT, f"{text}, the last one from {path.remote}")
+            return
+        if not self._serving:
+            self._serving = True
+            asyncio.get_running_loop().call_soon(self._serve)
+
+    def _serve(self) -> None:
+        """Work on what strangers sent, for a while."""
+        end = self._clock() + (HURRIED if self._behind else SERVING)
+        self._behind = False
+        while len(self._strangers):
+            datagram, path = self._strangers.take()
+            self._receive(datagram, path)
+            if self._clock() >= end:
+                break
+        self._serving = bool(len(self._strangers))
+        if self._serving:
+            asyncio.get_running_loop().call_soon(self._serve)
+
+    def close(self) -> None:
+        """Forget what waits."""
+        self._strangers.clear()

@@ -1,0 +1,71 @@
+"""Messages that wait to be worked on: everybody has their turn, and nobody takes up all the room.
+
+Turns go round by what a message is for, one message at a time. Of one owner as many may wait as there is room
+left, so that the more owners there are, the less each of them has (dynamic thresholds; Choudhury and Hahne,
+1998). `fair_queue` is for jobs whose cost is known, and has no bounds.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from ikepy.sa.api.path import Path
+
+Waiting = tuple[bytes, Path]
+
+
+@dataclass(slots=True)
+class _Owner:
+    octets: int = 0
+    queue: deque[Waiting] = field(default_factory=deque)
+
+
+class RoundRobin:
+    """Holds up to `most` messages of `octets` octets together, and up to `most_of_one` of one owner."""
+
+    def __init__(self, most: int, most_of_one: int, octets: int) -> None:
+        self._free = most
+        self._free_octets = octets
+        self._most_of_one = most_of_one
+        self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()  # whose turn it is first
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, owner: Hashable, datagram: bytes, path: Path) -> bool:
+        """It waits now; False: there is no room for it."""
+        one = self._owners.get(owner) or _Owner()
+        size = len(datagram)
+        if len(one.queue) >= min(self._most_of_one, self._free) or one.octets + size > self._free_octets:
+            return False
+        self._owners[owner] = one
+        one.queue.append((datagram, path))
+        one.octets += size
+        self._count += 1
+        self._free -= 1
+        self._free_octets -= size
+        return True
+
+    def take(self) -> Waiting:
+        """The next one; IndexError if none waits."""
+        if not self._owners:
+            raise IndexError("nothing waits")
+        owner, one = next(iter(self._owners.items()))
+        datagram, path = one.queue.popleft()
+        one.octets -= len(datagram)
+        if one.queue:
+            self._owners.move_to_end(owner)
+        else:
+            del self._owners[owner]
+        self._count -= 1
+        self._free += 1
+        self._free_octets += len(datagram)
+        return datagram, path
+
+    def clear(self) -> None:
+        """None of them is to be worked on."""
+        while self._owners:
+            self.take()

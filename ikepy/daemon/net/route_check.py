@@ -1,0 +1,70 @@
+"""Whether what is sent to a peer leaves this host, or would go into a tunnel of ours.
+
+A tunnel of ours is no way to a peer: a path through it would seem to work, for the probe is carried by the
+very SAs that are to move there (RFC 4555 3.5). So each path is looked up before it is tried, chosen or
+answered on, as the kernel would route it now; what is remembered of that is soon forgotten. ESP is not asked
+for here: what the routes lead back into a device ends there (`esp.datapath.loop_detection`), at whatever
+moment they change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from ikepy.sa.api.path import Address, Path
+
+SECONDS = 1.0  # that an answer of the kernel's is believed
+MOST = 4096  # answers
+
+
+class RoutingTable(Protocol):
+    """The module `tun.network`."""
+
+    def outlet(self, remote: Address, local: Address) -> str | None: ...
+
+
+class RouteCheck:
+    """The kernel's answers, by the two addresses."""
+
+    def __init__(
+        self,
+        network: RoutingTable,
+        devices: Collection[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`devices`: the names of our own."""
+        self._network = network
+        self.devices = frozenset(devices)
+        self._clock = clock
+        self._known: dict[tuple[Address, Address], tuple[float, str | None]] = {}
+
+    def leads_out(self, path: Path) -> bool:
+        """False for what the routes lead into a device of ours; what has no way at all fails by itself."""
+        return self.tunnel(path) is None
+
+    def tunnel(self, path: Path) -> str | None:
+        """The device of ours that the routes lead this path into, if it is one."""
+        key, now = (path.local.address, path.remote.address), self._clock()
+        until, found = self._known.get(key, (0.0, None))
+        if now < until:
+            return found
+        name = self._network.outlet(path.remote.address, path.local.address)
+        found = name if name in self.devices else None
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[key] = now + SECONDS, found
+        return found
+
+    def forget(self) -> None:
+        """Routes have changed."""
+        self._known.clear()
+
+
+def looped(remote: Address, device: str) -> str:
+    """What an operator is told of it."""
+    return (
+        f"the routes lead {remote} into {device}, our own tunnel: what is sent to it there is dropped "
+        f"(counted as loop); {remote} needs a route of its own through the uplink"
+    )

@@ -1,0 +1,65 @@
+"""Which of this host's addresses the daemon listens on: those that the connections' `local_addrs` permit."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from ikepy.config.model import Config
+from ikepy.daemon import log
+from ikepy.daemon.net.resolver import permits
+from ikepy.sa.api.path import Address
+
+MOST_LISTED = 5  # addresses in a line
+
+
+def served(config: Config, local: Sequence[Address]) -> list[Address]:
+    """Those of `local` that a connection names, or that a network or "%any" among its addresses permits."""
+    patterns = [pattern for each in config.connections.values() for pattern in each.local_addrs]
+    return [address for address in local if permits(patterns, address)]
+
+
+def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
+    """The connections' local addresses, and those of `local` that a network or "%any" among them permits.
+
+    What is not there yet is left out, with one line: it is listened on once it has come.
+    """
+    named: dict[Address, str] = {}  # and where
+    patterns: list[object] = []
+    for connection in config.connections.values():
+        for number, one in enumerate(connection.local_addrs):
+            if isinstance(one, IPv4Address | IPv6Address):
+                named.setdefault(one, f"connections.{connection.name}.local_addrs[{number}]")
+        patterns += connection.local_addrs
+    missing = [address for address in named if not is_ours(address)]
+    if missing:
+        listed = ", ".join(f"{one} ({named[one]})" for one in missing[:MOST_LISTED])
+        more = f" and {len(missing) - MOST_LISTED} more" if len(missing) > MOST_LISTED else ""
+        is_not = "is not an address" if len(missing) == 1 else "are no addresses"
+        log.warning("net", f"{listed}{more} {is_not} of this machine yet: waited for")
+    addresses = dict.fromkeys(address for address in named if address not in missing)
+    for address in local:
+        if address in named or not permits(patterns, address):
+            continue
+        if is_ours(address):
+            addresses[address] = None
+        else:
+            log.warning("net", f"{address} can't be used: it is not listened on")
+    if not addresses and not missing:
+        log.warning("net", "no address of this machine is in any local_addrs yet: waited for")
+    return list(addresses)
+
+
+def is_ours(address: Address) -> bool:
+    """Whether a socket can be bound to the address now."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return False
+        raise
+    return True

@@ -1,0 +1,1 @@
+"""The worker processes, seen from control: started, fed, watched, replaced. And their entry."""

@@ -1,0 +1,76 @@
+"""A worker process: ESP between its sockets and its TUN devices, and nothing of the control plane.
+
+Started as `python -P -m ikepy.daemon.workers.worker_main FD [UID GID]`, FD being its end of the
+SOCK_SEQPACKET pair. The first datagram there is HELLO with the counters' memfd; all after it is
+`esp.ipc.messages`. With UID and GID it becomes that user once its modules are there, which that user may not
+be able to read.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+
+from esp.datapath.worker import Worker
+from esp.ipc.counters import CounterBlock
+from ikepy.daemon.process.account import Account
+from ikepy.daemon.process.capabilities import die_with_parent, keep_memory_private, keep_only
+from tun.frames import packet_io
+
+HELLO = struct.Struct("!HH")  # slot, workers
+_GC_THRESHOLDS = (100_000, 50, 50)  # packets make no cycles: a collection is rare and looks at little
+
+
+def greet(control: socket.socket, slot: int, workers: int, counters: CounterBlock) -> None:
+    """Control's side: the first datagram to a new worker. Raises OSError."""
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [counters.fd]))
+    control.sendmsg([HELLO.pack(slot, workers)], [rights])
+
+
+def receive_greeting(control: socket.socket) -> tuple[int, int, CounterBlock] | None:
+    """The worker's side: slot, workers and counters; None if control is gone already.
+
+    Raises OSError and ValueError for anything else, which only a fault of ours can bring.
+    """
+    data, fds, _, _ = socket.recv_fds(control, HELLO.size, 1)
+    if not data:
+        return None
+    (fd,) = fds
+    os.set_inheritable(fd, False)
+    slot, workers = HELLO.unpack(data)
+    return slot, workers, CounterBlock.attach(fd)
+
+
+def main(arguments: list[str]) -> int:
+    """Run until control closes the pair. Signals are control's business: it decides when a worker ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    parent = os.getppid()
+    if len(arguments) > 1:
+        Account(*map(int, arguments[1:])).become()
+    keep_only(())
+    keep_memory_private()
+    die_with_parent()  # last: a change of user takes it back (PR_SET_PDEATHSIG, prctl(2))
+    if os.getppid() != parent:
+        return 0
+    with socket.socket(fileno=int(arguments[0])) as control:
+        control.set_inheritable(False)
+        greeting = receive_greeting(control)
+        if greeting is None:
+            return 0
+        slot, workers, counters = greeting
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        with counters:
+            Worker(control, counters, slot, workers, packet_io).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""One worker process, seen from control: its start, its end of the SOCK_SEQPACKET pair, its exit.
+
+Control never waits for a worker: its end of the pair doesn't block, what doesn't fit is queued, and a worker
+that leaves too much unread is taken for dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from esp.ipc import channel
+from esp.ipc.counters import CounterBlock
+from esp.ipc.messages import Message, MessageError, Ping, Pong, Ready, encode
+from ikepy.daemon import log
+from ikepy.daemon.process.account import Account
+from ikepy.daemon.workers.heartbeat import Pulse
+from ikepy.daemon.workers.worker_main import greet
+
+QUEUE = 4096  # messages
+BATCH = 64  # messages read before the loop gets its turn again
+ENVIRONMENT = ("PATH", "LD_", "LANG", "LC_", "PYTHON", "VIRTUAL_ENV")  # prefixes; secrets stay with control
+
+OnMessage = Callable[[int, Message], None]
+OnReady = Callable[[], None]
+
+
+class WorkerProcess:
+    """One process and control's end of its pair."""
+
+    def __init__(
+        self,
+        slot: int,
+        workers: int,
+        counters: CounterBlock,
+        on_message: OnMessage,
+        on_ready: OnReady,
+        account: Account | None,
+    ) -> None:
+        """`account`: whom it becomes, None: it stays who we are. Raises OSError."""
+        self._slot = slot
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._queue: deque[tuple[Message, int | None]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self.ready = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.started = self._loop.time()
+        self._sock, theirs = channel.pair()
+        try:
+            arguments = [theirs.fileno()] if account is None else [theirs.fileno(), account.uid, account.gid]
+            greet(self._sock, slot, workers, counters)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ikepy.daemon.workers.worker_main", *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # a terminal's Ctrl-C is for control
+                env={k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT)},
+            )
+        except BaseException:
+            self._sock.close()
+            raise
+        finally:
+            theirs.close()
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._sock.close()
+            self._process.kill()
+            self._process.wait()
+            raise
+        self.pulse = Pulse(Path(f"/proc/{self._process.pid}/stat"), self._loop.time())
+        self._sock.setblocking(False)
+        self._loop.add_reader(self._sock, self._read)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def watch(self, on_exit: Callable[[int], None]) -> None:
+        """Call `on_exit` once with the exit status (negative: the signal)."""
+        self._loop.add_reader(self._pidfd, self._exited, on_exit)
+
+    def send(self, message: Message, fd: int | None = None) -> None:
+        """Send in order, without waiting. Raises MessageError."""
+        if not self._queue:
+            try:
+                channel.send(self._sock, message, fd)
+            except BlockingIOError:
+                self._loop.add_writer(self._sock, self._write)
+            except OSError:
+                self.kill()  # its end is closed: the exit follows
+                return
+            else:
+                return
+        if len(self._queue) >= QUEUE:
+            log.error(f"worker {self._slot}", "does not read its messages: it is ended")
+            self.kill()
+        else:
+            encode(message)  # what can't be sent is told now, not when its turn comes
+            self._queue.append((message, fd))
+
+    def ping(self) -> str | None:
+        """Ask for a sign of life; why it is taken for hanging, if it is."""
+        if self._sock.fileno() < 0:
+            return None  # it is being ended
+        verdict = self.pulse.verdict(self._loop.time())
+        if verdict is None and self.ready.is_set() and not self._queue:
+            self.send(Ping())
+        return verdict
+
+    def _write(self) -> None:
+        try:
+            while self._queue:
+                channel.send(self._sock, *self._queue[0])
+                self._queue.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.kill()
+        self._loop.remove_writer(self._sock)
+
+    def _read(self) -> None:
+        for _ in range(BATCH):
+            try:
+                received = channel.receive(self._sock)
+            except BlockingIOError:
+                return
+            except (MessageError, OSError) as error:
+                log.error(f"worker {self._slot}", f"talks nonsense: {error}; it is ended")
+                received = None
+            if received is None:
+                self.kill()
+                return
+            message, fd = received
+            if fd is not None:
+                os.close(fd)
+            if isinstance(message, Ready):
+                self.ready.set()
+                self.pulse.begin(self._loop.time())
+                self._on_ready()
+            elif isinstance(message, Pong):
+                self.pulse.answered(self._loop.time())
+                continue
+            self._on_message(self._slot, message)
+
+    def kill(self) -> None:
+        """End it; the exit is told as any other."""
+        self._forget_socket()
+        if not self.ended.is_set():
+            self._process.kill()
+
+    def hang_up(self) -> None:
+        """Close the pair: the worker ends by itself."""
+        self._forget_socket()
+
+    def _forget_socket(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._sock.close()
+        self._queue.clear()
+
+    def _exited(self, on_exit: Callable[[int], None]) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._process.wait()
+        self.ended.set()
+        self._forget_socket()
+        on_exit(status)
