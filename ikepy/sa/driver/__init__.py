@@ -1,1 +1,1 @@
-"""Moves one IKE_SA: what arrives, whose turn it is, and what the clock brings."""
+"""Drives one IKE_SA: dispatches messages, gives the tasks their turns, runs the timers."""

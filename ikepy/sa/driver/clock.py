@@ -1,4 +1,4 @@
-"""What the clock does to an IKE_SA: retransmission, giving up, and whatever is due (RFC 7296 2.1, 2.4)."""
+"""Runs the timers of an IKE_SA: retransmission, giving up, and maintenance (RFC 7296 2.1, 2.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ikepy.wire.payloads import NotifyPayload
 
 
 def tick(sa: IkeSa, now: float) -> list[Effect]:
-    """Do what is due: retransmit, ask for life, keep the NAT's mapping, forget what is over."""
+    """Do everything that is due: retransmit, check liveness, send keepalives, expire fragments and SAs."""
     if sa.phase is Phase.DEAD:
         return []
     if sa.give_up_at is not None and now >= sa.give_up_at:
@@ -49,7 +49,7 @@ def _retransmit(sa: IkeSa, now: float) -> list[Effect]:
 
 
 def deadline(sa: IkeSa) -> float | None:
-    """When `tick` is due next, on the caller's clock."""
+    """When `tick` is due next, in seconds on the caller's clock; None: never."""
     if sa.phase is Phase.DEAD:
         return None
     times = [sa.give_up_at, sa.window.deadline, sa.reassembly.deadline]
@@ -58,9 +58,10 @@ def deadline(sa: IkeSa) -> float | None:
 
 
 def _give_up(sa: IkeSa, now: float) -> list[Effect]:
-    """Our last try went unanswered (RFC 7296 2.4), perhaps as the peer has rekeyed this IKE_SA itself.
+    """End an IKE_SA whose last retransmission went unanswered (RFC 7296 2.4).
 
-    Then the one that it made gets the children, and is asked whether the peer lives.
+    The reason may be that the peer's own rekey of it has won: then the IKE_SA of that rekey gets the
+    children and a liveness check.
     """
     why = mismatch.silence(sa, now)
     saved = sa.settle_collision(now)
@@ -69,7 +70,7 @@ def _give_up(sa: IkeSa, now: float) -> list[Effect]:
 
 
 def probe_liveness(sa: IkeSa, now: float) -> list[Effect]:
-    """Somebody says that the peer lost this IKE_SA: ask the peer itself (RFC 7296 2.4)."""
+    """Check liveness, as an unprotected message claims that the peer lost this IKE_SA (RFC 7296 2.4)."""
     if sa.phase is not Phase.ESTABLISHED or sa.tasks.under_way or sa.tasks.waiting:
         return []
     if not sa.doubts.allow(now):
@@ -79,7 +80,7 @@ def probe_liveness(sa: IkeSa, now: float) -> list[Effect]:
 
 
 def tell(sa: IkeSa, notify: NotifyPayload, now: float) -> list[Effect]:
-    """Send one notify in an INFORMATIONAL exchange, now and then at most."""
+    """Send one notify in an INFORMATIONAL exchange, rate-limited."""
     if sa.phase is not Phase.ESTABLISHED or not sa.doubts.allow(now):
         return []
     sa.enqueue(SendNotify(notify))

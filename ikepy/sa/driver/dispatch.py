@@ -1,4 +1,4 @@
-"""What arrives for an IKE_SA: checked, decrypted, and given to its task (RFC 7296 2.1 to 2.3, 2.21).
+"""Checks and decrypts the messages of an IKE_SA and gives them to its tasks (RFC 7296 2.1 to 2.3, 2.21).
 
 A response goes to the task that waits for it, a request to `tasks.respond`.
 """
@@ -28,11 +28,11 @@ from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
 
-MOST_REQUESTS = 16  # of ours at once, if the peer takes as many
+MOST_REQUESTS = 16  # of ours outstanding at once, if the peer's window is as large
 
 
 def receive(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-    """What is not authentic is dropped without a trace but a debug line."""
+    """Process a decoded message; one that is not authentic is dropped with a debug line."""
     header = message.header
     if header.from_initiator == sa.initiator or sa.phase is Phase.DEAD:
         return []
@@ -45,7 +45,7 @@ def receive(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
 
 
 def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protected: bool) -> None:
-    """WireError or PeerError for what may not stand in this message, or not so often."""
+    """WireError or PeerError if a payload may not stand in this message, or not so often."""
     message_limits.check(sa.registry.config.daemon, payloads)
     rules.check(header, payloads, protected=protected)
 
@@ -78,7 +78,7 @@ def _take_response(
     now: float,
 ) -> list[Effect]:
     outstanding = sa.window.finished(header.message_id)
-    assert outstanding is not None  # a task waits for it
+    assert outstanding is not None  # as a task waits for this response
     sa.tasks.answered(header.message_id)
     try:
         payloads = opened.payloads()
@@ -105,7 +105,7 @@ def _take_response(
     return effects + proceed(sa, now)
 
 
-# What the response to a request of ours is about; to any other, it is INFORMATIONAL's.
+# By task: the exchange whose rules for error notifies apply to the response; INFORMATIONAL's to all others.
 _ANSWERED = {
     TaskKind.AUTH: Exchange.IKE_AUTH,
     TaskKind.CHILD_CREATE: Exchange.CHILD_CREATE,
@@ -115,20 +115,21 @@ _ANSWERED = {
 
 
 def _end(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
-    """For the peer the IKE_SA is gone (2.21.3). Its own rekey of it stands, and gets the children."""
+    """End an IKE_SA that is gone for the peer (2.21.3); a rekey of the peer's own gets the children."""
     saved = task.settle_collision(sa, now)
     return [*saved, *task.failed(sa, text), *sa.kill(_fault(sa), text, Level.ERROR)]
 
 
 def _fault(sa: IkeSa) -> End:
-    """Why it ends after an error: one that was to go anyway is not set up anew."""
+    """Why an IKE_SA ends after an error: one that was ending anyway is DELETED, and not set up again."""
     return End.DELETED if sa.established and sa.is_ending else End.REFUSED
 
 
 def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
-    """A response that no sane peer sends: tell it that the IKE_SA is gone, and don't wait (2.21.3).
+    """End an IKE_SA after an unacceptable response: send a DELETE and don't wait for its answer (2.21.3).
 
-    If the peer has rekeyed it itself, that stands, and gets the children as if ours had been refused (2.8.2).
+    If the peer's own rekey of the IKE_SA collided with ours, its new IKE_SA gets the children, as if our
+    rekey had been refused (2.8.2).
     """
     saved = task.settle_collision(sa, now)
     effects = [*saved, *task.failed(sa, text)]
@@ -142,11 +143,11 @@ def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]
 def _init_response(
     sa: IkeSa, datagram: bytes, message: Message, path: Path, task: Task[IkeSa], work: Computation, now: float
 ) -> list[Effect]:
-    """Not authentic: nonsense in it is not believed but waited out."""
+    """Process an IKE_SA_INIT response. As nothing authenticates it, a bad one is ignored, and we wait on."""
     sa.spi_r = message.header.spi_r
     sa.init.response = datagram
     outstanding = sa.window.finished(message.header.message_id)
-    assert outstanding is not None  # a task waits for it
+    assert outstanding is not None  # as a task waits for this response
     try:
         check(sa, message.header, message.payloads, protected=False)
         with sa.jobs.at(work):
@@ -162,7 +163,7 @@ def _init_response(
         sa.window.resume(outstanding)
         sa.spi_r = bytes(8)
         sa.registry.tally[Unserved.BAD_INIT_RESPONSE] += 1
-        # Whoever has seen our request can send as many of them as he likes.
+        # The log line is rate-limited: whoever has seen our request can send any number of these.
         text = f"ignored an IKE_SA_INIT response: {error}"
         return [replace(sa.log(Level.WARNING, text), kind="ignored response", source=path.remote.address)]
     sa.tasks.answered(message.header.message_id)
@@ -232,9 +233,10 @@ def _take_request(
 
 
 def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-    """The peer sends its last request again: so do we the response, once for all of its fragments.
+    """Answer a retransmitted request with the same response, once for all of the request's fragments.
 
-    It may be anybody's replay: no sign of life (RFC 7296 2.4), nor do we follow its address (2.23).
+    Anybody may have replayed it: it is no sign of life (RFC 7296 2.4), and its source address is not followed
+    (2.23).
     """
     fragment = fragments.fragment_of(message, negotiated=sa.fragmentation)
     if fragment is not None and fragment.number > 1:
@@ -246,7 +248,7 @@ def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
 
 
 def _permit(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload]) -> None:
-    """WireError or PeerError for what may not come now."""
+    """WireError or PeerError if the exchange is not permitted in this phase, or a payload not in it."""
     if header.exchange not in PERMITTED[sa.phase]:
         raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {sa.phase.value}")
     check(sa, header, payloads, protected=True)
@@ -262,7 +264,8 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
     return respond.respond(sa, header.exchange, payloads, path, now)
 
 
-# A request that is refused: what it was for changes nothing about that.
+# The exchange whose rules say what our refusal does to the IKE_SA; INFORMATIONAL for all others. A rekey that
+# we refuse has the same effect as a refused child.
 _REFUSED: dict[int, Exchange] = {
     ExchangeType.IKE_AUTH: Exchange.IKE_AUTH,
     ExchangeType.CREATE_CHILD_SA: Exchange.CHILD_CREATE,
@@ -270,7 +273,7 @@ _REFUSED: dict[int, Exchange] = {
 
 
 def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
-    """An error notify; a fatal one takes the IKE_SA with it (RFC 7296 2.21)."""
+    """Answer a request with an error notify; a fatal one ends the IKE_SA (RFC 7296 2.21)."""
     if error.notify == NotifyType.TEMPORARY_FAILURE:
         sa.successor.busy_at = now
     refused = NotifyPayload(error.notify, error.data)
@@ -285,7 +288,7 @@ def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
 
 
 def _open(sa: IkeSa, datagram: bytes, message: Message, now: float) -> fragments.OpenedMessage | None:
-    """What is in a protected message; None while fragments of it are missing."""
+    """Decrypt a protected message; None while fragments of it are missing."""
     known = sa.phase is not Phase.CONNECTING or sa.initiator
     settings = sa.registry.config.daemon
     limit = settings.max_message
@@ -303,16 +306,16 @@ def _open(sa: IkeSa, datagram: bytes, message: Message, now: float) -> fragments
 
 
 def _authentic(sa: IkeSa, path: Path, now: float) -> list[Effect]:
-    """The peer has proven that it holds the keys: it lives, and behind a NAT it may have moved (2.23)."""
+    """Note an authentic message: a sign of life, and perhaps a new NAT mapping to follow (2.23)."""
     sa.heard_at = now
     behind_nat = sa.nat.remote and not sa.nat.local
-    # With MOBIKE it says so when it moves (RFC 4555 3.8).
+    # With MOBIKE the initiator announces its moves (RFC 4555 3.8).
     follows = sa.phase is Phase.CONNECTING or (behind_nat and sa.mobike is None)
     return path_update.follow(sa, path) if follows and path != sa.path else []
 
 
 def _widen(sa: IkeSa, payloads: Sequence[Payload]) -> None:
-    """How many requests at once the peer takes, once it is authenticated (RFC 7296 2.3)."""
+    """Apply an authenticated peer's SET_WINDOW_SIZE, the number of requests it takes at once (2.3)."""
     told = query.notify(payloads, NotifyType.SET_WINDOW_SIZE)
     if told is not None and sa.phase is not Phase.CONNECTING:
         sa.window.widen(min(int.from_bytes(told.data, "big"), MOST_REQUESTS))

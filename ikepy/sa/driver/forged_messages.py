@@ -1,9 +1,9 @@
-"""Messages under SPIs of ours from which nothing can follow, told at a fraction of what receiving costs.
+"""Recognizes forged and replayed messages cheaply, before anything is decoded (RFC 7296 2.3, 3.14).
 
-Whoever has seen one message of an IKE_SA knows its SPIs, and may send as many as a link carries. What is not
-the peer's, out of the window, or repeats what was answered, is dropped before anything is decoded: the window
-and the checksum decide (RFC 7296 2.3, 3.14), never the volume or the source address, so that the
-peer gets through whoever else sends under its SPIs and its address.
+Whoever has seen one message of an IKE_SA knows its SPIs, and can flood us with messages that carry them.
+A message is worthless if it is not authentic, lies outside the window, or repeats an answered request too
+often. Only the window and the integrity checksum decide, never the volume or the source address: the peer
+gets through even while somebody else sends with its SPIs and its address.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ikepy.sa.state.phase import Phase
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, PayloadType
 from ikepy.wire.message import FRAGMENT_HEADER_SIZE, HEADER_SIZE
 
-GENERIC = 4  # octets of a payload's header
+GENERIC = 4  # octets of the generic payload header
 BODIES = {PayloadType.SK: HEADER_SIZE + GENERIC, PayloadType.SKF: HEADER_SIZE + FRAGMENT_HEADER_SIZE}
 _NEXT, _VERSION, _EXCHANGE, _FLAGS, _ID, _LENGTH = 16, 17, 18, 19, 20, 24  # offsets (RFC 7296 3.1)
-_FRAGMENT = HEADER_SIZE + GENERIC  # of its number and of how many there are (RFC 7383 2.5)
+_FRAGMENT = HEADER_SIZE + GENERIC  # offset of Fragment Number and Total Fragments (RFC 7383 2.5)
 
 
 def local_spi(datagram: bytes) -> bytes:
-    """The SPI that a message has for its receiver; b"" if it is too short for a header."""
+    """The receiver's SPI in a message; b"" if it is too short for a header."""
     if len(datagram) < HEADER_SIZE:
         return b""
     return datagram[8:16] if datagram[_FLAGS] & HeaderFlag.INITIATOR else datagram[:8]
 
 
 def named(by_spi: Mapping[bytes, IkeSa], datagram: bytes) -> IkeSa | None:
-    """The IKE_SA with both of a message's SPIs; an initiator learns the other one from the first response."""
+    """The IKE_SA with both SPIs of a message; an initiator learns the responder's from the first response."""
     sa = by_spi.get(local_spi(datagram))
     if sa is None or datagram[:8] != sa.spi_i:
         return None
@@ -40,14 +40,14 @@ def named(by_spi: Mapping[bytes, IkeSa], datagram: bytes) -> IkeSa | None:
 
 
 def begins_protected(datagram: bytes) -> bool:
-    """Whether nothing stands before SK or SKF, in a message of our version: as it has to (RFC 7296 3.14)."""
+    """Whether a message has our major version and begins with an SK or SKF payload (RFC 7296 3.14)."""
     return datagram[_NEXT] in BODIES and datagram[_VERSION] >> 4 == IKE_VERSION >> 4
 
 
 def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
-    """Whether nothing would follow from receiving a message that begins protected and has the SPIs of `sa`.
+    """Whether receiving a message that begins protected and has the SPIs of `sa` would have no effect.
 
-    Of those that it can't tell it says no.
+    False in case of doubt.
     """
     if len(datagram) > sa.registry.config.daemon.max_packet or _is_void(sa, datagram):
         return True
@@ -68,14 +68,14 @@ def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
 
 
 def _is_void(sa: IkeSa, datagram: bytes) -> bool:
-    """Whether the header says that it can't be the peer's."""
+    """Whether the header alone shows that the message is not the peer's: wrong role, or wrong length."""
     if bool(datagram[_FLAGS] & HeaderFlag.INITIATOR) == sa.initiator or sa.phase is Phase.DEAD:
         return True
     return int.from_bytes(datagram[_LENGTH:HEADER_SIZE], "big") != len(datagram)
 
 
 def _is_authentic(sa: IkeSa, datagram: bytes) -> bool:
-    """Whether the checksum is right; a fragment that is at hand already counts as if it weren't."""
+    """Whether the integrity checksum is right; False for a fragment that we hold already."""
     offset = BODIES[PayloadType(datagram[_NEXT])]
     length = int.from_bytes(datagram[HEADER_SIZE + 2 : HEADER_SIZE + GENERIC], "big")
     if len(datagram) <= offset or HEADER_SIZE + length != len(datagram):
@@ -91,5 +91,5 @@ def _is_authentic(sa: IkeSa, datagram: bytes) -> bool:
     except IntegrityError:
         return False
     except WireError:
-        pass  # the peer made it like this, and is told so
+        pass  # authentic, but the peer padded it wrongly: it gets INVALID_SYNTAX
     return True

@@ -1,6 +1,6 @@
-"""What an IKE_SA does by the clock: rekeys, ends, liveness checks, keepalives (RFC 7296 2.4, 2.8, 2.23).
+"""Does what is due on an IKE_SA: rekeys, expiry, liveness checks, NAT keepalives (RFC 7296 2.4, 2.8, 2.23).
 
-Retransmission is the window's.
+The window does the retransmissions.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ikepy.sa.tasks import child_rekey, ike_rekey
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
 from ikepy.sa.tasks.liveness import Liveness
 
-# Seconds after which a request of the peer's that came in vain has come again: its fourth repetition is 42 s
-# before its fifth, by the times that most have (ours and charon's).
+# Seconds within which the peer retransmits a request that we could not serve: with the usual timing (ours and
+# charon's) its fourth and fifth retransmission are 42 s apart.
 AGAIN = 45.0
-# Seconds of IKE silence that a peer whose ESP comes in is granted, whatever the tries (RFC 4555 3.11 has the
-# figure). ESP tells that the peer lives and that the way from it is open; but one that has lost the IKE_SA
-# and not its children must not be waited for until these expire.
+# Seconds without IKE messages for which a peer that sends ESP is not given up, however often we retransmitted
+# (RFC 4555 3.11 has the figure). ESP shows that the peer lives and that the path from it works. But a peer
+# that lost the IKE_SA and kept its children would send ESP until these expire: so there is a limit.
 PATIENCE = 300.0
-FRESH = 10.0  # seconds for which a packet counts as a sign of life
+FRESH = 10.0  # seconds for which an ESP packet counts as a sign of life
 
 
 def tend(sa: IkeSa, now: float) -> list[Effect]:
-    """Do, or enqueue, what is due."""
+    """Do what is due, or enqueue a task for it."""
     effects: list[Effect] = []
     for child in list(sa.children.values()):
         effects += _tend_child(sa, child, now)
@@ -43,7 +43,7 @@ def tend(sa: IkeSa, now: float) -> list[Effect]:
 
 
 def deadlines(sa: IkeSa) -> list[float | None]:
-    """When there is something to tend."""
+    """The times at which `tend` has something to do; None for timers that are off."""
     times = [_liveness_due(sa), _keepalive_due(sa)]
     for child in sa.children.values():
         times += child.deadlines
@@ -54,7 +54,7 @@ def deadlines(sa: IkeSa) -> list[float | None]:
 
 
 def is_heard(sa: IkeSa, now: float) -> bool:
-    """Whether ESP of the peer's comes in: its silence in IKE is borne a while longer (RFC 7296 2.4)."""
+    """Whether ESP from the peer arrives, so that its silence in IKE is tolerated for now (RFC 7296 2.4)."""
     since = sa.window.silent_since()
     if not sa.established or since is None or now - since >= PATIENCE:
         return False
@@ -77,7 +77,7 @@ def _keepalive_due(sa: IkeSa) -> float | None:
 
 
 def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
-    """Rekey, delete or forget a child whose time has come."""
+    """Rekey or delete a child whose lifetime is over; remove a deleted one that has lingered long enough."""
     if child.remove_at is not None and now >= child.remove_at:
         return sa.remove_child(child.child_id, "rekeyed")
     if child.state is ChildState.DELETING or child.state is ChildState.DELETED:
@@ -93,7 +93,7 @@ def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
 
 
 def _hindered(sa: IkeSa, now: float) -> float:
-    """When the peer last could not bring up children here: not while we rekey the IKE_SA (2.25.2)."""
+    """When the peer's requests for children were last refused here; now, during our IKE rekey (2.25.2)."""
     return now if sa.tasks.doing is TaskKind.IKE_REKEY else sa.busy_at
 
 

@@ -11,7 +11,7 @@ from ikepy.sa.tasks.child_create import ChildCreate
 
 
 def proceed(sa: IkeSa, now: float) -> list[Effect]:
-    """Begin what may begin now: children that are due, then the tasks that wait."""
+    """Enqueue the children that are due, then send the requests of the tasks whose turn it is."""
     effects: list[Effect] = []
     due = sa.desired.take_due(now) if sa.phase is not Phase.DEAD else []
     for wanted in due:
@@ -39,5 +39,5 @@ def proceed(sa: IkeSa, now: float) -> list[Effect]:
 
 
 def stop_sending(sa: IkeSa) -> list[Effect]:
-    """It is to go: what another IKE_SA has a child for is sent there from now on."""
+    """Remove the outbound SAs of an ending IKE_SA whose traffic another IKE_SA's children can carry."""
     return [RemoveOutbound(c.child_id) for c in sa.children.values() if sa.registry.elsewhere(sa, c)]

@@ -1,1 +1,1 @@
-"""IKE_SAs come about: our own (connector), and those that peers begin (admission of IKE_SA_INIT)."""
+"""Sets up IKE_SAs: as initiator for demanded children (connector), as responder (init_admission)."""

@@ -1,4 +1,4 @@
-"""Which child a packet without an SA asks for (RFC 4301 4.4.1)."""
+"""Handles acquires: finds the child that a packet without an SA needs (RFC 4301 4.4.1)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ikepy.sa.state.ike_sa import Registry
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.tasks import desired
 
-ACQUIRE_FIRST = 1.0  # seconds before a packet may ask once more for what did not come up; doubles as well
+ACQUIRE_FIRST = 1.0  # seconds before a packet may ask again for a child that did not come up; doubles up to
 ACQUIRE_LONGEST = 32.0
 
 
 class Acquires:
-    """Turns packets into demands, each of them now and then at most."""
+    """Turns packets into demands for children, rate-limited by child and selectors."""
 
     def __init__(self, registry: Registry, resolve: Resolve) -> None:
         self._registry = registry
@@ -26,9 +26,10 @@ class Acquires:
         self._acquired = Backoff(ACQUIRE_FIRST, ACQUIRE_LONGEST)
 
     def demand(self, command: Acquire, now: float) -> Demand | str | None:
-        """For a child that waits for packets, or a further one beside a narrow one.
+        """A demand for a trapped child, or for another SA beside a narrow one that does not carry the packet.
 
-        A text says why nothing can be started that should be; it comes now and then, like demands.
+        If a child should be started but can't, a text with the reason, rate-limited like demands. None if no
+        child is wanted, or it is on its way.
         """
         connection = self._registry.config.connections.get(command.connection)
         if connection is None or self._registry.stopping:
@@ -60,13 +61,13 @@ class Acquires:
         )
 
     def _waits_for(self, connection: Connection, child: Child, packet: Pair) -> bool:
-        """Whether such a packet is to bring this child up."""
+        """Whether a packet with these selectors is to bring this child up."""
         if self._registry.waits_for_packets(connection, child.name):
             return True
         return any(sa.lacks(child.name, packet) for sa in self._registry.of_connection(connection.name))
 
     def _is_coming(self, connection: Connection, child: str) -> bool:
-        """Whether an IKE_SA of the connection is being set up with this child, or has it."""
+        """Whether an IKE_SA of the connection is about to bring this child up, or busy with another task."""
         return any(
             desired.wants(sa, child) or (sa.phase is Phase.CONNECTING and sa.initiator) or sa.tasks.busy
             for sa in self._registry.of_connection(connection.name)
@@ -74,5 +75,5 @@ class Acquires:
 
 
 def _pair(child: Child, packet: Pair, local: Address, remote: Address) -> Pair | None:
-    """The child's pair of selectors that permits a packet, None if none does."""
+    """The pair of the child's selectors that permits the packet; None if none does."""
     return pair_of(Selectors(child.local_selectors(local), child.remote_selectors(remote)), packet)

@@ -1,8 +1,8 @@
-"""Set-ups of ours to one address of a peer's begin a few at a time, whoever has how many connections to it.
+"""Limits how many set-ups of ours run at once to one address of a peer, over all connections to it.
 
-A peer that protects itself from strangers lets few half-open IKE_SAs of one address stand: charon asks for a
-COOKIE from three on and answers nothing from five on (`cookie_threshold_ip`, `block_threshold`), and so do
-we. A thousand at once would be answered by silence, and come up after retransmissions, if at all.
+Responders limit the half-open IKE_SAs of one address (RFC 7296 2.6): charon demands a COOKIE from the third
+on and ignores requests from the fifth on (`cookie_threshold_ip`, `block_threshold`), and so do we. Of a
+thousand simultaneous set-ups most would be ignored, and come up after retransmissions, if at all.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 
 AT_ONCE = 4
-PATIENCE = 2.0  # seconds after which the next one begins, though none before it has come to an end
+PATIENCE = 2.0  # seconds after which a set-up does not count any more, even if it has not ended
 
 
 class ConnectGates:
-    """The set-ups that are under way, by the peer's address, and those that wait for their turn there."""
+    """Counts the set-ups under way to each address of a peer, and queues the demands beyond AT_ONCE."""
 
     def __init__(self) -> None:
         self._under_way: dict[
@@ -27,19 +27,19 @@ class ConnectGates:
         ] = {}  # by ike_id, oldest first: until when it counts
         self._counts: Counter[Address] = Counter()
         self._queues: dict[Address, deque[Demand]] = {}
-        self._waiting: set[Key] = set()  # those in the queues that nobody has begun or taken back meanwhile
-        self._open: dict[Address, None] = {}  # addresses whose queue may go on
+        self._waiting: set[Key] = set()  # in the queues, and not taken back meanwhile
+        self._open: dict[Address, None] = {}  # addresses at which a set-up has ended: their queue may go on
 
     def __bool__(self) -> bool:
-        """Whether any waits."""
+        """Whether any demand waits."""
         return bool(self._waiting)
 
     def lets_in(self, address: Address) -> bool:
-        """Whether one more may begin."""
+        """Whether one more set-up to this address may begin."""
         return self._counts[address] < AT_ONCE
 
     def wait(self, address: Address, demand: Demand) -> None:
-        """Its children wait for their turn, or go on with that; what a packet asks for goes first."""
+        """Queue the children that don't wait yet; those that a packet needs go first."""
         queue = self._queues.setdefault(address, deque())
         for name in demand.children:
             key = demand.connection.name, name
@@ -57,22 +57,22 @@ class ConnectGates:
         self._counts[address] += 1
 
     def update(self, sa: IkeSa) -> None:
-        """A set-up may have come to its end."""
+        """Stop counting a set-up that has ended."""
         if sa.phase is not Phase.CONNECTING and sa.ike_id in self._under_way:
             self._leave(sa.ike_id)
 
     def take_back(self, key: Key) -> None:
-        """This one is begun otherwise, or not at all."""
+        """Forget a child that waits: it is begun otherwise, or not at all."""
         self._waiting.discard(key)
 
     @property
     def waiting(self) -> list[Key]:
-        """Connections and children."""
+        """The names of the waiting children, each with its connection's."""
         return list(self._waiting)
 
     @property
     def deadline(self) -> float | None:
-        """When the next one may begin."""
+        """When the next demand may begin: `-inf` at once, None if none waits."""
         if not self._waiting:
             return None
         if self._open:
@@ -80,7 +80,7 @@ class ConnectGates:
         return next((until for _, until in self._under_way.values()), None)
 
     def pop(self, now: float) -> Demand | None:
-        """One whose turn it is."""
+        """Remove and return a demand whose turn it is; None if there is none."""
         for ike_id, (_, until) in list(self._under_way.items()):
             if until > now:
                 break
@@ -101,7 +101,7 @@ class ConnectGates:
         return None
 
     def clear(self) -> None:
-        """None of those that wait is to begin."""
+        """Forget all demands that wait."""
         self._queues.clear()
         self._waiting.clear()
         self._open.clear()

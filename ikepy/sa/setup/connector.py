@@ -1,4 +1,4 @@
-"""IKE_SAs of our own making: for children that are to come up, again after a failure, again after an end."""
+"""Initiates IKE_SAs for demanded children, and again after failures and ends (RFC 7296 1.2, 2.4)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.init import InitTask
 
-# Our address and the peer's, or why there is none.
+# Gives a connection's addresses, ours and the peer's, or a text that says why one is unknown.
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
 
-NAT_T_PORT = 4500  # a peer's (RFC 3948); a connection to it needs no floating
+NAT_T_PORT = 4500  # of a peer (RFC 3948); a connection to this port starts with our own NAT-T port
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
-SOON = 1.0  # seconds: by when it is tried again, at the latest, once our addresses have changed
-STABLE = 10.0  # seconds that an IKE_SA has to last, or it is not set up again at once time and again
+SOON = 1.0  # seconds within which waiting set-ups are tried again after our addresses changed
+STABLE = 10.0  # seconds: IKE_SAs that end sooner, one after the other, are set up again with growing delays
 
 # Ends of a set-up of ours after which it is tried again.
 FAILURES = (End.TIMEOUT, End.REFUSED, End.FAULT)
 
 
 class Connector:
-    """Meets demands, and notes those that are to be met later."""
+    """Meets demands: at once, when it is their turn at the peer's address, or after a failure's delay."""
 
     def __init__(self, registry: Registry, resolve: Resolve, settle: Settle) -> None:
         self._registry = registry
@@ -44,10 +44,10 @@ class Connector:
         self._settle = settle
         self._retries = Retries()
         self._gates = ConnectGates()
-        self._stranded: dict[str, Demand] = {}  # by connection: those that wait for our address
+        self._stranded: dict[str, Demand] = {}  # by connection: demands that wait until an address is known
 
     def begin(self, demand: Demand, now: float) -> list[Effect]:
-        """As `bring_up`, for a user: what came of earlier tries, and when the next is due, counts no more."""
+        """`bring_up` for a user: earlier failures and the scheduled next try are forgotten."""
         for name in demand.children:
             self._retries.discard((demand.connection.name, name))
             self._gates.take_back((demand.connection.name, name))
@@ -55,12 +55,13 @@ class Connector:
         return self.bring_up(demand, now)
 
     def bring_up(self, demand: Demand, now: float) -> list[Effect]:
-        """What of it is not up yet, on an IKE_SA that stands or is being set up, or else on a new one."""
+        """Bring up the children that are not up: on an existing or nascent IKE_SA, or else on a new one."""
         sas = list(self._registry.of_connection(demand.connection.name))
         missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
         if not missing:
             return outcomes(demand.tickets, True, _up_already(sas, demand.children, now))
-        # Best one that stands: a set-up may fail, and a reauthentication takes along what comes up meanwhile.
+        # An established one is preferred: a set-up may fail. If it is just being reauthenticated, its new
+        # IKE_SA gets this child too.
         usable = max((sa for sa in sas if _takes_children(sa)), key=lambda sa: sa.established, default=None)
         if usable is None:
             return self._connect_in_turn(replace(demand, children=tuple(missing)), now)
@@ -69,7 +70,7 @@ class Connector:
         return self._settle(usable, proceed(usable, now), now)
 
     def _connect_in_turn(self, demand: Demand, now: float) -> list[Effect]:
-        """A new IKE_SA: at once for a user who waits, else as soon as its peer has to do with few others."""
+        """Initiate a new IKE_SA: at once if a user waits for it, else when it is its turn at the peer."""
         found = self._resolve(demand.connection, None)
         if any(demand.tickets) or isinstance(found, str) or self._gates.lets_in(found[1]):
             return self.connect(demand, now)
@@ -77,7 +78,7 @@ class Connector:
         return []
 
     def connect(self, demand: Demand, now: float) -> list[Effect]:
-        """A new IKE_SA for these children."""
+        """Initiate a new IKE_SA for these children, now."""
         connection, tickets = demand.connection, demand.tickets
         found = self._resolve(connection, None)
         if isinstance(found, str):
@@ -102,15 +103,15 @@ class Connector:
         return self._settle(sa, [log, *proceed(sa, now)], now)
 
     def update(self, sa: IkeSa) -> None:
-        """Something happened to an IKE_SA, which may be one that others wait for."""
+        """Take notice of a change of an IKE_SA: the end of a set-up lets the next one begin."""
         self._gates.update(sa)
 
     def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
-        """The peer's address or our own is unknown."""
+        """Put off a demand because the peer's address or our own is unknown."""
         connection, tickets = demand.connection, demand.tickets
         text = f"can't initiate: {why}"
         if not any(tickets):
-            self._stranded[connection.name] = demand  # should it be our address that is missing
+            self._stranded[connection.name] = demand  # tried as soon as our addresses change
         log = _line(Level.WARNING, connection, connection.name, text)
         return [log, *outcomes(tickets, False, text), *self._try_again(demand, connection.name, now)]
 
@@ -118,36 +119,39 @@ class Connector:
 
     @property
     def deadline(self) -> float | None:
-        """When the first demand is to be met that was put off."""
+        """When the next of the waiting demands is due; None if none waits."""
         times = (self._retries.deadline, self._gates.deadline)
         return min((at for at in times if at is not None), default=None)
 
     @property
     def retrying(self) -> bool:
-        """Whether any was put off."""
+        """Whether any demand waits for its turn or its next try."""
         return bool(self._retries) or bool(self._gates)
 
     def pop(self, now: float) -> Demand | None:
-        """One that is due."""
+        """Remove and return a demand that is due; None if none is."""
         return self._gates.pop(now) or self._retries.pop(now)
 
     def hasten(self, now: float) -> None:
-        """Don't wait for long: our addresses have changed."""
+        """Try the waiting demands again soon, as our addresses have changed."""
         self._retries.hasten(now + SOON * self._registry.entropy.uniform())
 
     def retry_stranded(self, now: float) -> list[Effect]:
-        """Those that waited for our address."""
+        """Bring up the demands that waited for an address."""
         stranded, self._stranded = self._stranded, {}
         return [effect for demand in stranded.values() for effect in self.bring_up(demand, now)]
 
     def forget(self) -> None:
-        """Nothing is to be set up any more."""
+        """Forget all waiting demands."""
         self._retries.clear()
         self._gates.clear()
         self._stranded.clear()
 
     def give_up(self, connection: str | None, child: str | None) -> list[str]:
-        """A user wants them down (None: any): which ones were waiting for their next try."""
+        """Forget the waiting demands for these children (None: any), as a user wants them down.
+
+        Returns the children that waited for their turn or their next try, as "connection/child".
+        """
 
         def meant(key: tuple[str, str]) -> bool:
             return connection in (None, key[0]) and child in (None, key[1])
@@ -167,9 +171,9 @@ class Connector:
         return [f"{name}/{its_child}" for name, its_child in sorted(given_up)]
 
     def _try_again(self, demand: Demand, subject: str, now: float) -> list[Effect]:
-        """Its children did not come up: note a further try where there is to be one, and say which.
+        """Schedule another try of children that did not come up, or give them up, and log which.
 
-        What is configured to be up is tried for ever, and all else once, unless `keyingtries` says otherwise.
+        Without `keyingtries`, children that are configured to be up are tried for ever, all others once.
         """
         connection, registry = demand.connection, self._registry
         later: list[str] = []
@@ -207,7 +211,7 @@ class Connector:
         return _line(Level.ERROR if kept else Level.INFO, connection, subject, text)
 
     def _put_off(self, demand: Demand, earlier: int, now: float) -> float:
-        """Bring it up after a wait that grows with the `earlier` ones; gives its seconds."""
+        """Schedule a demand after a delay, which doubles with each `earlier` failure; returns its seconds."""
         wait = min(RETRY_FIRST * 2.0 ** min(earlier, 10), RETRY_LONGEST)
         wait *= 1 + self._registry.entropy.uniform() / 4
         self._retries.put(demand, now + wait)
@@ -216,7 +220,7 @@ class Connector:
     # -- again -------------------------------------------------------------------------------------
 
     def after_refusals(self, sa: IkeSa, now: float) -> list[Effect]:
-        """Children that did not come up though `sa` stands."""
+        """Try again the children that did not come up though `sa` is established."""
         unmet = desired.take_unmet(sa)
         if self._registry.stopping or sa.phase is not Phase.ESTABLISHED or not unmet:
             return []
@@ -243,13 +247,13 @@ class Connector:
         return self._try_again(demand, _subject(sa), now)
 
     def _after_life(self, sa: IkeSa, end: End, now: float) -> list[Effect]:
-        """It stood: its children are started again or trapped, but not time and again at once."""
+        """Start or trap the children of an IKE_SA that was established; with delays if it never lasts."""
         name = sa.connection.name
         actions = [(child, end_actions.after_ike(end, child)) for child in sa.ended_children]
         self._registry.trapped |= {
             (name, child.name) for child, action in actions if action == end_actions.TRAP
         }
-        # One that never stood is tried as if it had been refused.
+        # Children that never came up on it are tried again like refused ones.
         waits = {
             child.name for child in sa.ended_wishes if self._registry.is_kept_up(sa.connection, child.name)
         }
@@ -276,12 +280,12 @@ def _subject(sa: IkeSa) -> str:
 
 
 def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
-    """Whether the child is up; for a packet, whether one of that name carries it."""
+    """Whether a child of this name is up and, if a packet is given, carries it."""
     return sa.has_child(name) and not (packet is not None and sa.lacks(name, packet))
 
 
 def _up_already(sas: Iterable[IkeSa], names: Sequence[str], now: float) -> str:
-    """Since when, and under which SPIs, as `list-sas` has them."""
+    """Text for users: since when the children are up, and their SPIs as `list-sas` prints them."""
     children = [child for sa in sas for child in sa.children.values() if child.stays]
     found = [next(child for child in children if child.config.name == name) for name in names]
     return "; ".join(
@@ -298,5 +302,5 @@ def _takes_children(sa: IkeSa) -> bool:
 
 
 def _line(level: Level, connection: Connection, subject: str, text: str) -> Log:
-    """Of a set-up that a peer can make fail as often as it is tried."""
+    """A log line about a set-up, aggregated by peer, as the peer can make every try fail."""
     return Log(level, subject, text, kind_of(text), Peer(connection.name))

@@ -1,4 +1,4 @@
-"""What a set-up is asked for: the children of one connection that are to come up, and who waits for them."""
+"""Defines a demand: the children of one connection to bring up, and the commands that wait for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from ikepy.config.model import Connection
 from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.state.ike_sa import IkeSa
 
-Key = tuple[str, str]  # connection and child
+Key = tuple[str, str]  # names of connection and child
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Children to bring up. `bounces`: how often in a row the peer let go of them as soon as they were up;
-    `replaces`: the one to be reauthenticated; `packet`: why they are wanted."""
+    """Children to bring up.
+
+    `tickets`: the commands that wait for the outcome. `bounces`: how many of their IKE_SAs in a row ended
+    soon after they were established. `replaces`: the IKE_SA that the new one reauthenticates. `packet`: the
+    selectors of the packet that needs the children.
+    """
 
     connection: Connection
     children: tuple[str, ...]
@@ -24,5 +28,5 @@ class Demand:
     packet: Pair | None = None
 
     def only(self, name: str) -> Demand:
-        """One of the children, for which nobody waits."""
+        """The same demand for one of the children, without the waiting commands."""
         return replace(self, children=(name,), tickets=())

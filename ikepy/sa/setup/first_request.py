@@ -1,4 +1,4 @@
-"""A peer's IKE_SA_INIT: answered, perhaps once its key exchange is computed, or refused (RFC 7296 1.2)."""
+"""Answers a peer's IKE_SA_INIT request, at once or when its key exchange is computed (RFC 7296 1.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ikepy.wire.payloads import NotifyPayload
 
 
 def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Effect]:
-    """Answer it, at once or later; PeerError or WireError if it is not acceptable."""
+    """Begin a half-open IKE_SA and answer its first request; PeerError or WireError if it is unacceptable."""
     dispatch.check(sa, message.header, message.payloads, protected=False)
     sa.init.request = datagram
     sa.set_up = SetUp(False, now, now, b"")
@@ -43,12 +43,12 @@ def _answer(sa: IkeSa, message: Message, work: Computation, now: float) -> list[
 
 
 def _answer_late(sa: IkeSa, message: Message, work: Computation, now: float) -> list[Effect]:
-    """The same again, with what it needs: here nobody else refuses."""
+    """`_answer` once the computation is done; also sends the refusal, as no caller catches errors now."""
     try:
         return _answer(sa, message, work, now)
     except PeerError as error:
         effects: list[Effect] = []
-        if error.notify != NotifyType.TEMPORARY_FAILURE:  # else nothing is wrong with it
+        if error.notify != NotifyType.TEMPORARY_FAILURE:  # our own lack of resources: let the peer retransmit
             notify = NotifyPayload(error.notify, error.data)
             effects = [stateless.refusal(message.header, notify, sa.path)]
         return [*effects, *sa.kill(End.REFUSED, f"{error.notify.name}: {error}")]

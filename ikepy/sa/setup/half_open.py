@@ -1,4 +1,4 @@
-"""What IKE_SA_INIT from strangers may cost: cookies, limits, repeated requests (RFC 7296 2.1 and 2.6)."""
+"""Counts half-open IKE_SAs, and decides when peers need a COOKIE or must make room (RFC 7296 2.1, 2.6)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ikepy.sa.api.path import Address, Endpoint
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 
-AGED = 12.0  # seconds in which a peer that means it goes on to IKE_AUTH, two retransmissions included
-MEMORY = 30.0  # seconds: requests that came to nothing count on, fading
+AGED = 12.0  # seconds in which a genuine peer goes on to IKE_AUTH, two retransmissions included
+MEMORY = 30.0  # seconds over which the count of failed requests decays
 _ALL = "all"
 
 
@@ -35,7 +35,7 @@ class _Open:
 
 
 class HalfOpen:
-    """The IKE_SAs that peers began and have not authenticated yet, and those that came to nothing lately."""
+    """The half-open IKE_SAs that peers initiated, and a decaying count of those that failed."""
 
     def __init__(self, limits: Daemon) -> None:
         self._cookie_threshold = limits.cookie_threshold
@@ -48,13 +48,14 @@ class HalfOpen:
         self._failed = Fading(MEMORY)  # by address, and in all
 
     def known(self, spi_i: bytes, remote: Endpoint) -> IkeSa | None:
-        """The IKE_SA that this peer's IKE_SA_INIT made."""
+        """The IKE_SA that an IKE_SA_INIT with this SPI from this address and port has made."""
         return self._by_request.get((spi_i, remote))
 
     def verdict(self, address: Address, now: float, waiting: float = 0, from_there: float = 0) -> Verdict:
-        """By how many are open, have failed lately or wait to be worked on: in all, and from this address.
+        """Whether a new request from this address needs a COOKIE.
 
-        A threshold of 0 switches its check off.
+        The IKE_SAs that are half-open, that failed lately, and that wait to be processed count: all of them
+        (`waiting`), and those of this address (`from_there`). A threshold of 0 switches its check off.
         """
         in_all = len(self._open) + self._failed.at(_ALL, now) + waiting
         if self._cookie_threshold and in_all >= self._cookie_threshold:
@@ -65,8 +66,11 @@ class HalfOpen:
         return Verdict.SERVE
 
     def crowded_out(self, address: Address, now: float) -> list[IkeSa]:
-        """Those that have to go before one more of this address can come: its oldest that a peer would have
-        gone on with, beyond `block_threshold`; the oldest of all, beyond `init_limit_half_open`."""
+        """The half-open IKE_SAs to end before one more from this address is accepted.
+
+        Beyond `block_threshold` of this address: its oldest ones that are AGED. Beyond
+        `init_limit_half_open`: the oldest of all.
+        """
         gone: list[IkeSa] = []
         own = self._per_address.get(address, {})
         if self._block_threshold and len(own) >= self._block_threshold:
@@ -85,13 +89,15 @@ class HalfOpen:
         self._per_address.setdefault(remote.address, {})[sa.ike_id] = one
 
     def failed(self, address: Address, now: float) -> None:
-        """A request came to nothing: it counts on for a while."""
+        """Count a request that failed."""
         self._failed.add(address, 1.0, now)
         self._failed.add(_ALL, 1.0, now)
 
     def update(self, sa: IkeSa, now: float) -> Charge | None:
-        """An IKE_SA changed its phase: it counts no longer once it is authenticated, and fades once it is
-        dead. Gives what it was charged when it has just been authenticated."""
+        """Stop counting an IKE_SA that is not half-open any more; one that died counts as failed.
+
+        Returns its charge, for a refund, if it has just been authenticated.
+        """
         charge = None
         one = self._open.get(sa.ike_id)
         if one is not None and sa.phase is not Phase.CONNECTING:

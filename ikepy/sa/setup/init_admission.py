@@ -1,4 +1,4 @@
-"""IKE_SA_INIT requests: who is let in, who has to show a COOKIE first, who is refused (RFC 7296 2.6)."""
+"""Admits IKE_SA_INIT requests: accepts them, demands a COOKIE, or drops them (RFC 7296 2.6)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
 from ikepy.wire.payloads import NotifyPayload
 
 SPI = 8  # octets
-EXPECTED = 2  # times what all strangers may have, for those who come from where peers are expected
-MOST = 8  # times what is free of that, for one place: many peers may share it, and begin together
-OTHERS = 100.0  # messages a second that are for no IKE_SA of ours
+EXPECTED = 2  # budget for addresses where the configuration expects peers, as a multiple of `strangers_cpu`
+MOST = 8  # a source's share of it, as a multiple of what is free: the peers at one place may start together
+OTHERS = 100.0  # messages with unknown SPIs that are processed per second
 
 
 class InitAdmission:
-    """What peers may have that are not authenticated: as little as can be."""
+    """Decides on IKE_SA_INIT requests, so that unauthenticated peers cost little CPU time and memory."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -44,11 +44,11 @@ class InitAdmission:
         self._others = Rate(OTHERS)
 
     def _chance(self) -> float:
-        """From 0 to 1."""
+        """A random number from 0 to 1."""
         return int.from_bytes(self._registry.entropy.random(2), "big") / (1 << 16)
 
     def update(self, sa: IkeSa, now: float) -> None:
-        """Something happened to an IKE_SA, which may be one of theirs."""
+        """Take notice of a change of an IKE_SA: if its peer has authenticated, refund what it was charged."""
         charge = self._half_open.update(sa, now)
         if charge is not None:
             charge.refund(now)
@@ -56,7 +56,7 @@ class InitAdmission:
             self._registry.auth_failures.stands(sa.path.remote.address, now)
 
     def turn_away(self, datagram: bytes, header: IkeHeader, path: Path, now: float) -> list[Effect] | None:
-        """What strangers get before anything is decoded: nothing, or a COOKIE. None: it may come in."""
+        """Answer an IKE_SA_INIT request before it is decoded: with nothing or a COOKIE; None: accept it."""
         is_first = header.from_initiator and not header.message_id and header.spi_r == bytes(8)
         if not is_first or self._registry.stopping:
             return []
@@ -72,9 +72,9 @@ class InitAdmission:
         return [Send(path, answer)] if answer else []
 
     def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
-        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
+        """Answer a datagram cheaply in a flood: with a COOKIE or nothing (b"").
 
-        None: it is something else, or it may come in.
+        None: receive it, as it may be accepted, or is no IKE_SA_INIT request.
         """
         if self._registry.stopping:
             return None
@@ -89,14 +89,14 @@ class InitAdmission:
             return b""
         self._admitted.expire(now)
         if (spi_i, remote) in self._admitted:
-            return b""  # the one that waits is answered
+            return b""  # a retransmission: the first one waits to be answered
         try:
             answer = self._judge(datagram, remote, now)
         except WireError:
             served = self._serves(remote.address, now)
             self._half_open.failed(remote.address, now)
             if served:
-                return None  # it leaves its trace where it is decoded
+                return None  # the full decoder logs the reason
             self._registry.tally[Unserved.MALFORMED_INIT] += 1
             return b""
         if isinstance(answer, Charge):
@@ -105,7 +105,7 @@ class InitAdmission:
         return answer
 
     def _refuse_other(self, datagram: bytes, now: float) -> bytes | None:
-        """Of what is for no IKE_SA that there is, a little is looked at."""
+        """b"" for a message with unknown SPIs, except for OTHERS a second; None: receive it."""
         if named(self._registry.by_spi, datagram) is not None:
             return None
         if self._others.allow(now):
@@ -116,13 +116,13 @@ class InitAdmission:
         return b""
 
     def _serves(self, address: Address, now: float) -> bool:
-        """Whether a request from there may come in without a cookie."""
+        """Whether a request from this address is accepted without a COOKIE."""
         self._admitted.expire(now)
         waiting = len(self._admitted), self._admitted.from_address(address)
         return self._half_open.verdict(address, now, *waiting) is Verdict.SERVE
 
     def _judge(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | Charge:
-        """A COOKIE, nothing (b""), or the charge of what may come in. WireError if the payloads don't fit."""
+        """A COOKIE response, nothing (b""), or the charge if it is accepted. WireError if malformed."""
         address, spi_i, tally = remote.address, datagram[:8], self._registry.tally
         seen = look(datagram)
         if not seen.nonce:
@@ -148,7 +148,7 @@ class InitAdmission:
         return b""
 
     def crowded_out(self, path: Path, now: float) -> list[IkeSa]:
-        """The half-open IKE_SAs that have to go before another one from there comes."""
+        """The half-open IKE_SAs to end before another one from this address is accepted."""
         gone = self._half_open.crowded_out(path.remote.address, now)
         self._registry.tally[Unserved.CROWDED_OUT] += len(gone)
         return gone
@@ -156,7 +156,10 @@ class InitAdmission:
     def accept(
         self, datagram: bytes, message: Message, path: Path, now: float
     ) -> tuple[IkeSa | None, list[Effect]]:
-        """The half-open IKE_SA of a request that `turn_away` lets through, and the response."""
+        """Begin a half-open IKE_SA for a request that `turn_away` accepts; returns it and the response.
+
+        None instead of the IKE_SA if the request is refused.
+        """
         header, remote = message.header, path.remote
         charge = self._admitted.take(header.spi_i, remote)
         if charge is None:
@@ -191,7 +194,7 @@ class InitAdmission:
         return sa, effects
 
     def _came_to_nothing(self, charge: Charge, reason: Unserved, now: float) -> None:
-        """It was refused before any key exchange, and counts like a half-open one."""
+        """Count a request that was refused before the key exchange, and charge only the OVERHEAD for it."""
         self._registry.tally[reason] += 1
         self._half_open.failed(charge.remote.address, now)
         charge.refund(now)
