@@ -21,8 +21,9 @@ from ipaddress import IPv4Address
 import click
 
 from ikepy.config.proposals import parse
-from ikepy.crypto import kex
-from ikepy.crypto.keymat import derive_ike_keys
+from ikepy.crypto.kex import registry
+from ikepy.crypto.kex.method import Begun
+from ikepy.crypto.key_schedule import KeySchedule, Seed
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
@@ -65,7 +66,7 @@ class Kind:
     """What is sent first."""
 
     group: int
-    public: Callable[[kex.KeyExchange], bytes] = lambda own: own.public
+    public: Callable[[Begun], bytes] = lambda own: own.public
     suite: str | None = None  # None: one that nobody accepts
     guesses: bool = False  # goes on to IKE_AUTH, with a wrong secret
     cookies: bool = True  # shows the cookies that it is given
@@ -109,7 +110,7 @@ class Attacker:
         self._addresses = [IPv4Address(kind.source).packed] if kind.source else addresses
         self._spis = spis
         self._target = target
-        self._own = kex.generate(kind.group, random.Random(1).randbytes)
+        self._own = registry.method(kind.group).begin(random.Random(1).randbytes)()
         self._chain = self._first_message()[HEADER:]
         self._sent: dict[bytes, Sent] = {}  # by our SPI
         self._random = random.Random(os.urandom(8))
@@ -214,9 +215,10 @@ class Attacker:
         answer = decode_message(response)
         header = answer.header
         suite = suite_of(query.must(answer.payloads, SaPayload).proposals[0])
-        shared = self._own.shared(query.must(answer.payloads, KePayload).data)
+        shared = self._own.finish(query.must(answer.payloads, KePayload).data)
         nonce = query.must(answer.payloads, NoncePayload).data
-        keys = derive_ike_keys(suite, shared, NONCE, nonce, header.spi_i, header.spi_r)
+        seed = Seed(NONCE, nonce, header.spi_i, header.spi_r)
+        keys = KeySchedule.initial(suite, shared, seed).keys
         cipher = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_ei, keys.sk_ai)
         first, plain = encode_payloads(
             [

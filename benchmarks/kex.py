@@ -10,8 +10,7 @@ from functools import partial
 from rich.console import Console
 from rich.table import Table
 
-from ikepy.crypto import kex
-from ikepy.wire.constants import KeGroup
+from ikepy.crypto.kex import registry
 
 ROUNDS = 20
 
@@ -28,13 +27,12 @@ def fastest(job: Callable[[], object]) -> float:
 
 def main() -> None:
     table = Table("group", "key pair, ms", "g^ir, ms", "planned for both, ms")
-    for group in sorted(kex.SUPPORTED, key=kex.seconds):
-        public = kex.generate(group, os.urandom).public
-        exchange = kex.generate(group, os.urandom)
-        fresh = fastest(partial(kex.generate, group, os.urandom))
-        shared = fastest(partial(exchange.shared, public))
-        planned = 1000 * kex.seconds(group)
-        table.add_row(KeGroup(group).name, f"{fresh:.3f}", f"{shared:.3f}", f"{planned:.2f}")
+    for method in sorted(map(registry.method, registry.supported()), key=lambda method: method.seconds):
+        begun = method.begin(os.urandom)()
+        public, _ = method.respond(os.urandom, begun.public)()
+        fresh = fastest(method.begin(os.urandom))
+        shared = fastest(partial(begun.finish, public))
+        table.add_row(method.name, f"{fresh:.3f}", f"{shared:.3f}", f"{1000 * method.seconds:.2f}")
     Console().print(table)
 
 

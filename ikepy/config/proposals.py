@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 
-from ikepy.crypto import kex
 from ikepy.crypto.algorithms import is_aead
+from ikepy.crypto.kex import registry
 from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, ProtocolId, TransformType
 from ikepy.wire.proposal import Proposal, Transform
 
@@ -62,7 +62,7 @@ KE = {
         KeGroup.MODP_8192: ("modp8192",),
     }.items()
     for name in names
-    if group in kex.SUPPORTED
+    if group in registry.supported()
 }
 NO_KE = {  # ESP only: PFS is welcome, not required
     name: Transform(TransformType.KE, KeGroup.NONE) for name in ("modpnone", "none")

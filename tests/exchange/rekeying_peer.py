@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ikepy.crypto import kex
-from ikepy.crypto.keymat import rekey_ike_keys
+from ikepy.crypto.key_schedule import Seed
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.exchange import child_negotiation
 from ikepy.sa.exchange.child_negotiation import KeyExchangeResult
@@ -19,6 +18,7 @@ from ikepy.sa.tasks import rekey_handover
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
+from tests.key_exchanges import begin
 
 NONCE = bytes(range(32))
 
@@ -44,7 +44,7 @@ class RekeyChild(Task[IkeSa]):
         rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi.to_bytes(4, "big"))
         payloads: list[Payload] = [rekey, sa_payload, NoncePayload(NONCE)]
         if self.group:
-            self.ke = kex.generate(self.group, sa.registry.entropy.random)
+            self.ke = begin(self.group, sa.registry.entropy.random)
             payloads.append(KePayload(self.group, self.ke.public))
         return [*payloads, *selectors]
 
@@ -53,8 +53,8 @@ class RekeyChild(Task[IkeSa]):
         if self.error is not None:
             return []
         nonce_r = query.must(payloads, NoncePayload).data
-        shared = self.ke.shared(query.must(payloads, KePayload).data) if self.group else None
-        result = KeyExchangeResult(NONCE, nonce_r, shared, we_started=True)
+        secrets = (self.ke.finish(query.must(payloads, KePayload).data),) if self.group else ()
+        result = KeyExchangeResult(NONCE, nonce_r, secrets, we_started=True)
         _, effects = child_negotiation.conclude(sa, self.offer, payloads, result, now)
         if self.delete:
             sa.enqueue(DeleteChild(self.child_id))
@@ -76,8 +76,8 @@ class RekeyIke(Task[IkeSa]):
         self.offer = tuple(
             replace(p, spi=self.spi_i) for p in proposals.numbered(sa.connection.proposals, self.spi_i)
         )
-        self.ke = kex.generate(self.group or proposals.ke_group(self.offer[0]), sa.registry.entropy.random)
-        return [SaPayload(self.offer), NoncePayload(NONCE), KePayload(self.ke.group, self.ke.public)]
+        self.ke = begin(self.group or proposals.key_exchanges(self.offer[0])[0], sa.registry.entropy.random)
+        return [SaPayload(self.offer), NoncePayload(NONCE), KePayload(self.ke.method.id, self.ke.public)]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         self.error = query.error(payloads)
@@ -85,12 +85,10 @@ class RekeyIke(Task[IkeSa]):
             return []
         chosen = query.must(payloads, SaPayload).proposals[0]
         nonce_r = query.must(payloads, NoncePayload).data
-        shared = self.ke.shared(query.must(payloads, KePayload).data)
-        old = sa.keys
-        keys = rekey_ike_keys(
-            suite_of(chosen), old.suite.prf, old.sk_d, shared, NONCE, nonce_r, self.spi_i, chosen.spi
-        )
-        new_keyed = ike_sa_keys(chosen, keys, initiator=True)
+        shared = self.ke.finish(query.must(payloads, KePayload).data)
+        seed = Seed(NONCE, nonce_r, self.spi_i, chosen.spi)
+        schedule = sa.keys.schedule.rekeyed(suite_of(chosen), (shared,), seed)
+        new_keyed = ike_sa_keys(chosen, schedule, initiator=True)
         new = rekey_handover.successor(sa, self.spi_i, chosen.spi, new_keyed, now, initiator=True)
         effects = rekey_handover.hand_over(sa, new, now)
         sa.enqueue(DeleteIke())

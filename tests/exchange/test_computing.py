@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.crypto import kex
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Initiate, Rekey, Shutdown, Terminate
 from ikepy.sa.api.effects import Compute, Rank, Send
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import NotifyPayload
+from tests.key_exchanges import all_slow
 
 from .network import (
     ADDRESS_A,
@@ -318,23 +318,21 @@ def test_the_ike_sa_is_being_deleted_when_its_rekey_can_be_answered() -> None:
      ("IKE delete", "IKE rekey"), ("child create", "child create")],
     ids=lambda value: str(value),
 )  # fmt: skip
-def test_crossing(
-    monkeypatch: pytest.MonkeyPatch, first: str, second: str, seconds: float, thinkers: str
-) -> None:
+def test_crossing(first: str, second: str, seconds: float, thinkers: str) -> None:
     """Both ends act at once, and either or both think: afterwards they agree, whatever is lost or late."""
-    monkeypatch.setattr(kex, "seconds", lambda group: 1.0)
     options = replace(
         OPTIONS, esp_proposals='["aes128gcm16-x25519"]', more=OPTIONS.more.replace("gcm16", "gcm16-x25519")
     )
     for seed, (sender, kind, delays) in itertools.product(("one", "two"), disturbances()[:5]):
         net = Network(options, seed=seed)
-        net.command("a", Initiate("ab", "net"))
-        net.run(1)
-        net.thinking = taking(seconds, thinkers)
-        net.script = nth_of(sender, kind, delays)
-        act(net, "a", first)
-        act(net, "b", second)
-        net.run(200)
+        with all_slow():
+            net.command("a", Initiate("ab", "net"))
+            net.run(1)
+            net.thinking = taking(seconds, thinkers)
+            net.script = nth_of(sender, kind, delays)
+            act(net, "a", first)
+            act(net, "b", second)
+            net.run(200)
         note = f"{kind} of {sender}: {delays}\n" + "\n".join(net.ladder)
         a, b = net.a.manager.list_sas(net.now), net.b.manager.list_sas(net.now)
         assert {(i.spi_i, i.spi_r) for i in a} == {(i.spi_i, i.spi_r) for i in b}, note

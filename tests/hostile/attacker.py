@@ -14,9 +14,8 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from ikepy.config.proposals import parse
-from ikepy.crypto import kex
 from ikepy.crypto.auth import psk_auth
-from ikepy.crypto.keymat import IkeKeys, derive_ike_keys
+from ikepy.crypto.key_schedule import IkeKeys, KeySchedule, Seed
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.sa.api.commands import Initiate
@@ -57,6 +56,7 @@ from ikepy.wire.payloads import (
 )
 from ikepy.wire.proposal import Proposal
 from tests.exchange.network import ADDRESS_B, Network, Options, assert_joined
+from tests.key_exchanges import begin
 
 STRANGER = IPv4Address("198.51.100.7")
 GCM = "aes128gcm16-prfsha256-x25519"
@@ -137,11 +137,11 @@ def init_parts(
 ) -> list[tuple[int, bytes]]:
     """The payloads of a good IKE_SA_INIT, or of one with another KE."""
     offered = proposals.numbered(parse(suite, ProtocolId.IKE), b"")
-    ke = kex.generate(proposals.ke_group(offered[0]), random.Random(1).randbytes)
+    ke = begin(proposals.key_exchanges(offered[0])[0], random.Random(1).randbytes)
     data = ke.public if public is None else public
     return [
         (PayloadType.SA, SaPayload(offered).encode()),
-        (PayloadType.KE, KePayload(ke.group if group is None else group, data).encode()),
+        (PayloadType.KE, KePayload(ke.method.id if group is None else group, data).encode()),
         (PayloadType.NONCE, NONCE),
     ]
 
@@ -161,9 +161,9 @@ class HalfOpenAttacker:
         self.net, self.address, self.spi_i, self.port = net, address, spi_i, port
         self._random = random.Random(7).randbytes
         offered = proposals.numbered(parse(suite, ProtocolId.IKE), b"")
-        ke = kex.generate(proposals.ke_group(offered[0]), self._random)
-        payloads: list[Payload] = [SaPayload(offered), KePayload(ke.group, ke.public), NoncePayload(NONCE)]
-        payloads += extra
+        ke = begin(proposals.key_exchanges(offered[0])[0], self._random)
+        own = KePayload(ke.method.id, ke.public)
+        payloads: list[Payload] = [SaPayload(offered), own, NoncePayload(NONCE), *extra]
         header = IkeHeader(spi_i, NO_SPI, ExchangeType.IKE_SA_INIT, HeaderFlag.INITIATOR, 0)
         self.request = encode_message(header, payloads)
         answer = self._begin()
@@ -174,8 +174,9 @@ class HalfOpenAttacker:
         self.spi_r = answer.header.spi_r
         self.nonce_r = query.must(answer.payloads, NoncePayload).data
         self.suite = suite_of(chosen)
-        shared = ke.shared(query.must(answer.payloads, KePayload).data)
-        self.keys: IkeKeys = derive_ike_keys(self.suite, shared, NONCE, self.nonce_r, spi_i, self.spi_r)
+        shared = ke.finish(query.must(answer.payloads, KePayload).data)
+        seed = Seed(NONCE, self.nonce_r, spi_i, self.spi_r)
+        self.keys: IkeKeys = KeySchedule.initial(self.suite, shared, seed).keys
         self._out = SkCipher(
             self.suite.encr, self.suite.key_bits, self.suite.integ, self.keys.sk_ei, self.keys.sk_ai
         )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from ikepy.config.proposals import parse
-from ikepy.crypto import kex
-from ikepy.crypto.modp import GROUPS
+from ikepy.crypto.kex import modp, registry
+from ikepy.crypto.kex.diffie_hellman import Derive, DiffieHellman
+from ikepy.crypto.kex.modp_groups import GROUPS
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
 from ikepy.wire.constants import ExchangeType, KeGroup, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from tests.exchange.network import Network
+from tests.key_exchanges import begin
 
 from .attacker import HalfOpenAttacker, chain, child_payloads, init_parts, message, send, target
 
@@ -37,17 +41,17 @@ NONCE = bytes(32)
 
 
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def computed() -> Iterator[list[int]]:
     """The groups of the key pairs that are computed from now on."""
     groups: list[int] = []
-    real = kex.generation
 
-    def counting(group: int, draw: kex.Random) -> Callable[[], kex.KeyExchange]:
-        groups.append(group)
-        return real(group, draw)
+    def counting(method: DiffieHellman, private: bytes) -> tuple[bytes, Derive]:
+        groups.append(method.id)
+        return method.key_pair(private)
 
-    monkeypatch.setattr(kex, "generation", counting)
-    return groups
+    counted = [replace(method, key_pair=partial(counting, method)) for method in modp.METHODS]
+    with registry.registered(*counted):
+        yield groups
 
 
 def network() -> Network:
@@ -103,7 +107,7 @@ def test_the_same_request_with_a_good_value(offer: Callable[[bytes], list[Payloa
     """What is refused above is refused for its value."""
     attacker = HalfOpenAttacker(network(), SUITE)
     attacker.establish()
-    public = kex.generate(GROUP, random.Random(5).randbytes).public
+    public = begin(GROUP, random.Random(5).randbytes).public
     answer = attacker.ask(ExchangeType.CREATE_CHILD_SA, 2, offer(public))
     assert answer is not None
     assert query.error(answer) is None

@@ -160,7 +160,7 @@ def modp(value: int, size: int = 256) -> bytes:
 
 
 def prime_2048() -> int:
-    from ikepy.crypto.modp import GROUPS
+    from ikepy.crypto.kex.modp_groups import GROUPS
 
     return GROUPS[KeGroup.MODP_2048].prime
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ikepy.config.proposals import parse
-from ikepy.crypto.modp import GROUPS
+from ikepy.crypto.kex.modp_groups import GROUPS
 from ikepy.lab import pair
 from ikepy.lab.gateway import Connection, Gateway
 from ikepy.lab.pair import Pair

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from ikepy.crypto import kex
-from ikepy.crypto.kex import KeyExchange, public_size
+from ikepy.crypto.kex import ecp, montgomery, registry
+from ikepy.crypto.kex.diffie_hellman import Derive, DiffieHellman
 from ikepy.crypto.prf import PrfFunction
 from ikepy.crypto.secret import Secret
 from ikepy.errors import IntegrityError
@@ -22,7 +23,6 @@ from ikepy.wire.message import decode_payloads, encode_payloads
 from ikepy.wire.payloads import Payload
 
 IV, TAG = 8, 16
-DRAWN = {KeGroup.CURVE_25519: 32, KeGroup.ECP_256: 32 + kex.EXTRA_BYTES}  # bytes a key exchange
 
 
 class PlainCipher:
@@ -47,21 +47,25 @@ class PlainCipher:
         return sealed[offset + IV : -1]
 
 
-def generation(group: int, random: Callable[[int], bytes]) -> Callable[[], KeyExchange]:
-    """In the place of `kex.generation`: the sum of both private values."""
-    size = public_size(group)
-    private = int.from_bytes(random(DRAWN[KeGroup(group)])[:16], "big")
+def adding(method: DiffieHellman) -> DiffieHellman:
+    """In the place of a group: what both derive is the sum of their private values."""
 
-    def derive(peer_public: bytes) -> bytes:
-        return (private + int.from_bytes(peer_public[:32], "big")).to_bytes(32, "big")
+    def key_pair(drawn: bytes) -> tuple[bytes, Derive]:
+        private = int.from_bytes(drawn[:16], "big")
 
-    public = private.to_bytes(32, "big").ljust(size, b"\0")
-    return lambda: KeyExchange(group, public, derive)
+        def derive(peer_public: bytes) -> bytes:
+            return (private + int.from_bytes(peer_public[:32], "big")).to_bytes(32, "big")
+
+        return private.to_bytes(32, "big").ljust(method.size, b"\0"), derive
+
+    return replace(method, key_pair=key_pair, is_element=lambda public: True)
 
 
-def check_public(group: int, public: bytes) -> None:
-    """In the place of `kex.check_public`, for what `generation` gives."""
-    assert len(public) == public_size(group)
+ADDING = tuple(
+    adding(method)
+    for method in (*montgomery.METHODS, *ecp.METHODS)
+    if method.group in (KeGroup.CURVE_25519, KeGroup.ECP_256)
+)
 
 
 def compute(function: PrfFunction, key: Secret | bytes, *chunks: bytes) -> bytes:
@@ -97,24 +101,11 @@ class Codec:
 
 
 @contextmanager
-def thoughtful() -> Iterator[None]:
-    """Every key exchange is one of those that are computed beside all else, as long as this lasts."""
-    real = kex.seconds
-    setattr(kex, "seconds", lambda group: 1.0)  # noqa: B010  as for those below
-    try:
-        yield
-    finally:
-        setattr(kex, "seconds", real)  # noqa: B010
-
-
-@contextmanager
 def crypto() -> Iterator[None]:
     """Machines have the stand-ins as long as this lasts."""
     codec = Codec()
     swaps: list[tuple[Any, str, object]] = [
         (ike_keys, "SkCipher", PlainCipher),
-        (kex, "generation", generation),
-        (kex, "check_public", check_public),
         (PrfFunction, "compute", compute),
         (PrfFunction, "plus", plus),
         (fragments, "encode_payloads", codec.encode),
@@ -124,7 +115,8 @@ def crypto() -> Iterator[None]:
     for owner, name, stand_in in swaps:
         setattr(owner, name, stand_in)
     try:
-        yield
+        with registry.registered(*ADDING):
+            yield
     finally:
         for (owner, name, _), before in zip(swaps, real, strict=True):
             setattr(owner, name, before)

@@ -12,6 +12,7 @@ from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Sequen
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.tasks import child_rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
+from tests.key_exchanges import all_slow
 
 from . import cheap
 from .laws import check_quiet
@@ -50,7 +51,7 @@ def run(seed: int, *, transcript: bool = False) -> Result:
         thoughtful = random.Random(f"thoughtful {seed}").random() < THOUGHTFUL
         with (
             cheap.crypto() if seed % REAL else nullcontext(),
-            cheap.thoughtful() if thoughtful else nullcontext(),
+            all_slow() if thoughtful else nullcontext(),
         ):
             scenario.play()
     except Exception as found:  # whatever the machine raises is what a run looks for

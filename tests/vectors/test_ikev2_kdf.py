@@ -1,9 +1,9 @@
 """IKEv2 key derivation: a vector of NIST's CAVP, component "IKEv2 KDF", SHA-1 (SP 800-135 test suite)."""
 
-from ikepy.crypto.keymat import IkeSuite, derive_child_keys, derive_ike_keys, rekey_ike_keys
+from ikepy.crypto.key_schedule import IkeKeys, IkeSuite, KeySchedule, Seed
 from ikepy.crypto.prf import prf
 from ikepy.crypto.secret import Secret
-from ikepy.wire.constants import Encr, KeGroup, Prf
+from ikepy.wire.constants import Encr, Prf
 
 GIR = Secret(bytes.fromhex("4b2c1f971981a8ad8d0abeafabf38cf75fc8349c148142465ed9c8b516b8be52"))
 GIR_NEW = Secret(bytes.fromhex("863f3c9d06efd39d2b907b97f8699e5dd5251ef64a2a176f36ee40c87d4f9330"))
@@ -30,12 +30,13 @@ DKM_CHILD_DH = bytes.fromhex(
 SKEYSEED_REKEY = bytes.fromhex("63e81194946ebd05df7df5ebf5d8750056bf1f1d")
 
 # Three keys of 20 bytes and two of 36 are the 132 bytes of the vector.
-SUITE = IkeSuite(Encr.AES_GCM_16, 256, Prf.HMAC_SHA1, None, KeGroup.MODP_2048)
-SK_D = Secret(DKM[:20])
+SUITE = IkeSuite(Encr.AES_GCM_16, 256, Prf.HMAC_SHA1, None)
+SEED = Seed(NI, NR, SPI_I, SPI_R)
+SCHEDULE = KeySchedule(SUITE, IkeKeys(Secret(DKM[:20]), *(Secret(b"") for _ in range(6))))
 
 
 def test_ike_keys() -> None:
-    keys = derive_ike_keys(SUITE, GIR, NI, NR, SPI_I, SPI_R)
+    keys = KeySchedule.initial(SUITE, GIR, SEED).keys
     order = (keys.sk_d, keys.sk_ai, keys.sk_ar, keys.sk_ei, keys.sk_er, keys.sk_pi, keys.sk_pr)
     assert [len(key) for key in order] == [20, 0, 0, 36, 36, 20, 20]
     assert Secret.join(*order).expose() == DKM
@@ -47,18 +48,18 @@ def test_skeyseed_and_prf_plus() -> None:
 
 
 def test_child_keys() -> None:
-    to_responder, to_initiator = derive_child_keys(Prf.HMAC_SHA1, SK_D, NI, NR, None, 66)
+    to_responder, to_initiator = SCHEDULE.child_keys(NI, NR, (), 66)
     assert to_responder.expose() == DKM_CHILD[:66]
     assert to_initiator.expose() == DKM_CHILD[66:]
 
 
 def test_child_keys_with_key_exchange() -> None:
-    pair = derive_child_keys(Prf.HMAC_SHA1, SK_D, NI, NR, GIR_NEW, 66)
+    pair = SCHEDULE.child_keys(NI, NR, (GIR_NEW,), 66)
     assert Secret.join(*pair).expose() == DKM_CHILD_DH
 
 
 def test_rekeyed_ike_keys() -> None:
-    keys = rekey_ike_keys(SUITE, Prf.HMAC_SHA1, SK_D, GIR_NEW, NI, NR, SPI_I, SPI_R)
+    keys = SCHEDULE.rekeyed(SUITE, (GIR_NEW,), SEED).keys
     expected = prf(Prf.HMAC_SHA1).plus(SKEYSEED_REKEY, NI + NR + SPI_I + SPI_R, 132)
     assert keys.sk_d.expose() == expected.expose()[:20]
     assert keys.sk_pr.expose() == expected.expose()[112:]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ikepy.crypto.kex import generate, public_size
-from ikepy.crypto.modp import GROUPS
+from ikepy.crypto.kex.modp_groups import GROUPS
 from ikepy.wire.constants import KeGroup
+from tests.key_exchanges import begin
 from tests.unit.crypto.randomness import fixed, seeded
 
 # Group, bits n, k: 2^n - 2^(n-64) - 1 + 2^64 * ([2^(n-130) pi] + k)
@@ -40,12 +40,12 @@ def pi_shifted(bits: int) -> int:
 def test_prime(group: KeGroup, bits: int, k: int) -> None:
     prime = 2**bits - 2 ** (bits - 64) - 1 + 2**64 * (pi_shifted(bits - 130) + k)
     assert GROUPS[group].prime == prime
-    assert public_size(group) == bits // 8
+    assert GROUPS[group].size == bits // 8
 
 
 @pytest.mark.parametrize(("group", "bits", "k"), FORMULAS[:3])
 def test_public_value_is_a_power_of_two(group: KeGroup, bits: int, k: int) -> None:
-    exchange = generate(group, seeded(bits))
+    exchange = begin(group, seeded(bits))
     # Both p and (p-1)/2 are prime and 2 is a square: its powers form the subgroup of order (p-1)/2.
     prime = GROUPS[group].prime
     assert pow(int.from_bytes(exchange.public, "big"), (prime - 1) // 2, prime) == 1
@@ -56,9 +56,9 @@ def test_private_exponents(group: KeGroup, bits: int, k: int) -> None:
     """g^ir of two exponents known to the test. An exponent is the bytes drawn behind a leading one."""
     row = GROUPS[group]
     drawn_i, drawn_r = b"\0" * row.exponent_size, b"\x5a" * row.exponent_size
-    initiator, responder = generate(group, fixed(drawn_i)), generate(group, fixed(drawn_r))
+    initiator, responder = begin(group, fixed(drawn_i)), begin(group, fixed(drawn_r))
     i, r = int.from_bytes(b"\x01" + drawn_i, "big"), int.from_bytes(b"\x01" + drawn_r, "big")
     assert int.from_bytes(initiator.public, "big") == pow(2, i, row.prime)
     expected = pow(pow(2, r, row.prime), i, row.prime).to_bytes(bits // 8, "big")
-    assert initiator.shared(responder.public).expose() == expected
-    assert responder.shared(initiator.public).expose() == expected
+    assert initiator.finish(responder.public).expose() == expected
+    assert responder.finish(initiator.public).expose() == expected

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ikepy.crypto.kex import generate
 from ikepy.wire.constants import KeGroup
+from tests.key_exchanges import begin
 from tests.unit.crypto.randomness import scalar
 
 # Group, private keys i and r, the data of both KE payloads, girx.
@@ -68,9 +68,9 @@ VECTORS = [
 
 @pytest.mark.parametrize(("group", "i", "r", "ke_i", "ke_r", "girx"), VECTORS)
 def test_exchange(group: KeGroup, i: str, r: str, ke_i: str, ke_r: str, girx: str) -> None:
-    initiator = generate(group, scalar(i))
-    responder = generate(group, scalar(r))
+    initiator = begin(group, scalar(i))
+    responder = begin(group, scalar(r))
     assert initiator.public.hex() == ke_i
     assert responder.public.hex() == ke_r
-    assert initiator.shared(responder.public).expose().hex() == girx
-    assert responder.shared(initiator.public).expose().hex() == girx
+    assert initiator.finish(responder.public).expose().hex() == girx
+    assert responder.finish(initiator.public).expose().hex() == girx

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ikepy.crypto.kex import SUPPORTED, generate
+from ikepy.crypto.kex import registry
 from ikepy.wire.constants import KeGroup
+from tests.key_exchanges import begin
 from tests.unit.crypto.randomness import scalar
 
 # Group, dA, dB, x_qA y_qA, x_qB y_qB, x_Z.
@@ -50,10 +51,10 @@ VECTORS = [
 
 @pytest.mark.parametrize(("group", "d_a", "d_b", "q_a", "q_b", "x_z"), VECTORS)
 def test_exchange(group: KeGroup, d_a: str, d_b: str, q_a: str, q_b: str, x_z: str) -> None:
-    if group not in SUPPORTED:
+    if group not in registry.supported():
         pytest.skip("the OpenSSL under `cryptography` was built without brainpool")
-    a = generate(group, scalar(d_a))
-    b = generate(group, scalar(d_b))
+    a = begin(group, scalar(d_a))
+    b = begin(group, scalar(d_b))
     assert a.public == bytes.fromhex(q_a)
     assert b.public == bytes.fromhex(q_b)
-    assert a.shared(b.public).expose() == b.shared(a.public).expose() == bytes.fromhex(x_z)
+    assert a.finish(b.public).expose() == b.finish(a.public).expose() == bytes.fromhex(x_z)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ikepy.crypto.kex import generate
 from ikepy.wire.constants import KeGroup
+from tests.key_exchanges import begin
 from tests.unit.crypto.randomness import fixed
 
 X25519, X448 = KeGroup.CURVE_25519, KeGroup.CURVE_448
@@ -78,26 +78,26 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("group", "d_i", "d_r", "pub_i", "pub_r", "secret"), EXCHANGES)
 def test_exchange(group: KeGroup, d_i: str, d_r: str, pub_i: str, pub_r: str, secret: str) -> None:
-    initiator = generate(group, fixed(bytes.fromhex(d_i)))
-    responder = generate(group, fixed(bytes.fromhex(d_r)))
+    initiator = begin(group, fixed(bytes.fromhex(d_i)))
+    responder = begin(group, fixed(bytes.fromhex(d_r)))
     assert initiator.public.hex() == pub_i
     assert responder.public.hex() == pub_r
-    assert initiator.shared(responder.public).expose().hex() == secret
-    assert responder.shared(initiator.public).expose().hex() == secret
+    assert initiator.finish(responder.public).expose().hex() == secret
+    assert responder.finish(initiator.public).expose().hex() == secret
 
 
 @pytest.mark.parametrize(("group", "scalar", "u", "result"), FUNCTIONS)
 def test_function(group: KeGroup, scalar: str, u: str, result: str) -> None:
-    exchange = generate(group, fixed(bytes.fromhex(scalar)))
-    assert exchange.shared(bytes.fromhex(u)).expose().hex() == result
+    exchange = begin(group, fixed(bytes.fromhex(scalar)))
+    assert exchange.finish(bytes.fromhex(u)).expose().hex() == result
 
 
 def test_non_canonical_value_is_accepted() -> None:
     """RFC 8031 3.2: the top bit is masked, and 2^255 - 19 + 9 is the base point 9."""
-    exchange = generate(X25519, fixed(bytes(range(32))))
+    exchange = begin(X25519, fixed(bytes(range(32))))
     base_point = (9).to_bytes(32, "little")
     unreduced = (2**255 - 19 + 9).to_bytes(32, "little")
     with_top_bit = (2**255 + 9).to_bytes(32, "little")
-    expected = exchange.shared(base_point)
-    assert exchange.shared(unreduced) == expected
-    assert exchange.shared(with_top_bit) == expected
+    expected = exchange.finish(base_point)
+    assert exchange.finish(unreduced) == expected
+    assert exchange.finish(with_top_bit) == expected

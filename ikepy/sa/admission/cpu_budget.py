@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from ikepy.crypto import kex
+from ikepy.crypto.kex import registry
 from ikepy.sa.admission.decay import Fading
 from ikepy.sa.api.log_source import prefix_of
 from ikepy.sa.api.path import Address, Endpoint
@@ -37,7 +37,7 @@ _ALL = "all"
 
 def cost_of(group: int) -> float:
     """Predicted CPU seconds of an IKE_SA_INIT with a KE payload of this group; 0 if it has none."""
-    return OVERHEAD + kex.SECONDS.get(group, 0.0)
+    return OVERHEAD + registry.seconds(group)
 
 
 @dataclass(frozen=True, slots=True)

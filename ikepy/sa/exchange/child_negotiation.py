@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from esp.packet.selectors import Selector, narrow
 from ikepy.config.model import Child
-from ikepy.crypto.keymat import derive_child_keys
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Event, Level, Topic
@@ -33,11 +32,14 @@ FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
 
 @dataclass(frozen=True, slots=True)
 class KeyExchangeResult:
-    """What both directions' keys are made of (RFC 7296 2.17). `we_started`: this exchange was ours."""
+    """What both directions' keys are made of (RFC 7296 2.17). `we_started`: this exchange was ours.
+
+    `secrets`: of the key exchanges that the child has of its own; without PFS there is none.
+    """
 
     nonce_i: bytes
     nonce_r: bytes
-    shared: Secret | None
+    secrets: tuple[Secret, ...]
     we_started: bool
 
 
@@ -237,7 +239,7 @@ def _why_none(config: Child, offered: Sequence[Proposal]) -> str:
     if proposals.select(proposals.without_ke(ours), proposals.without_ke(offered)) is None:
         differing = mismatch.nothing_in_common(proposals.without_ke(offered), proposals.without_ke(ours))
         return f"no ESP proposal fits (of {config.name}): {differing}"
-    mine, theirs = proposals.key_exchanges(ours), proposals.key_exchanges(offered)
+    mine, theirs = proposals.key_exchange_names(ours), proposals.key_exchange_names(offered)
     return f"a PFS mismatch: the peer offers {theirs}, our esp_proposals have {mine}"
 
 
@@ -288,11 +290,8 @@ def _installed(
         trapped=ours.remote if is_partial(ours, agreed, more=more) else (),
         tfc_padding=choice.config.tfc_padding if choice.tfc else 0,
     )
-    keys = sa.keys
     length = esp_suite(choice.proposal).key_length
-    i_to_r, r_to_i = derive_child_keys(
-        keys.suite.prf, keys.sk_d, result.nonce_i, result.nonce_r, result.shared, length
-    )
+    i_to_r, r_to_i = sa.keys.schedule.child_keys(result.nonce_i, result.nonce_r, result.secrets, length)
     keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
     effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
     sa.children[child.child_id] = child

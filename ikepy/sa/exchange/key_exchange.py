@@ -1,12 +1,15 @@
-"""Key exchanges of an IKE_SA (RFC 7296 2.12, 2.14), each step as a job that may be computed elsewhere."""
+"""Key exchanges of an IKE_SA (RFC 7296 2.12, 2.14), each step as a job that may be computed elsewhere.
+
+A chosen proposal asks for a list of them (`proposals.key_exchanges`). Here is the first one, whose public
+values are in the KE payloads of the exchange that negotiates it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from ikepy.crypto import kex
-from ikepy.crypto.kex import KeyExchange
+from ikepy.crypto.kex import registry
+from ikepy.crypto.kex.method import Begun
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.message import query
@@ -17,60 +20,66 @@ from ikepy.wire.payloads import KePayload, Payload
 from ikepy.wire.proposal import Proposal
 
 
-class GroupChoice:
-    """The group of our KE payload: the first proposed, or what the peer asks for (RFC 7296 1.2, 1.3)."""
+class MethodChoice:
+    """The method of our KE payload: the first proposed, or what the peer asks for (RFC 7296 1.2, 1.3)."""
 
     def __init__(self) -> None:
         self._asked: int | None = None
 
-    def of(self, offered: Sequence[Proposal]) -> int:
-        """The group of the next request; 0: none."""
-        return self._asked or proposals.ke_group(offered[0])
+    def of(self, offered: Sequence[Proposal]) -> int | None:
+        """The method of the next request; None: it has no key exchange."""
+        return self._asked or next(iter(proposals.key_exchanges(offered[0])), None)
 
     def follow(self, payloads: Sequence[Payload], offered: Sequence[Proposal]) -> int | None:
-        """The group that INVALID_KE_PAYLOAD asks for, once, if it was offered; anything else is a refusal."""
+        """The one that INVALID_KE_PAYLOAD asks for, once, if it was offered; anything else is a refusal."""
         notify = query.notify(payloads, NotifyType.INVALID_KE_PAYLOAD)
         if notify is None or self._asked is not None:
             return None
-        group = int.from_bytes(notify.data, "big")
-        if group not in proposals.groups(offered):
+        method = int.from_bytes(notify.data, "big")
+        if method not in proposals.groups(offered):
             return None
-        self._asked = group
-        return group
+        self._asked = method
+        return method
 
 
-def begin(sa: IkeSa, group: int) -> KeyExchange:
-    """A fresh key pair for a request of ours. May raise ResultPending."""
-    random = sa.registry.entropy.random
-    return sa.jobs.current.result(
-        ("key pair", group), kex.seconds(group) / 2, lambda: kex.generation(group, random)
-    )
+def begin(sa: IkeSa, method: int) -> Begun:
+    """Begin a key exchange for a request of ours. May raise ResultPending."""
+    of, random = registry.method(method), sa.registry.entropy.random
+    return sa.jobs.current.result(("key pair", method), of.seconds / 2, lambda: of.begin(random))
 
 
-def finish(sa: IkeSa, own: KeyExchange, public: bytes) -> Secret:
-    """g^ir, of the peer's public value. PeerError as `kex.check_public`; may raise ResultPending."""
-    kex.check_public(own.group, public)
-    name = "g^ir", own.group, public
-    return sa.jobs.current.result(name, kex.seconds(own.group) / 2, lambda: partial(own.shared, public))
+def finish(
+    sa: IkeSa, own: Begun | None, chosen: Proposal, payloads: Sequence[Payload], *, fatal: bool = False
+) -> Secret:
+    """The secret of the first key exchange that `chosen`, the peer's choice, asks for; we began with `own`.
+
+    PeerError (`fatal` as told) if the response is for another one, or as `KeyExchange.check_responder`; may
+    raise ResultPending.
+    """
+    ke = query.must(payloads, KePayload)
+    if own is None or not ke.group == own.method.id == next(iter(proposals.key_exchanges(chosen)), None):
+        text = "the peer's key exchange is not the one it chose"
+        raise PeerError(NotifyType.INVALID_SYNTAX, text, fatal=fatal)
+    method, public = own.method, ke.data
+    method.check_responder(public)
+    name = "secret", method.id, public
+    return sa.jobs.current.result(name, method.seconds / 2, lambda: lambda: own.finish(public))
 
 
-def answer(sa: IkeSa, group: int, ke: KePayload | None) -> tuple[bytes, Secret]:
-    """Our public value and g^ir, for a request. PeerError INVALID_KE_PAYLOAD if its KE payload is of another
-    group (RFC 7296 1.3), or as `kex.check_public`; may raise ResultPending."""
+def answer(sa: IkeSa, chosen: Proposal, payloads: Sequence[Payload]) -> tuple[KePayload, Secret]:
+    """Our KE payload and the secret of the first key exchange that `chosen`, our choice, asks for.
+
+    PeerError INVALID_KE_PAYLOAD if the request has another one (RFC 7296 1.3), or as
+    `KeyExchange.check_initiator`; may raise ResultPending.
+    """
+    ke = query.maybe(payloads, KePayload)
+    group = proposals.key_exchanges(chosen)[0]
     if ke is None or ke.group != group:
         got = "no key exchange" if ke is None else f"key exchange {proposals.group_name(ke.group)}"
         text = f"{got}, where {proposals.group_name(group)} is wanted"
         raise PeerError(NotifyType.INVALID_KE_PAYLOAD, text, data=group.to_bytes(2, "big"))
-    public = ke.data
-    kex.check_public(group, public)
+    method, public, random = registry.method(group), ke.data, sa.registry.entropy.random
+    method.check_initiator(public)
     name = "key exchange", group, public
-
-    def prepare() -> partial[tuple[bytes, Secret]]:
-        return partial(_both_steps, kex.generation(group, sa.registry.entropy.random), public)
-
-    return sa.jobs.current.result(name, kex.seconds(group), prepare)
-
-
-def _both_steps(generate: kex.Generate, public: bytes) -> tuple[bytes, Secret]:
-    own = generate()
-    return own.public, own.shared(public)
+    own, secret = sa.jobs.current.result(name, method.seconds, lambda: method.respond(random, public))
+    return KePayload(group, own), secret

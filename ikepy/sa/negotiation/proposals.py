@@ -102,10 +102,13 @@ def transform(proposal: Proposal, type: TransformType) -> Transform | None:
     return None
 
 
-def ke_group(proposal: Proposal) -> int:
-    """The key exchange method of a chosen proposal, 0 if it has none."""
+def key_exchanges(proposal: Proposal) -> tuple[int, ...]:
+    """The key exchange methods that a chosen proposal asks for, in order; none for a child without PFS.
+
+    The first one's public values go into the KE payloads of the exchange that negotiates it.
+    """
     found = transform(proposal, TransformType.KE)
-    return 0 if found is None else found.id
+    return () if found is None else (found.id,)
 
 
 def groups(proposals: Iterable[Proposal]) -> frozenset[int]:
@@ -118,7 +121,7 @@ def group_name(group: int) -> str:
     return _transform_text(Transform(TransformType.KE, group)) if group else "none"
 
 
-def key_exchanges(proposals: Iterable[Proposal]) -> str:
+def key_exchange_names(proposals: Iterable[Proposal]) -> str:
     """For the log: "CURVE_25519, ECP_256", or "no key exchange"."""
     transforms = [t for p in proposals for t in p.transforms if t.type == TransformType.KE]
     names = dict.fromkeys(_transform_text(t) for t in transforms if t.id != KeGroup.NONE)

@@ -1,49 +1,65 @@
-"""The ciphers of an IKE_SA, and the keys that later exchanges need (RFC 7296 2.14)."""
+"""The ciphers of an IKE_SA, and the key schedule that later exchanges need (RFC 7296 2.14)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ikepy.crypto.keymat import IkeKeys, IkeSuite
+from ikepy.crypto.key_schedule import IkeSuite, KeySchedule, Seed
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
-from ikepy.sa.negotiation.proposals import ke_group, transform
+from ikepy.errors import LocalMisuse
+from ikepy.sa.negotiation.proposals import transform
 from ikepy.wire.constants import TransformType
 from ikepy.wire.proposal import Proposal
 
 
 @dataclass(frozen=True, slots=True)
 class IkeSaKeys:
-    """`sk_p_local` and `sk_p_remote` are SK_pi and SK_pr as this end sees them (RFC 7296 2.15)."""
+    """The keys as this end uses them. `initiator`: we are the original initiator of the IKE_SA."""
 
-    suite: IkeSuite
+    schedule: KeySchedule
     proposal: Proposal
-    sk_d: Secret
-    sk_p_local: Secret
-    sk_p_remote: Secret
+    initiator: bool
     cipher_in: SkCipher
     cipher_out: SkCipher
 
+    @property
+    def suite(self) -> IkeSuite:
+        return self.schedule.suite
+
+    @property
+    def sk_p_local(self) -> Secret:
+        """SK_pi or SK_pr, whichever goes into our AUTH (RFC 7296 2.15)."""
+        return self.schedule.keys.sk_pi if self.initiator else self.schedule.keys.sk_pr
+
+    @property
+    def sk_p_remote(self) -> Secret:
+        """The one that goes into the peer's AUTH."""
+        return self.schedule.keys.sk_pr if self.initiator else self.schedule.keys.sk_pi
+
+    def extended(self, secret: Secret, seed: Seed) -> IkeSaKeys:
+        """The keys after one more key exchange before IKE_AUTH (RFC 9370 2.2.2)."""
+        return ike_sa_keys(self.proposal, self.schedule.extended(secret, seed), self.initiator)
+
     def wipe(self) -> None:
         """Overwrite the keys in memory, as far as Python permits."""
-        for secret in (self.sk_d, self.sk_p_local, self.sk_p_remote):
-            secret.wipe()
+        self.schedule.wipe()
 
 
 def suite_of(proposal: Proposal) -> IkeSuite:
-    """The algorithms of a chosen IKE proposal, which has ENCR, PRF and KE."""
+    """The algorithms of a chosen IKE proposal. LocalMisuse if it lacks ENCR or PRF, as none of ours does."""
     encr = transform(proposal, TransformType.ENCR)
     prf = transform(proposal, TransformType.PRF)
     integ = transform(proposal, TransformType.INTEG)
-    assert encr is not None and prf is not None  # `proposals.select` matches complete proposals of ours
-    return IkeSuite(encr.id, encr.key_length, prf.id, None if integ is None else integ.id, ke_group(proposal))
+    if encr is None or prf is None:
+        raise LocalMisuse("an IKE proposal without encryption or PRF was chosen")
+    return IkeSuite(encr.id, encr.key_length, prf.id, None if integ is None else integ.id)
 
 
-def ike_sa_keys(proposal: Proposal, keys: IkeKeys, initiator: bool) -> IkeSaKeys:
+def ike_sa_keys(proposal: Proposal, schedule: KeySchedule, initiator: bool) -> IkeSaKeys:
     """The ciphers of both directions; `initiator`: we are the original initiator."""
-    suite = suite_of(proposal)
+    suite, keys = schedule.suite, schedule.keys
     cipher_i = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_ei, keys.sk_ai)
     cipher_r = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_er, keys.sk_ar)
-    if initiator:
-        return IkeSaKeys(suite, proposal, keys.sk_d, keys.sk_pi, keys.sk_pr, cipher_r, cipher_i)
-    return IkeSaKeys(suite, proposal, keys.sk_d, keys.sk_pr, keys.sk_pi, cipher_i, cipher_r)
+    cipher_in, cipher_out = (cipher_r, cipher_i) if initiator else (cipher_i, cipher_r)
+    return IkeSaKeys(schedule, proposal, initiator, cipher_in, cipher_out)

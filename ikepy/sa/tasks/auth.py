@@ -118,7 +118,7 @@ class AuthTask(Task[IkeSa]):
     def _first_child(
         self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
     ) -> list[Effect]:
-        result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=True)
+        result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, (), we_started=True)
         try:
             child, effects = child_negotiation.conclude(sa, offer, payloads, result, now)
         except PeerError as error:
@@ -224,7 +224,7 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
         raise PeerError(NotifyType.INVALID_SYNTAX, text, fatal=True)
     if childless:
         return [], []
-    result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, None, we_started=False)
+    result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, (), we_started=False)
     try:
         choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
         # Over a reauthentication the older child goes on until the peer has heard of this one.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.exchange import child_negotiation, key_exchange
@@ -24,7 +23,7 @@ from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.create_exchange import CreateExchange
 from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType
-from ikepy.wire.payloads import KePayload, NoncePayload, Payload, SaPayload
+from ikepy.wire.payloads import NoncePayload, Payload, SaPayload
 
 MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
 
@@ -58,10 +57,10 @@ class ChildCreate(Task[IkeSa]):
         self._colliding = Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        group = self.create.other_group(payloads)
-        if group is not None:
+        method = self.create.other_method(payloads)
+        if method is not None:
             sa.enqueue(self, first=True)
-            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {method}: CREATE_CHILD_SA again")]
         narrower = self.create.narrower(payloads)
         if narrower is not None:
             self.wanted.ts_request = narrower
@@ -157,17 +156,17 @@ def respond_with(
 ) -> tuple[ChildSa, Answer, Nonces]:
     """The response for a choice that is made: key exchange (PFS), nonce, installation."""
     random = sa.registry.entropy.random
-    group = proposals.ke_group(choice.proposal)
     nonce_i = query.must(payloads, NoncePayload).data
-    ke_payloads: list[Payload] = []
-    shared: Secret | None = None
-    if group:
-        public, shared = key_exchange.answer(sa, group, query.maybe(payloads, KePayload))
-        ke_payloads = [KePayload(group, public)]
+    answers = (
+        [key_exchange.answer(sa, choice.proposal, payloads)]
+        if proposals.key_exchanges(choice.proposal)
+        else []
+    )
     nonces = Nonces(nonce_i, random(NONCE_SIZE))
-    result = KeyExchangeResult(nonces.initiator, nonces.responder, shared, we_started=False)
+    secrets = tuple(secret for _, secret in answers)
+    result = KeyExchangeResult(nonces.initiator, nonces.responder, secrets, we_started=False)
     child, effects, (sa_payload, *selectors) = child_negotiation.accept(
         sa, choice, result, now, standby=standby
     )
-    payloads_out = [sa_payload, NoncePayload(nonces.responder), *ke_payloads, *selectors]
+    payloads_out = [sa_payload, NoncePayload(nonces.responder), *(ke for ke, _ in answers), *selectors]
     return child, Answer(payloads_out, before=effects), nonces

@@ -61,10 +61,10 @@ class ChildRekey(Task[IkeSa]):
         self._colliding = Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        group = self.create.other_group(payloads)
-        if group is not None and self._colliding is None:
+        method = self.create.other_method(payloads)
+        if method is not None and self._colliding is None:
             sa.enqueue(self, first=True)
-            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {method}: CREATE_CHILD_SA again")]
         refusal = error_handling.gravest(Exchange.CHILD_REKEY, payloads)
         if refusal is not None:
             if query.maybe(payloads, SaPayload) is not None:
@@ -143,8 +143,8 @@ class ChildRekey(Task[IkeSa]):
         if why in PFS_REFUSALS:
             ours = mismatch.suites(self.config.esp_proposals)
             hint = f" (in use: {proposals.describe(old.proposal)}; ours: {ours})"
-            if not proposals.ke_group(old.proposal):
-                groups = proposals.key_exchanges(self.config.esp_proposals)
+            if not proposals.key_exchanges(old.proposal):
+                groups = proposals.key_exchange_names(self.config.esp_proposals)
                 what = f"a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups}"
                 hint = f" ({what}; in use: {proposals.describe(old.proposal)})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"

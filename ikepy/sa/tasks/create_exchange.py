@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.config.model import Child
-from ikepy.crypto.kex import KeyExchange
-from ikepy.crypto.secret import Secret
-from ikepy.errors import PeerError
+from ikepy.crypto.kex.method import Begun
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.exchange import child_negotiation, key_exchange
 from ikepy.sa.exchange.child_negotiation import ChildOffer, KeyExchangeResult
@@ -19,7 +17,6 @@ from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.init_exchange import NONCE_SIZE
 from ikepy.sa.tasks.delete import DiscardSpi
-from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
 MAX_OVERTAKEN = 64  # SPIs
@@ -31,9 +28,9 @@ class CreateExchange:
     def __init__(self, config: Child, ts_request: TsRequest = EVERYTHING) -> None:
         self._config = config
         self._ts_request = ts_request
-        self._group = key_exchange.GroupChoice()
+        self._method = key_exchange.MethodChoice()
         self._offer: ChildOffer | None = None
-        self._ke: KeyExchange | None = None
+        self._ke: Begun | None = None
         self._nonce = b""
         self._overtaken: set[int] = set()  # unknown SPIs that the peer deleted while its response was awaited
 
@@ -44,17 +41,17 @@ class CreateExchange:
         self._offer = child_negotiation.offer(
             sa, self._config, key_exchange=True, ts_request=self._ts_request
         )
-        group = self._group.of(self._offer.proposals)
+        method = self._method.of(self._offer.proposals)
         sa_payload, *selectors = self._offer.payloads()
         payloads: list[Payload] = [sa_payload, NoncePayload(self._nonce)]
-        if group:
-            self._ke = key_exchange.begin(sa, group)
-            payloads.append(KePayload(group, self._ke.public))
+        if method is not None:
+            self._ke = key_exchange.begin(sa, method)
+            payloads.append(KePayload(method, self._ke.public))
         return [*payloads, *selectors]
 
-    def other_group(self, payloads: Sequence[Payload]) -> int | None:
-        """The group that the peer asks for instead, once; one that was not offered is a refusal."""
-        return None if self._offer is None else self._group.follow(payloads, self._offer.proposals)
+    def other_method(self, payloads: Sequence[Payload]) -> int | None:
+        """The method that the peer asks for instead, once; one that was not offered is a refusal."""
+        return None if self._offer is None else self._method.follow(payloads, self._offer.proposals)
 
     def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
         """What to ask for instead, if the peer takes nothing but single pairs (RFC 7296 2.9)."""
@@ -68,15 +65,10 @@ class CreateExchange:
         """The child of an acceptable response; PeerError if it is not acceptable."""
         assert self._offer is not None
         chosen = child_negotiation.chosen_proposal(self._offer, payloads)
-        shared: Secret | None = None
-        group = proposals.ke_group(chosen)
-        if group:
-            ke = query.must(payloads, KePayload)
-            if self._ke is None or not ke.group == group == self._ke.group:
-                raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
-            shared = key_exchange.finish(sa, self._ke, ke.data)
+        wanted = proposals.key_exchanges(chosen)
+        secrets = (key_exchange.finish(sa, self._ke, chosen, payloads),) if wanted else ()
         nonce_r = query.must(payloads, NoncePayload).data
-        result = KeyExchangeResult(self._nonce, nonce_r, shared, we_started=True)
+        result = KeyExchangeResult(self._nonce, nonce_r, secrets, we_started=True)
         return child_negotiation.conclude(sa, self._offer, payloads, result, now)
 
     def overtaken_by_delete(self, spi_out: int) -> None:

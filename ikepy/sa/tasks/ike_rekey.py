@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ikepy.crypto.kex import KeyExchange
-from ikepy.crypto.keymat import rekey_ike_keys
+from ikepy.crypto.kex.method import Begun
+from ikepy.crypto.key_schedule import Seed
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Event, Level, Topic
 from ikepy.sa.exchange import key_exchange, mismatch
@@ -40,10 +40,10 @@ class IkeRekey(Task[IkeSa]):
 
     def __init__(self, tickets: Sequence[int] = ()) -> None:
         self._tickets = list(tickets)
-        self._group = key_exchange.GroupChoice()
+        self._method = key_exchange.MethodChoice()
         self._spi = b""
         self._offered: tuple[Proposal, ...] = ()
-        self._ke: KeyExchange | None = None
+        self._ke: Begun | None = None
         self._nonce = b""
         self._colliding: Colliding[IkeSa] | None = None
 
@@ -54,9 +54,10 @@ class IkeRekey(Task[IkeSa]):
         self._spi = sa.registry.ike_spi()
         self._nonce = random(NONCE_SIZE)
         self._offered = proposals.numbered(sa.connection.proposals, self._spi)
-        self._ke = key_exchange.begin(sa, self._group.of(self._offered))
-        ke = KePayload(self._ke.group, self._ke.public)
-        return [SaPayload(self._offered), NoncePayload(self._nonce), ke]
+        method = self._method.of(self._offered)
+        self._ke = None if method is None else key_exchange.begin(sa, method)
+        ke = [] if self._ke is None else [KePayload(self._ke.method.id, self._ke.public)]
+        return [SaPayload(self._offered), NoncePayload(self._nonce), *ke]
 
     def collide_with(self, colliding: IkeSa, nonces: Nonces) -> None:
         """The peer's rekey was answered while ours is under way."""
@@ -74,10 +75,10 @@ class IkeRekey(Task[IkeSa]):
         return [] if colliding is None or not sa.established else rekey_handover.hand_over(sa, colliding, now)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        group = None if self._colliding is not None else self._group.follow(payloads, self._offered)
-        if group is not None:
+        method = None if self._colliding is not None else self._method.follow(payloads, self._offered)
+        if method is not None:
             sa.enqueue(self, first=True)
-            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {group}: CREATE_CHILD_SA again")]
+            return [sa.log(Level.DEBUG, f"the peer asks for key exchange {method}: CREATE_CHILD_SA again")]
         refusal = error_handling.gravest(Exchange.IKE_REKEY, payloads)
         if refusal is not None:
             return self._refused(sa, *refusal, now)
@@ -126,16 +127,10 @@ class IkeRekey(Task[IkeSa]):
         chosen = proposals.acceptable_choice(query.must(payloads, SaPayload).proposals, self._offered)
         if chosen is None or len(chosen.spi) != 8 or chosen.spi == bytes(8):
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose what was not offered", fatal=True)
-        ke = query.must(payloads, KePayload)
-        assert self._ke is not None
-        if not ke.group == proposals.ke_group(chosen) == self._ke.group:
-            raise PeerError(NotifyType.INVALID_SYNTAX, "not the key exchange that was chosen", fatal=True)
-        shared = key_exchange.finish(sa, self._ke, ke.data)
-        old, nonce_r = sa.keys, query.must(payloads, NoncePayload).data
-        keys = rekey_ike_keys(
-            suite_of(chosen), old.suite.prf, old.sk_d, shared, self._nonce, nonce_r, self._spi, chosen.spi
-        )
-        new_keyed = ike_sa_keys(chosen, keys, initiator=True)
+        secret = key_exchange.finish(sa, self._ke, chosen, payloads, fatal=True)
+        seed = Seed(self._nonce, query.must(payloads, NoncePayload).data, self._spi, chosen.spi)
+        schedule = sa.keys.schedule.rekeyed(suite_of(chosen), (secret,), seed)
+        new_keyed = ike_sa_keys(chosen, schedule, initiator=True)
         return rekey_handover.successor(sa, self._spi, chosen.spi, new_keyed, now, initiator=True)
 
 
@@ -167,19 +162,18 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"no IKE proposal fits: {differing}")
     if len(chosen.spi) != 8 or chosen.spi == bytes(8):
         raise PeerError(NotifyType.INVALID_SYNTAX, "an IKE SPI has 8 bytes and is not zero")
-    group = proposals.ke_group(chosen)
     nonce_i = query.must(payloads, NoncePayload).data
-    public, shared = key_exchange.answer(sa, group, query.maybe(payloads, KePayload))
+    ke, secret = key_exchange.answer(sa, chosen, payloads)
     nonces = Nonces(nonce_i, sa.registry.entropy.random(NONCE_SIZE))
-    spi_r, old = sa.registry.ike_spi(), sa.keys
-    both = nonces.initiator, nonces.responder
-    keys = rekey_ike_keys(suite_of(chosen), old.suite.prf, old.sk_d, shared, *both, chosen.spi, spi_r)
-    new_keyed = ike_sa_keys(chosen, keys, initiator=False)
+    spi_r = sa.registry.ike_spi()
+    seed = Seed(nonces.initiator, nonces.responder, chosen.spi, spi_r)
+    schedule = sa.keys.schedule.rekeyed(suite_of(chosen), (secret,), seed)
+    new_keyed = ike_sa_keys(chosen, schedule, initiator=False)
     new = rekey_handover.successor(sa, chosen.spi, spi_r, new_keyed, now, initiator=False)
     answer: list[Payload] = [
         SaPayload((replace(chosen, spi=spi_r),)),
         NoncePayload(nonces.responder),
-        KePayload(group, public),
+        ke,
     ]
     if isinstance(ours, IkeRekey):
         ours.collide_with(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.config.model import Connection
-from ikepy.crypto.kex import KeyExchange
-from ikepy.crypto.keymat import derive_ike_keys
+from ikepy.crypto.kex.method import Begun
+from ikepy.crypto.key_schedule import KeySchedule, Seed
+from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.admission.connection_match import Candidates
 from ikepy.sa.api.effects import Effect, Level
@@ -38,15 +39,15 @@ class InitTask(Task[IkeSa]):
 
     def __init__(self, sa: IkeSa) -> None:
         self._offered = proposals.numbered(sa.connection.proposals, b"")
-        self._group = proposals.ke_group(self._offered[0])
-        self._ke: KeyExchange | None = None
+        self._method = proposals.key_exchanges(self._offered[0])[0]
+        self._ke: Begun | None = None
         self._nonce = b""
         self._cookie: bytes | None = None
         self._retries = 0
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        if self._ke is None or self._ke.group != self._group:
-            self._ke = key_exchange.begin(sa, self._group)
+        if self._ke is None or self._ke.method.id != self._method:
+            self._ke = key_exchange.begin(sa, self._method)
         sa.init.nonce_i = self._nonce = self._nonce or sa.registry.entropy.random(NONCE_SIZE)
         payloads: list[Payload] = []
         if self._cookie is not None:
@@ -55,7 +56,7 @@ class InitTask(Task[IkeSa]):
         return [
             *payloads,
             SaPayload(self._offered),
-            KePayload(self._ke.group, self._ke.public),
+            KePayload(self._method, self._ke.public),
             NoncePayload(self._nonce),
             *nat.notify_payloads(sa.spi_i, bytes(8), sa.path, fake),
             *fragmentation_supported(sa.connection),
@@ -98,34 +99,22 @@ class InitTask(Task[IkeSa]):
 
     def _other_group(self, sa: IkeSa, notify: NotifyPayload) -> list[Effect]:
         group = int.from_bytes(notify.data, "big")
-        if len(notify.data) != 2 or group not in proposals.groups(self._offered) or group == self._group:
-            what = "is the one it refused" if group == self._group else "our proposals don't have"
+        if len(notify.data) != 2 or group not in proposals.groups(self._offered) or group == self._method:
+            what = "is the one it refused" if group == self._method else "our proposals don't have"
             text = f"the peer asks for key exchange {proposals.group_name(group)}, which {what}: "
-            raise PeerError(NotifyType.INVALID_SYNTAX, text + proposals.key_exchanges(self._offered))
-        self._group = group
+            raise PeerError(NotifyType.INVALID_SYNTAX, text + proposals.key_exchange_names(self._offered))
+        self._method = group
         return self._again(sa, f"the peer asks for key exchange {group}")
 
     def _agree(self, sa: IkeSa, payloads: Sequence[Payload]) -> list[Effect]:
         chosen = proposals.acceptable_choice(query.must(payloads, SaPayload).proposals, self._offered)
         if chosen is None:
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
-        ke = query.must(payloads, KePayload)
-        assert self._ke is not None
-        if ke.group != self._ke.group or proposals.ke_group(chosen) != ke.group:
-            raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's key exchange is not the one it chose")
         if sa.spi_r == bytes(8):
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's SPI is zero")
-        shared = key_exchange.finish(sa, self._ke, ke.data)
+        secret = key_exchange.finish(sa, self._ke, chosen, payloads)
         sa.init.nonce_r = query.must(payloads, NoncePayload).data
-        sa.set_keys(
-            ike_sa_keys(
-                chosen,
-                derive_ike_keys(
-                    suite_of(chosen), shared, sa.init.nonce_i, sa.init.nonce_r, sa.spi_i, sa.spi_r
-                ),
-                initiator=True,
-            )
-        )
+        _set_keys(sa, chosen, secret)
         sa.peer_childless = query.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
         sa.fragmentation = fragmentation_agreed(sa.connection, payloads)
@@ -174,14 +163,12 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     """
     connection, chosen = choose_connection(sa.candidates, query.must(payloads, SaPayload).proposals)
     sa.connection = connection
-    ke, nonce_i = query.must(payloads, KePayload), query.must(payloads, NoncePayload).data
-    group = proposals.ke_group(chosen)
-    public, shared = key_exchange.answer(sa, group, ke)
+    nonce_i = query.must(payloads, NoncePayload).data
+    ke, secret = key_exchange.answer(sa, chosen, payloads)
     random = sa.registry.entropy.random
     nonce_r = random(NONCE_SIZE)
     sa.init = InitExchange(nonce_i, nonce_r, request=datagram)
-    keys = derive_ike_keys(suite_of(chosen), shared, nonce_i, nonce_r, sa.spi_i, sa.spi_r)
-    sa.set_keys(ike_sa_keys(chosen, keys, initiator=False))
+    _set_keys(sa, chosen, secret)
     sa.nat = nat.detect(payloads, header.spi_i, header.spi_r, sa.path)
     fake = random if connection.encap else None
     notifies = nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake) if sa.nat.supported else []
@@ -190,4 +177,11 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
         notifies += fragmentation_supported(connection)
     if connection.childless != "never":
         notifies.append(NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
-    return [SaPayload((chosen,)), KePayload(group, public), NoncePayload(nonce_r), *notifies]
+    return [SaPayload((chosen,)), ke, NoncePayload(nonce_r), *notifies]
+
+
+def _set_keys(sa: IkeSa, chosen: Proposal, secret: Secret) -> None:
+    """The first keys, of both nonces and SPIs."""
+    seed = Seed(sa.init.nonce_i, sa.init.nonce_r, sa.spi_i, sa.spi_r)
+    schedule = KeySchedule.initial(suite_of(chosen), secret, seed)
+    sa.set_keys(ike_sa_keys(chosen, schedule, initiator=sa.initiator))

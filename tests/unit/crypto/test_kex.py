@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ikepy.crypto.kex import SUPPORTED, check_public, generate, generation, public_size, seconds
-from ikepy.crypto.modp import GROUPS
+from ikepy.crypto.kex import registry
+from ikepy.crypto.kex.modp_groups import GROUPS
 from ikepy.errors import LocalMisuse, PeerError
 from ikepy.wire.constants import KeGroup, NotifyType
+from tests.key_exchanges import MlKem768, begin
 from tests.unit.crypto.randomness import Random, seeded
 
-ALL = sorted(SUPPORTED)
+ALL = sorted(registry.supported())
 SIZES = {  # public value, shared secret
     KeGroup.MODP_1024: (128, 128),
     KeGroup.MODP_1536: (192, 192),
@@ -43,43 +44,41 @@ P_25519, P_448 = 2**255 - 19, 2**448 - 2**224 - 1
 
 def refused(group: int, public: bytes) -> PeerError:
     with pytest.raises(PeerError) as caught:
-        generate(group, seeded(3)).shared(public)
+        begin(group, seeded(3)).finish(public)
     return caught.value
 
 
 def test_supported() -> None:
     always = set(SIZES) - {KeGroup.BRAINPOOL_256, KeGroup.BRAINPOOL_384, KeGroup.BRAINPOOL_512}
-    assert always <= SUPPORTED <= set(SIZES)
+    assert always <= registry.supported() <= set(SIZES)
 
 
 @pytest.mark.parametrize("group", ALL)
 def test_both_sides_agree(group: int) -> None:
-    initiator, responder = generate(group, seeded(1)), generate(group, seeded(2))
+    initiator, responder = begin(group, seeded(1)), begin(group, seeded(2))
     public, shared = SIZES[KeGroup(group)]
-    assert initiator.group == group
+    assert initiator.method.id == group
     assert initiator.public != responder.public
-    assert len(initiator.public) == len(responder.public) == public == public_size(group)
-    secret = initiator.shared(responder.public)
+    assert len(initiator.public) == len(responder.public) == public
+    secret = initiator.finish(responder.public)
     assert len(secret) == shared
-    assert secret == responder.shared(initiator.public)
+    assert secret == responder.finish(initiator.public)
 
 
 @pytest.mark.parametrize("group", ALL)
 def test_randomness_comes_from_the_caller_alone(group: int) -> None:
-    assert generate(group, seeded(1)).public == generate(group, seeded(1)).public
+    assert begin(group, seeded(1)).public == begin(group, seeded(1)).public
 
 
 @pytest.mark.parametrize("group", [KeGroup.NONE, 1, 3, 22, 25, 33, 65535])
 def test_unknown_group(group: int) -> None:
     with pytest.raises(LocalMisuse):
-        generate(group, seeded(1))
-    with pytest.raises(LocalMisuse):
-        public_size(group)
+        begin(group, seeded(1))
 
 
 @pytest.mark.parametrize("group", ALL)
 def test_wrong_length(group: int) -> None:
-    good = generate(group, seeded(2)).public
+    good = begin(group, seeded(2)).public
     for bad in (b"", good[:-1], good + b"\0", b"\0" + good, good[: len(good) // 2]):
         error = refused(group, bad)
         assert error.notify == NotifyType.INVALID_SYNTAX
@@ -89,22 +88,20 @@ def test_wrong_length(group: int) -> None:
 @pytest.mark.parametrize("group", ALL)
 def test_a_bad_value_is_found_without_a_key_pair(group: int) -> None:
     """The same values as a key exchange refuses, but for points of small order."""
-    good = generate(group, seeded(2)).public
-    check_public(group, good)
+    good = begin(group, seeded(2)).public
+    method = registry.method(group)
+    method.check_initiator(good)
+    method.check_responder(good)
     bad = [b"", good[:-1], good + b"\0"]
     if group in GROUPS:
         bad += [number.to_bytes(len(good), "big") for number in (0, 1, GROUPS[group].prime - 1)]
     elif group in CURVE_GROUPS:
         bad += [bytes(len(good)), good[:-1] + bytes([good[-1] ^ 1])]
     for public in bad:
-        with pytest.raises(PeerError) as caught:
-            check_public(group, public)
-        assert caught.value.notify == NotifyType.INVALID_SYNTAX
-
-
-def test_check_of_an_unknown_group() -> None:
-    with pytest.raises(LocalMisuse):
-        check_public(KeGroup.NONE, b"")
+        for check in (method.check_initiator, method.check_responder):
+            with pytest.raises(PeerError) as caught:
+                check(public)
+            assert caught.value.notify == NotifyType.INVALID_SYNTAX
 
 
 @pytest.mark.parametrize("group", ALL)
@@ -116,17 +113,17 @@ def test_what_is_drawn_first_is_computed_later(group: int) -> None:
         drawn.append(seeded(1)(size))
         return drawn[-1]
 
-    compute = generation(group, random)
+    compute = registry.method(group).begin(random)
     assert len(drawn) == 1
     with ThreadPoolExecutor(1) as pool:
         exchange = pool.submit(compute).result()
     assert len(drawn) == 1
-    assert exchange.public == generate(group, seeded(1)).public
+    assert exchange.public == begin(group, seeded(1)).public
 
 
 def test_other_threads_go_on_during_a_modp_exchange() -> None:
     """They need not wait until the interpreter is let go of, which here happens at will only."""
-    compute = generation(KeGroup.MODP_4096, seeded(1))
+    compute = registry.method(KeGroup.MODP_4096).begin(seeded(1))
     turns = 0
 
     def turns_meanwhile() -> int:
@@ -152,10 +149,10 @@ def test_other_threads_go_on_during_a_modp_exchange() -> None:
 
 def test_costs_are_ordered_as_the_groups_are() -> None:
     """Every group has one, and the larger of a kind costs more."""
-    assert all(0 < seconds(group) < 1 for group in ALL)
-    modp = [seconds(group) for group in sorted(GROUPS, key=lambda group: GROUPS[group].size)]
+    assert all(0 < registry.seconds(group) < 1 for group in ALL)
+    modp = [registry.seconds(group) for group in sorted(GROUPS, key=lambda group: GROUPS[group].size)]
     assert modp == sorted(modp)
-    assert seconds(KeGroup.CURVE_25519) < 0.001 < seconds(KeGroup.MODP_3072)
+    assert registry.seconds(KeGroup.CURVE_25519) < 0.001 < registry.seconds(KeGroup.MODP_3072)
 
 
 @pytest.mark.parametrize("group", sorted(GROUPS))
@@ -163,21 +160,21 @@ def test_modp_range(group: int) -> None:
     prime, size = GROUPS[group].prime, GROUPS[group].size
     for bad in (0, 1, prime - 1, prime, prime + 1, 256**size - 1):
         refused(group, bad.to_bytes(size, "big"))
-    exchange = generate(group, seeded(3))
+    exchange = begin(group, seeded(3))
     for good in (2, prime - 2):
-        assert len(exchange.shared(good.to_bytes(size, "big"))) == size
+        assert len(exchange.finish(good.to_bytes(size, "big"))) == size
 
 
 def test_modp_secret_keeps_its_leading_zeros() -> None:
     """RFC 7296 2.14: padded to the length of the modulus. One secret in 256 begins with a zero byte."""
-    exchange = generate(KeGroup.MODP_1024, seeded(3))
-    secrets = (exchange.shared(number.to_bytes(128, "big")).expose() for number in range(2, 4000))
+    exchange = begin(KeGroup.MODP_1024, seeded(3))
+    secrets = (exchange.finish(number.to_bytes(128, "big")).expose() for number in range(2, 4000))
     assert len(next(secret for secret in secrets if secret[0] == 0)) == 128
 
 
 @pytest.mark.parametrize("group", CURVE_GROUPS)
 def test_point_off_the_curve(group: int) -> None:
-    good = generate(group, seeded(2)).public
+    good = begin(group, seeded(2)).public
     half = len(good) // 2
     off = good[:-1] + bytes([good[-1] ^ 1])
     swapped = good[half:] + good[:half]
@@ -188,7 +185,7 @@ def test_point_off_the_curve(group: int) -> None:
 @pytest.mark.parametrize("group", ECP_PRIMES)
 def test_coordinate_not_reduced(group: KeGroup) -> None:
     """x + p names the same residue, but it is no coordinate. A small x is needed for it to fit."""
-    prime, size = ECP_PRIMES[group], public_size(group) // 2
+    prime, size = ECP_PRIMES[group], SIZES[group][1]
     for y in (0, 1, prime - 1):
         refused(group, prime.to_bytes(size, "big") + y.to_bytes(size, "big"))
         refused(group, y.to_bytes(size, "big") + prime.to_bytes(size, "big"))
@@ -196,7 +193,7 @@ def test_coordinate_not_reduced(group: KeGroup) -> None:
 
 def test_p521_coordinate_not_reduced() -> None:
     """The seven spare bits of P-521's coordinates leave room for the same point written otherwise."""
-    good = generate(KeGroup.ECP_521, seeded(2)).public
+    good = begin(KeGroup.ECP_521, seeded(2)).public
     x = int.from_bytes(good[:66], "big") + ECP_PRIMES[KeGroup.ECP_521]
     refused(KeGroup.ECP_521, x.to_bytes(66, "big") + good[66:])
 
@@ -234,8 +231,8 @@ def test_every_draw_is_a_private_key(group: int, byte: int) -> None:
 
 
 def check_agreement(group: int, random: Random) -> None:
-    mine, theirs = generate(group, random), generate(group, seeded(2))
-    assert mine.shared(theirs.public) == theirs.shared(mine.public)
+    mine, theirs = begin(group, random), begin(group, seeded(2))
+    assert mine.finish(theirs.public) == theirs.finish(mine.public)
 
 
 @settings(max_examples=300)
@@ -244,11 +241,69 @@ def check_agreement(group: int, random: Random) -> None:
     data=st.data(),
 )
 def test_any_public_value_gives_a_secret_or_the_error(group: KeGroup, data: st.DataObject) -> None:
-    size = data.draw(st.sampled_from([public_size(group), public_size(group) - 1]))
+    size = data.draw(st.sampled_from([SIZES[group][0], SIZES[group][0] - 1]))
     public = data.draw(st.binary(min_size=size, max_size=size))
     try:
-        secret = generate(group, seeded(3)).shared(public)
+        secret = begin(group, seeded(3)).finish(public)
     except PeerError as error:
         assert error.notify == NotifyType.INVALID_SYNTAX
     else:
         assert len(secret) == SIZES[group][1]
+
+
+# -- the seam: a method that is no Diffie-Hellman -----------------------------------------------------
+
+KEM = MlKem768(1025)
+
+
+def test_responder_agrees_at_once() -> None:
+    """What `respond` gives is what two that begin would have."""
+    for group in ALL:
+        method = registry.method(group)
+        begun = method.begin(seeded(1))()
+        public, secret = method.respond(seeded(2), begun.public)()
+        assert begun.finish(public) == secret
+        assert public == begin(group, seeded(2)).public
+
+
+def test_responder_refuses_a_bad_value() -> None:
+    for group in ALL:
+        with pytest.raises(PeerError):
+            registry.method(group).respond(seeded(2), b"")()
+    with pytest.raises(PeerError):
+        registry.method(KeGroup.CURVE_25519).respond(seeded(2), bytes(32))()
+
+
+def test_a_kem_is_registered_for_a_while() -> None:
+    with registry.registered(KEM):
+        assert registry.method(KEM.id) is KEM
+        assert registry.supported() == {*ALL, KEM.id}
+        assert registry.seconds(KEM.id) == KEM.seconds
+    assert registry.supported() == set(ALL)
+    assert registry.seconds(KEM.id) == 0
+    with pytest.raises(LocalMisuse):
+        registry.method(KEM.id)
+
+
+def test_a_method_in_the_place_of_another_gives_way_again() -> None:
+    real = registry.method(KeGroup.ECP_256)
+    with pytest.raises(ZeroDivisionError), registry.registered(MlKem768(KeGroup.ECP_256)):
+        assert registry.method(KeGroup.ECP_256) is not real
+        raise ZeroDivisionError
+    assert registry.method(KeGroup.ECP_256) is real
+
+
+def test_kem_agrees() -> None:
+    begun = KEM.begin(seeded(1))()
+    public, secret = KEM.respond(seeded(2), begun.public)()
+    assert len(public) != len(begun.public)
+    assert begun.finish(public) == secret
+
+
+def test_kem_checks_by_role() -> None:
+    begun = KEM.begin(seeded(1))()
+    public, _ = KEM.respond(seeded(2), begun.public)()
+    with pytest.raises(PeerError):
+        begun.finish(begun.public)
+    with pytest.raises(PeerError):
+        KEM.respond(seeded(2), public)()

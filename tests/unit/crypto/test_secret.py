@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from ikepy.crypto.keymat import IkeKeys
+from ikepy.crypto.key_schedule import IkeKeys
 from ikepy.crypto.secret import Secret
 from ikepy.errors import LocalMisuse
 
