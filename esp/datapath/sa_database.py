@@ -71,7 +71,13 @@ class SaDatabase:
         policy = Policy(message.ts_local, message.ts_remote)
         try:
             sa = InboundSa(
-                message.spi, message.suite, message.keys, message.esn, message.replay_window, policy
+                message.spi,
+                message.suite,
+                message.keys,
+                message.esn,
+                message.replay_window,
+                policy,
+                replay_top=message.replay_top,
             )
             path = OuterPath.of(message)
         except ValueError as error:
@@ -85,8 +91,14 @@ class SaDatabase:
         that start again under the same key repeat nonces."""
         marks = self._refuse_reinstall(message)
         try:
-            tfc = message.tfc_padding
-            sa = OutboundSa(message.spi, message.suite, message.keys, message.esn, tfc=tfc)
+            sa = OutboundSa(
+                message.spi,
+                message.suite,
+                message.keys,
+                message.esn,
+                message.last_sequence,
+                tfc=message.tfc_padding,
+            )
             path = OuterPath.of(message)
         except ValueError as error:
             raise InstallError(str(error)) from None

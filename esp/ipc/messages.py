@@ -97,6 +97,7 @@ class AddInboundSa:
     local_port: int
     remote_address: Address
     remote_port: int
+    replay_top: int = 0  # right edge of the replay window at the start; what is not above it is a replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class AddOutboundSa:
     standby: bool
     trap: bool = False
     tfc_padding: int = 0  # octets to which inner packets are padded (RFC 4303 2.7); 0: no padding
+    last_sequence: int = 0  # used under these keys elsewhere; the first packet takes the next
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -26,15 +26,20 @@ class ReplayWindow:
 
     __slots__ = ("_esn", "_ring", "_slots", "size", "top")
 
-    def __init__(self, size: int, esn: bool) -> None:
-        """Raises ValueError if `size` is not in 0..4096."""
+    def __init__(self, size: int, esn: bool, top: int = 0) -> None:
+        """`top`: the right edge at the start; numbers at or below it count as marked, so that packets which
+        arrived elsewhere are no news here. Raises ValueError if `size` is not in 0..4096, or for a `top`
+        beyond 2^32 - 1 (with ESN: 2^64 - 1)."""
         if not 0 <= size <= MAX_WINDOW:
             raise ValueError(f"a replay window of {size} packets, not 0..{MAX_WINDOW}")
+        if not 0 <= top <= (_LAST if esn else _LOW - 1):
+            raise ValueError(f"{top} is no sequence number: 0..{_LAST if esn else _LOW - 1}")
         self.size = size
-        self.top = 0  # the highest number marked, 64 bits
+        self.top = top  # the highest number marked, 64 bits
         self._esn = esn
         self._ring = array("Q", bytes(8 * size))  # all 0, which is no valid sequence number
         self._slots = np.frombuffer(self._ring, np.uint64) if size else None  # the same memory as an array
+        self._mark_each(range(max(top - size, 0) + 1, top + 1) if size else ())
 
     def check(self, low: int) -> int | None:
         """The 64-bit sequence number that these low 32 bits stand for; None if it is a replay or left of the
@@ -93,7 +98,7 @@ class ReplayWindow:
         if len(numbers) > fits:
             self._slots[: len(numbers) - fits] = values[fits:]
 
-    def _mark_each(self, numbers: Sequence[int]) -> None:
+    def _mark_each(self, numbers: Iterable[int]) -> None:
         ring, size = self._ring, self.size
         for number in numbers:
             # In any order of arrival a slot keeps its highest number.

@@ -71,16 +71,25 @@ class InboundSa:
     __reduce__ = refuse_copy
 
     def __init__(
-        self, spi: int, suite: Suite, keys: bytes, esn: bool, replay_window: int, policy: Policy
+        self,
+        spi: int,
+        suite: Suite,
+        keys: bytes,
+        esn: bool,
+        replay_window: int,
+        policy: Policy,
+        *,
+        replay_top: int = 0,
     ) -> None:
-        """Raises ValueError for an impossible SPI, key length or window."""
+        """`replay_top`: the right edge of the replay window at the start (`ReplayWindow`). Raises ValueError
+        for an impossible SPI, key length, window or right edge."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
         self.spi = spi
         self.suite = suite
         self.policy = policy
         self._opener = opener(suite, keys, esn)
-        self._window = ReplayWindow(replay_window, esn)
+        self._window = ReplayWindow(replay_window, esn, replay_top)
         self.aead = self._opener.aead_context(spi)
         self.check, self.mark = self._window.check, self._window.mark  # for multi-SA batches
         self.start = ESP_HEADER + suite.iv_length  # of the plaintext

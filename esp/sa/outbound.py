@@ -56,17 +56,19 @@ class OutboundSa:
     __reduce__ = refuse_copy
 
     def __init__(
-        self, spi: int, suite: Suite, keys: bytes, esn: bool, used: int = 0, *, tfc: int = 0
+        self, spi: int, suite: Suite, keys: bytes, esn: bool, last_sequence: int = 0, *, tfc: int = 0
     ) -> None:
-        """`used`: sequence numbers that must not be used (again). `tfc`: octets to which `seal_batch`, and
-        nothing else, pads inner packets (RFC 4303 2.7). Raises ValueError for keys or SPI."""
+        """`last_sequence`: the last number used under these keys, here or elsewhere; the first packet takes
+        the next (RFC 4303 3.3.3). `tfc`: octets to which `seal_batch`, and
+        nothing else, pads inner packets (RFC 4303 2.7). Raises ValueError for keys, SPI
+        or a number beyond 2^32 - 1 (with ESN: 2^64 - 1)."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
-        if not 0 <= used <= LIMIT[esn]:
-            raise ValueError(f"{used} sequence numbers used")
+        if not 0 <= last_sequence <= LIMIT[esn]:
+            raise ValueError(f"{last_sequence} is no sequence number: 0..{LIMIT[esn]}")
         self.spi = spi
         self.suite = suite
-        self.sequence = used  # the last one taken
+        self.sequence = last_sequence  # the last one taken
         self.tfc = tfc
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
         self._overhead, self._block = suite.overhead + TRAILER, suite.block

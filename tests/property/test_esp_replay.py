@@ -54,6 +54,19 @@ def test_with_esn(size: int, start: int, data: st.DataObject) -> None:
     if start:
         assert window.mark(start)
         model.mark(start)
+    _follows_the_model(window, model, data)
+
+
+@given(SIZES, st.integers(0, 5 << 32), st.data())
+def test_with_a_given_right_edge(size: int, start: int, data: st.DataObject) -> None:
+    """All numbers up to the edge were marked elsewhere."""
+    model = Model(size)
+    model.seen, model.top = set(range(max(start - size, 0) + 1, start + 1)), start
+    _follows_the_model(ReplayWindow(size, True, start), model, data)
+
+
+def _follows_the_model(window: ReplayWindow, model: Model, data: st.DataObject) -> None:
+    size = model.size
     for _ in range(data.draw(st.integers(1, 60))):
         highest = model.top + (1 << 32) - size
         sequence = max(near(data, model.top, size, highest), model.top - size + 1, 0)

@@ -129,7 +129,7 @@ def test_opened(case: Case) -> None:
 def test_tunnel_packet_sent(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     fixed_random(monkeypatch, case.iv)
     inner = bytes.fromhex(case.plaintext)[:-12]
-    sa = OutboundSa(case.spi, SUITE, case.keys, False, used=case.sequence - 1)
+    sa = OutboundSa(case.spi, SUITE, case.keys, False, last_sequence=case.sequence - 1)
     assert sa.seal_batch([inner]) == [case.packet]
 
 

@@ -83,7 +83,7 @@ def scapy_open(suite: Suite, way: Way, row: bytes) -> bytes:
 
 
 def our_rows(suite: Suite, way: Way) -> list[bytes]:
-    sa = OutboundSa(SPI, suite, keys_for(suite), way.esn, used=way.first - 1)
+    sa = OutboundSa(SPI, suite, keys_for(suite), way.esn, last_sequence=way.first - 1)
     return [bytes(row) for row in sa.seal_batch(PACKETS)]
 
 

@@ -314,6 +314,7 @@ class EffectsRunner:
                 local_port=local.port,
                 remote_address=remote.address,
                 remote_port=remote.port,
+                replay_top=effect.replay_top,
             ),
         )
 
@@ -361,6 +362,7 @@ class EffectsRunner:
                 standby=effect.standby,
                 trap=bool(effect.trapped),
                 tfc_padding=child.tfc_octets,
+                last_sequence=effect.last_sequence,
             ),
         )
         wanted = effect.ts_remote + effect.trapped  # routes, for what this or a further child carries

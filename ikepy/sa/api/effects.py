@@ -32,7 +32,10 @@ class SendKeepalive:
 
 @dataclass(frozen=True, slots=True)
 class InstallInbound:
-    """Make the worker accept ESP under `spi`, before any later effect sends something."""
+    """Make the worker accept ESP under `spi`, before any later effect sends something.
+
+    `replay_top`: the right edge of the replay window at the start; packets at or below it are replays.
+    """
 
     child_id: int  # unique in the daemon; both directions of one CHILD_SA share it
     connection: str
@@ -46,6 +49,7 @@ class InstallInbound:
     ts_remote: tuple[Selector, ...]
     encap: bool  # UDP encapsulation (RFC 3948); else protocol 50
     path: Path
+    replay_top: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class InstallOutbound:
     SA until `ActivateOutbound`, or until the first valid packet arrives under the same child_id.
     `trapped`: remote selectors of the same policy that this child does not carry: a packet for them brings up
     another child. `tfc_padding`: octets to which inner packets are padded, "mtu" for the device's MTU; 0: no
-    padding (RFC 4303 2.7).
+    padding (RFC 4303 2.7). `last_sequence`: the last sequence number that was used under these keys
+    elsewhere, which no packet takes again (RFC 4303 3.3.3).
     """
 
     child_id: int
@@ -73,6 +78,7 @@ class InstallOutbound:
     standby: bool
     trapped: tuple[Selector, ...] = ()
     tfc_padding: int | Literal["mtu"] = 0
+    last_sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,17 @@ def test_what_the_worker_gets() -> None:
     assert other.slot == message.slot
 
 
+def test_sas_that_go_on_from_elsewhere_say_so_to_the_worker() -> None:
+    effects: list[Effect] = [
+        replace(inbound(), replay_top=1 << 40),
+        replace(install_outbound(), last_sequence=1 << 41),
+    ]
+    bed = _run(lambda bed: bed.runner.start(), {"start": effects})
+    into, out = bed.notes.messages
+    assert isinstance(into, messages.AddInboundSa) and isinstance(out, messages.AddOutboundSa)
+    assert (into.replay_top, out.last_sequence) == (1 << 40, 1 << 41)
+
+
 def test_tfc_padding_never_exceeds_the_mtu() -> None:
     """And it follows the MTU when the path changes."""
 

@@ -142,6 +142,38 @@ def test_both_directions_may_have_the_same_keys() -> None:
     assert database.knows(1)
 
 
+def test_sas_that_go_on_from_elsewhere() -> None:
+    database = SaDatabase()
+    database.install_inbound(inbound(1, 0x101, esn=True, replay_top=7 << 32))
+    database.install_outbound(outbound(1, 0x101, esn=True, last_sequence=9 << 32))
+    out, into = database.outbound(1, ipv4()), database.inbound(0x101)
+    assert out is not None and into is not None
+    assert out.sa.sequence == 9 << 32
+    assert into.sa.check(1) == (7 << 32) + 1
+    assert into.sa.check(0) is None
+
+
+@pytest.mark.parametrize("esn", [False, True])
+def test_sas_that_go_on_beyond_their_last_number(esn: bool) -> None:
+    database, beyond = SaDatabase(), 1 << 64 if esn else 1 << 32
+    with pytest.raises(InstallError, match="no sequence number"):
+        database.install_inbound(inbound(1, 0x101, esn=esn, replay_top=beyond))
+    with pytest.raises(InstallError, match="no sequence number"):
+        database.install_outbound(outbound(1, 0x101, esn=esn, last_sequence=beyond))
+    assert not database.knows(1)
+
+
+def test_a_later_sequence_number_is_no_way_around_the_refusal() -> None:
+    """An SA goes on where another process left it; it is not installed again where it has been."""
+    database = SaDatabase()
+    database.install_outbound(outbound(1, 0x101))
+    database.remove_pair(1)
+    with pytest.raises(InstallError, match="installed before"):
+        database.install_outbound(outbound(1, 0x101, last_sequence=1 << 20))
+    with pytest.raises(InstallError, match="installed before"):
+        database.install_outbound(outbound(2, 0x101, last_sequence=1 << 20))
+
+
 def test_neither_copied_nor_pickled() -> None:
     database = SaDatabase()
     for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):

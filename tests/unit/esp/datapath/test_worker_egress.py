@@ -13,6 +13,8 @@ from esp.ipc.messages import (
     BusyChanged,
     RemoveOutboundSa,
     RemoveSaPair,
+    SequenceExhausted,
+    SequenceLow,
     UpdateSaPath,
 )
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound, to
@@ -172,3 +174,27 @@ def test_control_is_told_when_there_is_much_to_do(bed: Bed, port: int, peer: Pee
         time.sleep(1.2 / packets)
         bed.devices[1].send(ipv4())
     assert not bed.hear(BusyChanged).busy
+
+
+@pytest.mark.parametrize("packets", [1, 100])
+def test_an_sa_goes_on_behind_the_number_that_was_used_last(
+    bed: Bed, port: int, peer: Peer, packets: int
+) -> None:
+    bed.tell(outbound(1, 0x1001, **paths(port, peer), last_sequence=1000))
+    bed.sync()
+    for _ in range(packets):
+        bed.devices[1].send(ipv4())
+    sent = [int.from_bytes(peer.receive()[4:8], "big") for _ in range(packets)]
+    assert sent == list(range(1001, 1001 + packets))
+
+
+def test_an_sa_that_has_used_up_its_numbers_elsewhere(bed: Bed, port: int, peer: Peer) -> None:
+    """RFC 4303 3.3.3: the number never cycles; control is told to rekey at once."""
+    bed.tell(outbound(1, 0x1001, **paths(port, peer), last_sequence=(1 << 32) - 2))
+    bed.sync()
+    bed.devices[1].send(ipv4())
+    assert peer.receive()[4:8] == b"\xff\xff\xff\xff"
+    assert bed.hear(SequenceLow) == SequenceLow(1)
+    bed.devices[1].send(ipv4())
+    assert bed.hear(SequenceExhausted) == SequenceExhausted(1)
+    assert peer.receives_nothing()

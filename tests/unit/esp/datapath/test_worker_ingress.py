@@ -81,6 +81,20 @@ def test_drops_are_counted_under_their_reason(bed: Bed, port: int, peer: Peer) -
     assert bed.devices[1].recv(65536) == ipv4()
 
 
+def test_what_came_in_elsewhere_is_a_replay(bed: Bed, port: int, peer: Peer) -> None:
+    """One packet and many, all authentic, up to the right edge that the SA starts with."""
+    bed.tell(inbound(1, 0x1001, **paths(port, peer), replay_top=100))
+    rows = peer.sa(0x1001).seal_batch([ipv4()] * 102)
+    peer.send(rows[99])
+    bed.wait_for(lambda: bed.sa().drops == {"replay": 1})
+    peer.send(*rows[:100])
+    bed.wait_for(lambda: bed.sa().drops == {"replay": 101})
+    peer.send(*rows[100:])
+    bed.wait_for(lambda: bed.sa().in_packets == 2)
+    peer.send(rows[101])
+    bed.wait_for(lambda: bed.sa().drops == {"replay": 102})
+
+
 def test_a_full_device_is_counted(bed: Bed, port: int, peer: Peer) -> None:
     bed.tell(inbound(1, 0x1001, **paths(port, peer)))
     sa = peer.sa(0x1001)

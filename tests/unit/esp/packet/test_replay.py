@@ -104,3 +104,28 @@ def test_esn_without_a_window_takes_the_nearest_number() -> None:
     assert window.mark((5 << 32) + 7)
     assert window.check(6) == (5 << 32) + 6
     assert window.check(0xFFFFFFFF) == (4 << 32) + 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("size", [1, 32, 4096])
+@pytest.mark.parametrize(("top", "esn"), [(1, False), (100, False), ((1 << 32) - 2, False), (3 << 32, True)])
+def test_nothing_up_to_a_given_right_edge_is_new(size: int, top: int, esn: bool) -> None:
+    window = ReplayWindow(size, esn, top)
+    taken = [
+        number for number in range(max(1, top - size + 1), top + 1) if accept(window, number & 0xFFFFFFFF)
+    ]
+    assert not taken
+    assert window.above_top(top & 0xFFFFFFFF) is None
+    assert accept(window, (top + 1) & 0xFFFFFFFF)
+    assert window.top == top + 1
+    assert not accept(window, (top + 1) & 0xFFFFFFFF)
+
+
+def test_a_given_right_edge_tells_the_high_half() -> None:
+    """RFC 4303 A2.2: a new window would take this for the number 7."""
+    assert ReplayWindow(64, esn=True, top=(5 << 32) + 3).check(7) == (5 << 32) + 7
+
+
+@pytest.mark.parametrize(("top", "esn"), [(-1, False), (1 << 32, False), (1 << 64, True)])
+def test_impossible_right_edge(top: int, esn: bool) -> None:
+    with pytest.raises(ValueError, match="no sequence number"):
+        ReplayWindow(64, esn, top)

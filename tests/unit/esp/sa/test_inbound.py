@@ -203,7 +203,7 @@ def test_a_lone_packet_that_is_newer_than_all_before(suite: Suite, esn: bool) ->
 
 
 def test_the_high_half_of_a_lone_packet_is_authenticated() -> None:
-    later = OutboundSa(SPI, GCM, keys_for(GCM), True, used=(1 << 32) + 4)
+    later = OutboundSa(SPI, GCM, keys_for(GCM), True, last_sequence=(1 << 32) + 4)
     _, inbound = sa_pair(GCM, esn=True)
     (row,) = later.seal_batch([ipv4()])
     assert inbound.open_single(row, 0) == OpenedBatch(drops={Drop.INTEGRITY: 1})
@@ -271,7 +271,7 @@ def test_esn_over_the_edge(suite: Suite) -> None:
 @pytest.mark.parametrize("suite", SUITES, ids=str)
 def test_the_high_half_is_authenticated(suite: Suite) -> None:
     """The same 32 bits, 2^32 numbers later: only the right ones open."""
-    later = OutboundSa(SPI, suite, keys_for(suite), True, used=(1 << 32) + 4)
+    later = OutboundSa(SPI, suite, keys_for(suite), True, last_sequence=(1 << 32) + 4)
     _, inbound = sa_pair(suite, esn=True)
     assert inbound.open_batch(later.seal_batch([ipv4()])).drops == {Drop.INTEGRITY: 1}
 
