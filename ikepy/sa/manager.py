@@ -1,4 +1,7 @@
-"""All IKE_SAs of a daemon: which one a datagram or a command is for, and what follows when one ends."""
+"""Manages the IKE_SAs of a daemon: gives datagrams and commands to them, and replaces those that end.
+
+The entry point of the sans-IO machine (RFC 7296): every call takes the time and returns effects.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, Protocol
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
-UNKNOWN_PER_SECOND = 10.0  # answers to requests for IKE_SAs that we don't have
+UNKNOWN_PER_SECOND = 10.0  # INVALID_IKE_SPI answers to requests with unknown SPIs
 
 
 class IkeManager:
@@ -68,8 +71,8 @@ class IkeManager:
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
     ) -> None:
-        """What it can't know by itself it asks: `resolve` the addresses of a connection, and as `SaRegistry`
-        has it whether a path leads out, when ESP came in, and how many children the worker can have."""
+        """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
+        `SaRegistry` explains the others."""
         self._config = config
         self._resolve = resolve
         self._registry: Registry = SaRegistry(
@@ -98,19 +101,20 @@ class IkeManager:
 
     @property
     def idle(self) -> bool:
-        """Whether no IKE_SA is left."""
+        """Whether there is no IKE_SA."""
         return not self._registry.sas
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is due next."""
+        """When `tick` is due next, in seconds on the caller's clock; None: never."""
         times = (self._timers.deadline, self._connector.deadline)
         return min((at for at in times if at is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        """The first thing that is due; call it until `deadline` is later than `now`.
+        """Do the first thing that is due; call it until `deadline` is later than `now`.
 
-        One thing a call, so that a fault costs nobody else's effects; `ticking` then names whose it is.
+        Each call does one thing, so that an exception loses no other IKE_SA's effects; `ticking` then is the
+        ike_id of the one at fault.
         """
         demand = self._connector.pop(now)
         if demand is not None:
@@ -122,11 +126,11 @@ class IkeManager:
         return self._settle(sa, clock.tick(sa, now), now)
 
     def find(self, ike_id: int) -> IkeSa | None:
-        """The living IKE_SA with this number."""
+        """The living IKE_SA with this ike_id."""
         return self._registry.sas.get(ike_id)
 
     def proceed(self, sa: IkeSa, now: float) -> list[Effect]:
-        """Begin what was enqueued on `sa` from outside."""
+        """Begin the tasks that a caller enqueued on `sa`."""
         return self._settle(sa, proceed(sa, now), now)
 
     @property
@@ -136,21 +140,21 @@ class IkeManager:
 
     @property
     def retrying(self) -> bool:
-        """Whether a set-up waits to be tried again."""
+        """Whether a set-up waits for its turn or its next try."""
         return self._connector.retrying
 
     def counters(self) -> dict[str, int]:
-        """How many messages were not served, by reason."""
+        """The number of messages that were not served, by reason."""
         return {reason.value: self._registry.tally[reason] for reason in Unserved}
 
     def list_sas(self, now: float) -> list[IkeSaSnapshot]:
-        """Every IKE_SA with its children."""
+        """Snapshots of all IKE_SAs with their children."""
         return [sa.snapshot() for sa in self._registry.sas.values()]
 
     # -- datagrams ---------------------------------------------------------------------------------
 
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
-        """A datagram without its non-ESP marker."""
+        """Process a datagram, given without its non-ESP marker (RFC 3948 2.2)."""
         try:
             if len(datagram) > self._config.daemon.max_packet:
                 raise WireError(f"{len(datagram)} octets")
@@ -181,7 +185,7 @@ class IkeManager:
         return self._settle(sa, dispatch.receive(sa, datagram, message, path, now), now)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
-        """A stranger's IKE_SA_INIT that may come in; others of theirs make room for it."""
+        """Accept an IKE_SA_INIT request; half-open IKE_SAs beyond the limits make room for it."""
         effects: list[Effect] = []
         for sa in self._init_admission.crowded_out(path, now):
             effects += self._settle(sa, sa.kill(End.TIMEOUT, "makes room, too many are half-open"), now)
@@ -189,7 +193,7 @@ class IkeManager:
         return effects + (served if begun is None else self._settle(begun, served, now))
 
     def _unknown_ike_spi(self, header: IkeHeader, path: Path, now: float) -> list[Effect]:
-        """RFC 7296 2.21.4: a request gets an unprotected INVALID_IKE_SPI, not too often."""
+        """Answer a request with unknown SPIs by an unprotected INVALID_IKE_SPI, rate-limited (2.21.4)."""
         self._registry.tally[Unserved.UNKNOWN_SPI] += 1
         log = Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")
         if header.is_response or not self._unknown.allow(now):
@@ -197,24 +201,24 @@ class IkeManager:
         return [log, stateless.invalid_ike_spi(header, path)]
 
     def _doubted(self, sa: IkeSa, message: Message, now: float) -> list[Effect]:
-        """An unprotected INVALID_IKE_SPI or INVALID_SPI makes us ask for life, nothing else (2.4)."""
+        """Check liveness after an unprotected INVALID_IKE_SPI or INVALID_SPI, and do nothing else (2.4)."""
         told = (NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SPI)
         if not any(query.notify(message.payloads, notify) for notify in told):
             return []
         return self._settle(sa, clock.probe_liveness(sa, now), now)
 
     def refuse(self, datagram: bytes, remote: Endpoint, now: float) -> bytes | None:
-        """What a stranger gets in a flood, at the least cost: a COOKIE, or nothing (b"").
+        """Answer an IKE_SA_INIT request cheaply in a flood: with a COOKIE, or nothing (b"").
 
-        None: `receive` the datagram, for it is something else, or there is no flood.
+        None: `receive` the datagram, as it is something else, or there is no flood.
         """
         return self._init_admission.refuse(datagram, remote, now)
 
     def knows(self, datagram: bytes) -> bool:
-        """Whether a message has the SPI and the look of a peer's: one that stands, or that we share keys with
-        as we began.
+        """Whether a message looks protected and has the SPIs of an established IKE_SA, or of one that we
+        initiated and that has keys.
 
-        The header is believed: this says who waits for whom, nothing else. What is not protected waits.
+        Only the header is read, and not authenticated: use the result for the order of processing only.
         """
         sa = named(self._registry.by_spi, datagram)
         if sa is None or not begins_protected(datagram):
@@ -222,13 +226,16 @@ class IkeManager:
         return sa.established_at is not None or (sa.initiator and sa.has_keys)
 
     def is_worthless(self, datagram: bytes, path: Path, now: float) -> bool:
-        """Whether a message names an IKE_SA of ours, and nothing would follow from receiving it."""
+        """Whether a message has the SPIs of an IKE_SA of ours, and receiving it would have no effect."""
         sa = named(self._registry.by_spi, datagram)
         return sa is not None and begins_protected(datagram) and is_worthless(sa, datagram, path, now)
 
     def drops(self, datagram: bytes, path: Path, now: float) -> bool:
-        """Whether a message names an IKE_SA of ours and is not to be received: it is worthless, and not one
-        of the few each second that may leave their trace; or not protected, and one too many."""
+        """Whether to drop a message that has the SPIs of an IKE_SA of ours, and count it.
+
+        A worthless one is dropped, except for a few each second that are received so that the log has the
+        reason; an unprotected one if there are too many.
+        """
         sa = named(self._registry.by_spi, datagram)
         if sa is None:
             return False
@@ -240,9 +247,9 @@ class IkeManager:
         return not kept
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
-        """A job (`Compute`) is done: what it gave, or the exception that it raised. `ticking`: whose it is.
+        """Go on with the result of a `Compute` job, or the exception that it raised.
 
-        Nothing follows if nobody waits for it any more.
+        A result that no IKE_SA waits for any more is ignored. `ticking` then is the ike_id that waited.
         """
         sa = self._registry.computing.pop(ticket, None)
         if sa is None:
@@ -250,10 +257,10 @@ class IkeManager:
         self.ticking = sa.ike_id
         return self._settle(sa, sa.jobs.complete(ticket, result, now), now)
 
-    # -- what the data plane tells -----------------------------------------------------------------
+    # -- reports of the data plane -----------------------------------------------------------------
 
     def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
-        """ESP came for which there is no SA: its sender is told INVALID_SPI, if we know it (RFC 7296 1.5)."""
+        """Report ESP with an unknown SPI to its sender by INVALID_SPI, if it is a peer (RFC 7296 1.5)."""
         notify = NotifyPayload(NotifyType.INVALID_SPI, spi.to_bytes(4, "big"))
         for sa in self._registry.sas.values():
             if sa.established and sa.path.remote.address == path.remote.address:
@@ -261,7 +268,7 @@ class IkeManager:
         return []
 
     def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]:
-        """The peer sends under a child what its selectors do not permit: it is told (RFC 4301 5.2 step 5)."""
+        """Log a packet outside a child's selectors, and report it by INVALID_SELECTORS (RFC 4301 5.2)."""
         sa = self._owner(child_id)
         if sa is None:
             return []
@@ -274,26 +281,26 @@ class IkeManager:
         return [log, *self._settle(sa, clock.tell(sa, notify, now), now)]
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
-        """An authentic ESP packet came from elsewhere: follow a peer behind NAT (RFC 7296 2.23)."""
+        """Follow a peer behind a NAT to the source address of an authentic ESP packet (RFC 7296 2.23)."""
         sa = self._owner(child_id)
         if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
             return []
         if sa.path != sa.children_path:
-            # A path is being checked (RFC 4555 3.7). With MOBIKE to follow ESP is a MAY (3.8), and a packet
-            # from a third place may have left before the peer told of this path: there the check would go
-            # unanswered. If the peer is there now, it is for the initiator to notice and to tell (3.8, 3.11).
+            # A new path is being checked (RFC 4555 3.7). With MOBIKE, following ESP is a MAY (3.8), and this
+            # packet may be older than the peer's last move: at its source address the check would fail. If
+            # the peer did move once more, the initiator notices and announces that (3.8, 3.11).
             return []
         log = sa.log(Level.INFO, f"the peer moved to {remote}")
         return [log, *path_update.follow(sa, Path(sa.path.local, remote))]
 
     def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
-        """What a child has carried so far, in the direction that carried more: `rekey_bytes` and the like."""
+        """Rekey or expire a child by its traffic: octets and packets so far, in its busier direction."""
         sa = self._owner(child_id)
         if sa is None or not sa.children[child_id].in_use:
             return []
         child = sa.children[child_id]
         if child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
-            # First, for between two looks a fast flow may pass both limits: it is replaced, not cut off.
+            # Checked first, as a fast flow may pass both limits between two reports: then rekey the child.
             child.bytes.rekey = child.packets.rekey = 0
             child.lifetime.rekey_at = now
         elif child.bytes.used_up(octets) or child.packets.used_up(packets):
@@ -306,7 +313,7 @@ class IkeManager:
     # -- commands ----------------------------------------------------------------------------------
 
     def request(self, command: Command, now: float) -> list[Effect]:
-        """Do what a user or the data plane asks for; an `Outcome` follows where the command has a ticket."""
+        """Execute a command; one with a ticket is answered by an `Outcome`, at once or later."""
         match command:
             case Initiate():
                 return self._initiate(command, now)
@@ -334,7 +341,7 @@ class IkeManager:
         return self._connector.begin(Demand(connection, (command.child,), (command.ticket,)), now)
 
     def _acquire(self, command: Acquire, now: float) -> list[Effect]:
-        """A packet needs a child: one that waits for packets, or a further one beside a narrow one."""
+        """Bring up the child that a packet without an SA needs."""
         demand = self._acquires.demand(command, now)
         if demand is None:
             return []
@@ -346,7 +353,7 @@ class IkeManager:
         return [log, *self._connector.bring_up(demand, now)]
 
     def _children_lost(self, command: ChildrenLost, now: float) -> list[Effect]:
-        """Make before break: the new child first, for the old one carries nothing any more."""
+        """Replace children whose ESP SAs the data plane lost: create the new one, then delete the old one."""
         effects: list[Effect] = []
         for child_id in command.child_ids:
             sa = self._owner(child_id)
@@ -373,14 +380,14 @@ class IkeManager:
         return [log, *self._settle(sa, proceed(sa, now), now)]
 
     def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
-        """Every IKE_SA that can move goes on over an address that is left, the route's choice first.
+        """Move IKE_SAs from addresses that are gone to others, preferably the one that the route selects.
 
-        One that can't move is set up anew; set-ups that wait for their next try have it soon.
+        One that can't move is set up again; waiting set-ups are tried soon.
         """
         changed = self._registry.local_addresses != command.addresses
         self._registry.local_addresses = command.addresses
         effects: list[Effect] = []
-        # A route to use the new address by may come after it.
+        # Stranded IKE_SAs try again without a change too: a route may appear later than its address.
         affected = [sa for sa in self._registry.sas.values() if changed or sa.stranded]
         followed = [(sa, *self._follow_address(sa, command, now)) for sa in affected]
         teardown.announce_end((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
@@ -395,7 +402,7 @@ class IkeManager:
     def _follow_address(
         self, sa: IkeSa, command: LocalAddressesChanged, now: float
     ) -> tuple[list[Effect], str]:
-        """Go on over another address; the text says why it is to end instead, "" if it is not."""
+        """Let one IKE_SA move. The text says why it has to be set up again instead; "" if it does not."""
         found = self._resolve(sa.connection, None)
         best = None if isinstance(found, str) else found[0]
         usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
@@ -415,10 +422,10 @@ class IkeManager:
             effects += self._settle(sa, ended, now)
         return effects
 
-    # -- what follows ------------------------------------------------------------------------------
+    # -- after each event --------------------------------------------------------------------------
 
     def _settle(self, sa: IkeSa, effects: list[Effect], now: float) -> list[Effect]:
-        """After anything happened to `sa`: timers, uniqueness, and what its end brings about."""
+        """Do what follows from a change of `sa`: teardown, uniqueness, reauthentication, retries, timers."""
         effects = [*effects, *teardown.tear_down(sa)]
         self._connector.update(sa)
         self._init_admission.update(sa, now)
@@ -447,7 +454,7 @@ class IkeManager:
         return effects
 
     def _remove(self, sa: IkeSa, now: float) -> list[Effect]:
-        """Forget a dead IKE_SA, and set up anew what follows its end."""
+        """Remove a dead IKE_SA, and set up again the children that its end calls for."""
         self._registry.remove(sa)
         self._connector.update(sa)
         self._init_admission.update(sa, now)
@@ -462,7 +469,7 @@ class IkeManager:
 
 
 def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:
-    """Whether both SPIs are this IKE_SA's; an initiator learns the other one from the first response."""
+    """Whether both SPIs are this IKE_SA's; an initiator learns the responder's from the first response."""
     if sa.spi_i != header.spi_i:
         return False
     return sa.spi_r == header.spi_r or (sa.initiator and sa.spi_r == bytes(8))

@@ -1,1 +1,2 @@
-"""Parts of exchanges that several tasks share: children, key exchanges, mismatches in words, paths."""
+"""Parts of exchanges that several tasks share: CHILD_SA negotiation, key exchanges, path updates, and texts
+that explain refusals."""

@@ -1,6 +1,6 @@
-"""Agreeing on a CHILD_SA: offering one, taking the peer's choice, choosing from the peer's offer.
+"""Negotiates a CHILD_SA in IKE_AUTH or CREATE_CHILD_SA (RFC 7296 1.2, 1.3.1, 2.9, 2.17).
 
-RFC 7296 1.2, 1.3.1, 2.9 and 2.17. IKE_AUTH and CREATE_CHILD_SA both come here.
+As initiator `offer`, then `conclude` with the peer's choice; as responder `choose`, then `accept`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
-# Modes of a child that we never offer: a peer that takes them up sends what we can't read (1.3.1, 2.22).
+# Modes that we never offer: a peer that accepts them sends packets that we can't read (1.3.1, 2.22).
 UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
 FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyExchangeResult:
-    """What both directions' keys are made of (RFC 7296 2.17). `we_started`: this exchange was ours.
+    """The inputs of KEYMAT (RFC 7296 2.17). `we_started`: we are the initiator of this exchange.
 
-    `secrets`: of the key exchanges that the child has of its own; without PFS there is none.
+    `secrets`: those of the child's own key exchanges; empty without PFS.
     """
 
     nonce_i: bytes
@@ -45,7 +45,8 @@ class KeyExchangeResult:
 
 @dataclass(frozen=True, slots=True)
 class ChildOffer:
-    """What we offer: `proposals` are numbered and carry `spi_in`; `ts_request`: how much of `configured`."""
+    """Our offer. `proposals` are numbered and carry `spi_in`; `ts_request` says which of the `configured`
+    selectors to propose."""
 
     config: Child
     spi_in: int
@@ -62,7 +63,7 @@ class ChildOffer:
         ]
 
     def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
-        """What to ask for instead, if the peer says SINGLE_PAIR_REQUIRED and there is something."""
+        """The TS request to repeat with if the peer says SINGLE_PAIR_REQUIRED; None if there is none."""
         if query.notify(payloads, NotifyType.SINGLE_PAIR_REQUIRED) is None:
             return None
         return self.ts_request.narrower(self.configured)
@@ -70,9 +71,10 @@ class ChildOffer:
 
 @dataclass(frozen=True, slots=True)
 class ChildChoice:
-    """What we choose from the peer's offer. `proposal` carries the peer's SPI.
+    """What is agreed for a child. `proposal` carries the peer's SPI.
 
-    `more`: other selectors would be acceptable in another child. `tfc`: the peer takes TFC padding.
+    `more`: other selectors would be acceptable in another child (ADDITIONAL_TS_POSSIBLE). `tfc`: the peer
+    accepts TFC padding.
     """
 
     config: Child
@@ -83,7 +85,7 @@ class ChildChoice:
     tfc: bool
 
     def payloads(self, spi_in: int) -> list[Payload]:
-        """SA, TSi, TSr of the response; the peer started the exchange, so TSi is its side."""
+        """SA, TSi and TSr of our response; the peer is the initiator of the exchange, so TSi are its own."""
         chosen = replace(self.proposal, spi=spi_in.to_bytes(4, "big"))
         more = [NotifyPayload(NotifyType.ADDITIONAL_TS_POSSIBLE)] if self.more else []
         return [
@@ -95,14 +97,14 @@ class ChildChoice:
 
 
 def configured(sa: IkeSa, config: Child) -> Selectors:
-    """What the configuration lets a child carry between the addresses in use."""
+    """The configured selectors of a child; "dynamic" stands for the IKE_SA's addresses."""
     return Selectors(
         config.local_selectors(sa.path.local.address), config.remote_selectors(sa.path.remote.address)
     )
 
 
 def offer(sa: IkeSa, config: Child, *, key_exchange: bool, ts_request: TsRequest = EVERYTHING) -> ChildOffer:
-    """An offer of `config`; `key_exchange` False: without KE transforms, as IKE_AUTH has it."""
+    """An offer of the child `config`, without KE transforms if `key_exchange` is False, as in IKE_AUTH."""
     spi_in = sa.registry.entropy.child_spi(sa.connection.name)
     ours = config.esp_proposals if key_exchange else proposals.without_ke(config.esp_proposals)
     return ChildOffer(
@@ -115,7 +117,7 @@ def offer(sa: IkeSa, config: Child, *, key_exchange: bool, ts_request: TsRequest
 
 
 def one_pair(config: Child, ts_request: TsRequest) -> str:
-    """For the log: the peer said SINGLE_PAIR_REQUIRED."""
+    """Text for the log: the peer said SINGLE_PAIR_REQUIRED, and we ask for one pair."""
     asked = (
         ""
         if ts_request.within is None
@@ -127,9 +129,10 @@ def one_pair(config: Child, ts_request: TsRequest) -> str:
 def conclude(
     sa: IkeSa, offered: ChildOffer, payloads: Sequence[Payload], result: KeyExchangeResult, now: float
 ) -> tuple[ChildSa, list[Effect]]:
-    """The CHILD_SA that the peer's response to our offer makes, and the effects that install it.
+    """Make the CHILD_SA that the peer's response to our offer describes, and the effects that install it.
 
-    PeerError if the peer refused, or chose what we did not offer, or what is of no use.
+    PeerError if the peer refused, chose what we did not offer, or selectors that don't permit the packet that
+    the child is for.
     """
     chosen = chosen_proposal(offered, payloads)
     sa_limits.check_own(sa)
@@ -155,7 +158,7 @@ def conclude(
 
 
 def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposal:
-    """The proposal of the peer's response; PeerError if the response is an error or chose another's."""
+    """The proposal in the peer's response; PeerError if it is an error, or we did not offer that."""
     refusal = query.error(payloads)
     answer = query.maybe(payloads, SaPayload)
     if answer is None or refusal is not None:
@@ -174,7 +177,7 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
 
 
 def _what_we_offered(offered: ChildOffer, refusal: NotifyPayload | None) -> str:
-    """For the log, beside the peer's refusal, which says nothing of its own side."""
+    """Text for the log: what the peer refused of our offer, as its notify does not say so."""
     if refusal is None:
         return ""
     if refusal.notify == NotifyType.TS_UNACCEPTABLE:
@@ -196,11 +199,11 @@ def _subset(
 
 
 def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: Child | None) -> ChildChoice:
-    """The first of our children that the peer's offer fits, with its selectors narrowed to both sides'.
+    """Choose the first of our children that fits the peer's offer, and narrow its selectors (2.9).
 
-    Those that permit the peer's first choice, the packet that it needs the child for, go before others (2.9).
-    `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none fits,
-    NO_ADDITIONAL_SAS if there is no room.
+    Children that permit the peer's first selectors, those of the packet that triggered its request, go before
+    others. `only`: the child that is being rekeyed. PeerError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN if none
+    fits, NO_ADDITIONAL_SAS if a limit is reached.
     """
     sa_limits.check_child(sa, rekey=only is not None)
     offered = tuple(p for p in query.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.ESP)
@@ -255,14 +258,14 @@ def _adds(agreed: Selectors, other: tuple[tuple[Selector, ...], tuple[Selector, 
 
 
 def _takes_tfc(payloads: Sequence[Payload]) -> bool:
-    """Whether the peer takes TFC padding under the child being negotiated (RFC 7296 1.3.1)."""
+    """Whether the peer accepts TFC padding in the child being negotiated (RFC 7296 1.3.1)."""
     return query.notify(payloads, NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED) is None
 
 
 def accept(
     sa: IkeSa, choice: ChildChoice, result: KeyExchangeResult, now: float, *, standby: bool
 ) -> tuple[ChildSa, list[Effect], list[Payload]]:
-    """The CHILD_SA of our choice, the effects that install it, and SA, TSi, TSr of the response."""
+    """Make the CHILD_SA that we chose, the effects that install it, and SA, TSi, TSr of the response."""
     spi_in = sa.registry.entropy.child_spi(sa.connection.name)
     child, effects = _installed(sa, choice, spi_in, result, now, standby=standby)
     return child, effects, choice.payloads(spi_in)
@@ -273,7 +276,7 @@ def _installed(
 ) -> tuple[ChildSa, list[Effect]]:
     chance = sa.registry.entropy.uniform()
     ours, agreed = configured(sa, choice.config), Selectors(choice.ts_local, choice.ts_remote)
-    more = result.we_started and choice.more  # else it is we who know better, and the peer who has to ask
+    more = result.we_started and choice.more  # as responder we know the selectors left out; the peer asks
     child = ChildSa(
         child_id=sa.registry.next_child_id(),
         config=choice.config,

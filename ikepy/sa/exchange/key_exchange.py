@@ -1,7 +1,7 @@
-"""Key exchanges of an IKE_SA (RFC 7296 2.12, 2.14), each step as a job that may be computed elsewhere.
+"""Runs key exchanges (RFC 7296 2.12, 2.14); each step is a job that another process may compute.
 
-A chosen proposal asks for a list of them (`proposals.key_exchanges`). Here is the first one, whose public
-values are in the KE payloads of the exchange that negotiates it.
+A chosen proposal asks for a list of them (`proposals.key_exchanges`). This module runs the first one, whose
+public values are in the KE payloads of the exchange that negotiates it.
 """
 
 from __future__ import annotations

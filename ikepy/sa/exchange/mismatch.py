@@ -1,6 +1,6 @@
-"""What differed, in words, where something is refused: for our own log, never for the peer.
+"""Explains refusals: texts for our own log, never for the peer, that show what differed.
 
-Texts may hold what a stranger offers: all of them are short, whatever that is.
+They may quote what an unauthenticated peer sent, so every text has a bounded length.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ikepy.wire.constants import TransformType
 from ikepy.wire.proposal import Proposal
 
 MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
-SMALL = 1200  # octets of a message that goes over any path in one packet
-MOST_NAMED = 3  # connections in one line
+SMALL = 1200  # octets of a message that needs no IP fragments on any usual path
+MOST_NAMED = 3  # connections listed in one line
 MOST_PROPOSALS, MOST_TRANSFORMS = 8, 32  # shown of one side's offer, and of each of its proposals
 
 _TYPES = {
@@ -35,17 +35,17 @@ _TYPES = {
 
 
 def shortened(text: str) -> str:
-    """`text`, or its beginning."""
+    """`text`, cut to MAX_SHOWN characters."""
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def identity(of: Identity | None) -> str:
-    """With its type: FQDN "192.0.2.1" is another identity than address "192.0.2.1"."""
+    """An identity with its type, as FQDN "192.0.2.1" and address "192.0.2.1" differ."""
     return "anybody" if of is None else shortened(f'{of.type_name} "{of}"')
 
 
 def suites(offered: Iterable[Proposal]) -> str:
-    """One side's proposals, as charon prints them."""
+    """The proposals of one side, as charon prints them."""
     shown = (
         replace(one, transforms=one.transforms[:MOST_TRANSFORMS]) for one in islice(offered, MOST_PROPOSALS)
     )
@@ -53,7 +53,7 @@ def suites(offered: Iterable[Proposal]) -> str:
 
 
 def nothing_in_common(theirs: Sequence[Proposal], ours: Sequence[Proposal]) -> str:
-    """Both sides' proposals side by side, and the kinds of algorithm of which none is common to both."""
+    """The proposals of both sides, after the transform types for which they have no algorithm in common."""
     differing = [
         name
         for type, name in _TYPES.items()
@@ -68,7 +68,7 @@ def _types(offered: Sequence[Proposal]) -> set[int]:
 
 
 def _of_type(offered: Sequence[Proposal], type: TransformType) -> set[tuple[int, int | None]]:
-    """What one side permits; a proposal that leaves a type out permits "none" (RFC 7296 3.3.3)."""
+    """The transforms of one type (ID, key length); a proposal without this type offers NONE (3.3.3)."""
     found: set[tuple[int, int | None]] = set()
     for proposal in offered:
         own = {(t.id, t.key_length) for t in proposal.transforms if t.type == type}
@@ -77,25 +77,25 @@ def _of_type(offered: Sequence[Proposal], type: TransformType) -> set[tuple[int,
 
 
 def selectors(of: Selectors) -> str:
-    """Ours, then the peer's."""
+    """A child's selectors: our side, then the peer's."""
     return shortened(f"{texts(of.local)} === {texts(of.remote)}")
 
 
 def unlike(theirs: Selectors, ours: Iterable[Selectors]) -> str:
-    """The selectors that the peer asks for beside those of our children, our own side first in each."""
+    """The selectors that the peer proposes, and those of our children; our side first in each."""
     own = shortened(", ".join(selectors(one) for one in ours))
     return f"the peer's: {selectors(theirs)}; ours: {own}"
 
 
 def no_connection_for(path: Path) -> str:
-    """No connection has both addresses."""
+    """Says that no connection has both addresses of the path."""
     return f"no connection has {path.local.address} in local_addrs and {path.remote.address} in remote_addrs"
 
 
 def no_connection(
     candidates: Sequence[Connection], id_i: Identity, id_r: Identity | None, local: Identity
 ) -> str:
-    """Which of IDi and IDr no connection has. `local`: what we are called where `local.id` is absent."""
+    """Says which of IDi and IDr no connection has. `local`: our identity where `local.id` is absent."""
     by_name = [one for one in candidates if id_i.matches(one.remote.id)]
     by_own = [one for one in candidates if id_r is None or id_r == (one.local.id or local)]
     told = []
@@ -120,12 +120,12 @@ def _some(names: Sequence[str], of: int) -> str:
 
 
 def no_secret(local: Identity | None, remote: Identity | None) -> str:
-    """No entry fits."""
+    """Says that no secret is configured for the two identities."""
     return f"secret: no [secrets] entry fits {identity(remote)} and our {identity(local)}"
 
 
 def wrong_secret(config: Config, secret: Secret, local: Identity | None, remote: Identity | None) -> str:
-    """Which entry was taken, and by what."""
+    """Says which secret's entry was used to check AUTH, and for which identities."""
     return (
         f"secret: the peer's is not the one of {entry(config, secret)}, which fits "
         f"{identity(remote)} and our {identity(local)}"
@@ -133,13 +133,13 @@ def wrong_secret(config: Config, secret: Secret, local: Identity | None, remote:
 
 
 def entry(config: Config, secret: Secret) -> str:
-    """The name of a secret's entry."""
+    """The name of the configuration entry that holds a secret."""
     found = (name for name, one in config.secrets.items() if one.secret is secret)
     return f"[secrets.{next(found, '?')}]"
 
 
 def silence(sa: IkeSa, now: float) -> str:
-    """What was not answered, and what that may mean."""
+    """Says which request got no response, and possible reasons."""
     request = next(iter(sa.window.outstanding.values()), None)
     remote = sa.path.remote
     if request is None or sa.established_at is not None:
@@ -163,7 +163,7 @@ def silence(sa: IkeSa, now: float) -> str:
 
 
 def our_claim(sa: IkeSa) -> str:
-    """What the peer did not believe in our IKE_AUTH: which of them it was, it tells nobody."""
+    """The identities and the secret of our IKE_AUTH: AUTHENTICATION_FAILED does not say which was wrong."""
     connection = sa.connection
     asked = connection.remote.id
     id_r = "" if asked is None or asked.is_pattern else f", IDr {identity(asked)}"

@@ -8,23 +8,23 @@ from ikepy.sa.state.ike_sa import IkeSa
 
 
 def float_to_nat_t(sa: IkeSa) -> None:
-    """Go on at port 4500, both ends (RFC 7296 2.23)."""
+    """Switch both ends of the path to port 4500 (RFC 7296 2.23)."""
     local_port = sa.registry.config.daemon.port_nat_t
     remote_port = sa.connection.remote_port
     sa.path = sa.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
 
 
 def move(sa: IkeSa, path: Path) -> None:
-    """IKE messages go over another path from now on; the children stay until `redirect`."""
+    """Send IKE messages over another path from now on; the children keep theirs until `redirect`."""
     sa.kept_path = sa.children_path
     sa.path = path
     sa.window.redirect(path)
 
 
 def follow(sa: IkeSa, path: Path) -> list[Effect]:
-    """The peer's address is another one: send all there, also what is sent again (RFC 7296 2.23).
+    """Follow a peer behind a NAT to its new address, with IKE messages and children (RFC 7296 2.23).
 
-    Other IKE_SAs with this peer came through the same mapping of its NAT, which is gone: they go along.
+    Other IKE_SAs with this peer used the same NAT mapping, which has changed: they follow too.
     """
     before, effects = sa.path, list[Effect]()
     for one in (sa, *sa.registry.duplicates(sa)):
@@ -36,12 +36,12 @@ def follow(sa: IkeSa, path: Path) -> list[Effect]:
 
 
 def leave_children(sa: IkeSa, path: Path) -> None:
-    """The children go on sending to `path`, until `redirect`."""
+    """Let the children use `path` until `redirect`."""
     sa.kept_path = None if path == sa.path else path
 
 
 def redirect(sa: IkeSa) -> list[Effect]:
-    """The children go where IKE messages go."""
+    """Let the children use the path of the IKE messages."""
     sa.kept_path = None
     for child in sa.children.values():
         child.encap = sa.encap

@@ -1,1 +1,1 @@
-"""IKE_SAs beside each other and at their end: reauthentication, uniqueness, teardown, roaming."""
+"""Replaces, moves and ends whole IKE_SAs: reauthentication, uniqueness, roaming, teardown, commands."""

@@ -1,4 +1,4 @@
-"""`Terminate` and `Rekey`: which SAs their criteria mean, and what is begun on each of them."""
+"""Executes the commands `Terminate` and `Rekey` on all SAs that match their criteria."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Target = tuple[IkeSa, int | None]  # a child of an IKE_SA, or with None all of i
 
 
 class ByCriteria:
-    """Begins a command on all that it means, or on nothing; either way an outcome follows."""
+    """Begins a command on every SA that matches, or on none; either way an outcome follows."""
 
     def __init__(
         self, registry: Registry, set_ups: Connector, replacing: Reauthentication, settle: Settle
@@ -32,7 +32,7 @@ class ByCriteria:
 
     def terminate(self, command: Terminate, now: float) -> list[Effect]:
         targets = [(sa, child) for sa in list(self._registry.sas.values()) for child in _matches(sa, command)]
-        # Those that end at once need no turn.
+        # IKE_SAs that are terminated by force end at once: they need no room in the task queue.
         crowded = _crowded(one for one in targets if one[1] is not None or not command.force)
         if crowded:
             return outcomes([command.ticket], False, crowded)
@@ -42,9 +42,9 @@ class ByCriteria:
         if not targets:
             text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
             return outcomes([command.ticket], bool(given_up), text)
-        if command.force:  # as one that waits its turn: the IKE_SA that the children go to is meant too
-            rivals = [ike_rekey.colliding(sa) for sa, child_id in targets if child_id is None]
-            targets += [(one, None) for one in rivals if one is not None and (one, None) not in targets]
+        if command.force:  # an IKE_SA of a colliding rekey would get the children: it ends too
+            colliding = [ike_rekey.colliding(sa) for sa, child_id in targets if child_id is None]
+            targets += [(one, None) for one in colliding if one is not None and (one, None) not in targets]
         end = End.FAULT if command.fault else End.DELETED
         teardown.announce_end((sa for sa, child_id in targets if child_id is None), end)
         effects: list[Effect] = []
@@ -93,7 +93,7 @@ class ByCriteria:
 
 
 def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
-    """The children of `sa` that a command means, or [None] for the IKE_SA itself."""
+    """The child_ids of `sa` that match a command, or [None] for the IKE_SA itself."""
     if command.ike is not None and sa.connection.name != command.ike:
         return []
     if command.ike_id is not None and sa.ike_id != command.ike_id:
@@ -101,12 +101,12 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
     if command.child is None and command.child_id is None:
         return [None]
     if sa.phase is Phase.CONNECTING and sa.initiator and sa.desired.purpose == [command.child]:
-        return [None]  # it is being set up for this child alone
+        return [None]  # the IKE_SA is being set up for this child alone
     return [
         child.child_id
         for child in sa.children.values()
         if command.child in (None, child.config.name)
-        # One that is replaced goes anyway; its successor is meant.
+        # By name, a child that has been replaced does not match, but its successor does.
         and (
             command.child_id == child.child_id
             or (command.child_id is None and child.replaced_by not in sa.children)
@@ -115,7 +115,7 @@ def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:
 
 
 def _nothing(command: Terminate | Rekey) -> str:
-    """That there is none, in the command's own words."""
+    """Text for users: no SA matches the command's criteria."""
     ike = " ".join(
         [
             *([] if command.ike is None else [command.ike]),
@@ -134,7 +134,7 @@ def _nothing(command: Terminate | Rekey) -> str:
 
 
 def _crowded(targets: Iterable[Target]) -> str:
-    """Why one more command on all of them is too many, "" if it is not."""
+    """Text for users if one of the targets has too many waiting commands to take one more; else ""."""
     sa = next((sa for sa, _ in targets if sa.tasks.crowded), None)
     if sa is None:
         return ""
@@ -145,7 +145,7 @@ def _crowded(targets: Iterable[Target]) -> str:
 
 
 def _is_gone(sa: IkeSa, child_id: int | None) -> bool:
-    """What was begun on an earlier target may have ended this one."""
+    """Whether a target has ended, perhaps by what was begun on an earlier target."""
     return sa.phase is Phase.DEAD or (child_id is not None and child_id not in sa.children)
 
 

@@ -1,4 +1,4 @@
-"""Our own addresses come and go: IKE_SAs move to those that are left (RFC 4555 3.5, 3.6)."""
+"""Moves IKE_SAs when addresses of this host appear or disappear (RFC 4555 3.5, 3.6)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from ikepy.sa.tasks.liveness import Liveness
 def addresses_changed(
     sa: IkeSa, addresses: tuple[Address, ...], others: tuple[Address, ...], now: float
 ) -> list[Effect]:
-    """We have these addresses now, best first, as far as the connection permits them.
+    """Keep the path, or move to another, now that this host has these addresses.
 
-    `others`: further ones that we have, but would not move to.
+    `addresses`: those that the connection permits, best first. `others`: further ones, which keep an IKE_SA
+    alive that uses them, but to which none moves.
     """
     known, old = sa.mobike, sa.path
     before: tuple[Address, ...] = ()
@@ -35,13 +36,13 @@ def addresses_changed(
     sa.window.hasten(now)
     effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
     if paths[0].remote == old.remote or not known.initiator:
-        effects += path_update.redirect(sa)  # the peer is where it was, and the old path is dead
+        effects += path_update.redirect(sa)  # no routability check: the peer's address is the same
     mobike.once(sa, mobike.UpdateAddresses() if known.initiator else mobike.AddressList())
     return effects
 
 
 def _back(sa: IkeSa, now: float) -> list[Effect]:
-    """The address that we sent from is here again: see whether the peer is, too."""
+    """Go on from an address that has come back, and check whether the peer still answers."""
     sa.stranded = False
     sa.window.hasten(now)
     if sa.quiet:

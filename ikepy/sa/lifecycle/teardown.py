@@ -1,4 +1,4 @@
-"""What becomes of an IKE_SA's children and tasks when it ends: another one may have use for them."""
+"""Ends IKE_SAs (RFC 7296 1.4.1): removes their children, or hands them and waiting tasks to another one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUCCEEDED = (End.DELETED_BY_PEER, End.REAUTHENTICATED, End.REPLACED, End.DELETED
 
 
 def tear_down(sa: IkeSa) -> list[Effect]:
-    """What the end of an IKE_SA brings with it, once: children are removed, and whoever waits is told."""
+    """Remove the children of a dead IKE_SA and tell everybody who waits for its tasks; does so once."""
     if sa.phase is not Phase.DEAD or sa.torn_down:
         return []
     sa.torn_down = True
@@ -46,14 +46,14 @@ def tear_down(sa: IkeSa) -> list[Effect]:
 
 
 def _let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
-    """The child ends with its IKE_SA. If another one has the same child, as after a reauthentication,
-    packets that are under way are still taken."""
+    """Remove a child with its IKE_SA, but let it receive late packets for LINGER seconds if another IKE_SA
+    has taken over its traffic, as after a reauthentication."""
     other = sa.registry.elsewhere(sa, child) if sa.end in SUCCEEDED else None
     if other is None:
         return sa.remove_child(child.child_id, "with its IKE_SA")
     del sa.children[child.child_id]
     child.state = ChildState.DELETED
-    child.remove_at = sa.heard_at + LINGER  # it ends with a message, so that is now
+    child.remove_at = sa.heard_at + LINGER  # a message has ended it, so `heard_at` is now
     other.children[child.child_id] = child
     sa.registry.owners[child.child_id] = other
     sa.registry.changed_sas.append(other)
@@ -61,7 +61,7 @@ def _let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
 
 
 def _pass_on(sa: IkeSa, task: Task[IkeSa]) -> bool:
-    """Whether another IKE_SA does what is left to do here: a child that is to come up comes up there."""
+    """Hand a child that is still to come up to another IKE_SA; returns whether one has taken it."""
     wanted = task.wanted
     if task.kind is not TaskKind.CHILD_CREATE or wanted is None:
         return False
@@ -79,7 +79,7 @@ def _pass_on(sa: IkeSa, task: Task[IkeSa]) -> bool:
 
 
 def announce_end(sas: Iterable[IkeSa], end: End) -> None:
-    """They are to end in one go: whoever waits on one of them must not be told that another one has it."""
+    """Mark IKE_SAs that end together, before the first does, so that none hands its tasks to another."""
     for sa in sas:
         sa.end = end
 
@@ -93,9 +93,9 @@ def terminate(
     *,
     end: End = End.DELETED,
 ) -> list[Effect]:
-    """Begin to delete a child, or the IKE_SA (None); one that does not stand yet ends at once.
+    """Begin to delete a child, or the IKE_SA (`child_id` None); one not yet established ends at once.
 
-    `force`: the peer is not asked. `end`: why, for an IKE_SA that ends at once.
+    `force`: end the IKE_SA without a DELETE to the peer. `end`: the reason, if the IKE_SA ends at once.
     """
     if child_id is not None:
         sa.enqueue(DeleteChild(child_id, tickets, wanted=True, like=sa.children[child_id]))

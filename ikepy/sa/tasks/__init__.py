@@ -1,1 +1,1 @@
-"""One file a job; each has an initiator and a responder form."""
+"""The jobs of an IKE_SA, one file each, with an initiator and a responder form."""

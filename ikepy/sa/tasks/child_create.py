@@ -1,4 +1,4 @@
-"""CREATE_CHILD_SA for a further child (RFC 7296 1.3.1), with or without a key exchange of its own."""
+"""Creates a further CHILD_SA by CREATE_CHILD_SA, with or without a key exchange (RFC 7296 1.3.1)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import NoncePayload, Payload, SaPayload
 
-MAX_POSTPONED = 5  # TEMPORARY_FAILUREs that a request for a child survives
+MAX_POSTPONED = 5  # TEMPORARY_FAILURE responses after which the request is tried again
 
 
 class ChildCreate(Task[IkeSa]):
-    """Our request for a child. `replaces`: the child_id of one that is deleted when the new one is up."""
+    """Our request for a child. `replaces`: the child_id of a child to delete when the new one is up."""
 
     kind = TaskKind.CHILD_CREATE
     exchange = ExchangeType.CREATE_CHILD_SA
@@ -44,16 +44,17 @@ class ChildCreate(Task[IkeSa]):
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         replaces = self.replaces or 0
-        # A newer one may be lost too: that has a request of its own, which is to make one, not two.
+        # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
+        # one new child is made, not two.
         if any(self.wanted.met_by(c) and c.in_use and c.child_id > replaces for c in sa.children.values()):
             old = sa.children.get(replaces)
             if old is not None and old.in_use and old.replaced_by is None:
                 sa.enqueue(DeleteChild(replaces), first=True)
-            return None  # the peer was faster, or we have done it already
+            return None  # the peer, or another request of ours, has created it already
         return self.create.payloads(sa)
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
-        """The peer's request for the same child was answered while ours is under way."""
+        """Note `child`, which the peer's request for the same traffic made while ours is outstanding."""
         self._colliding = Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -87,7 +88,8 @@ class ChildCreate(Task[IkeSa]):
                 sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.DELETED_BY_PEER))
             return [*effects, *self.failed(sa, "the peer deleted it at once")]
         if self._colliding is not None:
-            # The peer does so itself if it has seen that the two crossed. It may have rekeyed it meanwhile.
+            # If the peer noticed the collision it deletes its redundant child itself; otherwise we do. It may
+            # have rekeyed that child meanwhile, so that `like` finds the successor.
             theirs = self._colliding.sa
             sa.enqueue(DeleteChild(theirs.child_id, wanted=True, like=theirs, spare=True))
         self._retire(sa, child.child_id)
@@ -103,12 +105,12 @@ class ChildCreate(Task[IkeSa]):
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         name, tickets = self.wanted.config.name, self.wanted.tickets
         if any(tickets) and desired.wants(sa, name) and not desired.stands(sa, self.wanted):
-            desired.want(sa, name, tickets)  # what is to replace one that was lost meanwhile tells
+            desired.want(sa, name, tickets)  # another request for it is waiting, and will tell the outcome
             return []
         return desired.failed(sa, self.wanted, reason)
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
-        """Whether both ends made the same child at once, and ours is the one that goes (as in 2.8.1)."""
+        """Whether both ends created the same child at once and ours is redundant, by the rule of 2.8.1."""
         colliding = None if self._colliding is None else sa.children.get(self._colliding.sa.child_id)
         if (
             self._colliding is None
@@ -123,27 +125,27 @@ class ChildCreate(Task[IkeSa]):
         return True
 
     def _retire(self, sa: IkeSa, by: int) -> None:
-        """Another child is there instead of the one that was to be replaced."""
+        """Delete the child that was to be replaced, as the child `by` now stands in for it."""
         if self.replaces in sa.children:
             sa.children[self.replaces].replaced_by = by
             sa.enqueue(DeleteChild(self.replaces))
 
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
-        """The peer refused, or installed what we don't want: that is deleted there again."""
+        """Conclude after a refusal, by the peer or by us; in the latter case delete the child at the peer."""
         text = f"child {self.wanted.config.name}: {error}"
         if query.maybe(payloads, SaPayload) is not None:
             self.create.discard(sa)
-        if self.replaces is not None:  # it carries nothing any more: better none than that
+        if self.replaces is not None:  # the data plane has lost its SAs: a dead child is worse than none
             sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.NOT_REPLACED))
         return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
-    """Answer the peer's request for a further child; PeerError if it can't be had."""
+    """Answer the peer's request for a further child; PeerError if it is refused."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
     standby = sa.registry.sends(
         sa.connection.name, Selectors(choice.ts_local, choice.ts_remote)
-    )  # as for a rekey
+    )  # standby as in a rekey, if a child for the same traffic is already there
     child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
     for ours in sa.tasks.under_way:
         if ours.kind is TaskKind.CHILD_CREATE and ours.wanted is not None and ours.wanted.met_by(child):
@@ -154,7 +156,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
 def respond_with(
     sa: IkeSa, choice: ChildChoice, payloads: Sequence[Payload], now: float, *, standby: bool
 ) -> tuple[ChildSa, Answer, Nonces]:
-    """The response for a choice that is made: key exchange (PFS), nonce, installation."""
+    """Do the key exchange (PFS), install the chosen child, and build the response. Also gives the nonces."""
     random = sa.registry.entropy.random
     nonce_i = query.must(payloads, NoncePayload).data
     answers = (

@@ -1,4 +1,4 @@
-"""CREATE_CHILD_SA that replaces a child (RFC 7296 1.3.3, 2.8, 2.25), asked for by us or by the peer."""
+"""Rekeys a CHILD_SA by CREATE_CHILD_SA with REKEY_SA (RFC 7296 1.3.3, 2.8, 2.25)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 
-# What a peer says that wants another key exchange than we do, or none, or one where we want none.
+# Error notifies of a peer whose PFS settings differ from ours.
 PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
 REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
 
 
 class ChildRekey(Task[IkeSa]):
-    """Our request to replace a child; the old one is deleted when the new one is up."""
+    """Our request to replace a child; the old child is deleted when the new one is up."""
 
     kind = TaskKind.CHILD_REKEY
     exchange = ExchangeType.CREATE_CHILD_SA
@@ -48,7 +48,7 @@ class ChildRekey(Task[IkeSa]):
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         old = sa.children.get(self.child_id)
         if old is None or old.replaced_by is not None:
-            return None  # the peer was faster, or we have done it already
+            return None  # the peer, or an earlier request of ours, has replaced it already
         if old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
             return None  # it is being deleted
         payloads = self.create.payloads(sa)
@@ -57,7 +57,7 @@ class ChildRekey(Task[IkeSa]):
         return [NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi), *payloads]
 
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
-        """The peer's rekey of the same child was answered while ours is under way."""
+        """Note `child`, which the peer's rekey of the same child made while ours is outstanding."""
         self._colliding = Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -108,8 +108,8 @@ class ChildRekey(Task[IkeSa]):
         if old is not None:
             old.replaced_by = new.child_id
             if old.state is ChildState.REKEYED:
-                old.state = ChildState.REKEYING  # the peer's rekey lost: the old child is ours to delete
-            # If the peer has deleted the new one already, there is no successor.
+                old.state = ChildState.REKEYING  # the peer's rekey is redundant: we delete the old child
+            # If the peer has deleted the new child already, the old one ends without a successor.
             end = ChildEnd.DELETED_BY_PEER if self.create.is_deleted(new) else ChildEnd.DELETED
             sa.enqueue(DeleteChild(self.child_id, end=end))
         colliding = None if self._colliding is None else sa.children.get(self._colliding.sa.child_id)
@@ -125,14 +125,14 @@ class ChildRekey(Task[IkeSa]):
             return outcomes(self._tickets, True, f"{self._name}: the peer has rekeyed it")
         name = query.error_name(refusal)
         if step is Step.GONE:
-            # The ends disagree (RFC 7296 2.25): what the peer does not have is worth nothing here.
+            # CHILD_SA_NOT_FOUND (RFC 7296 2.25): a child that the peer does not have carries nothing.
             sa.enqueue(ChildCreate(WantedChild(self.config, ts_request=self._ts_request)), first=True)
             why = "the peer does not have it"
             return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
         return self._try_later(sa, name, now)
 
     def _try_later(self, sa: IkeSa, why: str, now: float) -> list[Effect]:
-        """Nothing is lost yet: the old child goes on until its `life_time`."""
+        """Schedule another rekey after a failure; the old child carries traffic until its `life_time`."""
         old = sa.children.get(self.child_id)
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
@@ -152,21 +152,22 @@ class ChildRekey(Task[IkeSa]):
 
 
 def begin(sa: IkeSa, child: ChildSa, tickets: Sequence[int] = ()) -> None:
-    """Replace a child, as soon as it is this task's turn; a failure sets another time."""
+    """Enqueue the rekey of a child; a failure schedules the next."""
     child.lifetime.rekey_at = None
     sa.enqueue(ChildRekey(child.child_id, child.config, tickets, child.ts_request))
 
 
 def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: float) -> Answer:
-    """Answer REKEY_SA, whose SPI is the one that the peer receives under: our outbound one.
+    """Answer the peer's REKEY_SA; its SPI is the peer's inbound one, our outbound one.
 
-    The new outbound SA waits until the peer deletes the old child or sends under the new one: only then it is
-    sure to be ready (RFC 7296 2.8). PeerError CHILD_SA_NOT_FOUND or TEMPORARY_FAILURE if it can't be had.
+    The new outbound SA stays on standby until the peer deletes the old child or sends under the new one: only
+    then the peer is known to have it (RFC 7296 2.8). PeerError CHILD_SA_NOT_FOUND or TEMPORARY_FAILURE if the
+    child is unknown or just being replaced.
     """
     if rekey.protocol != ProtocolId.ESP or len(rekey.spi) != 4:
         raise PeerError(NotifyType.INVALID_SYNTAX, "REKEY_SA names no ESP SA")
     old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
-    if old is None and sa.tasks.creating:  # our request may have made it, and its response be late
+    if old is None and sa.tasks.creating:  # perhaps the response to our request, which made it, is late
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:
         raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
@@ -184,7 +185,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
 
 
 def rekeyed(sa: IkeSa, config: Child, old_id: int, new_id: int) -> list[Effect]:
-    """Tell that one child replaces another."""
+    """The event and the log line for a rekeyed child."""
     text = f"{config.name} #{old_id} rekeyed as #{new_id}"
     return [
         Event(Topic.CHILD_REKEYED, sa.connection.name, sa.ike_id, config.name, new_id, text),

@@ -1,4 +1,4 @@
-"""Deleting IKE_SAs and children (RFC 7296 1.4.1), asked for by us or by the peer."""
+"""Deletes IKE_SAs and children by INFORMATIONAL exchanges (RFC 7296 1.4.1)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ikepy.sa.tasks import desired
 from ikepy.wire.constants import ExchangeType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload
 
-LINGER = 5.0  # seconds for which a rekeyed child still takes what is under way
+LINGER = 5.0  # seconds for which a deleted child still receives packets that were under way
 
 
 class DeleteIke(Task[IkeSa]):
-    """Delete the IKE_SA and with it all of its children."""
+    """Delete the IKE_SA with all of its children. `end`: why."""
 
     kind = TaskKind.DELETE_IKE
     exchange = ExchangeType.INFORMATIONAL
@@ -37,17 +37,17 @@ class DeleteIke(Task[IkeSa]):
         return sa.kill(self.ends, "deleted") + outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} deleted")
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        # However it ended: the IKE_SA is gone, which is what was asked for.
+        # The IKE_SA is gone, as the command wanted, even if it ended otherwise.
         return outcomes(self._tickets, True, f"IKE_SA #{sa.ike_id} is gone ({reason})")
 
 
 class DeleteChild(Task[IkeSa]):
     """Delete one child.
 
-    `wanted`: somebody wants no such child, so that one which has been replaced means its successor.
-    `like`: that child; nor is another one for the same traffic wanted, if it has gone.
-    `end`: why it goes, which decides whether it comes again (`again.AFTER_CHILD`).
-    `spare`: it is one too many, and is left alone if no other one for the same traffic stays by then.
+    `wanted`: the child is to be down for good, so if a rekey has replaced it, delete its successor instead.
+    `like`: the child as it was; if it is gone, delete another one for the same traffic instead.
+    `end`: the reason, which decides whether the child is brought up again (`end_actions.AFTER_CHILD`).
+    `spare`: the child is redundant; don't delete it if no other one for the same traffic is left.
     """
 
     kind = TaskKind.DELETE_CHILD
@@ -69,14 +69,14 @@ class DeleteChild(Task[IkeSa]):
         self.like = like
         self._end = end
         self._spare = spare
-        self._child: ChildSa | None = None  # which it became
+        self._child: ChildSa | None = None  # the one that the request named
 
     def about(self, sa: IkeSa) -> frozenset[str]:
         child = sa.children.get(self.child_id, self.like)
         return frozenset() if child is None else frozenset({child.config.name})
 
     def intends(self, sa: IkeSa) -> Child | None:
-        """The policy that is without a child though nobody wished it, until the response comes."""
+        """The configuration of a child that is deleted only to be brought up again after the response."""
         return self._child.config if self._child is not None and self._end is not ChildEnd.DELETED else None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -97,7 +97,7 @@ class DeleteChild(Task[IkeSa]):
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         child = sa.children.get(self.child_id)
         effects = [] if child is None else _gone(sa, child, now, "deleted")
-        if self._child is not None:  # also if the peer's own delete was faster
+        if self._child is not None:  # also if the peer's own DELETE arrived first
             desired.reopen(sa, self._child, self._end, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
 
@@ -106,7 +106,7 @@ class DeleteChild(Task[IkeSa]):
 
 
 class DiscardSpi(Task[IkeSa]):
-    """Delete a child at the peer that we never installed."""
+    """Delete a child that the peer installed and we did not."""
 
     kind = TaskKind.DISCARD_SPI
     exchange = ExchangeType.INFORMATIONAL
@@ -122,7 +122,7 @@ class DiscardSpi(Task[IkeSa]):
 
 
 def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
-    """Answer the peer's DELETE payloads, which name SPIs that it receives under: our outbound ones."""
+    """Answer the peer's DELETE payloads, which name the peer's inbound SPIs, our outbound ones."""
     if any(d.protocol == ProtocolId.IKE for d in deletes):
         saved = sa.settle_collision(now)  # children that a crossing rekey moves elsewhere outlive this IKE_SA
         return Answer([], before=saved, after=sa.kill(End.DELETED_BY_PEER, "deleted by the peer"))
@@ -131,18 +131,18 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
         child = sa.child_by_outbound(int.from_bytes(spi, "big"))
         if child is None or child.state is ChildState.DELETED:
-            for task in sa.tasks.creating:  # it may be the one that they wait for
+            for task in sa.tasks.creating:  # perhaps the child that a late response will announce
                 task.overtaken_by_delete(int.from_bytes(spi, "big"))
             effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
             continue
-        if child.state is not ChildState.DELETING:  # else both deletes crossed: ours names the SPI (1.4.1)
+        if child.state is not ChildState.DELETING:  # else our own DELETE, which crossed it, names our SPI
             ours.append(child.spi_in.to_bytes(4, "big"))
         effects += deleted_by_peer(sa, child, now)
     return Answer([DeletePayload(ProtocolId.ESP, tuple(ours))] if ours else [], before=effects)
 
 
 def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
-    """The peer has deleted a child."""
+    """Remove a child that the peer has deleted, and bring it up again if it is configured so."""
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     again = again and child.child_id not in sa.tasks.unwanted
     effects = _gone(sa, child, now, "deleted by the peer")
@@ -152,7 +152,7 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
 
 
 def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
-    """Removes a child that both ends have deleted; late packets are taken if its policy has another."""
+    """Remove a child that both ends have deleted; after LINGER seconds if another one has its traffic."""
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
         successor = sa.alike(child)
@@ -161,16 +161,16 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER
     effects: list[Effect] = [RemoveOutbound(child.child_id)]
-    # A successor that has gone meanwhile made way for its own: this says nothing of the peer's being ready
-    # for that one.
+    # The DELETE shows that the peer has the direct successor. If that is gone too, it says nothing about
+    # whether the peer already has the successor's successor.
     if successor is not None and child.replaced_by in (None, successor.child_id):
         effects.insert(0, ActivateOutbound(_ready(sa, successor).child_id))
     return effects
 
 
 def _ready(sa: IkeSa, child: ChildSa) -> ChildSa:
-    """The child that the peer surely has: while the one that `child` replaces stands, the peer may not have
-    received our response yet (RFC 7296 2.8)."""
+    """The newest child that the peer surely has: `child`, or an earlier one as long as the peer may not have
+    received the response that created `child` (RFC 7296 2.8)."""
     replaced = (c for c in sa.children.values() if c.replaced_by == child.child_id)
     before = next((c for c in replaced if c.state is ChildState.REKEYED), None)
     return child if before is None else _ready(sa, before)

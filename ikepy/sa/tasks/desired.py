@@ -1,4 +1,7 @@
-"""The children that one IKE_SA is to have: those that are to come up, at once, later, or again."""
+"""Decides which children an IKE_SA still has to bring up: now, later, or again after they ended.
+
+`state.desired_children` holds the list.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +19,30 @@ from ikepy.sa.state.task import outcomes
 from ikepy.sa.state.task_queue import pause
 from ikepy.sa.state.wanted_child import WantedChild
 
-MOST_DOUBLINGS = 7  # of the wait before a child that does not last is brought up again: 2 minutes
-STABLE = 10.0  # seconds that a child has to last, or it is not brought up again at once
+MOST_DOUBLINGS = 7  # of the delay before a short-lived child is brought up again: up to 2 minutes
+STABLE = 10.0  # seconds: a child that ends sooner is brought up again after a delay
 AT_ONCE = float("-inf")
 
 
 def wants(sa: IkeSa, name: str) -> bool:
-    """Whether a child of this name is to come up here."""
+    """Whether a child of this name is still to be brought up here."""
     return any(one.config.name == name for one in _all(sa))
 
 
 def intended(sa: IkeSa) -> tuple[Child, ...]:
-    """The children that are to stand here: those that do, are to come up, or expired this moment."""
+    """The configurations of the children that `sa` should have: those that are up or still to come up."""
     unwanted = sa.tasks.unwanted
     configs = [one.config for one in sa.children.values() if one.in_use and one.child_id not in unwanted]
     configs += [wanted.config for wanted in _all(sa)]
-    # The peer may have replaced one, and taken that back; one may be deleted to be brought up again.
+    # A rekey under way counts even if the peer has deleted both children meanwhile; so does the deletion of a
+    # child that is brought up again.
     replacing = [task for task in sa.tasks.under_way if task.replaces not in unwanted]
     configs += [config for task in replacing if (config := task.intends(sa)) is not None]
     return tuple({config.name: config for config in configs}.values())
 
 
 def unfulfilled(sa: IkeSa) -> tuple[Child, ...]:
-    """The children that are to come up here and have not yet."""
+    """The configurations of the children that are still to come up here."""
     configs = [wanted.config for wanted in _all(sa)]
     return tuple(config for config in configs if not sa.has_child(config.name))
 
@@ -49,7 +53,7 @@ def _all(sa: IkeSa) -> list[WantedChild]:
 
 
 def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = None) -> None:
-    """Bring up one more child, as soon as that can be: for a packet, or whatever is configured."""
+    """Bring up a child once `sa` is established. `packet`: the packet that needs it, if one does."""
     for wanted in _all(sa):
         if wanted.config.name == name:
             wanted.tickets += tickets
@@ -64,7 +68,8 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
 
 
 def _ts_request(sa: IkeSa, config: Child, packet: Pair | None) -> TsRequest:
-    """What to ask for where other children of this configuration stand: the packet's pair only."""
+    """The selectors to propose: all that are configured, or the packet's pair only, if the children of this
+    configuration that are up don't carry the packet."""
     if packet is None or not sa.lacks(config.name, packet):
         return TsRequest(packet)
     pair = pair_of(configured(sa, config), packet)
@@ -72,7 +77,10 @@ def _ts_request(sa: IkeSa, config: Child, packet: Pair | None) -> TsRequest:
 
 
 def reopen(sa: IkeSa, child: ChildSa, end: end_actions.ChildEnd, now: float) -> None:
-    """Do what follows the end of a child; bring it up again, but not at once if it hardly lasted."""
+    """Do what the configuration says about a child that ended: nothing, trap it, or bring it up again.
+
+    A child that lasted less than STABLE seconds comes up again after a delay.
+    """
     config, ts_request = child.config, child.ts_request
     action = end_actions.after_child(end, config)
     if action == end_actions.TRAP:
@@ -95,42 +103,42 @@ def reopen(sa: IkeSa, child: ChildSa, end: end_actions.ChildEnd, now: float) -> 
 
 
 def create(sa: IkeSa, wanted: WantedChild) -> None:
-    """Ask for a child in an exchange of its own, when that has its turn."""
+    """Schedule a CREATE_CHILD_SA exchange for a child."""
     sa.desired.due.append((AT_ONCE, wanted))
 
 
 def create_others(sa: IkeSa) -> None:
-    """Ask for those that IKE_AUTH had no room for."""
+    """Schedule the children beyond the one that IKE_AUTH created."""
     while sa.desired.waiting:
         create(sa, sa.desired.waiting.popleft())
 
 
 def failed(sa: IkeSa, wanted: WantedChild, reason: str) -> list[Effect]:
-    """It does not come up here: tell so, unless it stands, as for a command that finds it up."""
+    """Give up a child on this IKE_SA, and report that to the commands that wait; a success if it is up."""
     name = wanted.config.name
     if stands(sa, wanted):
         return outcomes(wanted.tickets, True, f"CHILD_SA {name} is up already")
-    if sa.phase is Phase.ESTABLISHED:  # the manager is to see what follows
+    if sa.phase is Phase.ESTABLISHED:  # the connector decides whether it is tried again
         sa.desired.unmet[name] = None
         sa.registry.changed_sas.append(sa)
     return outcomes(wanted.tickets, False, reason)
 
 
 def stands(sa: IkeSa, wanted: WantedChild) -> bool:
-    """Whether there is such a child, on whichever IKE_SA of the connection that is not to go."""
+    """Whether such a child is up on any IKE_SA of the connection that is not about to end."""
     sas = [one for one in sa.registry.of_connection(sa.connection.name) if not one.is_ending]
     return any(wanted.met_by(child) and child.stays for one in sas for child in one.children.values())
 
 
 def take_unmet(sa: IkeSa) -> tuple[str, ...]:
-    """Those that did not come up since it was asked last, and are not wanted again."""
+    """The names of children that failed to come up since the last call and are not being tried again."""
     unmet = tuple(name for name in sa.desired.unmet if not wants(sa, name))
     sa.desired.unmet.clear()
     return unmet
 
 
 def abandon(sa: IkeSa, reason: str) -> list[Effect]:
-    """None of those that wait for the IKE_SA to stand will come up."""
+    """Give up the children that wait for an IKE_SA which ended before it was established."""
     effects: list[Effect] = []
     while sa.desired.waiting:
         effects += failed(sa, sa.desired.waiting.popleft(), reason)

@@ -1,4 +1,4 @@
-"""Asking whether the peer is alive: an empty INFORMATIONAL exchange (RFC 7296 2.4)."""
+"""Checks whether the peer is alive by an empty INFORMATIONAL exchange (RFC 7296 2.4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ikepy.wire.payloads import Payload
 
 
 class Liveness(Task[IkeSa]):
-    """Any answer will do; none at all is the window's affair."""
+    """Any response will do; the window notices if there is none."""
 
     kind = TaskKind.LIVENESS
     exchange = ExchangeType.INFORMATIONAL

@@ -1,4 +1,4 @@
-"""Moving an IKE_SA and its children to other addresses (RFC 4555), by us or by the peer."""
+"""Moves an IKE_SA and its children to other addresses (MOBIKE, RFC 4555)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ikepy.sa.state.task import Answer, Task, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import NotifyPayload, Payload
 
-PATIENCE = 2  # the retransmission from which on other paths are tried, too
+PATIENCE = 2  # from this retransmission on, other paths are tried too
 MAX_TRIES = 5  # of an update over a path on which somebody changes addresses (RFC 4555 3.9)
 COOKIE_SIZE = 16  # octets of COOKIE2
 
@@ -26,7 +26,7 @@ COOKIE_SIZE = 16  # octets of COOKIE2
 
 
 def offer(sa: IkeSa) -> list[Payload]:
-    """What says in IKE_AUTH that we speak MOBIKE, and our further addresses (3.2, 3.4)."""
+    """The payloads that announce MOBIKE and our additional addresses in IKE_AUTH (3.2, 3.4)."""
     if not sa.connection.mobike:
         return []
     ours = Mobike(sa.initiator, local=local_addresses(sa))
@@ -35,21 +35,21 @@ def offer(sa: IkeSa) -> list[Payload]:
 
 
 def local_addresses(sa: IkeSa) -> tuple[Address, ...]:
-    """Our addresses, best first, as far as the connection permits them."""
+    """Our addresses that the connection permits, best first."""
     return tuple(
         a for a in sa.registry.local_addresses if connection_match.permits(sa.connection.local_addrs, a)
     )
 
 
 def agree(sa: IkeSa, payloads: Sequence[Payload]) -> None:
-    """The peer's half of IKE_AUTH: from here on `sa` can move if both ends said so."""
+    """Take the peer's IKE_AUTH: `sa` can move from now on if both ends announced MOBIKE."""
     if sa.connection.mobike and query.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
         sa.mobike = Mobike(sa.initiator, local_addresses(sa), announced(payloads) or ())
         sa.mobike.note_answer(sa.path)
 
 
 def forbid_nats(payloads: Sequence[Payload], path: Path) -> None:
-    """PeerError if the first IKE_AUTH forbids NATs, and its addresses were changed on the way (3.9)."""
+    """PeerError if the first IKE_AUTH has NO_NATS_ALLOWED and a NAT changed its addresses (3.9)."""
     if not unchanged(payloads, path):
         text = "the peer allows no NAT, but there is one"
         raise PeerError(NotifyType.UNEXPECTED_NAT_DETECTED, text, fatal=True)
@@ -59,7 +59,7 @@ def forbid_nats(payloads: Sequence[Payload], path: Path) -> None:
 
 
 class _Checked:
-    """COOKIE2: the response must come from somebody who saw the request (3.7)."""
+    """COOKIE2 shows that whoever responds has received the request over the checked path (3.7)."""
 
     exchange = ExchangeType.INFORMATIONAL
 
@@ -73,7 +73,7 @@ class _Checked:
         return NotifyPayload(NotifyType.COOKIE2, self.cookie)
 
     def proves(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
-        """Whether the path in use is the one that was checked; PeerError, fatal, if COOKIE2 is wrong."""
+        """Whether the path in use is still the checked one; PeerError, fatal, if COOKIE2 is wrong."""
         cookie = query.notify(payloads, NotifyType.COOKIE2)
         if cookie is None or cookie.data != self.cookie:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer returns a wrong COOKIE2", fatal=True)
@@ -81,7 +81,7 @@ class _Checked:
 
 
 class UpdateAddresses(Task[IkeSa]):
-    """UPDATE_SA_ADDRESSES: the initiator tells on which path both ends go on (3.5)."""
+    """UPDATE_SA_ADDRESSES: the initiator moves both ends to its path (3.5)."""
 
     kind = TaskKind.UPDATE_ADDRESSES
     exchange = ExchangeType.INFORMATIONAL
@@ -130,7 +130,7 @@ class UpdateAddresses(Task[IkeSa]):
 
 
 class RoutabilityCheck(Task[IkeSa]):
-    """The responder makes sure that the peer is where it says, before the children send there (3.7)."""
+    """The responder checks that the peer is reachable at its new address before children send there (3.7)."""
 
     kind = TaskKind.ROUTABILITY_CHECK
     exchange = ExchangeType.INFORMATIONAL
@@ -149,7 +149,7 @@ class RoutabilityCheck(Task[IkeSa]):
 
 
 class AddressList(Task[IkeSa]):
-    """Our addresses have changed, not the one in use, or it is not for us to choose the path (3.6)."""
+    """Announces our new list of addresses when the path stays, or the peer chooses it (3.6)."""
 
     kind = TaskKind.ADDRESS_LIST
     exchange = ExchangeType.INFORMATIONAL
@@ -165,25 +165,25 @@ class AddressList(Task[IkeSa]):
 
 
 def nat_payloads(sa: IkeSa) -> list[Payload]:
-    """NAT detection over the path in use."""
+    """NAT detection payloads for the path in use."""
     fake = sa.registry.entropy.random if sa.connection.encap else None
     return nat.notify_payloads(sa.spi_i, sa.spi_r, sa.path, fake)
 
 
 def seen_as(payloads: Sequence[Payload]) -> bytes:
-    """A hash of our address as the peer sees it, empty if it does not tell."""
+    """The peer's hash of our address as it sees it (NAT_DETECTION_DESTINATION_IP); b"" if absent."""
     notify = query.notify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)
     return b"" if notify is None else notify.data
 
 
 def once(sa: IkeSa, task: UpdateAddresses | RoutabilityCheck | AddressList) -> None:
-    """Let a task have its turn next, unless one of its kind waits already."""
+    """Enqueue a task in front, unless one of its kind waits already."""
     if not sa.tasks.waits(task.kind):
         sa.enqueue(task, first=True)
 
 
 def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
-    """The children of `old` are on `new`, which has to bring about what `old` was doing for them."""
+    """Continue on `new`, the successor of a rekey, with the move that was under way on `old`."""
     doing = old.tasks.doing
     elsewhere = new.path != old.children_path
     if new.mobike is None:
@@ -197,15 +197,15 @@ def handed_over(old: IkeSa, new: IkeSa) -> list[Effect]:
 
 
 def paths(sa: IkeSa) -> list[Path]:
-    """Those that we could move to, best first."""
+    """The paths that we could move to, best first."""
     return [] if sa.mobike is None else [p for p in sa.mobike.paths(sa.path) if sa.registry.leads_out(p)]
 
 
 def search(sa: IkeSa, attempt: int) -> list[Path]:
-    """A request is sent again for the `attempt`-th time: the paths beside the one in use to send it on (3.5).
+    """The other paths on which to send the `attempt`-th retransmission of a request too (3.5).
 
-    The path in use stays what it is, and is tried each time: it may be IKE alone that is lost for a while. An
-    answer tells which path works, whereas silence tells nothing.
+    The path in use is kept and tried each time: perhaps IKE messages alone are lost for a while. Only a
+    response shows which path works; silence proves nothing.
     """
     mobike = sa.mobike
     if mobike is None or not mobike.initiator or not sa.established or attempt < PATIENCE:
@@ -216,13 +216,13 @@ def search(sa: IkeSa, attempt: int) -> list[Path]:
 
 
 def answered(sa: IkeSa, path: Path, task: Task[IkeSa]) -> list[Effect]:
-    """A response came over `path`: after a search that is the one which works, and the peer is told (3.5).
+    """Take note of a response that came over `path`; it ends a search for a working path (3.5).
 
-    Unless it is the one in use, of which the peer knows. What says where we are has to be said anew if it was
-    sent on several paths (3.6).
+    If it is another path than that in use, move to it and tell the peer. A request that announces addresses
+    is sent anew even for the same path, if it went out over several (3.6).
     """
     mobike = sa.mobike
-    if mobike is None or not sa.established:  # one that was rekeyed meanwhile
+    if mobike is None or not sa.established:  # rekeyed meanwhile: the successor moves
         return []
     if path == sa.path:
         mobike.note_answer(path)
@@ -237,19 +237,19 @@ def answered(sa: IkeSa, path: Path, task: Task[IkeSa]) -> list[Effect]:
 
 
 def heard(sa: IkeSa, path: Path) -> None:
-    """An authentic request came over `path`: where the peer sends from while we look for it, it may be."""
+    """Take note of an authentic request that came over `path`: a candidate while we search for a path."""
     if sa.mobike is not None and sa.mobike.searching and path != sa.path and usable(path.remote.address):
         sa.mobike.note_heard(path)
 
 
 def probe(sa: IkeSa) -> list[Payload]:
-    """What a liveness check asks beside: whether a NAT before us has changed its mapping (3.8)."""
+    """NAT detection payloads of a liveness check, which reveal a changed mapping of our NAT (3.8)."""
     behind = sa.mobike is not None and sa.mobike.initiator and sa.nat.local
     return nat_payloads(sa) if behind else []
 
 
 def probed(sa: IkeSa, payloads: Sequence[Payload]) -> None:
-    """If it has, the peer is told."""
+    """Update our address at the peer if the response to `probe` shows that our NAT mapping has changed."""
     if sa.mobike is not None and probe(sa) and seen_as(payloads) not in (b"", sa.mobike.seen_as):
         once(sa, UpdateAddresses())
 
@@ -258,7 +258,7 @@ def probed(sa: IkeSa, payloads: Sequence[Payload]) -> None:
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
-    """What an INFORMATIONAL request over `path` gets because of MOBIKE, beside anything else in it."""
+    """Handle the MOBIKE notifies of an INFORMATIONAL request that came over `path`."""
     mobike = sa.mobike
     if mobike is None:
         return Answer([])
@@ -287,12 +287,12 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
 
 
 def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> list[Effect]:
-    """The initiator has moved. The children follow when it is sure that it is there (3.7)."""
+    """Follow the initiator to `path`; the children follow when a routability check has passed (3.7)."""
     if sa.nat.supported and seen_as(payloads):
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, path)
     known = sa.children_path.remote.address == path.remote.address
     if path != sa.path:
-        sa.window.hasten(now)  # what went where it was is lost, most likely
+        sa.window.hasten(now)  # requests sent to its old address are most likely lost
     path_update.move(sa, path)
     log = sa.log(Level.INFO, f"the peer moved, {path}")
     if known:
@@ -302,7 +302,7 @@ def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> l
 
 
 def _leave(sa: IkeSa, addresses: Sequence[Address], path: Path, now: float) -> list[Effect]:
-    """The responder has other addresses: go where it is, if the one in use is not among them (3.5)."""
+    """Move to `path` if the responder's new addresses do not include the one in use (3.5)."""
     if sa.path.remote.address in addresses:
         return []
     path_update.move(sa, path)

@@ -1,6 +1,6 @@
-"""Telling the peer something in an INFORMATIONAL exchange of its own, and being told.
+"""Sends notifies in INFORMATIONAL requests, and logs those that the peer sends (RFC 7296 1.4, 1.5, 3.10.1).
 
-INVALID_SPI (RFC 7296 1.5), INVALID_SELECTORS (3.10.1) and whatever else is no answer: they change nothing.
+INVALID_SPI, INVALID_SELECTORS and the like report a problem; they change no SA.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 
 
 class SendNotify(Task[IkeSa]):
-    """One notify; the response says nothing but that it was heard."""
+    """Sends one notify; the response is an empty acknowledgement."""
 
     kind = TaskKind.NOTIFY
     exchange = ExchangeType.INFORMATIONAL
@@ -36,7 +36,7 @@ class SendNotify(Task[IkeSa]):
 
 
 def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-    """What the peer reports in a request, as of packets that we sent: a line for the log, now and then."""
+    """Log an error that the peer reports in a request, for instance about our packets; rate-limited."""
     notify = query.notify(payloads, NotifyType.INVALID_SELECTORS) or query.error(payloads)
     if notify is None or not sa.complaints.allow(now):
         return []
@@ -49,7 +49,7 @@ def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
 
 
 def packet_text(start: bytes) -> str:
-    """For the log, what the start of an IP packet shows: "10.1.0.1 -> 10.2.0.1, protocol 17"."""
+    """Text for the log from the start of an IP packet: "10.1.0.1 -> 10.2.0.1, protocol 17"."""
     version = start[0] >> 4 if start else 0
     if version == 4 and len(start) >= 20:
         source, destination, protocol = start[12:16], start[16:20], start[9]

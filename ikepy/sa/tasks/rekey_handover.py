@@ -1,4 +1,4 @@
-"""What an IKE_SA leaves to the one that a rekey puts in its place (RFC 7296 1.3.2, 2.8, 2.18)."""
+"""Hands the children and tasks of a rekeyed IKE_SA over to its successor (RFC 7296 1.3.2, 2.8, 2.18)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ikepy.sa.tasks.notify import SendNotify
 from ikepy.wire.constants import ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload
 
-REKEYED_TIMEOUT = 60.0  # seconds until an IKE_SA that the peer replaced but never deleted goes
+REKEYED_TIMEOUT = 60.0  # seconds that the peer has to delete an IKE_SA which it has rekeyed
 
 
 def successor(
     sa: IkeSa, spi_i: bytes, spi_r: bytes, keys: IkeSaKeys, now: float, *, initiator: bool
 ) -> IkeSa:
-    """The IKE_SA that a rekey makes: between the same peers, without children yet."""
+    """Make the IKE_SA of a rekey: between the same peers, without children yet."""
     new = sa.another(spi_i, spi_r, initiator=initiator)
     new.candidates = sa.candidates
     new.nat = sa.nat
@@ -41,7 +41,7 @@ def successor(
 
 
 def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
-    """`new` gets the children and whatever waits for its turn; `sa` waits to be deleted."""
+    """Move the children and the waiting tasks from `sa` to `new`; `sa` then waits to be deleted."""
     new.children.update(sa.children)
     sa.registry.owners.update(dict.fromkeys(sa.children, new))
     sa.children = {}
@@ -50,7 +50,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     new.yields_to = sa.yields_to
     new.settles_at, sa.settles_at = sa.settles_at, None
     new.collides_with, sa.collides_with = sa.collides_with, None
-    new.busy_at = now  # what the peer asked for meanwhile it repeats here (2.25.2)
+    new.busy_at = now  # requests that we refused during the rekey, the peer repeats here (2.25.2)
     sa.desired.hand_over(new.desired)
     sa.tasks.hand_over(new.tasks)
     for notify in new.window_size():
@@ -61,14 +61,14 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
 
 
 def await_delete(sa: IkeSa, now: float) -> None:
-    """The peer is to delete this IKE_SA, which another one replaces; we don't wait for ever."""
+    """Wait for the peer to delete a rekeyed IKE_SA; REKEYED_TIMEOUT limits the wait."""
     sa.enter(Phase.REKEYED)
     sa.give_up_at = now + REKEYED_TIMEOUT
     sa.registry.changed_sas.append(sa)
 
 
 def claim(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-    """Of two IKE_SAs whose rekeys crossed, the peer uses this one: so the children are here (2.8.2)."""
+    """Settle a collision of IKE rekeys: the peer uses `sa`, so this IKE_SA gets the children (2.8.2)."""
     in_collision, sa.collides_with = sa.collides_with, None
     if in_collision is None or any(
         isinstance(p, DeletePayload) and p.protocol == ProtocolId.IKE for p in payloads

@@ -1,4 +1,4 @@
-"""Which task answers a request of the peer's."""
+"""Selects the task that answers a request of the peer (RFC 7296 1.2 to 1.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
 
 
 def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
-    """The answer to a request that `phase.PERMITTED` lets through; PeerError carries an error notify."""
+    """Answer a request that `phase.PERMITTED` permits; PeerError carries an error notify."""
     if exchange == ExchangeType.IKE_AUTH:
         return auth.respond(sa, payloads, path, now)
     if exchange == ExchangeType.CREATE_CHILD_SA:
