@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-_INTERVAL = 0.1  # seconds: a long round trip (RFC 8289 4.3)
-_RECENT = 16 * _INTERVAL  # seconds in which a queue that stands again resumes the last drop rate (RFC 8289)
+INTERVAL = 0.1  # seconds: a long round trip (RFC 8289 4.3)
+_RECENT = 16 * INTERVAL  # seconds in which a queue that stands again resumes the last drop rate (RFC 8289)
 
 
 class CoDel:
@@ -33,11 +33,11 @@ class CoDel:
 
     def should_signal(self, now: float) -> bool:
         """A frame was read: whether to signal congestion to its sender now, by a mark or a drop."""
-        if now > self._last_read + _INTERVAL:  # after a pause the queue was empty at some time
+        if now > self._last_read + INTERVAL:  # after a pause the queue was empty at some time
             self.note_empty()
         self._last_read = now
         if not self._first_above_time:
-            self._first_above_time = now + _INTERVAL
+            self._first_above_time = now + INTERVAL
         if now < (self._drop_next if self._dropping else self._first_above_time):
             return False
         if self._dropping:
@@ -46,7 +46,7 @@ class CoDel:
             delta = self._count - self._last_count
             self._count = delta if delta > 1 and now - self._drop_next < _RECENT else 1
             self._last_count, self._dropping, self._drop_next = self._count, True, now
-        self._drop_next += _INTERVAL / math.sqrt(
+        self._drop_next += INTERVAL / math.sqrt(
             self._count
         )  # RFC 8289 3.3: TCP's rate falls with the square root of the losses
         return True

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 # Of the turn's packets a frame uses two, and one more for every four of its own.
 _FRAME_COST, _PACKETS_A_COST = 2, 4
-_TURN = 0.001  # seconds after which the worker serves other devices and sockets
+TURN_SECONDS = 0.001  # seconds after which the worker serves other devices and sockets
 
 
 class Egress:
@@ -108,7 +108,7 @@ class Egress:
     ) -> int:
         """One turn of a device with offloads. `lengths` and `frame`: what was read already."""
         now = time.monotonic()
-        budget, until = TURN_PACKETS, now + _TURN
+        budget, until = TURN_PACKETS, now + TURN_SECONDS
         lone = count = 0
         more = True
         read: Callable[[], int | GsoFrame | None] | None = None

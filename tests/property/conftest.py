@@ -13,7 +13,7 @@ settings.load_profile("ikepy")
 def turns_without_haste() -> Iterator[None]:
     """No turn of a worker ends before its time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("esp.datapath.egress._TURN", 60.0)
+        patch.setattr("esp.datapath.egress.TURN_SECONDS", 60.0)
         yield
 
 
@@ -21,5 +21,5 @@ def turns_without_haste() -> Iterator[None]:
 def _no_queue_stands() -> Iterator[None]:
     """However slow the machine is, no packet is dropped to tell its sender so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("esp.datapath.codel._INTERVAL", 3600.0)
+        patch.setattr("esp.datapath.codel.INTERVAL", 3600.0)
         yield

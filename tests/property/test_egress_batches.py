@@ -328,7 +328,7 @@ def test_no_number_is_used_twice_whatever_fails(
             broken = faults.pop() if faults else False
             with pytest.MonkeyPatch.context() as patch:
                 if broken:
-                    patch.setattr("tun.gso._sum", _break)
+                    patch.setattr("tun.gso.little_sums", _break)
                 try:
                     bed.send([packet.frame(gso)])
                 except KeyError:

@@ -55,16 +55,16 @@ def test_one_that_stands_again_soon_is_told_as_often_as_before() -> None:
 
 
 @pytest.fixture
-def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+def every_frame_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every frame is one whose sender is told."""
-    monkeypatch.setattr("esp.datapath.codel._INTERVAL", 0.0)
+    monkeypatch.setattr("esp.datapath.codel.INTERVAL", 0.0)
 
 
 def work(version: int, tos: int) -> Packet:
     return Packet(Flow(version=version, tos=tos, tcp_options=bytes(4)), bytes(range(250)) * 16, 7, ACK, 9)
 
 
-@pytest.mark.usefixtures("_always")
+@pytest.mark.usefixtures("every_frame_signals")
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_sender_that_knows_no_marks_loses_one_packet(version: int) -> None:
     with DatapathBed(GCM) as bed:
@@ -78,7 +78,7 @@ def test_a_sender_that_knows_no_marks_loses_one_packet(version: int) -> None:
         assert (sa.out_packets, sa.out_seq) == (6, 6)
 
 
-@pytest.mark.usefixtures("_always")
+@pytest.mark.usefixtures("every_frame_signals")
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("mark", [ecn.ECT0, ecn.ECT1])
 def test_one_that_does_gets_its_packets_marked(version: int, mark: int) -> None:
@@ -98,7 +98,7 @@ def test_one_that_does_gets_its_packets_marked(version: int, mark: int) -> None:
         assert bed.counters.sa(0).drops == {}
 
 
-@pytest.mark.usefixtures("_always")
+@pytest.mark.usefixtures("every_frame_signals")
 def test_lone_packets_are_left_alone() -> None:
     with DatapathBed(GCM) as bed:
         packets = [replace(work(4, 0), payload=b"%d" % number) for number in range(20)]
@@ -111,7 +111,7 @@ def test_lone_packets_are_left_alone() -> None:
 
 def test_a_turn_that_leaves_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("esp.datapath.egress._TURN", 60.0)  # on a slow machine a turn may end before
+    monkeypatch.setattr("esp.datapath.egress.TURN_SECONDS", 60.0)  # on a slow machine a turn may end before
     monkeypatch.setattr(CoDel, "note_empty", lambda self: said.append("empty"))
     monkeypatch.setattr(CoDel, "should_signal", lambda self, now: said.append("read"))
     with DatapathBed(GCM) as bed:

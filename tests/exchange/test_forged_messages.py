@@ -1,7 +1,7 @@
-"""Messages under SPIs of ours that are dropped before they cost anything, and those that must not be.
+"""Forged and repeated messages are dropped before they are decoded; those of the peer never are.
 
-Besides, every message of every ladder is asked about (`tests.exchange.network`): from none that is called
-worthless anything may follow.
+Every message of every ladder is checked besides (`tests.exchange.network`): one that is called worthless has
+no effect when it is received.
 """
 
 from __future__ import annotations
