@@ -210,8 +210,8 @@ class Site:
         """Whether there is nothing that it waits for: all is well, as far as it knows."""
         return not self.manager.retrying and all(
             sa.quiet
-            and sa.settles_at is None  # else another one goes after that
-            and sa.superseded_at is None  # else the peer is to delete it, or it goes then
+            and sa.replacing.settles_at is None  # else another one goes after that
+            and sa.superseded is None  # else the peer is to delete it, or it goes then
             and all(child.state is ChildState.INSTALLED for child in sa.children.values())
             for sa in self.sas()
         )

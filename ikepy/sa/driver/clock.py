@@ -18,7 +18,7 @@ def tick(sa: IkeSa, now: float) -> list[Effect]:
     """Do everything that is due: retransmit, check liveness, send keepalives, expire fragments and SAs."""
     if sa.phase is Phase.DEAD:
         return []
-    if sa.give_up_at is not None and now >= sa.give_up_at:
+    if sa.gives_up_at is not None and now >= sa.gives_up_at:
         return sa.kill(End.TIMEOUT, "timed out")
     if sa.window.exhausted(now):
         if not maintenance.is_heard(sa, now):
@@ -52,7 +52,7 @@ def deadline(sa: IkeSa) -> float | None:
     """When `tick` is due next, in seconds on the caller's clock; None: never."""
     if sa.phase is Phase.DEAD:
         return None
-    times = [sa.give_up_at, sa.window.deadline, sa.reassembly.deadline]
+    times = [sa.gives_up_at, sa.window.deadline, sa.reassembly.deadline]
     times += [*sa.tasks.deadlines, *sa.desired.deadlines, *maintenance.deadlines(sa)]
     return min([t for t in times if t is not None], default=None)
 

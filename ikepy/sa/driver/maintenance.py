@@ -5,6 +5,8 @@ The window does the retransmissions.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ikepy.sa.api.effects import Effect, Level, SendKeepalive
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.end_actions import ChildEnd
@@ -48,7 +50,8 @@ def deadlines(sa: IkeSa) -> list[float | None]:
     for child in sa.children.values():
         times += child.deadlines
     if sa.phase is Phase.ESTABLISHED:
-        times += [sa.lifetime.rekey_at, sa.lifetime.expires_at, sa.superseded_at, sa.settles_at]
+        superseded_at = None if sa.superseded is None else sa.superseded.at
+        times += [sa.lifetime.rekey_at, sa.lifetime.expires_at, superseded_at, sa.replacing.settles_at]
         times.append(None if sa.in_collision else sa.reauth_at)
     return times
 
@@ -105,15 +108,17 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
         return [sa.log(Level.WARNING, "IKE_SA expired")]
     if life.rekey_at is not None and now >= life.rekey_at:
         ike_rekey.begin(sa)
-    if sa.superseded_at is not None and now >= sa.superseded_at:
-        by, sa.superseded_at = sa.superseded_by, None
-        if by is not None and by.successor.established:
-            if now < min(_hindered(by.successor, now) + AGAIN, sa.superseded_last):
-                sa.superseded_at = now + AGAIN  # the peer may not have all children there yet
+    if sa.superseded is not None and now >= sa.superseded.at:
+        superseded, sa.superseded = sa.superseded, None
+        newer = superseded.by.successor
+        if newer.established:
+            if now < min(_hindered(newer, now) + AGAIN, superseded.last):
+                # The peer may not have all children there yet.
+                sa.superseded = replace(superseded, at=now + AGAIN)
             else:
                 sa.enqueue(DeleteIke(end=End.REPLACED))
-    if sa.settles_at is not None and now >= sa.settles_at:
-        sa.settles_at = None
+    if sa.replacing.settles_at is not None and now >= sa.replacing.settles_at:
+        sa.replacing.settles_at = None
         sa.registry.changed_sas.append(sa)
     if sa.reauth_at is not None and now >= sa.reauth_at and not sa.in_collision:
         sa.reauth_at = None

@@ -10,6 +10,7 @@ from ikepy.sa.setup.connector import Connector
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import End
+from ikepy.sa.state.replacement import Superseded
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.delete import DeleteIke
 
@@ -40,7 +41,7 @@ class Reauthentication:
 
     def end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         """Delete the IKE_SAs that `new` replaces, as soon as all of their children are up on it."""
-        if not new.replaces or not new.quiet or new.settles_at is not None or _yields(new):
+        if not new.replacing.olds or not new.quiet or new.replacing.settles_at is not None or _yields(new):
             return []
         for config in (config for old in _all_replaced(new) for config in desired.intended(old)):
             if config.name not in new.desired.purpose and not new.has_child(config.name):
@@ -48,7 +49,7 @@ class Reauthentication:
                 desired.want(new, config.name, ())
         if not new.quiet:
             return proceed(new, now)
-        olds, new.replaces = _all_replaced(new), []
+        olds, new.replacing.olds = _all_replaced(new), []
         reauthenticates = new.set_up.again and new.set_up.ours
         if reauthenticates and not olds and self._is_surplus(new):
             olds = [new]  # the peer has replaced and deleted the old one before us
@@ -74,7 +75,7 @@ class Reauthentication:
             if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
                 self._prefer_one(sa, other, now)
             elif policy == "replace" and sa.set_up.ours:
-                sa.replaces.append(other)
+                sa.replacing.olds.append(other)
             elif policy == "replace":  # the peer may be reauthenticating: it deletes it when it is done
                 self._supersede(other, sa, now)
             elif not sa.set_up.ours and other.reauth_at is not None:
@@ -104,21 +105,21 @@ class Reauthentication:
         if not redundant.set_up.ours:
             self._supersede(redundant, stays, now)
             return
-        stays.replaces.append(redundant)
-        redundant.yields_to = stays
-        stays.settles_at = now + SETTLING
+        stays.replacing.olds.append(redundant)
+        redundant.replacing.yields_to = stays
+        stays.replacing.settles_at = now + SETTLING
         self._registry.changed_sas.append(stays)
 
     def _supersede(self, old: IkeSa, new: IkeSa, now: float) -> None:
         """Give the peer time to delete `old`; after that we do, unless `new` has ended."""
-        old.superseded_at, old.superseded_by = now + SUPERSEDED, new
-        old.superseded_last = now + LAST
+        old.superseded = Superseded(new, at=now + SUPERSEDED, last=now + LAST)
         self._registry.changed_sas.append(old)
 
 
 def _yields(sa: IkeSa) -> bool:
     """Whether it is redundant itself: the preferred IKE_SA, while it lives, ends it and what it replaces."""
-    return sa.yields_to is not None and sa.yields_to.successor.established
+    yields_to = sa.replacing.yields_to
+    return yields_to is not None and yields_to.successor.established
 
 
 def _all_replaced(sa: IkeSa) -> list[IkeSa]:

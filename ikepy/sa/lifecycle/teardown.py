@@ -20,11 +20,12 @@ SUCCEEDED = (End.DELETED_BY_PEER, End.REAUTHENTICATED, End.REPLACED, End.DELETED
 
 def tear_down(sa: IkeSa) -> list[Effect]:
     """Remove the children of a dead IKE_SA and tell everybody who waits for its tasks; does so once."""
-    if sa.phase is not Phase.DEAD or sa.torn_down:
+    ended = sa.ended
+    if ended is None or ended.torn_down:
         return []
-    sa.torn_down = True
-    sa.ended_children = desired.intended(sa)
-    sa.ended_wishes = desired.unfulfilled(sa)
+    ended.torn_down = True
+    ended.children = desired.intended(sa)
+    ended.unfulfilled = desired.unfulfilled(sa)
     effects: list[Effect] = []
     for child in list(sa.children.values()):
         effects += _let_go(sa, child)
@@ -37,12 +38,13 @@ def tear_down(sa: IkeSa) -> list[Effect]:
     sa.reassembly.forget()
     for task in tasks:
         if not _pass_on(sa, task):
-            effects += task.failed(sa, sa.end_text)
-    effects += desired.abandon(sa, sa.end_text)
-    if sa.frees is not None:
-        sa.frees.tasks.bring_forward(TaskKind.DELETE_IKE)
-        sa.registry.changed_sas.append(sa.frees)
-    return [*effects, Event(Topic.IKE_DOWN, sa.connection.name, sa.ike_id, text=sa.end_text)]
+            effects += task.failed(sa, ended.text)
+    effects += desired.abandon(sa, ended.text)
+    freed = None if sa.rekeyed is None else sa.rekeyed.frees
+    if freed is not None:
+        freed.tasks.bring_forward(TaskKind.DELETE_IKE)
+        sa.registry.changed_sas.append(freed)
+    return [*effects, Event(Topic.IKE_DOWN, sa.connection.name, sa.ike_id, text=ended.text)]
 
 
 def _let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
@@ -81,7 +83,7 @@ def _pass_on(sa: IkeSa, task: Task[IkeSa]) -> bool:
 def announce_end(sas: Iterable[IkeSa], end: End) -> None:
     """Mark IKE_SAs that end together, before the first does, so that none hands its tasks to another."""
     for sa in sas:
-        sa.end = end
+        sa.announced_end = end
 
 
 def terminate(

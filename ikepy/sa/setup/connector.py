@@ -15,6 +15,7 @@ from ikepy.sa.setup.connect_gates import ConnectGates
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.setup.retries import Retries
 from ikepy.sa.state import end_actions
+from ikepy.sa.state.ended import Ended
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import End, Phase
 from ikepy.sa.state.set_up import SetUp
@@ -90,14 +91,14 @@ class Connector:
         sa = IkeSa(
             self._registry, connection, path, spi_i=self._registry.ike_spi(), spi_r=bytes(8), initiator=True
         )
-        sa.bounces = demand.bounces
-        sa.replaces = [] if demand.replaces is None else [demand.replaces]
+        olds = [] if demand.replaces is None else [demand.replaces]
+        sa.replacing.olds = olds
         for name in demand.children:
             desired.want(sa, name, tickets if name == demand.children[0] else (), demand.packet)
         self._registry.add(sa)
         self._gates.begun(sa, now)
         sa.enter(Phase.CONNECTING)
-        sa.set_up = SetUp(True, now, now, b"", bool(sa.replaces))
+        sa.set_up = SetUp(True, now, now, b"", bool(olds), demand.bounces)
         sa.enqueue(InitTask(sa))
         log = sa.log(Level.INFO, f"initiating IKE_SA, {sa.path}")
         return self._settle(sa, [log, *proceed(sa, now)], now)
@@ -228,7 +229,7 @@ class Connector:
 
     def after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries` and the actions of its children ask for."""
-        if self._registry.stopping or sa.end is None:
+        if self._registry.stopping or sa.ended is None:
             return []
         olds = sa.replaced
         for old in olds:
@@ -236,26 +237,26 @@ class Connector:
             self._registry.changed_sas.append(old)
         if sa.established_at is None:
             return [] if olds else self._after_failure(sa, now)
-        return self._after_life(sa, sa.end, now)
+        return self._after_life(sa, sa.ended, now)
 
     def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:
-        demand = Demand(sa.connection, tuple(sa.desired.purpose), bounces=sa.bounces)
+        demand = Demand(sa.connection, tuple(sa.desired.purpose), bounces=sa.set_up.bounces)
         if sa.end is End.ADDRESS_GONE:
             return self.bring_up(demand, now)
         if not sa.initiator or sa.end not in FAILURES:
             return []
         return self._try_again(demand, _subject(sa), now)
 
-    def _after_life(self, sa: IkeSa, end: End, now: float) -> list[Effect]:
+    def _after_life(self, sa: IkeSa, ended: Ended, now: float) -> list[Effect]:
         """Start or trap the children of an IKE_SA that was established; with delays if it never lasts."""
-        name = sa.connection.name
-        actions = [(child, end_actions.after_ike(end, child)) for child in sa.ended_children]
+        name, end = sa.connection.name, ended.why
+        actions = [(child, end_actions.after_ike(end, child)) for child in ended.children]
         self._registry.trapped |= {
             (name, child.name) for child, action in actions if action == end_actions.TRAP
         }
         # Children that never came up on it are tried again like refused ones.
         waits = {
-            child.name for child in sa.ended_wishes if self._registry.is_kept_up(sa.connection, child.name)
+            child.name for child in ended.unfulfilled if self._registry.is_kept_up(sa.connection, child.name)
         }
         if end is End.DELETED:
             waits.clear()
@@ -268,10 +269,10 @@ class Connector:
             return []
         if now - sa.set_up.ended_at >= STABLE or end is End.ADDRESS_GONE:
             return self.bring_up(Demand(sa.connection, children), now)
-        demand = Demand(sa.connection, children, bounces=sa.bounces + 1)
-        if not sa.bounces:
+        demand = Demand(sa.connection, children, bounces=sa.set_up.bounces + 1)
+        if not sa.set_up.bounces:
             return self.bring_up(demand, now)
-        wait = self._put_off(demand, sa.bounces - 1, now)
+        wait = self._put_off(demand, sa.set_up.bounces - 1, now)
         return [sa.log(Level.INFO, f"set-up again in {wait:.0f} s")]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Child, Connection
+from ikepy.config.model import Connection
 from ikepy.errors import LocalMisuse
 from ikepy.sa.admission.connection_match import NOBODY
 from ikepy.sa.admission.rate_limit import Rate
@@ -28,6 +28,7 @@ from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.state import lifetime
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.desired_children import DesiredChildren
+from ikepy.sa.state.ended import Ended
 from ikepy.sa.state.forgery_limit import ForgeryLimit
 from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.init_exchange import InitExchange
@@ -36,6 +37,7 @@ from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.pending_jobs import Again, PendingJobs
 from ikepy.sa.state.phase import FOLLOWS, End, Phase
 from ikepy.sa.state.registry import SaRegistry
+from ikepy.sa.state.replacement import Rekeyed, Replacing, Superseded
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.sa.state.task_queue import TaskQueue
@@ -71,7 +73,8 @@ class IkeSa:
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
         self._phase = Phase.CREATED
-        self.end: End | None = None  # why it ended, or is about to
+        self.announced_end: End | None = None  # why it is about to end
+        self.ended: Ended | None = None  # what it leaves, in DEAD
         self.nat = Nat()
         self.mobike: Mobike | None = None  # set if both ends support MOBIKE (RFC 4555)
         self.stranded = False  # our address is gone, and no other is usable
@@ -86,19 +89,11 @@ class IkeSa:
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
         self.reauth_due = False
-        self.superseded_at: float | None = None  # when to delete it, as a newer IKE_SA supersedes it
-        self.superseded_last = 0.0  # the latest time for that
-        self.superseded_by: IkeSa | None = None
+        self.superseded: Superseded[IkeSa] | None = None
         self.busy_at = float("-inf")  # when the peer last repeated a request, or got TEMPORARY_FAILURE
-        self.replaces: list[IkeSa] = []  # IKE_SAs to delete once their children are up here
-        self.yields_to: IkeSa | None = None  # the preferred of two crossing set-ups, if this is redundant
-        self.settles_at: float | None = None  # until then `replaces` stay: the peer still sets up children
-        self.bounces = 0  # IKE_SAs before it, in a row, that the peer ended as soon as they were up
+        self.replacing: Replacing[IkeSa] = Replacing()
+        self.rekeyed: Rekeyed[IkeSa] | None = None  # from REKEYED on
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
-        self.end_text = ""  # `end` as text for users
-        self.torn_down = False  # `lifecycle.teardown` has run
-        self.ended_children: tuple[Child, ...] = ()  # installed when it ended, or still to come up
-        self.ended_wishes: tuple[Child, ...] = ()  # of these, the ones that were not installed
         self.expected = False  # the peer initiated, from an expected place (`ExpectedPlaces`)
         self.init_remote: Endpoint | None = None  # source of IKE_SA_INIT, if the peer initiated
         self.checked_unique = False
@@ -118,8 +113,6 @@ class IkeSa:
         self.excess = ForgeryLimit()
         # Made by the peer's rekey of an IKE_SA that we rekey as well: that one.
         self.collides_with: IkeSa | None = None
-        self.succeeded_by: IkeSa | None = None  # the IKE_SA that took over our children
-        self.frees: IkeSa | None = None  # the IKE_SA that is deleted once this one is gone
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -138,6 +131,11 @@ class IkeSa:
     @property
     def alive(self) -> bool:
         return self.phase in (Phase.CREATED, Phase.CONNECTING, Phase.ESTABLISHED)
+
+    @property
+    def end(self) -> End | None:
+        """Why it ended, or is about to."""
+        return self.announced_end if self.ended is None else self.ended.why
 
     @property
     def is_ending(self) -> bool:
@@ -190,12 +188,17 @@ class IkeSa:
     @property
     def successor(self) -> IkeSa:
         """The IKE_SA that has the children after rekeys; this one if it was not rekeyed."""
-        return self if self.succeeded_by is None else self.succeeded_by.successor
+        return self if self.rekeyed is None or self.rekeyed.by is None else self.rekeyed.by.successor
 
     @property
     def replaced(self) -> list[IkeSa]:
         """The established IKE_SAs that this one replaces, or their successors."""
-        return [old.successor for old in self.replaces if old.successor.established]
+        return [old.successor for old in self.replacing.olds if old.successor.established]
+
+    @property
+    def gives_up_at(self) -> float | None:
+        """When it ends as the peer does not go on: with its set-up, or to delete what was rekeyed."""
+        return self.give_up_at if self.rekeyed is None else self.rekeyed.until
 
     @property
     def children_path(self) -> Path:
@@ -321,10 +324,9 @@ class IkeSa:
         if self.phase is Phase.REKEYED:
             end = End.REPLACED
         else:  # our own reason holds even if the peer's delete crosses ours, or no response comes
-            meant = [one for one in (self.end, *self.tasks.ends) if one in MEANT]
+            meant = [one for one in (self.announced_end, *self.tasks.ends) if one in MEANT]
             end = min(meant, key=MEANT.index, default=end)
-        self.end = end
-        self.end_text = text
+        self.ended = Ended(end, text)
         self.enter(Phase.DEAD)
         return [self.log(level, f"{ENDED}{text}{details}")]
 

@@ -24,7 +24,7 @@ def check_ike_sa(sa: IkeSa) -> None:
     connection, registry = sa.connection, sa.registry
     if connection.unique != "never" and not sa.initial_contact:  # "never": many may share the identity
         most, alike = connection.max_ike_sas_per_identity, registry.duplicates(sa)
-        staying = sum(one.superseded_at is None for one in alike)  # `unique` = "replace": none stays
+        staying = sum(one.superseded is None for one in alike)  # `unique` = "replace": none stays
         if connection.unique == "replace":
             staying = 0
         if staying >= most or len(alike) >= SUPERSEDED_SHARES * most:

@@ -14,3 +14,4 @@ class SetUp:
     ended_at: float  # when the peer was authenticated
     lowest_nonce: bytes
     again: bool = False  # it reauthenticates an older IKE_SA
+    bounces: int = 0  # IKE_SAs before it, in a row, that the peer ended as soon as they were up

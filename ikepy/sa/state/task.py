@@ -51,7 +51,7 @@ HARMLESS = frozenset(
     }
 )
 
-S = TypeVar("S", contravariant=True)  # the IKE_SA
+S = TypeVar("S")  # the IKE_SA
 
 
 class Task(Protocol[S]):
@@ -95,6 +95,15 @@ class Task(Protocol[S]):
     def collide(self, child: ChildSa, nonces: Nonces) -> None:
         """Note that the peer's colliding request for the same child has made `child`."""
         return
+
+    def collide_with(self, successor: S, nonces: Nonces) -> None:
+        """Note that the peer's rekey of the same IKE_SA has made `successor`."""
+        return
+
+    @property
+    def colliding(self) -> S | None:
+        """The IKE_SA of the peer's rekey that crossed this one, or what has replaced that, if it stands."""
+        return None
 
     def overtaken_by_delete(self, spi_out: int) -> None:
         """Note the delete of an unknown child: it may be the one that our response will announce."""

@@ -30,7 +30,7 @@ class DeleteIke(Task[IkeSa]):
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         sa.enter(Phase.DELETING)
-        sa.end = self.ends
+        sa.announced_end = self.ends
         return [DeletePayload(ProtocolId.IKE, ())]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:

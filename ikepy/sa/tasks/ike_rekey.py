@@ -59,13 +59,11 @@ class IkeRekey(Task[IkeSa]):
         ke = [] if self._ke is None else [KePayload(self._ke.method.id, self._ke.public)]
         return [SaPayload(self._offered), NoncePayload(self._nonce), *ke]
 
-    def collide_with(self, colliding: IkeSa, nonces: Nonces) -> None:
-        """The peer's rekey was answered while ours is under way."""
-        self._colliding = Colliding(colliding, nonces)
+    def collide_with(self, successor: IkeSa, nonces: Nonces) -> None:
+        self._colliding = Colliding(successor, nonces)
 
     @property
     def colliding(self) -> IkeSa | None:
-        """The IKE_SA of the peer's rekey that crossed ours, or what has replaced that since, if it stands."""
         successor = None if self._colliding is None else self._colliding.sa.successor
         return successor if successor is not None and successor.established else None
 
@@ -96,8 +94,7 @@ class IkeRekey(Task[IkeSa]):
         if loser is None:
             sa.enqueue(DeleteIke())
         else:
-            rekey_handover.await_delete(loser, now)
-            loser.frees = sa
+            rekey_handover.await_delete(loser, now, frees=sa)
             sa.tasks.put_off(DeleteIke(), now + SETTLING)
         return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
@@ -143,7 +140,7 @@ def begin(sa: IkeSa, tickets: Sequence[int] = ()) -> None:
 def colliding(sa: IkeSa) -> IkeSa | None:
     """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
     task = sa.tasks.current
-    return task.colliding if isinstance(task, IkeRekey) else None
+    return None if task is None else task.colliding
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
@@ -151,8 +148,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
 
     PeerError NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD or TEMPORARY_FAILURE if it can't be had.
     """
-    ours = sa.tasks.current
-    if sa.tasks.busy and not isinstance(ours, IkeRekey):
+    ours = sa.tasks.current if sa.tasks.doing is TaskKind.IKE_REKEY else None
+    if sa.tasks.busy and ours is None:
         raise PeerError(NotifyType.TEMPORARY_FAILURE, "a child is being negotiated on this IKE_SA")
     sa_limits.check_ike_rekey(sa)
     offered = [p for p in query.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.IKE]
@@ -175,10 +172,9 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         NoncePayload(nonces.responder),
         ke,
     ]
-    if isinstance(ours, IkeRekey):
-        ours.collide_with(
-            new, nonces
-        )  # which of the two stays is clear when the peer answers ours, or uses its own
+    if ours is not None:
+        # Which of the two stays is clear when the peer answers ours, or uses its own.
+        ours.collide_with(new, nonces)
         new.collides_with = sa
         return Answer(answer)
     return Answer(answer, before=rekeyed(sa, new), after=rekey_handover.hand_over(sa, new, now))

@@ -9,6 +9,7 @@ from ikepy.sa.state import lifetime
 from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.replacement import Rekeyed, Replacing
 from ikepy.sa.tasks import mobike
 from ikepy.sa.tasks.notify import SendNotify
 from ikepy.wire.constants import ProtocolId
@@ -24,7 +25,7 @@ def successor(
     new = sa.another(spi_i, spi_r, initiator=initiator)
     new.candidates = sa.candidates
     new.nat = sa.nat
-    new.set_up, new.bounces = sa.set_up, sa.bounces
+    new.set_up = sa.set_up
     new.fragmentation = sa.fragmentation
     new.mobike, new.kept_path = sa.mobike, sa.kept_path
     new.local_id, new.remote_id = sa.local_id, sa.remote_id
@@ -33,8 +34,7 @@ def successor(
     new.established_at = new.heard_at = new.sent_at = now
     new.lifetime = lifetime.of_ike(sa.connection, now, sa.registry.entropy.uniform())
     new.reauth_at = sa.reauth_at
-    new.superseded_at, new.superseded_by = sa.superseded_at, sa.superseded_by
-    new.superseded_last = sa.superseded_last
+    new.superseded = sa.superseded
     new.set_keys(keys)
     sa.registry.add(new)
     return new
@@ -45,10 +45,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     new.children.update(sa.children)
     sa.registry.owners.update(dict.fromkeys(sa.children, new))
     sa.children = {}
-    sa.succeeded_by = new
-    new.replaces, sa.replaces = sa.replaces, []
-    new.yields_to = sa.yields_to
-    new.settles_at, sa.settles_at = sa.settles_at, None
+    new.replacing, sa.replacing = sa.replacing, Replacing()
     new.collides_with, sa.collides_with = sa.collides_with, None
     new.busy_at = now  # requests that we refused during the rekey, the peer repeats here (2.25.2)
     sa.desired.hand_over(new.desired)
@@ -56,14 +53,14 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     for notify in new.window_size():
         new.enqueue(SendNotify(notify))
     sa.registry.changed_sas.append(new)
-    await_delete(sa, now)
+    await_delete(sa, now, by=new)
     return mobike.handed_over(sa, new)
 
 
-def await_delete(sa: IkeSa, now: float) -> None:
+def await_delete(sa: IkeSa, now: float, *, by: IkeSa | None = None, frees: IkeSa | None = None) -> None:
     """Wait for the peer to delete a rekeyed IKE_SA; REKEYED_TIMEOUT limits the wait."""
     sa.enter(Phase.REKEYED)
-    sa.give_up_at = now + REKEYED_TIMEOUT
+    sa.rekeyed = Rekeyed(now + REKEYED_TIMEOUT, by, frees)
     sa.registry.changed_sas.append(sa)
 
 

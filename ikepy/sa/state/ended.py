@@ -1,0 +1,23 @@
+"""What an IKE_SA leaves when it ends: why, and the children that may have to come up elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ikepy.config.model import Child
+from ikepy.sa.state.phase import End
+
+
+@dataclass(slots=True)
+class Ended:
+    """`text`: why, for users. The rest is known once `lifecycle.teardown` has run.
+
+    `children`: those that were installed, or still to come up. `unfulfilled`: of these, the ones that were
+    not installed.
+    """
+
+    why: End
+    text: str
+    torn_down: bool = False
+    children: tuple[Child, ...] = ()
+    unfulfilled: tuple[Child, ...] = ()
