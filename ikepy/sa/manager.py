@@ -27,6 +27,8 @@ from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.api.unserved import Unserved
+from ikepy.sa.auth import choice
+from ikepy.sa.auth.authenticator import AuthenticatorOf
 from ikepy.sa.driver import clock, dispatch
 from ikepy.sa.driver.forged_messages import begins_protected, is_worthless, named
 from ikepy.sa.driver.turns import proceed
@@ -70,13 +72,19 @@ class IkeManager:
         leads_out: LeadsOut = lambda path: True,
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
+        authenticator_of: AuthenticatorOf = choice.authenticator_of,
     ) -> None:
         """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
-        `SaRegistry` explains the others."""
+        `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection."""
         self._config = config
         self._resolve = resolve
         self._registry: Registry = SaRegistry(
-            config, entropy, leads_out=leads_out, esp_heard=esp_heard, capacity_of=capacity_of
+            config,
+            entropy,
+            leads_out=leads_out,
+            esp_heard=esp_heard,
+            capacity_of=capacity_of,
+            authenticator_of=authenticator_of,
         )
         self._init_admission = InitAdmission(self._registry)
         self._final_responses = FinalResponses()

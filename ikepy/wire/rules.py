@@ -38,15 +38,14 @@ _INIT_REQUEST = Rule(
 # Notifies alone: COOKIE, INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, ... (RFC 7296 2.6, 2.21.1)
 _INIT_RESPONSE = Rule({**_INIT_REQUEST.counts, _Type.CERTREQ: _ANY}, notifies_alone=True)
 
-# AUTH is missing in a request that wants EAP; SA and TS in one that wants no CHILD_SA (RFC 6023).
-_AUTH_REQUEST = Rule(
+# AUTH is missing in a request that wants EAP (RFC 7296 2.16), SA and TS in one without a child (RFC 6023).
+_FIRST_AUTH_REQUEST = Rule(
     {
         _Type.ID_I: _ONE,
         _Type.CERT: _ANY,
         _Type.CERTREQ: _ANY,
         _Type.ID_R: _MAYBE,
         _Type.AUTH: _MAYBE,
-        _Type.EAP: _MAYBE,
         _Type.CP: _MAYBE,
         _Type.SA: _MAYBE,
         _Type.TS_I: _MAYBE,
@@ -56,24 +55,19 @@ _AUTH_REQUEST = Rule(
     },
     together=(_Type.SA, _Type.TS_I, _Type.TS_R),
 )
+_ROUND = {_Type.AUTH: _MAYBE, _Type.EAP: _MAYBE, _Type.NOTIFY: _ANY, _Type.VENDOR_ID: _ANY}
+_LATER_AUTH_REQUEST = Rule(_ROUND)
 
-# SA and TS are missing where only the CHILD_SA failed (RFC 7296 2.21.2).
-_AUTH_RESPONSE = Rule(
-    {
-        _Type.ID_R: _ONE,
-        _Type.CERT: _ANY,
-        _Type.AUTH: _MAYBE,
-        _Type.EAP: _MAYBE,
-        _Type.CP: _MAYBE,
-        _Type.SA: _MAYBE,
-        _Type.TS_I: _MAYBE,
-        _Type.TS_R: _MAYBE,
-        _Type.NOTIFY: _ANY,
-        _Type.VENDOR_ID: _ANY,
-    },
-    together=(_Type.SA, _Type.TS_I, _Type.TS_R),
-    notifies_alone=True,
-)
+# What a response has besides in the first round, and what in the last one. SA and TS are missing where only
+# the CHILD_SA failed (RFC 7296 2.21.2).
+_IDENTITY = {_Type.ID_R: _ONE, _Type.CERT: _ANY}
+_GRANTED = {_Type.CP: _MAYBE, _Type.SA: _MAYBE, _Type.TS_I: _MAYBE, _Type.TS_R: _MAYBE}
+_PROVEN = {_Type.AUTH: _ONE, _Type.EAP: (0, 0)}
+
+
+def _auth_response(counts: dict[PayloadType, tuple[int, int]]) -> Rule:
+    return Rule(_ROUND | counts, together=(_Type.SA, _Type.TS_I, _Type.TS_R), notifies_alone=True)
+
 
 # Without TS it rekeys the IKE SA (RFC 7296 1.3.2).
 _CHILD_REQUEST = Rule(
@@ -114,10 +108,9 @@ _UNPROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.INFORMATIONAL, True): _SEALED_OR_NOTIFIES,
 }
 
-# (exchange, whether it is a response) -> the rule inside its Encrypted payload; IKE_SA_INIT has none
+# (exchange, whether it is a response) -> the rule inside its Encrypted payload; IKE_SA_INIT has none, and
+# IKE_AUTH the two tables below
 _PROTECTED: dict[tuple[int, bool], Rule] = {
-    (ExchangeType.IKE_AUTH, False): _AUTH_REQUEST,
-    (ExchangeType.IKE_AUTH, True): _AUTH_RESPONSE,
     (ExchangeType.CREATE_CHILD_SA, False): _CHILD_REQUEST,
     (ExchangeType.CREATE_CHILD_SA, True): _CHILD_RESPONSE,
     (ExchangeType.INFORMATIONAL, False): _INFORMATIONAL,
@@ -125,17 +118,52 @@ _PROTECTED: dict[tuple[int, bool], Rule] = {
 }
 
 
-def check(header: IkeHeader, payloads: Sequence[Payload], protected: bool) -> None:
-    """Check a message's payloads, or those inside its Encrypted payload (`protected`), against the table.
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Which round of IKE_AUTH a message belongs to. A pre-shared key needs one, the first and last at once.
+
+    `last`: None while nobody knows, as the method of authentication has not seen the message yet.
+    """
+
+    first: bool
+    last: bool | None = None
+
+
+FIRST_ROUND = Round(first=True)
+
+# Whether it is the first round -> the rule of its request: which round is the last, its response says.
+_AUTH_REQUESTS: dict[bool, Rule] = {True: _FIRST_AUTH_REQUEST, False: _LATER_AUTH_REQUEST}
+_AUTH_RESPONSES: dict[Round, Rule] = {
+    FIRST_ROUND: _auth_response(_IDENTITY | _GRANTED),
+    Round(first=True, last=False): _auth_response(_IDENTITY),
+    Round(first=True, last=True): _auth_response(_IDENTITY | _GRANTED | _PROVEN),
+    Round(first=False): _auth_response(_GRANTED),
+    Round(first=False, last=False): _auth_response({}),
+    Round(first=False, last=True): _auth_response(_GRANTED | _PROVEN),
+}
+
+
+def check(
+    header: IkeHeader, payloads: Sequence[Payload], protected: bool, round: Round = FIRST_ROUND
+) -> None:
+    """Check a message's payloads, or those inside its Encrypted payload (`protected`), against the tables.
+
+    `round`: of an IKE_AUTH message (RFC 7296 2.16); others don't look at it.
 
     Payloads of unknown types are ignored unless they are critical. Raises PeerError: the notify is
     UNSUPPORTED_CRITICAL_PAYLOAD or INVALID_SYNTAX, fatal where that ends an IKE SA (RFC 7296 2.21.2, 2.21.3).
     """
     _refuse_critical(header, payloads, protected)
-    rule = (_PROTECTED if protected else _UNPROTECTED).get((header.exchange, header.is_response))
+    rule = _rule(header, protected, round)
     problem = f"exchange {header.exchange}" if rule is None else _problem(rule, _count(payloads))
     if problem:
         raise PeerError(NotifyType.INVALID_SYNTAX, problem, fatal=protected)
+
+
+def _rule(header: IkeHeader, protected: bool, round: Round) -> Rule | None:
+    if protected and header.exchange == ExchangeType.IKE_AUTH:
+        return _AUTH_RESPONSES[round] if header.is_response else _AUTH_REQUESTS[round.first]
+    return (_PROTECTED if protected else _UNPROTECTED).get((header.exchange, header.is_response))
 
 
 def _refuse_critical(header: IkeHeader, payloads: Iterable[Payload], protected: bool) -> None:

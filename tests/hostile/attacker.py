@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from ikepy.config.proposals import parse
-from ikepy.crypto.auth import psk_auth
+from ikepy.crypto.auth import SignedOctets, maced_id, psk_auth
 from ikepy.crypto.key_schedule import IkeKeys, KeySchedule, Seed
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
@@ -232,7 +232,9 @@ class HalfOpenAttacker:
     ) -> list[Payload]:
         """IKE_AUTH as site a would send it; with a wrong secret, as anybody can."""
         id_body = bytes([IdType.FQDN]) + reserved + identity
-        mic = psk_auth(self.suite.prf, Secret(secret), self.request, self.nonce_r, self.keys.sk_pi, id_body)
+        maced = maced_id(self.suite.prf, self.keys.sk_pi, id_body)
+        octets = SignedOctets(self.request, self.nonce_r, maced)
+        mic = psk_auth(self.suite.prf, Secret(secret), octets)
         return [
             IdPayload(PayloadType.ID_I, IdType.FQDN, identity, reserved),
             AuthPayload(AuthMethod.SHARED_KEY_MIC, mic),

@@ -119,6 +119,7 @@ SA_ROOMS = (
     "message",
     "negotiation",
     "admission",
+    "auth",
     "state",
     "exchange",
     "tasks",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikepy.crypto.algorithms import encr_key_size, integ_key_size
-from ikepy.crypto.auth import psk_auth
+from ikepy.crypto.auth import SignedOctets, maced_id, psk_auth
 from ikepy.crypto.key_schedule import IkeKeys, IkeSuite, KeySchedule, Seed
 from ikepy.crypto.prf import prf
 from ikepy.crypto.secret import Secret
@@ -136,6 +136,7 @@ def test_child_keys(prf_id: Prf, shared: bytes | None) -> None:
 @pytest.mark.parametrize("prf_id", DIGESTS)
 def test_psk_auth(prf_id: Prf) -> None:
     id_body = b"\x02\0\0\0gateway.example"
-    auth = psk_auth(prf_id, Secret(b"a shared key"), b"first message", NR, Secret(b"p" * 32), id_body)
+    octets = SignedOctets(b"first message", NR, maced_id(prf_id, Secret(b"p" * 32), id_body), b"between")
+    auth = psk_auth(prf_id, Secret(b"a shared key"), octets)
     key = mac(prf_id, b"a shared key", b"Key Pad for IKEv2")
-    assert auth == mac(prf_id, key, b"first message" + NR + mac(prf_id, b"p" * 32, id_body))
+    assert auth == mac(prf_id, key, b"first message" + NR + mac(prf_id, b"p" * 32, id_body) + b"between")

@@ -20,13 +20,14 @@ from ikepy.sa.message import error_handling, fragments, message_limits, protecti
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.message.window import RequestState
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import PERMITTED, End, Phase
+from ikepy.sa.state.phase import End, Phase
 from ikepy.sa.state.task import Answer, Task, TaskKind
 from ikepy.sa.tasks import mobike, notify, rekey_handover, respond
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
+from ikepy.wire.rules import Round
 
 MOST_REQUESTS = 16  # of ours outstanding at once, if the peer's window is as large
 
@@ -47,7 +48,7 @@ def receive(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
 def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protected: bool) -> None:
     """WireError or PeerError if a payload may not stand in this message, or not so often."""
     message_limits.check(sa.registry.config.daemon, payloads)
-    rules.check(header, payloads, protected=protected)
+    rules.check(header, payloads, protected, Round(first=sa.auth_round is None))
 
 
 # -- responses -------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     arrival = sa.window.arrival(header.message_id)
     if not sa.has_keys or arrival is RequestState.STALE:
         return [sa.log(Level.DEBUG, f"dropped request {header.message_id}: stale or out of order")]
-    if sa.phase is Phase.CONNECTING and (sa.initiator or header.exchange != ExchangeType.IKE_AUTH):
+    if sa.phase is Phase.CONNECTING and header.exchange not in sa.permitted:
         return [sa.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
     if arrival is RequestState.REPEATED:
         return _repeat(sa, datagram, message, path, now)
@@ -198,6 +199,7 @@ def _take_request(
     sa: IkeSa, opened: fragments.OpenedMessage, header: IkeHeader, path: Path, work: Computation, now: float
 ) -> list[Effect]:
     heard: list[Effect] = []
+    earlier = () if sa.auth_round is None else sa.auth_round.request
     try:
         payloads = opened.payloads()
         _permit(sa, header, payloads)
@@ -206,7 +208,7 @@ def _take_request(
             heard += notify.heard(sa, payloads, now)
         with sa.jobs.at(work):
             answer = _answer(sa, header, payloads, path, now)
-        _widen(sa, payloads)
+        _widen(sa, (*earlier, *payloads))
     except ResultPending as wanted:
         return heard + sa.lay_aside(
             work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
@@ -249,7 +251,7 @@ def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
 
 def _permit(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload]) -> None:
     """WireError or PeerError if the exchange is not permitted in this phase, or a payload not in it."""
-    if header.exchange not in PERMITTED[sa.phase]:
+    if header.exchange not in sa.permitted:
         raise PeerError(NotifyType.INVALID_SYNTAX, f"exchange {header.exchange} in {sa.phase.value}")
     check(sa, header, payloads, protected=True)
 
@@ -261,6 +263,8 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
         if ending is not None:
             text = f"the peer ends the IKE_SA: it says {query.error_name(ending)}"
             return Answer([], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
+        if sa.phase is Phase.CONNECTING:
+            raise PeerError(NotifyType.INVALID_SYNTAX, "INFORMATIONAL before the end of IKE_AUTH")
     return respond.respond(sa, header.exchange, payloads, path, now)
 
 

@@ -15,7 +15,7 @@ from ikepy.sa.api.path import Path
 from ikepy.sa.message.window import RequestState
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, PayloadType
+from ikepy.wire.constants import IKE_VERSION, HeaderFlag, PayloadType
 from ikepy.wire.message import FRAGMENT_HEADER_SIZE, HEADER_SIZE
 
 GENERIC = 4  # octets of the generic payload header
@@ -60,7 +60,7 @@ def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
     arrival = sa.window.arrival(message_id)
     if arrival is RequestState.STALE or arrival is RequestState.PENDING or not sa.has_keys:
         return True
-    if sa.phase is Phase.CONNECTING and (sa.initiator or datagram[_EXCHANGE] != ExchangeType.IKE_AUTH):
+    if sa.phase is Phase.CONNECTING and datagram[_EXCHANGE] not in sa.permitted:
         return True
     if not _is_authentic(sa, datagram):
         return True

@@ -13,6 +13,7 @@ from ikepy.config.model import Child
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.auth import words
 from ikepy.sa.exchange import mismatch
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
@@ -193,7 +194,7 @@ def _subset(
     theirs = from_payload(query.selectors(payloads, type))
     if not theirs or not all(any(mine.contains(one) for mine in ours) for one in theirs):
         text = f"the peer's {type.name} are not among those offered; "
-        text += f"the peer's: {mismatch.shortened(texts(theirs))}; ours: {mismatch.shortened(texts(ours))}"
+        text += f"the peer's: {words.shortened(texts(theirs))}; ours: {words.shortened(texts(ours))}"
         raise PeerError(NotifyType.TS_UNACCEPTABLE, text)
     return theirs
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from itertools import islice
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config, Connection
-from ikepy.crypto.secret import Secret
+from ikepy.config.model import Connection
 from ikepy.sa.api.path import Path
+from ikepy.sa.auth.words import identity, shortened
+from ikepy.sa.exchange import authentication
 from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state.child_sa import texts
@@ -20,7 +21,6 @@ from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.constants import TransformType
 from ikepy.wire.proposal import Proposal
 
-MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
 SMALL = 1200  # octets of a message that needs no IP fragments on any usual path
 MOST_NAMED = 3  # connections listed in one line
 MOST_PROPOSALS, MOST_TRANSFORMS = 8, 32  # shown of one side's offer, and of each of its proposals
@@ -32,16 +32,6 @@ _TYPES = {
     TransformType.KE: "key exchange",
     TransformType.ESN: "ESN",
 }
-
-
-def shortened(text: str) -> str:
-    """`text`, cut to MAX_SHOWN characters."""
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-
-def identity(of: Identity | None) -> str:
-    """An identity with its type, as FQDN "192.0.2.1" and address "192.0.2.1" differ."""
-    return "anybody" if of is None else shortened(f'{of.type_name} "{of}"')
 
 
 def suites(offered: Iterable[Proposal]) -> str:
@@ -119,25 +109,6 @@ def _some(names: Sequence[str], of: int) -> str:
     return ", ".join(names) + more
 
 
-def no_secret(local: Identity | None, remote: Identity | None) -> str:
-    """Says that no secret is configured for the two identities."""
-    return f"secret: no [secrets] entry fits {identity(remote)} and our {identity(local)}"
-
-
-def wrong_secret(config: Config, secret: Secret, local: Identity | None, remote: Identity | None) -> str:
-    """Says which secret's entry was used to check AUTH, and for which identities."""
-    return (
-        f"secret: the peer's is not the one of {entry(config, secret)}, which fits "
-        f"{identity(remote)} and our {identity(local)}"
-    )
-
-
-def entry(config: Config, secret: Secret) -> str:
-    """The name of the configuration entry that holds a secret."""
-    found = (name for name, one in config.secrets.items() if one.secret is secret)
-    return f"[secrets.{next(found, '?')}]"
-
-
 def silence(sa: IkeSa, now: float) -> str:
     """Says which request got no response, and possible reasons."""
     request = next(iter(sa.window.outstanding.values()), None)
@@ -167,8 +138,9 @@ def our_claim(sa: IkeSa) -> str:
     connection = sa.connection
     asked = connection.remote.id
     id_r = "" if asked is None or asked.is_pattern else f", IDr {identity(asked)}"
-    secret = sa.registry.config.psk(sa.local_id, asked or Identity.of_address(sa.path.remote.address))
-    key = "" if secret is None else f", secret of {entry(sa.registry.config, secret)}"
+    context = authentication.context(sa, authentication.expected_id(sa))
+    credential = authentication.authenticator(sa).credential(context)
+    key = f", {credential}" if credential else ""
     hint = ""
     if sa.nat.local and connection.local.id is None:
         hint = "; a NAT gives us another address than this identity: set local.id"

@@ -90,6 +90,11 @@ class Window:
             return RequestState.NEW
         return RequestState.STALE
 
+    @property
+    def expected(self) -> int:
+        """The lowest message ID of a request of the peer's that is not answered yet."""
+        return self._expected
+
     def begun(self, message_id: int) -> None:
         """Note that a new request is being processed, and will be answered."""
         self._pending.add(message_id)

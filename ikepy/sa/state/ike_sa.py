@@ -26,6 +26,7 @@ from ikepy.sa.negotiation.nat import Nat
 from ikepy.sa.negotiation.proposals import describe
 from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.state import lifetime
+from ikepy.sa.state.auth_round import AuthRound
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.desired_children import DesiredChildren
 from ikepy.sa.state.ended import Ended
@@ -35,7 +36,7 @@ from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.lifetime import Lifetime
 from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.pending_jobs import Again, PendingJobs
-from ikepy.sa.state.phase import FOLLOWS, End, Phase
+from ikepy.sa.state.phase import BETWEEN_ROUNDS, FOLLOWS, PERMITTED, End, Phase
 from ikepy.sa.state.registry import SaRegistry
 from ikepy.sa.state.replacement import Rekeyed, Replacing, Superseded
 from ikepy.sa.state.set_up import SetUp
@@ -47,7 +48,6 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 
 # Ends that the peer can't override with one of its own; of several the first counts.
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)
-FIRST_AFTER_AUTH = 2  # message ID of the initiator's first request after IKE_AUTH
 ENDED = "IKE_SA ended: "
 DOUBTS = 0.1  # per second: liveness checks and notifies that unauthenticated messages can make us send
 
@@ -80,6 +80,8 @@ class IkeSa:
         self.stranded = False  # our address is gone, and no other is usable
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self.init = InitExchange()
+        self.auth_round: AuthRound | None = None  # between two rounds of IKE_AUTH
+        self.first_after_auth: int | None = None  # message ID of the peer's first request after its IKE_AUTH
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
         self.initial_contact = False
@@ -176,9 +178,18 @@ class IkeSa:
         """Whether ESP is encapsulated in UDP: a NAT was detected or is feigned (RFC 7296 2.23)."""
         return self.nat.found or (self.connection.encap and self.nat.supported)
 
+    @property
+    def permitted(self) -> frozenset[ExchangeType]:
+        """The exchanges that the peer may begin now."""
+        if self.phase is not Phase.CONNECTING:
+            return PERMITTED[self.phase]
+        if self.initiator:
+            return frozenset()
+        return PERMITTED[self.phase] if self.auth_round is None else BETWEEN_ROUNDS
+
     def follows_auth(self, message_id: int) -> bool:
-        """Whether a request of the peer's directly follows its IKE_AUTH (RFC 7296 2.21.2)."""
-        return not self.initiator and bool(self.init.request) and message_id == FIRST_AFTER_AUTH
+        """Whether a request directly follows the peer's IKE_AUTH, or a round of it (RFC 7296 2.21.2)."""
+        return self.auth_round is not None or message_id == self.first_after_auth
 
     @property
     def in_collision(self) -> bool:
@@ -299,6 +310,9 @@ class IkeSa:
         lowest = min(self.init.nonce_i, self.init.nonce_r)
         self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
         self.give_up_at = None
+        self.auth_round = None
+        if not self.initiator:
+            self.first_after_auth = self.window.expected + 1
         chance = self.entropy.uniform()
         self.lifetime = lifetime.of_ike(self.connection, now, chance)
         self.reauth_at = lifetime.reauthentication(self.connection, now, chance)

@@ -40,6 +40,8 @@ PERMITTED: dict[Phase, frozenset[ExchangeType]] = {
     Phase.DELETING: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
     Phase.DEAD: frozenset(),
 }
+# Between two rounds of IKE_AUTH the initiator may say too that it gives up (RFC 7296 2.16, 2.21.2).
+BETWEEN_ROUNDS = PERMITTED[Phase.CONNECTING] | {ExchangeType.INFORMATIONAL}
 
 
 class End(Enum):

@@ -14,6 +14,8 @@ from ikepy.sa.api.capacity import CapacityOf, boundless
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.path import Address, Path
 from ikepy.sa.api.unserved import Tally
+from ikepy.sa.auth import choice
+from ikepy.sa.auth.authenticator import AuthenticatorOf
 from ikepy.sa.message.window import Retransmission
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state.child_sa import ChildSa, ChildState
@@ -67,8 +69,10 @@ class SaRegistry(Generic[S]):
         leads_out: LeadsOut = lambda path: True,
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
+        authenticator_of: AuthenticatorOf = choice.authenticator_of,
     ) -> None:
         self.config = config
+        self.authenticator_of = authenticator_of
         self.capacity_of = capacity_of
         self.leads_out = leads_out
         self.esp_heard = esp_heard

@@ -1,4 +1,9 @@
-"""IKE_AUTH: who is who, and the first CHILD_SA (RFC 7296 1.2, 2.15, 2.16)."""
+"""IKE_AUTH: who is who, and the first CHILD_SA (RFC 7296 1.2, 2.15, 2.16).
+
+The method of authentication (`auth/`) says how many rounds it takes. Identities stand in the first request
+and the first response. What the initiator asks for stands in the first request, and what the responder grants
+in the last response: SA, TSi, TSr and the notifies that belong to them.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +11,30 @@ from collections.abc import Sequence
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Connection
-from ikepy.crypto.auth import psk_auth, same
-from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError, UnheardError
 from ikepy.sa.admission.auth_failures import Hearing
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.unserved import Unserved
-from ikepy.sa.exchange import child_negotiation, mismatch
+from ikepy.sa.auth import authenticator, words
+from ikepy.sa.auth.authenticator import Done, Failed, More
+from ikepy.sa.exchange import authentication, child_negotiation, mismatch
 from ikepy.sa.exchange.child_negotiation import ChildOffer, KeyExchangeResult
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import sa_limits
+from ikepy.sa.state.auth_round import MOST_ROUNDS, AuthRound, Claim
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import End
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import desired, mobike
 from ikepy.sa.tasks.delete import DiscardSpi
-from ikepy.wire.constants import AuthMethod, ExchangeType, NotifyType, PayloadType, ProtocolId
-from ikepy.wire.payloads import AuthPayload, DeletePayload, IdPayload, NotifyPayload, Payload, SaPayload
+from ikepy.wire import rules
+from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, ProtocolId
+from ikepy.wire.payloads import AuthPayload, DeletePayload, EapPayload, NotifyPayload, Payload, SaPayload
+from ikepy.wire.rules import Round
 
 
 class AuthTask(Task[IkeSa]):
@@ -39,45 +47,71 @@ class AuthTask(Task[IkeSa]):
     def __init__(self, wanted: WantedChild) -> None:
         self.wanted = wanted
         self._offer: ChildOffer | None = None
+        self._step: More | None = None  # of the method: goes into our next request, and takes the response
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        sa.local_id = local_id = _local_id(sa)
-        remote_id = sa.connection.remote.id
-        psk = sa.registry.config.psk(local_id, remote_id or Identity.of_address(sa.path.remote.address))
-        if psk is None:
-            peer = remote_id or Identity.of_address(sa.path.remote.address)
-            raise _failed(mismatch.no_secret(local_id, peer))
+        if self._step is not None:
+            return list(self._step.payloads)
+        context = authentication.context(sa, authentication.expected_id(sa))
+        sa.local_id = context.local_id
+        first = authenticator.begin(authentication.authenticator(sa).initiate(context), sa.jobs.current)
+        if isinstance(first, Failed):
+            raise _failed(first.why)
         self._offer = self._first_offer(sa)
-        payloads: list[Payload] = [_id_payload(PayloadType.ID_I, local_id)]
+        self._step = first
+        payloads: list[Payload] = [authentication.own_id_payload(sa, context.local_id)]
         if sa.registry.is_first_contact(sa):
             payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
+        remote_id = sa.connection.remote.id
         if remote_id is not None and not remote_id.is_pattern:
-            payloads.append(_id_payload(PayloadType.ID_R, remote_id))
-        payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id)))
-        payloads += [*mobike.offer(sa), *sa.window_size()]
+            payloads.append(authentication.id_payload(PayloadType.ID_R, remote_id))
+        payloads += [*first.payloads, *mobike.offer(sa), *sa.window_size()]
         return payloads if self._offer is None else [*payloads, *self._offer.payloads()]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        auth, id_r = query.maybe(payloads, AuthPayload), query.identity(payloads, PayloadType.ID_R)
-        if auth is None or id_r is None:
-            error = query.error(payloads)
-            name = "an incomplete IKE_AUTH response" if error is None else query.error_name(error)
-            raise PeerError(NotifyType.AUTHENTICATION_FAILED, f"the peer refused: {name}", fatal=True)
+        claim = self._claim(sa, payloads)
         refusal = error_handling.gravest(Exchange.IKE_AUTH, payloads)
         if refusal is not None and refusal[0] is Step.CLOSE:
             return self._close(sa, f"the peer refused: {query.error_name(refusal[1])}", now)
-        remote_id = Identity(id_r.id_type, id_r.data)
         expected = sa.connection.remote.id
-        psk = sa.registry.config.psk(sa.local_id, remote_id)
-        if not remote_id.matches(expected):
-            why = f"IDr: it is not {mismatch.identity(expected)}"
-            return self._reject(sa, remote_id, why, now)
-        if psk is None:
-            return self._reject(sa, remote_id, mismatch.no_secret(sa.local_id, remote_id), now)
-        if not _peer_proves(sa, psk, auth, id_r):
-            why = mismatch.wrong_secret(sa.registry.config, psk, sa.local_id, remote_id)
-            return self._reject(sa, remote_id, why, now)
-        sa.remote_id = remote_id
+        if not claim.identity.matches(expected):
+            return self._reject(sa, claim, f"IDr: it is not {words.identity(expected)}", now)
+        assert self._step is not None  # our request is made of it
+        step = self._step.following(authentication.received(claim, payloads))
+        match _within_limits(sa, authenticator.settle(step, sa.jobs.current)):
+            case Failed(why):
+                return self._reject(sa, claim, why, now)
+            case More() as more:
+                _check_place(sa, payloads, last=False)
+                return self._go_on(sa, claim, more, now)
+            case Done():
+                _check_place(sa, payloads, last=True)
+                return self._establish(sa, claim, payloads, now)
+
+    def _claim(self, sa: IkeSa, payloads: Sequence[Payload]) -> Claim:
+        """Who the peer says that it is, in its first response. PeerError if it says that it refuses."""
+        id_r = query.identity(payloads, PayloadType.ID_R)
+        proof = query.maybe(payloads, AuthPayload) or query.maybe(payloads, EapPayload)
+        if proof is not None:
+            if sa.auth_round is not None:
+                return sa.auth_round.claim
+            if id_r is not None:
+                return authentication.claim(sa, id_r, sa.connection)
+        error = query.error(payloads)
+        name = "an incomplete IKE_AUTH response" if error is None else query.error_name(error)
+        raise _failed(f"the peer refused: {name}")
+
+    def _go_on(self, sa: IkeSa, claim: Claim, more: More, now: float) -> list[Effect]:
+        """The method wants another round."""
+        sa.auth_round = AuthRound(_rounds(sa) + 1, claim, more.following)
+        if sa.give_up_at is None:
+            sa.give_up_at = now + sa.registry.config.daemon.half_open_timeout
+        self._step = more
+        sa.enqueue(self, first=True)
+        return []
+
+    def _establish(self, sa: IkeSa, claim: Claim, payloads: Sequence[Payload], now: float) -> list[Effect]:
+        sa.remote_id = claim.identity
         mobike.agree(sa, payloads)
         effects = sa.establish(now)
         if self._offer is None:
@@ -90,9 +124,9 @@ class AuthTask(Task[IkeSa]):
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return desired.failed(sa, self.wanted, reason) + desired.abandon(sa, reason)
 
-    def _reject(self, sa: IkeSa, remote_id: Identity, why: str, now: float) -> list[Effect]:
+    def _reject(self, sa: IkeSa, claim: Claim, why: str, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
-        text = f"authentication of the peer {mismatch.identity(remote_id)} failed ({why})"
+        text = f"authentication of the peer {words.identity(claim.identity)} failed ({why})"
         effects = desired.failed(sa, self.wanted, text)
         effects += sa.send_unanswered([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
         return effects + sa.kill(End.REFUSED, text, Level.ERROR)
@@ -138,51 +172,93 @@ class AuthTask(Task[IkeSa]):
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
-    """Answer the peer's IKE_AUTH; PeerError AUTHENTICATION_FAILED, the same whatever its cause."""
-    id_i, auth = query.identity(payloads, PayloadType.ID_I), query.maybe(payloads, AuthPayload)
+    """Answer the peer's IKE_AUTH; PeerError AUTHENTICATION_FAILED, the same whatever its cause.
+
+    May raise ResultPending: nothing of `sa` has changed then but its connection, which is found anew.
+    """
+    request = tuple(payloads) if sa.auth_round is None else sa.auth_round.request
+    claim = _claim(sa, request) if sa.auth_round is None else sa.auth_round.claim
+    connection = claim.connection
+    named = connection is not None and _names(connection)
+    hearing = _hearing(sa, claim.identity, now, named=named)
+    message = authentication.received(claim, payloads)
+    if sa.auth_round is not None:
+        step = sa.auth_round.following(message)
+    else:
+        if connection is not None:
+            sa.registry.assign(sa, connection)
+        context = authentication.context(sa, claim.identity, known=connection is not None)
+        step = authentication.authenticator(sa).respond(context, message)
+    settled = _within_limits(sa, authenticator.settle(step, sa.jobs.current))
+    local_id = authentication.own_id(sa)
+    own: list[Payload] = []
+    if sa.auth_round is None:
+        own.append(authentication.own_id_payload(sa, local_id))
+    if isinstance(settled, More):
+        sa.auth_round = AuthRound(_rounds(sa) + 1, claim, settled.following, request)
+        return Answer([*own, *settled.payloads])
+    if isinstance(settled, Failed) or connection is None:
+        why = settled.why if isinstance(settled, Failed) else ""
+        if connection is None:
+            why = mismatch.no_connection(
+                sa.candidates.connections, claim.identity, _asked_id(request), authentication.own_address(sa)
+            )
+        text = f"authentication of the peer {words.identity(claim.identity)} failed ({why})"
+        raise _failure(sa, claim.identity, text, hearing, now, named=named)
+    sa.registry.auth_failures.proven(_source(sa), claim.identity, now)
+    sa.local_id, sa.remote_id = local_id, claim.identity
+    child_effects, granted = _grant(sa, connection, request, path, now)
+    return Answer([*own, *settled.payloads, *granted], child_effects)
+
+
+def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
+    """Who the peer says that it is, and the connection that it means, if there is one."""
+    id_i = query.identity(request, PayloadType.ID_I)
     if id_i is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH", fatal=True)
-    if auth is None:  # RFC 7296 2.16
-        shown = mismatch.identity(Identity(id_i.id_type, id_i.data))
-        raise _failed(
-            f"the peer {shown} wants EAP, which is not supported: let it authenticate with a secret"
-        )
     remote_id = Identity(id_i.id_type, id_i.data)
-    asked = query.identity(payloads, PayloadType.ID_R)
-    asked_id = None if asked is None else Identity(asked.id_type, asked.data)
-    connection = sa.candidates.match(sa.keys.proposal, asked_id, remote_id, sa.path.local.address)
-    named = connection is not None and _names(connection)
-    hearing = _hearing(sa, remote_id, now, named=named)
-    psk: Secret | None = None
-    if connection is not None:
-        sa.registry.assign(sa, connection)
-        psk = sa.registry.config.psk(_local_id(sa), remote_id)
-    # A peer that is not known costs as much as one with a wrong key, and hears the same.
-    proven = _peer_proves(sa, psk or Secret(sa.registry.entropy.random(32)), auth, id_i)
-    if connection is None or psk is None or not proven:
-        if connection is None:
-            why = mismatch.no_connection(sa.candidates.connections, remote_id, asked_id, _own_address(sa))
-        elif psk is None:
-            why = mismatch.no_secret(_local_id(sa), remote_id)
-        else:
-            why = mismatch.wrong_secret(sa.registry.config, psk, _local_id(sa), remote_id)
-        text = f"authentication of the peer {mismatch.identity(remote_id)} failed ({why})"
-        raise _failure(sa, remote_id, text, hearing, now, named=named)
-    sa.registry.auth_failures.proven(_source(sa), remote_id, now)
-    sa.local_id = local_id = _local_id(sa)
-    sa.remote_id = remote_id
+    connection = sa.candidates.match(sa.keys.proposal, _asked_id(request), remote_id, sa.path.local.address)
+    return authentication.claim(sa, id_i, connection)
+
+
+def _asked_id(request: Sequence[Payload]) -> Identity | None:
+    """Which of our identities the peer means."""
+    asked = query.identity(request, PayloadType.ID_R)
+    return None if asked is None else Identity(asked.id_type, asked.data)
+
+
+def _grant(
+    sa: IkeSa, connection: Connection, request: Sequence[Payload], path: Path, now: float
+) -> tuple[list[Effect], list[Payload]]:
+    """What the peer asked for in its first request; it is authenticated now."""
     if connection.unique == "keep" and sa.registry.duplicates(sa):
-        raise _failed(f"an IKE_SA with {mismatch.identity(remote_id)} exists, and unique = keep")
-    sa.initial_contact = query.notify(payloads, NotifyType.INITIAL_CONTACT) is not None
+        raise _failed(f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep")
+    sa.initial_contact = query.notify(request, NotifyType.INITIAL_CONTACT) is not None
     sa_limits.check_ike_sa(sa)
-    mobike.forbid_nats(payloads, path)
-    mobike.agree(sa, payloads)
-    own = AuthPayload(AuthMethod.SHARED_KEY_MIC, _own_auth(sa, psk, local_id))
+    mobike.forbid_nats(request, path)
+    mobike.agree(sa, request)
     effects = sa.establish(now)
-    child_effects, child_payloads = _respond_child(sa, payloads, now)
+    child_effects, child_payloads = _respond_child(sa, request, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
-    answer = [_id_payload(PayloadType.ID_R, local_id), own, *child_payloads, *more, *sa.window_size()]
-    return Answer(answer, effects + child_effects)
+    return effects + child_effects, [*child_payloads, *more, *sa.window_size()]
+
+
+def _rounds(sa: IkeSa) -> int:
+    """How many rounds of IKE_AUTH are over."""
+    return 0 if sa.auth_round is None else sa.auth_round.number
+
+
+def _within_limits(sa: IkeSa, step: Done | More | Failed) -> Done | More | Failed:
+    """A peer that never comes to an end has failed."""
+    if isinstance(step, More) and _rounds(sa) + 1 >= MOST_ROUNDS:
+        return Failed(f"it is not done after {MOST_ROUNDS} rounds")
+    return step
+
+
+def _check_place(sa: IkeSa, payloads: Sequence[Payload], *, last: bool) -> None:
+    """PeerError for what may not stand in this response: which one is the last, only the method knows."""
+    header = sa.header(ExchangeType.IKE_AUTH, 0, response=True)
+    rules.check(header, payloads, protected=True, round=Round(first=sa.auth_round is None, last=last))
 
 
 def _names(connection: Connection) -> bool:
@@ -200,7 +276,7 @@ def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hear
     hearing = sa.registry.auth_failures.hearing(_source(sa).address, remote_id, now, named=named)
     if hearing is Hearing.NONE:
         sa.registry.tally[Unserved.UNHEARD_AUTH] += 1
-        who = mismatch.identity(remote_id)
+        who = words.identity(remote_id)
         raise UnheardError(f"not heard: {who} has failed to authenticate too often from there")
     return hearing
 
@@ -237,31 +313,5 @@ def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[
     return effects, answer
 
 
-def _local_id(sa: IkeSa) -> Identity:
-    return sa.connection.local.id or _own_address(sa)
-
-
-def _own_address(sa: IkeSa) -> Identity:
-    return Identity.of_address(sa.path.local.address)
-
-
 def _failed(text: str) -> PeerError:
     return PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True)
-
-
-def _id_payload(type: PayloadType, identity: Identity) -> IdPayload:
-    return IdPayload(type, identity.id_type, identity.data)
-
-
-def _own_auth(sa: IkeSa, psk: Secret, local_id: Identity) -> bytes:
-    init, keys = sa.init, sa.keys
-    message, nonce = (init.request, init.nonce_r) if sa.initiator else (init.response, init.nonce_i)
-    own = _id_payload(PayloadType.ID_I if sa.initiator else PayloadType.ID_R, local_id)
-    return psk_auth(keys.suite.prf, psk, message, nonce, keys.sk_p_local, own.encode())
-
-
-def _peer_proves(sa: IkeSa, psk: Secret, auth: AuthPayload, remote_id: IdPayload) -> bool:
-    init, keys = sa.init, sa.keys
-    message, nonce = (init.response, init.nonce_i) if sa.initiator else (init.request, init.nonce_r)
-    expected = psk_auth(keys.suite.prf, psk, message, nonce, keys.sk_p_remote, remote_id.encode())
-    return auth.method == AuthMethod.SHARED_KEY_MIC and same(auth.data, expected)

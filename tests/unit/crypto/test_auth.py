@@ -2,7 +2,7 @@
 
 import pytest
 
-from ikepy.crypto.auth import psk_auth, same
+from ikepy.crypto.auth import SignedOctets, maced_id, psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import Prf
 
@@ -13,8 +13,11 @@ def auth(
     peer_nonce: bytes = b"nonce",
     sk_p: bytes = b"sk_p",
     id_body: bytes = b"\x02\0\0\0a",
+    int_auth: bytes = b"",
 ) -> bytes:
-    return psk_auth(Prf.HMAC_SHA2_256, Secret(psk), message, peer_nonce, Secret(sk_p), id_body)
+    maced = maced_id(Prf.HMAC_SHA2_256, Secret(sk_p), id_body)
+    octets = SignedOctets(message, peer_nonce, maced, int_auth)
+    return psk_auth(Prf.HMAC_SHA2_256, Secret(psk), octets)
 
 
 def test_same_on_both_sides() -> None:
@@ -31,6 +34,7 @@ def test_same_on_both_sides() -> None:
         auth(sk_p=b"sk_P"),
         auth(id_body=b"\x02\0\0\0b"),
         auth(id_body=b"\x03\0\0\0a"),
+        auth(int_auth=b"a"),
         auth()[:-1],
         b"",
     ],

@@ -1,0 +1,41 @@
+"""Identities and secrets in words, where an authentication fails: for our own log, never for the peer.
+
+Texts may hold what a stranger offers: all of them are short, whatever that is.
+"""
+
+from __future__ import annotations
+
+from ikepy.config.identity import Identity
+from ikepy.config.model import Config
+from ikepy.crypto.secret import Secret
+
+MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
+
+
+def shortened(text: str) -> str:
+    """`text`, cut to MAX_SHOWN characters."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def identity(of: Identity | None) -> str:
+    """An identity with its type, as FQDN "192.0.2.1" and address "192.0.2.1" differ."""
+    return "anybody" if of is None else shortened(f'{of.type_name} "{of}"')
+
+
+def no_secret(local: Identity, remote: Identity) -> str:
+    """Says that no secret is configured for the two identities."""
+    return f"secret: no [secrets] entry fits {identity(remote)} and our {identity(local)}"
+
+
+def wrong_secret(config: Config, secret: Secret, local: Identity, remote: Identity) -> str:
+    """Says which secret's entry was used to check AUTH, and for which identities."""
+    return (
+        f"secret: the peer's is not the one of {entry(config, secret)}, which fits "
+        f"{identity(remote)} and our {identity(local)}"
+    )
+
+
+def entry(config: Config, secret: Secret) -> str:
+    """The name of the configuration entry that holds a secret."""
+    found = (name for name, one in config.secrets.items() if one.secret is secret)
+    return f"[secrets.{next(found, '?')}]"
