@@ -38,7 +38,8 @@ class ReplayWindow:
         self.top = top  # the highest number marked, 64 bits
         self._esn = esn
         self._ring = array("Q", bytes(8 * size))  # all 0, which is no valid sequence number
-        self._slots = np.frombuffer(self._ring, np.uint64) if size else None  # the same memory as an array
+        # The same memory as an array; numpy makes none of an empty buffer.
+        self._slots = np.frombuffer(self._ring, np.uint64) if size else np.zeros(0, np.uint64)
         self._mark_each(range(max(top - size, 0) + 1, top + 1) if size else ())
 
     def check(self, low: int) -> int | None:
@@ -91,7 +92,6 @@ class ReplayWindow:
 
     def _fill(self, numbers: range) -> None:
         """Mark consecutive numbers above the top, no more than there are slots."""
-        assert self._slots is not None
         start, values = numbers[0] % self.size, STEPS[: len(numbers)] + np.uint64(numbers[0])
         fits = self.size - start
         self._slots[start : start + len(numbers)] = values[:fits]

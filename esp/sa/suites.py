@@ -173,7 +173,7 @@ def sealer(suite: Suite, keys: bytes, esn: bool) -> Sealer:
     length."""
     encr_key, integ_key = _split(suite, keys)
     if suite.integ is not None:
-        return _CbcSealer(suite, encr_key, integ_key, esn)
+        return _CbcSealer(suite.integ, encr_key, integ_key, esn)
     return _AeadSealer(suite, encr_key, esn)
 
 
@@ -182,7 +182,7 @@ def opener(suite: Suite, keys: bytes, esn: bool) -> Opener:
     length."""
     encr_key, integ_key = _split(suite, keys)
     if suite.integ is not None:
-        return _CbcOpener(suite, encr_key, integ_key, esn)
+        return _CbcOpener(suite.integ, encr_key, integ_key, esn)
     if suite.icv_length < 16:
         return _ShortTagOpener(suite, encr_key, esn)
     return _AeadOpener(suite, encr_key, esn)
@@ -374,10 +374,9 @@ class _Authenticator:
     __slots__ = ("_esn", "_keyed", "_length")
     __reduce__ = refuse_copy
 
-    def __init__(self, suite: Suite, key: bytes, esn: bool) -> None:
-        assert suite.integ is not None
-        self._keyed = hmac.new(key, digestmod=HMACS[suite.integ][1])
-        self._length = suite.icv_length
+    def __init__(self, integ: int, key: bytes, esn: bool) -> None:
+        _, digest, _, self._length = HMACS[integ]
+        self._keyed = hmac.new(key, digestmod=digest)
         self._esn = esn
 
     def icv(self, data: memoryview, sequence: int) -> bytes:
@@ -394,10 +393,10 @@ class _CbcSealer:
     __slots__ = ("_aes", "_authenticator", "_icv")
     __reduce__ = refuse_copy
 
-    def __init__(self, suite: Suite, encr_key: bytes, integ_key: bytes, esn: bool) -> None:
+    def __init__(self, integ: int, encr_key: bytes, integ_key: bytes, esn: bool) -> None:
         self._aes = AES(encr_key)
-        self._authenticator = _Authenticator(suite, integ_key, esn)
-        self._icv = suite.icv_length
+        self._authenticator = _Authenticator(integ, integ_key, esn)
+        self._icv = HMACS[integ][3]
 
     def seal(self, row: memoryview, sequence: int) -> None:
         self._seal(row, sequence, os.urandom(16))
@@ -426,10 +425,10 @@ class _CbcOpener:
     __slots__ = ("_aes", "_authenticator", "_icv")
     __reduce__ = refuse_copy
 
-    def __init__(self, suite: Suite, encr_key: bytes, integ_key: bytes, esn: bool) -> None:
+    def __init__(self, integ: int, encr_key: bytes, integ_key: bytes, esn: bool) -> None:
         self._aes = AES(encr_key)
-        self._authenticator = _Authenticator(suite, integ_key, esn)
-        self._icv = suite.icv_length
+        self._authenticator = _Authenticator(integ, integ_key, esn)
+        self._icv = HMACS[integ][3]
 
     def open(self, row: memoryview, sequence: int) -> memoryview | None:
         length = len(row) - _CBC_START - self._icv

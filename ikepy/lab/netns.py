@@ -129,7 +129,7 @@ class Namespace:
             try:
                 _enter(self.path)
                 results.append(job())
-            except BaseException as error:
+            except BaseException as error:  # the caller's thread raises it
                 errors.append(error)
 
         thread = threading.Thread(target=enter)

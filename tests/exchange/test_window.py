@@ -54,11 +54,12 @@ def test_a_request_whose_response_is_worked_on() -> None:
     window.widen(2)
     for number in range(2):
         window.sent((b"%d" % number,), path, 10.0 + number, 0.0)
-    first = window.finished(0)
+    first = window.awaited(0)
     assert first is not None
+    window.finished(0)
     window.hold(first)
-    assert window.is_held(0)
-    assert not window.is_held(1)
+    assert window.awaited(0) is None
+    assert window.awaited(1) is not None
     assert list(window.outstanding) == [0, 1]
     assert not window.has_room
     assert window.deadline == 15.0

@@ -75,7 +75,7 @@ class Computing:
             result: object
             try:
                 result = job.job()
-            except Exception as error:  # the machine's to judge, where the work goes on
+            except Exception as error:  # an edge: the machine raises it where it waits for the result
                 result = error
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._deliver, job.ticket, result)

@@ -247,7 +247,7 @@ class EffectsRunner:
     ) -> T | None:
         try:
             return action(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # an edge: a fault costs the IKE_SA that it belongs to, and nobody else
             what = " ".join(map(str, context))
             effect = "".join(f": {type(each).__name__}" for each in args if isinstance(each, Effect))
             text = f"{what}{effect}: {type(error).__name__}: {error}"

@@ -18,7 +18,7 @@ from ikepy.sa.driver.turns import proceed
 from ikepy.sa.exchange import mismatch, path_update
 from ikepy.sa.message import error_handling, fragments, message_limits, protection, query
 from ikepy.sa.message.error_handling import Exchange, Step
-from ikepy.sa.message.window import RequestState
+from ikepy.sa.message.window import Outstanding, RequestState
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import End, Phase
 from ikepy.sa.state.task import Answer, Task, TaskKind
@@ -57,17 +57,18 @@ def check(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], *, protecte
 def _response(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
     header = message.header
     task = sa.tasks.awaiting(header.message_id)
-    if task is None or sa.window.is_held(header.message_id):
+    request = sa.window.awaited(header.message_id)
+    if task is None or request is None:
         return []
     if header.exchange != task.exchange:
         return [dropped.other_exchange(sa.registry.tally, header.exchange, task.exchange, path)]
     if not sa.has_keys:
-        return _init_response(sa, datagram, message, path, task, Computation(), now)
+        return _init_response(sa, datagram, message, path, task, request, Computation(), now)
     opened = _open(sa, datagram, message, now)
     if opened is None:
         return []
     followed = [*_authentic(sa, path, now), *mobike.answered(sa, path, task)]
-    return followed + _take_response(sa, opened, header, task, Computation(), now)
+    return followed + _take_response(sa, opened, header, task, request, Computation(), now)
 
 
 def _take_response(
@@ -75,11 +76,11 @@ def _take_response(
     opened: fragments.OpenedMessage,
     header: IkeHeader,
     task: Task[IkeSa],
+    request: Outstanding,
     work: Computation,
     now: float,
 ) -> list[Effect]:
-    outstanding = sa.window.finished(header.message_id)
-    assert outstanding is not None  # as a task waits for this response
+    sa.window.finished(header.message_id)
     sa.tasks.answered(header.message_id)
     try:
         payloads = opened.payloads()
@@ -94,9 +95,11 @@ def _take_response(
             effects = task.response(sa, payloads, now)
         _widen(sa, payloads)
     except ResultPending as wanted:
-        sa.window.hold(outstanding)
+        sa.window.hold(request)
         sa.tasks.resume(task, header.message_id)
-        return sa.lay_aside(work, wanted, lambda later: _take_response(sa, opened, header, task, work, later))
+        return sa.lay_aside(
+            work, wanted, lambda later: _take_response(sa, opened, header, task, request, work, later)
+        )
     except WireError as error:
         return _disown(sa, task, f"the peer's response is malformed: {error}", now)
     except PeerError as error:
@@ -142,26 +145,34 @@ def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]
 
 
 def _init_response(
-    sa: IkeSa, datagram: bytes, message: Message, path: Path, task: Task[IkeSa], work: Computation, now: float
+    sa: IkeSa,
+    datagram: bytes,
+    message: Message,
+    path: Path,
+    task: Task[IkeSa],
+    request: Outstanding,
+    work: Computation,
+    now: float,
 ) -> list[Effect]:
     """Process an IKE_SA_INIT response. As nothing authenticates it, a bad one is ignored, and we wait on."""
     sa.spi_r = message.header.spi_r
     sa.init.response = datagram
-    outstanding = sa.window.finished(message.header.message_id)
-    assert outstanding is not None  # as a task waits for this response
+    sa.window.finished(message.header.message_id)
     try:
         check(sa, message.header, message.payloads, protected=False)
         with sa.jobs.at(work):
             effects = task.response(sa, message.payloads, now)
     except ResultPending as wanted:
-        sa.window.hold(outstanding)
+        sa.window.hold(request)
         return sa.lay_aside(
-            work, wanted, lambda later: _init_response(sa, datagram, message, path, task, work, later)
+            work,
+            wanted,
+            lambda later: _init_response(sa, datagram, message, path, task, request, work, later),
         )
     except (PeerError, WireError) as error:
         if isinstance(error, PeerError) and error.fatal:
             return task.failed(sa, str(error)) + sa.kill(End.REFUSED, str(error), Level.ERROR)
-        sa.window.resume(outstanding)
+        sa.window.resume(request)
         sa.spi_r = bytes(8)
         sa.registry.tally[Unserved.BAD_INIT_RESPONSE] += 1
         # The log line is rate-limited: whoever has seen our request can send any number of these.

@@ -54,7 +54,7 @@ def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
     message_id = int.from_bytes(datagram[_ID:_LENGTH], "big")
     if datagram[_FLAGS] & HeaderFlag.RESPONSE:
         task = sa.tasks.awaiting(message_id)
-        if task is None or sa.window.is_held(message_id) or task.exchange != datagram[_EXCHANGE]:
+        if task is None or sa.window.awaited(message_id) is None or task.exchange != datagram[_EXCHANGE]:
             return True
         return sa.has_keys and not _is_authentic(sa, datagram)
     arrival = sa.window.arrival(message_id)

@@ -152,9 +152,14 @@ class Window:
         self.outstanding.clear()
         self._next_request = 0
 
-    def finished(self, message_id: int) -> Outstanding | None:
-        """Take an answered request out of the window; None if it is not outstanding."""
-        return self.outstanding.pop(message_id, None)
+    def awaited(self, message_id: int) -> Outstanding | None:
+        """Our request that a response answers; None if there is none, or its response is being processed."""
+        request = self.outstanding.get(message_id)
+        return None if request is None or request.held else request
+
+    def finished(self, message_id: int) -> None:
+        """Take an answered request out of the window."""
+        self.outstanding.pop(message_id, None)
 
     def resume(self, request: Outstanding) -> None:
         """Put back a request whose supposed response turned out to be unusable; it is the only one."""

@@ -66,9 +66,11 @@ def test_our_requests_are_numbered() -> None:
     (request,) = window.outstanding.values()
     assert (request.message_id, request.datagrams, request.path) == (0, (b"request",), PATH)
     assert (request.due, request.since, request.attempt) == (14.0, 10.0, 0)
-    assert window.finished(1) is None
-    assert window.finished(0) is request
-    assert window.finished(0) is None
+    assert window.awaited(1) is None
+    assert window.awaited(0) is request
+    window.finished(0)
+    window.finished(0)
+    assert window.awaited(0) is None
     assert window.has_room
 
 
@@ -122,13 +124,14 @@ def test_the_oldest_silence() -> None:
 def test_what_was_no_answer_after_all() -> None:
     window = Window(Retransmission())
     send(window, 0.0)
-    request = window.finished(0)
+    request = window.awaited(0)
     assert request is not None
+    window.finished(0)
     window.hold(request)
-    assert window.is_held(0)
+    assert window.awaited(0) is None
     assert window.deadline is None
     window.resume(request)
-    assert not window.is_held(0)
+    assert window.awaited(0) is request
     assert window.deadline == 4.0
     assert window.outstanding == {0: request}
 
