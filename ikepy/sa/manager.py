@@ -5,6 +5,7 @@ The entry point of the sans-IO machine (RFC 7296): every call takes the time and
 
 from __future__ import annotations
 
+from ikepy.config.difference import difference
 from ikepy.config.model import Config
 from ikepy.errors import WireError
 from ikepy.sa.admission import dropped, stateless
@@ -36,6 +37,7 @@ from ikepy.sa.exchange import path_update
 from ikepy.sa.lifecycle import roaming, teardown
 from ikepy.sa.lifecycle.criteria import ByCriteria
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
+from ikepy.sa.lifecycle.reconfiguration import Reconfiguration
 from ikepy.sa.lifecycle.timers import Timers
 from ikepy.sa.message import query
 from ikepy.sa.message.final_responses import FinalResponses
@@ -76,7 +78,6 @@ class IkeManager:
     ) -> None:
         """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
         `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection."""
-        self._config = config
         self._resolve = resolve
         self._registry: Registry = SaRegistry(
             config,
@@ -94,6 +95,7 @@ class IkeManager:
         self._acquires = Acquires(self._registry, resolve)
         self._reauthentication = Reauthentication(self._registry, self._connector, self._settle)
         self._by_criteria = ByCriteria(self._registry, self._connector, self._reauthentication, self._settle)
+        self._reconfiguration = Reconfiguration(self._registry, self._connector, self._settle)
         self.ticking: int | None = None  # the ike_id that `tick` or `complete` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
@@ -101,10 +103,27 @@ class IkeManager:
     def start(self, now: float) -> list[Effect]:
         """Bring up every child with `start_action = "start"`."""
         effects: list[Effect] = []
-        for connection in self._config.connections.values():
+        for connection in self.config.connections.values():
             for child in connection.children.values():
                 if child.start_action == "start":
                     effects += self.request(Initiate(connection.name, child.name), now)
+        return effects
+
+    @property
+    def config(self) -> Config:
+        """The configuration in use."""
+        return self._registry.config
+
+    def replace_config(self, config: Config, now: float) -> list[Effect]:
+        """Use `config` from now on. What it leaves as it was is not touched, and sends nothing; keys that
+        need a restart stay as they are (`config.difference`)."""
+        change = difference(self.config, config)
+        self._registry.replace_config(change.config)
+        self._init_admission.config_replaced()
+        effects = self._reconfiguration.replace(change, now)
+        if change.daemon:  # of intervals that deadlines depend on
+            for sa in self._registry.sas.values():
+                self._timers.note(sa)
         return effects
 
     @property
@@ -164,7 +183,7 @@ class IkeManager:
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
         """Process a datagram, given without its non-ESP marker (RFC 3948 2.2)."""
         try:
-            if len(datagram) > self._config.daemon.max_packet:
+            if len(datagram) > self.config.daemon.max_packet:
                 raise WireError(f"{len(datagram)} octets")
             header, _, _ = decode_header(datagram)
             if header.version >> 4 > IKE_VERSION >> 4:
@@ -282,7 +301,7 @@ class IkeManager:
             return []
         text = f"{sa.children[child_id].config.name} #{child_id}: dropped {packet_text(start)}"
         log = sa.log(Level.WARNING, f"{text}, which its selectors do not permit")
-        if not self._config.daemon.invalid_selectors:
+        if not self.config.daemon.invalid_selectors:
             return [log]
         spi = sa.children[child_id].spi_in.to_bytes(4, "big")
         notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
@@ -341,7 +360,7 @@ class IkeManager:
                 return self._shutdown(now)
 
     def _initiate(self, command: Initiate, now: float) -> list[Effect]:
-        connection = self._config.connections.get(command.connection)
+        connection = self.config.connections.get(command.connection)
         if connection is None or command.child not in connection.children:
             return outcomes([command.ticket], False, f"no child {command.connection}.{command.child}")
         if self._registry.stopping:
@@ -455,6 +474,8 @@ class IkeManager:
             effects += [*proceed(one, now), *teardown.tear_down(one)]
             effects += self._reauthentication.end_replaced(one, now)
         for one in dict.fromkeys(changed):
+            if one.conforms_to != self._registry.generation:
+                effects += [*self._reconfiguration.conform(one, now), *teardown.tear_down(one)]
             effects += self._connector.after_refusals(one, now)
             self._timers.note(one)
             if one.phase is Phase.DEAD and one.ike_id in self._registry.sas:

@@ -272,6 +272,12 @@ class Network:
         site = self.site(name)
         self._apply(site, site.manager.request(command, self.now))
 
+    def replace_config(self, name: str, options: Options) -> list[Effect]:
+        """Give a site another configuration; the effects are run and returned."""
+        site = self.site(name)
+        site.config = options.config(name)
+        return self._apply(site, site.manager.replace_config(site.config, self.now))
+
     def run_effects(self, name: str, effects: list[Effect]) -> None:
         self._apply(self.site(name), effects)
 

@@ -101,6 +101,8 @@ class Scenario:
         world.run(max(end - world.now, 0.0))
         world.weather, world.down_until = CALM, 0.0
         world.note("*", "calm")
+        for name in world.sites:
+            world.reconfigure(name, "as at first")
         if self.moves:
             for name in world.sites:
                 first, second = ADDRESSES[name], SECOND[name]
@@ -329,6 +331,19 @@ class Scenario:
     def jump(self, name: str) -> None:
         self.world.jump(name, self.chance.choice((0.5, 5.0, 30.0, 600.0)))
 
+    def change_in_place(self, name: str) -> None:
+        """Another configuration that no SA may suffer from."""
+        kinds = ("as it is", "as at first", "in place", "by a rekey")
+        self.world.reconfigure(name, self.chance.choice(kinds))
+
+    def reconfigure(self, name: str) -> None:
+        kinds = ("as it is", "as at first", "in place", "by a rekey", "other terms", "other child",
+                 "without a child", "without a connection")  # fmt: skip
+        kind = self.chance.choice(kinds)
+        if kind.startswith("without"):
+            self.ended = True
+        self.world.reconfigure(name, kind)
+
     def cut(self, name: str) -> None:
         seconds = self.chance.choice((0.5, 3.0, 15.0, 60.0))
         self.world.note("*", f"the link is cut for {seconds} s")
@@ -353,6 +368,7 @@ GENTLE: list[tuple[int, Action]] = [
     (1, Scenario.measure),
     (1, Scenario.reauthenticate),
     (2, Scenario.rebind),
+    (2, Scenario.change_in_place),
 ]
 ROUGH: list[tuple[int, Action]] = [
     (6, Scenario.nothing),
@@ -372,4 +388,5 @@ ROUGH: list[tuple[int, Action]] = [
     (1, Scenario.restart),
     (1, Scenario.jump),
     (1, Scenario.cut),
+    (3, Scenario.reconfigure),
 ]

@@ -8,6 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any
 
+from ikepy.config.difference import ConfigDifference, Impact, child_impact
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
 from ikepy.sa.api.effects import Outcome
@@ -99,6 +100,48 @@ def config_of(site: str, options: Options) -> Config:
         connections[name] = one.model_copy(update={**ike, "children": children})
     return config.model_copy(
         update={"connections": connections, "daemon": config.daemon.model_copy(update=daemon)}
+    )
+
+
+def changed(site: Site, kind: str) -> Config:
+    """A site's next configuration; each name says what differs from the one in use."""
+    config = site.config
+    if kind == "as at first":
+        return config_of(site.name, site.options)
+    name = site.connections[0]
+    one = config.connections.get(name)
+    if one is None or kind == "as it is":
+        return config.model_copy(update={"connections": dict(config.connections)})
+    children = dict(one.children)
+    child = children["net"]
+    update: dict[str, object] = {"children": children}
+    match kind:
+        case "in place":
+            update["dpd_delay"] = one.dpd_delay + 1
+            children["net"] = child.model_copy(update={"rekey_time": child.rekey_time + 50})
+        case "by a rekey":
+            children["net"] = child.model_copy(update={"replay_window": child.replay_window + 1})
+        case "other terms":  # the same twice, which the peer can't tell
+            update["proposals"] = (*one.proposals, one.proposals[-1])[-3:]
+        case "other child":
+            children["net"] = child.model_copy(update={"esp_proposals": child.esp_proposals * 2})
+        case "without a child":
+            children.pop("second", None)
+        case _:
+            others = {key: each for key, each in config.connections.items() if key != name}
+            return config.model_copy(update={"connections": others})
+    connections = {**config.connections, name: one.model_copy(update=update)}
+    return config.model_copy(update={"connections": connections})
+
+
+def ends_children(change: ConfigDifference) -> bool:
+    """Whether a child is deleted for it."""
+    if change.removed or any(each.impact is Impact.REPLACE for each in change.changed):
+        return True
+    return any(
+        name not in each.new.children or child_impact(child, each.new.children[name]) is Impact.REPLACE
+        for each in change.changed
+        for name, child in each.old.children.items()
     )
 
 

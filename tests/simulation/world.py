@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ikepy.config.difference import difference
 from ikepy.sa.api.commands import Command, Initiate, LocalAddressesChanged, Rekey, Terminate
 from ikepy.sa.api.effects import (
     Compute,
@@ -26,7 +27,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.exchange.network import outcome_of
 
 from .plane import Breach, Packet
-from .sites import CHILDREN, LINKS, NAMES, Options, Site, peer_of
+from .sites import CHILDREN, LINKS, NAMES, Options, Site, changed, ends_children, peer_of
 
 GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
 CONVERSATION = 1.5  # seconds between two packets
@@ -125,6 +126,16 @@ class World:
         return not self._flying and not self._thoughts and all(site.still for site in self.sites.values())
 
     # -- what the script does ----------------------------------------------------------------------
+
+    def reconfigure(self, name: str, kind: str) -> None:
+        """A site has another configuration from now on (`sites.changed`)."""
+        site = self.sites[name]
+        self.note(name, f"is configured anew: {kind}")
+        before, site.config = site.config, changed(site, kind)
+        if ends_children(difference(before, site.config)):
+            self.unwanted = True
+            self.surplus += len(site.sas())
+        self.apply(site, site.manager.replace_config(site.config, self.clock(site)))
 
     def note(self, site: str, text: str) -> None:
         self.ladder.append((self.now, site, b"", text))

@@ -53,6 +53,7 @@ RULES = [
                     "ikepy.wire",
                     "ikepy.crypto",
                     "ikepy.errors",
+                    "ikepy.config.difference",
                     "ikepy.config.model",
                     "ikepy.config.identity",
                 ),

@@ -70,11 +70,15 @@ class CpuBudget:
     ) -> None:
         self._chance = chance
         self._most = most
-        self._capacity = share * MEMORY
+        self.resize(share)
         self._network = network
         self._total = Fading(MEMORY)
         self._kinds = Fading(MEMORY)  # by cost: one entry per group
         self._levels = (Fading(SOURCE_MEMORY), Fading(SOURCE_MEMORY), Fading(SOURCE_MEMORY))
+
+    def resize(self, share: float) -> None:
+        """Another share from now on; what has been used counts on."""
+        self._capacity = share * MEMORY
 
     def affords(self, remote: Endpoint, cost: float, now: float) -> bool:
         """Whether a request from `remote` that costs `cost` may be served at `now`."""

@@ -31,7 +31,8 @@ class Reauthentication:
 
     def reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
         """Set up a new IKE_SA with the same children, then delete the old one (make before break)."""
-        names = tuple(config.name for config in desired.intended(old))
+        children = old.connection.children
+        names = tuple(config.name for config in desired.intended(old) if config.name in children)
         if not names:
             return self._settle(old, terminate(old, None, False, [], now), now)
         if any(old in sa.replaced for sa in self._registry.sas.values()):
@@ -44,6 +45,8 @@ class Reauthentication:
         if not new.replacing.olds or not new.quiet or new.replacing.settles_at is not None or _yields(new):
             return []
         for config in (config for old in _all_replaced(new) for config in desired.intended(old)):
+            if config.name not in new.connection.children:
+                continue
             if config.name not in new.desired.purpose and not new.has_child(config.name):
                 new.desired.purpose.append(config.name)  # demanded after `new` was initiated; tried once
                 desired.want(new, config.name, ())

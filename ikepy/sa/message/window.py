@@ -76,6 +76,10 @@ class Window:
 
     # -- the peer's requests -----------------------------------------------------------------------
 
+    def retime(self, retransmission: Retransmission) -> None:
+        """Send requests again by other times: those to come, and those under way from their next wait on."""
+        self._retransmission = retransmission
+
     def open(self, size: int) -> None:
         """Accept `size` requests of the peer's at once, as we announced; the window never shrinks (2.3)."""
         self._most_theirs = max(self._most_theirs, size)

@@ -57,7 +57,9 @@ class Connector:
 
     def bring_up(self, demand: Demand, now: float) -> list[Effect]:
         """Bring up the children that are not up: on an existing or nascent IKE_SA, or else on a new one."""
-        sas = list(self._registry.of_connection(demand.connection.name))
+        name = demand.connection.name
+        # An IKE_SA of another configuration of the connection ends soon.
+        sas = [sa for sa in self._registry.of_connection(name) if sa.connection is demand.connection]
         missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
         if not missing:
             return outcomes(demand.tickets, True, _up_already(sas, demand.children, now))
@@ -130,8 +132,14 @@ class Connector:
         return bool(self._retries) or bool(self._gates)
 
     def pop(self, now: float) -> Demand | None:
-        """Remove and return a demand that is due; None if none is."""
-        return self._gates.pop(now) or self._retries.pop(now)
+        """Remove and return a demand that is due, as it is configured now; None if none is."""
+        while (demand := self._gates.pop(now) or self._retries.pop(now)) is not None:
+            if (current := self._current(demand)) is not None:
+                return current
+        return None
+
+    def _current(self, demand: Demand) -> Demand | None:
+        return demand.configured(self._registry.config.connections.get(demand.connection.name))
 
     def hasten(self, now: float) -> None:
         """Try the waiting demands again soon, as our addresses have changed."""
@@ -140,7 +148,8 @@ class Connector:
     def retry_stranded(self, now: float) -> list[Effect]:
         """Bring up the demands that waited for an address."""
         stranded, self._stranded = self._stranded, {}
-        return [effect for demand in stranded.values() for effect in self.bring_up(demand, now)]
+        demands = [self._current(demand) for demand in stranded.values()]
+        return [effect for one in demands if one is not None for effect in self.bring_up(one, now)]
 
     def forget(self) -> None:
         """Forget all waiting demands."""
@@ -225,6 +234,8 @@ class Connector:
         unmet = desired.take_unmet(sa)
         if self._registry.stopping or sa.phase is not Phase.ESTABLISHED or not unmet:
             return []
+        if not self._registry.is_current(sa.connection):
+            return []
         return self._try_again(Demand(sa.connection, unmet), _subject(sa), now)
 
     def after_end(self, sa: IkeSa, now: float) -> list[Effect]:
@@ -235,6 +246,8 @@ class Connector:
         for old in olds:
             old.reauth_at = now + RETRY_LONGEST
             self._registry.changed_sas.append(old)
+        if not self._registry.is_current(sa.connection):
+            return []  # another configuration is without it, or has brought up what it is to be now
         if sa.established_at is None:
             return [] if olds else self._after_failure(sa, now)
         return self._after_life(sa, sa.ended, now)

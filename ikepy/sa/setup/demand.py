@@ -27,6 +27,13 @@ class Demand:
     replaces: IkeSa | None = None
     packet: Pair | None = None
 
+    def configured(self, connection: Connection | None) -> Demand | None:
+        """The same of the connection as it is configured now (None: not at all); None if nothing is left."""
+        if connection is self.connection or connection is None:
+            return None if connection is None else self
+        children = tuple(name for name in self.children if name in connection.children)
+        return replace(self, connection=connection, children=children) if children else None
+
     def only(self, name: str) -> Demand:
         """The same demand for one of the children, without the waiting commands."""
         return replace(self, children=(name,), tickets=())

@@ -38,10 +38,7 @@ class HalfOpen:
     """The half-open IKE_SAs that peers initiated, and a decaying count of those that failed."""
 
     def __init__(self, limits: Daemon) -> None:
-        self._cookie_threshold = limits.cookie_threshold
-        self._cookie_threshold_ip = limits.cookie_threshold_ip
-        self._block_threshold = limits.block_threshold
-        self._limit = limits.init_limit_half_open
+        self.limits = limits
         self._by_request: dict[tuple[bytes, Endpoint], IkeSa] = {}
         self._open: dict[int, _Open] = {}  # by ike_id, oldest first
         self._per_address: dict[Address, dict[int, _Open]] = {}  # the same, oldest first
@@ -58,10 +55,10 @@ class HalfOpen:
         (`waiting`), and those of this address (`from_there`). A threshold of 0 switches its check off.
         """
         in_all = len(self._open) + self._failed.at(_ALL, now) + waiting
-        if self._cookie_threshold and in_all >= self._cookie_threshold:
+        if self.limits.cookie_threshold and in_all >= self.limits.cookie_threshold:
             return Verdict.COOKIE
         from_there += len(self._per_address.get(address, ())) + self._failed.at(address, now)
-        if self._cookie_threshold_ip and from_there >= self._cookie_threshold_ip:
+        if self.limits.cookie_threshold_ip and from_there >= self.limits.cookie_threshold_ip:
             return Verdict.COOKIE
         return Verdict.SERVE
 
@@ -73,10 +70,11 @@ class HalfOpen:
         """
         gone: list[IkeSa] = []
         own = self._per_address.get(address, {})
-        if self._block_threshold and len(own) >= self._block_threshold:
+        if self.limits.block_threshold and len(own) >= self.limits.block_threshold:
             aged = [one.sa for one in own.values() if now - one.charge.at >= AGED]
-            gone += aged[: max(0, len(aged) - self._block_threshold + 1)]
-        if self._limit and len(self._open) - len(gone) >= self._limit:
+            gone += aged[: max(0, len(aged) - self.limits.block_threshold + 1)]
+        limit = self.limits.init_limit_half_open
+        if limit and len(self._open) - len(gone) >= limit:
             gone.append(next(one.sa for one in self._open.values() if one.sa not in gone))
         return gone
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.sa.admission import stateless
@@ -36,12 +38,27 @@ class InitAdmission:
         self._registry = registry
         self._cookies = CookieJar(registry.entropy.random)
         self._half_open = HalfOpen(registry.config.daemon)
-        share = registry.config.daemon.strangers_cpu / 100
-        self._budget = CpuBudget(share, self._chance)
         self._expected = ExpectedPlaces(registry.config, registry.auth_failures)
-        self._own_budget = CpuBudget(EXPECTED * share, self._chance, self._expected.network, MOST)
+        self._budget = CpuBudget(self._share, self._chance)
+        self._own_budget = CpuBudget(EXPECTED * self._share, self._chance, self._network, MOST)
         self._admitted = QueuedInits()
         self._others = Rate(OTHERS)
+
+    @property
+    def _share(self) -> float:
+        """Of one CPU, for strangers."""
+        return self._registry.config.daemon.strangers_cpu / 100
+
+    def _network(self, address: Address) -> Hashable:
+        return self._expected.network(address)
+
+    def config_replaced(self) -> None:
+        """The registry has another configuration: other limits, other places where peers are expected."""
+        config = self._registry.config
+        self._half_open.limits = config.daemon
+        self._expected = ExpectedPlaces(config, self._registry.auth_failures)
+        self._budget.resize(self._share)
+        self._own_budget.resize(EXPECTED * self._share)
 
     def _chance(self) -> float:
         """A random number from 0 to 1."""

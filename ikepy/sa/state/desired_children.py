@@ -33,6 +33,12 @@ class DesiredChildren:
         self.due = [one for one in self.due if one[0] > now]
         return found
 
+    def remove(self, wanted: WantedChild) -> None:
+        """This one is not to come up."""
+        self.waiting = deque(one for one in self.waiting if one is not wanted)
+        self.due = [entry for entry in self.due if entry[1] is not wanted]
+        self.purpose = [name for name in self.purpose if name != wanted.config.name]
+
     def hand_over(self, other: DesiredChildren) -> None:
         """Move the children that are to come up to the successor's."""
         other.purpose = self.purpose

@@ -68,6 +68,7 @@ class IkeSa:
         self.registry = registry
         self.ike_id = registry.next_ike_id()
         self.connection = connection
+        self.conforms_to = registry.generation  # the configuration that it and its children are of
         self.candidates = NOBODY  # if the peer initiated: the connections that it may mean
         self.path = path
         self.spi_i, self.spi_r = spi_i, spi_r
@@ -324,7 +325,9 @@ class IkeSa:
 
     def another(self, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
         """Create another IKE_SA between the same two ends, for a rekey."""
-        return IkeSa(self.registry, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
+        new = IkeSa(self.registry, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
+        new.conforms_to = self.conforms_to if self.registry.is_current(self.connection) else 0
+        return new
 
     def settle_collision(self, now: float) -> list[Effect]:
         """As this IKE_SA ends during our rekey of it, keep the IKE_SA of the peer's rekey, if any."""
@@ -357,9 +360,10 @@ class IkeSa:
         return min(found, key=lambda child: child.state is ChildState.DELETED, default=None)
 
     def has_child(self, name: str, child_id: int | None = None) -> bool:
-        """Whether a child of this name (and with this child_id) is in use and stays."""
+        """Whether a child of this name, as it is configured, (and with this child_id) is in use and stays."""
+        config = self.connection.children.get(name)
         return any(
-            child.config.name == name and child.stays and child_id in (None, child.child_id)
+            child.config is config and child.stays and child_id in (None, child.child_id)
             for child in self.children.values()
         )
 

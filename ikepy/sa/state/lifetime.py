@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from ikepy.config.model import Child, Connection
 
@@ -17,6 +18,25 @@ class Lifetime:
     rekey_at: float | None = None
     expires_at: float | None = None
     failures: int = 0
+
+    def adjust(self, configured: Lifetime, now: float, chance: float, *, began: float) -> None:
+        """Take over the times that another configuration gives to an SA which began at `began`.
+
+        What they say is over already happens within one more lifetime from now on, at random: thousands of
+        SAs whose lifetimes are shortened are not all replaced at once. A rekey that is under way, or is
+        tried again later, keeps its time.
+        """
+        times = [at for at in (configured.rekey_at, configured.expires_at) if at is not None]
+        first = min(times, default=inf)
+        delay = max(now + chance * (first - began) - first, 0.0) if first <= now else 0.0
+        if configured.expires_at is not None:
+            configured.expires_at += delay
+        self.expires_at = configured.expires_at
+        if configured.rekey_at is not None:
+            configured.rekey_at += delay
+            if self.failures and self.rekey_at is not None:
+                configured.rekey_at = min(self.rekey_at, configured.rekey_at)
+        self.rekey_at = configured.rekey_at
 
     def postpone(self, now: float, chance: float) -> float:
         """Schedule the next try after a failed rekey; return the wait in seconds."""

@@ -18,6 +18,7 @@ from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import AuthenticatorOf
 from ikepy.sa.message.window import Retransmission
 from ikepy.sa.negotiation.ts_request import Selectors
+from ikepy.sa.state import end_actions
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.phase import Phase
 
@@ -73,6 +74,7 @@ class SaRegistry(Generic[S]):
     ) -> None:
         self.config = config
         self.authenticator_of = authenticator_of
+        self.generation = 1  # of the configuration: how many there were
         self.capacity_of = capacity_of
         self.leads_out = leads_out
         self.esp_heard = esp_heard
@@ -83,9 +85,7 @@ class SaRegistry(Generic[S]):
         self._by_traffic: defaultdict[tuple[str, Selectors], dict[int, ChildSa]] = defaultdict(dict)
         self._by_connection: defaultdict[str, dict[int, S]] = defaultdict(dict)
         self._by_identities: defaultdict[Identities, dict[int, S]] = defaultdict(dict)  # once established
-        self._alike: defaultdict[Identities, list[str]] = defaultdict(list)  # connection names
-        for name, connection in config.connections.items():
-            self._alike[_configured(connection)].append(name)
+        self._alike = _by_identities(config)
         self._children: Counter[str] = Counter()  # by connection
         self.to_probe: list[S] = []  # due for a liveness check: the peer may have lost them
         self.connection_match = ConnectionMatch(config)
@@ -102,6 +102,26 @@ class SaRegistry(Generic[S]):
         self._ike_ids = 0
         self._tickets = 0
         self._child_ids = 0
+
+    def replace_config(self, config: Config) -> None:
+        """Use `config` from now on; each IKE_SA is to conform to it (`lifecycle.reconfiguration`)."""
+        self.config = config
+        self.generation += 1
+        self._alike = _by_identities(config)
+        self.connection_match = ConnectionMatch(config)
+        self.trapped = {key for key in self.trapped if end_actions.TRAP in self._actions(key)}
+        self.standing = {key for key in self.standing if end_actions.START in self._actions(key)}
+        self.failures = {key: count for key, count in self.failures.items() if self._actions(key)}
+
+    def _actions(self, key: tuple[str, str]) -> tuple[str, ...]:
+        """The actions of a child, none if it is not configured."""
+        connection = self.config.connections.get(key[0])
+        child = None if connection is None else connection.children.get(key[1])
+        return () if child is None else (child.start_action, child.close_action, child.dpd_action)
+
+    def is_current(self, connection: Connection) -> bool:
+        """Whether the configuration in use has this very connection, not another one of its name."""
+        return self.config.connections.get(connection.name) is connection
 
     @property
     def retransmission(self) -> Retransmission:
@@ -157,12 +177,16 @@ class SaRegistry(Generic[S]):
 
     def is_kept_up(self, connection: Connection, child: str) -> bool:
         """Whether this child is to be up all the time."""
-        config = connection.children[child]
+        config = connection.children.get(child)
+        if config is None:
+            return False
         return config.start_action == "start" or (connection.name, child) in self.standing
 
     def waits_for_packets(self, connection: Connection, child: str) -> bool:
         """Whether this child is trapped: a packet brings it up."""
-        config = connection.children[child]
+        config = connection.children.get(child)
+        if config is None:
+            return False
         return config.start_action == "trap" or (connection.name, child) in self.trapped
 
     def add_child(self, sa: S, child: ChildSa) -> None:
@@ -238,9 +262,17 @@ class SaRegistry(Generic[S]):
         own = sa.connection
         return own.unique != "never" and not any(
             other is not sa and other.alive and (other.established or name != own.name)
-            for name in self._alike[_configured(own)]
+            for name in self._alike.get(_configured(own), ())
             for other in self._by_connection.get(name, {}).values()
         )
+
+
+def _by_identities(config: Config) -> dict[Identities, list[str]]:
+    """The names of the connections between the same configured identities."""
+    found: defaultdict[Identities, list[str]] = defaultdict(list)
+    for name, connection in config.connections.items():
+        found[_configured(connection)].append(name)
+    return found
 
 
 def _configured(connection: Connection) -> Identities:

@@ -17,6 +17,12 @@ class WantedChild:
     tickets: list[int] = field(default_factory=list)
     ts_request: TsRequest = EVERYTHING
 
+    def reconfigure(self, config: Child) -> None:
+        """Ask for the child as it is configured now; a part of other selectors means nothing any more."""
+        if (config.local_ts, config.remote_ts) != (self.config.local_ts, self.config.remote_ts):
+            self.ts_request = EVERYTHING
+        self.config = config
+
     def met_by(self, child: ChildSa) -> bool:
         """Whether `child` satisfies this request."""
         return child.config.name == self.config.name and self.ts_request.met_by(child.selectors)

@@ -43,6 +43,12 @@ class ChildCreate(Task[IkeSa]):
         self._colliding: Colliding[ChildSa] | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
+        config = sa.connection.children.get(self.wanted.config.name)
+        if config is None:
+            return None  # another configuration is without it
+        if config is not self.wanted.config:
+            self.wanted.reconfigure(config)
+            self.create = CreateExchange(config, self.wanted.ts_request)
         replaces = self.replaces or 0
         # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
         # one new child is made, not two.

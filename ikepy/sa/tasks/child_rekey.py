@@ -51,6 +51,9 @@ class ChildRekey(Task[IkeSa]):
             return None  # the peer, or an earlier request of ours, has replaced it already
         if old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
             return None  # it is being deleted
+        if old.config is not self.config:  # another configuration has it otherwise
+            self.config = old.config
+            self.create = CreateExchange(old.config, self._ts_request)
         payloads = self.create.payloads(sa)
         old.state = ChildState.REKEYING
         spi = old.spi_in.to_bytes(4, "big")

@@ -58,7 +58,9 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
         if wanted.config.name == name:
             wanted.tickets += tickets
             return
-    config = sa.connection.children[name]
+    config = sa.connection.children.get(name)
+    if config is None:
+        return  # another configuration is without it, and whoever asked was told so
     wanted = WantedChild(config, list(tickets), _ts_request(sa, config, packet))
     if sa.phase is Phase.ESTABLISHED:
         create(sa, wanted)
@@ -82,6 +84,8 @@ def reopen(sa: IkeSa, child: ChildSa, end: end_actions.ChildEnd, now: float) -> 
     A child that lasted less than STABLE seconds comes up again after a delay.
     """
     config, ts_request = child.config, child.ts_request
+    if sa.connection.children.get(config.name) is not config:
+        return  # another configuration is without it, or brings it up as it is to be now
     action = end_actions.after_child(end, config)
     if action == end_actions.TRAP:
         sa.registry.trapped.add((sa.connection.name, config.name))
@@ -130,9 +134,26 @@ def stands(sa: IkeSa, wanted: WantedChild) -> bool:
     return any(wanted.met_by(child) and child.stays for one in sas for child in one.children.values())
 
 
+def reconfigure(sa: IkeSa) -> list[Effect]:
+    """`sa.connection` has other children now: those that are to come up are asked for as they are there.
+
+    Tasks see for themselves when their turn comes.
+    """
+    effects: list[Effect] = []
+    for wanted in [*sa.desired.waiting, *(one for _, one in sa.desired.due)]:
+        config = sa.connection.children.get(wanted.config.name)
+        if config is not None:
+            wanted.reconfigure(config)
+            continue
+        sa.desired.remove(wanted)
+        effects += outcomes(wanted.tickets, False, f"{wanted.config.name} is not configured any more")
+    return effects
+
+
 def take_unmet(sa: IkeSa) -> tuple[str, ...]:
     """The names of children that failed to come up since the last call and are not being tried again."""
-    unmet = tuple(name for name in sa.desired.unmet if not wants(sa, name))
+    configured = sa.connection.children
+    unmet = tuple(name for name in sa.desired.unmet if name in configured and not wants(sa, name))
     sa.desired.unmet.clear()
     return unmet
 

@@ -1,0 +1,247 @@
+"""Another configuration in a running daemon: each IKE_SA conforms to it, or ends.
+
+What can be changed in place is (lifetimes, liveness checks, actions). An IKE_SA whose peer agreed to other
+terms is deleted, and set up anew where the configuration has it up. An exchange that is under way goes on to
+its end: whoever settles an IKE_SA afterwards has it conform once more, until nothing of the former
+configuration is left in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ikepy.config.difference import (
+    ConfigDifference,
+    ConnectionChange,
+    Impact,
+    child_impact,
+    child_keys,
+    connection_change,
+)
+from ikepy.config.model import Child, Connection
+from ikepy.sa.admission.connection_match import Candidates
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.path import Address
+from ikepy.sa.driver.turns import proceed
+from ikepy.sa.lifecycle import teardown
+from ikepy.sa.setup.connector import Connector
+from ikepy.sa.setup.demand import Demand
+from ikepy.sa.state import lifetime
+from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
+from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.task import TaskKind
+from ikepy.sa.tasks import child_rekey, desired
+from ikepy.sa.tasks.delete import DeleteChild
+
+IKE_LIFETIMES = frozenset({"rekey_time", "over_time", "rand_time", "reauth_time"})
+CHILD_LIFETIMES = frozenset({"rekey_time", "life_time", "rand_time"})
+CHILD_VOLUMES = frozenset(
+    {"rekey_bytes", "life_bytes", "rand_bytes", "rekey_packets", "life_packets", "rand_packets"}
+)
+
+
+class Reconfiguration:
+    """Brings the IKE_SAs to what the registry's configuration says."""
+
+    def __init__(self, registry: Registry, connector: Connector, settle: Settle) -> None:
+        self._registry = registry
+        self._connector = connector
+        self._settle = settle
+        # Candidates of half-open IKE_SAs -> those that they have by the configuration in use.
+        self._rematched: dict[tuple[Candidates, Address, Address], Candidates] = {}
+
+    def replace(self, change: ConfigDifference, now: float) -> list[Effect]:
+        """The registry has `change.config` now: begin what follows. What did not change is not looked at."""
+        registry = self._registry
+        self._rematched.clear()
+        names = {one.name for one in (*change.removed, *(each.old for each in change.changed))}
+        affected = [sa for sa in registry.sas.values() if sa.connection.name in names or _is_half_open(sa)]
+        for sa in registry.sas.values():
+            sa.window.retime(registry.retransmission)
+            if sa.conforms_to == registry.generation - 1:
+                sa.conforms_to = registry.generation
+        for sa in affected:
+            sa.conforms_to = 0
+        obsolete = [sa for sa in affected if not sa.is_ending and self._is_obsolete(sa)]
+        teardown.announce_end((sa for sa in obsolete if not _ends_later(sa)), End.DELETED)
+        effects: list[Effect] = []
+        for sa in affected:
+            if sa.ike_id in registry.sas:
+                effects += self._settle(sa, self._end(sa, now) if sa in obsolete else [], now)
+        for connection in change.removed:
+            self._connector.give_up(connection.name, None)
+        if registry.stopping:
+            return effects
+        for connection in change.added:
+            effects += self._bring_up(connection, connection.children, now)
+        for each in change.changed:
+            effects += self._bring_up(each.new, self._begun(each), now)
+        return effects
+
+    def _begun(self, change: ConnectionChange) -> list[str]:
+        """The children of a changed connection that are to be set up now, if they are to be up at all."""
+        if change.impact is Impact.REPLACE:
+            return list(change.new.children)
+        names = []
+        for name, child in change.new.children.items():
+            old = change.old.children.get(name)
+            if old is child:
+                continue
+            if old is None or child_impact(old, child) is Impact.REPLACE:
+                names.append(name)
+            elif old.start_action != child.start_action:
+                self._connector.give_up(change.name, name)
+                names.append(name)
+        return names
+
+    def _bring_up(self, connection: Connection, names: Iterable[str], now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for name in names:
+            if self._registry.is_kept_up(connection, name):
+                effects += self._connector.begin(Demand(connection, (name,)), now)
+        return effects
+
+    # -- one IKE_SA --------------------------------------------------------------------------------
+
+    def conform(self, sa: IkeSa, now: float) -> list[Effect]:
+        """Do what the configuration in use asks of an IKE_SA and its children, as far as that can be now."""
+        if sa.phase is Phase.DEAD or sa.is_ending:
+            sa.conforms_to = self._registry.generation
+            return []
+        if _is_half_open(sa):
+            self._match_again(sa)
+            return []
+        if sa.in_collision:
+            return []  # it may not be the one that stays
+        if self._is_obsolete(sa):
+            return self._end(sa, now)
+        if not self._registry.is_current(sa.connection):
+            self._adopt(sa, now)
+        effects = [*desired.reconfigure(sa), *self._conform_children(sa, now)]
+        if sa.phase is Phase.CONNECTING and not desired.intended(sa):
+            return [*effects, *sa.kill(End.DELETED, "nothing that it was for is configured any more")]
+        if not self._is_outdated(sa):
+            sa.conforms_to = self._registry.generation
+        return [*effects, *proceed(sa, now)]
+
+    def _is_obsolete(self, sa: IkeSa) -> bool:
+        """Whether what the peer agreed to is configured no more."""
+        if _is_half_open(sa) or self._registry.is_current(sa.connection):
+            return False
+        current = self._registry.config.connections.get(sa.connection.name)
+        return current is None or connection_change(sa.connection, current).impact is Impact.REPLACE
+
+    def _is_outdated(self, sa: IkeSa) -> bool:
+        """Whether an exchange that is under way may still bring a child of the former configuration."""
+        children = sa.connection.children
+        intended = [config for task in sa.tasks.all if (config := task.intends(sa)) is not None]
+        return any(children.get(config.name) is not config for config in intended)
+
+    def _match_again(self, sa: IkeSa) -> None:
+        """A peer that has not authenticated yet may mean another connection now.
+
+        What IKE_SA_INIT agreed on belongs to the connection as it was: where that is replaced, the peer
+        authenticates by it once more, and the IKE_SA ends then.
+        """
+        key = sa.candidates, sa.path.local.address, sa.path.remote.address
+        if key not in self._rematched:
+            self._rematched[key] = self._candidates(sa)
+        sa.candidates = self._rematched[key]
+        connections = {one.name: one for one in sa.candidates.connections}
+        if connections:
+            first = sa.candidates.connections[0]
+            self._registry.assign(sa, connections.get(sa.connection.name, first))
+        if all(self._registry.is_current(one) for one in connections.values()):
+            sa.conforms_to = self._registry.generation
+
+    def _candidates(self, sa: IkeSa) -> Candidates:
+        before = {one.name: one for one in sa.candidates.connections}
+        found = self._registry.connection_match.candidates(sa.path)
+        replaced = {
+            one.name
+            for one in found.connections
+            if one.name in before and connection_change(before[one.name], one).impact is Impact.REPLACE
+        }
+        if not replaced:
+            return found
+        return Candidates(before[one.name] if one.name in replaced else one for one in found.connections)
+
+    def _end(self, sa: IkeSa, now: float) -> list[Effect]:
+        if _ends_later(sa):
+            return []
+        sa.conforms_to = self._registry.generation
+        current = self._registry.config.connections.get(sa.connection.name)
+        why = "its connection is not configured any more"
+        if current is not None:
+            keys = connection_change(sa.connection, current).keys
+            why = f"another configuration replaces it ({', '.join(sorted(keys))})"
+        log = sa.log(Level.INFO, f"IKE_SA ends: {why}")
+        return [log, *teardown.terminate(sa, None, False, [], now)]
+
+    def _adopt(self, sa: IkeSa, now: float) -> None:
+        """The connection was changed in place: go on by the new one."""
+        old, new = sa.connection, self._registry.config.connections[sa.connection.name]
+        sa.connection = new
+        changed = connection_change(old, new).keys & IKE_LIFETIMES
+        if not changed or sa.established_at is None:
+            return
+        began = sa.established_at
+        configured = lifetime.of_ike(new, began, sa.entropy.uniform())
+        if sa.lifetime.rekey_at is None and old.rekey_time:
+            configured.rekey_at = None  # it is being rekeyed
+        sa.lifetime.adjust(configured, now, sa.entropy.uniform(), began=began)
+        if sa.reauth_at is None and old.reauth_time:
+            return  # it is being reauthenticated
+        at = lifetime.reauthentication(new, began, sa.entropy.uniform())
+        if at is not None and at <= now:
+            at = now + sa.entropy.uniform() * new.reauth_time
+        sa.reauth_at = at
+
+    # -- its children ------------------------------------------------------------------------------
+
+    def _conform_children(self, sa: IkeSa, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for child in list(sa.children.values()):
+            config = sa.connection.children.get(child.config.name)
+            if config is child.config:
+                continue
+            impact = Impact.REPLACE if config is None else child_impact(child.config, config)
+            if config is not None and impact is not Impact.REPLACE:
+                _adopt_child(sa, child, config, now)
+                if impact is Impact.REKEY and child.stays and child.state is ChildState.INSTALLED:
+                    child_rekey.begin(sa, child)
+            elif child.in_use and child.child_id not in sa.tasks.unwanted:
+                why = "is not configured any more" if config is None else "is replaced: "
+                if config is not None:
+                    why += ", ".join(sorted(child_keys(child.config, config)))
+                effects.append(sa.log(Level.INFO, f"{child.config.name} #{child.child_id} {why}"))
+                sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
+        return effects
+
+
+def _adopt_child(sa: IkeSa, child: ChildSa, config: Child, now: float) -> None:
+    """The child was changed in place."""
+    old, child.config = child.config, config
+    changed = child_keys(old, config)
+    if not child.in_use:
+        return
+    if changed & CHILD_LIFETIMES:
+        configured = lifetime.of_child(config, child.installed_at, sa.entropy.uniform())
+        if child.state is ChildState.REKEYING or (child.lifetime.rekey_at is None and old.rekey_time):
+            configured.rekey_at = None
+        child.lifetime.adjust(configured, now, sa.entropy.uniform(), began=child.installed_at)
+    if changed & CHILD_VOLUMES and child.state is ChildState.INSTALLED:
+        chance = sa.entropy.uniform()
+        child.bytes, child.packets = lifetime.bytes_of(config, chance), lifetime.packets_of(config, chance)
+
+
+def _ends_later(sa: IkeSa) -> bool:
+    """Whether the peer may have it established already, and can't be told to delete it yet; or deletes it
+    without that, as it was rekeyed."""
+    return sa.phase is Phase.REKEYED or (sa.phase is Phase.CONNECTING and sa.tasks.doing is TaskKind.AUTH)
+
+
+def _is_half_open(sa: IkeSa) -> bool:
+    """Whether a peer began it that has not authenticated."""
+    return not sa.initiator and sa.phase in (Phase.CREATED, Phase.CONNECTING)
