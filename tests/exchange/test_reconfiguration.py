@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.api.commands import Initiate, Rekey
+from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey
 from ikepy.sa.api.effects import Compute, Send
 from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.ike_sa import IkeSa
@@ -572,3 +572,27 @@ def test_cookies_are_asked_for_by_the_new_limit() -> None:
     net.run(1)
     requests = [line for line in sent(net, "a") if "IKE_SA_INIT" in line]
     assert len(requests) == 3
+
+
+def test_a_child_is_replaced_while_one_in_place_of_a_lost_one_comes_up() -> None:
+    mirror = options(child='rekey_time = 0\nstart_action = "start"')
+    net = established(mirror, PLAIN, second=False)
+    net.command("a", ChildrenLost((child_id(net, "a", "net"),)))
+    net.run(0.005)
+    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes128gcm16"]'))
+    net.run(30)
+    assert len(only(net).connection.children["net"].esp_proposals) == 2
+    assert_joined(net)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.005, 0.015, 0.025])
+def test_a_child_is_replaced_while_it_is_rekeyed(pause: float) -> None:
+    mirror = options(child='rekey_time = 0\nstart_action = "start"')
+    net = established(mirror, PLAIN, second=False)
+    net.command("a", Rekey(child="net"))
+    net.run(pause)
+    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes128gcm16"]'))
+    net.run(30)
+    (child,) = only(net).children.values()
+    assert len(child.config.esp_proposals) == 2
+    assert_joined(net)

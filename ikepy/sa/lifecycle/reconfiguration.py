@@ -31,6 +31,7 @@ from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import End, Phase
 from ikepy.sa.state.task import TaskKind
+from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import child_rekey, desired
 from ikepy.sa.tasks.delete import DeleteChild
 
@@ -202,6 +203,7 @@ class Reconfiguration:
 
     def _conform_children(self, sa: IkeSa, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        again: dict[str, Child] = {}
         for child in list(sa.children.values()):
             config = sa.connection.children.get(child.config.name)
             if config is child.config:
@@ -211,12 +213,16 @@ class Reconfiguration:
                 _adopt_child(sa, child, config, now)
                 if impact is Impact.REKEY and child.stays and child.state is ChildState.INSTALLED:
                     child_rekey.begin(sa, child)
-            elif child.in_use and child.child_id not in sa.tasks.unwanted:
+            elif child.stays and child.child_id not in sa.tasks.unwanted:
                 why = "is not configured any more" if config is None else "is replaced: "
                 if config is not None:
                     why += ", ".join(sorted(child_keys(child.config, config)))
                 effects.append(sa.log(Level.INFO, f"{child.config.name} #{child.child_id} {why}"))
+                    again[config.name] = config
                 sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
+        for name, config in again.items():
+            if self._registry.is_kept_up(sa.connection, name) and not desired.wants(sa, name):
+                desired.create(sa, WantedChild(config))
         return effects
 
 
