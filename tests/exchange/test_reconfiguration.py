@@ -579,7 +579,7 @@ def test_a_child_is_replaced_while_one_in_place_of_a_lost_one_comes_up() -> None
     net = established(mirror, PLAIN, second=False)
     net.command("a", ChildrenLost((child_id(net, "a", "net"),)))
     net.run(0.005)
-    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes128gcm16"]'))
+    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes256gcm16"]'))
     net.run(30)
     assert len(only(net).connection.children["net"].esp_proposals) == 2
     assert_joined(net)
@@ -591,7 +591,7 @@ def test_a_child_is_replaced_while_it_is_rekeyed(pause: float) -> None:
     net = established(mirror, PLAIN, second=False)
     net.command("a", Rekey(child="net"))
     net.run(pause)
-    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes128gcm16"]'))
+    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes256gcm16"]'))
     net.run(30)
     (child,) = only(net).children.values()
     assert len(child.config.esp_proposals) == 2

@@ -31,7 +31,6 @@ from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import End, Phase
 from ikepy.sa.state.task import TaskKind
-from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import child_rekey, desired
 from ikepy.sa.tasks.delete import DeleteChild
 
@@ -213,16 +212,16 @@ class Reconfiguration:
                 _adopt_child(sa, child, config, now)
                 if impact is Impact.REKEY and child.stays and child.state is ChildState.INSTALLED:
                     child_rekey.begin(sa, child)
-            elif child.stays and child.child_id not in sa.tasks.unwanted:
+            elif _stands(child) and child.child_id not in sa.tasks.unwanted:
                 why = "is not configured any more" if config is None else "is replaced: "
                 if config is not None:
                     why += ", ".join(sorted(child_keys(child.config, config)))
-                effects.append(sa.log(Level.INFO, f"{child.config.name} #{child.child_id} {why}"))
                     again[config.name] = config
+                effects.append(sa.log(Level.INFO, f"{child.config.name} #{child.child_id} {why}"))
                 sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
         for name, config in again.items():
-            if self._registry.is_kept_up(sa.connection, name) and not desired.wants(sa, name):
-                desired.create(sa, WantedChild(config))
+            if self._registry.is_kept_up(sa.connection, name):
+                desired.want_as_configured(sa, config)
         return effects
 
 
@@ -240,6 +239,11 @@ def _adopt_child(sa: IkeSa, child: ChildSa, config: Child, now: float) -> None:
     if changed & CHILD_VOLUMES and child.state is ChildState.INSTALLED:
         chance = sa.entropy.uniform()
         child.bytes, child.packets = lifetime.bytes_of(config, chance), lifetime.packets_of(config, chance)
+
+
+def _stands(child: ChildSa) -> bool:
+    """Whether the peer has it, and nobody has begun to delete it."""
+    return child.in_use and child.replaced_by is None
 
 
 def _ends_later(sa: IkeSa) -> bool:

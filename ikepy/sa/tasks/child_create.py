@@ -52,7 +52,8 @@ class ChildCreate(Task[IkeSa]):
         replaces = self.replaces or 0
         # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
         # one new child is made, not two.
-        if any(self.wanted.met_by(c) and c.in_use and c.child_id > replaces for c in sa.children.values()):
+        children = [c for c in sa.children.values() if c.in_use and c.replaced_by is None]
+        if any(self.wanted.met_by(c) and c.child_id > replaces for c in children):
             old = sa.children.get(replaces)
             if old is not None and old.in_use and old.replaced_by is None:
                 sa.enqueue(DeleteChild(replaces), first=True)

@@ -150,6 +150,13 @@ def reconfigure(sa: IkeSa) -> list[Effect]:
     return effects
 
 
+def want_as_configured(sa: IkeSa, config: Child) -> None:
+    """Request a child of a new configuration, unless a request waits; one under way is of the former."""
+    former = {id(task.wanted) for task in sa.tasks.under_way}
+    if all(id(one) in former for one in _all(sa) if one.config.name == config.name):
+        create(sa, WantedChild(config))
+
+
 def take_unmet(sa: IkeSa) -> tuple[str, ...]:
     """The names of children that failed to come up since the last call and are not being tried again."""
     configured = sa.connection.children
