@@ -17,18 +17,35 @@ class PeerError(IkeError):
     """Well-formed, but not acceptable: carries the notify that tells the peer.
 
     `fatal` means that the exchange takes the whole IKE_SA with it (RFC 7296 2.21).
-    `data` is the notify's data (the wanted group of INVALID_KE_PAYLOAD, a payload type, ...).
+    `data` is the notify's data (the wanted group of INVALID_KE_PAYLOAD, a payload type, ...). `cause` says
+    in detail what is not acceptable, for events: a value of `ikepy.sa.api.ends`.
     """
 
-    def __init__(self, notify: NotifyType, message: str, *, fatal: bool = False, data: bytes = b"") -> None:
+    def __init__(
+        self,
+        notify: NotifyType,
+        message: str,
+        *,
+        fatal: bool = False,
+        data: bytes = b"",
+        cause: object = None,
+    ) -> None:
         super().__init__(message)
+        self.cause = cause
         self.notify = notify
         self.fatal = fatal
         self.data = data
 
 
 class UnheardError(IkeError):
-    """A request of a peer that failed to authenticate too often: unanswered, and its IKE_SA is deleted."""
+    """A request of a peer that failed to authenticate too often: unanswered, and its IKE_SA is deleted.
+
+    `cause`: as `PeerError` has it.
+    """
+
+    def __init__(self, message: str, cause: object = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class IntegrityError(IkeError):

@@ -23,7 +23,9 @@ from ikepy.sa.api.commands import (
     Terminate,
 )
 from ikepy.sa.api.effects import Effect, Level, Log, Send
+from ikepy.sa.api.ends import End
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.events import MoveReason, PacketRefused
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
@@ -45,16 +47,16 @@ from ikepy.sa.setup.acquires import Acquires
 from ikepy.sa.setup.connector import Connector, Resolve
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.setup.init_admission import InitAdmission
+from ikepy.sa.state import event_text
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.lifetime import TrafficLimit
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.registry import EspHeard, LeadsOut, SaRegistry
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import child_rekey, mobike
 from ikepy.sa.tasks.child_create import ChildCreate
-from ikepy.sa.tasks.notify import packet_text
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
@@ -299,13 +301,12 @@ class IkeManager:
         sa = self._owner(child_id)
         if sa is None:
             return []
-        text = f"{sa.children[child_id].config.name} #{child_id}: dropped {packet_text(start)}"
-        log = sa.log(Level.WARNING, f"{text}, which its selectors do not permit")
+        told = sa.report(PacketRefused(sa.itself, sa.children[child_id].snapshot(), start), Level.WARNING)
         if not self.config.daemon.invalid_selectors:
-            return [log]
+            return told
         spi = sa.children[child_id].spi_in.to_bytes(4, "big")
         notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
-        return [log, *self._settle(sa, clock.tell(sa, notify, now), now)]
+        return [*told, *self._settle(sa, clock.tell(sa, notify, now), now)]
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         """Follow a peer behind a NAT to the source address of an authentic ESP packet (RFC 7296 2.23)."""
@@ -317,8 +318,9 @@ class IkeManager:
             # packet may be older than the peer's last move: at its source address the check would fail. If
             # the peer did move once more, the initiator notices and announces that (3.8, 3.11).
             return []
-        log = sa.log(Level.INFO, f"the peer moved to {remote}")
-        return [log, *path_update.follow(sa, Path(sa.path.local, remote))]
+        old, path = sa.path, Path(sa.path.local, remote)
+        log = sa.log(Level.INFO, event_text.moved(old, path, MoveReason.NAT_MAPPING))
+        return [log, *path_update.follow(sa, path)]
 
     def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
         """Rekey or expire a child by its traffic: octets and packets so far, in its busier direction."""

@@ -15,7 +15,6 @@ from ikepy.sa.api.effects import (
     ActivateOutbound,
     Compute,
     Effect,
-    Event,
     InstallInbound,
     InstallOutbound,
     Level,
@@ -27,10 +26,12 @@ from ikepy.sa.api.effects import (
     SendKeepalive,
     UpdatePath,
 )
+from ikepy.sa.api.events import Event
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.manager import IkeManager
 from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
+from tests.event_chains import EventChains
 
 ADDRESS_A = IPv4Address("192.0.2.1")
 ADDRESS_B = IPv4Address("192.0.2.2")
@@ -181,7 +182,7 @@ class Site:
         )
         self.room = Capacity(1 << 16, 1 << 16)  # in the worker
         self.plane = DataPlane()
-        self.events: list[Event] = []
+        self.chains = EventChains()
         self.outcomes: dict[int, Outcome] = {}
         self.logs: list[Log] = []
         self.keepalives = 0
@@ -191,6 +192,10 @@ class Site:
     def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | str:
         peer = ADDRESS_B if self.name == "a" else ADDRESS_A
         return "no way there" if self.address is None else (self.address, peer)
+
+    @property
+    def events(self) -> list[Event]:
+        return self.chains.events
 
     def errors(self) -> list[str]:
         return [log.text for log in self.logs if log.level in (Level.ERROR, Level.WARNING)]
@@ -337,8 +342,6 @@ class Network:
                     self._send(site, effect)
                 case SendKeepalive():
                     site.keepalives += 1
-                case Event():
-                    site.events.append(effect)
                 case Outcome():
                     assert effect.ticket not in site.outcomes, "a command has one outcome"
                     site.outcomes[effect.ticket] = effect
@@ -346,6 +349,8 @@ class Network:
                     site.logs.append(effect)
                 case UpdatePath():
                     site.moves.append(effect)
+                case _ if isinstance(effect, Event):
+                    site.chains.record(effect)
                 case _:
                     site.plane.run(effect)
         followed = list(effects)

@@ -10,7 +10,7 @@ import pytest
 from esp.packet.selectors import Selector
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Acquire, Initiate, Rekey, Terminate
-from ikepy.sa.api.effects import Topic
+from ikepy.sa.api.events import ChildDown, ChildRekeyed, IkeRekeyed
 from ikepy.sa.state.task import Answer
 from ikepy.sa.tasks import child_rekey, ike_rekey
 from ikepy.wire.constants import NotifyType
@@ -234,7 +234,7 @@ def test_a_pfs_mismatch_is_called_that_at_both_ends(ours: str, theirs: str) -> N
     assert "NO_PROPOSAL_CHOSEN: a PFS mismatch: the peer offers " in refusal
     assert ("no key exchange" in refusal) == (len({"-" in ours, "-" in theirs}) == 2)
     assert_joined(net)
-    assert not [event for event in net.a.events if event.topic is Topic.CHILD_DOWN]
+    assert not [event for event in net.a.events if isinstance(event, ChildDown)]
 
 
 @pytest.mark.parametrize("kind", ["child", "ike"])
@@ -257,6 +257,6 @@ def test_a_key_exchange_that_was_not_offered_is_a_refusal_like_others(
     net.command("a", Rekey(child="net") if kind == "child" else Rekey(ike="ab"))
     net.run(120)
     assert len(refused) == 2
-    topic = Topic.CHILD_REKEYED if kind == "child" else Topic.IKE_REKEYED
-    assert sum(event.topic is topic for event in net.a.events) == 1
+    topic = ChildRekeyed if kind == "child" else IkeRekeyed
+    assert sum(isinstance(event, topic) for event in net.a.events) == 1
     assert_joined(net)

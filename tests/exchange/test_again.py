@@ -13,9 +13,9 @@ import pytest
 from esp.packet.selectors import Selector
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.api.ends import End
 from ikepy.sa.driver import clock
 from ikepy.sa.state.end_actions import AFTER_CHILD, AFTER_IKE, ChildEnd
-from ikepy.sa.state.phase import End
 from ikepy.sa.tasks import child_create, child_rekey, ike_rekey
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import NotifyPayload

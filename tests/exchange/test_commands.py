@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from ikepy.config.identity import Identity
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Effect, Level, Outcome
+from ikepy.sa.api.ends import End
 from ikepy.sa.lifecycle.criteria import ByCriteria
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.sa.tasks.delete import DeleteIke
 from ikepy.sa.tasks.liveness import Liveness
@@ -139,8 +140,9 @@ def test_the_identities_of_one_that_is_being_set_up(command: Command) -> None:
     net.run(1)
     (ours,) = net.a.manager.list_sas(net.now)
     (theirs,) = net.b.manager.list_sas(net.now)
-    assert (ours.state, ours.local_id, ours.remote_id) == ("CONNECTING", "gwa", "gwb")
-    assert (theirs.state, theirs.local_id, theirs.remote_id) == ("CONNECTING", "", "")
+    identities = Identity.parse("gwa"), Identity.parse("gwb")
+    assert (ours.state, ours.local_id, ours.remote_id) == ("CONNECTING", *identities)
+    assert (theirs.state, theirs.local_id, theirs.remote_id) == ("CONNECTING", None, None)
     net.command("a", command)
     assert net.a.manager.idle
 

@@ -4,7 +4,7 @@ import pytest
 
 from esp.packet.selectors import Selector
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, SequenceLow, Shutdown, Terminate
-from ikepy.sa.api.effects import Topic
+from ikepy.sa.api.events import ChildDown, IkeDown
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.task import Task
 from ikepy.wire.constants import KeGroup, NotifyType
@@ -141,7 +141,7 @@ def test_a_peer_that_vanishes() -> None:
     net.run(200)
     assert net.a.manager.idle
     assert not net.a.plane.inbound
-    assert net.a.events[-1].topic is Topic.IKE_DOWN
+    assert [type(event) for event in net.a.events[-2:]] == [IkeDown, ChildDown]
 
 
 def test_dpd_action_start_sets_up_anew() -> None:
@@ -275,7 +275,7 @@ def test_the_peer_rekeys_the_ike_sa(who: str) -> None:
     assert a.initiator == (who == "a")
     assert len(a.children) == len(b.children) == 1
     assert_joined(net)
-    assert not [e for s in (net.a, net.b) for e in s.events if e.topic is Topic.CHILD_DOWN]
+    assert not [e for s in (net.a, net.b) for e in s.events if isinstance(e, ChildDown)]
     net.ladder.clear()
     net.command("b", Terminate(child="net", ticket=3))
     net.run()

@@ -12,6 +12,7 @@ from ikepy.crypto.kex import registry
 from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message import query
+from ikepy.sa.negotiation.proposals import describe
 from ikepy.wire.constants import KeGroup, NotifyType, TransformType
 from ikepy.wire.message import decode_message, encode_message
 from ikepy.wire.payloads import KePayload
@@ -70,7 +71,8 @@ def connected(net: Network) -> Network:
 
 def suites(net: Network) -> set[str]:
     """Of the only IKE_SA, at both ends."""
-    return {sa.suite for site in (net.a, net.b) for sa in site.manager.list_sas(net.now)}
+    chosen = [sa.proposal for site in (net.a, net.b) for sa in site.manager.list_sas(net.now)]
+    return {describe(one) for one in chosen if one is not None}
 
 
 def test_set_up() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ikepy.sa.api.commands import Initiate, Rekey
-from ikepy.sa.api.effects import Send, Topic
+from ikepy.sa.api.effects import Send
+from ikepy.sa.api.events import ChildDown, ChildRekeyed, Event, IkeRekeyed, IkeUp
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
@@ -25,8 +26,8 @@ def established(a: Options, b: Options = LONG) -> Network:
     return net
 
 
-def events(net: Network, topic: Topic) -> int:
-    return sum(event.topic is topic for event in net.a.events)
+def events(net: Network, topic: type[Event]) -> int:
+    return sum(isinstance(event, topic) for event in net.a.events)
 
 
 def test_a_child_is_rekeyed_by_time() -> None:
@@ -37,7 +38,7 @@ def test_a_child_is_rekeyed_by_time() -> None:
     assert net.ladder[:2] == ["a -> b CREATE_CHILD_SA request 2", "b -> a CREATE_CHILD_SA response 2"]
     net.run(10)
     assert_joined(net)
-    assert events(net, Topic.CHILD_REKEYED) == 1
+    assert events(net, ChildRekeyed) == 1
 
 
 def test_rekeying_goes_on_for_ever_and_leaves_nothing_behind() -> None:
@@ -48,9 +49,9 @@ def test_rekeying_goes_on_for_ever_and_leaves_nothing_behind() -> None:
     net.run(2000)
     net.run(20)
     assert len(net.a.manager.list_sas(net.now)) <= 2
-    assert events(net, Topic.CHILD_REKEYED) > 50
-    assert events(net, Topic.IKE_REKEYED) > 20
-    assert not [e for s in (net.a, net.b) for e in s.events if e.topic is Topic.IKE_UP][2:]
+    assert events(net, ChildRekeyed) > 50
+    assert events(net, IkeRekeyed) > 20
+    assert not [e for s in (net.a, net.b) for e in s.events if isinstance(e, IkeUp)][2:]
 
 
 def test_a_child_is_rekeyed_by_bytes() -> None:
@@ -92,8 +93,8 @@ def test_packets_count_too() -> None:
 def test_the_ike_sa_is_rekeyed_by_time() -> None:
     net = established(Options(connection="rekey_time = 60\nrand_time = 0", child="rekey_time = 0"))
     net.run(70)
-    assert events(net, Topic.IKE_REKEYED) == 1
-    assert events(net, Topic.CHILD_DOWN) == 0
+    assert events(net, IkeRekeyed) == 1
+    assert events(net, ChildDown) == 0
     assert_joined(net)
     assert len(net.a.manager.list_sas(net.now)) == 1
 
@@ -113,7 +114,7 @@ def test_reauthentication_makes_before_it_breaks() -> None:
     assert min(down) >= 1, "at no time was there no SA to send under"
     (new,) = net.a.manager.list_sas(net.now)
     assert new.spi_i != old.spi_i
-    assert events(net, Topic.IKE_UP) == 2
+    assert events(net, IkeUp) == 2
     assert_joined(net)
 
 
@@ -218,7 +219,7 @@ def test_rekey_commands() -> None:
     assert not net.a.outcomes[5].ok
     assert_joined(net)
     assert len(net.a.manager.list_sas(net.now)) == 1
-    assert events(net, Topic.CHILD_REKEYED) == 1
+    assert events(net, ChildRekeyed) == 1
 
 
 def test_two_rekeys_of_one_child_in_a_row_have_two_outcomes() -> None:

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from ikepy.sa.api.commands import Initiate, LocalAddressesChanged
-from ikepy.sa.api.effects import Effect, Send, Topic
+from ikepy.sa.api.effects import Effect, Send
+from ikepy.sa.api.events import ChildDown, IkeDown
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.message import fragments
 from ikepy.sa.state.ike_sa import IkeSa
@@ -123,7 +124,7 @@ def test_the_initiator_gets_another_address() -> None:
     net.run(1)
     assert sorted(net.ladder) == sorted(UPDATE + CHECK)
     assert_on(net, SECOND_A, ADDRESS_B)
-    assert not [e for s in (net.a, net.b) for e in s.events if e.topic in (Topic.CHILD_DOWN, Topic.IKE_DOWN)]
+    assert not [e for s in (net.a, net.b) for e in s.events if isinstance(e, (ChildDown, IkeDown))]
 
 
 def test_it_comes_back() -> None:

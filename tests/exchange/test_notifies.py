@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ikepy.sa.api.commands import Initiate, Rekey
-from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.effects import Effect, Level, Log
+from ikepy.sa.api.events import PacketRefused
 from ikepy.sa.exchange import child_negotiation
 from ikepy.sa.exchange.child_negotiation import ChildOffer
 from ikepy.wire.constants import NotifyType
@@ -63,7 +64,7 @@ def test_it_need_not_be_told() -> None:
     net = established(Options(), Options(daemon="invalid_selectors = false"))
     effects = refuse(net, "b", ipv4())
     net.run(1)
-    assert len(effects) == 1
+    assert [type(effect) for effect in effects] == [PacketRefused, Log]
     assert not net.ladder
     (text,) = warnings(net, "b")
     assert text == "net #1: dropped 10.1.0.1 -> 10.2.0.1, protocol 253, which its selectors do not permit"

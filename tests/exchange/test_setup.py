@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from ikepy.sa.api.commands import Initiate
-from ikepy.sa.api.effects import Topic
+from ikepy.sa.api.events import ChildUp, IkeUp
 
 from .network import Network, Options, assert_joined, duplicate, lose
 
@@ -24,8 +24,8 @@ def test_setup() -> None:
     assert net.ladder == SETUP
     assert_joined(net)
     assert net.a.outcomes[7].ok
-    assert [e.topic for e in net.a.events] == [Topic.IKE_UP, Topic.CHILD_UP]
-    assert [e.topic for e in net.b.events] == [Topic.IKE_UP, Topic.CHILD_UP]
+    assert [type(e) for e in net.a.events] == [IkeUp, ChildUp]
+    assert [type(e) for e in net.b.events] == [IkeUp, ChildUp]
 
 
 def test_responder_installs_before_it_answers() -> None:

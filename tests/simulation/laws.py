@@ -20,6 +20,7 @@ def check_quiet(world: World, wanted: dict[str, bool]) -> None:
     for site in world.sites.values():
         _check_timers(site)
         _check_plane(site)
+        _check_events(site)
         _check_outcomes(site)
     for link in wanted:
         one, other = (world.sites[name] for name in link)
@@ -61,6 +62,16 @@ def _check_plane(site: Site) -> None:
     ]
     if idle:
         raise Breach(f"{site.name}'s outbound SAs of {idle} stand by for ever")
+
+
+def _check_events(site: Site) -> None:
+    """What the events tell to be up is, and nothing else is."""
+    established = {sa.ike_id for sa in site.sas() if sa.phase is Phase.ESTABLISHED}
+    if site.chains.ike_sas.keys() != established:
+        raise Breach(f"{site.name} tells of IKE_SAs {sorted(site.chains.ike_sas)}, has {sorted(established)}")
+    children = {child_id for sa in site.sas() for child_id in sa.children}
+    if site.chains.children.keys() != children:
+        raise Breach(f"{site.name} tells of children {sorted(site.chains.children)}, has {sorted(children)}")
 
 
 def _check_outcomes(site: Site) -> None:

@@ -12,13 +12,15 @@ from ikepy.config.difference import ConfigDifference, Impact, child_impact
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
 from ikepy.sa.api.effects import Outcome
+from ikepy.sa.api.events import Event
 from ikepy.sa.api.path import Address, Endpoint
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa
+from tests.event_chains import EventChains
 
 from .nat import Nat
-from .plane import Plane
+from .plane import Breach, Plane
 
 ADDRESSES = {name: IPv4Address(f"192.0.2.{n}") for n, name in enumerate("abc", 1)}
 SECOND = {name: IPv4Address(f"198.51.100.{n}") for n, name in enumerate("abc", 1)}  # where sites move to
@@ -226,11 +228,19 @@ class Site:
         entropy = SeededEntropy(f"{self._seed} {self.name} {self.generation}", self._first_spi())
         self.manager = IkeManager(self.config, entropy, resolve=self._resolve)
         self.plane = Plane()
+        self.chains = EventChains()
         self.touched = True  # since `due` was asked for
         self.due: float | None = None  # the machine's deadline
         self.outcomes: dict[int, Outcome] = {}
         self.asked: set[int] = set()  # tickets of this machine's commands
         self.wishes: dict[int, tuple[str, str]] = {}  # by ticket: the policy that is to come up
+
+    def tell(self, event: Event) -> None:
+        """Hold the order of the events."""
+        try:
+            self.chains.record(event)
+        except AssertionError as error:
+            raise Breach(f"{self.name}: {error or type(event).__name__}") from error
 
     def _first_spi(self) -> int:
         return ord(self.name) << 24 | self.generation << 16

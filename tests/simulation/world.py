@@ -13,23 +13,25 @@ from ikepy.sa.api.commands import Command, Initiate, LocalAddressesChanged, Reke
 from ikepy.sa.api.effects import (
     Compute,
     Effect,
-    Event,
     InstallInbound,
     Level,
     Log,
     Outcome,
     Send,
     SendKeepalive,
-    Topic,
 )
+from ikepy.sa.api.ends import ChildRemoval, Silence
+from ikepy.sa.api.events import ChildDown, Event, IkeDown
 from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.state.event_text import ENDED
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.exchange.network import outcome_of
 
 from .plane import Breach, Packet
 from .sites import CHILDREN, LINKS, NAMES, Options, Site, changed, ends_children, peer_of
 
-GIVEN_UP = ("the peer does not answer, giving up", "timed out")  # what is said of such an IKE_SA
+# What is said of an IKE_SA whose peer did not answer.
+GIVEN_UP = (f"{ENDED}the peer does not answer, giving up", f"{ENDED}timed out")
 CONVERSATION = 1.5  # seconds between two packets
 MAX_STEPS = 30_000  # more than any run needs: a busy loop
 
@@ -197,24 +199,25 @@ class World:
     def apply(self, site: Site, effects: list[Effect]) -> None:
         site.touched = True
         told: set[str] = set()  # peers that a message went to
-        fallen: set[int] = set()  # IKE_SAs that children ended with
+        ended: dict[int, IkeDown] = {}  # by ike_id
         answered: list[Outcome] = []  # of wishes for a child
         for effect in effects:
+            if isinstance(effect, Event):
+                site.tell(effect)
             match effect:
                 case Send():
                     told.add(NAMES[effect.path.remote.address])
                     self._send(site, effect)
-                case Event():
-                    if effect.topic is Topic.CHILD_DOWN:
-                        fallen.add(effect.ike_id)
-                    elif effect.topic is Topic.IKE_DOWN and effect.ike_id in fallen:
-                        self.disturbed.add(site.name)
-                        if effect.text == GIVEN_UP[0] and self.gentle and not self.lossy:
-                            raise Breach(f"{site.name} gives up a peer that is there")
-                    if effect.text in GIVEN_UP:
+                case IkeDown(sa=sa):
+                    ended[sa.ike_id] = effect
+                case ChildDown(sa=sa, reason=ChildRemoval.WITH_IKE_SA):
+                    self.disturbed.add(site.name)
+                    if _is_given_up(ended[sa.ike_id]) and self.gentle and not self.lossy:
+                        raise Breach(f"{site.name} gives up a peer that is there")
+                case Log():
+                    if effect.text.startswith(GIVEN_UP):
                         self.given_up = True
                         self.surplus += 1  # for the other end it stands, and may be reauthenticated
-                case Log():
                     self.unwanted |= effect.text.endswith("expired")
                     if effect.level is not Level.DEBUG:
                         self.note(site.name, f"{effect.subject}: {effect.text}")
@@ -228,7 +231,7 @@ class World:
                     self._think(site, effect)
                 case SendKeepalive():
                     site.seen_as(effect.path.local, self.now)
-                case _:
+                case _ if not isinstance(effect, Event):
                     if isinstance(effect, InstallInbound) and peer_of(site.name, effect.connection) in told:
                         raise Breach("a message was sent before the SA that it speaks of was installed")
                     site.plane.run(effect)
@@ -378,6 +381,11 @@ class World:
 
     def transcript(self) -> str:
         return "\n".join(f"{at - 1000:9.3f} {_line(who, data, text)}" for at, who, data, text in self.ladder)
+
+
+def _is_given_up(end: IkeDown) -> bool:
+    """Whether the peer did not answer our last request."""
+    return end.failure is not None and isinstance(end.failure.cause, Silence)
 
 
 def _line(who: str, data: bytes, text: str) -> str:

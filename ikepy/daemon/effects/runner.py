@@ -35,7 +35,6 @@ from ikepy.sa.api.effects import (
     ActivateOutbound,
     Compute,
     Effect,
-    Event,
     InstallInbound,
     InstallOutbound,
     Level,
@@ -47,6 +46,7 @@ from ikepy.sa.api.effects import (
     SendKeepalive,
     UpdatePath,
 )
+from ikepy.sa.api.events import EVENTS, Event, concerned
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Address, Endpoint, Path
 
@@ -112,7 +112,7 @@ class EffectsRunner:
             RemoveChild: self._remove_child,
             UpdatePath: self._update_path,
             Compute: self._compute,
-            Event: self._event,
+            **dict.fromkeys(EVENTS, self._event),
             Log: self._log,
             Outcome: self.waiting.tell,
         }
@@ -260,12 +260,13 @@ class EffectsRunner:
 
     def _owner(self, effect: Effect) -> int | None:
         match effect:
-            case Event(ike_id=ike_id):
-                return ike_id
             case Send(data=data):
                 return self._owner_of_spis(data)
             case SendKeepalive() | Log() | Outcome() | Compute():
                 return None
+        if isinstance(effect, Event):
+            sa = concerned(effect)
+            return None if sa is None else sa.ike_id
         return self._owner_of_child(effect.child_id)
 
     def _owner_of_child(self, child_id: int) -> int | None:
@@ -416,8 +417,9 @@ class EffectsRunner:
     def _event(self, effect: Event) -> None:
         if not log.LOGGER.isEnabledFor(logging.DEBUG):
             return
-        child = f" {effect.child} #{effect.child_id}" if effect.child else ""
-        log.debug(f"{effect.connection} #{effect.ike_id}", f"event {effect.topic.value}{child}")
+        sa = concerned(effect)
+        subject = "strangers" if sa is None else f"{sa.connection} #{sa.ike_id}"
+        log.debug(subject, f"event {type(effect).__name__}")
 
     def _log(self, effect: Log) -> None:
         if self._permitted(effect):

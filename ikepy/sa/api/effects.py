@@ -11,6 +11,7 @@ from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
 from ikepy.crypto.secret import Secret
 from ikepy.sa.api.computation import Job
+from ikepy.sa.api.events import Event
 from ikepy.sa.api.log_source import Peer
 from ikepy.sa.api.path import Address, Path
 
@@ -130,29 +131,6 @@ class Compute:
     seconds: float
     rank: Rank
     owner: Hashable = None  # for whom: the owners of one rank share the CPU time
-
-
-class Topic(Enum):
-    """What an `Event` reports."""
-
-    IKE_UP = "ike-up"
-    IKE_REKEYED = "ike-rekeyed"
-    IKE_DOWN = "ike-down"
-    CHILD_UP = "child-up"
-    CHILD_REKEYED = "child-rekeyed"
-    CHILD_DOWN = "child-down"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A change that hooks and metrics report."""
-
-    topic: Topic
-    connection: str
-    ike_id: int
-    child: str = ""
-    child_id: int = 0
-    text: str = ""
 
 
 class Level(Enum):

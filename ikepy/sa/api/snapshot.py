@@ -1,4 +1,4 @@
-"""The state that `list-sas` shows, copied as values: no references into the IKE machine."""
+"""IKE_SAs and children copied as values, for whoever shows them: no references into the IKE machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
 from ikepy.config.identity import Identity
 from ikepy.sa.api.path import Path
+from ikepy.wire.proposal import Proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class ChildSnapshot:
     state: str
     spi_in: int
     spi_out: int
+    proposal: Proposal  # the one that was chosen
     suite: Suite
     esn: bool
     encap: bool
@@ -27,15 +29,12 @@ class ChildSnapshot:
     installed_at: float
 
 
-def shown(known: Identity | None, configured: Identity | None, *, sure: bool) -> str:
-    """The known identity, else the configured one if the connection is `sure`, as text; "" for none."""
-    identity = configured if known is None and sure else known
-    return "" if identity is None else str(identity)
-
-
 @dataclass(frozen=True, slots=True)
 class IkeSaSnapshot:
-    """One IKE_SA. `established_at` is on the machine's clock (seconds), None before that."""
+    """One IKE_SA. `established_at` is on the machine's clock (seconds), None before that.
+
+    Identities are the authenticated ones; before that, an initiator's are the configured ones.
+    """
 
     ike_id: int
     connection: str
@@ -43,12 +42,12 @@ class IkeSaSnapshot:
     initiator: bool
     spi_i: bytes
     spi_r: bytes
-    local_id: str
-    remote_id: str
+    local_id: Identity | None
+    remote_id: Identity | None
     path: Path
     nat_local: bool
     nat_remote: bool
     encap: bool
-    suite: str
+    proposal: Proposal | None  # the one that was chosen
     established_at: float | None
     children: tuple[ChildSnapshot, ...]

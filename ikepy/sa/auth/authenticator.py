@@ -19,6 +19,7 @@ from ikepy.config.model import Config, Connection
 from ikepy.crypto.auth import SignedOctets
 from ikepy.errors import LocalMisuse
 from ikepy.sa.api.computation import Computation
+from ikepy.sa.api.ends import AuthenticationFault
 from ikepy.wire.payloads import Payload
 
 
@@ -79,6 +80,7 @@ class Failed:
     """Nobody is authenticated. `why` is for our log: the peer hears the same whatever the cause."""
 
     why: str
+    fault: AuthenticationFault = AuthenticationFault.NOT_PROVEN
 
 
 Step = Done | More | Pending | Failed

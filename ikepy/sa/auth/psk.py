@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from ikepy.config.identity import Identity
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
+from ikepy.sa.api.ends import AuthenticationFault
 from ikepy.sa.auth import words
 from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received, Step
 from ikepy.sa.message import query
@@ -22,18 +24,18 @@ class PreSharedKey:
     def initiate(self, context: Context) -> Step:
         psk = context.config.psk(context.local_id, context.remote_id)
         if psk is None:
-            return Failed(words.no_secret(context.local_id, context.remote_id))
+            return _no_secret(context, context.remote_id)
         return More((_own(context, psk),), partial(_conclude, context))
 
     def respond(self, context: Context, message: Received) -> Step:
         psk = context.config.psk(context.local_id, message.remote_id) if context.known else None
         auth = query.maybe(message.payloads, AuthPayload)
         if auth is None:
-            return Failed(WANTS_EAP)
+            return Failed(WANTS_EAP, AuthenticationFault.METHOD)
         # A peer that is not known costs as much as one with a wrong key, and hears the same.
         proven = _proves(context, psk or Secret(context.random(DECOY)), auth, message)
         if psk is None:
-            return Failed(words.no_secret(context.local_id, message.remote_id))
+            return _no_secret(context, message.remote_id)
         return Done((_own(context, psk),)) if proven else _wrong(context, psk, message)
 
     def credential(self, context: Context) -> str:
@@ -45,10 +47,10 @@ def _conclude(context: Context, message: Received) -> Step:
     """The initiator's end of it: a peer that was asked for by a pattern has a secret of its own."""
     psk = context.config.psk(context.local_id, message.remote_id)
     if psk is None:
-        return Failed(words.no_secret(context.local_id, message.remote_id))
+        return _no_secret(context, message.remote_id)
     auth = query.maybe(message.payloads, AuthPayload)
     if auth is None:
-        return Failed(WANTS_EAP)
+        return Failed(WANTS_EAP, AuthenticationFault.METHOD)
     return Done() if _proves(context, psk, auth, message) else _wrong(context, psk, message)
 
 
@@ -62,4 +64,9 @@ def _proves(context: Context, psk: Secret, auth: AuthPayload, message: Received)
 
 
 def _wrong(context: Context, psk: Secret, message: Received) -> Failed:
-    return Failed(words.wrong_secret(context.config, psk, context.local_id, message.remote_id))
+    why = words.wrong_secret(context.config, psk, context.local_id, message.remote_id)
+    return Failed(why, AuthenticationFault.WRONG_SECRET)
+
+
+def _no_secret(context: Context, remote_id: Identity) -> Failed:
+    return Failed(words.no_secret(context.local_id, remote_id), AuthenticationFault.NO_SECRET)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ikepy.sa.api.effects import Effect, Level, Send
+from ikepy.sa.api.ends import End, Failure, Party
+from ikepy.sa.api.events import Retransmitted
 from ikepy.sa.driver import maintenance
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.exchange import mismatch
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.tasks import mobike
 from ikepy.sa.tasks.liveness import Liveness
 from ikepy.sa.tasks.notify import SendNotify
@@ -36,9 +38,8 @@ def _retransmit(sa: IkeSa, now: float) -> list[Effect]:
     again = sa.window.retransmit(now, sa.entropy.uniform())
     if again is not None:
         others = mobike.search(sa, again.attempt)
-        where = f", also {', '.join(map(str, others))}" if others else ""
-        text = f"retransmit {again.attempt} of request {again.message_id}{where}"
-        effects.append(sa.log(Level.INFO, text))
+        told = Retransmitted(sa.itself, again.message_id, again.attempt, tuple(others))
+        effects += sa.report(told, Level.INFO)
         effects += [Send(again.path, one) for one in again.datagrams]
         sa.window.spread(again, others, now)
         sa.sent_at = now
@@ -63,9 +64,15 @@ def _give_up(sa: IkeSa, now: float) -> list[Effect]:
     The reason may be that the peer's own rekey of it has won: then the IKE_SA of that rekey gets the
     children and a liveness check.
     """
-    why = mismatch.silence(sa, now)
+    cause, why = mismatch.silence(sa, now)
     saved = sa.settle_collision(now)
-    ended = sa.kill(End.TIMEOUT, "the peer does not answer, giving up", Level.WARNING, f": {why}")
+    ended = sa.kill(
+        End.TIMEOUT,
+        "the peer does not answer, giving up",
+        Level.WARNING,
+        details=f": {why}",
+        failure=Failure(Party.NOBODY, cause=cause),
+    )
     return [*saved, *ended, *probe_liveness(sa.successor, now)]
 
 

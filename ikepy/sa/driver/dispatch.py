@@ -12,6 +12,8 @@ from ikepy.errors import IntegrityError, PeerError, UnheardError, WireError
 from ikepy.sa.admission import dropped
 from ikepy.sa.api.computation import Computation, ResultPending
 from ikepy.sa.api.effects import Effect, Level, Send
+from ikepy.sa.api.ends import End, Failure, failure_of, refused_by_peer
+from ikepy.sa.api.events import ChildSetUpFailed, RetransmissionsEnded
 from ikepy.sa.api.path import Path
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.driver.turns import proceed
@@ -20,13 +22,13 @@ from ikepy.sa.message import error_handling, fragments, message_limits, protecti
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.message.window import Outstanding, RequestState
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Answer, Task, TaskKind
 from ikepy.sa.tasks import mobike, notify, rekey_handover, respond
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
-from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload
+from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload, TsPayload
 from ikepy.wire.rules import Round
 
 MOST_REQUESTS = 16  # of ours outstanding at once, if the peer's window is as large
@@ -82,17 +84,20 @@ def _take_response(
 ) -> list[Effect]:
     sa.window.finished(header.message_id)
     sa.tasks.answered(header.message_id)
+    told = _answered_late(sa, request)
     try:
         payloads = opened.payloads()
         check(sa, header, payloads, protected=True)
         refusal = error_handling.gravest(_ANSWERED.get(task.kind, Exchange.INFORMATIONAL), payloads)
         if refusal is not None and refusal[0] is Step.END and sa.phase is not Phase.DELETING:
             text = f"the peer ends the IKE_SA: it answers {query.error_name(refusal[1])}"
+            failure = refused_by_peer(refusal[1].notify)
             if task.kind is TaskKind.AUTH and refusal[1].notify == NotifyType.AUTHENTICATION_FAILED:
                 text += f" ({mismatch.our_claim(sa)})"
-            return _end(sa, task, text, now)
+                failure = replace(failure, cause=mismatch.not_believed(sa))
+            return _end(sa, task, text, failure, now)
         with sa.jobs.at(work):
-            effects = task.response(sa, payloads, now)
+            effects = told + task.response(sa, payloads, now)
         _widen(sa, payloads)
     except ResultPending as wanted:
         sa.window.hold(request)
@@ -101,12 +106,19 @@ def _take_response(
             work, wanted, lambda later: _take_response(sa, opened, header, task, request, work, later)
         )
     except WireError as error:
-        return _disown(sa, task, f"the peer's response is malformed: {error}", now)
+        return _disown(sa, task, error, f"the peer's response is malformed: {error}", now)
     except PeerError as error:
         if error.fatal:
-            return _disown(sa, task, str(error), now)
+            return _disown(sa, task, error, str(error), now)
         effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
     return effects + proceed(sa, now)
+
+
+def _answered_late(sa: IkeSa, request: Outstanding) -> list[Effect]:
+    """Tell that the retransmissions of a request are over."""
+    if not request.attempt:
+        return []
+    return sa.report(RetransmissionsEnded(sa.itself, request.message_id, request.attempt), Level.DEBUG)
 
 
 # By task: the exchange whose rules for error notifies apply to the response; INFORMATIONAL's to all others.
@@ -118,10 +130,10 @@ _ANSWERED = {
 }
 
 
-def _end(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
+def _end(sa: IkeSa, task: Task[IkeSa], text: str, failure: Failure, now: float) -> list[Effect]:
     """End an IKE_SA that is gone for the peer (2.21.3); a rekey of the peer's own gets the children."""
     saved = task.settle_collision(sa, now)
-    return [*saved, *task.failed(sa, text), *sa.kill(_fault(sa), text, Level.ERROR)]
+    return [*saved, *task.failed(sa, text), *sa.kill(_fault(sa), text, Level.ERROR, failure=failure)]
 
 
 def _fault(sa: IkeSa) -> End:
@@ -129,7 +141,9 @@ def _fault(sa: IkeSa) -> End:
     return End.DELETED if sa.established and sa.is_ending else End.REFUSED
 
 
-def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]:
+def _disown(
+    sa: IkeSa, task: Task[IkeSa], error: PeerError | WireError, text: str, now: float
+) -> list[Effect]:
     """End an IKE_SA after an unacceptable response: send a DELETE and don't wait for its answer (2.21.3).
 
     If the peer's own rekey of the IKE_SA collided with ours, its new IKE_SA gets the children, as if our
@@ -141,7 +155,7 @@ def _disown(sa: IkeSa, task: Task[IkeSa], text: str, now: float) -> list[Effect]
         return [sa.log(Level.ERROR, text), *effects, *proceed(sa, now)]
     if sa.phase is Phase.ESTABLISHED:
         effects += sa.send_unanswered([DeletePayload(ProtocolId.IKE, ())], now)
-    return effects + sa.kill(_fault(sa), text, Level.ERROR)
+    return effects + sa.kill(_fault(sa), text, Level.ERROR, failure=failure_of(error))
 
 
 def _init_response(
@@ -171,7 +185,8 @@ def _init_response(
         )
     except (PeerError, WireError) as error:
         if isinstance(error, PeerError) and error.fatal:
-            return task.failed(sa, str(error)) + sa.kill(End.REFUSED, str(error), Level.ERROR)
+            failure, failed = failure_of(error), task.failed(sa, str(error))
+            return failed + sa.kill(End.REFUSED, str(error), Level.ERROR, failure=failure)
         sa.window.resume(request)
         sa.spi_r = bytes(8)
         sa.registry.tally[Unserved.BAD_INIT_RESPONSE] += 1
@@ -210,6 +225,7 @@ def _take_request(
     sa: IkeSa, opened: fragments.OpenedMessage, header: IkeHeader, path: Path, work: Computation, now: float
 ) -> list[Effect]:
     heard: list[Effect] = []
+    payloads: Sequence[Payload] = ()
     earlier = () if sa.auth_round is None else sa.auth_round.request
     try:
         payloads = opened.payloads()
@@ -226,12 +242,12 @@ def _take_request(
         )
     except WireError as error:
         answer = _refusal(
-            sa, header.exchange, PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now
+            sa, header.exchange, [], PeerError(NotifyType.INVALID_SYNTAX, str(error), fatal=True), now
         )
     except UnheardError as error:
-        return [*heard, *sa.kill(End.REFUSED, str(error))]
+        return [*heard, *sa.kill(End.REFUSED, str(error), failure=failure_of(error))]
     except PeerError as error:
-        answer = _refusal(sa, header.exchange, error, now)
+        answer = _refusal(sa, header.exchange, payloads, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
     sa.window.answered(header.message_id, reply)
     sa.last_answered = opened.datagram, reply
@@ -273,7 +289,9 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
         ending = error_handling.ending_request(payloads, first=first)
         if ending is not None:
             text = f"the peer ends the IKE_SA: it says {query.error_name(ending)}"
-            return Answer([], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
+            failure = refused_by_peer(ending.notify)
+            killed = [*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR, failure=failure)]
+            return Answer([], after=killed)
         if sa.phase is Phase.CONNECTING:
             raise PeerError(NotifyType.INVALID_SYNTAX, "INFORMATIONAL before the end of IKE_AUTH")
     return respond.respond(sa, header.exchange, payloads, path, now)
@@ -287,7 +305,7 @@ _REFUSED: dict[int, Exchange] = {
 }
 
 
-def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
+def _refusal(sa: IkeSa, exchange: int, payloads: Sequence[Payload], error: PeerError, now: float) -> Answer:
     """Answer a request with an error notify; a fatal one ends the IKE_SA (RFC 7296 2.21)."""
     if error.notify == NotifyType.TEMPORARY_FAILURE:
         sa.successor.busy_at = now
@@ -295,8 +313,20 @@ def _refusal(sa: IkeSa, exchange: int, error: PeerError, now: float) -> Answer:
     text = f"{error.notify.name}: {error}"
     step = error_handling.when_sent(_REFUSED.get(exchange, Exchange.INFORMATIONAL), error.notify)
     if step is Step.END or sa.phase is Phase.CONNECTING:
-        return Answer([refused], after=[*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR)])
+        saved, failure = sa.settle_collision(now), failure_of(error)
+        killed = sa.kill(_fault(sa), text, Level.ERROR, failure=failure)
+        return Answer([refused], after=[*saved, *killed])
+    if _offers_child(exchange, payloads):
+        told = sa.report(ChildSetUpFailed(sa.itself, "", failure_of(error), text), Level.ERROR)
+        return Answer([refused], before=told)
     return Answer([refused], before=[sa.log(Level.ERROR, text)])
+
+
+def _offers_child(exchange: int, payloads: Sequence[Payload]) -> bool:
+    """Whether a request is for an additional child: no rekey of one, nor of the IKE_SA."""
+    if exchange != ExchangeType.CREATE_CHILD_SA or query.notify(payloads, NotifyType.REKEY_SA) is not None:
+        return False
+    return any(isinstance(one, TsPayload) for one in payloads)
 
 
 # -- both ------------------------------------------------------------------------------------------

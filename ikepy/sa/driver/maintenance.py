@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ikepy.sa.api.effects import Effect, Level, SendKeepalive
+from ikepy.sa.api.ends import ChildRemoval, End
+from ikepy.sa.api.events import ChildExpired, IkeExpired
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import TaskKind
 from ikepy.sa.tasks import child_rekey, ike_rekey
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
@@ -82,14 +84,14 @@ def _keepalive_due(sa: IkeSa) -> float | None:
 def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     """Rekey or delete a child whose lifetime is over; remove a deleted one that has lingered long enough."""
     if child.remove_at is not None and now >= child.remove_at:
-        return sa.remove_child(child.child_id, "rekeyed")
+        return sa.remove_child(child.child_id, ChildRemoval.REKEYED)
     if child.state is ChildState.DELETING or child.state is ChildState.DELETED:
         return []
     life = child.lifetime
     if life.expires_at is not None and now >= life.expires_at:
         life.expires_at = life.rekey_at = None
         sa.enqueue(DeleteChild(child.child_id, end=ChildEnd.EXPIRED))
-        return [sa.log(Level.WARNING, f"CHILD_SA {child.config.name} #{child.child_id} expired")]
+        return sa.report(ChildExpired(sa.itself, child.snapshot()), Level.WARNING)
     if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
         child_rekey.begin(sa, child)
     return []
@@ -105,7 +107,7 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
     if life.expires_at is not None and now >= life.expires_at:
         life.expires_at = life.rekey_at = None
         sa.enqueue(DeleteIke(end=End.EXPIRED))
-        return [sa.log(Level.WARNING, "IKE_SA expired")]
+        return sa.report(IkeExpired(sa.itself), Level.WARNING)
     if life.rekey_at is not None and now >= life.rekey_at:
         ike_rekey.begin(sa)
     if sa.superseded is not None and now >= sa.superseded.at:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ikepy.errors import PeerError
 from ikepy.sa.api.computation import ResultPending
 from ikepy.sa.api.effects import Effect, Level, RemoveOutbound
+from ikepy.sa.api.ends import End, failure_of
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.tasks.child_create import ChildCreate
 
 
@@ -27,7 +28,7 @@ def proceed(sa: IkeSa, now: float) -> list[Effect]:
             continue
         except PeerError as error:
             effects += task.failed(sa, str(error))
-            return effects + sa.kill(End.REFUSED, str(error), Level.ERROR)
+            return effects + sa.kill(End.REFUSED, str(error), Level.ERROR, failure=failure_of(error))
         if payloads is None:
             effects += task.failed(sa, "there is nothing left to do")
             continue

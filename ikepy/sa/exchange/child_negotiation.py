@@ -12,14 +12,15 @@ from esp.packet.selectors import Selector, narrow
 from ikepy.config.model import Child
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
-from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import ProposalMismatch, SelectorMismatch, refused_by_peer
 from ikepy.sa.auth import words
 from ikepy.sa.exchange import mismatch
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.traffic_selectors import from_payload, to_payload
 from ikepy.sa.negotiation.ts_request import EVERYTHING, Pair, Selectors, TsRequest, is_partial
-from ikepy.sa.state import lifetime, sa_limits
+from ikepy.sa.state import event_text, lifetime, sa_limits
 from ikepy.sa.state.child_sa import ChildSa, esp_suite, texts
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
@@ -28,6 +29,8 @@ from ikepy.wire.proposal import Proposal
 
 # Modes that we never offer: a peer that accepts them sends packets that we can't read (1.3.1, 2.22).
 UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
+LOCAL = PayloadType.TS_I  # our side, in what we asked for
+MOST_TOLD = 16  # of our children, in an event
 FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
 
 
@@ -47,13 +50,17 @@ class KeyExchangeResult:
 @dataclass(frozen=True, slots=True)
 class ChildOffer:
     """Our offer. `proposals` are numbered and carry `spi_in`; `ts_request` says which of the `configured`
-    selectors to propose."""
+    selectors to propose.
+
+    `rekeys`: the child is to replace another one.
+    """
 
     config: Child
     spi_in: int
     proposals: tuple[Proposal, ...]
     configured: Selectors
     ts_request: TsRequest
+    rekeys: bool
 
     def payloads(self) -> list[Payload]:
         offered = self.ts_request.offer(self.configured)
@@ -75,7 +82,7 @@ class ChildChoice:
     """What is agreed for a child. `proposal` carries the peer's SPI.
 
     `more`: other selectors would be acceptable in another child (ADDITIONAL_TS_POSSIBLE). `tfc`: the peer
-    accepts TFC padding.
+    accepts TFC padding. `rekeys`: the child replaces another one.
     """
 
     config: Child
@@ -84,6 +91,7 @@ class ChildChoice:
     ts_remote: tuple[Selector, ...]
     more: bool
     tfc: bool
+    rekeys: bool
 
     def payloads(self, spi_in: int) -> list[Payload]:
         """SA, TSi and TSr of our response; the peer is the initiator of the exchange, so TSi are its own."""
@@ -104,7 +112,14 @@ def configured(sa: IkeSa, config: Child) -> Selectors:
     )
 
 
-def offer(sa: IkeSa, config: Child, *, key_exchange: bool, ts_request: TsRequest = EVERYTHING) -> ChildOffer:
+def offer(
+    sa: IkeSa,
+    config: Child,
+    *,
+    key_exchange: bool,
+    ts_request: TsRequest = EVERYTHING,
+    rekeys: bool = False,
+) -> ChildOffer:
     """An offer of the child `config`, without KE transforms if `key_exchange` is False, as in IKE_AUTH."""
     spi_in = sa.registry.entropy.child_spi(sa.connection.name)
     ours = config.esp_proposals if key_exchange else proposals.without_ke(config.esp_proposals)
@@ -114,6 +129,7 @@ def offer(sa: IkeSa, config: Child, *, key_exchange: bool, ts_request: TsRequest
         proposals.numbered(ours, spi_in.to_bytes(4, "big")),
         configured(sa, config),
         ts_request,
+        rekeys,
     )
 
 
@@ -142,7 +158,11 @@ def conclude(
     ts_remote = _subset(ours.remote, payloads, PayloadType.TS_R)
     if ts_request.within is not None and not ts_request.met_by(Selectors(ts_local, ts_remote)):
         agreed = f"{texts(ts_local)} === {texts(ts_remote)}"
-        raise PeerError(NotifyType.TS_UNACCEPTABLE, f"the peer's {agreed} is not what a child is needed for")
+        raise PeerError(
+            NotifyType.TS_UNACCEPTABLE,
+            f"the peer's {agreed} is not what a child is needed for",
+            cause=SelectorMismatch(((ours.local, ours.remote),), (ts_local, ts_remote)),
+        )
     more = query.notify(payloads, NotifyType.ADDITIONAL_TS_POSSIBLE) is not None
     choice = ChildChoice(
         offered.config,
@@ -151,6 +171,7 @@ def conclude(
         ts_remote,
         more or ts_request.within is not None,
         _takes_tfc(payloads),
+        offered.rekeys,
     )
     child, effects = _installed(sa, choice, offered.spi_in, result, now, standby=False)
     if more:
@@ -165,16 +186,30 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
     if answer is None or refusal is not None:
         name = "an incomplete response" if refusal is None else query.error_name(refusal)
         text = f"the peer refused the child: {name}{_what_we_offered(offered, refusal)}"
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
+        failure = None if refusal is None else refused_by_peer(refusal.notify, _mismatch(offered, refusal))
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, cause=failure)
     for unwanted in UNASKED:
         if query.notify(payloads, unwanted) is not None:
             text = f"the peer answers {unwanted.name}, which we did not ask for"
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
     chosen = proposals.acceptable_choice(answer.proposals, offered.proposals)
     if chosen is None:
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
+        raise PeerError(
+            NotifyType.NO_PROPOSAL_CHOSEN,
+            "the peer chose a proposal that was not offered",
+            cause=ProposalMismatch(offered.proposals, answer.proposals),
+        )
     _check_spi(chosen)
     return chosen
+
+
+def _mismatch(offered: ChildOffer, refusal: NotifyPayload) -> ProposalMismatch | SelectorMismatch | None:
+    """What the peer refuses, as a value."""
+    if refusal.notify == NotifyType.TS_UNACCEPTABLE:
+        ours = offered.ts_request.offer(offered.configured)
+        return SelectorMismatch(((ours.local, ours.remote),))
+    refuses = refusal.notify in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_KE_PAYLOAD)
+    return ProposalMismatch(offered.proposals) if refuses else None
 
 
 def _what_we_offered(offered: ChildOffer, refusal: NotifyPayload | None) -> str:
@@ -195,7 +230,8 @@ def _subset(
     if not theirs or not all(any(mine.contains(one) for mine in ours) for one in theirs):
         text = f"the peer's {type.name} are not among those offered; "
         text += f"the peer's: {words.shortened(texts(theirs))}; ours: {words.shortened(texts(ours))}"
-        raise PeerError(NotifyType.TS_UNACCEPTABLE, text)
+        sides = ((ours, ()), (theirs, ())) if type is LOCAL else (((), ours), ((), theirs))
+        raise PeerError(NotifyType.TS_UNACCEPTABLE, text, cause=SelectorMismatch((sides[0],), sides[1]))
     return theirs
 
 
@@ -228,13 +264,21 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
             _check_spi(chosen)
             agreed = Selectors(narrow_local, narrow_remote)
             more = any(_adds(agreed, _narrow(sa, other, ts_local, ts_remote)) for other in candidates)
-            return ChildChoice(config, chosen, narrow_local, narrow_remote, more, _takes_tfc(payloads))
+            tfc = _takes_tfc(payloads)
+            return ChildChoice(config, chosen, narrow_local, narrow_remote, more, tfc, only is not None)
     if matching:
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, _why_none(matching[0], offered))
+        raise PeerError(
+            NotifyType.NO_PROPOSAL_CHOSEN,
+            _why_none(matching[0], offered),
+            cause=ProposalMismatch(matching[0].esp_proposals, offered),
+        )
+    every = [configured(sa, one) for one in candidates]
     raise PeerError(
         NotifyType.TS_UNACCEPTABLE,
-        "no child permits the peer's selectors; "
-        + mismatch.unlike(Selectors(ts_local, ts_remote), (configured(sa, one) for one in candidates)),
+        "no child permits the peer's selectors; " + mismatch.unlike(Selectors(ts_local, ts_remote), every),
+        cause=SelectorMismatch(
+            tuple((one.local, one.remote) for one in every[:MOST_TOLD]), (ts_local, ts_remote)
+        ),
     )
 
 
@@ -300,15 +344,8 @@ def _installed(
     effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
     sa.children[child.child_id] = child
     sa.registry.add_child(sa, child)
-    text = (
-        f"{child.config.name} #{child.child_id} installed, spis {child.spi_in:08x}_i {child.spi_out:08x}_o, "
-        f"{proposals.describe(child.proposal)}, {texts(child.ts_local)} === {texts(child.ts_remote)}"
-    )
-    effects.append(
-        Event(Topic.CHILD_UP, sa.connection.name, sa.ike_id, child.config.name, child.child_id, text)
-    )
-    effects.append(sa.log(Level.INFO, f"CHILD_SA {text}"))
-    return child, effects
+    told = [] if choice.rekeys else sa.child_up(child)
+    return child, [*effects, *told, sa.log(Level.INFO, event_text.installed(child.snapshot()))]
 
 
 def _check_spi(proposal: Proposal) -> None:

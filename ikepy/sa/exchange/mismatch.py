@@ -11,6 +11,7 @@ from itertools import islice
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Connection
+from ikepy.sa.api.ends import AuthenticationFailure, AuthenticationFault, Silence
 from ikepy.sa.api.path import Path
 from ikepy.sa.auth.words import identity, shortened
 from ikepy.sa.exchange import authentication
@@ -18,7 +19,7 @@ from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state.child_sa import texts
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.wire.constants import TransformType
+from ikepy.wire.constants import ExchangeType, TransformType
 from ikepy.wire.proposal import Proposal
 
 SMALL = 1200  # octets of a message that needs no IP fragments on any usual path
@@ -109,19 +110,21 @@ def _some(names: Sequence[str], of: int) -> str:
     return ", ".join(names) + more
 
 
-def silence(sa: IkeSa, now: float) -> str:
+def silence(sa: IkeSa, now: float) -> tuple[Silence, str]:
     """Says which request got no response, and possible reasons."""
     request = next(iter(sa.window.outstanding.values()), None)
     remote = sa.path.remote
     if request is None or sa.established_at is not None:
-        return f"nothing authentic came from {remote} for {now - sa.heard_at:.0f} s"
-    since = f"for {now - request.since:.0f} s"
+        silent = now - sa.heard_at
+        return Silence(None, silent), f"nothing authentic came from {remote} for {silent:.0f} s"
+    octets, parts = sum(map(len, request.datagrams)), len(request.datagrams)
+    silent = now - request.since
+    since = f"for {silent:.0f} s"
     if not sa.has_keys:
-        return (
+        return Silence(ExchangeType.IKE_SA_INIT, silent, octets, parts), (
             f"nothing came from {remote} {since}; UDP port {remote.port} may be filtered on the way, "
             "the address may be wrong, or no IKE daemon listens there"
         )
-    octets, parts = sum(map(len, request.datagrams)), len(request.datagrams)
     way = "in one packet" if parts == 1 else f"in {parts} fragments"
     hint = ""
     if parts == 1 and octets > SMALL:
@@ -130,7 +133,13 @@ def silence(sa: IkeSa, now: float) -> str:
         )
     elif remote.port != sa.connection.remote_port:
         hint = f"; UDP port {remote.port} may be filtered on the way"
-    return f"{remote} answered IKE_SA_INIT but not IKE_AUTH ({octets} octets {way}) {since}{hint}"
+    text = f"{remote} answered IKE_SA_INIT but not IKE_AUTH ({octets} octets {way}) {since}{hint}"
+    return Silence(ExchangeType.IKE_AUTH, silent, octets, parts), text
+
+
+def not_believed(sa: IkeSa) -> AuthenticationFailure:
+    """The peer says no more than that we did not authenticate."""
+    return AuthenticationFailure(AuthenticationFault.NOT_SAID, sa.local_id, sa.connection.remote.id)
 
 
 def our_claim(sa: IkeSa) -> str:

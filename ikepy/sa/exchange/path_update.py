@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ikepy.sa.api.effects import Effect, UpdatePath
+from ikepy.sa.api.events import IkeMoved, MoveReason
 from ikepy.sa.api.path import Path
 from ikepy.sa.state.ike_sa import IkeSa
 
@@ -14,11 +15,17 @@ def float_to_nat_t(sa: IkeSa) -> None:
     sa.path = sa.path.with_ports(local_port, 4500 if remote_port == 500 else remote_port)
 
 
-def move(sa: IkeSa, path: Path) -> None:
+def move(sa: IkeSa, path: Path, reason: MoveReason) -> list[Effect]:
     """Send IKE messages over another path from now on; the children keep theirs until `redirect`."""
     sa.kept_path = sa.children_path
-    sa.path = path
+    old, sa.path = sa.path, path
     sa.window.redirect(path)
+    return _told(sa, old, reason)
+
+
+def _told(sa: IkeSa, old: Path, reason: MoveReason) -> list[Effect]:
+    """The event, if an established IKE_SA is elsewhere now."""
+    return [IkeMoved(sa.itself, old, reason)] if sa.announced and sa.path != old else []
 
 
 def follow(sa: IkeSa, path: Path) -> list[Effect]:
@@ -31,6 +38,7 @@ def follow(sa: IkeSa, path: Path) -> list[Effect]:
         if one.path == one.children_path == before:
             one.path = path
             one.window.redirect(path)
+            effects += _told(one, before, MoveReason.NAT_MAPPING)
             effects += [UpdatePath(child_id, path, one.encap) for child_id in one.children]
     return effects
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from ikepy.sa.api.commands import Rekey, Terminate
 from ikepy.sa.api.effects import Effect
+from ikepy.sa.api.ends import End
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.lifecycle import teardown
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import child_rekey, ike_rekey
 

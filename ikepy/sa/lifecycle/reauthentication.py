@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import End
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.lifecycle import uniqueness
 from ikepy.sa.lifecycle.teardown import announce_end, terminate
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
-from ikepy.sa.state.phase import End
 from ikepy.sa.state.replacement import Superseded
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.delete import DeleteIke

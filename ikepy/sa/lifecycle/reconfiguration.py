@@ -21,6 +21,7 @@ from ikepy.config.difference import (
 from ikepy.config.model import Child, Connection
 from ikepy.sa.admission.connection_match import Candidates
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import End
 from ikepy.sa.api.path import Address
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.lifecycle import teardown
@@ -29,7 +30,7 @@ from ikepy.sa.setup.demand import Demand
 from ikepy.sa.state import lifetime
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import TaskKind
 from ikepy.sa.tasks import child_rekey, desired
 from ikepy.sa.tasks.delete import DeleteChild

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.events import LocalAddressGone, MoveReason
 from ikepy.sa.api.path import Address
 from ikepy.sa.exchange import path_update
+from ikepy.sa.state import event_text
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.tasks import mobike
 from ikepy.sa.tasks.liveness import Liveness
@@ -29,12 +31,13 @@ def addresses_changed(
     paths = mobike.paths(sa) if addresses else []
     if known is None or not paths:
         told, sa.stranded = sa.stranded, True
-        text = f"{old.local.address} is gone, and there is no other address to use"
-        return [] if told else [sa.log(Level.WARNING, text)]
+        gone = LocalAddressGone(sa.itself, old.local.address, back=False)
+        return [] if told else sa.report(gone, Level.WARNING)
     sa.stranded = False
-    path_update.move(sa, paths[0])
+    reason = MoveReason.OWN_ADDRESS_GONE
+    effects = path_update.move(sa, paths[0], reason)
     sa.window.hasten(now)
-    effects: list[Effect] = [sa.log(Level.INFO, f"{old.local.address} is gone: {paths[0]}")]
+    effects.append(sa.log(Level.INFO, event_text.moved(old, paths[0], reason)))
     if paths[0].remote == old.remote or not known.initiator:
         effects += path_update.redirect(sa)  # no routability check: the peer's address is the same
     mobike.once(sa, mobike.UpdateAddresses() if known.initiator else mobike.AddressList())
@@ -47,4 +50,4 @@ def _back(sa: IkeSa, now: float) -> list[Effect]:
     sa.window.hasten(now)
     if sa.quiet:
         sa.enqueue(Liveness())
-    return [sa.log(Level.INFO, f"{sa.path.local.address} is back")]
+    return sa.report(LocalAddressGone(sa.itself, sa.path.local.address, back=True), Level.INFO)

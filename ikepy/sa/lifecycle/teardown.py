@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from ikepy.sa.api.effects import Effect, Event, RemoveOutbound, Topic
+from ikepy.sa.api.effects import Effect, RemoveOutbound
+from ikepy.sa.api.ends import ChildRemoval, End
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Task, TaskKind, outcomes
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.child_create import ChildCreate
@@ -44,7 +45,7 @@ def tear_down(sa: IkeSa) -> list[Effect]:
     if freed is not None:
         freed.tasks.bring_forward(TaskKind.DELETE_IKE)
         sa.registry.changed_sas.append(freed)
-    return [*effects, Event(Topic.IKE_DOWN, sa.connection.name, sa.ike_id, text=ended.text)]
+    return effects
 
 
 def _let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
@@ -52,14 +53,14 @@ def _let_go(sa: IkeSa, child: ChildSa) -> list[Effect]:
     has taken over its traffic, as after a reauthentication."""
     other = sa.registry.elsewhere(sa, child) if sa.end in SUCCEEDED else None
     if other is None:
-        return sa.remove_child(child.child_id, "with its IKE_SA")
+        return sa.remove_child(child.child_id, ChildRemoval.WITH_IKE_SA)
     del sa.children[child.child_id]
     child.state = ChildState.DELETED
     child.remove_at = sa.heard_at + LINGER  # a message has ended it, so `heard_at` is now
     other.children[child.child_id] = child
     sa.registry.owners[child.child_id] = other
     sa.registry.changed_sas.append(other)
-    return [RemoveOutbound(child.child_id)]
+    return [RemoveOutbound(child.child_id), *sa.child_down(child, ChildRemoval.ELSEWHERE)]
 
 
 def _pass_on(sa: IkeSa, task: Task[IkeSa]) -> bool:

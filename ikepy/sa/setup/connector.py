@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ikepy.config.model import Connection
 from ikepy.sa.api.effects import Effect, Level, Log
+from ikepy.sa.api.ends import End
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.driver.turns import proceed
@@ -17,7 +18,7 @@ from ikepy.sa.setup.retries import Retries
 from ikepy.sa.state import end_actions
 from ikepy.sa.state.ended import Ended
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import desired

@@ -6,10 +6,11 @@ from ikepy.errors import PeerError
 from ikepy.sa.admission import stateless
 from ikepy.sa.api.computation import Computation, ResultPending
 from ikepy.sa.api.effects import Effect, Level, Send
+from ikepy.sa.api.ends import End, failure_of
 from ikepy.sa.driver import dispatch
 from ikepy.sa.negotiation.proposals import describe
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.tasks import init
 from ikepy.wire.constants import ExchangeType, NotifyType
@@ -51,4 +52,5 @@ def _answer_late(sa: IkeSa, message: Message, work: Computation, now: float) -> 
         if error.notify != NotifyType.TEMPORARY_FAILURE:  # our own lack of resources: let the peer retransmit
             notify = NotifyPayload(error.notify, error.data)
             effects = [stateless.refusal(message.header, notify, sa.path)]
-        return [*effects, *sa.kill(End.REFUSED, f"{error.notify.name}: {error}")]
+        text = f"{error.notify.name}: {error}"
+        return [*effects, *sa.kill(End.REFUSED, text, failure=failure_of(error))]

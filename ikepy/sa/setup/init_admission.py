@@ -13,6 +13,8 @@ from ikepy.sa.admission.expected_places import ExpectedPlaces
 from ikepy.sa.admission.queued_inits import QueuedInits
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.effects import Effect, Level, Log, Send
+from ikepy.sa.api.ends import End, failure_of
+from ikepy.sa.api.events import IkeSetUpFailed
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.driver.forged_messages import named
@@ -205,7 +207,8 @@ class InitAdmission:
             refused = stateless.refusal(header, NotifyPayload(error.notify, error.data), path)
             text = f"{error.notify.name}: {error}"
             log = Log(Level.INFO, str(remote), text, error.notify.name, remote.address)
-            return None, stateless.no_larger([log, refused], datagram)
+            told = IkeSetUpFailed(None, path, End.REFUSED, failure_of(error), text)
+            return None, stateless.no_larger([told, log, refused], datagram)
         self._registry.add(sa)
         self._half_open.add(sa, charge)
         return sa, effects

@@ -51,6 +51,7 @@ class ChildSa:
     trapped: tuple[Selector, ...] = ()  # remote selectors of which other children carry the rest
     tfc_padding: int | Literal["mtu"] = 0
     replaced_by: int | None = None
+    announced: bool = False  # events tell that it is up (`api.events`)
     lost: bool = False  # negotiated, but the worker that carried it died
     remove_at: float | None = None
 
@@ -135,6 +136,7 @@ class ChildSa:
             state=self.state.value,
             spi_in=self.spi_in,
             spi_out=self.spi_out,
+            proposal=self.proposal,
             suite=self.suite,
             esn=self.esn,
             encap=self.encap,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from ikepy.config.model import Child
-from ikepy.sa.state.phase import End
+from ikepy.sa.api.ends import End
 
 START, TRAP, NONE = "start", "trap", "none"
 Rule = Callable[[Child], str]

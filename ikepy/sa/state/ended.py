@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ikepy.config.model import Child
-from ikepy.sa.state.phase import End
+from ikepy.sa.api.ends import End
 
 
 @dataclass(slots=True)

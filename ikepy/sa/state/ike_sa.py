@@ -15,28 +15,30 @@ from ikepy.errors import LocalMisuse
 from ikepy.sa.admission.connection_match import NOBODY
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.computation import Computation, ResultPending
-from ikepy.sa.api.effects import Compute, Effect, Event, Level, Log, Rank, RemoveChild, Send, Topic
+from ikepy.sa.api.effects import Compute, Effect, Level, Log, Rank, RemoveChild, Send
+from ikepy.sa.api.ends import ChildRemoval, End, Failure
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.events import ChildDown, ChildUp, Event, IkeDown, IkeRekeyed, IkeSetUpFailed, IkeUp
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
-from ikepy.sa.api.snapshot import IkeSaSnapshot, shown
+from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.message import fragments
 from ikepy.sa.message.window import Window
 from ikepy.sa.negotiation.nat import Nat
-from ikepy.sa.negotiation.proposals import describe
 from ikepy.sa.negotiation.ts_request import Pair
-from ikepy.sa.state import lifetime
+from ikepy.sa.state import event_text, lifetime
 from ikepy.sa.state.auth_round import AuthRound
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.desired_children import DesiredChildren
 from ikepy.sa.state.ended import Ended
+from ikepy.sa.state.event_text import ENDED
 from ikepy.sa.state.forgery_limit import ForgeryLimit
 from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.lifetime import Lifetime
 from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.pending_jobs import Again, PendingJobs
-from ikepy.sa.state.phase import BETWEEN_ROUNDS, FOLLOWS, PERMITTED, End, Phase
+from ikepy.sa.state.phase import BETWEEN_ROUNDS, FOLLOWS, PERMITTED, Phase
 from ikepy.sa.state.registry import SaRegistry
 from ikepy.sa.state.replacement import Rekeyed, Replacing, Superseded
 from ikepy.sa.state.set_up import SetUp
@@ -48,7 +50,6 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 
 # Ends that the peer can't override with one of its own; of several the first counts.
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)
-ENDED = "IKE_SA ended: "
 DOUBTS = 0.1  # per second: liveness checks and notifies that unauthenticated messages can make us send
 
 
@@ -97,6 +98,7 @@ class IkeSa:
         self.replacing: Replacing[IkeSa] = Replacing()
         self.rekeyed: Rekeyed[IkeSa] | None = None  # from REKEYED on
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
+        self.announced = False  # events tell that it is up (`api.events`)
         self.expected = False  # the peer initiated, from an expected place (`ExpectedPlaces`)
         self.init_remote: Endpoint | None = None  # source of IKE_SA_INIT, if the peer initiated
         self.checked_unique = False
@@ -229,7 +231,13 @@ class IkeSa:
         kind = cause.partition(":")[0].partition(",")[0].strip()
         return Log(level, subject, text, kind, self.path.remote.address)
 
-    def snapshot(self) -> IkeSaSnapshot:
+    def report(self, event: Event, level: Level) -> list[Effect]:
+        """An event, and the log's line about it."""
+        return [event, self.log(level, event_text.text_of(event))]
+
+    def snapshot(self, *, children: bool = True) -> IkeSaSnapshot:
+        listed = [c for c in self.children.values() if c.state is not ChildState.DELETED] if children else []
+        sure = self.initiator  # whom it is to be, before it is authenticated
         return IkeSaSnapshot(
             ike_id=self.ike_id,
             connection=self.connection.name,
@@ -237,16 +245,21 @@ class IkeSa:
             initiator=self.initiator,
             spi_i=self.spi_i,
             spi_r=self.spi_r,
-            local_id=shown(self.local_id, self.connection.local.id, sure=self.initiator),
-            remote_id=shown(self.remote_id, self.connection.remote.id, sure=self.initiator),
+            local_id=self.local_id or (self.connection.local.id if sure else None),
+            remote_id=self.remote_id or (self.connection.remote.id if sure else None),
             path=self.path,
             nat_local=self.nat.local,
             nat_remote=self.nat.remote,
             encap=self.encap,
-            suite="" if self._keys is None else describe(self._keys.proposal),
+            proposal=None if self._keys is None else self._keys.proposal,
             established_at=self.established_at,
-            children=tuple(c.snapshot() for c in self.children.values() if c.state is not ChildState.DELETED),
+            children=tuple(child.snapshot() for child in listed),
         )
+
+    @property
+    def itself(self) -> IkeSaSnapshot:
+        """A copy without children, for events."""
+        return self.snapshot(children=False)
 
     # -- requests of ours --------------------------------------------------------------------------
 
@@ -317,11 +330,13 @@ class IkeSa:
         chance = self.entropy.uniform()
         self.lifetime = lifetime.of_ike(self.connection, now, chance)
         self.reauth_at = lifetime.reauthentication(self.connection, now, chance)
-        text = f"{self.local_id} at {self.path.local} === {self.remote_id} at {self.path.remote}"
-        return [
-            Event(Topic.IKE_UP, self.connection.name, self.ike_id, text=text),
-            self.log(Level.INFO, f"IKE_SA established, {text}"),
-        ]
+        self.announced = True
+        return self.report(IkeUp(self.itself), Level.INFO)
+
+    def rekeyed_as(self, new: IkeSa) -> list[Effect]:
+        """Tell that `new` has the children from now on."""
+        new.announced, self.announced = self.announced, False
+        return self.report(IkeRekeyed(self.itself, new.itself), Level.INFO)
 
     def another(self, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
         """Create another IKE_SA between the same two ends, for a rekey."""
@@ -334,8 +349,19 @@ class IkeSa:
         task = self.tasks.current
         return [] if task is None else task.settle_collision(self, now)
 
-    def kill(self, end: End, text: str, level: Level = Level.INFO, details: str = "") -> list[Effect]:
-        """Enter DEAD and log why; `teardown.tear_down` does the rest."""
+    def kill(
+        self,
+        end: End,
+        text: str,
+        level: Level = Level.INFO,
+        *,
+        details: str = "",
+        failure: Failure | None = None,
+    ) -> list[Effect]:
+        """Enter DEAD and tell why; `teardown.tear_down` does the rest.
+
+        `text` is for people, `details` for those who read the log; `failure` is the error behind it, if any.
+        """
         if self.phase is Phase.DEAD:
             return []
         if self.phase is Phase.REKEYED:
@@ -345,7 +371,13 @@ class IkeSa:
             end = min(meant, key=MEANT.index, default=end)
         self.ended = Ended(end, text)
         self.enter(Phase.DEAD)
-        return [self.log(level, f"{ENDED}{text}{details}")]
+        told = text + details
+        if self.announced:
+            self.announced = False
+            return self.report(IkeDown(self.itself, end, failure, told), level)
+        if self.established_at is None:
+            return self.report(IkeSetUpFailed(self.itself, self.path, end, failure, told), level)
+        return [self.log(level, f"{ENDED}{told}")]  # another one has its children
 
     def wipe(self) -> None:
         """Overwrite the keys."""
@@ -386,15 +418,22 @@ class IkeSa:
         partial = [c for c in self.children.values() if c.config.name == name and c.in_use and c.trapped]
         return bool(partial) and not self.carries(name, packet)
 
-    def remove_child(self, child_id: int, why: str) -> list[Effect]:
+    def remove_child(self, child_id: int, reason: ChildRemoval) -> list[Effect]:
         child = self.children.pop(child_id)
         self.registry.remove_child(self, child)
-        text = f"{child.config.name} #{child_id} removed ({why})"
-        return [
-            RemoveChild(child_id),
-            Event(Topic.CHILD_DOWN, self.connection.name, self.ike_id, child.config.name, child_id, text),
-            self.log(Level.DEBUG if child.state is ChildState.DELETED else Level.INFO, f"CHILD_SA {text}"),
-        ]
+        level = Level.DEBUG if child.state is ChildState.DELETED else Level.INFO
+        line = self.log(level, event_text.removed(child.snapshot(), reason))
+        return [RemoveChild(child_id), *self.child_down(child, reason), line]
+
+    def child_up(self, child: ChildSa) -> list[Effect]:
+        """Tell that a child is up which replaces none."""
+        child.announced = True
+        return [ChildUp(self.itself, child.snapshot())]
+
+    def child_down(self, child: ChildSa, reason: ChildRemoval) -> list[Effect]:
+        """Tell that a child is none any more, unless it is known to be down or replaced."""
+        told, child.announced = child.announced, False
+        return [ChildDown(self.itself, child.snapshot(), reason)] if told else []
 
     # -- headers -----------------------------------------------------------------------------------
 

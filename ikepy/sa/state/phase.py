@@ -42,18 +42,3 @@ PERMITTED: dict[Phase, frozenset[ExchangeType]] = {
 }
 # Between two rounds of IKE_AUTH the initiator may say too that it gives up (RFC 7296 2.16, 2.21.2).
 BETWEEN_ROUNDS = PERMITTED[Phase.CONNECTING] | {ExchangeType.INFORMATIONAL}
-
-
-class End(Enum):
-    """Why an IKE_SA ended: the manager's next step depends on it."""
-
-    TIMEOUT = "the peer does not answer"
-    REFUSED = "the peer refused"
-    DELETED_BY_PEER = "deleted by the peer"
-    DELETED = "deleted"
-    REPLACED = "replaced"
-    REAUTHENTICATED = "authenticated anew"
-    RESTARTED = "the peer started anew"
-    EXPIRED = "its life is over"
-    ADDRESS_GONE = "our address is gone, and the peer can't be told"  # no MOBIKE
-    FAULT = "internal fault"

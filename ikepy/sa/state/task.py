@@ -12,9 +12,9 @@ from typing import ClassVar, Protocol, TypeVar
 
 from ikepy.config.model import Child
 from ikepy.sa.api.effects import Effect, Outcome
+from ikepy.sa.api.ends import End
 from ikepy.sa.negotiation.collision import Nonces
 from ikepy.sa.state.child_sa import ChildSa
-from ikepy.sa.state.phase import End
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload

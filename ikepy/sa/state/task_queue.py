@@ -8,10 +8,10 @@ from typing import Generic, Protocol, TypeVar
 from ikepy.config.model import Connection
 from ikepy.errors import LocalMisuse
 from ikepy.sa.api.computation import Computation
+from ikepy.sa.api.ends import End
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.message.window import Window
 from ikepy.sa.state.child_sa import ChildSa
-from ikepy.sa.state.phase import End
 from ikepy.sa.state.task import CREATING, HARMLESS, Task, TaskKind
 
 MAX_TASKS = 1024  # waiting tasks on one IKE_SA, beyond which user commands are refused

@@ -14,19 +14,28 @@ from ikepy.config.model import Connection
 from ikepy.errors import PeerError, UnheardError
 from ikepy.sa.admission.auth_failures import Hearing
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import (
+    AuthenticationFailure,
+    AuthenticationFault,
+    End,
+    Failure,
+    Party,
+    failure_of,
+    refused_by_peer,
+)
+from ikepy.sa.api.events import ChildSetUpFailed
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.auth import authenticator, words
 from ikepy.sa.auth.authenticator import Done, Failed, More
 from ikepy.sa.exchange import authentication, child_negotiation, mismatch
-from ikepy.sa.exchange.child_negotiation import ChildOffer, KeyExchangeResult
+from ikepy.sa.exchange.child_negotiation import ChildChoice, ChildOffer, KeyExchangeResult
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import sa_limits
 from ikepy.sa.state.auth_round import MOST_ROUNDS, AuthRound, Claim
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import desired, mobike
@@ -56,7 +65,7 @@ class AuthTask(Task[IkeSa]):
         sa.local_id = context.local_id
         first = authenticator.begin(authentication.authenticator(sa).initiate(context), sa.jobs.current)
         if isinstance(first, Failed):
-            raise _failed(first.why)
+            raise _failed(first.why, first.fault, context.local_id, context.remote_id)
         self._offer = self._first_offer(sa)
         self._step = first
         payloads: list[Payload] = [authentication.own_id_payload(sa, context.local_id)]
@@ -72,15 +81,17 @@ class AuthTask(Task[IkeSa]):
         claim = self._claim(sa, payloads)
         refusal = error_handling.gravest(Exchange.IKE_AUTH, payloads)
         if refusal is not None and refusal[0] is Step.CLOSE:
-            return self._close(sa, f"the peer refused: {query.error_name(refusal[1])}", now)
+            text = f"the peer refused: {query.error_name(refusal[1])}"
+            return self._close(sa, text, refused_by_peer(refusal[1].notify), now)
         expected = sa.connection.remote.id
         if not claim.identity.matches(expected):
-            return self._reject(sa, claim, f"IDr: it is not {words.identity(expected)}", now)
+            other = f"IDr: it is not {words.identity(expected)}"
+            return self._reject(sa, claim, Failed(other, AuthenticationFault.OTHER_IDENTITY), now)
         assert self._step is not None  # our request is made of it
         step = self._step.following(authentication.received(claim, payloads))
         match _within_limits(sa, authenticator.settle(step, sa.jobs.current)):
-            case Failed(why):
-                return self._reject(sa, claim, why, now)
+            case Failed() as failed:
+                return self._reject(sa, claim, failed, now)
             case More() as more:
                 _check_place(sa, payloads, last=False)
                 return self._go_on(sa, claim, more, now)
@@ -99,7 +110,9 @@ class AuthTask(Task[IkeSa]):
                 return authentication.claim(sa, id_r, sa.connection)
         error = query.error(payloads)
         name = "an incomplete IKE_AUTH response" if error is None else query.error_name(error)
-        raise _failed(f"the peer refused: {name}")
+        failure = None if error is None else refused_by_peer(error.notify)
+        text = f"the peer refused: {name}"
+        raise PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True, cause=failure)
 
     def _go_on(self, sa: IkeSa, claim: Claim, more: More, now: float) -> list[Effect]:
         """The method wants another round."""
@@ -124,18 +137,20 @@ class AuthTask(Task[IkeSa]):
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return desired.failed(sa, self.wanted, reason) + desired.abandon(sa, reason)
 
-    def _reject(self, sa: IkeSa, claim: Claim, why: str, now: float) -> list[Effect]:
+    def _reject(self, sa: IkeSa, claim: Claim, failed: Failed, now: float) -> list[Effect]:
         """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
-        text = f"authentication of the peer {words.identity(claim.identity)} failed ({why})"
+        text = f"authentication of the peer {words.identity(claim.identity)} failed ({failed.why})"
         effects = desired.failed(sa, self.wanted, text)
         effects += sa.send_unanswered([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
-        return effects + sa.kill(End.REFUSED, text, Level.ERROR)
+        cause = AuthenticationFailure(failed.fault, sa.local_id, claim.identity)
+        failure = Failure(Party.US, NotifyType.AUTHENTICATION_FAILED, cause)
+        return effects + sa.kill(End.REFUSED, text, Level.ERROR, failure=failure)
 
-    def _close(self, sa: IkeSa, text: str, now: float) -> list[Effect]:
+    def _close(self, sa: IkeSa, text: str, failure: Failure, now: float) -> list[Effect]:
         """RFC 7296 3.10.1: all of the request failed, though the peer may think that the IKE_SA stands."""
         effects = desired.failed(sa, self.wanted, text)
         effects += sa.send_unanswered([DeletePayload(ProtocolId.IKE, ())], now)
-        return effects + sa.kill(End.REFUSED, text, Level.ERROR)
+        return effects + sa.kill(End.REFUSED, text, Level.ERROR, failure=failure)
 
     def _first_offer(self, sa: IkeSa) -> ChildOffer | None:
         """The child of this IKE_AUTH, None if it goes without one (RFC 6023)."""
@@ -166,7 +181,8 @@ class AuthTask(Task[IkeSa]):
             if query.maybe(payloads, SaPayload) is not None:  # the peer made what we did not ask for
                 sa.enqueue(DiscardSpi(offer.spi_in))
             text = f"child {self.wanted.config.name}: {error}"
-            return [*desired.failed(sa, self.wanted, text), sa.log(Level.ERROR, text)]
+            told = ChildSetUpFailed(sa.itself, self.wanted.config.name, failure_of(error), text)
+            return [*desired.failed(sa, self.wanted, text), *sa.report(told, Level.ERROR)]
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 
@@ -198,13 +214,16 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
         sa.auth_round = AuthRound(_rounds(sa) + 1, claim, settled.following, request)
         return Answer([*own, *settled.payloads])
     if isinstance(settled, Failed) or connection is None:
-        why = settled.why if isinstance(settled, Failed) else ""
+        failed, ours = settled if isinstance(settled, Failed) else Failed(""), local_id
         if connection is None:
+            ours = _asked_id(request) or local_id
             why = mismatch.no_connection(
                 sa.candidates.connections, claim.identity, _asked_id(request), authentication.own_address(sa)
             )
-        text = f"authentication of the peer {words.identity(claim.identity)} failed ({why})"
-        raise _failure(sa, claim.identity, text, hearing, now, named=named)
+            failed = Failed(why, AuthenticationFault.NO_CONNECTION)
+        text = f"authentication of the peer {words.identity(claim.identity)} failed ({failed.why})"
+        cause = AuthenticationFailure(failed.fault, ours, claim.identity)
+        raise _failure(sa, cause, text, hearing, now, named=named)
     sa.registry.auth_failures.proven(_source(sa), claim.identity, now)
     sa.local_id, sa.remote_id = local_id, claim.identity
     child_effects, granted = _grant(sa, connection, request, path, now)
@@ -232,13 +251,15 @@ def _grant(
 ) -> tuple[list[Effect], list[Payload]]:
     """What the peer asked for in its first request; it is authenticated now."""
     if connection.unique == "keep" and sa.registry.duplicates(sa):
-        raise _failed(f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep")
+        text = f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep"
+        raise _failed(text, AuthenticationFault.NOT_UNIQUE, sa.local_id, sa.remote_id)
     sa.initial_contact = query.notify(request, NotifyType.INITIAL_CONTACT) is not None
     sa_limits.check_ike_sa(sa)
     mobike.forbid_nats(request, path)
     mobike.agree(sa, request)
+    choice = _choose_child(sa, request)
     effects = sa.establish(now)
-    child_effects, child_payloads = _respond_child(sa, request, now)
+    child_effects, child_payloads = _respond_child(sa, choice, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
     return effects + child_effects, [*child_payloads, *more, *sa.window_size()]
 
@@ -277,41 +298,69 @@ def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hear
     if hearing is Hearing.NONE:
         sa.registry.tally[Unserved.UNHEARD_AUTH] += 1
         who = words.identity(remote_id)
-        raise UnheardError(f"not heard: {who} has failed to authenticate too often from there")
+        cause = AuthenticationFailure(AuthenticationFault.NOT_HEARD, None, remote_id)
+        raise UnheardError(f"not heard: {who} has failed to authenticate too often from there", cause)
     return hearing
 
 
 def _failure(
-    sa: IkeSa, remote_id: Identity, text: str, hearing: Hearing, now: float, *, named: bool
+    sa: IkeSa, cause: AuthenticationFailure, text: str, hearing: Hearing, now: float, *, named: bool
 ) -> PeerError | UnheardError:
     """What a failed attempt gets: AUTHENTICATION_FAILED, or no answer, and others later."""
     sa.registry.tally[Unserved.FAILED_AUTH] += 1
-    wait = sa.registry.auth_failures.failed(_source(sa), remote_id, now, named=named)
+    assert cause.remote_id is not None
+    wait = sa.registry.auth_failures.failed(_source(sa), cause.remote_id, now, named=named)
     if wait:
         text += f"; no further attempt is heard for {wait:.0f} s"
-    return _failed(text) if hearing is Hearing.FULL else UnheardError(text)
+    if hearing is not Hearing.FULL:
+        return UnheardError(text, cause)
+    return _failed(text, cause.fault, cause.local_id, cause.remote_id)
 
 
-def _respond_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[list[Effect], list[Payload]]:
-    """The first child; if it fails, the IKE_SA stands nevertheless (RFC 7296 1.2)."""
+def _choose_child(sa: IkeSa, payloads: Sequence[Payload]) -> ChildChoice | PeerError | None:
+    """The first child; None if there is to be none, or why it fails though the IKE_SA stands (RFC 7296 1.2).
+
+    Raises the PeerError that ends the IKE_SA before it is up.
+    """
     childless, policy = query.maybe(payloads, SaPayload) is None, sa.connection.childless
     if childless != (policy == "force") and policy in ("never", "force"):
         text = f"IKE_AUTH {'without' if childless else 'with'} a child, and childless = {policy}"
         raise PeerError(NotifyType.INVALID_SYNTAX, text, fatal=True)
     if childless:
+        return None
+    try:
+        return child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
+    except PeerError as error:
+        if error_handling.when_sent(Exchange.IKE_AUTH, error.notify) is Step.END:
+            raise
+        return error
+
+
+def _respond_child(
+    sa: IkeSa, choice: ChildChoice | PeerError | None, now: float
+) -> tuple[list[Effect], list[Payload]]:
+    """Install the first child, or refuse it."""
+    if choice is None:
         return [], []
+    if isinstance(choice, PeerError):
+        return _no_child(sa, choice)
     result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, (), we_started=False)
     try:
-        choice = child_negotiation.choose(sa, payloads, key_exchange=False, only=None)
         # Over a reauthentication the older child goes on until the peer has heard of this one.
         standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
         _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
     except PeerError as error:
-        if error_handling.when_sent(Exchange.IKE_AUTH, error.notify) is Step.END:
-            raise
-        return [sa.log(Level.ERROR, f"no first child: {error}")], [NotifyPayload(error.notify, error.data)]
+        return _no_child(sa, error)
     return effects, answer
 
 
-def _failed(text: str) -> PeerError:
-    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True)
+def _no_child(sa: IkeSa, error: PeerError) -> tuple[list[Effect], list[Payload]]:
+    told = ChildSetUpFailed(sa.itself, "", failure_of(error), f"no first child: {error}")
+    return sa.report(told, Level.ERROR), [NotifyPayload(error.notify, error.data)]
+
+
+def _failed(
+    text: str, fault: AuthenticationFault, local_id: Identity | None, remote_id: Identity | None
+) -> PeerError:
+    cause = AuthenticationFailure(fault, local_id, remote_id)
+    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True, cause=cause)

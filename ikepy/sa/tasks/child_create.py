@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import failure_of
+from ikepy.sa.api.events import ChildSetUpFailed
 from ikepy.sa.exchange import child_negotiation, key_exchange
 from ikepy.sa.exchange.child_negotiation import ChildChoice, KeyExchangeResult
 from ikepy.sa.message import error_handling, query
@@ -144,7 +146,8 @@ class ChildCreate(Task[IkeSa]):
             self.create.discard(sa)
         if self.replaces is not None:  # the data plane has lost its SAs: a dead child is worse than none
             sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.NOT_REPLACED))
-        return [*self.failed(sa, text), sa.log(Level.ERROR, text)]
+        told = ChildSetUpFailed(sa.itself, self.wanted.config.name, failure_of(error), text)
+        return [*self.failed(sa, text), *sa.report(told, Level.ERROR)]
 
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from ikepy.config.model import Child
 from ikepy.errors import PeerError
-from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import ChildRemoval, Failure, ProposalMismatch, failure_of, refused_by_peer
+from ikepy.sa.api.events import ChildRekeyed, ChildRekeyFailed
 from ikepy.sa.exchange import child_negotiation, mismatch
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
@@ -42,7 +44,7 @@ class ChildRekey(Task[IkeSa]):
         self.config = config
         self._ts_request = ts_request
         self._tickets = list(tickets)
-        self.create = CreateExchange(config, ts_request)
+        self.create = CreateExchange(config, ts_request, rekeys=True)
         self._colliding: Colliding[ChildSa] | None = None
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
@@ -53,7 +55,7 @@ class ChildRekey(Task[IkeSa]):
             return None  # it is being deleted
         if old.config is not self.config:  # another configuration has it otherwise
             self.config = old.config
-            self.create = CreateExchange(old.config, self._ts_request)
+            self.create = CreateExchange(old.config, self._ts_request, rekeys=True)
         payloads = self.create.payloads(sa)
         old.state = ChildState.REKEYING
         spi = old.spi_in.to_bytes(4, "big")
@@ -85,7 +87,7 @@ class ChildRekey(Task[IkeSa]):
             if error.fatal:
                 raise
             self.create.discard(sa)
-            return self._try_later(sa, str(error), now)
+            return self._try_later(sa, str(error), failure_of(error), now)
         text = f"{self._name} rekeyed as #{new.child_id}"
         effects += [*self._take_over(sa, new, now), *outcomes(self._tickets, True, text)]
         return effects + deleted_by_peer(sa, new, now) if self.create.is_deleted(new) else effects
@@ -120,7 +122,7 @@ class ChildRekey(Task[IkeSa]):
             colliding.state = ChildState.REKEYED
             colliding.replaced_by = new.child_id
             colliding.lifetime.expires_at = now + REDUNDANT_TIMEOUT
-        return [*rekeyed(sa, self.config, self.child_id, new.child_id)]
+        return rekeyed(sa, old if old is not None and old.announced else colliding, new)
 
     def _refused(self, sa: IkeSa, step: Step, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
@@ -130,17 +132,19 @@ class ChildRekey(Task[IkeSa]):
         if step is Step.GONE:
             # CHILD_SA_NOT_FOUND (RFC 7296 2.25): a child that the peer does not have carries nothing.
             sa.enqueue(ChildCreate(WantedChild(self.config, ts_request=self._ts_request)), first=True)
-            why = "the peer does not have it"
-            return [*sa.remove_child(self.child_id, why), *outcomes(self._tickets, False, why)]
-        return self._try_later(sa, name, now)
+            reason = ChildRemoval.UNKNOWN_TO_PEER
+            return [*sa.remove_child(self.child_id, reason), *outcomes(self._tickets, False, reason.value)]
+        named = refusal.notify in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_KE_PAYLOAD)
+        cause = ProposalMismatch(self.config.esp_proposals) if named else None
+        return self._try_later(sa, name, refused_by_peer(refusal.notify, cause), now)
 
-    def _try_later(self, sa: IkeSa, why: str, now: float) -> list[Effect]:
+    def _try_later(self, sa: IkeSa, why: str, failure: Failure, now: float) -> list[Effect]:
         """Schedule another rekey after a failure; the old child carries traffic until its `life_time`."""
         old = sa.children.get(self.child_id)
         if old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, False, why)
         old.state = ChildState.INSTALLED
-        self.create = CreateExchange(self.config, self._ts_request)
+        self.create = CreateExchange(self.config, self._ts_request, rekeys=True)
         wait = old.lifetime.postpone(now, sa.registry.entropy.uniform())
         hint = ""
         if why in PFS_REFUSALS:
@@ -151,7 +155,8 @@ class ChildRekey(Task[IkeSa]):
                 what = f"a PFS mismatch, which shows at the first rekey: our esp_proposals have {groups}"
                 hint = f" ({what}; in use: {proposals.describe(old.proposal)})"
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
-        return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
+        told = sa.report(ChildRekeyFailed(sa.itself, old.snapshot(), failure, wait, text), Level.WARNING)
+        return [*told, *outcomes(self._tickets, False, text)]
 
 
 def begin(sa: IkeSa, child: ChildSa, tickets: Sequence[int] = ()) -> None:
@@ -183,14 +188,12 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     for ours in sa.tasks.creating:
         if old.child_id == ours.replaces:
             ours.collide(new, nonces)
-    events = rekeyed(sa, old.config, old.child_id, new.child_id)
-    return Answer(answer.payloads, [*answer.before, *events])
+    return Answer(answer.payloads, [*answer.before, *rekeyed(sa, old, new)])
 
 
-def rekeyed(sa: IkeSa, config: Child, old_id: int, new_id: int) -> list[Effect]:
-    """The event and the log line for a rekeyed child."""
-    text = f"{config.name} #{old_id} rekeyed as #{new_id}"
-    return [
-        Event(Topic.CHILD_REKEYED, sa.connection.name, sa.ike_id, config.name, new_id, text),
-        sa.log(Level.INFO, f"CHILD_SA {text}"),
-    ]
+def rekeyed(sa: IkeSa, old: ChildSa | None, new: ChildSa) -> list[Effect]:
+    """The event and the log line for a rekeyed child; `new` is an additional one if `old` is down already."""
+    if old is None or not old.announced:
+        return sa.child_up(new)
+    old.announced, new.announced = False, True
+    return sa.report(ChildRekeyed(sa.itself, old.snapshot(), new.snapshot()), Level.INFO)

@@ -25,8 +25,9 @@ MAX_OVERTAKEN = 64  # SPIs
 class CreateExchange:
     """What `ChildCreate` and `ChildRekey` have in common."""
 
-    def __init__(self, config: Child, ts_request: TsRequest = EVERYTHING) -> None:
+    def __init__(self, config: Child, ts_request: TsRequest = EVERYTHING, *, rekeys: bool = False) -> None:
         self._config = config
+        self._rekeys = rekeys
         self._ts_request = ts_request
         self._method = key_exchange.MethodChoice()
         self._offer: ChildOffer | None = None
@@ -39,7 +40,7 @@ class CreateExchange:
         random = sa.registry.entropy.random
         self._nonce = random(NONCE_SIZE)
         self._offer = child_negotiation.offer(
-            sa, self._config, key_exchange=True, ts_request=self._ts_request
+            sa, self._config, key_exchange=True, ts_request=self._ts_request, rekeys=self._rekeys
         )
         method = self._method.of(self._offer.proposals)
         sa_payload, *selectors = self._offer.payloads()

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from ikepy.config.model import Child
 from ikepy.sa.api.effects import ActivateOutbound, Effect, Level, RemoveOutbound
+from ikepy.sa.api.ends import ChildRemoval, End
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.phase import End, Phase
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.tasks import desired
 from ikepy.wire.constants import ExchangeType, ProtocolId
@@ -96,7 +97,7 @@ class DeleteChild(Task[IkeSa]):
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         child = sa.children.get(self.child_id)
-        effects = [] if child is None else _gone(sa, child, now, "deleted")
+        effects = [] if child is None else _gone(sa, child, now, ChildRemoval.DELETED)
         if self._child is not None:  # also if the peer's own DELETE arrived first
             desired.reopen(sa, self._child, self._end, now)
         return effects + outcomes(self._tickets, True, f"CHILD_SA #{self.child_id} deleted")
@@ -145,22 +146,22 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     """Remove a child that the peer has deleted, and bring it up again if it is configured so."""
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     again = again and child.child_id not in sa.tasks.unwanted
-    effects = _gone(sa, child, now, "deleted by the peer")
+    effects = _gone(sa, child, now, ChildRemoval.DELETED_BY_PEER)
     if again:
         desired.reopen(sa, child, ChildEnd.DELETED_BY_PEER, now)
     return effects
 
 
-def _gone(sa: IkeSa, child: ChildSa, now: float, why: str) -> list[Effect]:
+def _gone(sa: IkeSa, child: ChildSa, now: float, reason: ChildRemoval) -> list[Effect]:
     """Remove a child that both ends have deleted; after LINGER seconds if another one has its traffic."""
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
         successor = sa.alike(child)
     if successor is None and sa.registry.elsewhere(sa, child) is None:
-        return sa.remove_child(child.child_id, why)
+        return sa.remove_child(child.child_id, reason)
     child.state = ChildState.DELETED
     child.remove_at = now + LINGER
-    effects: list[Effect] = [RemoveOutbound(child.child_id)]
+    effects: list[Effect] = [RemoveOutbound(child.child_id), *sa.child_down(child, reason)]
     # The DELETE shows that the peer has the direct successor. If that is gone too, it says nothing about
     # whether the peer already has the successor's successor.
     if successor is not None and child.replaced_by in (None, successor.child_id):

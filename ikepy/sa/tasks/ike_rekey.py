@@ -8,7 +8,9 @@ from dataclasses import replace
 from ikepy.crypto.kex.method import Begun
 from ikepy.crypto.key_schedule import Seed
 from ikepy.errors import PeerError
-from ikepy.sa.api.effects import Effect, Event, Level, Topic
+from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import Failure, ProposalMismatch, refused_by_peer
+from ikepy.sa.api.events import IkeRekeyFailed
 from ikepy.sa.exchange import key_exchange, mismatch
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
@@ -96,7 +98,7 @@ class IkeRekey(Task[IkeSa]):
         else:
             rekey_handover.await_delete(loser, now, frees=sa)
             sa.tasks.put_off(DeleteIke(), now + SETTLING)
-        return [*rekeyed(sa, new), *effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
+        return [*effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         if self.colliding is not None:
@@ -111,14 +113,19 @@ class IkeRekey(Task[IkeSa]):
         if step is Step.INSTEAD:
             sa.reauth_due = True
             text = f"the peer does not rekey the IKE_SA ({why}): authenticating anew"
-            return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
+            return self._tell(sa, refused_by_peer(refusal.notify), None, text)
         wait = sa.lifetime.postpone(now, sa.registry.entropy.uniform())
-        beside = ""
+        beside, cause = "", None
         if refusal.notify == NotifyType.NO_PROPOSAL_CHOSEN:
+            cause = ProposalMismatch(self._offered)
             in_use = proposals.describe(sa.keys.proposal)
             beside = f" (in use: {in_use}; ours: {mismatch.suites(self._offered)})"
         text = f"rekey of the IKE_SA failed: {why}{beside}; again in {wait:.0f} s"
-        return [sa.log(Level.WARNING, text), *outcomes(self._tickets, False, text)]
+        return self._tell(sa, refused_by_peer(refusal.notify, cause), wait, text)
+
+    def _tell(self, sa: IkeSa, failure: Failure, wait: float | None, text: str) -> list[Effect]:
+        told = sa.report(IkeRekeyFailed(sa.itself, failure, wait, text), Level.WARNING)
+        return [*told, *outcomes(self._tickets, False, text)]
 
     def _successor(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> IkeSa:
         chosen = proposals.acceptable_choice(query.must(payloads, SaPayload).proposals, self._offered)
@@ -156,7 +163,11 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     chosen = proposals.select(sa.connection.proposals, offered)
     if chosen is None:
         differing = mismatch.nothing_in_common(offered, sa.connection.proposals)
-        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, f"no IKE proposal fits: {differing}")
+        raise PeerError(
+            NotifyType.NO_PROPOSAL_CHOSEN,
+            f"no IKE proposal fits: {differing}",
+            cause=ProposalMismatch(sa.connection.proposals, tuple(offered)),
+        )
     if len(chosen.spi) != 8 or chosen.spi == bytes(8):
         raise PeerError(NotifyType.INVALID_SYNTAX, "an IKE SPI has 8 bytes and is not zero")
     nonce_i = query.must(payloads, NoncePayload).data
@@ -177,13 +188,4 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         ours.collide_with(new, nonces)
         new.collides_with = sa
         return Answer(answer)
-    return Answer(answer, before=rekeyed(sa, new), after=rekey_handover.hand_over(sa, new, now))
-
-
-def rekeyed(sa: IkeSa, new: IkeSa) -> list[Effect]:
-    """Tell that one IKE_SA replaces another."""
-    text = f"rekeyed as #{new.ike_id}, {proposals.describe(new.keys.proposal)}"
-    return [
-        Event(Topic.IKE_REKEYED, sa.connection.name, new.ike_id, text=text),
-        sa.log(Level.INFO, f"IKE_SA {text}"),
-    ]
+    return Answer(answer, after=rekey_handover.hand_over(sa, new, now))

@@ -11,6 +11,7 @@ from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.admission.connection_match import Candidates
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import ProposalMismatch, refused_by_peer
 from ikepy.sa.exchange import key_exchange, mismatch, path_update
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
@@ -72,18 +73,21 @@ class InitTask(Task[IkeSa]):
             step, error = refusal
             if step is Step.AGAIN:
                 return self._other_group(sa, error)
-            text = f"the peer refused: {query.error_name(error)}"
+            text, cause = f"the peer refused: {query.error_name(error)}", None
             if error.notify == NotifyType.NO_PROPOSAL_CHOSEN:
+                cause = ProposalMismatch(self._offered)
                 text += (
                     f"; our proposals: {mismatch.suites(self._offered)}; "
                     f"or it has no connection for our address {sa.path.local.address}"
                 )
-            raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, fatal=True)
+            raise PeerError(
+                NotifyType.NO_PROPOSAL_CHOSEN, text, fatal=True, cause=refused_by_peer(error.notify, cause)
+            )
         try:
             return self._agree(sa, payloads)
         except PeerError as error:
             # Anybody may have sent this: it is ignored, and the true response waited for (RFC 6989 2.5).
-            raise PeerError(error.notify, str(error)) from error
+            raise PeerError(error.notify, str(error), cause=error.cause) from error
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return desired.abandon(sa, reason)
@@ -152,6 +156,7 @@ def choose_connection(candidates: Candidates, offered: Sequence[Proposal]) -> tu
     raise PeerError(
         NotifyType.NO_PROPOSAL_CHOSEN,
         f"no IKE proposal fits (of {candidates.connections[0].name}): {differing}",
+        cause=ProposalMismatch(candidates.connections[0].proposals, tuple(ike_only)),
     )
 
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from ikepy.errors import PeerError
 from ikepy.sa.admission import connection_match
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.events import MoveReason
 from ikepy.sa.api.path import Address, Path
 from ikepy.sa.exchange import path_update
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import nat
+from ikepy.sa.state import event_text
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.peer_addresses import Mobike, announced, no_nats_allowed, unchanged, usable
 from ikepy.sa.state.task import Answer, Task, TaskKind
@@ -121,12 +123,13 @@ class UpdateAddresses(Task[IkeSa]):
 
     def _other_path(self, sa: IkeSa, path: Path) -> list[Effect]:
         refused = self._refused | {path}
-        text = f"the peer does not accept these addresses, {path}"
+        log = sa.log(Level.WARNING, event_text.moved(path, path, MoveReason.REFUSED))
         others = [p for p in paths(sa) if p not in refused]
-        if others:
-            path_update.move(sa, others[0])
-            sa.enqueue(UpdateAddresses(refused=refused), first=True)
-        return [sa.log(Level.WARNING, text)]
+        if not others:
+            return [log]
+        told = path_update.move(sa, others[0], MoveReason.REFUSED)
+        sa.enqueue(UpdateAddresses(refused=refused), first=True)
+        return [log, *told]
 
 
 class RoutabilityCheck(Task[IkeSa]):
@@ -231,9 +234,9 @@ def answered(sa: IkeSa, path: Path, task: Task[IkeSa]) -> list[Effect]:
     mobike.searching, mobike.probed = False, 0
     if path == sa.path and task.kind not in (TaskKind.UPDATE_ADDRESSES, TaskKind.ADDRESS_LIST):
         return [sa.log(Level.INFO, f"the peer answers again, {path}")]
-    path_update.move(sa, path)
+    told = path_update.move(sa, path, MoveReason.PEER_ANSWERS)
     once(sa, UpdateAddresses())
-    return [sa.log(Level.INFO, f"the peer answers, {path}")]
+    return [sa.log(Level.INFO, event_text.moved(path, path, MoveReason.PEER_ANSWERS)), *told]
 
 
 def heard(sa: IkeSa, path: Path) -> None:
@@ -293,19 +296,19 @@ def _follow(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> l
     known = sa.children_path.remote.address == path.remote.address
     if path != sa.path:
         sa.window.hasten(now)  # requests sent to its old address are most likely lost
-    path_update.move(sa, path)
-    log = sa.log(Level.INFO, f"the peer moved, {path}")
+    told = path_update.move(sa, path, MoveReason.PEER_MOVED)
+    log = sa.log(Level.INFO, event_text.moved(path, path, MoveReason.PEER_MOVED))
     if known:
-        return [log, *path_update.redirect(sa)]
+        return [log, *told, *path_update.redirect(sa)]
     once(sa, RoutabilityCheck())
-    return [log]
+    return [log, *told]
 
 
 def _leave(sa: IkeSa, addresses: Sequence[Address], path: Path, now: float) -> list[Effect]:
     """Move to `path` if the responder's new addresses do not include the one in use (3.5)."""
     if sa.path.remote.address in addresses:
         return []
-    path_update.move(sa, path)
+    told = path_update.move(sa, path, MoveReason.PEER_ADDRESS_GONE)
     sa.window.hasten(now)
     once(sa, UpdateAddresses())
-    return [sa.log(Level.INFO, f"the peer's address is gone: {path}")]
+    return [sa.log(Level.INFO, event_text.moved(path, path, MoveReason.PEER_ADDRESS_GONE)), *told]

@@ -6,10 +6,10 @@ INVALID_SPI, INVALID_SELECTORS and the like report a problem; they change no SA.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.message import query
+from ikepy.sa.state.event_text import packet_text
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.wire.constants import ExchangeType, NotifyType
@@ -46,15 +46,3 @@ def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
     name = "an unknown child" if child is None else f"{child.config.name} #{child.child_id}"
     text = f"the peer refuses {packet_text(notify.data)} under {name} (INVALID_SELECTORS)"
     return [sa.log(Level.WARNING, text)]
-
-
-def packet_text(start: bytes) -> str:
-    """Text for the log from the start of an IP packet: "10.1.0.1 -> 10.2.0.1, protocol 17"."""
-    version = start[0] >> 4 if start else 0
-    if version == 4 and len(start) >= 20:
-        source, destination, protocol = start[12:16], start[16:20], start[9]
-    elif version == 6 and len(start) >= 40:
-        source, destination, protocol = start[8:24], start[24:40], start[6]
-    else:
-        return "a packet"
-    return f"{ip_address(source)} -> {ip_address(destination)}, protocol {protocol}"

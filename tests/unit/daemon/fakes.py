@@ -14,6 +14,7 @@ from typing import Any
 from esp.ipc import messages
 from esp.packet.selectors import Selector
 from esp.sa.suites import suite_for
+from ikepy.config.identity import Identity
 from ikepy.config.model import Config
 from ikepy.crypto.secret import Secret
 from ikepy.daemon.interfaces import Mended, Operation, Tun
@@ -21,6 +22,8 @@ from ikepy.sa.api.commands import Command
 from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
+from ikepy.wire.constants import Encr, ProtocolId, TransformType
+from ikepy.wire.proposal import Proposal, Transform
 from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
 from tun.rtnetlink import BestRoute, Hop
@@ -320,7 +323,20 @@ def outbound(child_id: int = 1, name: str = "a", ts: tuple[Selector, ...] = NETS
 
 
 def ike_info(ike_id: int, *child_ids: int) -> IkeSaSnapshot:
-    child = ChildSnapshot(0, "net", "INSTALLED", 0x1000, 0x2000, SUITE, True, False, NETS[:1], NETS[:1], 5.0)
+    child = ChildSnapshot(
+        child_id=0,
+        name="net",
+        state="INSTALLED",
+        spi_in=0x1000,
+        spi_out=0x2000,
+        proposal=Proposal(1, ProtocolId.ESP, b"", (Transform(TransformType.ENCR, Encr.AES_GCM_16, 128),)),
+        suite=SUITE,
+        esn=True,
+        encap=False,
+        ts_local=NETS[:1],
+        ts_remote=NETS[:1],
+        installed_at=5.0,
+    )
     return IkeSaSnapshot(
         ike_id=ike_id,
         connection="a",
@@ -328,13 +344,13 @@ def ike_info(ike_id: int, *child_ids: int) -> IkeSaSnapshot:
         initiator=True,
         spi_i=bytes([ike_id] * 8),
         spi_r=bytes([ike_id + 100] * 8),
-        local_id="gwa",
-        remote_id="gwb",
+        local_id=Identity.parse("gwa"),
+        remote_id=Identity.parse("gwb"),
         path=PATH,
         nat_local=False,
         nat_remote=True,
         encap=False,
-        suite="AES_GCM_16_128",
+        proposal=Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_GCM_16, 128),)),
         established_at=1.0,
         children=tuple(replace(child, child_id=child_id) for child_id in child_ids),
     )

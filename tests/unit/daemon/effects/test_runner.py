@@ -22,7 +22,6 @@ from ikepy.sa.api.effects import (
     ActivateOutbound,
     Compute,
     Effect,
-    Event,
     Level,
     Log,
     Outcome,
@@ -31,9 +30,9 @@ from ikepy.sa.api.effects import (
     RemoveOutbound,
     Send,
     SendKeepalive,
-    Topic,
     UpdatePath,
 )
+from ikepy.sa.api.events import IkeUp
 from ikepy.sa.api.log_source import Peer
 from ikepy.sa.api.path import Endpoint
 from tests.unit.daemon.fakes import (
@@ -282,7 +281,7 @@ def test_outcomes_and_log_reach_those_who_wait() -> None:
 
     async def inside() -> Outcome:
         log = Log(Level.INFO, "a #1", "up")
-        event = Event(Topic.IKE_UP, "a", 1)
+        event = IkeUp(ike_info(1))
         bed = Bed({"request Initiate": [log, event, Outcome(3, True, "done"), Outcome(99, True, "nobody's")]})
         future = bed.runner.waiting.expect(3)
         bed.runner.watchers.add(lambda entry: seen.append(entry.text))

@@ -1,0 +1,134 @@
+"""Why IKE_SAs and children end, and how the set-up of one fails: values that events carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from esp.packet.selectors import Selector
+from ikepy.config.identity import Identity
+from ikepy.errors import PeerError, UnheardError, WireError
+from ikepy.wire.constants import ExchangeType, NotifyType
+from ikepy.wire.proposal import Proposal
+
+
+class End(Enum):
+    """Why an IKE_SA ended: the manager's next step depends on it."""
+
+    TIMEOUT = "the peer does not answer"
+    REFUSED = "the peer refused"
+    DELETED_BY_PEER = "deleted by the peer"
+    DELETED = "deleted"
+    REPLACED = "replaced"
+    REAUTHENTICATED = "authenticated anew"
+    RESTARTED = "the peer started anew"
+    EXPIRED = "its life is over"
+    ADDRESS_GONE = "our address is gone, and the peer can't be told"  # no MOBIKE
+    FAULT = "internal fault"
+
+
+class ChildRemoval(Enum):
+    """Why a child is removed."""
+
+    DELETED = "deleted"
+    DELETED_BY_PEER = "deleted by the peer"
+    WITH_IKE_SA = "with its IKE_SA"
+    ELSEWHERE = "another IKE_SA has its traffic"  # as after a reauthentication
+    UNKNOWN_TO_PEER = "the peer does not have it"  # CHILD_SA_NOT_FOUND (RFC 7296 2.25)
+    REKEYED = "rekeyed"  # another child has its traffic; late packets had their time
+
+
+class Party(Enum):
+    """Whose decision a failure is."""
+
+    US = auto()
+    PEER = auto()
+    NOBODY = auto()  # no answer came
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalMismatch:
+    """No proposal suits both ends. `theirs` None: the peer refused ours, and does not tell its own."""
+
+    ours: tuple[Proposal, ...]
+    theirs: tuple[Proposal, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorMismatch:
+    """No traffic selectors suit both ends; each is (local, remote) as seen from here, `ours` one a child.
+
+    `theirs` None: the peer refused ours, and does not tell its own.
+    """
+
+    ours: tuple[tuple[tuple[Selector, ...], tuple[Selector, ...]], ...]
+    theirs: tuple[tuple[Selector, ...], tuple[Selector, ...]] | None = None
+
+
+class AuthenticationFault(Enum):
+    """What was wrong with an authentication."""
+
+    NO_CONNECTION = auto()  # none is for these identities
+    OTHER_IDENTITY = auto()  # the responder is not whom we asked for
+    NO_SECRET = auto()
+    WRONG_SECRET = auto()
+    METHOD = auto()  # the peer wants one that we don't have
+    NOT_PROVEN = auto()  # by what the method goes by
+    NOT_UNIQUE = auto()  # `unique = keep`, and there is one
+    NOT_HEARD = auto()  # it failed too often before
+    NOT_SAID = auto()  # the peer does not believe us, and does not tell why
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationFailure:
+    """The peer could not authenticate here, or we there. None: an identity that is not known."""
+
+    fault: AuthenticationFault
+    local_id: Identity | None
+    remote_id: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Our request got no answer. `exchange` None: nothing authentic came in, though none is outstanding."""
+
+    exchange: ExchangeType | None
+    seconds: float
+    octets: int = 0  # of the request
+    datagrams: int = 0
+
+
+Cause = ProposalMismatch | SelectorMismatch | AuthenticationFailure | Silence
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something that was asked for did not come about.
+
+    `notify`: the error type that was sent or received, or would be if it were answered; None if there is
+    none. `cause` None: the notify says all there is.
+    """
+
+    by: Party
+    notify: int | None = None
+    cause: Cause | None = None
+
+
+def refused_by_peer(notify: int, cause: Cause | None = None) -> Failure:
+    return Failure(Party.PEER, notify, cause)
+
+
+def failure_of(error: PeerError | UnheardError | WireError) -> Failure:
+    """What an error that we raised says: ours, unless it tells of a refusal of the peer's."""
+    match error:
+        case PeerError(cause=Failure() as failure):
+            return failure
+        case PeerError(cause=ProposalMismatch() | SelectorMismatch() | AuthenticationFailure() as cause):
+            return Failure(Party.US, error.notify, cause)
+        case PeerError():
+            return Failure(Party.US, error.notify)
+        case UnheardError(cause=AuthenticationFailure() as cause):
+            return Failure(Party.US, None, cause)
+        case UnheardError():
+            return Failure(Party.US)
+    return Failure(Party.US, NotifyType.INVALID_SYNTAX)

@@ -1,0 +1,215 @@
+"""Events: what became of IKE_SAs and children, as values for hooks, metrics and whoever watches.
+
+Tunnels come in chains, as rekeys replace their SAs: an `IkeUp` begins one, each `IkeRekeyed` goes on with it
+under a new SA, one `IkeDown` ends it; children likewise. So a hook that counts ups and downs needs to know
+nothing of rekeys. SAs that never carried the chain (the loser of two rekeys that crossed) have no event.
+
+Each event holds copies of the SAs as they were at that moment; an IKE_SA's is without its children. `text` is
+for people: what there is to decide by stands in the other fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias, get_args
+
+from ikepy.sa.api.ends import ChildRemoval, End, Failure
+from ikepy.sa.api.path import Address, Path
+from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class IkeUp:
+    """Both ends of an IKE_SA are authenticated."""
+
+    sa: IkeSaSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class IkeRekeyed:
+    """`new` has the children of `old` from now on."""
+
+    old: IkeSaSnapshot
+    new: IkeSaSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class IkeDown:
+    """An IKE_SA that was up ended; its children follow. `failure`: the error behind it, if any."""
+
+    sa: IkeSaSnapshot
+    end: End
+    failure: Failure | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSetUpFailed:
+    """An IKE_SA did not come up. `sa` None: a stranger's request was refused before there was one.
+
+    `failure` None: `end` says all, as when a user does not want it any more.
+    """
+
+    sa: IkeSaSnapshot | None
+    path: Path
+    end: End
+    failure: Failure | None
+    text: str
+
+
+class MoveReason(Enum):
+    """Why an IKE_SA goes on over another path (RFC 4555 3.5)."""
+
+    OWN_ADDRESS_GONE = auto()
+    REFUSED = auto()  # the peer does not accept the addresses of the path before
+    PEER_ANSWERS = auto()  # there, after a search
+    PEER_MOVED = auto()  # it says so
+    PEER_ADDRESS_GONE = auto()  # it says so
+    NAT_MAPPING = auto()  # its NAT has another mapping (RFC 7296 2.23)
+
+
+@dataclass(frozen=True, slots=True)
+class IkeMoved:
+    """An established IKE_SA goes on over another path; `old` is the one before."""
+
+    sa: IkeSaSnapshot
+    old: Path
+    reason: MoveReason
+
+
+@dataclass(frozen=True, slots=True)
+class IkeExpired:
+    """The life of an IKE_SA is over before a rekey succeeded: it is deleted."""
+
+    sa: IkeSaSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class IkeRekeyFailed:
+    """`retry_in`: seconds; None: it is authenticated anew instead."""
+
+    sa: IkeSaSnapshot
+    failure: Failure
+    retry_in: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildUp:
+    """A CHILD_SA is installed."""
+
+    sa: IkeSaSnapshot
+    child: ChildSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRekeyed:
+    """`new` replaces `old`."""
+
+    sa: IkeSaSnapshot
+    old: ChildSnapshot
+    new: ChildSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDown:
+    """A CHILD_SA that was up is none any more."""
+
+    sa: IkeSaSnapshot
+    child: ChildSnapshot
+    reason: ChildRemoval
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSetUpFailed:
+    """A child did not come up, though its IKE_SA stands. `name` "": the peer's offer fits none of ours."""
+
+    sa: IkeSaSnapshot
+    name: str
+    failure: Failure
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildExpired:
+    """The life of a child is over before a rekey succeeded: it is deleted."""
+
+    sa: IkeSaSnapshot
+    child: ChildSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRekeyFailed:
+    """`retry_in`: seconds."""
+
+    sa: IkeSaSnapshot
+    child: ChildSnapshot
+    failure: Failure
+    retry_in: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmitted:
+    """A request of ours was sent again, for the `attempt`-th time; `others`: the further paths it goes."""
+
+    sa: IkeSaSnapshot
+    message_id: int
+    attempt: int
+    others: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetransmissionsEnded:
+    """The peer answered a request that was sent `attempt` times again."""
+
+    sa: IkeSaSnapshot
+    message_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PacketRefused:
+    """The peer sent under a child what its selectors do not permit. `start`: the first octets."""
+
+    sa: IkeSaSnapshot
+    child: ChildSnapshot
+    start: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddressGone:
+    """The address that an IKE_SA sends from is gone, and no other is usable; `back`: it is here again."""
+
+    sa: IkeSaSnapshot
+    address: Address
+    back: bool
+
+
+Event: TypeAlias = (
+    IkeUp
+    | IkeRekeyed
+    | IkeDown
+    | IkeSetUpFailed
+    | IkeMoved
+    | IkeExpired
+    | IkeRekeyFailed
+    | ChildUp
+    | ChildRekeyed
+    | ChildDown
+    | ChildSetUpFailed
+    | ChildExpired
+    | ChildRekeyFailed
+    | Retransmitted
+    | RetransmissionsEnded
+    | PacketRefused
+    | LocalAddressGone
+)
+
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+
+
+def concerned(event: Event) -> IkeSaSnapshot | None:
+    """The IKE_SA that it is about, the older of two; None: there is none yet."""
+    return event.old if isinstance(event, IkeRekeyed) else event.sa
