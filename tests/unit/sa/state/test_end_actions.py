@@ -7,8 +7,8 @@ from typing import Literal
 import pytest
 
 from ikepy.config.model import Child
+from ikepy.sa.api.ends import End
 from ikepy.sa.state.end_actions import AFTER_CHILD, AFTER_IKE, ChildEnd, after_child, after_ike, kept
-from ikepy.sa.state.phase import End
 
 Action = Literal["none", "trap", "start"]
 ACTIONS: list[Action] = ["none", "trap", "start"]
