@@ -28,6 +28,8 @@ from ikepy.sa.api.effects import (
 )
 from ikepy.sa.api.events import Event
 from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.auth.authenticator import Authenticator
+from ikepy.sa.auth.psk import PreSharedKey
 from ikepy.sa.manager import IkeManager
 from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
@@ -36,6 +38,7 @@ from tests.event_chains import EventChains
 ADDRESS_A = IPv4Address("192.0.2.1")
 ADDRESS_B = IPv4Address("192.0.2.2")
 DELAY = 0.01  # seconds each way
+PSK = PreSharedKey()
 
 CONFIG = """
 [connections.ab]
@@ -165,7 +168,7 @@ class DataPlane:
 class Site:
     """One machine and everything its effects did."""
 
-    def __init__(self, name: str, config: Config, seed: str) -> None:
+    def __init__(self, name: str, config: Config, seed: str, authenticator: Authenticator = PSK) -> None:
         self.name = name
         # What the route to the peer would send from; None: there is none.
         self.address: Address | None = ADDRESS_A if name == "a" else ADDRESS_B
@@ -179,6 +182,7 @@ class Site:
             leads_out=lambda path: path.remote.address not in self.tunnelled,
             esp_heard=self.heard.get,
             capacity_of=lambda connection: self.room,
+            authenticator_of=lambda connection: authenticator,
         )
         self.room = Capacity(1 << 16, 1 << 16)  # in the worker
         self.plane = DataPlane()
@@ -256,10 +260,17 @@ def outcome_of(job: Compute) -> object:
 class Network:
     """Runs both sites until nothing moves or the time is over."""
 
-    def __init__(self, a: Options | None = None, b: Options | None = None, *, seed: str = "seed") -> None:
+    def __init__(
+        self,
+        a: Options | None = None,
+        b: Options | None = None,
+        *,
+        seed: str = "seed",
+        methods: tuple[Authenticator, Authenticator] = (PSK, PSK),
+    ) -> None:
         self.now = 1000.0
-        self.a = Site("a", (a or Options()).config("a"), seed)
-        self.b = Site("b", (b or a or Options()).config("b"), seed)
+        self.a = Site("a", (a or Options()).config("a"), seed, methods[0])
+        self.b = Site("b", (b or a or Options()).config("b"), seed, methods[1])
         self.script: Script = deliver_all
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A

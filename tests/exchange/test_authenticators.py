@@ -1,0 +1,295 @@
+"""IKE_AUTH by other methods than a pre-shared key: in rounds, and with steps that are computed beside all
+else (RFC 7296 2.15, 2.16, 2.21.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ikepy.sa.api.commands import Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Compute, Rank
+from ikepy.sa.auth.authenticator import Authenticator
+from ikepy.sa.state.auth_round import MOST_ROUNDS
+
+from .methods import ChallengeResponse, Signature
+from .network import PSK, Network, Options, Script, assert_joined, deliver_all, duplicate, lose, outcome_of
+
+SIGNED, ROUNDS, SLOW_ROUNDS = Signature(), ChallengeResponse(), ChallengeResponse(computes=True)
+ENDLESS = ChallengeResponse(endless=True)
+METHODS = pytest.mark.parametrize("method", [SIGNED, ROUNDS, SLOW_ROUNDS], ids=["signed", "rounds", "slow"])
+
+INIT_LADDER = ["a -> b IKE_SA_INIT request 0", "b -> a IKE_SA_INIT response 0"]
+
+
+def round_of(number: int) -> list[str]:
+    return [f"a -> b IKE_AUTH request {number}", f"b -> a IKE_AUTH response {number}"]
+
+
+THREE = INIT_LADDER + round_of(1) + round_of(2) + round_of(3)
+
+
+def begun(
+    method: Authenticator,
+    other: Authenticator | None = None,
+    *,
+    a: Options | None = None,
+    b: Options | None = None,
+    script: Script = deliver_all,
+) -> Network:
+    """a asks for a child; b has the `other` method, if there is one."""
+    net = Network(a, b, methods=(method, other or method))
+    net.script = script
+    net.command("a", Initiate("ab", "net", ticket=1))
+    return net
+
+
+def connect(
+    method: Authenticator,
+    other: Authenticator | None = None,
+    *,
+    a: Options | None = None,
+    b: Options | None = None,
+) -> Network:
+    net = begun(method, other, a=a, b=b)
+    net.run(5)
+    return net
+
+
+def assert_nothing_left(net: Network) -> None:
+    assert net.a.manager.idle
+    assert net.b.manager.idle
+    for site in (net.a, net.b):
+        assert not site.plane.inbound
+        assert not site.plane.outbound
+        assert site.manager.deadline is None
+
+
+# -- it works --------------------------------------------------------------------------------------
+
+
+def test_signatures_take_one_round_and_are_jobs() -> None:
+    net = connect(SIGNED)
+    assert net.ladder == INIT_LADDER + round_of(1)
+    assert net.a.outcomes[1].ok
+    assert_joined(net)
+    assert [(site, job.rank) for site, job in net.computed] == [
+        ("a", Rank.OURS),  # it signs
+        ("b", Rank.STRANGER),  # it verifies
+        ("b", Rank.STRANGER),  # it signs
+        ("a", Rank.OURS),  # it verifies
+    ]
+
+
+@pytest.mark.parametrize("method", [ROUNDS, SLOW_ROUNDS], ids=["rounds", "slow"])
+def test_three_rounds(method: Authenticator) -> None:
+    net = connect(method)
+    assert net.ladder == THREE
+    assert net.a.outcomes[1].ok
+    assert_joined(net)
+    (a,), (b,) = net.a.manager.list_sas(net.now), net.b.manager.list_sas(net.now)
+    assert (a.local_id, a.remote_id, b.local_id, b.remote_id) == ("gwa", "gwb", "gwb", "gwa")
+
+
+def test_a_later_child_goes_on_with_the_message_ids() -> None:
+    net = connect(ROUNDS, a=Options(connection='childless = "prefer"'))
+    later = ["a -> b CREATE_CHILD_SA request 4", "b -> a CREATE_CHILD_SA response 4"]
+    assert net.ladder == THREE + later
+    assert_joined(net)
+
+
+@METHODS
+def test_what_was_asked_for_in_the_first_request_is_granted_in_the_last_response(
+    method: Authenticator,
+) -> None:
+    """MOBIKE and several requests at once (RFC 4555 3.1, RFC 7296 2.3)."""
+    net = connect(method, a=Options(daemon="window_size = 3"))
+    for site in (net.a, net.b):
+        (sa,) = site.manager.ike_sas
+        assert sa.mobike is not None
+        assert sa.window.has_room
+        for _ in range(2):
+            sa.window.sent((b"",), sa.path, net.now, 0.0)
+            assert sa.window.has_room
+
+
+def test_a_child_that_fails_leaves_the_ike_sa() -> None:
+    net = connect(ROUNDS, a=Options(local_ts='["10.1.0.0/16"]'), b=Options(remote_ts='["172.16.0.0/12"]'))
+    assert "TS_UNACCEPTABLE" in net.a.outcomes[1].text
+    assert len(net.a.manager.list_sas(net.now)) == len(net.b.manager.list_sas(net.now)) == 1
+
+
+# -- messages that are lost, repeated, slow --------------------------------------------------------
+
+
+@METHODS
+@pytest.mark.parametrize("line", [*round_of(1), *round_of(2), *round_of(3)])
+@pytest.mark.parametrize("disturb", [lose, duplicate], ids=["lost", "repeated"])
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 6.0], ids=["at once", "a moment", "long"])
+def test_each_message_lost_or_repeated(
+    method: Authenticator, line: str, disturb: Callable[[str], Script], seconds: float
+) -> None:
+    """Whatever a step takes: it is taken once, and its message is answered once."""
+    net = begun(method, a=Options(daemon="half_open_timeout = 200"), script=disturb(line))
+    net.thinking = lambda site, job: seconds
+    net.run(120)
+    assert net.a.outcomes[1].ok, net.a.outcomes[1].text
+    assert_joined(net)
+    jobs = len(net.computed)
+    assert jobs == {SIGNED: 4, ROUNDS: 0, SLOW_ROUNDS: 12}[method]
+
+
+def test_a_repeated_request_is_not_answered_while_its_step_is_computed() -> None:
+    net = begun(SIGNED)
+    net.thinking = lambda site, job: 6.0 if site == "b" else 0.0
+    net.run(13)
+    assert net.ladder[2:] == [*3 * round_of(1)[:1], round_of(1)[1]]
+    assert_joined(net)
+
+
+def test_the_rest_goes_on_while_a_signature_is_computed() -> None:
+    """The peer is authenticated anew, which takes b long; the IKE_SA that there is serves meanwhile."""
+    net = connect(SIGNED)
+    jobs = held_back(net, "b")
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=2))
+    net.run(1)
+    net.command("a", Rekey(child="net", ticket=3))
+    net.run(1)
+    assert net.a.outcomes[3].ok
+    assert len(net.a.manager.list_sas(net.now)) == 2
+    while jobs:
+        job = jobs.pop(0)
+        net.run_effects("b", net.b.manager.complete(job.ticket, outcome_of(job), net.now))
+        net.run(1)
+    net.run(10)
+    assert_joined(net)
+    (sa,) = net.a.manager.list_sas(net.now)
+    assert sa.state == "ESTABLISHED"
+
+
+def held_back(net: Network, at: str) -> list[Compute]:
+    """The jobs of a site from now on, which nobody does."""
+    jobs: list[Compute] = []
+
+    def think(site: str, job: Compute) -> float:
+        if site != at:
+            return 0.0
+        jobs.append(job)
+        return 1e9
+
+    net.thinking = think
+    return jobs
+
+
+# -- it ends meanwhile -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [SIGNED, SLOW_ROUNDS], ids=["signed", "slow"])
+@pytest.mark.parametrize("at", ["a", "b"])
+@pytest.mark.parametrize("nth", range(4))
+def test_a_result_for_an_ike_sa_that_is_gone_is_dropped(method: Authenticator, at: str, nth: int) -> None:
+    """Whichever of a site's jobs is under way."""
+    net = begun(method)
+    jobs: list[Compute] = []
+
+    def think(site: str, job: Compute) -> float:
+        if site == at:
+            jobs.append(job)
+        return 1e9 if site == at and len(jobs) > nth else 0.0
+
+    net.thinking = think
+    net.run(1)
+    if len(jobs) <= nth:
+        assert_joined(net)  # a signature has two jobs an end
+        return
+    net.command(at, Terminate(ike="ab"))
+    site = net.site(at)
+    assert site.manager.idle
+    assert site.manager.complete(jobs[-1].ticket, outcome_of(jobs[-1]), net.now) == []
+    net.run(300)
+    assert site.manager.idle
+    assert not site.plane.inbound
+
+
+def test_a_responder_waits_for_the_next_round_as_long_as_for_the_first() -> None:
+    net = begun(ROUNDS, script=lambda line, nth, data: [] if line == round_of(2)[0] else [0.01])
+    net.run(29)
+    assert len(net.b.manager.list_sas(net.now)) == 1
+    net.run(3)
+    assert net.b.manager.idle
+
+
+def test_an_initiator_waits_for_the_end_of_rounds_as_long() -> None:
+    """Though each of them takes less than the peer's last try of a request."""
+    patient = Options(daemon="half_open_timeout = 300")
+    net = begun(ENDLESS, a=Options(), b=patient, script=lambda line, nth, data: [2.0])
+    net.run(37)
+    assert 1 not in net.a.outcomes
+    net.run(2)
+    assert net.a.manager.idle
+    assert net.a.outcomes[1].text.startswith("timed out")
+
+
+def test_an_endless_method_is_ended() -> None:
+    net = connect(ENDLESS)
+    assert not net.a.outcomes[1].ok
+    rounds = sum("IKE_AUTH request" in line for line in net.ladder)
+    assert rounds == MOST_ROUNDS
+    assert_nothing_left(net)
+
+
+# -- it fails --------------------------------------------------------------------------------------
+
+
+def refused(a: Authenticator, b: Authenticator) -> Network:
+    net = connect(a, b)
+    assert not net.a.outcomes[1].ok
+    assert_nothing_left(net)
+    return net
+
+
+def test_the_initiator_signs_with_a_wrong_key() -> None:
+    net = refused(Signature(forges=True), Signature())
+    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
+    assert "the key of gwa" in net.a.outcomes[1].text
+    assert any(
+        'authentication of the peer FQDN "gwa" failed (a wrong signature)' in e for e in net.b.errors()
+    )
+
+
+def test_the_responder_signs_with_a_wrong_key() -> None:
+    net = refused(Signature(), Signature(forges=True))
+    assert net.ladder[4:] == ["a -> b INFORMATIONAL request 2", "b -> a INFORMATIONAL response 2"]
+
+
+@pytest.mark.parametrize("computes", [False, True])
+def test_the_initiator_fails_in_the_second_round(computes: bool) -> None:
+    net = refused(ChallengeResponse(b"a guess", computes=computes), ChallengeResponse(computes=computes))
+    assert net.ladder == INIT_LADDER + round_of(1) + round_of(2)
+    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
+    assert any('the peer FQDN "gwa" failed (a wrong response)' in text for text in net.b.errors())
+
+
+@pytest.mark.parametrize("computes", [False, True])
+def test_the_responder_fails_in_the_second_round(computes: bool) -> None:
+    """The initiator says so by a message ID that goes on, before the IKE_SA stands (2.21.2)."""
+    net = refused(ChallengeResponse(computes=computes), ChallengeResponse(success=b"?", computes=computes))
+    told = ["a -> b INFORMATIONAL request 3", "b -> a INFORMATIONAL response 3"]
+    assert net.ladder == INIT_LADDER + round_of(1) + round_of(2) + told
+    assert any("the peer ends the IKE_SA: it says AUTHENTICATION_FAILED" in text for text in net.b.errors())
+
+
+def test_an_unknown_peer_hears_the_same_as_one_that_gives_a_wrong_response() -> None:
+    wrong = refused(ChallengeResponse(b"a guess"), ChallengeResponse())
+    unknown = connect(ROUNDS, a=Options(), b=Options(remote_id="somebody"))
+    assert wrong.a.outcomes[1].text == unknown.a.outcomes[1].text
+    assert wrong.ladder == unknown.ladder
+    assert any("no remote.id" in text for text in unknown.b.errors())
+    assert_nothing_left(unknown)
+
+
+@pytest.mark.parametrize(("a", "b"), [(SIGNED, PSK), (PSK, SIGNED), (ROUNDS, PSK), (PSK, ROUNDS)])
+def test_ends_with_different_methods(a: Authenticator, b: Authenticator) -> None:
+    net = connect(a, b)
+    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
+    assert_nothing_left(net)
