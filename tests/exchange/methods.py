@@ -21,9 +21,8 @@ from ikepy.crypto.secret import Secret
 from ikepy.sa.auth.authenticator import Context, Done, Failed, Following, More, Pending, Received, Step
 from ikepy.sa.message import query
 from ikepy.wire.constants import AuthMethod
-from ikepy.wire.payloads import AuthPayload, EapPayload
+from ikepy.wire.payloads import AuthPayload, EapPayload, Payload
 
-DIGITAL_SIGNATURE = 14  # RFC 7427
 SLOW = 0.01  # seconds: too long to be computed at once
 
 
@@ -50,7 +49,7 @@ class Signature:
     def _sign(self, context: Context, then: Callable[[AuthPayload], Step]) -> Pending:
         key = _key_of("somebody else" if self.forges else str(context.local_id))
         octets = b"".join(context.octets.parts)
-        return Pending(lambda: then(AuthPayload(DIGITAL_SIGNATURE, key.sign(octets))), SLOW)
+        return Pending(lambda: then(AuthPayload(AuthMethod.DIGITAL_SIGNATURE, key.sign(octets))), SLOW)
 
 
 def _done(auth: AuthPayload) -> Step:
@@ -59,7 +58,7 @@ def _done(auth: AuthPayload) -> Step:
 
 def _verify(message: Received, proven: Step) -> Step:
     auth = query.maybe(message.payloads, AuthPayload)
-    if auth is None or auth.method != DIGITAL_SIGNATURE:
+    if auth is None or auth.method != AuthMethod.DIGITAL_SIGNATURE:
         return Failed("it does not sign")
     return Pending(partial(_verified, message, auth.data, proven), SLOW)
 
@@ -89,13 +88,16 @@ class ChallengeResponse:
 
     The first AUTH is made with the name of the responder, the others with the key that challenge and secret
     give. `success`: what the responder says in the second round, and the initiator expects. `computes`: each
-    step is two jobs. `endless`: the responder challenges again and again.
+    step is two jobs. `endless`: the responder challenges again and again. `extra`: what stands besides in the
+    second round's messages, `last` in the last response.
     """
 
     secret: bytes = b"open sesame"
     success: bytes = b"success"
     computes: bool = False
     endless: bool = False
+    extra: tuple[Payload, ...] = ()
+    last: tuple[Payload, ...] = ()
 
     def initiate(self, context: Context) -> Step:
         return More((), partial(self._challenged, context))
@@ -120,7 +122,7 @@ class ChallengeResponse:
     def _answer(self, context: Context, message: Received) -> Step:
         challenge = query.must(message.payloads, EapPayload).data
         key = self._key(challenge)
-        return self._later(More((EapPayload(key),), partial(self._accepted, context, key)))
+        return self._later(More((EapPayload(key), *self.extra), partial(self._accepted, context, key)))
 
     def _accepted(self, context: Context, key: bytes, message: Received) -> Step:
         eap = query.must(message.payloads, EapPayload).data
@@ -145,12 +147,12 @@ class ChallengeResponse:
         if self.endless:
             again = b"again" + context.random(16)
             return More((EapPayload(again),), partial(self._answered, context, again))
-        return self._later(More((EapPayload(self.success),), partial(self._proven, context, key)))
+        return self._later(More((EapPayload(self.success), *self.extra), partial(self._proven, context, key)))
 
     def _proven(self, context: Context, key: bytes, message: Received) -> Step:
         if not _proves(context, message, key):
             return Failed("no key")
-        return self._later(Done((_auth(context.prf, key, context.octets),)))
+        return self._later(Done((_auth(context.prf, key, context.octets), *self.last)))
 
     def _key(self, challenge: bytes) -> bytes:
         return digest(self.secret, challenge, "sha256")

@@ -11,6 +11,7 @@ from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Compute, Rank
 from ikepy.sa.auth.authenticator import Authenticator
 from ikepy.sa.state.auth_round import MOST_ROUNDS
+from ikepy.wire.payloads import CertPayload, CpPayload, EapPayload
 
 from .methods import ChallengeResponse, Signature
 from .network import PSK, Network, Options, Script, assert_joined, deliver_all, duplicate, lose, outcome_of
@@ -18,6 +19,21 @@ from .network import PSK, Network, Options, Script, assert_joined, deliver_all, 
 SIGNED, ROUNDS, SLOW_ROUNDS = Signature(), ChallengeResponse(), ChallengeResponse(computes=True)
 ENDLESS = ChallengeResponse(endless=True)
 METHODS = pytest.mark.parametrize("method", [SIGNED, ROUNDS, SLOW_ROUNDS], ids=["signed", "rounds", "slow"])
+
+OTHER = """
+[connections.other]
+local_addrs = ["192.0.2.2"]
+remote_addrs = ["192.0.2.1"]
+proposals = ["aes128gcm16-prfsha256-x25519"]
+[connections.other.local]
+id = "gwb"
+[connections.other.remote]
+id = "gwx"
+[connections.other.children.net]
+local_ts = ["0.0.0.0/0"]
+remote_ts = ["0.0.0.0/0"]
+esp_proposals = ["aes128gcm16"]
+"""
 
 INIT_LADDER = ["a -> b IKE_SA_INIT request 0", "b -> a IKE_SA_INIT response 0"]
 
@@ -238,6 +254,55 @@ def test_an_endless_method_is_ended() -> None:
     assert_nothing_left(net)
 
 
+def remove_ab(net: Network) -> None:
+    """From b's configuration."""
+    config = net.b.config
+    left = {name: one for name, one in config.connections.items() if name != "ab"}
+    config = config.model_copy(update={"connections": left})
+    net.run_effects("b", net.b.manager.replace_config(config, net.now))
+
+
+@pytest.mark.parametrize("seconds", [0.035, 0.055], ids=["first round", "second round"])
+@pytest.mark.parametrize("computes", [False, True])
+@pytest.mark.parametrize("other", ["gwx", "*"], ids=["for another one", "for anybody"])
+def test_a_connection_that_is_removed_between_rounds_lets_nobody_in(
+    other: str, seconds: float, computes: bool
+) -> None:
+    """Nor does another one, of the same addresses, by whose method and secret nothing was proven."""
+    method = ChallengeResponse(computes=computes)
+    net = begun(method, a=Options(), b=Options(more=OTHER.replace("gwx", other)))
+    net.thinking = lambda site, job: 0.001
+    net.run(seconds)
+    remove_ab(net)
+    net.run(5)
+    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
+    assert_nothing_left(net)
+
+
+@pytest.mark.parametrize(("other", "needed"), [("gwx", 2), ("*", 3)], ids=["for another one", "for anybody"])
+def test_a_connection_that_is_removed_while_a_proof_is_computed(other: str, needed: int) -> None:
+    """The proof counts for nothing, as it was made by the former configuration: it is computed anew."""
+    net = begun(SIGNED, a=Options(), b=Options(more=OTHER.replace("gwx", other)))
+    jobs = held_back(net, "b")
+    net.run(1)
+    remove_ab(net)
+    for job in jobs:
+        net.run_effects("b", net.b.manager.complete(job.ticket, outcome_of(job), net.now))
+    net.run(5)
+    assert len(jobs) == needed, "twice to verify, and once to sign"
+    assert net.a.outcomes[1].ok is (other == "*")
+
+
+def test_a_configuration_that_changes_elsewhere_lets_rounds_go_on() -> None:
+    net = begun(SLOW_ROUNDS)
+    net.thinking = lambda site, job: 0.001
+    net.run(0.04)
+    net.replace_config("b", Options(more=OTHER))
+    net.run(5)
+    assert net.ladder == THREE
+    assert_joined(net)
+
+
 # -- it fails --------------------------------------------------------------------------------------
 
 
@@ -286,6 +351,25 @@ def test_an_unknown_peer_hears_the_same_as_one_that_gives_a_wrong_response() -> 
     assert wrong.ladder == unknown.ladder
     assert any("no remote.id" in text for text in unknown.b.errors())
     assert_nothing_left(unknown)
+
+
+def test_a_request_of_a_later_round_has_no_certificate() -> None:
+    net = refused(ChallengeResponse(extra=(CertPayload(4, b""),)), ROUNDS)
+    assert "INVALID_SYNTAX" in net.a.outcomes[1].text
+    assert any("a payload CERT where none may stand" in text for text in net.b.errors())
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ChallengeResponse(extra=(CpPayload(b""),)), ChallengeResponse(last=(EapPayload(b""),))],
+    ids=["the last one's in a response before", "another's in the last response"],
+)
+def test_a_response_has_what_its_round_permits(method: Authenticator) -> None:
+    """Which round is the last, only the method of authentication knows."""
+    net = connect(ROUNDS, method)
+    assert not net.a.outcomes[1].ok
+    assert net.a.manager.idle
+    assert "payload" in net.a.outcomes[1].text
 
 
 @pytest.mark.parametrize(("a", "b"), [(SIGNED, PSK), (PSK, SIGNED), (ROUNDS, PSK), (PSK, ROUNDS)])

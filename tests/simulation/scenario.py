@@ -12,6 +12,8 @@ from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Sequen
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.tasks import child_rekey
 from ikepy.sa.tasks.ike_rekey import IkeRekey
+from tests.exchange.methods import ChallengeResponse, Signature
+from tests.exchange.network import PSK
 from tests.key_exchanges import all_slow
 
 from . import cheap
@@ -28,6 +30,7 @@ PATIENT = 8  # one run in so many waits that long, the others until all is well
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
 VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
 DENSE = (0.02, 0.05, 0.2, 0.5)
+METHODS = (PSK, PSK, PSK, Signature(), ChallengeResponse(), ChallengeResponse(computes=True))
 INNER = Selector.of("10.1.0.1/32")
 
 
@@ -80,7 +83,10 @@ class Scenario:
         self.chance = random.Random(f"scenario {seed}")
         self.gentle = self.chance.random() < 0.4
         self.dense = self.chance.random() < 0.15  # much at once, and late
-        self.world = World(self._options(), seed, gentle=self.gentle)
+        options = self._options()
+        method = random.Random(f"authenticator {seed}").choice(METHODS)
+        options = {name: replace(one, authenticator=method) for name, one in options.items()}
+        self.world = World(options, seed, gentle=self.gentle)
         self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
         self.patient = seed % PATIENT == 0  # whether to look for what goes wrong later
         self.ended = False  # whether somebody ended something on purpose

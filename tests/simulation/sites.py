@@ -14,10 +14,12 @@ from ikepy.config.toml_source import parse
 from ikepy.sa.api.effects import Outcome
 from ikepy.sa.api.events import Event
 from ikepy.sa.api.path import Address, Endpoint
+from ikepy.sa.auth.authenticator import Authenticator
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa
 from tests.event_chains import EventChains
+from tests.exchange.network import PSK
 
 from .nat import Nat
 from .plane import Breach, Plane
@@ -55,9 +57,11 @@ class Options:
     three: bool = False  # whether site c is there too
     natted: str = ""  # the sites behind a NAT: b can't set up anything with them
     mobike: bool = True
+    authenticator: Authenticator = PSK
 
 
 _NUMBERS: dict[str, Any] = {
+    "authenticator": PSK,
     "dpd_delay": 0.0,
     "child_rekey": 0.0,
     "child_life": 0.0,
@@ -226,7 +230,10 @@ class Site:
         """A new machine without memory."""
         self.generation += 1
         entropy = SeededEntropy(f"{self._seed} {self.name} {self.generation}", self._first_spi())
-        self.manager = IkeManager(self.config, entropy, resolve=self._resolve)
+        authenticator = self.options.authenticator
+        self.manager = IkeManager(
+            self.config, entropy, resolve=self._resolve, authenticator_of=lambda connection: authenticator
+        )
         self.plane = Plane()
         self.chains = EventChains()
         self.touched = True  # since `due` was asked for

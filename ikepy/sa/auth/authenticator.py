@@ -106,18 +106,22 @@ class Authenticator(Protocol):
 AuthenticatorOf = Callable[[Connection], Authenticator]
 
 
-def settle(step: Step, work: Computation) -> Done | More | Failed:
-    """Follow the jobs of `step` until it needs none. May raise ResultPending, or what a job raises."""
+def settle(step: Step, work: Computation, generation: int) -> Done | More | Failed:
+    """Follow the jobs of `step` until it needs none. May raise ResultPending, or what a job raises.
+
+    `generation` of the configuration: a job that began by another one counts for nothing.
+    """
     number = 0
     while isinstance(step, Pending):
-        step = work.result(("authentication", number), step.seconds, partial(_job, step))
+        name = "authentication", generation, number
+        step = work.result(name, step.seconds, partial(_job, step))
         number += 1
     return step
 
 
-def begin(step: Step, work: Computation) -> More | Failed:
+def begin(step: Step, work: Computation, generation: int) -> More | Failed:
     """As `settle`, for an initiator's first step, at which nobody has proven anything yet."""
-    first = settle(step, work)
+    first = settle(step, work, generation)
     if isinstance(first, Done):
         raise LocalMisuse("a method of authentication is done before the peer has said a word")
     return first

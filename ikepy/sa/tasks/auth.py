@@ -63,7 +63,8 @@ class AuthTask(Task[IkeSa]):
             return list(self._step.payloads)
         context = authentication.context(sa, authentication.expected_id(sa))
         sa.local_id = context.local_id
-        first = authenticator.begin(authentication.authenticator(sa).initiate(context), sa.jobs.current)
+        step = authentication.authenticator(sa).initiate(context)
+        first = authenticator.begin(step, sa.jobs.current, sa.registry.generation)
         if isinstance(first, Failed):
             raise _failed(first.why, first.fault, context.local_id, context.remote_id)
         self._offer = self._first_offer(sa)
@@ -89,7 +90,7 @@ class AuthTask(Task[IkeSa]):
             return self._reject(sa, claim, Failed(other, AuthenticationFault.OTHER_IDENTITY), now)
         assert self._step is not None  # our request is made of it
         step = self._step.following(authentication.received(claim, payloads))
-        match _within_limits(sa, authenticator.settle(step, sa.jobs.current)):
+        match _settled(sa, step):
             case Failed() as failed:
                 return self._reject(sa, claim, failed, now)
             case More() as more:
@@ -193,19 +194,22 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     May raise ResultPending: nothing of `sa` has changed then but its connection, which is found anew.
     """
     request = tuple(payloads) if sa.auth_round is None else sa.auth_round.request
-    claim = _claim(sa, request) if sa.auth_round is None else sa.auth_round.claim
+    claim = _claim(sa, request)  # in each round anew: the configuration may be another one
     connection = claim.connection
     named = connection is not None and _names(connection)
     hearing = _hearing(sa, claim.identity, now, named=named)
     message = authentication.received(claim, payloads)
-    if sa.auth_round is not None:
-        step = sa.auth_round.following(message)
-    else:
-        if connection is not None:
-            sa.registry.assign(sa, connection)
+    if connection is not None:
+        sa.registry.assign(sa, connection)
+    step: authenticator.Step
+    if sa.auth_round is None:
         context = authentication.context(sa, claim.identity, known=connection is not None)
         step = authentication.authenticator(sa).respond(context, message)
-    settled = _within_limits(sa, authenticator.settle(step, sa.jobs.current))
+    elif _name(connection) == _name(sa.auth_round.claim.connection):
+        step = sa.auth_round.following(message)
+    else:
+        step = Failed("another connection is configured for it than when it began")
+    settled = _settled(sa, step)
     local_id = authentication.own_id(sa)
     own: list[Payload] = []
     if sa.auth_round is None:
@@ -221,9 +225,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
                 sa.candidates.connections, claim.identity, _asked_id(request), authentication.own_address(sa)
             )
             failed = Failed(why, AuthenticationFault.NO_CONNECTION)
-        text = f"authentication of the peer {words.identity(claim.identity)} failed ({failed.why})"
-        cause = AuthenticationFailure(failed.fault, ours, claim.identity)
-        raise _failure(sa, cause, text, hearing, now, named=named)
+        raise _failure(sa, failed, ours, claim.identity, hearing, now, named=named)
     sa.registry.auth_failures.proven(_source(sa), claim.identity, now)
     sa.local_id, sa.remote_id = local_id, claim.identity
     child_effects, granted = _grant(sa, connection, request, path, now)
@@ -269,11 +271,16 @@ def _rounds(sa: IkeSa) -> int:
     return 0 if sa.auth_round is None else sa.auth_round.number
 
 
-def _within_limits(sa: IkeSa, step: Done | More | Failed) -> Done | More | Failed:
-    """A peer that never comes to an end has failed."""
-    if isinstance(step, More) and _rounds(sa) + 1 >= MOST_ROUNDS:
+def _settled(sa: IkeSa, step: authenticator.Step) -> Done | More | Failed:
+    """What follows from a step once its jobs are done. A peer that never comes to an end has failed."""
+    settled = authenticator.settle(step, sa.jobs.current, sa.registry.generation)
+    if isinstance(settled, More) and _rounds(sa) + 1 >= MOST_ROUNDS:
         return Failed(f"it is not done after {MOST_ROUNDS} rounds")
-    return step
+    return settled
+
+
+def _name(connection: Connection | None) -> str | None:
+    return None if connection is None else connection.name
 
 
 def _check_place(sa: IkeSa, payloads: Sequence[Payload], *, last: bool) -> None:
@@ -304,17 +311,24 @@ def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hear
 
 
 def _failure(
-    sa: IkeSa, cause: AuthenticationFailure, text: str, hearing: Hearing, now: float, *, named: bool
+    sa: IkeSa,
+    failed: Failed,
+    local_id: Identity,
+    remote_id: Identity,
+    hearing: Hearing,
+    now: float,
+    *,
+    named: bool,
 ) -> PeerError | UnheardError:
     """What a failed attempt gets: AUTHENTICATION_FAILED, or no answer, and others later."""
     sa.registry.tally[Unserved.FAILED_AUTH] += 1
-    assert cause.remote_id is not None
-    wait = sa.registry.auth_failures.failed(_source(sa), cause.remote_id, now, named=named)
+    text = f"authentication of the peer {words.identity(remote_id)} failed ({failed.why})"
+    wait = sa.registry.auth_failures.failed(_source(sa), remote_id, now, named=named)
     if wait:
         text += f"; no further attempt is heard for {wait:.0f} s"
     if hearing is not Hearing.FULL:
-        return UnheardError(text, cause)
-    return _failed(text, cause.fault, cause.local_id, cause.remote_id)
+        return UnheardError(text, AuthenticationFailure(failed.fault, local_id, remote_id))
+    return _failed(text, failed.fault, local_id, remote_id)
 
 
 def _choose_child(sa: IkeSa, payloads: Sequence[Payload]) -> ChildChoice | PeerError | None:

@@ -24,7 +24,7 @@ from ikepy.wire.payloads import (
     UnknownPayload,
     VendorIdPayload,
 )
-from ikepy.wire.rules import check
+from ikepy.wire.rules import FIRST_ROUND, Round, check
 
 BY_NAME: dict[str, Payload] = {
     "SA": SaPayload(()),
@@ -56,9 +56,9 @@ REQUEST, RESPONSE = 0x08, 0x20
 INSIDE, OUTSIDE = True, False
 
 
-def hold(exchange: int, flags: int, protected: bool, names: str) -> None:
+def hold(exchange: int, flags: int, protected: bool, names: str, round: Round = FIRST_ROUND) -> None:
     header = IkeHeader(b"initiate", b"responds", exchange, flags, 0)
-    check(header, [BY_NAME[name] for name in names.split()], protected)
+    check(header, [BY_NAME[name] for name in names.split()], protected, round)
 
 
 GOOD: list[tuple[int, int, bool, str]] = [
@@ -108,6 +108,63 @@ GOOD: list[tuple[int, int, bool, str]] = [
 def test_messages_that_may_be(exchange: int, flags: int, protected: bool, names: str) -> None:
     hold(exchange, flags, protected, names)
     hold(exchange, flags ^ 0x08, protected, names)  # who began the IKE SA makes no difference
+
+
+# Which round, whether it is a response, and what stands in the message (RFC 7296 2.16).
+FIRST, LATER = (
+    Round(first=True),
+    Round(first=False),
+)  # as a message arrives: nobody knows yet which is the last
+OPENING, ONLY = Round(first=True, last=False), Round(first=True, last=True)
+MIDDLE, LAST = Round(first=False, last=False), Round(first=False, last=True)
+IN_ITS_ROUND: list[tuple[Round, int, str]] = [
+    (FIRST, REQUEST, "IDi SA TSi TSr"),
+    (LATER, REQUEST, "EAP"),
+    (LATER, REQUEST, "AUTH N V"),
+    (FIRST, RESPONSE, "IDr AUTH EAP"),
+    (FIRST, RESPONSE, "IDr AUTH SA TSi TSr"),
+    (OPENING, RESPONSE, "IDr CERT AUTH EAP"),
+    (OPENING, RESPONSE, "IDr EAP"),  # RFC 5998
+    (ONLY, RESPONSE, "IDr CERT AUTH CP SA TSi TSr N"),
+    (ONLY, RESPONSE, "IDr AUTH"),
+    (LATER, RESPONSE, "EAP"),
+    (LATER, RESPONSE, "AUTH SA TSi TSr"),
+    (LATER, RESPONSE, "N"),
+    (MIDDLE, RESPONSE, "EAP V"),
+    (LAST, RESPONSE, "AUTH CP SA TSi TSr N"),
+    (LAST, RESPONSE, "AUTH N"),
+]
+OUT_OF_ITS_ROUND: list[tuple[Round, int, str]] = [
+    (FIRST, REQUEST, "IDi EAP SA TSi TSr"),
+    (LATER, REQUEST, "IDi AUTH SA TSi TSr"),
+    (LATER, REQUEST, "EAP SA TSi TSr"),
+    (LATER, REQUEST, "CERT AUTH"),
+    (LATER, REQUEST, "CP EAP"),
+    (FIRST, RESPONSE, "EAP"),
+    (OPENING, RESPONSE, "IDr AUTH SA TSi TSr"),
+    (OPENING, RESPONSE, "IDr AUTH CP EAP"),
+    (ONLY, RESPONSE, "IDr AUTH EAP"),
+    (ONLY, RESPONSE, "IDr SA TSi TSr"),
+    (LATER, RESPONSE, "IDr AUTH SA TSi TSr"),
+    (LATER, RESPONSE, "AUTH SA TSi"),
+    (MIDDLE, RESPONSE, "AUTH SA TSi TSr"),
+    (MIDDLE, RESPONSE, "EAP CP"),
+    (LAST, RESPONSE, "AUTH EAP SA TSi TSr"),
+    (LAST, RESPONSE, "SA TSi TSr"),
+]
+
+
+@pytest.mark.parametrize(("round", "flags", "names"), IN_ITS_ROUND)
+def test_messages_of_ike_auth_in_their_round(round: Round, flags: int, names: str) -> None:
+    hold(AUTH, flags, INSIDE, names, round)
+
+
+@pytest.mark.parametrize(("round", "flags", "names"), OUT_OF_ITS_ROUND)
+def test_messages_of_ike_auth_out_of_their_round(round: Round, flags: int, names: str) -> None:
+    with pytest.raises(PeerError) as caught:
+        hold(AUTH, flags, INSIDE, names, round)
+    assert caught.value.notify == NotifyType.INVALID_SYNTAX
+    assert caught.value.fatal
 
 
 BAD: list[tuple[int, int, bool, str]] = [
