@@ -7,6 +7,7 @@ from ikepy.config.model import Config
 from ikepy.config.toml_source import parse
 from ikepy.crypto.auth import SignedOctets, psk_auth
 from ikepy.crypto.secret import Secret
+from ikepy.sa.api.ends import AuthenticationFault
 from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received
 from ikepy.sa.auth.psk import PreSharedKey
 from ikepy.wire.constants import AuthMethod, IdType, Prf
@@ -52,17 +53,19 @@ def test_a_wrong_proof_is_explained_by_the_name_of_the_secret() -> None:
     ):
         for step in (first.following(message(proof)), METHOD.respond(context(), message(proof))):
             assert isinstance(step, Failed)
+            assert step.fault is AuthenticationFault.WRONG_SECRET
             assert step.why.startswith("secret: the peer's is not the one of [secrets.ike-b]")
             assert "correct horse" not in step.why
 
 
 def test_no_secret() -> None:
     why = 'secret: no [secrets] entry fits FQDN "c" and our FQDN "a"'
-    assert METHOD.initiate(context(C)) == Failed(why)
-    assert METHOD.respond(context(C), message(auth(THEIRS), remote=C)) == Failed(why)
+    failed = Failed(why, AuthenticationFault.NO_SECRET)
+    assert METHOD.initiate(context(C)) == failed
+    assert METHOD.respond(context(C), message(auth(THEIRS), remote=C)) == failed
     first = METHOD.initiate(context())
     assert isinstance(first, More)
-    assert first.following(message(auth(THEIRS), remote=C)) == Failed(why)
+    assert first.following(message(auth(THEIRS), remote=C)) == failed
 
 
 def test_a_peer_without_a_connection_fails_though_it_has_a_secret() -> None:
@@ -74,6 +77,7 @@ def test_a_peer_that_wants_eap() -> None:
     assert isinstance(first, More)
     for step in (first.following(message(EapPayload(b""))), METHOD.respond(context(), message())):
         assert isinstance(step, Failed)
+        assert step.fault is AuthenticationFault.METHOD
         assert "EAP, which is not supported" in step.why
 
 
