@@ -16,12 +16,15 @@ from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.effects import Log, Send
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.state.forgery_limit import REPEATS, TRACES, UNPROTECTED
+from ikepy.wire.constants import ExchangeType
+from ikepy.wire.payloads import NotifyPayload
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options, assert_joined
 from .test_fragmentation import SMALL
 
 FROM_A = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
 ELSEWHERE = replace(FROM_A, remote=Endpoint(IPv4Address("198.51.100.7"), 500))
+PRIVATE_USE = 40960  # a status notify that nobody knows (RFC 7296 3.10.1)
 LATER = 1000.0  # seconds: whatever may be done now and then may be done again
 COUNTED = "messages under SPIs of ours that are forged or repeated"
 
@@ -147,6 +150,76 @@ def test_a_first_request_that_is_repeated_without_end() -> None:
     assert taken == REPEATS
     assert manager.refuse(init, FROM_A.remote, net.now + 1) is None
     assert manager.refuse(b"\7" * 8 + init[8:], ELSEWHERE.remote, net.now) is None
+
+
+def test_a_request_older_than_the_window() -> None:
+    """It was the peer's own, and is not answered again once the next one is (RFC 7296 2.3)."""
+    net, request = with_request()
+    net.inject("b", FROM_A, request)
+    assert not net.b.manager.is_worthless(request, FROM_A, net.now)
+    net.script = lambda line, nth, data: [DELAY]
+    net.run(10)
+    net.command("a", Rekey(ike="ab", child="net"))
+    net.run(10)
+    assert net.b.manager.is_worthless(request, FROM_A, net.now)
+
+
+def test_a_message_larger_than_we_receive() -> None:
+    """The peer's own, with a valid checksum: it is worthless, as it would be dropped unread."""
+    net = Network(Options(connection='fragmentation = "no"'), Options(daemon="max_packet = 1500"))
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    (sa,) = net.a.manager.ike_sas
+    header = sa.header(ExchangeType.INFORMATIONAL, sa.window.next_request, response=False)
+
+    def sized(octets: int) -> bytes:
+        (data,) = sa.encode(header, [NotifyPayload(PRIVATE_USE, bytes(octets))])
+        return data
+
+    content = 1500 - len(sized(0))
+    assert (len(sized(content)), len(sized(content + 1))) == (1500, 1501)
+    assert not net.b.manager.is_worthless(sized(content), FROM_A, net.now)
+    assert net.b.manager.is_worthless(sized(content + 1), FROM_A, net.now)
+
+
+def test_what_answers_a_first_request() -> None:
+    """Nothing of it is protected yet: a response to another exchange is worthless, all else is received."""
+    net = Network()
+    net.script = lambda line, nth, data: []
+    net.command("a", Initiate("ab", "net"))
+    net.run(0.1)
+    (sa,) = net.a.manager.ike_sas
+    at_a = Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500))
+
+    def response(exchange: int) -> bytes:
+        return sa.spi_i + b"respondr" + bytes((46, 0x20, exchange, 0x20)) + bytes(4) + b"\0\0\0\x1c"
+
+    assert net.a.manager.is_worthless(response(ExchangeType.IKE_AUTH), at_a, net.now)
+    assert not net.a.manager.is_worthless(response(ExchangeType.IKE_SA_INIT), at_a, net.now)
+
+
+def test_fragments_of_a_response() -> None:
+    """As those of a request: each by itself, and none twice."""
+    net = Network(SMALL, SMALL)
+    sent: list[bytes] = []
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        if "IKE_AUTH response" in line:
+            sent.append(data)
+            return []
+        return [DELAY]
+
+    net.script = script
+    net.command("a", Initiate("ab", "net"))
+    net.run(0.1)
+    at_a = Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500))
+    assert len(sent) > 1
+    for data in sent:
+        assert net.a.manager.is_worthless(forged(data), at_a, net.now)
+        assert not net.a.manager.is_worthless(data, at_a, net.now)
+    net.inject("a", at_a, sent[0])
+    assert net.a.manager.is_worthless(sent[0], at_a, net.now)
+    assert not net.a.manager.is_worthless(sent[1], at_a, net.now)
 
 
 def test_fragments() -> None:

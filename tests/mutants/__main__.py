@@ -85,8 +85,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/hostile/test_traces.py",
     ),
     "ikepy/sa/driver/forged_messages.py": (
+        "tests/unit/sa/driver/test_forged_messages.py",
         "tests/exchange/test_forged_messages.py",
-        "tests/exchange/test_fragmentation.py",
     ),
 }
 # Functions that run when their module is imported, which is before mutmut chooses a mutant: none of theirs is
