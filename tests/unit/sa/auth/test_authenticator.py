@@ -1,77 +1,69 @@
-"""Steps of a method of authentication: jobs are followed to their end, and begun once."""
+"""ikepy.sa.auth.authenticator: steps are followed until they need no job."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import pytest
 
 from ikepy.errors import LocalMisuse, PeerError
 from ikepy.sa.api.computation import AT_ONCE, Computation, ResultPending
 from ikepy.sa.auth.authenticator import Done, Failed, More, Pending, Step, begin, settle
-from ikepy.wire.constants import AuthMethod, NotifyType
-from ikepy.wire.payloads import AuthPayload
+from ikepy.wire.constants import NotifyType
 
-DONE = Done((AuthPayload(AuthMethod.SHARED_KEY_MIC, b"proof"),))
-LONG = 1.0  # seconds
-
-
-def in_jobs(step: Step, jobs: int, ran: list[int]) -> Step:
-    """`step` after so many jobs, one of which gives the next; each leaves its number in `ran`."""
-
-    def job() -> Step:
-        ran.append(jobs)
-        return in_jobs(step, jobs - 1, ran)
-
-    return step if jobs == 0 else Pending(job, LONG)
+SLOW = 1.0
+MORE = More((), lambda message: Done())
 
 
-@pytest.mark.parametrize("step", [DONE, Failed("why")])
-def test_a_step_without_jobs(step: Done | Failed) -> None:
+def pending(step: Step, times: int) -> Step:
+    """So many jobs, each of which gives the next; the last one gives `step`."""
+    return step if not times else Pending(partial(pending, step, times - 1), SLOW)
+
+
+@pytest.mark.parametrize("step", [Done(), MORE, Failed("why")])
+def test_a_step_without_a_job_is_settled(step: Step) -> None:
     assert settle(step, Computation(), 1) is step
 
 
-def test_jobs_that_are_computed_at_once() -> None:
-    ran: list[int] = []
-    assert settle(in_jobs(DONE, 3, ran), Computation(AT_ONCE), 1) is DONE
-    assert ran == [3, 2, 1]
+def test_jobs_are_followed_one_after_the_other() -> None:
+    assert settle(pending(MORE, 3), Computation(AT_ONCE), 1) is MORE
 
 
-def test_a_handler_that_starts_over_runs_no_job_twice() -> None:
-    """It makes its first step anew each time; what a job gave stands in the place of that."""
-    ran: list[int] = []
-    work = Computation()
-    for _ in range(3):
-        with pytest.raises(ResultPending) as caught:
-            settle(in_jobs(DONE, 3, ran), work, 1)
-        assert caught.value.seconds == LONG
-        work.put(caught.value.name, caught.value.job())
-    assert settle(in_jobs(DONE, 3, ran), work, 1) is DONE
-    assert ran == [3, 2, 1]
+def test_each_slow_job_has_a_name_of_its_own_and_its_result_is_not_asked_for_again() -> None:
+    work, step, names = Computation(), pending(MORE, 2), []
+    while True:
+        try:
+            found = settle(step, work, 1)
+            break
+        except ResultPending as wanted:
+            names.append(wanted.name)
+            assert wanted.seconds == SLOW
+            work.put(wanted.name, wanted.job())
+    assert found is MORE
+    assert len(set(names)) == len(names) == 2
 
 
-def test_another_configuration_begins_anew() -> None:
-    ran: list[int] = []
-    work = Computation()
-    for generation in (1, 2):
-        with pytest.raises(ResultPending) as caught:
-            settle(in_jobs(DONE, 1, ran), work, generation)
-        work.put(caught.value.name, caught.value.job())
-    assert settle(in_jobs(DONE, 1, ran), work, 2) is DONE
-    assert ran == [1, 1]
-
-
-def test_an_exception_of_a_job_is_raised_in_the_handler() -> None:
-    work = Computation()
-    step = in_jobs(DONE, 1, [])
-    with pytest.raises(ResultPending) as caught:
+def test_what_a_job_raises_is_raised_where_its_result_is_used() -> None:
+    work, step = Computation(), pending(MORE, 1)
+    with pytest.raises(ResultPending) as wanted:
         settle(step, work, 1)
-    work.put(caught.value.name, PeerError(NotifyType.TEMPORARY_FAILURE, "no room"))
-    with pytest.raises(PeerError, match="no room"):
+    work.put(wanted.value.name, PeerError(NotifyType.AUTHENTICATION_FAILED, "revoked"))
+    with pytest.raises(PeerError, match="revoked"):
         settle(step, work, 1)
 
 
-def test_an_initiator_begins_with_a_message_or_not_at_all() -> None:
-    more = More((), lambda message: DONE)
-    assert begin(more, Computation(), 1) is more
-    assert begin(Failed("no key"), Computation(), 1) == Failed("no key")
-    with pytest.raises(LocalMisuse, match="done before"):
-        begin(DONE, Computation(), 1)
+def test_no_method_is_done_before_the_peer_has_said_a_word() -> None:
+    assert begin(pending(MORE, 1), Computation(AT_ONCE), 1) is MORE
+    assert isinstance(begin(Failed("why"), Computation(), 1), Failed)
+    with pytest.raises(LocalMisuse):
+        begin(pending(Done(), 1), Computation(AT_ONCE), 1)
+
+
+def test_a_job_of_a_former_configuration_counts_for_nothing() -> None:
+    work, step = Computation(), pending(MORE, 1)
+    with pytest.raises(ResultPending) as wanted:
+        settle(step, work, 1)
+    work.put(wanted.value.name, Done())
+    assert settle(step, work, 1) == Done()
+    with pytest.raises(ResultPending):
+        settle(step, work, 2)

@@ -1,86 +1,145 @@
-"""Authentication by a pre-shared key, alone: which secret is taken, and what fails (RFC 7296 2.15)."""
+"""ikepy.sa.auth.psk: both ends of a shared key, without an IKE_SA (RFC 7296 2.15)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config
 from ikepy.config.toml_source import parse
-from ikepy.crypto.auth import SignedOctets, psk_auth
-from ikepy.crypto.secret import Secret
+from ikepy.crypto.auth import SignedOctets
 from ikepy.sa.api.ends import AuthenticationFault
-from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received
-from ikepy.sa.auth.psk import PreSharedKey
-from ikepy.wire.constants import AuthMethod, IdType, Prf
-from ikepy.wire.payloads import AuthPayload, EapPayload, Payload
+from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received, Step
+from ikepy.sa.auth.psk import DECOY, PreSharedKey
+from ikepy.wire.constants import AuthMethod, IdType, NotifyType, Prf
+from ikepy.wire.payloads import AuthPayload, NotifyPayload, Payload
 
-PRF = Prf.HMAC_SHA2_256
-METHOD = PreSharedKey()
-A, B, C = (Identity(IdType.FQDN, name) for name in (b"a", b"b", b"c"))
-OURS, THEIRS = SignedOctets(b"ours", b"nonce", b"id"), SignedOctets(b"theirs", b"other nonce", b"other id")
-CONFIG = parse('[secrets.ike-b]\nids = ["b"]\nsecret = "correct horse"')
-
-
-def context(remote: Identity = B, config: Config = CONFIG, *, known: bool = True) -> Context:
-    return Context(config, bytes, PRF, A, remote, OURS, known)
+INITIATOR, RESPONDER, OTHER = (Identity(IdType.FQDN, name) for name in (b"gwa", b"gwb", b"other"))
+I_OCTETS = SignedOctets(b"IKE_SA_INIT request", b"nonce r", b"maced id i")
+R_OCTETS = SignedOctets(b"IKE_SA_INIT response", b"nonce i", b"maced id r")
+PSK = PreSharedKey()
+OTHERS = '[secrets.ike_others]\nids = ["x", "y"]\nsecret = "s3cr3t"\n'
 
 
-def auth(octets: SignedOctets, secret: bytes = b"correct horse") -> AuthPayload:
-    return AuthPayload(AuthMethod.SHARED_KEY_MIC, psk_auth(PRF, Secret(secret), octets))
+def secrets(ids: str = '"gwa", "gwb"', **entries: str) -> Config:
+    """[secrets] entries by name: the secret, which fits `ids`; one of others is there in any case."""
+    text = "".join(f'[secrets.{name}]\nids = [{ids}]\nsecret = "{one}"\n' for name, one in entries.items())
+    connection = '[connections.c]\nremote_addrs = ["192.0.2.2"]\n[connections.c.children.net]\n'
+    return parse(connection + text + OTHERS)
 
 
-def message(*payloads: Payload, remote: Identity = B) -> Received:
-    return Received(payloads, remote, THEIRS)
+def end(
+    config: Config, *, initiator: bool, random: Callable[[int], bytes] = bytes, known: bool = True
+) -> Context:
+    ours, theirs = (INITIATOR, RESPONDER) if initiator else (RESPONDER, INITIATOR)
+    octets = I_OCTETS if initiator else R_OCTETS
+    return Context(config, random, Prf.HMAC_SHA2_256, ours, theirs, octets, known)
 
 
-def test_one_round_as_initiator() -> None:
-    first = METHOD.initiate(context())
-    assert isinstance(first, More)
-    assert first.payloads == (auth(OURS),)
-    assert first.following(message(auth(THEIRS))) == Done()
+def from_initiator(*payloads: Payload) -> Received:
+    return Received(payloads, INITIATOR, I_OCTETS)
 
 
-def test_one_round_as_responder() -> None:
-    assert METHOD.respond(context(), message(auth(THEIRS))) == Done((auth(OURS),))
+def from_responder(*payloads: Payload) -> Received:
+    return Received(payloads, RESPONDER, R_OCTETS)
 
 
-def test_a_wrong_proof_is_explained_by_the_name_of_the_secret() -> None:
-    first = METHOD.initiate(context())
-    assert isinstance(first, More)
-    for proof in (
-        auth(OURS),  # reflected
-        auth(THEIRS, b"another"),
-        AuthPayload(AuthMethod.RSA_SIGNATURE, auth(THEIRS).data),
-    ):
-        for step in (first.following(message(proof)), METHOD.respond(context(), message(proof))):
-            assert isinstance(step, Failed)
-            assert step.fault is AuthenticationFault.WRONG_SECRET
-            assert step.why.startswith("secret: the peer's is not the one of [secrets.ike-b]")
-            assert "correct horse" not in step.why
+RIGHT, WRONG = secrets(ike_ab="correct horse"), secrets(ike_ab="battery staple")
 
 
-def test_no_secret() -> None:
-    why = 'secret: no [secrets] entry fits FQDN "c" and our FQDN "a"'
-    failed = Failed(why, AuthenticationFault.NO_SECRET)
-    assert METHOD.initiate(context(C)) == failed
-    assert METHOD.respond(context(C), message(auth(THEIRS), remote=C)) == failed
-    first = METHOD.initiate(context())
-    assert isinstance(first, More)
-    assert first.following(message(auth(THEIRS), remote=C)) == failed
+def begun(config: Config = RIGHT) -> More:
+    step = PSK.initiate(end(config, initiator=True))
+    assert isinstance(step, More)
+    return step
 
 
-def test_a_peer_without_a_connection_fails_though_it_has_a_secret() -> None:
-    assert isinstance(METHOD.respond(context(known=False), message(auth(THEIRS))), Failed)
+def fault(step: Step) -> AuthenticationFault:
+    assert isinstance(step, Failed)
+    return step.fault
 
 
-def test_a_peer_that_wants_eap() -> None:
-    first = METHOD.initiate(context())
-    assert isinstance(first, More)
-    for step in (first.following(message(EapPayload(b""))), METHOD.respond(context(), message())):
-        assert isinstance(step, Failed)
-        assert step.fault is AuthenticationFault.METHOD
-        assert "EAP, which is not supported" in step.why
+def test_both_ends_prove_that_they_hold_the_secret() -> None:
+    request = begun()
+    answer = PSK.respond(end(RIGHT, initiator=False), from_initiator(*request.payloads))
+    assert isinstance(answer, Done)
+    assert request.following(from_responder(*answer.payloads)) == Done()
+    assert answer.payloads != request.payloads
 
 
-def test_what_the_log_calls_our_credential() -> None:
-    assert METHOD.credential(context()) == "secret of [secrets.ike-b]"
-    assert METHOD.credential(context(C)) == ""
+def test_the_proof_of_one_end_is_none_for_the_other() -> None:
+    """Sent back to its sender it proves nothing: each end signs its own octets."""
+    request = begun()
+    assert fault(request.following(from_responder(*request.payloads))) is AuthenticationFault.WRONG_SECRET
+
+
+def test_another_secret_at_either_end() -> None:
+    request = begun(WRONG)
+    refused = PSK.respond(end(RIGHT, initiator=False), from_initiator(*request.payloads))
+    assert fault(refused) is AuthenticationFault.WRONG_SECRET
+    answer = PSK.respond(end(WRONG, initiator=False), from_initiator(*request.payloads))
+    assert isinstance(answer, Done)
+    concluded = begun(RIGHT).following(from_responder(*answer.payloads))
+    assert fault(concluded) is AuthenticationFault.WRONG_SECRET
+
+
+@pytest.mark.parametrize("part", ["message", "peer_nonce", "maced_id", "int_auth"])
+def test_auth_covers_all_octets(part: str) -> None:
+    request = begun()
+    changed = replace(I_OCTETS, **{part: b"changed"})
+    message = Received(request.payloads, INITIATOR, changed)
+    assert fault(PSK.respond(end(RIGHT, initiator=False), message)) is AuthenticationFault.WRONG_SECRET
+
+
+def test_the_method_counts_too() -> None:
+    (auth,) = begun().payloads
+    assert isinstance(auth, AuthPayload)
+    assert auth.method == AuthMethod.SHARED_KEY_MIC
+    signed = replace(auth, method=AuthMethod.RSA_SIGNATURE)
+    found = PSK.respond(end(RIGHT, initiator=False), from_initiator(signed))
+    assert fault(found) is AuthenticationFault.WRONG_SECRET
+
+
+def test_without_auth_the_peer_wants_eap() -> None:
+    other = NotifyPayload(NotifyType.INITIAL_CONTACT)
+    found = PSK.respond(end(RIGHT, initiator=False), from_initiator(other))
+    assert fault(found) is AuthenticationFault.METHOD
+    assert fault(begun().following(from_responder(other))) is AuthenticationFault.METHOD
+
+
+def test_no_secret_for_the_pair() -> None:
+    none = secrets()
+    assert fault(PSK.initiate(end(none, initiator=True))) is AuthenticationFault.NO_SECRET
+    found = PSK.respond(end(none, initiator=False), from_initiator(*begun().payloads))
+    assert fault(found) is AuthenticationFault.NO_SECRET
+    of_the_peer = begun(secrets('"gwb"', ike_b="correct horse"))
+    stranger = Received(of_the_peer.payloads, OTHER, R_OCTETS)
+    assert fault(of_the_peer.following(stranger)) is AuthenticationFault.NO_SECRET
+
+
+@pytest.mark.parametrize(("config", "known"), [(secrets(), True), (RIGHT, False)])
+def test_who_is_not_known_costs_a_computation_too_and_never_succeeds(config: Config, known: bool) -> None:
+    """Even one that guesses the key that stands in, here zeros."""
+    asked: list[int] = []
+
+    def random(octets: int) -> bytes:
+        asked.append(octets)
+        return bytes(octets)
+
+    guess = begun(secrets(ike_ab="0x" + "00" * DECOY))
+    context = end(config, initiator=False, random=random, known=known)
+    found = PSK.respond(context, from_initiator(*guess.payloads))
+    assert fault(found) is AuthenticationFault.NO_SECRET
+    assert asked == [DECOY]
+
+
+def test_the_log_names_the_entry_and_never_the_secret() -> None:
+    context = end(RIGHT, initiator=True)
+    assert PSK.credential(context) == "secret of [secrets.ike_ab]"
+    assert PSK.credential(end(secrets(), initiator=True)) == ""
+    step = PSK.respond(end(RIGHT, initiator=False), from_initiator(*begun(WRONG).payloads))
+    assert isinstance(step, Failed)
+    assert "[secrets.ike_ab]" in step.why
+    assert "correct horse" not in step.why
