@@ -56,6 +56,18 @@ class LocalMisuse(IkeError):  # noqa: N818  the name says whose fault it is
     """The caller within this package passed invalid arguments."""
 
 
+class ExportRefusedError(IkeError):
+    """An IKE_SA that can't be handed to another machine now: something of it is under way."""
+
+
+class ExportFormatError(IkeError):
+    """Bytes that are no export of an IKE_SA, are of another version, or are sealed by another key."""
+
+
+class RestoreRefusedError(IkeError):
+    """An exported IKE_SA that this machine can't go on with. Nothing of it was changed or installed."""
+
+
 class ConfigError(IkeError):
     """A mistake in a configuration: file, key path, what is wrong, what is allowed.
 

@@ -59,6 +59,11 @@ class SkCipher:
             self._next_iv = first_iv
             self._protection = _Combined(encr, sk_e)
 
+    @property
+    def next_iv(self) -> int | None:
+        """The counter that the next message gets as its IV; None where IVs are random."""
+        return self._next_iv
+
     def body_length(self, plaintext_length: int) -> int:
         """Bytes of IV, padded plaintext, pad length and ICV for a plaintext of that many bytes."""
         return self._iv + self._padded_length(plaintext_length) + self._icv

@@ -5,9 +5,11 @@ The entry point of the sans-IO machine (RFC 7296): every call takes the time and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ikepy.config.difference import difference
 from ikepy.config.model import Config
-from ikepy.errors import WireError
+from ikepy.errors import ExportRefusedError, RestoreRefusedError, WireError
 from ikepy.sa.admission import dropped, stateless
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.capacity import CapacityOf, boundless
@@ -25,6 +27,7 @@ from ikepy.sa.api.commands import (
 from ikepy.sa.api.effects import Effect, Level, Log, Send
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.events import MoveReason, PacketRefused
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
@@ -55,6 +58,9 @@ from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.registry import EspHeard, LeadsOut, SaRegistry
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.state.wanted_child import WantedChild
+from ikepy.sa.takeover.export import export
+from ikepy.sa.takeover.restore import restore
+from ikepy.sa.takeover.values import ExportedIkeSa
 from ikepy.sa.tasks import child_rekey, mobike
 from ikepy.sa.tasks.child_create import ChildCreate
 from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
@@ -179,6 +185,30 @@ class IkeManager:
     def list_sas(self, now: float) -> list[IkeSaSnapshot]:
         """Snapshots of all IKE_SAs with their children."""
         return [sa.snapshot() for sa in self._registry.sas.values()]
+
+    # -- another machine goes on -------------------------------------------------------------------
+
+    def export(self, ike_id: int, states: Mapping[int, EspState], now: float) -> ExportedIkeSa:
+        """An established IKE_SA and its children as a value (`takeover.export`). `states`: by child_id.
+
+        ExportRefusedError if there is no such IKE_SA, or if something of it is under way.
+        """
+        sa = self._registry.sas.get(ike_id)
+        if sa is None:
+            raise ExportRefusedError(f"there is no IKE_SA #{ike_id}")
+        return export(sa, states, now)
+
+    def restore(self, exported: ExportedIkeSa, now: float) -> list[Effect]:
+        """Go on with an IKE_SA that another machine exported; for several of one peer, the oldest first.
+
+        It is taken to conform to this machine's configuration: where that is another one than the exporting
+        machine's, restore under the former and `replace_config` then.
+        RestoreRefusedError, and nothing has changed, if it does not fit here (`takeover.restore`).
+        """
+        if self._registry.stopping:
+            raise RestoreRefusedError("the daemon is going down")
+        sa, effects = restore(self._registry, exported, now)
+        return self._settle(sa, effects, now)
 
     # -- datagrams ---------------------------------------------------------------------------------
 

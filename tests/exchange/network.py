@@ -294,8 +294,9 @@ class Network:
         site.config = options.config(name)
         return self._apply(site, site.manager.replace_config(site.config, self.now))
 
-    def run_effects(self, name: str, effects: list[Effect]) -> None:
-        self._apply(self.site(name), effects)
+    def run_effects(self, name: str, effects: list[Effect]) -> list[Effect]:
+        """Run what a call into a site's machine gave; gives it and what followed at once."""
+        return self._apply(self.site(name), effects)
 
     def start(self) -> None:
         for site in (self.a, self.b):

@@ -28,16 +28,25 @@ IV, TAG = 8, 16
 class PlainCipher:
     """In the place of `SkCipher` with AES-GCM: the plaintext, and a keyed hash of all."""
 
-    def __init__(self, encr: int, key_bits: int | None, integ: int | None, sk_e: Secret, sk_a: None) -> None:
+    def __init__(
+        self,
+        encr: int,
+        key_bits: int | None,
+        integ: int | None,
+        sk_e: Secret,
+        sk_a: None,
+        *,
+        first_iv: int = 0,
+    ) -> None:
         self._key = sk_e.expose()
-        self._next_iv = 0
+        self.next_iv = first_iv
 
     def body_length(self, plaintext_length: int) -> int:
         return IV + plaintext_length + 1 + TAG
 
     def seal(self, prefix: bytes, plaintext: bytes, random: Callable[[int], bytes]) -> bytes:
-        message = b"%b%b%b\0" % (prefix, self._next_iv.to_bytes(IV, "big"), plaintext)
-        self._next_iv += 1
+        message = b"%b%b%b\0" % (prefix, self.next_iv.to_bytes(IV, "big"), plaintext)
+        self.next_iv += 1
         return message + blake2b(message, digest_size=TAG, key=self._key).digest()
 
     def open(self, message: bytes, offset: int) -> bytes:

@@ -18,6 +18,7 @@ from ikepy.sa.api.effects import (
     RemoveOutbound,
     UpdatePath,
 )
+from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.path import Endpoint, Path
 
 
@@ -29,7 +30,7 @@ class Outbound:
     active: bool
     standby_born: bool
     path: Path
-    sent: int = 0  # packets
+    sent: int = 0  # the last sequence number
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +68,7 @@ class Plane:
     newest: dict[int, int] = field(default_factory=dict)  # by inbound SPI: the highest packet number
     spis: set[int] = field(default_factory=set)  # every inbound SPI there ever was
     keys: set[bytes] = field(default_factory=set)  # of every direction there ever was
+    used: set[tuple[bytes, int]] = field(default_factory=set)  # keys and sequence numbers, of what was sent
 
     def run(self, effect: Effect) -> None:
         match effect:
@@ -76,13 +78,14 @@ class Plane:
                     raise Breach(f"the inbound SPI {effect.spi:08x} comes a second time")
                 self.spis.add(effect.spi)
                 self.inbound[effect.spi] = effect
+                self.newest[effect.spi] = effect.replay_top
                 self._meet(effect)
             case InstallOutbound():
                 self._fresh(effect.keys)
                 if effect.child_id in self.outbound:
                     raise Breach(f"child {effect.child_id} has an outbound SA")
                 self.outbound[effect.child_id] = Outbound(
-                    effect, not effect.standby, effect.standby, effect.path
+                    effect, not effect.standby, effect.standby, effect.path, effect.last_sequence
                 )
             case ActivateOutbound():
                 if effect.child_id in self.outbound:
@@ -105,6 +108,16 @@ class Plane:
     def has(self, connection: str, child: str) -> bool:
         """Whether there is an outbound SA for this policy."""
         return any((o.sa.connection, o.sa.child) == (connection, child) for o in self.outbound.values())
+
+    def states(self) -> dict[int, EspState]:
+        """How far all SAs have got, for a machine that takes them over."""
+        found: dict[int, EspState] = {}
+        for spi, sa in self.inbound.items():
+            out, top = self.outbound.get(sa.child_id), self.newest.get(spi, 0)
+            found[sa.child_id] = (
+                EspState(0, top) if out is None else EspState(out.sent, top, standby=not out.active)
+            )
+        return found
 
     def lose(self, child_ids: set[int]) -> None:
         """A worker's process ended, and with it these SAs."""
@@ -141,6 +154,10 @@ class Plane:
             sa = out.sa
             if out.active and sa.connection == connection and sa.child == child:
                 out.sent += 1
+                nonce = sa.keys.expose(), out.sent
+                if nonce in self.used:
+                    raise Breach("a sequence number comes a second time under one key")
+                self.used.add(nonce)
                 return Packet(sa, out.standby_born, out.path, out.sent)
         return None
 

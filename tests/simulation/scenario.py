@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 from esp.packet.selectors import Selector
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, SequenceLow, Terminate
@@ -27,6 +28,8 @@ PATIENCE = 200.0  # further seconds until no timer is just at work
 REAL = 10  # one run in so many has real crypto
 THOUGHTFUL = 0.35  # share of the runs in which key exchanges take their time
 PATIENT = 8  # one run in so many waits that long, the others until all is well
+TAKEN_OVER = 0.2  # share of the runs in which new processes take sites over
+TRIES = 10  # to do so
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
 VOLUME = 1000  # bytes after which a child is rekeyed; twice as many end it
 DENSE = (0.02, 0.05, 0.2, 0.5)
@@ -90,6 +93,8 @@ class Scenario:
         self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
         self.patient = seed % PATIENT == 0  # whether to look for what goes wrong later
         self.ended = False  # whether somebody ended something on purpose
+        self.takeovers = random.Random(f"takeover {seed}")
+        self.taken_over = self.takeovers.random() < TAKEN_OVER  # whether new processes go on for sites
 
     def play(self) -> None:
         world, chance = self.world, self.chance
@@ -104,6 +109,7 @@ class Scenario:
         while world.now < end:
             world.run(chance.choice(pauses) * 2 * chance.random())
             self._act()
+            self._perhaps_take_over()
         world.run(max(end - world.now, 0.0))
         world.weather, world.down_until = CALM, 0.0
         world.note("*", "calm")
@@ -142,6 +148,16 @@ class Scenario:
     def _must_be_up(self, link: str) -> bool:
         """Whether one end brings up what is missing, and nobody ended anything on purpose."""
         return not self.ended and any(self.world.sites[name].options.persistent for name in link)
+
+    def _perhaps_take_over(self) -> None:
+        """In some runs: a new process goes on for a site, as soon as what it has can be exported."""
+        if self.taken_over and self.takeovers.random() < 0.3:
+            self._take_over(self.takeovers.choice(list(self.world.sites)), TRIES)
+
+    def _take_over(self, name: str, tries: int) -> None:
+        if not self.world.take_over(name) and tries:
+            again = self.world.now + self.takeovers.choice((0.003, 0.05, 0.3, 1.0))
+            self.world.at(again, partial(self._take_over, name, tries - 1))
 
     # -- choices -----------------------------------------------------------------------------------
 

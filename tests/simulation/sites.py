@@ -11,13 +11,16 @@ from typing import Any
 from ikepy.config.difference import ConfigDifference, Impact, child_impact
 from ikepy.config.model import Config, Connection
 from ikepy.config.toml_source import parse
-from ikepy.sa.api.effects import Outcome
+from ikepy.crypto.secret import Secret
+from ikepy.sa.api.effects import Effect, Outcome
 from ikepy.sa.api.events import Event
 from ikepy.sa.api.path import Address, Endpoint
 from ikepy.sa.auth.authenticator import Authenticator
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.takeover import codec
+from ikepy.sa.takeover.export import obstacle
 from tests.event_chains import EventChains
 from tests.exchange.network import PSK
 
@@ -33,6 +36,7 @@ NAMES: dict[Address, str] = {
     address: name for some in (ADDRESSES, SECOND, OUTER, OTHER) for name, address in some.items()
 }
 LINKS = {"a": ("ab",), "b": ("ab", "cb"), "c": ("cb",)}  # the connections of each site
+KEY = Secret(bytes(range(32)))  # under which exports are sealed
 CHILDREN = {"net": "10.1.0.0/24", "second": "10.9.0.0/24"}
 
 
@@ -228,6 +232,26 @@ class Site:
 
     def restart(self) -> None:
         """A new machine without memory."""
+        self._begin()
+
+    def take_over(self, now: float) -> list[Effect] | None:
+        """A new machine, with a new worker, goes on with what this one exports; None if it can't now."""
+        settled = self.asked <= self.outcomes.keys() and not self.manager.retrying
+        if not settled or any(map(obstacle, self.sas())):
+            return None
+        states, used = self.plane.states(), self.plane.used
+        sealed = [
+            codec.seal(self.manager.export(sa.ike_id, states, now), KEY, random.randbytes)
+            for sa in self.sas()
+        ]
+        self._begin()
+        self.plane.used = used
+        effects: list[Effect] = []
+        for one in sealed:
+            effects += self.manager.restore(codec.unseal(one, KEY), now)
+        return effects
+
+    def _begin(self) -> None:
         self.generation += 1
         entropy = SeededEntropy(f"{self._seed} {self.name} {self.generation}", self._first_spi())
         authenticator = self.options.authenticator

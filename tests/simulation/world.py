@@ -66,6 +66,7 @@ class World:
         self.down_until = 0.0  # the link is cut
         self.sent = 0
         self.probed = self.lost = 0
+        self.taken_over = 0  # how often a new process went on for a site
         self.ladder: list[
             tuple[float, str, bytes, str]
         ] = []  # when, who, a message or b"", what is said of it
@@ -164,6 +165,18 @@ class World:
         site = self.sites[name]
         site.restart()
         self.start(site)
+
+    def take_over(self, name: str) -> bool:
+        """A new process takes a site over, without a word to its peers; False if it can't now."""
+        site = self.sites[name]
+        effects = site.take_over(self.clock(site))
+        if effects is None:
+            return False
+        self.note(name, "taken over by a new process")
+        self.taken_over += 1
+        self.apply(site, effects)
+        self.start(site)
+        return True
 
     def start(self, site: Site) -> None:
         """A daemon tells its machine what it may send from, and lets it begin."""

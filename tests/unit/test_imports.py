@@ -122,6 +122,7 @@ SA_ROOMS = (
     "admission",
     "auth",
     "state",
+    "takeover",
     "exchange",
     "tasks",
     "driver",

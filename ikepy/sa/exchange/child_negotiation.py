@@ -322,12 +322,17 @@ def _installed(
     chance = sa.registry.entropy.uniform()
     ours, agreed = configured(sa, choice.config), Selectors(choice.ts_local, choice.ts_remote)
     more = result.we_started and choice.more  # as responder we know the selectors left out; the peer asks
+    length = esp_suite(choice.proposal).key_length
+    i_to_r, r_to_i = sa.keys.schedule.child_keys(result.nonce_i, result.nonce_r, result.secrets, length)
+    keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
     child = ChildSa(
         child_id=sa.registry.next_child_id(),
         config=choice.config,
         proposal=choice.proposal,
         spi_in=spi_in,
         spi_out=int.from_bytes(choice.proposal.spi, "big"),
+        keys_in=keys_in,
+        keys_out=keys_out,
         ts_local=choice.ts_local,
         ts_remote=choice.ts_remote,
         encap=sa.encap,
@@ -338,10 +343,7 @@ def _installed(
         trapped=ours.remote if is_partial(ours, agreed, more=more) else (),
         tfc_padding=choice.config.tfc_padding if choice.tfc else 0,
     )
-    length = esp_suite(choice.proposal).key_length
-    i_to_r, r_to_i = sa.keys.schedule.child_keys(result.nonce_i, result.nonce_r, result.secrets, length)
-    keys_out, keys_in = (i_to_r, r_to_i) if result.we_started else (r_to_i, i_to_r)
-    effects = child.install(sa.connection.name, keys_in, keys_out, sa.children_path, standby=standby)
+    effects = child.install(sa.connection.name, sa.children_path, standby=standby)
     sa.children[child.child_id] = child
     sa.registry.add_child(sa, child)
     told = [] if choice.rekeys else sa.child_up(child)

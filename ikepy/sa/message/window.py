@@ -58,6 +58,17 @@ class RequestState(Enum):
     STALE = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """What a window is when nothing is outstanding, for another machine to go on with."""
+
+    next_request: int
+    most_ours: int
+    expected: int
+    most_theirs: int
+    replies: dict[int, tuple[bytes, ...]]  # our cached responses, by message ID
+
+
 class Window:
     """Limits how many requests are outstanding in each direction: one, until a larger window is announced.
 
@@ -73,6 +84,25 @@ class Window:
         self._replies: dict[int, tuple[bytes, ...]] = {}
         self._pending: set[int] = set()  # requests being processed
         self.outstanding: dict[int, Outstanding] = {}  # by message ID, oldest first
+
+    # -- another machine goes on -------------------------------------------------------------------
+
+    @property
+    def settled(self) -> bool:
+        """Whether no request is outstanding in either direction."""
+        return not (self.outstanding or self._pending)
+
+    def state(self) -> WindowState:
+        """The state of a settled window."""
+        return WindowState(
+            self._next_request, self._most_ours, self._expected, self._most_theirs, dict(self._replies)
+        )
+
+    def go_on(self, state: WindowState) -> None:
+        """Take over what another machine's window was."""
+        self._next_request, self._most_ours = state.next_request, state.most_ours
+        self._expected, self._most_theirs = state.expected, state.most_theirs
+        self._replies = dict(state.replies)
 
     # -- the peer's requests -----------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ class ChildSa:
     proposal: Proposal
     spi_in: int
     spi_out: int
+    keys_in: Secret  # of what comes in; kept for a machine that takes the child over
+    keys_out: Secret
     ts_local: tuple[Selector, ...]
     ts_remote: tuple[Selector, ...]
     encap: bool
@@ -89,36 +91,42 @@ class ChildSa:
 
     @property
     def esn(self) -> bool:
-        found = transform(self.proposal, TransformType.ESN)
-        return found is not None and found.id == Esn.ESN
+        return uses_esn(self.proposal)
 
-    def install(
-        self, connection: str, keys_in: Secret, keys_out: Secret, path: Path, *, standby: bool
-    ) -> list[Effect]:
+    def install(self, connection: str, path: Path, *, standby: bool) -> list[Effect]:
         """The effects that install both SAs, inbound first: the peer may send as soon as it can."""
-        suite, esn = self.suite, self.esn
-        inbound = InstallInbound(
+        return [self.install_inbound(connection, path), self.install_outbound(connection, path, standby)]
+
+    def install_inbound(self, connection: str, path: Path, *, replay_top: int = 0) -> InstallInbound:
+        """The effect that installs the inbound SA. It has keys of its own, which outlive the child's."""
+        return InstallInbound(
             child_id=self.child_id,
             connection=connection,
             child=self.config.name,
             spi=self.spi_in,
-            suite=suite,
-            keys=keys_in,
-            esn=esn,
+            suite=self.suite,
+            keys=Secret(self.keys_in.expose()),
+            esn=self.esn,
             replay_window=self.config.replay_window,
             ts_local=self.ts_local,
             ts_remote=self.ts_remote,
             encap=self.encap,
             path=path,
+            replay_top=replay_top,
         )
-        outbound = InstallOutbound(
+
+    def install_outbound(
+        self, connection: str, path: Path, standby: bool, *, last_sequence: int = 0
+    ) -> InstallOutbound:
+        """The effect that installs the outbound SA, likewise."""
+        return InstallOutbound(
             child_id=self.child_id,
             connection=connection,
             child=self.config.name,
             spi=self.spi_out,
-            suite=suite,
-            keys=keys_out,
-            esn=esn,
+            suite=self.suite,
+            keys=Secret(self.keys_out.expose()),
+            esn=self.esn,
             ts_local=self.ts_local,
             ts_remote=self.ts_remote,
             encap=self.encap,
@@ -126,8 +134,13 @@ class ChildSa:
             standby=standby,
             trapped=self.trapped,
             tfc_padding=self.tfc_padding,
+            last_sequence=last_sequence,
         )
-        return [inbound, outbound]
+
+    def wipe(self) -> None:
+        """Overwrite the keys kept here."""
+        self.keys_in.wipe()
+        self.keys_out.wipe()
 
     def snapshot(self) -> ChildSnapshot:
         return ChildSnapshot(
@@ -156,6 +169,12 @@ def esp_suite(proposal: Proposal) -> Suite:
     except KeyError:
         pass
     raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the ESP algorithms don't go together")
+
+
+def uses_esn(proposal: Proposal) -> bool:
+    """Whether a chosen ESP proposal has extended sequence numbers (RFC 4304)."""
+    found = transform(proposal, TransformType.ESN)
+    return found is not None and found.id == Esn.ESN
 
 
 def texts(selectors: tuple[Selector, ...]) -> str:

@@ -56,10 +56,14 @@ def suite_of(proposal: Proposal) -> IkeSuite:
     return IkeSuite(encr.id, encr.key_length, prf.id, None if integ is None else integ.id)
 
 
-def ike_sa_keys(proposal: Proposal, schedule: KeySchedule, initiator: bool) -> IkeSaKeys:
-    """The ciphers of both directions; `initiator`: we are the original initiator."""
+def ike_sa_keys(
+    proposal: Proposal, schedule: KeySchedule, initiator: bool, *, first_iv: int = 0
+) -> IkeSaKeys:
+    """The ciphers of both directions; `initiator`: we are the original initiator. `first_iv`: where the IVs
+    of what we send begin (`SkCipher`)."""
     suite, keys = schedule.suite, schedule.keys
-    cipher_i = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_ei, keys.sk_ai)
-    cipher_r = SkCipher(suite.encr, suite.key_bits, suite.integ, keys.sk_er, keys.sk_ar)
-    cipher_in, cipher_out = (cipher_r, cipher_i) if initiator else (cipher_i, cipher_r)
+    algorithms = suite.encr, suite.key_bits, suite.integ
+    of_initiator, of_responder = (keys.sk_ei, keys.sk_ai), (keys.sk_er, keys.sk_ar)
+    theirs, ours = (of_responder, of_initiator) if initiator else (of_initiator, of_responder)
+    cipher_in, cipher_out = SkCipher(*algorithms, *theirs), SkCipher(*algorithms, *ours, first_iv=first_iv)
     return IkeSaKeys(schedule, proposal, initiator, cipher_in, cipher_out)

@@ -423,6 +423,7 @@ class IkeSa:
         self.registry.remove_child(self, child)
         level = Level.DEBUG if child.state is ChildState.DELETED else Level.INFO
         line = self.log(level, event_text.removed(child.snapshot(), reason))
+        child.wipe()
         return [RemoveChild(child_id), *self.child_down(child, reason), line]
 
     def child_up(self, child: ChildSa) -> list[Effect]:

@@ -40,6 +40,8 @@ def child() -> ChildSa:
         proposal=esp(GCM, NO_ESN),
         spi_in=0x1111,
         spi_out=0x2222,
+        keys_in=Secret(b"in"),
+        keys_out=Secret(b"out"),
         ts_local=(A,),
         ts_remote=(B,),
         encap=True,
@@ -69,12 +71,13 @@ def test_one_that_is_replaced_or_lost_does_not_stay() -> None:
 
 
 def test_both_directions_are_installed_inbound_first() -> None:
-    keys_in, keys_out = Secret(b"in"), Secret(b"out")
-    inbound, outbound = child().install("c", keys_in, keys_out, PATH, standby=True)
+    one = child()
+    inbound, outbound = one.install("c", PATH, standby=True)
+    one.wipe()  # the effects may be run when it is gone
     assert isinstance(inbound, InstallInbound)
     assert isinstance(outbound, InstallOutbound)
-    assert (inbound.spi, inbound.keys, inbound.replay_window, inbound.esn) == (0x1111, keys_in, 64, False)
-    assert (outbound.spi, outbound.keys, outbound.standby, outbound.esn) == (0x2222, keys_out, True, False)
+    assert (inbound.spi, inbound.keys, inbound.replay_window, inbound.esn) == (0x1111, Secret(b"in"), 64, False)
+    assert (outbound.spi, outbound.keys, outbound.standby, outbound.esn) == (0x2222, Secret(b"out"), True, False)
     for each in (inbound, outbound):
         assert (each.child_id, each.connection, each.child, each.encap, each.path) == (
             7,
