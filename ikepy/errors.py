@@ -16,7 +16,7 @@ class WireError(IkeError):
 class PeerError(IkeError):
     """Well-formed, but not acceptable: carries the notify that tells the peer.
 
-    `fatal` means that the exchange takes the whole IKE_SA with it (RFC 7296 2.21).
+    `fatal` means that a response takes the whole IKE_SA with it (RFC 7296 2.21), as IKE_AUTH has it always.
     `data` is the notify's data (the wanted group of INVALID_KE_PAYLOAD, a payload type, ...). `cause` says
     in detail what is not acceptable, for events: a value of `ikepy.sa.api.ends`.
     """

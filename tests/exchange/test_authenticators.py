@@ -4,13 +4,17 @@ else (RFC 7296 2.15, 2.16, 2.21.2)."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Compute, Rank
-from ikepy.sa.auth.authenticator import Authenticator
+from ikepy.sa.auth.authenticator import Authenticator, Context, More, Pending, Received, Step
+from ikepy.sa.auth.psk import PreSharedKey
 from ikepy.sa.state.auth_round import MOST_ROUNDS
+from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import CertPayload, CpPayload, EapPayload
 
 from .methods import ChallengeResponse, Signature
@@ -352,6 +356,33 @@ def test_an_unknown_peer_hears_the_same_as_one_that_gives_a_wrong_response() -> 
     assert wrong.ladder == unknown.ladder
     assert any("no remote.id" in text for text in unknown.b.errors())
     assert_nothing_left(unknown)
+
+
+class Stumbles(PreSharedKey):
+    """Its job raises what is no failure of the peer's."""
+
+    def initiate(self, context: Context) -> Step:
+        first = super().initiate(context)
+        assert isinstance(first, More)
+        return replace(first, following=lambda message: Pending(self.stumble, 1.0))
+
+    def respond(self, context: Context, message: Received) -> Step:
+        return Pending(self.stumble, 1.0)
+
+    def stumble(self) -> Step:
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, "no room for it")
+
+
+def test_a_job_that_raises_an_error_ends_the_set_up_as_initiator() -> None:
+    net = connect(Stumbles(), PSK)
+    assert net.a.outcomes[1].text == "no room for it"
+    assert net.a.manager.idle
+
+
+def test_a_job_that_raises_an_error_ends_the_set_up_as_responder() -> None:
+    net = connect(PSK, Stumbles())
+    assert "TEMPORARY_FAILURE" in net.a.outcomes[1].text
+    assert_nothing_left(net)
 
 
 def test_a_request_of_a_later_round_has_no_certificate() -> None:

@@ -53,8 +53,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ikepy/sa/admission/stateless.py": ("tests/unit/sa/admission/test_stateless.py",),
     "ikepy/sa/setup/half_open.py": ("tests/unit/sa/setup/test_half_open.py",),
     "ikepy/sa/setup/init_admission.py": STRANGERS,
+    "ikepy/sa/auth/authenticator.py": ("tests/unit/sa/auth/test_authenticator.py",),
+    "ikepy/sa/auth/psk.py": ("tests/unit/sa/auth/test_psk.py",),
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",
+        "tests/exchange/test_authenticators.py",
         "tests/exchange/test_auth_words.py",
         "tests/exchange/test_childless.py",
         "tests/exchange/test_setup.py",
@@ -69,6 +72,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/hostile/test_without_credentials.py",
     ),
     "ikepy/sa/driver/dispatch.py": (
+        "tests/exchange/test_authenticators.py",
         "tests/exchange/test_dispatch.py",
         "tests/exchange/test_signs_of_life.py",
         "tests/exchange/test_established.py",

@@ -113,7 +113,7 @@ class AuthTask(Task[IkeSa]):
         name = "an incomplete IKE_AUTH response" if error is None else query.error_name(error)
         failure = None if error is None else refused_by_peer(error.notify)
         text = f"the peer refused: {name}"
-        raise PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True, cause=failure)
+        raise PeerError(NotifyType.AUTHENTICATION_FAILED, text, cause=failure)
 
     def _go_on(self, sa: IkeSa, claim: Claim, more: More, now: float) -> list[Effect]:
         """The method wants another round."""
@@ -157,9 +157,7 @@ class AuthTask(Task[IkeSa]):
         """The child of this IKE_AUTH, None if it goes without one (RFC 6023)."""
         policy = sa.connection.childless
         if policy == "force" and not sa.peer_childless:
-            raise PeerError(
-                NotifyType.INVALID_SYNTAX, "childless = force, which the peer does not support", fatal=True
-            )
+            raise PeerError(NotifyType.INVALID_SYNTAX, "childless = force, which the peer does not support")
         if policy in ("force", "prefer") and sa.peer_childless:
             return None
         wanted = self.wanted
@@ -236,7 +234,7 @@ def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
     """Who the peer says that it is, and the connection that it means, if there is one."""
     id_i = query.identity(request, PayloadType.ID_I)
     if id_i is None:
-        raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH", fatal=True)
+        raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH")
     remote_id = Identity(id_i.id_type, id_i.data)
     connection = sa.candidates.match(sa.keys.proposal, _asked_id(request), remote_id, sa.path.local.address)
     return authentication.claim(sa, id_i, connection)
@@ -339,7 +337,7 @@ def _choose_child(sa: IkeSa, payloads: Sequence[Payload]) -> ChildChoice | PeerE
     childless, policy = query.maybe(payloads, SaPayload) is None, sa.connection.childless
     if childless != (policy == "force") and policy in ("never", "force"):
         text = f"IKE_AUTH {'without' if childless else 'with'} a child, and childless = {policy}"
-        raise PeerError(NotifyType.INVALID_SYNTAX, text, fatal=True)
+        raise PeerError(NotifyType.INVALID_SYNTAX, text)
     if childless:
         return None
     try:
@@ -377,4 +375,4 @@ def _failed(
     text: str, fault: AuthenticationFault, local_id: Identity | None, remote_id: Identity | None
 ) -> PeerError:
     cause = AuthenticationFailure(fault, local_id, remote_id)
-    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, fatal=True, cause=cause)
+    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, cause=cause)
