@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ikepy.daemon.bus.event_bus import EventBus, Item, Missed, Subscription
 from ikepy.sa.api.events import (
+    EVENTS,
     ChildDown,
     ChildExpired,
     ChildRekeyed,
@@ -35,8 +37,21 @@ class EventChains:
     ended_children: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)  # ike_ids that did not come up
     events: list[Event] = field(default_factory=list)
+    bus: EventBus = field(default_factory=EventBus)
+    _told: Subscription = field(init=False)
 
-    def record(self, event: Event) -> None:
+    def __post_init__(self) -> None:
+        self._told = self.bus.subscribe(*EVENTS)
+
+    def publish(self, event: Event) -> None:
+        """As the daemon does: every subscriber gets it, and this one judges it."""
+        self.bus.publish(event)
+        for told in self._told.take():
+            assert not isinstance(told, Missed)
+            self.record(told)
+
+    def record(self, event: Item) -> None:
+        assert isinstance(event, Event)
         self.events.append(event)
         match event:
             case IkeUp(sa):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import DaemonEnding, DaemonStarted
+from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.checks import check, wait_for_devices
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.requests import Requests
@@ -76,6 +80,7 @@ class Daemon:
         self._config = config
         self._control = control
         self._dependencies = dependencies
+        self._written = LimitedLog(EventBus(), time.monotonic)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
@@ -106,7 +111,7 @@ class Daemon:
         log.info(SUBJECT, "ended")
 
     def _signalled(self, number: signal.Signals) -> None:
-        log.info(SUBJECT, f"{number.name}: {'ending at once' if self._stop.is_set() else 'ending'}")
+        self._written.bus.publish(DaemonEnding(number.name, at_once=self._stop.is_set()))
         self.stop()
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner:
@@ -130,7 +135,8 @@ class Daemon:
             give_up_the_rest()
 
         children = ChildTable(workers, SA_SLOTS)
-        pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority, account)
+        bus, priority = self._written.bus, config.daemon.worker_priority
+        pool = WorkerPool(workers, listeners.of_slot, priority, account, bus)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
         route_check = RouteCheck(network, [device.tun.name for device in devices])
@@ -143,7 +149,7 @@ class Daemon:
             partial(_room, devices, children),
         )
         machine = self._dependencies.make_machine(config, entropy, facts)
-        runner = EffectsRunner(machine, listeners, pool, devices, children)
+        runner = EffectsRunner(machine, listeners, pool, devices, children, self._written)
         stack.callback(runner.stop)
         exemptions = Exemptions(devices, network, route_check)
         stack.callback(exemptions.close)
@@ -161,8 +167,7 @@ class Daemon:
         await listeners.start(reception)
         requests = Requests(config, machine, runner, devices, children, pool.counters, reception)
         await control.start(requests.handle)
-        where = ", ".join(map(str, addresses)) or "no address yet"
-        log.info(SUBJECT, f"listening on {where}; {workers} worker slots")
+        bus.publish(DaemonStarted(tuple(addresses), workers))
         volume = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(volume.stop)
         volume.start()

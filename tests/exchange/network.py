@@ -362,7 +362,7 @@ class Network:
                 case UpdatePath():
                     site.moves.append(effect)
                 case _ if isinstance(effect, Event):
-                    site.chains.record(effect)
+                    site.chains.publish(effect)
                 case _:
                     site.plane.run(effect)
         followed = list(effects)

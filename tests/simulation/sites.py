@@ -269,7 +269,7 @@ class Site:
     def tell(self, event: Event) -> None:
         """Hold the order of the events."""
         try:
-            self.chains.record(event)
+            self.chains.publish(event)
         except AssertionError as error:
             raise Breach(f"{self.name}: {error or type(event).__name__}") from error
 

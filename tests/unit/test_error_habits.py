@@ -14,6 +14,7 @@ BROAD = {"Exception", "BaseException"}
 # Each edge with what an exception costs there, and how many handlers a file may have. All other broad
 # handlers clean up and raise the exception again.
 EDGES = {
+    "ikepy/daemon/bus/event_bus.py": 1,  # what one listener does about one event
     "ikepy/daemon/effects/runner.py": 1,  # one IKE_SA, which is torn down
     "ikepy/daemon/effects/computing.py": 1,  # one job: the exception is its result, and raised by the machine
     "esp/datapath/worker.py": 3,  # one message of control, one batch of packets, or one deferred call

@@ -137,6 +137,7 @@ DAEMON_ROOMS = (
     "log_limit",
     "errors",
     "interfaces",
+    "bus",
     "process",
     "net",
     "device",

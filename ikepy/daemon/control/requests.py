@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.bus.event_bus import Missed, Subscription
 from ikepy.daemon.control import status
 from ikepy.daemon.control.control_client import CommandError, Progress
 from ikepy.daemon.control.names import check_names, find_child
@@ -98,7 +99,7 @@ class Requests:
             "strangers' messages lost": self._reception.lost,
             "strangers' key exchanges not begun": self._runner.computing.refused,
             "log lines lost": log.lost(),
-            "log lines summed up": self._runner.limiter.suppressed,
+            "log lines summed up": self._runner.log.limiter.suppressed,
         }
         return status.drop_counters(control, self._devices, self._counters)
 
@@ -138,13 +139,9 @@ class Requests:
         self, command: Command, ticket: int, connection: str | None, limit: Json, progress: Progress
     ) -> Json:
         """Give the command to the machine, wait for its outcome, and tell what is logged meanwhile."""
-
-        def watch(entry: Log) -> None:
-            if connection is None or f"{entry.subject} ".startswith(f"{connection} "):
-                progress(f"{entry.subject}: {entry.text}")
-
         outcome = self._runner.waiting.expect(ticket)
-        self._runner.watchers.add(watch)
+        lines = self._runner.bus.subscribe(Log, connection=connection)
+        telling = asyncio.create_task(_relay(lines, progress))
         seconds = float(limit) if isinstance(limit, NUMBER) else None
         try:
             self._runner.request(command)
@@ -152,11 +149,24 @@ class Requests:
         except TimeoutError:
             raise CommandError(f"not done within {seconds:g} s; the daemon goes on with it") from None
         finally:
-            self._runner.watchers.discard(watch)
             self._runner.waiting.forget(ticket)
+            lines.close()
+            await telling
         if not done.ok:
             raise CommandError(done.text)
         return done.text
+
+
+async def _relay(lines: Subscription, progress: Progress) -> None:
+    """Tell a client what is logged, until there is no more."""
+    async for line in lines:
+        match line:
+            case Log(subject=subject, text=text):
+                progress(f"{subject}: {text}")
+            case Missed(count):
+                progress(f"{count} lines are left out")
+            case _:
+                pass
 
 
 def checked(command: str, arguments: Arguments) -> Arguments:

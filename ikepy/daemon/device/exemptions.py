@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import looped
 from ikepy.daemon.device.devices import DeviceTable, VtiDevice
 from ikepy.daemon.interfaces import NetworkConfig
-from ikepy.daemon.net.route_check import RouteCheck, looped
+from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.path import Address
 from tun.netlink import RouteError
 from tun.rtnetlink import BestRoute, Hop

@@ -1,6 +1,6 @@
 """Runs what the IKE machine asks for, in its order: sockets, workers, devices, log and waiting clients.
 
-Here stands the daemon's one `except Exception`: a fault of ours in one IKE_SA's work is logged with its
+At its edge stands `except Exception`: a fault of ours in one IKE_SA's work is logged with its
 context, and that IKE_SA alone is torn down.
 """
 
@@ -14,7 +14,10 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from esp.ipc import messages
-from ikepy.daemon import log, log_limit
+from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import ChildNotInstalled
+from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.device.devices import DeviceTable, VtiDevice
 from ikepy.daemon.effects.children import Child, ChildTable, TooManyChildren
 from ikepy.daemon.effects.computing import Computing
@@ -37,7 +40,6 @@ from ikepy.sa.api.effects import (
     Effect,
     InstallInbound,
     InstallOutbound,
-    Level,
     Log,
     Outcome,
     RemoveChild,
@@ -48,7 +50,7 @@ from ikepy.sa.api.effects import (
 )
 from ikepy.sa.api.events import EVENTS, Event, concerned
 from ikepy.sa.api.log_source import Peer, kind_of
-from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.path import Endpoint, Path
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -79,7 +81,13 @@ class EffectsRunner:
     """Drives the machine: every call into it goes through here, and its timer too."""
 
     def __init__(
-        self, machine: Machine, network: Network, pool: Pool, devices: DeviceTable, children: ChildTable
+        self,
+        machine: Machine,
+        network: Network,
+        pool: Pool,
+        devices: DeviceTable,
+        children: ChildTable,
+        written: LimitedLog | None = None,
     ) -> None:
         self._machine = machine
         self._network = network
@@ -94,13 +102,11 @@ class EffectsRunner:
         self._guilty: list[Guilty] = []
         self._faulty = False  # since the timer was set last
         self._refused: list[int] = []  # children that no worker has room for, until the machine is told
-        self.limiter = log_limit.LogLimit()
+        self.log = LimitedLog(EventBus(), self._clock) if written is None else written
+        self.bus = self.log.bus
         self._ordered = False  # the next call is an operator's command
-        self._unlimited = False  # what is being run now is what an operator wants or waits for
-        self._summary: asyncio.TimerHandle | None = None  # once there is something to sum up
-        devices.tell = self.tell
+        devices.tell = self.log.tell
         self.idle = asyncio.Event()  # set while no IKE_SA lives
-        self.watchers: set[Callable[[Log], None]] = set()
         self.waiting = Waiting()
         self._perform: dict[type[Effect], Callable[..., None]] = {
             Send: self._send,
@@ -112,8 +118,7 @@ class EffectsRunner:
             RemoveChild: self._remove_child,
             UpdatePath: self._update_path,
             Compute: self._compute,
-            **dict.fromkeys(EVENTS, self._event),
-            Log: self._log,
+            **dict.fromkeys((*EVENTS, Log), self.bus.publish),
             Outcome: self.waiting.tell,
         }
 
@@ -190,9 +195,7 @@ class EffectsRunner:
         self._timer.cancel()
         self.computing.close()
         self.waiting.end()
-        if self._summary is not None:
-            self._summary.cancel()
-            self._sum_up()
+        self.log.close()
 
     # The edge
 
@@ -234,12 +237,12 @@ class EffectsRunner:
         effects = self._guarded(context, guilty, call, self._clock())
         if effects is None:
             return False
-        self._unlimited = ordered or any(
+        self.log.unlimited = ordered or any(
             isinstance(effect, Outcome) and effect.ticket in self.waiting for effect in effects
         )
         for effect in effects:
             self._guarded(context, partial(self._owner, effect), self._perform[type(effect)], effect)
-        self._unlimited = False
+        self.log.unlimited = False
         return True
 
     def _guarded(
@@ -251,7 +254,7 @@ class EffectsRunner:
             what = " ".join(map(str, context))
             effect = "".join(f": {type(each).__name__}" for each in args if isinstance(each, Effect))
             text = f"{what}{effect}: {type(error).__name__}: {error}"
-            if self._permits(kind_of(f"{type(error).__name__} {effect}{what}"), FAULTS):
+            if self.log.permits(kind_of(f"{type(error).__name__} {effect}{what}"), FAULTS):
                 log.log(logging.ERROR, "fault", text, traceback=error)
             self._faulty = True
             if guilty is not _nobody:
@@ -329,8 +332,7 @@ class EffectsRunner:
             why = device.lacks
         except TooManyChildren as error:
             why = str(error)
-        text = f"{effect.child} #{effect.child_id} is not installed: {why}"
-        self.tell(logging.ERROR, effect.connection, text)
+        self.bus.publish(ChildNotInstalled(effect.connection, effect.child, effect.child_id, why))
         self._refused.append(effect.child_id)
         return None
 
@@ -413,42 +415,6 @@ class EffectsRunner:
 
     def _compute(self, effect: Compute) -> None:
         self.computing.submit(effect)
-
-    def _event(self, effect: Event) -> None:
-        if not log.LOGGER.isEnabledFor(logging.DEBUG):
-            return
-        sa = concerned(effect)
-        subject = "strangers" if sa is None else f"{sa.connection} #{sa.ike_id}"
-        log.debug(subject, f"event {type(effect).__name__}")
-
-    def _log(self, effect: Log) -> None:
-        if self._permitted(effect):
-            log.log(effect.level.value, effect.subject, effect.text)
-        for watcher in tuple(self.watchers):
-            watcher(effect)
-
-    def _permitted(self, effect: Log) -> bool:
-        """Whether a line is to be written now: of those that others cause, some are, and then a sum."""
-        if effect.source is None or effect.level is Level.DEBUG or self._unlimited:
-            return True
-        return self._permits(effect.kind, effect.source)
-
-    def tell(self, level: int, subject: str, text: str) -> None:
-        """Write a line about what a peer brings about, as often as lines about it may be written."""
-        if self._unlimited or self._permits(kind_of(text), Peer(subject)):
-            log.log(level, subject, text)
-
-    def _permits(self, kind: str, source: Address | Peer) -> bool:
-        if self.limiter.allow(kind, source, self._clock()):
-            return True
-        if self._summary is None:
-            self._summary = asyncio.get_running_loop().call_later(log_limit.PERIOD, self._sum_up)
-        return False
-
-    def _sum_up(self) -> None:
-        self._summary = None
-        for subject, text in self.limiter.sums():
-            log.info(subject, text)
 
 
 def _nobody() -> int | None:

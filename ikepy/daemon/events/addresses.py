@@ -8,6 +8,13 @@ from contextlib import suppress
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import (
+    AddressBack,
+    AddressGone,
+    ListeningBegun,
+    ListeningEnded,
+    ListeningFailed,
+)
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
@@ -46,6 +53,7 @@ class AddressFollower:
         self._listeners = listeners
         self._pool = pool
         self._runner = runner
+        self._publish = runner.bus.publish
         self._resolver = resolver
         self._route_check = route_check
         self._devices = devices
@@ -140,18 +148,18 @@ class AddressFollower:
             opened = await self._listeners.add(address)
         except (StartError, OSError) as error:
             if address not in self._refused:
-                log.warning(SUBJECT, f"{address} is not listened on yet: {error}")
+                self._publish(ListeningFailed(address, str(error)))
             self._refused.add(address)
             return
         self._refused.discard(address)
         for slot, one in opened:
             self._pool.add_socket(slot, one)
-        log.info(SUBJECT, f"listening on {address}, too")
+        self._publish(ListeningBegun(address))
 
     async def _close(self, address: Address) -> None:
         for slot, one in await self._listeners.remove(address):
             self._pool.remove_socket(slot, one.index)
-        log.info(SUBJECT, f"no longer listening on {address}, which is gone")
+        self._publish(ListeningEnded(address))
 
     def _command(self, host: Sequence[HostAddress], linked: dict[str, bool]) -> LocalAddressesChanged:
         """Those to send from and to tell peers of: on a device with a link, not our own nor the loopback's,
@@ -167,10 +175,10 @@ class AddressFollower:
         used = self._named | self._listeners.addresses
         for address in sorted((before - now) & used, key=str):
             self._lost.add(address)
-            log.warning(SUBJECT, f"our address {address} is gone, or its link is down")
+            self._publish(AddressGone(address))
         for address in sorted(self._lost & now, key=str):
             self._lost.discard(address)
-            log.info(SUBJECT, f"our address {address} is back")
+            self._publish(AddressBack(address))
         self._usable = now
 
     def _is_public(self, one: HostAddress) -> bool:

@@ -13,12 +13,18 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ikepy.config.model import Connection
-from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import (
+    DeviceDeleted,
+    DeviceMadeAgain,
+    DeviceNotRestored,
+    DeviceRestored,
+    DeviceTakenDown,
+    DeviceUp,
+)
 from ikepy.daemon.device.devices import DeviceTable, VtiDevice
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.backoff import Backoff
-from ikepy.daemon.interfaces import Mended
 from ikepy.sa.api.commands import Initiate, Terminate
 from tun.netlink import RouteError
 from tun.network import DeviceGone
@@ -40,6 +46,7 @@ class Reconciler:
         self._devices = devices
         self._exemptions = exemptions
         self._runner = runner
+        self._publish = runner.bus.publish
         self._replace = replace
         self._dirty: dict[VtiDevice, None] = {}
         self._refit: dict[VtiDevice, None] = {}
@@ -144,35 +151,26 @@ class Reconciler:
         except (RouteError, OSError) as error:
             backoff.failed(self._clock(), altogether=True)
             self._dirty[device] = None
-            log.error(subject, f"{error}; it is tried again")
+            self._publish(DeviceNotRestored(subject, device.name, str(error)))
             return
         if was_down is mended.up:
             self._tell_down(device, not mended.up)
         if mended.done:
             told = backoff.mended(self._clock())
-            if not backoff.fights:
-                back = (
-                    f"{device.name} is up again: " if was_down else f"{device.name} was changed by others: "
-                )
-                log.warning(subject, f"{back}{_list(mended)}; restored")
-            elif told:
-                log.warning(
-                    subject,
-                    f"{device.name} is changed by others again and again (now {_list(mended)}): restored "
-                    "with pauses from now on; which program manages it beside ikepy?",
+            if told or not backoff.fights:
+                done = tuple(map(str, mended.done))
+                self._publish(
+                    DeviceRestored(subject, device.name, done, was_down=was_down, contested=backoff.fights)
                 )
         elif was_down and mended.up:
-            log.warning(subject, f"{device.name} is up again")
+            self._publish(DeviceUp(subject, device.name))
         if mended.refused:
             backoff.failed(self._clock())
 
     def _tell_down(self, device: VtiDevice, down: bool) -> None:
         self._devices.taken_down(device, down)
         if down:
-            text = (
-                f"{device.name} was taken down by others and stays so; its SAs stay, nothing goes through it"
-            )
-            log.warning(device.connection.name, f"{text} until: ip link set {device.name} up")
+            self._publish(DeviceTakenDown(device.connection.name, device.name))
 
     def _make_again(self, device: VtiDevice, *, first: bool) -> None:
         backoff, subject = self._backoff_of(device), device.connection.name
@@ -182,21 +180,17 @@ class Reconciler:
         except (RouteError, OSError) as error:
             backoff.failed(self._clock())
             if first:
-                text = f"{device.name} was deleted by others and can't be made again: {error}"
-                log.error(subject, f"{text}; its SAs are deleted, and it is tried again")
+                self._publish(DeviceDeleted(subject, device.name, str(error), carried=stood))
                 self._runner.request(Terminate(ike=subject))
             return
         self._replace(device)
         backoff.mended(self._clock())
         if not first:
-            log.warning(subject, f"{device.name} is there again")
+            self._publish(DeviceMadeAgain(subject, device.name))
             for name in started(device.connection):
                 self._runner.request(Initiate(subject, name))
         else:
-            stay = ", its SAs stay" if stood else ""
-            log.warning(
-                subject, f"{device.name} was deleted by others: made again with all that belongs to it{stay}"
-            )
+            self._publish(DeviceDeleted(subject, device.name, None, carried=stood))
 
 
 def started(connection: Connection) -> list[str]:
@@ -207,9 +201,3 @@ def started(connection: Connection) -> list[str]:
 def _waits(device: VtiDevice) -> bool:
     """Whether there is something that it can't have yet."""
     return device.gone or bool(device.unmet)
-
-
-def _list(mended: Mended) -> str:
-    shown = [str(one) for one in mended.done[:4]]
-    more = len(mended.done) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

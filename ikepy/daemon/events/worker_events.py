@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 
 from esp.ipc import messages
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import LoopDetected, WorkerFault, WorkerServed, WorkerUnserved
 from ikepy.daemon.device.devices import DeviceTable, VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.reconciler import started
-from ikepy.daemon.net.route_check import looped
 from ikepy.daemon.workers.pool import WorkerDown, WorkerPool
 from ikepy.sa.api.commands import Acquire, Initiate, SequenceLow
 from ikepy.sa.api.path import Address, Endpoint, Path
 
-MOST_NAMED = 5  # devices in a line
 SPI = 4  # octets of an ESP SPI, the first field of every packet
 
 
@@ -51,13 +49,10 @@ class WorkerEvents:
         devices = [device for device in self._devices if device.slot == slot]
         for device in devices:
             self._devices.serve(device, running)
-        names = ", ".join(device.name for device in devices[:MOST_NAMED])
-        more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""
+        names = tuple(device.name for device in devices)
+        self._runner.bus.publish(WorkerServed(slot, names) if running else WorkerUnserved(slot, names))
         if not running:
-            text = f"is not there: {names}{more} carry nothing and have no carrier, and children are refused"
-            log.error(f"worker {slot}", f"{text}, until it can be started")
             return
-        log.warning(f"worker {slot}", f"is there again, for {names}{more}")
         for device in devices:
             for name in started(device.connection):
                 self._runner.request(Initiate(device.connection.name, name))
@@ -89,8 +84,8 @@ class WorkerEvents:
             case messages.Looped():
                 device = self._devices.by_id(message.device_id)
                 if device is not None and self._led_inside(message.remote_address):
-                    text = looped(message.remote_address, device.tun.name)
-                    self._runner.tell(logging.WARNING, device.connection.name, text)
+                    name = device.connection.name
+                    self._runner.bus.publish(LoopDetected(name, device.tun.name, message.remote_address))
             case messages.SequenceLow():
                 self._runner.request(SequenceLow(message.child_id))
             case messages.SequenceExhausted():
@@ -119,8 +114,7 @@ class WorkerEvents:
 
     def _lost(self, slot: int, child_id: int, text: str) -> None:
         child = self._children.get(child_id)
-        line = f"child {child_id}: {text}" if child_id else text
-        self._runner.tell(logging.ERROR, f"worker {slot}", line)
+        self._runner.bus.publish(WorkerFault(slot, child_id, text))
         if child is not None:
             with suppress(WorkerDown):
                 self._pool.send(slot, messages.RemoveSaPair(child_id))

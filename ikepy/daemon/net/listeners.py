@@ -26,10 +26,10 @@ from esp.datapath.limits import RateLimit
 from esp.net.bpf import attach_outside, attach_raw_filter
 from esp.net.sockets import open_group, open_raw, open_udp
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import looped
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.net.path_mtu import PathMtuSocket
 from ikepy.daemon.net.reception import Reception
-from ikepy.daemon.net.route_check import looped
 from ikepy.sa.api.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2

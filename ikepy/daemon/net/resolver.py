@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ikepy.config.model import ANY_ADDRESS, Connection
+from ikepy.daemon.bus.daemon_events import looped
 from ikepy.daemon.interfaces import NetworkConfig
-from ikepy.daemon.net.route_check import RouteCheck, looped
+from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.path import Address, Endpoint, Path
 from tun.netlink import RouteError
 

@@ -60,11 +60,3 @@ class RouteCheck:
     def forget(self) -> None:
         """Routes have changed."""
         self._known.clear()
-
-
-def looped(remote: Address, device: str) -> str:
-    """What an operator is told of it."""
-    return (
-        f"the routes lead {remote} into {device}, our own tunnel: what is sent to it there is dropped "
-        f"(counted as loop); {remote} needs a route of its own through the uplink"
-    )

@@ -17,6 +17,8 @@ from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import AddDevice, AddSocket, Message, RemoveSocket, SetMss
 from esp.net.sockets import SocketKind, size_queue
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import WorkerDied, WorkerStarted
+from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.device.devices import VtiDevice
 from ikepy.daemon.net.listeners import WorkerSocket
 from ikepy.daemon.process.account import Account
@@ -63,11 +65,13 @@ class WorkerPool:
         sockets: Callable[[int], Sequence[WorkerSocket]],
         priority: int = ORDINARY,
         account: Account | None = None,
+        bus: EventBus | None = None,
     ) -> None:
         self.workers = workers
         self._sockets = sockets
         self._priority = priority
         self._account = account
+        self._bus = EventBus() if bus is None else bus
         self._on_message: OnMessage = lambda slot, message: None
         self._on_death: OnDeath = lambda slot: None
         self._on_service: OnService = lambda slot, running: None
@@ -159,7 +163,7 @@ class WorkerPool:
         state.process = process
         if self._beat is None:
             self._schedule_beat()
-        log.info(f"worker {slot}", f"started, pid {process.pid}")
+        self._bus.publish(WorkerStarted(slot, process.pid))
 
     def _schedule_beat(self) -> None:
         loop = asyncio.get_running_loop()
@@ -225,12 +229,9 @@ class WorkerPool:
             return
         state = self._slots[slot]
         state.process = None
-        cause = f"signal {-status}" if status < 0 else f"status {status}"
         loop = asyncio.get_running_loop()
         lived = loop.time() - process.started
-        log.error(
-            f"worker {slot}", f"ended with {cause} after {lived:.1f} s; it is replaced, its SAs are gone"
-        )
+        self._bus.publish(WorkerDied(slot, status, lived))
         if lived < LIFETIME:
             self._restart_later(slot)
         else:

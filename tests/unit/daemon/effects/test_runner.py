@@ -284,7 +284,7 @@ def test_outcomes_and_log_reach_those_who_wait() -> None:
         event = IkeUp(ike_info(1))
         bed = Bed({"request Initiate": [log, event, Outcome(3, True, "done"), Outcome(99, True, "nobody's")]})
         future = bed.runner.waiting.expect(3)
-        bed.runner.watchers.add(lambda entry: seen.append(entry.text))
+        bed.runner.bus.listen((Log,), lambda entry: seen.append(entry.text))
         bed.runner.request(Initiate("a", "net", 3))
         bed.runner.stop()
         bed.devices.close()

@@ -1,0 +1,306 @@
+"""Events of the daemon itself, and the log's line of each. The machine's are in `ikepy.sa.api.events`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TypeAlias, get_args
+
+from ikepy.sa.api.path import Address
+
+Line = tuple[int, str, str]  # level, subject, text
+MOST_NAMED = 5  # devices in a line
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    slot: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A process ended, and its SAs with it. `status`: negative for a signal. `lived`: seconds."""
+
+    slot: int
+    status: int
+    lived: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUnserved:
+    """A slot has no process and gets none at once: its devices carry nothing."""
+
+    slot: int
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServed:
+    """It has one again."""
+
+    slot: int
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFault:
+    """A worker lost one child, or failed at something (0). `error` says at what."""
+
+    slot: int
+    child_id: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildNotInstalled:
+    """There is no room for a child in its worker, or no worker or device."""
+
+    connection: str
+    child: str
+    child_id: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRestored:
+    """Others changed a device: it is again as it is to be. `operations`: what that took.
+
+    `contested`: it comes again and again, and is restored with pauses from now on. `was_down`: they had taken
+    it down.
+    """
+
+    connection: str
+    device: str
+    operations: tuple[str, ...]
+    was_down: bool = False
+    contested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNotRestored:
+    """The kernel refuses: it is tried again."""
+
+    connection: str
+    device: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTakenDown:
+    """Others took it down, which is respected."""
+
+    connection: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUp:
+    """They took it up again."""
+
+    connection: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDeleted:
+    """Others deleted it. `error`: why it can't be made again, None if it was. `carried`: it had SAs."""
+
+    connection: str
+    device: str
+    error: str | None
+    carried: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMadeAgain:
+    """One that could not be made again at once."""
+
+    connection: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressGone:
+    """An address of ours that connections use."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBack:
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningBegun:
+    """Sockets are open on an address that came after the start."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningFailed:
+    """It is tried again when addresses change."""
+
+    address: Address
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningEnded:
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class LoopDetected:
+    """Routes lead a peer's address into a device of ours."""
+
+    connection: str
+    device: str
+    remote: Address
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    addresses: tuple[Address, ...]
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonEnding:
+    """A signal came; `at_once`: the second one."""
+
+    signal: str
+    at_once: bool
+
+
+DaemonEvent: TypeAlias = (
+    WorkerStarted
+    | WorkerDied
+    | WorkerUnserved
+    | WorkerServed
+    | WorkerFault
+    | ChildNotInstalled
+    | DeviceRestored
+    | DeviceNotRestored
+    | DeviceTakenDown
+    | DeviceUp
+    | DeviceDeleted
+    | DeviceMadeAgain
+    | AddressGone
+    | AddressBack
+    | ListeningBegun
+    | ListeningFailed
+    | ListeningEnded
+    | LoopDetected
+    | DaemonStarted
+    | DaemonEnding
+)
+DAEMON_EVENTS: tuple[type[DaemonEvent], ...] = get_args(DaemonEvent)
+# Those that a peer, or what it sends, can bring about again and again.
+BY_PEERS: tuple[type[DaemonEvent], ...] = (WorkerFault, ChildNotInstalled, LoopDetected)
+
+
+def line_of(event: DaemonEvent) -> Line:
+    """The log's line."""
+    match event:
+        case WorkerStarted(slot, pid):
+            return logging.INFO, f"worker {slot}", f"started, pid {pid}"
+        case WorkerDied(slot, status, lived):
+            cause = f"signal {-status}" if status < 0 else f"status {status}"
+            text = f"ended with {cause} after {lived:.1f} s; it is replaced, its SAs are gone"
+            return logging.ERROR, f"worker {slot}", text
+        case WorkerUnserved(slot, devices):
+            text = (
+                f"is not there: {_some(devices)} carry nothing and have no carrier, and children are refused"
+            )
+            return logging.ERROR, f"worker {slot}", f"{text}, until it can be started"
+        case WorkerServed(slot, devices):
+            return logging.WARNING, f"worker {slot}", f"is there again, for {_some(devices)}"
+        case WorkerFault(slot, child_id, error):
+            text = f"child {child_id}: {error}" if child_id else error
+            return logging.ERROR, f"worker {slot}", text
+        case ChildNotInstalled(connection, child, child_id, why):
+            return logging.ERROR, connection, f"{child} #{child_id} is not installed: {why}"
+        case LoopDetected(connection, device, remote):
+            return logging.WARNING, connection, looped(remote, device)
+        case DaemonStarted(addresses, workers):
+            where = ", ".join(map(str, addresses)) or "no address yet"
+            return logging.INFO, "daemon", f"listening on {where}; {workers} worker slots"
+        case DaemonEnding(signal, at_once):
+            return logging.INFO, "daemon", f"{signal}: {'ending at once' if at_once else 'ending'}"
+        case (
+            AddressGone() | AddressBack() | ListeningBegun() | ListeningFailed() | ListeningEnded()
+        ) as about_address:
+            level, text = _about_address(about_address)
+            return level, "net", text
+        case about_device:
+            level, text = _about_device(about_device)
+            return level, about_device.connection, text
+
+
+def _about_address(
+    event: AddressGone | AddressBack | ListeningBegun | ListeningFailed | ListeningEnded,
+) -> tuple[int, str]:
+    match event:
+        case AddressGone(address):
+            return logging.WARNING, f"our address {address} is gone, or its link is down"
+        case AddressBack(address):
+            return logging.INFO, f"our address {address} is back"
+        case ListeningBegun(address):
+            return logging.INFO, f"listening on {address}, too"
+        case ListeningFailed(address, error):
+            return logging.WARNING, f"{address} is not listened on yet: {error}"
+        case ListeningEnded(address):
+            return logging.INFO, f"no longer listening on {address}, which is gone"
+
+
+def _about_device(
+    event: DeviceRestored | DeviceNotRestored | DeviceTakenDown | DeviceUp | DeviceDeleted | DeviceMadeAgain,
+) -> tuple[int, str]:
+    name = event.device
+    match event:
+        case DeviceRestored(operations=operations, was_down=was_down, contested=False):
+            back = f"{name} is up again: " if was_down else f"{name} was changed by others: "
+            return logging.WARNING, f"{back}{_listed(operations)}; restored"
+        case DeviceRestored(operations=operations):
+            return logging.WARNING, (
+                f"{name} is changed by others again and again (now {_listed(operations)}): restored "
+                "with pauses from now on; which program manages it beside ikepy?"
+            )
+        case DeviceNotRestored(error=error):
+            return logging.ERROR, f"{error}; it is tried again"
+        case DeviceTakenDown():
+            text = f"{name} was taken down by others and stays so; its SAs stay, nothing goes through it"
+            return logging.WARNING, f"{text} until: ip link set {name} up"
+        case DeviceUp():
+            return logging.WARNING, f"{name} is up again"
+        case DeviceDeleted(error=None, carried=carried):
+            stay = ", its SAs stay" if carried else ""
+            return logging.WARNING, (
+                f"{name} was deleted by others: made again with all that belongs to it{stay}"
+            )
+        case DeviceDeleted(error=error):
+            text = f"{name} was deleted by others and can't be made again: {error}"
+            return logging.ERROR, f"{text}; its SAs are deleted, and it is tried again"
+        case DeviceMadeAgain():
+            return logging.WARNING, f"{name} is there again"
+
+
+def looped(remote: Address, device: str) -> str:
+    """What an operator is told of a route that leads a peer's address into a tunnel of ours."""
+    return (
+        f"the routes lead {remote} into {device}, our own tunnel: what is sent to it there is dropped "
+        f"(counted as loop); {remote} needs a route of its own through the uplink"
+    )
+
+
+def _some(devices: tuple[str, ...]) -> str:
+    more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""
+    return ", ".join(devices[:MOST_NAMED]) + more
+
+
+def _listed(operations: tuple[str, ...]) -> str:
+    more = len(operations) - 4
+    return ", ".join(operations[:4]) + (f" and {more} more" if more > 0 else "")

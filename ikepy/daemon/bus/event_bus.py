@@ -1,0 +1,138 @@
+"""Tells listeners and subscribers what happens: the machine's events, the daemon's own, and log lines.
+
+Whoever publishes waits for nobody. A listener is called at once, and is for what must not be late (the log).
+A subscriber has a bounded queue of its own: one that reads slowly loses the oldest items and is told how
+many, and costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import DaemonEvent
+from ikepy.sa.api.effects import Log
+from ikepy.sa.api.events import Event, concerned
+
+Item: TypeAlias = Event | DaemonEvent | Log
+Kind: TypeAlias = type[Event] | type[DaemonEvent] | type[Log]
+K = TypeVar("K", bound=object)
+MOST_WAITING = 1024  # items that a subscriber may leave unread
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The subscriber was too slow: so many items that came before the next one are lost."""
+
+    count: int
+
+
+class Subscription:
+    """The items of one subscriber, to be iterated over; the iteration ends after `close`."""
+
+    def __init__(
+        self, bus: EventBus, kinds: tuple[Kind, ...], connection: str | None, most: int = MOST_WAITING
+    ) -> None:
+        self._bus = bus
+        self.kinds = kinds
+        self._connection = connection
+        self._items: deque[Item] = deque()
+        self._most = most
+        self._missed = 0
+        self._closed = False
+        self._filled = asyncio.Event()
+
+    def put(self, item: Item) -> None:
+        """Queue it, unless the subscriber did not ask for it."""
+        if self._closed or (self._connection is not None and not _is_about(item, self._connection)):
+            return
+        if len(self._items) >= self._most:
+            self._items.popleft()
+            self._missed += 1
+        self._items.append(item)
+        self._filled.set()
+
+    def take(self) -> list[Item | Missed]:
+        """All that waits."""
+        items: list[Item | Missed] = []
+        if self._missed:
+            items.append(Missed(self._missed))
+            self._missed = 0
+        items += self._items
+        self._items.clear()
+        return items
+
+    def close(self) -> None:
+        """Nothing is added any more; what waits can still be read."""
+        if not self._closed:
+            self._closed = True
+            self._bus.forget(self)
+            self._filled.set()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Item | Missed:
+        while True:
+            if self._missed:
+                missed, self._missed = Missed(self._missed), 0
+                return missed
+            if self._items:
+                return self._items.popleft()
+            if self._closed:
+                raise StopAsyncIteration
+            self._filled.clear()
+            await self._filled.wait()
+
+
+class EventBus:
+    """One a daemon."""
+
+    def __init__(self) -> None:
+        self._listeners: defaultdict[type, list[Callable[..., None]]] = defaultdict(list)
+        self._subscriptions: defaultdict[Kind, dict[Subscription, None]] = defaultdict(dict)
+
+    def listen(self, kinds: Iterable[type[K]], listener: Callable[[K], None]) -> None:
+        """Call `listener` with every item of these kinds, before any subscriber has it."""
+        for kind in kinds:
+            self._listeners[kind].append(listener)
+
+    def subscribe(
+        self, *kinds: Kind, connection: str | None = None, most: int = MOST_WAITING
+    ) -> Subscription:
+        """A queue of the items of these kinds, of one connection or of all, of which at most `most` wait."""
+        subscription = Subscription(self, kinds, connection, most)
+        for kind in kinds:
+            self._subscriptions[kind][subscription] = None
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        for kind in subscription.kinds:
+            self._subscriptions[kind].pop(subscription, None)
+
+    def publish(self, item: Item) -> None:
+        """Tell everybody who asked for it; never raises."""
+        kind = type(item)
+        for listener in self._listeners.get(kind, ()):
+            try:
+                listener(item)
+            except Exception as error:  # an edge: a listener's fault costs what it would have done
+                text = f"telling of {kind.__name__}: {type(error).__name__}: {error}"
+                log.log(logging.ERROR, "fault", text, traceback=error)
+        for subscription in self._subscriptions.get(kind, ()):
+            subscription.put(item)
+
+
+def _is_about(item: Item, connection: str) -> bool:
+    """Whether it is about a connection: what is about none is about no one connection either."""
+    if isinstance(item, Log):
+        return f"{item.subject} ".startswith(f"{connection} ")
+    if isinstance(item, Event):
+        sa = concerned(item)
+        return sa is not None and sa.connection == connection
+    return getattr(item, "connection", None) == connection
