@@ -76,8 +76,18 @@ def test_both_directions_are_installed_inbound_first() -> None:
     one.wipe()  # the effects may be run when it is gone
     assert isinstance(inbound, InstallInbound)
     assert isinstance(outbound, InstallOutbound)
-    assert (inbound.spi, inbound.keys, inbound.replay_window, inbound.esn) == (0x1111, Secret(b"in"), 64, False)
-    assert (outbound.spi, outbound.keys, outbound.standby, outbound.esn) == (0x2222, Secret(b"out"), True, False)
+    assert (inbound.spi, inbound.keys, inbound.replay_window, inbound.esn) == (
+        0x1111,
+        Secret(b"in"),
+        64,
+        False,
+    )
+    assert (outbound.spi, outbound.keys, outbound.standby, outbound.esn) == (
+        0x2222,
+        Secret(b"out"),
+        True,
+        False,
+    )
     for each in (inbound, outbound):
         assert (each.child_id, each.connection, each.child, each.encap, each.path) == (
             7,
