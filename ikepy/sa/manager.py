@@ -52,6 +52,7 @@ from ikepy.sa.setup.demand import Demand
 from ikepy.sa.setup.init_admission import InitAdmission
 from ikepy.sa.state import event_text
 from ikepy.sa.state.child_sa import ChildState
+from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.lifetime import TrafficLimit
 from ikepy.sa.state.phase import Phase
@@ -83,9 +84,11 @@ class IkeManager:
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
         authenticator_of: AuthenticatorOf = choice.authenticator_of,
+        plan_of: PlanOf[IkeSa] = auth_alone,
     ) -> None:
         """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
-        `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection."""
+        `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection.
+        `plan_of`: its exchanges between IKE_SA_INIT and IKE_AUTH."""
         self._resolve = resolve
         self._registry: Registry = SaRegistry(
             config,
@@ -94,6 +97,7 @@ class IkeManager:
             esp_heard=esp_heard,
             capacity_of=capacity_of,
             authenticator_of=authenticator_of,
+            plan_of=plan_of,
         )
         self._init_admission = InitAdmission(self._registry)
         self._final_responses = FinalResponses()
@@ -488,9 +492,9 @@ class IkeManager:
         effects = [*effects, *teardown.tear_down(sa)]
         self._connector.update(sa)
         self._init_admission.update(sa, now)
-        if sa.phase is Phase.ESTABLISHED and not sa.checked_unique:
-            sa.checked_unique = True
-            effects += self._reauthentication.enforce_unique(sa, now)
+        if sa.phase is Phase.ESTABLISHED and sa.newly_up is not None:
+            newly, sa.newly_up = sa.newly_up, None
+            effects += self._reauthentication.enforce_unique(sa, newly, now)
         if sa.reauth_due:
             sa.reauth_due = False
             effects += self._reauthentication.reauthenticate(sa, now)

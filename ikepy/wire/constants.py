@@ -10,6 +10,7 @@ class ExchangeType(IntEnum):
     IKE_AUTH = 35
     CREATE_CHILD_SA = 36
     INFORMATIONAL = 37
+    IKE_INTERMEDIATE = 43  # RFC 9242
 
 
 class HeaderFlag(IntFlag):

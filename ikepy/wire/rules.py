@@ -69,6 +69,10 @@ def _auth_response(counts: dict[PayloadType, tuple[int, int]]) -> Rule:
     return Rule(_ROUND | counts, together=(_Type.SA, _Type.TS_I, _Type.TS_R), notifies_alone=True)
 
 
+# What it is for, other specifications say: a further key exchange (RFC 9370 2.2.2), notifies.
+_INTERMEDIATE_REQUEST = Rule({_Type.KE: _MAYBE, _Type.NOTIFY: _ANY, _Type.VENDOR_ID: _ANY})
+_INTERMEDIATE_RESPONSE = Rule(_INTERMEDIATE_REQUEST.counts, notifies_alone=True)
+
 # Without TS it rekeys the IKE SA (RFC 7296 1.3.2).
 _CHILD_REQUEST = Rule(
     {
@@ -100,6 +104,8 @@ _SEALED_OR_NOTIFIES = Rule(_SEALED.counts, notifies_alone=True)
 _UNPROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.IKE_SA_INIT, False): _INIT_REQUEST,
     (ExchangeType.IKE_SA_INIT, True): _INIT_RESPONSE,
+    (ExchangeType.IKE_INTERMEDIATE, False): _SEALED,
+    (ExchangeType.IKE_INTERMEDIATE, True): _SEALED_OR_NOTIFIES,
     (ExchangeType.IKE_AUTH, False): _SEALED,
     (ExchangeType.IKE_AUTH, True): _SEALED_OR_NOTIFIES,
     (ExchangeType.CREATE_CHILD_SA, False): _SEALED,
@@ -111,6 +117,8 @@ _UNPROTECTED: dict[tuple[int, bool], Rule] = {
 # (exchange, whether it is a response) -> the rule inside its Encrypted payload; IKE_SA_INIT has none, and
 # IKE_AUTH the two tables below
 _PROTECTED: dict[tuple[int, bool], Rule] = {
+    (ExchangeType.IKE_INTERMEDIATE, False): _INTERMEDIATE_REQUEST,
+    (ExchangeType.IKE_INTERMEDIATE, True): _INTERMEDIATE_RESPONSE,
     (ExchangeType.CREATE_CHILD_SA, False): _CHILD_REQUEST,
     (ExchangeType.CREATE_CHILD_SA, True): _CHILD_RESPONSE,
     (ExchangeType.INFORMATIONAL, False): _INFORMATIONAL,

@@ -31,6 +31,8 @@ from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.auth.authenticator import Authenticator
 from ikepy.sa.auth.psk import PreSharedKey
 from ikepy.sa.manager import IkeManager
+from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
+from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.constants import ExchangeType, PayloadType
 from ikepy.wire.message import decode_header
 from tests.event_chains import EventChains
@@ -168,7 +170,14 @@ class DataPlane:
 class Site:
     """One machine and everything its effects did."""
 
-    def __init__(self, name: str, config: Config, seed: str, authenticator: Authenticator = PSK) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        seed: str,
+        authenticator: Authenticator = PSK,
+        plan_of: PlanOf[IkeSa] = auth_alone,
+    ) -> None:
         self.name = name
         # What the route to the peer would send from; None: there is none.
         self.address: Address | None = ADDRESS_A if name == "a" else ADDRESS_B
@@ -183,6 +192,7 @@ class Site:
             esp_heard=self.heard.get,
             capacity_of=lambda connection: self.room,
             authenticator_of=lambda connection: authenticator,
+            plan_of=plan_of,
         )
         self.room = Capacity(1 << 16, 1 << 16)  # in the worker
         self.plane = DataPlane()
@@ -267,10 +277,11 @@ class Network:
         *,
         seed: str = "seed",
         methods: tuple[Authenticator, Authenticator] = (PSK, PSK),
+        plan_of: PlanOf[IkeSa] = auth_alone,
     ) -> None:
         self.now = 1000.0
-        self.a = Site("a", (a or Options()).config("a"), seed, methods[0])
-        self.b = Site("b", (b or a or Options()).config("b"), seed, methods[1])
+        self.a = Site("a", (a or Options()).config("a"), seed, methods[0], plan_of)
+        self.b = Site("b", (b or a or Options()).config("b"), seed, methods[1], plan_of)
         self.script: Script = deliver_all
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A

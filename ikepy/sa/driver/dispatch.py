@@ -123,6 +123,7 @@ def _answered_late(sa: IkeSa, request: Outstanding) -> list[Effect]:
 
 # By task: the exchange whose rules for error notifies apply to the response; INFORMATIONAL's to all others.
 _ANSWERED = {
+    TaskKind.INTERMEDIATE: Exchange.IKE_INTERMEDIATE,
     TaskKind.AUTH: Exchange.IKE_AUTH,
     TaskKind.CHILD_CREATE: Exchange.CHILD_CREATE,
     TaskKind.CHILD_REKEY: Exchange.CHILD_REKEY,
@@ -170,7 +171,7 @@ def _init_response(
 ) -> list[Effect]:
     """Process an IKE_SA_INIT response. As nothing authenticates it, a bad one is ignored, and we wait on."""
     sa.spi_r = message.header.spi_r
-    sa.init.response = datagram
+    sa.connecting.init.response = datagram
     sa.window.finished(message.header.message_id)
     try:
         check(sa, message.header, message.payloads, protected=False)
@@ -206,9 +207,10 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     arrival = sa.window.arrival(header.message_id)
     if not sa.has_keys or arrival is RequestState.STALE:
         return [sa.log(Level.DEBUG, f"dropped request {header.message_id}: stale or out of order")]
-    if sa.phase is Phase.CONNECTING and header.exchange not in sa.permitted:
+    repeated = arrival is RequestState.REPEATED
+    if sa.drops(header.exchange, repeated=repeated):
         return [sa.log(Level.DEBUG, f"dropped exchange {header.exchange} before IKE_AUTH")]
-    if arrival is RequestState.REPEATED:
+    if repeated:
         return _repeat(sa, datagram, message, path, now)
     if arrival is RequestState.PENDING:
         return []
@@ -250,6 +252,7 @@ def _take_request(
         answer = _refusal(sa, header.exchange, payloads, error, now)
     reply = sa.encode(sa.header(header.exchange, header.message_id, response=True), answer.payloads)
     sa.window.answered(header.message_id, reply)
+    sa.answered(header.exchange, answer.keys)
     sa.last_answered = opened.datagram, reply
     sa.sent_at = now
     return [
@@ -270,7 +273,7 @@ def _repeat(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: float
     fragment = fragments.fragment_of(message, negotiated=sa.fragmentation)
     if fragment is not None and fragment.number > 1:
         return []
-    protection.unseal(datagram, message, sa.keys.cipher_in)
+    protection.unseal(datagram, message, sa.repeated_cipher)
     sa.successor.busy_at = now
     reply = sa.window.reply(message.header.message_id)
     return [Send(path, one) for one in reply]
@@ -300,6 +303,7 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
 # The exchange whose rules say what our refusal does to the IKE_SA; INFORMATIONAL for all others. A rekey that
 # we refuse has the same effect as a refused child.
 _REFUSED: dict[int, Exchange] = {
+    ExchangeType.IKE_INTERMEDIATE: Exchange.IKE_INTERMEDIATE,
     ExchangeType.IKE_AUTH: Exchange.IKE_AUTH,
     ExchangeType.CREATE_CHILD_SA: Exchange.CHILD_CREATE,
 }

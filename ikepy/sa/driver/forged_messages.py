@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import IntegrityError, WireError
 from ikepy.sa.api.path import Path
 from ikepy.sa.message.window import RequestState
@@ -56,15 +57,16 @@ def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
         task = sa.tasks.awaiting(message_id)
         if task is None or sa.window.awaited(message_id) is None or task.exchange != datagram[_EXCHANGE]:
             return True
-        return sa.has_keys and not _is_authentic(sa, datagram)
+        return sa.has_keys and not _is_authentic(sa, datagram, sa.keys.cipher_in)
     arrival = sa.window.arrival(message_id)
     if arrival is RequestState.STALE or arrival is RequestState.PENDING or not sa.has_keys:
         return True
-    if sa.phase is Phase.CONNECTING and datagram[_EXCHANGE] not in sa.permitted:
+    repeated = arrival is RequestState.REPEATED
+    if sa.drops(datagram[_EXCHANGE], repeated=repeated):
         return True
-    if not _is_authentic(sa, datagram):
+    if not _is_authentic(sa, datagram, sa.repeated_cipher if repeated else sa.keys.cipher_in):
         return True
-    return arrival is RequestState.REPEATED and not sa.excess.repeated(path == sa.path, now)
+    return repeated and not sa.excess.repeated(path == sa.path, now)
 
 
 def _is_void(sa: IkeSa, datagram: bytes) -> bool:
@@ -74,7 +76,7 @@ def _is_void(sa: IkeSa, datagram: bytes) -> bool:
     return int.from_bytes(datagram[_LENGTH:HEADER_SIZE], "big") != len(datagram)
 
 
-def _is_authentic(sa: IkeSa, datagram: bytes) -> bool:
+def _is_authentic(sa: IkeSa, datagram: bytes, cipher: SkCipher) -> bool:
     """Whether the integrity checksum is right; False for a fragment that we hold already."""
     offset = BODIES[PayloadType(datagram[_NEXT])]
     length = int.from_bytes(datagram[HEADER_SIZE + 2 : HEADER_SIZE + GENERIC], "big")
@@ -87,7 +89,7 @@ def _is_authentic(sa: IkeSa, datagram: bytes) -> bool:
         if sa.reassembly.holds(key, int.from_bytes(number, "big"), int.from_bytes(total, "big")):
             return False
     try:
-        sa.keys.cipher_in.open(datagram, offset)
+        cipher.open(datagram, offset)
     except IntegrityError:
         return False
     except WireError:

@@ -68,10 +68,11 @@ def received(claim: Claim, payloads: Sequence[Payload]) -> Received:
 
 def _octets(sa: IkeSa, payload: IdPayload, *, ours: bool) -> SignedOctets:
     """What the AUTH of one end covers; `payload` is its ID payload."""
-    init, keys = sa.init, sa.keys
+    connecting, keys = sa.connecting, sa.keys
+    init = connecting.init
     if sa.initiator is ours:
         message, nonce = init.request, init.nonce_r
     else:
         message, nonce = init.response, init.nonce_i
     key = keys.sk_p_local if ours else keys.sk_p_remote
-    return SignedOctets(message, nonce, maced_id(keys.suite.prf, key, payload.encode()))
+    return SignedOctets(message, nonce, maced_id(keys.suite.prf, key, payload.encode()), connecting.int_auth)

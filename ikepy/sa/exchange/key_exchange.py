@@ -1,7 +1,7 @@
 """Runs key exchanges (RFC 7296 2.12, 2.14); each step is a job that another process may compute.
 
-A chosen proposal asks for a list of them (`proposals.key_exchanges`). This module runs the first one, whose
-public values are in the KE payloads of the exchange that negotiates it.
+A chosen proposal asks for a list of them (`proposals.key_exchanges`). The public values of the
+first one are in the KE payloads of the exchange that negotiates it, those of any other in one of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MethodChoice:
 
     def of(self, offered: Sequence[Proposal]) -> int | None:
         """The method of the next request; None: it has no key exchange."""
-        return self._asked or next(iter(proposals.key_exchanges(offered[0])), None)
+        return self._asked or proposals.first_key_exchange(offered[0])
 
     def follow(self, payloads: Sequence[Payload], offered: Sequence[Proposal]) -> int | None:
         """The one that INVALID_KE_PAYLOAD asks for, once, if it was offered; anything else is a refusal."""
@@ -49,15 +49,15 @@ def begin(sa: IkeSa, method: int) -> Begun:
 
 
 def finish(
-    sa: IkeSa, own: Begun | None, chosen: Proposal, payloads: Sequence[Payload], *, fatal: bool = False
+    sa: IkeSa, own: Begun | None, wanted: int | None, payloads: Sequence[Payload], *, fatal: bool = False
 ) -> Secret:
-    """The secret of the first key exchange that `chosen`, the peer's choice, asks for; we began with `own`.
+    """The secret of the key exchange that we began with `own`; `wanted`: the method that was agreed on.
 
     PeerError (`fatal` as told) if the response is for another one, or as `KeyExchange.check_responder`; may
     raise ResultPending.
     """
     ke = query.must(payloads, KePayload)
-    if own is None or not ke.group == own.method.id == next(iter(proposals.key_exchanges(chosen)), None):
+    if own is None or not ke.group == own.method.id == wanted:
         text = "the peer's key exchange is not the one it chose"
         raise PeerError(NotifyType.INVALID_SYNTAX, text, fatal=fatal)
     method, public = own.method, ke.data
@@ -66,20 +66,19 @@ def finish(
     return sa.jobs.current.result(name, method.seconds / 2, lambda: lambda: own.finish(public))
 
 
-def answer(sa: IkeSa, chosen: Proposal, payloads: Sequence[Payload]) -> tuple[KePayload, Secret]:
-    """Our KE payload and the secret of the first key exchange that `chosen`, our choice, asks for.
+def answer(sa: IkeSa, wanted: int, payloads: Sequence[Payload]) -> tuple[KePayload, Secret]:
+    """Our KE payload and the secret of a key exchange; `wanted`: the method that was agreed on.
 
     PeerError INVALID_KE_PAYLOAD if the request has another one (RFC 7296 1.3), or as
     `KeyExchange.check_initiator`; may raise ResultPending.
     """
     ke = query.maybe(payloads, KePayload)
-    group = proposals.key_exchanges(chosen)[0]
-    if ke is None or ke.group != group:
+    if ke is None or ke.group != wanted:
         got = "no key exchange" if ke is None else f"key exchange {proposals.group_name(ke.group)}"
-        text = f"{got}, where {proposals.group_name(group)} is wanted"
-        raise PeerError(NotifyType.INVALID_KE_PAYLOAD, text, data=group.to_bytes(2, "big"))
-    method, public, random = registry.method(group), ke.data, sa.registry.entropy.random
+        text = f"{got}, where {proposals.group_name(wanted)} is wanted"
+        raise PeerError(NotifyType.INVALID_KE_PAYLOAD, text, data=wanted.to_bytes(2, "big"))
+    method, public, random = registry.method(wanted), ke.data, sa.registry.entropy.random
     method.check_initiator(public)
-    name = "key exchange", group, public
+    name = "key exchange", wanted, public
     own, secret = sa.jobs.current.result(name, method.seconds, lambda: method.respond(random, public))
-    return KePayload(group, own), secret
+    return KePayload(wanted, own), secret

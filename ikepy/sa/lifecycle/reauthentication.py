@@ -9,6 +9,7 @@ from ikepy.sa.lifecycle import uniqueness
 from ikepy.sa.lifecycle.teardown import announce_end, terminate
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.setup.demand import Demand
+from ikepy.sa.state.connecting import NewlyUp
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.replacement import Superseded
 from ikepy.sa.tasks import desired
@@ -67,10 +68,10 @@ class Reauthentication:
         others = list(self._registry.others(new))
         return all(any(other.has_child(name) for other in others) for name in new.desired.purpose)
 
-    def enforce_unique(self, sa: IkeSa, now: float) -> list[Effect]:
+    def enforce_unique(self, sa: IkeSa, newly: NewlyUp, now: float) -> list[Effect]:
         """Apply INITIAL_CONTACT and `unique` to older IKE_SAs between the same identities (RFC 7296 2.4)."""
         policy = sa.connection.unique
-        effects = self._end_forgotten(sa, now)
+        effects = self._end_forgotten(sa, now) if newly.initial_contact else []
         for other in self._registry.duplicates(sa):
             crossed = uniqueness.crossed(sa, other)
             if other in sa.replaced:
@@ -88,7 +89,7 @@ class Reauthentication:
 
     def _end_forgotten(self, sa: IkeSa, now: float) -> list[Effect]:
         """End the IKE_SAs that the peer lost, if it said with INITIAL_CONTACT that `sa` is its only one."""
-        if not sa.initial_contact or sa.connection.unique == "never":
+        if sa.connection.unique == "never":
             return []
         forgotten = [
             other

@@ -145,19 +145,19 @@ class Reconfiguration:
         What IKE_SA_INIT agreed on belongs to the connection as it was: where that is replaced, the peer
         authenticates by it once more, and the IKE_SA ends then.
         """
-        key = sa.candidates, sa.path.local.address, sa.path.remote.address
+        key = sa.connecting.candidates, sa.path.local.address, sa.path.remote.address
         if key not in self._rematched:
             self._rematched[key] = self._candidates(sa)
-        sa.candidates = self._rematched[key]
-        connections = {one.name: one for one in sa.candidates.connections}
+        sa.connecting.candidates = self._rematched[key]
+        connections = {one.name: one for one in sa.connecting.candidates.connections}
         if connections:
-            first = sa.candidates.connections[0]
+            first = sa.connecting.candidates.connections[0]
             self._registry.assign(sa, connections.get(sa.connection.name, first))
         if all(self._registry.is_current(one) for one in connections.values()):
             sa.conforms_to = self._registry.generation
 
     def _candidates(self, sa: IkeSa) -> Candidates:
-        before = {one.name: one for one in sa.candidates.connections}
+        before = {one.name: one for one in sa.connecting.candidates.connections}
         found = self._registry.connection_match.candidates(sa.path)
         replaced = {
             one.name

@@ -17,6 +17,7 @@ class Exchange(Enum):
     """An exchange and its purpose: a refused rekey is handled differently from a refused new child."""
 
     IKE_SA_INIT = "IKE_SA_INIT"
+    IKE_INTERMEDIATE = "IKE_INTERMEDIATE"  # or whatever else is between these two (RFC 9242)
     IKE_AUTH = "IKE_AUTH"
     CHILD_CREATE = "CREATE_CHILD_SA (a child)"
     CHILD_REKEY = "CREATE_CHILD_SA (rekey of a child)"
@@ -63,6 +64,7 @@ _CHILD_ERRORS: _Table = dict.fromkeys(
 IN_RESPONSES: dict[Exchange, _Table] = {
     # These are not authenticated (2.21.1). A failed set-up is retried (`keyingtries`).
     Exchange.IKE_SA_INIT: {_Type.INVALID_KE_PAYLOAD: Step.AGAIN},
+    Exchange.IKE_INTERMEDIATE: _ENDS,
     # Without an AUTH payload beside it each of them ends the IKE_SA: the peer is not authenticated.
     Exchange.IKE_AUTH: {
         **_ENDS,
@@ -97,6 +99,7 @@ IN_RESPONSES: dict[Exchange, _Table] = {
 # All other errors, unknown ones included.
 OTHERS_IN_RESPONSES: dict[Exchange, Step] = {
     Exchange.IKE_SA_INIT: Step.FAIL,
+    Exchange.IKE_INTERMEDIATE: Step.END,
     Exchange.IKE_AUTH: Step.CLOSE,
     Exchange.CHILD_CREATE: Step.FAIL,
     Exchange.CHILD_REKEY: Step.LATER,
@@ -117,6 +120,7 @@ IN_FIRST_REQUEST: _Table = {
 # the IKE_SA stays; any other ends it. After a refused IKE_SA_INIT there is no IKE_SA to end.
 SENT: dict[Exchange, _Table] = {
     Exchange.IKE_SA_INIT: {},
+    Exchange.IKE_INTERMEDIATE: _ENDS,
     Exchange.IKE_AUTH: {**_CHILD_ERRORS, _Type.SINGLE_PAIR_REQUIRED: Step.FAIL},
     Exchange.CHILD_CREATE: _ENDS,
     Exchange.CHILD_REKEY: _ENDS,
@@ -124,7 +128,8 @@ SENT: dict[Exchange, _Table] = {
     Exchange.INFORMATIONAL: _ENDS,
 }
 OTHERS_SENT: dict[Exchange, Step] = {
-    exchange: Step.END if exchange is Exchange.IKE_AUTH else Step.FAIL for exchange in Exchange
+    exchange: Step.END if exchange in (Exchange.IKE_INTERMEDIATE, Exchange.IKE_AUTH) else Step.FAIL
+    for exchange in Exchange
 }
 
 _GRAVITY = {step: rank for rank, step in enumerate(Step)}

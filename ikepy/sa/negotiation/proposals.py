@@ -111,6 +111,11 @@ def key_exchanges(proposal: Proposal) -> tuple[int, ...]:
     return () if found is None else (found.id,)
 
 
+def first_key_exchange(proposal: Proposal) -> int | None:
+    """The one that the exchange which negotiates the proposal has room for; None if there is none."""
+    return next(iter(key_exchanges(proposal)), None)
+
+
 def groups(proposals: Iterable[Proposal]) -> frozenset[int]:
     """All proposed key exchange methods, NONE (0) included."""
     return frozenset(t.id for p in proposals for t in p.transforms if t.type == TransformType.KE)

@@ -21,25 +21,27 @@ from ikepy.wire.payloads import NotifyPayload
 def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Effect]:
     """Begin a half-open IKE_SA and answer its first request; PeerError or WireError if it is unacceptable."""
     dispatch.check(sa, message.header, message.payloads, protected=False)
-    sa.init.request = datagram
+    connecting = sa.connecting
+    connecting.init.request = datagram
     sa.set_up = SetUp(False, now, now, b"")
     sa.enter(Phase.CONNECTING)
-    sa.give_up_at = now + sa.registry.config.daemon.half_open_timeout
+    connecting.give_up_at = now + sa.registry.config.daemon.half_open_timeout
     return _answer(sa, message, Computation(), now)
 
 
 def _answer(sa: IkeSa, message: Message, work: Computation, now: float) -> list[Effect]:
     try:
         with sa.jobs.at(work):
-            payloads = init.respond(sa, message.header, message.payloads, sa.init.request)
+            payloads = init.respond(sa, message.header, message.payloads, sa.connecting.init.request)
     except ResultPending as wanted:
         return sa.lay_aside(work, wanted, lambda later: _answer_late(sa, message, work, later))
-    sa.init.response = encode_message(sa.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
-    sa.window.answered(0, (sa.init.response,))
+    response = encode_message(sa.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
+    sa.connecting.init.response = response
+    sa.window.answered(0, (response,))
     sa.heard_at = sa.sent_at = now
     return [
         sa.log(Level.INFO, f"{sa.path.remote} initiates an IKE_SA, {describe(sa.keys.proposal)}"),
-        Send(sa.path, sa.init.response),
+        Send(sa.path, response),
     ]
 
 

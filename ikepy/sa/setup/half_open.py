@@ -39,14 +39,16 @@ class HalfOpen:
 
     def __init__(self, limits: Daemon) -> None:
         self.limits = limits
+        # By what its peer repeats until it has our response: IKE_SA_INIT, and where that came from.
         self._by_request: dict[tuple[bytes, Endpoint], IkeSa] = {}
+        self._requests: dict[int, tuple[bytes, Endpoint]] = {}  # by ike_id
         self._open: dict[int, _Open] = {}  # by ike_id, oldest first
         self._per_address: dict[Address, dict[int, _Open]] = {}  # the same, oldest first
         self._failed = Fading(MEMORY)  # by address, and in all
 
-    def known(self, spi_i: bytes, remote: Endpoint) -> IkeSa | None:
-        """The IKE_SA that an IKE_SA_INIT with this SPI from this address and port has made."""
-        return self._by_request.get((spi_i, remote))
+    def made_by(self, request: bytes, remote: Endpoint) -> IkeSa | None:
+        """The IKE_SA that this very IKE_SA_INIT from this address and port has made, while it lives."""
+        return self._by_request.get((request, remote))
 
     def verdict(self, address: Address, now: float, waiting: float = 0, from_there: float = 0) -> Verdict:
         """Whether a new request from this address needs a COOKIE.
@@ -78,10 +80,11 @@ class HalfOpen:
             gone.append(next(one.sa for one in self._open.values() if one.sa not in gone))
         return gone
 
-    def add(self, sa: IkeSa, charge: Charge) -> None:
+    def add(self, sa: IkeSa, charge: Charge, request: bytes) -> None:
+        """Count an IKE_SA that this IKE_SA_INIT has made."""
         remote = sa.path.remote
-        self._by_request[sa.spi_i, remote] = sa
-        sa.init_remote = remote
+        key = self._requests[sa.ike_id] = request, remote
+        self._by_request[key] = sa
         one = _Open(sa, charge)
         self._open[sa.ike_id] = one
         self._per_address.setdefault(remote.address, {})[sa.ike_id] = one
@@ -104,9 +107,8 @@ class HalfOpen:
                 self.failed(one.address, now)
             else:
                 charge = one.charge
-        if sa.phase is not Phase.DEAD or sa.init_remote is None:
-            return charge
-        self._by_request.pop((sa.spi_i, sa.init_remote), None)
+        if sa.phase is Phase.DEAD and (key := self._requests.pop(sa.ike_id, None)) is not None:
+            self._by_request.pop(key, None)
         return charge
 
     def _close(self, one: _Open) -> None:

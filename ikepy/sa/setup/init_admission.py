@@ -79,8 +79,8 @@ class InitAdmission:
         is_first = header.from_initiator and not header.message_id and header.spi_r == bytes(8)
         if not is_first or self._registry.stopping:
             return []
-        known = self._half_open.known(header.spi_i, path.remote)
-        if known is not None and known.init.request == datagram:
+        known = self._half_open.made_by(datagram, path.remote)
+        if known is not None:
             return [Send(path, one) for one in known.window.reply(0)]  # until it goes on to IKE_AUTH
         if (header.spi_i, path.remote) in self._admitted:
             return None
@@ -100,8 +100,8 @@ class InitAdmission:
         if not is_first_request(datagram):
             return self._refuse_other(datagram, now)
         spi_i = datagram[:SPI]
-        known = self._half_open.known(spi_i, remote)
-        if known is not None and known.init.request == datagram:
+        known = self._half_open.made_by(datagram, remote)
+        if known is not None:
             if known.excess.repeated(True, now):
                 return None
             self._registry.tally[Unserved.WORTHLESS] += 1
@@ -195,8 +195,8 @@ class InitAdmission:
                 spi_r=self._registry.ike_spi(),
                 initiator=False,
             )
-            sa.candidates = candidates
-            sa.expected = charge.budget is self._own_budget
+            sa.connecting.candidates = candidates
+            sa.connecting.expected = charge.budget is self._own_budget
             effects = first_request.accept(sa, message, datagram, now)
         except WireError as error:
             self._came_to_nothing(charge, Unserved.MALFORMED_INIT, now)
@@ -210,7 +210,7 @@ class InitAdmission:
             told = IkeSetUpFailed(None, path, End.REFUSED, failure_of(error), text)
             return None, stateless.no_larger([told, log, refused], datagram)
         self._registry.add(sa)
-        self._half_open.add(sa, charge)
+        self._half_open.add(sa, charge, datagram)
         return sa, effects
 
     def _came_to_nothing(self, charge: Charge, reason: Unserved, now: float) -> None:

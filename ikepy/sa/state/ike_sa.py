@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Connection
+from ikepy.crypto.key_schedule import Seed
+from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import LocalMisuse
-from ikepy.sa.admission.connection_match import NOBODY
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.computation import Computation, ResultPending
 from ikepy.sa.api.effects import Compute, Effect, Level, Log, Rank, RemoveChild, Send
@@ -20,7 +21,7 @@ from ikepy.sa.api.ends import ChildRemoval, End, Failure
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.events import ChildDown, ChildUp, Event, IkeDown, IkeRekeyed, IkeSetUpFailed, IkeUp
 from ikepy.sa.api.log_source import Peer, kind_of
-from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.api.path import Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.message import fragments
 from ikepy.sa.message.window import Window
@@ -29,12 +30,12 @@ from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.state import event_text, lifetime
 from ikepy.sa.state.auth_round import AuthRound
 from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.connecting import Answered, Connecting, NewlyUp
 from ikepy.sa.state.desired_children import DesiredChildren
 from ikepy.sa.state.ended import Ended
 from ikepy.sa.state.event_text import ENDED
 from ikepy.sa.state.forgery_limit import ForgeryLimit
 from ikepy.sa.state.ike_keys import IkeSaKeys
-from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.lifetime import Lifetime
 from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.pending_jobs import Again, PendingJobs
@@ -70,7 +71,6 @@ class IkeSa:
         self.ike_id = registry.next_ike_id()
         self.connection = connection
         self.conforms_to = registry.generation  # the configuration that it and its children are of
-        self.candidates = NOBODY  # if the peer initiated: the connections that it may mean
         self.path = path
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
@@ -81,13 +81,10 @@ class IkeSa:
         self.mobike: Mobike | None = None  # set if both ends support MOBIKE (RFC 4555)
         self.stranded = False  # our address is gone, and no other is usable
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
-        self.init = InitExchange()
-        self.auth_round: AuthRound | None = None  # between two rounds of IKE_AUTH
+        self._connecting: Connecting[IkeSa] | None = Connecting(path.remote)
         self.first_after_auth: int | None = None  # message ID of the peer's first request after its IKE_AUTH
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
-        self.initial_contact = False
-        self.peer_childless = False  # the responder accepts an IKE_AUTH without a child (RFC 6023)
         self.children: dict[int, ChildSa] = {}
         self.established_at: float | None = None
         self.lifetime = Lifetime()
@@ -99,9 +96,7 @@ class IkeSa:
         self.rekeyed: Rekeyed[IkeSa] | None = None  # from REKEYED on
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
         self.announced = False  # events tell that it is up (`api.events`)
-        self.expected = False  # the peer initiated, from an expected place (`ExpectedPlaces`)
-        self.init_remote: Endpoint | None = None  # source of IKE_SA_INIT, if the peer initiated
-        self.checked_unique = False
+        self.newly_up: NewlyUp | None = None  # until the manager has enforced uniqueness
         # The peer's last request (its first fragment) and our response.
         self.last_answered: tuple[bytes, tuple[bytes, ...]] | None = None
         self.kept_path: Path | None = None  # the children's path, while `path` is being verified
@@ -112,7 +107,6 @@ class IkeSa:
         self.reassembly = fragments.Reassembly()
         self._keys: IkeSaKeys | None = None
         self.heard_at = self.sent_at = 0.0
-        self.give_up_at: float | None = None
         self.doubts = Rate(DOUBTS)
         self.complaints = Rate(DOUBTS)
         self.excess = ForgeryLimit()
@@ -132,6 +126,20 @@ class IkeSa:
             text = f"IKE_SA #{self.ike_id}: {phase.value} does not follow {self._phase.value}"
             raise LocalMisuse(text)
         self._phase = phase
+        if phase not in (Phase.CREATED, Phase.CONNECTING):
+            self._connecting = None
+
+    @property
+    def connecting(self) -> Connecting[IkeSa]:
+        """What is known until both ends are authenticated. LocalMisuse if they are, or if it has ended."""
+        if self._connecting is None:
+            raise LocalMisuse(f"IKE_SA #{self.ike_id} is not being set up any more")
+        return self._connecting
+
+    @property
+    def auth_round(self) -> AuthRound | None:
+        """Where IKE_AUTH is, between two of its rounds."""
+        return None if self._connecting is None else self._connecting.auth_round
 
     @property
     def alive(self) -> bool:
@@ -188,7 +196,15 @@ class IkeSa:
             return PERMITTED[self.phase]
         if self.initiator:
             return frozenset()
-        return PERMITTED[self.phase] if self.auth_round is None else BETWEEN_ROUNDS
+        planned = frozenset({self.connecting.plan.permitted})
+        return planned if self.auth_round is None else planned | BETWEEN_ROUNDS
+
+    def drops(self, exchange: int, *, repeated: bool) -> bool:
+        """Whether a request is dropped unanswered, before IKE_AUTH, as it has no place there."""
+        if self.phase is not Phase.CONNECTING:
+            return False
+        last = self.connecting.answered
+        return (last is None or exchange != last.exchange) if repeated else exchange not in self.permitted
 
     def follows_auth(self, message_id: int) -> bool:
         """Whether a request directly follows the peer's IKE_AUTH, or a round of it (RFC 7296 2.21.2)."""
@@ -212,7 +228,9 @@ class IkeSa:
     @property
     def gives_up_at(self) -> float | None:
         """When it ends as the peer does not go on: with its set-up, or to delete what was rekeyed."""
-        return self.give_up_at if self.rekeyed is None else self.rekeyed.until
+        if self._connecting is not None:
+            return self._connecting.give_up_at
+        return None if self.rekeyed is None else self.rekeyed.until
 
     @property
     def children_path(self) -> Path:
@@ -271,7 +289,7 @@ class IkeSa:
         header = self.header(exchange, self.window.next_request, response=False)
         datagrams = self.encode(header, payloads)
         if exchange == ExchangeType.IKE_SA_INIT:
-            (self.init.request,) = datagrams
+            (self.connecting.init.request,) = datagrams
         self.window.sent(datagrams, self.path, now, self.entropy.uniform())
         self.sent_at = now
         return [Send(self.path, one) for one in datagrams]
@@ -288,7 +306,7 @@ class IkeSa:
             return Rank.ESTABLISHED
         if self.initiator:
             return Rank.OURS
-        return Rank.EXPECTED if self.expected else Rank.STRANGER
+        return Rank.EXPECTED if self.connecting.expected else Rank.STRANGER
 
     def send_unanswered(self, payloads: Sequence[Payload], now: float) -> list[Effect]:
         """Send an INFORMATIONAL request and ignore its response; nothing if the peer's window is full."""
@@ -308,6 +326,31 @@ class IkeSa:
         """Store the keys that IKE_SA_INIT or a rekey agreed on."""
         self._keys = keys
 
+    def extend_keys(self, keys: IkeSaKeys) -> None:
+        """Replace the keys by those that a further exchange before IKE_AUTH gave (RFC 9370 2.2.2)."""
+        self.keys.wipe()
+        self._keys = keys
+
+    def answered(self, exchange: int, keys: IkeSaKeys | None) -> None:
+        """Note that a request of the peer's is answered; `keys`: those that follow, if it changed them."""
+        if self._connecting is None:
+            return
+        self._connecting.answered = Answered(exchange, self.keys.cipher_in)
+        if keys is not None:
+            self.extend_keys(keys)
+
+    @property
+    def seed(self) -> Seed:
+        """What all keys up to IKE_AUTH are derived from, beside the secrets of the key exchanges."""
+        init = self.connecting.init
+        return Seed(init.nonce_i, init.nonce_r, self.spi_i, self.spi_r)
+
+    @property
+    def repeated_cipher(self) -> SkCipher:
+        """What opens a repetition of the peer's last request."""
+        last = None if self._connecting is None else self._connecting.answered
+        return self.keys.cipher_in if last is None else last.cipher
+
     def window_size(self) -> list[NotifyPayload]:
         """SET_WINDOW_SIZE, and open our window, if we accept several requests at once (RFC 7296 2.3)."""
         size = self.registry.config.daemon.window_size
@@ -318,13 +361,13 @@ class IkeSa:
 
     def establish(self, now: float) -> list[Effect]:
         """Enter ESTABLISHED once both ends are authenticated, and start the lifetimes."""
+        known = self.connecting
         self.enter(Phase.ESTABLISHED)
         self.registry.established(self)
         self.established_at = now
-        lowest = min(self.init.nonce_i, self.init.nonce_r)
+        lowest = min(known.init.nonce_i, known.init.nonce_r)
         self.set_up = replace(self.set_up, ended_at=now, lowest_nonce=lowest)
-        self.give_up_at = None
-        self.auth_round = None
+        self.newly_up = NewlyUp(known.initial_contact)
         if not self.initiator:
             self.first_after_auth = self.window.expected + 1
         chance = self.entropy.uniform()

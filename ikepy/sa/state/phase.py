@@ -34,11 +34,11 @@ FOLLOWS: dict[Phase, frozenset[Phase]] = {
 
 PERMITTED: dict[Phase, frozenset[ExchangeType]] = {
     Phase.CREATED: frozenset(),
-    Phase.CONNECTING: frozenset({ExchangeType.IKE_AUTH}),
+    # CONNECTING: the exchange that is next in its plan (`exchange_plan`).
     Phase.ESTABLISHED: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
     Phase.REKEYED: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
     Phase.DELETING: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
     Phase.DEAD: frozenset(),
 }
 # Between two rounds of IKE_AUTH the initiator may say too that it gives up (RFC 7296 2.16, 2.21.2).
-BETWEEN_ROUNDS = PERMITTED[Phase.CONNECTING] | {ExchangeType.INFORMATIONAL}
+BETWEEN_ROUNDS = frozenset({ExchangeType.INFORMATIONAL})

@@ -20,6 +20,7 @@ from ikepy.sa.message.window import Retransmission
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import end_actions
 from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
 from ikepy.sa.state.phase import Phase
 
 K = TypeVar("K")
@@ -71,9 +72,11 @@ class SaRegistry(Generic[S]):
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
         authenticator_of: AuthenticatorOf = choice.authenticator_of,
+        plan_of: PlanOf[S] = auth_alone,
     ) -> None:
         self.config = config
         self.authenticator_of = authenticator_of
+        self.plan_of = plan_of
         self.generation = 1  # of the configuration: how many there were
         self.capacity_of = capacity_of
         self.leads_out = leads_out

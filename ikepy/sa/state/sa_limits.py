@@ -22,7 +22,8 @@ def check_ike_sa(sa: IkeSa) -> None:
     The identity's other IKE_SAs get a liveness check: if the peer has lost them, its next try succeeds.
     """
     connection, registry = sa.connection, sa.registry
-    if connection.unique != "never" and not sa.initial_contact:  # "never": many may share the identity
+    may_share = connection.unique == "never"  # the identity, among many peers
+    if not may_share and not sa.connecting.initial_contact:
         most, alike = connection.max_ike_sas_per_identity, registry.duplicates(sa)
         staying = sum(one.superseded is None for one in alike)  # `unique` = "replace": none stays
         if connection.unique == "replace":

@@ -15,6 +15,7 @@ from ikepy.sa.api.effects import Effect, Outcome
 from ikepy.sa.api.ends import End
 from ikepy.sa.negotiation.collision import Nonces
 from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
@@ -24,6 +25,7 @@ class TaskKind(Enum):
     """Every kind of task; each is a class in `tasks/`."""
 
     INIT = auto()
+    INTERMEDIATE = auto()  # an exchange between these two
     AUTH = auto()
     CHILD_CREATE = auto()
     CHILD_REKEY = auto()
@@ -116,11 +118,15 @@ class Task(Protocol[S]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A responder's result: the payloads to send, and the effects to run before and after sending them."""
+    """A responder's result: the payloads to send, and the effects to run before and after sending them.
+
+    `keys`: of the IKE_SA from the next message on, if the exchange has extended them (RFC 9370 2.2.2).
+    """
 
     payloads: list[Payload]
     before: list[Effect] = field(default_factory=list)
     after: list[Effect] = field(default_factory=list)
+    keys: IkeSaKeys | None = None
 
 
 def outcomes(tickets: Sequence[int], ok: bool, text: str) -> list[Effect]:

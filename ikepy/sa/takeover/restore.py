@@ -139,7 +139,6 @@ def _fill(sa: IkeSa, exported: ExportedIkeSa, now: float) -> None:
     sa.mobike = None if exported.mobike is None else _mobike(exported.mobike)
     sa.stranded = exported.stranded
     sa.local_id, sa.remote_id = exported.local_id, exported.remote_id
-    sa.checked_unique = True
     sa.established_at = now + exported.established
     sa.heard_at, sa.sent_at = now + exported.heard, now + exported.sent
     sa.busy_at = float("-inf") if exported.busy is None else now + exported.busy

@@ -36,6 +36,7 @@ from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import sa_limits
 from ikepy.sa.state.auth_round import MOST_ROUNDS, AuthRound, Claim
 from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import desired, mobike
@@ -117,9 +118,9 @@ class AuthTask(Task[IkeSa]):
 
     def _go_on(self, sa: IkeSa, claim: Claim, more: More, now: float) -> list[Effect]:
         """The method wants another round."""
-        sa.auth_round = AuthRound(_rounds(sa) + 1, claim, more.following)
-        if sa.give_up_at is None:
-            sa.give_up_at = now + sa.registry.config.daemon.half_open_timeout
+        sa.connecting.auth_round = AuthRound(_rounds(sa) + 1, claim, more.following)
+        if sa.connecting.give_up_at is None:
+            sa.connecting.give_up_at = now + sa.registry.config.daemon.half_open_timeout
         self._step = more
         sa.enqueue(self, first=True)
         return []
@@ -127,11 +128,12 @@ class AuthTask(Task[IkeSa]):
     def _establish(self, sa: IkeSa, claim: Claim, payloads: Sequence[Payload], now: float) -> list[Effect]:
         sa.remote_id = claim.identity
         mobike.agree(sa, payloads)
+        init = sa.connecting.init
         effects = sa.establish(now)
         if self._offer is None:
             desired.create(sa, self.wanted)
         else:
-            effects += self._first_child(sa, self._offer, payloads, now)
+            effects += self._first_child(sa, self._offer, init, payloads, now)
         desired.create_others(sa)
         return effects
 
@@ -156,17 +158,17 @@ class AuthTask(Task[IkeSa]):
     def _first_offer(self, sa: IkeSa) -> ChildOffer | None:
         """The child of this IKE_AUTH, None if it goes without one (RFC 6023)."""
         policy = sa.connection.childless
-        if policy == "force" and not sa.peer_childless:
+        if policy == "force" and not sa.connecting.peer_childless:
             raise PeerError(NotifyType.INVALID_SYNTAX, "childless = force, which the peer does not support")
-        if policy in ("force", "prefer") and sa.peer_childless:
+        if policy in ("force", "prefer") and sa.connecting.peer_childless:
             return None
         wanted = self.wanted
         return child_negotiation.offer(sa, wanted.config, key_exchange=False, ts_request=wanted.ts_request)
 
     def _first_child(
-        self, sa: IkeSa, offer: ChildOffer, payloads: Sequence[Payload], now: float
+        self, sa: IkeSa, offer: ChildOffer, init: InitExchange, payloads: Sequence[Payload], now: float
     ) -> list[Effect]:
-        result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, (), we_started=True)
+        result = KeyExchangeResult(init.nonce_i, init.nonce_r, (), we_started=True)
         try:
             child, effects = child_negotiation.conclude(sa, offer, payloads, result, now)
         except PeerError as error:
@@ -213,14 +215,17 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     if sa.auth_round is None:
         own.append(authentication.own_id_payload(sa, local_id))
     if isinstance(settled, More):
-        sa.auth_round = AuthRound(_rounds(sa) + 1, claim, settled.following, request)
+        sa.connecting.auth_round = AuthRound(_rounds(sa) + 1, claim, settled.following, request)
         return Answer([*own, *settled.payloads])
     if isinstance(settled, Failed) or connection is None:
         failed, ours = settled if isinstance(settled, Failed) else Failed(""), local_id
         if connection is None:
             ours = _asked_id(request) or local_id
             why = mismatch.no_connection(
-                sa.candidates.connections, claim.identity, _asked_id(request), authentication.own_address(sa)
+                sa.connecting.candidates.connections,
+                claim.identity,
+                _asked_id(request),
+                authentication.own_address(sa),
             )
             failed = Failed(why, AuthenticationFault.NO_CONNECTION)
         raise _failure(sa, failed, ours, claim.identity, hearing, now, named=named)
@@ -236,7 +241,8 @@ def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
     if id_i is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH")
     remote_id = Identity(id_i.id_type, id_i.data)
-    connection = sa.candidates.match(sa.keys.proposal, _asked_id(request), remote_id, sa.path.local.address)
+    candidates, asked = sa.connecting.candidates, _asked_id(request)
+    connection = candidates.match(sa.keys.proposal, asked, remote_id, sa.path.local.address)
     return authentication.claim(sa, id_i, connection)
 
 
@@ -253,13 +259,13 @@ def _grant(
     if connection.unique == "keep" and sa.registry.duplicates(sa):
         text = f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep"
         raise _failed(text, AuthenticationFault.NOT_UNIQUE, sa.local_id, sa.remote_id)
-    sa.initial_contact = query.notify(request, NotifyType.INITIAL_CONTACT) is not None
+    sa.connecting.initial_contact = query.notify(request, NotifyType.INITIAL_CONTACT) is not None
     sa_limits.check_ike_sa(sa)
     mobike.forbid_nats(request, path)
     mobike.agree(sa, request)
-    choice = _choose_child(sa, request)
+    choice, init = _choose_child(sa, request), sa.connecting.init
     effects = sa.establish(now)
-    child_effects, child_payloads = _respond_child(sa, choice, now)
+    child_effects, child_payloads = _respond_child(sa, init, choice, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
     return effects + child_effects, [*child_payloads, *more, *sa.window_size()]
 
@@ -294,7 +300,7 @@ def _names(connection: Connection) -> bool:
 
 def _source(sa: IkeSa) -> Endpoint:
     """Where the peer sent its IKE_SA_INIT from."""
-    return sa.init_remote or sa.path.remote
+    return sa.connecting.source
 
 
 def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hearing:
@@ -349,14 +355,14 @@ def _choose_child(sa: IkeSa, payloads: Sequence[Payload]) -> ChildChoice | PeerE
 
 
 def _respond_child(
-    sa: IkeSa, choice: ChildChoice | PeerError | None, now: float
+    sa: IkeSa, init: InitExchange, choice: ChildChoice | PeerError | None, now: float
 ) -> tuple[list[Effect], list[Payload]]:
     """Install the first child, or refuse it."""
     if choice is None:
         return [], []
     if isinstance(choice, PeerError):
         return _no_child(sa, choice)
-    result = KeyExchangeResult(sa.init.nonce_i, sa.init.nonce_r, (), we_started=False)
+    result = KeyExchangeResult(init.nonce_i, init.nonce_r, (), we_started=False)
     try:
         # Over a reauthentication the older child goes on until the peer has heard of this one.
         standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))

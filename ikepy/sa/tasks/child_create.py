@@ -169,11 +169,8 @@ def respond_with(
     """Do the key exchange (PFS), install the chosen child, and build the response. Also gives the nonces."""
     random = sa.registry.entropy.random
     nonce_i = query.must(payloads, NoncePayload).data
-    answers = (
-        [key_exchange.answer(sa, choice.proposal, payloads)]
-        if proposals.key_exchanges(choice.proposal)
-        else []
-    )
+    wanted = proposals.key_exchanges(choice.proposal)
+    answers = [key_exchange.answer(sa, method, payloads) for method in wanted]
     nonces = Nonces(nonce_i, random(NONCE_SIZE))
     secrets = tuple(secret for _, secret in answers)
     result = KeyExchangeResult(nonces.initiator, nonces.responder, secrets, we_started=False)

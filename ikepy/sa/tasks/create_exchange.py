@@ -67,7 +67,7 @@ class CreateExchange:
         assert self._offer is not None
         chosen = child_negotiation.chosen_proposal(self._offer, payloads)
         wanted = proposals.key_exchanges(chosen)
-        secrets = (key_exchange.finish(sa, self._ke, chosen, payloads),) if wanted else ()
+        secrets = tuple(key_exchange.finish(sa, self._ke, method, payloads) for method in wanted)
         nonce_r = query.must(payloads, NoncePayload).data
         result = KeyExchangeResult(self._nonce, nonce_r, secrets, we_started=True)
         return child_negotiation.conclude(sa, self._offer, payloads, result, now)

@@ -131,7 +131,8 @@ class IkeRekey(Task[IkeSa]):
         chosen = proposals.acceptable_choice(query.must(payloads, SaPayload).proposals, self._offered)
         if chosen is None or len(chosen.spi) != 8 or chosen.spi == bytes(8):
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose what was not offered", fatal=True)
-        secret = key_exchange.finish(sa, self._ke, chosen, payloads, fatal=True)
+        wanted = proposals.first_key_exchange(chosen)
+        secret = key_exchange.finish(sa, self._ke, wanted, payloads, fatal=True)
         seed = Seed(self._nonce, query.must(payloads, NoncePayload).data, self._spi, chosen.spi)
         schedule = sa.keys.schedule.rekeyed(suite_of(chosen), (secret,), seed)
         new_keyed = ike_sa_keys(chosen, schedule, initiator=True)
@@ -171,7 +172,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     if len(chosen.spi) != 8 or chosen.spi == bytes(8):
         raise PeerError(NotifyType.INVALID_SYNTAX, "an IKE SPI has 8 bytes and is not zero")
     nonce_i = query.must(payloads, NoncePayload).data
-    ke, secret = key_exchange.answer(sa, chosen, payloads)
+    ke, secret = key_exchange.answer(sa, proposals.key_exchanges(chosen)[0], payloads)
     nonces = Nonces(nonce_i, sa.registry.entropy.random(NONCE_SIZE))
     spi_r = sa.registry.ike_spi()
     seed = Seed(nonces.initiator, nonces.responder, chosen.spi, spi_r)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ikepy.config.model import Connection
 from ikepy.crypto.kex.method import Begun
-from ikepy.crypto.key_schedule import KeySchedule, Seed
+from ikepy.crypto.key_schedule import KeySchedule
 from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.admission.connection_match import Candidates
@@ -16,12 +16,12 @@ from ikepy.sa.exchange import key_exchange, mismatch, path_update
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation import nat, proposals
+from ikepy.sa.state.exchange_plan import ExchangePlan
 from ikepy.sa.state.ike_keys import ike_sa_keys, suite_of
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.init_exchange import NONCE_SIZE, InitExchange
 from ikepy.sa.state.task import Task, TaskKind
-from ikepy.sa.tasks import desired
-from ikepy.sa.tasks.auth import AuthTask
+from ikepy.sa.tasks import desired, next_exchange
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
@@ -49,7 +49,8 @@ class InitTask(Task[IkeSa]):
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if self._ke is None or self._ke.method.id != self._method:
             self._ke = key_exchange.begin(sa, self._method)
-        sa.init.nonce_i = self._nonce = self._nonce or sa.registry.entropy.random(NONCE_SIZE)
+        self._nonce = self._nonce or sa.registry.entropy.random(NONCE_SIZE)
+        sa.connecting.init.nonce_i = self._nonce
         payloads: list[Payload] = []
         if self._cookie is not None:
             payloads.append(NotifyPayload(NotifyType.COOKIE, self._cookie))
@@ -116,17 +117,19 @@ class InitTask(Task[IkeSa]):
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer chose a proposal that was not offered")
         if sa.spi_r == bytes(8):
             raise PeerError(NotifyType.INVALID_SYNTAX, "the peer's SPI is zero")
-        secret = key_exchange.finish(sa, self._ke, chosen, payloads)
-        sa.init.nonce_r = query.must(payloads, NoncePayload).data
+        secret = key_exchange.finish(sa, self._ke, proposals.first_key_exchange(chosen), payloads)
+        sa.connecting.init.nonce_r = query.must(payloads, NoncePayload).data
         _set_keys(sa, chosen, secret)
-        sa.peer_childless = query.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
+        sa.connecting.peer_childless = (
+            query.notify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
+        )
         sa.nat = nat.detect(payloads, sa.spi_i, sa.spi_r, sa.path)
         sa.fragmentation = fragmentation_agreed(sa.connection, payloads)
         # With MOBIKE too: the next path may have a NAT (RFC 4555 3.3).
         mobile = sa.connection.mobike and sa.path.remote.port == IKE_PORT
         if sa.nat.found or ((sa.connection.encap or mobile) and sa.nat.supported):
             path_update.float_to_nat_t(sa)
-        sa.enqueue(AuthTask(sa.desired.waiting.popleft()))
+        next_exchange.initiate(sa)
         return []
 
 
@@ -166,13 +169,15 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
     PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable; `sa` is
     worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7). May raise ResultPending.
     """
-    connection, chosen = choose_connection(sa.candidates, query.must(payloads, SaPayload).proposals)
+    connection, chosen = choose_connection(
+        sa.connecting.candidates, query.must(payloads, SaPayload).proposals
+    )
     sa.connection = connection
     nonce_i = query.must(payloads, NoncePayload).data
-    ke, secret = key_exchange.answer(sa, chosen, payloads)
+    ke, secret = key_exchange.answer(sa, proposals.key_exchanges(chosen)[0], payloads)
     random = sa.registry.entropy.random
     nonce_r = random(NONCE_SIZE)
-    sa.init = InitExchange(nonce_i, nonce_r, request=datagram)
+    sa.connecting.init = InitExchange(nonce_i, nonce_r, request=datagram)
     _set_keys(sa, chosen, secret)
     sa.nat = nat.detect(payloads, header.spi_i, header.spi_r, sa.path)
     fake = random if connection.encap else None
@@ -186,7 +191,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
 
 
 def _set_keys(sa: IkeSa, chosen: Proposal, secret: Secret) -> None:
-    """The first keys, of both nonces and SPIs."""
-    seed = Seed(sa.init.nonce_i, sa.init.nonce_r, sa.spi_i, sa.spi_r)
-    schedule = KeySchedule.initial(suite_of(chosen), secret, seed)
+    """The first keys, of both nonces and SPIs; and what has to follow under them."""
+    schedule = KeySchedule.initial(suite_of(chosen), secret, sa.seed)
     sa.set_keys(ike_sa_keys(chosen, schedule, initiator=sa.initiator))
+    sa.connecting.plan = ExchangePlan(sa.registry.plan_of(sa.connection, chosen))

@@ -23,14 +23,12 @@ def successor(
 ) -> IkeSa:
     """Make the IKE_SA of a rekey: between the same peers, without children yet."""
     new = sa.another(spi_i, spi_r, initiator=initiator)
-    new.candidates = sa.candidates
     new.nat = sa.nat
     new.set_up = sa.set_up
     new.fragmentation = sa.fragmentation
     new.mobike, new.kept_path = sa.mobike, sa.kept_path
     new.local_id, new.remote_id = sa.local_id, sa.remote_id
     new.enter(Phase.ESTABLISHED)
-    new.checked_unique = True
     new.established_at = new.heard_at = new.sent_at = now
     new.lifetime = lifetime.of_ike(sa.connection, now, sa.registry.entropy.uniform())
     new.reauth_at = sa.reauth_at

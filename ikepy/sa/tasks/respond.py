@@ -10,15 +10,15 @@ from ikepy.sa.message import query
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Answer, TaskKind
-from ikepy.sa.tasks import auth, child_create, child_rekey, delete, ike_rekey, mobike
+from ikepy.sa.tasks import child_create, child_rekey, delete, ike_rekey, mobike, next_exchange
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
 
 
 def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     """Answer a request that `phase.PERMITTED` permits; PeerError carries an error notify."""
-    if exchange == ExchangeType.IKE_AUTH:
-        return auth.respond(sa, payloads, path, now)
+    if sa.phase is Phase.CONNECTING:
+        return next_exchange.respond(sa, payloads, path, now)
     if exchange == ExchangeType.CREATE_CHILD_SA:
         return _create(sa, payloads, now)
     return _informational(sa, payloads, path, now)

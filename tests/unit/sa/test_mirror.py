@@ -15,6 +15,7 @@ VALUES = {
     "auth/choice.py",
     "message/protection.py",
     "state/auth_round.py",
+    "state/connecting.py",
     "state/ended.py",
     "state/ike_keys.py",
     "state/init_exchange.py",

@@ -15,7 +15,7 @@ from ..state.test_registry import added, shared
 
 def due_at(table: Registry, at: float | None) -> IkeSa:
     sa = added(table, "one", Phase.CONNECTING)
-    sa.give_up_at = at
+    sa.connecting.give_up_at = at
     return sa
 
 
@@ -38,7 +38,7 @@ def test_one_that_was_ticked_is_due_again_when_it_is_noted() -> None:
     timers, sa = Timers(table), due_at(table, 10.0)
     timers.note(sa)
     assert timers.pop(10.0) is sa
-    sa.give_up_at = 30.0
+    sa.connecting.give_up_at = 30.0
     timers.note(sa)
     assert timers.deadline == 30.0
 
@@ -47,7 +47,7 @@ def test_an_earlier_deadline_is_taken_when_it_is_noted() -> None:
     table = shared()
     timers, sa = Timers(table), due_at(table, 10.0)
     timers.note(sa)
-    sa.give_up_at = 5.0
+    sa.connecting.give_up_at = 5.0
     timers.note(sa)
     assert timers.deadline == 5.0
     assert timers.pop(5.0) is sa
@@ -58,11 +58,11 @@ def test_a_later_deadline_is_noticed_in_time() -> None:
     table = shared()
     timers, sa = Timers(table), due_at(table, 10.0)
     timers.note(sa)
-    sa.give_up_at = 20.0
+    sa.connecting.give_up_at = 20.0
     timers.note(sa)
     assert timers.deadline == 20.0
     assert timers.pop(15.0) is None
-    sa.give_up_at = None
+    sa.connecting.give_up_at = None
     assert timers.deadline is None
 
 
@@ -87,7 +87,7 @@ def test_the_deadline_is_the_first_of_all(changes: list[tuple[int, float | None]
     timers = Timers(table)
     sas = [due_at(table, None) for _ in range(5)]
     for number, at in changes:
-        sas[number].give_up_at = at
+        sas[number].connecting.give_up_at = at
         timers.note(sas[number])
-        expected = min((sa.give_up_at for sa in sas if sa.give_up_at is not None), default=None)
+        expected = min((sa.gives_up_at for sa in sas if sa.gives_up_at is not None), default=None)
         assert timers.deadline == expected

@@ -44,7 +44,7 @@ class Peers:
             initiator=False,
         )
         sa.enter(Phase.CONNECTING)
-        self.of.add(sa, Charge(self.budget, remote, 0.001, at))
+        self.of.add(sa, Charge(self.budget, remote, 0.001, at), sa.spi_i)
         return sa
 
     def authenticated(self, sa: IkeSa, now: float) -> Charge | None:
@@ -63,9 +63,9 @@ class Peers:
 def test_a_request_is_known_by_its_spi_and_whence_it_came() -> None:
     peers = Peers(half_open())
     sa = peers.begin()
-    assert peers.of.known(sa.spi_i, ONE) is sa
-    assert peers.of.known(sa.spi_i, NEXT_DOOR) is None
-    assert peers.of.known(bytes(8), ONE) is None
+    assert peers.of.made_by(sa.spi_i, ONE) is sa
+    assert peers.of.made_by(sa.spi_i, NEXT_DOOR) is None
+    assert peers.of.made_by(bytes(8), ONE) is None
 
 
 def test_it_is_known_until_its_ike_sa_is_dead_though_that_moves() -> None:
@@ -74,10 +74,10 @@ def test_it_is_known_until_its_ike_sa_is_dead_though_that_moves() -> None:
     sa.path = Path(sa.path.local, OTHER)
     assert peers.of.update(sa, 1.0) is None
     peers.authenticated(sa, 2.0)
-    assert peers.of.known(sa.spi_i, ONE) is sa
+    assert peers.of.made_by(sa.spi_i, ONE) is sa
     peers.ended(sa, 3.0)
-    assert peers.of.known(sa.spi_i, ONE) is None
-    assert peers.of.known(stays.spi_i, ONE) is stays
+    assert peers.of.made_by(sa.spi_i, ONE) is None
+    assert peers.of.made_by(stays.spi_i, ONE) is stays
     assert peers.ended(sa, 4.0) is None, "once more"
 
 
@@ -89,7 +89,7 @@ def test_what_we_began_ourselves_is_none_of_theirs() -> None:
         peers.table, theirs.connection, theirs.path, spi_i=theirs.spi_i, spi_r=bytes(8), initiator=True
     )
     assert peers.ended(ours, 1.0) is None
-    assert peers.of.known(theirs.spi_i, ONE) is theirs
+    assert peers.of.made_by(theirs.spi_i, ONE) is theirs
     assert peers.of.verdict(OTHER.address, 1.0) is Verdict.SERVE
 
 
@@ -187,7 +187,7 @@ def test_one_that_ends_at_once_after_it_was_authenticated_has_not_failed() -> No
     sa = peers.begin()
     sa.established_at = 1.0
     assert peers.ended(sa, 1.0) is not None
-    assert peers.of.known(sa.spi_i, ONE) is None
+    assert peers.of.made_by(sa.spi_i, ONE) is None
     assert peers.of.verdict(ONE.address, 1.0) is Verdict.SERVE
 
 
@@ -196,7 +196,7 @@ def test_one_that_ends_before_counts_as_failed(limit: str) -> None:
     peers = Peers(half_open(**{limit: 1}))
     sa = peers.begin()
     assert peers.ended(sa, 100.0) is None
-    assert peers.of.known(sa.spi_i, ONE) is None
+    assert peers.of.made_by(sa.spi_i, ONE) is None
     assert peers.of.verdict(ONE.address, 100.0) is Verdict.COOKIE, "at first"
     assert peers.of.verdict(ONE.address, 100.1) is Verdict.SERVE
 

@@ -1,0 +1,52 @@
+"""What an IKE_SA knows only until both ends are authenticated (RFC 7296 1.2, 2.15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ikepy.crypto.sk_cipher import SkCipher
+from ikepy.sa.admission.connection_match import NOBODY, Candidates
+from ikepy.sa.api.path import Endpoint
+from ikepy.sa.state.auth_round import AuthRound
+from ikepy.sa.state.exchange_plan import ExchangePlan
+from ikepy.sa.state.init_exchange import InitExchange
+
+S = TypeVar("S")  # the IKE_SA
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that the peer may repeat: under the keys that it came with, whatever followed from it."""
+
+    exchange: int
+    cipher: SkCipher
+
+
+@dataclass(slots=True)
+class Connecting(Generic[S]):
+    """The data of CREATED and CONNECTING: `IkeSa.enter` drops it with them.
+
+    `source`: where the peer sent its IKE_SA_INIT from, or ours went to. `candidates`: the connections that
+    the peer may mean, if it initiated. `expected`: it did so from an expected place (`ExpectedPlaces`).
+    `give_up_at`: when the set-up has taken too long.
+    """
+
+    source: Endpoint
+    init: InitExchange = field(default_factory=InitExchange)
+    plan: ExchangePlan[S] = field(default_factory=ExchangePlan)
+    candidates: Candidates = NOBODY
+    expected: bool = False
+    give_up_at: float | None = None
+    peer_childless: bool = False  # the responder accepts an IKE_AUTH without a child (RFC 6023)
+    initial_contact: bool = False  # the initiator says that it has no other IKE_SA with us (RFC 7296 2.4)
+    auth_round: AuthRound | None = None  # between two rounds of IKE_AUTH
+    int_auth: bytes = b""  # what further exchanges add to the octets that AUTH covers (RFC 9242 3.3.2)
+    answered: Answered | None = None  # of the peer's protected requests, the last
+
+
+@dataclass(frozen=True, slots=True)
+class NewlyUp:
+    """An IKE_SA that has just been established: uniqueness is yet to be enforced (RFC 7296 2.4)."""
+
+    initial_contact: bool
