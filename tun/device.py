@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from tun import links
 from tun.mss import clamp
 from tun.virtio import IFF_VNET_HDR, enable_offloads
 
@@ -88,6 +89,16 @@ class TunDevice:
 
     def fileno(self) -> int:
         return self._fd
+
+    def rename(self, name: str) -> None:
+        """Give the device another name; what is open stays so. Raises `TunError`."""
+        _check_name(name)
+        try:
+            links.rename(socket.if_indextoname(self._index), name)
+        except OSError as error:
+            reason = _RENAME_ERRORS.get(error.errno or 0, error.strerror)
+            raise TunError(error.errno, f"cannot rename {self._name} to {name}: {reason}") from error
+        self._name = name
 
     def set_carrier(self, up: bool) -> None:
         """Set the carrier: the device stays up with its addresses and routes.
@@ -185,6 +196,9 @@ def _check_name(name: str) -> None:
             errno.EINVAL,
             f"{name!r} is no name for a device: up to {MAX_NAME} ASCII characters, no space, '/', ':' or '%'",
         )
+
+
+_RENAME_ERRORS = {errno.EEXIST: "a device of that name exists already"}
 
 
 def _open_error(name: str, error: OSError) -> TunError:

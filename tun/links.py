@@ -9,7 +9,9 @@ import socket
 import struct
 
 SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
 SIOCGIFMTU = 0x8921
+SIOCSIFNAME = 0x8923
 SIOCETHTOOL = 0x8946
 ETHTOOL_GDRVINFO = 0x00000003
 ETHTOOL_GLINK = 0x0000000A
@@ -18,6 +20,7 @@ IFF_LOWER_UP = 0x10000  # it has carrier
 IFF_RUNNING = 0x40  # the kernel sends through it: up, and with carrier
 LINKED = IFF_UP | IFF_RUNNING
 _FLAGS = struct.Struct("16sh22x")  # struct ifreq: name, flags
+_NAMES = struct.Struct("16s16s8x")  # struct ifreq: name, new name
 _MTU = struct.Struct("16si20x")
 _DRIVER = struct.Struct("I32s160x")  # the first fields of struct ethtool_drvinfo
 _POINTER = struct.Struct("16sP16x")
@@ -39,6 +42,34 @@ def has_link(name: str) -> bool:
 def link_flags(name: str) -> int:
     """The IFF_* flags. Raises OSError."""
     return _ask(SIOCGIFFLAGS, _FLAGS, name)
+
+
+def rename(name: str, new: str) -> None:
+    """Give a device another name. Raises OSError.
+
+    A device that is up is taken down for it where the kernel asks for that (before Linux 6.2): its routes and
+    IPv6 addresses are gone then.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = _NAMES.pack(name.encode(), new.encode())
+        try:
+            fcntl.ioctl(sock, SIOCSIFNAME, request)
+            return
+        except OSError as error:
+            flags = link_flags(name)
+            if error.errno != errno.EBUSY or not flags & IFF_UP:
+                raise
+        fcntl.ioctl(sock, SIOCSIFFLAGS, _FLAGS.pack(name.encode(), _signed(flags & ~IFF_UP)))
+        try:
+            fcntl.ioctl(sock, SIOCSIFNAME, request)
+            name = new
+        finally:
+            fcntl.ioctl(sock, SIOCSIFFLAGS, _FLAGS.pack(name.encode(), _signed(flags)))
+
+
+def _signed(flags: int) -> int:
+    """The lower 16 bits, as the struct has them."""
+    return (flags & 0xFFFF ^ 0x8000) - 0x8000
 
 
 def link_mtu(name: str) -> int:

@@ -16,7 +16,7 @@ from pyroute2 import IPRoute
 
 from tun import carrier, exemptions, rtnetlink
 from tun.links import IFF_UP, has_link, link_carrier, link_flags, link_mtu
-from tun.netlink import Address, HostAddress, RouteError, converse
+from tun.netlink import Address, HostAddress, Interface, RouteError, converse
 from tun.rtnetlink import BestRoute, Hop
 from tun.state import (
     IPV6_MIN_MTU,
@@ -24,6 +24,7 @@ from tun.state import (
     AddRoute,
     DeviceState,
     Operation,
+    RemoveAddress,
     RemoveRoute,
     Route,
     Seen,
@@ -182,11 +183,21 @@ def _do(tun: Tun, operation: Operation, desired: DeviceState) -> frozenset[int]:
             if anew:
                 rtnetlink.remove_address(index, own, peer)
             rtnetlink.add_address(index, own, peer)
+        case RemoveAddress(own=own, peer=peer):
+            _remove_address(index, own, peer)
         case AddRoute(route=route):
             return _add_route(route.device or index, route)
         case RemoveRoute(route=route):
             _remove_route(route.device or index, route)
     return frozenset()
+
+
+def _remove_address(index: int, own: Interface, peer: Address | None) -> None:
+    try:
+        rtnetlink.remove_address(index, own, peer)
+    except OSError as error:
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+            raise  # else others removed it
 
 
 def _add_route(index: int, route: Route) -> frozenset[int]:
@@ -346,6 +357,8 @@ def _what(tun: Tun, operation: Operation) -> str:
             return f"{tun.name}: cannot set MTU {mtu}"
         case AddAddress(own=own, peer=peer):
             return f"{tun.name}: cannot add the address {own}" + (f" with peer {peer}" if peer else "")
+        case RemoveAddress(own=own):
+            return f"{tun.name}: cannot remove the address {own}"
         case AddRoute(route=route):
             return f"{tun.name}: cannot add the route to {route}"
         case RemoveRoute(route=route):

@@ -128,6 +128,15 @@ class AddAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveAddress:
+    own: Interface
+    peer: Address | None
+
+    def __str__(self) -> str:
+        return f"it had the address {self.own}"
+
+
+@dataclass(frozen=True, slots=True)
 class AddRoute:
     route: Route
 
@@ -143,7 +152,9 @@ class RemoveRoute:
         return f"there was a route to {self.route} through it"
 
 
-Operation = SetMtu | StopAutoconfiguration | SetUp | SetCarrier | AddAddress | AddRoute | RemoveRoute
+Operation = (
+    SetMtu | StopAutoconfiguration | SetUp | SetCarrier | AddAddress | RemoveAddress | AddRoute | RemoveRoute
+)
 
 
 def device_state(

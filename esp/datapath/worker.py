@@ -394,6 +394,8 @@ class Worker:
         try:
             if known is not None:
                 self._replace_descriptor(known, fd)
+                known.name, known.trap = message.name, message.trap
+                known.io.set_mss(message.mss4, message.mss6)
                 os.close(fd)
                 return
             os.set_blocking(fd, False)
@@ -406,8 +408,8 @@ class Worker:
         self._devices[message.device_id] = device
 
     def _replace_descriptor(self, device: Device, fd: int) -> None:
-        """Serve a device that was recreated: its new descriptor takes the old number, which readers and
-        writers keep. Raises OSError."""
+        """Serve a device that was recreated or is configured anew: its new descriptor takes the old number,
+        which readers and writers keep. Raises OSError."""
         self._unregister(device.fd)  # while the number still means the old device
         os.dup2(fd, device.fd, inheritable=False)
         os.set_blocking(device.fd, False)

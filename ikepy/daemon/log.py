@@ -91,6 +91,11 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     for logger in (LOGGER, logging.getLogger("asyncio")):
         logger.handlers[:] = [handler]
         logger.propagate = False
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Write the records of `level` (a key of LEVELS) and above from now on."""
     LOGGER.setLevel(LEVELS[level])
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ikepy.config.difference import ConfigDifference
 from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import DaemonEnding, DaemonStarted
@@ -40,7 +41,9 @@ from ikepy.daemon.net.served_addresses import addresses_to_serve
 from ikepy.daemon.process.account import closed_to_root
 from ikepy.daemon.process.account import of_workers as account_of_workers
 from ikepy.daemon.process.capabilities import Capability, keep_only
+from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
+from ikepy.errors import LocalMisuse
 from ikepy.sa.api.capacity import Capacity
 from ikepy.sa.api.commands import Shutdown
 from ikepy.sa.api.path import Address
@@ -83,6 +86,7 @@ class Daemon:
         self._written = LimitedLog(EventBus(), time.monotonic)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._reconfiguration: Reconfiguration | None = None  # once it runs
         self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
 
     def stop(self) -> None:
@@ -165,7 +169,7 @@ class Daemon:
         await pool.ready(WORKERS_START)
         reception = Reception(runner.receive, runner.refuse, runner.knows, runner.drops)
         await listeners.start(reception)
-        requests = Requests(config, machine, runner, devices, children, pool.counters, reception)
+        requests = Requests(machine, runner, devices, children, pool.counters, reception)
         await control.start(requests.handle)
         bus.publish(DaemonStarted(tuple(addresses), workers))
         volume = TrafficWatch(config, runner, children, pool.counters)
@@ -185,7 +189,19 @@ class Daemon:
         reconciler.start()
         await follower.start()
         runner.start()
+        self._reconfiguration = Reconfiguration(
+            machine, runner, devices, pool, listeners, follower, volume, exemptions, reconciler, route_check
+        )
         return runner
+
+    async def replace_config(self, config: Config, source: str = "configuration") -> ConfigDifference:
+        """Use `config` from now on, and touch nothing but what it changes. Gives what differed.
+
+        Raises ConfigError, with nothing changed; `source` is its name there. LocalMisuse before `ready`.
+        """
+        if self._reconfiguration is None or self._stop.is_set():
+            raise LocalMisuse("the daemon is not running")
+        return await self._reconfiguration.replace(config, source)
 
     def _open_listeners(self, addresses: list[Address], workers: int) -> Listeners:
         settings = self._config.daemon
@@ -205,7 +221,9 @@ class Daemon:
 
 def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Capacity:
     """None where nothing would be carried: without device or worker nothing is to be negotiated."""
-    device = devices.of(connection)
+    device = devices.find(connection)
+    if device is None:
+        return Capacity(0, 0, f"{connection} is not configured any more")
     return Capacity(0, 0, device.lacks) if device.lacks else children.room(device.slot)
 
 

@@ -177,6 +177,10 @@ class IkeManager:
         """The living IKE_SAs, oldest first."""
         return list(self._registry.sas.values())
 
+    def has_ike_sa(self, connection: str) -> bool:
+        """Whether a connection has an IKE_SA, in whatever state."""
+        return self._registry.has_any(connection)
+
     @property
     def retrying(self) -> bool:
         """Whether a set-up waits for its turn or its next try."""

@@ -94,9 +94,9 @@ class Gateway:
         self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
         return self.process
 
-    def start(self, config: str) -> None:
-        """Start it and wait until it answers."""
-        process = self.launch(config)
+    def start(self, config: str, *, reloading: bool = False) -> None:
+        """Start it and wait until it answers. `reloading`: as one that takes what `reload` gives it."""
+        process = self.launch_reloading(config) if reloading else self.launch(config)
 
         def answers() -> bool:
             assert process.poll() is None, self.log()
@@ -107,6 +107,20 @@ class Gateway:
             return True
 
         wait_until(answers, "the daemon answers")
+
+    def launch_reloading(self, config: str) -> subprocess.Popen[str]:
+        self._config.write_text(config)
+        command = f"exec '{sys.executable}' -m tests.netns.reloading_daemon '{self._config}' '{self.socket}'"
+        self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
+        return self.process
+
+    def reload(self, config: str) -> None:
+        """Give another configuration to a daemon that was started so, and wait until it has taken it."""
+        assert self.process is not None
+        before = self._log.read_text().count("test: reloaded")
+        self._config.write_text(config)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self._log.read_text().count("test: reloaded") > before, "it is reloaded", 20)
 
     def log(self) -> str:
         """What the daemon has written; its thread may write a line a moment after what the line tells."""

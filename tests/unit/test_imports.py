@@ -147,6 +147,7 @@ DAEMON_ROOMS = (
     "events",
     "checks",
     "host_checks",
+    "reconfiguration",
     "service",
     "main",
 )

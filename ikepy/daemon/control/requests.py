@@ -48,7 +48,6 @@ class Requests:
 
     def __init__(
         self,
-        config: Config,
         machine: Machine,
         runner: EffectsRunner,
         devices: DeviceTable,
@@ -56,7 +55,6 @@ class Requests:
         counters: status.Counters,
         reception: Reception,
     ) -> None:
-        self._config = config
         self._machine = machine
         self._runner = runner
         self._devices = devices
@@ -72,6 +70,10 @@ class Requests:
             "terminate": self._terminate,
             "rekey": self._rekey,
         }
+
+    @property
+    def _config(self) -> Config:
+        return self._machine.config
 
     async def handle(self, command: str, arguments: Arguments, progress: Progress) -> Json:
         """The result of a command. Raises CommandError with a text for the client."""

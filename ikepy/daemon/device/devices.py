@@ -6,9 +6,10 @@ change there is found and mended by `DeviceTable.mend`, which also sets a new de
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -17,8 +18,9 @@ from esp.sa.suites import Suite
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
 from ikepy.daemon.device import mtu
+from ikepy.daemon.device.absent import AbsentTun
 from ikepy.daemon.device.route_exclusion import PeerAddresses, around, covering, hole
-from ikepy.daemon.device.routes import Claim, first_addresses, granted, is_trap, permanent_routes, routable
+from ikepy.daemon.device.routes import Claim, first_addresses, granted, has_trap, permanent_routes, routable
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Mended, Network, NetworkConfig, Operation, Tun
 from ikepy.daemon.net.resolver import fixed_addresses
@@ -29,6 +31,7 @@ from tun.state import (
     RT_TABLE_MAIN,
     AddRoute,
     DeviceState,
+    RemoveAddress,
     RemoveRoute,
     Route,
     SetCarrier,
@@ -52,12 +55,13 @@ class VtiDevice:
     trap: bool  # whether a packet without an SA starts a negotiation: then it always has carrier
     users: dict[int, frozenset[Network]] = field(default_factory=dict)
     asked: dict[int, frozenset[Network]] = field(default_factory=dict)  # the same with peers' own addresses
+    negotiated: dict[int, tuple[Selector, ...]] = field(default_factory=dict)  # remote selectors, by child
     permanent: frozenset[Network] = frozenset()  # that stay as long as the device, with peers' addresses
     standing: frozenset[Network] = frozenset()  # the same without these
     needed: Counter[Network] = field(default_factory=Counter)  # by how many children, and the configuration
     routes: set[Route] = field(default_factory=set)  # that it has, among those that are needed
     down: bool = False  # somebody took it down, and means it
-    gone: bool = False  # it was deleted, and could not be made again yet
+    gone: bool = False  # there is none: it could not be made, or was deleted and not be made again, yet
     unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
     suited: tuple[Path, bool, Suite] | None = (
@@ -76,7 +80,7 @@ class VtiDevice:
     def lacks(self) -> str:
         """Why nothing could be carried, whatever is negotiated; "": it could."""
         if self.gone:
-            return f"{self.name} was deleted by others and can't be made again yet"
+            return f"there is no device {self.name}: it can't be made yet"
         return f"{self.name}'s worker is not running and can't be started yet" if self.unserved else ""
 
     @property
@@ -112,7 +116,7 @@ class VtiDevice:
 
 
 class DeviceTable:
-    """All devices. One device is one worker's: slots are given round robin, in the configuration's order."""
+    """All devices. A device has its number and its worker slot, the least loaded one, as long as it lives."""
 
     def __init__(
         self, config: Config, workers: int, create: Callable[[str], Tun], network: NetworkConfig
@@ -120,7 +124,9 @@ class DeviceTable:
         self._config = config
         self._create = create
         self._network = network
-        self._slots = {name: number % workers for number, name in enumerate(config.connections)}
+        self._load = [0] * workers  # devices of each slot
+        self._slots = {name: self._allot_slot() for name in config.connections}
+        self._numbers = itertools.count(1)
         self._by_connection: dict[str, VtiDevice] = {}
         self._by_id: dict[int, VtiDevice] = {}
         self._claims: dict[Place, list[VtiDevice]] = {}  # the devices that want it, in the order of asking
@@ -131,12 +137,21 @@ class DeviceTable:
         self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # is to be told of it
         self.peers_changed: Callable[[VtiDevice], None] = lambda device: None  # `peers_of` it may be others
 
+    def _allot_slot(self) -> int:
+        slot = self._load.index(min(self._load))
+        self._load[slot] += 1
+        return slot
+
     def slot_of(self, connection: str) -> int:
         """The worker slot of a connection's device, known before there is a device."""
         return self._slots[connection]
 
     def of(self, connection: str) -> VtiDevice:
         return self._by_connection[connection]
+
+    def find(self, connection: str) -> VtiDevice | None:
+        """The device of a connection, None if it has none (any more)."""
+        return self._by_connection.get(connection)
 
     def by_id(self, device_id: int) -> VtiDevice | None:
         return self._by_id.get(device_id)
@@ -152,28 +167,34 @@ class DeviceTable:
     def open(self) -> None:
         """Create and configure every device, all or none. Raises StartError."""
         try:
-            for number, connection in enumerate(self._config.connections.values(), 1):
-                self._open_one(number, connection)
+            for connection in self._config.connections.values():
+                self._open_one(connection)
             for device in self:
-                device.permanent = permanent_routes(device.connection, device.trap)
-                device.standing = self._around(device, device.permanent)
-                self._claim(device, device.standing)
+                self._claim_permanent(device)
         except BaseException:
             self.close()
             raise
 
-    def _open_one(self, number: int, connection: Connection) -> None:
-        vti = connection.vti
-        key = f"connections.{connection.name}.vti"
-        trap = any(is_trap(child) for child in connection.children.values())
+    def _claim_permanent(self, device: VtiDevice) -> None:
+        device.permanent = permanent_routes(device.connection, device.trap)
+        device.standing = self._around(device, device.permanent)
+        self._claim(device, device.standing)
+
+    def _enter(self, connection: Connection, tun: Tun) -> VtiDevice:
         local, remote = first_addresses(connection)
-        size = vti.mtu or mtu.before_child(connection, self._network, local, remote)
+        size = connection.vti.mtu or mtu.before_child(connection, self._network, local, remote)
+        number = next(self._numbers)
+        device = VtiDevice(number, connection, self._slots[connection.name], tun, size, has_trap(connection))
+        self._by_connection[connection.name] = self._by_id[number] = device
+        return device
+
+    def _open_one(self, connection: Connection) -> None:
+        key = f"connections.{connection.name}.vti"
         try:
-            tun = self._create(vti.name)
+            tun = self._create(connection.vti.name)
         except OSError as error:
             raise StartError(error.strerror or str(error), key=f"{key}.name") from error
-        device = VtiDevice(number, connection, self._slots[connection.name], tun, size, trap)
-        self._by_connection[connection.name] = self._by_id[number] = device
+        device = self._enter(connection, tun)
         try:
             mended = self._network.mend(tun, device.state, new=True)
         except (RouteError, OSError) as error:
@@ -195,8 +216,8 @@ class DeviceTable:
         """A child can send: carrier, its routes, and the MTU that its suite leaves."""
         device = self._by_connection[connection]
         self.path_changed(device, path, encap, suite)
-        negotiated = device.connection.vti.routes is None
-        asked = routable(ts_remote, connection, self.tell) if negotiated else frozenset[Network]()
+        device.negotiated[child_id] = tuple(ts_remote)
+        asked = self._asked(device, child_id)
         routes, device.asked[child_id] = self._around(device, asked), asked
         before, was_live = device.users.get(child_id, frozenset()), device.carrier
         device.users[child_id] = routes
@@ -210,6 +231,7 @@ class DeviceTable:
         device = self._by_connection[connection]
         routes = device.users.pop(child_id, None)
         device.asked.pop(child_id, None)
+        device.negotiated.pop(child_id, None)
         if routes is not None:
             self._release(device, routes)
             if not device.users:
@@ -217,18 +239,31 @@ class DeviceTable:
             if not device.carrier:
                 self._carrier_changed(device)
 
+    def _asked(self, device: VtiDevice, child_id: int) -> frozenset[Network]:
+        """The networks that a child asks to have routed, unless the configuration says them."""
+        if device.connection.vti.routes is not None:
+            return frozenset()
+        return routable(device.negotiated[child_id], device.connection.name, self.tell)
+
     def path_changed(self, device: VtiDevice, path: Path, encap: bool, suite: Suite) -> None:
         """Fit the MTU to the way to the peer, unless the configuration says it."""
         if device.suited is None or device.suited[0] != path or not device.users:
             self.peers_changed(device)
         device.suited = path, encap, suite
         self._meet(path.remote.address)
+        self._fit_mtu(device)
+
+    def _fit_mtu(self, device: VtiDevice) -> None:
         connection = device.connection
-        if connection.vti.mtu is not None:
-            return
-        local, remote = path.local.address, path.remote.address
         try:
-            size = mtu.of_child(connection, self._network, local, remote, encap, suite)
+            if connection.vti.mtu is not None:
+                size = connection.vti.mtu
+            elif device.suited is None:
+                size = mtu.before_child(connection, self._network, *first_addresses(connection))
+            else:
+                path, encap, suite = device.suited
+                local, remote = path.local.address, path.remote.address
+                size = mtu.of_child(connection, self._network, local, remote, encap, suite)
         except OSError as error:  # no descriptors: what it is now goes on working
             self.tell(logging.ERROR, connection.name, f"MTU of {device.name} stays {device.mtu}: {error}")
             return
@@ -383,8 +418,10 @@ class DeviceTable:
     def mend(self, device: VtiDevice) -> Mended:
         """Compare the kernel's device with what it is to be, and do what is missing.
 
-        Raises `DeviceGone` and `RouteError`.
+        Raises `DeviceGone`, `RouteError` and OSError.
         """
+        if device.tun.name != device.name:
+            device.tun.rename(device.name)
         mended = self._network.mend(device.tun, device.state)
         self._note(device, mended, looked=True)
         return mended
@@ -436,6 +473,71 @@ class DeviceTable:
                 text = f"{refused.error}; it is tried again"
                 self.tell(logging.ERROR, device.connection.name, text)
             device.unmet[refused.operation] = refused.error
+
+    # Another configuration
+
+    def add(self, connection: Connection) -> VtiDevice:
+        """The device of one more connection; it is `gone` if it could not be made yet, which is said."""
+        self._slots[connection.name] = self._allot_slot()
+        device = self._enter(connection, AbsentTun(connection.vti.name))
+        device.gone = True
+        try:
+            self.make_again(device)
+        except (RouteError, OSError) as error:
+            self.tell(logging.ERROR, connection.name, f"{error}; it is tried again")
+        self._claim_permanent(device)
+        return device
+
+    def reconfigure(self, device: VtiDevice, connection: Connection) -> None:
+        """Make a device what another configuration of its connection says; its SAs stay.
+
+        Raises `DeviceGone`, `RouteError` and OSError for what is to be mended later.
+        """
+        old, before, was_live = device.connection, device.state.addresses, device.carrier
+        if (old.vti.table, old.vti.metric) != (connection.vti.table, connection.vti.metric):
+            self._release_all(device)
+        device.connection = connection
+        device.trap = has_trap(connection)
+        device.permanent = permanent_routes(connection, device.trap)
+        for child_id in device.users:
+            device.asked[child_id] = self._asked(device, child_id)
+        self._reroute(device)
+        if device.carrier != was_live:
+            self._carrier_changed(device)
+        stay = device.state.addresses
+        self._perform(device, [RemoveAddress(*one) for one in before if one not in stay])
+        self._fit_mtu(device)
+        if not device.gone:
+            self.mend(device)
+
+    def name_peers(self, connections: Iterable[Connection]) -> None:
+        """The configured connections are these now: their peers' addresses are led into no tunnel."""
+        remotes = (fixed_addresses(one.remote_addrs) for one in connections)
+        self._peers.name(chain.from_iterable(remotes))
+
+    def make_way(self, names: Mapping[str, str]) -> None:
+        """Rename devices whose name another one is to have. `names`: to be, by connection. Raises OSError."""
+        taken = set(names.values())
+        for device in self:
+            name = device.tun.name
+            if not device.gone and name in taken and names.get(device.connection.name, name) != name:
+                device.tun.rename(f"ikepy-{device.device_id}")
+
+    def remove(self, device: VtiDevice) -> None:
+        """Remove a device for good: others get the routes that they want as well."""
+        name = device.connection.name
+        device.gone = True  # nothing is asked of the kernel any more: all goes with the device
+        self._release_all(device)
+        del self._by_connection[name], self._by_id[device.device_id]
+        self._load[self._slots.pop(name)] -= 1
+        device.tun.close()
+
+    def _release_all(self, device: VtiDevice) -> None:
+        standing, device.standing = device.standing, frozenset()
+        self._release(device, standing)
+        for child_id, routes in device.users.items():
+            device.users[child_id] = frozenset()
+            self._release(device, routes)
 
     def close(self) -> None:
         """Remove the devices; the kernel removes their addresses and routes with them."""

@@ -57,11 +57,7 @@ class Exemptions:
         """Routes may have changed, or the addresses of the connection's peers."""
         wanted = self._devices.peers_of(device)
         for remote in self._of.get(device, {}).keys() - wanted.keys():
-            peer = self._peers[remote]
-            peer.users.pop(device, None)
-            self._decide(remote, peer, device, led=None)
-            if not peer.users:
-                del self._peers[remote]
+            self._leave(device, remote)
         self._of[device] = wanted
         for remote, local in wanted.items():
             peer = self._peers.setdefault(remote, _Peer())
@@ -71,6 +67,18 @@ class Exemptions:
             if best is not None and inside is None and best.hops:
                 peer.last = WayOut(best.hops[0], best.source, "as before")
             self._decide(remote, peer, device, led=inside)
+
+    def forget(self, device: VtiDevice) -> None:
+        """The device is removed, with its connection."""
+        for remote in self._of.pop(device, {}):
+            self._leave(device, remote)
+
+    def _leave(self, device: VtiDevice, remote: Address) -> None:
+        peer = self._peers[remote]
+        peer.users.pop(device, None)
+        self._decide(remote, peer, device, led=None)
+        if not peer.users:
+            del self._peers[remote]
 
     def led_inside(self, remote: Address) -> bool:
         """A packet to a peer came out of a tunnel. Whether that can't be helped."""

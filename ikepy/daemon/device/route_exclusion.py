@@ -32,6 +32,15 @@ class PeerAddresses:
         for address in self._named:
             insort(self._sorted[address.version], int(address))
 
+    def name(self, named: Iterable[Address]) -> None:
+        """The configuration names these now, and no others."""
+        now = set(named)
+        for address in self._named - now - self._met.keys():
+            self._sorted[address.version].remove(int(address))
+        for address in now - self._named - self._met.keys():
+            insort(self._sorted[address.version], int(address))
+        self._named = now
+
     def meet(self, address: Address) -> bool:
         """A peer is there. Whether that is new."""
         if address in self._named or address in self._met:
@@ -39,7 +48,8 @@ class PeerAddresses:
         if len(self._met) >= MOST_MET:
             oldest = next(iter(self._met))
             del self._met[oldest]
-            self._sorted[oldest.version].remove(int(oldest))
+            if oldest not in self._named:
+                self._sorted[oldest.version].remove(int(oldest))
         self._met[address] = None
         insort(self._sorted[address.version], int(address))
         return True

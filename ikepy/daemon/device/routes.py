@@ -59,6 +59,11 @@ def is_trap(child: ChildConfig) -> bool:
     return "trap" in (child.start_action, child.close_action, child.dpd_action)
 
 
+def has_trap(connection: Connection) -> bool:
+    """Whether a packet without an SA may start a child of the connection."""
+    return any(is_trap(child) for child in connection.children.values())
+
+
 def first_addresses(connection: Connection) -> tuple[Address | None, Address | None]:
     """Our address and the peer's, as far as the configuration names both in one IP version."""
     remote = next(iter(fixed_addresses(connection.remote_addrs)), None)

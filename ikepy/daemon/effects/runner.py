@@ -14,6 +14,7 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from esp.ipc import messages
+from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ChildNotInstalled
 from ikepy.daemon.bus.event_bus import EventBus
@@ -107,6 +108,7 @@ class EffectsRunner:
         self._ordered = False  # the next call is an operator's command
         devices.tell = self.log.tell
         self.idle = asyncio.Event()  # set while no IKE_SA lives
+        self.settled: Callable[[], None] = lambda: None  # called after each call into the machine
         self.waiting = Waiting()
         self._perform: dict[type[Effect], Callable[..., None]] = {
             Send: self._send,
@@ -161,6 +163,14 @@ class EffectsRunner:
         self._ordered = isinstance(command, OPERATORS)
         if not self._drive(call, (type(command).__name__,), partial(_ike_id_of, command)):
             self.waiting.failed(command, ENDING if self._stopped else FAULT)
+
+    def replace_config(self, config: Config) -> None:
+        """The machine uses `config` from now on."""
+        self._ordered = True
+        self._drive(partial(self._machine.replace_config, config), ("another configuration",), _nobody)
+
+    def has_ike_sa(self, connection: str) -> bool:
+        return self._machine.has_ike_sa(connection)
 
     def peer_moved(self, child_id: int, remote: Endpoint) -> None:
         """A child's peer sends from another endpoint."""
@@ -231,6 +241,7 @@ class EffectsRunner:
             deadline = max(deadline, self._clock() + FAULT_PAUSE)
         self._faulty = False
         self._timer.set(deadline)
+        self.settled()
 
     def _run(self, call: Call, context: Context, guilty: Guilty) -> bool:
         ordered, self._ordered = self._ordered, False

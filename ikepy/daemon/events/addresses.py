@@ -57,8 +57,8 @@ class AddressFollower:
         self._resolver = resolver
         self._route_check = route_check
         self._devices = devices
-        connections = config.connections.values()
-        self._named = {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
+        self._named = _named(config)
+        self._looking = asyncio.Lock()
         self._gone_since: dict[Address, float] = {}
         self._usable: set[Address] = set()  # when we looked last
         self._lost: set[Address] = set()  # that were, and connections may use
@@ -71,6 +71,11 @@ class AddressFollower:
         """Tell the machine what there is, and follow from now on."""
         await self._look()
         self._task = asyncio.create_task(self._follow(), name="follow our addresses")
+
+    async def replace_config(self, config: Config) -> None:
+        """Listen where the connections of `config` have their addresses, and tell the machine."""
+        self._config, self._named = config, _named(config)
+        await self._look()
 
     async def stop(self) -> None:
         """May be called without `start`."""
@@ -105,6 +110,10 @@ class AddressFollower:
         return max(0.0, min(self._gone_since.values()) + LINGER - now)
 
     async def _look(self) -> None:
+        async with self._looking:
+            await self._look_once()
+
+    async def _look_once(self) -> None:
         """Read the state, and act on it: sockets first, for the machine sends at once."""
         try:
             # In a thread: a conversation with the kernel takes its time on a host with many addresses.
@@ -184,3 +193,9 @@ class AddressFollower:
     def _is_public(self, one: HostAddress) -> bool:
         inside = one.index in self._devices.indices or one.device == LOOPBACK
         return one.address in self._named or not (inside or one.address.is_loopback)
+
+
+def _named(config: Config) -> set[Address]:
+    """Our own addresses that connections name."""
+    connections = config.connections.values()
+    return {a for connection in connections for a in fixed_addresses(connection.local_addrs)}

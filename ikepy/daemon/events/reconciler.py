@@ -89,6 +89,17 @@ class Reconciler:
         self._led[device] = None
         self._wake.set()
 
+    def forget(self, device: VtiDevice) -> None:
+        """The device is removed."""
+        for known in (self._dirty, self._refit, self._led, self._backoffs):
+            known.pop(device, None)
+
+    def refit(self) -> None:
+        """The addresses of peers are others now: look at all that leads there."""
+        self._refit.update(dict.fromkeys(self._devices))
+        self._led.update(dict.fromkeys(self._devices))
+        self._wake.set()
+
     def suspect(self, device: VtiDevice) -> None:
         """A worker has trouble with it."""
         self._dirty[device] = None
@@ -117,7 +128,8 @@ class Reconciler:
         """A look takes 2 ms, and there may be a thousand devices: others have half of the time."""
         begin = self._clock()
         for number, device in enumerate(devices, 1):
-            action(device)
+            if self._devices.by_id(device.device_id) is device:  # else it was removed meanwhile
+                action(device)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(self._clock() - begin)
                 begin = self._clock()

@@ -18,6 +18,11 @@ def is_limited(child: Child) -> bool:
     return any((child.rekey_bytes, child.life_bytes, child.rekey_packets, child.life_packets))
 
 
+def is_needed(config: Config) -> bool:
+    """Whether any child of the configuration has such a limit."""
+    return any(is_limited(child) for each in config.connections.values() for child in each.children.values())
+
+
 class EspHeard:
     """When ESP came in under a child: asked for, so that idle thousands cost nothing."""
 
@@ -41,16 +46,22 @@ class TrafficWatch:
     def __init__(
         self, config: Config, runner: EffectsRunner, children: ChildTable, counters: Counters
     ) -> None:
-        connections = config.connections.values()
-        self._needed = any(is_limited(child) for each in connections for child in each.children.values())
+        self._needed = is_needed(config)
         self._runner = runner
         self._children = children
         self._counters = counters
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
+        self._timer = None
         if self._needed:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._look)
+
+    def replace_config(self, config: Config) -> None:
+        """Watch from now on, or no longer, as `config` has limits."""
+        self._needed = is_needed(config)
+        if self._timer is None:
+            self.start()
 
     def stop(self) -> None:
         if self._timer is not None:

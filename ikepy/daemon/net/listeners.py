@@ -241,6 +241,35 @@ class Listeners:
                 await ike.start(self._reception, self._ike.__len__)
         return self._esp_of(address)
 
+    def add_raw(self) -> list[tuple[int, WorkerSocket]]:
+        """Listen for native ESP too: the sockets that are the slots' now; none if there are some already.
+
+        All, or none and StartError.
+        """
+        if self._raw:
+            return []
+        self._raw = True
+        try:
+            for address in self.addresses:
+                self._open_raw(address)
+                if self._reception is not None:
+                    self._start_path_mtu(address)
+        except BaseException:
+            self._raw = False
+            self._close_raw()
+            raise
+        return [(slot, one) for slot, own in enumerate(self._workers) for one in own if one.kind == "raw"]
+
+    def _close_raw(self) -> None:
+        for path_mtu in self._path_mtu.values():
+            path_mtu.close()
+        self._path_mtu.clear()
+        for slot, sockets in enumerate(self._workers):
+            for one in sockets:
+                if one.kind == "raw":
+                    one.sock.close()
+            self._workers[slot] = [one for one in sockets if one.kind != "raw"]
+
     async def remove(self, address: Address) -> list[tuple[int, WorkerSocket]]:
         """Listen on an address no longer; gives the sockets that the slots have to close as well."""
         gone = self._esp_of(address)
@@ -270,12 +299,18 @@ class Listeners:
         self._add_ike(control, Endpoint(address, port_nat_t), True)
         for slot, sock in enumerate(group):
             self._add_esp(slot, "udp", address, port_nat_t, sock)
-        for slot in range(workers if self._raw else 0):
+        if self._raw:
+            self._open_raw(address)
+
+    def _open_raw(self, address: Address) -> None:
+        """Sockets for native ESP."""
+        workers = len(self._workers)
+        for slot in range(workers):
             with _explained(address, 0):
                 sock = open_raw(address)
                 self._add_esp(slot, "raw", address, 0, sock)
                 attach_raw_filter(sock, address.version, slot, workers)
-        if self._raw and address.version == 6:
+        if address.version == 6:
             with _explained(address, 0):
                 self._path_mtu[address] = PathMtuSocket(address)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import AddDevice, AddSocket, Message, RemoveSocket, SetMss
+from esp.ipc.messages import AddDevice, AddSocket, Message, RemoveDevice, RemoveSocket, SetMss
 from esp.net.sockets import SocketKind, size_queue
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import WorkerDied, WorkerStarted
@@ -101,11 +101,28 @@ class WorkerPool:
         else:
             self._hand_over(state.process, device)
 
+    def add_device_later(self, device: VtiDevice) -> None:
+        """As `add_device` while the daemon runs: a process that can't be started is tried again."""
+        state = self._slots[device.slot]
+        state.devices.append(device)
+        if state.process is not None:
+            self._hand_over(state.process, device)
+        elif state.restart is None:
+            self._restart(device.slot)
+
     def replace_device(self, device: VtiDevice) -> None:
-        """Give a device that was made again to its slot's process, which keeps the SAs."""
+        """Give a device that was made again, or is configured anew, to its slot's process, which keeps the
+        SAs."""
         process = self._slots[device.slot].process
         if process is not None:
             self._hand_over(process, device)
+
+    def remove_device(self, device: VtiDevice) -> None:
+        """Let a device's slot forget it, and all SAs that it still has."""
+        state = self._slots[device.slot]
+        state.devices.remove(device)
+        if state.process is not None:
+            state.process.send(RemoveDevice(device.device_id))
 
     def set_mss(self, device: VtiDevice) -> None:
         """The device's MTU has changed; a process that is started later hears of it with the device."""
@@ -221,6 +238,8 @@ class WorkerPool:
 
     @staticmethod
     def _hand_over(process: WorkerProcess, device: VtiDevice) -> None:
+        if device.gone:
+            return  # it gets it when it has been made
         message = AddDevice(device.device_id, device.tun.name, device.trap, *device.mss)
         process.send(message, device.tun.fd)
 

@@ -216,6 +216,10 @@ class SaRegistry(Generic[S]):
         """The living IKE_SAs of a connection, newest first."""
         return (sa for sa in reversed(list(self._by_connection.get(name, {}).values())) if sa.alive)
 
+    def has_any(self, connection: str) -> bool:
+        """Whether a connection has an IKE_SA that has not been removed."""
+        return bool(self._by_connection.get(connection))
+
     def others(self, sa: S) -> Iterable[S]:
         """The other established IKE_SAs of the connection, newest first."""
         return (one for one in self.of_connection(sa.connection.name) if one.established and one is not sa)

@@ -47,6 +47,7 @@ class Bed:
 
     def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
         self.spi = entropy.child_spi("a")
+        self.machine.config = config
         return self.machine
 
     def _create(self, name: str) -> FakeTun:

@@ -27,7 +27,18 @@ from ikepy.wire.proposal import Proposal, Transform
 from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
 from tun.rtnetlink import BestRoute, Hop
-from tun.state import AddRoute, DeviceState, RemoveRoute, Route, Seen, SetCarrier, SetMtu, SetUp, difference
+from tun.state import (
+    AddRoute,
+    DeviceState,
+    RemoveAddress,
+    RemoveRoute,
+    Route,
+    Seen,
+    SetCarrier,
+    SetMtu,
+    SetUp,
+    difference,
+)
 from tun.watch import Changes
 
 SUITE = suite_for(20, 128, None)
@@ -84,6 +95,9 @@ class FakeTun:
     def closed(self) -> bool:
         return self._sock.fileno() < 0
 
+    def rename(self, name: str, /) -> None:
+        self.name = name
+
     def set_carrier(self, up: bool, /) -> None:
         self.carrier = up
 
@@ -101,6 +115,8 @@ class FakeNetwork:
         self.carriers: defaultdict[int, bool] = defaultdict(bool)
         self.deleted: set[int] = set()  # devices that somebody has deleted
         self.mtus: dict[str, int] = {}
+        self.names: dict[int, str] = {}
+        self.removed: list[str] = []  # addresses
         self.uplink = 1500
         self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
@@ -119,6 +135,12 @@ class FakeNetwork:
     def mend(self, tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
         if tun.index in self.deleted:
             raise DeviceGone(tun.name)
+        before = self.names.get(tun.index, tun.name)
+        if before != tun.name:
+            self.mtus[tun.name] = self.mtus.pop(before)
+            self.table[tun.name] = self.table.pop(before)
+            self.up[tun.name] = self.up.pop(before)
+        self.names[tun.index] = tun.name
         if new:
             self.mtus[tun.name], self.table[tun.name], self.up[tun.name] = 1500, set(), False
             tun.set_carrier(False)
@@ -139,6 +161,8 @@ class FakeNetwork:
             match operation:
                 case SetMtu(mtu=mtu):
                     self.mtus[tun.name] = mtu
+                case RemoveAddress(own=own):
+                    self.removed.append(str(own))
                 case SetUp():
                     self.up[tun.name] = True
                 case SetCarrier(on=on):
@@ -214,11 +238,19 @@ class FakeMachine:
         self.sas: list[IkeSaSnapshot] = []
         self.deadline: float | None = None
         self.ticking: int | None = None
+        self.config = Config()
         self._answer = answer
 
     @property
     def idle(self) -> bool:
         return not self.sas
+
+    def replace_config(self, config: Config, now: float) -> list[Effect]:
+        self.config = config
+        return self._called("replace_config")
+
+    def has_ike_sa(self, connection: str) -> bool:
+        return any(sa.connection == connection for sa in self.sas)
 
     def start(self, now: float) -> list[Effect]:
         return self._called("start")
