@@ -127,13 +127,13 @@ class IkeManager:
         return self._registry.config
 
     def replace_config(self, config: Config, now: float) -> list[Effect]:
-        """Use `config` from now on. What it leaves as it was is not touched, and sends nothing; keys that
-        need a restart stay as they are (`config.difference`)."""
+        """Use `config` from now on. Connections that it does not change are not touched, and nothing is sent
+        for them; keys that need a restart keep their values (`config.difference`)."""
         change = difference(self.config, config)
         self._registry.replace_config(change.config)
         self._init_admission.config_replaced()
         effects = self._reconfiguration.replace(change, now)
-        if change.daemon:  # of intervals that deadlines depend on
+        if change.daemon:  # deadlines may depend on changed intervals
             for sa in self._registry.sas.values():
                 self._timers.note(sa)
         return effects

@@ -68,15 +68,15 @@ class SelectorMismatch:
 class AuthenticationFault(Enum):
     """What was wrong with an authentication."""
 
-    NO_CONNECTION = auto()  # none is for these identities
-    OTHER_IDENTITY = auto()  # the responder is not whom we asked for
+    NO_CONNECTION = auto()  # no connection has these identities
+    OTHER_IDENTITY = auto()  # the responder has another identity than we expect
     NO_SECRET = auto()
     WRONG_SECRET = auto()
-    METHOD = auto()  # the peer wants one that we don't have
-    NOT_PROVEN = auto()  # by what the method goes by
-    NOT_UNIQUE = auto()  # `unique = keep`, and there is one
-    NOT_HEARD = auto()  # it failed too often before
-    NOT_SAID = auto()  # the peer does not believe us, and does not tell why
+    METHOD = auto()  # the peer wants a method that we don't support
+    NOT_PROVEN = auto()  # the method failed for another reason
+    NOT_UNIQUE = auto()  # `unique = keep`, and an IKE_SA with this identity exists
+    NOT_HEARD = auto()  # ignored, as it failed too often before
+    NOT_SAID = auto()  # the peer refused ours, and does not say why
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ Cause = ProposalMismatch | SelectorMismatch | AuthenticationFailure | Silence
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something that was asked for did not come about.
+    """Why a set-up or a rekey failed.
 
-    `notify`: the error type that was sent or received, or would be if it were answered; None if there is
-    none. `cause` None: the notify says all there is.
+    `notify`: the error type that was sent or received, or would be sent if the message were answered; None
+    if no error type applies. `cause` None: nothing more is known than the notify.
     """
 
     by: Party
@@ -119,7 +119,7 @@ def refused_by_peer(notify: int, cause: Cause | None = None) -> Failure:
 
 
 def failure_of(error: PeerError | UnheardError | WireError) -> Failure:
-    """What an error that we raised says: ours, unless it tells of a refusal of the peer's."""
+    """The failure that an error stands for: our own refusal, unless the error carries one of the peer's."""
     match error:
         case PeerError(cause=Failure() as failure):
             return failure

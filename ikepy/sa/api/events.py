@@ -1,11 +1,11 @@
-"""Events: what became of IKE_SAs and children, as values for hooks, metrics and whoever watches.
+"""Defines the events: changes of IKE_SAs and children as values, for hooks, metrics and logs.
 
-Tunnels come in chains, as rekeys replace their SAs: an `IkeUp` begins one, each `IkeRekeyed` goes on with it
-under a new SA, one `IkeDown` ends it; children likewise. So a hook that counts ups and downs needs to know
-nothing of rekeys. SAs that never carried the chain (the loser of two rekeys that crossed) have no event.
+Rekeys replace the SAs of a tunnel, so its events form a chain: one `IkeUp` begins it, each `IkeRekeyed` names
+the next SA, one `IkeDown` ends it; children likewise. A hook that counts ups and downs can ignore rekeys. An
+SA that never carried the tunnel (the redundant one of two colliding rekeys) has no events.
 
-Each event holds copies of the SAs as they were at that moment; an IKE_SA's is without its children. `text` is
-for people: what there is to decide by stands in the other fields.
+Each event holds copies of the SAs as they were at that moment, an IKE_SA's without its children. `text` is
+for people; programs decide by the other fields.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class ChildRekeyed:
 
 @dataclass(frozen=True, slots=True)
 class ChildDown:
-    """A CHILD_SA that was up is none any more."""
+    """A CHILD_SA that was up has ended."""
 
     sa: IkeSaSnapshot
     child: ChildSnapshot
@@ -152,7 +152,7 @@ class ChildRekeyFailed:
 
 @dataclass(frozen=True, slots=True)
 class Retransmitted:
-    """A request of ours was sent again, for the `attempt`-th time; `others`: the further paths it goes."""
+    """Our request was retransmitted for the `attempt`-th time; `others`: further paths that it takes."""
 
     sa: IkeSaSnapshot
     message_id: int
@@ -162,7 +162,7 @@ class Retransmitted:
 
 @dataclass(frozen=True, slots=True)
 class RetransmissionsEnded:
-    """The peer answered a request that was sent `attempt` times again."""
+    """The peer answered a request that was retransmitted `attempt` times."""
 
     sa: IkeSaSnapshot
     message_id: int
@@ -171,7 +171,7 @@ class RetransmissionsEnded:
 
 @dataclass(frozen=True, slots=True)
 class PacketRefused:
-    """The peer sent under a child what its selectors do not permit. `start`: the first octets."""
+    """A packet was dropped that the child's selectors do not permit. `start`: its first octets."""
 
     sa: IkeSaSnapshot
     child: ChildSnapshot
@@ -211,5 +211,5 @@ EVENTS: tuple[type[Event], ...] = get_args(Event)
 
 
 def concerned(event: Event) -> IkeSaSnapshot | None:
-    """The IKE_SA that it is about, the older of two; None: there is none yet."""
+    """The IKE_SA that an event is about, the older of two; None: there is none yet."""
     return event.old if isinstance(event, IkeRekeyed) else event.sa

@@ -1,4 +1,4 @@
-"""IKE_SAs and children copied as values, for whoever shows them: no references into the IKE machine."""
+"""Copies of IKE_SAs and children as values, for listings and events: no references into the IKE machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of a method of authentication: it builds AUTH and verifies the peer's (RFC 7296 2.15, 2.16).
+"""Defines the interface of authentication methods: build AUTH, verify the peer's (RFC 7296 2.15, 2.16).
 
 A method answers each message with a `Step`, which is a value, and keeps no state of its own. What it has to
 remember for the next message is captured in `More.following`; what it has to remember while something slow is

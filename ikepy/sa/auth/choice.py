@@ -1,4 +1,4 @@
-"""Which method authenticates the two ends of a connection."""
+"""Selects the authentication method of a connection."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _PSK = PreSharedKey()
 
 
 def authenticator_of(connection: Connection) -> Authenticator:
-    """The one of `connection`: a pre-shared key is the only method here."""
+    """The authentication method of `connection`; the pre-shared key is the only one so far."""
     return _PSK

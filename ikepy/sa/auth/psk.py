@@ -1,4 +1,4 @@
-"""Authentication by a pre-shared key: one round, AUTH with the method Shared Key MIC (RFC 7296 2.15)."""
+"""Authenticates both ends by a pre-shared key: one round, AUTH with Shared Key MIC (RFC 7296 2.15)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ikepy.sa.message import query
 from ikepy.wire.constants import AuthMethod
 from ikepy.wire.payloads import AuthPayload
 
-DECOY = 32  # octets of the key that stands in for one that we don't have
+DECOY = 32  # octets of the random key that is used for peers without a secret
 WANTS_EAP = "it wants EAP, which is not supported: let it authenticate with a secret"
 
 
@@ -44,7 +44,7 @@ class PreSharedKey:
 
 
 def _conclude(context: Context, message: Received) -> Step:
-    """The initiator's end of it: a peer that was asked for by a pattern has a secret of its own."""
+    """Verify the responder's AUTH; its identity selects the secret, as we may have asked for a pattern."""
     psk = context.config.psk(context.local_id, message.remote_id)
     if psk is None:
         return _no_secret(context, message.remote_id)

@@ -1,6 +1,6 @@
-"""Identities and secrets in words, where an authentication fails: for our own log, never for the peer.
+"""Texts about identities and secrets for failed authentications: for our own log, never for the peer.
 
-Texts may hold what a stranger offers: all of them are short, whatever that is.
+They may quote what an unauthenticated peer sent, so every text has a bounded length.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def _take_response(
 
 
 def _answered_late(sa: IkeSa, request: Outstanding) -> list[Effect]:
-    """Tell that the retransmissions of a request are over."""
+    """Report a response to a request that had to be retransmitted."""
     if not request.attempt:
         return []
     return sa.report(RetransmissionsEnded(sa.itself, request.message_id, request.attempt), Level.DEBUG)
@@ -327,7 +327,7 @@ def _refusal(sa: IkeSa, exchange: int, payloads: Sequence[Payload], error: PeerE
 
 
 def _offers_child(exchange: int, payloads: Sequence[Payload]) -> bool:
-    """Whether a request is for an additional child: no rekey of one, nor of the IKE_SA."""
+    """Whether a request asks for an additional child, and rekeys neither a child nor the IKE_SA."""
     if exchange != ExchangeType.CREATE_CHILD_SA or query.notify(payloads, NotifyType.REKEY_SA) is not None:
         return False
     return any(isinstance(one, TsPayload) for one in payloads)

@@ -1,4 +1,4 @@
-"""Gives a method of authentication what it needs to know of an IKE_SA (RFC 7296 2.15)."""
+"""Collects what an authentication method needs to know of an IKE_SA (RFC 7296 2.15)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ikepy.wire.payloads import IdPayload, Payload
 
 
 def own_address(sa: IkeSa) -> Identity:
-    """What we are called where the configuration names us not."""
+    """Our identity if none is configured: the address."""
     return Identity.of_address(sa.path.local.address)
 
 
@@ -24,7 +24,7 @@ def own_id(sa: IkeSa) -> Identity:
 
 
 def expected_id(sa: IkeSa) -> Identity:
-    """Whom we expect, as initiator; perhaps a pattern."""
+    """The identity that we expect as initiator; perhaps a pattern."""
     return sa.connection.remote.id or Identity.of_address(sa.path.remote.address)
 
 
@@ -37,7 +37,7 @@ def own_id_payload(sa: IkeSa, identity: Identity) -> IdPayload:
 
 
 def authenticator(sa: IkeSa) -> Authenticator:
-    """The method of its connection."""
+    """The authentication method of its connection."""
     return sa.registry.authenticator_of(sa.connection)
 
 
@@ -57,17 +57,17 @@ def context(sa: IkeSa, remote_id: Identity, *, known: bool = True) -> Context:
 
 
 def claim(sa: IkeSa, payload: IdPayload, connection: Connection | None) -> Claim:
-    """The peer's, by the ID payload of its first IKE_AUTH message."""
+    """The peer's claim of an identity, by the ID payload of its first IKE_AUTH message."""
     return Claim(Identity(payload.id_type, payload.data), _octets(sa, payload, ours=False), connection)
 
 
 def received(claim: Claim, payloads: Sequence[Payload]) -> Received:
-    """A message of the peer's as a method sees it."""
+    """An IKE_AUTH message of the peer in the form that a method takes."""
     return Received(tuple(payloads), claim.identity, claim.octets)
 
 
 def _octets(sa: IkeSa, payload: IdPayload, *, ours: bool) -> SignedOctets:
-    """What the AUTH of one end covers; `payload` is its ID payload."""
+    """The octets that the AUTH payload of one end covers; `payload` is its ID payload."""
     connecting, keys = sa.connecting, sa.keys
     init = connecting.init
     if sa.initiator is ours:

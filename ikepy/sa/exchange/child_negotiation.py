@@ -29,8 +29,8 @@ from ikepy.wire.proposal import Proposal
 
 # Modes that we never offer: a peer that accepts them sends packets that we can't read (1.3.1, 2.22).
 UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
-LOCAL = PayloadType.TS_I  # our side, in what we asked for
-MOST_TOLD = 16  # of our children, in an event
+LOCAL = PayloadType.TS_I  # our side's selectors, where we are the initiator
+MOST_TOLD = 16  # children whose selectors an event shows
 FIRST_SPI = 256  # smaller ones are reserved (RFC 4303 2.1)
 
 
@@ -204,7 +204,7 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
 
 
 def _mismatch(offered: ChildOffer, refusal: NotifyPayload) -> ProposalMismatch | SelectorMismatch | None:
-    """What the peer refuses, as a value."""
+    """What of our offer the peer's refusal is about, for events; None if the notify does not say."""
     if refusal.notify == NotifyType.TS_UNACCEPTABLE:
         ours = offered.ts_request.offer(offered.configured)
         return SelectorMismatch(((ours.local, ours.remote),))

@@ -24,7 +24,7 @@ def move(sa: IkeSa, path: Path, reason: MoveReason) -> list[Effect]:
 
 
 def _told(sa: IkeSa, old: Path, reason: MoveReason) -> list[Effect]:
-    """The event, if an established IKE_SA is elsewhere now."""
+    """The event for a changed path of an established IKE_SA."""
     return [IkeMoved(sa.itself, old, reason)] if sa.announced and sa.path != old else []
 
 

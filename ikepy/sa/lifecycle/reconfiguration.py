@@ -1,9 +1,8 @@
-"""Another configuration in a running daemon: each IKE_SA conforms to it, or ends.
+"""Applies a new configuration to the IKE_SAs of a running daemon: each one conforms to it, or ends.
 
-What can be changed in place is (lifetimes, liveness checks, actions). An IKE_SA whose peer agreed to other
-terms is deleted, and set up anew where the configuration has it up. An exchange that is under way goes on to
-its end: whoever settles an IKE_SA afterwards has it conform once more, until nothing of the former
-configuration is left in it.
+Lifetimes, liveness checks and actions are changed in place. An IKE_SA that was negotiated on other terms is
+deleted, and set up again if it is configured to be up. Exchanges under way are completed: `conform` runs
+again whenever the IKE_SA has changed, until nothing of the former configuration is left in it.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ CHILD_VOLUMES = frozenset(
 
 
 class Reconfiguration:
-    """Brings the IKE_SAs to what the registry's configuration says."""
+    """Makes the IKE_SAs conform to the registry's configuration."""
 
     def __init__(self, registry: Registry, connector: Connector, settle: Settle) -> None:
         self._registry = registry
         self._connector = connector
         self._settle = settle
-        # Candidates of half-open IKE_SAs -> those that they have by the configuration in use.
+        # Of half-open IKE_SAs: (former candidates, local address, remote address) -> present candidates
         self._rematched: dict[tuple[Candidates, Address, Address], Candidates] = {}
 
     def replace(self, change: ConfigDifference, now: float) -> list[Effect]:
-        """The registry has `change.config` now: begin what follows. What did not change is not looked at."""
+        """Apply `change`, which the registry has adopted already, to the IKE_SAs that it concerns."""
         registry = self._registry
         self._rematched.clear()
         names = {one.name for one in (*change.removed, *(each.old for each in change.changed))}
@@ -81,7 +80,7 @@ class Reconfiguration:
         return effects
 
     def _begun(self, change: ConnectionChange) -> list[str]:
-        """The children of a changed connection that are to be set up now, if they are to be up at all."""
+        """The names of a changed connection's children that are to be set up, if they are to be up at all."""
         if change.impact is Impact.REPLACE:
             return list(change.new.children)
         names = []
@@ -106,7 +105,7 @@ class Reconfiguration:
     # -- one IKE_SA --------------------------------------------------------------------------------
 
     def conform(self, sa: IkeSa, now: float) -> list[Effect]:
-        """Do what the configuration in use asks of an IKE_SA and its children, as far as that can be now."""
+        """Make an IKE_SA and its children conform to the configuration in use, as far as possible now."""
         if sa.phase is Phase.DEAD or sa.is_ending:
             sa.conforms_to = self._registry.generation
             return []
@@ -114,7 +113,7 @@ class Reconfiguration:
             self._match_again(sa)
             return []
         if sa.in_collision:
-            return []  # it may not be the one that stays
+            return []  # it may turn out redundant
         if self._is_obsolete(sa):
             return self._end(sa, now)
         if not self._registry.is_current(sa.connection):
@@ -127,7 +126,7 @@ class Reconfiguration:
         return [*effects, *proceed(sa, now)]
 
     def _is_obsolete(self, sa: IkeSa) -> bool:
-        """Whether what the peer agreed to is configured no more."""
+        """Whether it was negotiated on terms that are not configured any more."""
         if _is_half_open(sa) or self._registry.is_current(sa.connection):
             return False
         current = self._registry.config.connections.get(sa.connection.name)
@@ -140,10 +139,10 @@ class Reconfiguration:
         return any(children.get(config.name) is not config for config in intended)
 
     def _match_again(self, sa: IkeSa) -> None:
-        """A peer that has not authenticated yet may mean another connection now.
+        """Find the candidates of a half-open IKE_SA again: its peer may mean another connection now.
 
-        What IKE_SA_INIT agreed on belongs to the connection as it was: where that is replaced, the peer
-        authenticates by it once more, and the IKE_SA ends then.
+        A connection that was replaced stays a candidate, as IKE_SA_INIT was negotiated by it: the peer
+        authenticates by that, and then the IKE_SA ends.
         """
         key = sa.connecting.candidates, sa.path.local.address, sa.path.remote.address
         if key not in self._rematched:
@@ -181,7 +180,7 @@ class Reconfiguration:
         return [log, *teardown.terminate(sa, None, False, [], now)]
 
     def _adopt(self, sa: IkeSa, now: float) -> None:
-        """The connection was changed in place: go on by the new one."""
+        """Adopt a connection that was changed in place, and its lifetimes."""
         old, new = sa.connection, self._registry.config.connections[sa.connection.name]
         sa.connection = new
         changed = connection_change(old, new).keys & IKE_LIFETIMES
@@ -190,10 +189,10 @@ class Reconfiguration:
         began = sa.established_at
         configured = lifetime.of_ike(new, began, sa.entropy.uniform())
         if sa.lifetime.rekey_at is None and old.rekey_time:
-            configured.rekey_at = None  # it is being rekeyed
+            configured.rekey_at = None  # a rekey is under way
         sa.lifetime.adjust(configured, now, sa.entropy.uniform(), began=began)
         if sa.reauth_at is None and old.reauth_time:
-            return  # it is being reauthenticated
+            return  # a reauthentication is under way
         at = lifetime.reauthentication(new, began, sa.entropy.uniform())
         if at is not None and at <= now:
             at = now + sa.entropy.uniform() * new.reauth_time
@@ -227,7 +226,7 @@ class Reconfiguration:
 
 
 def _adopt_child(sa: IkeSa, child: ChildSa, config: Child, now: float) -> None:
-    """The child was changed in place."""
+    """Adopt a child's configuration that was changed in place, and its lifetimes."""
     old, child.config = child.config, config
     changed = child_keys(old, config)
     if not child.in_use:
@@ -243,16 +242,16 @@ def _adopt_child(sa: IkeSa, child: ChildSa, config: Child, now: float) -> None:
 
 
 def _stands(child: ChildSa) -> bool:
-    """Whether the peer has it, and nobody has begun to delete it."""
+    """Whether it is in use, and no rekey has replaced it."""
     return child.in_use and child.replaced_by is None
 
 
 def _ends_later(sa: IkeSa) -> bool:
-    """Whether the peer may have it established already, and can't be told to delete it yet; or deletes it
-    without that, as it was rekeyed."""
+    """Whether it can't be deleted now: the peer may have established it in an IKE_AUTH that is under way, or
+    will delete it anyway, as it was rekeyed."""
     return sa.phase is Phase.REKEYED or (sa.phase is Phase.CONNECTING and sa.tasks.doing is TaskKind.AUTH)
 
 
 def _is_half_open(sa: IkeSa) -> bool:
-    """Whether a peer began it that has not authenticated."""
+    """Whether a peer initiated it that has not authenticated yet."""
     return not sa.initiator and sa.phase in (Phase.CREATED, Phase.CONNECTING)

@@ -59,7 +59,7 @@ class Connector:
     def bring_up(self, demand: Demand, now: float) -> list[Effect]:
         """Bring up the children that are not up: on an existing or nascent IKE_SA, or else on a new one."""
         name = demand.connection.name
-        # An IKE_SA of another configuration of the connection ends soon.
+        # An IKE_SA with a former configuration of the connection ends soon: it does not count.
         sas = [sa for sa in self._registry.of_connection(name) if sa.connection is demand.connection]
         missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
         if not missing:
@@ -248,7 +248,7 @@ class Connector:
             old.reauth_at = now + RETRY_LONGEST
             self._registry.changed_sas.append(old)
         if not self._registry.is_current(sa.connection):
-            return []  # another configuration is without it, or has brought up what it is to be now
+            return []  # reconfigured or removed: `Reconfiguration` brings up what is configured now
         if sa.established_at is None:
             return [] if olds else self._after_failure(sa, now)
         return self._after_life(sa, sa.ended, now)

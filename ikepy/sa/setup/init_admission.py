@@ -48,14 +48,14 @@ class InitAdmission:
 
     @property
     def _share(self) -> float:
-        """Of one CPU, for strangers."""
+        """The share of one CPU for unauthenticated peers; 0.25: a quarter."""
         return self._registry.config.daemon.strangers_cpu / 100
 
     def _network(self, address: Address) -> Hashable:
         return self._expected.network(address)
 
     def config_replaced(self) -> None:
-        """The registry has another configuration: other limits, other places where peers are expected."""
+        """Adopt the limits and the expected addresses of the registry's new configuration."""
         config = self._registry.config
         self._half_open.limits = config.daemon
         self._expected = ExpectedPlaces(config, self._registry.auth_failures)

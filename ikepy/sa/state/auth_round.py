@@ -15,7 +15,7 @@ MOST_ROUNDS = 50  # of one IKE_AUTH: EAP methods with long chains of certificate
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who the peer says that it is. `octets`: what its AUTH covers. `connection`: None if none is for it."""
+    """The identity that the peer claims. `octets`: what its AUTH covers. `connection`: None if none fits."""
 
     identity: Identity
     octets: SignedOctets
@@ -26,8 +26,8 @@ class Claim:
 class AuthRound:
     """`number` rounds are over; `following` takes the peer's next message.
 
-    `request`: the payloads of the first request, if it was the peer's: what it asks for there, the last
-    response grants.
+    `request`: the payloads of the peer's first request, as responder; the last response answers what it asks
+    for there.
     """
 
     number: int

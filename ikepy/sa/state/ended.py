@@ -1,4 +1,4 @@
-"""What an IKE_SA leaves when it ends: why, and the children that may have to come up elsewhere."""
+"""Keeps what is left of an ended IKE_SA: the reason, and the children that may have to come up again."""
 
 from __future__ import annotations
 

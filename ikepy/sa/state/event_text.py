@@ -1,4 +1,4 @@
-"""The log's line about an event: what of it people read."""
+"""Formats events as lines of the log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENDED = "IKE_SA ended: "
 
 
 def text_of(event: Event) -> str:
-    """One line without the subject, which is the IKE_SA."""
+    """The line about an event, without the IKE_SA that it is about."""
     match event:
         case IkeUp(sa):
             local, remote = sa.path.local, sa.path.remote

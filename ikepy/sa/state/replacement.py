@@ -1,4 +1,5 @@
-"""IKE_SAs that make way for others: rekeyed, reauthenticated, or set up twice (RFC 7296 2.4, 2.8)."""
+"""The states of IKE_SAs that replace others or are replaced: by rekey, reauthentication or crossing set-ups
+(RFC 7296 2.4, 2.8)."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ S = TypeVar("S")  # the IKE_SA
 
 @dataclass(frozen=True, slots=True)
 class Rekeyed(Generic[S]):
-    """What a rekeyed IKE_SA knows, which awaits the peer's delete until `until`.
+    """An IKE_SA that was rekeyed and awaits the peer's delete until `until`.
 
-    `by`: the IKE_SA that took over its children; None if it had none, as the loser of two rekeys that
-    crossed. `frees`: the IKE_SA that is deleted once this one is gone.
+    `by`: the IKE_SA that took over its children; None if it had none, as the redundant one of two colliding
+    rekeys. `frees`: the IKE_SA that is deleted once this one has ended.
     """
 
     until: float
@@ -23,9 +24,9 @@ class Rekeyed(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Superseded(Generic[S]):
-    """A newer IKE_SA of the peer's takes the place of this one, which we delete `at`, unless the peer does.
+    """An IKE_SA that a newer one of the peer supersedes; we delete it `at` this time, unless the peer does.
 
-    `last`: the latest time for that; it is put off while the peer still sets up children on the newer one.
+    `last`: the latest time for that; `at` is put off while the peer still sets up children on the newer one.
     """
 
     by: S

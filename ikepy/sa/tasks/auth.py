@@ -1,4 +1,4 @@
-"""IKE_AUTH: who is who, and the first CHILD_SA (RFC 7296 1.2, 2.15, 2.16).
+"""IKE_AUTH: authenticates both ends and creates the first CHILD_SA (RFC 7296 1.2, 2.15, 2.16).
 
 The method of authentication (`auth/`) says how many rounds it takes. Identities stand in the first request
 and the first response. What the initiator asks for stands in the first request, and what the responder grants
@@ -102,7 +102,7 @@ class AuthTask(Task[IkeSa]):
                 return self._establish(sa, claim, payloads, now)
 
     def _claim(self, sa: IkeSa, payloads: Sequence[Payload]) -> Claim:
-        """Who the peer says that it is, in its first response. PeerError if it says that it refuses."""
+        """The identity that the peer claims in its first response. PeerError if the response is a refusal."""
         id_r = query.identity(payloads, PayloadType.ID_R)
         proof = query.maybe(payloads, AuthPayload) or query.maybe(payloads, EapPayload)
         if proof is not None:
@@ -141,7 +141,7 @@ class AuthTask(Task[IkeSa]):
         return desired.failed(sa, self.wanted, reason) + desired.abandon(sa, reason)
 
     def _reject(self, sa: IkeSa, claim: Claim, failed: Failed, now: float) -> list[Effect]:
-        """RFC 7296 2.21.2: the initiator tells it in an INFORMATIONAL exchange of its own."""
+        """Report a failed authentication of the responder in an INFORMATIONAL exchange (RFC 7296 2.21.2)."""
         text = f"authentication of the peer {words.identity(claim.identity)} failed ({failed.why})"
         effects = desired.failed(sa, self.wanted, text)
         effects += sa.send_unanswered([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
@@ -150,13 +150,13 @@ class AuthTask(Task[IkeSa]):
         return effects + sa.kill(End.REFUSED, text, Level.ERROR, failure=failure)
 
     def _close(self, sa: IkeSa, text: str, failure: Failure, now: float) -> list[Effect]:
-        """RFC 7296 3.10.1: all of the request failed, though the peer may think that the IKE_SA stands."""
+        """Delete an IKE_SA whose IKE_AUTH failed as a whole: the peer may have established it (3.10.1)."""
         effects = desired.failed(sa, self.wanted, text)
         effects += sa.send_unanswered([DeletePayload(ProtocolId.IKE, ())], now)
         return effects + sa.kill(End.REFUSED, text, Level.ERROR, failure=failure)
 
     def _first_offer(self, sa: IkeSa) -> ChildOffer | None:
-        """The child of this IKE_AUTH, None if it goes without one (RFC 6023)."""
+        """The offer for the child of this IKE_AUTH; None if it is childless (RFC 6023)."""
         policy = sa.connection.childless
         if policy == "force" and not sa.connecting.peer_childless:
             raise PeerError(NotifyType.INVALID_SYNTAX, "childless = force, which the peer does not support")
@@ -236,7 +236,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
 
 
 def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
-    """Who the peer says that it is, and the connection that it means, if there is one."""
+    """The identity that the peer claims, and the connection that it means, if there is one."""
     id_i = query.identity(request, PayloadType.ID_I)
     if id_i is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH")
@@ -247,7 +247,7 @@ def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
 
 
 def _asked_id(request: Sequence[Payload]) -> Identity | None:
-    """Which of our identities the peer means."""
+    """Our identity that the peer asks for (IDr), None if it leaves that to us."""
     asked = query.identity(request, PayloadType.ID_R)
     return None if asked is None else Identity(asked.id_type, asked.data)
 
@@ -255,7 +255,7 @@ def _asked_id(request: Sequence[Payload]) -> Identity | None:
 def _grant(
     sa: IkeSa, connection: Connection, request: Sequence[Payload], path: Path, now: float
 ) -> tuple[list[Effect], list[Payload]]:
-    """What the peer asked for in its first request; it is authenticated now."""
+    """Grant an authenticated peer what its first request asks for: the child, MOBIKE, the window."""
     if connection.unique == "keep" and sa.registry.duplicates(sa):
         text = f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep"
         raise _failed(text, AuthenticationFault.NOT_UNIQUE, sa.local_id, sa.remote_id)
@@ -271,12 +271,12 @@ def _grant(
 
 
 def _rounds(sa: IkeSa) -> int:
-    """How many rounds of IKE_AUTH are over."""
+    """The number of rounds of IKE_AUTH that are over."""
     return 0 if sa.auth_round is None else sa.auth_round.number
 
 
 def _settled(sa: IkeSa, step: authenticator.Step) -> Done | More | Failed:
-    """What follows from a step once its jobs are done. A peer that never comes to an end has failed."""
+    """The step that follows once all jobs of `step` are done; Failed after MOST_ROUNDS rounds."""
     settled = authenticator.settle(step, sa.jobs.current, sa.registry.generation)
     if isinstance(settled, More) and _rounds(sa) + 1 >= MOST_ROUNDS:
         return Failed(f"it is not done after {MOST_ROUNDS} rounds")
@@ -288,23 +288,23 @@ def _name(connection: Connection | None) -> str | None:
 
 
 def _check_place(sa: IkeSa, payloads: Sequence[Payload], *, last: bool) -> None:
-    """PeerError for what may not stand in this response: which one is the last, only the method knows."""
+    """PeerError if a payload may not stand in this response; only the method knows which one is the last."""
     header = sa.header(ExchangeType.IKE_AUTH, 0, response=True)
     rules.check(header, payloads, protected=True, round=Round(first=sa.auth_round is None, last=last))
 
 
 def _names(connection: Connection) -> bool:
-    """Whether the configuration names the one peer of a connection."""
+    """Whether the configuration names the peer of a connection, not just a pattern for many."""
     return connection.remote.id is not None and not connection.remote.id.is_pattern
 
 
 def _source(sa: IkeSa) -> Endpoint:
-    """Where the peer sent its IKE_SA_INIT from."""
+    """The address and port from which the peer's IKE_SA_INIT came."""
     return sa.connecting.source
 
 
 def _hearing(sa: IkeSa, remote_id: Identity, now: float, *, named: bool) -> Hearing:
-    """UnheardError for one that has failed too often to be looked at."""
+    """How to treat the attempt; UnheardError if this identity or address failed too often before."""
     hearing = sa.registry.auth_failures.hearing(_source(sa).address, remote_id, now, named=named)
     if hearing is Hearing.NONE:
         sa.registry.tally[Unserved.UNHEARD_AUTH] += 1
@@ -324,7 +324,7 @@ def _failure(
     *,
     named: bool,
 ) -> PeerError | UnheardError:
-    """What a failed attempt gets: AUTHENTICATION_FAILED, or no answer, and others later."""
+    """Count a failed attempt; the error decides whether AUTHENTICATION_FAILED or no answer is sent."""
     sa.registry.tally[Unserved.FAILED_AUTH] += 1
     text = f"authentication of the peer {words.identity(remote_id)} failed ({failed.why})"
     wait = sa.registry.auth_failures.failed(_source(sa), remote_id, now, named=named)
@@ -336,9 +336,9 @@ def _failure(
 
 
 def _choose_child(sa: IkeSa, payloads: Sequence[Payload]) -> ChildChoice | PeerError | None:
-    """The first child; None if there is to be none, or why it fails though the IKE_SA stands (RFC 7296 1.2).
+    """Choose the first child; None for a childless IKE_AUTH, a PeerError if only the child fails (1.2).
 
-    Raises the PeerError that ends the IKE_SA before it is up.
+    Raises a PeerError if the IKE_SA is refused too.
     """
     childless, policy = query.maybe(payloads, SaPayload) is None, sa.connection.childless
     if childless != (policy == "force") and policy in ("never", "force"):

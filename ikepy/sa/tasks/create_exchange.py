@@ -1,4 +1,4 @@
-"""Our side of a CREATE_CHILD_SA exchange that makes a child: nonce, key exchange, offer (RFC 7296 1.3.1)."""
+"""Our side of a CREATE_CHILD_SA exchange for a child: offer, nonce, key exchange (RFC 7296 1.3.1, 1.3.3)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ikepy.sa.state.init_exchange import NONCE_SIZE
 from ikepy.sa.tasks.delete import DiscardSpi
 from ikepy.wire.payloads import KePayload, NoncePayload, Payload
 
-MAX_OVERTAKEN = 64  # SPIs
+MAX_OVERTAKEN = 64  # SPIs remembered while a response is awaited
 
 
 class CreateExchange:
-    """What `ChildCreate` and `ChildRekey` have in common."""
+    """The exchange that `ChildCreate` and `ChildRekey` have in common."""
 
     def __init__(self, config: Child, ts_request: TsRequest = EVERYTHING, *, rekeys: bool = False) -> None:
         self._config = config
@@ -33,10 +33,10 @@ class CreateExchange:
         self._offer: ChildOffer | None = None
         self._ke: Begun | None = None
         self._nonce = b""
-        self._overtaken: set[int] = set()  # unknown SPIs that the peer deleted while its response was awaited
+        self._overtaken: set[int] = set()  # unknown SPIs that the peer deleted before its response arrived
 
     def payloads(self, sa: IkeSa) -> list[Payload]:
-        """SA, Ni, [KE], TSi, TSr of a fresh request."""
+        """SA, Ni, [KE], TSi and TSr of a new request."""
         random = sa.registry.entropy.random
         self._nonce = random(NONCE_SIZE)
         self._offer = child_negotiation.offer(
@@ -55,7 +55,7 @@ class CreateExchange:
         return None if self._offer is None else self._method.follow(payloads, self._offer.proposals)
 
     def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
-        """What to ask for instead, if the peer takes nothing but single pairs (RFC 7296 2.9)."""
+        """The TS request to repeat with if the peer says SINGLE_PAIR_REQUIRED (RFC 7296 2.9); else None."""
         return None if self._offer is None else self._offer.narrower(payloads)
 
     def nonces(self, payloads: Sequence[Payload]) -> Nonces:
@@ -63,7 +63,7 @@ class CreateExchange:
         return Nonces(self._nonce, query.must(payloads, NoncePayload).data)
 
     def conclude(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> tuple[ChildSa, list[Effect]]:
-        """The child of an acceptable response; PeerError if it is not acceptable."""
+        """Make the child of a response, and the effects that install it; PeerError if it is unacceptable."""
         assert self._offer is not None
         chosen = child_negotiation.chosen_proposal(self._offer, payloads)
         wanted = proposals.key_exchanges(chosen)
@@ -73,7 +73,7 @@ class CreateExchange:
         return child_negotiation.conclude(sa, self._offer, payloads, result, now)
 
     def overtaken_by_delete(self, spi_out: int) -> None:
-        """The peer deletes a child that we don't know: perhaps the one that its response will tell us of."""
+        """Note the delete of an unknown child: perhaps the one that the awaited response will announce."""
         if len(self._overtaken) < MAX_OVERTAKEN:
             self._overtaken.add(spi_out)
 
@@ -82,6 +82,6 @@ class CreateExchange:
         return child.spi_out in self._overtaken
 
     def discard(self, sa: IkeSa) -> None:
-        """Delete at the peer what it made of our request: we don't want it."""
+        """Delete at the peer the child that it made at our request, as we don't install it."""
         assert self._offer is not None
         sa.enqueue(DiscardSpi(self._offer.spi_in))

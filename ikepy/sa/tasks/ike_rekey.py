@@ -1,4 +1,4 @@
-"""CREATE_CHILD_SA that replaces the IKE_SA (RFC 7296 1.3.2, 2.18, 2.25.2), asked for by us or by the peer."""
+"""Rekeys the IKE_SA by CREATE_CHILD_SA (RFC 7296 1.3.2, 2.8, 2.18, 2.25.2)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
-# Seconds that the peer has to delete its own IKE_SA, where ours stays. Our delete of the old one must not
-# overtake our answer to its rekey: it would forget that rekey (2.25.2), and never delete what it began.
+# After a collision that ours wins: seconds that the peer has to delete its redundant IKE_SA, before we delete
+# the old one. If our delete overtook our answer to the peer's rekey, the peer would forget that rekey
+# (2.25.2) and never delete the IKE_SA that it made.
 SETTLING = 1.0
 _BY_PEER = "the peer has rekeyed it"
 
@@ -70,7 +71,7 @@ class IkeRekey(Task[IkeSa]):
         return successor if successor is not None and successor.established else None
 
     def settle_collision(self, sa: IkeSa, now: float) -> list[Effect]:
-        """The peer's IKE_SA is the one that stays: it gets the children."""
+        """Hand the children to the IKE_SA of the peer's colliding rekey, if there is one: it stays."""
         colliding = self.colliding
         return [] if colliding is None or not sa.established else rekey_handover.hand_over(sa, colliding, now)
 
@@ -140,13 +141,13 @@ class IkeRekey(Task[IkeSa]):
 
 
 def begin(sa: IkeSa, tickets: Sequence[int] = ()) -> None:
-    """Replace this IKE_SA; a failure sets another time."""
+    """Enqueue the rekey of this IKE_SA; a failure schedules the next."""
     sa.lifetime.rekey_at = None
     sa.enqueue(IkeRekey(tickets))
 
 
 def colliding(sa: IkeSa) -> IkeSa | None:
-    """What the peer's rekey made, while ours is under way: one of the two gets the children (2.8.2)."""
+    """The IKE_SA of the peer's rekey that collides with ours; one of the two gets the children (2.8.2)."""
     task = sa.tasks.current
     return None if task is None else task.colliding
 
@@ -154,7 +155,7 @@ def colliding(sa: IkeSa) -> IkeSa | None:
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer with a new IKE_SA that inherits the children; the peer then deletes the old one.
 
-    PeerError NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD or TEMPORARY_FAILURE if it can't be had.
+    PeerError NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD or TEMPORARY_FAILURE if it is refused.
     """
     ours = sa.tasks.current if sa.tasks.doing is TaskKind.IKE_REKEY else None
     if sa.tasks.busy and ours is None:

@@ -1,4 +1,4 @@
-"""IKE_SA_INIT: algorithms, Diffie-Hellman, nonces, NAT detection (RFC 7296 1.2, 2.6, 2.7, 2.23)."""
+"""IKE_SA_INIT: algorithms, key exchange, nonces, NAT detection (RFC 7296 1.2, 2.6, 2.7, 2.23)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class InitTask(Task[IkeSa]):
         try:
             return self._agree(sa, payloads)
         except PeerError as error:
-            # Anybody may have sent this: it is ignored, and the true response waited for (RFC 6989 2.5).
+            # Nothing authenticates this response: ignore it and wait for the true one (RFC 6989 2.5).
             raise PeerError(error.notify, str(error), cause=error.cause) from error
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
@@ -134,20 +134,20 @@ class InitTask(Task[IkeSa]):
 
 
 def fragmentation_supported(connection: Connection) -> list[Payload]:
-    """What announces that we take fragments (RFC 7383 2.3), if `connection` lets us."""
+    """The notify that announces IKE fragmentation, unless `connection` turns it off (RFC 7383 2.3)."""
     if connection.fragmentation == "no":
         return []
     return [NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)]
 
 
 def fragmentation_agreed(connection: Connection, payloads: Sequence[Payload]) -> bool:
-    """Whether both ends announce it."""
+    """Whether both ends announce IKE fragmentation (RFC 7383 2.3)."""
     theirs = query.notify(payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
     return theirs is not None and connection.fragmentation != "no"
 
 
 def choose_connection(candidates: Candidates, offered: Sequence[Proposal]) -> tuple[Connection, Proposal]:
-    """The first candidate that has a proposal for the peer; PeerError NO_PROPOSAL_CHOSEN if none has."""
+    """The first candidate with a proposal that matches the peer's; PeerError NO_PROPOSAL_CHOSEN if none."""
     ike_only = [p for p in offered if p.protocol == ProtocolId.IKE]
     for connection in candidates.offers:
         chosen = proposals.select(connection.proposals, ike_only)
@@ -166,8 +166,8 @@ def choose_connection(candidates: Candidates, offered: Sequence[Proposal]) -> tu
 def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram: bytes) -> list[Payload]:
     """Answer the peer's IKE_SA_INIT: gives `sa` its keys, and the payloads of the response.
 
-    PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable; `sa` is
-    worth nothing then, and the answer costs no state (RFC 7296 2.6 and 2.7). May raise ResultPending.
+    PeerError (NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, INVALID_SYNTAX) if it is not acceptable: then drop
+    `sa`, so that the answer costs no state (RFC 7296 2.6 and 2.7). May raise ResultPending.
     """
     connection, chosen = choose_connection(
         sa.connecting.candidates, query.must(payloads, SaPayload).proposals
@@ -191,7 +191,7 @@ def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], datagram:
 
 
 def _set_keys(sa: IkeSa, chosen: Proposal, secret: Secret) -> None:
-    """The first keys, of both nonces and SPIs; and what has to follow under them."""
+    """Derive the keys from the shared secret, nonces and SPIs (2.14), and plan the exchanges that follow."""
     schedule = KeySchedule.initial(suite_of(chosen), secret, sa.seed)
     sa.set_keys(ike_sa_keys(chosen, schedule, initiator=sa.initiator))
     sa.connecting.plan = ExchangePlan(sa.registry.plan_of(sa.connection, chosen))

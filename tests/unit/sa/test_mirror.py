@@ -1,4 +1,4 @@
-"""Every module of ikepy.sa that needs no IKE_SA has direct tests, as a rule in the file that mirrors it."""
+"""Every module of ikepy.sa that needs no IKE_SA has direct tests, in the file that mirrors it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ VALUES = {
     "state/set_up.py",
     "state/task.py",
     "state/wanted_child.py",
-}
-# Tested elsewhere, with all that hypothesis makes up.
-ELSEWHERE = {
-    "takeover/codec.py": "tests/property/test_takeover_codec.py",
-    "takeover/values.py": "tests/property/test_takeover_codec.py",
 }
 
 
@@ -64,5 +59,4 @@ def test_there_are_pure_modules_and_others() -> None:
 def test_a_pure_module_has_direct_tests(module: Path) -> None:
     name = module.relative_to(SA)
     mirror = Path(__file__).parent / name.parent / f"test_{name.name}"
-    place = ROOT / ELSEWHERE[str(name)] if str(name) in ELSEWHERE else mirror
-    assert place.is_file() or str(name) in VALUES
+    assert mirror.is_file() or str(name) in VALUES
