@@ -10,10 +10,7 @@ import itertools
 
 import pytest
 
-from ikepy.sa.api.commands import Initiate, Terminate
-from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.tasks.child_rekey import ChildRekey
-from ikepy.sa.tasks.ike_rekey import IkeRekey
+from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
 
 from .network import DELAY, Network, Options, Script, assert_joined, deliver_all
 
@@ -57,28 +54,17 @@ def disturbances() -> list[tuple[str, str, list[float]]]:
     return found
 
 
-def only_sa(net: Network, name: str) -> IkeSa:
-    (snapshot,) = net.site(name).manager.list_sas(net.now)
-    sa = net.site(name).manager.find(snapshot.ike_id)
-    assert sa is not None
-    return sa
+COMMANDS: dict[str, Command] = {
+    "child rekey": Rekey(child="net"),
+    "IKE rekey": Rekey(ike="ab"),
+    "child delete": Terminate(child="net"),
+    "IKE delete": Terminate(ike="ab"),
+    "child create": Initiate("ab", "second"),
+}
 
 
 def act(net: Network, name: str, action: str) -> None:
-    manager = net.site(name).manager
-    sa = only_sa(net, name)
-    if action == "child rekey":
-        (child,) = sa.children.values()
-        sa.enqueue(ChildRekey(child.child_id, child.config))
-    elif action == "IKE rekey":
-        sa.enqueue(IkeRekey())
-    elif action == "child delete":
-        net.command(name, Terminate(child="net"))
-    elif action == "IKE delete":
-        net.command(name, Terminate(ike="ab"))
-    else:
-        net.command(name, Initiate("ab", "second"))
-    net.run_effects(name, manager.proceed(sa, net.now))
+    net.command(name, COMMANDS[action])
 
 
 def established(seed: str) -> Network:

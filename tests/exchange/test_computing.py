@@ -33,8 +33,8 @@ from .test_collisions import (
     disturbances,
     expected_children,
     nth_of,
-    only_sa,
 )
+from .test_established import ike_sa
 
 SLOW = Options(
     proposals='["aes128gcm16-prfsha256-modp3072"]',
@@ -377,4 +377,4 @@ def test_a_fault_in_a_job_is_raised_where_it_is_told() -> None:
     net.run(0.1)
     with pytest.raises(ZeroDivisionError):
         net.b.manager.complete(jobs[0].ticket, ZeroDivisionError("a bug"), net.now)
-    assert net.b.manager.ticking == only_sa(net, "b").ike_id
+    assert net.b.manager.ticking == ike_sa(net, "b").ike_id

@@ -6,7 +6,6 @@ from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.effects import Send
 from ikepy.sa.api.events import ChildDown, ChildRekeyed, Event, IkeRekeyed, IkeUp
 from ikepy.sa.api.path import Endpoint, Path
-from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, decode_message, encode_message
 from ikepy.wire.payloads import NotifyPayload, VendorIdPayload
@@ -151,14 +150,10 @@ def test_temporary_failure_is_waited_out() -> None:
         'esp_proposals = ["aes128gcm16"]',
     )
     net = established(two, two)
-    (snapshot,) = net.b.manager.list_sas(net.now)
-    sa = net.b.manager.find(snapshot.ike_id)
-    assert sa is not None
     net.script = lambda line, nth, data: (
         [1.0] if line.startswith("b -> a CREATE_CHILD_SA request") else [0.01]
     )
-    sa.enqueue(IkeRekey())
-    net.run_effects("b", net.b.manager.proceed(sa, net.now))
+    net.command("b", Rekey(ike="ab"))
     net.command("a", Initiate("ab", "second", ticket=2))
     net.run(30)
     assert net.a.outcomes[2].ok, net.a.outcomes[2].text

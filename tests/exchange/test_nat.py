@@ -9,14 +9,13 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Send
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.driver import clock
-from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from .network import ADDRESS_B, DELAY, Network, Options, assert_joined
-from .test_established import do, ike_sa
+from .test_established import ike_sa
 
 OUTER = IPv4Address("203.0.113.1")
 OLD, NEW = Endpoint(OUTER, 40000), Endpoint(OUTER, 50000)  # whence the NAT sends what leaves from port 500
@@ -152,8 +151,8 @@ def test_an_ike_sa_that_was_rekeyed_meanwhile_goes_along() -> None:
     """
     net = behind_nat("")
     net.nat_to_a = NEW
-    do(net, "b", IkeRekey())
-    do(net, "a", IkeRekey())
+    net.command("b", Rekey(ike="ab"))
+    net.command("a", Rekey(ike="ab"))
     net.run(1.5 * DELAY)
     packet_from_new_mapping(net)
     net.run(200)

@@ -26,7 +26,7 @@ from ikepy.wire.proposal import Proposal
 from tests.key_exchanges import MlKem768, Slow
 
 from .network import Network, Script, assert_joined, duplicate, lose
-from .test_collisions import only_sa
+from .test_established import ike_sa
 
 KEM = MlKem768(id=1025)  # of the private use range
 SET_UP = [
@@ -160,7 +160,7 @@ def test_every_exchange_gives_other_keys() -> None:
     found = set()
     for net in (Network(), Network(plan_of=once), Network(plan_of=thrice)):
         connected(net)
-        a, b = (only_sa(net, name).keys.schedule.keys.sk_d for name in ("a", "b"))
+        a, b = (ike_sa(net, name).keys.schedule.keys.sk_d for name in ("a", "b"))
         assert a == b
         found.add(a.expose())
     assert len(found) == 3
@@ -242,10 +242,10 @@ def test_what_the_set_up_knew_is_gone() -> None:
     """Messages and nonces of IKE_SA_INIT, and the plan, go with the state that needs them."""
     net = Network(plan_of=once)
     net.command("a", Initiate("ab", "net"))
-    connecting = only_sa(net, "a")
+    connecting = ike_sa(net, "a")
     assert connecting.connecting.init.request
     net.run(1)
     for name in ("a", "b"):
-        assert only_sa(net, name).established
+        assert ike_sa(net, name).established
         with pytest.raises(LocalMisuse):
-            assert only_sa(net, name).connecting
+            assert ike_sa(net, name).connecting

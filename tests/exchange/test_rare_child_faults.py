@@ -10,11 +10,9 @@ from dataclasses import replace
 import pytest
 
 from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey, Terminate
-from ikepy.sa.tasks.child_rekey import ChildRekey
-from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from .network import DELAY, Network, assert_joined
-from .test_established import do, ike_sa
+from .test_established import ike_sa
 from .two_children import AGAIN, SEEDS, child_id, established, late, options
 
 # -- expiry ----------------------------------------------------------------------------------------
@@ -150,10 +148,10 @@ def test_the_loser_of_two_rekeys_that_cross_is_rekeyed_at_once(seed: str) -> Non
         old = child_id(net, "a", "net"), child_id(net, "b", "net")
         net.script = late("a -> b CREATE_CHILD_SA response 0", 0.5)
         for site, child in zip("ab", old, strict=True):
-            do(net, site, ChildRekey(child, ike_sa(net, site).children[child].config))
+            net.command(site, Rekey(child_id=child))
         net.run(1.5 * DELAY)
         (made,) = set(net.site(name).plane.inbound) - set(old)
-        do(net, name, ChildRekey(made, ike_sa(net, name).children[made].config))
+        net.command(name, Rekey(child_id=made))
         net.run(150)
         assert_joined(net, note="\n".join(net.ladder))
 
@@ -237,7 +235,7 @@ def test_the_peers_rekeyed_child_is_forgotten_before_the_spare_one_is_deleted() 
     """
     net = rekeyed_while_the_peers_request_is_late(3.0)
     net.script = lambda line, nth, data: [3.0] if line.startswith("b -> a CREATE_CHILD_SA") else [DELAY]
-    do(net, "b", IkeRekey())
+    net.command("b", Rekey(ike="ab"))
     net.run(60)
     assert_joined(net, 2)
 
@@ -251,7 +249,7 @@ def test_a_spare_child_is_rekeyed_before_it_is_deleted() -> None:
     """
     net = rekeyed_while_the_peers_request_is_late(8.0, daemon="window_size = 4")
     spare = max(net.b.plane.inbound)
-    do(net, "b", ChildRekey(spare, ike_sa(net, "b").children[spare].config))
+    net.command("b", Rekey(child_id=spare))
     net.run(60)
     assert_joined(net, 2)
 
@@ -264,7 +262,7 @@ def rekeyed_while_the_peers_request_is_late(seconds: float, daemon: str = "") ->
     net.command("a", Initiate("ab", "second"))
     net.run(3 * DELAY)
     made = child_id(net, "a", "second")
-    do(net, "a", ChildRekey(made, ike_sa(net, "a").children[made].config))
+    net.command("a", Rekey(child_id=made))
     net.run(5 * DELAY)
     assert net.ladder == [
         "b -> a CREATE_CHILD_SA request 0",

@@ -17,7 +17,7 @@ from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import Payload
 
 from .network import ADDRESS_A, DELAY, Network, assert_joined
-from .test_established import do, ike_sa
+from .test_established import ike_sa
 from .test_mobike import SECOND_A, children_at, has, path, set_up
 from .two_children import AGAIN, NONCE, SEEDS, established, ike_sas, late, options, policies
 
@@ -29,7 +29,7 @@ def rekey_with_nonsense(net: Network, kind: str, nonsense: list[Payload]) -> Non
     net.script = lambda line, nth, data: [] if line == "b -> a CREATE_CHILD_SA response 3" else [DELAY]
     old_a, old_b = ike_sa(net, "a"), ike_sa(net, "b")
     for name in "ab":
-        do(net, name, IkeRekey())
+        net.command(name, Rekey(ike="ab"))
     net.run(1.5 * DELAY)
     flags, message_id = (HeaderFlag.RESPONSE, 3) if kind == "response" else (HeaderFlag(0), 1)
     header = IkeHeader(old_a.spi_i, old_a.spi_r, ExchangeType.CREATE_CHILD_SA, flags, message_id)
@@ -108,7 +108,7 @@ def test_the_ike_sa_is_rekeyed_while_a_path_is_checked(lost: str) -> None:
     net.script = late(lost, 0.5)
     has(net, "a", SECOND_A, gone=[ADDRESS_A])
     net.run(1.5 * DELAY)
-    do(net, "a" if "request" in lost else "b", IkeRekey())
+    net.command("a" if "request" in lost else "b", Rekey(ike="ab"))
     net.run(30)
     (a,), (b,) = ike_sas(net, "a"), ike_sas(net, "b")
     assert (a.path.local.address, b.path.remote.address) == (SECOND_A, SECOND_A)
@@ -134,7 +134,7 @@ def test_an_ike_sa_whose_stay_is_open_is_rekeyed(sender: str, seed: str) -> None
         [0.5] if line.startswith(f"{sender} -> ") and "CREATE_CHILD_SA" in line and not nth else [DELAY]
     )
     for name in "ab":
-        do(net, name, IkeRekey())
+        net.command(name, Rekey(ike="ab"))
     net.run(3 * DELAY)
     for name in (sender, other):
         manager = net.site(name).manager

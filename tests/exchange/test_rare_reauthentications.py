@@ -9,10 +9,9 @@ from __future__ import annotations
 import pytest
 
 from ikepy.sa.api.commands import Initiate, Rekey
-from ikepy.sa.tasks.ike_rekey import IkeRekey
 
 from .network import DELAY, Network, assert_joined
-from .test_established import do, ike_sa
+from .test_established import ike_sa
 from .two_children import AGAIN, SEEDS, child_id, established, ike_sas, late, options, policies
 
 
@@ -196,7 +195,7 @@ def test_a_reauthentication_while_both_ends_rekey_the_ike_sa(seed: str) -> None:
     net = established(options(), options(), seed=seed)
     seen = watch_holes(net, "a")
     for name in "ab":
-        do(net, name, IkeRekey())
+        net.command(name, Rekey(ike="ab"))
     net.run(1.5 * DELAY)
     net.command("b", Rekey(ike="ab", reauth=True))
     net.run(60)

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from esp.sa.suites import SUITES
 from ikepy.config.model import Config
-from ikepy.sa.api.commands import Initiate, Terminate
+from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.tasks import child_rekey
-from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import SkPayload
@@ -40,13 +38,6 @@ def established() -> Network:
     return net
 
 
-def _only(net: Network, name: str) -> IkeSa:
-    (snapshot,) = net.site(name).manager.list_sas(net.now)
-    sa = net.site(name).manager.find(snapshot.ike_id)
-    assert sa is not None
-    return sa
-
-
 def _conversation() -> tuple[list[bytes], list[bytes]]:
     """Every datagram of a long conversation; the insides of a's requests, with exchange and first type."""
     datagrams: list[bytes] = []
@@ -67,13 +58,9 @@ def _conversation() -> tuple[list[bytes], list[bytes]]:
     net.script = script
     net.command("a", Initiate("ab", "net"))
     net.run(1)
-    sa = _only(net, "a")
-    (child,) = sa.children.values()
-    child_rekey.begin(sa, child)
-    net.run_effects("a", net.a.manager.proceed(sa, net.now))
+    net.command("a", Rekey(child="net"))
     net.run(10)
-    sa.enqueue(IkeRekey())
-    net.run_effects("a", net.a.manager.proceed(sa, net.now))
+    net.command("a", Rekey(ike="ab"))
     net.run(2)
     net.command("a", Terminate(child="net"))
     net.run(1)
