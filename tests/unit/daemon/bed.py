@@ -33,24 +33,30 @@ class Bed:
         self.answers: dict[str, list[Effect]] = {}
         self.machine = FakeMachine(self._answer)
         self.tuns: list[FakeTun] = []
+        self.taken: set[str] = set()  # names that no device can have
         self.network = FakeNetwork()
         self.watches: list[FakeWatch] = []
-        entry = connection("a", **{"local_addrs": ["127.0.0.1"], "encap": True, **keys})
+        self.local = {"local_addrs": ["127.0.0.1"], "encap": True, "local_port": self.ports[0]}
+        entry = connection("a", **{**self.local, **keys})
         settings = {"port": self.ports[0], "port_nat_t": self.ports[1], "workers": 2}
         self.config = Config.model_validate({"connections": {"a": entry}, "daemon": settings})
         self.control = control
         self.spi = 0
+        self.entropy: Entropy | None = None
         dependencies = Dependencies(
             self._make_machine, self._create, self.network, self._make_watch, drop_capabilities=False
         )
         self.daemon = Daemon(self.config, control, dependencies)
 
     def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
+        self.entropy = entropy
         self.spi = entropy.child_spi("a")
         self.machine.config = config
         return self.machine
 
     def _create(self, name: str) -> FakeTun:
+        if name in self.taken:
+            raise OSError(16, f"cannot make {name}: a device of that name exists already")
         self.tuns.append(FakeTun(name))
         return self.tuns[-1]
 

@@ -1,0 +1,179 @@
+"""Another configuration in a control process on the loopback: a fake machine, fake devices."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikepy.config.model import Config
+from ikepy.daemon import log, reconfiguration
+from ikepy.errors import ConfigError, LocalMisuse
+from ikepy.sa.api.commands import Initiate, Terminate
+from tests.unit.daemon.bed import Bed, run
+from tests.unit.daemon.fakes import connection, ike_info
+
+
+def configured(bed: Bed, *names: str, daemon: dict[str, Any] | None = None, **keys: Any) -> Config:
+    """The bed's own connection, if it is named, with further `keys`, and others like it."""
+    entries = {}
+    for name in names:
+        entries[name] = connection(name, **{**bed.local, **(keys if name == "a" else {})})
+    settings = {**bed.config.daemon.model_dump(exclude_unset=True), **(daemon or {})}
+    secrets = {"ike": {"secret": "correct horse"}}
+    return Config.model_validate({"connections": entries, "secrets": secrets, "daemon": settings})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+def names(bed: Bed) -> list[str]:
+    return sorted(tun.name for tun in bed.tuns if not tun.closed)
+
+
+def test_devices_come_and_go_with_their_connections(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        change = await bed.daemon.replace_config(configured(bed, "a", "b", "c"))
+        assert [one.name for one in change.added] == ["b", "c"]
+        assert names(bed) == ["vti-a", "vti-b", "vti-c"]
+        assert bed.machine.config is change.config
+        assert bed.machine.calls.count("replace_config") == 1
+        assert [one["name"] for one in (await bed.ask("list-conns"))[-1]["result"]] == ["a", "b", "c"]
+        await bed.daemon.replace_config(configured(bed, "a", "c"))
+        assert names(bed) == ["vti-a", "vti-c"]
+        assert bed.tuns[0].name == "vti-a"
+        assert not bed.tuns[0].closed
+
+    run(Bed(control), scenario)
+
+
+def test_a_removed_device_stays_until_its_ike_sas_are_gone(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.machine.sas = [replace(ike_info(7), connection="b")]
+        await bed.daemon.replace_config(configured(bed, "a"))
+        assert names(bed) == ["vti-a", "vti-b"]
+        bed.machine.sas = []
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            peer.sendto(b"the answer to the delete", ("127.0.0.1", bed.ports[0]))
+        await until(lambda: names(bed) == ["vti-a"])
+
+    run(Bed(control), scenario)
+
+
+def test_a_silent_peer_of_a_removed_connection_is_not_waited_for(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconfiguration, "FAREWELL", 0.05)
+
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.machine.sas = [replace(ike_info(7), connection="b")]
+        await bed.daemon.replace_config(configured(bed, "a"))
+        await until(lambda: f"request {Terminate(ike='b', force=True)}" in bed.machine.calls)
+        bed.machine.sas = []
+
+    run(Bed(control), scenario)
+
+
+def test_a_connection_that_comes_back_keeps_its_device(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconfiguration, "FAREWELL", 0.05)
+
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.machine.sas = [replace(ike_info(7), connection="b")]
+        await bed.daemon.replace_config(configured(bed, "a"))
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        await asyncio.sleep(0.1)
+        assert names(bed) == ["vti-a", "vti-b"]
+        assert len(bed.tuns) == 2
+        assert not any("force=True" in call for call in bed.machine.calls)
+        bed.machine.sas = []
+
+    run(Bed(control), scenario)
+
+
+def test_a_device_that_cannot_be_made_is_said_and_tried_again(control: Path) -> None:
+    written = StringIO()
+
+    async def scenario(bed: Bed) -> None:
+        log.set_up("info", written)
+        bed.taken = {"vti-b"}
+        entry = configured(bed, "a", "b")
+        child = entry.connections["b"].children["net"].model_copy(update={"start_action": "start"})
+        b = entry.connections["b"].model_copy(update={"children": {"net": child}})
+        await bed.daemon.replace_config(
+            entry.model_copy(update={"connections": {**entry.connections, "b": b}})
+        )
+        assert names(bed) == ["vti-a"]
+        bed.taken = set()
+        await until(lambda: names(bed) == ["vti-a", "vti-b"])
+        await until(lambda: f"request {Initiate('b', 'net')}" in bed.machine.calls)
+        log.drain()
+
+    run(Bed(control), scenario)
+    log.close()
+    assert written.getvalue().count("cannot make vti-b: a device of that name exists already") == 1
+
+
+def test_a_mistake_leaves_everything_as_it_is(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        wrong = configured(bed, "a", "b", daemon={"port_nat_t": bed.ports[1] + 1})
+        with pytest.raises(ConfigError, match=r"^site\.toml: daemon\.port_nat_t: stays \d+ until"):
+            await bed.daemon.replace_config(wrong, "site.toml")
+        twice = configured(bed, "a", "b")
+        vti = twice.connections["b"].vti.model_copy(update={"name": "vti-a"})
+        b = twice.connections["b"].model_copy(update={"vti": vti})
+        twice = twice.model_copy(update={"connections": {**twice.connections, "b": b}})
+        with pytest.raises(ConfigError, match="has the same name"):
+            await bed.daemon.replace_config(twice)
+        assert names(bed) == ["vti-a"]
+        assert "replace_config" not in bed.machine.calls
+
+    run(Bed(control), scenario)
+
+
+def test_settings_that_need_a_restart_are_named(control: Path) -> None:
+    written = StringIO()
+
+    async def scenario(bed: Bed) -> None:
+        log.set_up("info", written)
+        change = await bed.daemon.replace_config(
+            configured(bed, "a", daemon={"workers": 5, "log_level": "warning"}), "site.toml"
+        )
+        assert change.config.daemon.workers == 2
+        assert log.LOGGER.level == 30
+        log.drain()
+
+    run(Bed(control), scenario)
+    log.close()
+    assert "site.toml: daemon.workers: stays 2 until the daemon is started anew" in written.getvalue()
+
+
+def test_an_spi_names_the_worker_of_a_device_that_came_later(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        assert bed.entropy is not None
+        assert bed.entropy.child_spi("a") % 2 == 0
+        assert bed.entropy.child_spi("b") % 2 == 1
+        await bed.daemon.replace_config(configured(bed, "b", "c"))
+        assert bed.entropy.child_spi("b") % 2 == 1  # it stays where it was
+        assert bed.entropy.child_spi("c") % 2 == 0  # which is free now
+
+    run(Bed(control), scenario)
+
+
+def test_a_daemon_that_does_not_run_takes_no_configuration(control: Path) -> None:
+    bed = Bed(control)
+    with pytest.raises(LocalMisuse):
+        asyncio.run(bed.daemon.replace_config(bed.config))
