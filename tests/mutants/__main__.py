@@ -53,7 +53,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ikepy/sa/admission/stateless.py": ("tests/unit/sa/admission/test_stateless.py",),
     "ikepy/sa/setup/half_open.py": ("tests/unit/sa/setup/test_half_open.py",),
     "ikepy/sa/setup/init_admission.py": STRANGERS,
-    "ikepy/sa/auth/authenticator.py": ("tests/unit/sa/auth/test_authenticator.py",),
     "ikepy/sa/auth/psk.py": ("tests/unit/sa/auth/test_psk.py",),
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",

@@ -135,6 +135,41 @@ def test_who_is_not_known_costs_a_computation_too_and_never_succeeds(config: Con
     assert asked == [DECOY]
 
 
+def test_of_several_secrets_the_one_of_both_identities_is_taken_and_named() -> None:
+    """Others name one of the two, and stand before it."""
+    near = """
+[secrets.ike_a]
+ids = ["gwa", "x"]
+secret = "of a and x"
+[secrets.ike_b]
+ids = ["x", "gwb"]
+secret = "of x and b"
+"""
+    several = parse(near + '[secrets.ike_ab]\nids = ["gwa", "gwb"]\nsecret = "correct horse"')
+    assert begun(several).payloads == begun(RIGHT).payloads
+    assert PSK.credential(end(several, initiator=True)) == "secret of [secrets.ike_ab]"
+    answer = PSK.respond(end(several, initiator=False), from_initiator(*begun(RIGHT).payloads))
+    assert isinstance(answer, Done)
+    assert begun(several).following(from_responder(*answer.payloads)) == Done()
+    words = "secret: the peer's is not the one of [secrets.ike_ab], which fits "
+    refused = PSK.respond(end(several, initiator=False), from_initiator(*begun(WRONG).payloads))
+    assert refused == Failed(f'{words}FQDN "gwa" and our FQDN "gwb"', AuthenticationFault.WRONG_SECRET)
+    wrong = begun(several).following(from_responder(*begun(WRONG).payloads))
+    assert wrong == Failed(f'{words}FQDN "gwb" and our FQDN "gwa"', AuthenticationFault.WRONG_SECRET)
+
+
+def test_no_secret_is_explained_by_both_identities() -> None:
+    words = "secret: no [secrets] entry fits "
+    none = secrets()
+    request = PSK.initiate(end(none, initiator=True))
+    assert request == Failed(f'{words}FQDN "gwb" and our FQDN "gwa"', AuthenticationFault.NO_SECRET)
+    answer = PSK.respond(end(none, initiator=False), from_initiator(*begun().payloads))
+    assert answer == Failed(f'{words}FQDN "gwa" and our FQDN "gwb"', AuthenticationFault.NO_SECRET)
+    of_the_peer = begun(secrets('"gwb"', ike_b="correct horse"))
+    answer = of_the_peer.following(Received(of_the_peer.payloads, OTHER, R_OCTETS))
+    assert answer == Failed(f'{words}FQDN "other" and our FQDN "gwa"', AuthenticationFault.NO_SECRET)
+
+
 def test_the_log_names_the_entry_and_never_the_secret() -> None:
     context = end(RIGHT, initiator=True)
     assert PSK.credential(context) == "secret of [secrets.ike_ab]"
