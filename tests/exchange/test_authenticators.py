@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Compute, Rank
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.auth.authenticator import Authenticator, Context, More, Pending, Received, Step
 from ikepy.sa.auth.psk import PreSharedKey
 from ikepy.sa.state.auth_round import MOST_ROUNDS
@@ -18,7 +20,20 @@ from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import CertPayload, CpPayload, EapPayload
 
 from .methods import ChallengeResponse, Signature
-from .network import PSK, Network, Options, Script, assert_joined, deliver_all, duplicate, lose, outcome_of
+from .network import (
+    ADDRESS_A,
+    ADDRESS_B,
+    DELAY,
+    PSK,
+    Network,
+    Options,
+    Script,
+    assert_joined,
+    deliver_all,
+    duplicate,
+    lose,
+    outcome_of,
+)
 
 SIGNED, ROUNDS, SLOW_ROUNDS = Signature(), ChallengeResponse(), ChallengeResponse(computes=True)
 ENDLESS = ChallengeResponse(endless=True)
@@ -138,6 +153,33 @@ def test_a_child_that_fails_leaves_the_ike_sa() -> None:
     net = connect(ROUNDS, a=Options(local_ts='["10.1.0.0/16"]'), b=Options(remote_ts='["172.16.0.0/12"]'))
     assert "TS_UNACCEPTABLE" in net.a.outcomes[1].text
     assert len(net.a.manager.list_sas(net.now)) == len(net.b.manager.list_sas(net.now)) == 1
+
+
+def test_an_identity_that_was_told_holds_though_our_address_changes() -> None:
+    """b is called by its address, and the second request reaches it at another one."""
+    other = IPv4Address("198.51.100.2")
+    caught: list[bytes] = []
+
+    def catch(line: str, nth: int, data: bytes) -> list[float]:
+        if line != round_of(2)[0]:
+            return [DELAY]
+        caught.append(data)
+        return []
+
+    net = Network(Options(remote_id=str(ADDRESS_B)), Options(), methods=(ROUNDS, ROUNDS))
+    ab = net.b.config.connections["ab"]
+    ab = ab.model_copy(update={"local": ab.local.model_copy(update={"id": None})})
+    config = net.b.config.model_copy(update={"connections": {"ab": ab}})
+    net.run_effects("b", net.b.manager.replace_config(config, net.now))
+    net.script = catch
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(1)
+    net.inject("b", Path(Endpoint(other, 4500), Endpoint(ADDRESS_A, 4500)), caught[0])
+    net.run(1)
+    (sa,) = net.b.manager.list_sas(net.now)
+    assert str(sa.path.local.address) == str(other)
+    assert str(sa.local_id) == str(ADDRESS_B)
+    assert net.a.outcomes[1].ok
 
 
 # -- messages that are lost, repeated, slow --------------------------------------------------------

@@ -58,7 +58,8 @@ def context(sa: IkeSa, remote_id: Identity, *, known: bool = True) -> Context:
 
 def claim(sa: IkeSa, payload: IdPayload, connection: Connection | None) -> Claim:
     """The peer's claim of an identity, by the ID payload of its first IKE_AUTH message."""
-    return Claim(Identity(payload.id_type, payload.data), _octets(sa, payload, ours=False), connection)
+    identity, octets = Identity(payload.id_type, payload.data), _octets(sa, payload, ours=False)
+    return Claim(identity, octets, connection, sa.registry.generation)
 
 
 def received(claim: Claim, payloads: Sequence[Payload]) -> Received:

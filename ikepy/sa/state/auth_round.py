@@ -15,11 +15,13 @@ MOST_ROUNDS = 50  # of one IKE_AUTH: EAP methods with long chains of certificate
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The identity that the peer claims. `octets`: what its AUTH covers. `connection`: None if none fits."""
+    """The identity that the peer claims. `octets`: what its AUTH covers. `connection`: None if none fits in
+    the configuration of this `generation`."""
 
     identity: Identity
     octets: SignedOctets
     connection: Connection | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

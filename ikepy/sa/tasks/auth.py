@@ -194,7 +194,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     May raise ResultPending: nothing of `sa` has changed then but its connection, which is found anew.
     """
     request = tuple(payloads) if sa.auth_round is None else sa.auth_round.request
-    claim = _claim(sa, request)  # in each round anew: the configuration may be another one
+    claim = _claim(sa, request)
     connection = claim.connection
     named = connection is not None and _names(connection)
     hearing = _hearing(sa, claim.identity, now, named=named)
@@ -210,11 +210,12 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     else:
         step = Failed("another connection is configured for it than when it began")
     settled = _settled(sa, step)
-    local_id = authentication.own_id(sa)
+    local_id = sa.local_id or authentication.own_id(sa)
     own: list[Payload] = []
     if sa.auth_round is None:
         own.append(authentication.own_id_payload(sa, local_id))
     if isinstance(settled, More):
+        sa.local_id = local_id  # what we have called ourselves holds, even if our address changes
         sa.connecting.auth_round = AuthRound(_rounds(sa) + 1, claim, settled.following, request)
         return Answer([*own, *settled.payloads])
     if isinstance(settled, Failed) or connection is None:
@@ -236,7 +237,12 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
 
 
 def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
-    """The identity that the peer claims, and the connection that it means, if there is one."""
+    """The identity that the peer claims, and the connection that it means, if there is one.
+
+    Once for all rounds, but anew if there is another configuration.
+    """
+    if sa.auth_round is not None and sa.auth_round.claim.generation == sa.registry.generation:
+        return sa.auth_round.claim
     id_i = query.identity(request, PayloadType.ID_I)
     if id_i is None:
         raise PeerError(NotifyType.INVALID_SYNTAX, "no IDi in IKE_AUTH")
