@@ -33,6 +33,15 @@ class ChildSa(TypedDict):
     drops: dict[str, int]
 
 
+class Network(TypedDict):
+    """What an IKE_SA gives its device: addresses, routed networks, DNS servers and domains."""
+
+    addresses: list[str]
+    subnets: list[str]
+    dns_servers: list[str]
+    domains: list[str]
+
+
 class IkeSa(TypedDict):
     """One IKE_SA in the answer to list-sas."""
 
@@ -51,6 +60,7 @@ class IkeSa(TypedDict):
     encap: bool
     suite: str
     established: int | None
+    network: Network
     children: list[ChildSa]
 
 
@@ -109,8 +119,20 @@ def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
             yield f"  {sa['suite']}"
         if sa["established"] is not None:
             yield f"  established {sa['established']}s ago"
+        yield from _network(sa["network"])
         for child in sa["children"]:
             yield from _child_sa(child)
+
+
+def _network(network: Network) -> Iterator[str]:
+    for word, values in (
+        ("addresses", network["addresses"]),
+        ("routes", network["subnets"]),
+        ("DNS servers", network["dns_servers"]),
+        ("domains", network["domains"]),
+    ):
+        if values:
+            yield f"  {word} {' '.join(values)}"
 
 
 def _identity(known: str) -> str:

@@ -61,12 +61,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """The desired state of a device. Once it was up, its administrator decides whether it is."""
+    """The desired state of a device. Once it was up, its administrator decides whether it is.
+
+    `retired`: addresses of ours that it is to have no more, unlike those that others have added.
+    """
 
     mtu: int  # octets
     addresses: tuple[Pairing, ...] = ()
     routes: frozenset[Route] = frozenset()
     carrier: bool = True
+    retired: frozenset[Pairing] = frozenset()
 
     @property
     def with_ipv6(self) -> bool:
@@ -188,13 +192,30 @@ def difference(desired: DeviceState, seen: Seen, *, bring_up: bool = False) -> l
         found.append(StopAutoconfiguration())
     if not seen.up and bring_up:
         found.append(SetUp())
+    retired = sorted(desired.retired & seen.addresses, key=str)
     if not seen.up and not bring_up:
-        return found
+        return [*found, *(RemoveAddress(own, peer) for own, peer in retired)]
     if seen.carrier != desired.carrier:
         found.append(SetCarrier(desired.carrier))
-    found += _addresses(desired, seen)
-    found += [AddRoute(one) for one in sorted(desired.routes - seen.routes, key=str)]
+    found += removals(retired, desired)
+    missing: list[Operation] = [*_addresses(desired, seen)]
+    missing += [AddRoute(one) for one in sorted(desired.routes - seen.routes, key=str)]
+    found += [one for one in missing if one not in found]
     return found
+
+
+def removals(gone: Iterable[Pairing], desired: DeviceState) -> list[Operation]:
+    """The operations that remove addresses and leave all else of `desired` in place.
+
+    With an IPv4 address the kernel removes the other ones of its subnet that came later, and with the last
+    one all IPv4 routes through the device (ip-address(8), `promote_secondaries`): these are added again.
+    """
+    found: list[Operation] = [RemoveAddress(own, peer) for own, peer in gone]
+    if not any(isinstance(one, RemoveAddress) and one.own.version == 4 for one in found):
+        return found
+    found += [AddAddress(own, peer) for own, peer in desired.addresses if own.version == 4]
+    routes = (one for one in desired.routes if one.network.version == 4)
+    return found + [AddRoute(one) for one in sorted(routes, key=str)]
 
 
 def _addresses(desired: DeviceState, seen: Seen) -> Iterator[AddAddress]:

@@ -24,9 +24,11 @@ from ikepy.sa.api.effects import (
     RemoveOutbound,
     Send,
     SendKeepalive,
+    SetNetworkSettings,
     UpdatePath,
 )
 from ikepy.sa.api.events import Event
+from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.auth.authenticator import Authenticator
 from ikepy.sa.auth.psk import PreSharedKey
@@ -132,6 +134,8 @@ class DataPlane:
     inbound: dict[int, InstallInbound] = field(default_factory=dict)
     outbound: dict[int, InstallOutbound] = field(default_factory=dict)
     standby: set[int] = field(default_factory=set)
+    networks: dict[int, NetworkSettings] = field(default_factory=dict)  # of the device, by ike_id
+    network_changes: list[SetNetworkSettings] = field(default_factory=list)
 
     def run(self, effect: Effect) -> None:
         match effect:
@@ -145,6 +149,11 @@ class DataPlane:
                     self.standby.add(effect.child_id)
             case ActivateOutbound():
                 self.standby.discard(effect.child_id)
+            case SetNetworkSettings(ike_id=ike_id, settings=settings):
+                self.network_changes.append(effect)
+                self.networks[ike_id] = settings
+                if not settings:
+                    del self.networks[ike_id]
             case RemoveOutbound():
                 self._remove_outbound(effect.child_id)
             case RemoveChild():

@@ -40,6 +40,7 @@ IKE_SA: IkeSa = {
     "encap": True,
     "suite": "AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
     "established": 61,
+    "network": {"addresses": [], "subnets": [], "dns_servers": [], "domains": []},
     "children": [CHILD_SA],
 }
 CONNECTION: Connection = {

@@ -1,6 +1,7 @@
 """list-sas and list-conns as text, in swanctl's form."""
 
 from ikepy import listing
+from ikepy.listing import IkeSa, Network
 from tests.unit.listings import CHILD_SA, CONNECTION, IKE_SA
 
 
@@ -17,6 +18,22 @@ def test_sas() -> None:
         "    out c0000002,      0 bytes,     0 packets",
         "    local  0.0.0.0/0 ::/0",
         "    remote 10.2.0.0/24",
+    ]
+
+
+def test_what_an_ike_sa_gives_its_device() -> None:
+    network: Network = {
+        "addresses": ["10.7.0.5/32", "fd07::5/64"],
+        "subnets": ["10.8.0.0/16"],
+        "dns_servers": ["10.8.0.53"],
+        "domains": ["example.org"],
+    }
+    sa: IkeSa = {**IKE_SA, "network": network, "children": []}
+    assert list(listing.sas([sa]))[5:] == [
+        "  addresses 10.7.0.5/32 fd07::5/64",
+        "  routes 10.8.0.0/16",
+        "  DNS servers 10.8.0.53",
+        "  domains example.org",
     ]
 
 

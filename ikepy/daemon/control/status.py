@@ -44,6 +44,12 @@ def _ike_sa(
         "encap": info.encap,
         "suite": "" if info.proposal is None else describe(info.proposal),
         "established": None if info.established_at is None else _since(info.established_at, now),
+        "network": {
+            "addresses": [str(one) for one in info.network.addresses],
+            "subnets": [str(one) for one in info.network.subnets],
+            "dns_servers": [str(one) for one in info.network.dns_servers],
+            "domains": [*info.network.domains],
+        },
         "children": [_child(child, children, counters, now, unix_now) for child in info.children],
     }
 

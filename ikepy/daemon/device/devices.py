@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from esp.packet.selectors import Selector
@@ -20,26 +20,39 @@ from ikepy.daemon import log
 from ikepy.daemon.device import mtu
 from ikepy.daemon.device.absent import AbsentTun
 from ikepy.daemon.device.route_exclusion import PeerAddresses, around, covering, hole
-from ikepy.daemon.device.routes import Claim, first_addresses, granted, has_trap, permanent_routes, routable
+from ikepy.daemon.device.routes import (
+    Claim,
+    configured_settings,
+    first_addresses,
+    granted,
+    has_trap,
+    routable,
+)
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Mended, Network, NetworkConfig, Operation, Tun
 from ikepy.daemon.net.resolver import fixed_addresses
+from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Address, Path
-from tun.netlink import RouteError
+from tun.netlink import Interface, RouteError
 from tun.rtnetlink import BestRoute
 from tun.state import (
+    IPV6_MIN_MTU,
     RT_TABLE_MAIN,
+    AddAddress,
     AddRoute,
     DeviceState,
+    Pairing,
     RemoveAddress,
     RemoveRoute,
     Route,
     SetCarrier,
     SetMtu,
     device_state,
+    removals,
 )
 
 IP_AND_TCP = {4: 40, 6: 60}  # octets of the headers in front of a TCP segment
+CONFIGURED = 0  # no ike_id
 Place = tuple[Network, int]  # a network and the table of the routes to it
 
 
@@ -56,8 +69,9 @@ class VtiDevice:
     users: dict[int, frozenset[Network]] = field(default_factory=dict)
     asked: dict[int, frozenset[Network]] = field(default_factory=dict)  # the same with peers' own addresses
     negotiated: dict[int, tuple[Selector, ...]] = field(default_factory=dict)  # remote selectors, by child
-    permanent: frozenset[Network] = frozenset()  # that stay as long as the device, with peers' addresses
-    standing: frozenset[Network] = frozenset()  # the same without these
+    settings: dict[int, NetworkSettings] = field(default_factory=dict)  # by ike_id; CONFIGURED: of the config
+    subnets: dict[int, frozenset[Network]] = field(default_factory=dict)  # theirs, without peers' addresses
+    retired: set[Pairing] = field(default_factory=set)  # addresses to be removed, as nothing gives them more
     needed: Counter[Network] = field(default_factory=Counter)  # by how many children, and the configuration
     routes: set[Route] = field(default_factory=set)  # that it has, among those that are needed
     down: bool = False  # somebody took it down, and means it
@@ -92,14 +106,23 @@ class VtiDevice:
     def state(self) -> DeviceState:
         """What the kernel is asked for."""
         vti = self.connection.vti
-        return device_state(
-            vti.addresses,
+        configured = device_state(
+            self.settings.get(CONFIGURED, NO_SETTINGS).addresses,
             vti.peers,
             self.mtu,
             self.routes,
             table=vti.table,
             carrier=self.carrier,
         )
+        here = {own.ip for own, _ in configured.addresses}
+        given = (one for settings in self.settings.values() for one in settings.addresses)
+        further = dict.fromkeys((one, None) for one in given if one.ip not in here and self.takes(one))
+        addresses = (*configured.addresses, *further)
+        return replace(configured, addresses=addresses, retired=frozenset(self.retired))
+
+    def takes(self, address: Interface) -> bool:
+        """Whether it can have an address of this IP version."""
+        return address.version == 4 or self.mtu >= IPV6_MIN_MTU
 
     @property
     def mss(self) -> tuple[int, int]:
@@ -170,21 +193,17 @@ class DeviceTable:
             for connection in self._config.connections.values():
                 self._open_one(connection)
             for device in self:
-                self._claim_permanent(device)
+                self._lead(device, CONFIGURED)
         except BaseException:
             self.close()
             raise
-
-    def _claim_permanent(self, device: VtiDevice) -> None:
-        device.permanent = permanent_routes(device.connection, device.trap)
-        device.standing = self._around(device, device.permanent)
-        self._claim(device, device.standing)
 
     def _enter(self, connection: Connection, tun: Tun) -> VtiDevice:
         local, remote = first_addresses(connection)
         size = connection.vti.mtu or mtu.before_child(connection, self._network, local, remote)
         number = next(self._numbers)
         device = VtiDevice(number, connection, self._slots[connection.name], tun, size, has_trap(connection))
+        device.settings[CONFIGURED] = configured_settings(connection, device.trap)
         self._by_connection[connection.name] = self._by_id[number] = device
         return device
 
@@ -201,6 +220,43 @@ class DeviceTable:
             raise StartError(str(error), key=key) from error
         for refused in mended.refused:
             raise StartError(str(refused.error), key=key)
+
+    # What an IKE_SA and the configuration give a device
+
+    def set_network(self, connection: str, ike_id: int, settings: NetworkSettings) -> None:
+        """From now on the device has these addresses and routes of this IKE_SA; none, if there are none."""
+        device = self._by_connection.get(connection)
+        if device is None:
+            return
+        before = device.state.addresses
+        if settings:
+            device.settings[ike_id] = settings
+        else:
+            device.settings.pop(ike_id, None)
+        if not all(map(device.takes, settings.addresses)):
+            text = f"{device.name} gets no IPv6 address: its MTU is {device.mtu}, IPv6 needs {IPV6_MIN_MTU}"
+            self.tell(logging.WARNING, connection, text)
+        self._lead(device, ike_id)
+        self._readdress(device, before)
+
+    def _readdress(self, device: VtiDevice, before: Sequence[Pairing]) -> None:
+        """Its addresses have changed: add those that are new, then remove those that it has no more."""
+        after = device.state.addresses
+        gone = [one for one in before if one not in after]
+        device.retired.update(gone)
+        device.retired.difference_update(after)
+        added = [AddAddress(own, peer) for own, peer in after if (own, peer) not in before]
+        self._perform(device, [*added, *removals(gone, device.state)])
+
+    def _lead(self, device: VtiDevice, holder: int) -> None:
+        """Route the subnets of one IKE_SA's settings, or of the configuration's, into the device."""
+        before = device.subnets.pop(holder, frozenset())
+        settings = device.settings.get(holder, NO_SETTINGS)
+        subnets = self._around(device, settings.subnets)
+        if settings:
+            device.subnets[holder] = subnets
+        self._claim(device, subnets - before)
+        self._release(device, before - subnets)
 
     # What the children ask for
 
@@ -320,9 +376,8 @@ class DeviceTable:
         return None if best is None or best.device in self.indices else best
 
     def _reroute(self, device: VtiDevice) -> None:
-        before, device.standing = device.standing, self._around(device, device.permanent)
-        self._claim(device, device.standing - before)
-        self._release(device, before - device.standing)
+        for holder in device.settings:
+            self._lead(device, holder)
         for child_id, asked in device.asked.items():
             before, device.users[child_id] = device.users[child_id], self._around(device, asked)
             self._claim(device, device.users[child_id] - before)
@@ -446,16 +501,17 @@ class DeviceTable:
         """A device in the place of one that was deleted. Raises OSError, `RouteError`."""
         device.tun = self._create(device.name)
         device.gone = device.down = False
+        device.retired.clear()
         mended = self._network.mend(device.tun, device.state, new=True)
         self._note(device, mended, looked=True)
         return mended
 
-    def _perform(self, device: VtiDevice, operations: list[Operation]) -> None:
+    def _perform(self, device: VtiDevice, operations: Sequence[Operation]) -> None:
         """A change of ours. What a device can't take now (it is down, or gone) it gets when it is mended."""
         if device.gone:
             return
         if device.down:
-            operations = [one for one in operations if isinstance(one, SetMtu | SetCarrier)]
+            operations = [one for one in operations if isinstance(one, SetMtu | SetCarrier | RemoveAddress)]
         if operations:
             mended = self._network.perform(device.tun, operations, device.state)
             self._note(device, mended, looked=False)
@@ -468,6 +524,8 @@ class DeviceTable:
             device.unmet = {}
         for done in mended.done:
             device.unmet.pop(done, None)
+            if isinstance(done, RemoveAddress):
+                device.retired.discard((done.own, done.peer))
         for refused in mended.refused:
             if str(told.get(refused.operation)) != str(refused.error):
                 text = f"{refused.error}; it is tried again"
@@ -485,7 +543,7 @@ class DeviceTable:
             self.make_again(device)
         except (RouteError, OSError) as error:
             self.tell(logging.ERROR, connection.name, f"{error}; it is tried again")
-        self._claim_permanent(device)
+        self._lead(device, CONFIGURED)
         return device
 
     def reconfigure(self, device: VtiDevice, connection: Connection) -> None:
@@ -498,14 +556,13 @@ class DeviceTable:
             self._release_all(device)
         device.connection = connection
         device.trap = has_trap(connection)
-        device.permanent = permanent_routes(connection, device.trap)
+        device.settings[CONFIGURED] = configured_settings(connection, device.trap)
         for child_id in device.users:
             device.asked[child_id] = self._asked(device, child_id)
         self._reroute(device)
         if device.carrier != was_live:
             self._carrier_changed(device)
-        stay = device.state.addresses
-        self._perform(device, [RemoveAddress(*one) for one in before if one not in stay])
+        self._readdress(device, before)
         self._fit_mtu(device)
         if not device.gone:
             self.mend(device)
@@ -533,8 +590,9 @@ class DeviceTable:
         device.tun.close()
 
     def _release_all(self, device: VtiDevice) -> None:
-        standing, device.standing = device.standing, frozenset()
-        self._release(device, standing)
+        for holder, subnets in device.subnets.items():
+            device.subnets[holder] = frozenset()
+            self._release(device, subnets)
         for child_id, routes in device.users.items():
             device.users[child_id] = frozenset()
             self._release(device, routes)

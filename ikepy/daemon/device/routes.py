@@ -12,6 +12,7 @@ from ikepy.config.model import Connection
 from ikepy.daemon import log
 from ikepy.daemon.interfaces import Network
 from ikepy.daemon.net.resolver import fixed_addresses
+from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address
 
 MOST_ROUTES = 256  # a child's; each is a call into the kernel
@@ -52,6 +53,12 @@ def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
     children = (child for child in connection.children.values() if is_trap(child))
     selectors = [s for child in children for s in child.remote_ts if isinstance(s, Selector)]
     return routable(selectors, connection.name)
+
+
+def configured_settings(connection: Connection, trap: bool) -> NetworkSettings:
+    """What the configuration gives a device for as long as it is there."""
+    routes = sorted(permanent_routes(connection, trap), key=str)
+    return NetworkSettings(addresses=connection.vti.addresses, subnets=tuple(routes))
 
 
 def is_trap(child: ChildConfig) -> bool:

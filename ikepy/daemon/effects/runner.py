@@ -47,6 +47,7 @@ from ikepy.sa.api.effects import (
     RemoveOutbound,
     Send,
     SendKeepalive,
+    SetNetworkSettings,
     UpdatePath,
 )
 from ikepy.sa.api.events import EVENTS, Event, concerned
@@ -119,6 +120,7 @@ class EffectsRunner:
             RemoveOutbound: self._remove_outbound,
             RemoveChild: self._remove_child,
             UpdatePath: self._update_path,
+            SetNetworkSettings: self._set_network,
             Compute: self._compute,
             **dict.fromkeys((*EVENTS, Log), self.bus.publish),
             Outcome: self.waiting.tell,
@@ -276,6 +278,8 @@ class EffectsRunner:
         match effect:
             case Send(data=data):
                 return self._owner_of_spis(data)
+            case SetNetworkSettings(ike_id=ike_id):
+                return ike_id
             case SendKeepalive() | Log() | Outcome() | Compute():
                 return None
         if isinstance(effect, Event):
@@ -399,6 +403,9 @@ class EffectsRunner:
             self._devices.child_down(effect.child_id, child.device.connection.name)
             self._tell(effect.child_id, messages.RemoveSaPair(effect.child_id))
             self._children.remove(effect.child_id)
+
+    def _set_network(self, effect: SetNetworkSettings) -> None:
+        self._devices.set_network(effect.connection, effect.ike_id, effect.settings)
 
     def _update_path(self, effect: UpdatePath) -> None:
         child = self._children.get(effect.child_id)

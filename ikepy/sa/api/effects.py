@@ -13,6 +13,7 @@ from ikepy.crypto.secret import Secret
 from ikepy.sa.api.computation import Job
 from ikepy.sa.api.events import Event
 from ikepy.sa.api.log_source import Peer
+from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address, Path
 
 
@@ -112,6 +113,18 @@ class UpdatePath:
     encap: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SetNetworkSettings:
+    """What the connection's device has of this IKE_SA from now on, in the place of what it had of it before.
+
+    Empty settings take it all away. What other IKE_SAs or the configuration give the device stays.
+    """
+
+    connection: str
+    ike_id: int
+    settings: NetworkSettings
+
+
 class Rank(IntEnum):
     """Priority of a job, by whom it is for: the lower number goes first."""
 
@@ -173,6 +186,7 @@ Effect = (
     | RemoveOutbound
     | RemoveChild
     | UpdatePath
+    | SetNetworkSettings
     | Compute
     | Event
     | Log

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
 from ikepy.config.identity import Identity
+from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Path
 from ikepy.wire.proposal import Proposal
 
@@ -50,4 +51,5 @@ class IkeSaSnapshot:
     encap: bool
     proposal: Proposal | None  # the one that was chosen
     established_at: float | None
+    network: NetworkSettings
     children: tuple[ChildSnapshot, ...]

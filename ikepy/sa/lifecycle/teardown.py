@@ -7,6 +7,7 @@ from math import inf
 
 from ikepy.sa.api.effects import Effect, RemoveOutbound
 from ikepy.sa.api.ends import ChildRemoval, End
+from ikepy.sa.api.network_settings import NO_SETTINGS
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa
@@ -30,6 +31,7 @@ def tear_down(sa: IkeSa) -> list[Effect]:
     effects: list[Effect] = []
     for child in list(sa.children.values()):
         effects += _let_go(sa, child)
+    effects += sa.set_network(NO_SETTINGS)
     tasks = [*sa.tasks.all, *(ChildCreate(wanted) for wanted in sa.desired.take_due(inf))]
     sa.tasks.clear()
     for ticket in sa.jobs.tickets:

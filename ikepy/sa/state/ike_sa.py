@@ -16,11 +16,21 @@ from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import LocalMisuse
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.computation import Computation, ResultPending
-from ikepy.sa.api.effects import Compute, Effect, Level, Log, Rank, RemoveChild, Send
+from ikepy.sa.api.effects import (
+    Compute,
+    Effect,
+    Level,
+    Log,
+    Rank,
+    RemoveChild,
+    Send,
+    SetNetworkSettings,
+)
 from ikepy.sa.api.ends import ChildRemoval, End, Failure
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.events import ChildDown, ChildUp, Event, IkeDown, IkeRekeyed, IkeSetUpFailed, IkeUp
 from ikepy.sa.api.log_source import Peer, kind_of
+from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.message import fragments
@@ -86,6 +96,7 @@ class IkeSa:
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
         self.children: dict[int, ChildSa] = {}
+        self.network = NO_SETTINGS  # what its device has of it (RFC 7296 3.15)
         self.established_at: float | None = None
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
@@ -271,6 +282,7 @@ class IkeSa:
             encap=self.encap,
             proposal=None if self._keys is None else self._keys.proposal,
             established_at=self.established_at,
+            network=self.network,
             children=tuple(child.snapshot() for child in listed),
         )
 
@@ -478,6 +490,19 @@ class IkeSa:
         """Tell that a child is none any more, unless it is known to be down or replaced."""
         told, child.announced = child.announced, False
         return [ChildDown(self.itself, child.snapshot(), reason)] if told else []
+
+    # -- its device --------------------------------------------------------------------------------
+
+    def set_network(self, settings: NetworkSettings) -> list[Effect]:
+        """Give the device these settings for as long as this IKE_SA lives, in the place of former ones."""
+        if settings == self.network:
+            return []
+        self.network = settings
+        return [SetNetworkSettings(self.connection.name, self.ike_id, settings)]
+
+    def hand_over_network(self, new: IkeSa) -> list[Effect]:
+        """Leave the settings to the IKE_SA that a rekey has made; the device has them all the time."""
+        return [*new.set_network(self.network), *self.set_network(NO_SETTINGS)]
 
     # -- headers -----------------------------------------------------------------------------------
 

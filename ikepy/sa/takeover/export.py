@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from ikepy.config.identity import Identity
 from ikepy.errors import ExportRefusedError
 from ikepy.sa.api.esp_state import EspState
+from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Path
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa
@@ -27,6 +28,7 @@ from ikepy.sa.takeover.values import (
     ExportedLifetime,
     ExportedLimit,
     ExportedMobike,
+    ExportedNetwork,
     ExportedPath,
     ExportedRequest,
     ExportedSetUp,
@@ -91,6 +93,7 @@ def export(sa: IkeSa, states: Mapping[int, EspState], now: float) -> ExportedIke
         fragmentation=sa.fragmentation,
         mobike=None if sa.mobike is None else _mobike(sa.mobike),
         stranded=sa.stranded,
+        network=_network(sa.network),
         local_id=_known(sa, sa.local_id),
         remote_id=_known(sa, sa.remote_id),
         established=_since(sa.established_at, now),
@@ -161,6 +164,10 @@ def _mobike(mobike: Mobike) -> ExportedMobike:
         probed=mobike.probed,
         seen_as=mobike.seen_as,
     )
+
+
+def _network(settings: NetworkSettings) -> ExportedNetwork:
+    return ExportedNetwork(settings.addresses, settings.subnets, settings.dns_servers, settings.domains)
 
 
 def _lifetime(lifetime: Lifetime, now: float) -> ExportedLifetime:

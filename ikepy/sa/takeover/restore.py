@@ -17,6 +17,7 @@ from ikepy.crypto.secret import Secret
 from ikepy.errors import LocalMisuse, PeerError, RestoreRefusedError
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.events import IkeUp
+from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message.window import WindowState
 from ikepy.sa.negotiation.nat import Nat
@@ -78,7 +79,9 @@ def restore(registry: Registry, exported: ExportedIkeSa, now: float) -> tuple[Ik
         made = _child(child, connection, registry.next_child_id(), now)
         sa.children[made.child_id] = made
         registry.add_child(sa, made)
-    return sa, _installed(sa, exports)
+    network = exported.network
+    settings = NetworkSettings(network.addresses, network.subnets, network.dns_servers, network.domains)
+    return sa, [*sa.set_network(settings), *_installed(sa, exports)]
 
 
 def _connection(registry: Registry, exported: ExportedIkeSa) -> Connection:

@@ -7,7 +7,16 @@ negative), as monotonic clocks of two machines have nothing in common. Whoever c
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+    ip_network,
+)
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
@@ -22,6 +31,8 @@ from ikepy.wire.proposal import Proposal
 from ikepy.wire.reader import Reader
 
 VERSION = 1
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
 
 CONFIG = ConfigDict(
     strict=True,
@@ -103,6 +114,22 @@ def _numbers(selector: Selector) -> list[int]:
     return [selector.version, selector.first, selector.last, selector.protocol, *ports]
 
 
+def _interface(value: object) -> Interface:
+    if isinstance(value, IPv4Interface | IPv6Interface):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("no address")
+    return ip_interface(value)
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("no network")
+    return ip_network(value)
+
+
 def _text(value: object) -> object:
     """JSON has addresses as text; whoever builds a value passes the address itself."""
     return value if isinstance(value, IPv4Address | IPv6Address | str) else None
@@ -121,6 +148,8 @@ SelectorField = Annotated[Selector, PlainValidator(_selector), PlainSerializer(_
 SelectorsField = Annotated[tuple[SelectorField, ...], Field(max_length=MAX_SELECTORS)]
 AddressField = Annotated[IPv4Address | IPv6Address, BeforeValidator(_text)]
 AddressesField = Annotated[tuple[AddressField, ...], Field(max_length=MAX_ADDRESSES)]
+InterfaceField = Annotated[Interface, PlainValidator(_interface), PlainSerializer(str, str)]
+NetworkField = Annotated[Network, PlainValidator(_network), PlainSerializer(str, str)]
 Name = Annotated[str, Field(max_length=1024)]
 Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)]
 Spi = Annotated[bytes, Field(min_length=8, max_length=8)]
@@ -191,6 +220,16 @@ class ExportedMobike:
     searching: bool
     probed: U32
     seen_as: Annotated[bytes, Field(max_length=1024)]
+
+
+@dataclass(frozen=True, slots=True, config=CONFIG)
+class ExportedNetwork:
+    """`ikepy.sa.api.network_settings.NetworkSettings`."""
+
+    addresses: Annotated[tuple[InterfaceField, ...], Field(max_length=MAX_ADDRESSES)]
+    subnets: Annotated[tuple[NetworkField, ...], Field(max_length=MAX_NAMES)]
+    dns_servers: AddressesField
+    domains: Names
 
 
 @dataclass(frozen=True, slots=True, config=CONFIG)
@@ -274,6 +313,7 @@ class ExportedIkeSa:
     fragmentation: bool
     mobike: ExportedMobike | None
     stranded: bool
+    network: ExportedNetwork
     local_id: IdentityField
     remote_id: IdentityField
     established: Seconds

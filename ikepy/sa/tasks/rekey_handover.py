@@ -52,7 +52,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
         new.enqueue(SendNotify(notify))
     sa.registry.changed_sas.append(new)
     await_delete(sa, now, by=new)
-    return [*sa.rekeyed_as(new), *mobike.handed_over(sa, new)]
+    return [*sa.rekeyed_as(new), *sa.hand_over_network(new), *mobike.handed_over(sa, new)]
 
 
 def await_delete(sa: IkeSa, now: float, *, by: IkeSa | None = None, frees: IkeSa | None = None) -> None:

@@ -20,6 +20,7 @@ from ikepy.crypto.secret import Secret
 from ikepy.daemon.interfaces import Mended, Operation, Tun
 from ikepy.sa.api.commands import Command
 from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
+from ikepy.sa.api.network_settings import NO_SETTINGS
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 from ikepy.wire.constants import Encr, ProtocolId, TransformType
@@ -28,8 +29,10 @@ from tun.netlink import HostAddress, RouteError
 from tun.network import DeviceGone, Refused
 from tun.rtnetlink import BestRoute, Hop
 from tun.state import (
+    AddAddress,
     AddRoute,
     DeviceState,
+    Pairing,
     RemoveAddress,
     RemoveRoute,
     Route,
@@ -111,6 +114,7 @@ class FakeNetwork:
 
     def __init__(self) -> None:
         self.table: dict[str, set[Route]] = {}
+        self.assigned: dict[str, set[Pairing]] = {}  # the addresses of each device
         self.up: dict[str, bool] = {}
         self.carriers: defaultdict[int, bool] = defaultdict(bool)
         self.deleted: set[int] = set()  # devices that somebody has deleted
@@ -140,16 +144,18 @@ class FakeNetwork:
             self.mtus[tun.name] = self.mtus.pop(before)
             self.table[tun.name] = self.table.pop(before)
             self.up[tun.name] = self.up.pop(before)
+            self.assigned[tun.name] = self.assigned.pop(before)
         self.names[tun.index] = tun.name
         if new:
             self.mtus[tun.name], self.table[tun.name], self.up[tun.name] = 1500, set(), False
+            self.assigned[tun.name] = set()
             tun.set_carrier(False)
         seen = Seen(
             up=self.up[tun.name],
             mtu=self.mtus[tun.name],
             carrier=self.carriers[tun.index],
             quiet=True,
-            addresses=frozenset(desired.addresses),
+            addresses=frozenset(self.assigned[tun.name]),
             routes=frozenset(self.table[tun.name]).union(_on_link(desired)),
         )
         done = self.perform(tun, difference(desired, seen, bring_up=new), desired)
@@ -161,13 +167,16 @@ class FakeNetwork:
             match operation:
                 case SetMtu(mtu=mtu):
                     self.mtus[tun.name] = mtu
-                case RemoveAddress(own=own):
-                    self.removed.append(str(own))
                 case SetUp():
                     self.up[tun.name] = True
                 case SetCarrier(on=on):
                     tun.set_carrier(on)
                     self.carriers[tun.index] = on
+                case AddAddress(own=own, peer=peer):
+                    self.assigned[tun.name].add((own, peer))
+                case RemoveAddress(own=own, peer=peer):
+                    self.removed.append(str(own))
+                    self._remove_address(tun.name, (own, peer))
                 case AddRoute(route=route) if str(route.network) in self.refused:
                     text = f"{tun.name}: cannot add the route to {route}"
                     refused.append(Refused(operation, RouteError(text, reason="there is one already")))
@@ -179,6 +188,12 @@ class FakeNetwork:
                     self.table[tun.name].discard(route)
         not_done = [one.operation for one in refused]
         return Mended(tuple(one for one in operations if one not in not_done), tuple(refused))
+
+    def _remove_address(self, name: str, gone: Pairing) -> None:
+        """As the kernel does it: with the last IPv4 address all IPv4 routes go."""
+        self.assigned[name].discard(gone)
+        if gone[0].version == 4 and not any(own.version == 4 for own, _ in self.assigned[name]):
+            self.table[name] = {route for route in self.table[name] if route.network.version == 6}
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int:
         return self.uplink
@@ -384,6 +399,7 @@ def ike_info(ike_id: int, *child_ids: int) -> IkeSaSnapshot:
         encap=False,
         proposal=Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_GCM_16, 128),)),
         established_at=1.0,
+        network=NO_SETTINGS,
         children=tuple(replace(child, child_id=child_id) for child_id in child_ids),
     )
 

@@ -14,6 +14,7 @@ from tun.state import (
     AddRoute,
     DeviceState,
     Operation,
+    RemoveAddress,
     Route,
     Seen,
     SetCarrier,
@@ -22,6 +23,7 @@ from tun.state import (
     StopAutoconfiguration,
     device_state,
     difference,
+    removals,
 )
 
 V4, V6 = ip_interface("169.254.10.1/30"), ip_interface("fd00::1/126")
@@ -173,3 +175,28 @@ def _done(operation: Operation, seen: Seen) -> Seen:
         case AddRoute(route=route):
             return replace(seen, routes=seen.routes | {route})
     raise AssertionError(f"{operation} takes something away")
+
+
+EXTRA4, EXTRA6 = ip_interface("10.7.0.5/32"), ip_interface("fd07::5/64")
+
+
+def test_a_retired_address_goes_and_those_of_others_stay() -> None:
+    desired = replace(DESIRED, retired=frozenset({(EXTRA4, None), (EXTRA6, None)}))
+    others = (ip_interface("10.9.0.5/32"), None)
+    seen = replace(RIGHT, addresses=RIGHT.addresses | {(EXTRA4, None), (EXTRA6, None), others})
+    found = difference(desired, seen)
+    assert found[:2] == [RemoveAddress(EXTRA4, None), RemoveAddress(EXTRA6, None)]
+    assert all(isinstance(one, AddAddress | AddRoute) for one in found[2:])
+    assert difference(desired, RIGHT) == []
+    down = replace(DOWN, addresses=DOWN.addresses | {(EXTRA4, None)})
+    assert difference(desired, down) == [RemoveAddress(EXTRA4, None)]
+
+
+def test_what_the_kernel_takes_with_an_ipv4_address_is_added_again() -> None:
+    assert removals([(EXTRA6, None)], DESIRED) == [RemoveAddress(EXTRA6, None)]
+    assert removals([], DESIRED) == []
+    assert removals([(EXTRA4, None)], DESIRED) == [
+        RemoveAddress(EXTRA4, None),
+        AddAddress(V4, PEER4),
+        AddRoute(ROUTE4),
+    ]

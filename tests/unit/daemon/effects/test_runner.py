@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from ipaddress import ip_interface, ip_network
 
 from esp.ipc import messages
 from esp.packet.headers import flow_of
@@ -30,10 +31,12 @@ from ikepy.sa.api.effects import (
     RemoveOutbound,
     Send,
     SendKeepalive,
+    SetNetworkSettings,
     UpdatePath,
 )
 from ikepy.sa.api.events import IkeUp
 from ikepy.sa.api.log_source import Peer
+from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Endpoint
 from tests.unit.daemon.fakes import (
     PATH,
@@ -128,6 +131,23 @@ def test_sas_that_go_on_from_elsewhere_say_so_to_the_worker() -> None:
     into, out = bed.notes.messages
     assert isinstance(into, messages.AddInboundSa) and isinstance(out, messages.AddOutboundSa)
     assert (into.replay_top, out.last_sequence) == (1 << 40, 1 << 41)
+
+
+def test_what_an_ike_sa_gives_its_device() -> None:
+    settings = NetworkSettings((ip_interface("10.7.0.5/32"),), (ip_network("10.8.0.0/16"),))
+    come: list[Effect] = [SetNetworkSettings("a", 3, settings)]
+    seen: list[set[str]] = []
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        seen.append(set(bed.routes))
+        bed.answers = {"tick": [SetNetworkSettings("a", 3, NO_SETTINGS)]}
+        bed.runner.tick()
+        seen.append(set(bed.routes))
+
+    bed = _run(scenario, {"start": come})
+    assert seen == [{"10.8.0.0/16"}, set()]
+    assert bed.network.removed == ["10.7.0.5/32"]
 
 
 def test_tfc_padding_never_exceeds_the_mtu() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from ikepy.sa.takeover.values import (
     ExportedLifetime,
     ExportedLimit,
     ExportedMobike,
+    ExportedNetwork,
     ExportedPath,
     ExportedRequest,
     ExportedSetUp,
@@ -101,6 +102,13 @@ mobikes = st.builds(
     probed=u32,
     seen_as=st.binary(max_size=20),
 )
+networks = st.builds(
+    ExportedNetwork,
+    addresses=st.lists(st.builds(IPv4Interface, u32) | st.builds(IPv6Interface, u64), max_size=2).map(tuple),
+    subnets=st.lists(st.builds(IPv4Network, u32) | st.builds(IPv6Network, u64), max_size=2).map(tuple),
+    dns_servers=st.lists(addresses, max_size=2).map(tuple),
+    domains=st.lists(names, max_size=2).map(tuple),
+)
 requests = st.builds(
     ExportedRequest,
     child=names,
@@ -127,6 +135,7 @@ ike_sas = st.builds(
     fragmentation=st.booleans(),
     mobike=st.none() | mobikes,
     stranded=st.booleans(),
+    network=networks,
     local_id=identities,
     remote_id=identities,
     established=seconds,
