@@ -7,15 +7,10 @@ second half a third request comes while it is not clear which of the two stays (
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 
 from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey, Terminate
-from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.task import Task
-from ikepy.sa.tasks.child_rekey import ChildRekey
-from ikepy.sa.tasks.ike_rekey import IkeRekey
 from ikepy.sa.tasks.liveness import Liveness
 
 from .network import DELAY, Network, Options, Script, assert_joined
@@ -58,28 +53,23 @@ def slow(sender: str, kind: str) -> Script:
     )
 
 
-def begin(net: Network, name: str, task: Callable[[IkeSa], Task[IkeSa] | None]) -> None:
-    """Let every established IKE_SA of a site begin a task."""
+def check_liveness(net: Network, name: str) -> None:
+    """Begin a liveness check now, which else the clock or an unprotected INVALID_SPI begins."""
     manager = net.site(name).manager
     for sa in manager.ike_sas:
-        if sa.established and (made := task(sa)) is not None:
-            sa.enqueue(made)
+        if sa.established:
+            sa.enqueue(Liveness())
             net.run_effects(name, manager.proceed(sa, net.now))
-
-
-def rekey_child(sa: IkeSa) -> Task[IkeSa] | None:
-    child = next((child for child in sa.children.values() if child.config.name == "net"), None)
-    return None if child is None else ChildRekey(child.child_id, child.config)
 
 
 def act(net: Network, name: str, action: str) -> None:
     match action:
         case "child rekey":
-            begin(net, name, rekey_child)
+            net.command(name, Rekey(child="net"))
         case "IKE rekey":
-            begin(net, name, lambda sa: IkeRekey())
+            net.command(name, Rekey(ike="ab"))
         case "liveness":
-            begin(net, name, lambda sa: Liveness())
+            check_liveness(net, name)
         case "child create":
             net.command(name, Initiate("ab", "second"))
         case "child delete":
