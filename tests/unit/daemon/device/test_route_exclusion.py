@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -78,3 +78,25 @@ def test_each_network_that_covers_an_address(address: str, count: int) -> None:
     networks = list(covering(one))
     assert len(set(networks)) == count
     assert all(one in network for network in networks)
+
+
+ADDRESSES = st.frozensets(st.integers(0, 7).map(lambda n: ip_address(0x0A000000 + n)), max_size=5)
+
+
+Named = frozenset[IPv4Address]
+
+
+@given(st.lists(st.tuples(ADDRESSES, st.lists(st.integers(0, 7), max_size=3)), max_size=4))
+def test_peers_that_another_configuration_names(
+    steps: list[tuple[Named, list[int]]],
+) -> None:
+    peers, met = PeerAddresses([]), set()
+    named: Named = frozenset()
+    for named, numbers in steps:
+        peers.name(named)
+        for number in numbers:
+            address = ip_address(0x0A000000 + number)
+            assert peers.meet(address) is (address not in named and address not in met)
+            if address not in named:
+                met.add(address)
+        assert peers.within(WHOLE) == sorted(named | met)

@@ -124,3 +124,34 @@ def test_no_rekey_comes_after_its_time(rekey: float, random: float, chance: floa
         assert rekey == 0
     else:
         assert NOW <= lifetime.rekey_at <= NOW + rekey
+
+
+SECONDS = st.floats(1, 100_000)
+
+
+@given(SECONDS, SECONDS, st.floats(0, 1, exclude_max=True), SECONDS)
+def test_other_lifetimes_neither_end_an_sa_at_once_nor_let_it_live_much_longer(
+    age: float, rekey: float, chance: float, margin: float
+) -> None:
+    now = 1e6
+    life = Lifetime(rekey_at=now + 5, expires_at=now + 10)
+    configured = Lifetime(now - age + rekey, now - age + rekey + margin)
+    life.adjust(configured, now, chance, began=now - age)
+    assert life.rekey_at is not None
+    assert life.expires_at is not None
+    assert now <= life.rekey_at <= now + rekey
+    assert life.expires_at - life.rekey_at == pytest.approx(margin, abs=1e-3)
+    if age < rekey:
+        assert life.rekey_at == now - age + rekey
+
+
+def test_no_lifetime_is_none() -> None:
+    life = Lifetime(rekey_at=5, expires_at=10)
+    life.adjust(Lifetime(), 3, 0.5, began=0)
+    assert (life.rekey_at, life.expires_at) == (None, None)
+
+
+def test_a_rekey_that_is_tried_again_keeps_its_time() -> None:
+    life = Lifetime(rekey_at=110, expires_at=200, failures=1)
+    life.adjust(Lifetime(rekey_at=500, expires_at=600), 100, 0.5, began=0)
+    assert (life.rekey_at, life.expires_at) == (110, 600)
