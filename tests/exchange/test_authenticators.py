@@ -4,27 +4,21 @@ else (RFC 7296 2.15, 2.16, 2.21.2)."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Compute, Rank
 from ikepy.sa.api.path import Endpoint, Path
-from ikepy.sa.auth.authenticator import Authenticator, Context, More, Pending, Received, Step
-from ikepy.sa.auth.psk import PreSharedKey
+from ikepy.sa.auth.authenticator import Authenticator
 from ikepy.sa.state.auth_round import MOST_ROUNDS
-from ikepy.wire.constants import NotifyType
-from ikepy.wire.payloads import CertPayload, CpPayload, EapPayload
 
 from .methods import ChallengeResponse, Signature
 from .network import (
     ADDRESS_A,
     ADDRESS_B,
     DELAY,
-    PSK,
     Network,
     Options,
     Script,
@@ -348,106 +342,3 @@ def test_a_configuration_that_changes_elsewhere_lets_rounds_go_on() -> None:
     net.run(5)
     assert net.ladder == THREE
     assert_joined(net)
-
-
-# -- it fails --------------------------------------------------------------------------------------
-
-
-def refused(a: Authenticator, b: Authenticator) -> Network:
-    net = connect(a, b)
-    assert not net.a.outcomes[1].ok
-    assert_nothing_left(net)
-    return net
-
-
-def test_the_initiator_signs_with_a_wrong_key() -> None:
-    net = refused(Signature(forges=True), Signature())
-    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
-    assert "the key of gwa" in net.a.outcomes[1].text
-    assert any(
-        'authentication of the peer FQDN "gwa" failed (a wrong signature)' in e for e in net.b.errors()
-    )
-
-
-def test_the_responder_signs_with_a_wrong_key() -> None:
-    net = refused(Signature(), Signature(forges=True))
-    assert net.ladder[4:] == ["a -> b INFORMATIONAL request 2", "b -> a INFORMATIONAL response 2"]
-
-
-@pytest.mark.parametrize("computes", [False, True])
-def test_the_initiator_fails_in_the_second_round(computes: bool) -> None:
-    net = refused(ChallengeResponse(b"a guess", computes=computes), ChallengeResponse(computes=computes))
-    assert net.ladder == INIT_LADDER + round_of(1) + round_of(2)
-    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
-    assert any('the peer FQDN "gwa" failed (a wrong response)' in text for text in net.b.errors())
-
-
-@pytest.mark.parametrize("computes", [False, True])
-def test_the_responder_fails_in_the_second_round(computes: bool) -> None:
-    """The initiator says so by a message ID that goes on, before the IKE_SA stands (2.21.2)."""
-    net = refused(ChallengeResponse(computes=computes), ChallengeResponse(success=b"?", computes=computes))
-    told = ["a -> b INFORMATIONAL request 3", "b -> a INFORMATIONAL response 3"]
-    assert net.ladder == INIT_LADDER + round_of(1) + round_of(2) + told
-    assert any("the peer ends the IKE_SA: it says AUTHENTICATION_FAILED" in text for text in net.b.errors())
-
-
-def test_an_unknown_peer_hears_the_same_as_one_that_gives_a_wrong_response() -> None:
-    wrong = refused(ChallengeResponse(b"a guess"), ChallengeResponse())
-    unknown = connect(ROUNDS, a=Options(), b=Options(remote_id="somebody"))
-    assert wrong.a.outcomes[1].text == unknown.a.outcomes[1].text
-    assert wrong.ladder == unknown.ladder
-    assert any("no remote.id" in text for text in unknown.b.errors())
-    assert_nothing_left(unknown)
-
-
-class Stumbles(PreSharedKey):
-    """Its job raises what is no failure of the peer's."""
-
-    def initiate(self, context: Context) -> Step:
-        first = super().initiate(context)
-        assert isinstance(first, More)
-        return replace(first, following=lambda message: Pending(self.stumble, 1.0))
-
-    def respond(self, context: Context, message: Received) -> Step:
-        return Pending(self.stumble, 1.0)
-
-    def stumble(self) -> Step:
-        raise PeerError(NotifyType.TEMPORARY_FAILURE, "no room for it")
-
-
-def test_a_job_that_raises_an_error_ends_the_set_up_as_initiator() -> None:
-    net = connect(Stumbles(), PSK)
-    assert net.a.outcomes[1].text == "no room for it"
-    assert net.a.manager.idle
-
-
-def test_a_job_that_raises_an_error_ends_the_set_up_as_responder() -> None:
-    net = connect(PSK, Stumbles())
-    assert "TEMPORARY_FAILURE" in net.a.outcomes[1].text
-    assert_nothing_left(net)
-
-
-def test_a_request_of_a_later_round_has_no_certificate() -> None:
-    net = refused(ChallengeResponse(extra=(CertPayload(4, b""),)), ROUNDS)
-    assert "INVALID_SYNTAX" in net.a.outcomes[1].text
-    assert any("a payload CERT where none may stand" in text for text in net.b.errors())
-
-
-@pytest.mark.parametrize(
-    "method",
-    [ChallengeResponse(extra=(CpPayload(b""),)), ChallengeResponse(last=(EapPayload(b""),))],
-    ids=["the last one's in a response before", "another's in the last response"],
-)
-def test_a_response_has_what_its_round_permits(method: Authenticator) -> None:
-    """Which round is the last, only the method of authentication knows."""
-    net = connect(ROUNDS, method)
-    assert not net.a.outcomes[1].ok
-    assert net.a.manager.idle
-    assert "payload" in net.a.outcomes[1].text
-
-
-@pytest.mark.parametrize(("a", "b"), [(SIGNED, PSK), (PSK, SIGNED), (ROUNDS, PSK), (PSK, ROUNDS)])
-def test_ends_with_different_methods(a: Authenticator, b: Authenticator) -> None:
-    net = connect(a, b)
-    assert "AUTHENTICATION_FAILED" in net.a.outcomes[1].text
-    assert_nothing_left(net)

@@ -57,6 +57,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ikepy/sa/tasks/auth.py": (
         "tests/exchange/test_auth.py",
         "tests/exchange/test_authenticators.py",
+        "tests/exchange/test_failed_authenticators.py",
         "tests/exchange/test_auth_words.py",
         "tests/exchange/test_childless.py",
         "tests/exchange/test_setup.py",
@@ -72,6 +73,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "ikepy/sa/driver/dispatch.py": (
         "tests/exchange/test_authenticators.py",
+        "tests/exchange/test_failed_authenticators.py",
         "tests/exchange/test_dispatch.py",
         "tests/exchange/test_signs_of_life.py",
         "tests/exchange/test_established.py",
