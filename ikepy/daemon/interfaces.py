@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
+from esp.ipc.counters import CounterBlock
 from ikepy.config.model import Config, Connection
 from ikepy.sa.api.capacity import CapacityOf
 from ikepy.sa.api.commands import Command
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.path import Address, Endpoint, Path
-from ikepy.sa.api.snapshot import IkeSaSnapshot
+from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
 from tun.netlink import HostAddress
 from tun.network import Mended as Mended
 from tun.rtnetlink import BestRoute, Hop
@@ -22,6 +23,7 @@ from tun.state import Operation as Operation
 from tun.watch import Changes as Changes
 
 Network = IPv4Network | IPv6Network
+Counters = Callable[[int], CounterBlock | None]  # of a worker's slot
 Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
 
 
@@ -71,6 +73,8 @@ class Machine(Protocol):
     def has_ike_sa(self, connection: str) -> bool: ...
 
     def list_sas(self, now: float) -> Sequence[IkeSaSnapshot]: ...
+
+    def list_waits(self) -> Sequence[ChildWait]: ...
 
 
 @dataclass(frozen=True, slots=True)

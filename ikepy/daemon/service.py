@@ -22,6 +22,7 @@ from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.checks import check, wait_for_devices
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.requests import Requests
+from ikepy.daemon.control.take_snapshot import Sources
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.effects.children import ChildTable
@@ -32,7 +33,7 @@ from ikepy.daemon.events.addresses import AddressFollower
 from ikepy.daemon.events.reconciler import Reconciler
 from ikepy.daemon.events.traffic_limits import EspHeard, TrafficWatch
 from ikepy.daemon.events.worker_events import WorkerEvents
-from ikepy.daemon.interfaces import Changes, Facts, MakeMachine, MakeWatch, NetworkConfig, Tun
+from ikepy.daemon.interfaces import Changes, Facts, Machine, MakeMachine, MakeWatch, NetworkConfig, Tun
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.reception import Reception
 from ikepy.daemon.net.resolver import Resolver
@@ -169,7 +170,9 @@ class Daemon:
         await pool.ready(WORKERS_START)
         reception = Reception(runner.receive, runner.refuse, runner.knows, runner.drops)
         await listeners.start(reception)
-        requests = Requests(machine, runner, devices, children, pool.counters, reception)
+        unserved = partial(_unserved, machine, reception, runner)
+        sources = Sources(machine, devices, children, pool, listeners.endpoints, unserved)
+        requests = Requests(sources, runner)
         await control.start(requests.handle)
         bus.publish(DaemonStarted(tuple(addresses), workers))
         volume = TrafficWatch(config, runner, children, pool.counters)
@@ -225,6 +228,17 @@ def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Capaci
     if device is None:
         return Capacity(0, 0, f"{connection} is not configured any more")
     return Capacity(0, 0, device.lacks) if device.lacks else children.room(device.slot)
+
+
+def _unserved(machine: Machine, reception: Reception, runner: EffectsRunner) -> dict[str, int]:
+    """What control did not serve, by reason as `ikepy counters` prints it."""
+    return {
+        **machine.counters(),
+        "strangers' messages lost": reception.lost,
+        "strangers' key exchanges not begun": runner.computing.refused,
+        "log lines lost": log.lost(),
+        "log lines summed up": runner.log.limiter.suppressed,
+    }
 
 
 def give_up_the_rest() -> None:

@@ -31,7 +31,7 @@ from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.events import MoveReason, PacketRefused
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
-from ikepy.sa.api.snapshot import IkeSaSnapshot
+from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import AuthenticatorOf
@@ -217,6 +217,14 @@ class IkeManager:
             raise RestoreRefusedError("the daemon is going down")
         sa, effects = restore(self._registry, exported, now)
         return self._settle(sa, effects, now)
+
+    def list_waits(self) -> list[ChildWait]:
+        """What each configured child waits for."""
+        return [
+            self._connector.wait_of(connection, child)
+            for connection in self.config.connections.values()
+            for child in connection.children
+        ]
 
     # -- datagrams ---------------------------------------------------------------------------------
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Awaitable, Callable
 
 from ikepy.config.model import Config
-from ikepy.daemon import log
 from ikepy.daemon.bus.event_bus import Missed, Subscription
 from ikepy.daemon.control import status
 from ikepy.daemon.control.control_client import CommandError, Progress
 from ikepy.daemon.control.names import check_names, find_child
+from ikepy.daemon.control.snapshot import Section
 from ikepy.daemon.control.status import Json
-from ikepy.daemon.device.devices import DeviceTable
-from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.effects.runner import EffectsRunner
-from ikepy.daemon.interfaces import Machine
-from ikepy.daemon.net.reception import Reception
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Log
 
@@ -46,21 +42,9 @@ ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
 class Requests:
     """Answers the control socket's clients."""
 
-    def __init__(
-        self,
-        machine: Machine,
-        runner: EffectsRunner,
-        devices: DeviceTable,
-        children: ChildTable,
-        counters: status.Counters,
-        reception: Reception,
-    ) -> None:
-        self._machine = machine
+    def __init__(self, sources: Sources, runner: EffectsRunner) -> None:
+        self._sources = sources
         self._runner = runner
-        self._devices = devices
-        self._children = children
-        self._counters = counters
-        self._reception = reception
         self._tickets = itertools.count(1)
         self._commands: dict[str, Callable[[Arguments, Progress], Awaitable[Json]]] = {
             "list-sas": self._list_sas,
@@ -73,7 +57,7 @@ class Requests:
 
     @property
     def _config(self) -> Config:
-        return self._machine.config
+        return self._sources.machine.config
 
     async def handle(self, command: str, arguments: Arguments, progress: Progress) -> Json:
         """The result of a command. Raises CommandError with a text for the client."""
@@ -84,26 +68,13 @@ class Requests:
     async def _list_sas(self, arguments: Arguments, _: Progress) -> Json:
         ike, ike_id = _text(arguments, "ike"), _number(arguments, "ike_id")
         check_names(self._config, ike, None)
-        now = asyncio.get_running_loop().time()
-        infos = [
-            info
-            for info in self._machine.list_sas(now)
-            if ike in (None, info.connection) and ike_id in (None, info.ike_id)
-        ]
-        return status.sas(infos, self._children, self._counters, now, time.time())
+        return status.sas(take(self._sources, {Section.IKE_SAS}, connection=ike, ike_id=ike_id))
 
     async def _list_conns(self, _: Arguments, __: Progress) -> Json:
-        return status.connections(self._config)
+        return status.connections(take(self._sources, {Section.CONNECTIONS}))
 
     async def _drop_counters(self, _: Arguments, __: Progress) -> Json:
-        control = {
-            **self._machine.counters(),
-            "strangers' messages lost": self._reception.lost,
-            "strangers' key exchanges not begun": self._runner.computing.refused,
-            "log lines lost": log.lost(),
-            "log lines summed up": self._runner.log.limiter.suppressed,
-        }
-        return status.drop_counters(control, self._devices, self._counters)
+        return status.drop_counters(take(self._sources, {Section.WORKERS, Section.COUNTERS}))
 
     async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
         connection, child = find_child(self._config, _text(arguments, "ike"), _text(arguments, "child"))

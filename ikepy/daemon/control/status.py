@@ -1,86 +1,74 @@
-"""What `list-sas`, `list-conns` and `counters` answer, as JSON values."""
+"""What `list-sas`, `list-conns` and `counters` answer, as JSON values made of a snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeAlias
 
-from esp.ipc.counters import CounterBlock, SaCounters
 from esp.packet.selectors import Selector
-from ikepy.config.model import Config, Connection
-from ikepy.daemon.device.devices import DeviceTable
-from ikepy.daemon.effects.children import ChildTable
-from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
+from ikepy.config.model import Connection
+from ikepy.daemon.control.snapshot import IkeSaState, InstalledChild, Snapshot
 from ikepy.sa.negotiation.proposals import describe
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
-Counters = Callable[[int], CounterBlock | None]
-_NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
 
 
-def sas(
-    infos: Iterable[IkeSaSnapshot], children: ChildTable, counters: Counters, now: float, unix_now: float
-) -> list[Json]:
-    """One dictionary an IKE_SA. `now` is the machine's clock, `unix_now` the counters'; both in seconds."""
-    return [_ike_sa(info, children, counters, now, unix_now) for info in infos]
+def sas(snapshot: Snapshot) -> list[Json]:
+    """One dictionary an IKE_SA."""
+    return [_ike_sa(state, snapshot) for state in snapshot.ike_sas]
 
 
-def _ike_sa(
-    info: IkeSaSnapshot, children: ChildTable, counters: Counters, now: float, unix_now: float
-) -> dict[str, Json]:
+def _ike_sa(state: IkeSaState, snapshot: Snapshot) -> dict[str, Json]:
+    sa = state.sa
     return {
-        "connection": info.connection,
-        "ike_id": info.ike_id,
-        "state": info.state,
-        "initiator": info.initiator,
-        "spi_i": info.spi_i.hex(),
-        "spi_r": info.spi_r.hex(),
-        "local_id": str(info.local_id or ""),
-        "remote_id": str(info.remote_id or ""),
-        "local": str(info.path.local),
-        "remote": str(info.path.remote),
-        "nat_local": info.nat_local,
-        "nat_remote": info.nat_remote,
-        "encap": info.encap,
-        "suite": "" if info.proposal is None else describe(info.proposal),
-        "established": None if info.established_at is None else _since(info.established_at, now),
+        "connection": sa.connection,
+        "ike_id": sa.ike_id,
+        "state": sa.state,
+        "initiator": sa.initiator,
+        "spi_i": sa.spi_i.hex(),
+        "spi_r": sa.spi_r.hex(),
+        "local_id": str(sa.local_id or ""),
+        "remote_id": str(sa.remote_id or ""),
+        "local": str(sa.path.local),
+        "remote": str(sa.path.remote),
+        "nat_local": sa.nat_local,
+        "nat_remote": sa.nat_remote,
+        "encap": sa.encap,
+        "suite": "" if sa.proposal is None else describe(sa.proposal),
+        "established": None if sa.established_at is None else _since(sa.established_at, snapshot.at),
         "network": {
-            "addresses": [str(one) for one in info.network.addresses],
-            "subnets": [str(one) for one in info.network.subnets],
-            "dns_servers": [str(one) for one in info.network.dns_servers],
-            "domains": [*info.network.domains],
+            "addresses": [str(one) for one in sa.network.addresses],
+            "subnets": [str(one) for one in sa.network.subnets],
+            "dns_servers": [str(one) for one in sa.network.dns_servers],
+            "domains": [*sa.network.domains],
         },
-        "children": [_child(child, children, counters, now, unix_now) for child in info.children],
+        "children": [_child(child, snapshot) for child in state.children],
     }
 
 
-def _child(
-    info: ChildSnapshot, children: ChildTable, counters: Counters, now: float, unix_now: float
-) -> dict[str, Json]:
-    known = children.get(info.child_id)
-    block = counters(known.device.slot) if known is not None else None
-    values = block.sa(known.counter) if known is not None and block is not None else _NOTHING
+def _child(installed: InstalledChild, snapshot: Snapshot) -> dict[str, Json]:
+    sa, traffic, unix_at = installed.sa, installed.traffic, snapshot.unix_at
     return {
-        "name": info.name,
-        "child_id": info.child_id,
-        "state": info.state,
-        "encap": info.encap,
-        "suite": str(info.suite),
-        "esn": info.esn,
-        "spi_in": f"{info.spi_in:08x}",
-        "spi_out": f"{info.spi_out:08x}",
-        "ts_local": [str(one) for one in info.ts_local],
-        "ts_remote": [str(one) for one in info.ts_remote],
-        "installed": _since(info.installed_at, now),
-        "in_bytes": values.in_bytes,
-        "in_packets": values.in_packets,
-        "in_last": _since(values.in_last, unix_now) if values.in_last else None,
-        "out_bytes": values.out_bytes,
-        "out_packets": values.out_packets,
-        "out_last": _since(values.out_last, unix_now) if values.out_last else None,
-        "out_seq": values.out_seq,
-        "device": known.device.tun.name if known is not None else None,
-        "drops": dict(values.drops),
+        "name": sa.name,
+        "child_id": sa.child_id,
+        "state": sa.state,
+        "encap": sa.encap,
+        "suite": str(sa.suite),
+        "esn": sa.esn,
+        "spi_in": f"{sa.spi_in:08x}",
+        "spi_out": f"{sa.spi_out:08x}",
+        "ts_local": [str(one) for one in sa.ts_local],
+        "ts_remote": [str(one) for one in sa.ts_remote],
+        "installed": _since(sa.installed_at, snapshot.at),
+        "in_bytes": traffic.in_bytes,
+        "in_packets": traffic.in_packets,
+        "in_last": _since(traffic.in_last, unix_at) if traffic.in_last else None,
+        "out_bytes": traffic.out_bytes,
+        "out_packets": traffic.out_packets,
+        "out_last": _since(traffic.out_last, unix_at) if traffic.out_last else None,
+        "out_seq": traffic.out_seq,
+        "device": installed.device,
+        "drops": dict(traffic.drops),
     }
 
 
@@ -89,9 +77,9 @@ def _since(then: float, now: float) -> int:
     return max(0, int(now - then))
 
 
-def connections(config: Config) -> list[Json]:
+def connections(snapshot: Snapshot) -> list[Json]:
     """One dictionary a connection, without any secret."""
-    return [_connection(connection) for connection in config.connections.values()]
+    return [_connection(state.config) for state in snapshot.connections]
 
 
 def _connection(connection: Connection) -> dict[str, Json]:
@@ -134,17 +122,13 @@ def _selectors(selectors: Iterable[Selector | str]) -> list[Json]:
     return [str(one) for one in selectors]
 
 
-def drop_counters(control: Mapping[str, int], devices: DeviceTable, counters: Counters) -> dict[str, Json]:
-    """What control did not serve, and what each worker dropped without an SA, by reason.
+def drop_counters(snapshot: Snapshot) -> dict[str, Json]:
+    """What control did not serve, and what each worker with devices dropped without an SA, by reason.
 
     The key names the worker and its devices.
     """
-    names: dict[int, list[str]] = {}
-    for device in devices:
-        names.setdefault(device.slot, []).append(device.tun.name)
-    result: dict[str, Json] = {"control": {**control}}
-    for slot, devices_of_slot in sorted(names.items()):
-        block = counters(slot)
-        drops = {} if block is None else dict(block.drops())
-        result[f"worker {slot} ({', '.join(devices_of_slot)})"] = {**drops}
+    result: dict[str, Json] = {"control": {**snapshot.unserved}}
+    for worker in snapshot.workers:
+        if worker.devices:
+            result[f"worker {worker.slot} ({', '.join(worker.devices)})"] = {**worker.drops}
     return result

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from ikepy.config.model import Child, Config
-from ikepy.daemon.control.status import Counters
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.interfaces import Counters
 
 INTERVAL = 1.0  # seconds
 

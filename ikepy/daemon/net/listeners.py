@@ -228,6 +228,10 @@ class Listeners:
         """Those that are listened on."""
         return {local.address for local in self._ike}
 
+    def endpoints(self) -> list[Endpoint]:
+        """Where IKE messages are taken."""
+        return list(self._ike)
+
     async def add(self, address: Address) -> list[tuple[int, WorkerSocket]]:
         """Listen on one more address: the sockets that are the slots' now. All, or none and StartError."""
         try:

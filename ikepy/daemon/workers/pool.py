@@ -45,6 +45,7 @@ class WorkerDown(IkeError):  # noqa: N818  a state, told to whoever wants to sen
 class _Slot:
     counters: CounterBlock | None = None
     process: WorkerProcess | None = None
+    starts: int = 0  # of processes so far
     devices: list[VtiDevice] = field(default_factory=list)
     waiting: deque[Message] = field(default_factory=deque)  # for the next process
     restart: asyncio.TimerHandle | None = None
@@ -157,6 +158,10 @@ class WorkerPool:
         process = self._slots[slot].process
         return None if process is None else process.pid
 
+    def starts(self, slot: int) -> int:
+        """How many processes the slot has had."""
+        return self._slots[slot].starts
+
     def _start(self, slot: int) -> None:
         state = self._slots[slot]
         state.restart = None
@@ -178,6 +183,7 @@ class WorkerPool:
         while state.waiting:
             process.send(state.waiting.popleft())
         state.process = process
+        state.starts += 1
         if self._beat is None:
             self._schedule_beat()
         self._bus.publish(WorkerStarted(slot, process.pid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
@@ -14,7 +15,7 @@ from ikepy.wire.proposal import Proposal
 
 @dataclass(frozen=True, slots=True)
 class ChildSnapshot:
-    """One CHILD_SA. `installed_at` is on the machine's clock (seconds)."""
+    """One CHILD_SA. Times are on the machine's clock (seconds); None: never, or not any more."""
 
     child_id: int
     name: str
@@ -28,13 +29,17 @@ class ChildSnapshot:
     ts_local: tuple[Selector, ...]
     ts_remote: tuple[Selector, ...]
     installed_at: float
+    rekey_at: float | None
+    expires_at: float | None
+    replaced_by: int | None  # the child_id of its successor
 
 
 @dataclass(frozen=True, slots=True)
 class IkeSaSnapshot:
-    """One IKE_SA. `established_at` is on the machine's clock (seconds), None before that.
+    """One IKE_SA. Times are on the machine's clock (seconds); None: not yet, or never.
 
-    Identities are the authenticated ones; before that, an initiator's are the configured ones.
+    Identities are the authenticated ones; before that, an initiator's are the configured ones. Tasks are the
+    names of `state.task.TaskKind`.
     """
 
     ike_id: int
@@ -46,10 +51,45 @@ class IkeSaSnapshot:
     local_id: Identity | None
     remote_id: Identity | None
     path: Path
+    children_path: Path  # another one while a new path is being verified (RFC 4555 3.7)
     nat_local: bool
     nat_remote: bool
     encap: bool
     proposal: Proposal | None  # the one that was chosen
+    mobike: bool
+    fragmentation: bool
     established_at: float | None
+    heard_at: float  # when something authentic came last
+    rekey_at: float | None
+    expires_at: float | None
+    reauth_at: float | None
+    tasks_active: tuple[str, ...]  # their requests await a response
+    tasks_queued: tuple[str, ...]
     network: NetworkSettings
     children: tuple[ChildSnapshot, ...]
+
+
+class Waiting(Enum):
+    """What a configured child waits for."""
+
+    NOTHING = "nothing"  # it is up
+    COMMAND = "a command"
+    PACKET = "a packet"  # start_action = "trap", or the like after an end
+    SET_UP = "its set-up"  # under way
+    TURN = "its turn"  # too many set-ups with its peer are under way
+    RETRY = "its next try"
+    ADDRESS = "an address"  # of ours or the peer's: the set-up has no path
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWait:
+    """A configured child, and what it waits for. `failures`: tries in a row that came to nothing.
+
+    `until`: when the next try is (the machine's clock), if that is known.
+    """
+
+    connection: str
+    child: str
+    waiting: Waiting
+    until: float | None = None
+    failures: int = 0

@@ -65,6 +65,10 @@ class ConnectGates:
         """Forget a child that waits: it is begun otherwise, or not at all."""
         self._waiting.discard(key)
 
+    def waits(self, key: Key) -> bool:
+        """Whether this child waits for its turn."""
+        return key in self._waiting
+
     @property
     def waiting(self) -> list[Key]:
         """The names of the waiting children, each with its connection's."""

@@ -10,6 +10,7 @@ from ikepy.sa.api.effects import Effect, Level, Log
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.snapshot import ChildWait, Waiting
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.setup.connect_gates import ConnectGates
@@ -105,6 +106,28 @@ class Connector:
         sa.enqueue(InitTask(sa))
         log = sa.log(Level.INFO, f"initiating IKE_SA, {sa.path}")
         return self._settle(sa, [log, *proceed(sa, now)], now)
+
+    def wait_of(self, connection: Connection, child: str) -> ChildWait:
+        """What a configured child waits for."""
+        key, registry = (connection.name, child), self._registry
+        failures, until = registry.failures.get(key, 0), self._retries.due_at(key)
+        sas = list(registry.of_connection(connection.name))
+        stranded = self._stranded.get(connection.name)
+        if any(sa.has_child(child) for sa in sas):
+            waiting = Waiting.NOTHING
+        elif any(desired.wants(sa, child) for sa in sas):
+            waiting = Waiting.SET_UP
+        elif self._gates.waits(key):
+            waiting = Waiting.TURN
+        elif stranded is not None and child in stranded.children:
+            waiting = Waiting.ADDRESS
+        elif until is not None:
+            waiting = Waiting.RETRY
+        elif registry.waits_for_packets(connection, child):
+            waiting = Waiting.PACKET
+        else:
+            waiting = Waiting.COMMAND
+        return ChildWait(connection.name, child, waiting, until, failures)
 
     def update(self, sa: IkeSa) -> None:
         """Take notice of a change of an IKE_SA: the end of a set-up lets the next one begin."""

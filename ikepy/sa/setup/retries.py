@@ -33,6 +33,11 @@ class Retries:
         """Remove this child's demand, if there is one."""
         self._due.pop(key, None)
 
+    def due_at(self, key: Key) -> float | None:
+        """When the next try of this child is; None if there is to be none."""
+        entry = self._due.get(key)
+        return None if entry is None else entry[0]
+
     @property
     def deadline(self) -> float | None:
         """When the first demand is due; None if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -56,6 +57,7 @@ class ChildSa:
     announced: bool = False  # events tell that it is up (`api.events`)
     lost: bool = False  # negotiated, but the worker that carried it died
     remove_at: float | None = None
+    _copy: tuple[Hashable, ChildSnapshot] | None = field(default=None, repr=False, compare=False)
 
     @property
     def in_use(self) -> bool:
@@ -143,6 +145,14 @@ class ChildSa:
         self.keys_out.wipe()
 
     def snapshot(self) -> ChildSnapshot:
+        """A copy, which is that of the last call if nothing has changed: a thousand are asked for at once."""
+        life = self.lifetime
+        changing = (self.state, self.encap, life.rekey_at, life.expires_at, self.replaced_by)
+        if self._copy is None or self._copy[0] != changing:
+            self._copy = changing, self._new_copy()
+        return self._copy[1]
+
+    def _new_copy(self) -> ChildSnapshot:
         return ChildSnapshot(
             child_id=self.child_id,
             name=self.config.name,
@@ -156,6 +166,9 @@ class ChildSa:
             ts_local=self.ts_local,
             ts_remote=self.ts_remote,
             installed_at=self.installed_at,
+            rekey_at=self.lifetime.rekey_at,
+            expires_at=self.lifetime.expires_at,
+            replaced_by=self.replaced_by,
         )
 
 

@@ -66,9 +66,14 @@ class TaskQueue(Generic[S]):
         return None if self.current is None else self.current.kind
 
     @property
+    def queued(self) -> list[Task[S]]:
+        """Those that are not under way: the waiting, then the postponed ones."""
+        return [*self._waiting, *(task for _, task in self._postponed)]
+
+    @property
     def all(self) -> list[Task[S]]:
         """All tasks: those under way, then the waiting, then the postponed ones."""
-        return [*self._under_way.values(), *self._waiting, *(task for _, task in self._postponed)]
+        return [*self._under_way.values(), *self.queued]
 
     @property
     def unwanted(self) -> set[int]:

@@ -22,7 +22,7 @@ from ikepy.sa.api.commands import Command
 from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
 from ikepy.sa.api.network_settings import NO_SETTINGS
 from ikepy.sa.api.path import Address, Endpoint, Path
-from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
+from ikepy.sa.api.snapshot import ChildSnapshot, ChildWait, IkeSaSnapshot
 from ikepy.wire.constants import Encr, ProtocolId, TransformType
 from ikepy.wire.proposal import Proposal, Transform
 from tun.netlink import HostAddress, RouteError
@@ -251,6 +251,7 @@ class FakeMachine:
     def __init__(self, answer: Callable[[str], list[Effect]] | None = None) -> None:
         self.calls: list[str] = []
         self.sas: list[IkeSaSnapshot] = []
+        self.waits: list[ChildWait] = []
         self.deadline: float | None = None
         self.ticking: int | None = None
         self.config = Config()
@@ -308,6 +309,9 @@ class FakeMachine:
 
     def list_sas(self, now: float) -> list[IkeSaSnapshot]:
         return self.sas
+
+    def list_waits(self) -> list[ChildWait]:
+        return self.waits
 
     def _called(self, what: str) -> list[Effect]:
         self.calls.append(what)
@@ -383,6 +387,9 @@ def ike_info(ike_id: int, *child_ids: int) -> IkeSaSnapshot:
         ts_local=NETS[:1],
         ts_remote=NETS[:1],
         installed_at=5.0,
+        rekey_at=3600.0,
+        expires_at=4000.0,
+        replaced_by=None,
     )
     return IkeSaSnapshot(
         ike_id=ike_id,
@@ -394,11 +401,20 @@ def ike_info(ike_id: int, *child_ids: int) -> IkeSaSnapshot:
         local_id=Identity.parse("gwa"),
         remote_id=Identity.parse("gwb"),
         path=PATH,
+        children_path=PATH,
         nat_local=False,
         nat_remote=True,
         encap=False,
         proposal=Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_GCM_16, 128),)),
+        mobike=True,
+        fragmentation=True,
         established_at=1.0,
+        heard_at=2.0,
+        rekey_at=None,
+        expires_at=None,
+        reauth_at=86400.0,
+        tasks_active=("LIVENESS",),
+        tasks_queued=(),
         network=NO_SETTINGS,
         children=tuple(replace(child, child_id=child_id) for child_id in child_ids),
     )

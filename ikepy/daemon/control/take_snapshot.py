@@ -1,0 +1,146 @@
+"""Takes the snapshot of the daemon: asks the machine, the tables and the workers' counters."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from esp.ipc.counters import CounterBlock, SaCounters
+from ikepy import __version__
+from ikepy.daemon.control.snapshot import (
+    EVERYTHING,
+    ConnectionState,
+    DaemonState,
+    DeviceState,
+    IkeSaState,
+    InstalledChild,
+    Section,
+    Snapshot,
+    WorkerState,
+)
+from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.interfaces import Machine
+from ikepy.daemon.process.usage import usage
+from ikepy.sa.api.path import Endpoint
+from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
+
+_NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
+
+
+class Workers(Protocol):
+    """`ikepy.daemon.workers.pool.WorkerPool`."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def counters(self, slot: int) -> CounterBlock | None: ...
+
+    def pid(self, slot: int) -> int | None: ...
+
+    def starts(self, slot: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything is known. `listeners`: our IKE endpoints; `unserved`: control's counters by reason."""
+
+    machine: Machine
+    devices: DeviceTable
+    children: ChildTable
+    workers: Workers
+    listeners: Callable[[], Collection[Endpoint]]
+    unserved: Callable[[], Mapping[str, int]]
+    clock: Callable[[], float] = time.monotonic
+    started_at: float = field(default_factory=time.time)
+
+
+def take(
+    sources: Sources,
+    sections: Collection[Section] = EVERYTHING,
+    *,
+    connection: str | None = None,
+    ike_id: int | None = None,
+) -> Snapshot:
+    """The sections that are asked for; of the IKE_SAs those of a connection, or with a number, if given."""
+    at, devices = sources.clock(), list(sources.devices)
+    names: defaultdict[int, list[str]] = defaultdict(list)
+    for device in devices:
+        names[device.slot].append(device.tun.name)
+    return Snapshot(
+        at=at,
+        unix_at=time.time(),
+        daemon=DaemonState(__version__, sources.started_at),
+        ike_sas=tuple(
+            _ike_sa(sources, sa)
+            for sa in (sources.machine.list_sas(at) if Section.IKE_SAS in sections else ())
+            if connection in (None, sa.connection) and ike_id in (None, sa.ike_id)
+        ),
+        connections=tuple(_connections(sources)) if Section.CONNECTIONS in sections else (),
+        devices=tuple(map(_device, devices)) if Section.DEVICES in sections else (),
+        workers=tuple(
+            _worker(sources.workers, slot, tuple(names[slot]))
+            for slot in (range(sources.workers.workers) if Section.WORKERS in sections else ())
+        ),
+        listeners=tuple(sources.listeners()) if Section.LISTENERS in sections else (),
+        unserved=dict(sources.unserved()) if Section.COUNTERS in sections else {},
+    )
+
+
+def _ike_sa(sources: Sources, sa: IkeSaSnapshot) -> IkeSaState:
+    return IkeSaState(sa, tuple(_child(sources, child) for child in sa.children))
+
+
+def _child(sources: Sources, child: ChildSnapshot) -> InstalledChild:
+    known = sources.children.get(child.child_id)
+    if known is None:
+        return InstalledChild(child, None, _NOTHING)
+    block = sources.workers.counters(known.device.slot)
+    return InstalledChild(
+        child, known.device.tun.name, _NOTHING if block is None else block.sa(known.counter)
+    )
+
+
+def _connections(sources: Sources) -> Iterator[ConnectionState]:
+    waits = {
+        name: tuple(some)
+        for name, some in itertools.groupby(sources.machine.list_waits(), lambda wait: wait.connection)
+    }
+    for connection in sources.machine.config.connections.values():
+        yield ConnectionState(connection, waits.get(connection.name, ()))
+
+
+def _device(device: VtiDevice) -> DeviceState:
+    vti = device.connection.vti
+    refused = (f"{operation}: {error}" for operation, error in device.unmet.items())
+    taken_down = ("it was taken down by others",) if device.down else ()
+    lacks = (device.lacks,) if device.lacks else ()
+    return DeviceState(
+        name=device.tun.name,
+        connection=device.connection.name,
+        index=device.tun.index,
+        worker=device.slot,
+        mtu=device.mtu,
+        carrier=device.carrier,
+        addresses=tuple(map(str, vti.addresses)),
+        peers=tuple(map(str, vti.peers)),
+        routes=tuple(sorted(device.routes, key=str)),
+        children=tuple(sorted(device.users)),
+        problems=(*lacks, *taken_down, *refused),
+    )
+
+
+def _worker(workers: Workers, slot: int, devices: tuple[str, ...]) -> WorkerState:
+    block, pid = workers.counters(slot), workers.pid(slot)
+    return WorkerState(
+        slot=slot,
+        pid=pid,
+        starts=workers.starts(slot),
+        usage=None if pid is None else usage(pid),
+        devices=devices,
+        drops={} if block is None else block.drops(),
+    )
