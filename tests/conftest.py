@@ -26,8 +26,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.netns.namespaces import MakeNamespace, Namespace, factory, remove_stale
+
+# The machine may be busy, and no test is about the speed of its examples.
+settings.register_profile(
+    "ikepy", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("ikepy")
 
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 

@@ -1,12 +1,8 @@
-"""Hypothesis without deadlines: the machine may be busy, and no test here is about speed."""
+"""Turns and queues of the data plane that do not depend on the speed of the machine."""
 
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("ikepy", deadline=None, print_blob=True)
-settings.load_profile("ikepy")
 
 
 @pytest.fixture(scope="module")
