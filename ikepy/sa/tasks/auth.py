@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Connection
-from ikepy.errors import PeerError, UnheardError
+from ikepy.errors import LocalMisuse, PeerError, UnheardError
 from ikepy.sa.admission.auth_failures import Hearing
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.ends import (
@@ -89,7 +89,8 @@ class AuthTask(Task[IkeSa]):
         if not claim.identity.matches(expected):
             other = f"IDr: it is not {words.identity(expected)}"
             return self._reject(sa, claim, Failed(other, AuthenticationFault.OTHER_IDENTITY), now)
-        assert self._step is not None  # our request is made of it
+        if self._step is None:
+            raise LocalMisuse("a response to IKE_AUTH, which was not asked for")
         step = self._step.following(authentication.received(claim, payloads))
         match _settled(sa, step):
             case Failed() as failed:
