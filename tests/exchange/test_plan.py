@@ -192,6 +192,16 @@ def test_response_lost_again_and_again() -> None:
     assert net.ladder.count("b -> a IKE_INTERMEDIATE response 1") == 4
 
 
+def test_silence() -> None:
+    """The log names the exchange that was not answered, and the initiator gives up."""
+    net = Network(plan_of=once)
+    net.script = lose("b -> a IKE_INTERMEDIATE response 1", times=100)
+    net.command("a", Initiate("ab", "net", ticket=7))
+    net.run(300)
+    assert not net.a.outcomes[7].ok
+    assert any("answered IKE_SA_INIT but not IKE_INTERMEDIATE (" in text for text in net.a.errors())
+
+
 def test_auth_covers_it() -> None:
     """The ends differ in what they have seen of it: AUTH does not verify (RFC 9242 3.3.2)."""
     theirs, ours = SecondKeyExchange(KEM.id, b"one"), SecondKeyExchange(KEM.id, b"other")

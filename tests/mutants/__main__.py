@@ -82,6 +82,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/exchange/test_auth_words.py",
         "tests/exchange/test_init_retries.py",
         "tests/exchange/test_nat.py",
+        "tests/exchange/test_plan.py",
         "tests/exchange/test_rare_ike_faults.py",
         "tests/exchange/test_rare_reauthentications.py",
         "tests/exchange/test_search.py",

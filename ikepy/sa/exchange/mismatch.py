@@ -133,8 +133,10 @@ def silence(sa: IkeSa, now: float) -> tuple[Silence, str]:
         )
     elif remote.port != sa.connection.remote_port:
         hint = f"; UDP port {remote.port} may be filtered on the way"
-    text = f"{remote} answered IKE_SA_INIT but not IKE_AUTH ({octets} octets {way}) {since}{hint}"
-    return Silence(ExchangeType.IKE_AUTH, silent, octets, parts), text
+    task = sa.tasks.awaiting(request.message_id)
+    exchange = ExchangeType.IKE_AUTH if task is None else task.exchange
+    text = f"{remote} answered IKE_SA_INIT but not {exchange.name} ({octets} octets {way}) {since}{hint}"
+    return Silence(exchange, silent, octets, parts), text
 
 
 def not_believed(sa: IkeSa) -> AuthenticationFailure:
