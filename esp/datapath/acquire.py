@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from esp.datapath.context import Context
 from esp.datapath.devices import Device
 from esp.datapath.sa_entries import OutboundEntry
 from esp.ipc.messages import Acquire, Looped
 from esp.packet.drop_reasons import Drop
-from esp.packet.headers import Buffer, flow_of, tos_of
+from esp.packet.headers import Buffer, flow_of
 
 
 class AcquireQueue:
@@ -34,19 +35,17 @@ class AcquireQueue:
         now = time.monotonic()
         self._keep(device, packet, now, now)
 
-    def release(self, device: Device) -> dict[tuple[OutboundEntry, int], list[Buffer]]:
-        """The queued packets that have an SA now, by SA and TOS octet, in order."""
+    def release(self, device: Device) -> Iterator[tuple[OutboundEntry, Buffer]]:
+        """The queued packets that have an SA now, in order."""
         now = time.monotonic()
         waited = device.waiting.take_all(now)
         self._count_expired(device)
-        by_sa: dict[tuple[OutboundEntry, int], list[Buffer]] = {}
         for arrived, packet in waited:
             entry = self._database.outbound(device.device_id, packet)
             if entry is None:
                 self._keep(device, packet, arrived, now)
             else:
-                by_sa.setdefault((entry, tos_of(packet)), []).append(packet)
-        return by_sa
+                yield entry, packet
 
     def _keep(self, device: Device, packet: Buffer, arrived: float, now: float) -> None:
         """Queue a packet and send Acquire, within the rate limit of its destination."""

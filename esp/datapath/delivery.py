@@ -17,8 +17,6 @@ from esp.ipc.messages import NotPermitted, PeerMoved
 from esp.net.transport import SocketAddress
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
-from esp.packet.row_layouts import RowLayout
-from esp.sa import multi_sa_batch
 from esp.sa.inbound import OpenedBatch, OpenedRows
 
 
@@ -35,71 +33,69 @@ class Delivery:
         return frames.headroom if frames is not None else 0
 
     def finish(
-        self, entry: InboundEntry, opened: OpenedBatch, source: SocketAddress | None, tos: int
+        self,
+        entries: Sequence[InboundEntry],
+        opened: Sequence[OpenedBatch],
+        source: SocketAddress | None,
+        tos: int,
     ) -> None:
-        """Deliver and count a batch of one SA. `source`: the remote address and port if it came in UDP."""
-        if tos & ecn.ECN_MASK in ecn.CHANGES_INNER:
-            _combine_ecn(opened, self.headroom(entry), tos & ecn.ECN_MASK)
+        """Deliver and count what was opened: packets of all SAs in rows, or a batch of each SA. `source`: the
+        remote address and port if they came in UDP."""
+        outer = tos & ecn.ECN_MASK
+        rows = opened[0].rows
+        if rows is None:
+            for entry, each in zip(entries, opened, strict=True):
+                self._finish_packets(entry, each, outer)
+        elif outer in ecn.CHANGES_INNER and not _combine_rows(rows, outer):
+            packets = rows.packets()
+            for index, entry in enumerate(entries):
+                mine = packets if len(entries) == 1 else packets[index : index + 1]
+                self._finish_packets(entry, OpenedBatch(mine, valid=True), outer)
+        else:
+            self._deliver_rows(entries, rows)
+        if source is not None and opened[0].newest:
+            self.watch_source(entries[0], source)
+
+    def _finish_packets(self, entry: InboundEntry, opened: OpenedBatch, outer: int) -> None:
+        """Deliver and count packets of one SA. `outer`: their outer ECN field."""
+        if outer in ecn.CHANGES_INNER:
+            headroom = self.headroom(entry)
+            kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
+            if len(kept) < len(opened.packets):
+                opened.drop(Drop.ECN, len(opened.packets) - len(kept))
+            opened.packets = kept
         for reason, count in opened.drops.items():
             self._counters.drop(reason, count, entry.slot)
         if opened.not_permitted and entry.not_permitted.allow(time.monotonic()):
             self._post(NotPermitted(entry.child_id, opened.not_permitted))
-        if opened.rows is not None:
-            self._deliver_rows(entry, opened.rows)
-        elif opened.packets:
+        if opened.packets:
             self._deliver(entry, opened.packets)
         if opened.valid:
-            self.authentic += 1
-            self._release(self._database.activate(entry.child_id))
-        if opened.newest and source is not None:
-            self.watch_source(entry, source)
+            self._activate((entry,))
 
-    def finish_each(
-        self,
-        entries: Sequence[InboundEntry],
-        layout: RowLayout,
-        drops: dict[int, Drop],
-        headroom: int,
-        tos: int,
-    ) -> None:
-        """Unwrap and deliver opened packets one by one; they come from where their SAs' peers are known to
-        be."""
-        for index, entry in enumerate(entries):
-            opened = entry.sa.unwrap(layout.rows[index], drops.get(index, layout.plaintexts[index]), headroom)
-            self.finish(entry, opened, None, tos)
-
-    def _deliver_rows(self, entry: InboundEntry, rows: OpenedRows) -> None:
-        frames = self._devices[entry.device_id].frames
-        count = len(rows.array)
-        octets = (count - 1) * rows.size + rows.last
-        self._counters.count_in(entry.slot, count, octets, time.time())
-        written = 0
-        with contextlib.suppress(OSError):
-            written = frames.write_rows(rows.array, rows.size, rows.last) if frames is not None else 0
-        if written < count:
-            self._counters.drop(Drop.DEVICE, count - written, entry.slot)
-
-    def deliver_each(
-        self, entries: Sequence[InboundEntry], layout: RowLayout, size: int, headroom: int
-    ) -> None:
-        """Write permitted packets of one size, each to the device of its SA."""
-        begin, end = multi_sa_batch.START - headroom, multi_sa_batch.START + size
-        refused = []
-        for row, entry in zip(layout.rows, entries, strict=False):
-            frames = self._devices[entry.device_id].frames
-            written = False
+    def _deliver_rows(self, entries: Sequence[InboundEntry], rows: OpenedRows) -> None:
+        """Write packets of one SA, merged into frames where they can be, or each to the device of its SA."""
+        written, count, now = 0, rows.count, time.time()
+        entry, frames = entries[0], self._devices[entries[0].device_id].frames
+        if len(entries) == 1:
+            self._counters.count_in(entry.slot, count, (count - 1) * rows.size + rows.last, now)
             with contextlib.suppress(OSError):
-                written = frames is not None and frames.write_packet(row[begin:end])
-            if not written:
-                refused.append(entry.slot)
-        self._counters.count_each_in([entry.slot for entry in entries], size, time.time())
-        for slot in refused:
-            self._counters.drop(Drop.DEVICE, 1, slot)
-        self.authentic += len(entries)
-        for device_id in self._database.activate_each(entries):
-            self._release(device_id)
+                written = frames.write_rows(rows.array, rows.size, rows.last) if frames is not None else 0
+            self._count_refused(entry, count - written)
+        elif rows.last < rows.size:
+            for entry, packet in zip(entries, rows.packets(), strict=True):
+                self._deliver(entry, [packet])
+        else:
+            for entry, packet in zip(entries, rows.packets(), strict=True):
+                frames, taken = self._devices[entry.device_id].frames, False
+                with contextlib.suppress(OSError):
+                    taken = frames is not None and frames.write_packet(packet)
+                self._count_refused(entry, not taken)
+            self._counters.count_each_in([entry.slot for entry in entries], rows.size, now)
+        self._activate(entries)
 
     def _deliver(self, entry: InboundEntry, packets: list[memoryview]) -> None:
+        """Write packets of one SA one by one."""
         device = self._devices[entry.device_id]
         octets = sum(map(len, packets)) - self.headroom(entry) * len(packets)
         self._counters.count_in(entry.slot, len(packets), octets, time.time())
@@ -110,8 +106,17 @@ class Delivery:
             else:
                 for packet in packets:
                     written += device.frames.write_packet(packet)
-        if written < len(packets):
-            self._counters.drop(Drop.DEVICE, len(packets) - written, entry.slot)
+        self._count_refused(entry, len(packets) - written)
+
+    def _count_refused(self, entry: InboundEntry, count: int) -> None:
+        if count:
+            self._counters.drop(Drop.DEVICE, count, entry.slot)
+
+    def _activate(self, entries: Sequence[InboundEntry]) -> None:
+        """Authentic packets of these SAs have come: their standby SAs become active."""
+        self.authentic += len(entries)
+        for device_id in self._database.activate_each(entries):
+            self._release(device_id)
 
     def watch_source(self, entry: InboundEntry, source: SocketAddress) -> None:
         """Tell control if an authentic packet came from another endpoint than the SA's (RFC 7296 2.23)."""
@@ -125,17 +130,12 @@ class Delivery:
             self._post(PeerMoved(entry.child_id, address, source[1]))
 
 
-def _combine_ecn(opened: OpenedBatch, headroom: int, outer: int) -> None:
-    """Combine the outer ECN field with the inner ones (RFC 6040 4.2); packets that can't carry it are
-    dropped."""
-    if opened.rows is not None:
-        packets = opened.rows.array[:, headroom:]
-        delta = ecn.ecn_delta(memoryview(packets[0]), outer)
-        if delta is not None and (packets[:, 1] == packets[0, 1]).all():
-            ecn.add_ecn_delta(packets, delta)
-            return
-        opened.split_rows()
-    kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
-    if len(kept) < len(opened.packets):
-        opened.drop(Drop.ECN, len(opened.packets) - len(kept))
-    opened.packets = kept
+def _combine_rows(rows: OpenedRows, outer: int) -> bool:
+    """Combine the outer ECN field with the inner ones (RFC 6040 4.2); False, and nothing was done, if these
+    differ or can't carry it."""
+    packets = rows.array[:, rows.headroom :]
+    delta = ecn.ecn_delta(memoryview(packets[0]), outer)
+    if delta is None or not (packets[:, 1] == packets[0, 1]).all():
+        return False
+    ecn.add_ecn_delta(packets, delta)
+    return True

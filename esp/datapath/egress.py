@@ -27,10 +27,9 @@ from esp.datapath.acquire import AcquireQueue
 from esp.datapath.context import Context
 from esp.datapath.device_io import FrameDevice, GsoFrame
 from esp.datapath.devices import BrokenDevice, Device
-from esp.datapath.gso_batch import GsoBatch, SaRun
+from esp.datapath.gso_batch import GsoBatch
 from esp.datapath.limits import TURN_PACKETS
 from esp.datapath.lone_packets import LonePackets
-from esp.datapath.sa_entries import OutboundEntry
 from esp.datapath.transmit import Transmitter
 from esp.datapath.tun_batch import MAX_ROW_PACKET, TunBatch
 from esp.net.transport import Transport
@@ -161,7 +160,7 @@ class Egress:
         acknowledgements do not split what is sealed together. The packets stand in the rows behind those that
         already wait."""
         gso_batch, tun_batch, first = self._gso_batch, self._tun_batch, len(self._lone)
-        ahead = not gso_batch.sa_runs or all(
+        ahead = not gso_batch.runs or all(
             length >= IPV4_HEADER and gso_batch.may_overtake(tun_batch.packet(row, length))
             for row, length in enumerate(lengths, first)
         )
@@ -184,7 +183,8 @@ class Egress:
         tos = tos_of(packet)
         if entry.sa.tfc:
             self._flush_turn(device)
-            self._transmitter.seal_and_send(entry, frame.packets(), tos)
+            for each in frame.packets():
+                self._transmitter.seal_copy(entry, each, tos)
             return
         first = 0
         if device.codel.should_signal(now):
@@ -195,101 +195,49 @@ class Egress:
                 self._counters.drop(Drop.CONGESTION, 1, entry.slot)
                 first = 1
         while first < frame.count:
-            if not gso_batch.fits(entry, frame, first):
-                if gso_batch.sa_runs:
+            if not gso_batch.fits(entry, tos, frame, first):
+                if gso_batch.runs:
                     self._flush_turn(device)
-                gso_batch.begin(entry, frame)
-            first += gso_batch.add(entry, tos, frame, first)
+                gso_batch.begin(entry, tos, frame)
+            first += gso_batch.add(entry, frame, first)
 
     def _flush_turn(self, device: Device) -> None:
-        """Send the waiting lone packets, then seal and send the GSO batch."""
-        if self._lone:
-            lengths, self._lone = self._lone, []
-            try:
+        """Send the waiting lone packets, then the GSO batch."""
+        lengths, self._lone = self._lone, []
+        try:
+            if lengths:
                 self._lone_packets.send(device, lengths, 0)
-            finally:
-                self._send_gso_batch()
-        else:
-            self._send_gso_batch()
-
-    # 4. to 6. Seal, transmit and count: frames
-
-    def _send_gso_batch(self) -> None:
-        """Seal and send the GSO batch: at once where all its SAs can, else SA by SA."""
-        gso_batch = self._gso_batch
-        sa_runs = gso_batch.finish()  # whatever is raised below, nothing is sealed twice
-        if len(sa_runs) > 1 and self._seal_gso_batch(sa_runs):
-            for runs in gso_batch.sends(sa_runs):
-                self._send_runs(runs)
-        else:
-            for sa_run in sa_runs:
-                self._send_run(sa_run)
-
-    def _seal_gso_batch(self, sa_runs: list[SaRun]) -> bool:
-        """False, and nothing was done, if one SA is near the end of its sequence numbers."""
-        try:
-            return self._gso_batch.seal_runs(sa_runs)
-        except BaseException:
-            for sa_run in sa_runs:
-                self._transmitter.note_sequence(sa_run.entry)
-            raise
-
-    def _send_runs(self, sa_runs: Sequence[SaRun]) -> None:
-        """Send and count sealed packets of several SAs that one send takes."""
-        begin, end = sa_runs[0].first, sa_runs[-1].first + sa_runs[-1].count
-        gso = self._gso_batch.gso_send(begin, end - begin, sa_runs[-1].last)
-        failures = self._transmitter.send_uniform(sa_runs[0].entry.path, gso, sa_runs[0].tos)
-        if failures:
-            for sa_run in sa_runs:
-                rows = range(sa_run.first - begin, sa_run.first - begin + sa_run.count)
-                of_this = {row: failures[row] for row in rows if row in failures}
-                self._transmitter.count_run(sa_run.entry, sa_run.count, sa_run.octets(sa_run.count), of_this)
-                self._transmitter.note_sequence(sa_run.entry)
-        else:
-            count, now = self._counters.count_sealed, time.time()
-            for sa_run in sa_runs:
-                entry = sa_run.entry
-                count(entry.slot, sa_run.count, sa_run.octets(sa_run.count), entry.sa.sequence, now)
-
-    def _send_run(self, sa_run: SaRun) -> None:
-        """Seal and send the packets of one SA."""
-        gso_batch, entry, count = self._gso_batch, sa_run.entry, sa_run.count
-        try:
-            sealed = gso_batch.seal_run(sa_run)
         finally:
-            self._transmitter.note_sequence(entry)
-        if sealed < count:
-            self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
-        if sealed:
-            last = sa_run.last if sealed == count else gso_batch.layout.stride
-            gso = gso_batch.gso_send(sa_run.first, sealed, last)
-            self._transmitter.send_run(entry, gso, sa_run.tos, sa_run.octets(sealed))
+            batch = self._gso_batch.take()  # whatever is raised below, nothing is sealed twice
+            if batch is not None:
+                self._transmitter.send_batch(batch)
+            self._transmitter.flush()
 
-    # 2. to 6. Whole packets: devices without offloads, TFC padding, packets that waited for an SA
+    # Whole packets: devices without offloads, packets that waited for an SA
 
     def send(self, device: Device, packets: Sequence[Buffer]) -> None:
-        """Send whole packets, as a device without offloads gives them, SA by SA."""
-        by_sa: dict[tuple[OutboundEntry, int], list[Buffer]] = {}
-        find = self._database.outbound
-        for packet in packets:
-            length = ip_length(packet)
-            if length is None:
-                self._counters.drop(Drop.MALFORMED)
-                continue
-            entry = find(device.device_id, packet)
-            if entry is None:
-                self._acquire.enqueue(device, packet)
-            else:
-                by_sa.setdefault((entry, tos_of(packet)), []).append(packet[:length])
-        for (entry, tos), batch in by_sa.items():
-            self._transmitter.seal_and_send(entry, batch, tos)
+        """Send whole packets, as a device without offloads gives them."""
+        try:
+            for packet in packets:
+                length = ip_length(packet)
+                if length is None:
+                    self._counters.drop(Drop.MALFORMED)
+                    continue
+                entry = self._database.outbound(device.device_id, packet)
+                if entry is None:
+                    self._acquire.enqueue(device, packet)
+                else:
+                    self._transmitter.seal_copy(entry, packet[:length], tos_of(packet))
+        finally:
+            self._transmitter.flush()
 
     def release_waiting(self, device_id: int | None) -> None:
         """A device has one more active SA: send the packets that waited for one."""
         device = None if device_id is None else self._devices.get(device_id)
         if device is not None and device.waiting:
-            for (entry, tos), batch in self._acquire.release(device).items():
-                self._transmitter.seal_and_send(entry, batch, tos)
+            for entry, packet in self._acquire.release(device):
+                self._transmitter.seal_copy(entry, packet, tos_of(packet))
+            self._transmitter.flush()
 
 
 def _read_or_broken(read: Callable[[], T]) -> T:

@@ -39,8 +39,8 @@ from esp.net.sockets import SocketKind
 from esp.net.transport import Received, SocketAddress, Transport
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
-from esp.packet.row_layouts import BE32, MAX_ROWS, Octets, RowLayouts, all_equal
-from esp.sa import multi_sa_batch
+from esp.packet.row_layouts import BE32, MAX_ROWS, RowLayouts, all_equal
+from esp.sa import batch
 from esp.sa.inbound import OpenedBatch
 from esp.sa.suites import ESP_HEADER
 
@@ -187,16 +187,8 @@ class Ingress:
     def _receive_span(self, transport: Transport, received: Received, span: RowSpan) -> None:
         """Handle datagrams of one size from one source: at once if their SAs permit that, else SPI by SPI."""
         fewest = _MIN_BATCH if span.stride > _SMALL else _MIN_BATCH_SMALL
-        if fewest <= span.count <= MAX_ROWS and min(span.stride, span.last) >= ESP_HEADER:
-            spis = span.column(0, MARKER)
-            if all_equal(spis):
-                entry = self._database.inbound(int.from_bytes(spis[0].tobytes(), "big"))
-                if entry is not None and self._open_span(transport, received, entry, span):
-                    return
-            elif done := self._open_multi_sa(transport, received, span, spis):
-                if done == span.count:
-                    return
-                span = span.skip(done)
+        if fewest <= span.count <= MAX_ROWS and self._open_span(transport, received, span):
+            return
         for _, rows in groupby(span.rows(), _spi):
             self._receive(transport, received, list(rows))
 
@@ -236,64 +228,49 @@ class Ingress:
         if not self._open(_spi(row), [row], source, 0):
             self._counters.drop(Drop.UNKNOWN_SPI)
 
-    # 3. and 4. Check, open and unwrap: many packets of one SA, of many SAs, and others
+    # 3. and 4. Check, open and unwrap
 
-    def _open_span(
-        self, transport: Transport, received: Received, entry: InboundEntry, span: RowSpan
-    ) -> bool:
-        """Open datagrams under one SPI at once. False: nothing was done, they have to be opened one by
-        one."""
-        suite = entry.sa.suite
-        headroom = self.delivery.headroom(entry)
-        if span.stride < suite.overhead or headroom > entry.sa.start:
+    def _open_span(self, transport: Transport, received: Received, span: RowSpan) -> bool:
+        """Open uniform datagrams at once, and deliver them. False: nothing was done, they have to be opened
+        SPI by SPI."""
+        if span.last < ESP_HEADER:
             return False
-        layout = span.layouts.layout(span.stride, entry.sa.start, suite.icv_length, span.offset)
+        spis = span.column(0, MARKER)
+        entries = self._database.inbound_each(
+            (spis[:1] if all_equal(spis) else spis).view(BE32)[:, 0].tolist()
+        )
+        if entries is None:
+            return False
+        sa, headroom = entries[0].sa, self.delivery.headroom(entries[0])
+        source = received.source if transport.kind is SocketKind.UDP else None
+        if len(entries) > 1:
+            if not self._share_batch(entries, source, headroom):
+                return False
+            source = None  # where all peers are
+        if span.stride < sa.min_length or headroom > sa.start:
+            return False
+        layout = span.layouts.layout(span.stride, sa.start, sa.suite.icv_length, span.offset)
         if layout.capacity < span.first + span.count:
             return False
-        layout = layout.from_row(span.first)
-        opened = entry.sa.open_layout(span.layouts, layout, span.count, span.last, headroom)
+        layout, sas = layout.from_row(span.first), [entry.sa for entry in entries]
+        opened = batch.open_rows(span.layouts, layout, sas, span.count, span.last, headroom)
         if opened is None:
             return False
-        self.delivery.finish(
-            entry, opened, received.source if transport.kind is SocketKind.UDP else None, received.tos
-        )
+        self.delivery.finish(entries, opened, source, received.tos)
         return True
 
-    def _open_multi_sa(self, transport: Transport, received: Received, span: RowSpan, spis: Octets) -> int:
-        """Open datagrams under different SPIs at once, but for a shorter last one. Returns how many; 0:
-        nothing was done, they have to be opened SPI by SPI."""
-        count = span.count - (span.last < span.stride)
-        entries = self._database.inbound_each(spis[:count].view(BE32)[:, 0].tolist())
-        remote = received.source[:2] if transport.kind is SocketKind.UDP else None
-        if (
-            entries is None
-            or span.stride < multi_sa_batch.MIN_LENGTH
-            or received.tos & ecn.ECN_MASK in ecn.CHANGES_INNER
-        ):
-            return 0
-        headroom = self.delivery.headroom(entries[0])
-        devices = {entry.device_id for entry in entries}
-        if not all(self._takes_rows(device_id, headroom) for device_id in devices):
-            return 0
-        layout = span.layouts.layout(span.stride, multi_sa_batch.START, multi_sa_batch.ICV, span.offset)
-        if layout.capacity < span.first + count or (remote is not None and not _all_from(entries, remote)):
-            return 0
-        layout = layout.from_row(span.first)
-        sas = [entry.sa for entry in entries]
-        sequences = multi_sa_batch.check_each(sas, layout)
-        if sequences is None:
-            return 0
-        drops = multi_sa_batch.open_rows(span.layouts, layout, sas, sequences)
-        size = None if drops else multi_sa_batch.uniform_inner_length(layout, sas)
-        if size is None:
-            self.delivery.finish_each(entries, layout, drops, headroom, received.tos)
-        else:
-            self.delivery.deliver_each(entries, layout, size, headroom)
-        return count
-
-    def _takes_rows(self, device_id: int, headroom: int) -> bool:
-        frames = self._devices[device_id].frames
-        return frames is not None and frames.headroom == headroom <= multi_sa_batch.START
+    def _share_batch(
+        self, entries: Sequence[InboundEntry], source: SocketAddress | None, headroom: int
+    ) -> bool:
+        """Whether packets of these SAs, which come from `source`, can be opened at once: one format, one
+        path, which leads there, and devices with this headroom."""
+        paths, formats = [each.path for each in entries], [each.sa.format for each in entries]
+        if paths.count(paths[0]) < len(entries) or formats.count(formats[0]) < len(entries):
+            return False
+        if source is not None and paths[0].remote != source[:2]:
+            return False
+        devices = [self._devices[device_id].frames for device_id in {each.device_id for each in entries}]
+        return all(frames is not None and frames.headroom == headroom for frames in devices)
 
     def _open(self, spi: int, rows: Sequence[memoryview], source: SocketAddress | None, tos: int) -> bool:
         """Open ESP packets under one SPI and deliver them; False if there is no such SA.
@@ -303,7 +280,8 @@ class Ingress:
         entry = self._database.inbound(spi)
         if entry is None:
             return False
-        self.delivery.finish(entry, entry.sa.open_batch(rows, self.delivery.headroom(entry)), source, tos)
+        opened = entry.sa.open_batch(rows, self.delivery.headroom(entry))
+        self.delivery.finish((entry,), (opened,), source, tos)
         return True
 
     # 2. to 6. The single-packet fast path
@@ -336,7 +314,7 @@ class Ingress:
         def fast_path(row: memoryview, source: SocketAddress, transport: Transport) -> None:
             opened = open_single(row, headroom)
             if isinstance(opened, OpenedBatch):
-                self.delivery.finish(entry, opened, source, ecn.NOT_ECT)
+                delivery.finish((entry,), (opened,), source, ecn.NOT_ECT)
                 return
             try:
                 written = write(opened)
@@ -359,14 +337,6 @@ class Ingress:
         if source != entry.path.remote:
             self.delivery.watch_source(entry, source)
         self._count_kernel_drops(transport)
-
-
-def _all_from(entries: Sequence[InboundEntry], remote: tuple[str, int]) -> bool:
-    """Whether all entries' peers are at this address and port."""
-    path = entries[0].path
-    return path.remote == remote and all(
-        entry.path is path or entry.path.remote == remote for entry in entries
-    )
 
 
 def _spi(row: memoryview) -> int:

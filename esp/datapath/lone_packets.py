@@ -1,42 +1,26 @@
 """Egress of lone packets: stages 2 to 6 of `esp.datapath.egress` for packets in the rows of the TUN batch.
 
-Runs of uniform packets are sealed at once, under one SA or many (`esp.sa.multi_sa_batch`), others one by one;
-packets of one path and TOS octet leave in one send. A packet that comes alone after a pause takes the fast
-path of its flow (`esp.datapath.flow_cache`).
+Runs of uniform packets are one batch, under one SA or many, others are sealed one by one. A packet that comes
+alone after a pause takes the fast path of its flow (`esp.datapath.flow_cache`).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 
 from esp.datapath.acquire import AcquireQueue
 from esp.datapath.context import Context
 from esp.datapath.devices import Device
 from esp.datapath.flow_cache import MAX_FLOWS, EgressFastPath
-from esp.datapath.sa_entries import OutboundEntry, OuterPath
-from esp.datapath.transmit import Transmitter
+from esp.datapath.sa_entries import SaRun
+from esp.datapath.transmit import Batch, Transmitter
 from esp.datapath.tun_batch import Run, TunBatch
-from esp.net.transport import GsoSend, drop_reason
+from esp.net.transport import drop_reason
 from esp.packet.drop_reasons import Drop
 from esp.packet.headers import IPV4_HEADER, IPV4_NO_OPTIONS, Buffer, address_key, ip_length, tos_of
-from esp.sa import multi_sa_batch
 
 _MIN_UNIFORM = 6  # uniform packets from which on numpy is faster than one by one
-
-
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """Packets sealed one by one, under any SAs, that wait to leave in one send: all have one path and TOS
-    octet."""
-
-    path: OuterPath | None = None
-    tos: int = 0
-    rows: list[memoryview] = field(default_factory=list)
-    entries: list[OutboundEntry] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)  # of the inner packets
 
 
 class LonePackets:
@@ -45,9 +29,8 @@ class LonePackets:
     def __init__(
         self, context: Context, transmitter: Transmitter, acquire: AcquireQueue, tun_batch: TunBatch
     ) -> None:
-        self._database, self._counters, self._deferred = context.database, context.counters, context.deferred
+        self._database, self._deferred, self._counters = context.database, context.deferred, context.counters
         self._transmitter, self._acquire, self._tun_batch = transmitter, acquire, tun_batch
-        self._pending = _Pending()
 
     def send(self, device: Device, lengths: Sequence[int], begin: int) -> None:
         """Send the lone packets in the rows from `begin` on: uniform runs at once, others one by one."""
@@ -59,111 +42,57 @@ class LonePackets:
                 self._tun_batch.runs(begin, lengths, _MIN_UNIFORM) if uniform else (Run(begin, len(lengths)),)
             )
             for run in runs:
-                first, count, keys = run
-                send = self._send_multi_sa if keys else self._send_uniform
-                if not (uniform and count >= _MIN_UNIFORM and send(device, run, lengths[first - begin])):
+                first, count, _ = run
+                batch = None
+                if uniform and count >= _MIN_UNIFORM:
+                    batch = self._batch(device, run, lengths[first - begin])
+                if batch is not None:
+                    self._transmitter.send_batch(batch)
+                else:
                     for row in range(first, first + count):
                         self._seal_one(device, row, lengths[row - begin])
         finally:
-            self._flush()
+            self._transmitter.flush()
 
-    def _send_uniform(self, device: Device, run: Run, length: int) -> bool:
-        """Send a run of uniform packets of one flow under their SA. False: nothing was done, they need to be
-        sent one by one."""
-        first, count, _ = run
-        packet = self._tun_batch.packet(first, length)
-        real = ip_length(packet)
-        entry = self._database.outbound(device.device_id, packet) if real is not None else None
-        if real is None or entry is None or entry.sa.tfc:
-            return False
-        if self._database.local_endpoints.may_have_sent(address_key(packet)):
-            return False
-        self._flush()
-        sa, tos, size = entry.sa, tos_of(packet), entry.sa.esp_length(real)
-        layout = self._tun_batch.layout(first, size, sa.start, sa.suite.icv_length)
-        try:
-            sealed = sa.seal_run(self._tun_batch.layouts, layout, count, real)
-        finally:
-            self._transmitter.note_sequence(entry)
-        if sealed < count:
-            self._counters.drop(Drop.EXHAUSTED, count - sealed, entry.slot)
-        if sealed:
-            self._transmitter.send_run(entry, GsoSend(layout.rows[:sealed], size, sealed), tos, sealed * real)
-        return True
-
-    def _send_multi_sa(self, device: Device, run: Run, length: int) -> bool:
-        """Seals and sends a run of uniform packets that belong to different SAs. False: nothing was done."""
+    def _batch(self, device: Device, run: Run, length: int) -> Batch | None:
+        """The batch of a run of uniform packets; None if they need to be sent one by one."""
         tun_batch, (first, count, keys) = self._tun_batch, run
         packet = tun_batch.packet(first, length)
-        real = ip_length(packet)
-        columns = self._database.batch_columns(
-            device.device_id, keys, lambda index: tun_batch.packet(first + index, length)
+        size = ip_length(packet)
+        if size is None:
+            return None
+        runs = self._database.runs(
+            device.device_id,
+            keys or (address_key(packet),),
+            lambda index: tun_batch.packet(first + index, length),
         )
-        if real is None or columns is None:
-            return False
-        self._flush()
-        size = multi_sa_batch.esp_length(real)
-        layout = tun_batch.layout(first, size, multi_sa_batch.START, multi_sa_batch.ICV)
-        try:
-            sequences = multi_sa_batch.seal_each(tun_batch.layouts, layout, columns, real)
-        except BaseException:
-            for entry in columns.entries:
-                self._transmitter.note_sequence(entry)
-            raise
-        if sequences is None:
-            return False
-        failures: dict[int, Drop] = {}
-        for path, begin, end in _path_runs(columns.paths):
-            gso = GsoSend(layout.rows[begin:end], size, end - begin)
-            for index, reason in self._transmitter.send_uniform(path, gso, tos_of(packet)).items():
-                failures[begin + index] = reason
-        if failures:
-            self._transmitter.count_each(columns.entries, [real] * count, failures)
-        else:
-            self._counters.count_each_out(columns.slots, real, sequences, time.time())
-        return True
+        if runs is None:
+            return None
+        sa = runs[0].sa
+        if not keys:
+            runs = [SaRun(*runs[0][:-2], count, 0)]
+        layout = tun_batch.layout(first, sa.esp_length(size), sa.start, sa.suite.icv_length)
+        return Batch(tun_batch.layouts, layout, size, tos_of(packet), runs)
 
     def _seal_one(self, device: Device, row: int, length: int) -> None:
-        """Seal one packet where it stands; it leaves with the following ones of the same path and TOS
-        octet."""
-        run, packet = self._pending, self._tun_batch.packet(row, length)
+        """Seal one packet; it leaves with the following ones of the same path and TOS octet."""
+        packet = self._tun_batch.packet(row, length)
         usual = length > IPV4_HEADER and packet[0] == IPV4_NO_OPTIONS and packet[2] << 8 | packet[3] == length
-        real = length if usual else ip_length(packet)
-        if real is None:
+        size = length if usual else ip_length(packet)
+        if size is None:
             self._counters.drop(Drop.MALFORMED)
             return
         entry = self._database.outbound(device.device_id, packet)
         if entry is None:
-            self._flush()
-            self._acquire.enqueue(device, packet[:real])
+            self._acquire.enqueue(device, packet[:size])
             return
-        path, tos = entry.path, packet[1] if usual else tos_of(packet)
+        tos = packet[1] if usual else tos_of(packet)
         if entry.sa.tfc:
-            self._flush()
-            self._transmitter.seal_and_send(entry, [packet[:real]], tos)
-            return
-        if run.path is not path or run.tos != tos:
-            if run.path is None or run.tos != tos or not run.path.shares_send_with(path):
-                self._flush()
-            run.path, run.tos = path, tos
-        sealed = entry.sa.seal_in_place(self._tun_batch.arena, self._tun_batch.start(row), real)
-        if sealed is None:
-            self._counters.drop(Drop.EXHAUSTED, 1, entry.slot)
-            self._transmitter.note_sequence(entry)
+            self._transmitter.seal_copy(entry, packet[:size], tos)
         else:
-            run.rows.append(sealed)
-            run.entries.append(entry)
-            run.lengths.append(real)
-
-    def _flush(self) -> None:
-        """Send the packets that were sealed one by one and wait to leave together."""
-        run = self._pending
-        path, rows, entries, lengths = run.path, run.rows, run.entries, run.lengths
-        if path is None:
-            return
-        run.path, run.rows, run.entries, run.lengths = None, [], [], []
-        if rows:
-            self._transmitter.count_each(entries, lengths, self._transmitter.send_path(path, rows, run.tos))
+            self._transmitter.seal_in_place(
+                entry, self._tun_batch.arena, self._tun_batch.start(row), size, tos
+            )
 
     # The single-packet fast path
 
@@ -195,44 +124,21 @@ class LonePackets:
         arena, begin = self._tun_batch.arena, self._tun_batch.begin
         source, remote, plain = entry.path.local_address, entry.path.remote, not transport.wildcard
         sendto, send = transport.sock.sendto, transport.send
-        deferred, count = self._deferred, self._count_single
+        deferred, count = self._deferred, self._transmitter.count
 
         def fast_path(length: int, tos: int) -> bool:
             sealed = None if sa.tfc else seal(arena, begin, length)
             if sealed is None:
                 return False
-            failure = None
+            failures = {}
             if plain and not tos:
                 try:
                     sendto(sealed, remote)
                 except OSError as error:
-                    failure = drop_reason(error.errno)
+                    failures = {0: drop_reason(error.errno)}
             else:
-                failure = send([sealed], source, remote, tos).get(0)
-            deferred.append(partial(count, entry, length, failure))
+                failures = send([sealed], source, remote, tos)
+            deferred.append(partial(count, (entry,), (1,), (length,), failures))
             return True
 
         return fast_path
-
-    def _count_single(self, entry: OutboundEntry, octets: int, failure: Drop | None) -> None:
-        """Deferred: counts a packet that was sent, or not. Others may have been sent since."""
-        sequence = entry.sa.sequence
-        if failure is None:
-            self._counters.count_sealed(entry.slot, 1, octets, sequence, time.time())
-        else:
-            self._counters.drop(failure, 1, entry.slot)
-        if failure is not None or sequence >= entry.sa.low_from:
-            self._transmitter.note_sequence(entry)
-
-
-def _path_runs(paths: Sequence[OuterPath]) -> Iterator[tuple[OuterPath, int, int]]:
-    """Splits packets, given the path of each, into runs that one send takes: path, first index, end index."""
-    path, begin = paths[0], 0
-    if paths.count(path) == len(paths):  # usually one object
-        yield path, 0, len(paths)
-        return
-    for index, other in enumerate(paths):
-        if not other.shares_send_with(path):
-            yield path, begin, index
-            path, begin = other, index
-    yield path, begin, len(paths)

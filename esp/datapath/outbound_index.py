@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from esp.datapath.loop_detection import UDP, LocalEndpoints
-from esp.datapath.sa_entries import BatchColumns, OutboundEntry
+from esp.datapath.sa_entries import OutboundEntry, SaRun
 from esp.packet.address_index import AddressIndex
 from esp.packet.headers import IPV4_NO_OPTIONS, Buffer, Flow, address_key, flow_of
 from esp.packet.policy import Policy
@@ -32,14 +32,24 @@ class _SelectorGroup:
 class OutboundIndex:
     """The outbound SAs of one device, with caches of answers."""
 
-    __slots__ = ("_cache", "_columns", "_groups", "_index", "_local_endpoints", "_traps", "_with_ports")
+    __slots__ = (
+        "_cache",
+        "_formats",
+        "_groups",
+        "_index",
+        "_local_endpoints",
+        "_runs",
+        "_traps",
+        "_with_ports",
+    )
 
     def __init__(self, local_endpoints: LocalEndpoints) -> None:
         self._local_endpoints = local_endpoints
         self._groups: dict[Selectors, _SelectorGroup] = {}
         self._index = AddressIndex[_SelectorGroup]()  # by the remote selectors
         self._cache: dict[bytes | Flow, OutboundEntry | None] = {}
-        self._columns: dict[bytes, tuple[object, ...]] = {}  # rows of `BatchColumns`, by `address_key`
+        self._runs: dict[bytes, SaRun] = {}  # of one packet, by `address_key`
+        self._formats: set[tuple[int, ...]] = set()  # of these
         self._with_ports = 0  # groups that select by more than addresses
         self._traps = 0  # SAs with `trap`
 
@@ -81,7 +91,8 @@ class OutboundIndex:
 
     def invalidate(self) -> None:
         self._cache.clear()
-        self._columns.clear()
+        self._runs.clear()
+        self._formats.clear()
 
     def find(self, packet: Buffer) -> OutboundEntry | None:
         """The active SA of a whole packet; None if there is none, and for our own ESP
@@ -106,27 +117,35 @@ class OutboundIndex:
         self._cache[key] = found
         return found
 
-    def batch_columns(self, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> BatchColumns | None:
+    def runs(self, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> list[SaRun] | None:
         """`find` for packets with these `address_key`s, which `packet` gives by index, where addresses
-        decide. None if one of them has no SA, or one that can't share a batch."""
-        known = self._columns
+        decide: a run for each. None if one of them has no SA, or one whose packets are padded (TFC), or if
+        they can't share a batch."""
+        known = self._runs
         try:
-            rows = list(map(known.__getitem__, keys))
+            found = list(map(known.__getitem__, keys))
         except KeyError:
-            for index, key in enumerate(keys):
-                if key not in known:
-                    row = (
-                        None
-                        if self._local_endpoints.may_have_sent(key)
-                        else _column_row(self.find(packet(index)))
-                    )
-                    if row is None:
-                        return None
-                    known[key] = row
-            rows = list(map(known.__getitem__, keys))
-            if len(known) >= CACHE_LIMIT:
-                known.clear()
-        return BatchColumns._make(zip(*rows, strict=True))
+            if not self._learn_runs(keys, packet):
+                return None
+            found = [known[key] for key in keys]
+        if len(self._formats) > 1 and len({run.sa.format for run in found}) > 1:
+            return None
+        return found
+
+    def _learn_runs(self, keys: Sequence[bytes], packet: Callable[[int], Buffer]) -> bool:
+        """False if one has no run."""
+        known = self._runs
+        if len(known) >= CACHE_LIMIT:
+            known.clear()
+        for index, key in enumerate(keys):
+            if key not in known:
+                own = self._local_endpoints.may_have_sent(key)
+                entry = None if own else self.find(packet(index))
+                if entry is None or entry.sa.tfc:
+                    return False
+                known[key] = SaRun.of(entry, 1)
+                self._formats.add(entry.sa.format)
+        return True
 
     def _search(self, flow: Flow) -> OutboundEntry | None:
         """The active SA with the narrowest selectors that match; among equals the newest."""
@@ -146,11 +165,3 @@ def _narrow_key(packet: Buffer) -> bytes | Flow:
     if packet[0] == IPV4_NO_OPTIONS and not (packet[6] & 0x1F or packet[7]):  # nor a later fragment
         return bytes(packet[9:10]) + bytes(packet[12 : 22 if packet[9] == UDP else 20])
     return flow_of(packet)
-
-
-def _column_row(entry: OutboundEntry | None) -> tuple[object, ...] | None:
-    """The row of `BatchColumns` of an SA; None if it can't share a batch."""
-    aead = None if entry is None else entry.sa.aead
-    if entry is None or aead is None or entry.sa.tfc:
-        return None
-    return entry, entry.sa, entry.slot, entry.path, *aead

@@ -11,7 +11,7 @@ from esp.datapath.flow_cache import FlowCache
 from esp.datapath.limits import RecentSet
 from esp.datapath.loop_detection import LocalEndpoints
 from esp.datapath.outbound_index import OutboundIndex
-from esp.datapath.sa_entries import Address, BatchColumns, InboundEntry, OutboundEntry, OuterPath
+from esp.datapath.sa_entries import Address, InboundEntry, OutboundEntry, OuterPath, SaRun
 from esp.ipc.messages import AddInboundSa, AddOutboundSa, UpdateSaPath
 from esp.packet.headers import Buffer
 from esp.packet.policy import Policy
@@ -216,13 +216,13 @@ class SaDatabase:
         except KeyError:
             return None
 
-    def batch_columns(
+    def runs(
         self, device_id: int, keys: Sequence[bytes], packet: Callable[[int], Buffer]
-    ) -> BatchColumns | None:
+    ) -> list[SaRun] | None:
         """`outbound` for packets with these `address_key`s, which `packet` gives by index, if `by_addresses`
-        holds. None if one of them has no SA, or one that can't share a batch."""
+        holds: a run for each. None if one of them has no SA, or one whose packets are padded (TFC)."""
         sas = self._devices.get(device_id)
-        return None if sas is None else sas.batch_columns(keys, packet)
+        return None if sas is None else sas.runs(keys, packet)
 
     def by_addresses(self, device_id: int) -> bool:
         """Whether all packets between the same two addresses have the same SA, unless `local_endpoints` may

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from esp.datapath.limits import RateLimit
 from esp.ipc.messages import AddInboundSa, AddOutboundSa, UpdateSaPath
 from esp.packet.policy import Policy
 from esp.sa.inbound import InboundSa
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import refuse_copy
 
 Address = IPv4Address | IPv6Address
 
@@ -93,21 +91,18 @@ class OutboundEntry:
     exhausted_reported: bool = False
 
 
-class BatchColumns(NamedTuple):
-    """What a multi-SA batch needs of the SAs of its packets, a column each
-    (`esp.sa.multi_sa_batch.SealColumns`)."""
+class SaRun(NamedTuple):
+    """Consecutive rows of a batch under one SA: so many packets, of which the last inner one is `short_by`
+    octets shorter than the others. What a batch needs of the SA is in columns, which `zip` gives at once."""
 
-    entries: Sequence[OutboundEntry]
-    sas: Sequence[OutboundSa]
-    slots: Sequence[int]
-    paths: Sequence[OuterPath]
-    spi_salts: Sequence[bytes]  # of their `AeadContext`, as the next two
-    calls: Sequence[Callable[..., object]]
-    esn: Sequence[bool]
+    entry: OutboundEntry
+    sa: OutboundSa
+    path: OuterPath
+    slot: int
+    packets: int
+    short_by: int
 
-    def __reduce__(self) -> NoReturn:
-        refuse_copy(self)
-
-    def __repr__(self) -> str:
-        """Without the salts, which are keying material."""
-        return f"BatchColumns(children={[entry.child_id for entry in self.entries]})"
+    @classmethod
+    def of(cls, entry: OutboundEntry, packets: int, short_by: int = 0) -> SaRun:
+        """A run of packets under the SA of an entry."""
+        return cls(entry, entry.sa, entry.path, entry.slot, packets, short_by)

@@ -92,7 +92,7 @@ class ReplayWindow:
 
     def _fill(self, numbers: range) -> None:
         """Mark consecutive numbers above the top, no more than there are slots."""
-        start, values = numbers[0] % self.size, STEPS[: len(numbers)] + np.uint64(numbers[0])
+        start, values = numbers[0] % self.size, np.arange(numbers.start, numbers.stop, dtype=np.uint64)
         fits = self.size - start
         self._slots[start : start + len(numbers)] = values[:fits]
         if len(numbers) > fits:

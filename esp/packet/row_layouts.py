@@ -5,6 +5,8 @@ Views are made once for each layout and kept: making them costs more than sealin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,7 @@ SequenceNumbers = NDArray[np.uint64]
 
 MAX_ROWS = 286  # more than five frames of 64 KiB have in packets of 1,500 octets
 _MAX_LAYOUTS = 48  # kept
-_NONCE, _SALT = 12, 4
-_AAD = 12  # SPI and a sequence number of 64 bits
+_SALT = _SPI = 4
 
 STEPS = np.arange(MAX_ROWS, dtype=np.uint64)
 _KEY_4, _KEY_6 = np.dtype("V8"), np.dtype("V32")
@@ -39,6 +40,8 @@ class RowLayout:
     """Rows of one length in an arena, with views of their parts."""
 
     __slots__ = (
+        "_contiguous",
+        "_memory",
         "array",
         "capacity",
         "ciphertexts",
@@ -56,7 +59,8 @@ class RowLayout:
         `icv`: octets at its end."""
         self.stride = stride
         self.capacity = min(MAX_ROWS, len(arena) // pitch)
-        used = arena[: self.capacity * pitch]
+        self._contiguous = pitch == stride
+        self._memory = used = arena[: self.capacity * pitch]
         whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
         self.array = whole[:, :stride]
         self._view_columns()
@@ -65,6 +69,17 @@ class RowLayout:
         self.ciphertexts = [row[start:] for row in self.rows]  # with the ICV
         self.plaintexts = [row[start : stride - icv] for row in self.rows]  # without IV and ICV
 
+    def packets(self, first: int, count: int, last: int) -> Sequence[memoryview]:
+        """`count` rows from `first` on, the last one of `last` octets: all in one buffer if they stand back
+        to back, else a buffer each."""
+        if self._contiguous:
+            begin = first * self.stride
+            return (self._memory[begin : begin + (count - 1) * self.stride + last],)
+        rows = self.rows[first : first + count]
+        if last < self.stride:
+            rows[-1] = rows[-1][:last]
+        return rows
+
     def from_row(self, first: int) -> RowLayout:
         """The rows from `first` on."""
         if first == 0:
@@ -72,6 +87,7 @@ class RowLayout:
         behind = RowLayout.__new__(RowLayout)
         behind.stride, behind.capacity, behind.array = self.stride, self.capacity - first, self.array[first:]
         behind._view_columns()
+        behind._contiguous, behind._memory = self._contiguous, self._memory[first * self.stride :]
         behind.rows, behind.esp_headers = self.rows[first:], self.esp_headers[first:]
         behind.ciphertexts, behind.plaintexts = self.ciphertexts[first:], self.plaintexts[first:]
         return behind
@@ -92,12 +108,12 @@ class RowLayouts:
     __slots__ = (
         "_cache",
         "_pitch",
-        "_salt",
         "aad",
-        "aad_rows",
+        "aad_sequences",
+        "aad_spis",
         "arena",
         "nonce_ivs",
-        "nonce_rows",
+        "nonce_salts",
         "nonces",
     )
 
@@ -106,10 +122,10 @@ class RowLayouts:
         self.arena = memoryview(bytearray(arena))
         self._pitch = pitch
         self._cache: dict[tuple[int, int, int, int], RowLayout] = {}
-        self.nonce_rows, self.nonces = _table(_NONCE)
-        self.nonce_ivs = self.nonce_rows[:, _SALT:].view(BE64)[:, 0]
-        self._salt = b""
-        self.aad_rows, self.aad = _table(_AAD)
+        nonces, self.nonces = _table(_SALT + 8)
+        self.nonce_salts, self.nonce_ivs = _columns(nonces)
+        aad, self.aad = _table(_SPI + 8)  # a sequence number of 64 bits
+        self.aad_spis, self.aad_sequences = _columns(aad)
 
     def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> RowLayout:
         """The layout of rows of `stride` octets, the first one `offset` octets into the arena. `start`: where
@@ -123,19 +139,13 @@ class RowLayouts:
         self._cache[key] = layout
         return layout
 
-    def set_salts(self, salts: Octets) -> None:
-        """Set the salts of the first nonces, a row each."""
-        self.nonce_rows[: len(salts), :_SALT] = salts
-        self._salt = b""  # no longer the salt of all
-
-    def set_salt(self, salt: bytes) -> None:
-        """Set the salt of all nonces."""
-        if salt != self._salt:
-            self.nonce_rows[:, :_SALT] = np.frombuffer(salt, np.uint8)
-            self._salt = salt
-
 
 def _table(width: int) -> tuple[Octets, list[memoryview]]:
     view = memoryview(bytearray(MAX_ROWS * width))
     array: Octets = np.frombuffer(view, np.uint8).reshape(MAX_ROWS, width)
     return array, [view[at : at + width] for at in range(0, len(view), width)]
+
+
+def _columns(table: Octets) -> tuple[NDArray[np.uint32], SequenceNumbers]:
+    """Of each row the first four octets, and the other eight."""
+    return table[:, :4].view(BE32)[:, 0], table[:, 4:].view(BE64)[:, 0]

@@ -1,5 +1,5 @@
-"""Inbound SA: replay check, decryption, trailer and selector check, in batches (RFC 4303 3.4, RFC 4301
-5.2)."""
+"""Inbound SA: replay check, decryption, trailer and selector check, packet by packet (RFC 4303 3.4, RFC 4301
+5.2); `esp.sa.batch` opens many at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from esp.packet.drop_reasons import Drop
 from esp.packet.headers import IPV4_HEADER, IPV4_NO_OPTIONS, NEXT_HEADER, ip_length
 from esp.packet.policy import Policy
 from esp.packet.replay import ReplayWindow
-from esp.packet.row_layouts import Octets, RowLayout, RowLayouts, all_equal
-from esp.sa.suites import AEAD_START, ESP_HEADER, FULL_ICV, TRAILER, InvalidTag, Suite, opener, refuse_copy
+from esp.packet.row_layouts import Octets, RowLayout
+from esp.sa.suites import ESP_HEADER, SALT, TRAILER, AeadContext, InvalidTag, Suite, keyed_aead, refuse_copy
 
 _DUMMY = 59
 _KEPT_OF_REFUSED = 64  # octets of a refused packet that the message to control carries
@@ -20,34 +20,39 @@ _TUNNEL = frozenset(NEXT_HEADER.values())
 
 @dataclass(frozen=True, slots=True)
 class OpenedRows:
-    """Inner packets of one length, but the last one, each with `headroom` octets in front."""
+    """Inner packets of one `size`, but the last one of `last` octets, in the first `count` rows of a layout.
+    Each stands, with `headroom` octets in front, from octet `begin` of its row on."""
 
-    array: Octets
+    layout: RowLayout
+    count: int
+    begin: int
     headroom: int
     size: int
     last: int
 
+    @property
+    def array(self) -> Octets:
+        """The packets with their headroom, a row each."""
+        return self.layout.array[: self.count, self.begin :]
+
+    def packets(self) -> list[memoryview]:
+        """The packets with their headroom."""
+        first = self.begin + self.headroom
+        found = [row[self.begin : first + self.size] for row in self.layout.rows[: self.count]]
+        found[-1] = found[-1][: self.headroom + self.last]
+        return found
+
 
 @dataclass(slots=True)
 class OpenedBatch:
-    """The result of opening a batch of one SA: inner packets and drops."""
+    """The result of opening a batch of one SA: inner packets and drops. With `rows` perhaps of many SAs."""
 
     packets: list[memoryview] = field(default_factory=list)  # inner packets, in order
-    rows: OpenedRows | None = None  # or in rows, if they are uniform
+    rows: OpenedRows | None = None  # or in rows, if all are uniform and permitted
     drops: dict[Drop, int] = field(default_factory=dict)
     valid: bool = False  # at least one packet was authentic and no replay
     newest: bool = False  # and one of these has advanced the replay window
     not_permitted: bytes = b""  # start of the first inner packet that the selectors refused
-
-    def split_rows(self) -> None:
-        """Replace `rows` by `packets`."""
-        if self.rows is not None:
-            array, headroom = self.rows.array, self.rows.headroom
-            lengths = [self.rows.size] * (len(array) - 1) + [self.rows.last]
-            self.packets = [
-                memoryview(row)[: headroom + length] for row, length in zip(array, lengths, strict=True)
-            ]
-            self.rows = None
 
     def drop(self, reason: Drop, count: int = 1) -> None:
         self.drops[reason] = self.drops.get(reason, 0) + count
@@ -57,16 +62,18 @@ class InboundSa:
     """Opens ESP packets under one key."""
 
     __slots__ = (
-        "_min_length",
-        "_opener",
-        "_window",
+        "_icv",
+        "_salt",
         "aead",
         "check",
+        "format",
         "mark",
+        "min_length",
         "policy",
         "spi",
         "start",
         "suite",
+        "window",
     )
     __reduce__ = refuse_copy
 
@@ -88,12 +95,16 @@ class InboundSa:
         self.spi = spi
         self.suite = suite
         self.policy = policy
-        self._opener = opener(suite, keys, esn)
-        self._window = ReplayWindow(replay_window, esn, replay_top)
-        self.aead = self._opener.aead_context(spi)
-        self.check, self.mark = self._window.check, self._window.mark  # for multi-SA batches
+        aead, self._salt = keyed_aead(suite, keys)
+        self._icv = suite.icv_length
+        self.window = ReplayWindow(replay_window, esn, replay_top)
+        self.aead = AeadContext(
+            spi.to_bytes(4, "big") + self._salt.ljust(SALT, b"\0"), aead.decrypt_into, esn
+        )
+        self.format = suite.format(esn)  # SAs of one format can share a batch
+        self.check, self.mark = self.window.check, self.window.mark  # looked up once, for batches
         self.start = ESP_HEADER + suite.iv_length  # of the plaintext
-        self._min_length = suite.overhead + TRAILER
+        self.min_length = suite.overhead + TRAILER
 
     def open_batch(self, rows: Sequence[memoryview], headroom: int = 0) -> OpenedBatch:
         """Open ESP packets (from the SPI on), one by one, in place. Inner packets are views into `rows`.
@@ -101,136 +112,59 @@ class InboundSa:
         `headroom`: octets in front of each inner packet that its view has too, at most the ESP header and
         the IV.
         """
-        opened = OpenedBatch()
-        before = self._window.top
+        opened, top = OpenedBatch(), self.window.top
         for row in rows:
-            self._unwrap_into(opened, row, self._open(row), headroom)
-        opened.newest = opened.valid and (self._window.top > before or not self._window.size)
+            self.unwrap(opened, row, self._open(row), headroom)
+        opened.newest = opened.valid and self.is_newest(top)
         return opened
+
+    def is_newest(self, top: int) -> bool:
+        """Whether authentic packets have advanced the replay window since its top was `top`."""
+        return self.window.top > top or not self.window.size
 
     def open_single(self, row: memoryview, headroom: int) -> memoryview | OpenedBatch:
         """Open one packet. Returns the view of the inner packet if it advances the replay window and is
         permitted, else an `OpenedBatch`."""
-        aead, window = self.aead, self._window
-        if aead is None or len(row) < self._min_length:
-            return self.open_batch([row], headroom)
-        spi_salt, decrypt_into, esn = aead
-        low = int.from_bytes(row[4:8], "big")
-        sequence = low if low > window.top and not esn else window.above_top(low)
-        if sequence is None:
-            return self.open_batch([row], headroom)
-        # `Opener.open` and `inner_length` of plain IPv4, inlined: after a pause every call is slow
-        # (esp.datapath.flow_cache).
-        plaintext = row[AEAD_START:-FULL_ICV]
-        aad = spi_salt[:4] + sequence.to_bytes(8, "big") if esn else row[:ESP_HEADER]
-        try:
-            decrypt_into(spi_salt[4:] + row[ESP_HEADER:AEAD_START], row[AEAD_START:], aad, plaintext)
-        except InvalidTag:
-            return OpenedBatch(drops={Drop.INTEGRITY: 1})
-        window.advance(sequence)
-        length: int | Drop = len(plaintext) - TRAILER - plaintext[-2]
-        if (
-            plaintext[-1] != NEXT_HEADER[4]
-            or length <= IPV4_HEADER
-            or plaintext[0] != IPV4_NO_OPTIONS
-            or plaintext[2] << 8 | plaintext[3] != length
-            or not self.policy.permits_addresses(4, bytes(plaintext[12:20]))
-        ):
-            length = self.inner_length(plaintext)
-        if not isinstance(length, Drop):
-            return row[AEAD_START - headroom : AEAD_START + length]
-        opened = OpenedBatch(valid=True, newest=True)
-        self._append_inner(opened, row, plaintext, headroom)
-        return opened
-
-    def open_layout(
-        self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, headroom: int
-    ) -> OpenedBatch | None:
-        """Open the first `count` rows of a layout at once, the last one of `last` octets.
-
-        None, and nothing was changed, if they have to be opened one by one.
-        """
-        if last < self._min_length:
-            return None
-        before = self._window.top
-        numbers = self._window.check_batch(layout.seq_lows[:count])
-        if numbers is None:
-            return None
+        top = self.window.top
+        plaintext = self._open(row)
+        length = plaintext if isinstance(plaintext, Drop) else self.inner_length(plaintext)
+        if not isinstance(length, Drop) and self.window.top > top:
+            return row[self.start - headroom : self.start + length]
         opened = OpenedBatch()
-        full = count - (last < layout.stride)
-        failed = self._opener.open_layout(layouts, layout, numbers[:full]) if full else []
-        if full < count and self._opener.open(layout.rows[full][:last], numbers[full]) is None:
-            failed.append(full)
-        if failed:
-            opened.drop(Drop.INTEGRITY, len(failed))
-            numbers = [number for index, number in enumerate(numbers) if index not in failed]
-        self._window.mark_batch(numbers)
-        opened.valid = bool(numbers)
-        opened.newest = opened.valid and (self._window.top > before or not self._window.size)
-        opened.rows = None if failed else self._uniform_rows(layout, count, last, headroom)
-        if opened.rows is None:
-            for index in sorted(set(range(count)) - set(failed)):
-                row = layout.rows[index] if index < full else layout.rows[index][:last]
-                self._append_inner(opened, row, row[self.start : len(row) - self.suite.icv_length], headroom)
+        self.unwrap(opened, row, plaintext, headroom)
+        opened.newest = opened.valid and self.is_newest(top)
         return opened
-
-    def _uniform_rows(self, layout: RowLayout, count: int, last: int, headroom: int) -> OpenedRows | None:
-        """The inner packets as rows if all have one version, length (but the last one) and permitted
-        addresses; None if they have to be looked at one by one."""
-        start = self.start
-        array = layout.array[:count]
-        end = layout.stride - self.suite.icv_length
-        ends = last - self.suite.icv_length
-        full = count - (last < layout.stride)
-        first = layout.plaintexts[0]
-        size = self.inner_length(first)
-        if isinstance(size, Drop) or not all_equal(array[:full, end - TRAILER : end]):
-            return None
-        length = size
-        # The version and, in IPv4, the length
-        if not all_equal(array[:full, start : start + 4]):
-            return None
-        if first[0] >> 4 == 6 and not all_equal(array[:full, start + 4 : start + 6]):
-            return None
-        if full < count:
-            tail = self.inner_length(layout.rows[full][start:ends])
-            if isinstance(tail, Drop) or tail > size:
-                return None
-            length = tail
-        if not self.policy.permits_rows(array[:, start:]):
-            return None
-        return OpenedRows(array[:, start - headroom :], headroom, size, length)
 
     def _open(self, row: memoryview) -> memoryview | Drop:
         """Check, decrypt and mark one packet: its plaintext with trailer, or the reason to drop it."""
-        if len(row) < self._min_length:
+        if len(row) < self.min_length:
             return Drop.MALFORMED
-        sequence = self._window.check(int.from_bytes(row[4:8], "big"))
+        low, window, (_, decrypt_into, esn) = int.from_bytes(row[4:8], "big"), self.window, self.aead
+        ahead = low if low > window.top and not esn else window.above_top(low)  # the usual case
+        sequence = window.check(low) if ahead is None else ahead
         if sequence is None:
             return Drop.REPLAY
-        plaintext = self._opener.open(row, sequence)
-        if plaintext is None:
+        start = self.start
+        plaintext = row[start : -self._icv]
+        aad = bytes(row[:4]) + sequence.to_bytes(8, "big") if esn else row[:ESP_HEADER]
+        try:
+            decrypt_into(self._salt + row[ESP_HEADER:start], row[start:], aad, plaintext)
+        except InvalidTag:
             return Drop.INTEGRITY
-        return plaintext if self._window.mark(sequence) else Drop.REPLAY
+        if ahead is not None:
+            window.advance(ahead)
+        elif not window.mark(sequence):
+            return Drop.REPLAY
+        return plaintext
 
-    def unwrap(self, row: memoryview, plaintext: memoryview | Drop, headroom: int) -> OpenedBatch:
-        """Unwrap one packet that was opened, or count the reason to drop it."""
-        opened = OpenedBatch()
-        self._unwrap_into(opened, row, plaintext, headroom)
-        return opened
-
-    def _unwrap_into(
+    def unwrap(
         self, opened: OpenedBatch, row: memoryview, plaintext: memoryview | Drop, headroom: int
     ) -> None:
+        """Add an opened packet, or the reason to drop it, to a batch."""
         if isinstance(plaintext, Drop):
             opened.drop(plaintext)
-        else:
-            opened.valid = True
-            self._append_inner(opened, row, plaintext, headroom)
-
-    def _append_inner(
-        self, opened: OpenedBatch, row: memoryview, plaintext: memoryview, headroom: int
-    ) -> None:
+            return
+        opened.valid = True
         length = self.inner_length(plaintext)
         if isinstance(length, Drop):
             opened.drop(length)

@@ -1,35 +1,27 @@
-"""Outbound SA: sequence numbers, tunnel-mode encapsulation and encryption, in batches (RFC 4303 2 and
-3.3)."""
+"""Outbound SA: sequence numbers, tunnel-mode encapsulation and encryption, packet by packet (RFC 4303 2 and
+3.3); `esp.sa.batch` seals many at once."""
 
 from __future__ import annotations
 
-import struct
+import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from esp.packet.headers import NEXT_HEADER, Buffer
-from esp.packet.row_layouts import MAX_ROWS, STEPS, Octets, RowLayout, RowLayouts
-from esp.sa.suites import ESP_HEADER, FULL_ICV, TRAILER, Suite, refuse_copy, sealer
+from esp.packet.row_layouts import MAX_ROWS, Octets, RowLayout, RowLayouts
+from esp.sa.suites import ESP_HEADER, SALT, TRAILER, AeadContext, Suite, keyed_aead, refuse_copy
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
-_HEADER = struct.Struct("!II")
-_MAX_PADDING = 255
-_PADDING = bytes(range(1, _MAX_PADDING + 1))  # RFC 4303 2.4
-
 
 class _Trailers:
-    """ESP trailers of one next header, by padding length: padding, pad length, next header."""
+    """ESP trailers of one next header, by padding length: padding, pad length, next header (RFC 4303 2.4)."""
 
     def __init__(self, next_header: int) -> None:
-        self.octets = tuple(_PADDING[:length] + bytes((length, next_header)) for length in range(16))
+        padding = bytes(range(1, 16))
+        self.octets = tuple(padding[:length] + bytes((length, next_header)) for length in range(16))
         self.rows = tuple(np.frombuffer(trailer, np.uint8) for trailer in self.octets)
-
-
-def trailer_of(version: int, padding: int) -> Octets:
-    """The ESP trailer of an inner packet of this IP version with `padding` octets of padding."""
-    return _TRAILERS[version].rows[padding]
 
 
 _TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HEADER.items()}
@@ -41,11 +33,15 @@ class OutboundSa:
 
     __slots__ = (
         "_block",
-        "_limit",
+        "_icv",
         "_overhead",
-        "_sealer",
+        "_random_iv",
+        "_salt",
+        "_spi",
         "aead",
         "batch_until",
+        "format",
+        "limit",
         "low_from",
         "sequence",
         "spi",
@@ -59,9 +55,8 @@ class OutboundSa:
         self, spi: int, suite: Suite, keys: bytes, esn: bool, last_sequence: int = 0, *, tfc: int = 0
     ) -> None:
         """`last_sequence`: the last number used under these keys, here or elsewhere; the first packet takes
-        the next (RFC 4303 3.3.3). `tfc`: octets to which `seal_batch`, and
-        nothing else, pads inner packets (RFC 4303 2.7). Raises ValueError for keys, SPI
-        or a number beyond 2^32 - 1 (with ESN: 2^64 - 1)."""
+        the next (RFC 4303 3.3.3). `tfc`: octets to which `copy`, and nothing else, pads inner packets
+        (RFC 4303 2.7). Raises ValueError for keys, SPI or a number beyond 2^32 - 1 (with ESN: 2^64 - 1)."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
         if not 0 <= last_sequence <= LIMIT[esn]:
@@ -71,13 +66,15 @@ class OutboundSa:
         self.sequence = last_sequence  # the last one taken
         self.tfc = tfc
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
+        self.format = suite.format(esn)  # SAs of one format can share a batch
         self._overhead, self._block = suite.overhead + TRAILER, suite.block
-        self._limit = LIMIT[esn]
+        self.limit = LIMIT[esn]  # the last sequence number
         self.low_from = LIMIT[esn] // 4 * 3  # the sequence number from which on the SA is `low`
-        self._sealer = sealer(suite, keys, esn)
-        self.aead = self._sealer.aead_context(spi)
-        # Multi-SA batches only begin below this number: they need not watch for low numbers.
-        self.batch_until = 0 if self.aead is None else self.low_from - MAX_ROWS
+        self._icv, self._random_iv, self._spi = suite.icv_length, suite.random_iv, spi.to_bytes(4, "big")
+        aead, self._salt = keyed_aead(suite, keys)
+        self.aead = AeadContext(self._spi + self._salt.ljust(SALT, b"\0"), aead.encrypt_into, esn)
+        # Batches of many SAs only begin below this number: they need not watch for low numbers.
+        self.batch_until = self.low_from - MAX_ROWS
 
     @property
     def low(self) -> bool:
@@ -86,20 +83,30 @@ class OutboundSa:
 
     @property
     def exhausted(self) -> bool:
-        return self.sequence >= self._limit
+        return self.sequence >= self.limit
 
     def seal_batch(self, packets: Sequence[Buffer]) -> list[memoryview]:
-        """Encapsulate and seal inner IP packets of any sizes, in order. Returns fewer when the sequence
-        numbers run out.
+        """Seal copies of inner IP packets of any sizes, in order. Returns fewer when the sequence numbers run
+        out.
 
         Whatever this raises, no sequence number is used again.
         """
-        first = self.sequence + 1
-        count = min(len(packets), self._limit - self.sequence)
-        self.sequence += count
-        rows = self._lay_out(packets[:count], first)
-        self._sealer.seal_rows(rows, first)
+        rows = []
+        for packet in packets:
+            memory, length = self.copy(packet)
+            row = self.seal_in_place(memory, self.start, length)
+            if row is None:
+                break
+            rows.append(row)
         return rows
+
+    def copy(self, packet: Buffer) -> tuple[memoryview, int]:
+        """Memory for the ESP packet of an inner packet, which is copied to octet `start` of it; and the
+        length to seal, with TFC padding, which is zeros behind it."""
+        length = max(len(packet), self.tfc)
+        memory = memoryview(bytearray(self.esp_length(length)))
+        memory[self.start : self.start + len(packet)] = packet
+        return memory, length
 
     def esp_length(self, length: int) -> int:
         """The length of the ESP packet of an inner packet of `length` octets."""
@@ -109,88 +116,28 @@ class OutboundSa:
         """Seal the inner packet at arena[at : at + length] where it stands and return the ESP packet around
         it; None if the sequence numbers have run out. The arena has room for ESP header and IV in front, for
         trailer and ICV behind."""
-        if self.sequence >= self._limit:
+        if self.sequence >= self.limit:
             return None
         self.sequence = sequence = self.sequence + 1
         begin, end = at - self.start, at + length
         padding = -(length + TRAILER) % self._block
         arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4].octets[padding]
         end += padding + TRAILER
-        aead = self.aead
-        if aead is None:
-            row = arena[begin : end + self.suite.icv_length]
-            _HEADER.pack_into(row, 0, self.spi, sequence & 0xFFFFFFFF)
-            self._sealer.seal(row, sequence)
-            return row
-        # `Sealer.seal`, inlined: after a pause every call is slow (esp.datapath.flow_cache).
-        spi_salt, encrypt_into, esn = aead
-        iv = sequence.to_bytes(8, "big")
-        spi = spi_salt[:4]
-        header = spi + iv[4:]
+        row_end = end + self._icv
+        number = sequence.to_bytes(8, "big")
+        iv = os.urandom(self.suite.iv_length) if self._random_iv else number
+        spi = self._spi
+        header = spi + number[4:]
         arena[begin:at] = header + iv
-        end_of_row = end + FULL_ICV
-        encrypt_into(spi_salt[4:] + iv, arena[at:end], spi + iv if esn else header, arena[at:end_of_row])
-        return arena[begin:end_of_row]
+        aad = spi + number if self.aead.esn else header
+        self.aead.call(self._salt + iv, arena[at:end], aad, arena[at:row_end])
+        return arena[begin:row_end]
 
-    def layout(self, layouts: RowLayouts, size: int) -> RowLayout:
-        """The row layout of ESP packets with inner packets of `size` octets."""
-        return layouts.layout(self.esp_length(size), self.start, self.suite.icv_length)
+    def layout(self, layouts: RowLayouts, size: int, offset: int = 0) -> RowLayout:
+        """The layout of ESP packets with inner packets of `size` octets, of which the first one begins
+        `offset` octets into the arena."""
+        return layouts.layout(self.esp_length(size), self.start, self.suite.icv_length, offset)
 
-    def write_trailers(self, layout: RowLayout, count: int, version: int, size: int) -> None:
-        """Write the ESP trailers of inner packets of one IP version and `size` octets in the first `count`
-        rows."""
-        trailer = _TRAILERS[version].rows[self.suite.padding(size)]
-        at = self.start + size
-        layout.array[:count, at : at + len(trailer)] = trailer
-
-    def write_short_trailer(self, row: memoryview, length: int) -> None:
-        """Write the ESP trailer of a packet that is shorter than its row."""
-        trailer = _TRAILERS[row[self.start] >> 4].octets[self.suite.padding(length)]
-        at = self.start + length
-        row[at : at + len(trailer)] = trailer
-
-    def seal_layout(self, layouts: RowLayouts, layout: RowLayout, count: int, last: int) -> int:
-        """Seal the first `count` rows, the last one of `last` octets. Returns how many, as the sequence
-        numbers may run out.
-
-        Whatever this raises, no sequence number is used again.
-        """
-        fits = min(count, self._limit - self.sequence)
-        if fits <= 0:
-            return 0
-        number = self.sequence + 1
-        self.sequence += fits
-        layout.spis[:fits] = self.spi
-        layout.seq_lows[:fits] = STEPS[:fits] + np.uint64(number)  # numpy keeps the low 32 bits
-        self._sealer.seal_layout(layouts, layout, fits, last if fits == count else layout.stride, number)
-        return fits
-
-    def seal_run(self, layouts: RowLayouts, layout: RowLayout, count: int, length: int) -> int:
-        """Write trailers and seal inner packets of one `length` and IP version in the first `count` rows.
-        Returns how many, as the sequence numbers may run out."""
-        self.write_trailers(layout, count, layout.rows[0][self.start] >> 4, length)
-        return self.seal_layout(layouts, layout, count, layout.stride)
-
-    def _lay_out(self, packets: Sequence[Buffer], first: int) -> list[memoryview]:
-        """Header, plaintext and trailer of each packet, with room for IV and ICV, all in one array."""
-        suite = self.suite
-        start, overhead = ESP_HEADER + suite.iv_length, suite.overhead + TRAILER
-        lengths = [max(len(packet), self.tfc) for packet in packets]
-        paddings = [suite.padding(length) for length in lengths]
-        arena = bytearray(sum(lengths) + sum(paddings) + overhead * len(packets))
-        view = memoryview(arena)
-        rows = []
-        offset = 0
-        for index, (packet, length, padding) in enumerate(zip(packets, lengths, paddings, strict=True)):
-            begin = offset + start
-            end = begin + length  # zeros behind a shorter packet are its TFC padding
-            _HEADER.pack_into(arena, offset, self.spi, first + index & 0xFFFFFFFF)
-            view[begin : begin + len(packet)] = packet
-            if padding:
-                view[end : end + padding] = _PADDING[:padding]
-            arena[end + padding] = padding
-            arena[end + padding + 1] = NEXT_HEADER[packet[0] >> 4]
-            following = offset + overhead + length + padding
-            rows.append(view[offset:following])
-            offset = following
-        return rows
+    def trailer(self, version: int, length: int) -> Octets:
+        """The ESP trailer of an inner packet of this IP version and `length`."""
+        return _TRAILERS[version].rows[-(length + TRAILER) % self._block]

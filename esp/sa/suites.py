@@ -1,4 +1,4 @@
-"""Cipher suites of ESP: sizes, and the sealers and openers of one SA's keys.
+"""Cipher suites of ESP: sizes, and the AEAD of one SA's keys.
 
 RFC 4106 (AES-GCM), RFC 7634 (ChaCha20-Poly1305), RFC 3602 (AES-CBC), RFC 4868 and RFC 2404 (HMAC).
 The only module of `esp` that imports `cryptography`.
@@ -10,21 +10,18 @@ next header, ICV. It is sealed and opened in place.
 from __future__ import annotations
 
 import hmac
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, NoReturn, Protocol
 
-import numpy as np
-from cryptography.exceptions import InvalidTag as InvalidTag  # for esp.sa.inbound, too
+from cryptography.exceptions import InvalidTag as InvalidTag  # for esp.sa.batch, too
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
 
 from esp.packet.headers import Buffer
-from esp.packet.row_layouts import BE64, STEPS, RowLayout, RowLayouts
 
 ESP_HEADER = 8  # SPI and sequence number
 UDP_HEADER = 8
@@ -50,6 +47,11 @@ HMACS = {
 }
 
 
+@lru_cache
+def _format(*fields: int) -> tuple[int, ...]:
+    return fields  # equal ones are one object: those compare fast
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
     """An encryption algorithm and, unless it is an AEAD, an integrity algorithm. Lengths are octets."""
@@ -70,13 +72,18 @@ class Suite:
         return self.encr_key_length + self.integ_key_length
 
     @property
+    def random_iv(self) -> bool:
+        """Whether the IV is random (CBC), not the sequence number, so that no nonce of an AEAD repeats."""
+        return self.integ is not None
+
+    @property
     def overhead(self) -> int:
         """Octets of an ESP packet besides plaintext, padding and trailer."""
         return ESP_HEADER + self.iv_length + self.icv_length
 
-    def padding(self, length: int) -> int:
-        """Octets of padding behind `length` octets of plaintext (RFC 4303 2.4)."""
-        return -(length + TRAILER) % self.block
+    def format(self, esn: bool) -> tuple[int, ...]:
+        """What packets of SAs that share a batch have in common: octets of IV and ICV, and ESN."""
+        return _format(self.iv_length, self.icv_length, esn)
 
     def __str__(self) -> str:
         return self.name
@@ -118,11 +125,22 @@ def refuse_copy(self: object) -> NoReturn:
     raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
-class AeadContext(NamedTuple):
-    """What a multi-SA batch needs of one SA with an AEAD and full ICV. The cipher inside refuses to be
-    copied."""
+class Aead(Protocol):
+    """An AEAD as `cryptography` has it: both write to `output`. The last octets of the longer side are the
+    ICV."""
 
-    spi_salt: bytes  # SPI and salt
+    def encrypt_into(
+        self, nonce: Buffer, plaintext: Buffer, aad: Buffer, output: memoryview, /
+    ) -> object: ...
+
+    def decrypt_into(self, nonce: Buffer, data: Buffer, aad: Buffer, output: memoryview, /) -> object:
+        """Raises InvalidTag, and then the output is undefined."""
+
+
+class AeadContext(NamedTuple):
+    """What seals or opens the packets of one SA. The cipher inside refuses to be copied."""
+
+    spi_salt: bytes  # SPI and salt, 8 octets
     call: Callable[[Buffer, memoryview, Buffer, memoryview], object]
     """`encrypt_into` or `decrypt_into`: nonce, input, AAD, output."""
     esn: bool
@@ -132,318 +150,72 @@ class AeadContext(NamedTuple):
 
     def __repr__(self) -> str:
         """Without the salt, which is keying material."""
-        return f"Member(esn={self.esn})"
+        return f"AeadContext(esn={self.esn})"
 
 
-class Sealer(Protocol):
-    """Encrypts under one SA's keys. It can be neither copied nor pickled: two would repeat a nonce."""
-
-    def seal(self, row: memoryview, sequence: int) -> None:
-        """Seal one packet with this 64-bit sequence number in place: ESP header, plaintext and trailer are
-        filled in, and there is room for IV and ICV."""
-
-    def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
-        """Seal several packets; `first` is the first row's sequence number, the others follow it."""
-
-    def seal_layout(self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, first: int) -> None:
-        """Seal the first `count` rows of a layout, the last one of `last` octets; `first` as above."""
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        """What seals this SA's packets in a multi-SA batch; None if the suite can't."""
-
-
-class Opener(Protocol):
-    """Decrypts under one SA's keys."""
-
-    def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        """Decrypt a packet with this 64-bit sequence number in place; returns plaintext and trailer.
-
-        None if the ICV is wrong or the length is impossible; the packet is destroyed in either case.
-        """
-
-    def open_layout(self, layouts: RowLayouts, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-        """Open as many rows of a layout, all of full length; returns the indices of those that failed."""
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        """What opens this SA's packets in a multi-SA batch; None if the suite can't."""
-
-
-def sealer(suite: Suite, keys: bytes, esn: bool) -> Sealer:
-    """The sealer of one SA. `keys`: encryption key (with salt), integrity key. Raises ValueError for its
-    length."""
-    encr_key, integ_key = _split(suite, keys)
-    if suite.integ is not None:
-        return _CbcSealer(suite.integ, encr_key, integ_key, esn)
-    return _AeadSealer(suite, encr_key, esn)
-
-
-def opener(suite: Suite, keys: bytes, esn: bool) -> Opener:
-    """The opener of one SA. `keys`: encryption key (with salt), integrity key. Raises ValueError for its
-    length."""
-    encr_key, integ_key = _split(suite, keys)
-    if suite.integ is not None:
-        return _CbcOpener(suite.integ, encr_key, integ_key, esn)
-    if suite.icv_length < 16:
-        return _ShortTagOpener(suite, encr_key, esn)
-    return _AeadOpener(suite, encr_key, esn)
-
-
-def _split(suite: Suite, keys: bytes) -> tuple[bytes, bytes]:
+def keyed_aead(suite: Suite, keys: bytes) -> tuple[Aead, bytes]:
+    """The suite's AEAD under these keys (encryption key with salt, integrity key), and the salt, with which
+    its nonces begin. Raises ValueError for the length of the keys."""
     if len(keys) != suite.key_length:
         raise ValueError(f"{suite} takes {suite.key_length} octets of keys, not {len(keys)}")
-    return keys[: suite.encr_key_length], keys[suite.encr_key_length :]
+    encr_key, integ_key = keys[: suite.encr_key_length], keys[suite.encr_key_length :]
+    if suite.integ is not None:
+        return _CbcHmac(suite.integ, encr_key, integ_key), b""
+    key, salt = encr_key[:-SALT], encr_key[-SALT:]
+    if suite.encr == CHACHA20_POLY1305:
+        return ChaCha20Poly1305(key), salt
+    return AESGCM(key) if suite.icv_length == 16 else _ShortTagGcm(key, suite.icv_length), salt
 
 
-def _aead(suite: Suite, key: bytes) -> AESGCM | ChaCha20Poly1305:
-    return ChaCha20Poly1305(key) if suite.encr == CHACHA20_POLY1305 else AESGCM(key)
+class _ShortTagGcm:
+    """AES-GCM with an ICV of 8 or 12, which `AESGCM` lacks."""
 
-
-def exhaust(calls: Iterable[object]) -> None:
-    """Run all calls of a `map` and keep no result: the fastest loop in Python."""
-    deque(calls, maxlen=0)
-
-
-def open_each(call: Callable[..., object], columns: Sequence[Sequence[object]]) -> list[int]:
-    """Call once for each row of `columns`, as many as the first one has; returns the rows whose ICV was
-    wrong."""
-    failed: list[int] = []
-    at, count = 0, len(columns[0])
-    while at < count:
-        done: list[object] = []
-        try:
-            done.extend(map(call, *([column[at:] for column in columns] if at else columns)))
-            break
-        except InvalidTag:
-            at += len(done)
-            failed.append(at)
-            at += 1
-    return failed
-
-
-AEAD_START = ESP_HEADER + 8  # where the ciphertext begins, behind an IV of 8
-FULL_ICV = 16  # of an AEAD
-
-
-def _aad(row: memoryview, sequence: int) -> bytes:
-    """SPI and sequence number, the latter in 64 bits because of ESN (RFC 4106 5, RFC 7634 2.1); else it is
-    the ESP header as it stands."""
-    return bytes(row[:4]) + sequence.to_bytes(8, "big")
-
-
-class _AeadSealer:
-    """AES-GCM and ChaCha20-Poly1305. The IV is the sequence number, so that neither repeats alone."""
-
-    __slots__ = ("_aead", "_esn", "_icv", "_salt")
+    __slots__ = ("_aes", "_gcm", "_icv")
     __reduce__ = refuse_copy
 
-    def __init__(self, suite: Suite, key: bytes, esn: bool) -> None:
-        self._aead = _aead(suite, key[:-SALT])
-        self._salt = key[-SALT:]
-        self._icv = suite.icv_length
-        self._esn = esn
+    def __init__(self, key: bytes, icv: int) -> None:
+        self._aes, self._gcm, self._icv = AES(key), AESGCM(key), icv
 
-    def seal(self, row: memoryview, sequence: int) -> None:
-        icv = self._icv
-        iv = sequence.to_bytes(8, "big")
-        row[ESP_HEADER:AEAD_START] = iv
-        aad = _aad(row, sequence) if self._esn else row[:ESP_HEADER]
-        body = row[AEAD_START:]
-        if icv == 16:
-            self._aead.encrypt_into(self._salt + iv, body[:-icv], aad, body)
-        else:
-            body[:] = self._aead.encrypt(self._salt + iv, body[:-icv], aad)[: len(body)]
+    def encrypt_into(self, nonce: Buffer, plaintext: Buffer, aad: Buffer, output: memoryview, /) -> None:
+        output[:] = self._gcm.encrypt(nonce, plaintext, aad)[: len(output)]
 
-    def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
-        for sequence, row in enumerate(rows, first):
-            self.seal(row, sequence)
-
-    def seal_layout(self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, first: int) -> None:
-        full = count - (last < layout.stride)
-        if self._icv < 16:
-            self.seal_rows(layout.rows[:full], first)
-        elif full:
-            numbers = STEPS[:full] + np.uint64(first)
-            layouts.set_salt(self._salt)
-            layouts.nonce_ivs[:full] = numbers
-            layout.ivs[:full] = numbers
-            aad = layout.esp_headers
-            if self._esn:
-                layouts.aad_rows[:full, :4] = layout.array[0, :4]
-                layouts.aad_rows[:full, 4:].view(BE64)[:, 0] = numbers
-                aad = layouts.aad
-            texts, bodies = layout.plaintexts, layout.ciphertexts
-            exhaust(map(self._aead.encrypt_into, layouts.nonces[:full], texts, aad, bodies))
-        if full < count:
-            self.seal(layout.rows[full][:last], first + full)
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        if self._icv < 16:
-            return None
-        return AeadContext(spi.to_bytes(4, "big") + self._salt, self._aead.encrypt_into, self._esn)
-
-
-class _AeadOpener:
-    """AES-GCM and ChaCha20-Poly1305 with their full ICV of 16."""
-
-    __slots__ = ("_aead", "_esn", "_salt")
-    __reduce__ = refuse_copy
-
-    def __init__(self, suite: Suite, key: bytes, esn: bool) -> None:
-        self._aead = _aead(suite, key[:-SALT])
-        self._salt = key[-SALT:]
-        self._esn = esn
-
-    def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        body = row[AEAD_START:]
-        if len(body) < TRAILER + 16:
-            return None
-        nonce = self._salt + bytes(row[ESP_HEADER:AEAD_START])
-        plaintext = body[:-16]
-        aad = _aad(row, sequence) if self._esn else row[:ESP_HEADER]
-        try:
-            self._aead.decrypt_into(nonce, body, aad, plaintext)
-        except InvalidTag:
-            return None
-        return plaintext
-
-    def open_layout(self, layouts: RowLayouts, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-        count = len(sequences)
-        layouts.set_salt(self._salt)
-        layouts.nonce_ivs[:count] = layout.ivs[:count]
-        aad = layout.esp_headers
-        if self._esn:
-            layouts.aad_rows[:count, :4] = layout.array[:count, :4]
-            layouts.aad_rows[:count, 4:].view(BE64)[:, 0] = sequences
-            aad = layouts.aad
-        columns = layouts.nonces[:count], layout.ciphertexts, aad, layout.plaintexts
-        return open_each(self._aead.decrypt_into, columns)
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        return AeadContext(spi.to_bytes(4, "big") + self._salt, self._aead.decrypt_into, self._esn)
-
-
-def _open_rows(opener: Opener, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-    """`open_layout` of a suite that opens row by row."""
-    opened = map(opener.open, layout.rows, sequences)
-    return [index for index, plaintext in enumerate(opened) if plaintext is None]
-
-
-class _ShortTagOpener:
-    """AES-GCM with an ICV of 8 or 12."""
-
-    __slots__ = ("_aes", "_esn", "_icv", "_salt")
-    __reduce__ = refuse_copy
-
-    def __init__(self, suite: Suite, key: bytes, esn: bool) -> None:
-        self._aes = AES(key[:-SALT])
-        self._salt = key[-SALT:]
-        self._icv = suite.icv_length
-        self._esn = esn
-
-    def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        body = row[AEAD_START:]
-        if len(body) < TRAILER + self._icv:
-            return None
-        nonce = self._salt + bytes(row[ESP_HEADER:AEAD_START])
-        tag = bytes(body[-self._icv :])
-        context = Cipher(self._aes, GCM(nonce, tag, min_tag_length=self._icv)).decryptor()
-        aad = _aad(row, sequence) if self._esn else row[:ESP_HEADER]
+    def decrypt_into(self, nonce: Buffer, data: Buffer, aad: Buffer, output: memoryview, /) -> None:
+        tag = bytes(data[-self._icv :])
+        context = Cipher(self._aes, GCM(bytes(nonce), tag, min_tag_length=self._icv)).decryptor()
         context.authenticate_additional_data(aad)
-        plaintext = body[: -self._icv]
-        decrypted = context.update(plaintext)
-        try:
-            context.finalize()
-        except InvalidTag:
-            return None
-        plaintext[:] = decrypted
-        return plaintext
-
-    def open_layout(self, layouts: RowLayouts, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-        return _open_rows(self, layout, sequences)
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        return None
+        plaintext = context.update(data[: -self._icv])
+        context.finalize()
+        output[:] = plaintext
 
 
-_CBC_START = ESP_HEADER + 16
+class _CbcHmac:
+    """AES-CBC with HMAC as an AEAD, whose nonce is the IV, which has to be random (RFC 3602 3): encrypt,
+    then authenticate."""
 
-
-class _Authenticator:
-    """HMAC over a packet, and over the high half of its sequence number with ESN (RFC 4303 2.2.1)."""
-
-    __slots__ = ("_esn", "_keyed", "_length")
+    __slots__ = ("_aes", "_icv", "_keyed")
     __reduce__ = refuse_copy
 
-    def __init__(self, integ: int, key: bytes, esn: bool) -> None:
-        _, digest, _, self._length = HMACS[integ]
-        self._keyed = hmac.new(key, digestmod=digest)
-        self._esn = esn
+    def __init__(self, integ: int, encr_key: bytes, integ_key: bytes) -> None:
+        _, digest, _, self._icv = HMACS[integ]
+        self._aes, self._keyed = AES(encr_key), hmac.new(integ_key, digestmod=digest)
 
-    def icv(self, data: memoryview, sequence: int) -> bytes:
+    def encrypt_into(self, nonce: Buffer, plaintext: Buffer, aad: Buffer, output: memoryview, /) -> None:
+        ciphertext = Cipher(self._aes, CBC(nonce)).encryptor().update(plaintext)
+        output[:] = ciphertext + self._authenticate(nonce, ciphertext, aad)
+
+    def decrypt_into(self, nonce: Buffer, data: Buffer, aad: Buffer, output: memoryview, /) -> None:
+        ciphertext = data[: -self._icv]
+        right = hmac.compare_digest(self._authenticate(nonce, ciphertext, aad), data[-self._icv :])
+        if not right or not ciphertext or len(ciphertext) % 16:
+            raise InvalidTag
+        output[:] = Cipher(self._aes, CBC(nonce)).decryptor().update(ciphertext)
+
+    def _authenticate(self, iv: Buffer, ciphertext: Buffer, aad: Buffer) -> bytes:
+        """The ICV over ESP header, IV and ciphertext, and then the high half of the sequence number if there
+        is ESN (RFC 4303 2.2.1)."""
         context = self._keyed.copy()
-        context.update(data)
-        if self._esn:
-            context.update((sequence >> 32).to_bytes(4, "big"))
-        return context.digest()[: self._length]
-
-
-class _CbcSealer:
-    """AES-CBC with HMAC: encrypt, then authenticate. IVs are random (RFC 3602 3)."""
-
-    __slots__ = ("_aes", "_authenticator", "_icv")
-    __reduce__ = refuse_copy
-
-    def __init__(self, integ: int, encr_key: bytes, integ_key: bytes, esn: bool) -> None:
-        self._aes = AES(encr_key)
-        self._authenticator = _Authenticator(integ, integ_key, esn)
-        self._icv = HMACS[integ][3]
-
-    def seal(self, row: memoryview, sequence: int) -> None:
-        self._seal(row, sequence, os.urandom(16))
-
-    def _seal(self, row: memoryview, sequence: int, iv: bytes) -> None:
-        row[ESP_HEADER:_CBC_START] = iv
-        plaintext = row[_CBC_START : -self._icv]
-        plaintext[:] = Cipher(self._aes, CBC(iv)).encryptor().update(plaintext)
-        row[-self._icv :] = self._authenticator.icv(row[: -self._icv], sequence)
-
-    def seal_rows(self, rows: Sequence[memoryview], first: int) -> None:
-        ivs = os.urandom(16 * len(rows))
-        for index, row in enumerate(rows):
-            self._seal(row, first + index, ivs[16 * index : 16 * index + 16])
-
-    def seal_layout(self, layouts: RowLayouts, layout: RowLayout, count: int, last: int, first: int) -> None:
-        self.seal_rows([*layout.rows[: count - 1], layout.rows[count - 1][:last]], first)
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        return None
-
-
-class _CbcOpener:
-    """AES-CBC with HMAC: verify, then decrypt."""
-
-    __slots__ = ("_aes", "_authenticator", "_icv")
-    __reduce__ = refuse_copy
-
-    def __init__(self, integ: int, encr_key: bytes, integ_key: bytes, esn: bool) -> None:
-        self._aes = AES(encr_key)
-        self._authenticator = _Authenticator(integ, integ_key, esn)
-        self._icv = HMACS[integ][3]
-
-    def open(self, row: memoryview, sequence: int) -> memoryview | None:
-        length = len(row) - _CBC_START - self._icv
-        if length < 16 or length % 16:
-            return None
-        icv = self._authenticator.icv(row[: -self._icv], sequence)
-        if not hmac.compare_digest(icv, row[-self._icv :]):
-            return None
-        plaintext = row[_CBC_START : -self._icv]
-        iv = bytes(row[ESP_HEADER:_CBC_START])
-        plaintext[:] = Cipher(self._aes, CBC(iv)).decryptor().update(plaintext)
-        return plaintext
-
-    def open_layout(self, layouts: RowLayouts, layout: RowLayout, sequences: Sequence[int]) -> list[int]:
-        return _open_rows(self, layout, sequences)
-
-    def aead_context(self, spi: int) -> AeadContext | None:
-        return None
+        if len(aad) == ESP_HEADER:
+            context.update(b"".join((aad, iv, ciphertext)))
+        else:
+            context.update(b"".join((aad[:4], aad[8:], iv, ciphertext, aad[4:8])))
+        return context.digest()[: self._icv]

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from esp.packet.policy import Policy
 from esp.sa.inbound import InboundSa, OpenedBatch
-from esp.sa.suites import ESP_HEADER, SUITES, Sealer, Suite, sealer
+from esp.sa.suites import ESP_HEADER, SUITES
 from ikepy.errors import PeerError, WireError
 from ikepy.sa.api.effects import Send
 from ikepy.sa.api.path import Endpoint, Path
@@ -23,7 +23,7 @@ from ikepy.wire.message import (
 )
 from tests.exchange.network import ADDRESS_A, ADDRESS_B
 from tests.fuzz.corpus import RAW, established
-from tests.unit.esp.packets import ANY, keys_for
+from tests.unit.esp.packets import ANY, keys_for, seal_row
 
 A_TO_B = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
 MAX_SAS = 40  # IKE_SAs that strangers and one peer can make a machine hold
@@ -170,7 +170,7 @@ class EspTarget:
 
     def __init__(self) -> None:
         kinds = [(suite, esn) for suite in SUITES for esn in (False, True)]
-        self._sealers = [sealer(suite, keys_for(suite), esn) for suite, esn in kinds]
+        self._kinds = kinds
         self._batch, self._lone = (
             [InboundSa(SPI, suite, keys_for(suite), esn, 64, Policy(ANY, ANY)) for suite, esn in kinds]
             for _ in range(2)
@@ -180,9 +180,9 @@ class EspTarget:
     def __call__(self, data: bytes) -> None:
         if not data:
             return
-        kind = (data[0] & ~RAW) % len(self._sealers)
+        kind = (data[0] & ~RAW) % len(self._kinds)
         batch = self._batch[kind]
-        packet = data[1:] if data[0] & RAW else self._sealed(self._sealers[kind], batch.suite, data[1:])
+        packet = data[1:] if data[0] & RAW else self._sealed(kind, data[1:])
         opened = batch.open_batch([memoryview(bytearray(packet))])
         assert len(opened.packets) + sum(opened.drops.values()) == 1
         alone = self._lone[kind].open_single(memoryview(bytearray(packet)), 0)
@@ -190,14 +190,15 @@ class EspTarget:
             alone = OpenedBatch([alone], valid=True, newest=True)
         assert alone == opened
 
-    def _sealed(self, seal: Sealer, suite: Suite, inside: bytes) -> bytes:
+    def _sealed(self, kind: int, inside: bytes) -> bytes:
+        suite, esn = self._kinds[kind]
         self._sequence += 1
         inside = inside[: len(inside) // suite.block * suite.block] or bytes(suite.block)
         row = bytearray(suite.overhead + len(inside))
         row[:ESP_HEADER] = SPI.to_bytes(4, "big") + self._sequence.to_bytes(4, "big")
         start = ESP_HEADER + suite.iv_length
         row[start : start + len(inside)] = inside
-        seal.seal(memoryview(row), self._sequence)
+        seal_row(suite, keys_for(suite), memoryview(row), self._sequence, esn=esn)
         return bytes(row)
 
 

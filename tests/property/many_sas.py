@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import strategies as st
 
+from esp.datapath.sa_database import SaDatabase
 from esp.datapath.sa_entries import OutboundEntry
 from esp.ipc.counters import SaCounters
 from esp.packet.selectors import Selector
-from esp.sa import multi_sa_batch
+from esp.sa import batch
 from esp.sa.outbound import OutboundSa
 from esp.sa.suites import CHACHA20_POLY1305, Suite, suite_for
 from tests.property.datapath_bed import SPI, DatapathBed
@@ -98,8 +99,8 @@ class ManySas(DatapathBed):
     def batching(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             if self.apart:
-                patch.setattr(multi_sa_batch, "seal_each", lambda *_: None)
-                patch.setattr(multi_sa_batch, "check_each", lambda *_: None)
+                patch.setattr(SaDatabase, "runs", lambda *_: None)
+                patch.setattr(batch, "open_rows", lambda *_: None)
             yield
 
     def send_all(self, packets: Sequence[bytes]) -> None:

@@ -35,7 +35,7 @@ def test_one_sa(suite: Suite, work: list[list[bytes]], esn: bool, left: int) -> 
     used: list[tuple[bytes, bytes]] = []
     wanted = 0
     for batch in work:
-        wanted += len(batch)
+        wanted += batch.index(BAD) + 1 if BAD in batch else len(batch)
         with suppress(KeyError):
             used += nonces(suite, sa.seal_batch(batch))
         assert sa.sequence == min(LIMIT[esn], LIMIT[esn] - left + wanted)
@@ -113,6 +113,6 @@ def test_errors_in_the_seal_itself(suite: Suite, failures: list[bool]) -> None:
     with failing(list(failures)):
         for _ in range(len(failures) + 2):
             with suppress(OSError):
-                numbers += [bytes(row[4:8]) for row in sa.seal_batch([ipv4()] * 3)]
+                numbers += [bytes(row[4:8]) for row in sa.seal_batch([ipv4()])]
     assert len(set(numbers)) == len(numbers)
-    assert sa.sequence == 3 * (len(failures) + 2)
+    assert sa.sequence == len(failures) + 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from esp.datapath.gso_batch import GsoBatch
 from esp.packet.drop_reasons import Drop
 from esp.packet.headers import Buffer
-from esp.sa import multi_sa_batch
+from esp.sa import batch
 from esp.sa.outbound import LIMIT
 from esp.sa.suites import CHACHA20_POLY1305, suite_for
 from tests.property.many_sas import (
@@ -122,19 +122,20 @@ def test_they_do_go_together(esn: bool) -> None:
         [(0, 10, 0, 0), (2, 10, 0, 0)],  # or have another path
     ],
 )
-def test_sealed_together_and_sent_apart(work: list[Frame]) -> None:
+def test_sent_apart_and_sealed_together_if_they_have_one_tos_octet(work: list[Frame]) -> None:
     with sends([Kind(), Kind(), Kind(other_port=True), *PLAIN_SAS[3:]]) as (bed, kept):
         calls = []
-        real = multi_sa_batch.seal_runs
+        real = batch.seal_runs
 
-        def seal_runs(*arguments: object) -> bool:
+        def seal_runs(*arguments: object) -> object:
             calls.append(real(*arguments))  # type: ignore[arg-type]
             return calls[-1]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(multi_sa_batch, "seal_runs", seal_runs)
+            patch.setattr(batch, "seal_runs", seal_runs)
             send_frames(bed, work)
-        assert calls == [True]
+        assert sum(sum(counts) for counts, _ in calls) == 20
+        assert len(calls) == len({tos for _, _, _, tos in work})
         assert kept[0].sends == 2
 
 

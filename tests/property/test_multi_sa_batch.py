@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,8 @@ from esp.ipc.messages import NotPermitted, PeerMoved, SequenceLow, UpdateSaPath
 from esp.packet.drop_reasons import Drop
 from esp.packet.headers import NEXT_HEADER, Buffer
 from esp.packet.selectors import Selector
-from esp.sa import multi_sa_batch
+from esp.sa import batch
+from esp.sa.inbound import OpenedBatch
 from esp.sa.outbound import LIMIT, OutboundSa
 from tests.property.many_sas import (
     CHACHA,
@@ -144,27 +143,32 @@ def test_one_packet_is_unlike_the_others(mishap: str, at: int) -> None:
 
 @contextmanager
 def watched(name: str) -> Iterator[list[object]]:
-    """The results of a function of `multi_sa_batch`."""
+    """The results of a function of `esp.sa.batch`."""
     results: list[object] = []
-    real = getattr(multi_sa_batch, name)
+    real = getattr(batch, name)
 
     def call(*arguments: object) -> object:
         results.append(real(*arguments))
         return results[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(multi_sa_batch, name, call)
+        patch.setattr(batch, name, call)
         yield results
+
+
+def sizes(results: Sequence[object]) -> list[int]:
+    """The inner lengths of what `open_rows` found uniform."""
+    found = [cast(list[OpenedBatch], each)[0].rows for each in results]
+    return [rows.size for rows in found if rows is not None]
 
 
 @pytest.mark.parametrize("esn", [False, True])
 def test_they_do_share_a_batch(esn: bool) -> None:
     """SAs in turn: one batch, one send, one number more for each, and all of it comes back."""
-    with ManySas([Kind(suite, esn) for suite in (GCM, CHACHA) * 4]) as bed, watched("seal_each") as sealed:
+    with ManySas([Kind(suite, esn) for suite in (GCM, CHACHA) * 4]) as bed, watched("seal_runs") as sealed:
         bed.peer.setsockopt(17, 104, 1)  # what left together is read together
         bed.send_all([packet(number % COUNT, 100) for number in range(3 * COUNT)])
-        (numbers,) = sealed
-        assert numbers is not None
+        assert [cast(tuple[object, object], each)[0] for each in sealed] == [(1,) * (3 * COUNT)]
         (layout,) = bed.sent()
         size = len(layout) // (3 * COUNT)
         rows = [bytes(layout[at : at + size]) for at in range(0, len(layout), size)]
@@ -172,9 +176,9 @@ def test_they_do_share_a_batch(esn: bool) -> None:
         assert heads == [(number, times) for times in (1, 2, 3) for number in range(COUNT)]
         ends = bed.senders()
         back = [end.seal_batch([packet(number, 100, back=True)])[0] for number, end in enumerate(ends)]
-        with watched("uniform_inner_length") as opened:
+        with watched("open_rows") as opened:
             bed.arrive(back)
-        assert opened == [128]
+        assert sizes(opened) == [128]
         assert bed.delivered() == [packet(number, 100, back=True) for number in range(COUNT)]
         assert bed.ingress.delivery.authentic == COUNT
 
@@ -189,7 +193,7 @@ def packet6(number: int, *, back: bool = False) -> bytes:
 
 def test_ipv6_does_share_a_batch() -> None:
     """A packet is under the SA for all of its addresses."""
-    with ManySas([]) as bed, watched("seal_each") as sealed, watched("uniform_inner_length") as opened:
+    with ManySas([]) as bed, watched("seal_runs") as sealed, watched("open_rows") as opened:
         ends = {"local_port": bed.port, "remote_port": bed.peer_port}
         for number in range(COUNT):
             child, spi = 100 + number, FIRST + number
@@ -206,7 +210,7 @@ def test_ipv6_does_share_a_batch() -> None:
         for _ in range(2):  # addresses that are not known yet, and known ones
             bed.arrive([end.seal_batch([packet6(n, back=True)])[0] for n, end in enumerate(peers)])
             assert bed.delivered() == [packet6(number, back=True) for number in range(COUNT)]
-        assert opened == [len(packet6(0))] * 2
+        assert sizes(opened) == [len(packet6(0))] * 2
         foreign = [end.seal_batch([packet6(n ^ 1, back=True)])[0] for n, end in enumerate(peers)]
         bed.arrive(foreign)
         assert bed.delivered() == []
@@ -242,7 +246,8 @@ def test_what_changes_between_batches() -> None:
     """A new SA, another path, TFC padding, one SA less: the next packets are sent accordingly."""
     with ManySas(PLAIN_SAS) as bed:
         packets = [packet(number, 100) for number in range(COUNT)]
-        spis, size = [FIRST + number for number in range(COUNT)], multi_sa_batch.esp_length(len(packets[0]))
+        sa, spis = bed.outbound_of(0).sa, [FIRST + number for number in range(COUNT)]
+        size = sa.esp_length(len(packets[0]))
 
         def send() -> list[tuple[int, int]]:
             bed.send_all(packets)
@@ -261,26 +266,12 @@ def test_what_changes_between_batches() -> None:
             assert send() == [(spi, size) for spi in spis if spi != FIRST + 3]
         bed.database.update_path(UpdateSaPath(103, True, LOOPBACK, bed.port, LOOPBACK, bed.peer_port, 600))
         for _ in range(2):
-            assert send() == [
-                (spi, multi_sa_batch.esp_length(600) if spi == FIRST + 3 else size) for spi in spis
-            ]
+            assert send() == [(spi, sa.esp_length(600) if spi == FIRST + 3 else size) for spi in spis]
         bed.database.update_path(UpdateSaPath(103, True, LOOPBACK, bed.port, LOOPBACK, bed.peer_port, 0))
         bed.database.remove_pair(105)
         del spis[5]
         for _ in range(2):
             assert send() == [(spi, size) for spi in spis]
-
-
-def test_seats_are_neither_copied_nor_shown() -> None:
-    with ManySas(PLAIN_SAS) as bed:
-        packets = [packet(number, 100) for number in range(COUNT)]
-        columns = bed.database.batch_columns(DEVICE, [each[12:20] for each in packets], packets.__getitem__)
-        assert columns is not None
-        with pytest.raises(TypeError):
-            pickle.dumps(columns)
-        with pytest.raises(TypeError):
-            copy.copy(columns)
-        assert repr(columns) == f"BatchColumns(children={list(range(100, 100 + COUNT))})"
 
 
 @pytest.mark.parametrize("esn", [False, True])
@@ -334,7 +325,8 @@ def test_one_forged_and_one_not_permitted_among_good_ones() -> None:
         rows[4] = rows[4][:30] + bytes((rows[4][30] ^ 1,)) + rows[4][31:]
         with watched("open_rows") as opened:
             bed.arrive(rows)
-        assert opened == [{4: Drop.INTEGRITY}]
+        (batches,) = cast(list[list[OpenedBatch]], opened)
+        assert [one.drops for one in batches if one.drops] == [{Drop.SELECTORS: 1}, {Drop.INTEGRITY: 1}]
         assert bed.delivered() == inner[:2] + inner[3:4] + inner[5:]
         assert (bed.counters.sa(2).drops, bed.counters.sa(4).drops) == ({"selectors": 1}, {"integrity": 1})
         assert [type(one) for one in bed.said] == [NotPermitted]

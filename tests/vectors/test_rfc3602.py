@@ -15,8 +15,8 @@ import pytest
 from esp.packet.policy import Policy
 from esp.sa.inbound import InboundSa
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import AES_CBC, HMAC_SHA1_96, opener, sealer, suite_for
-from tests.unit.esp.packets import ANY
+from esp.sa.suites import AES_CBC, HMAC_SHA1_96, suite_for
+from tests.unit.esp.packets import ANY, open_row, seal_row
 
 SUITE = suite_for(AES_CBC, 128, HMAC_SHA1_96)
 INTEG_KEY = bytes(range(20))
@@ -113,14 +113,14 @@ def test_sealed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     fixed_random(monkeypatch, case.iv)
     plaintext = bytes.fromhex(case.plaintext)
     row = bytearray(case.header + bytes(16) + plaintext + bytes(12))
-    sealer(SUITE, case.keys, esn=False).seal(memoryview(row), case.sequence)
+    seal_row(SUITE, case.keys, memoryview(row), case.sequence)
     assert bytes(row) == case.packet
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_opened(case: Case) -> None:
     row = memoryview(bytearray(case.packet))
-    plaintext = opener(SUITE, case.keys, esn=False).open(row, case.sequence)
+    plaintext = open_row(SUITE, case.keys, row, case.sequence)
     assert plaintext is not None
     assert bytes(plaintext) == bytes.fromhex(case.plaintext)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
+from esp.packet.headers import Buffer
 from esp.packet.policy import Policy
 from esp.packet.selectors import Selector
 from esp.sa.inbound import InboundSa
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import Suite
+from esp.sa.suites import ESP_HEADER, InvalidTag, Suite, keyed_aead
 
 ANY = (Selector.of("0.0.0.0/0"), Selector.of("::/0"))
 UDP, TCP, ICMP = 17, 6, 1
@@ -51,6 +53,35 @@ def ports(source: int, destination: int, size: int = 8) -> bytes:
 def keys_for(suite: Suite, seed: int = 1) -> bytes:
     """Keys that differ in every octet position and for every seed."""
     return bytes((seed * 31 + index * 7) & 0xFF for index in range(suite.key_length))
+
+
+def _nonce_parts(suite: Suite, row: memoryview, sequence: int, esn: bool) -> tuple[int, Buffer]:
+    """Where the ciphertext begins, and the AAD (RFC 4106 5)."""
+    aad = bytes(row[:4]) + sequence.to_bytes(8, "big") if esn else bytes(row[:ESP_HEADER])
+    return ESP_HEADER + suite.iv_length, aad
+
+
+def seal_row(suite: Suite, keys: bytes, row: memoryview, sequence: int, *, esn: bool = False) -> None:
+    """Seal a packet in place whose ESP header, plaintext and trailer are filled in, whatever they are."""
+    aead, salt = keyed_aead(suite, keys)
+    start, aad = _nonce_parts(suite, row, sequence, esn)
+    iv = os.urandom(suite.iv_length) if suite.integ is not None else sequence.to_bytes(8, "big")
+    row[ESP_HEADER:start] = iv
+    aead.encrypt_into(salt + iv, row[start : -suite.icv_length], aad, row[start:])
+
+
+def open_row(
+    suite: Suite, keys: bytes, row: memoryview, sequence: int, *, esn: bool = False
+) -> memoryview | None:
+    """Plaintext and trailer of a packet, opened in place; None if it is not authentic."""
+    aead, salt = keyed_aead(suite, keys)
+    start, aad = _nonce_parts(suite, row, sequence, esn)
+    plaintext = row[start : -suite.icv_length]
+    try:
+        aead.decrypt_into(salt + row[ESP_HEADER:start], row[start:], aad, plaintext)
+    except InvalidTag:
+        return None
+    return plaintext
 
 
 def sa_pair(

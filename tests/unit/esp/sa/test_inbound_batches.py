@@ -1,4 +1,4 @@
-"""esp.sa.inbound.open_layout: a batch gives what its packets give one by one, in rows where all are
+"""esp.sa.batch.open_rows: a batch gives what its packets give one by one, in rows where all are
 uniform."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from esp.packet.drop_reasons import Drop
 from esp.packet.policy import Policy
 from esp.packet.row_layouts import RowLayouts
 from esp.packet.selectors import Selector
+from esp.sa.batch import open_rows
 from esp.sa.inbound import InboundSa, OpenedBatch
 from esp.sa.suites import SUITES, Suite
 from tests.unit.esp.bed import GCM
@@ -28,13 +29,12 @@ def opened(sa: InboundSa, rows: list[memoryview], headroom: int = 0) -> OpenedBa
     layout = layouts.layout(len(rows[0]), sa.start, suite.icv_length)
     for place, row in zip(layout.rows, rows, strict=False):
         place[: len(row)] = row
-    return sa.open_layout(layouts, layout, len(rows), len(rows[-1]), headroom)
+    found = open_rows(layouts, layout, [sa], len(rows), len(rows[-1]), headroom)
+    return None if found is None else found[0]
 
 
 def packets_of(found: OpenedBatch) -> list[bytes]:
-    found.split_rows()
-    assert found.rows is None
-    return [bytes(one) for one in found.packets]
+    return [bytes(one) for one in (found.packets if found.rows is None else found.rows.packets())]
 
 
 def v4(destination: str = "10.2.0.1") -> bytes:

@@ -6,10 +6,11 @@ import pytest
 
 from esp.packet.headers import NEXT_HEADER
 from esp.packet.row_layouts import MAX_ROWS, RowLayouts
+from esp.sa.batch import seal_runs
 from esp.sa.outbound import LIMIT, OutboundSa
-from esp.sa.suites import SUITES, Suite, opener
+from esp.sa.suites import SUITES, Suite
 from tests.unit.esp.bed import GCM
-from tests.unit.esp.packets import ipv4, ipv6, keys_for, sa_pair
+from tests.unit.esp.packets import ipv4, ipv6, keys_for, open_row, sa_pair
 
 PACKETS = [ipv4(payload=bytes(range(60))), ipv6(payload=bytes(range(40)))]
 
@@ -32,7 +33,7 @@ def assert_as_one_by_one(
 
 def meaning(suite: Suite, row: bytes, number: int, esn: bool) -> tuple[bytes, bytes]:
     """Header and plaintext."""
-    plaintext = opener(suite, keys_for(suite), esn).open(memoryview(bytearray(row)), number)
+    plaintext = open_row(suite, keys_for(suite), memoryview(bytearray(row)), number, esn=esn)
     assert plaintext is not None
     return row[:8], bytes(plaintext)
 
@@ -55,12 +56,8 @@ def laid(sa: OutboundSa, layouts: RowLayouts, packets: list[bytes]) -> int:
     layout = sa.layout(layouts, size)
     for row, packet in zip(layout.rows, packets, strict=False):
         row[sa.start : sa.start + len(packet)] = packet
-    last = len(packets[-1])
-    if last == size:
-        return sa.seal_run(layouts, layout, len(packets), size)
-    sa.write_trailers(layout, len(packets) - 1, packets[0][0] >> 4, size)
-    sa.write_short_trailer(layout.rows[len(packets) - 1], last)
-    return sa.seal_layout(layouts, layout, len(packets), sa.esp_length(last))
+    (sealed,), _ = seal_runs(layouts, layout, size, [sa], [len(packets)], [size - len(packets[-1])])
+    return sealed
 
 
 def rows_of(sa: OutboundSa, layouts: RowLayouts, packets: list[bytes], count: int) -> list[bytes]:
@@ -156,8 +153,32 @@ def test_from_where_numbers_are_watched(esn: bool) -> None:
     sa = sender(GCM, esn=esn)
     assert sa.low_from == LIMIT[esn] // 4 * 3
     assert sa.batch_until == sa.low_from - MAX_ROWS
-    cbc = next(suite for suite in SUITES if OutboundSa(1, suite, keys_for(suite), esn).aead is None)
-    assert OutboundSa(1, cbc, keys_for(cbc), esn).batch_until == 0
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("esn", [False, True])
+def test_runs_of_several_sas(suite: Suite, esn: bool) -> None:
+    """Each run under its SA's numbers, also where those of one run out: the other runs are sealed whole."""
+    layouts, packet = RowLayouts(65536), PACKETS[0]
+    for left in (100, 2, 0):
+        one = sender(suite, esn=esn, used=40)
+        other = OutboundSa(0x2002, suite, keys_for(suite, 2), esn, LIMIT[esn] - left)
+        layout = one.layout(layouts, len(packet))
+        for row in layout.rows[:9]:
+            row[one.start : one.start + len(packet)] = packet
+        fits = min(left, 3)
+        runs = [one, other, one], [2, 3, 4], [0, 0, 0]
+        counts, numbers = seal_runs(layouts, layout, len(packet), *runs)
+        assert list(counts) == [2, fits, 4]
+        first = LIMIT[esn] - left + 1
+        assert numbers.tolist()[2 : 2 + fits] == list(range(first, first + fits))
+        assert (one.sequence, other.sequence) == (46, LIMIT[esn] - left + fits)
+        rows = [bytes(row) for row in layout.rows[:9]]
+        assert_as_one_by_one(suite, rows[:2] + rows[5:], [packet] * 6, esn=esn, used=40)
+        for number, octets in enumerate(rows[2 : 2 + fits], first):
+            plaintext = open_row(suite, keys_for(suite, 2), memoryview(bytearray(octets)), number, esn=esn)
+            assert plaintext is not None
+            assert bytes(plaintext[: len(packet)]) == packet
 
 
 def test_a_train_of_one_leaves_other_rows_alone() -> None:
