@@ -4,16 +4,15 @@
    one flow, and lone packets, each into a row of the TUN batch (`esp.datapath.tun_batch`).
 2. Look up the SA (`esp.datapath.sa_database`, RFC 4301 5.1). A packet without an SA goes to the acquire queue
    (`esp.datapath.acquire`); in a standing queue CoDel marks or drops packets (`esp.datapath.codel`).
-3. Lay out. Frames are cut into rows of the GSO batch (`esp.datapath.gso_batch`); lone packets stay where they
-   were read, with room for ESP in front and behind.
-4. Seal. ESP headers, sequence numbers, IVs and AEAD for all rows of one SA, or of many SAs, at once
-   (`esp.sa`).
-5. Transmit. ESP packets to one peer leave in one UDP_SEGMENT send, or in one sendmmsg
-   (`esp.datapath.transmit`).
+3. Lay out. Frames are cut into rows (`esp.datapath.gso_batch`); lone packets stay where they were read, with
+   room for ESP in front and behind (`esp.datapath.lone_packets`). Uniform packets in rows are a batch, in
+   runs of one SA each.
+4. Seal (`esp.datapath.transmit`). ESP headers, sequence numbers, IVs and AEAD for all rows of a batch at once
+   (`esp.sa.batch`); packets that are not uniform one by one (`esp.sa.outbound`).
+5. Transmit. ESP packets to one peer leave in one UDP_SEGMENT send, or in one sendmmsg.
 6. Count. Packets and octets are counted; control is told when an SA's sequence numbers run low.
 
-Lone packets pass stages 2 to 6 in `esp.datapath.lone_packets`; one that comes alone after a pause passes them
-in one closure (`esp.datapath.flow_cache`).
+A packet that comes alone after a pause passes all stages in one closure (`esp.datapath.flow_cache`).
 """
 
 from __future__ import annotations

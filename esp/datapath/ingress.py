@@ -5,8 +5,8 @@
    (`esp.net.raw_receive_ring`).
 2. Look up the SA by SPI. IKE messages, other workers' SPIs and unknown ones are forwarded or reported
    (`esp.datapath.unmatched`).
-3. Check and open. Sequence numbers against the replay window, then the AEAD in place, for all rows of one SA,
-   or of many SAs, at once (`esp.sa`).
+3. Check and open. Sequence numbers against the replay window, then the AEAD in place: for all rows of a batch
+   at once, under one SA or an SA a row (`esp.sa.batch`), or packet by packet (`esp.sa.inbound`).
 4. Unwrap. The replay window is marked; trailer, next header and the SA's selectors are checked; the outer ECN
    field is combined with the inner one (RFC 6040).
 5. Deliver (`esp.datapath.delivery`). The device writes the inner packets, merged into frames where it can

@@ -94,38 +94,39 @@ class Worker:
         self._workers = workers
         self._wrap_device = wrap_device
         self._outbox = Outbox(control)
-        context = Context(counters, self._outbox.post)
+        self.context = context = Context(counters, self._outbox.post)
         self._database, self._devices, self._deferred = context.database, context.devices, context.deferred
         self._egress = Egress(context)
-        self._ingress = Ingress(context, (slot, workers), self._read_control, self._egress.release_waiting)
+        self._ingress = Ingress(context, (slot, workers), self.read_control, self._egress.release_waiting)
         self._delivery = self._ingress.delivery
-        self._transports: dict[int, Transport] = {}
+        self.transports: dict[int, Transport] = {}
         self._to_close: list[Transport] = []  # to be closed after the turn that may still read from them
         self._poll = select.epoll()
         self._sources: dict[int, Transport | Device] = {}  # by descriptor
         self._single_readers: dict[int, Callable[[], int]] = {}  # by descriptor, as `_sources`
         self._calm = False  # idle until lately, and since then one packet at a time
-        self._busy_state = BusyState()
+        self.busy_state = BusyState()
         self._cpu_yield = CpuYield()
         self._gather_until = 0.0  # monotonic seconds: the latest `not_before` of a source
         self._fault = RateLimit(*_FAULT)
         self._interest = select.EPOLLIN  # of the control socket
+        self._poll.register(control.fileno(), self._interest)
         self._connected = True
 
     def run(self) -> None:
         """Serve until control closes the pair; then close everything but the control socket."""
         self._control.setblocking(False)
-        self._poll.register(self._control.fileno(), self._interest)
         try:
             self._outbox.post(Ready())
             while self._connected:
-                self._serve_once()
+                self.serve_once()
         finally:
-            self._close()
+            self.close()
 
-    def _serve_once(self) -> None:
+    def serve_once(self) -> None:
+        """Wait until there is something to do, and do it: one turn."""
         self._watch_control()
-        begin = time.monotonic() if self._busy_state.busy else 0.0
+        begin = time.monotonic() if self.busy_state.busy else 0.0
         ready = self._poll.poll(
             _FLUSH_AFTER if self._deferred or self._counters.has_deferred else None, _MAX_READY
         )
@@ -168,7 +169,7 @@ class Worker:
         for fd, _ in ready:
             if fd not in sources:  # control, before any packet
                 self._outbox.flush()
-                self._read_control()
+                self.read_control()
         now = self._wait_to_gather(ready)
         if len(ready) > 1:
             ready.sort(key=self._is_bulk)
@@ -203,7 +204,7 @@ class Worker:
                 lone = self._egress.read_device(source)
         except Exception as error:
             lone = self._failed(source, error)
-        if alone and lone == 1 and not self._busy_state.busy:  # no busy read
+        if alone and lone == 1 and not self.busy_state.busy:  # no busy read
             self._deferred.append(partial(source.moderation.note_read, now, lone))
         else:
             self._note_read(source, now, lone, authentic)
@@ -211,7 +212,7 @@ class Worker:
     def _note_read(self, source: Transport | Device, now: float, lone: int, authentic: int) -> None:
         """Update moderation and busy state after a read that began at `now`. `authentic`:
         `Delivery.authentic` before it."""
-        busy = self._busy_state.busy
+        busy = self.busy_state.busy
         unfinished = busy and isinstance(source, Transport) and self._ingress.unfinished
         much = source.moderation.note_read(now, lone, busy, unfinished)
         if much or busy:
@@ -267,7 +268,7 @@ class Worker:
             self._poll.unregister(fd)
 
     def _report_busy(self, now: float, much: bool, unauthenticated: bool) -> None:
-        busy_state = self._busy_state
+        busy_state = self.busy_state
         busy = (
             busy_state.note_busy_read(now, unauthenticated)
             if much
@@ -282,7 +283,8 @@ class Worker:
 
     # Messages from control
 
-    def _read_control(self) -> None:
+    def read_control(self) -> None:
+        """Execute the messages of control that wait."""
         self._run_deferred()  # it may be of SAs that the messages remove
         self._counters.flush()
         for _ in range(_MESSAGES_A_TURN):
@@ -378,16 +380,16 @@ class Worker:
             sock.close()
             raise
         self._remove_socket(message.index)
-        self._transports[message.index] = transport
+        self.transports[message.index] = transport
         self._register(transport.fileno(), transport)
-        self._egress.set_transports(list(self._transports.values()))
+        self._egress.set_transports(list(self.transports.values()))
 
     def _remove_socket(self, index: int) -> None:
-        transport = self._transports.pop(index, None)
+        transport = self.transports.pop(index, None)
         if transport is not None:
             self._unregister(transport.fileno())
             self._to_close.append(transport)
-            self._egress.set_transports(list(self._transports.values()))
+            self._egress.set_transports(list(self.transports.values()))
 
     def _add_device(self, message: AddDevice, fd: int) -> None:
         known = self._devices.get(message.device_id)
@@ -425,12 +427,13 @@ class Worker:
         self._unregister(device.fd)
         os.close(device.fd)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close everything but the control socket."""
         self._counters.flush()
         for device in self._devices.values():
             self._close_device(device)
         self._devices.clear()
-        for transport in (*self._transports.values(), *self._to_close):
+        for transport in (*self.transports.values(), *self._to_close):
             transport.close()
-        self._transports.clear()
+        self.transports.clear()
         self._poll.close()

@@ -1,4 +1,4 @@
-"""Deferred counters: packets of multi-SA batches that wait to be counted, all at once by numpy.
+"""Deferred counters: packets of batches of many SAs that wait to be counted, all at once by numpy.
 
 Counting many batches together costs a small part of counting each.
 """

@@ -1,1 +1,1 @@
-"""Security associations: cipher suites, inbound and outbound SAs, batches under many SAs. No I/O."""
+"""Security associations: cipher suites, inbound and outbound SAs, batches under one SA or many. No I/O."""

@@ -17,11 +17,6 @@ PRIVATE_TEXT = re.compile(r"_[a-z]\w*|\w+(\.\w+)*\._[A-Za-z]\w*")
 OWN = ("self", "cls")
 # Methods of every namedtuple, whose names begin with "_" so that no field can have them.
 NAMEDTUPLE = ("_asdict", "_fields", "_make", "_replace")
-# Rewritten for the public interface of a worker; may not come to more than these.
-REMAINING = {
-    "tests/unit/esp/datapath/test_worker_single_packets.py",
-    "tests/unit/esp/datapath/test_worker_turns.py",
-}
 
 
 def private_uses(source: str) -> Iterator[tuple[int, str]]:
@@ -79,4 +74,4 @@ def test_tests_use_public_names(path: Path) -> None:
     if path == Path(__file__).resolve():
         return
     found = [f"line {line}: {name}" for line, name in private_uses(path.read_text())]
-    assert not found or str(path.relative_to(ROOT)) in REMAINING, found
+    assert found == []
