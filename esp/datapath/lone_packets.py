@@ -124,13 +124,13 @@ class LonePackets:
         arena, begin = self._tun_batch.arena, self._tun_batch.begin
         source, remote, plain = entry.path.local_address, entry.path.remote, not transport.wildcard
         sendto, send = transport.sock.sendto, transport.send
-        deferred, count = self._deferred, self._transmitter.count
+        deferred, count_sent, count = self._deferred, self._transmitter.count_sent, self._transmitter.count
 
         def fast_path(length: int, tos: int) -> bool:
             sealed = None if sa.tfc else seal(arena, begin, length)
             if sealed is None:
                 return False
-            failures = {}
+            failures = None
             if plain and not tos:
                 try:
                     sendto(sealed, remote)
@@ -138,7 +138,10 @@ class LonePackets:
                     failures = {0: drop_reason(error.errno)}
             else:
                 failures = send([sealed], source, remote, tos)
-            deferred.append(partial(count, (entry,), (1,), (length,), failures))
+            if failures:
+                deferred.append(partial(count, (entry,), (1,), (length,), failures))
+            else:
+                deferred.append(partial(count_sent, entry, 1, length))
             return True
 
         return fast_path

@@ -79,7 +79,7 @@ class Transmitter:
         if len(sas) == 1 and sealed is counts:  # not by way of the columns, 3 % of a packet of 64 octets
             failures = self._send_rows(batch, paths[0], 0, counts[0], shorts[0])
             if not failures:
-                self._count_sent(entries[0], counts[0], size * counts[0] - shorts[0])
+                self.count_sent(entries[0], counts[0], size * counts[0] - shorts[0])
                 return
         else:
             failures = self._send_runs(batch, paths, counts, shorts, sealed)
@@ -196,22 +196,21 @@ class Transmitter:
     ) -> None:
         """Count packets, so many of each SA, of which some were not sent: the reason of each by index.
         `octets`: of the inner packets."""
-        packets, entry, counters, now = sum(counts), entries[0], self._counters, time.time()
-        if not failures and packets and entries.count(entry) == len(entries):  # the usual case
-            self._count_sent(entry, packets, sum(octets))
+        packets, first = sum(counts), 0
+        if not failures and packets and entries.count(entries[0]) == len(entries):  # the usual case
+            self.count_sent(entries[0], packets, sum(octets))
             return
-        first = 0
         for entry, count, length in zip(entries, counts, octets, strict=True):
-            failed = [failures[row] for row in range(first, first + count) if row in failures]
+            rows, first = range(first, first + count), first + count
+            failed = [failures[row] for row in rows if row in failures] if failures else []
             for reason in failed:
-                counters.drop(reason, 1, entry.slot)
+                self._counters.drop(reason, 1, entry.slot)
             if count > len(failed):
-                length -= length * len(failed) // count
-                counters.count_sealed(entry.slot, count - len(failed), length, entry.sa.sequence, now)
-            self._note_sequence(entry)
-            first += count
+                self.count_sent(entry, count - len(failed), length - length * len(failed) // count)
+            else:
+                self._note_sequence(entry)
 
-    def _count_sent(self, entry: OutboundEntry, packets: int, octets: int) -> None:
+    def count_sent(self, entry: OutboundEntry, packets: int, octets: int) -> None:
         """Count packets of one SA that were sent."""
         sequence = entry.sa.sequence
         self._counters.count_sealed(entry.slot, packets, octets, sequence, time.time())

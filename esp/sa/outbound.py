@@ -129,8 +129,8 @@ class OutboundSa:
         spi = self._spi
         header = spi + number[4:]
         arena[begin:at] = header + iv
-        aad = spi + number if self.aead.esn else header
-        self.aead.call(self._salt + iv, arena[at:end], aad, arena[at:row_end])
+        _, encrypt_into, esn = self.aead
+        encrypt_into(self._salt + iv, arena[at:end], spi + number if esn else header, arena[at:row_end])
         return arena[begin:row_end]
 
     def layout(self, layouts: RowLayouts, size: int, offset: int = 0) -> RowLayout:
