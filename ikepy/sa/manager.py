@@ -257,6 +257,7 @@ class IkeManager:
             return stateless.no_larger(self._unknown_ike_spi(header, path, now), datagram)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
             return self._doubted(sa, message, now)
+        self._reconfiguration.match_again(sa)
         return self._settle(sa, dispatch.receive(sa, datagram, message, path, now), now)
 
     def _accept(self, datagram: bytes, message: Message, path: Path, now: float) -> list[Effect]:
@@ -330,6 +331,7 @@ class IkeManager:
         if sa is None:
             return []
         self.ticking = sa.ike_id
+        self._reconfiguration.match_again(sa)
         return self._settle(sa, sa.jobs.complete(ticket, result, now), now)
 
     # -- reports of the data plane -----------------------------------------------------------------

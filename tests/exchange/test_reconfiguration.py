@@ -498,6 +498,9 @@ def test_a_peer_whose_connection_goes_while_it_is_half_open_is_refused() -> None
     net = Network(PLAIN, with_other("b"))
     net.command("a", Initiate("ab", "net"))
     net.run(0.015)
+    assert only(net, "b").connection.name == "ab"
+    assert net.a.manager.has_ike_sa("ab")
+    assert not net.b.manager.has_ike_sa("ab")  # it may be a stranger's
     config = net.b.config
     config = config.model_copy(update={"connections": {"other": config.connections["other"]}})
     net.run_effects("b", net.b.manager.replace_config(config, net.now))

@@ -56,10 +56,12 @@ class Reconfiguration:
         registry = self._registry
         self._rematched.clear()
         names = {one.name for one in (*change.removed, *(each.old for each in change.changed))}
-        affected = [sa for sa in registry.sas.values() if sa.connection.name in names or _is_half_open(sa)]
+        affected = [
+            sa for sa in registry.sas.values() if sa.connection.name in names and not _is_half_open(sa)
+        ]
         for sa in registry.sas.values():
             sa.window.retime(registry.retransmission)
-            if sa.conforms_to == registry.generation - 1:
+            if sa.conforms_to == registry.generation - 1 and not _is_half_open(sa):
                 sa.conforms_to = registry.generation
         for sa in affected:
             sa.conforms_to = 0
@@ -103,6 +105,12 @@ class Reconfiguration:
         return effects
 
     # -- one IKE_SA --------------------------------------------------------------------------------
+
+    def match_again(self, sa: IkeSa) -> None:
+        """Something is to happen to an IKE_SA: a peer that has not authenticated yet may mean another
+        connection than it did. Strangers may have begun thousands: this waits until one of them goes on."""
+        if sa.conforms_to != self._registry.generation and _is_half_open(sa):
+            self._match_again(sa)
 
     def conform(self, sa: IkeSa, now: float) -> list[Effect]:
         """Make an IKE_SA and its children conform to the configuration in use, as far as possible now."""

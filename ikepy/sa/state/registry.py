@@ -33,6 +33,7 @@ class Listed(Protocol):
     """The part of an IKE_SA that the table needs."""
 
     ike_id: int
+    initiator: bool
     connection: Connection
     local_id: Identity | None
     remote_id: Identity | None
@@ -217,8 +218,11 @@ class SaRegistry(Generic[S]):
         return (sa for sa in reversed(list(self._by_connection.get(name, {}).values())) if sa.alive)
 
     def has_any(self, connection: str) -> bool:
-        """Whether a connection has an IKE_SA that has not been removed."""
-        return bool(self._by_connection.get(connection))
+        """Whether a connection has an IKE_SA, in whatever state; what strangers begin does not count."""
+        begun = (Phase.CREATED, Phase.CONNECTING)
+        return any(
+            sa.initiator or sa.phase not in begun for sa in self._by_connection.get(connection, {}).values()
+        )
 
     def others(self, sa: S) -> Iterable[S]:
         """The other established IKE_SAs of the connection, newest first."""
