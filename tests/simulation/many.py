@@ -27,6 +27,7 @@ class Part:
     messages: int = 0
     packets: int = 0
     lost: int = 0
+    taken_over: int = 0
     failed: list[Result] = field(default_factory=list)
 
     def add(self, other: Part) -> None:
@@ -34,6 +35,7 @@ class Part:
         self.messages += other.messages
         self.packets += other.packets
         self.lost += other.lost
+        self.taken_over += other.taken_over
         self.failed += other.failed
 
 
@@ -45,7 +47,7 @@ def part(first: int, count: int) -> Part:
     for seed in range(first, first + count):
         result = run(seed)
         failed = [result] if result.error else []
-        total.add(Part(1, result.messages, result.packets, result.lost, failed))
+        total.add(Part(1, result.messages, result.packets, result.lost, result.taken_over, failed))
     gc.enable()
     gc.collect()
     return total

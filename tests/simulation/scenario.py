@@ -47,6 +47,7 @@ class Result:
     messages: int
     packets: int
     lost: int
+    taken_over: int  # how often a new process went on for a site
 
 
 def run(seed: int, *, transcript: bool = False) -> Result:
@@ -66,7 +67,7 @@ def run(seed: int, *, transcript: bool = False) -> Result:
             scenario.world.note("!", _where(found))
     world = scenario.world
     text = world.transcript() if transcript or error else ""
-    return Result(seed, error, text, world.sent, world.probed, world.lost)
+    return Result(seed, error, text, world.sent, world.probed, world.lost, world.taken_over)
 
 
 def _where(error: Exception) -> str:

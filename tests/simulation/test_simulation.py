@@ -36,6 +36,7 @@ def test_laws_hold(first: int, processes: ProcessPoolExecutor) -> None:
     assert total.runs == PIECE
     assert total.messages > 20 * PIECE
     assert total.packets > 50 * PIECE
+    assert total.taken_over > PIECE // 20
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)

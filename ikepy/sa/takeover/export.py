@@ -42,8 +42,8 @@ def obstacle(sa: IkeSa) -> str:
     """Why it can't be exported now, for people; "" if it can."""
     if not sa.established:
         return f"it is {sa.phase.value}"
-    if sa.is_ending or sa.reauth_due:
-        return "it is about to end"
+    if sa.is_ending or sa.reauth_due or sa.newly_up is not None:
+        return "it is about to end, or to end others"
     if sa.conforms_to != sa.registry.generation:
         return "it does not conform to the configuration yet"
     if sa.tasks.all or sa.jobs.tickets or not sa.window.settled:

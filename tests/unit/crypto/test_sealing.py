@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikepy.crypto.sealing import KEY_SIZE, SALT_SIZE, TAG_SIZE, seal, unseal
@@ -16,6 +16,7 @@ KEY = Secret(bytes(range(KEY_SIZE)))
 HEADER = b"head"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=20))
 def test_round_trip(plaintext: bytes, header: bytes) -> None:
     sealed = seal(KEY, seeded(1), header, plaintext)
@@ -39,6 +40,7 @@ def test_equal_values_look_different() -> None:
     assert first[4 + SALT_SIZE :] != second[4 + SALT_SIZE :]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4 + SALT_SIZE + 8 + TAG_SIZE - 1), st.integers(1, 255))
 def test_every_octet_counts(position: int, change: int) -> None:
     sealed = bytearray(seal(KEY, seeded(1), HEADER, b"a secret"))
@@ -47,6 +49,7 @@ def test_every_octet_counts(position: int, change: int) -> None:
         unseal(KEY, 4, bytes(sealed))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4 + SALT_SIZE + 8 + TAG_SIZE - 1))
 def test_cut(length: int) -> None:
     with pytest.raises(IntegrityError):

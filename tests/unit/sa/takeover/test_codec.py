@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from esp.packet.selectors import Selector
@@ -33,6 +34,8 @@ from ikepy.wire.proposal import Proposal, Transform
 from tests.unit.crypto.randomness import seeded
 
 KEY = Secret(bytes(range(32)))
+# However slow the machine is: a value has many fields, and none of the tests is about speed.
+anyhow = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 HEADER = len(b"ikesa\0p") + 1
 
 u8, u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32, 64))
@@ -156,6 +159,7 @@ ike_sas = st.builds(
 )
 
 
+@anyhow
 @given(ike_sas)
 def test_round_trip(value: ExportedIkeSa) -> None:
     assert codec.decode(codec.encode(value)) == value
@@ -165,6 +169,7 @@ def test_round_trip(value: ExportedIkeSa) -> None:
 beginnings = st.sampled_from([b"", b"ikesa\0p" + bytes([VERSION]), b"ikesa\0s" + bytes([VERSION])])
 
 
+@anyhow
 @given(st.builds(bytes.__add__, beginnings, st.binary(max_size=200)))
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises(ExportFormatError):
@@ -173,6 +178,7 @@ def test_any_bytes(data: bytes) -> None:
         codec.unseal(data, KEY)
 
 
+@anyhow
 @given(ike_sas, st.data())
 def test_a_changed_octet(value: ExportedIkeSa, data: st.DataObject) -> None:
     encoded = bytearray(codec.encode(value))
@@ -198,6 +204,7 @@ STRANGE: st.SearchStrategy[object] = st.sampled_from(
 )
 
 
+@anyhow
 @given(ike_sas, STRANGE, st.data())
 def test_a_field_of_another_kind(value: ExportedIkeSa, strange: object, data: st.DataObject) -> None:
     tree = json.loads(codec.encode(value)[HEADER:])
@@ -213,6 +220,7 @@ def test_a_field_of_another_kind(value: ExportedIkeSa, strange: object, data: st
         assert len(str(error)) < 500
 
 
+@anyhow
 @given(ike_sas)
 def test_a_field_too_many_or_too_few(value: ExportedIkeSa) -> None:
     header = codec.encode(value)[:HEADER]
@@ -229,6 +237,7 @@ def test_a_field_too_many_or_too_few(value: ExportedIkeSa) -> None:
                 codec.decode(header + text.encode())
 
 
+@anyhow
 @given(ike_sas, st.integers(0, 255).filter(lambda version: version != VERSION))
 def test_another_version(value: ExportedIkeSa, version: int) -> None:
     for data, read in (
@@ -239,6 +248,7 @@ def test_another_version(value: ExportedIkeSa, version: int) -> None:
             read(data[: HEADER - 1] + bytes([version]) + data[HEADER:])
 
 
+@anyhow
 @given(ike_sas)
 def test_another_key(value: ExportedIkeSa) -> None:
     with pytest.raises(ExportFormatError, match="another key"):
@@ -252,11 +262,13 @@ def test_deep_nesting_and_long_numbers() -> None:
             codec.decode(header + text)
 
 
-@given(ike_sas.filter(lambda value: len(value.keys.sk_d) > 3), st.data())
-def test_errors_show_no_keys(value: ExportedIkeSa, data: st.DataObject) -> None:
+@anyhow
+@given(ike_sas)
+def test_errors_show_no_keys(value: ExportedIkeSa) -> None:
+    value = replace(value, keys=replace(value.keys, sk_d=Secret(b"a secret")))
     tree = json.loads(codec.encode(value)[HEADER:])
     tree["keys"]["sk_d"] += "!"
     with pytest.raises(ExportFormatError) as caught:
         codec.decode(codec.encode(value)[:HEADER] + json.dumps(tree).encode())
-    assert value.keys.sk_d.expose().hex() not in str(caught.value)
+    assert b"a secret".hex() not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -1,0 +1,108 @@
+"""All that an IKE_SA and its children know is exported, or left behind for a reason."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from ikepy.sa.api.network_settings import NetworkSettings
+from ikepy.sa.message.window import WindowState
+from ikepy.sa.negotiation.ts_request import TsRequest
+from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.desired_children import DesiredChildren
+from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
+from ikepy.sa.state.peer_addresses import Mobike
+from ikepy.sa.state.set_up import SetUp
+from ikepy.sa.state.wanted_child import WantedChild
+from ikepy.sa.takeover.values import (
+    ExportedChild,
+    ExportedIkeSa,
+    ExportedLifetime,
+    ExportedLimit,
+    ExportedMobike,
+    ExportedNetwork,
+    ExportedRequest,
+    ExportedSetUp,
+    ExportedWindow,
+)
+from tests.exchange.test_established import established, ike_sa
+
+# Attributes of an IKE_SA that the export has under another name.
+RENAMED = {
+    "nat": "nat_local",
+    "kept_path": "children_path",
+    "established_at": "established",
+    "reauth_at": "reauth_in",
+    "busy_at": "busy",
+    "heard_at": "heard",
+    "sent_at": "sent",
+    "desired": "purpose",
+    "_keys": "keys",
+}
+LEFT = {
+    # The machine's own
+    "registry",
+    "ike_id",
+    "conforms_to",
+    "announced",
+    # An IKE_SA of which one of these says something is refused.
+    "announced_end",
+    "ended",
+    "_phase",
+    "_connecting",
+    "reauth_due",
+    "superseded",
+    "replacing",
+    "rekeyed",
+    "newly_up",
+    "tasks",
+    "jobs",
+    "collides_with",
+    # Whoever sent fragments sends them all again; limits begin anew.
+    "reassembly",
+    "doubts",
+    "complaints",
+    "excess",
+}
+
+
+def names(kind: type) -> set[str]:
+    return {each.name for each in fields(kind)}
+
+
+def test_every_attribute_of_an_ike_sa() -> None:
+    exported = names(ExportedIkeSa)
+    assert set(RENAMED.values()) <= exported
+    for name in vars(ike_sa(established(), "a")):
+        assert (name in LEFT) != (RENAMED.get(name, name) in exported), name
+
+
+def test_every_attribute_of_the_desired_children() -> None:
+    assert vars(DesiredChildren()).keys() == {"purpose", "waiting", "due", "unmet", "bounced"}
+    assert names(WantedChild) == {"config", "tickets", "ts_request"}  # `tickets`: refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "exported", "differs"),
+    [
+        (NetworkSettings, ExportedNetwork, set()),
+        (Mobike, ExportedMobike, set()),
+        (TrafficLimit, ExportedLimit, set()),
+        (WindowState, ExportedWindow, set()),
+        (SetUp, ExportedSetUp, {"began_at", "ended_at"}),  # as durations, as in the next ones
+        (Lifetime, ExportedLifetime, {"rekey_at", "expires_at"}),
+        (TsRequest, ExportedRequest, set()),
+        (
+            ChildSa,
+            ExportedChild,
+            {
+                *("installed_at", "remove_at", "bytes", "packets"),
+                *("config", "state", "child_id", "announced"),  # the name; `deleted`; the machine's own
+                *("replaced_by", "lost"),  # refused, but for a deleted one, which is no more than received
+            },
+        ),
+    ],
+)
+def test_every_field(kind: type, exported: type, differs: set[str]) -> None:
+    assert names(kind) - names(exported) == differs
