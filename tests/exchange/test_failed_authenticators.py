@@ -91,6 +91,24 @@ def test_an_informational_between_rounds_ends_it_whatever_it_says(payloads: tupl
     assert net.b.manager.idle
 
 
+@pytest.mark.parametrize(("method", "last"), [(SIGNED, 1), (ROUNDS, 3)], ids=["one round", "three"])
+def test_an_initiator_rejects_the_last_response_by_the_request_behind_it(
+    method: Authenticator, last: int
+) -> None:
+    """Whichever message ID that has: later, INVALID_SYNTAX in a request means nothing (2.21.2)."""
+    for later in (False, True):
+        net = connect(method)
+        (sa,) = net.a.manager.ike_sas
+        if later:
+            net.run_effects("a", sa.send_unanswered([], net.now))
+            net.run(1)
+            sa.window.finished(last + 1)
+        net.run_effects("a", sa.send_unanswered([NotifyPayload(NotifyType.INVALID_SYNTAX)], net.now))
+        net.run(1)
+        assert f"b -> a INFORMATIONAL response {last + 1}" in net.ladder
+        assert net.b.manager.idle is not later
+
+
 def test_nothing_else_is_answered_between_rounds() -> None:
     net, sa = between_rounds()
     effects = said_by(sa, net, ExchangeType.CREATE_CHILD_SA, NotifyPayload(NotifyType.REKEY_SA))
