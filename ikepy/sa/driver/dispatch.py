@@ -107,10 +107,8 @@ def _take_response(
         )
     except WireError as error:
         return _disown(sa, task, error, f"the peer's response is malformed: {error}", now)
-    except PeerError as error:
-        if error.fatal or sa.phase is Phase.CONNECTING:  # nothing is left to do without IKE_AUTH
-            return _disown(sa, task, error, str(error), now)
-        effects = [sa.log(Level.ERROR, str(error)), *task.failed(sa, str(error))]
+    except PeerError as error:  # what is wrong with a child alone, its task has handled
+        return _disown(sa, task, error, str(error), now)
     return effects + proceed(sa, now)
 
 
