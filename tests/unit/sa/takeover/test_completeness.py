@@ -98,7 +98,8 @@ def test_every_attribute_of_the_desired_children() -> None:
             ExportedChild,
             {
                 *("installed_at", "remove_at", "bytes", "packets"),
-                *("config", "state", "child_id", "announced"),  # the name; `deleted`; the machine's own
+                *("config", "state"),  # the name; `deleted`
+                *("child_id", "announced", "_copy"),  # the machine's own
                 *("replaced_by", "lost"),  # refused, but for a deleted one, which is no more than received
             },
         ),
