@@ -222,17 +222,16 @@ class Worker:
 
     def _failed(self, source: Transport | Device, error: Exception) -> int:
         """Report a lost batch, which counts as one packet."""
-        if isinstance(error, BrokenDevice):
+        if isinstance(error, BrokenDevice) and isinstance(source, Device):
             self._stop_reading(source, str(error))
         else:
             self._report_fault(f"{type(error).__name__}: {error}")
         return 1
 
-    def _stop_reading(self, source: Transport | Device, why: str) -> None:
+    def _stop_reading(self, device: Device, why: str) -> None:
         """Stop polling a broken device, which would wake the loop for ever, and tell control."""
-        assert isinstance(source, Device)
-        self._unregister(source.fd)
-        self._outbox.post(messages.DeviceBroken(source.device_id, why))
+        self._unregister(device.fd)
+        self._outbox.post(messages.DeviceBroken(device.device_id, why))
 
     def _run_deferred(self) -> None:
         """Do the deferred work."""
