@@ -25,7 +25,7 @@ from ikepy.sa.api.commands import (
     Terminate,
 )
 from ikepy.sa.api.effects import Effect, Level, Log, Send
-from ikepy.sa.api.ends import End
+from ikepy.sa.api.ends import End, Failure, HalfOpenLimit, Party
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.events import MoveReason, PacketRefused
@@ -264,7 +264,8 @@ class IkeManager:
         """Accept an IKE_SA_INIT request; half-open IKE_SAs beyond the limits make room for it."""
         effects: list[Effect] = []
         for sa in self._init_admission.crowded_out(path, now):
-            effects += self._settle(sa, sa.kill(End.TIMEOUT, "makes room, too many are half-open"), now)
+            text, failure = "makes room, too many are half-open", Failure(Party.US, cause=HalfOpenLimit())
+            effects += self._settle(sa, sa.kill(End.TIMEOUT, text, failure=failure), now)
         begun, served = self._init_admission.accept(datagram, message, path, now)
         return effects + (served if begun is None else self._settle(begun, served, now))
 

@@ -98,7 +98,12 @@ class Silence:
     datagrams: int = 0
 
 
-Cause = ProposalMismatch | SelectorMismatch | AuthenticationFailure | Silence
+@dataclass(frozen=True, slots=True)
+class HalfOpenLimit:
+    """Too many peers have begun and not authenticated: a half-open IKE_SA made room (`admission`)."""
+
+
+Cause = ProposalMismatch | SelectorMismatch | AuthenticationFailure | Silence | HalfOpenLimit
 
 
 @dataclass(frozen=True, slots=True)
