@@ -120,9 +120,9 @@ class OutboundSa:
             return None
         self.sequence = sequence = self.sequence + 1
         begin, end = at - self.start, at + length
-        padding = -(length + TRAILER) % self._block
-        arena[end : end + padding + TRAILER] = _TRAILERS[arena[at] >> 4].octets[padding]
-        end += padding + TRAILER
+        trailer = _TRAILERS[arena[at] >> 4].octets[-(length + TRAILER) % self._block]
+        arena[end : end + len(trailer)] = trailer
+        end += len(trailer)
         row_end = end + self._icv
         number = sequence.to_bytes(8, "big")
         iv = os.urandom(self.suite.iv_length) if self._random_iv else number
@@ -133,10 +133,9 @@ class OutboundSa:
         encrypt_into(self._salt + iv, arena[at:end], spi + number if esn else header, arena[at:row_end])
         return arena[begin:row_end]
 
-    def layout(self, layouts: RowLayouts, size: int, offset: int = 0) -> RowLayout:
-        """The layout of ESP packets with inner packets of `size` octets, of which the first one begins
-        `offset` octets into the arena."""
-        return layouts.layout(self.esp_length(size), self.start, self.suite.icv_length, offset)
+    def layout(self, layouts: RowLayouts, size: int) -> RowLayout:
+        """The row layout of ESP packets with inner packets of `size` octets."""
+        return layouts.layout(self.esp_length(size), self.start, self.suite.icv_length)
 
     def trailer(self, version: int, length: int) -> Octets:
         """The ESP trailer of an inner packet of this IP version and `length`."""
