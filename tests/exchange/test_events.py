@@ -259,3 +259,14 @@ def test_a_user_who_gives_a_set_up_up() -> None:
     net.command("a", Terminate(ike="ab"))
     failed = only(net.a.events, IkeSetUpFailed)
     assert failed.failure is None and failed.end is End.DELETED
+
+
+def test_an_ike_sa_that_no_event_tells_of_is_rekeyed_without_one() -> None:
+    """As what crossing rekeys leave over, until it is clear which one has the children: the log has its line."""
+    net = established()
+    ike_sa(net, "b").announced = False
+    net.command("b", Rekey(ike="ab"))
+    net.run(1)
+    assert not [event for event in net.b.events if isinstance(event, IkeRekeyed)]
+    assert [log for log in net.b.logs if log.text.startswith("IKE_SA rekeyed as #2")]
+    assert only(net.a.events, IkeRekeyed).new.ike_id == 2

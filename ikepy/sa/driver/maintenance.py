@@ -107,7 +107,7 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
     if life.expires_at is not None and now >= life.expires_at:
         life.expires_at = life.rekey_at = None
         sa.enqueue(DeleteIke(end=End.EXPIRED))
-        return sa.report(IkeExpired(sa.itself), Level.WARNING)
+        return sa.report_of_chain(IkeExpired(sa.itself), Level.WARNING)
     if life.rekey_at is not None and now >= life.rekey_at:
         ike_rekey.begin(sa)
     if sa.superseded is not None and now >= sa.superseded.at:

@@ -264,6 +264,11 @@ class IkeSa:
         """An event, and the log's line about it."""
         return [event, self.log(level, event_text.text_of(event))]
 
+    def report_of_chain(self, event: Event, level: Level) -> list[Effect]:
+        """As `report`, but the line alone for an IKE_SA that no event tells of, as rekeys cross."""
+        told = self.report(event, level)
+        return told if self.announced else told[1:]
+
     def snapshot(self, *, children: bool = True) -> IkeSaSnapshot:
         listed = [c for c in self.children.values() if c.state is not ChildState.DELETED] if children else []
         sure = self.initiator  # whom it is to be, before it is authenticated
@@ -399,8 +404,9 @@ class IkeSa:
 
     def rekeyed_as(self, new: IkeSa) -> list[Effect]:
         """Tell that `new` has the children from now on."""
-        new.announced, self.announced = self.announced, False
-        return self.report(IkeRekeyed(self.itself, new.itself), Level.INFO)
+        told = self.report_of_chain(IkeRekeyed(self.itself, new.itself), Level.INFO)
+        new.announced, self.announced = self.announced or new.announced, False
+        return told
 
     def another(self, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
         """Create another IKE_SA between the same two ends, for a rekey."""

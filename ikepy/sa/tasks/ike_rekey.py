@@ -125,7 +125,7 @@ class IkeRekey(Task[IkeSa]):
         return self._tell(sa, refused_by_peer(refusal.notify, cause), wait, text)
 
     def _tell(self, sa: IkeSa, failure: Failure, wait: float | None, text: str) -> list[Effect]:
-        told = sa.report(IkeRekeyFailed(sa.itself, failure, wait, text), Level.WARNING)
+        told = sa.report_of_chain(IkeRekeyFailed(sa.itself, failure, wait, text), Level.WARNING)
         return [*told, *outcomes(self._tickets, False, text)]
 
     def _successor(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> IkeSa:
