@@ -262,7 +262,7 @@ def test_a_user_who_gives_a_set_up_up() -> None:
 
 
 def test_an_ike_sa_that_no_event_tells_of_is_rekeyed_without_one() -> None:
-    """As what crossing rekeys leave over, until it is clear which one has the children: the log has its line."""
+    """As what crossing rekeys leave over, until it is clear which has the children: the log has its line."""
     net = established()
     ike_sa(net, "b").announced = False
     net.command("b", Rekey(ike="ab"))
