@@ -4,6 +4,7 @@ else (RFC 7296 2.15, 2.16, 2.21.2)."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -292,6 +293,17 @@ def test_an_endless_method_is_ended() -> None:
     assert not net.a.outcomes[1].ok
     rounds = sum("IKE_AUTH request" in line for line in net.ladder)
     assert rounds == MOST_ROUNDS
+    assert_nothing_left(net)
+
+
+def test_an_initiator_counts_rounds_too() -> None:
+    net = begun(ROUNDS)
+    net.run(0.045)
+    (sa,) = net.a.manager.ike_sas
+    assert sa.auth_round is not None and sa.auth_round.number == 1
+    sa.connecting.auth_round = replace(sa.auth_round, number=MOST_ROUNDS - 1)
+    net.run(5)
+    assert f"not done after {MOST_ROUNDS} rounds" in net.a.outcomes[1].text
     assert_nothing_left(net)
 
 

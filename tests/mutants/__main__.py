@@ -59,6 +59,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/exchange/test_authenticators.py",
         "tests/exchange/test_failed_authenticators.py",
         "tests/exchange/test_auth_words.py",
+        "tests/exchange/test_events.py",
         "tests/exchange/test_childless.py",
         "tests/exchange/test_setup.py",
         "tests/exchange/test_notifies.py",
