@@ -469,6 +469,21 @@ def test_a_connection_is_removed_while_its_ike_sa_is_rekeyed(pause: float) -> No
     assert_joined(net, 0)
 
 
+def test_what_is_about_to_end_with_its_connection_is_not_reauthenticated() -> None:
+    """A delete that waits for the answer of another request leaves time for commands."""
+    net = established(with_other("a"), with_other("b"), second=False)
+    net.command("a", Rekey(ike="ab", child="net"))
+    config = net.a.config
+    config = config.model_copy(update={"connections": {"other": config.connections["other"]}})
+    net.run_effects("a", net.a.manager.replace_config(config, net.now))
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=9))
+    assert not net.a.outcomes[9].ok
+    assert "deleted already" in net.a.outcomes[9].text
+    net.run(300)
+    assert not ike_sas(net, "a")
+    assert_joined(net, 0)
+
+
 @pytest.mark.parametrize("connection", ["", "dpd_delay = 5", 'childless = "never"'])
 def test_a_peer_that_is_half_open_here_authenticates_by_the_new_configuration(connection: str) -> None:
     net = Network(replace(PLAIN, secret="battery staple"), PLAIN)

@@ -63,7 +63,7 @@ class ByCriteria:
         targets = [
             (sa, child_id)
             for sa, child_id in meant
-            if sa.established and not sa.in_collision
+            if sa.established and not sa.is_ending and not sa.in_collision
             if child_id is None or sa.children[child_id].state is ChildState.INSTALLED
         ]
         if targets:

@@ -31,7 +31,12 @@ class Reauthentication:
         self._settle = settle
 
     def reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
-        """Set up a new IKE_SA with the same children, then delete the old one (make before break)."""
+        """Set up a new IKE_SA with the same children, then delete the old one (make before break).
+
+        Nothing follows a former configuration, nor one that is to be deleted anyway.
+        """
+        if old.is_ending or not self._registry.is_current(old.connection):
+            return []
         children = old.connection.children
         names = tuple(config.name for config in desired.intended(old) if config.name in children)
         if not names:

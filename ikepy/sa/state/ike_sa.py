@@ -80,7 +80,8 @@ class IkeSa:
         self.registry = registry
         self.ike_id = registry.next_ike_id()
         self.connection = connection
-        self.conforms_to = registry.generation  # the configuration that it and its children are of
+        # The configuration that it and its children are of.
+        self.conforms_to = registry.generation if registry.is_current(connection) else 0
         self.path = path
         self.spi_i, self.spi_r = spi_i, spi_r
         self.initiator = initiator
