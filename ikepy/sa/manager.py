@@ -317,9 +317,9 @@ class IkeManager:
         if sa is None:
             return False
         if not begins_protected(datagram):
-            kept = sa.excess.unprotected(path.remote.address == sa.path.remote.address, now)
+            kept = sa.forgery_limit.unprotected(path.remote.address == sa.path.remote.address, now)
         else:
-            kept = not is_worthless(sa, datagram, path, now) or sa.excess.traced(now)
+            kept = not is_worthless(sa, datagram, path, now) or sa.forgery_limit.explains(now)
         self._registry.tally[Unserved.WORTHLESS] += not kept
         return not kept
 

@@ -15,7 +15,7 @@ import pytest
 from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.effects import Log, Send
 from ikepy.sa.api.path import Endpoint, Path
-from ikepy.sa.state.forgery_limit import REPEATS, TRACES, UNPROTECTED
+from ikepy.sa.state.forgery_limit import EXPLANATIONS, REPEATS, UNPROTECTED
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import NotifyPayload
 
@@ -62,7 +62,7 @@ def test_forged_ones_are_dropped_and_the_peers_own_gets_through(path: Path) -> N
     net, request = with_request()
     manager, now = net.b.manager, net.now
     dropped = sum(manager.drops(forged(request), path, now) for _ in range(1000))
-    assert dropped == 1000 - TRACES, "a few are received, to leave their trace"
+    assert dropped == 1000 - EXPLANATIONS, "a few are received, to leave their trace"
     assert manager.counters()[COUNTED] == dropped
     assert not manager.drops(request, FROM_A, now)
     assert not manager.drops(request, ELSEWHERE, now), "it may have moved"

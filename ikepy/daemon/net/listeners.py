@@ -37,7 +37,7 @@ KEEPALIVE = b"\xff"  # RFC 3948 2.3
 UNSENT = 256  # messages of one socket that are kept until there is a way to send them, the youngest
 UNSENT_SECONDS = 10.0
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL})
-COMPLAINTS = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
+LOG_RATE = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
 QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may lose them
 MAX_DATAGRAM = 65535
 DRAIN = 0.3  # seconds for the last messages at the end
@@ -71,7 +71,7 @@ class IkeSocket:
         self._stream: asyncio_dgram.DatagramServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._unsent: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=UNSENT)
-        self._complaints = RateLimit(*COMPLAINTS)
+        self._log_rate = RateLimit(*LOG_RATE)
 
     async def start(self, reception: Reception, sockets: Callable[[], int]) -> None:
         """Begin to receive; `sockets`: how many there are to share the time."""
@@ -123,7 +123,7 @@ class IkeSocket:
 
     def _complain(self, text: str) -> None:
         """Who floods us in others' names must not flood the log, too."""
-        if self._complaints.allow(time.monotonic()):
+        if self._log_rate.allow(time.monotonic()):
             log.warning(SUBJECT, text)
 
     async def _read(self, reception: Reception, sockets: Callable[[], int]) -> None:
@@ -207,7 +207,7 @@ class Listeners:
         self._indices = itertools.count()
         self._path_mtu: dict[Address, PathMtuSocket] = {}
         self._reception: Reception | None = None  # once started
-        self._complaints = RateLimit(*COMPLAINTS)
+        self._log_rate = RateLimit(*LOG_RATE)
         self._inside: frozenset[int] = frozenset()  # indices of our own devices
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # of ours that a path would go into
 
@@ -364,11 +364,11 @@ class Listeners:
     def _of(self, path: Path) -> IkeSocket | None:
         tunnel = self.tunnel(path)
         if tunnel is not None:
-            if self._complaints.allow(time.monotonic()):
+            if self._log_rate.allow(time.monotonic()):
                 log.warning(SUBJECT, looped(path.remote.address, tunnel))
             return None
         ike = self._ike.get(path.local)
-        if ike is None and self._complaints.allow(time.monotonic()):
+        if ike is None and self._log_rate.allow(time.monotonic()):
             log.warning(SUBJECT, f"no socket on {path.local}: a message to {path.remote} is lost")
         return ike
 

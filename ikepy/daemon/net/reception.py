@@ -32,7 +32,7 @@ HURRIED = 0.001  # the same while more comes than is read: what the kernel has n
 WAITING = 1024  # messages of strangers that wait; more are lost, the younger ones
 WAITING_EACH = WAITING // 2  # for one IKE_SA, or from one prefix for none yet
 WAITING_OCTETS = 4 << 20
-COMPLAINTS = (10.0, 1)  # seconds between two log lines; burst
+LOG_RATE = (10.0, 1)  # seconds between two log lines; burst
 SUBJECT = "net"
 
 
@@ -70,7 +70,7 @@ class Reception:
         self._strangers = RoundRobin(WAITING, WAITING_EACH, WAITING_OCTETS)
         self._serving = False
         self._behind = False  # a turn ended before all was read
-        self._complaints = RateLimit(*COMPLAINTS)
+        self._log_rate = RateLimit(*LOG_RATE)
         self.lost = 0  # messages of strangers for which there was no room
 
     def turn(self, sockets: int) -> Callable[[], bool]:
@@ -102,7 +102,7 @@ class Reception:
         owner = spi if any(spi) else prefix_of(path.remote.address)
         if not self._strangers.put(owner, datagram, path):
             self.lost += 1
-            if self._complaints.allow(self._clock()):
+            if self._log_rate.allow(self._clock()):
                 text = f"strangers send more than we have time for, {self.lost} messages are lost so far"
                 log.warning(SUBJECT, f"{text}, the last one from {path.remote}")
             return

@@ -80,7 +80,7 @@ def probe_liveness(sa: IkeSa, now: float) -> list[Effect]:
     """Check liveness, as an unprotected message claims that the peer lost this IKE_SA (RFC 7296 2.4)."""
     if sa.phase is not Phase.ESTABLISHED or sa.tasks.under_way or sa.tasks.waiting:
         return []
-    if not sa.doubts.allow(now):
+    if not sa.probe_rate.allow(now):
         return []
     sa.enqueue(Liveness())
     return proceed(sa, now)
@@ -88,7 +88,7 @@ def probe_liveness(sa: IkeSa, now: float) -> list[Effect]:
 
 def tell(sa: IkeSa, notify: NotifyPayload, now: float) -> list[Effect]:
     """Send one notify in an INFORMATIONAL exchange, rate-limited."""
-    if sa.phase is not Phase.ESTABLISHED or not sa.doubts.allow(now):
+    if sa.phase is not Phase.ESTABLISHED or not sa.probe_rate.allow(now):
         return []
     sa.enqueue(SendNotify(notify))
     return proceed(sa, now)

@@ -102,7 +102,7 @@ def _take_response(
     except ResultPending as wanted:
         sa.window.hold(request)
         sa.tasks.resume(task, header.message_id)
-        return sa.lay_aside(
+        return sa.suspend(
             work, wanted, lambda later: _take_response(sa, opened, header, task, request, work, later)
         )
     except WireError as error:
@@ -177,7 +177,7 @@ def _init_response(
             effects = task.response(sa, message.payloads, now)
     except ResultPending as wanted:
         sa.window.hold(request)
-        return sa.lay_aside(
+        return sa.suspend(
             work,
             wanted,
             lambda later: _init_response(sa, datagram, message, path, task, request, work, later),
@@ -237,7 +237,7 @@ def _take_request(
             answer = _answer(sa, header, payloads, path, now)
         _widen(sa, (*earlier, *payloads))
     except ResultPending as wanted:
-        return heard + sa.lay_aside(
+        return heard + sa.suspend(
             work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
         )
     except WireError as error:

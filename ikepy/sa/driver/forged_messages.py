@@ -66,7 +66,7 @@ def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
         return True
     if not _is_authentic(sa, datagram, sa.repeated_cipher if repeated else sa.keys.cipher_in):
         return True
-    return repeated and not sa.excess.repeated(path == sa.path, now)
+    return repeated and not sa.forgery_limit.repeated(path == sa.path, now)
 
 
 def _is_void(sa: IkeSa, datagram: bytes) -> bool:

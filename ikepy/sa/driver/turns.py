@@ -24,7 +24,7 @@ def proceed(sa: IkeSa, now: float) -> list[Effect]:
                 payloads = task.request(sa, now)
         except ResultPending as wanted:
             sa.tasks.put_back(task, work)
-            effects += sa.lay_aside(work, wanted, lambda later: proceed(sa, later))
+            effects += sa.suspend(work, wanted, lambda later: proceed(sa, later))
             continue
         except PeerError as error:
             effects += task.failed(sa, str(error))

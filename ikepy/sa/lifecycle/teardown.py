@@ -43,7 +43,7 @@ def tear_down(sa: IkeSa) -> list[Effect]:
         if not _pass_on(sa, task):
             effects += task.failed(sa, ended.text)
     effects += desired.abandon(sa, ended.text)
-    freed = None if sa.rekeyed is None else sa.rekeyed.frees
+    freed = None if sa.rekeyed is None else sa.rekeyed.then_deletes
     if freed is not None:
         freed.tasks.bring_forward(TaskKind.DELETE_IKE)
         sa.registry.changed_sas.append(freed)

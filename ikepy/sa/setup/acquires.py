@@ -64,7 +64,9 @@ class Acquires:
         """Whether a packet with these selectors is to bring this child up."""
         if self._registry.waits_for_packets(connection, child.name):
             return True
-        return any(sa.lacks(child.name, packet) for sa in self._registry.of_connection(connection.name))
+        return any(
+            sa.children.lacks(child.name, packet) for sa in self._registry.of_connection(connection.name)
+        )
 
     def _is_coming(self, connection: Connection, child: str) -> bool:
         """Whether an IKE_SA of the connection is about to bring this child up, or busy with another task."""

@@ -319,7 +319,7 @@ def _subject(sa: IkeSa) -> str:
 
 def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
     """Whether a child of this name is up and, if a packet is given, carries it."""
-    return sa.has_child(name) and not (packet is not None and sa.lacks(name, packet))
+    return sa.has_child(name) and not (packet is not None and sa.children.lacks(name, packet))
 
 
 def _up_already(sas: Iterable[IkeSa], names: Sequence[str], now: float) -> str:

@@ -34,7 +34,7 @@ def _answer(sa: IkeSa, message: Message, work: Computation, now: float) -> list[
         with sa.jobs.at(work):
             payloads = init.respond(sa, message.header, message.payloads, sa.connecting.init.request)
     except ResultPending as wanted:
-        return sa.lay_aside(work, wanted, lambda later: _answer_late(sa, message, work, later))
+        return sa.suspend(work, wanted, lambda later: _answer_late(sa, message, work, later))
     response = encode_message(sa.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
     sa.connecting.init.response = response
     sa.window.answered(0, (response,))

@@ -102,7 +102,7 @@ class InitAdmission:
         spi_i = datagram[:SPI]
         known = self._half_open.made_by(datagram, remote)
         if known is not None:
-            if known.excess.repeated(True, now):
+            if known.forgery_limit.repeated(True, now):
                 return None
             self._registry.tally[Unserved.WORTHLESS] += 1
             return b""

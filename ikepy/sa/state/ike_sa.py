@@ -36,10 +36,10 @@ from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.message import fragments
 from ikepy.sa.message.window import Window
 from ikepy.sa.negotiation.nat import Nat
-from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.state import event_text, lifetime
 from ikepy.sa.state.auth_round import AuthRound
 from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.children import Children
 from ikepy.sa.state.connecting import Answered, Connecting, NewlyUp
 from ikepy.sa.state.desired_children import DesiredChildren
 from ikepy.sa.state.ended import Ended
@@ -61,7 +61,7 @@ from ikepy.wire.payloads import NotifyPayload, Payload
 
 # Ends that the peer can't override with one of its own; of several the first counts.
 MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)
-DOUBTS = 0.1  # per second: liveness checks and notifies that unauthenticated messages can make us send
+PROBES_PER_SECOND = 0.1  # liveness checks and notifies that unauthenticated messages can make us send
 
 
 class IkeSa:
@@ -96,7 +96,7 @@ class IkeSa:
         self.first_after_auth: int | None = None  # message ID of the peer's first request after its IKE_AUTH
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
-        self.children: dict[int, ChildSa] = {}
+        self.children = Children()
         self.network = NO_SETTINGS  # what its device has of it (RFC 7296 3.15)
         self.established_at: float | None = None
         self.lifetime = Lifetime()
@@ -119,9 +119,9 @@ class IkeSa:
         self.reassembly = fragments.Reassembly()
         self._keys: IkeSaKeys | None = None
         self.heard_at = self.sent_at = 0.0
-        self.doubts = Rate(DOUBTS)
-        self.complaints = Rate(DOUBTS)
-        self.excess = ForgeryLimit()
+        self.probe_rate = Rate(PROBES_PER_SECOND)
+        self.report_rate = Rate(PROBES_PER_SECOND)
+        self.forgery_limit = ForgeryLimit()
         # Made by the peer's rekey of an IKE_SA that we rekey as well: that one.
         self.collides_with: IkeSa | None = None
 
@@ -321,10 +321,10 @@ class IkeSa:
         self.sent_at = now
         return [Send(self.path, one) for one in datagrams]
 
-    def lay_aside(self, work: Computation, wanted: ResultPending, again: Again) -> list[Effect]:
+    def suspend(self, work: Computation, wanted: ResultPending, again: Again) -> list[Effect]:
         """Set a handler aside until a pending result is computed; `again` then runs it anew."""
         ticket = self.registry.compute(self)
-        self.jobs.lay_aside(ticket, work, wanted, again)
+        self.jobs.suspend(ticket, work, wanted, again)
         return [Compute(ticket, wanted.job, wanted.seconds, self._rank, self.path.remote.address)]
 
     @property
@@ -457,37 +457,9 @@ class IkeSa:
 
     # -- its children ------------------------------------------------------------------------------
 
-    def child_by_outbound(self, spi: int) -> ChildSa | None:
-        """The child with this outbound SPI; if the peer gave it to two, one that is not deleted."""
-        found = [child for child in self.children.values() if child.spi_out == spi]
-        return min(found, key=lambda child: child.state is ChildState.DELETED, default=None)
-
     def has_child(self, name: str, child_id: int | None = None) -> bool:
         """Whether a child of this name, as it is configured, (and with this child_id) is in use and stays."""
-        config = self.connection.children.get(name)
-        return any(
-            child.config is config and child.stays and child_id in (None, child.child_id)
-            for child in self.children.values()
-        )
-
-    def alike(self, child: ChildSa) -> ChildSa | None:
-        """Another child of the same name and traffic that stays."""
-        others = (c for c in self.children.values() if c is not child and c.stays)
-        return next(
-            (c for c in others if c.config.name == child.config.name and c.selectors == child.selectors), None
-        )
-
-    def carries(self, name: str, packet: Pair) -> bool:
-        """Whether a child of this name is in use that carries such a packet."""
-        return any(
-            child.config.name == name and child.in_use and child.selectors.carries(packet)
-            for child in self.children.values()
-        )
-
-    def lacks(self, name: str, packet: Pair) -> bool:
-        """Whether children of this name are in use, but such a packet needs another one."""
-        partial = [c for c in self.children.values() if c.config.name == name and c.in_use and c.trapped]
-        return bool(partial) and not self.carries(name, packet)
+        return self.children.has(self.connection.children.get(name), child_id)
 
     def remove_child(self, child_id: int, reason: ChildRemoval) -> list[Effect]:
         child = self.children.pop(child_id)

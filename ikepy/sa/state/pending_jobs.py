@@ -32,7 +32,7 @@ class PendingJobs:
         finally:
             self.current = before
 
-    def lay_aside(self, ticket: int, work: Computation, wanted: ResultPending, again: Again) -> None:
+    def suspend(self, ticket: int, work: Computation, wanted: ResultPending, again: Again) -> None:
         """Call `again` when the result is there; no state has changed yet."""
         work.awaited = True
         self._awaited[ticket] = work, wanted, again

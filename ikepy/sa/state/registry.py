@@ -20,6 +20,7 @@ from ikepy.sa.message.window import Retransmission
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import end_actions
 from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.children import Children
 from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
 from ikepy.sa.state.phase import Phase
 
@@ -37,6 +38,7 @@ class Listed(Protocol):
     connection: Connection
     local_id: Identity | None
     remote_id: Identity | None
+    children: Children
 
     @property
     def phase(self) -> Phase: ...
@@ -49,10 +51,6 @@ class Listed(Protocol):
 
     @property
     def established(self) -> bool: ...
-
-    def alike(self, child: ChildSa) -> ChildSa | None:
-        """Another child of the same name and traffic that stays."""
-        ...
 
 
 S = TypeVar("S", bound=Listed)
@@ -232,7 +230,9 @@ class SaRegistry(Generic[S]):
         """Another established IKE_SA that has a staying child for the same traffic, the newest; else None."""
         alike = self._by_traffic.get((sa.connection.name, child.selectors), {})
         owners = {owner for each in alike if (owner := self.owners.get(each)) is not None and owner is not sa}
-        found = [one for one in owners if one.established and one.alive and one.alike(child) is not None]
+        found = [
+            one for one in owners if one.established and one.alive and one.children.alike(child) is not None
+        ]
         return max(found, key=lambda one: one.ike_id, default=None)
 
     def sends(self, connection: str, selectors: Selectors) -> bool:

@@ -14,12 +14,12 @@ class Rekeyed(Generic[S]):
     """An IKE_SA that was rekeyed and awaits the peer's delete until `until`.
 
     `by`: the IKE_SA that took over its children; None if it had none, as the redundant one of two colliding
-    rekeys. `frees`: the IKE_SA that is deleted once this one has ended.
+    rekeys. `then_deletes`: the IKE_SA that is deleted once this one has ended.
     """
 
     until: float
     by: S | None = None
-    frees: S | None = None
+    then_deletes: S | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ikepy.sa.api.computation import Computation
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.message.window import Window
-from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.children import Children
 from ikepy.sa.state.task import CREATING, HARMLESS, Task, TaskKind
 
 MAX_TASKS = 1024  # waiting tasks on one IKE_SA, beyond which user commands are refused
@@ -23,7 +23,7 @@ class Owner(Protocol):
 
     ike_id: int
     connection: Connection
-    children: dict[int, ChildSa]
+    children: Children
     window: Window
 
     @property

@@ -135,9 +135,10 @@ class ChildCreate(Task[IkeSa]):
 
     def _retire(self, sa: IkeSa, by: int) -> None:
         """Delete the child that was to be replaced, as the child `by` now stands in for it."""
-        if self.replaces in sa.children:
-            sa.children[self.replaces].replaced_by = by
-            sa.enqueue(DeleteChild(self.replaces))
+        old = None if self.replaces is None else sa.children.get(self.replaces)
+        if old is not None:
+            old.replaced_by = by
+            sa.enqueue(DeleteChild(old.child_id))
 
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """Conclude after a refusal, by the peer or by us; in the latter case delete the child at the peer."""

@@ -174,7 +174,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     """
     if rekey.protocol != ProtocolId.ESP or len(rekey.spi) != 4:
         raise PeerError(NotifyType.INVALID_SYNTAX, "REKEY_SA names no ESP SA")
-    old = sa.child_by_outbound(int.from_bytes(rekey.spi, "big"))
+    old = sa.children.by_outbound_spi(int.from_bytes(rekey.spi, "big"))
     if old is None and sa.tasks.creating:  # perhaps the response to our request, which made it, is late
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:

@@ -83,10 +83,12 @@ class DeleteChild(Task[IkeSa]):
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)
         if child is None and self.like is not None:
-            child = sa.alike(self.like)
-        while child is not None and child.replaced_by in sa.children and self.removes is not None:
-            child = sa.children[child.replaced_by]
-        if child is None or child.state is ChildState.DELETED or (self._spare and sa.alike(child) is None):
+            child = sa.children.alike(self.like)
+        while child is not None and self.removes is not None and (newer := sa.children.successor(child)):
+            child = newer
+        if child is None or child.state is ChildState.DELETED:
+            return None
+        if self._spare and sa.children.alike(child) is None:
             return None
         self.child_id = child.child_id
         if self.removes is not None:
@@ -130,7 +132,7 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     effects: list[Effect] = []
     ours: list[bytes] = []
     for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
-        child = sa.child_by_outbound(int.from_bytes(spi, "big"))
+        child = sa.children.by_outbound_spi(int.from_bytes(spi, "big"))
         if child is None or child.state is ChildState.DELETED:
             for task in sa.tasks.creating:  # perhaps the child that a late response will announce
                 task.overtaken_by_delete(int.from_bytes(spi, "big"))
@@ -156,7 +158,7 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, reason: ChildRemoval) -> list[E
     """Remove a child that both ends have deleted; after LINGER seconds if another one has its traffic."""
     successor = None if child.replaced_by is None else sa.children.get(child.replaced_by)
     if successor is None:
-        successor = sa.alike(child)
+        successor = sa.children.alike(child)
     if successor is None and sa.registry.elsewhere(sa, child) is None:
         return sa.remove_child(child.child_id, reason)
     child.state = ChildState.DELETED

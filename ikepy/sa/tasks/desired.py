@@ -72,7 +72,7 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
 def _ts_request(sa: IkeSa, config: Child, packet: Pair | None) -> TsRequest:
     """The selectors to propose: all that are configured, or the packet's pair only, if the children of this
     configuration that are up don't carry the packet."""
-    if packet is None or not sa.lacks(config.name, packet):
+    if packet is None or not sa.children.lacks(config.name, packet):
         return TsRequest(packet)
     pair = pair_of(configured(sa, config), packet)
     return TsRequest(packet, within=None if pair is None else Selectors.of(pair))

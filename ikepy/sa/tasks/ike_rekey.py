@@ -97,7 +97,7 @@ class IkeRekey(Task[IkeSa]):
         if loser is None:
             sa.enqueue(DeleteIke())
         else:
-            rekey_handover.await_delete(loser, now, frees=sa)
+            rekey_handover.await_delete(loser, now, then_deletes=sa)
             sa.tasks.put_off(DeleteIke(), now + SETTLING)
         return [*effects, *outcomes(self._tickets, True, f"rekeyed as #{new.ike_id}")]
 

@@ -38,11 +38,11 @@ class SendNotify(Task[IkeSa]):
 def heard(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
     """Log an error that the peer reports in a request, for instance about our packets; rate-limited."""
     notify = query.notify(payloads, NotifyType.INVALID_SELECTORS) or query.error(payloads)
-    if notify is None or not sa.complaints.allow(now):
+    if notify is None or not sa.report_rate.allow(now):
         return []
     if notify.notify != NotifyType.INVALID_SELECTORS:
         return [sa.log(Level.WARNING, f"the peer reports {query.error_name(notify)}")]
-    child = sa.child_by_outbound(int.from_bytes(notify.spi, "big"))
+    child = sa.children.by_outbound_spi(int.from_bytes(notify.spi, "big"))
     name = "an unknown child" if child is None else f"{child.config.name} #{child.child_id}"
     text = f"the peer refuses {packet_text(notify.data)} under {name} (INVALID_SELECTORS)"
     return [sa.log(Level.WARNING, text)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.state import lifetime
+from ikepy.sa.state.children import Children
 from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
@@ -42,7 +43,7 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     """Move the children and the waiting tasks from `sa` to `new`; `sa` then waits to be deleted."""
     new.children.update(sa.children)
     sa.registry.owners.update(dict.fromkeys(sa.children, new))
-    sa.children = {}
+    sa.children = Children()
     new.replacing, sa.replacing = sa.replacing, Replacing()
     new.collides_with, sa.collides_with = sa.collides_with, None
     new.busy_at = now  # requests that we refused during the rekey, the peer repeats here (2.25.2)
@@ -55,10 +56,12 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     return [*sa.rekeyed_as(new), *sa.hand_over_network(new), *mobike.handed_over(sa, new)]
 
 
-def await_delete(sa: IkeSa, now: float, *, by: IkeSa | None = None, frees: IkeSa | None = None) -> None:
+def await_delete(
+    sa: IkeSa, now: float, *, by: IkeSa | None = None, then_deletes: IkeSa | None = None
+) -> None:
     """Wait for the peer to delete a rekeyed IKE_SA; REKEYED_TIMEOUT limits the wait."""
     sa.enter(Phase.REKEYED)
-    sa.rekeyed = Rekeyed(now + REKEYED_TIMEOUT, by, frees)
+    sa.rekeyed = Rekeyed(now + REKEYED_TIMEOUT, by, then_deletes)
     sa.registry.changed_sas.append(sa)
 
 

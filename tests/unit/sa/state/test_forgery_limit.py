@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ikepy.sa.state.forgery_limit import REPEATS, TRACES, UNPROTECTED, ForgeryLimit
+from ikepy.sa.state.forgery_limit import EXPLANATIONS, REPEATS, UNPROTECTED, ForgeryLimit
 
 
 def permitted(action: Callable[[], bool]) -> int:
@@ -13,8 +13,8 @@ def permitted(action: Callable[[], bool]) -> int:
 
 def test_so_many_a_second() -> None:
     limit = ForgeryLimit()
-    assert permitted(lambda: limit.traced(0.0)) == TRACES
-    assert permitted(lambda: limit.traced(0.5)) == TRACES / 2
+    assert permitted(lambda: limit.explains(0.0)) == EXPLANATIONS
+    assert permitted(lambda: limit.explains(0.5)) == EXPLANATIONS / 2
 
 
 def test_those_that_come_from_elsewhere_take_nothing_from_the_peer() -> None:

@@ -72,7 +72,7 @@ def test_a_handler_starts_over_with_the_result() -> None:
         calls.append(now)
         return [effect]
 
-    jobs.lay_aside(3, work, ResultPending("slow", answer, SLOW), again)
+    jobs.suspend(3, work, ResultPending("slow", answer, SLOW), again)
     assert (jobs.tickets, work.awaited, calls) == ([3], True, [])
     assert jobs.complete(3, 7, 5.0) == [effect]
     assert (jobs.tickets, work.awaited, calls) == ([], False, [5.0])
@@ -81,6 +81,6 @@ def test_a_handler_starts_over_with_the_result() -> None:
 
 def test_what_is_forgotten_is_not_resumed() -> None:
     jobs = PendingJobs()
-    jobs.lay_aside(3, Computation(), ResultPending("slow", answer, SLOW), lambda now: [])
+    jobs.suspend(3, Computation(), ResultPending("slow", answer, SLOW), lambda now: [])
     jobs.forget()
     assert jobs.tickets == []

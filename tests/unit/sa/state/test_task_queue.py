@@ -16,7 +16,7 @@ from ikepy.sa.api.effects import Effect
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message.window import Retransmission, Window
-from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.children import Children
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.sa.state.task_queue import MAX_TASKS, OF_A_CHILD, TaskQueue, pause
 from ikepy.wire.constants import ExchangeType
@@ -40,7 +40,7 @@ class Owner:
 
     ike_id: int = 7
     connection: Connection = field(default_factory=lambda: shared().config.connections["one"])
-    children: dict[int, ChildSa] = field(default_factory=dict)
+    children: Children = field(default_factory=Children)
     window: Window = field(default_factory=lambda: Window(Retransmission()))
     entropy: Entropy = field(default_factory=Entropy)
 
@@ -233,11 +233,7 @@ def test_creating_are_those_that_may_collide() -> None:
 
 def test_unwanted_children_are_so_with_those_that_replaced_them() -> None:
     tasks: TaskQueue[Owner] = TaskQueue(
-        Owner(
-            children=cast(
-                "dict[int, ChildSa]", {1: Child(2), 2: Child(3), 3: Child(), 4: Child(1), 5: Child()}
-            )
-        )
+        Owner(children=cast("Children", {1: Child(2), 2: Child(3), 3: Child(), 4: Child(1), 5: Child()}))
     )
     for removes in (1, 9, None):
         tasks.enqueue(Job("a", removes=removes))

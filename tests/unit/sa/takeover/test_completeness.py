@@ -60,9 +60,9 @@ LEFT = {
     "collides_with",
     # Whoever sent fragments sends them all again; limits begin anew.
     "reassembly",
-    "doubts",
-    "complaints",
-    "excess",
+    "probe_rate",
+    "report_rate",
+    "forgery_limit",
 }
 
 
