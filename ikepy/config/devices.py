@@ -1,7 +1,7 @@
 """Finds what two connections' devices can't share: a name, an address, a peer.
 
 The same route twice is allowed: one connection takes it over when the other fails
-(`ikepy.daemon.device.routes`).
+(`ikepy.daemon.device.route_claims`).
 
 Tables are filled in the order of the file and looked up before each insertion: the work is linear in the
 number of connections, not in that of their pairs, and the later of two in conflict is reported.

@@ -15,9 +15,10 @@ from ikepy.config.difference import ConfigDifference, difference
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
 from ikepy.daemon.checks import device_exists, is_tun
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.configured import is_trap
+from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
-from ikepy.daemon.device.routes import is_trap
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.events.addresses import AddressFollower

@@ -22,7 +22,8 @@ from ikepy.daemon.control.snapshot import (
     Snapshot,
     WorkerState,
 )
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.process.usage import usage

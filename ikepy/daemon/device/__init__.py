@@ -1,1 +1,1 @@
-"""The connections' TUN devices: their MTU, their routes, and what is left out of these."""
+"""The connections' TUN devices: their addresses, routes, MTU and carrier."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import looped
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.interfaces import NetworkConfig
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.path import Address
@@ -55,7 +56,7 @@ class Exemptions:
 
     def check(self, device: VtiDevice) -> None:
         """Routes may have changed, or the addresses of the connection's peers."""
-        wanted = self._devices.peers_of(device)
+        wanted = device.peers
         for remote in self._of.get(device, {}).keys() - wanted.keys():
             self._leave(device, remote)
         self._of[device] = wanted

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from esp.sa.suites import Suite, inner_mtu, suite_for
 from ikepy.config.model import Connection
+from ikepy.daemon.device.configured import first_addresses
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.interfaces import NetworkConfig
 from ikepy.sa.api.path import Address
 from ikepy.wire.constants import TransformType
@@ -56,6 +58,17 @@ def before_child(
     return bounded(
         min((inner_mtu(outer, version, True, suite) for suite in suites), default=outer), connection
     )
+
+
+def fitting(device: VtiDevice, network: NetworkConfig) -> int:
+    """The MTU that a device is to have: the configured one, or what its children leave. Raises OSError."""
+    connection = device.connection
+    if connection.vti.mtu is not None:
+        return connection.vti.mtu
+    if device.suited is None:
+        return before_child(connection, network, *first_addresses(connection))
+    path, encap, suite = device.suited
+    return of_child(connection, network, path.local.address, path.remote.address, encap, suite)
 
 
 def of_child(

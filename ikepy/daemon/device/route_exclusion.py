@@ -9,14 +9,20 @@ Where a route of others' covers it, that can't be done (`ikepy.daemon.device.exe
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from itertools import chain
 
+from ikepy.config.model import Connection
+from ikepy.daemon import log
+from ikepy.daemon.device.vti_device import VtiDevice
+from ikepy.daemon.interfaces import Network, NetworkConfig
+from ikepy.daemon.net.resolver import fixed_addresses
 from ikepy.sa.api.path import Address
 from tun.rtnetlink import BestRoute
-
-Network = IPv4Network | IPv6Network
+from tun.state import RT_TABLE_MAIN
 
 MOST_MET = 4096  # peers' addresses that the configuration doesn't name; the oldest are forgotten
 MOST_PIECES = 1024  # routes in the place of one: some 30 addresses left out of 0/0
@@ -60,6 +66,60 @@ class PeerAddresses:
         last = bisect_right(known, int(network.broadcast_address))
         kind = IPv4Address if network.version == 4 else IPv6Address
         return [kind(number) for number in known[first:last]]
+
+
+class RouteExclusion:
+    """Leaves peers' addresses out of the routes that devices are to have. `ours`: our devices, by index."""
+
+    def __init__(
+        self,
+        network: NetworkConfig,
+        named: Iterable[Connection],
+        ours: Callable[[], Container[int]],
+        tell: log.Tell,
+    ) -> None:
+        self._network = network
+        self._ours = ours
+        self._tell = tell
+        self._peers = PeerAddresses(_remotes(named))
+
+    def name(self, connections: Iterable[Connection]) -> None:
+        """The configured connections are these now, and no others."""
+        self._peers.name(_remotes(connections))
+
+    def meet(self, address: Address) -> bool:
+        """A peer sends from this address. Whether that is new."""
+        return self._peers.meet(address)
+
+    def without_peers(self, device: VtiDevice, networks: Iterable[Network]) -> frozenset[Network]:
+        """The networks without the addresses of peers. In a table other than main all of them: there the
+        rules of policy routing decide what is led into the device (ip-rule(8))."""
+        if device.connection.vti.table not in (None, RT_TABLE_MAIN):
+            return frozenset(networks)
+        found: set[Network] = set()
+        for network in networks:
+            peers = self._peers.within(network)
+            pieces = around(network, [hole(network, peer, self._outside(peer)) for peer in peers])
+            if not pieces:
+                self._tell(
+                    logging.WARNING,
+                    device.connection.name,
+                    f"{network} gets no route through {device.name}: {peers[0]}, where IKE and ESP packets "
+                    "go, is in it, "
+                    f"{'and so are many others' if pieces is None else 'and nothing else that may be'}; "
+                    "say in vti.routes what is to go into the tunnel",
+                )
+            found.update(pieces or ())
+        return frozenset(found)
+
+    def _outside(self, peer: Address) -> BestRoute | None:
+        """The best route to a peer, unless it leads into a device of ours."""
+        best = self._network.best_route(peer)
+        return None if best is None or best.device in self._ours() else best
+
+
+def _remotes(connections: Iterable[Connection]) -> Iterator[Address]:
+    return chain.from_iterable(fixed_addresses(one.remote_addrs) for one in connections)
 
 
 def around(network: Network, holes: Iterable[Network]) -> list[Network] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from esp.sa.suites import Suite
-from ikepy.daemon.device.devices import VtiDevice
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.errors import IkeError
 from ikepy.sa.api.capacity import Capacity
 

@@ -19,7 +19,8 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ChildNotInstalled
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.limited_log import LimitedLog
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import Child, ChildTable, TooManyChildren
 from ikepy.daemon.effects.computing import Computing
 from ikepy.daemon.effects.timer import DeadlineTimer

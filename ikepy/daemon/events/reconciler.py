@@ -21,8 +21,9 @@ from ikepy.daemon.bus.daemon_events import (
     DeviceTakenDown,
     DeviceUp,
 )
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.backoff import Backoff
 from ikepy.sa.api.commands import Initiate, Terminate

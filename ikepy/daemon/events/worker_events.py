@@ -8,7 +8,8 @@ from contextlib import suppress
 from esp.ipc import messages
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import LoopDetected, WorkerFault, WorkerServed, WorkerUnserved
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.reconciler import started

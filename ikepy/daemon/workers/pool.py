@@ -19,7 +19,7 @@ from esp.net.sockets import SocketKind, size_queue
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import WorkerDied, WorkerStarted
 from ikepy.daemon.bus.event_bus import EventBus
-from ikepy.daemon.device.devices import VtiDevice
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.net.listeners import WorkerSocket
 from ikepy.daemon.process.account import Account
 from ikepy.daemon.process.priority import ORDINARY, set_priority

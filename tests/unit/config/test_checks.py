@@ -71,7 +71,7 @@ def test_one_peer_on_two_devices() -> None:
 
 
 def test_one_route_into_two_devices_is_no_mistake() -> None:
-    """One tunnel stands in for the other (ikepy.daemon.device.routes)."""
+    """One tunnel stands in for the other (ikepy.daemon.device.route_claims)."""
     assert not two('routes = ["10.2.0.0/24"]', 'routes = ["10.3.0.0/24", "10.2.0.0/24"]')
     assert not two('routes = ["10.2.0.0/24"]', 'routes = ["10.2.0.0/24"]\nmetric = 7')
 

@@ -6,8 +6,9 @@ from io import StringIO
 from ipaddress import ip_address, ip_network
 
 from ikepy.daemon import log
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.path import Address, Endpoint, Path
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeNetwork, FakeTun, config

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from ikepy.daemon.device.devices import VtiDevice
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable, TooManyChildren
 from ikepy.sa.api.capacity import Capacity
 from tests.unit.daemon.fakes import SUITE, FakeTun, config

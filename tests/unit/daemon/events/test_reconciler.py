@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from io import StringIO
 
 from ikepy.daemon import log
-from ikepy.daemon.device.devices import DeviceTable, VtiDevice
+from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.reconciler import Reconciler

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikepy.config.model import Config
-from ikepy.daemon.device.routes import Claim, granted
+from ikepy.daemon.device.route_claims import Claim, granted
 from tests.unit.daemon.device.test_devices import Bed
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, connection
 

@@ -1,10 +1,9 @@
-"""Which networks lead into which device: what a connection asks for, and who gets what several ask for."""
+"""What the configuration of a connection asks of its device: addresses, routes, carrier for a trap."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from esp.packet.selectors import Selector
 from ikepy.config.model import Child as ChildConfig
@@ -16,32 +15,6 @@ from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address
 
 MOST_ROUTES = 256  # a child's; each is a call into the kernel
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One device's wish for a network. `live`: what is sent there goes on; `holds`: it has the route now."""
-
-    metric: int
-    live: bool
-    holds: bool
-
-
-def granted(claims: Sequence[Claim]) -> list[bool]:
-    """Which of the devices that want one network in one table have a route to it.
-
-    Those that can carry nothing stand back while one of the others can, whatever their metrics: the kernel
-    would go on sending through the best metric. When none can, all stand, so that packets do not leave in the
-    clear by another way. Of equal metric there can be one: it stays where it is, else it is the first one's.
-    """
-    able = [one.live for one in claims] if any(one.live for one in claims) else [True] * len(claims)
-    holder: dict[int, int] = {}
-    for at, claim in enumerate(claims):
-        if able[at] and (
-            claim.metric not in holder or (claim.holds and not claims[holder[claim.metric]].holds)
-        ):
-            holder[claim.metric] = at
-    return [holder.get(claim.metric) == at for at, claim in enumerate(claims)]
 
 
 def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:

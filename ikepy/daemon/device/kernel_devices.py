@@ -1,0 +1,60 @@
+"""Brings the kernel's devices to the state that they are to have (rtnetlink(7)), and remembers refusals.
+
+A change of ours is one list of operations, done at once (`perform`). What others changed, or what was refused
+before, is found by comparing all of the device's state with the kernel's (`mend`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ikepy.daemon import log
+from ikepy.daemon.device.vti_device import VtiDevice
+from ikepy.daemon.interfaces import Mended, NetworkConfig, Operation
+from tun.state import RemoveAddress, SetCarrier, SetMtu
+
+
+class KernelDevices:
+    """The kernel's side of all devices. `tell` writes to the log what the kernel refuses, once each."""
+
+    def __init__(self, network: NetworkConfig, tell: log.Tell) -> None:
+        self._network = network
+        self._tell = tell
+
+    def perform(self, device: VtiDevice, operations: Sequence[Operation]) -> None:
+        """Change a device. What it can't take now (it is down, or gone) it gets when it is mended."""
+        if device.gone:
+            return
+        if device.down:
+            operations = [one for one in operations if isinstance(one, SetMtu | SetCarrier | RemoveAddress)]
+        if operations:
+            mended = self._network.perform(device.tun, operations, device.state)
+            self._note(device, mended, looked=False)
+
+    def mend(self, device: VtiDevice, *, new: bool = False) -> Mended:
+        """Compare the kernel's device with what it is to be, and do what is missing.
+
+        Raises `DeviceGone`, `RouteError` and OSError.
+        """
+        if device.tun.name != device.name:
+            device.tun.rename(device.name)
+        mended = self._network.mend(device.tun, device.state, new=new)
+        self._note(device, mended, looked=True)
+        return mended
+
+    def _note(self, device: VtiDevice, mended: Mended, *, looked: bool) -> None:
+        """Remember what was refused, and say so once. `looked`: at all of the device's state."""
+        before = device.unmet
+        told = dict(before)
+        if looked:
+            device.unmet = {}
+        for done in mended.done:
+            device.unmet.pop(done, None)
+            if isinstance(done, RemoveAddress):
+                device.retired.discard((done.own, done.peer))
+        for refused in mended.refused:
+            if str(told.get(refused.operation)) != str(refused.error):
+                text = f"{refused.error}; it is tried again"
+                self._tell(logging.ERROR, device.connection.name, text)
+            device.unmet[refused.operation] = refused.error
