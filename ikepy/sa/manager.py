@@ -28,7 +28,6 @@ from ikepy.sa.api.effects import Effect, Level, Log, Send
 from ikepy.sa.api.ends import End, Failure, HalfOpenLimit, Party
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.esp_state import EspState
-from ikepy.sa.api.events import MoveReason, PacketRefused
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
@@ -36,13 +35,14 @@ from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import AuthenticatorOf
 from ikepy.sa.driver import clock, dispatch
+from ikepy.sa.driver.data_plane import DataPlaneReports
 from ikepy.sa.driver.forged_messages import begins_protected, is_worthless, named
 from ikepy.sa.driver.turns import proceed
-from ikepy.sa.exchange import path_update
-from ikepy.sa.lifecycle import roaming, teardown
+from ikepy.sa.lifecycle import teardown
 from ikepy.sa.lifecycle.criteria import ByCriteria
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
 from ikepy.sa.lifecycle.reconfiguration import Reconfiguration
+from ikepy.sa.lifecycle.roaming import Roaming
 from ikepy.sa.lifecycle.timers import Timers
 from ikepy.sa.message import query
 from ikepy.sa.message.final_responses import FinalResponses
@@ -50,21 +50,15 @@ from ikepy.sa.setup.acquires import Acquires
 from ikepy.sa.setup.connector import Connector, Resolve
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.setup.init_admission import InitAdmission
-from ikepy.sa.state import event_text
-from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
 from ikepy.sa.state.ike_sa import IkeSa, Registry
-from ikepy.sa.state.lifetime import TrafficLimit
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.registry import EspHeard, LeadsOut, SaRegistry
 from ikepy.sa.state.task import outcomes
-from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.takeover.export import export
 from ikepy.sa.takeover.restore import restore
 from ikepy.sa.takeover.values import ExportedIkeSa
-from ikepy.sa.tasks import child_rekey, mobike
-from ikepy.sa.tasks.child_create import ChildCreate
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
@@ -89,7 +83,6 @@ class IkeManager:
         """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
         `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection.
         `plan_of`: its exchanges between IKE_SA_INIT and IKE_AUTH."""
-        self._resolve = resolve
         self._registry: Registry = SaRegistry(
             config,
             entropy,
@@ -108,6 +101,8 @@ class IkeManager:
         self._reauthentication = Reauthentication(self._registry, self._connector, self._settle)
         self._by_criteria = ByCriteria(self._registry, self._connector, self._reauthentication, self._settle)
         self._reconfiguration = Reconfiguration(self._registry, self._connector, self._settle)
+        self._roaming = Roaming(self._registry, resolve, self._connector, self._settle)
+        self._data_plane = DataPlaneReports(self._registry, self._settle)
         self.ticking: int | None = None  # the ike_id that `tick` or `complete` worked on last
 
     # -- the daemon's side -------------------------------------------------------------------------
@@ -335,58 +330,23 @@ class IkeManager:
         self._reconfiguration.match_again(sa)
         return self._settle(sa, sa.jobs.complete(ticket, result, now), now)
 
-    # -- reports of the data plane -----------------------------------------------------------------
+    # -- reports of the data plane (`driver.data_plane`) --------------------------------------------
 
     def unknown_spi(self, spi: int, path: Path, now: float) -> list[Effect]:
-        """Report ESP with an unknown SPI to its sender by INVALID_SPI, if it is a peer (RFC 7296 1.5)."""
-        notify = NotifyPayload(NotifyType.INVALID_SPI, spi.to_bytes(4, "big"))
-        for sa in self._registry.sas.values():
-            if sa.established and sa.path.remote.address == path.remote.address:
-                return self._settle(sa, clock.tell(sa, notify, now), now)
-        return []
+        """ESP with an unknown SPI arrived on `path`."""
+        return self._data_plane.unknown_spi(spi, path, now)
 
     def not_permitted(self, child_id: int, start: bytes, now: float) -> list[Effect]:
-        """Log a packet outside a child's selectors, and report it by INVALID_SELECTORS (RFC 4301 5.2)."""
-        sa = self._owner(child_id)
-        if sa is None:
-            return []
-        told = sa.report(PacketRefused(sa.itself, sa.children[child_id].snapshot(), start), Level.WARNING)
-        if not self.config.daemon.invalid_selectors:
-            return told
-        spi = sa.children[child_id].spi_in.to_bytes(4, "big")
-        notify = NotifyPayload(NotifyType.INVALID_SELECTORS, start, ProtocolId.ESP, spi)
-        return [*told, *self._settle(sa, clock.tell(sa, notify, now), now)]
+        """A packet, which begins with `start`, was outside of a child's selectors."""
+        return self._data_plane.not_permitted(child_id, start, now)
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
-        """Follow a peer behind a NAT to the source address of an authentic ESP packet (RFC 7296 2.23)."""
-        sa = self._owner(child_id)
-        if sa is None or not sa.nat.remote or sa.nat.local or sa.path.remote == remote:
-            return []
-        if sa.path != sa.children_path:
-            # A new path is being checked (RFC 4555 3.7). With MOBIKE, following ESP is a MAY (3.8), and this
-            # packet may be older than the peer's last move: at its source address the check would fail. If
-            # the peer did move once more, the initiator notices and announces that (3.8, 3.11).
-            return []
-        old, path = sa.path, Path(sa.path.local, remote)
-        log = sa.log(Level.INFO, event_text.moved(old, path, MoveReason.NAT_MAPPING))
-        return [log, *path_update.follow(sa, path)]
+        """An authentic ESP packet of a child came from another address."""
+        return self._data_plane.peer_moved(child_id, remote, now)
 
     def usage(self, child_id: int, octets: int, packets: int, now: float) -> list[Effect]:
-        """Rekey or expire a child by its traffic: octets and packets so far, in its busier direction."""
-        sa = self._owner(child_id)
-        if sa is None or not sa.children[child_id].in_use:
-            return []
-        child = sa.children[child_id]
-        if child.state is ChildState.INSTALLED and (child.bytes.low(octets) or child.packets.low(packets)):
-            # Checked first, as a fast flow may pass both limits between two reports: then rekey the child.
-            child.bytes.rekey = child.packets.rekey = 0
-            child.lifetime.rekey_at = now
-        elif child.bytes.used_up(octets) or child.packets.used_up(packets):
-            child.bytes = child.packets = TrafficLimit()
-            child.lifetime.expires_at = now
-        else:
-            return []
-        return self._settle(sa, clock.tick(sa, now), now)
+        """A child has carried so much until now, in its busier direction."""
+        return self._data_plane.usage(child_id, octets, packets, now)
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -402,11 +362,11 @@ class IkeManager:
             case Acquire():
                 return self._acquire(command, now)
             case ChildrenLost():
-                return self._children_lost(command, now)
+                return self._data_plane.children_lost(command, now)
             case SequenceLow():
-                return self._sequence_low(command, now)
+                return self._data_plane.sequence_low(command, now)
             case LocalAddressesChanged():
-                return self._local_addresses_changed(command, now)
+                return self._roaming.local_addresses_changed(command, now)
             case Shutdown():
                 return self._shutdown(now)
 
@@ -429,66 +389,6 @@ class IkeManager:
         name, text = demand.connection.name, f"acquire for {demand.packet}"
         log = Log(Level.INFO, name, text, kind_of(text), Peer(name))
         return [log, *self._connector.bring_up(demand, now)]
-
-    def _children_lost(self, command: ChildrenLost, now: float) -> list[Effect]:
-        """Replace children whose ESP SAs the data plane lost: create the new one, then delete the old one."""
-        effects: list[Effect] = []
-        for child_id in command.child_ids:
-            sa = self._owner(child_id)
-            if sa is None:
-                continue
-            child = sa.children[child_id]
-            if child.in_use and sa.phase is Phase.ESTABLISHED:
-                child.lost = True
-                sa.enqueue(
-                    ChildCreate(WantedChild(child.config, ts_request=child.ts_request), replaces=child_id)
-                )
-            effects += self._settle(sa, proceed(sa, now), now)
-        return effects
-
-    def _sequence_low(self, command: SequenceLow, now: float) -> list[Effect]:
-        sa = self._owner(command.child_id)
-        if sa is None or sa.children[command.child_id].state is not ChildState.INSTALLED:
-            return []
-        child = sa.children[command.child_id]
-        child_rekey.begin(sa, child)
-        log = sa.log(
-            Level.WARNING, f"{child.config.name} #{child.child_id}: sequence numbers run out, replaced"
-        )
-        return [log, *self._settle(sa, proceed(sa, now), now)]
-
-    def _local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
-        """Move IKE_SAs from addresses that are gone to others, preferably the one that the route selects.
-
-        One that can't move is set up again; waiting set-ups are tried soon.
-        """
-        changed = self._registry.local_addresses != command.addresses
-        self._registry.local_addresses = command.addresses
-        effects: list[Effect] = []
-        # Stranded IKE_SAs try again without a change too: a route may appear later than its address.
-        affected = [sa for sa in self._registry.sas.values() if changed or sa.stranded]
-        followed = [(sa, *self._follow_address(sa, command, now)) for sa in affected]
-        teardown.announce_end((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
-        for sa, done, why in followed:
-            if why:
-                done = sa.kill(End.ADDRESS_GONE, why)
-            effects += self._settle(sa, [*done, *clock.tick(sa, now)], now)
-        if changed:
-            self._connector.hasten(now)
-        return effects + self._connector.retry_stranded(now)
-
-    def _follow_address(
-        self, sa: IkeSa, command: LocalAddressesChanged, now: float
-    ) -> tuple[list[Effect], str]:
-        """Let one IKE_SA move. The text says why it has to be set up again instead; "" if it does not."""
-        found = self._resolve(sa.connection, None)
-        best = None if isinstance(found, str) else found[0]
-        usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
-        effects = roaming.addresses_changed(sa, tuple(usable), command.others, now)
-        begun = sa.established or (sa.alive and sa.initiator)
-        if begun and sa.stranded and sa.mobike is None and best in usable:
-            return [], f"{sa.path.local.address} is gone, set up anew from {best}"
-        return effects, ""
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._registry.stopping = True
@@ -543,9 +443,6 @@ class IkeManager:
         effects = self._connector.after_end(sa, now)
         sa.wipe()
         return effects
-
-    def _owner(self, child_id: int) -> IkeSa | None:
-        return self._registry.owners.get(child_id)
 
 
 def _same_peer(sa: IkeSa, header: IkeHeader) -> bool:

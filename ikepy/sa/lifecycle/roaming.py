@@ -2,14 +2,62 @@
 
 from __future__ import annotations
 
+from ikepy.sa.api.commands import LocalAddressesChanged
 from ikepy.sa.api.effects import Effect, Level
+from ikepy.sa.api.ends import End
 from ikepy.sa.api.events import LocalAddressGone, MoveReason
 from ikepy.sa.api.path import Address
+from ikepy.sa.driver import clock
 from ikepy.sa.exchange import path_update
+from ikepy.sa.lifecycle import teardown
+from ikepy.sa.setup.connector import Connector, Resolve
 from ikepy.sa.state import event_text
-from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.tasks import mobike
 from ikepy.sa.tasks.liveness import Liveness
+
+
+class Roaming:
+    """Moves all IKE_SAs of a daemon."""
+
+    def __init__(self, registry: Registry, resolve: Resolve, connector: Connector, settle: Settle) -> None:
+        self._registry = registry
+        self._resolve = resolve
+        self._connector = connector
+        self._settle = settle
+
+    def local_addresses_changed(self, command: LocalAddressesChanged, now: float) -> list[Effect]:
+        """Move IKE_SAs from addresses that are gone to others, preferably the one that the route selects.
+
+        One that can't move is set up again; waiting set-ups are tried soon.
+        """
+        changed = self._registry.local_addresses != command.addresses
+        self._registry.local_addresses = command.addresses
+        effects: list[Effect] = []
+        # Stranded IKE_SAs try again without a change too: a route may appear later than its address.
+        affected = [sa for sa in self._registry.sas.values() if changed or sa.stranded]
+        followed = [(sa, *self._follow_address(sa, command, now)) for sa in affected]
+        teardown.announce_end((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
+        for sa, done, why in followed:
+            if why:
+                done = sa.kill(End.ADDRESS_GONE, why)
+            effects += self._settle(sa, [*done, *clock.tick(sa, now)], now)
+        if changed:
+            self._connector.hasten(now)
+        return effects + self._connector.retry_stranded(now)
+
+    def _follow_address(
+        self, sa: IkeSa, command: LocalAddressesChanged, now: float
+    ) -> tuple[list[Effect], str]:
+        """Let one IKE_SA move. The text says why it has to be set up again instead; "" if it does not."""
+        found = self._resolve(sa.connection, None)
+        best = None if isinstance(found, str) else found[0]
+        usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
+        effects = addresses_changed(sa, tuple(usable), command.others, now)
+        begun = sa.established or (sa.alive and sa.initiator)
+        if begun and sa.stranded and sa.mobike is None and best in usable:
+            return [], f"{sa.path.local.address} is gone, set up anew from {best}"
+        return effects, ""
 
 
 def addresses_changed(
