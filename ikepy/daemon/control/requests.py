@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from typing import TypedDict
 
 from ikepy.config.model import Config
 from ikepy.daemon.bus.event_bus import Missed, Subscription
@@ -37,6 +38,15 @@ ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
     "terminate": {**_CRITERIA, "force": (bool,), "timeout": NUMBER},
     "rekey": {**_CRITERIA, "reauth": (bool,), "timeout": NUMBER},
 }
+
+
+class Criteria(TypedDict):
+    """Which SAs a command is about: those that match each that is not None."""
+
+    ike: str | None
+    child: str | None
+    ike_id: int | None
+    child_id: int | None
 
 
 class Requests:
@@ -83,30 +93,14 @@ class Requests:
         return await self._wait(command, ticket, connection, arguments.get("timeout"), progress)
 
     async def _terminate(self, arguments: Arguments, progress: Progress) -> Json:
-        _check_criteria(self._config, arguments)
-        ticket = next(self._tickets)
-        command = Terminate(
-            ike=_text(arguments, "ike"),
-            child=_text(arguments, "child"),
-            ike_id=_number(arguments, "ike_id"),
-            child_id=_number(arguments, "child_id"),
-            force=arguments.get("force") is True,
-            ticket=ticket,
-        )
-        return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
+        criteria, ticket = _criteria(self._config, arguments), next(self._tickets)
+        command = Terminate(**criteria, force=arguments.get("force") is True, ticket=ticket)
+        return await self._wait(command, ticket, criteria["ike"], arguments.get("timeout"), progress)
 
     async def _rekey(self, arguments: Arguments, progress: Progress) -> Json:
-        _check_criteria(self._config, arguments)
-        ticket = next(self._tickets)
-        command = Rekey(
-            ike=_text(arguments, "ike"),
-            child=_text(arguments, "child"),
-            ike_id=_number(arguments, "ike_id"),
-            child_id=_number(arguments, "child_id"),
-            reauth=arguments.get("reauth") is True,
-            ticket=ticket,
-        )
-        return await self._wait(command, ticket, _text(arguments, "ike"), arguments.get("timeout"), progress)
+        criteria, ticket = _criteria(self._config, arguments), next(self._tickets)
+        command = Rekey(**criteria, reauth=arguments.get("reauth") is True, ticket=ticket)
+        return await self._wait(command, ticket, criteria["ike"], arguments.get("timeout"), progress)
 
     async def _wait(
         self, command: Command, ticket: int, connection: str | None, limit: Json, progress: Progress
@@ -158,11 +152,14 @@ def checked(command: str, arguments: Arguments) -> Arguments:
     return given
 
 
-def _check_criteria(config: Config, arguments: Arguments) -> None:
-    """Raises CommandError if there is none, or a name that is not configured."""
-    if all(arguments.get(key) is None for key in ("ike", "child", "ike_id", "child_id")):
+def _criteria(config: Config, arguments: Arguments) -> Criteria:
+    """What the SAs are to match. Raises CommandError if nothing is given, or a name is not configured."""
+    if all(arguments.get(key) is None for key in _CRITERIA):
         raise CommandError("one of ike, child, ike_id and child_id is needed")
-    check_names(config, _text(arguments, "ike"), _text(arguments, "child"))
+    ike, child = _text(arguments, "ike"), _text(arguments, "child")
+    check_names(config, ike, child)
+    ike_id, child_id = _number(arguments, "ike_id"), _number(arguments, "child_id")
+    return {"ike": ike, "child": child, "ike_id": ike_id, "child_id": child_id}
 
 
 def _text(arguments: Arguments, key: str) -> str | None:

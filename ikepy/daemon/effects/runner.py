@@ -21,6 +21,7 @@ from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.vti_device import VtiDevice
+from ikepy.daemon.effects import sa_messages
 from ikepy.daemon.effects.children import Child, ChildTable, TooManyChildren
 from ikepy.daemon.effects.computing import Computing
 from ikepy.daemon.effects.timer import DeadlineTimer
@@ -315,28 +316,7 @@ class EffectsRunner:
         if child is None:
             return
         self._children.set_spi(child, effect.spi)
-        local, remote = effect.path.local, effect.path.remote
-        self._pool.send(
-            device.slot,
-            messages.AddInboundSa(
-                child_id=effect.child_id,
-                device_id=device.device_id,
-                slot=child.counter,
-                spi=effect.spi,
-                suite=effect.suite,
-                keys=effect.keys.expose(),
-                esn=effect.esn,
-                replay_window=effect.replay_window,
-                ts_local=effect.ts_local,
-                ts_remote=effect.ts_remote,
-                encap=effect.encap,
-                local_address=local.address,
-                local_port=local.port,
-                remote_address=remote.address,
-                remote_port=remote.port,
-                replay_top=effect.replay_top,
-            ),
-        )
+        self._pool.send(device.slot, sa_messages.add_inbound(effect, child))
 
     def _child(self, effect: InstallInbound | InstallOutbound, device: VtiDevice) -> Child | None:
         """The record of a child; None where it has no place, which costs this child and no other SA."""
@@ -360,30 +340,7 @@ class EffectsRunner:
         child.tfc_padding = effect.tfc_padding
         if child.tfc_padding:
             self._devices.path_changed(device, effect.path, effect.encap, effect.suite)
-        local, remote = effect.path.local, effect.path.remote
-        self._pool.send(
-            device.slot,
-            messages.AddOutboundSa(
-                child_id=effect.child_id,
-                device_id=device.device_id,
-                slot=child.counter,
-                spi=effect.spi,
-                suite=effect.suite,
-                keys=effect.keys.expose(),
-                esn=effect.esn,
-                ts_local=effect.ts_local,
-                ts_remote=effect.ts_remote,
-                encap=effect.encap,
-                local_address=local.address,
-                local_port=local.port,
-                remote_address=remote.address,
-                remote_port=remote.port,
-                standby=effect.standby,
-                trap=bool(effect.trapped),
-                tfc_padding=child.tfc_octets,
-                last_sequence=effect.last_sequence,
-            ),
-        )
+        self._pool.send(device.slot, sa_messages.add_outbound(effect, child))
         wanted = effect.ts_remote + effect.trapped  # routes, for what this or a further child carries
         self._devices.child_up(
             effect.child_id, effect.connection, wanted, effect.path, effect.encap, effect.suite
@@ -413,17 +370,7 @@ class EffectsRunner:
         if child is None:
             return
         self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
-        local, remote = effect.path.local, effect.path.remote
-        message = messages.UpdateSaPath(
-            child_id=effect.child_id,
-            encap=effect.encap,
-            local_address=local.address,
-            local_port=local.port,
-            remote_address=remote.address,
-            remote_port=remote.port,
-            tfc_padding=child.tfc_octets,
-        )
-        self._tell(effect.child_id, message)
+        self._tell(effect.child_id, sa_messages.update_path(effect, child))
 
     def _tell(self, child_id: int, message: messages.Message) -> None:
         """Say something of a child to its worker; one that is down has forgotten the child anyway."""
