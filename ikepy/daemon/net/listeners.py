@@ -1,9 +1,9 @@
-"""The daemon's sockets: IKE on UDP 500 and 4500, ESP for the workers (RFC 7296 2.23, RFC 3948 2.2).
+"""Opens the daemon's sockets: IKE on UDP 500 and 4500, ESP for the workers (RFC 7296 2.23, RFC 3948 2.2).
 
-On each local address the sockets of port 4500 are one SO_REUSEPORT group, control's first and then one a
-worker slot, and each slot has a raw socket for native ESP. All of them are opened at the start and stay
-control's: a worker that is replaced changes no index and loses nothing that is queued. An address that comes
-later gets a group of its own.
+On each local address the sockets of port 4500 form one SO_REUSEPORT group: the first is control's, then each
+worker slot has one. Each slot also has a raw socket for native ESP. Control opens all of them at the start
+and keeps them open, so that nothing that is queued is lost, and no index changes, when a worker is replaced.
+An address that comes later gets a group of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ikepy.sa.api.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
 KEEPALIVE = b"\xff"  # RFC 3948 2.3
-UNSENT = 256  # messages of one socket that are kept until there is a way to send them, the youngest
+UNSENT = 256  # messages of one socket that are kept, the youngest, until there is a route
 UNSENT_SECONDS = 10.0
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL})
 LOG_RATE = (1.0, 10)  # seconds between two log lines of a socket about what it could not send; burst
@@ -61,7 +61,7 @@ def _endpoint(host: str, port: int) -> Endpoint:
 
 
 class IkeSocket:
-    """One of control's UDP sockets. `marked`: IKE messages carry the non-ESP marker here."""
+    """One of control's UDP sockets. `marked`: IKE messages carry the non-ESP marker (RFC 3948 2.2) here."""
 
     def __init__(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
         self.local = local
@@ -74,7 +74,7 @@ class IkeSocket:
         self._log_rate = RateLimit(*LOG_RATE)
 
     async def start(self, reception: Reception, sockets: Callable[[], int]) -> None:
-        """Begin to receive; `sockets`: how many there are to share the time."""
+        """Begin to receive. `sockets` gives the number of sockets that share the time for reading."""
         self._stream = await asyncio_dgram.from_socket(self._sock)
         self._tasks = [
             asyncio.create_task(self._read(reception, sockets), name=f"read {self.local}"),
@@ -82,7 +82,7 @@ class IkeSocket:
         ]
 
     def refuse_from(self, devices: Collection[int]) -> None:
-        """Take nothing that came in by these devices (their indices). Raises OSError."""
+        """Receive nothing that came in through these devices (kernel indices). Raises OSError."""
         attach_outside(self._sock, devices)
 
     def send(self, data: bytes, remote: Endpoint) -> None:
@@ -101,20 +101,20 @@ class IkeSocket:
                 if error.errno in NO_WAY:
                     self._keep(data, remote, error)
                     return
-                # No room now, or an error of an earlier packet: the stream tells them apart.
+                # The buffer is full, or an earlier packet failed: the stream tells them apart.
         try:
             self._queue.put_nowait((data, remote))
         except asyncio.QueueFull:
             self._complain(f"{self.local}: too much to send, a message to {remote} is lost")
 
     def _keep(self, data: bytes, remote: Endpoint, error: OSError) -> None:
-        """Our host has no way there now: it may have one as soon as an uplink is back."""
+        """This host has no route to the peer now: keep the message, for there may be one again soon."""
         self._complain(f"{self.local} to {remote}: {error.strerror}")
         if data != KEEPALIVE:
             self._unsent.append((time.monotonic(), data, remote))
 
     def send_again(self) -> None:
-        """Try once more what had no way to go, as far as it is young; called when routes have changed."""
+        """Send what had no route, unless it is too old; to be called when routes have changed."""
         unsent = list(self._unsent)
         self._unsent.clear()
         for since, data, remote in unsent:
@@ -122,7 +122,7 @@ class IkeSocket:
                 self._enqueue(data, remote)
 
     def _complain(self, text: str) -> None:
-        """Who floods us in others' names must not flood the log, too."""
+        """Log at a limited rate: who sends floods with spoofed sources must not flood the log, too."""
         if self._log_rate.allow(time.monotonic()):
             log.warning(SUBJECT, text)
 
@@ -150,14 +150,14 @@ class IkeSocket:
             data = data[len(NON_ESP_MARKER) :]
         answer = reception.take(data, Path(self.local, _endpoint(*source[:2])))
         if answer is not None:
-            with contextlib.suppress(OSError):  # whoever it is will ask again
+            with contextlib.suppress(OSError):  # the peer retransmits
                 self._sock.sendto(NON_ESP_MARKER + answer if self._marked else answer, source)
 
     async def _write(self) -> None:
         assert self._stream is not None
         while True:
             data, remote = await self._queue.get()
-            self._queue.task_done()  # on its way: sending waits for nothing but the kernel's buffer
+            self._queue.task_done()  # `close` waits for no more: only the kernel's buffer delays it
             self._report(None)
             try:
                 await self._stream.send(data, (str(remote.address), remote.port))
@@ -168,7 +168,7 @@ class IkeSocket:
             self._report(remote)
 
     def _report(self, remote: Endpoint | None) -> None:
-        """Take the errors that the stream keeps: it would raise them instead of sending the next message."""
+        """Log the errors that the stream keeps: else it raises them instead of sending the next message."""
         assert self._stream is not None
         while True:
             try:
@@ -187,11 +187,11 @@ class IkeSocket:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._stream.close()
-            await asyncio.sleep(0)  # the transport lets go of its socket in the loop's next round
+            await asyncio.sleep(0)  # the transport closes its socket in the loop's next round
         self.close_socket()
 
     def close_socket(self) -> None:
-        """Close a socket that was never started, or is no more."""
+        """Close the socket alone: one that was never started, or whose tasks have ended."""
         self._sock.close()
 
 
@@ -199,7 +199,7 @@ class Listeners:
     """Every socket of the daemon."""
 
     def __init__(self, ports: tuple[int, int], workers: int, raw: bool) -> None:
-        """Those are of IKE and of NAT traversal (500 and 4500); `raw`: sockets for native ESP too."""
+        """`ports`: of IKE and of NAT traversal (500, 4500). `raw`: open sockets for native ESP, too."""
         self._ports = ports
         self._raw = raw
         self._ike: dict[Endpoint, IkeSocket] = {}
@@ -209,11 +209,11 @@ class Listeners:
         self._reception: Reception | None = None  # once started
         self._log_rate = RateLimit(*LOG_RATE)
         self._inside: frozenset[int] = frozenset()  # indices of our own devices
-        self.tunnel: Callable[[Path], str | None] = lambda path: None  # of ours that a path would go into
+        self.tunnel: Callable[[Path], str | None] = lambda path: None  # the device that a path would enter
 
     @classmethod
     def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
-        """Open all, or none and raise OSError or StartError."""
+        """Open the sockets of all addresses, or none and raise OSError or StartError."""
         self = cls(ports, workers, raw)
         try:
             for address in addresses:
@@ -225,15 +225,16 @@ class Listeners:
 
     @property
     def addresses(self) -> set[Address]:
-        """Those that are listened on."""
+        """The local addresses that have sockets."""
         return {local.address for local in self._ike}
 
     def endpoints(self) -> list[Endpoint]:
-        """Where IKE messages are taken."""
+        """The local endpoints that receive IKE messages."""
         return list(self._ike)
 
     async def add(self, address: Address) -> list[tuple[int, WorkerSocket]]:
-        """Listen on one more address: the sockets that are the slots' now. All, or none and StartError."""
+        """Listen on one more address. Returns the slots' new sockets. Opens all, or none and raises
+        StartError."""
         try:
             self._open_address(address)
         except BaseException:
@@ -246,9 +247,9 @@ class Listeners:
         return self._esp_of(address)
 
     def add_raw(self) -> list[tuple[int, WorkerSocket]]:
-        """Listen for native ESP too: the sockets that are the slots' now; none if there are some already.
+        """Listen for native ESP, too. Returns the slots' new sockets; none if there were some already.
 
-        All, or none and StartError.
+        Opens all, or none and raises StartError.
         """
         if self._raw:
             return []
@@ -275,7 +276,7 @@ class Listeners:
             self._workers[slot] = [one for one in sockets if one.kind != "raw"]
 
     async def remove(self, address: Address) -> list[tuple[int, WorkerSocket]]:
-        """Listen on an address no longer; gives the sockets that the slots have to close as well."""
+        """Stop listening on an address. Returns the sockets that the slots have to close as well."""
         gone = self._esp_of(address)
         await asyncio.gather(*(ike.close() for ike in self._of_address(address)))
         self._close_sockets(address)
@@ -307,7 +308,7 @@ class Listeners:
             self._open_raw(address)
 
     def _open_raw(self, address: Address) -> None:
-        """Sockets for native ESP."""
+        """Open the sockets for native ESP (protocol 50) on an address."""
         workers = len(self._workers)
         for slot in range(workers):
             with _explained(address, 0):
@@ -323,8 +324,8 @@ class Listeners:
             self._path_mtu[address].start()
 
     def refuse_from(self, devices: Collection[int]) -> None:
-        """Take no IKE message that came out of a tunnel of ours (devices' indices): an answer that came that
-        way would be evidence for a path that is none. Raises OSError."""
+        """Receive no IKE message that came out of a tunnel of ours (devices' kernel indices): an answer
+        through the tunnel would make a path look usable that is not. Raises OSError."""
         if set(devices) != self._inside:
             self._inside = frozenset(devices)
             for ike in self._ike.values():
@@ -347,7 +348,7 @@ class Listeners:
             await ike.start(reception, self._ike.__len__)
 
     def send_again(self) -> None:
-        """Try once more what had no way to go, for now there may be one."""
+        """Send what had no route: routes have changed, and there may be one."""
         for ike in self._ike.values():
             ike.send_again()
 
@@ -362,6 +363,8 @@ class Listeners:
             ike.send_keepalive(path.remote)
 
     def _of(self, path: Path) -> IkeSocket | None:
+        """The socket to send from; None, with a log line, if there is none or the path enters a tunnel of
+        ours."""
         tunnel = self.tunnel(path)
         if tunnel is not None:
             if self._log_rate.allow(time.monotonic()):
@@ -382,7 +385,7 @@ class Listeners:
         self._close_sockets()
 
     def _close_sockets(self, address: Address | None = None) -> None:
-        """Those of one address, or all."""
+        """Close the sockets of one address, or all."""
         for local in [local for local in self._ike if address in (None, local.address)]:
             self._ike.pop(local).close_socket()
         for own in [own for own in self._path_mtu if address in (None, own)]:
@@ -395,7 +398,7 @@ class Listeners:
 
 
 def refuse_shared(address: Address, port: int) -> None:
-    """Raise OSError if somebody has the port: a second SO_REUSEPORT group would silently join the first."""
+    """Raise OSError if another process has the port: with SO_REUSEPORT ours would silently share it."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         if family == socket.AF_INET6:

@@ -1,8 +1,9 @@
-"""The path's MTU for native ESP over IPv6, where only the sender cuts packets up (RFC 8200 5, RFC 8201).
+"""Path MTU discovery for native ESP over IPv6, where only the sender fragments (RFC 8200 5, RFC 8201).
 
-Linux lets a UDP socket learn it from Packet Too Big, but a raw one only if that asks for errors
-(IPV6_RECVERR); what one socket has learned holds for all that send to the same peer. So control has one more
-raw socket an address, which takes no packets and throws the errors away: the workers' needn't be bothered.
+Linux learns the path MTU from a Packet Too Big message that answers a UDP socket's packet; for a raw socket
+it does so only if that has IPV6_RECVERR (ipv6(7)). What it has learned holds for all sockets that send to the
+same peer. So control opens one more raw socket an address, which receives no packets and discards the errors,
+and the workers' sockets need no error queue.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _AT_ONCE = 64  # errors
 
 
 class PathMtuSocket:
-    """Learns for one IPv6 address once `start` was called."""
+    """Lets the kernel learn the path MTUs of packets from one IPv6 address, once `start` was called."""
 
     def __init__(self, address: Address) -> None:
         """Raises OSError."""

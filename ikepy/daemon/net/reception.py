@@ -1,9 +1,9 @@
-"""Whose turn it is when IKE messages come faster than they are worked on: peers before strangers.
+"""Schedules IKE messages that come faster than they are processed: peers' before strangers'.
 
-Reading ends by time, not by numbers: what one message costs is up to who sent it. What names an IKE_SA of
-ours and is authentic is worked on as it is read; what is forged is dropped there; what strangers send waits
-in a bounded room where each has their turn. The event loop has its round (timers, the control socket,
-workers, other sockets) between two turns of either kind.
+A socket's turn of reading is limited in time, not in messages, for the sender decides what one message costs.
+A message of an IKE_SA of ours is processed as soon as it is read, and a forged one is dropped. Messages of
+strangers (who have no IKE_SA with us yet) wait in a bounded queue that serves senders round robin. Between
+two turns the event loop does its other work: timers, the control socket, workers, other sockets.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Clock = Callable[[], float]
 
 READING = 0.004  # seconds that all sockets together may read before the event loop's next round
 LEAST = 0.0005  # and one of them at least
-SERVING = 0.003  # seconds for strangers in a round; begun work is finished
-HURRIED = 0.001  # the same while more comes than is read: what the kernel has no room for is lost, peers' too
-WAITING = 1024  # messages of strangers that wait; more are lost, the younger ones
+SERVING = 0.003  # seconds for strangers' messages in a round; the last one is finished
+HURRIED = 0.001  # the same while sockets are not read empty: what overflows their buffers is lost, peers' too
+WAITING = 1024  # messages of strangers that wait; the newest are lost when there are more
 WAITING_EACH = WAITING // 2  # for one IKE_SA, or from one prefix for none yet
 WAITING_OCTETS = 4 << 20
 LOG_RATE = (10.0, 1)  # seconds between two log lines; burst
@@ -37,22 +37,26 @@ SUBJECT = "net"
 
 
 def let_in(datagram: bytes, remote: Endpoint) -> bytes | None:
-    """Refuses nobody."""
+    """A `refuse` that refuses nobody."""
     return None
 
 
 def knows_nobody(datagram: bytes) -> bool:
-    """Everybody is a stranger."""
+    """A `knows` for which everybody is a stranger."""
     return False
 
 
 def drops_nothing(datagram: bytes, path: Path) -> bool:
-    """Everything may be worth being received."""
+    """A `drops` that drops nothing."""
     return False
 
 
 class Reception:
-    """Takes what all sockets read. `refuse` has an answer for a stranger at once (b"": none), or None."""
+    """Receives what all sockets read, and gives it to `receive`, by and by.
+
+    `drops`: whether a message can be dropped unread; `knows`: whether it belongs to an IKE_SA; `refuse`: what
+    a stranger's message is answered with at once (b"": nothing), None if it is to be received.
+    """
 
     def __init__(
         self,
@@ -69,12 +73,12 @@ class Reception:
         self._clock = clock
         self._strangers = RoundRobin(WAITING, WAITING_EACH, WAITING_OCTETS)
         self._serving = False
-        self._behind = False  # a turn ended before all was read
+        self._behind = False  # a turn ended before its socket was empty
         self._log_rate = RateLimit(*LOG_RATE)
         self.lost = 0  # messages of strangers for which there was no room
 
     def turn(self, sockets: int) -> Callable[[], bool]:
-        """Begins a turn of one socket of so many; what it gives says whether that is over."""
+        """Begin the turn of one of so many sockets. Returns a function that says whether the turn is over."""
         end = self._clock() + max(READING / sockets, LEAST)
 
         def is_over() -> bool:
@@ -86,7 +90,7 @@ class Reception:
         return is_over
 
     def take(self, datagram: bytes, path: Path) -> bytes | None:
-        """A datagram (without its non-ESP marker) was read; gives what is to be answered at once."""
+        """Receive a datagram without its non-ESP marker. Returns what is to be answered at once, or None."""
         if self._drops(datagram, path):
             return None
         if self._knows(datagram):
@@ -98,7 +102,7 @@ class Reception:
         return answer or None
 
     def _let_wait(self, datagram: bytes, path: Path) -> None:
-        spi = local_spi(datagram)  # a first request has none of ours yet
+        spi = local_spi(datagram)  # a first request carries no SPI of ours yet
         owner = spi if any(spi) else prefix_of(path.remote.address)
         if not self._strangers.put(owner, datagram, path):
             self.lost += 1
@@ -111,7 +115,7 @@ class Reception:
             asyncio.get_running_loop().call_soon(self._serve)
 
     def _serve(self) -> None:
-        """Work on what strangers sent, for a while."""
+        """Process strangers' messages for a while."""
         end = self._clock() + (HURRIED if self._behind else SERVING)
         self._behind = False
         while len(self._strangers):
@@ -124,5 +128,5 @@ class Reception:
             asyncio.get_running_loop().call_soon(self._serve)
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Drop the messages that wait."""
         self._strangers.clear()

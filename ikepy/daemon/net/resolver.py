@@ -1,4 +1,5 @@
-"""Which addresses a connection's IKE_SA runs between."""
+"""Chooses the two addresses that a connection's IKE_SA runs between, from its local_addrs and
+remote_addrs."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ class Resolver:
     def __init__(self, network: NetworkConfig, route_check: RouteCheck) -> None:
         self._network = network
         self._route_check = route_check
-        self.usable: Collection[Address] | None = None  # our addresses of now; None: not known
-        self.served: Collection[Address] | None = None  # those that have sockets, for they may come back soon
+        self.usable: Collection[Address] | None = None  # our addresses that can send now; None: not known
+        self.served: Collection[Address] | None = None  # those with sockets, perhaps gone for a while
 
     def resolve(self, connection: Connection, local: Address | None) -> tuple[Address, Address] | str:
-        """Our address and the peer's; the text says why there is none (at the moment).
+        """Our address and the peer's; or a text that says why there is none (at the moment).
 
         `local`: the address to use if the connection and the peer's IP version permit it.
         """
@@ -63,17 +64,17 @@ class Resolver:
 
 
 def fixed_addresses(patterns: Iterable[object]) -> list[Address]:
-    """Those of a connection's addresses that are one, not a network nor "%any"."""
+    """The single addresses among a connection's patterns, without networks and "%any"."""
     return [one for one in patterns if isinstance(one, IPv4Address | IPv6Address)]
 
 
 def has_patterns(patterns: Iterable[object]) -> bool:
-    """Whether there is a network or "%any" among them."""
+    """Whether a network or "%any" is among a connection's addresses."""
     return any(not isinstance(one, IPv4Address | IPv6Address) for one in patterns)
 
 
 def permits(patterns: Iterable[object], address: Address) -> bool:
-    """Whether one of a connection's addresses is `address`, holds it, or is "%any"."""
+    """Whether one of a connection's addresses is `address`, a network that contains it, or "%any"."""
     return any(
         one in (ANY_ADDRESS, address)
         or (isinstance(one, IPv4Network | IPv6Network) and one.version == address.version and address in one)

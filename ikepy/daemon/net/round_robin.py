@@ -1,8 +1,8 @@
-"""Messages that wait to be worked on: everybody has their turn, and nobody takes up all the room.
+"""A bounded queue of messages that serves their owners round robin, one message each.
 
-Turns go round by what a message is for, one message at a time. Of one owner as many may wait as there is room
-left, so that the more owners there are, the less each of them has (dynamic thresholds; Choudhury and Hahne,
-1998). `fair_queue` is for jobs whose cost is known, and has no bounds.
+An owner may have as many messages waiting as there are free places, so that the more owners there are, the
+fewer places each of them has (dynamic thresholds; Choudhury and Hahne, 1998).
+`ikepy.daemon.effects.fair_queue` is for jobs whose cost is known, and has no bounds.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class RoundRobin:
         self._free = most
         self._free_octets = octets
         self._most_of_one = most_of_one
-        self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()  # whose turn it is first
+        self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()  # in the order of their turns
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def put(self, owner: Hashable, datagram: bytes, path: Path) -> bool:
-        """It waits now; False: there is no room for it."""
+        """Let a message wait. False: there is no room for it."""
         one = self._owners.get(owner) or _Owner()
         size = len(datagram)
         if len(one.queue) >= min(self._most_of_one, self._free) or one.octets + size > self._free_octets:
@@ -50,7 +50,7 @@ class RoundRobin:
         return True
 
     def take(self) -> Waiting:
-        """The next one; IndexError if none waits."""
+        """Remove and return the next message. Raises IndexError if none waits."""
         if not self._owners:
             raise IndexError("nothing waits")
         owner, one = next(iter(self._owners.items()))
@@ -66,6 +66,6 @@ class RoundRobin:
         return datagram, path
 
     def clear(self) -> None:
-        """None of them is to be worked on."""
+        """Drop all of them."""
         while self._owners:
             self.take()

@@ -1,10 +1,9 @@
-"""Whether what is sent to a peer leaves this host, or would go into a tunnel of ours.
+"""Tells whether the kernel routes a path to a peer out of this host, or into a tunnel of ours.
 
 A tunnel of ours is no way to a peer: a path through it would seem to work, for the probe is carried by the
-very SAs that are to move there (RFC 4555 3.5). So each path is looked up before it is tried, chosen or
-answered on, as the kernel would route it now; what is remembered of that is soon forgotten. ESP is not asked
-for here: what the routes lead back into a device ends there (`esp.datapath.loop_detection`), at whatever
-moment they change.
+very SAs that are to move there (RFC 4555 3.5). So each path is looked up in the kernel's routing table before
+IKE tries it, chooses it or answers on it; answers are remembered for a second. ESP is not looked up here: a
+worker finds what routes lead back into a device (`esp.datapath.loop_detection`), whenever they change.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Protocol
 
 from ikepy.sa.api.path import Address, Path
 
-SECONDS = 1.0  # that an answer of the kernel's is believed
+SECONDS = 1.0  # for which an answer of the kernel's is used
 MOST = 4096  # answers
 
 
@@ -26,7 +25,7 @@ class RoutingTable(Protocol):
 
 
 class RouteCheck:
-    """The kernel's answers, by the two addresses."""
+    """Asks the kernel, and remembers its answers by the two addresses."""
 
     def __init__(
         self,
@@ -41,7 +40,8 @@ class RouteCheck:
         self._known: dict[tuple[Address, Address], tuple[float, str | None]] = {}
 
     def leads_out(self, path: Path) -> bool:
-        """False for what the routes lead into a device of ours; what has no way at all fails by itself."""
+        """False if the routes lead the path into a device of ours. Without a route, sending fails by
+        itself."""
         return self.tunnel(path) is None
 
     def tunnel(self, path: Path) -> str | None:

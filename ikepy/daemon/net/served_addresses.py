@@ -1,4 +1,4 @@
-"""Which of this host's addresses the daemon listens on: those that the connections' `local_addrs` permit."""
+"""Chooses this host's addresses to listen on: those that the connections' `local_addrs` permit."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def served(config: Config, local: Sequence[Address]) -> list[Address]:
 def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
     """The connections' local addresses, and those of `local` that a network or "%any" among them permits.
 
-    What is not there yet is left out, with one line: it is listened on once it has come.
+    One that this host does not have yet is left out, with a log line: it gets its sockets once it has come.
     """
-    named: dict[Address, str] = {}  # and where
+    named: dict[Address, str] = {}  # with the key path in the configuration
     patterns: list[object] = []
     for connection in config.connections.values():
         for number, one in enumerate(connection.local_addrs):

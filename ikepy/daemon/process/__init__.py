@@ -1,1 +1,1 @@
-"""What a process may do and gets: its user, its capabilities, its priority, private memory."""
+"""What a process may do (its user, capabilities, scheduling policy, private memory) and what it has used."""

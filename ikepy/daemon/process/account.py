@@ -1,4 +1,4 @@
-"""The unprivileged user that workers become: who it is, whether that can be, and becoming it."""
+"""Changes a worker process to an unprivileged user and group, if it can (credentials(7))."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.process.capabilities import Capability, bound_to, effective
 
-NEEDED = (Capability.SETUID, Capability.SETGID, Capability.KILL)  # the last one to end and replace workers
+NEEDED = (Capability.SETUID, Capability.SETGID, Capability.KILL)  # KILL: to end processes of another user
 NOBODY = 65534  # the kernel's overflowuid, and Debian's nobody and nogroup
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and its group, by number."""
+    """A user and its group, as the numbers that the kernel knows."""
 
     uid: int
     gid: int
@@ -39,7 +39,7 @@ class Account:
         return cls(entry.pw_uid, entry.pw_gid)
 
     def obstacle(self) -> str | None:
-        """Why workers of this process can't become this user, if they can't."""
+        """Why workers can't change to this user, in words; None if they can."""
         have = effective()
         lacking = [one for one in NEEDED if not have >> one & 1]
         if lacking:
@@ -52,7 +52,10 @@ class Account:
         return None
 
     def become(self) -> None:
-        """Be this user and no other, without further groups, with an empty bounding set. Raises OSError."""
+        """Change this process to the user, without supplementary groups, and empty its bounding set.
+
+        Raises OSError.
+        """
         bound_to(())
         os.setgroups([])
         os.setresgid(self.gid, self.gid, self.gid)
@@ -60,9 +63,10 @@ class Account:
 
 
 def of_workers(name: str) -> Account | None:
-    """Whom workers are to become; None: the daemon's own user, as is wanted or for a reason that is logged.
+    """The account that workers change to. None: they stay the daemon's own user, because `name` is empty or
+    for a reason that is logged.
 
-    Raises StartError for a user that there isn't.
+    Raises StartError for a user that doesn't exist.
     """
     if not name:
         return None
@@ -75,13 +79,14 @@ def of_workers(name: str) -> Account | None:
 
 
 def _mapped(path: Path, number: int) -> bool:
-    """Whether a user namespace's map, lines of first number inside, first outside, count, has this number."""
+    """Whether uid_map or gid_map (user_namespaces(7)) has this number: it lists first inside, outside,
+    count."""
     ranges = (line.split() for line in path.read_text().splitlines())
     return any(int(first) <= number < int(first) + int(count) for first, _, count in ranges)
 
 
 def closed_to_root() -> Path | None:
-    """A directory on the way to interpreter and modules that root enters only by CAP_DAC_READ_SEARCH."""
+    """A directory above the interpreter or a module that root enters only by CAP_DAC_READ_SEARCH, if any."""
     modules = [Path(each) for each in sys.path if each]
     for path in (Path(sys.executable), Path(sys.executable).resolve(), Path(__file__).resolve(), *modules):
         for directory in path.parents if not path.is_dir() else (path, *path.parents):
@@ -91,5 +96,7 @@ def closed_to_root() -> Path | None:
 
 
 def _is_open(found: os.stat_result) -> bool:
+    """Whether root enters the directory without a capability: as its owner, its group, or one of the
+    others."""
     shift = 6 if found.st_uid == 0 else 3 if found.st_gid == 0 else 0
     return bool(stat.S_IMODE(found.st_mode) >> shift & 1)

@@ -1,6 +1,6 @@
-"""Giving up capabilities (capabilities(7)), private memory, dying with one's parent (prctl(2)).
+"""Drops capabilities (capabilities(7)), keeps memory private, and ends a process with its parent (prctl(2)).
 
-Through ctypes: no library that is kept up does this.
+It calls libc through ctypes, because no maintained library does this.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process once its parent is gone. Raises OSError."""
+    """Let the kernel kill this process when its parent ends (PR_SET_PDEATHSIG). Raises OSError."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def keep_only(capabilities: Collection[Capability]) -> None:
-    """Give up all other capabilities, for this thread and whatever it starts from now on. Raises OSError.
+    """Drop all other capabilities, for this thread and whatever it starts from now on. Raises OSError.
 
-    What this process does not have is not gained.
+    A capability that this process does not have is not gained.
     """
     have = effective()
     bound_to(capabilities)
@@ -61,7 +61,7 @@ def keep_only(capabilities: Collection[Capability]) -> None:
 
 
 def bound_to(capabilities: Collection[Capability]) -> None:
-    """Take all others out of the bounding set: whatever is executed from now on can't have them."""
+    """Drop all others from the bounding set: no program that is executed from now on can gain them."""
     for number in range(_LAST + 1):
         # A number that this kernel doesn't know ends the list; without CAP_SETPCAP the set stays as it is.
         if number not in capabilities and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
@@ -69,9 +69,9 @@ def bound_to(capabilities: Collection[Capability]) -> None:
 
 
 def keep_memory_private() -> None:
-    """No core dump and no debugger of the same user shows the keys in this process's memory. Raises OSError.
+    """Forbid core dumps, and debuggers of the same user: both show the keys in memory. Raises OSError.
 
-    After a change of user it is to be called again. RLIMIT_CORE goes to what is started from now on.
+    A change of user takes back PR_SET_DUMPABLE: call this again after one. Children inherit RLIMIT_CORE.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)

@@ -1,7 +1,7 @@
-"""A worker's place in the scheduler: under load before ordinary processes, as the kernel's packet path is.
+"""A worker's scheduling policy: under load it runs before ordinary processes (SCHED_RR, sched(7)).
 
-The kernel runs its network stack in softirqs, before any process. A worker that takes turns with whoever
-sends and receives through it lets packets wait in front of it for as long as the others' turns last.
+The kernel runs its own packet path in softirqs, before any process. An ordinary worker would share the CPU
+with the programs that send and receive through it, and packets would wait for it while those run.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ ORDINARY = 0
 
 
 def set_priority(pid: int, priority: int) -> str | None:
-    """Let a process run before all ordinary ones (SCHED_RR, sched(7)), `priority` 1 to 99, or as one of them,
-    ORDINARY. Why that can't be, if it can't.
+    """Give a process SCHED_RR with `priority` 1 to 99, or SCHED_OTHER with ORDINARY. Returns why it can't be
+    done, None if it was.
 
-    What the process starts itself is ordinary. The kernel keeps a twentieth of each CPU for the others
-    (sched_rt_runtime_us); a worker leaves it to them itself, in small pieces
+    What the process starts itself is ordinary. The kernel keeps a twentieth of each CPU for ordinary
+    processes (sched_rt_runtime_us); a worker leaves them that share itself, in small pieces
     (`esp.net.interrupt_moderation.CpuYield`).
     """
     policy = os.SCHED_RR if priority else os.SCHED_OTHER

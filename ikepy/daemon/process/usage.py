@@ -1,4 +1,4 @@
-"""What a process has used of the machine (proc_pid_stat(5))."""
+"""CPU time and memory that a process uses (proc_pid_stat(5))."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _UTIME, _STIME, _RSS = 11, 12, 21  # fields behind the name of the program
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """Seconds of CPU time since the process began, and octets of memory that it occupies now."""
+    """Seconds of CPU time since the process began, and octets of resident memory now."""
 
     cpu_seconds: float
     resident: int
 
 
 def usage(pid: int) -> ProcessUsage | None:
-    """None if there is no such process any more."""
+    """What the process uses; None if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
