@@ -8,7 +8,9 @@ been lost later. What did not change is not touched.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
 from ikepy.config import checks
 from ikepy.config.difference import ConfigDifference, difference
@@ -28,13 +30,22 @@ from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.workers.pool import WorkerPool
-from ikepy.errors import ConfigError
+from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Terminate
 from tun.netlink import RouteError
 
 FAREWELL = 12.0  # seconds for the peer of a removed connection to answer our delete: two retransmissions
+LOOK_AGAIN = 0.05  # seconds: the machine may be called thousands of times in them
 SUBJECT = "configuration"
 PORTS = ("daemon.port", "daemon.port_nat_t")  # on which connections depend
+T = TypeVar("T")
+
+
+class Leaving(NamedTuple):
+    """The device of a removed connection, and when its peer is waited for no longer."""
+
+    device: VtiDevice
+    end: asyncio.TimerHandle
 
 
 @dataclass(slots=True, eq=False)
@@ -51,33 +62,49 @@ class Reconfiguration:
     exemptions: Exemptions
     reconciler: Reconciler
     route_check: RouteCheck
-    _leaving: dict[str, VtiDevice] = field(default_factory=dict)  # of removed connections, by name
+    _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _look: asyncio.TimerHandle | None = None  # for devices that are used no more
+    _stopped: bool = False
 
     def __post_init__(self) -> None:
-        self.runner.settled = self._remove_unused
+        self.runner.settled = self._look_soon
 
     async def replace(self, config: Config, source: str) -> ConfigDifference:
         """Use `config` from now on; gives what differed. Raises ConfigError, with nothing changed.
 
-        `source`: what the error calls the configuration, as a file's name.
+        `source`: what the error calls the configuration, as a file's name. Calls are served one after the
+        other; LocalMisuse for one whose turn comes after `stop`.
         """
         async with self._busy:
-            change = difference(self.machine.config, config)
-            self._check(change, source)
-            self._open_raw(change.config, source)
-            self._change_devices(change)
-            await self.follower.replace_config(change.config)
-            self.runner.replace_config(change.config)
-            self.traffic.replace_config(change.config)
-            for connection in change.removed:
-                self._leave(connection.name)
-            self._remove_unused()
-            log.set_level(change.config.daemon.log_level)
-            for key, text in change.fixed:
-                log.warning(SUBJECT, f"{source}: {key}: {text}")
-            log.info(SUBJECT, f"{source}: {change}")
-            return change
+            if self._stopped:
+                raise LocalMisuse("the daemon is not running")
+            return await _to_the_end(self._replace(config, source))
+
+    async def stop(self) -> None:
+        """Finish what has begun, and change nothing any more."""
+        self._stopped = True
+        async with self._busy:
+            for handle in (self._look, *(one.end for one in self._leaving.values())):
+                if handle is not None:
+                    handle.cancel()
+
+    async def _replace(self, config: Config, source: str) -> ConfigDifference:
+        change = difference(self.machine.config, config)
+        self._check(change, source)
+        self._open_raw(change.config, source)
+        self._change_devices(change)
+        await self.follower.replace_config(change.config)
+        self.runner.replace_config(change.config)
+        self.traffic.replace_config(change.config)
+        for connection in change.removed:
+            self._leave(connection.name)
+        self._remove_unused()
+        log.set_level(change.config.daemon.log_level)
+        for key, text in change.fixed:
+            log.warning(SUBJECT, f"{source}: {key}: {text}")
+        log.info(SUBJECT, f"{source}: {change}")
+        return change
 
     # -- before ------------------------------------------------------------------------------------
 
@@ -121,12 +148,14 @@ class Reconfiguration:
             else:
                 self.devices.of(each.name).connection = each.new
         for connection in change.added:
-            device = self._leaving.pop(connection.name, None)
-            if device is not None:
-                self._reconfigure(device, connection)
+            former = self._leaving.pop(connection.name, None)
+            if former is not None:
+                former.end.cancel()
+                self._reconfigure(former.device, connection)
             else:
                 self.pool.add_device_later(self.devices.add(connection))
-        self.devices.name_peers([*connections.values(), *(one.connection for one in self._leaving.values())])
+        leaving = [one.device.connection for one in self._leaving.values()]
+        self.devices.name_peers([*connections.values(), *leaving])
         if change.added or change.removed or change.changed:
             self.reconciler.refit()
         self._names_changed()
@@ -147,22 +176,28 @@ class Reconfiguration:
         """The device stays until the connection has no IKE_SA any more; the peer is not waited for long."""
         device = self.devices.find(connection)
         if device is not None:
-            self._leaving[connection] = device
-            asyncio.get_running_loop().call_later(FAREWELL, self._end, device)
+            end = asyncio.get_running_loop().call_later(FAREWELL, self._end, connection)
+            self._leaving[connection] = Leaving(device, end)
 
-    def _end(self, device: VtiDevice) -> None:
-        name = device.connection.name
-        if self._leaving.get(name) is device and self.runner.has_ike_sa(name):
-            log.warning(name, "the peer has not answered the delete")
-            self.runner.request(Terminate(ike=name, force=True))
+    def _end(self, connection: str) -> None:
+        if self.runner.has_ike_sa(connection):
+            log.warning(connection, "the peer has not answered the delete")
+            self.runner.request(Terminate(ike=connection, force=True))
+
+    def _look_soon(self) -> None:
+        """The machine was called: an IKE_SA may be gone."""
+        if self._leaving and self._look is None and not self._stopped:
+            self._look = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._remove_unused)
 
     def _remove_unused(self) -> None:
         """Remove the devices of removed connections that have no IKE_SA any more."""
-        if not self._leaving:
-            return
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         unused = [name for name in self._leaving if not self.runner.has_ike_sa(name)]
         for name in unused:
-            device = self._leaving.pop(name)
+            device, end = self._leaving.pop(name)
+            end.cancel()
             self.exemptions.forget(device)
             self.pool.remove_device(device)
             self.devices.remove(device)
@@ -178,3 +213,17 @@ class Reconfiguration:
 def _traps(connection: Connection) -> list[object]:
     """What the carrier and the permanent routes of a device depend on beside its own section."""
     return [one.remote_ts for one in connection.children.values() if is_trap(one)]
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. A caller that is cancelled waits for its end all the same: nothing is half done."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()  # nobody is there to be told
+        raise cancelled
+    return task.result()

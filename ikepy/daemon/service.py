@@ -195,6 +195,7 @@ class Daemon:
         self._reconfiguration = Reconfiguration(
             machine, runner, devices, pool, listeners, follower, volume, exemptions, reconciler, route_check
         )
+        stack.push_async_callback(self._reconfiguration.stop)
         return runner
 
     async def replace_config(self, config: Config, source: str = "configuration") -> ConfigDifference:
@@ -212,6 +213,8 @@ class Daemon:
         return Listeners.open(addresses, (settings.port, settings.port_nat_t), workers, native)
 
     async def _say_farewell(self, runner: EffectsRunner) -> None:
+        if self._reconfiguration is not None:
+            await self._reconfiguration.stop()
         runner.request(Shutdown())
         waiting = [asyncio.create_task(event.wait()) for event in (runner.idle, self._hurry)]
         _, late = await asyncio.wait(waiting, timeout=FAREWELL, return_when=asyncio.FIRST_COMPLETED)

@@ -255,6 +255,7 @@ class FakeMachine:
         self.deadline: float | None = None
         self.ticking: int | None = None
         self.config = Config()
+        self.asked = 0  # how often `has_ike_sa` was
         self._answer = answer
 
     @property
@@ -266,6 +267,7 @@ class FakeMachine:
         return self._called("replace_config")
 
     def has_ike_sa(self, connection: str) -> bool:
+        self.asked += 1
         return any(sa.connection == connection for sa in self.sas)
 
     def start(self, now: float) -> list[Effect]:

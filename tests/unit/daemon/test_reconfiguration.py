@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from ikepy.config.difference import ConfigDifference
 from ikepy.config.model import Config
 from ikepy.daemon import log, reconfiguration
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Initiate, Terminate
 from tests.unit.daemon.bed import Bed, run
 from tests.unit.daemon.fakes import connection, ike_info
+from tun.netlink import HostAddress
 
 
 def configured(bed: Bed, *names: str, daemon: dict[str, Any] | None = None, **keys: Any) -> Config:
@@ -177,3 +180,89 @@ def test_a_daemon_that_does_not_run_takes_no_configuration(control: Path) -> Non
     bed = Bed(control)
     with pytest.raises(LocalMisuse):
         asyncio.run(bed.daemon.replace_config(bed.config))
+
+
+class SlowKernel:
+    """Reading the host's addresses takes until `go`; each call is counted."""
+
+    def __init__(self, bed: Bed) -> None:
+        self.go, self.calls = threading.Event(), 0
+        self._read = bed.network.host_addresses
+        bed.network.host_addresses = self._slowly  # type: ignore[method-assign]
+
+    def _slowly(self) -> list[HostAddress]:
+        self.calls += 1
+        self.go.wait(10)
+        return self._read()
+
+
+def test_a_caller_that_gives_up_leaves_nothing_half_done(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        slow = SlowKernel(bed)
+        call = asyncio.create_task(bed.daemon.replace_config(configured(bed, "a", "b")))
+        await until(lambda: slow.calls > 0)
+        call.cancel()
+        await asyncio.sleep(0)
+        call.cancel()
+        asyncio.get_running_loop().call_later(0.05, slow.go.set)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert sorted(bed.machine.config.connections) == ["a", "b"]
+        await bed.daemon.replace_config(configured(bed, "a", "b", "c"))
+        assert [tun.name for tun in bed.tuns] == ["vti-a", "vti-b", "vti-c"]
+
+    run(Bed(control), scenario)
+
+
+def test_a_configuration_that_waits_for_its_turn_at_the_end_is_refused(control: Path) -> None:
+    calls: list[asyncio.Task[ConfigDifference]] = []
+
+    async def scenario(bed: Bed) -> None:
+        slow = SlowKernel(bed)
+        for names_of_them in (("a", "b"), ("a", "b", "c"), ("b",)):
+            calls.append(asyncio.create_task(bed.daemon.replace_config(configured(bed, *names_of_them))))
+        await until(lambda: slow.calls > 0)
+        bed.daemon.stop()
+        asyncio.get_running_loop().call_later(0.1, slow.go.set)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [one.name for one in (await calls[0]).added] == ["b"]
+        assert [type(one) for one in results[1:]] == [LocalMisuse, LocalMisuse]
+        assert [tun.name for tun in bed.tuns] == ["vti-a", "vti-b"]
+
+    run(Bed(control), scenario)
+
+
+def test_the_peer_of_a_connection_removed_twice_has_its_whole_time_again(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconfiguration, "FAREWELL", 0.4)
+
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.machine.sas = [replace(ike_info(7), connection="b")]
+        await bed.daemon.replace_config(configured(bed, "a"))
+        await asyncio.sleep(0.2)
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        await bed.daemon.replace_config(configured(bed, "a"))
+        removed_at = asyncio.get_running_loop().time()
+        await until(lambda: any("force=True" in call for call in bed.machine.calls))
+        assert asyncio.get_running_loop().time() - removed_at >= 0.4
+        bed.machine.sas = []
+
+    run(Bed(control), scenario)
+
+
+def test_the_machine_is_not_asked_of_removed_connections_with_every_message(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.machine.sas = [replace(ike_info(7), connection="b")]
+        await bed.daemon.replace_config(configured(bed, "a"))
+        asked = bed.machine.asked
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            for _ in range(200):
+                peer.sendto(b"a message", ("127.0.0.1", bed.ports[0]))
+        await until(lambda: sum(call.startswith("receive") for call in bed.machine.calls) == 200)
+        assert bed.machine.asked - asked < 100
+        bed.machine.sas = []
+
+    run(Bed(control), scenario)
