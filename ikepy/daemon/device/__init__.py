@@ -1,1 +1,1 @@
-"""The connections' TUN devices: their addresses, routes, MTU and carrier."""
+"""The connections' TUN devices: their creation, addresses, routes, MTU and carrier."""

@@ -1,4 +1,4 @@
-"""Stands in for a TUN device that is configured and could not be made yet: nothing is asked of it."""
+"""Stands in for a TUN device that could not be created yet: its operations do nothing."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MOST_ROUTES = 256  # a child's; each is a call into the kernel
 
 
 def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
-    """The configured routes; without them, a trap's remote selectors, which lead its first packet here."""
+    """The configured routes; without them a trap's remote selectors, so that its first packet comes here."""
     if connection.vti.routes is not None:
         return frozenset(connection.vti.routes)
     if not trap:
@@ -29,7 +29,7 @@ def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
 
 
 def configured_settings(connection: Connection, trap: bool) -> NetworkSettings:
-    """What the configuration gives a device for as long as it is there."""
+    """The addresses and routes that the configuration gives a device as long as it lives."""
     routes = sorted(permanent_routes(connection, trap), key=str)
     return NetworkSettings(addresses=connection.vti.addresses, subnets=tuple(routes))
 
@@ -45,14 +45,14 @@ def has_trap(connection: Connection) -> bool:
 
 
 def first_addresses(connection: Connection) -> tuple[Address | None, Address | None]:
-    """Our address and the peer's, as far as the configuration names both in one IP version."""
+    """Our first address and the peer's, of one IP version; None for one that is not configured."""
     remote = next(iter(fixed_addresses(connection.remote_addrs)), None)
     own = fixed_addresses(connection.local_addrs)
     return next((a for a in own if remote is None or a.version == remote.version), None), remote
 
 
 def routable(selectors: Iterable[Selector], connection: str, tell: log.Tell = log.log) -> frozenset[Network]:
-    """The networks to lead into the device: not 0/0, which is for the configuration to say."""
+    """The networks of the selectors to route into the device; 0/0 only the configuration can route."""
     networks: set[Network] = set()
     for selector in selectors:
         if selector.all_addresses:

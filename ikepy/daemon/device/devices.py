@@ -31,7 +31,8 @@ from tun.state import SetMtu
 
 
 class DeviceTable:
-    """All devices. A device has its number and its worker slot, the least loaded one, as long as it lives."""
+    """All devices. A device keeps its number and its worker slot, then the least loaded one, for all its
+    life."""
 
     def __init__(
         self, config: Config, workers: int, create: Callable[[str], Tun], network: NetworkConfig
@@ -62,7 +63,7 @@ class DeviceTable:
         return slot
 
     def slot_of(self, connection: str) -> int:
-        """The worker slot of a connection's device, known before there is a device."""
+        """The worker slot of a connection's device, which is chosen before there is a device."""
         return self._slots[connection]
 
     def of(self, connection: str) -> VtiDevice:
@@ -80,7 +81,7 @@ class DeviceTable:
 
     @property
     def indices(self) -> dict[int, VtiDevice]:
-        """The kernel's indices of the devices that are there."""
+        """The devices that exist in the kernel, by its interface indices."""
         return {device.tun.index: device for device in self if not device.gone}
 
     def open(self) -> None:
@@ -184,23 +185,23 @@ class DeviceTable:
         return self._kernel.mend(device)
 
     def taken_down(self, device: VtiDevice, down: bool) -> None:
-        """Somebody took the device down, or up again."""
+        """Others took the interface down, or up again (ip link set down)."""
         device.down = down
         self._claims.liveness_changed(device)
 
     def serve(self, device: VtiDevice, served: bool) -> None:
-        """Its worker is there, or can't be: what is sent into it should know."""
+        """Its worker runs, or can't be started: without one the device has no carrier, and senders notice."""
         before, device.unserved = device.carrier, not served
         if device.carrier != before:
             self._claims.carrier_changed(device)
 
     def lost(self, device: VtiDevice) -> None:
-        """Somebody deleted the device."""
+        """Others deleted the device from the kernel."""
         device.gone = True
         device.tun.close()
 
     def make_again(self, device: VtiDevice) -> Mended:
-        """A device in the place of one that was deleted. Raises OSError, `RouteError`."""
+        """Create a device that was deleted, or could not be created, again. Raises OSError, `RouteError`."""
         device.tun = self._create(device.name)
         device.gone = device.down = False
         device.retired.clear()
@@ -209,7 +210,7 @@ class DeviceTable:
     # Another configuration
 
     def add(self, connection: Connection) -> VtiDevice:
-        """The device of one more connection; it is `gone` if it could not be made yet, which is said."""
+        """Create the device of one more connection; one that can't be created yet is logged, and `gone`."""
         self._slots[connection.name] = self._allot_slot()
         device = self._enter(connection, AbsentTun(connection.vti.name))
         device.gone = True
@@ -221,7 +222,7 @@ class DeviceTable:
         return device
 
     def reconfigure(self, device: VtiDevice, connection: Connection) -> None:
-        """Make a device what another configuration of its connection says; its SAs stay.
+        """Change a device to another configuration of its connection; its SAs stay.
 
         Raises `DeviceGone`, `RouteError` and OSError for what is to be mended later.
         """
@@ -244,7 +245,8 @@ class DeviceTable:
         self._exclusion.name(connections)
 
     def make_way(self, names: Mapping[str, str]) -> None:
-        """Rename devices whose name another one is to have. `names`: to be, by connection. Raises OSError."""
+        """Rename devices whose name another one is to have. `names`: the new ones, by connection. Raises
+        OSError."""
         taken = set(names.values())
         for device in self:
             name = device.tun.name
@@ -252,7 +254,7 @@ class DeviceTable:
                 device.tun.rename(f"ikepy-{device.device_id}")
 
     def remove(self, device: VtiDevice) -> None:
-        """Remove a device for good: others get the routes that they want as well."""
+        """Remove a device for good: other devices that claim its routes get them."""
         name = device.connection.name
         device.gone = True  # nothing is asked of the kernel any more: all goes with the device
         self._given.release_all(device)

@@ -1,10 +1,11 @@
-"""Peers' addresses that other people's routes lead into a tunnel are led around it.
+"""Exempts peers' addresses from routes of others that would lead IKE and ESP packets into a tunnel.
 
-Our own routes leave them out (`ikepy.daemon.device.route_exclusion`). A route that a user or a routing daemon
-adds may cover them all the same: what goes to the peer would be dropped (`esp.datapath.loop_detection`), and
-the tunnel be dead, and with it the way to whoever added the route. So the address goes on where it went, by
-the next best route, or by the last one that was known, until no route leads it into a tunnel any more. Routes
-of others are not touched.
+Our own routes leave these addresses out (`ikepy.daemon.device.route_exclusion`). A route that a user or a
+routing daemon adds may cover them all the same: workers would drop the packets
+(`esp.datapath.loop_detection`), the tunnel would be dead, and perhaps also the way to whoever added the
+route. So such an address gets a route of its own in a table that the kernel looks up first (ip-rule(8)),
+through the next best route, or through the last one that was known, until no route leads it into a tunnel any
+more. Routes of others are not touched.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ class _Peer:
     """An address that IKE and ESP go to, from the device's connection at our own one (None: any)."""
 
     users: dict[VtiDevice, Address | None] = field(default_factory=dict)
-    led: set[VtiDevice] = field(default_factory=set)  # whose packets would go into a tunnel
-    last: WayOut | None = None  # when they did not
+    led: set[VtiDevice] = field(default_factory=set)  # those whose packets to it would go into a tunnel
+    last: WayOut | None = None  # the way that packets took before
     now: WayOut | None = None  # the exemption
     told: str = ""  # why there is none
 
 
 class Exemptions:
-    """All of them, looked at device by device."""
+    """The exemptions of all peers, which are checked device by device."""
 
     def __init__(self, devices: DeviceTable, network: NetworkConfig, route_check: RouteCheck) -> None:
         self._devices = devices
@@ -55,7 +56,7 @@ class Exemptions:
         network.end_exemptions()  # a daemon that was killed has left its own
 
     def check(self, device: VtiDevice) -> None:
-        """Routes may have changed, or the addresses of the connection's peers."""
+        """Exempt the device's peers anew: routes may have changed, or the peers' addresses."""
         wanted = device.peers
         for remote in self._of.get(device, {}).keys() - wanted.keys():
             self._leave(device, remote)
@@ -70,7 +71,7 @@ class Exemptions:
             self._decide(remote, peer, device, led=inside)
 
     def forget(self, device: VtiDevice) -> None:
-        """The device is removed, with its connection."""
+        """End the exemptions of a device that is removed with its connection."""
         for remote in self._of.pop(device, {}):
             self._leave(device, remote)
 
@@ -82,7 +83,8 @@ class Exemptions:
             del self._peers[remote]
 
     def led_inside(self, remote: Address) -> bool:
-        """A packet to a peer came out of a tunnel. Whether that can't be helped."""
+        """A packet to a peer came out of a device of ours: check its devices. Whether it can't be
+        exempted."""
         peer = self._peers.get(remote)
         if peer is None:
             return True
@@ -94,13 +96,14 @@ class Exemptions:
         self._network.end_exemptions()
 
     def _inside(self, best: BestRoute) -> str | None:
-        """What leads there, in words, if it is a tunnel of ours."""
+        """The best route in words, if it leads into a device of ours; else None."""
         ours = self._devices.indices
         names = [ours[hop.device].name for hop in best.hops if hop.device in ours]
         return f"the route to {best.network} into {names[0]}" if names else None
 
     def _decide(self, remote: Address, peer: _Peer, device: VtiDevice, led: str | None) -> None:
-        """`led`: what leads this device's packets to the peer into a tunnel."""
+        """Exempt the peer, or end its exemption. `led`: the route, in words, that leads into a tunnel; or
+        None."""
         if led is not None:
             peer.led.add(device)
             self._lead_around(remote, peer, device, led)
@@ -119,7 +122,7 @@ class Exemptions:
             )
 
     def _lead_around(self, remote: Address, peer: _Peer, device: VtiDevice, led: str) -> None:
-        """Each time anew, for others may have removed what was there."""
+        """Exempt the peer, each time anew: others may have removed the exemption."""
         way, local = self._way_out(remote, peer, device), peer.users.get(device)
         if way is None:
             self._give_up(remote, peer, device, looped(remote, device.name))

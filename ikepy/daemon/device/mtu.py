@@ -14,8 +14,8 @@ from ikepy.wire.constants import TransformType
 from ikepy.wire.proposal import Proposal
 from tun.netlink import RouteError
 
-ETHERNET = 1500  # octets: what is assumed where the way to the peer isn't known
-SMALLEST = {4: 576, 6: 1280}  # RFC 791: every host takes it; RFC 8200 5: IPv6 needs it on each link
+ETHERNET = 1500  # octets: assumed while there is no route to the peer
+SMALLEST = {4: 576, 6: 1280}  # octets: every host receives them (RFC 791), every link (RFC 8200 5)
 
 
 def suites_of(proposals: Iterable[Proposal]) -> list[Suite]:
@@ -44,14 +44,14 @@ def needs_ipv6(connection: Connection) -> bool:
 
 
 def bounded(mtu: int, connection: Connection) -> int:
-    """`mtu`, but not below what the inner IP versions ask of a link: outer packets are fragmented then."""
+    """`mtu`, but at least what the inner IP versions need of a link: larger outer packets are fragmented."""
     return max(mtu, SMALLEST[6 if needs_ipv6(connection) else 4])
 
 
 def before_child(
     connection: Connection, network: NetworkConfig, local: Address | None, remote: Address | None
 ) -> int:
-    """The MTU to begin with: the largest overhead of the configured proposals, UDP encapsulation included."""
+    """The MTU to begin with, for the largest overhead of the configured proposals and UDP encapsulation."""
     suites = suites_of(p for child in connection.children.values() for p in child.esp_proposals)
     version = 6 if remote is None else remote.version
     outer = outer_mtu(network, local, remote)
@@ -74,13 +74,13 @@ def fitting(device: VtiDevice, network: NetworkConfig) -> int:
 def of_child(
     connection: Connection, network: NetworkConfig, local: Address, remote: Address, encap: bool, suite: Suite
 ) -> int:
-    """The MTU that an installed child leaves."""
+    """The MTU that the path and the suite of an installed child leave."""
     outer = outer_mtu(network, local, remote)
     return bounded(inner_mtu(outer, remote.version, encap, suite), connection)
 
 
 def outer_mtu(network: NetworkConfig, local: Address | None, remote: Address | None) -> int:
-    """The MTU of the way to `remote`; Ethernet's where there is no way (yet) or the peer isn't known."""
+    """The MTU of the route to `remote`; Ethernet's if there is none (yet) or the peer isn't known."""
     if remote is None:
         return ETHERNET
     try:

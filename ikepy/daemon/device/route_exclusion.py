@@ -1,10 +1,10 @@
-"""Leaving the addresses of peers out of what leads into tunnels.
+"""Leaves the addresses of peers out of the routes into tunnels.
 
-A route that covers the address that IKE and ESP go to would lead these into the tunnel themselves. It is not
-refused, for "everything through the tunnel" is what many want, nor does the address get a host route through
-the uplink, which would have to follow each change of gateways that are not ours: the route is taken apart
-into those to all the network but that address. So whatever the uplink is, its own routes are best there.
-Where a route of others' covers it, that can't be done (`ikepy.daemon.device.exemptions`).
+A route that covers a peer's address would lead IKE and ESP packets into their own tunnel. Such a route is not
+refused, for "everything through the tunnel" is what many want. Nor does the address get a host route through
+the uplink, which would have to follow each change of the gateway. Instead the route is split into routes that
+cover all the network but that address: whatever the uplink is, its own routes are the best ones there. Routes
+of others can't be split (`ikepy.daemon.device.exemptions`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_PIECES = 1024  # routes in the place of one: some 30 addresses left out of 
 
 
 class PeerAddresses:
-    """Where packets of ours may go to, those known beforehand and those met; quick to look up by network."""
+    """Peers' addresses, configured (`named`) and seen (`met`), sorted for a quick look-up by network."""
 
     def __init__(self, named: Iterable[Address]) -> None:
         self._named = set(named)
@@ -39,7 +39,7 @@ class PeerAddresses:
             insort(self._sorted[address.version], int(address))
 
     def name(self, named: Iterable[Address]) -> None:
-        """The configuration names these now, and no others."""
+        """Replace the configured addresses."""
         now = set(named)
         for address in self._named - now - self._met.keys():
             self._sorted[address.version].remove(int(address))
@@ -48,7 +48,7 @@ class PeerAddresses:
         self._named = now
 
     def meet(self, address: Address) -> bool:
-        """A peer is there. Whether that is new."""
+        """Add an address that a peer uses. Whether it was unknown."""
         if address in self._named or address in self._met:
             return False
         if len(self._met) >= MOST_MET:
@@ -61,6 +61,7 @@ class PeerAddresses:
         return True
 
     def within(self, network: Network) -> list[Address]:
+        """The known addresses of a network, in order."""
         known = self._sorted[network.version]
         first = bisect_left(known, int(network.network_address))
         last = bisect_right(known, int(network.broadcast_address))
@@ -123,7 +124,7 @@ def _remotes(connections: Iterable[Connection]) -> Iterator[Address]:
 
 
 def around(network: Network, holes: Iterable[Network]) -> list[Network] | None:
-    """All of the network but these parts of it; None: that would be too many pieces."""
+    """Networks that cover all of the network but these parts of it; None: there would be too many."""
     pieces: list[Network] = [network]
     for hole in sorted(holes, key=lambda one: one.prefixlen):
         hit = next((piece for piece in pieces if hole.network_address in piece), None)
@@ -136,10 +137,11 @@ def around(network: Network, holes: Iterable[Network]) -> list[Network] | None:
 
 
 def hole(network: Network, address: Address, best: BestRoute | None) -> Network:
-    """What is not to be led into a tunnel of a network with a peer's address. `best`: the route to that.
+    """The part of a network to leave out for a peer's address. `best`: the route to the peer.
 
-    The address alone, as a rule; where its route is narrower than the network, what that leads to, for the
-    pieces would be narrower still; and all of it where the peer is on our link: gateways are there, too.
+    As a rule it is the address alone. If its route is narrower than the network, it is that route's network:
+    the pieces would be narrower still, and win over the route. If the peer is on our link, it is all of the
+    network: gateways are there, too.
     """
     if best is not None and best.network.prefixlen > network.prefixlen:
         return best.network
@@ -157,7 +159,7 @@ def _without(network: Network, part: Network) -> Iterable[Network]:
 
 
 def covering(address: Address) -> Iterable[Network]:
-    """Each network that the address lies in."""
+    """Each network that contains the address, one of each prefix length."""
     if isinstance(address, IPv4Address):
         return (IPv4Network((address, length), strict=False) for length in range(33))
     return (IPv6Network((address, length), strict=False) for length in range(129))

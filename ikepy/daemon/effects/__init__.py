@@ -1,1 +1,1 @@
-"""Runs what the IKE machine asks for, and gives it what it needs: jobs, time, randomness."""
+"""Carries out the IKE machine's effects, and gives it time, randomness and the results of jobs."""

@@ -1,4 +1,4 @@
-"""What the daemon knows of each CHILD_SA that it had installed: its device, its counters, its SPIs."""
+"""The CHILD_SAs that are installed in workers: the device, counter slot and SPI of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ikepy.sa.api.capacity import Capacity
 
 
 class TooManyChildren(IkeError):  # noqa: N818  a state of the table
-    """A worker's counters have no free slot."""
+    """All counter slots of a worker are in use."""
 
 
 @dataclass(slots=True)
@@ -25,25 +25,25 @@ class Child:
     counter: int  # its slot in the worker's counters
     suite: Suite
     spi_in: int | None = None
-    packets: int = 0  # carried when `volume` looked last
+    packets: int = 0  # carried when `TrafficWatch` looked last
     tfc_padding: int | Literal["mtu"] = 0  # of what it sends: as configured, if the peer takes it
 
     @property
     def tfc_octets(self) -> int:
-        """To how many octets inner packets are padded: never more than the device's MTU."""
+        """The octets that inner packets are padded to, at most the device's MTU; 0: no padding."""
         mtu = self.device.mtu
         return mtu if self.tfc_padding == "mtu" else min(self.tfc_padding, mtu)
 
 
 class ChildTable:
-    """All of them, and which counters are free."""
+    """All installed children, by child_id, and the free counter slots of each worker."""
 
     def __init__(self, workers: int, counters: int) -> None:
         self._children: dict[int, Child] = {}
         self._spis: dict[int, int] = {}  # inbound SPI -> child_id
         self._counters = counters
-        self._used = [0] * workers  # counters that were ever in use
-        self._free: list[list[int]] = [[] for _ in range(workers)]  # and are not any more
+        self._used = [0] * workers  # counter slots of each worker that were ever in use
+        self._free: list[list[int]] = [[] for _ in range(workers)]  # those that are not any more
 
     def get(self, child_id: int) -> Child | None:
         return self._children.get(child_id)
@@ -57,7 +57,7 @@ class ChildTable:
         return self._spis.keys()
 
     def add(self, child_id: int, device: VtiDevice, suite: Suite) -> Child:
-        """The record of a child, a new one if need be. Raises TooManyChildren."""
+        """The record of a child, a new one with a counter slot if there is none. Raises TooManyChildren."""
         child = self._children.get(child_id)
         if child is None:
             counter = self._free_counter(device.slot)
@@ -69,7 +69,7 @@ class ChildTable:
         return Capacity(self._counters - self._used[slot] + len(self._free[slot]), self._counters)
 
     def _free_counter(self, slot: int) -> int:
-        """One used before if there is any: the memory of the others stays untouched."""
+        """A slot that was used before, if there is one: the pages of the others take no memory."""
         if self._free[slot]:
             return self._free[slot].pop()
         counter = self._used[slot]
@@ -83,7 +83,7 @@ class ChildTable:
         self._spis[spi] = child.child_id
 
     def remove(self, child_id: int) -> Child | None:
-        """Forget a child; None if it is not known."""
+        """Forget a child, and free its counter slot; None if it is not known."""
         child = self._children.pop(child_id, None)
         if child is not None:
             self._free[child.device.slot].append(child.counter)

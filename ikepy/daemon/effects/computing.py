@@ -1,9 +1,9 @@
-"""Threads that compute what the IKE machine asks for, beside the event loop: key exchanges that take long.
+"""Computes long jobs of the IKE machine, as key exchanges, in threads beside the event loop.
 
-What takes long in them lets go of the interpreter (`ikepy.crypto.kex`), so that the loop goes on meanwhile.
-Jobs of peers go before those of strangers, of which only a few may wait; strangers who come from where a peer
-is expected go before others. How many peers' jobs there are is the machine's affair: no more than one or two
-an IKE_SA. A peer may have thousands of these: peers take turns.
+The long parts of a job release the GIL (`ikepy.crypto.kex`), so that the event loop runs meanwhile. Jobs of
+peers go before those of strangers, of which only a few may wait; strangers from an address where a peer is
+expected go before others. The machine bounds the jobs of peers: it has one or two an IKE_SA. A peer may have
+thousands of IKE_SAs, so peers take turns.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ikepy.sa.api.effects import Compute, Rank
 from ikepy.wire.constants import NotifyType
 
 MOST_THREADS = 4
-NICE = 5  # how far threads stand behind the event loop and the workers, where there are too few CPUs
-STRANGERS = 32  # jobs of either rank of theirs that wait: a quarter of a second of modp4096
+NICE = 5  # nice value of the threads: on few CPUs the event loop and the workers go first
+STRANGERS = 32  # jobs that wait, of each of their two ranks: a quarter of a second of modp4096
 FEW = (Rank.EXPECTED, Rank.STRANGER)
 STOPPING = 1.0  # seconds for jobs that are under way at the end
 
@@ -30,7 +30,8 @@ Done = Callable[[int, object], None]
 
 
 class Computing:
-    """Calls `done(ticket, result)` in the event loop, with what a job gave or the exception that it raised.
+    """Runs jobs, and calls `done(ticket, result)` in the event loop. A job that raises has its exception as
+    result.
 
     A stranger's job for which there is no room ends with PeerError TEMPORARY_FAILURE.
     """
@@ -48,7 +49,7 @@ class Computing:
         self.refused = 0  # jobs of strangers for which there was no room
 
     def submit(self, job: Compute) -> None:
-        """Compute it as soon as it is its turn."""
+        """Queue a job, to be run in its turn."""
         with self._condition:
             if self._stopped:
                 return
@@ -70,7 +71,7 @@ class Computing:
         thread.start()
 
     def _work(self) -> None:
-        os.nice(NICE)  # in Linux of this thread alone
+        os.nice(NICE)  # Linux: of this thread alone (nice(2))
         while (job := self._next()) is not None:
             result: object
             try:
@@ -81,7 +82,7 @@ class Computing:
                 self._loop.call_soon_threadsafe(self._deliver, job.ticket, result)
 
     def _next(self) -> Compute | None:
-        """The next job, as soon as there is one; None at the end."""
+        """Wait for the next job; None after `close`."""
         with self._condition:
             while not self._jobs and not self._stopped:
                 self._idle += 1
@@ -98,7 +99,7 @@ class Computing:
             self._done(ticket, result)
 
     def close(self) -> None:
-        """Nothing is computed nor told any more."""
+        """Drop the jobs that wait, report no result any more, and end the threads."""
         with self._condition:
             self._stopped = True
             self._jobs.clear()

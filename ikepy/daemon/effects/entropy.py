@@ -1,4 +1,4 @@
-"""The IKE machine's randomness, from the operating system (RFC 4086), and SPIs that name their worker."""
+"""The IKE machine's randomness, from the operating system (RFC 4086), and SPIs that encode their worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 
 FIRST_SPI = 256  # RFC 4303 2.1: 0 is for local use, 1 to 255 are reserved
 LAST_SPI = 0xFFFFFFFF
-REMEMBERED = 1024  # handed out, perhaps not installed yet
+REMEMBERED = 1024  # SPIs that were handed out, and perhaps are not installed yet
 ATTEMPTS = 1000
 
 
@@ -24,7 +24,7 @@ class SystemEntropy:
         self._workers = workers
         self._slot_of = slot_of
         self._live = live
-        self._recent: dict[int, None] = {}  # in order
+        self._recent: dict[int, None] = {}  # the oldest first
         self._system = random.SystemRandom()
 
     def random(self, n: int) -> bytes:
@@ -36,7 +36,7 @@ class SystemEntropy:
         return self._system.random()
 
     def child_spi(self, connection: str) -> int:
-        """An SPI that is nobody else's, with SPI mod workers == the slot of the connection's device."""
+        """An SPI that is not in use, with SPI mod workers == the worker slot of the connection's device."""
         slot = self._slot_of(connection)
         if not 0 <= slot < self._workers:
             raise ValueError(f"slot {slot} of {self._workers}")

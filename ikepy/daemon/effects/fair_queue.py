@@ -1,7 +1,8 @@
-"""Jobs that wait for a CPU, in a fair order: nobody waits for all that somebody else has asked for.
+"""A queue of jobs that shares the CPU fairly among their owners (start-time fair queueing).
 
-Of one rank goes first whose turn began first, by a clock of what was worked on (start-time fair queueing;
-Goyal, Vin and Cheng, 1996): a job's turn begins when its owner's last one was done, if that is not over yet.
+Each job has a start tag in virtual time: the end of its owner's job before it, but not before the start tag
+of the job that was taken last. The job with the smallest start tag is taken first (Goyal, Vin and Cheng,
+1996).
 """
 
 from __future__ import annotations
@@ -12,20 +13,18 @@ from collections.abc import Hashable
 
 from ikepy.sa.api.effects import Compute, Rank
 
-KEPT = 1024  # owners; of more, those are newcomers again that asked longest ago
+KEPT = 1024  # owners that are remembered; of more, those that asked longest ago count as new
 
 Owner = tuple[Rank, Hashable]
 
 
 class FairQueue:
-    """Ranks one after the other; in one rank owners take turns; of one owner the oldest job goes first."""
+    """A lower rank always goes first; within a rank owners share fairly; an owner's jobs keep their order."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[Rank, float, int, Compute]] = []
-        self._clock: defaultdict[Rank, float] = defaultdict(float)  # seconds of work
-        self._done: OrderedDict[Owner, float] = (
-            OrderedDict()
-        )  # when all that an owner wants is, by that clock
+        self._clock: defaultdict[Rank, float] = defaultdict(float)  # virtual time: seconds of work
+        self._done: OrderedDict[Owner, float] = OrderedDict()  # virtual time at which an owner's jobs end
         self._count = 0
 
     def __len__(self) -> int:
@@ -33,11 +32,11 @@ class FairQueue:
 
     @property
     def owners(self) -> int:
-        """How many are known."""
+        """How many owners are remembered."""
         return len(self._done)
 
     def push(self, job: Compute) -> None:
-        """It waits for its turn."""
+        """Let a job wait for its turn."""
         owner = job.rank, job.owner
         begin = max(self._clock[job.rank], self._done.get(owner, 0.0))
         self._done[owner] = begin + job.seconds
@@ -48,7 +47,7 @@ class FairQueue:
             self._done.popitem(last=False)
 
     def pop(self) -> Compute:
-        """The one whose turn it is. Raises IndexError if none waits."""
+        """Remove and return the job whose turn it is. Raises IndexError if none waits."""
         rank, begin, _, job = heapq.heappop(self._heap)
         self._clock[rank] = begin
         if not self._heap:
@@ -57,7 +56,7 @@ class FairQueue:
         return job
 
     def clear(self) -> None:
-        """None of them is to be done."""
+        """Drop all jobs."""
         self._heap.clear()
         self._clock.clear()
         self._done.clear()

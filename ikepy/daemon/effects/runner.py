@@ -1,7 +1,7 @@
-"""Runs what the IKE machine asks for, in its order: sockets, workers, devices, log and waiting clients.
+"""Calls the IKE machine, and carries out its effects in order: on sockets, workers, devices, log and clients.
 
-At its edge stands `except Exception`: a fault of ours in one IKE_SA's work is logged with its
-context, and that IKE_SA alone is torn down.
+`_guarded` catches every exception: a fault of ours in the work for one IKE_SA is logged with its context, and
+that IKE_SA alone is torn down.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ from ikepy.sa.api.path import Endpoint, Path
 
 T = TypeVar("T")
 P = ParamSpec("P")
-Context = tuple[object, ...]  # what is going on, in words: put together only if it fails
+Context = tuple[object, ...]  # what is being done, in words that are joined only if it fails
 Call = Callable[[float], Sequence[Effect]]
 Guilty = Callable[[], int | None]  # the ike_id of the IKE_SA to blame
 FAULT_PAUSE = 1.0  # seconds
-FAULTS = Peer("fault")  # of ours, of which somebody may have found out how to bring them about
-OPERATORS = (Initiate, Terminate, Rekey, Shutdown, LocalAddressesChanged)  # no peer can bring these about
+FAULTS = Peer("fault")  # the source of log lines on our own faults, which a peer may know how to trigger
+OPERATORS = (Initiate, Terminate, Rekey, Shutdown, LocalAddressesChanged)  # commands that no peer can cause
 SPI = 8  # octets of an IKE SPI: the first two fields of every message
 
 
@@ -82,7 +82,7 @@ class Pool(Protocol):
 
 
 class EffectsRunner:
-    """Drives the machine: every call into it goes through here, and its timer too."""
+    """Drives the machine: each call into it goes through here, its timer's too."""
 
     def __init__(
         self,
@@ -104,8 +104,8 @@ class EffectsRunner:
         self.computing = Computing(self.complete)
         self._stopped = False
         self._guilty: list[Guilty] = []
-        self._faulty = False  # since the timer was set last
-        self._refused: list[int] = []  # children that no worker has room for, until the machine is told
+        self._faulty = False  # a fault was caught since the timer was set last
+        self._refused: list[int] = []  # children that no worker can have; the machine is told after the call
         self.log = LimitedLog(EventBus(), self._clock) if written is None else written
         self.bus = self.log.bus
         self._ordered = False  # the next call is an operator's command
@@ -142,23 +142,24 @@ class EffectsRunner:
         self._drive(call, ("message from", path.remote), partial(self._owner_of_spis, datagram))
 
     def refuse(self, datagram: bytes, remote: Endpoint) -> bytes | None:
-        """What a stranger gets in a flood, b"" for nothing; None: the message is to be received."""
+        """What a stranger's message is answered with in a flood (b"": nothing); None: it is to be
+        received."""
         if self._stopped:
             return b""
         context = ("refusing a stranger",)
         return self._guarded(context, _nobody, self._machine.refuse, datagram, remote, self._clock())
 
     def knows(self, datagram: bytes) -> bool:
-        """Whether a message is for an IKE_SA that is no stranger's, by what its header says."""
+        """Whether a message, by its header, belongs to an IKE_SA that is not a stranger's."""
         return bool(self._guarded(("looking for an IKE_SA",), _nobody, self._machine.knows, datagram))
 
     def drops(self, datagram: bytes, path: Path) -> bool:
-        """Whether nothing would follow from receiving it."""
+        """Whether receiving the message would have no effect."""
         context = ("judging a message",)
         return bool(self._guarded(context, _nobody, self._machine.drops, datagram, path, self._clock()))
 
     def complete(self, ticket: int, result: object) -> None:
-        """A job of the machine's is done."""
+        """A job of the machine's (`Compute`) has this result."""
         call = partial(self._machine.complete, ticket, result)
         self._drive(call, ("going on with job", ticket), lambda: self._machine.ticking)
 
@@ -169,7 +170,7 @@ class EffectsRunner:
             self.waiting.failed(command, ENDING if self._stopped else FAULT)
 
     def replace_config(self, config: Config) -> None:
-        """The machine uses `config` from now on."""
+        """Let the machine use `config` from now on."""
         self._ordered = True
         self._drive(partial(self._machine.replace_config, config), ("another configuration",), _nobody)
 
@@ -182,21 +183,21 @@ class EffectsRunner:
         self._drive(call, ("peer moved to", remote), partial(self._owner_of_child, child_id))
 
     def usage(self, child_id: int, octets: int, packets: int) -> None:
-        """How much a child has carried, in the direction that carried more."""
+        """A child has carried so much, in the direction that carried more."""
         call = partial(self._machine.usage, child_id, octets, packets)
         self._drive(call, ("usage of child", child_id), partial(self._owner_of_child, child_id))
 
     def unknown_spi(self, spi: int, path: Path) -> None:
-        """ESP came in for which no worker has an SA."""
+        """ESP came in under an SPI for which no worker has an SA."""
         self._drive(partial(self._machine.unknown_spi, spi, path), ("unknown SPI", f"{spi:08x}"), _nobody)
 
     def not_permitted(self, child_id: int, start: bytes) -> None:
-        """A packet came under a child whose selectors do not permit it."""
+        """A packet came in under a child whose selectors do not permit it; `start`: its first octets."""
         call = partial(self._machine.not_permitted, child_id, start)
         self._drive(call, ("refused packet of child", child_id), partial(self._owner_of_child, child_id))
 
     def children_lost(self, children: Sequence[Child]) -> None:
-        """A worker lost these SAs: no device may count on them, and the machine negotiates anew."""
+        """A worker lost these SAs: take them from their devices, and let the machine negotiate anew."""
         for child in children:
             self._devices.child_down(child.child_id, child.device.connection.name)
             self._children.remove(child.child_id)
@@ -204,7 +205,7 @@ class EffectsRunner:
             self.request(ChildrenLost(tuple(child.child_id for child in children)))
 
     def stop(self) -> None:
-        """The machine is driven no more: what comes in while the parts are taken apart is dropped."""
+        """Call the machine no more: what comes in while the daemon's parts are closed is dropped."""
         self._stopped = True
         self._timer.cancel()
         self.computing.close()
@@ -214,7 +215,8 @@ class EffectsRunner:
     # The edge
 
     def _drive(self, call: Call, context: Context, guilty: Guilty) -> bool:
-        """Whether the machine took the call."""
+        """Call the machine, and tear down the IKE_SAs whose work failed. Whether the machine took the
+        call."""
         if self._stopped:
             return False
         taken = self._run(call, context, guilty)
@@ -235,7 +237,8 @@ class EffectsRunner:
         return self._machine.request(ChildrenLost(refused), now)
 
     def _follow(self) -> None:
-        """Wait for the machine's deadline; after a fault not at once: it may stay in the past."""
+        """Set the timer to the machine's deadline; after a fault with a pause, for it may stay in the
+        past."""
         if self._machine.idle:
             self.idle.set()
         else:
@@ -265,7 +268,7 @@ class EffectsRunner:
     ) -> T | None:
         try:
             return action(*args, **kwargs)
-        except Exception as error:  # an edge: a fault costs the IKE_SA that it belongs to, and nobody else
+        except Exception as error:  # a fault costs the IKE_SA that it belongs to, and no other
             what = " ".join(map(str, context))
             effect = "".join(f": {type(each).__name__}" for each in args if isinstance(each, Effect))
             text = f"{what}{effect}: {type(error).__name__}: {error}"
@@ -319,7 +322,7 @@ class EffectsRunner:
         self._pool.send(device.slot, sa_messages.add_inbound(effect, child))
 
     def _child(self, effect: InstallInbound | InstallOutbound, device: VtiDevice) -> Child | None:
-        """The record of a child; None where it has no place, which costs this child and no other SA."""
+        """The record of a child; None, and an event, if no worker can have it: other SAs are not affected."""
         if effect.child_id in self._refused:
             return None
         try:
@@ -341,7 +344,9 @@ class EffectsRunner:
         if child.tfc_padding:
             self._devices.path_changed(device, effect.path, effect.encap, effect.suite)
         self._pool.send(device.slot, sa_messages.add_outbound(effect, child))
-        wanted = effect.ts_remote + effect.trapped  # routes, for what this or a further child carries
+        wanted = (
+            effect.ts_remote + effect.trapped
+        )  # routes to what this child or another one of its policy carries
         self._devices.child_up(
             effect.child_id, effect.connection, wanted, effect.path, effect.encap, effect.suite
         )
@@ -373,7 +378,7 @@ class EffectsRunner:
         self._tell(effect.child_id, sa_messages.update_path(effect, child))
 
     def _tell(self, child_id: int, message: messages.Message) -> None:
-        """Say something of a child to its worker; one that is down has forgotten the child anyway."""
+        """Send a child's worker a message; a worker that is down has lost the child anyway."""
         child = self._children.get(child_id)
         if child is not None:
             with suppress(WorkerDown):

@@ -1,4 +1,4 @@
-"""The clients that wait for the outcome of a command: each gets one, whatever happens to the command."""
+"""Clients that wait for the outcome of a command: each gets exactly one, also if the command fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDING = "the daemon is ending"
 
 
 class Waiting:
-    """Futures of outcomes, by the commands' tickets."""
+    """The futures of outcomes, by the commands' tickets."""
 
     def __init__(self) -> None:
         self._futures: dict[int, asyncio.Future[Outcome]] = {}
@@ -21,26 +21,26 @@ class Waiting:
         return ticket in self._futures
 
     def expect(self, ticket: int) -> asyncio.Future[Outcome]:
-        """To be called before the command is given to the machine."""
+        """A future of the outcome. To be called before the command is given to the machine."""
         future = self._futures[ticket] = asyncio.get_running_loop().create_future()
         return future
 
     def forget(self, ticket: int) -> None:
-        """Its client waits no more."""
+        """The client waits no more."""
         self._futures.pop(ticket, None)
 
     def tell(self, outcome: Outcome) -> None:
-        """The first one counts."""
+        """Give its client an outcome; later ones for the same ticket are ignored."""
         future = self._futures.pop(outcome.ticket, None)
         if future is not None and not future.done():
             future.set_result(outcome)
 
     def failed(self, command: Command, text: str) -> None:
-        """The machine did not take it."""
+        """The machine did not take the command: tell its client why."""
         if isinstance(command, Initiate | Terminate | Rekey):
             self.tell(Outcome(command.ticket, False, text))
 
     def end(self) -> None:
-        """Nothing follows any more."""
+        """Tell all clients that the daemon ends."""
         for ticket in tuple(self._futures):
             self.tell(Outcome(ticket, False, ENDING))

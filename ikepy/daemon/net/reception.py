@@ -2,7 +2,7 @@
 
 A socket's turn of reading is limited in time, not in messages, for the sender decides what one message costs.
 A message of an IKE_SA of ours is processed as soon as it is read, and a forged one is dropped. Messages of
-strangers (who have no IKE_SA with us yet) wait in a bounded queue that serves senders round robin. Between
+strangers (peers that are not authenticated) wait in a bounded queue that serves senders round robin. Between
 two turns the event loop does its other work: timers, the control socket, workers, other sockets.
 """
 

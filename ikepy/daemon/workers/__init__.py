@@ -1,1 +1,1 @@
-"""The worker processes, seen from control: started, fed, watched, replaced. And their entry."""
+"""Starts, feeds, watches and replaces the worker processes; and the program that they run."""

@@ -1,7 +1,7 @@
-"""The worker processes: started with their first device, fed with messages, replaced when they die.
+"""Starts each worker process with its first device, sends it messages, and replaces it when it dies.
 
-What a worker knew of SAs dies with it (a restarted counter under the same key would repeat a nonce, RFC 4106
-3.1): only sockets and devices go to its successor. One that hangs is ended
+The SAs of a worker die with it, for a sequence number that began anew under the same key would repeat a nonce
+(RFC 4106 3.1): only sockets and devices go to its successor. A worker that hangs is ended
 (`ikepy.daemon.workers.heartbeat`).
 """
 
@@ -27,8 +27,8 @@ from ikepy.daemon.workers.heartbeat import BEAT
 from ikepy.daemon.workers.worker_process import QUEUE, OnMessage, WorkerProcess
 from ikepy.errors import IkeError
 
-SA_SLOTS = 65536  # counters of this many children a worker: memory that is not touched is not there
-LIFETIME = 1.0  # seconds: who dies sooner is replaced not at once, but after that time, then twice that, ...
+SA_SLOTS = 65536  # children a worker has counters for: pages that are not touched take no memory
+LIFETIME = 1.0  # seconds: a process that dies sooner is replaced after a pause of 1 s, then 2 s, 4 s, ...
 LONGEST_PAUSE = 30.0  # seconds
 GOODBYE = 0.5  # seconds for a worker to end by itself
 
@@ -38,7 +38,7 @@ OnService = Callable[[int, bool], None]
 
 
 class WorkerDown(IkeError):  # noqa: N818  a state, told to whoever wants to send
-    """The slot has no process, and too much waits for its next one already (or there will be none)."""
+    """The slot has no process, and no place in the queue for the next one (or there will be none)."""
 
 
 @dataclass(slots=True)
@@ -50,15 +50,15 @@ class _Slot:
     waiting: deque[Message] = field(default_factory=deque)  # for the next process
     restart: asyncio.TimerHandle | None = None
     pause: float = 0.0  # seconds before the latest restart
-    refused: bool = False  # the system had nothing for its next process, which was told
-    absent: bool = False  # there is no process, and none at once, which was told
-    may_hurry: bool = False  # the process may run before ordinary ones
-    prompt: bool = False  # and does so
+    refused: bool = False  # its next process could not be started, which was logged
+    absent: bool = False  # it has no process, and gets none at once, which was reported
+    may_hurry: bool = False  # the process may have real-time priority
+    prompt: bool = False  # and has it
 
 
 class WorkerPool:
-    """All slots. `sockets` gives those of a slot; `priority` is for processes under load
-    (`ikepy.daemon.process.priority`), `account` whom they become."""
+    """The worker processes of all slots. `sockets` gives a slot's sockets, `priority` is that of processes
+    under load (`ikepy.daemon.process.priority`), `account` the user that they change to."""
 
     def __init__(
         self,
@@ -84,9 +84,10 @@ class WorkerPool:
     def report_to(
         self, on_message: OnMessage, on_death: OnDeath, on_service: OnService | None = None
     ) -> None:
-        """Call these from the event loop with what workers say, and with the slots whose process died.
+        """Call `on_message` with a worker's messages, `on_death` with a slot whose process died.
 
-        `on_service`: with those that have none for a while (False, before their death is told), again (True).
+        `on_service` is called with a slot that has no process for a while (False, before `on_death`), and
+        when it has one again (True).
         """
         self._on_message = on_message
         self._on_death = on_death
@@ -103,7 +104,7 @@ class WorkerPool:
             self._hand_over(state.process, device)
 
     def add_device_later(self, device: VtiDevice) -> None:
-        """As `add_device` while the daemon runs: a process that can't be started is tried again."""
+        """Like `add_device`, while the daemon runs: a process that can't be started is tried again."""
         state = self._slots[device.slot]
         state.devices.append(device)
         if state.process is not None:
@@ -112,21 +113,22 @@ class WorkerPool:
             self._restart(device.slot)
 
     def replace_device(self, device: VtiDevice) -> None:
-        """Give a device that was made again, or is configured anew, to its slot's process, which keeps the
+        """Give a device that was created again, or configured anew, to its slot's process, which keeps its
         SAs."""
         process = self._slots[device.slot].process
         if process is not None:
             self._hand_over(process, device)
 
     def remove_device(self, device: VtiDevice) -> None:
-        """Let a device's slot forget it, and all SAs that it still has."""
+        """Let a slot's process close a device, and remove the SAs that the device still has."""
         state = self._slots[device.slot]
         state.devices.remove(device)
         if state.process is not None:
             state.process.send(RemoveDevice(device.device_id))
 
     def set_mss(self, device: VtiDevice) -> None:
-        """The device's MTU has changed; a process that is started later hears of it with the device."""
+        """Tell the process the MSS after a change of the MTU; a process that starts later gets it with the
+        device."""
         process = self._slots[device.slot].process
         if process is not None and device.connection.vti.mss_clamp:
             process.send(SetMss(device.device_id, *device.mss))
@@ -142,9 +144,9 @@ class WorkerPool:
             raise WorkerDown(f"worker {slot} is not running")
 
     async def ready(self, seconds: float) -> None:
-        """Wait until the processes that were started are at work, but no longer than that.
+        """Wait until all started processes are ready, at most so many seconds.
 
-        A tunnel that is up before its worker would keep the first packets waiting.
+        Else a tunnel could be up before its worker, and its first packets would wait.
         """
         starting = [state.process.ready.wait() for state in self._slots if state.process is not None]
         with contextlib.suppress(TimeoutError):
@@ -205,7 +207,7 @@ class WorkerPool:
         self._schedule_beat()
 
     def _ready(self, slot: int, process: WorkerProcess) -> None:
-        """Find out whether it can have its priority: it gets that when it asks (`hurry`)."""
+        """Try whether the process can have its priority, which it gets while it is busy (`hurry`)."""
         state = self._slots[slot]
         problem = set_priority(process.pid, self._priority)
         if problem is not None:
@@ -214,8 +216,8 @@ class WorkerPool:
         self.hurry(slot, busy=False)
 
     def hurry(self, slot: int, busy: bool) -> None:
-        """Let a slot's process run before ordinary ones while it is busy, if it may do so. The queues of its
-        sockets are short then."""
+        """Give a slot's process real-time priority while it is busy, if it may have that. Its sockets then
+        have short queues."""
         state = self._slots[slot]
         if state.may_hurry and state.process is not None:
             state.prompt = busy
@@ -224,7 +226,7 @@ class WorkerPool:
                 size_queue(one.sock, prompt=busy)
 
     def add_socket(self, slot: int, one: WorkerSocket) -> None:
-        """Give a slot's process one more socket; one that is started later gets it anyway."""
+        """Give a slot's process one more socket; a process that starts later gets all of them."""
         state = self._slots[slot]
         size_queue(one.sock, prompt=state.prompt)
         if state.process is not None:
@@ -245,7 +247,7 @@ class WorkerPool:
     @staticmethod
     def _hand_over(process: WorkerProcess, device: VtiDevice) -> None:
         if device.gone:
-            return  # it gets it when it has been made
+            return  # the process gets it once it exists
         message = AddDevice(device.device_id, device.tun.name, device.trap, *device.mss)
         process.send(message, device.tun.fd)
 
@@ -291,7 +293,7 @@ class WorkerPool:
         state.restart = asyncio.get_running_loop().call_later(state.pause, self._restart, slot)
 
     async def close(self) -> None:
-        """End all processes: by closing their pairs, and those that don't take the hint by SIGKILL."""
+        """End all processes: close their pairs, and kill those that still run after GOODBYE."""
         self._closing = True
         if self._beat is not None:
             self._beat.cancel()

@@ -1,9 +1,9 @@
-"""A worker process: ESP between its sockets and its TUN devices, and nothing of the control plane.
+"""The program of a worker process: it carries ESP between its sockets and its TUN devices, and knows no IKE.
 
-Started as `python -P -m ikepy.daemon.workers.worker_main FD [UID GID]`, FD being its end of the
-SOCK_SEQPACKET pair. The first datagram there is HELLO with the counters' memfd; all after it is
-`esp.ipc.messages`. With UID and GID it becomes that user once its modules are there, which that user may not
-be able to read.
+Control starts it as `python -P -m ikepy.daemon.workers.worker_main FD [UID GID]`. FD is the worker's end of a
+SOCK_SEQPACKET pair (unix(7)). The first datagram there is HELLO with the counters' memfd, all others are
+`esp.ipc.messages`. With UID and GID it changes to that user, after it has loaded its modules: the user may
+not be permitted to read them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ikepy.daemon.process.capabilities import die_with_parent, keep_memory_priva
 from tun.frames import packet_io
 
 HELLO = struct.Struct("!HH")  # slot, workers
-_GC_THRESHOLDS = (100_000, 50, 50)  # packets make no cycles: a collection is rare and looks at little
+_GC_THRESHOLDS = (100_000, 50, 50)  # packets make no reference cycles: collections can be rare and small
 
 
 def greet(control: socket.socket, slot: int, workers: int, counters: CounterBlock) -> None:
@@ -47,7 +47,7 @@ def receive_greeting(control: socket.socket) -> tuple[int, int, CounterBlock] | 
 
 
 def main(arguments: list[str]) -> int:
-    """Run until control closes the pair. Signals are control's business: it decides when a worker ends."""
+    """Run until control closes the pair. Signals are ignored: control alone decides when a worker ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     parent = os.getppid()

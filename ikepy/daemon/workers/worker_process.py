@@ -1,7 +1,7 @@
-"""One worker process, seen from control: its start, its end of the SOCK_SEQPACKET pair, its exit.
+"""Control's side of one worker process: starts it, exchanges messages with it, notices its exit.
 
-Control never waits for a worker: its end of the pair doesn't block, what doesn't fit is queued, and a worker
-that leaves too much unread is taken for dead.
+Control never waits for a worker: its end of the SOCK_SEQPACKET pair (unix(7)) doesn't block, messages that
+don't fit are queued, and a worker that leaves too many unread is ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OnReady = Callable[[], None]
 
 
 class WorkerProcess:
-    """One process and control's end of its pair."""
+    """One process, and control's end of the pair."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class WorkerProcess:
         on_ready: OnReady,
         account: Account | None,
     ) -> None:
-        """`account`: whom it becomes, None: it stays who we are. Raises OSError."""
+        """Start the process. `account`: the user that it changes to; None: it stays ours. Raises OSError."""
         self._slot = slot
         self._on_message = on_message
         self._on_ready = on_ready
@@ -94,7 +94,7 @@ class WorkerProcess:
             except BlockingIOError:
                 self._loop.add_writer(self._sock, self._write)
             except OSError:
-                self.kill()  # its end is closed: the exit follows
+                self.kill()  # the worker's end is closed: its exit follows
                 return
             else:
                 return
@@ -102,11 +102,11 @@ class WorkerProcess:
             log.error(f"worker {self._slot}", "does not read its messages: it is ended")
             self.kill()
         else:
-            encode(message)  # what can't be sent is told now, not when its turn comes
+            encode(message)  # a message that can't be encoded raises now, not when its turn comes
             self._queue.append((message, fd))
 
     def ping(self) -> str | None:
-        """Ask for a sign of life; why it is taken for hanging, if it is."""
+        """Ping the worker. Returns why it is taken to hang; None if it is not."""
         if self._sock.fileno() < 0:
             return None  # it is being ended
         verdict = self.pulse.verdict(self._loop.time())
@@ -150,13 +150,13 @@ class WorkerProcess:
             self._on_message(self._slot, message)
 
     def kill(self) -> None:
-        """End it; the exit is told as any other."""
+        """End the process by SIGKILL; its exit is reported as any other."""
         self._forget_socket()
         if not self.ended.is_set():
             self._process.kill()
 
     def hang_up(self) -> None:
-        """Close the pair: the worker ends by itself."""
+        """Close control's end of the pair: the worker then ends by itself."""
         self._forget_socket()
 
     def _forget_socket(self) -> None:
