@@ -1,1 +1,1 @@
-"""The control socket: its clients, their commands, and what they are shown."""
+"""The control socket: its clients, their commands, and the answers."""

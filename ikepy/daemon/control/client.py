@@ -1,4 +1,5 @@
-"""The client of the daemon's control socket: one JSON object a line, each way."""
+"""The client side of the control socket, for `ikepy list-sas` and others: one JSON object a line, each
+way."""
 
 from __future__ import annotations
 
@@ -13,16 +14,16 @@ from typing import BinaryIO
 from ikepy.errors import IkeError
 
 DEFAULT_SOCKET = Path("/run/ikepy/ikepy.sock")
-SILENCE = 4.0  # seconds without a sign of life, with which a daemon at work is not sparing
-FULL_QUEUE = 0.05  # seconds between attempts to get into the daemon's queue
-ANSWER_TIMEOUT = 30.0  # seconds, for what the daemon knows without asking a peer
+SILENCE = 4.0  # seconds without a line; a daemon that works on a command sends one every second
+FULL_QUEUE = 0.05  # seconds between attempts to connect while the daemon's backlog is full (listen(2))
+ANSWER_TIMEOUT = 30.0  # seconds, for commands that need no answer of a peer
 MAX_LINE = 64 * 1024 * 1024  # bytes: a listing of a hundred thousand SAs
 
 Arguments = dict[str, str | int | float | bool]
 
 
 class ClientError(IkeError):
-    """The daemon can't be reached, refused the command, or answered nonsense."""
+    """The daemon can't be reached, refused the command, or gave no valid answer."""
 
 
 def request(
@@ -33,7 +34,7 @@ def request(
     progress: Callable[[str], None] | None = None,
     timeout: float | None = ANSWER_TIMEOUT,
 ) -> object:
-    """The result of one command, as JSON gives it. `progress` gets the lines that come before it.
+    """Send one command, and return its result as JSON gives it. `progress` gets the log lines before it.
 
     `timeout` is in seconds, None: as long as the daemon shows that it is at work. ClientError with a text for
     the user.
@@ -41,7 +42,7 @@ def request(
     now = time.monotonic()
     end = math.inf if timeout is None else now + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        first = now + SILENCE  # for the first line: the kernel may keep a client for a stopped daemon
+        first = now + SILENCE  # for the first line: the kernel accepts clients for a stopped daemon, too
         _connect(sock, path, min(first, end))
         try:
             _limit(sock, min(first, end))
@@ -64,7 +65,7 @@ def _silent(path: Path) -> str:
 
 
 def _limit(sock: socket.socket, until: float) -> None:
-    """Let calls of the socket raise TimeoutError at that monotonic time."""
+    """Let operations on the socket raise TimeoutError from that monotonic time on."""
     sock.settimeout(max(until - time.monotonic(), 0.001))
 
 
@@ -74,7 +75,7 @@ def _connect(sock: socket.socket, path: Path, until: float) -> None:
         while True:
             try:
                 return sock.connect(str(path))
-            except BlockingIOError:  # the daemon's queue is full, and poll(2) does not wait for that
+            except BlockingIOError:  # the daemon's backlog is full, and poll(2) does not wait for that
                 if time.monotonic() >= until:
                     raise ClientError(_silent(path)) from None
                 time.sleep(FULL_QUEUE)

@@ -1,4 +1,4 @@
-"""A client of the control socket, served: JSON lines.
+"""Serves one client of the control socket, in JSON lines.
 
 A request is one line, {"command": ..., "args": {...}}. The answer is any number of {"alive": true} lines (one
 at once, and one every second while the command is at work) and {"log": text} lines, and then one
@@ -19,17 +19,17 @@ from ikepy.daemon.effects.waiting_clients import FAULT
 from ikepy.errors import IkeError
 
 MAX_LINE = 65536  # octets of a request
-MAX_UNREAD = 1 << 20  # octets of progress a client may leave unread; more is left out
-IDLE = 60.0  # seconds that a client may stay without a whole request
+MAX_UNREAD = 1 << 20  # octets of progress that a client may leave unread; more is dropped
+IDLE = 60.0  # seconds that a client may take for a request
 UNREAD = 10.0  # seconds that it may leave an answer unread
-LEAVING = 1.0  # seconds to read what was still sent to it
+LEAVING = 1.0  # seconds that it has to read the last lines
 HEARTBEAT = 1.0  # seconds
 HANG_UP_CHECK = 0.2  # seconds
 ALIVE: dict[str, Json] = {"alive": True}
 
 
 class CommandError(IkeError):
-    """A request that can't be fulfilled: the text is the client's answer."""
+    """A request that can't be fulfilled; the text is the answer to the client."""
 
 
 Progress = Callable[[str], None]
@@ -37,10 +37,10 @@ Handle = Callable[[str, dict[str, Json], Progress], Awaitable[Json]]
 
 
 class ControlClient:
-    """One connected client. `busy`: a command of it is at work; `since`: loop time when that changed."""
+    """One connected client. `busy`: its command is being executed; `since`: loop time when that changed."""
 
     def __init__(self, sock: socket.socket, handle: Handle) -> None:
-        """`sock`, non-blocking, is this object's to close."""
+        """`sock` is non-blocking; this object closes it."""
         self._sock = sock
         self._handle = handle
         self._loop = asyncio.get_running_loop()
@@ -49,7 +49,7 @@ class ControlClient:
         self.since = self._loop.time()
 
     async def serve(self) -> None:
-        """Answer requests until the client leaves, lets its time pass, or the task is cancelled."""
+        """Answer requests until the client leaves or is too slow, or the task is cancelled."""
         reader, writer = await asyncio.open_unix_connection(sock=self._sock, limit=MAX_LINE)
         self._writer = writer
         try:
@@ -63,12 +63,12 @@ class ControlClient:
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Close it at once, whatever it has not read yet. While `serve` begins, only cancelling it helps."""
+        """Close the connection at once, whatever is unread. Before `serve` has begun this does nothing."""
         if self._writer is not None:
             self._writer.transport.abort()
 
     def send_away(self) -> None:
-        """Others need its place."""
+        """Close the connection, because others need its place; a client that waits is told so."""
         if self._writer is not None and self.busy:
             text = (
                 "too many clients of the control socket: this one is not served further; the command goes on"
@@ -77,7 +77,7 @@ class ControlClient:
         self.hang_up()
 
     def ended(self) -> None:
-        """`serve` is over, or never began."""
+        """The task of `serve` has ended; perhaps it never began."""
         if self._writer is None:
             self._sock.close()
 
@@ -107,7 +107,7 @@ class ControlClient:
         self.since = self._loop.time()
 
     async def _answer_or_gone(self, line: bytes, writer: asyncio.StreamWriter) -> dict[str, Json] | None:
-        """The final line, or None for a client that went away meanwhile."""
+        """The final line of the answer; None if the client went away meanwhile."""
         answer = asyncio.ensure_future(self._answer(line, writer))
         gone = asyncio.ensure_future(_gone(writer))
         try:

@@ -1,7 +1,7 @@
-"""The control socket: a Unix socket that only its owner may open, and the limits of what its clients cost.
+"""The control socket: a Unix socket (unix(7)) that only its owner can open, with a bounded number of clients.
 
-A newcomer always gets in: where there are too many, those go first that want nothing, then those that wait
-for an outcome. What a client and the daemon say to each other: `ikepy.daemon.control.control_client`.
+A new client always gets in: if there are too many, idle ones are disconnected first, then those that wait for
+an outcome. `ikepy.daemon.control.control_client` has the protocol.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ikepy.daemon.control.control_client import ControlClient, Handle
 from ikepy.daemon.errors import StartError
 
 MAX_CLIENTS = 64
-BACKLOG = 1024  # that the kernel keeps for us
+BACKLOG = 1024  # clients that wait in the kernel to be accepted (listen(2))
 TURN = 16  # clients accepted before the loop gets its turn again
 RUNTIME = Path("/run/ikepy")  # the default socket's directory; /run is empty after each boot
 PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: of whoever listens (unix(7))
+_CREDENTIALS = struct.Struct("3i")  # struct ucred, of the process that listens (unix(7))
 
 
 class ControlSocket:
@@ -46,9 +46,9 @@ class ControlSocket:
 
     @classmethod
     def open(cls, path: Path, runtime: Path = RUNTIME) -> ControlSocket:
-        """Bind `path`; a dead daemon's socket is replaced. Raises StartError.
+        """Bind `path`, and replace a dead daemon's socket there. Raises StartError.
 
-        Its directory must be there, for a typing error makes none; `runtime` alone is made if need be.
+        The directory must exist, so that a typing error creates none; only `runtime` is created if need be.
         """
         try:
             if path.parent == runtime:
@@ -100,7 +100,7 @@ class ControlSocket:
         queue = select.poll()
         queue.register(self._sock, select.POLLIN)
         for _ in range(TURN):
-            if not queue.poll(0):  # accept() needs a descriptor even to find that nobody waits
+            if not queue.poll(0):  # accept(2) needs a free descriptor even to find that nobody waits
                 return
             try:
                 sock, _ = self._sock.accept()
@@ -138,14 +138,15 @@ class ControlSocket:
             log.log(logging.ERROR, SUBJECT, "a client's request failed", traceback=error)
 
     def _send_one_away(self) -> None:
-        """The one that has wanted nothing for longest, or else the one that has waited longest."""
+        """Disconnect the client that has been idle for longest, or else the one that has waited longest."""
         client = min(self._clients, key=lambda one: (one.busy, one.since), default=None)
         if client is not None:
             client.send_away()
             self._clients.pop(client).cancel()
 
     def _pause(self, error: OSError) -> None:
-        """Leave new clients in the kernel's queue for a while: they would wake the loop all the time."""
+        """Stop accepting for a while: else clients that can't be accepted would wake the loop all the
+        time."""
         if not self._exhausted:
             self._exhausted = True
             text = f"no new clients for now: {error.strerror}; it is tried again every {PAUSE:g} s"
@@ -158,7 +159,7 @@ class ControlSocket:
 
 
 def refuse_living(path: Path) -> None:
-    """Raise StartError if a daemon listens on `path`, or if something else than a socket lies there."""
+    """Raise StartError if a daemon listens on `path`, or `path` is not a socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise StartError(f"{path} exists and is no socket", key="daemon.socket")
@@ -168,7 +169,7 @@ def refuse_living(path: Path) -> None:
         raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
-        running = f"already running (socket {path})"  # and listening, if it is too busy to answer
+        running = f"already running (socket {path})"  # also if it is too busy to accept
         try:
             probe.connect(str(path))
             pid, _, _ = _CREDENTIALS.unpack(

@@ -1,4 +1,4 @@
-"""Names in commands that no section of the configuration has: which there are, and which one may be meant."""
+"""Checks the names of connections and children in commands, and suggests the one that may be meant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_names(config: Config, ike: str | None, child: str | None) -> None:
 
 
 def find_child(config: Config, ike: str | None, child: str | None) -> tuple[str, str]:
-    """The connection and the child that are meant. Raises CommandError if there is none, or more than one."""
+    """The one connection and child that the names match. Raises CommandError if there is none, or several."""
     if ike is None and child is None:
         raise CommandError("a child is needed")
     check_names(config, ike, child)
@@ -44,7 +44,7 @@ def find_child(config: Config, ike: str | None, child: str | None) -> tuple[str,
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first ones, and how many there are beside them."""
+    """The first names, and how many more there are."""
     every = list(names)
     more = len(every) - MOST_NAMED
     return ", ".join(every[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

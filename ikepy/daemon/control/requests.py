@@ -1,4 +1,4 @@
-"""The commands of the control socket: swanctl's words, checked and handed to the machine."""
+"""The commands of the control socket, named as in swanctl: checks them, and gives them to the machine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Criteria(TypedDict):
 
 
 class Requests:
-    """Answers the control socket's clients."""
+    """Executes the commands of the control socket's clients."""
 
     def __init__(self, sources: Sources, runner: EffectsRunner) -> None:
         self._sources = sources
@@ -105,7 +105,7 @@ class Requests:
     async def _wait(
         self, command: Command, ticket: int, connection: str | None, limit: Json, progress: Progress
     ) -> Json:
-        """Give the command to the machine, wait for its outcome, and tell what is logged meanwhile."""
+        """Give the command to the machine, wait for its outcome, and relay log lines meanwhile."""
         outcome = self._runner.waiting.expect(ticket)
         lines = self._runner.bus.subscribe(Log, connection=connection)
         telling = asyncio.create_task(_relay(lines, progress))
@@ -125,7 +125,7 @@ class Requests:
 
 
 async def _relay(lines: Subscription, progress: Progress) -> None:
-    """Tell a client what is logged, until there is no more."""
+    """Send a client the log lines of its connection, until the subscription is closed."""
     async for line in lines:
         match line:
             case Log(subject=subject, text=text):

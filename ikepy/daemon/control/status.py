@@ -14,7 +14,7 @@ Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | 
 
 
 def sas(snapshot: Snapshot) -> list[Json]:
-    """One dictionary an IKE_SA."""
+    """The answer of `list-sas`: one dictionary an IKE_SA."""
     return [_ike_sa(state, snapshot) for state in snapshot.ike_sas]
 
 
@@ -73,12 +73,12 @@ def _child(installed: InstalledChild, snapshot: Snapshot) -> dict[str, Json]:
 
 
 def _since(then: float, now: float) -> int:
-    """Whole seconds, never negative."""
+    """Whole seconds from `then` to `now`, never negative."""
     return max(0, int(now - then))
 
 
 def connections(snapshot: Snapshot) -> list[Json]:
-    """One dictionary a connection, without any secret."""
+    """The answer of `list-conns`: one dictionary a connection, without secrets."""
     return [_connection(state.config) for state in snapshot.connections]
 
 
@@ -123,9 +123,10 @@ def _selectors(selectors: Iterable[Selector | str]) -> list[Json]:
 
 
 def drop_counters(snapshot: Snapshot) -> dict[str, Json]:
-    """What control did not serve, and what each worker with devices dropped without an SA, by reason.
+    """The answer of `counters`: what control did not serve, and what workers dropped without an SA, by
+    reason.
 
-    The key names the worker and its devices.
+    A worker's key names it and its devices; workers without devices are left out.
     """
     result: dict[str, Json] = {"control": {**snapshot.unserved}}
     for worker in snapshot.workers:

@@ -1,4 +1,4 @@
-"""Takes the snapshot of the daemon: asks the machine, the tables and the workers' counters."""
+"""Takes a snapshot of the daemon's state from the machine, the tables and the workers' counters."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class Workers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where everything is known. `listeners`: our IKE endpoints; `unserved`: control's counters by reason."""
+    """The parts that know the state. `listeners`: our IKE endpoints; `unserved`: control's counters by
+    reason."""
 
     machine: Machine
     devices: DeviceTable
@@ -67,7 +68,7 @@ def take(
     connection: str | None = None,
     ike_id: int | None = None,
 ) -> Snapshot:
-    """The sections that are asked for; of the IKE_SAs those of a connection, or with a number, if given."""
+    """A snapshot of these sections; of the IKE_SAs only those of `connection`, or with `ike_id`, if given."""
     at, devices = sources.clock(), list(sources.devices)
     names: defaultdict[int, list[str]] = defaultdict(list)
     for device in devices:

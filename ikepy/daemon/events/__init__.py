@@ -1,1 +1,1 @@
-"""What the kernel and the workers report, and what follows from it."""
+"""Acts on what the kernel and the workers report: addresses, devices, traffic, deaths."""

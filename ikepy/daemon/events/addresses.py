@@ -1,4 +1,5 @@
-"""Follows this host's addresses while the daemon runs: sockets for them, and word of them to the machine."""
+"""Follows this host's addresses: opens and closes sockets for them, and tells the machine (MOBIKE, RFC
+4555)."""
 
 from __future__ import annotations
 
@@ -29,13 +30,13 @@ from ikepy.sa.api.path import Address
 from tun.netlink import HostAddress, RouteError
 
 LINGER = 30.0  # seconds that the sockets of an address that is gone are kept: most come back
-RETRY = 1.0  # seconds until what could not be opened is tried again
+RETRY = 1.0  # seconds until a socket that could not be opened is tried again
 LOOPBACK = "lo"
 SUBJECT = "net"
 
 
 class AddressFollower:
-    """From `start` to `stop` the listeners and the machine know the addresses that this host has."""
+    """Keeps the listeners and the machine up to date with this host's addresses, from `start` to `stop`."""
 
     def __init__(
         self,
@@ -60,15 +61,15 @@ class AddressFollower:
         self._named = _named(config)
         self._looking = asyncio.Lock()
         self._gone_since: dict[Address, float] = {}
-        self._usable: set[Address] = set()  # when we looked last
-        self._lost: set[Address] = set()  # that were, and connections may use
-        self._refused: set[Address] = set()  # that could not be listened on when we looked last
-        self._blind = False  # the state could not be read
+        self._usable: set[Address] = set()  # addresses that could send when they were read last
+        self._lost: set[Address] = set()  # addresses of connections that were usable and have gone
+        self._refused: set[Address] = set()  # addresses whose sockets could not be opened last time
+        self._blind = False  # the addresses could not be read
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Tell the machine what there is, and follow from now on."""
+        """Tell the machine the addresses, and follow their changes from now on."""
         await self._look()
         self._task = asyncio.create_task(self._follow(), name="follow our addresses")
 
@@ -84,7 +85,7 @@ class AddressFollower:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def changed(self, changes: Changes) -> None:
-        """Our devices' own come and go with every child, and don't count."""
+        """The kernel reports changes. Those of our own devices come with every child, and don't count."""
         inside = self._devices.indices
         self._route_check.forget()
         self._listeners.refuse_from(inside.keys())
@@ -114,9 +115,9 @@ class AddressFollower:
             await self._look_once()
 
     async def _look_once(self) -> None:
-        """Read the state, and act on it: sockets first, for the machine sends at once."""
+        """Read the addresses, and act on them: sockets first, for the machine sends at once."""
         try:
-            # In a thread: a conversation with the kernel takes its time on a host with many addresses.
+            # In a thread: reading takes long on a host with many addresses.
             host = await asyncio.to_thread(self._network.host_addresses)
             ours = self._devices.indices
             linked = {one.device: one.index in ours or self._network.has_link(one.device) for one in host}
@@ -171,15 +172,17 @@ class AddressFollower:
         self._publish(ListeningEnded(address))
 
     def _command(self, host: Sequence[HostAddress], linked: dict[str, bool]) -> LocalAddressesChanged:
-        """Those to send from and to tell peers of: on a device with a link, not our own nor the loopback's,
-        unless a connection names them."""
+        """The addresses on interfaces with a link: first those to tell peers of, then the others.
+
+        Peers are not told of our devices' and of loopback addresses, unless a connection names them.
+        """
         here = [one for one in host if linked[one.device] and one.address not in self._refused]
         usable = [one.address for one in here if self._is_public(one)]
         others = [one.address for one in here if not self._is_public(one)]
         return LocalAddressesChanged(tuple(usable), tuple(others))
 
     def _tell(self, usable: Iterable[Address]) -> None:
-        """An operator hears of an address that connections use when it goes, and when it is back."""
+        """Publish which addresses that connections use have gone, and which are back."""
         now, before = set(usable), self._usable
         used = self._named | self._listeners.addresses
         for address in sorted((before - now) & used, key=str):
@@ -196,6 +199,6 @@ class AddressFollower:
 
 
 def _named(config: Config) -> set[Address]:
-    """Our own addresses that connections name."""
+    """The single addresses in the connections' `local_addrs`."""
     connections = config.connections.values()
     return {a for connection in connections for a in fixed_addresses(connection.local_addrs)}

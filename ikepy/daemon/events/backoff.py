@@ -1,14 +1,14 @@
-"""How soon a device is mended again: at once, but with growing pauses where another program goes on."""
+"""Exponential backoff for a device's repairs: at once, but with growing pauses if others undo them again."""
 
 from __future__ import annotations
 
-FREE = 8  # times in a row that it is mended at once
-CALM = 10.0  # seconds without a change that end a row, beside twice the pause
+FREE = 8  # repairs in a row that are made at once
+CALM = 10.0  # seconds without a change, beside twice the pause, that end a row
 FIRST, LONGEST = 1.0, 60.0  # seconds of a pause
 
 
 class Backoff:
-    """Of one device. Times are monotonic seconds."""
+    """The backoff of one device. Times are monotonic seconds."""
 
     __slots__ = ("_failures", "_last", "_row", "due", "retry")
 
@@ -17,14 +17,15 @@ class Backoff:
         self._last = 0.0
         self._failures = 0  # in a row
         self.due = 0.0  # when it may be mended again
-        self.retry = 0.0  # when it is to be tried again without an event
+        self.retry = 0.0  # when a failed repair is to be tried again without an event
 
     @property
     def fights(self) -> bool:
+        """Whether another program undoes the repairs again and again."""
         return self._row > FREE
 
     def mended(self, now: float) -> bool:
-        """Whether with this a fight begins."""
+        """The device was repaired. Whether with this `fights` begins."""
         pause = _pause(self._row - FREE)
         if self._row and now - self._last > CALM + 2 * pause:
             self._row = 0
@@ -35,7 +36,7 @@ class Backoff:
         return self._row == FREE + 1
 
     def failed(self, now: float, *, altogether: bool = False) -> None:
-        """Not all of it could be mended. `altogether`: an event would be no reason to try it sooner."""
+        """The kernel refused something. `altogether`: all of it; events then don't let it be tried sooner."""
         self._failures += 1
         self.retry = now + _pause(self._failures)
         if altogether:
@@ -43,5 +44,5 @@ class Backoff:
 
 
 def _pause(times: int) -> float:
-    """Seconds after so many times; 0 times: none."""
+    """Seconds of the pause after so many times; none for 0 times."""
     return min(FIRST * 2 ** min(times - 1, 10), LONGEST) if times > 0 else 0.0

@@ -1,9 +1,9 @@
-"""Mends what others change on our devices: after events, and again and again where it could not be mended.
+"""Reconciles the kernel's devices with their desired state: after events, and periodically where that failed.
 
-A device that somebody took down stays down, for an administrator who does that means it (as with WireGuard's
-devices): that is said, its SAs stay, and once it is up again it gets back what the kernel took with that. A
-device that was deleted is made again, and its worker goes on with the same SAs; where that can't be, they are
-deleted, and set up anew as soon as there is a device.
+A device that others took down stays down, for an administrator who does that means it (as with WireGuard's
+devices): an event says so, its SAs stay, and once it is up again it gets back the routes that the kernel
+removed with that. A device that others deleted is created again, and its worker goes on with the same SAs. If
+it can't be created, its SAs are deleted, and set up anew as soon as there is a device.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Replace = Callable[[VtiDevice], None]
 
 
 class Reconciler:
-    """From `start` to `stop` the devices are what they are to be.
+    """Keeps the devices in their desired state, from `start` to `stop`.
 
-    `replace` gives a device that was made again to its worker.
+    `replace` gives a device that was created again to its worker.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Reconciler:
         self._replace = replace
         self._dirty: dict[VtiDevice, None] = {}
         self._refit: dict[VtiDevice, None] = {}
-        self._led: dict[VtiDevice, None] = {}  # perhaps led into a tunnel: what goes to the peers
+        self._led: dict[VtiDevice, None] = {}  # those whose peers may be led into a tunnel by routes now
         self._backoffs: dict[VtiDevice, Backoff] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -69,7 +69,7 @@ class Reconciler:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def changed(self, changes: Changes) -> None:
-        """Look at the devices that events were about, and at those that wait for something."""
+        """The kernel reports changes: look at the devices that they concern, and at those that wait."""
         ours = self._devices.indices
         for device in self._devices:
             about = device.tun.index in changes.devices or not device.needed.keys().isdisjoint(
@@ -86,23 +86,23 @@ class Reconciler:
         self._wake.set()
 
     def peers_changed(self, device: VtiDevice) -> None:
-        """Its connection's packets go to another address."""
+        """The packets of the device's connection go to another address."""
         self._led[device] = None
         self._wake.set()
 
     def forget(self, device: VtiDevice) -> None:
-        """The device is removed."""
+        """Forget a device that is removed."""
         for known in (self._dirty, self._refit, self._led, self._backoffs):
             known.pop(device, None)
 
     def refit(self) -> None:
-        """The addresses of peers are others now: look at all that leads there."""
+        """Peers' addresses have changed: look at all devices' routes and MTUs."""
         self._refit.update(dict.fromkeys(self._devices))
         self._led.update(dict.fromkeys(self._devices))
         self._wake.set()
 
     def suspect(self, device: VtiDevice) -> None:
-        """A worker has trouble with it."""
+        """Look at a device with which a worker, or a change of ours, has trouble."""
         self._dirty[device] = None
         self._wake.set()
 
@@ -126,7 +126,8 @@ class Reconciler:
             await self._in_turns(refit, self._devices.refit)
 
     async def _in_turns(self, devices: Iterable[VtiDevice], action: Callable[[VtiDevice], None]) -> None:
-        """A look takes 2 ms, and there may be a thousand devices: others have half of the time."""
+        """Call `action` with each device. It takes 2 ms, and there may be a thousand: others get half of the
+        time."""
         begin = self._clock()
         for number, device in enumerate(devices, 1):
             if self._devices.by_id(device.device_id) is device:  # else it was removed meanwhile
@@ -149,7 +150,7 @@ class Reconciler:
         return self._backoffs.setdefault(device, Backoff())
 
     def _look(self, device: VtiDevice) -> None:
-        """Mend a device, and say what was to be mended."""
+        """Compare a device with its desired state, mend it, and publish what was mended."""
         backoff, subject = self._backoff_of(device), device.connection.name
         was_down = device.down
         try:
@@ -207,10 +208,10 @@ class Reconciler:
 
 
 def started(connection: Connection) -> list[str]:
-    """The children that are to be up from the start."""
+    """The names of the children that are to be up from the start."""
     return [child.name for child in connection.children.values() if child.start_action == "start"]
 
 
 def _waits(device: VtiDevice) -> bool:
-    """Whether there is something that it can't have yet."""
+    """Whether the device doesn't exist, or the kernel refused something that it is to have."""
     return device.gone or bool(device.unmet)

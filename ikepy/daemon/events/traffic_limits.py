@@ -1,4 +1,5 @@
-"""Watching how much the CHILD_SAs carry, for `rekey_bytes`, `life_packets` and their like."""
+"""Tells the machine how much the CHILD_SAs carry, for their lifetimes in octets and packets (RFC 4301
+4.4.2.1)."""
 
 from __future__ import annotations
 
@@ -14,24 +15,25 @@ INTERVAL = 1.0  # seconds
 
 
 def is_limited(child: Child) -> bool:
-    """Whether a limit of volume is configured."""
+    """Whether a lifetime in octets or packets is configured."""
     return any((child.rekey_bytes, child.life_bytes, child.rekey_packets, child.life_packets))
 
 
 def is_needed(config: Config) -> bool:
-    """Whether any child of the configuration has such a limit."""
+    """Whether any child of the configuration has such a lifetime."""
     return any(is_limited(child) for each in config.connections.values() for child in each.children.values())
 
 
 class EspHeard:
-    """When ESP came in under a child: asked for, so that idle thousands cost nothing."""
+    """Tells when ESP came in under a child. The machine asks, so that thousands of idle children cost
+    nothing."""
 
     def __init__(self, children: ChildTable, counters: Counters) -> None:
         self._children = children
         self._counters = counters
 
     def __call__(self, child_id: int) -> float | None:
-        """Monotonic seconds, less than one too early; None: never, or there is no such child."""
+        """Monotonic seconds, up to one second too early; None: never, or there is no such child."""
         child = self._children.get(child_id)
         block = None if child is None else self._counters(child.device.slot)
         if child is None or block is None:
@@ -41,7 +43,8 @@ class EspHeard:
 
 
 class TrafficWatch:
-    """Tells the machine, once a second, what the workers' counters say; idle where nothing is limited."""
+    """Reads the workers' counters once a second, and tells the machine; idle if no child has such a
+    lifetime."""
 
     def __init__(
         self, config: Config, runner: EffectsRunner, children: ChildTable, counters: Counters
@@ -58,7 +61,7 @@ class TrafficWatch:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._look)
 
     def replace_config(self, config: Config) -> None:
-        """Watch from now on, or no longer, as `config` has limits."""
+        """Watch from now on, or no longer, as `config` has such lifetimes."""
         self._needed = is_needed(config)
         if self._timer is None:
             self.start()
@@ -73,7 +76,7 @@ class TrafficWatch:
             if block is None:
                 continue
             octets, packets = block.volume(child.counter)
-            if packets != child.packets:  # thousands may be idle
+            if packets != child.packets:  # the machine is told of those that are not idle
                 child.packets = packets
                 self._runner.usage(child.child_id, octets, packets)
         self.start()

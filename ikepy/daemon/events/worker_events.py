@@ -1,4 +1,4 @@
-"""What the workers tell control, and what is done about it."""
+"""Acts on the workers' messages and deaths: tells the machine, or forwards a packet to the right worker."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class WorkerEvents:
         suspect: Callable[[VtiDevice], None],
         led_inside: Callable[[Address], bool],
     ) -> None:
-        """`suspect` is told of a device from which a worker can't read; `led_inside` of the address of a peer
-        that packets go to and which is led into a tunnel, and says whether that can't be helped."""
+        """`suspect` is called with a device that a worker can't read; `led_inside` with a peer's address
+        whose packets came out of a tunnel, and returns whether it can't be exempted."""
         self._runner = runner
         self._pool = pool
         self._children = children
@@ -42,11 +42,11 @@ class WorkerEvents:
         self._led_inside = led_inside
 
     def death(self, slot: int) -> None:
-        """The slot's process is gone, and with it the SAs."""
+        """The slot's process has ended, and its SAs with it."""
         self._runner.children_lost(self._children.of_slot(slot))
 
     def service(self, slot: int, running: bool) -> None:
-        """The slot has no process and gets none at once; or has one again."""
+        """The slot has no process and gets none at once (False), or has one again (True)."""
         devices = [device for device in self._devices if device.slot == slot]
         for device in devices:
             self._devices.serve(device, running)
@@ -107,7 +107,7 @@ class WorkerEvents:
         self._runner.receive(message.data, Path(local, remote))
 
     def _forward(self, slot: int, message: messages.ForwardEsp) -> None:
-        """Hand a packet to the worker that its SPI names; never back to the one that it comes from."""
+        """Forward an ESP packet to the worker that its SPI names, but never back to its sender."""
         right = int.from_bytes(message.data[:SPI], "big") % self._pool.workers
         if right != slot:
             with suppress(WorkerDown):
