@@ -1,1 +1,1 @@
-"""The daemon: asyncio, sockets, effects runner, workers, control socket."""
+"""The daemon: all I/O of the gateway's control process, around the IKE machine, which has none."""

@@ -1,4 +1,4 @@
-"""What is checked and waited for before anything is opened: a start that can't succeed leaves no trace."""
+"""Checks before the daemon opens anything, so that a start that can't succeed changes nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ikepy.daemon.control.control_socket import refuse_living
 from ikepy.daemon.errors import StartError
 from tun.links import link_driver
 
-GOING_AWAY = 5.0  # seconds that a device of the last daemon is waited for; a thousand of them go one by one
+GOING_AWAY = 5.0  # seconds to wait for a device of a killed daemon; the kernel removes a thousand one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
 
 
 def check(config: Config, control: Path) -> None:
-    """Raise StartError for what won't change by itself: a daemon that runs, a device of another kind."""
+    """Raise StartError if a daemon runs already, a device's name is taken, or the two ports are the same."""
     refuse_living(control)
     for connection in config.connections.values():
         if device_exists(connection.vti.name) and not is_tun(connection.vti.name):
@@ -27,9 +27,9 @@ def check(config: Config, control: Path) -> None:
 
 
 async def wait_for_devices(config: Config) -> None:
-    """Until the names are free: the kernel takes the devices of a daemon that was killed away one by one.
+    """Wait until the devices' names are free: the kernel removes those of a killed daemon one by one.
 
-    Raises StartError for one that stays.
+    Raises StartError for a device that stays.
     """
     clock, told = asyncio.get_running_loop().time, False
     for connection in config.connections.values():
@@ -50,7 +50,7 @@ def _taken(connection: Connection) -> StartError:
 
 
 def is_tun(name: str) -> bool:
-    """Whether it is a TUN or TAP device, as ours are."""
+    """Whether the device is of the driver "tun", as ours are."""
     try:
         return link_driver(name) == "tun"
     except OSError:

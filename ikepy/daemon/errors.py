@@ -1,4 +1,4 @@
-"""What keeps the daemon from starting."""
+"""The error that keeps the daemon from starting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ikepy.errors import IkeError
 
 
 class StartError(IkeError):
-    """One clear line: the key path where there is one, what is wrong, what helps."""
+    """The text is one line: the key path in the configuration if there is one, what is wrong, what to do."""
 
     def __init__(self, text: str, *, key: str = "") -> None:
         super().__init__(f"{key}: {text}" if key else text)

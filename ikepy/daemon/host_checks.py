@@ -1,4 +1,4 @@
-"""What of a configuration only this machine can tell, for `ikepy check`: devices, and peers' links."""
+"""Checks of a configuration that need this machine, for `ikepy check`: its devices and its routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Problems = Iterator[tuple[str, str]]
 
 
 def mistakes(config: Config) -> Problems:
-    """What the start would refuse, as (key path, text)."""
+    """What `ikepy run` would refuse, as (key path, text)."""
     for connection in config.connections.values():
         name = connection.vti.name
         if device_exists(name) and not is_tun(name):
@@ -29,7 +29,7 @@ def mistakes(config: Config) -> Problems:
 
 
 def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
-    """What it would warn of, or perhaps refuse."""
+    """What `ikepy run` would warn of, or perhaps refuse, as (key path, text)."""
     found = [] if _is_running(config) else list(_taken(config))
     for connection in config.connections.values():
         found += _on_link(connection, network)
@@ -55,7 +55,7 @@ def _taken(config: Config) -> Problems:
 
 
 def _on_link(connection: Connection, network: NetworkConfig) -> Problems:
-    """Routes of which nothing is left, for the peer and gateways are on that link of ours."""
+    """Routes of which nothing is left without the peer's address (`ikepy.daemon.device.route_exclusion`)."""
     vti = connection.vti
     if vti.table not in (None, RT_TABLE_MAIN):
         return

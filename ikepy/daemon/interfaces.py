@@ -1,4 +1,5 @@
-"""What the daemon asks of its neighbours, so that tests can put fakes there."""
+"""The interfaces (protocols) of the machine, devices and kernel that the daemon uses; tests have fakes of
+them."""
 
 from __future__ import annotations
 
@@ -79,9 +80,9 @@ class Machine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the machine asks of the host: the addresses of a connection; whether a path leads out, not into a
-    device of ours; when ESP came in last under a child (monotonic seconds, None: never); how many children a
-    connection's worker can have."""
+    """What the machine asks of the host. `resolve`: the two addresses of a connection; `leads_out`: whether a
+    path leaves the host, not into a device of ours; `esp_heard`: when ESP came in last under a child
+    (monotonic seconds, None: never); `capacity_of`: how many children a connection's worker can have."""
 
     resolve: Resolve
     leads_out: Callable[[Path], bool]
@@ -112,7 +113,8 @@ class Tun(Protocol):
 
 
 class NetworkConfig(Protocol):
-    """Devices, their addresses and routes, and ours and the peers': the module `tun.network`."""
+    """The kernel's network configuration, the module `tun.network`: devices, addresses, routes,
+    exemptions."""
 
     def mend(self, tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended: ...
 
@@ -144,7 +146,7 @@ class NetworkConfig(Protocol):
 
 
 class Watch(Protocol):
-    """Calls back when addresses, links or routes may have changed, `tun.watch.Watch`."""
+    """Reports changes of addresses, links and routes, `tun.watch.Watch`."""
 
     def close(self) -> None: ...
 

@@ -1,7 +1,7 @@
-"""The daemon's log: one line a record on stderr: time, level, subject, text.
+"""The daemon's log on stderr, one line a record: time, level, subject, text.
 
-Texts may carry what a peer sent (an identity, a notify's name), so control characters are escaped here: no
-peer can forge a line or drive a terminal. A thread writes them: nobody waits for the log's reader.
+A text may hold what a peer sent (an identity, a notify's name), so control characters are escaped here: no
+peer can forge a line or control a terminal. A thread writes the lines: nobody waits for the log's reader.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
 
 STDERR = 2
 CLOSING = 1.0  # seconds for the last lines at the end
-_writers: list[LogWriter] = []  # the one that is in use
+_writers: list[LogWriter] = []  # the one in use, or none
 
 
 class LineFormatter(logging.Formatter):
@@ -71,7 +71,7 @@ def _write_stderr(text: str) -> None:
     while data:
         try:
             data = data[os.write(STDERR, data) :]
-        except BlockingIOError:  # whoever shares it with us has made it so
+        except BlockingIOError:  # a process that shares stderr made it non-blocking
             select.select([], [STDERR], [])
 
 
@@ -100,30 +100,30 @@ def set_level(level: str) -> None:
 
 
 def drain(seconds: float = CLOSING) -> None:
-    """Wait until what was logged is written, so long at most."""
+    """Wait until all lines are written, at most so many seconds."""
     for writer in _writers:
         writer.drain(seconds)
 
 
 def close(seconds: float = CLOSING) -> None:
-    """Write the last lines, as far as that is possible soon; what is logged later is lost."""
+    """Write the lines that wait, if their reader takes them within `seconds`; later ones are lost."""
     while _writers:
         _writers.pop().close(seconds)
 
 
 def lost() -> int:
-    """Lines that found no room, for nobody read the log."""
+    """How many lines were lost because nobody read the log."""
     return sum(writer.lost for writer in _writers)
 
 
 def log(level: int, subject: str, text: str, *, traceback: BaseException | None = None) -> None:
-    """Write one line. `traceback`: an exception whose traceback is added; it shows no values."""
+    """Write one line. `traceback`: an exception whose traceback is added, without values of variables."""
     if LOGGER.isEnabledFor(level):
         LOGGER.handle(_record(level, subject, text, traceback))
 
 
 def _record(level: int, subject: str, text: str, traceback: BaseException | None = None) -> logging.LogRecord:
-    # Not `LOGGER.log`: where in the source it was called costs more than all the rest, and nobody asks.
+    # Not `LOGGER.log`: it looks up its caller's line, which costs more than all the rest and is not used.
     information = None if traceback is None else (type(traceback), traceback, traceback.__traceback__)
     record = logging.LogRecord(LOGGER.name, level, "", 0, text, None, information)
     record.subject = subject

@@ -1,8 +1,8 @@
-"""Log lines that others cause: a few of each kind because of each of them, the rest summed up.
+"""Limits the rate of log lines that others cause, by kind and source (token buckets), and sums up the rest.
 
-Without it whoever sends us packets decides how much is written, and hides what matters between it. Strangers
-are told apart by their networks and have little; a peer that has proven who it is has more, and can't keep
-the lines because of another one out.
+Without a limit whoever sends us packets decides how much is written, and can hide important lines in it.
+Strangers are told apart by their networks and have a low rate. An authenticated peer has a higher one of its
+own, so that it can't suppress lines about others.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ikepy.sa.api.log_source import Peer, Prefix, prefix_of
 from ikepy.sa.api.path import Address
 
 PERIOD = 10.0  # seconds between summaries
-# Seconds between two lines, after so many at once: of a kind because of one network, or one peer;
+# Seconds between two lines, and burst: for lines of one kind about one network, or one peer;
 EACH = (PERIOD, 5)
 EACH_OF_PEER = (2.0, 50)
-# of all kinds because of one peer; of a connection, whose peers may take what identities they like;
+# of all kinds about one peer; about one connection, whose peers may use many identities;
 OF_PEER = (1.0, 400)
 OF_CONNECTION = (0.2, 2000)
-TOGETHER = (0.1, 50)  # and because of all strangers.
-KEPT = 1024  # kinds with whom they are because of; of more, the oldest start anew
-KEPT_WHOLE = 8192  # peers and connections
-SUMMED = 20  # lines of a summary, those that stand for most
+TOGETHER = (0.1, 50)  # and about all strangers.
+KEPT = 1024  # pairs of kind and source that are remembered; of more, the oldest begin anew
+KEPT_WHOLE = 8192  # peers and connections that are remembered
+SUMMED = 20  # lines of a summary: those with the highest counts
 MOST_KIND = 60  # characters
 STRANGERS = "strangers"
 
@@ -41,17 +41,18 @@ class _Line:
 
 
 class LogLimit:
-    """Decides which lines are written that strangers and peers cause. Times are monotonic seconds."""
+    """Decides which of the lines that strangers and peers cause are written. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._lines: OrderedDict[Key, _Line] = OrderedDict()
         self._whole: OrderedDict[Whole, RateLimit] = OrderedDict()
         self._together = RateLimit(*TOGETHER)
-        self._forgotten = 0  # suppressed lines of what is known no more
-        self.suppressed = 0  # ever
+        self._forgotten = 0  # suppressed lines of pairs that are remembered no more
+        self.suppressed = 0  # since the start
 
     def allow(self, kind: str, source: Address | Peer, now: float) -> bool:
-        """Whether a line of this kind, because of `source`, is to be written; else it is summed up."""
+        """Whether a line of this kind, caused by `source`, is to be written; else it is counted for the
+        summary."""
         key = kind[:MOST_KIND], source if isinstance(source, Peer) else prefix_of(source)
         line = self._line(key)
         if line.rate.allow(now) and all(rate.allow(now) for rate in self._wholes(key[1])):
@@ -72,7 +73,7 @@ class LogLimit:
         return line
 
     def _wholes(self, source: Source) -> Iterator[RateLimit]:
-        """The limits on lines of all kinds."""
+        """The limits on lines of all kinds that apply to the source."""
         if not isinstance(source, Peer):
             yield self._together
             return
@@ -86,7 +87,7 @@ class LogLimit:
             yield rate
 
     def sums(self) -> Iterator[tuple[str, str]]:
-        """(subject, text) of the lines that tell what was not written since the last time."""
+        """The summary's lines, as (subject, text), on what was not written since the last summary."""
         silent = [(key, line) for key, line in self._lines.items() if line.suppressed]
         silent.sort(key=lambda one: -one[1].suppressed)
         for (kind, source), line in silent[:SUMMED]:

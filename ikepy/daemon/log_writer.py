@@ -1,7 +1,7 @@
-"""A thread that writes the log, so that nobody waits for whoever reads it.
+"""A thread that writes the log, so that nothing else waits for the log's reader.
 
-stderr may be a pipe whose reader has stopped: what does not find room in a bounded queue is lost and counted,
-and how much that was is told as soon as the reader goes on.
+stderr may be a pipe whose reader has stopped. Lines that don't fit into a bounded queue are lost and counted,
+and a line with their number follows as soon as the reader goes on.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ Write = Callable[[str], None]  # of whole lines; may block, may raise OSError or
 
 
 class LogWriter:
-    """Takes lines from any thread, and never blocks. `tell_lost` words the line about so many lost ones."""
+    """Takes lines from any thread without blocking. `tell_lost` makes the line about so many lost ones."""
 
     def __init__(self, write: Write, tell_lost: Callable[[int], str], most: int = MOST) -> None:
         self._write = write
         self._tell_lost = tell_lost
         self._most = most
         self._lines: deque[str] = deque()
-        self._waiting = 0  # characters of those and of the one that is being written
-        self._untold = 0  # lost lines
+        self._waiting = 0  # characters of the lines that wait or are being written
+        self._untold = 0  # lost lines that were not logged yet
         self._busy = False
         self._closed = False
         self.lost = 0
         self._changed = threading.Condition()
-        # A daemon: one that hangs in `write` must not keep the process from its end.
+        # A daemon thread: if it hangs in `write`, the process can end all the same.
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def put(self, line: str) -> None:
-        """Queue a line with its line end; it is lost if too much waits."""
+        """Queue a line with its line end. It is lost if too much waits."""
         with self._changed:
             if self._closed or self._waiting + len(line) > self._most:
                 self.lost += 1
@@ -45,12 +45,12 @@ class LogWriter:
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> bool:
-        """Wait until everything is written, so long at most; whether it is."""
+        """Wait until everything is written, at most so many seconds. Whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not (self._lines or self._busy or self._untold), seconds)
 
     def close(self, seconds: float) -> None:
-        """Write what waits, as far as that is possible soon, and end."""
+        """Write what waits, in at most so many seconds, and end the thread."""
         self.drain(seconds)
         with self._changed:
             self._closed = True
@@ -70,7 +70,7 @@ class LogWriter:
                 self._changed.notify_all()
 
     def _next(self) -> str | None:
-        """What is to be written next: all that waits in one go; None at the end."""
+        """Wait for lines, and return all of them in one text; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._untold or self._closed)
             if not self._lines and not self._untold:

@@ -1,4 +1,4 @@
-"""`ikepy run`: the daemon in the foreground."""
+"""`ikepy run`: sets up the log, and runs the daemon in the foreground."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tun import network
 from tun.device import TunDevice
 from tun.watch import Watch
 
-REMARKS = 20  # that a start warns of, one line each
+REMARKS = 20  # log lines with warnings at the start, at most
 
 
 def run(
     config: Config, path: Path, socket: Path | None = None, remarks: Sequence[tuple[str, str]] = ()
 ) -> int:
-    """Run until SIGTERM or SIGINT; the exit status. `path` is the configuration's, for messages.
+    """Run until SIGTERM or SIGINT. Returns the exit status. `path`: of the configuration, for messages.
 
-    `socket`: the control socket, instead of the configuration's. `remarks` on it, (key path, text), are
-    warned of.
+    `socket`: the control socket, instead of the configuration's. `remarks`: warnings on the configuration, as
+    (key path, text), which are logged.
     """
     keep_memory_private()
     log.set_up(config.daemon.log_level)
@@ -46,8 +46,8 @@ def run(
 
 
 def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
-    """An exception in a finalizer, which costs nothing: an event loop that could not be made for want of
-    descriptors has one (pyroute2 makes loops)."""
+    """Log an exception in a finalizer, which has no effect: an event loop that could not be created for lack
+    of descriptors raises one (pyroute2 creates loops)."""
     where = getattr(ignored.object, "__qualname__", type(ignored.object).__name__)
     log.debug("python", f"ignored in {where}: {ignored.exc_type.__name__}: {ignored.exc_value}")
 
@@ -62,7 +62,7 @@ async def _serve(config: Config, path: Path, control: Path, dependencies: Depend
 
 
 def system() -> Dependencies:
-    """The real thing."""
+    """The dependencies of the product: the IKE machine, TUN devices, the kernel's network."""
     return Dependencies(_make_machine, TunDevice.create, network, Watch)
 
 

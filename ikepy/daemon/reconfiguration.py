@@ -1,8 +1,8 @@
-"""Another configuration while the daemon runs: sockets, devices, workers and machine take what differs.
+"""Changes the configuration of a running daemon: of its sockets, devices, workers and IKE machine.
 
-What can be checked is checked before anything is changed. What the kernel refuses after that (a device, an
-address that is not there yet) is part of the desired state, named in the log and tried again, as if it had
-been lost later. What did not change is not touched.
+All that can be checked is checked before anything is changed. What the kernel refuses after that (a device,
+an address that does not exist yet) stays part of the desired state: it is logged and tried again. Connections
+that did not change are not touched.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tun.netlink import RouteError
 FAREWELL = 12.0  # seconds for the peer of a removed connection to answer our delete: two retransmissions
 LOOK_AGAIN = 0.05  # seconds: the machine may be called thousands of times in them
 SUBJECT = "configuration"
-PORTS = ("daemon.port", "daemon.port_nat_t")  # on which connections depend
+PORTS = ("daemon.port", "daemon.port_nat_t")  # connections depend on them, so they can't change
 T = TypeVar("T")
 
 
@@ -50,7 +50,7 @@ class Leaving(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Reconfiguration:
-    """The parts of a daemon that know its configuration."""
+    """Changes the configuration of all parts of a daemon that know it."""
 
     machine: Machine
     runner: EffectsRunner
@@ -71,7 +71,7 @@ class Reconfiguration:
         self.runner.settled = self._look_soon
 
     async def replace(self, config: Config, source: str) -> ConfigDifference:
-        """Use `config` from now on; gives what differed. Raises ConfigError, with nothing changed.
+        """Use `config` from now on. Returns the difference. Raises ConfigError, with nothing changed.
 
         `source`: what the error calls the configuration, as a file's name. Calls are served one after the
         other; LocalMisuse for one whose turn comes after `stop`.
@@ -122,7 +122,7 @@ class Reconfiguration:
             raise ConfigError(source, problems)
 
     def _open_raw(self, config: Config, source: str) -> None:
-        """Native ESP needs sockets that a daemon whose connections all had `encap` does not have."""
+        """Open sockets for native ESP, which a daemon whose connections all had `encap` does not have."""
         native = [one.name for one in config.connections.values() if not one.encap]
         if not native:
             return
@@ -173,7 +173,8 @@ class Reconfiguration:
         self.route_check.forget()
 
     def _leave(self, connection: str) -> None:
-        """The device stays until the connection has no IKE_SA any more; the peer is not waited for long."""
+        """Keep a removed connection's device until it has no IKE_SA any more, but at most FAREWELL
+        seconds."""
         device = self.devices.find(connection)
         if device is not None:
             end = asyncio.get_running_loop().call_later(FAREWELL, self._end, connection)
@@ -207,11 +208,11 @@ class Reconfiguration:
             self._names_changed()
             for device in self.devices:
                 if device.gone:
-                    self.reconciler.suspect(device)  # the name that it waits for may be free
+                    self.reconciler.suspect(device)  # its name may be free now
 
 
 def _traps(connection: Connection) -> list[object]:
-    """What the carrier and the permanent routes of a device depend on beside its own section."""
+    """The selectors that start children, on which a device's carrier and permanent routes depend."""
     return [one.remote_ts for one in connection.children.values() if is_trap(one)]
 
 

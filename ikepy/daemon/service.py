@@ -1,4 +1,4 @@
-"""The control process: puts the parts together, runs them until it is told to stop, and takes them apart."""
+"""The control process: puts the daemon's parts together, runs them until a signal, and closes them."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ from ikepy.sa.api.capacity import Capacity
 from ikepy.sa.api.commands import Shutdown
 from ikepy.sa.api.path import Address
 
-WORKERS_START = 2.0  # seconds that the first IKE message waits for them, at most
+WORKERS_START = 2.0  # seconds that the first IKE message waits for the workers, at most
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 SUBJECT = "daemon"
-# Devices, routes, MTU and carrier; sockets; and workers, which become another user, give up all that they
-# could have, are ended, and run before ordinary processes.
+# For devices and routes (NET_ADMIN) and sockets (NET_*); to start workers as another user (SETUID, SETGID),
+# without capabilities (SETPCAP), to end them (KILL), and to give them real-time priority (SYS_NICE).
 KEPT: tuple[Capability, ...] = (
     Capability.NET_ADMIN,
     Capability.NET_RAW,
@@ -68,7 +68,7 @@ KEPT: tuple[Capability, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the daemon stands on; tests put fakes here."""
+    """What the daemon uses of the outside; tests put fakes here."""
 
     make_machine: MakeMachine
     create_tun: Callable[[str], Tun]
@@ -87,11 +87,11 @@ class Daemon:
         self._written = LimitedLog(EventBus(), time.monotonic)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._reconfiguration: Reconfiguration | None = None  # once it runs
+        self._reconfiguration: Reconfiguration | None = None  # once the daemon runs
         self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
 
     def stop(self) -> None:
-        """Delete the SAs at the peers and end; a second call ends at once."""
+        """Delete the SAs at the peers, then end; a second call ends at once."""
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()
@@ -120,7 +120,7 @@ class Daemon:
         self.stop()
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner:
-        """Open everything in order; what is opened is closed with `stack`, last first."""
+        """Open all parts in order; `stack` closes them in reverse order."""
         config, network = self._config, self._dependencies.network
         workers = config.daemon.workers or len(os.sched_getaffinity(0))
         check(config, self._control)
@@ -199,7 +199,7 @@ class Daemon:
         return runner
 
     async def replace_config(self, config: Config, source: str = "configuration") -> ConfigDifference:
-        """Use `config` from now on, and touch nothing but what it changes. Gives what differed.
+        """Use `config` from now on, and change nothing else. Returns the difference.
 
         Raises ConfigError, with nothing changed; `source` is its name there. LocalMisuse before `ready`.
         """
@@ -226,7 +226,7 @@ class Daemon:
 
 
 def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Capacity:
-    """None where nothing would be carried: without device or worker nothing is to be negotiated."""
+    """How many children a connection can have; none without a device or worker, which could carry nothing."""
     device = devices.find(connection)
     if device is None:
         return Capacity(0, 0, f"{connection} is not configured any more")
@@ -234,7 +234,7 @@ def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Capaci
 
 
 def _unserved(machine: Machine, reception: Reception, runner: EffectsRunner) -> dict[str, int]:
-    """What control did not serve, by reason as `ikepy counters` prints it."""
+    """What control did not serve, by reason, as `ikepy counters` prints it."""
     return {
         **machine.counters(),
         "strangers' messages lost": reception.lost,
@@ -245,7 +245,7 @@ def _unserved(machine: Machine, reception: Reception, runner: EffectsRunner) -> 
 
 
 def give_up_the_rest() -> None:
-    """Keep the capabilities that are needed from here on; whatever is started has no more. Raises OSError."""
+    """Drop all capabilities but those that are needed from here on. Raises OSError."""
     kept = KEPT
     directory = closed_to_root()
     if directory is not None:
@@ -258,6 +258,6 @@ def give_up_the_rest() -> None:
 
 
 def permit_many_descriptors() -> None:
-    """Sockets are addresses times workers: use the whole limit that the system gives."""
+    """Raise the soft limit of descriptors to the hard one: there are sockets for each address and worker."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,1 +1,1 @@
-"""The event bus: what happens, told to the log, to waiting clients, and to whoever subscribes."""
+"""The event bus: gives events to the log, to waiting clients and to other subscribers."""

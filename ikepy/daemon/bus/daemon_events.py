@@ -1,4 +1,4 @@
-"""Events of the daemon itself, and the log's line of each. The machine's are in `ikepy.sa.api.events`."""
+"""The daemon's own events, and the log line of each. The IKE machine's are in `ikepy.sa.api.events`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """A process ended, and its SAs with it. `status`: negative for a signal. `lived`: seconds."""
+    """A worker process ended, and its SAs with it. `status`: negative for a signal. `lived`: seconds."""
 
     slot: int
     status: int
@@ -29,7 +29,7 @@ class WorkerDied:
 
 @dataclass(frozen=True, slots=True)
 class WorkerUnserved:
-    """A slot has no process and gets none at once: its devices carry nothing."""
+    """A worker slot has no process and gets none at once: its devices carry nothing."""
 
     slot: int
     devices: tuple[str, ...]
@@ -37,7 +37,7 @@ class WorkerUnserved:
 
 @dataclass(frozen=True, slots=True)
 class WorkerServed:
-    """It has one again."""
+    """A worker slot has a process again."""
 
     slot: int
     devices: tuple[str, ...]
@@ -45,7 +45,7 @@ class WorkerServed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFault:
-    """A worker lost one child, or failed at something (0). `error` says at what."""
+    """A worker lost a child, or failed at something else (`child_id` 0), which `error` names."""
 
     slot: int
     child_id: int
@@ -54,7 +54,7 @@ class WorkerFault:
 
 @dataclass(frozen=True, slots=True)
 class ChildNotInstalled:
-    """There is no room for a child in its worker, or no worker or device."""
+    """A child has no worker or device, or no place in its worker."""
 
     connection: str
     child: str
@@ -79,7 +79,7 @@ class DeviceRestored:
 
 @dataclass(frozen=True, slots=True)
 class DeviceNotRestored:
-    """The kernel refuses: it is tried again."""
+    """The kernel refuses to restore a device: it is tried again."""
 
     connection: str
     device: str
@@ -88,7 +88,7 @@ class DeviceNotRestored:
 
 @dataclass(frozen=True, slots=True)
 class DeviceTakenDown:
-    """Others took it down, which is respected."""
+    """Others took the interface down: it stays down."""
 
     connection: str
     device: str
@@ -96,7 +96,7 @@ class DeviceTakenDown:
 
 @dataclass(frozen=True, slots=True)
 class DeviceUp:
-    """They took it up again."""
+    """Others took the interface up again."""
 
     connection: str
     device: str
@@ -104,7 +104,8 @@ class DeviceUp:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDeleted:
-    """Others deleted it. `error`: why it can't be made again, None if it was. `carried`: it had SAs."""
+    """Others deleted a device. `error`: why it can't be created again, None if it was. `carried`: it had
+    SAs."""
 
     connection: str
     device: str
@@ -114,7 +115,7 @@ class DeviceDeleted:
 
 @dataclass(frozen=True, slots=True)
 class DeviceMadeAgain:
-    """One that could not be made again at once."""
+    """A deleted device exists again, which could not be created at once."""
 
     connection: str
     device: str
@@ -122,26 +123,28 @@ class DeviceMadeAgain:
 
 @dataclass(frozen=True, slots=True)
 class AddressGone:
-    """An address of ours that connections use."""
+    """An address of ours that connections use has gone."""
 
     address: Address
 
 
 @dataclass(frozen=True, slots=True)
 class AddressBack:
+    """An address of ours that connections use is back."""
+
     address: Address
 
 
 @dataclass(frozen=True, slots=True)
 class ListeningBegun:
-    """Sockets are open on an address that came after the start."""
+    """Sockets were opened on an address that came after the start."""
 
     address: Address
 
 
 @dataclass(frozen=True, slots=True)
 class ListeningFailed:
-    """It is tried again when addresses change."""
+    """Sockets could not be opened on an address: it is tried again."""
 
     address: Address
     error: str
@@ -149,6 +152,8 @@ class ListeningFailed:
 
 @dataclass(frozen=True, slots=True)
 class ListeningEnded:
+    """The sockets of an address that has gone were closed."""
+
     address: Address
 
 
@@ -163,13 +168,15 @@ class LoopDetected:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStarted:
+    """The daemon listens on these addresses."""
+
     addresses: tuple[Address, ...]
     workers: int
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonEnding:
-    """A signal came; `at_once`: the second one."""
+    """The daemon ends because of a signal; `at_once`: because of a second one."""
 
     signal: str
     at_once: bool
@@ -198,12 +205,12 @@ DaemonEvent: TypeAlias = (
     | DaemonEnding
 )
 DAEMON_EVENTS: tuple[type[DaemonEvent], ...] = get_args(DaemonEvent)
-# Those that a peer, or what it sends, can bring about again and again.
+# Events that a peer, or what it sends, can cause again and again.
 BY_PEERS: tuple[type[DaemonEvent], ...] = (WorkerFault, ChildNotInstalled, LoopDetected)
 
 
 def line_of(event: DaemonEvent) -> Line:
-    """The log's line."""
+    """The log line of an event."""
     match event:
         case WorkerStarted(slot, pid):
             return logging.INFO, f"worker {slot}", f"started, pid {pid}"
@@ -289,7 +296,7 @@ def _about_device(
 
 
 def looped(remote: Address, device: str) -> str:
-    """What an operator is told of a route that leads a peer's address into a tunnel of ours."""
+    """The text for an operator on a route that leads a peer's address into a tunnel of ours."""
     return (
         f"the routes lead {remote} into {device}, our own tunnel: what is sent to it there is dropped "
         f"(counted as loop); {remote} needs a route of its own through the uplink"

@@ -1,8 +1,8 @@
-"""Tells listeners and subscribers what happens: the machine's events, the daemon's own, and log lines.
+"""Delivers the machine's events, the daemon's own and log lines to listeners and subscribers.
 
-Whoever publishes waits for nobody. A listener is called at once, and is for what must not be late (the log).
-A subscriber has a bounded queue of its own: one that reads slowly loses the oldest items and is told how
-many, and costs nobody else anything.
+Publishing never waits. A listener is called at once, and is for what must not be late (the log). A subscriber
+has a bounded queue of its own: one that reads slowly loses the oldest items, is told how many, and delays
+nobody.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MOST_WAITING = 1024  # items that a subscriber may leave unread
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The subscriber was too slow: so many items that came before the next one are lost."""
+    """The subscriber was too slow: so many items before the next one are lost."""
 
     count: int
 
 
 class Subscription:
-    """The items of one subscriber, to be iterated over; the iteration ends after `close`."""
+    """One subscriber's queue, an asynchronous iterator over the items; it ends after `close`."""
 
     def __init__(
         self, bus: EventBus, kinds: tuple[Kind, ...], connection: str | None, most: int = MOST_WAITING
@@ -48,7 +48,7 @@ class Subscription:
         self._filled = asyncio.Event()
 
     def put(self, item: Item) -> None:
-        """Queue it, unless the subscriber did not ask for it."""
+        """Queue an item, unless it is not about the subscriber's connection."""
         if self._closed or (self._connection is not None and not _is_about(item, self._connection)):
             return
         if len(self._items) >= self._most:
@@ -58,7 +58,7 @@ class Subscription:
         self._filled.set()
 
     def take(self) -> list[Item | Missed]:
-        """All that waits."""
+        """Remove and return all items that wait."""
         items: list[Item | Missed] = []
         if self._missed:
             items.append(Missed(self._missed))
@@ -68,7 +68,7 @@ class Subscription:
         return items
 
     def close(self) -> None:
-        """Nothing is added any more; what waits can still be read."""
+        """Queue no more items; those that wait can still be read."""
         if not self._closed:
             self._closed = True
             self._bus.forget(self)
@@ -91,7 +91,7 @@ class Subscription:
 
 
 class EventBus:
-    """One a daemon."""
+    """The listeners and subscriptions of one daemon."""
 
     def __init__(self) -> None:
         self._listeners: defaultdict[type, list[Callable[..., None]]] = defaultdict(list)
@@ -105,7 +105,7 @@ class EventBus:
     def subscribe(
         self, *kinds: Kind, connection: str | None = None, most: int = MOST_WAITING
     ) -> Subscription:
-        """A queue of the items of these kinds, of one connection or of all, of which at most `most` wait."""
+        """A new queue of at most `most` items of these kinds, about one connection or all."""
         subscription = Subscription(self, kinds, connection, most)
         for kind in kinds:
             self._subscriptions[kind][subscription] = None
@@ -116,12 +116,12 @@ class EventBus:
             self._subscriptions[kind].pop(subscription, None)
 
     def publish(self, item: Item) -> None:
-        """Tell everybody who asked for it; never raises."""
+        """Give an item to all who asked for its kind. Never raises."""
         kind = type(item)
         for listener in self._listeners.get(kind, ()):
             try:
                 listener(item)
-            except Exception as error:  # an edge: a listener's fault costs what it would have done
+            except Exception as error:  # a listener's fault must not stop the publisher
                 text = f"telling of {kind.__name__}: {type(error).__name__}: {error}"
                 log.log(logging.ERROR, "fault", text, traceback=error)
         for subscription in self._subscriptions.get(kind, ()):
@@ -129,7 +129,7 @@ class EventBus:
 
 
 def _is_about(item: Item, connection: str) -> bool:
-    """Whether it is about a connection: what is about none is about no one connection either."""
+    """Whether an item is about this connection; one that concerns no connection is not."""
     if isinstance(item, Log):
         return f"{item.subject} ".startswith(f"{connection} ")
     if isinstance(item, Event):

@@ -1,4 +1,4 @@
-"""Writes log lines and events to the log; of those that others cause, some are, and the rest is summed up."""
+"""Writes log lines and events to the log, at a limited rate those that peers cause; the rest is summed up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ikepy.sa.api.path import Address
 
 
 class LimitedLog:
-    """The bus's listener that writes the log. `unlimited`: an operator waits for what comes now."""
+    """The bus's listener that writes the log. `unlimited`: write all lines, for an operator waits for
+    them."""
 
     def __init__(self, bus: EventBus, clock: Callable[[], float]) -> None:
         self.bus = bus
@@ -40,12 +41,12 @@ class LimitedLog:
             log.log(*line_of(event))
 
     def tell(self, level: int, subject: str, text: str) -> None:
-        """Write a line about what a peer brings about, as often as lines about it may be written."""
+        """Write a line on something that a peer caused, unless there were too many lines on that."""
         if self.unlimited or self.permits(kind_of(text), Peer(subject)):
             log.log(level, subject, text)
 
     def permits(self, kind: str, source: Address | Peer | None) -> bool:
-        """Whether a line of this kind is to be written now; else it counts for the sum."""
+        """Whether a line of this kind is to be written now; else it is counted for the summary."""
         if source is None or self.limiter.allow(kind, source, self._clock()):
             return True
         if self._summary is None:
@@ -53,7 +54,7 @@ class LimitedLog:
         return False
 
     def close(self) -> None:
-        """Write the last sum."""
+        """Write the last summary."""
         if self._summary is not None:
             self._summary.cancel()
             self._sum_up()
@@ -65,7 +66,7 @@ class LimitedLog:
 
 
 def _note(event: Event) -> None:
-    """The machine's events have log lines of their own: here is for developers that they were told."""
+    """Write a debug line that an event of the machine's was published; it has log lines of its own."""
     if not log.LOGGER.isEnabledFor(logging.DEBUG):
         return
     sa = concerned(event)

@@ -1,7 +1,7 @@
-"""All that the daemon shows of itself, as values: `status`, `list-sas` and the like only format it.
+"""The daemon's state as values, which `ikepy.daemon.control.status` formats for `list-sas` and others.
 
-Times are seconds: `at` and all that the machine tells are on its clock (monotonic), `unix_at`, `started_at`
-and the counters' on the wall's.
+Times are in seconds. `at` and the machine's times are monotonic (CLOCK_MONOTONIC, clock_gettime(2));
+`unix_at`, `started_at` and the counters' times are since 1970 (CLOCK_REALTIME).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tun.state import Route
 
 
 class Section(Enum):
-    """Parts of a snapshot, each of which costs time of its own."""
+    """The parts of a snapshot, which can be taken one by one to save time."""
 
     IKE_SAS = auto()
     CONNECTIONS = auto()
@@ -33,7 +33,7 @@ EVERYTHING = frozenset(Section)
 
 @dataclass(frozen=True, slots=True)
 class InstalledChild:
-    """A CHILD_SA and what it carried. `device`: None while it has none, before and after it is installed."""
+    """A CHILD_SA and its traffic. `device`: None before it is installed, and after it was removed."""
 
     sa: ChildSnapshot
     device: str | None
@@ -50,7 +50,7 @@ class IkeSaState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """A connection as it is configured (there is no secret in it), and what its children wait for."""
+    """A connection's configuration, which holds no secret, and what its children wait for."""
 
     config: Connection
     children: tuple[ChildWait, ...]
@@ -58,7 +58,7 @@ class ConnectionState:
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """A TUN device. `problems`: why it is not as it is to be, in words; none if it is."""
+    """A TUN device. `problems`: in words, why it is not in its desired state; empty if it is."""
 
     name: str
     connection: str
@@ -75,7 +75,7 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker's slot. `pid` None: it has no process. `usage` is of the process that it has now."""
+    """A worker slot. `pid` is None while it has no process; `usage` is that of its present process."""
 
     slot: int
     pid: int | None
@@ -93,7 +93,8 @@ class DaemonState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Sections that were not asked for are empty. `unserved`: what control did not serve, by reason."""
+    """All sections; those that were not asked for are empty. `unserved`: what control did not serve, by
+    reason."""
 
     at: float
     unix_at: float
