@@ -111,7 +111,7 @@ class Reconfiguration:
     def _check(self, change: ConfigDifference, source: str) -> None:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
         problems += checks.check(change.config)
-        own = {device.tun.name for device in self.devices if not device.gone}
+        own = self.devices.names()
         for connection in (*change.added, *(each.new for each in change.changed if each.device)):
             name = connection.vti.name
             if name not in own and device_exists(name):
@@ -138,10 +138,7 @@ class Reconfiguration:
     def _change_devices(self, change: ConfigDifference) -> None:
         connections = change.config.connections
         names = {name: one.vti.name for name, one in connections.items()}
-        try:
-            self.devices.make_way(names)
-        except OSError as error:
-            log.error(SUBJECT, f"{error}; it is tried again")
+        self.devices.make_way(names)
         for each in change.changed:
             if each.device or _traps(each.old) != _traps(each.new):
                 self._reconfigure(self.devices.of(each.name), each.new)
@@ -158,7 +155,7 @@ class Reconfiguration:
         self.devices.name_peers([*connections.values(), *leaving])
         if change.added or change.removed or change.changed:
             self.reconciler.refit()
-        self._names_changed()
+        self.route_check.forget()
 
     def _reconfigure(self, device: VtiDevice, connection: Connection) -> None:
         try:
@@ -167,10 +164,6 @@ class Reconfiguration:
             log.error(connection.name, f"{error}; it is tried again")
             self.reconciler.suspect(device)
         self.pool.replace_device(device)
-
-    def _names_changed(self) -> None:
-        self.route_check.devices = frozenset(device.tun.name for device in self.devices)
-        self.route_check.forget()
 
     def _leave(self, connection: str) -> None:
         """Keep a removed connection's device until it has no IKE_SA any more, but at most FAREWELL
@@ -205,7 +198,7 @@ class Reconfiguration:
             self.reconciler.forget(device)
             log.info(name, f"{device.tun.name} is removed: its connection is not configured any more")
         if unused:
-            self._names_changed()
+            self.route_check.forget()
             for device in self.devices:
                 if device.gone:
                     self.reconciler.suspect(device)  # its name may be free now

@@ -144,7 +144,7 @@ class Daemon:
         pool = WorkerPool(workers, listeners.of_slot, priority, account, bus)
         stack.push_async_callback(pool.close)
         entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
-        route_check = RouteCheck(network, [device.tun.name for device in devices])
+        route_check = RouteCheck(network, devices.names)
         listeners.tunnel = route_check.tunnel
         resolver = Resolver(network, route_check)
         facts = Facts(

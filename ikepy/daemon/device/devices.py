@@ -79,6 +79,10 @@ class DeviceTable:
     def __iter__(self) -> Iterator[VtiDevice]:
         return iter(self._by_connection.values())
 
+    def names(self) -> set[str]:
+        """The names that the devices have in the kernel, which may not be the configured ones yet."""
+        return {device.tun.name for device in self if not device.gone}
+
     @property
     def indices(self) -> dict[int, VtiDevice]:
         """The devices that exist in the kernel, by its interface indices."""
@@ -205,7 +209,11 @@ class DeviceTable:
         device.tun = self._create(device.name)
         device.gone = device.down = False
         device.retired.clear()
-        return self._kernel.mend(device, new=True)
+        try:
+            return self._kernel.mend(device, new=True)
+        except (RouteError, OSError):
+            self.lost(device)  # its worker has not got it: it is made again from the beginning
+            raise
 
     # Another configuration
 
@@ -245,13 +253,18 @@ class DeviceTable:
         self._exclusion.name(connections)
 
     def make_way(self, names: Mapping[str, str]) -> None:
-        """Rename devices whose name another one is to have. `names`: the new ones, by connection. Raises
-        OSError."""
+        """Rename devices whose name another one is to have. `names`: the new ones, by connection.
+
+        One that can't be renamed keeps its name from the other until `mend` finds out what has become of it.
+        """
         taken = set(names.values())
         for device in self:
             name = device.tun.name
             if not device.gone and name in taken and names.get(device.connection.name, name) != name:
-                device.tun.rename(f"ikepy-{device.device_id}")
+                try:
+                    device.tun.rename(f"ikepy-{device.device_id}")
+                except OSError as error:
+                    self.tell(logging.ERROR, device.connection.name, f"{error}; it is tried again")
 
     def remove(self, device: VtiDevice) -> None:
         """Remove a device for good: other devices that claim its routes get them."""

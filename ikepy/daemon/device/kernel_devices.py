@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from errno import ENODEV, ENXIO
 
 from ikepy.daemon import log
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.interfaces import Mended, NetworkConfig, Operation
+from tun.network import DeviceGone
 from tun.state import RemoveAddress, SetCarrier, SetMtu
 
 
@@ -38,10 +40,19 @@ class KernelDevices:
         Raises `DeviceGone`, `RouteError` and OSError.
         """
         if device.tun.name != device.name:
-            device.tun.rename(device.name)
+            self._rename(device)
         mended = self._network.mend(device.tun, device.state, new=new)
         self._note(device, mended, looked=True)
         return mended
+
+    @staticmethod
+    def _rename(device: VtiDevice) -> None:
+        try:
+            device.tun.rename(device.name)
+        except OSError as error:
+            if error.errno in (ENODEV, ENXIO):
+                raise DeviceGone(device.tun.name, error.errno) from error
+            raise
 
     def _note(self, device: VtiDevice, mended: Mended, *, looked: bool) -> None:
         """Remember what was refused, and say so once. `looked`: at all of the device's state."""

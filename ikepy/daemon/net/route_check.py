@@ -30,14 +30,19 @@ class RouteCheck:
     def __init__(
         self,
         network: RoutingTable,
-        devices: Collection[str],
+        devices: Callable[[], Collection[str]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`devices`: the names of our own."""
+        """`devices` gives the names that our own have now."""
         self._network = network
-        self.devices = frozenset(devices)
+        self._devices = devices
         self._clock = clock
         self._known: dict[tuple[Address, Address], tuple[float, str | None]] = {}
+
+    @property
+    def devices(self) -> Collection[str]:
+        """The names of our own devices."""
+        return self._devices()
 
     def leads_out(self, path: Path) -> bool:
         """False if the routes lead the path into a device of ours. Without a route, sending fails by

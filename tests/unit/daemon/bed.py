@@ -43,13 +43,14 @@ class Bed:
         self.control = control
         self.spi = 0
         self.entropy: Entropy | None = None
+        self.facts: Facts | None = None
         dependencies = Dependencies(
             self._make_machine, self._create, self.network, self._make_watch, drop_capabilities=False
         )
         self.daemon = Daemon(self.config, control, dependencies)
 
     def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
-        self.entropy = entropy
+        self.entropy, self.facts = entropy, facts
         self.spi = entropy.child_spi("a")
         self.machine.config = config
         return self.machine

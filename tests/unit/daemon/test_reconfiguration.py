@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ikepy.daemon import log, reconfiguration
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Initiate, Terminate
 from tests.unit.daemon.bed import Bed, run
-from tests.unit.daemon.fakes import connection, ike_info
+from tests.unit.daemon.fakes import PATH, connection, ike_info
 from tun.netlink import HostAddress
 
 
@@ -210,6 +211,32 @@ def test_a_caller_that_gives_up_leaves_nothing_half_done(control: Path) -> None:
         assert sorted(bed.machine.config.connections) == ["a", "b"]
         await bed.daemon.replace_config(configured(bed, "a", "b", "c"))
         assert [tun.name for tun in bed.tuns] == ["vti-a", "vti-b", "vti-c"]
+
+    run(Bed(control), scenario)
+
+
+def test_a_device_that_is_renamed_later_is_no_way_out_under_its_new_name(control: Path) -> None:
+    """Its name was another one's, whose peer had still to answer."""
+
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.machine.sas = [replace(ike_info(7), connection="b")]
+        first = bed.tuns[0]
+
+        def rename(name: str) -> None:
+            if name in names(bed):
+                raise OSError(17, f"cannot rename it to {name}: a device of that name exists already")
+            first.name = name
+
+        first.rename = rename  # type: ignore[method-assign]
+        await bed.daemon.replace_config(configured(bed, "a", vti={"name": "vti-b"}))
+        assert bed.facts is not None
+        bed.machine.sas = []
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            peer.sendto(b"the answer to the delete", ("127.0.0.1", bed.ports[0]))
+        await until(lambda: names(bed) == ["vti-b"])
+        bed.network.outlets[ip_address("192.0.2.2")] = "vti-b"
+        assert not bed.facts.leads_out(PATH)
 
     run(Bed(control), scenario)
 

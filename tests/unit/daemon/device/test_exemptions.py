@@ -33,7 +33,7 @@ class Bed:
         self.route(GATEWAY)
         self.written = StringIO()
         log.set_up("info", self.written)
-        self.exemptions = Exemptions(self.devices, self.network, RouteCheck(self.network, ["vti-a"]))
+        self.exemptions = Exemptions(self.devices, self.network, RouteCheck(self.network, lambda: ["vti-a"]))
         self.look()
 
     def route(self, *hops: Hop) -> None:

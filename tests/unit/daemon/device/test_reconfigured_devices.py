@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 from ikepy.config.model import Connection
 from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.interfaces import Mended
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeNetwork, FakeTun, config
+from tun.netlink import RouteError
+from tun.network import DeviceGone
 
 
 class Bed:
@@ -131,3 +135,53 @@ def test_a_device_that_could_not_be_made_is_made_with_all_that_belongs_to_it(bed
     bed.devices.make_again(b)
     assert bed.network.routes["vti-b"] == {"10.9.0.0/16"}
     assert not b.lacks
+
+
+def test_a_device_that_was_deleted_and_is_to_be_renamed_is_found_gone(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise OSError(errno.ENXIO, f"cannot rename vti-a to {name}: no such device")
+
+    monkeypatch.setattr(bed.tuns[0], "rename", fail)
+    for _ in range(2):
+        with pytest.raises(DeviceGone):
+            bed.reconfigure({"name": "other"})
+    bed.network.table["vti-a"].clear()  # as the kernel did with the device
+    bed.devices.lost(bed.devices.of("a"))
+    bed.devices.make_again(bed.devices.of("a"))
+    assert bed.tuns[1].name == "other"
+
+
+def test_one_that_cannot_make_way_does_not_keep_the_others_from_it(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = bed.devices.add(only({"name": "vti-b"}, name="b"))
+
+    def fail(name: str) -> None:
+        raise OSError(errno.ENXIO, f"cannot rename vti-a to {name}: no such device")
+
+    monkeypatch.setattr(bed.tuns[0], "rename", fail)
+    bed.devices.make_way({"a": "vti-b", "b": "vti-a"})
+    assert b.tun.name == "ikepy-2"
+
+
+def test_a_device_that_could_be_made_and_not_be_set_up_is_made_from_the_beginning(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(bed.network, "mend", Refuses())
+        b = bed.devices.add(only({"name": "vti-b"}, name="b"))
+    assert b.gone
+    assert bed.tuns[1].closed
+    assert bed.devices.names() == {"vti-a"}
+    bed.devices.make_again(b)
+    assert not b.gone
+    assert bed.devices.names() == {"vti-a", "vti-b"}
+
+
+class Refuses:
+    """A kernel that has no memory to answer."""
+
+    def __call__(self, *_: object, **__: object) -> Mended:
+        raise RouteError("cannot see what it is now", errno.ENOBUFS)

@@ -154,7 +154,7 @@ def test_the_addresses_of_our_own_devices_are_not_for_outside(control: Path) -> 
 
 def test_of_two_named_addresses_the_one_that_is_here_is_used() -> None:
     network = FakeNetwork()
-    resolver = Resolver(network, RouteCheck(network, ["vti0"]))
+    resolver = Resolver(network, RouteCheck(network, lambda: ["vti0"]))
     (connection,) = config(local_addrs=["192.0.2.1", "192.0.2.9"]).connections.values()
     first, second, peer = map(ip_address, ("192.0.2.1", "192.0.2.9", "192.0.2.2"))
     assert resolver.resolve(connection, None) == (first, peer)

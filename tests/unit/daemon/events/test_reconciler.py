@@ -32,7 +32,7 @@ class Bed:
         self.devices.open()
         notes = Notes()
         runner = EffectsRunner(self.machine, notes, notes, self.devices, ChildTable(1, 4))
-        exemptions = Exemptions(self.devices, self.network, RouteCheck(self.network, ["vti-a"]))
+        exemptions = Exemptions(self.devices, self.network, RouteCheck(self.network, lambda: ["vti-a"]))
         self.reconciler = Reconciler(self.devices, runner, self.replaced.append, exemptions)
         self.devices.peers_changed = self.reconciler.peers_changed
         self.devices.child_up(1, "a", NETS, PATH, False, SUITE)

@@ -34,7 +34,7 @@ def test_choice(local: list[str], remote: list[str], hint: str | None, chosen: t
     network = FakeNetwork()
     network.addresses = [ip_address(one) for one in HERE]
     connection = config(local_addrs=local, remote_addrs=remote).connections["a"]
-    resolver = Resolver(network, RouteCheck(network, ["vti0"]))
+    resolver = Resolver(network, RouteCheck(network, lambda: ["vti0"]))
     found = resolver.resolve(connection, ip_address(hint) if hint else None)
     if isinstance(chosen, str):
         assert isinstance(found, str)
@@ -47,7 +47,7 @@ def test_no_way_to_the_peer_is_no_address() -> None:
     network = FakeNetwork()
     network.addresses = [ip_address("2001:db8::7")]
     connection = config(local_addrs=["%any"]).connections["a"]
-    found = Resolver(network, RouteCheck(network, ["vti0"])).resolve(connection, None)
+    found = Resolver(network, RouteCheck(network, lambda: ["vti0"])).resolve(connection, None)
     assert found == "no way to 192.0.2.2: the network is unreachable"
 
 
@@ -56,7 +56,7 @@ def test_a_peer_behind_our_own_tunnel_is_not_gone_to() -> None:
     first, second = ip_address("192.0.2.2"), ip_address("198.51.100.2")
     network.outlets[first] = "vti0"
     connection = config(local_addrs=["192.0.2.1"], remote_addrs=[str(first), str(second)]).connections["a"]
-    route_check = RouteCheck(network, ["vti0"])
+    route_check = RouteCheck(network, lambda: ["vti0"])
     assert Resolver(network, route_check).resolve(connection, None) == (ip_address("192.0.2.1"), second)
     network.outlets[second] = "vti0"
     route_check.forget()

@@ -28,13 +28,13 @@ def path(remote: int = 1) -> Path:
 
 @pytest.mark.parametrize(("name", "out"), [("vti0", False), ("vti1", True), ("eth0", True), (None, True)])
 def test_only_a_device_of_ours_is_no_way(name: str | None, out: bool) -> None:
-    assert RouteCheck(Table(name), ["vti0", "vti9"]).leads_out(path()) is out
+    assert RouteCheck(Table(name), lambda: ["vti0", "vti9"]).leads_out(path()) is out
 
 
 def test_an_answer_holds_until_routes_change_or_a_while() -> None:
     now = 100.0
     table = Table("vti0")
-    one = RouteCheck(table, ["vti0"], lambda: now)
+    one = RouteCheck(table, lambda: ["vti0"], lambda: now)
     assert not one.leads_out(path())
     table.name = "eth0"
     assert not one.leads_out(path())
@@ -48,7 +48,7 @@ def test_an_answer_holds_until_routes_change_or_a_while() -> None:
 
 def test_strangers_do_not_fill_it() -> None:
     table = Table("eth0")
-    one = RouteCheck(table, ["vti0"])
+    one = RouteCheck(table, lambda: ["vti0"])
     for remote in range(1, 2 * MOST + 2):
         one.leads_out(path(remote))
     asked = table.asked
