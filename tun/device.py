@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from tun import links
+from tun import closing, links
 from tun.mss import clamp
 from tun.virtio import IFF_VNET_HDR, enable_offloads
 
@@ -117,6 +117,12 @@ class TunDevice:
             os.close(self._fd)
             self._fd = -1
 
+    def close_later(self) -> None:
+        """As `close`, without waiting until the kernel has removed it."""
+        if self._fd >= 0:
+            closing.close_later(self._fd)
+            self._fd = -1
+
     def __enter__(self) -> TunDevice:
         return self
 
@@ -147,8 +153,9 @@ class PacketIo:
         return self._fd
 
     def set_mss(self, mss4: int, mss6: int) -> None:
-        """Change the bounds; whether there are any at all is fixed by the constructor."""
+        """Change the bounds."""
         self._mss4, self._mss6 = mss4, mss6
+        self._clamping = bool(mss4 or mss6)
 
     def read_batch(self, limit: int) -> list[bytes]:
         """Up to `limit` packets, as many as wait now. `TunError` if the device is gone."""

@@ -46,8 +46,9 @@ class FrameIo:
         return self._fd
 
     def set_mss(self, mss4: int, mss6: int) -> None:
-        """Change the bounds; whether there are any at all is fixed by the constructor."""
+        """Change the bounds. A `reader` that was made before goes on clamping, or not, as it did."""
         self._mss4, self._mss6 = mss4, mss6
+        self._clamping = bool(mss4 or mss6)
 
     def read_rows(
         self, rows: Rows, buffers: Sequence[tuple[memoryview]], lengths: list[int]

@@ -74,7 +74,8 @@ class Worker:
 
     `control`: its end of the SOCK_SEQPACKET pair; `counters`: where it counts; `slot` of `workers`: inbound
     SPIs are `slot` modulo `workers`; `wrap_device(fd, mss4, mss6)` makes a packet device of a
-    descriptor, which the worker closes.
+    descriptor, which the worker closes; `close_device` does so for a device that is removed while others
+    have to go on.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Worker:
         slot: int,
         workers: int,
         wrap_device: WrapDevice,
+        close_device: Callable[[int], None] = os.close,
     ) -> None:
         """Raises ValueError if there is no such slot."""
         if not 0 <= slot < workers:
@@ -93,6 +95,7 @@ class Worker:
         self._slot = slot
         self._workers = workers
         self._wrap_device = wrap_device
+        self._close_device = close_device
         self._outbox = Outbox(control)
         self.context = context = Context(counters, self._outbox.post)
         self._database, self._devices, self._deferred = context.database, context.devices, context.deferred
@@ -394,9 +397,9 @@ class Worker:
         known = self._devices.get(message.device_id)
         try:
             if known is not None:
+                known.io.set_mss(message.mss4, message.mss6)  # before there are new readers
                 self._replace_descriptor(known, fd)
                 known.name, known.trap = message.name, message.trap
-                known.io.set_mss(message.mss4, message.mss6)
                 os.close(fd)
                 return
             os.set_blocking(fd, False)
@@ -420,17 +423,15 @@ class Worker:
         self._database.remove_device(device_id)
         device = self._devices.pop(device_id, None)
         if device is not None:
-            self._close_device(device)
-
-    def _close_device(self, device: Device) -> None:
-        self._unregister(device.fd)
-        os.close(device.fd)
+            self._unregister(device.fd)
+            self._close_device(device.fd)
 
     def close(self) -> None:
         """Close everything but the control socket."""
         self._counters.flush()
         for device in self._devices.values():
-            self._close_device(device)
+            self._unregister(device.fd)
+            os.close(device.fd)
         self._devices.clear()
         for transport in (*self.transports.values(), *self._to_close):
             transport.close()

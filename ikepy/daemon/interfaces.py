@@ -111,6 +111,8 @@ class Tun(Protocol):
 
     def close(self) -> None: ...
 
+    def close_later(self) -> None: ...
+
 
 class NetworkConfig(Protocol):
     """The kernel's network configuration, the module `tun.network`: devices, addresses, routes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -221,3 +222,27 @@ def test_an_address_and_native_esp_come_with_a_configuration(pair: Pair, tmp_pat
     assert sa["local"].startswith("192.0.2.11")
     assert not sa["children"][0]["encap"]
     assert flow.end()[1] == 0
+
+
+def test_nobody_waits_while_the_kernel_removes_many_devices(pair: Pair, tmp_path: Path) -> None:
+    """It takes ten milliseconds and more for each. Whoever closes the last descriptor would wait: a worker,
+    and with it all traffic, or control, as it happens."""
+    three(pair)
+    workers = pair.left.workers()
+    many = ""
+    for number in range(150):
+        own = replace(KEPT[0], identity=f"l{number}", vti=f"169.253.{number}.1")
+        peer = replace(KEPT[1], identity=f"r{number}", vti=f"169.253.{number}.2", outer="192.0.2.77")
+        many += configuration(own, peer, name=f"m{number}", device=f"vti-m{number}", child=NONE)
+    pair.left.reload(left(KEPT, "kept") + many)
+    flow = Flow(pair.left.namespace, KEPT, tmp_path / "ping")
+    begin = time.monotonic()
+    pair.left.reload(left(KEPT, "kept"))
+    pair.left.list_sas()
+    answered = time.monotonic() - begin
+    wait_until(lambda: "vti-m" not in pair.left.namespace.ip("link", "show"), "they are removed", 60)
+    removed = time.monotonic() - begin
+    assert flow.end()[1] == 0
+    times = [float(each) for each in re.findall(r"time=([\d.]+) ms", (tmp_path / "ping").read_text())]
+    assert answered + max(times) / 1000 < max(removed / 2, 0.5)
+    assert pair.left.workers() == workers

@@ -20,3 +20,6 @@ class AbsentTun:
 
     def close(self) -> None:
         return
+
+    def close_later(self) -> None:
+        return

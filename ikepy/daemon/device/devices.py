@@ -273,7 +273,7 @@ class DeviceTable:
         self._given.release_all(device)
         del self._by_connection[name], self._by_id[device.device_id]
         self._load[self._slots.pop(name)] -= 1
-        device.tun.close()
+        device.tun.close_later()
 
     def close(self) -> None:
         """Remove the devices; the kernel removes their addresses and routes with them."""

@@ -20,6 +20,7 @@ from esp.datapath.worker import Worker
 from esp.ipc.counters import CounterBlock
 from ikepy.daemon.process.account import Account
 from ikepy.daemon.process.capabilities import die_with_parent, keep_memory_private, keep_only
+from tun.closing import close_later
 from tun.frames import packet_io
 
 HELLO = struct.Struct("!HH")  # slot, workers
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> int:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         with counters:
-            Worker(control, counters, slot, workers, packet_io).run()
+            Worker(control, counters, slot, workers, packet_io, close_later).run()
     return 0
 
 

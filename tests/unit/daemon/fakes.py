@@ -108,6 +108,9 @@ class FakeTun:
         self._sock.close()
         self.wire.close()
 
+    def close_later(self) -> None:
+        self.close()
+
 
 class FakeNetwork:
     """A kernel: the routes of each device, its MTU, and what the way to a peer looks like."""

@@ -82,3 +82,14 @@ def test_descriptor_that_is_gone() -> None:
 def test_bad_names(name: str) -> None:
     with pytest.raises(TunError, match="is no name for a device"):
         TunDevice.create(name)
+
+
+def test_clamping_begins_and_ends_while_the_device_is_used(pair: tuple[socket.socket, socket.socket]) -> None:
+    device, kernel = pair
+    io = PacketIo(device.fileno())
+    io.set_mss(1300, 1280)
+    kernel.send(syn(1460))
+    assert io.read_batch(9) == [syn(1300)]
+    io.set_mss(0, 0)
+    kernel.send(syn(1460))
+    assert io.read_batch(9) == [syn(1460)]

@@ -61,3 +61,17 @@ def test_a_handshake_that_comes_alone_is_clamped(done: bool) -> None:
     checksum = found[TCP].chksum
     del found[TCP].chksum
     assert IP(bytes(found))[TCP].chksum == checksum
+
+
+def test_a_reader_made_after_clamping_was_configured_clamps() -> None:
+    syn = Packet(Flow(tcp_options=MSS_1460), b"", flags=SYN)
+    kernel, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with kernel, ours:
+        ours.setblocking(False)
+        memory = memoryview(bytearray(ROW))
+        frames = FrameIo(ours.fileno())
+        frames.set_mss(1000, 980)
+        kernel.send(PLAIN + syn.octets())
+        length = frames.reader((memory,))()
+    assert isinstance(length, int)
+    assert dict(IP(bytes(memory[HEADROOM : HEADROOM + length]))[TCP].options)["MSS"] == 1000
