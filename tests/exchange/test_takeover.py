@@ -306,6 +306,41 @@ def test_an_export_is_restored_once() -> None:
     assert len(net.a.manager.ike_sas) == 1
 
 
+def test_the_export_outlives_what_it_was_made_of() -> None:
+    """The exporting machine ends the IKE_SA, and wipes its keys, before the value is sealed or restored."""
+    net = established()
+    value = exported(net, "a")
+    before = codec.encode(value)
+    net.command("a", Terminate(ike="ab", ticket=9))
+    net.run()
+    assert not net.a.manager.ike_sas
+    assert codec.encode(value) == before
+    net.a.manager.restore(value, net.now)
+
+
+def test_an_inbound_spi_that_is_in_use_is_not_taken_again() -> None:
+    """By another IKE_SA's child here, or another child of the export; free again, it is no obstacle."""
+    net = established()
+    value = exported(net, "a")
+    (child,) = value.children
+    refused(net, Options(), replace(value, children=(child, replace(child))), "inbound SPI .* is in use")
+    other = replace(value, spi_i=bytes(7) + b"\1")
+    with pytest.raises(RestoreRefusedError, match=f"the inbound SPI {child.spi_in:08x} is in use here"):
+        net.a.manager.restore(other, net.now)
+    assert len(net.a.manager.ike_sas) == 1
+    net.command("a", Terminate(child="net", ticket=9))
+    net.run()
+    net.a.manager.restore(other, net.now)
+    assert len(net.a.manager.ike_sas) == 2
+
+
+def test_an_ike_spi_of_zero_would_catch_every_new_peer() -> None:
+    net = established()
+    value = exported(net, "a")
+    refused(net, Options(), replace(value, spi_i=bytes(8)), "zero")
+    refused(net, Options(), replace(value, spi_r=bytes(8)), "zero")
+
+
 def test_a_new_process_starts_only_what_is_missing() -> None:
     options = replace(TWO_CHILDREN, child='start_action = "start"')
     net = established(options)

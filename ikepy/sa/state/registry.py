@@ -84,6 +84,7 @@ class SaRegistry(Generic[S]):
         self.sas: dict[int, S] = {}  # by ike_id
         self.by_spi: dict[bytes, S] = {}  # by our SPI
         self.owners: dict[int, S] = {}  # by child_id
+        self.inbound_spis: set[int] = set()  # of all children
         self._by_traffic: defaultdict[tuple[str, Selectors], dict[int, ChildSa]] = defaultdict(dict)
         self._by_connection: defaultdict[str, dict[int, S]] = defaultdict(dict)
         self._by_identities: defaultdict[Identities, dict[int, S]] = defaultdict(dict)  # once established
@@ -196,11 +197,13 @@ class SaRegistry(Generic[S]):
         self.failures.pop(key, None)
         self.standing.discard(key)
         self.owners[child.child_id] = sa
+        self.inbound_spis.add(child.spi_in)
         self._by_traffic[sa.connection.name, child.selectors][child.child_id] = child
         self._children[sa.connection.name] += 1
 
     def remove_child(self, sa: S, child: ChildSa) -> None:
         self.owners.pop(child.child_id, None)
+        self.inbound_spis.discard(child.spi_in)
         self._children[sa.connection.name] -= 1
         key = sa.connection.name, child.selectors
         self._by_traffic[key].pop(child.child_id, None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ikepy.config.identity import Identity
+from ikepy.crypto.secret import Secret
 from ikepy.errors import ExportRefusedError
 from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.network_settings import NetworkSettings
@@ -133,15 +134,20 @@ def _until(at: float | None, now: float) -> float | None:
 def _keys(sa: IkeSa) -> ExportedKeys:
     keys = sa.keys.schedule.keys
     return ExportedKeys(
-        keys.sk_d,
-        keys.sk_ai,
-        keys.sk_ar,
-        keys.sk_ei,
-        keys.sk_er,
-        keys.sk_pi,
-        keys.sk_pr,
+        _copy(keys.sk_d),
+        _copy(keys.sk_ai),
+        _copy(keys.sk_ar),
+        _copy(keys.sk_ei),
+        _copy(keys.sk_er),
+        _copy(keys.sk_pi),
+        _copy(keys.sk_pr),
         sa.keys.cipher_out.next_iv,
     )
+
+
+def _copy(key: Secret) -> Secret:
+    """The value keeps its keys when this machine wipes its own, as it ends what it has handed over."""
+    return Secret(key.expose())
 
 
 def _window(sa: IkeSa) -> ExportedWindow:
@@ -195,8 +201,8 @@ def _child(child: ChildSa, state: EspState, now: float) -> ExportedChild:
         proposal=child.proposal,
         spi_in=child.spi_in,
         spi_out=child.spi_out,
-        keys_in=child.keys_in,
-        keys_out=child.keys_out,
+        keys_in=_copy(child.keys_in),
+        keys_out=_copy(child.keys_out),
         last_sequence=state.last_sequence,
         replay_top=state.replay_top,
         standby=state.standby,

@@ -59,8 +59,16 @@ def restore(registry: Registry, exported: ExportedIkeSa, now: float) -> tuple[Ik
     path = _path(exported.path)
     # Late packets of a child that is deleted, and configured no more, are of no use.
     exports = [child for child in exported.children if not child.deleted or child.name in connection.children]
+    taken = set(registry.inbound_spis)
     for child in exports:
         _check(connection, child)
+        if child.spi_in in taken:
+            raise RestoreRefusedError(
+                f"child {child.name}: the inbound SPI {child.spi_in:08x} is in use here"
+            )
+        taken.add(child.spi_in)
+    if bytes(8) in (exported.spi_i, exported.spi_r):
+        raise RestoreRefusedError("an IKE SPI is zero")
     sa = IkeSa(
         registry,
         connection,
@@ -74,9 +82,9 @@ def restore(registry: Registry, exported: ExportedIkeSa, now: float) -> tuple[Ik
     _fill(sa, exported, now)
     sa.set_keys(keys)
     sa.enter(Phase.ESTABLISHED)
+    children = [_child(child, connection, registry.next_child_id(), now) for child in exports]
     registry.add(sa)
-    for child in exports:
-        made = _child(child, connection, registry.next_child_id(), now)
+    for made in children:
         sa.children[made.child_id] = made
         registry.add_child(sa, made)
     network = exported.network

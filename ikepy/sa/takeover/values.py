@@ -19,7 +19,7 @@ from ipaddress import (
 )
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PlainSerializer, PlainValidator
 from pydantic.dataclasses import dataclass
 
 from esp.packet.selectors import BITS, Selector
@@ -50,6 +50,7 @@ MAX_REPLIES = 64  # `daemon.window_size`
 MAX_NAMES = 1024
 MAX_ADDRESSES = 64
 _SELECTOR_FIELDS = 6
+_FIRST = FailFast()  # the first wrong element is enough: of millions each would cost a line of text
 
 
 def _secret(value: object) -> Secret:
@@ -145,20 +146,20 @@ IdentityField = Annotated[
     PlainSerializer(lambda i: bytes([i.id_type]).hex() + i.data.hex(), str),
 ]
 SelectorField = Annotated[Selector, PlainValidator(_selector), PlainSerializer(_numbers, list[int])]
-SelectorsField = Annotated[tuple[SelectorField, ...], Field(max_length=MAX_SELECTORS)]
+SelectorsField = Annotated[tuple[SelectorField, ...], _FIRST, Field(max_length=MAX_SELECTORS)]
 AddressField = Annotated[IPv4Address | IPv6Address, BeforeValidator(_text)]
-AddressesField = Annotated[tuple[AddressField, ...], Field(max_length=MAX_ADDRESSES)]
+AddressesField = Annotated[tuple[AddressField, ...], _FIRST, Field(max_length=MAX_ADDRESSES)]
 InterfaceField = Annotated[Interface, PlainValidator(_interface), PlainSerializer(str, str)]
 NetworkField = Annotated[Network, PlainValidator(_network), PlainSerializer(str, str)]
 Name = Annotated[str, Field(max_length=1024)]
-Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)]
+Names = Annotated[tuple[Name, ...], _FIRST, Field(max_length=MAX_NAMES)]
 Spi = Annotated[bytes, Field(min_length=8, max_length=8)]
 U16 = Annotated[int, Field(ge=0, lt=1 << 16)]
 U32 = Annotated[int, Field(ge=0, lt=1 << 32)]
 U64 = Annotated[int, Field(ge=0, lt=1 << 64)]
 Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
 Datagram = Annotated[bytes, Field(max_length=MAX_MESSAGE)]
-Datagrams = Annotated[tuple[Datagram, ...], Field(max_length=MAX_NAMES)]
+Datagrams = Annotated[tuple[Datagram, ...], _FIRST, Field(max_length=MAX_NAMES)]
 EspSpi = Annotated[int, Field(ge=256, lt=1 << 32)]
 
 
@@ -197,7 +198,7 @@ class ExportedWindow:
     most_ours: Annotated[int, Field(ge=1, lt=1 << 32)]
     expected: U32
     most_theirs: Annotated[int, Field(ge=1, le=MAX_REPLIES)]
-    replies: Annotated[tuple[tuple[U32, Datagrams], ...], Field(max_length=MAX_REPLIES)]
+    replies: Annotated[tuple[tuple[U32, Datagrams], ...], _FIRST, Field(max_length=MAX_REPLIES)]
 
 
 @dataclass(frozen=True, slots=True, config=CONFIG)
@@ -216,7 +217,7 @@ class ExportedMobike:
     initiator: bool
     local: AddressesField
     remote: AddressesField
-    worked: Annotated[tuple[ExportedPath, ...], Field(max_length=MAX_ADDRESSES)]
+    worked: Annotated[tuple[ExportedPath, ...], _FIRST, Field(max_length=MAX_ADDRESSES)]
     searching: bool
     probed: U32
     seen_as: Annotated[bytes, Field(max_length=1024)]
@@ -226,8 +227,8 @@ class ExportedMobike:
 class ExportedNetwork:
     """`ikepy.sa.api.network_settings.NetworkSettings`."""
 
-    addresses: Annotated[tuple[InterfaceField, ...], Field(max_length=MAX_ADDRESSES)]
-    subnets: Annotated[tuple[NetworkField, ...], Field(max_length=MAX_NAMES)]
+    addresses: Annotated[tuple[InterfaceField, ...], _FIRST, Field(max_length=MAX_ADDRESSES)]
+    subnets: Annotated[tuple[NetworkField, ...], _FIRST, Field(max_length=MAX_NAMES)]
     dns_servers: AddressesField
     domains: Names
 
@@ -326,6 +327,6 @@ class ExportedIkeSa:
     first_after_auth: U32 | None  # message ID of the peer's first request after its IKE_AUTH
     purpose: Names
     unmet: Names
-    bounced: Annotated[tuple[tuple[Name, U32], ...], Field(max_length=MAX_NAMES)]
-    requests: Annotated[tuple[ExportedRequest, ...], Field(max_length=MAX_NAMES)]
-    children: Annotated[tuple[ExportedChild, ...], Field(max_length=MAX_CHILDREN)]
+    bounced: Annotated[tuple[tuple[Name, U32], ...], _FIRST, Field(max_length=MAX_NAMES)]
+    requests: Annotated[tuple[ExportedRequest, ...], _FIRST, Field(max_length=MAX_NAMES)]
+    children: Annotated[tuple[ExportedChild, ...], _FIRST, Field(max_length=MAX_CHILDREN)]

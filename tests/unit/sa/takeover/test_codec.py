@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from esp.packet.selectors import Selector
 from ikepy.config.identity import Identity
 from ikepy.crypto.secret import Secret
-from ikepy.errors import ExportFormatError
+from ikepy.errors import ExportFormatError, LocalMisuse
 from ikepy.sa.takeover import codec
 from ikepy.sa.takeover.values import (
     VERSION,
@@ -31,6 +33,8 @@ from ikepy.sa.takeover.values import (
     ExportedWindow,
 )
 from ikepy.wire.proposal import Proposal, Transform
+from tests.exchange.test_established import established
+from tests.exchange.test_takeover import exported
 from tests.unit.crypto.randomness import seeded
 
 KEY = Secret(bytes(range(32)))
@@ -272,3 +276,64 @@ def test_errors_show_no_keys(value: ExportedIkeSa) -> None:
         codec.decode(codec.encode(value)[:HEADER] + json.dumps(tree).encode())
     assert b"a secret".hex() not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+_DECODE = """
+import resource, sys
+from ikepy.errors import ExportFormatError, LocalMisuse
+from ikepy.sa.takeover import codec
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    codec.decode(sys.stdin.buffer.read())
+except ExportFormatError as error:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
+"""
+_LIMIT = 4 << 30  # octets of memory: beyond it the parser ends the process
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+@pytest.mark.parametrize(
+    ("name", "one", "count"),
+    [
+        ("children", "0", 1_000_000),
+        ("purpose", "[]", 500_000),
+        ("children", "{}", 500_000),
+        ("mobike", "[]", 500_000),
+        ("more", "0", 1_000_000),
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_memory_is_bounded(name: str, one: str, count: int, beyond: bool, whole: bool) -> None:
+    """Faults by the million are not all named, and what has more values than any export is not parsed.
+    `whole`: all other fields are as they should be."""
+    tree = json.loads(codec.encode(exported(established(), "a"))[HEADER:]) if whole else {}
+    tree.pop(name, None)
+    each = ",".join([one] * (count * (5 if beyond else 1)))
+    text = f'{json.dumps(tree)[:-1]}{"," if whole else ""}"{name}":[{each}]}}'
+    data = b"ikesa\0p" + bytes([VERSION]) + text.encode()
+    assert len(data) < codec.MAX_OCTETS
+    found = subprocess.run(
+        [sys.executable, "-c", _DECODE, str(_LIMIT)],
+        input=data,
+        capture_output=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-500:]
+    kibibytes, error = found.stdout.split(b" ", 1)
+    assert int(kibibytes) < 512 << 10
+    assert len(error) < 200
+
+
+def test_many_unknown_names() -> None:
+    names = ",".join(f'"{number:x}":0' for number in range(500_000))
+    with pytest.raises(ExportFormatError, match="'0' is unknown"):
+        codec.decode(b"ikesa\0p" + bytes([VERSION]) + f"{{{names}}}".encode())
+
+
+def test_what_could_not_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = exported(established(), "a")
+    codec.encode(value)
+    monkeypatch.setattr(codec, "MAX_VALUES", 20)
+    with pytest.raises(LocalMisuse, match="values"):
+        codec.encode(value)
