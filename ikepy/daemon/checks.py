@@ -58,8 +58,12 @@ def is_tun(name: str) -> bool:
 
 
 def device_exists(name: str) -> bool:
+    return device_index(name) is not None
+
+
+def device_index(name: str) -> int | None:
+    """The kernel's index of a device, None if there is none of that name."""
     try:
-        socket.if_nametoindex(name)
+        return socket.if_nametoindex(name)
     except OSError:
-        return False
-    return True
+        return None

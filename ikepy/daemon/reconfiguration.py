@@ -8,7 +8,8 @@ that did not change are not touched.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +17,7 @@ from ikepy.config import checks
 from ikepy.config.difference import ConfigDifference, difference
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
-from ikepy.daemon.checks import device_exists, is_tun
+from ikepy.daemon.checks import device_index, is_tun
 from ikepy.daemon.device.configured import is_trap
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
@@ -35,6 +36,7 @@ from ikepy.sa.api.commands import Terminate
 from tun.netlink import RouteError
 
 FAREWELL = 12.0  # seconds for the peer of a removed connection to answer our delete: two retransmissions
+AT_ONCE = 4  # devices that are made before others have as much time: a thousand may be added
 LOOK_AGAIN = 0.05  # seconds: the machine may be called thousands of times in them
 SUBJECT = "configuration"
 PORTS = ("daemon.port", "daemon.port_nat_t")  # connections depend on them, so they can't change
@@ -62,7 +64,9 @@ class Reconfiguration:
     exemptions: Exemptions
     reconciler: Reconciler
     route_check: RouteCheck
+    clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
+    _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     _look: asyncio.TimerHandle | None = None  # for devices that are used no more
     _stopped: bool = False
@@ -93,7 +97,7 @@ class Reconfiguration:
         change = difference(self.machine.config, config)
         self._check(change, source)
         self._open_raw(change.config, source)
-        self._change_devices(change)
+        await self._change_devices(change)
         await self.follower.replace_config(change.config)
         self.runner.replace_config(change.config)
         self.traffic.replace_config(change.config)
@@ -112,9 +116,10 @@ class Reconfiguration:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
         problems += checks.check(change.config)
         own = self.devices.names()
+        self._going = {name: index for name, index in self._going.items() if device_index(name) == index}
         for connection in (*change.added, *(each.new for each in change.changed if each.device)):
             name = connection.vti.name
-            if name not in own and device_exists(name):
+            if name not in own and name not in self._going and device_index(name) is not None:
                 what = "in use by another program" if is_tun(name) else "none of ikepy's"
                 text = f"a device {name} exists already, {what}: choose another name or remove it"
                 problems.append((f"connections.{connection.name}.vti.name", text))
@@ -135,7 +140,7 @@ class Reconfiguration:
 
     # -- devices -----------------------------------------------------------------------------------
 
-    def _change_devices(self, change: ConfigDifference) -> None:
+    async def _change_devices(self, change: ConfigDifference) -> None:
         connections = change.config.connections
         names = {name: one.vti.name for name, one in connections.items()}
         self.devices.make_way(names)
@@ -144,13 +149,20 @@ class Reconfiguration:
                 self._reconfigure(self.devices.of(each.name), each.new)
             else:
                 self.devices.of(each.name).connection = each.new
-        for connection in change.added:
+        begin = self.clock()
+        for number, connection in enumerate(change.added, 1):
             former = self._leaving.pop(connection.name, None)
             if former is not None:
                 former.end.cancel()
+                self.devices.leave(former.device, False)
                 self._reconfigure(former.device, connection)
             else:
                 self.pool.add_device_later(self.devices.add(connection))
+            if self._stopped:
+                raise LocalMisuse("the daemon is ending")
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(self.clock() - begin)
+                begin = self.clock()
         leaving = [one.device.connection for one in self._leaving.values()]
         self.devices.name_peers([*connections.values(), *leaving])
         if change.added or change.removed or change.changed:
@@ -172,6 +184,7 @@ class Reconfiguration:
         if device is not None:
             end = asyncio.get_running_loop().call_later(FAREWELL, self._end, connection)
             self._leaving[connection] = Leaving(device, end)
+            self.devices.leave(device, True)
 
     def _end(self, connection: str) -> None:
         if self.runner.has_ike_sa(connection):
@@ -192,6 +205,8 @@ class Reconfiguration:
         for name in unused:
             device, end = self._leaving.pop(name)
             end.cancel()
+            if not device.gone:
+                self._going[device.tun.name] = device.tun.index
             self.exemptions.forget(device)
             self.pool.remove_device(device)
             self.devices.remove(device)

@@ -266,6 +266,12 @@ class DeviceTable:
                 except OSError as error:
                     self.tell(logging.ERROR, device.connection.name, f"{error}; it is tried again")
 
+    def leave(self, device: VtiDevice, leaving: bool) -> None:
+        """Its connection is not configured any more (or again), and its IKE_SAs end: other devices that claim
+        its routes get them."""
+        device.leaving = leaving
+        self._claims.liveness_changed(device)
+
     def remove(self, device: VtiDevice) -> None:
         """Remove a device for good: other devices that claim its routes get them."""
         name = device.connection.name

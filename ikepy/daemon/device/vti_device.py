@@ -40,6 +40,7 @@ class VtiDevice:
     routes: set[Route] = field(default_factory=set)  # those of the needed that lead into this device
     down: bool = False  # somebody took the interface down, and means it
     gone: bool = False  # the kernel has no such device: it could not be made (again) yet
+    leaving: bool = False  # its connection is not configured any more
     unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
     suited: tuple[Path, bool, Suite] | None = None  # what its MTU was fitted to: path, in UDP, suite
@@ -62,7 +63,7 @@ class VtiDevice:
     @property
     def live(self) -> bool:
         """Whether packets that are routed into the device go on to the peer."""
-        return self.carrier and not (self.down or self.gone)
+        return self.carrier and not (self.down or self.gone or self.leaving)
 
     @property
     def state(self) -> DeviceState:

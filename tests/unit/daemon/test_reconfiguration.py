@@ -130,6 +130,49 @@ def test_a_device_that_cannot_be_made_is_said_and_tried_again(control: Path) -> 
     assert written.getvalue().count("cannot make vti-b: a device of that name exists already") == 1
 
 
+def test_a_name_that_the_kernel_still_takes_away_is_no_mistake(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        index, theirs = bed.tuns[1].index, 7
+        await bed.daemon.replace_config(configured(bed, "a"))
+        bed.taken = {"vti-b"}
+        monkeypatch.setattr(reconfiguration, "device_index", {"vti-b": index, "vti-c": theirs}.get)
+        with pytest.raises(ConfigError, match="a device vti-c exists already"):
+            await bed.daemon.replace_config(configured(bed, "a", "b", "c"))
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        assert names(bed) == ["vti-a"]
+        bed.taken = set()
+        await until(lambda: names(bed) == ["vti-a", "vti-b"])
+        await bed.daemon.replace_config(configured(bed, "a"))
+        monkeypatch.setattr(reconfiguration, "device_index", {"vti-b": theirs}.get)  # somebody else's now
+        with pytest.raises(ConfigError, match="a device vti-b exists already"):
+            await bed.daemon.replace_config(configured(bed, "a", "b"))
+
+    run(Bed(control), scenario)
+
+
+def test_others_have_their_turn_while_many_devices_are_made(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        turns, made = 0, len(bed.tuns)
+
+        async def count() -> None:
+            nonlocal turns, made
+            while True:
+                await asyncio.sleep(0)
+                turns += len(bed.tuns) > made
+                made = len(bed.tuns)
+
+        counting = asyncio.create_task(count())
+        await bed.daemon.replace_config(configured(bed, "a", *(f"b{number}" for number in range(40))))
+        counting.cancel()
+        assert turns >= 9
+        assert len(names(bed)) == 41
+
+    run(Bed(control), scenario)
+
+
 def test_a_mistake_leaves_everything_as_it_is(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         wrong = configured(bed, "a", "b", daemon={"port_nat_t": bed.ports[1] + 1})

@@ -125,6 +125,18 @@ def test_who_wants_the_same_route_has_it_when_the_first_one_is_removed(bed: Bed)
     assert not b.gone
 
 
+def test_who_wants_the_same_route_has_it_while_the_first_one_waits_for_its_peer(bed: Bed) -> None:
+    a, b = bed.devices.of("a"), bed.devices.add(only({"name": "vti-b"}, name="b"))
+    bed.devices.child_up(2, "b", NETS, PATH, False, SUITE)
+    assert not bed.network.routes["vti-b"]
+    bed.devices.leave(a, True)
+    assert bed.network.routes == {"vti-a": set(), "vti-b": {"10.2.0.0/24", "fd02::/64"}}
+    bed.devices.leave(a, False)
+    bed.devices.child_down(2, "b")
+    assert bed.network.routes == {"vti-a": {"10.2.0.0/24", "fd02::/64"}, "vti-b": set()}
+    assert not b.gone
+
+
 def test_a_device_that_could_not_be_made_is_made_with_all_that_belongs_to_it(bed: Bed) -> None:
     bed.taken = {"vti-b"}
     b = bed.devices.add(only({"name": "vti-b", "routes": ["10.9.0.0/16"]}, name="b"))
