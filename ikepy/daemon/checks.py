@@ -26,7 +26,7 @@ def check(config: Config, control: Path) -> None:
         raise StartError("must differ from daemon.port", key="daemon.port_nat_t")
 
 
-async def wait_for_devices(config: Config) -> None:
+async def wait_for_devices(config: Config, stop: asyncio.Event) -> None:
     """Wait until the devices' names are free: the kernel removes those of a killed daemon one by one.
 
     Raises StartError for a device that stays.
@@ -34,7 +34,7 @@ async def wait_for_devices(config: Config) -> None:
     clock, told = asyncio.get_running_loop().time, False
     for connection in config.connections.values():
         end = clock() + GOING_AWAY
-        while device_exists(connection.vti.name):
+        while device_exists(connection.vti.name) and not stop.is_set():
             if clock() >= end:
                 raise _taken(connection)
             if not told:

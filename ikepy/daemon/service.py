@@ -107,9 +107,10 @@ class Daemon:
                     runner = await self._start(stack)
                 except OSError as error:
                     raise StartError(str(error)) from error
-                self.ready.set()
-                await self._stop.wait()
-                await self._say_farewell(runner)
+                if runner is not None:
+                    self.ready.set()
+                    await self._stop.wait()
+                    await self._say_farewell(runner)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
@@ -119,8 +120,8 @@ class Daemon:
         self._written.bus.publish(DaemonEnding(number.name, at_once=self._stop.is_set()))
         self.stop()
 
-    async def _start(self, stack: AsyncExitStack) -> EffectsRunner:
-        """Open all parts in order; `stack` closes them in reverse order."""
+    async def _start(self, stack: AsyncExitStack) -> EffectsRunner | None:
+        """Open all parts in order; `stack` closes them in reverse order. None if it is to end meanwhile."""
         config, network = self._config, self._dependencies.network
         workers = config.daemon.workers or len(os.sched_getaffinity(0))
         check(config, self._control)
@@ -129,7 +130,9 @@ class Daemon:
 
         control = ControlSocket.open(self._control)
         stack.push_async_callback(control.close)
-        await wait_for_devices(config)
+        await wait_for_devices(config, self._stop)
+        if self._stop.is_set():
+            return None
         addresses = addresses_to_serve(config, network.local_addresses())
         devices = DeviceTable(config, workers, self._dependencies.create_tun, network)
         listeners = self._open_listeners(addresses, workers)

@@ -67,6 +67,16 @@ def test_a_device_that_does_not_go_away(pair: Pair) -> None:
     assert not pair.left.socket.exists()
 
 
+def test_a_daemon_that_waits_for_a_device_can_be_ended(pair: Pair) -> None:
+    pair.left.namespace.ip("tuntap", "add", "vti0", "mode", "tun")
+    process = pair.left.launch(configuration(LEFT, RIGHT))
+    wait_until(pair.left.socket.exists, "it waits")
+    process.terminate()
+    assert process.wait(4) == 0
+    assert "ERROR" not in pair.left.log()
+    assert not pair.left.socket.exists()
+
+
 def test_a_device_of_another_kind_is_told_at_once(pair: Pair) -> None:
     pair.left.namespace.ip("link", "add", "vti0", "type", "bridge")
     begin = time.monotonic()

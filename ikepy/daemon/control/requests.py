@@ -17,7 +17,7 @@ from ikepy.daemon.control.status import Json
 from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.api.effects import Log
+from ikepy.sa.api.effects import Level, Log
 
 Arguments = dict[str, Json]
 NUMBER = (int, float)
@@ -128,7 +128,7 @@ async def _relay(lines: Subscription, progress: Progress) -> None:
     """Send a client the log lines of its connection, until the subscription is closed."""
     async for line in lines:
         match line:
-            case Log(subject=subject, text=text):
+            case Log(level=level, subject=subject, text=text) if level is not Level.DEBUG:
                 progress(f"{subject}: {text}")
             case Missed(count):
                 progress(f"{count} lines are left out")

@@ -15,6 +15,7 @@ from ikepy.wire.constants import AuthMethod
 from ikepy.wire.payloads import AuthPayload
 
 DECOY = 32  # octets of the random key that is used for peers without a secret
+OTHER_METHOD = "it authenticates by {}, which is not supported: let it authenticate with a secret"
 WANTS_EAP = "it wants EAP, which is not supported: let it authenticate with a secret"
 
 
@@ -36,7 +37,7 @@ class PreSharedKey:
         proven = _proves(context, psk or Secret(context.random(DECOY)), auth, message)
         if psk is None:
             return _no_secret(context, message.remote_id)
-        return Done((_own(context, psk),)) if proven else _wrong(context, psk, message)
+        return Done((_own(context, psk),)) if proven else _wrong(context, psk, auth, message)
 
     def credential(self, context: Context) -> str:
         psk = context.config.psk(context.local_id, context.remote_id)
@@ -51,7 +52,7 @@ def _conclude(context: Context, message: Received) -> Step:
     auth = query.maybe(message.payloads, AuthPayload)
     if auth is None:
         return Failed(WANTS_EAP, AuthenticationFault.METHOD)
-    return Done() if _proves(context, psk, auth, message) else _wrong(context, psk, message)
+    return Done() if _proves(context, psk, auth, message) else _wrong(context, psk, auth, message)
 
 
 def _own(context: Context, psk: Secret) -> AuthPayload:
@@ -63,7 +64,9 @@ def _proves(context: Context, psk: Secret, auth: AuthPayload, message: Received)
     return auth.method == AuthMethod.SHARED_KEY_MIC and same(auth.data, expected)
 
 
-def _wrong(context: Context, psk: Secret, message: Received) -> Failed:
+def _wrong(context: Context, psk: Secret, auth: AuthPayload, message: Received) -> Failed:
+    if auth.method != AuthMethod.SHARED_KEY_MIC:
+        return Failed(OTHER_METHOD.format(words.auth_method(auth.method)), AuthenticationFault.METHOD)
     why = words.wrong_secret(context.config, psk, context.local_id, message.remote_id)
     return Failed(why, AuthenticationFault.WRONG_SECRET)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config
 from ikepy.crypto.secret import Secret
+from ikepy.wire.constants import AuthMethod
 
 MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
 
@@ -39,3 +40,11 @@ def entry(config: Config, secret: Secret) -> str:
     """The name of the configuration entry that holds a secret."""
     found = (name for name, one in config.secrets.items() if one.secret is secret)
     return f"[secrets.{next(found, '?')}]"
+
+
+def auth_method(method: int) -> str:
+    """The name of a method of the AUTH payload (RFC 7296 3.8), or its number."""
+    try:
+        return AuthMethod(method).name.replace("_", " ").lower()
+    except ValueError:
+        return f"method {method}"

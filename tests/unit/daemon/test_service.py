@@ -157,6 +157,7 @@ def test_initiate_shows_what_is_logged_and_the_outcome(control: Path) -> None:
             f"request {Initiate('a', 'net', 1)}": [
                 Log(Level.INFO, "a #1", "initiating"),
                 Log(Level.INFO, "ab #2", "somebody else's"),
+                Log(Level.DEBUG, "a #1", "details"),
                 Outcome(1, True, "net is up"),
             ],
             f"request {Initiate('a', 'net', 2)}": [Outcome(2, False, "no proposal chosen")],

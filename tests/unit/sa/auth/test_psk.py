@@ -99,7 +99,13 @@ def test_the_method_counts_too() -> None:
     assert auth.method == AuthMethod.SHARED_KEY_MIC
     signed = replace(auth, method=AuthMethod.RSA_SIGNATURE)
     found = PSK.respond(end(RIGHT, initiator=False), from_initiator(signed))
-    assert fault(found) is AuthenticationFault.WRONG_SECRET
+    assert fault(found) is AuthenticationFault.METHOD
+    assert isinstance(found, Failed)
+    assert "it authenticates by rsa signature" in found.why
+    unknown = replace(auth, method=201)
+    found = PSK.respond(end(RIGHT, initiator=False), from_initiator(unknown))
+    assert isinstance(found, Failed)
+    assert "method 201" in found.why
 
 
 def test_without_auth_the_peer_wants_eap() -> None:
