@@ -157,7 +157,9 @@ class Reconfiguration:
                 self.devices.leave(former.device, False)
                 self._reconfigure(former.device, connection)
             else:
-                self.pool.add_device_later(self.devices.add(connection))
+                device = self.devices.add(connection)
+                if not self.pool.add_device_later(device):
+                    self.devices.serve(device, False)
             if self._stopped:
                 raise LocalMisuse("the daemon is ending")
             if number % AT_ONCE == 0:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
+from esp.datapath.limits import RateLimit
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import DaemonEvent
 from ikepy.sa.api.effects import Log
@@ -22,6 +24,7 @@ from ikepy.sa.api.events import Event, concerned
 Item: TypeAlias = Event | DaemonEvent | Log
 Kind: TypeAlias = type[Event] | type[DaemonEvent] | type[Log]
 K = TypeVar("K", bound=object)
+FAULT_RATE = (1.0, 10)  # seconds between two log lines about listeners' faults; burst
 MOST_WAITING = 1024  # items that a subscriber may leave unread
 
 
@@ -38,6 +41,8 @@ class Subscription:
     def __init__(
         self, bus: EventBus, kinds: tuple[Kind, ...], connection: str | None, most: int = MOST_WAITING
     ) -> None:
+        if most < 1:
+            raise ValueError(f"a subscription of {most} items")
         self._bus = bus
         self.kinds = kinds
         self._connection = connection
@@ -96,6 +101,8 @@ class EventBus:
     def __init__(self) -> None:
         self._listeners: defaultdict[type, list[Callable[..., None]]] = defaultdict(list)
         self._subscriptions: defaultdict[Kind, dict[Subscription, None]] = defaultdict(dict)
+        self._fault_rate = RateLimit(*FAULT_RATE)
+        self._faults_untold = 0
 
     def listen(self, kinds: Iterable[type[K]], listener: Callable[[K], None]) -> None:
         """Call `listener` with every item of these kinds, before any subscriber has it."""
@@ -105,7 +112,10 @@ class EventBus:
     def subscribe(
         self, *kinds: Kind, connection: str | None = None, most: int = MOST_WAITING
     ) -> Subscription:
-        """A new queue of at most `most` items of these kinds, about one connection or all."""
+        """A new queue of at most `most` items of these kinds, about one connection or all.
+
+        Raises ValueError for less than one.
+        """
         subscription = Subscription(self, kinds, connection, most)
         for kind in kinds:
             self._subscriptions[kind][subscription] = None
@@ -122,10 +132,19 @@ class EventBus:
             try:
                 listener(item)
             except Exception as error:  # a listener's fault must not stop the publisher
-                text = f"telling of {kind.__name__}: {type(error).__name__}: {error}"
-                log.log(logging.ERROR, "fault", text, traceback=error)
+                self._tell_fault(kind, error)
         for subscription in self._subscriptions.get(kind, ()):
             subscription.put(item)
+
+    def _tell_fault(self, kind: type, error: Exception) -> None:
+        """Peers bring events about again and again: their number may not decide how much is written."""
+        if not self._fault_rate.allow(time.monotonic()):
+            self._faults_untold += 1
+            return
+        more = f" (and {self._faults_untold:,} more before)" if self._faults_untold else ""
+        self._faults_untold = 0
+        text = f"telling of {kind.__name__}: {type(error).__name__}: {error}{more}"
+        log.log(logging.ERROR, "fault", text, traceback=error)
 
 
 def _is_about(item: Item, connection: str) -> bool:

@@ -103,14 +103,22 @@ class WorkerPool:
         else:
             self._hand_over(state.process, device)
 
-    def add_device_later(self, device: VtiDevice) -> None:
-        """Like `add_device`, while the daemon runs: a process that can't be started is tried again."""
+    def add_device_later(self, device: VtiDevice) -> bool:
+        """As `add_device` while the daemon runs; whether there is a process, or one at once.
+
+        A process that can't be started is tried again.
+        """
         state = self._slots[device.slot]
         state.devices.append(device)
         if state.process is not None:
             self._hand_over(state.process, device)
-        elif state.restart is None:
+            return True
+        if state.restart is None:
             self._restart(device.slot)
+        if state.process is None and not state.absent:
+            state.absent = True
+            self._on_service(device.slot, False)
+        return state.process is not None
 
     def replace_device(self, device: VtiDevice) -> None:
         """Give a device that was created again, or configured anew, to its slot's process, which keeps its

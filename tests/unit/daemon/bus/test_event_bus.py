@@ -105,3 +105,51 @@ def test_a_closed_subscription_costs_nothing() -> None:
     subscription.close()
     bus.publish(UP)
     assert subscription.take() == []
+
+
+def test_a_subscription_of_nothing_is_refused() -> None:
+    bus = EventBus()
+    with pytest.raises(ValueError, match="of 0 items"):
+        bus.subscribe(IkeUp, most=0)
+    bus.publish(UP)
+
+
+def test_a_faulty_listener_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    bus = EventBus()
+
+    def fail(item: WorkerStarted) -> None:
+        raise ValueError("mine")
+
+    bus.listen((WorkerStarted,), fail)
+    with caplog.at_level("ERROR", "ikepy"):
+        for slot in range(1000):
+            bus.publish(WorkerStarted(slot, 1))
+    assert 0 < len(caplog.messages) < 100
+
+
+def test_a_burst_costs_a_sleeping_subscriber_and_nobody_else() -> None:
+    """64 subscribers, one of which never reads, one of which closes another one's subscription."""
+
+    async def scenario() -> None:
+        bus = EventBus()
+        sleeping = bus.subscribe(WorkerStarted)
+        subscriptions = [bus.subscribe(WorkerStarted) for _ in range(63)]
+        bus.listen((WorkerStarted,), lambda item: subscriptions[0].close() if item.slot == 5_000 else None)
+
+        async def read(subscription: Subscription) -> list[Item | Missed]:
+            return [item async for item in subscription]
+
+        readers = [asyncio.create_task(read(one)) for one in subscriptions]
+        published = [WorkerStarted(slot, 1) for slot in range(10_000)]
+        for number, item in enumerate(published):
+            bus.publish(item)
+            if number % 500 == 0:
+                await asyncio.sleep(0)
+        for subscription in subscriptions:
+            subscription.close()
+        first, *others = await asyncio.gather(*readers)
+        assert first == published[:5_000]
+        assert all(heard == published for heard in others)
+        assert sleeping.take() == [Missed(8976), *published[-1024:]]
+
+    asyncio.run(scenario())

@@ -331,6 +331,29 @@ def test_a_worker_that_cannot_be_started_is_tried_again_and_told_once(
     assert told.startswith("can't be started: [Errno 24] Too many open files; it is tried again")
 
 
+def test_a_device_that_comes_while_there_is_no_process_is_not_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ikepy.daemon.workers.pool.LIFETIME", 0.3)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scenario(bed: Bed) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socketpair", fail)
+            assert not bed.pool.add_device_later(bed.devices.of("a"))  # the first of its slot
+            assert bed.served == [(0, False)]
+            assert not bed.pool.add_device_later(bed.devices.of("a"))  # while the slot waits
+            assert bed.served == [(0, False)]
+        await bed.heard(messages.Ready, 0)
+        assert bed.served == [(0, False), (0, True)]
+        assert bed.pool.add_device_later(bed.devices.of("b"))
+        await bed.heard(messages.Ready, 1)
+
+    _run(scenario)
+
+
 def children() -> set[int]:
     """The processes that this one has started, those that have ended but were not waited for too."""
     found = set()
