@@ -7,11 +7,11 @@ export PATH := $(PATH):/usr/sbin:/sbin
 .PHONY: help lab test bench soak mutants set-up clean
 
 help:
-	@echo "make lab     the seed's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
+	@echo "make lab     README's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
 	@echo "make test    linter, type checker and every test; unit and exchange tests under newer Pythons, too"
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
 	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
-	@echo "make mutants one wrong sign after the other where it is a hole: do the tests notice? (ARGS=\"esp/packet/replay.py\")"
+	@echo "make mutants mutation tests of the files where a wrong sign is a hole: do the tests notice? (ARGS=\"esp/packet/replay.py\")"
 	@echo "make clean   remove what the other targets made in this directory"
 
 set-up:
