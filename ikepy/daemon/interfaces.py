@@ -1,5 +1,4 @@
-"""The interfaces (protocols) of the machine, devices and kernel that the daemon uses; tests have fakes of
-them."""
+"""The interfaces (protocols) of the machine, devices and kernel that the daemon uses, or tests' fakes."""
 
 from __future__ import annotations
 

@@ -104,8 +104,7 @@ class DeviceUp:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDeleted:
-    """Others deleted a device. `error`: why it can't be created again, None if it was. `carried`: it had
-    SAs."""
+    """Others deleted a device. `error`: why it can't be created again, or None. `carried`: it had SAs."""
 
     connection: str
     device: str

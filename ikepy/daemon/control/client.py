@@ -1,5 +1,4 @@
-"""The client side of the control socket, for `ikepy list-sas` and others: one JSON object a line, each
-way."""
+"""The client side of the control socket, for `ikepy list-sas` and others: one JSON object a line."""
 
 from __future__ import annotations
 

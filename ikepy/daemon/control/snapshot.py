@@ -93,8 +93,7 @@ class DaemonState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All sections; those that were not asked for are empty. `unserved`: what control did not serve, by
-    reason."""
+    """All sections, empty if not asked for. `unserved`: what control did not serve, by reason."""
 
     at: float
     unix_at: float

@@ -123,8 +123,7 @@ def _selectors(selectors: Iterable[Selector | str]) -> list[Json]:
 
 
 def drop_counters(snapshot: Snapshot) -> dict[str, Json]:
-    """The answer of `counters`: what control did not serve, and what workers dropped without an SA, by
-    reason.
+    """The answer of `counters`, by reason: what control did not serve, what workers dropped without an SA.
 
     A worker's key names it and its devices; workers without devices are left out.
     """

@@ -48,8 +48,7 @@ class Workers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The parts that know the state. `listeners`: our IKE endpoints; `unserved`: control's counters by
-    reason."""
+    """The parts that know the state. `listeners`: IKE endpoints; `unserved`: control's counters by reason."""
 
     machine: Machine
     devices: DeviceTable

@@ -23,7 +23,7 @@ from tun.state import IPV6_MIN_MTU, RT_TABLE_MAIN, AddAddress, Pairing, removals
 
 
 class AddressesAndRoutes:
-    """Gives and takes them, device by device."""
+    """Adds and removes addresses and routes, device by device."""
 
     def __init__(
         self, kernel: KernelDevices, claims: RouteClaims, exclusion: RouteExclusion, tell: log.Tell
@@ -34,7 +34,7 @@ class AddressesAndRoutes:
         self._tell = tell
 
     def set_settings(self, device: VtiDevice, ike_id: int, settings: NetworkSettings) -> None:
-        """From now on the device has these addresses and routes of this IKE_SA; none, if there are none."""
+        """Give the device the addresses and routes of an IKE_SA, in the place of those that it had of it."""
         before = device.state.addresses
         if settings:
             device.settings[ike_id] = settings
@@ -47,7 +47,7 @@ class AddressesAndRoutes:
         self.change_addresses(device, before)
 
     def change_addresses(self, device: VtiDevice, before: Sequence[Pairing]) -> None:
-        """Its addresses were `before`: add those that are new, then remove those that it has no more."""
+        """Add the addresses that a device did not have `before`, then remove those that it lost."""
         after = device.state.addresses
         gone = [one for one in before if one not in after]
         device.retired.update(gone)
@@ -118,7 +118,7 @@ class AddressesAndRoutes:
             self.reroute(device)
 
     def release_all(self, device: VtiDevice) -> None:
-        """No route leads into the device any more; its settings and children stay."""
+        """Remove all routes of a device; its settings and children stay."""
         for ike_id, subnets in device.subnets.items():
             device.subnets[ike_id] = frozenset()
             self._claims.release(device, subnets)

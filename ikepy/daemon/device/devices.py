@@ -1,6 +1,6 @@
 """All TUN devices, from their creation to their removal, and the calls that change one.
 
-`VtiDevice` says what a device is to be. A change that is made here reaches the kernel at once; what others
+`VtiDevice` has a device's desired state. A change that is made here reaches the kernel at once; what others
 change in the kernel, `DeviceTable.mend` finds and mends.
 """
 
@@ -31,8 +31,7 @@ from tun.state import SetMtu
 
 
 class DeviceTable:
-    """All devices. A device keeps its number and its worker slot, then the least loaded one, for all its
-    life."""
+    """All devices. A device keeps its number and its worker slot, chosen by least load, for all its life."""
 
     def __init__(
         self, config: Config, workers: int, create: Callable[[str], Tun], network: NetworkConfig
@@ -182,7 +181,7 @@ class DeviceTable:
     # The kernel
 
     def mend(self, device: VtiDevice) -> Mended:
-        """Compare the kernel's device with what it is to be, and do what is missing.
+        """Compare the kernel's device with its desired state, and do what is missing.
 
         Raises `DeviceGone`, `RouteError` and OSError.
         """

@@ -1,4 +1,4 @@
-"""Brings the kernel's devices to the state that they are to have (rtnetlink(7)), and remembers refusals.
+"""Brings the kernel's devices to their desired state (rtnetlink(7)), and remembers what it refuses.
 
 A change of ours is one list of operations, done at once (`perform`). What others changed, or what was refused
 before, is found by comparing all of the device's state with the kernel's (`mend`).
@@ -25,7 +25,7 @@ class KernelDevices:
         self._tell = tell
 
     def perform(self, device: VtiDevice, operations: Sequence[Operation]) -> None:
-        """Change a device. What it can't take now (it is down, or gone) it gets when it is mended."""
+        """Change a device. What it can't take while it is down or gone, it gets when it is mended."""
         if device.gone:
             return
         if device.down:
@@ -35,7 +35,7 @@ class KernelDevices:
             self._note(device, mended, looked=False)
 
     def mend(self, device: VtiDevice, *, new: bool = False) -> Mended:
-        """Compare the kernel's device with what it is to be, and do what is missing.
+        """Compare the kernel's device with its desired state, and do what is missing.
 
         Raises `DeviceGone`, `RouteError` and OSError.
         """
@@ -55,7 +55,7 @@ class KernelDevices:
             raise
 
     def _note(self, device: VtiDevice, mended: Mended, *, looked: bool) -> None:
-        """Remember what was refused, and say so once. `looked`: at all of the device's state."""
+        """Remember what was refused, and log it once. `looked`: all of the device's state was compared."""
         before = device.unmet
         told = dict(before)
         if looked:

@@ -19,7 +19,7 @@ from tun.state import AddRoute, RemoveRoute, SetCarrier
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One device's wish for a network. `live`: what is sent there goes on; `holds`: it has the route now."""
+    """One device's claim on a network. `live`: it can carry packets; `holds`: it has the route now."""
 
     metric: int
     live: bool
@@ -27,11 +27,11 @@ class Claim:
 
 
 def granted(claims: Sequence[Claim]) -> list[bool]:
-    """Which of the devices that want one network in one table have a route to it.
+    """Which of the devices that claim one network in one table get a route to it.
 
-    Those that can carry nothing stand back while one of the others can, whatever their metrics: the kernel
-    would go on sending through the best metric. When none can, all stand, so that packets do not leave in the
-    clear by another way. Of equal metric there can be one: it stays where it is, else it is the first one's.
+    While one of them can carry packets, those that can't get none, whatever their metrics: the kernel would
+    send into the best metric. If none can, all count, so that packets do not leave in the clear by another
+    route. Of equal metric only one can have a route: the one that holds it, else the first one.
     """
     able = [one.live for one in claims] if any(one.live for one in claims) else [True] * len(claims)
     holder: dict[int, int] = {}
@@ -57,7 +57,7 @@ class RouteClaims:
         return list(dict.fromkeys(device for place in places for device in self._claims.get(place, ())))
 
     def claim(self, device: VtiDevice, networks: Iterable[Network]) -> None:
-        """One more child, or settings, needs routes to these networks into the device."""
+        """One more child, or one more settings, needs routes to these networks through the device."""
         wanted = []
         for network in sorted(networks, key=str):
             device.needed[network] += 1
@@ -81,7 +81,8 @@ class RouteClaims:
         self._tell(logging.WARNING, device.connection.name, text)
 
     def release(self, device: VtiDevice, networks: Iterable[Network]) -> None:
-        """A child, or settings, needs these routes no more; others get those that nobody needs here now."""
+        """One child, or settings, less needs these routes; other devices get those that have no claim left
+        here."""
         free = []
         for network in sorted(networks, key=str):
             device.needed[network] -= 1
@@ -101,16 +102,18 @@ class RouteClaims:
         self._share(free)
 
     def carrier_changed(self, device: VtiDevice) -> None:
-        """Set the carrier to what it is to be, and share routes anew."""
+        """Set the carrier in the kernel to `VtiDevice.carrier`, and share contested routes anew."""
         self._kernel.perform(device, [SetCarrier(device.carrier)])
         self.liveness_changed(device)
 
     def liveness_changed(self, device: VtiDevice) -> None:
-        """Routes that several devices want lead into those that carry packets on."""
+        """Share the routes that several devices claim anew, for this device can, or can't, carry packets
+        now."""
         self._share([place for place in self._contested if device in self._claims[place]])
 
     def _share(self, places: Iterable[Place]) -> None:
-        """Give the routes to those who are to have them; first others lose them, for there can be one."""
+        """Move routes to the devices that `granted` names: remove first, for of one metric there can be
+        one."""
         losing: dict[VtiDevice, list[Operation]] = {}
         winning: dict[VtiDevice, list[Operation]] = {}
         for place in places:

@@ -1,4 +1,4 @@
-"""One connection's TUN device as control sees it: what it serves, and the kernel state that follows."""
+"""One connection's TUN device: the SAs and settings that it serves, and its desired state in the kernel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class VtiDevice:
     retired: set[Pairing] = field(default_factory=set)  # addresses to remove: nothing gives them any more
     needed: Counter[Network] = field(default_factory=Counter)  # by how many children and settings
     routes: set[Route] = field(default_factory=set)  # those of the needed that lead into this device
-    down: bool = False  # somebody took the interface down, and means it
+    down: bool = False  # others took the interface down, and mean it
     gone: bool = False  # the kernel has no such device: it could not be made (again) yet
     leaving: bool = False  # its connection is not configured any more
     unserved: bool = False  # its worker could not be started yet: nobody reads it
@@ -67,7 +67,7 @@ class VtiDevice:
 
     @property
     def state(self) -> DeviceState:
-        """The state that the kernel's device is to have."""
+        """The desired state of the kernel's device."""
         vti = self.connection.vti
         configured = device_state(
             self.settings.get(CONFIGURED, NO_SETTINGS).addresses,

@@ -30,8 +30,7 @@ Done = Callable[[int, object], None]
 
 
 class Computing:
-    """Runs jobs, and calls `done(ticket, result)` in the event loop. A job that raises has its exception as
-    result.
+    """Runs jobs, and calls `done(ticket, result)` in the event loop, with the exception if a job raised one.
 
     A stranger's job for which there is no room ends with PeerError TEMPORARY_FAILURE.
     """

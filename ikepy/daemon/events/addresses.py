@@ -1,5 +1,4 @@
-"""Follows this host's addresses: opens and closes sockets for them, and tells the machine (MOBIKE, RFC
-4555)."""
+"""Follows this host's addresses: opens and closes sockets, and tells the machine (MOBIKE, RFC 4555)."""
 
 from __future__ import annotations
 

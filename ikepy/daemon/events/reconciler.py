@@ -126,7 +126,7 @@ class Reconciler:
             await self._in_turns(refit, self._devices.refit)
 
     async def _in_turns(self, devices: Iterable[VtiDevice], action: Callable[[VtiDevice], None]) -> None:
-        """Call `action` with each device. It takes 2 ms, and there may be a thousand: others get half of the
+        """Call `action` with each device. One takes 2 ms, so for a thousand the loop gets half of the
         time."""
         begin = self._clock()
         for number, device in enumerate(devices, 1):

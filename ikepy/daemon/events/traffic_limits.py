@@ -1,5 +1,4 @@
-"""Tells the machine how much the CHILD_SAs carry, for their lifetimes in octets and packets (RFC 4301
-4.4.2.1)."""
+"""Tells the machine how much CHILD_SAs carry, for lifetimes in octets and packets (RFC 4301 4.4.2.1)."""
 
 from __future__ import annotations
 

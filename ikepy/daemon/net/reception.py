@@ -52,7 +52,7 @@ def drops_nothing(datagram: bytes, path: Path) -> bool:
 
 
 class Reception:
-    """Receives what all sockets read, and gives it to `receive`, by and by.
+    """Takes the messages that all sockets read, and gives them to `receive` in their turn.
 
     `drops`: whether a message can be dropped unread; `knows`: whether it belongs to an IKE_SA; `refuse`: what
     a stranger's message is answered with at once (b"": nothing), None if it is to be received.

@@ -79,8 +79,7 @@ def of_workers(name: str) -> Account | None:
 
 
 def _mapped(path: Path, number: int) -> bool:
-    """Whether uid_map or gid_map (user_namespaces(7)) has this number: it lists first inside, outside,
-    count."""
+    """Whether uid_map or gid_map, lines of first inside, first outside, count, has this number."""
     ranges = (line.split() for line in path.read_text().splitlines())
     return any(int(first) <= number < int(first) + int(count) for first, _, count in ranges)
 

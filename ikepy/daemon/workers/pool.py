@@ -135,8 +135,7 @@ class WorkerPool:
             state.process.send(RemoveDevice(device.device_id))
 
     def set_mss(self, device: VtiDevice) -> None:
-        """Tell the process the MSS after a change of the MTU; a process that starts later gets it with the
-        device."""
+        """Tell the process the MSS after a change of the MTU; a later process gets it with the device."""
         process = self._slots[device.slot].process
         if process is not None and device.connection.vti.mss_clamp:
             process.send(SetMss(device.device_id, *device.mss))
