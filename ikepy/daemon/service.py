@@ -122,7 +122,7 @@ class Daemon:
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner | None:
         """Open all parts in order; `stack` closes them in reverse order. None if it is to end meanwhile."""
-        config, network = self._config, self._dependencies.network
+        config, network, bus = self._config, self._dependencies.network, self._written.bus
         workers = config.daemon.workers or len(os.sched_getaffinity(0))
         check(config, self._control)
         account = account_of_workers(config.daemon.worker_user)
@@ -134,29 +134,15 @@ class Daemon:
         if self._stop.is_set():
             return None
         addresses = addresses_to_serve(config, network.local_addresses())
-        devices = DeviceTable(config, workers, self._dependencies.create_tun, network)
-        listeners = self._open_listeners(addresses, workers)
-        stack.push_async_callback(listeners.close)
-        devices.open()
-        stack.callback(devices.close)
-        if self._dependencies.drop_capabilities:
-            give_up_the_rest()
+        devices, listeners = self._open_network(stack, addresses, workers)
 
         children = ChildTable(workers, SA_SLOTS)
-        bus, priority = self._written.bus, config.daemon.worker_priority
-        pool = WorkerPool(workers, listeners.of_slot, priority, account, bus)
+        pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority, account, bus)
         stack.push_async_callback(pool.close)
-        entropy = SystemEntropy(workers, devices.slot_of, lambda: children.spis)
         route_check = RouteCheck(network, devices.names)
         listeners.tunnel = route_check.tunnel
         resolver = Resolver(network, route_check)
-        facts = Facts(
-            resolver.resolve,
-            route_check.leads_out,
-            EspHeard(children, pool.counters),
-            partial(_room, devices, children),
-        )
-        machine = self._dependencies.make_machine(config, entropy, facts)
+        machine = self._make_machine(devices, children, pool, resolver, route_check)
         runner = EffectsRunner(machine, listeners, pool, devices, children, self._written)
         stack.callback(runner.stop)
         exemptions = Exemptions(devices, network, route_check)
@@ -164,25 +150,60 @@ class Daemon:
         reconciler = Reconciler(devices, runner, pool.replace_device, exemptions)
         stack.push_async_callback(reconciler.stop)
         events = WorkerEvents(runner, pool, children, devices, reconciler.suspect, exemptions.led_inside)
-        pool.report_to(events.message, events.death, events.service)
-        for device in devices:
-            pool.add_device(device)
-        devices.mtu_changed = pool.set_mss
-        devices.peers_changed = reconciler.peers_changed
+        _start_workers(pool, events, devices, reconciler)
 
         await pool.ready(WORKERS_START)
         reception = Reception(runner.receive, runner.refuse, runner.knows, runner.drops)
         await listeners.start(reception)
         unserved = partial(_unserved, machine, reception, runner)
         sources = Sources(machine, devices, children, pool, listeners.endpoints, unserved)
-        requests = Requests(sources, runner)
-        await control.start(requests.handle)
+        await control.start(Requests(sources, runner).handle)
         bus.publish(DaemonStarted(tuple(addresses), workers))
-        volume = TrafficWatch(config, runner, children, pool.counters)
-        stack.callback(volume.stop)
-        volume.start()
+        traffic = TrafficWatch(config, runner, children, pool.counters)
+        stack.callback(traffic.stop)
+        traffic.start()
         follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, route_check)
         stack.push_async_callback(follower.stop)
+        self._watch(stack, reconciler, follower)
+        reconciler.start()
+        await follower.start()
+        runner.start()
+        self._reconfiguration = Reconfiguration(
+            machine, runner, devices, pool, listeners, follower, traffic, exemptions, reconciler, route_check
+        )
+        return runner
+
+    def _open_network(
+        self, stack: AsyncExitStack, addresses: list[Address], workers: int
+    ) -> tuple[DeviceTable, Listeners]:
+        """Open sockets and devices, after which fewer capabilities are needed."""
+        devices = DeviceTable(
+            self._config, workers, self._dependencies.create_tun, self._dependencies.network
+        )
+        listeners = self._open_listeners(addresses, workers)
+        stack.push_async_callback(listeners.close)
+        devices.open()
+        stack.callback(devices.close)
+        if self._dependencies.drop_capabilities:
+            give_up_the_rest()
+        return devices, listeners
+
+    def _make_machine(
+        self,
+        devices: DeviceTable,
+        children: ChildTable,
+        pool: WorkerPool,
+        resolver: Resolver,
+        route_check: RouteCheck,
+    ) -> Machine:
+        entropy = SystemEntropy(pool.workers, devices.slot_of, lambda: children.spis)
+        esp_heard = EspHeard(children, pool.counters)
+        capacity_of = partial(_room, devices, children)
+        facts = Facts(resolver.resolve, route_check.leads_out, esp_heard, capacity_of)
+        return self._dependencies.make_machine(self._config, entropy, facts)
+
+    def _watch(self, stack: AsyncExitStack, reconciler: Reconciler, follower: AddressFollower) -> None:
+        """Report what the kernel says of addresses, links and routes; without that the daemon runs on."""
 
         def changed(changes: Changes) -> None:
             reconciler.changed(changes)
@@ -192,14 +213,6 @@ class Daemon:
             stack.callback(self._dependencies.make_watch(changed).close)
         except OSError as error:
             log.error(SUBJECT, f"what others change of addresses and devices won't be noticed: {error}")
-        reconciler.start()
-        await follower.start()
-        runner.start()
-        self._reconfiguration = Reconfiguration(
-            machine, runner, devices, pool, listeners, follower, volume, exemptions, reconciler, route_check
-        )
-        stack.push_async_callback(self._reconfiguration.stop)
-        return runner
 
     async def replace_config(self, config: Config, source: str = "configuration") -> ConfigDifference:
         """Use `config` from now on, and change nothing else. Returns the difference.
@@ -226,6 +239,17 @@ class Daemon:
         await asyncio.gather(*waiting, return_exceptions=True)
         if len(late) == len(waiting):
             log.warning(SUBJECT, "not every peer has answered the delete")
+
+
+def _start_workers(
+    pool: WorkerPool, events: WorkerEvents, devices: DeviceTable, reconciler: Reconciler
+) -> None:
+    """Give each device to its worker, and tell the workers, and the reconciler, of its changes."""
+    pool.report_to(events.message, events.death, events.service)
+    for device in devices:
+        pool.add_device(device)
+    devices.mtu_changed = pool.set_mss
+    devices.peers_changed = reconciler.peers_changed
 
 
 def _room(devices: DeviceTable, children: ChildTable, connection: str) -> Capacity:
