@@ -154,6 +154,10 @@ class ChallengeResponse:
             return Failed("no key")
         return self._later(Done((_auth(context.prf, key, context.octets), *self.last)))
 
+    def respond_to(self, challenge: bytes) -> bytes:
+        """The response that a challenge asks for: who gives it has not proven an identity yet."""
+        return self._key(challenge)
+
     def _key(self, challenge: bytes) -> bytes:
         return digest(self.secret, challenge, "sha256")
 
