@@ -7,13 +7,16 @@ worker's.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import socket
 import struct
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
 SO_ATTACH_FILTER = 26
+SO_DETACH_FILTER = 27
 SO_ATTACH_REUSEPORT_CBPF = 51  # `socket` has no name for it
 
 # linux/filter.h
@@ -77,8 +80,20 @@ def _ranges(numbers: Collection[int]) -> Iterator[tuple[int, int]]:
 
 
 def attach_outside(sock: socket.socket, devices: Collection[int]) -> None:
-    """Filter out packets that came in by one of these devices (indices). Raises OSError."""
-    _attach(sock, SO_ATTACH_FILTER, outside_program(devices))
+    """Filter out packets that came in by one of these devices (indices). Raises OSError.
+
+    A socket's filters may take net.core.optmem_max octets, the old one too while it is replaced: where that
+    is too little for both, the socket is without one for a moment.
+    """
+    program = outside_program(devices)
+    try:
+        _attach(sock, SO_ATTACH_FILTER, program)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        with contextlib.suppress(OSError):  # there was none
+            sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        _attach(sock, SO_ATTACH_FILTER, program)
 
 
 def attach_reuseport(sock: socket.socket, workers: int) -> None:

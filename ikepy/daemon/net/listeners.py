@@ -208,6 +208,7 @@ class Listeners:
         self._path_mtu: dict[Address, PathMtuSocket] = {}
         self._reception: Reception | None = None  # once started
         self._log_rate = RateLimit(*LOG_RATE)
+        self._unfiltered = False  # a filter was refused, which was told
         self._inside: frozenset[int] = frozenset()  # indices of our own devices
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # the device that a path would enter
 
@@ -325,16 +326,30 @@ class Listeners:
 
     def refuse_from(self, devices: Collection[int]) -> None:
         """Receive no IKE message that came out of a tunnel of ours (devices' kernel indices): an answer
-        through the tunnel would make a path look usable that is not. Raises OSError."""
+        through the tunnel would make a path look usable that is not. Never raises."""
         if set(devices) != self._inside:
             self._inside = frozenset(devices)
             for ike in self._ike.values():
-                ike.refuse_from(self._inside)
+                self._filter(ike)
+
+    def _filter(self, ike: IkeSocket) -> None:
+        """Without it the daemon works all the same: paths into a tunnel are found by their routes as well."""
+        try:
+            ike.refuse_from(self._inside)
+        except OSError as error:
+            if not self._unfiltered:
+                log.warning(
+                    SUBJECT,
+                    f"{ike.local} takes IKE messages out of our own tunnels, too: a filter for "
+                    f"{len(self._inside)} devices is refused: {error.strerror}; "
+                    "is net.core.optmem_max too small?",
+                )
+            self._unfiltered = True
 
     def _add_ike(self, sock: socket.socket, local: Endpoint, marked: bool) -> None:
+        self._ike[local] = ike = IkeSocket(sock, local, marked)
         if self._inside:
-            attach_outside(sock, self._inside)
-        self._ike[local] = IkeSocket(sock, local, marked)
+            self._filter(ike)
 
     def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:
         self._workers[slot].append(WorkerSocket(next(self._indices), kind, address, port, sock))

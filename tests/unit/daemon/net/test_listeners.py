@@ -1,6 +1,7 @@
 """IKE over real UDP sockets on the loopback: the non-ESP marker, keepalives, errors that stop nothing."""
 
 import asyncio
+import errno
 import socket
 from ipaddress import IPv4Address
 
@@ -136,3 +137,24 @@ def test_a_port_in_use_is_one_clear_line(reuse_port: bool) -> None:
 def test_a_foreign_address_is_one_clear_line() -> None:
     with pytest.raises(StartError, match="not an address of this machine"):
         Listeners.open([IPv4Address("192.0.2.77")], free_ports(), 1, raw=False)
+
+
+def test_a_filter_that_the_kernel_refuses_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    async def scenario() -> None:
+        async with Bed() as bed:
+            monkeypatch.setattr("ikepy.daemon.net.listeners.attach_outside", fail)
+            with caplog.at_level("WARNING", "ikepy"):
+                bed.listeners.refuse_from({7, 9})
+                bed.listeners.refuse_from({7, 9, 11})
+            bed.throw(b"plain", bed.ike)
+            assert await bed.catch() == (b"plain", bed.path(bed.ike))
+            assert len(await bed.listeners.add(IPv4Address("127.0.0.2"))) == 2
+
+    asyncio.run(scenario())
+    told = [message for message in caplog.messages if "a filter for 2 devices is refused" in message]
+    assert len(told) == 1
