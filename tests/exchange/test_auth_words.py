@@ -171,7 +171,7 @@ def forged(payloads: Sequence[Payload]) -> Sequence[Payload]:
 
 
 def otherwise(payloads: Sequence[Payload]) -> Sequence[Payload]:
-    """With the right AUTH data under another method (2, of RSA)."""
+    """With the right AUTH data under another method (1, RSA)."""
     return [replace(one, method=1) if isinstance(one, AuthPayload) else one for one in payloads]
 
 
@@ -200,8 +200,8 @@ REFUSED: dict[str, tuple[Callable[[Sequence[Payload]], Sequence[Payload]], str]]
     ),
     "another method": (
         otherwise,
-        f"{OF_THE_PEER} (secret: the peer's is not the one of [secrets.ike], which fits "
-        'FQDN "gwb" and our FQDN "gwa")',
+        f"{OF_THE_PEER} (it authenticates by rsa signature, which is not supported: "
+        "let it authenticate with a secret)",
     ),
     "another identity": (
         nobody_else,

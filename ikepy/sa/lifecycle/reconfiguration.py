@@ -116,7 +116,7 @@ class Reconfiguration:
         """Make an IKE_SA and its children conform to the configuration in use, as far as possible now."""
         if sa.phase is Phase.DEAD or sa.is_ending:
             sa.conforms_to = self._registry.generation
-            return []
+            return self._adopt_at_its_end(sa)
         if _is_half_open(sa):
             self._match_again(sa)
             return []
@@ -187,6 +187,17 @@ class Reconfiguration:
         log = sa.log(Level.INFO, f"IKE_SA ends: {why}")
         return [log, *teardown.terminate(sa, None, False, [], now)]
 
+    def _adopt_at_its_end(self, sa: IkeSa) -> list[Effect]:
+        """What follows the end of an IKE_SA follows from the configuration in use."""
+        if sa.phase is Phase.DEAD or _is_half_open(sa) or self._is_obsolete(sa):
+            return []
+        sa.connection = self._registry.config.connections[sa.connection.name]
+        for child in sa.children.values():
+            config = sa.connection.children.get(child.config.name)
+            if config is not None and child_impact(child.config, config) is not Impact.REPLACE:
+                child.config = config
+        return desired.reconfigure(sa)
+
     def _adopt(self, sa: IkeSa, now: float) -> None:
         """Adopt a connection that was changed in place, and its lifetimes."""
         old, new = sa.connection, self._registry.config.connections[sa.connection.name]
@@ -226,7 +237,7 @@ class Reconfiguration:
                     why += ", ".join(sorted(child_keys(child.config, config)))
                     again[config.name] = config
                 effects.append(sa.log(Level.INFO, f"{child.config.name} #{child.child_id} {why}"))
-                sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
+                sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child, outdated=True))
         for name, config in again.items():
             if self._registry.is_kept_up(sa.connection, name):
                 desired.want_as_configured(sa, config)

@@ -287,7 +287,9 @@ class Connector:
     def _after_life(self, sa: IkeSa, ended: Ended, now: float) -> list[Effect]:
         """Start or trap the children of an IKE_SA that was established; with delays if it never lasts."""
         name, end = sa.connection.name, ended.why
-        actions = [(child, end_actions.after_ike(end, child)) for child in ended.children]
+        configured = sa.connection.children
+        children = [configured[child.name] for child in ended.children if child.name in configured]
+        actions = [(child, end_actions.after_ike(end, child)) for child in children]
         self._registry.trapped |= {
             (name, child.name) for child, action in actions if action == end_actions.TRAP
         }
@@ -301,12 +303,12 @@ class Connector:
         self._registry.standing |= {
             (name, child.name) for child in started if end_actions.kept(child) == end_actions.START
         }
-        children = tuple(child.name for child in started)
-        if not children:
+        names = tuple(child.name for child in started)
+        if not names:
             return []
         if now - sa.set_up.ended_at >= STABLE or end is End.ADDRESS_GONE:
-            return self.bring_up(Demand(sa.connection, children), now)
-        demand = Demand(sa.connection, children, bounces=sa.set_up.bounces + 1)
+            return self.bring_up(Demand(sa.connection, names), now)
+        demand = Demand(sa.connection, names, bounces=sa.set_up.bounces + 1)
         if not sa.set_up.bounces:
             return self.bring_up(demand, now)
         wait = self._put_off(demand, sa.set_up.bounces - 1, now)

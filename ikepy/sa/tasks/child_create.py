@@ -53,8 +53,10 @@ class ChildCreate(Task[IkeSa]):
             self.create = CreateExchange(config, self.wanted.ts_request)
         replaces = self.replaces or 0
         # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
-        # one new child is made, not two.
-        children = [c for c in sa.children.values() if c.in_use and c.replaced_by is None]
+        # one new child is made, not two. One of a former configuration is about to be deleted.
+        children = [
+            c for c in sa.children.values() if c.in_use and c.replaced_by is None and c.config is config
+        ]
         if any(self.wanted.met_by(c) and c.child_id > replaces for c in children):
             old = sa.children.get(replaces)
             if old is not None and old.in_use and old.replaced_by is None:

@@ -49,6 +49,7 @@ class DeleteChild(Task[IkeSa]):
     `like`: the child as it was; if it is gone, delete another one for the same traffic instead.
     `end`: the reason, which decides whether the child is brought up again (`end_actions.AFTER_CHILD`).
     `spare`: the child is redundant; don't delete it if no other one for the same traffic is left.
+    `outdated`: another configuration is in use; a successor that is of that one stays.
     """
 
     kind = TaskKind.DELETE_CHILD
@@ -63,6 +64,7 @@ class DeleteChild(Task[IkeSa]):
         like: ChildSa | None = None,
         end: ChildEnd = ChildEnd.DELETED,
         spare: bool = False,
+        outdated: bool = False,
     ) -> None:
         self.child_id = child_id
         self._tickets = list(tickets)
@@ -70,6 +72,7 @@ class DeleteChild(Task[IkeSa]):
         self.like = like
         self._end = end
         self._spare = spare
+        self._outdated = outdated
         self._child: ChildSa | None = None  # the one that the request named
 
     def about(self, sa: IkeSa) -> frozenset[str]:
@@ -80,11 +83,22 @@ class DeleteChild(Task[IkeSa]):
         """The configuration of a child that is deleted only to be brought up again after the response."""
         return self._child.config if self._child is not None and self._end is not ChildEnd.DELETED else None
 
+    def _deletable(self, sa: IkeSa, other: ChildSa | None) -> ChildSa | None:
+        """Another child that is to be deleted instead, if it may be."""
+        if other is None or (
+            self._outdated and other.config is sa.connection.children.get(other.config.name)
+        ):
+            return None
+        return other
+
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)
         if child is None and self.like is not None:
-            child = sa.children.alike(self.like)
-        while child is not None and self.removes is not None and (newer := sa.children.successor(child)):
+            child = self._deletable(sa, sa.children.alike(self.like))
+        while child is not None and self.removes is not None:
+            newer = self._deletable(sa, sa.children.successor(child))
+            if newer is None:
+                break
             child = newer
         if child is None or child.state is ChildState.DELETED:
             return None
