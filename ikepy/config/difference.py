@@ -176,6 +176,11 @@ def child_impact(old: Child, new: Child) -> Impact:
     return max((CHILD[key] for key in child_keys(old, new)), default=Impact.NONE)
 
 
+def is_replaced(old: Child, new: Child | None) -> bool:
+    """Whether a child of the configuration `old` is to go where there is `new` (None: nothing) now."""
+    return new is None or child_impact(old, new) is Impact.REPLACE
+
+
 def child_keys(old: Child, new: Child) -> frozenset[str]:
     """The keys that differ."""
     if old is new:

@@ -188,8 +188,10 @@ class Reconfiguration:
         return [log, *teardown.terminate(sa, None, False, [], now)]
 
     def _adopt_at_its_end(self, sa: IkeSa) -> list[Effect]:
-        """What follows the end of an IKE_SA follows from the configuration in use."""
-        if sa.phase is Phase.DEAD or _is_half_open(sa) or self._is_obsolete(sa):
+        """What follows the end of an IKE_SA follows from the configuration in use. Nothing follows if it is
+        deleted, by a user or as it was obsolete: then it must not be taken for one of the connection."""
+        deleted = End.DELETED in (sa.end, *sa.tasks.ends)
+        if sa.phase is Phase.DEAD or deleted or _is_half_open(sa) or self._is_obsolete(sa):
             return []
         sa.connection = self._registry.config.connections[sa.connection.name]
         for child in sa.children.values():

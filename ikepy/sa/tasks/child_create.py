@@ -54,10 +54,10 @@ class ChildCreate(Task[IkeSa]):
         replaces = self.replaces or 0
         # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
         # one new child is made, not two. One of a former configuration is about to be deleted.
-        children = [
-            c for c in sa.children.values() if c.in_use and c.replaced_by is None and c.config is config
+        met = [
+            c for c in sa.children.values() if c.in_use and c.replaced_by is None and self.wanted.met_by(c)
         ]
-        if any(self.wanted.met_by(c) and c.child_id > replaces for c in children):
+        if any(c.child_id > replaces for c in met):
             old = sa.children.get(replaces)
             if old is not None and old.in_use and old.replaced_by is None:
                 sa.enqueue(DeleteChild(replaces), first=True)

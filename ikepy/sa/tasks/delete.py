@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ikepy.config.difference import is_replaced
 from ikepy.config.model import Child
 from ikepy.sa.api.effects import ActivateOutbound, Effect, Level, RemoveOutbound
 from ikepy.sa.api.ends import ChildRemoval, End
@@ -85,11 +86,10 @@ class DeleteChild(Task[IkeSa]):
 
     def _deletable(self, sa: IkeSa, other: ChildSa | None) -> ChildSa | None:
         """Another child that is to be deleted instead, if it may be."""
-        if other is None or (
-            self._outdated and other.config is sa.connection.children.get(other.config.name)
-        ):
-            return None
-        return other
+        if other is None or not self._outdated:
+            return other
+        stays = not is_replaced(other.config, sa.connection.children.get(other.config.name))
+        return None if stays else other
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)

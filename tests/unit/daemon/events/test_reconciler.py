@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from io import StringIO
 
+import pytest
+
 from ikepy.daemon import log
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.events import backoff
 from ikepy.daemon.events.reconciler import Reconciler
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.commands import Initiate, Terminate
@@ -113,7 +116,10 @@ def test_a_link_that_is_as_it_is_to_be_needs_no_look() -> None:
     run(scenario)
 
 
-def test_what_waits_for_room_is_looked_at_when_there_may_be_some() -> None:
+def test_what_waits_for_room_is_looked_at_when_there_may_be_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    monkeypatch.setattr(backoff, "LONGEST", 60.0)
+
     async def scenario(bed: Bed) -> None:
         bed.network.table["vti-a"].clear()
         bed.network.refused = {"10.2.0.0/24"}
@@ -121,7 +127,7 @@ def test_what_waits_for_room_is_looked_at_when_there_may_be_some() -> None:
         await bed.until(lambda: bed.device.unmet)
         bed.network.refused = set()
         bed.event(about=2, gone=True)
-        async with asyncio.timeout(0.5):  # less than the first pause
+        async with asyncio.timeout(10):  # less than the first pause
             await bed.until(lambda: not bed.device.unmet)
 
     assert sum("it is tried again" in line for line in run(scenario)) == 1
