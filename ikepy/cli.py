@@ -53,7 +53,7 @@ def config_option(function: Function) -> Function:
         default=DEFAULT_CONFIG,
         show_default=True,
         metavar="FILE",
-        help="The configuration.",
+        help="The configuration: TOML, swanctl.conf or ipsec.conf.",
     )(function)
 
 
@@ -124,21 +124,39 @@ def run(path: Path, socket: Path | None) -> None:
         reading = _read(path, sys.stderr)
         from ikepy.daemon.main import run as run_daemon
 
-    sys.exit(run_daemon(reading.config, path, socket, reading.remarks))
+    if reading.format != "TOML":
+        click.echo(f"ikepy: {path}: is read as {reading.format}", err=True)
+    remarks = [(_with_line(key, reading), text) for key, text in reading.remarks]
+    sys.exit(run_daemon(reading.config, path, socket, remarks))
 
 
-@main.command(epilog=examples("ikepy check", "ikepy check -c site-b.toml && systemctl restart ikepy"))
+def _with_line(key: str, reading: Reading) -> str:
+    place = reading.places.get(key)
+    return key if place is None else f"{place}: {key}" if key else place
+
+
+@main.command(
+    epilog=examples(
+        "ikepy check", "ikepy check -c site-b.toml && systemctl restart ikepy", "ikepy check swanctl.conf"
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @config_option
-def check(path: Path) -> None:
+def check(file: Path | None, path: Path) -> None:
     """Check a configuration and open nothing.
+
+    FILE, or that of --config, may be TOML, swanctl.conf or ipsec.conf: its content tells which.
 
     Prints every mistake with its key path and what is allowed, and ends with status 1 if there is one. Where
     there is none, it warns of what is hardly meant: secrets that others can read or guess, or that nobody
     uses, lifetimes, routes. Devices and links are looked at as they are on this machine.
     """
+    path = file or path
     with interruptible():
         reading = _read(path, sys.stdout)
     config = reading.config
+    if reading.format != "TOML":
+        click.echo(f"{path}: is read as {reading.format}")
     mistakes, further = _ask_the_machine(config)
     if mistakes:
         for key, text in mistakes:
@@ -153,7 +171,8 @@ def check(path: Path) -> None:
         click.echo(f"{connection.name}: {local} to {remote}, device {connection.vti.name}, children: {names}")
     counted = (_count(len(config.connections), "connection"), _count(len(config.secrets), "secret"))
     for key, text in remarks:
-        click.echo(f"{path}: {key}: warning: {text}")
+        told = ": ".join(part for part in (reading.places.get(key, str(path)), key, "warning", text) if part)
+        click.echo(told)
     warnings = f", {_count(len(remarks), 'warning')}" if remarks else ""
     click.echo(f"{path}: {', '.join(counted)}, no mistakes{warnings}")
 
@@ -171,7 +190,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _read(path: Path, complain: TextIO) -> Reading:
-    from ikepy.config.toml_source import read
+    from ikepy.config.sources.recognise import read
     from ikepy.errors import ConfigError
 
     try:
@@ -180,6 +199,51 @@ def _read(path: Path, complain: TextIO) -> Reading:
         hint = "" if os.access(path, os.F_OK) else "; name the configuration with -c FILE"
         click.echo(f"{error}{hint}", file=complain)
         sys.exit(1)
+
+
+@main.command(
+    epilog=examples(
+        "ikepy convert /etc/swanctl/swanctl.conf -o /etc/ikepy/ikepy.toml", "ikepy convert ipsec.conf"
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="The file to make, mode 0600, secrets included.  [default: print it without them]",
+)
+def convert(file: Path, out: Path | None) -> None:
+    """Write a swanctl.conf or ipsec.conf as TOML.
+
+    Names each line that can't be carried over, or not as it stands, and ends with status 1 if one of them
+    changes what is protected or reachable. A file with mistakes is not converted.
+    """
+    with interruptible():
+        from ikepy.config.sources import convert as conversion
+        from ikepy.config.sources import recognise
+        from ikepy.errors import ConfigError
+    try:
+        draft = recognise.draft(file)
+        if draft is None:
+            _fail(f"{file}: is TOML already, or no format that is known: swanctl.conf, ipsec.conf")
+        for line in conversion.lost(draft):
+            click.echo(line, err=True)
+        draft.validate()
+        text = conversion.to_toml(draft, secrets=out is not None)
+        if out is None:
+            click.echo(text, nl=False)
+        else:
+            conversion.write(text, out)
+            click.echo(f"{file}: is read as {draft.format} and written to {out}")
+    except ConfigError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{out}: can't be made: {error.strerror}; name a file that is not there yet")
+    if draft.refused:
+        _fail(f"not all of {file} was carried over: {_count(len(draft.refused), 'error')}, see above")
 
 
 @main.command(

@@ -1,5 +1,6 @@
 """Every error this package raises on purpose, told apart by whose fault it is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ikepy.wire.constants import NotifyType
@@ -72,12 +73,18 @@ class ConfigError(IkeError):
     """A mistake in a configuration: file, key path, what is wrong, what is allowed.
 
     `problems` holds one (key path, text) a mistake, so that all of them can be shown at once. No secret's
-    value ever stands in a text.
+    value ever stands in a text. `places`: key path -> "file:line", where the source counts lines.
     """
 
-    def __init__(self, file: Path | str, problems: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, file: Path | str, problems: list[tuple[str, str]], places: Mapping[str, str] | None = None
+    ) -> None:
         self.file = str(file)
         self.problems = problems
+        where = places or {}
         super().__init__(
-            "\n".join(f"{file}: {key}: {text}" if key else f"{file}: {text}" for key, text in problems)
+            "\n".join(
+                ": ".join(part for part in (where.get(key, self.file), key, text) if part)
+                for key, text in problems
+            )
         )

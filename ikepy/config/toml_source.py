@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ikepy.config import notes, proposals, report, secrecy, secret_use, values
 from ikepy.config.checks import check
 from ikepy.config.model import Config, Connection, Daemon, SecretEntry, device_name
+from ikepy.config.sources.place import read_file
 from ikepy.errors import ConfigError
 from ikepy.wire.constants import ProtocolId
 
@@ -24,17 +24,21 @@ Table = dict[str, object]
 TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 NOTHING_WORDS = frozenset({"none", "null", "nil"})
 DEFAULT_PORT = Daemon().port
-MAX_FILE = 16 * 1024 * 1024  # bytes
 SECRET_PREFIX = "ike"  # swanctl tells the kinds of secrets by the beginning of the section's name
 OTHER_SECRETS = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A valid configuration, and the warnings about it: (key path, text)."""
+    """A valid configuration, and the warnings about it: (key path, text).
+
+    `format`: as which the file was read. `places`: key path -> "file:line", where the source counts lines.
+    """
 
     config: Config
     remarks: tuple[report.Problem, ...]
+    format: str = "TOML"
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(path: Path) -> Config:
@@ -49,21 +53,7 @@ def parse(text: str, name: str = "<text>") -> Config:
 
 def read(path: Path) -> Reading:
     """As `load`, with the warnings that `ikepy check` and the start of the daemon print."""
-    try:
-        with path.open("rb") as file:
-            exposed = secrecy.exposure(os.fstat(file.fileno()))
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigError(path, [("", f"can't be read: {error.strerror}")]) from None
-    if len(data) > MAX_FILE:
-        raise ConfigError(path, [("", f"is too large; allowed: at most {MAX_FILE} bytes")])
-    if data.startswith(secrecy.UTF_16):
-        raise ConfigError(path, [("", "is UTF-16 text; allowed: UTF-8")])
-    try:
-        text = data.removeprefix(secrecy.BYTE_ORDER_MARK).decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(path, [("", f"is not UTF-8 text (line {line})")]) from None
+    text, exposed = read_file(path)
     return read_text(text, str(path), exposed)
 
 
@@ -75,13 +65,31 @@ def read_text(text: str, name: str = "<text>", exposed: str | None = None) -> Re
         raise ConfigError(name, [("", _syntax(error, text))]) from None
     except RecursionError:
         raise ConfigError(name, [("", "is nested too deeply")]) from None
-    source = _Source(data, Path(name).parent)
+    return read_table(data, name, Path(name).parent, exposed)
+
+
+def read_table(
+    data: Table,
+    name: str,
+    directory: Path,
+    exposed: str | None = None,
+    translate: Callable[[report.Problem], report.Problem] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> Reading:
+    """The configuration in a table of this file's shape, whatever source made it.
+
+    `directory`: where relative paths start. `translate`: puts a problem in terms of that source; `places`:
+    the lines of its key paths, for ConfigError. The rest as in `read_text`.
+    """
+    source = _Source(data, directory)
     config = source.config()
+    told = translate or (lambda problem: problem)
     if source.problems:
-        raise ConfigError(name, source.problems)
+        raise ConfigError(name, [told(one) for one in source.problems], places)
     if exposed is not None:
         source.warn_of_reader(exposed)
-    return Reading(config, (*source.remarks, *notes.notes(config), *secret_use.notes(config)))
+    remarks = (*source.remarks, *notes.notes(config), *secret_use.notes(config))
+    return Reading(config, tuple(told(one) for one in remarks))
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:

@@ -52,6 +52,7 @@ def test_version() -> None:
         [],
         ["run"],
         ["check"],
+        ["convert"],
         ["list-sas"],
         ["list-conns"],
         ["counters"],

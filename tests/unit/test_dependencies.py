@@ -20,7 +20,7 @@ TOOLS = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
 OURS = {"ikepy", "esp", "tun"}
 UNBOUND = {"cryptography"}  # an upper bound would keep its security fixes out
 # Modules that have not their distribution's name; pydantic_core is released with pydantic, and pinned by it.
-DISTRIBUTIONS = {"asyncio_dgram": "asyncio-dgram", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {"asyncio_dgram": "asyncio-dgram", "pydantic_core": "pydantic", "tomli_w": "tomli-w"}
 
 
 def name(requirement: Requirement) -> str:

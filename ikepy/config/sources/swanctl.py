@@ -1,0 +1,227 @@
+"""Reads swanctl.conf: connections, children and secrets, with strongSwan's defaults (swanctl.conf(5))."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ikepy.config import values
+from ikepy.config.sources import device, lifetimes
+from ikepy.config.sources import swanctl_keys as keys
+from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
+from ikepy.config.sources.settings import Section, Value, parse
+from ikepy.config.toml_source import Table
+
+FORMAT = "swanctl.conf"
+LISTS = frozenset({"local_addrs", "remote_addrs", "proposals", "esp_proposals", "local_ts", "remote_ts"})
+INTEGERS = frozenset({"version", "local_port", "remote_port", "keyingtries", "replay_window", "tfc_padding"})
+INTEGERS |= {f"{which}_packets" for which in ("rekey", "life", "rand")}
+BYTES = frozenset(f"{which}_bytes" for which in ("rekey", "life", "rand"))
+BOOLEANS = frozenset({"encap", "mobike"})
+MARKS = ("if_id_in", "if_id_out", "mark_in", "mark_out")
+UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+# Where strongSwan's default is another than ours.
+CONNECTION_DEFAULTS: Table = {"keyingtries": 1}
+CHILD_DEFAULTS: Table = {"replay_window": 32}
+AUTH_DEFAULT = "pubkey"
+
+
+def draft(path: Path, text: str, exposed: str | None = None) -> Draft:
+    """The configuration that the file `path` with this text means. `exposed`: who else may read the file."""
+    settings = parse(path, text, exposed)
+    translator = _Translator(Draft(FORMAT, path), settings.exposed)
+    for place, remark in settings.remarks:
+        translator.draft.remarks.append(Lost("", place, remark))
+    translator.root(settings.root)
+    return translator.draft
+
+
+class _Translator:
+    def __init__(self, into: Draft, exposed: dict[str, str | None]) -> None:
+        self.draft = into
+        self._exposed = exposed
+
+    def root(self, root: Section) -> None:
+        for name, text in keys.SECTIONS.items():
+            if name in root.sections:
+                self.draft.remarks.append(Lost(name, root.sections[name].place, text))
+        connections: Table = {}
+        secrets: Table = {}
+        tables: list[tuple[str, Table]] = []
+        for name, section in _sections(root, "connections"):
+            table, vti = self._connection(name, section)
+            connections[name] = table
+            tables.append((name, vti))
+        stable_device_names(tables)
+        for name, section in _sections(root, "secrets"):
+            self._secret(secrets, name, section)
+        self.draft.table = {"connections": connections, "secrets": secrets}
+        if "daemon" in root.sections:
+            self.draft.table["daemon"] = self._plain(root.sections["daemon"], ("daemon",))
+
+    def _connection(self, name: str, section: Section) -> tuple[Table, Table]:
+        path = ("connections", name)
+        origin = self._note(path, section)
+        table: Table = dict(CONNECTION_DEFAULTS)
+        self._values(table, section, path, keys.CONNECTION)
+        if table.get("version") == 0:
+            del table["version"]  # any: and IKEv1 is refused as unsupported would be
+        lifetimes.of_ike_sa(table)
+        for side, rules in (("local", keys.LOCAL), ("remote", keys.REMOTE)):
+            table[side] = self._auth(side, section, path, rules)
+        children: Table = {}
+        vti = self._plain(section.sections["vti"], (*path, "vti")) if "vti" in section.sections else {}
+        whole = self._numbers(section, path)
+        numbers: dict[str, tuple[int, ...]] = {}
+        for child, inner in _sections(section, "children"):
+            children[child] = self._child(inner, (*path, "children", child))
+            own = self._numbers(inner, (*path, "children", child))
+            numbers[child] = tuple(one or other for one, other in zip(own, whole, strict=True))
+        device.choose(self.draft, name, vti, numbers, origin)
+        for child, inner in _sections(section, "children"):
+            remote = values.listed(_table(children[child]).get("remote_ts", []))
+            child_origin = self._note((*path, "children", child), inner)
+            device.refuse_all_traffic(self.draft, vti, remote, child_origin)
+        for other, inner in section.sections.items():
+            if other not in ("children", "vti") and not other.startswith(("local", "remote")):
+                table[other] = {}  # the model says that there is no such key
+                self._note((*path, other), inner)
+        table["children"], table["vti"] = children, vti
+        return table, vti
+
+    def _auth(self, side: str, section: Section, path: tuple[str, ...], rules: dict[str, keys.Rule]) -> Table:
+        found = [(name, one) for name, one in section.sections.items() if name.startswith(side)]
+        table: Table = {"auth": AUTH_DEFAULT}
+        for name, one in found[1:]:
+            text = (
+                "several rounds of authentication are not supported by ikepy yet; keep one, with auth = psk"
+            )
+            self.draft.refused.append(Lost(".".join((*path, name)), one.place, text))
+        for name, one in found[:1]:
+            self._note((*path, side), one, (*path, name))
+            self._values(table, one, (*path, side), rules, (*path, name))
+            for inner, certificate in one.sections.items():
+                rule = rules["certs"] if inner.startswith("cert") else keys.REMOTE["cacerts"]
+                lost = Lost(".".join((*path, name, inner)), certificate.place, rule.text)
+                (self.draft.refused if rule.grave else self.draft.remarks).append(lost)
+        return table
+
+    def _child(self, section: Section, path: tuple[str, ...]) -> Table:
+        table: Table = dict(CHILD_DEFAULTS)
+        self._note(path, section)
+        self._values(table, section, path, keys.CHILD)
+        lifetimes.of_child(table)
+        return table
+
+    def _values(
+        self,
+        table: Table,
+        section: Section,
+        path: tuple[str, ...],
+        rules: dict[str, keys.Rule],
+        shown: tuple[str, ...] | None = None,
+    ) -> None:
+        """Put a section's settings into its table, or say why not. `shown`: its path in the file."""
+        for key, value in section.values.items():
+            origin = Origin(".".join((*(shown or path), key)), value.place)
+            rule = rules.get(key)
+            if rule is not None:
+                self._leave_out(rule, value, origin)
+            elif value.text is not None and key not in MARKS:
+                self.draft.put(table, (*path, key), _converted(key, value.text), origin)
+
+    def _leave_out(self, rule: keys.Rule, value: Value, origin: Origin) -> None:
+        if value.text is None or value.text.lower() in rule.harmless:
+            return
+        into = self.draft.refused if rule.grave else self.draft.remarks
+        into.append(Lost(origin.key, origin.place, rule.text))
+
+    def _numbers(self, section: Section, path: tuple[str, ...]) -> tuple[int, ...]:
+        """The marks and interface IDs of a connection or child, 0 where there is none."""
+        found = []
+        for key in MARKS:
+            value = section.values.get(key)
+            one = device.number(value.text) if value is not None and value.text is not None else 0
+            if one is None and value is not None:
+                text = (
+                    'not a mark or interface ID; allowed: a number like 42 or 0x2a, with "/mask" for a mark'
+                )
+                self.draft.refused.append(Lost(".".join((*path, key)), value.place, text))
+            found.append(one or 0)
+        return tuple(found)
+
+    def _secret(self, secrets: Table, name: str, section: Section) -> None:
+        path = ("secrets", name)
+        self._note(path, section)
+        for kind, text in keys.SECRETS.items():
+            if name.startswith(kind):
+                self.draft.remarks.append(Lost(".".join(path), section.place, text))
+                return
+        table: Table = {}
+        ids: list[str] = []
+        for key, value in section.values.items():
+            origin = Origin(".".join((*path, key)), value.place)
+            if value.text is None:
+                continue
+            if key.startswith("id"):
+                self.draft.origins[f"secrets.{name}.ids[{len(ids)}]"] = origin
+                ids.append(value.text)
+            else:
+                self.draft.put(table, (*path, key), value.text, origin)
+            if key == "secret":
+                self._judge_file(origin)
+        if ids:
+            table["ids"] = ids
+        secrets[name] = table
+
+    def _judge_file(self, origin: Origin) -> None:
+        exposed = self._exposed.pop(origin.place.file, None)
+        if exposed is not None:
+            self.draft.remarks.append(Lost(origin.key, origin.place, f"this file holds it, and {exposed}"))
+
+    def _plain(self, section: Section, path: tuple[str, ...]) -> Table:
+        """A section of ours, as it stands."""
+        table: Table = {}
+        self._note(path, section)
+        for key, value in section.values.items():
+            if value.text is not None:
+                word: object = value.text
+                if re.fullmatch(r"\d{1,18}", value.text):
+                    word = int(value.text)
+                elif re.fullmatch(r"\d{1,9}\.\d{1,9}", value.text):
+                    word = float(value.text)
+                origin = Origin(".".join((*path, key)), value.place)
+                self.draft.put(table, (*path, key), word, origin)
+        return table
+
+    def _note(self, path: tuple[str, ...], section: Section, shown: tuple[str, ...] | None = None) -> Origin:
+        origin = Origin(".".join(shown or path), section.place)
+        self.draft.origins[".".join(path)] = origin
+        return origin
+
+
+def _sections(section: Section, name: str) -> list[tuple[str, Section]]:
+    inner = section.sections.get(name)
+    return list(inner.sections.items()) if inner is not None else []
+
+
+def _table(value: object) -> Table:
+    return value if isinstance(value, dict) else {}
+
+
+def _converted(key: str, text: str) -> object:
+    """A value of the kind that the model has for the key; other text stays, for the model to refuse."""
+    if key in LISTS:
+        return values.listed(text)
+    if key in BYTES:
+        match = re.fullmatch(r"(\d{1,18}) *([kmg]?)", text.lower(), re.ASCII)
+        return int(match[1]) * UNIT_BYTES[match[2]] if match is not None else text
+    if key in INTEGERS:
+        try:
+            return int(text, 0)
+        except ValueError:
+            return text
+    if key in BOOLEANS:
+        word = text.lower()
+        return True if word in keys.YES else False if word in keys.NO else text
+    return text
