@@ -51,7 +51,7 @@ def choose(
     if vti["name"] == f"vti{found}" and not vti.get("addresses"):
         text = (
             f"ikepy makes the device vti{found} for the mark or interface ID {found}, in place of the "
-            "kernel's: remove that one, and give this one its addresses and routes (a section vti does)"
+            "kernel's: remove that one, and give this one its addresses and routes (or TOML, in vti)"
         )
         draft.remarks.append(Lost(origin.key, origin.place, text))
 

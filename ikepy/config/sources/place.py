@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ikepy.config import secrecy
 from ikepy.errors import ConfigError
 
+_ESCAPED = re.compile(r"\\(\r?\n|[\s\S])")
+_MEANING = {"n": "\n", "r": "\r", "t": "\t"}
+_WILDCARDS = re.compile(r"[*?\[]")
 MAX_FILE = 16 * 1024 * 1024  # bytes
 
 
@@ -21,6 +26,14 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's value, and where it stands. Text None: an empty assignment, which clears a value."""
+
+    text: str | None
+    place: Place
 
 
 def failure(place: Place, key: str, text: str) -> ConfigError:
@@ -49,3 +62,24 @@ def read_file(path: Path, where: Place | None = None) -> tuple[str, str | None]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(path, [("", f"is not UTF-8 text (line {line})")]) from None
+
+
+def included(path: Path, pattern: str, place: Place) -> list[Path]:
+    """The files that a statement `include PATTERN` in the file `path` means, as sh(1) expands it.
+
+    ConfigError if a name without wildcards is no file's.
+    """
+    found = sorted(glob.glob(os.path.join(path.parent, pattern)))  # noqa: PTH118, PTH207  both as sh(1)
+    if not found and not _WILDCARDS.search(pattern):
+        raise failure(place, "include", "there is no such file; correct its name, or remove the line")
+    return [Path(name) for name in found]
+
+
+def unescape(text: str) -> str:
+    """What stands between two quotes, without backslashes; one at a line's end joins it with the next."""
+
+    def meant(match: re.Match[str]) -> str:
+        escaped = match[1]
+        return "" if escaped.endswith("\n") else _MEANING.get(escaped, escaped)
+
+    return _ESCAPED.sub(meant, text)

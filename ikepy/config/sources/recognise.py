@@ -59,4 +59,8 @@ def _draft(path: Path, text: str, exposed: str | None) -> Draft | None:
             from ikepy.config.sources import swanctl  # loads a parser generator, which TOML does without
 
             return swanctl.draft(path, text, exposed)
+        case "ipsec.conf":
+            from ikepy.config.sources import ipsec
+
+            return ipsec.draft(path, text)
     return None

@@ -7,8 +7,6 @@ is given twice is merged: sections into one, and of two values of a key the late
 
 from __future__ import annotations
 
-import glob
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from pathlib import Path
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput
 
-from ikepy.config.sources.place import Place, failure, read_file
+from ikepy.config.sources.place import Place, Value, failure, included, read_file, unescape
 from ikepy.errors import ConfigError
 
 MAX_DEPTH = 32  # of sections in sections
@@ -45,17 +43,6 @@ COMMENT: /#[^\n]*/
 %ignore COMMENT
 """
 _PART = re.compile(r'"((?:\\[\s\S]|[^"\\])*)"|([^"\s]+)')
-_ESCAPED = re.compile(r"\\(\r?\n|[\s\S])")
-_MEANING = {"n": "\n", "r": "\r", "t": "\t"}
-_WILDCARDS = re.compile(r"[*?\[]")
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A setting's value, and where it stands. Text None: an empty assignment, which clears a value."""
-
-    text: str | None
-    place: Place
 
 
 @dataclass(slots=True)
@@ -70,11 +57,14 @@ class Section:
 
 @dataclass(slots=True)
 class Settings:
-    """What a file and those it includes say. `exposed`: file -> who else may read it (`read_file`)."""
+    """What a file and those it includes say. `exposed`: file -> who else may read it (`read_file`).
+
+    `absent`: references to sections that are not there, which strongSwan leaves out.
+    """
 
     root: Section
     exposed: dict[str, str | None]
-    remarks: list[tuple[Place, str]]
+    absent: list[tuple[Place, str]]
 
 
 def parse(path: Path, text: str, exposed: str | None = None) -> Settings:
@@ -84,8 +74,8 @@ def parse(path: Path, text: str, exposed: str | None = None) -> Settings:
     """
     reader = _Reader()
     reader.read(path, text, exposed)
-    resolved = _Resolver(reader.root, reader.remarks).resolve()
-    return Settings(resolved, reader.exposed, reader.remarks)
+    resolved = _Resolver(reader.root, reader.absent).resolve()
+    return Settings(resolved, reader.exposed, reader.absent)
 
 
 @cache
@@ -99,7 +89,7 @@ class _Reader:
     def __init__(self) -> None:
         self.root = Section(Place("", 0))
         self.exposed: dict[str, str | None] = {}
-        self.remarks: list[tuple[Place, str]] = []
+        self.absent: list[tuple[Place, str]] = []
         self._files = 0
 
     def read(self, path: Path, text: str, exposed: str | None) -> None:
@@ -151,33 +141,22 @@ class _Reader:
             text = f"files include each other too deeply; allowed: at most {MAX_INCLUDES}, one in the other"
             raise failure(place, "include", text)
         pattern = _pattern(statement)
-        found = sorted(glob.glob(os.path.join(path.parent, pattern)))  # noqa: PTH207, PTH118  as sh(1) has it
-        if not found and not _WILDCARDS.search(pattern):
-            raise failure(place, "include", "there is no such file; correct its name, or remove the line")
-        for name in found:
-            text, self.exposed[name] = read_file(Path(name), place)
-            self._read(Path(name), text, into, depth, nested + 1)
+        for file in included(path, pattern, place):
+            text, self.exposed[str(file)] = read_file(file, place)
+            self._read(file, text, into, depth, nested + 1)
 
 
 def _value(token: str) -> str | None:
     """The text that a VALUE token means: its parts, with one space between them, without quotes."""
     parts = [
-        _unescape(match[1]) if match[1] is not None else match[2] for match in _PART.finditer(token, pos=1)
+        unescape(match[1]) if match[1] is not None else match[2] for match in _PART.finditer(token, pos=1)
     ]
     return " ".join(parts) if parts else None
 
 
-def _unescape(text: str) -> str:
-    def meant(match: re.Match[str]) -> str:
-        escaped = match[1]
-        return "" if escaped.endswith("\n") else _MEANING.get(escaped, escaped)
-
-    return _ESCAPED.sub(meant, text)
-
-
 def _pattern(statement: str) -> str:
     rest = statement.removeprefix("include").strip("\t ")
-    return _unescape(rest[1:-1]) if rest.startswith('"') else re.sub(r'\\(["#} ])', r"\1", rest)
+    return unescape(rest[1:-1]) if rest.startswith('"') else re.sub(r'\\(["#} ])', r"\1", rest)
 
 
 def _line(error: UnexpectedInput, text: str) -> int:
@@ -205,9 +184,9 @@ def _syntax(error: UnexpectedInput, text: str) -> str:
 class _Resolver:
     """Fills inherited settings in: first a section's own, then those of its references from left to right."""
 
-    def __init__(self, root: Section, remarks: list[tuple[Place, str]]) -> None:
+    def __init__(self, root: Section, absent: list[tuple[Place, str]]) -> None:
         self._root = root
-        self._remarks = remarks
+        self._absent = absent
         self._done: dict[int, Section] = {}
         self._under_way: set[int] = set()
 
@@ -236,7 +215,7 @@ class _Resolver:
             for part in name.split("."):
                 found = found.sections.get(part) if found is not None else None
             if found is None:
-                self._remarks.append((place, f'there is no section "{name}" to inherit from: it is left out'))
+                self._absent.append((place, name))
             else:
                 yield found
 

@@ -9,7 +9,8 @@ from ikepy.config import values
 from ikepy.config.sources import device, lifetimes
 from ikepy.config.sources import swanctl_keys as keys
 from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
-from ikepy.config.sources.settings import Section, Value, parse
+from ikepy.config.sources.rules import NO, YES, Rule
+from ikepy.config.sources.settings import Section, parse
 from ikepy.config.toml_source import Table
 
 FORMAT = "swanctl.conf"
@@ -30,8 +31,9 @@ def draft(path: Path, text: str, exposed: str | None = None) -> Draft:
     """The configuration that the file `path` with this text means. `exposed`: who else may read the file."""
     settings = parse(path, text, exposed)
     translator = _Translator(Draft(FORMAT, path), settings.exposed)
-    for place, remark in settings.remarks:
-        translator.draft.remarks.append(Lost("", place, remark))
+    for place, name in settings.absent:
+        remark = f'there is no section "{name}" to inherit from: it is left out'
+        translator.draft.remarks.append(Lost(f"reference {name}", place, remark))
     translator.root(settings.root)
     return translator.draft
 
@@ -89,7 +91,7 @@ class _Translator:
         table["children"], table["vti"] = children, vti
         return table, vti
 
-    def _auth(self, side: str, section: Section, path: tuple[str, ...], rules: dict[str, keys.Rule]) -> Table:
+    def _auth(self, side: str, section: Section, path: tuple[str, ...], rules: dict[str, Rule]) -> Table:
         found = [(name, one) for name, one in section.sections.items() if name.startswith(side)]
         table: Table = {"auth": AUTH_DEFAULT}
         for name, one in found[1:]:
@@ -102,8 +104,7 @@ class _Translator:
             self._values(table, one, (*path, side), rules, (*path, name))
             for inner, certificate in one.sections.items():
                 rule = rules["certs"] if inner.startswith("cert") else keys.REMOTE["cacerts"]
-                lost = Lost(".".join((*path, name, inner)), certificate.place, rule.text)
-                (self.draft.refused if rule.grave else self.draft.remarks).append(lost)
+                rule.apply(self.draft, "", Origin(".".join((*path, name, inner)), certificate.place))
         return table
 
     def _child(self, section: Section, path: tuple[str, ...]) -> Table:
@@ -118,7 +119,7 @@ class _Translator:
         table: Table,
         section: Section,
         path: tuple[str, ...],
-        rules: dict[str, keys.Rule],
+        rules: dict[str, Rule],
         shown: tuple[str, ...] | None = None,
     ) -> None:
         """Put a section's settings into its table, or say why not. `shown`: its path in the file."""
@@ -126,15 +127,9 @@ class _Translator:
             origin = Origin(".".join((*(shown or path), key)), value.place)
             rule = rules.get(key)
             if rule is not None:
-                self._leave_out(rule, value, origin)
+                rule.apply(self.draft, value.text, origin)
             elif value.text is not None and key not in MARKS:
                 self.draft.put(table, (*path, key), _converted(key, value.text), origin)
-
-    def _leave_out(self, rule: keys.Rule, value: Value, origin: Origin) -> None:
-        if value.text is None or value.text.lower() in rule.harmless:
-            return
-        into = self.draft.refused if rule.grave else self.draft.remarks
-        into.append(Lost(origin.key, origin.place, rule.text))
 
     def _numbers(self, section: Section, path: tuple[str, ...]) -> tuple[int, ...]:
         """The marks and interface IDs of a connection or child, 0 where there is none."""
@@ -223,5 +218,5 @@ def _converted(key: str, text: str) -> object:
             return text
     if key in BOOLEANS:
         word = text.lower()
-        return True if word in keys.YES else False if word in keys.NO else text
+        return True if word in YES else False if word in NO else text
     return text

@@ -79,9 +79,7 @@ def test_inheritance_in_many_ways_is_read_in_time() -> None:
 def test_a_section_that_is_not_there_is_remarked() -> None:
     settings = parse(Path("x.conf"), "\na : b.c { d = e }")
     assert plain(settings.root) == {"a": {"d": "e"}}
-    assert [(str(place), text) for place, text in settings.remarks] == [
-        ("x.conf:2", 'there is no section "b.c" to inherit from: it is left out')
-    ]
+    assert [(str(place), name) for place, name in settings.absent] == [("x.conf:2", "b.c")]
 
 
 def test_files_are_included_into_the_section_by_patterns_beside_the_file(tmp_path: Path) -> None:

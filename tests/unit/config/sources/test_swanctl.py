@@ -14,6 +14,7 @@ from ikepy.config.proposals import to_text
 from ikepy.config.report import SWANCTL_ONLY
 from ikepy.config.sources import swanctl
 from ikepy.config.sources import swanctl_keys as keys
+from ikepy.config.sources.rules import Rule
 from ikepy.config.toml_source import Reading
 from ikepy.errors import ConfigError
 
@@ -205,11 +206,11 @@ CHILD_LINE, CONNECTION_LINE, LOCAL_LINE, REMOTE_LINE = 17, 20, 7, 12
     ],
 )
 def test_a_key_that_ikepy_has_not_is_refused_or_remarked(
-    place: str, line: int, path: str, rules: dict[str, keys.Rule]
+    place: str, line: int, path: str, rules: dict[str, Rule]
 ) -> None:
     for key, rule in rules.items():
         source = text(**{place: f"{key} = something"})
-        if rule.grave:
+        if rule.is_grave:
             assert f"s.conf:{line}: {path}.{key}: {rule.text}" in mistakes(source).splitlines()
         else:
             reading = read(source)

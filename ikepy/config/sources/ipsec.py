@@ -1,0 +1,342 @@
+"""Translates the conns of ipsec.conf, with strongSwan's defaults (ipsec.conf(5), and charon's plugin stroke).
+
+Conns that say the same of IKE are children of one connection, as in charon: a peer that keeps identities
+unique would take a second IKE_SA for a successor of the first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from ikepy.config import values
+from ikepy.config.sources import device, ipsec_keys, ipsec_secrets, ipsec_syntax
+from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
+from ikepy.config.sources.place import Place, Value
+from ikepy.config.sources.rules import NO, YES
+from ikepy.config.toml_source import Table
+
+FORMAT = "ipsec.conf"
+IKE_DEFAULT, ESP_DEFAULT = "aes128-sha256-curve25519", "aes128-sha256"
+MARGIN, FUZZ, IKE_LIFETIME, LIFETIME, TRIES, DPD_DELAY = 540.0, 100.0, 10800.0, 3600.0, 3, 30
+DPD = {"none": "none", "clear": "none", "hold": "trap", "restart": "start"}
+AUTO = {"add": "none", "route": "trap", "start": "start"}
+EXCHANGES = frozenset({"ike", "ikev2"})
+UNIQUE = {"yes": "replace", "replace": "replace", "no": "no", "never": "never", "keep": "keep"}
+PSK = frozenset({"psk", "secret"})
+MARKS = ("mark", "mark_in", "mark_out")
+_KNOWN = """
+    auto keyexchange type left right leftsubnet rightsubnet leftid rightid leftauth rightauth authby
+    leftikeport rightikeport leftprotoport rightprotoport ike esp mobike fragmentation forceencaps dpddelay
+    dpdaction closeaction keyingtries ikelifetime lifetime keylife margintime rekeymargin rekeyfuzz rekey
+    reauth lifebytes marginbytes lifepackets marginpackets mark mark_in mark_out tfc replay_window
+"""
+KNOWN = frozenset(_KNOWN.split())
+ALIASES = {"keylife": "lifetime", "rekeymargin": "margintime"}
+Conn = Mapping[str, Value]
+
+
+def draft(path: Path, text: str) -> Draft:
+    """The configuration that the file `path` with this text means, with the secrets that belong to it."""
+    into = Draft(FORMAT, path)
+    parts = ipsec_syntax.parse(path, text)
+    for name, part in parts.authorities.items():
+        remark = "authorities are not supported by ikepy yet: the section is left out; remove it"
+        into.remarks.append(Lost(f"ca {name}", part.place, remark))
+    translator = Translator(into, _unique(parts.setup.values, into))
+    for name, part in parts.conns.items():
+        if name != ipsec_syntax.DEFAULT:
+            translator.conn(name, parts.conn(name), part.place)
+    into.table = {"connections": translator.connections(), "secrets": ipsec_secrets.beside(path, into)}
+    return into
+
+
+def _unique(setup: Mapping[str, Value], into: Draft) -> str:
+    unique = "replace"
+    for key, value in setup.items():
+        origin = Origin(f"config setup.{key}", value.place)
+        if key == "uniqueids":
+            unique = UNIQUE.get((value.text or "yes").lower(), "")
+            if not unique:
+                into.refused.append(Lost(origin.key, origin.place, f"allowed: {', '.join(UNIQUE)}"))
+        elif key in ipsec_keys.SETUP:
+            ipsec_keys.SETUP[key].apply(into, value.text, origin)
+        else:
+            into.remarks.append(Lost(origin.key, origin.place, "is not known to ikepy; remove it"))
+    return unique
+
+
+class Translator:
+    """Makes connections of conns."""
+
+    def __init__(self, into: Draft, unique: str = "replace") -> None:
+        self._draft = into
+        self._unique = unique
+        self._tables: dict[str, Table] = {}
+        self._children: dict[str, dict[str, Table]] = {}
+        self._marks: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._places: dict[tuple[str, str], Place] = {}
+
+    def conn(self, name: str, conn: Conn, place: Place) -> None:
+        """Add a conn that is to be loaded, with inherited values; one of auto = ignore is none."""
+        auto = _word(conn, "auto", "ignore")
+        if auto == "ignore":
+            return
+        ike = self._ike(conn)
+        owner = next((one for one, other in self._tables.items() if other == ike), name)
+        self._note(name, owner, conn, place)
+        if auto not in AUTO:
+            self._refuse(name, "auto", conn, "allowed: ignore, add, route, start")
+        if _word(conn, "keyexchange", "ike") not in EXCHANGES:
+            self._refuse(name, "keyexchange", conn, "ikepy speaks IKEv2 only; allowed: ikev2, ike")
+        self._tables.setdefault(owner, ike)
+        child = {"start_action": AUTO.get(auto, "none"), **self._child(name, conn)}
+        self._children.setdefault(owner, {})[name] = child
+        self._marks.setdefault(owner, {})[name] = self._numbers(name, conn)
+        self._places[owner, name] = place
+
+    def connections(self) -> Table:
+        """All of them, with their devices."""
+        found: Table = {}
+        vtis: list[tuple[str, Table]] = []
+        for name, table in self._tables.items():
+            vti: Table = {}
+            origin = Origin(f"conn {name}", self._places[name, name])
+            device.choose(self._draft, name, vti, self._marks[name], origin)
+            for child, one in self._children[name].items():
+                child_origin = Origin(f"conn {child}", self._places[name, child])
+                device.refuse_all_traffic(self._draft, vti, values.listed(one["remote_ts"]), child_origin)
+            found[name] = {**table, "children": self._children[name], "vti": vti}
+            vtis.append((name, vti))
+        stable_device_names(vtis)
+        return found
+
+    def _ike(self, conn: Conn) -> Table:
+        """What a conn says of IKE: the connection without name, children and device."""
+        table: Table = {
+            "local_addrs": _addresses(conn, "left"),
+            "remote_addrs": _addresses(conn, "right"),
+            "proposals": _proposals(_text(conn, "ike") or IKE_DEFAULT),
+            "keyingtries": _tries(_text(conn, "keyingtries")),
+            "unique": self._unique or "replace",
+            "local": _auth(conn, "left"),
+            "remote": _auth(conn, "right"),
+            **_ike_lifetimes(conn),
+        }
+        for key, ours in ("mobike", "mobike"), ("forceencaps", "encap"):
+            if _text(conn, key) is not None:
+                table[ours] = _boolean(_text(conn, key) or "")
+        if _text(conn, "fragmentation") is not None:
+            table["fragmentation"] = _text(conn, "fragmentation")
+        if _word(conn, "dpdaction", "none") != "none":
+            table["dpd_delay"] = _text(conn, "dpddelay") or DPD_DELAY
+        for key, ours in ("leftikeport", "local_port"), ("rightikeport", "remote_port"):
+            if _text(conn, key) is not None:
+                table[ours] = _whole(_text(conn, key) or "")
+        return table
+
+    def _child(self, name: str, conn: Conn) -> Table:
+        table: Table = {
+            "local_ts": _selectors(conn, "left"),
+            "remote_ts": _selectors(conn, "right"),
+            "esp_proposals": _proposals(_text(conn, "esp") or ESP_DEFAULT),
+            "mode": _text(conn, "type") or "tunnel",
+            **_lifetimes(conn),
+        }
+        for key, ours in ("dpdaction", "dpd_action"), ("closeaction", "close_action"):
+            word = _word(conn, key, "none")
+            table[ours] = DPD.get(word, word)
+        tfc = _text(conn, "tfc")
+        if tfc is not None:
+            table["tfc_padding"] = "mtu" if tfc == "%mtu" else _whole(tfc)
+        window = _text(conn, "replay_window")
+        table["replay_window"] = 32 if window in (None, "-1") else _whole(window or "")
+        return table
+
+    def _numbers(self, name: str, conn: Conn) -> tuple[int, ...]:
+        found = []
+        for key in MARKS:
+            one = device.number(_text(conn, key) or "0")
+            if one is None:
+                self._refuse(name, key, conn, 'not a mark; allowed: a number like 42 or 0x2a, and a "/mask"')
+            found.append(one or 0)
+        return tuple(found)
+
+    def _note(self, name: str, owner: str, conn: Conn, place: Place) -> None:
+        """Note where the keys of a conn stand, and what of it is left out."""
+        connection, child = f"connections.{owner}", f"connections.{owner}.children.{name}"
+        if owner == name:
+            self._draft.origins[connection] = Origin(f"conn {name}", place)
+        self._draft.origins[child] = Origin(f"conn {name}", place)
+        for key, value in conn.items():
+            origin = Origin(f"conn {name}.{key}", value.place)
+            rule = ipsec_keys.RULES.get(key)
+            if rule is not None:
+                rule.apply(self._draft, value.text, origin)
+            elif key not in KNOWN:
+                close = get_close_matches(key, KNOWN, 1)
+                hint = f' (did you mean "{close[0]}"?)' if close else "; remove it"
+                self._draft.refused.append(Lost(origin.key, origin.place, f"unknown key{hint}"))
+            for ours in PATHS.get(ALIASES.get(key, key), ()):
+                of_child = ours.startswith("children.")
+                path = f"{child}{ours.removeprefix('children')}" if of_child else f"{connection}.{ours}"
+                if of_child or owner == name:
+                    self._draft.origins[path] = origin
+
+    def _refuse(self, name: str, key: str, conn: Conn, text: str) -> None:
+        self._draft.refused.append(Lost(f"conn {name}.{key}", conn[key].place, text))
+
+
+# The keys that a parameter decides on in the connection, or (children.) in the child.
+PATHS = {
+    "left": ("local_addrs",),
+    "right": ("remote_addrs",),
+    "leftsubnet": ("children.local_ts",),
+    "rightsubnet": ("children.remote_ts",),
+    "leftprotoport": ("children.local_ts",),
+    "rightprotoport": ("children.remote_ts",),
+    "leftid": ("local.id",),
+    "rightid": ("remote.id",),
+    "authby": ("local.auth", "remote.auth"),
+    "leftauth": ("local.auth",),
+    "rightauth": ("remote.auth",),
+    "leftikeport": ("local_port",),
+    "rightikeport": ("remote_port",),
+    "ike": ("proposals",),
+    "esp": ("children.esp_proposals",),
+    "type": ("children.mode",),
+    "mobike": ("mobike",),
+    "forceencaps": ("encap",),
+    "fragmentation": ("fragmentation",),
+    "keyingtries": ("keyingtries",),
+    "dpddelay": ("dpd_delay",),
+    "dpdaction": ("children.dpd_action",),
+    "closeaction": ("children.close_action",),
+    "auto": ("children.start_action",),
+    "ikelifetime": ("rekey_time", "reauth_time"),
+    "lifetime": ("children.life_time", "children.rekey_time"),
+    "margintime": ("over_time", "children.rand_time"),
+    "lifebytes": ("children.life_bytes",),
+    "marginbytes": ("children.rand_bytes",),
+    "lifepackets": ("children.life_packets",),
+    "marginpackets": ("children.rand_packets",),
+    "tfc": ("children.tfc_padding",),
+    "replay_window": ("children.replay_window",),
+}
+
+
+def _text(conn: Conn, key: str) -> str | None:
+    for name in (key, *(old for old, new in ALIASES.items() if new == key)):
+        if name in conn and conn[name].text is not None:
+            return conn[name].text
+    return None
+
+
+def _word(conn: Conn, key: str, default: str) -> str:
+    return (_text(conn, key) or default).lower()
+
+
+def _addresses(conn: Conn, side: str) -> list[object]:
+    found = [str(one) for one in values.listed(_text(conn, side) or "%any")]
+    return ["%any" if one == "%defaultroute" else one for one in found]
+
+
+def _auth(conn: Conn, side: str) -> Table:
+    method = _text(conn, f"{side}auth") or _text(conn, "authby") or "pubkey"
+    table: Table = {"auth": "psk" if method.lower() in PSK else method}
+    identity = _text(conn, f"{side}id")
+    if identity is not None:
+        table["id"] = identity
+    elif side == "right":
+        addresses = _addresses(conn, side)
+        if len(addresses) == 1 and not str(addresses[0]).startswith("%") and "/" not in str(addresses[0]):
+            table["id"] = addresses[0]  # the peer's identity is its address by default
+    return table
+
+
+def _proposals(text: str) -> list[object]:
+    """The proposals given, and charon's own behind them unless "!" stands at the end."""
+    strict = text.rstrip().endswith("!")
+    found = values.listed(text.rstrip().rstrip("!"))
+    return found if strict or "default" in found else [*found, "default"]
+
+
+def _selectors(conn: Conn, side: str) -> list[object]:
+    found = [str(one) for one in values.listed(_text(conn, f"{side}subnet") or "dynamic")]
+    port = _text(conn, f"{side}protoport")
+    behind = "" if port is None else f"[{port.replace('%', '')}]"
+    return [
+        ("dynamic" if one == "%dynamic" else one.replace("%", "")) + ("" if "[" in one else behind)
+        for one in found
+    ]
+
+
+def _tries(text: str | None) -> object:
+    return TRIES if text is None else 0 if text == "%forever" else _whole(text)
+
+
+def _ike_lifetimes(conn: Conn) -> Table:
+    """charon's stroke: the margin before the end is when the rekey is due, less a random part of it."""
+    if _word(conn, "rekey", "yes") in NO:
+        return {"rekey_time": 0, "reauth_time": 0}
+    life, margin = _time(conn, "ikelifetime", IKE_LIFETIME), _time(conn, "margintime", MARGIN)
+    if isinstance(life, str) or isinstance(margin, str):
+        return {"rekey_time": life, "over_time": margin}
+    due = "rekey_time" if _word(conn, "reauth", "yes") in NO else "reauth_time"
+    return {
+        "rekey_time": 0,
+        "reauth_time": 0,
+        due: max(life - margin, 0.0),
+        "over_time": margin,
+        "rand_time": margin * _fuzz(conn),
+    }
+
+
+def _lifetimes(conn: Conn) -> Table:
+    if _word(conn, "rekey", "yes") in NO:
+        return {"rekey_time": 0, "life_time": 0}
+    life, margin = _time(conn, "lifetime", LIFETIME), _time(conn, "margintime", MARGIN)
+    if isinstance(life, str) or isinstance(margin, str):
+        return {"life_time": life, "rand_time": margin}
+    table: Table = {
+        "life_time": life,
+        "rekey_time": max(life - margin, 0.0),
+        "rand_time": margin * _fuzz(conn),
+    }
+    for what in ("bytes", "packets"):
+        hard, soft = _text(conn, f"life{what}"), _text(conn, f"margin{what}")
+        if hard is None:
+            continue
+        end, before = _whole(hard), _whole(soft or "0")
+        table[f"life_{what}"] = end
+        if isinstance(end, int) and isinstance(before, int):
+            table[f"rekey_{what}"] = max(end - before, 0)
+            table[f"rand_{what}"] = int(before * _fuzz(conn))
+        else:
+            table[f"rand_{what}"] = before
+    return table
+
+
+def _time(conn: Conn, key: str, default: float) -> float | str:
+    """Seconds; what is no time stays text, for the model to refuse."""
+    text = _text(conn, key)
+    try:
+        return default if text is None else values.seconds(text)
+    except ValueError:
+        return text or ""
+
+
+def _fuzz(conn: Conn) -> float:
+    text = (_text(conn, "rekeyfuzz") or f"{FUZZ:g}%").rstrip("%")
+    return float(text) / 100 if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) else FUZZ / 100
+
+
+def _whole(text: str) -> object:
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else text
+
+
+def _boolean(text: str) -> object:
+    word = text.lower()
+    return True if word in YES else False if word in NO else text

@@ -1,0 +1,107 @@
+"""Parses ipsec.secrets: `[ID…] : PSK SECRET`, one an entry (ipsec.secrets(5))."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+from ikepy.config.sources.draft import Draft, Lost, Origin
+from ikepy.config.sources.place import Place, failure, included, read_file
+from ikepy.config.toml_source import Table
+
+MAX_INCLUDES = 10
+OTHERS = ("RSA", "ECDSA", "BLISS", "P12", "PKCS8", "EAP", "XAUTH", "NTLM", "PIN", "PPK", "PASS")
+_ENTRY = re.compile(r"(?:(.*?)\s)??\s*:\s*([A-Za-z0-9]+)\b\s*(.*)", re.DOTALL)
+_ID = re.compile(r'"([^"]*)"|(\S+)')
+_PIECE = re.compile(r"\"[^\"]*\"|'[^']*'|.", re.DOTALL)
+_QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+
+
+def beside(path: Path, draft: Draft) -> Table:
+    """The secrets that belong to the ipsec.conf at `path`: /etc/ipsec.secrets to /etc/ipsec.conf.
+
+    Those of X.config.d/a.conf, as the pod's image has it, are in X.secrets.d/a.secrets.
+    """
+    file = path.with_suffix(".secrets")
+    if path.parent.name.endswith(".config.d"):
+        other = path.parent.with_name(path.parent.name.removesuffix(".config.d") + ".secrets.d") / file.name
+        file = other if other.exists() else file
+    if not file.exists():
+        text = f"there is no {file}: make it, with the pre-shared keys, or convert this file and add them"
+        draft.remarks.append(Lost("secrets", Place(str(path), 0), text))
+        return {}
+    table: Table = {}
+    _read(file, table, draft, None, 0)
+    return table
+
+
+def _read(file: Path, table: Table, draft: Draft, named_at: Place | None, nested: int) -> None:
+    text, exposed = read_file(file, named_at)
+    for place, line in _entries(file, text):
+        include = re.fullmatch(r"include\s+(\S.*)", line)
+        if include is not None:
+            if nested >= MAX_INCLUDES:
+                raise failure(place, "include", f"files include each other too deeply: over {MAX_INCLUDES}")
+            for other in included(file, include[1].strip().strip('"'), place):
+                _read(other, table, draft, place, nested + 1)
+            continue
+        entry = _ENTRY.fullmatch(line)
+        if entry is None:
+            raise failure(place, "", 'not an entry; allowed: ID ID : PSK "secret"')
+        kind = entry[2].upper()
+        if kind in OTHERS:
+            remark = f"secrets of the kind {kind} are not supported by ikepy: it is left out; remove it"
+            draft.remarks.append(Lost(f"line {place.line}, {kind}", place, remark))
+            continue
+        if kind != "PSK":
+            raise failure(place, "", "unknown kind of secret; allowed: PSK")
+        _add(table, draft, place, entry[1] or "", entry[3].strip())
+        if exposed is not None:
+            draft.remarks.append(
+                Lost(f"line {place.line}, PSK", place, f"this file holds secrets, and {exposed}")
+            )
+            exposed = None
+
+
+def _entries(file: Path, text: str) -> Iterator[tuple[Place, str]]:
+    """Entries with their lines: one begins at the left margin, and indented lines belong to it."""
+    begun: tuple[Place, str] | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        content = _uncommented(line)
+        if not content.strip():
+            continue
+        if begun is not None and line[0].isspace():
+            begun = begun[0], f"{begun[1]} {content.strip()}"
+            continue
+        if begun is not None:
+            yield begun
+        begun = Place(str(file), number), content.strip()
+    if begun is not None:
+        yield begun
+
+
+def _uncommented(line: str) -> str:
+    """A line without its comment: "#" at the beginning or behind a space, outside of quotes."""
+    for match in _PIECE.finditer(line):
+        at = match.start()
+        if match[0] == "#" and (at == 0 or line[at - 1].isspace()):
+            return line[:at]
+    return line
+
+
+def _add(table: Table, draft: Draft, place: Place, ids: str, secret: str) -> None:
+    name = f"ike-{len(table) + 1}"
+    origin = Origin(f"line {place.line}, PSK", place)
+    quoted = _QUOTED.fullmatch(secret)
+    text = secret if quoted is None else quoted[1] if quoted[1] is not None else quoted[2]
+    if quoted is not None and text.startswith(("0x", "0s")):
+        text = f"0s{b64encode(text.encode()).decode()}"  # between quotes it is text, whatever it begins with
+    path = f"secrets.{name}"
+    draft.origins[path] = origin
+    entry: Table = {"secret": text}
+    found = [one[1] or one[2] for one in _ID.finditer(ids)]
+    if found:
+        entry["ids"] = found
+    table[name] = entry
