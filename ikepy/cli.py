@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 import click
+from click.core import ParameterSource
 
 from ikepy import __version__, listing
 from ikepy.daemon.control.client import DEFAULT_SOCKET, Arguments, ClientError, request
@@ -54,6 +55,15 @@ def config_option(function: Function) -> Function:
         show_default=True,
         metavar="FILE",
         help="The configuration: TOML, swanctl.conf or ipsec.conf.",
+    )(function)
+
+
+def environment_option(function: Function) -> Function:
+    return click.option(
+        "--env",
+        "from_environment",
+        is_flag=True,
+        help="Take the configuration from the variables IPSEC_… of the pod's image instead.",
     )(function)
 
 
@@ -103,9 +113,12 @@ def main() -> None:
 
 
 @main.command(
-    epilog=examples("ikepy run", "ikepy run -c site-b.toml --socket /run/ikepy/site-b.sock"),
+    epilog=examples(
+        "ikepy run", "ikepy run -c site-b.toml --socket /run/ikepy/site-b.sock", "ikepy run --env"
+    ),
 )
 @config_option
+@environment_option
 @click.option(
     "--socket",
     "socket",
@@ -115,13 +128,13 @@ def main() -> None:
     metavar="PATH",
     help="The control socket.  [default: daemon.socket of the configuration]",
 )
-def run(path: Path, socket: Path | None) -> None:
+def run(path: Path, from_environment: bool, socket: Path | None) -> None:
     """Run the daemon in the foreground.
 
     SIGTERM and Ctrl-C delete the SAs at the peers, remove devices and routes, and end it.
     """
     with interruptible():
-        reading = _read(path, sys.stderr)
+        path, reading = _read_from(path, from_environment, sys.stderr)
         from ikepy.daemon.main import run as run_daemon
 
     if reading.format != "TOML":
@@ -142,7 +155,8 @@ def _with_line(key: str, reading: Reading) -> str:
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @config_option
-def check(file: Path | None, path: Path) -> None:
+@environment_option
+def check(file: Path | None, path: Path, from_environment: bool) -> None:
     """Check a configuration and open nothing.
 
     FILE, or that of --config, may be TOML, swanctl.conf or ipsec.conf: its content tells which.
@@ -151,9 +165,8 @@ def check(file: Path | None, path: Path) -> None:
     there is none, it warns of what is hardly meant: secrets that others can read or guess, or that nobody
     uses, lifetimes, routes. Devices and links are looked at as they are on this machine.
     """
-    path = file or path
     with interruptible():
-        reading = _read(path, sys.stdout)
+        path, reading = _read_from(file or path, from_environment, sys.stdout)
     config = reading.config
     if reading.format != "TOML":
         click.echo(f"{path}: is read as {reading.format}")
@@ -187,6 +200,24 @@ def _ask_the_machine(config: Config) -> tuple[list[tuple[str, str]], list[tuple[
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _read_from(path: Path, from_environment: bool, complain: TextIO) -> tuple[Path, Reading]:
+    """The configuration of a file, or of the environment, and the name that messages give it."""
+    if not from_environment:
+        return path, _read(path, complain)
+    given = click.get_current_context()
+    if given.params.get("file") or given.get_parameter_source("path") == ParameterSource.COMMANDLINE:
+        raise click.UsageError("--env takes the place of a file: give one of them.")
+    from ikepy.config.sources import environment
+    from ikepy.errors import ConfigError
+
+    draft = environment.draft(environment.take())
+    try:
+        return draft.path, draft.read()
+    except ConfigError as error:
+        click.echo(str(error), file=complain)
+        sys.exit(1)
 
 
 def _read(path: Path, complain: TextIO) -> Reading:

@@ -93,15 +93,20 @@ def _uncommented(line: str) -> str:
 
 def _add(table: Table, draft: Draft, place: Place, ids: str, secret: str) -> None:
     name = f"ike-{len(table) + 1}"
-    origin = Origin(f"line {place.line}, PSK", place)
-    quoted = _QUOTED.fullmatch(secret)
-    text = secret if quoted is None else quoted[1] if quoted[1] is not None else quoted[2]
-    if quoted is not None and text.startswith(("0x", "0s")):
-        text = f"0s{b64encode(text.encode()).decode()}"  # between quotes it is text, whatever it begins with
-    path = f"secrets.{name}"
-    draft.origins[path] = origin
-    entry: Table = {"secret": text}
+    draft.origins[f"secrets.{name}"] = Origin(f"line {place.line}, PSK", place)
+    entry: Table = {"secret": as_key(secret)}
     found = [one[1] or one[2] for one in _ID.finditer(ids)]
     if found:
         entry["ids"] = found
     table[name] = entry
+
+
+def as_key(written: str) -> str:
+    """The value of our key `secret` for what stands behind PSK; between quotes it is text, even 0x and 0s."""
+    quoted = _QUOTED.fullmatch(written)
+    if quoted is None:
+        return written
+    text = quoted[1] if quoted[1] is not None else quoted[2]
+    if not text.startswith(("0x", "0s")):
+        return text
+    return f"0s{b64encode(text.encode('utf-8', 'surrogateescape')).decode()}"
