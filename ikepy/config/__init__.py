@@ -1,1 +1,1 @@
-"""The configuration: its model, its TOML source and the checks of both."""
+"""The configuration: its model, the sources that make it, and the checks of both."""
