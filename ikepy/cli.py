@@ -145,7 +145,7 @@ def run(path: Path, from_environment: bool, socket: Path | None) -> None:
 
 def _with_line(key: str, reading: Reading) -> str:
     place = reading.places.get(key)
-    return key if place is None else f"{place}: {key}" if key else place
+    return key if place is None else f"{key} ({place})"
 
 
 @main.command(
@@ -275,6 +275,14 @@ def convert(file: Path, out: Path | None) -> None:
         _fail(f"{out}: can't be made: {error.strerror}; name a file that is not there yet")
     if draft.refused:
         _fail(f"not all of {file} was carried over: {_count(len(draft.refused), 'error')}, see above")
+
+
+@main.command(epilog=examples("ikepy schema > ikepy.schema.json"))
+def schema() -> None:
+    """Print a JSON schema of the TOML configuration, for editors."""
+    from ikepy.config.reference import schema as made
+
+    click.echo(json.dumps(made(), indent=2))
 
 
 @main.command(

@@ -53,6 +53,7 @@ def test_version() -> None:
         ["run"],
         ["check"],
         ["convert"],
+        ["schema"],
         ["list-sas"],
         ["list-conns"],
         ["counters"],

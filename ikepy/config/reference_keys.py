@@ -1,0 +1,280 @@
+"""What `docs/configuration.md` and `ikepy schema` say of each key: type, what is allowed, meaning.
+
+Defaults come from the model. A key of the model that has no entry here fails a test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `allowed`, `meaning`: in Markdown. `type`: a word that the page explains in "Types"."""
+
+    type: str
+    allowed: str
+    meaning: str
+
+
+KEYS: dict[str, dict[str, Key]] = {
+    "connection": {
+        "version": Key("integer", "2", "IKEv2 is the only version"),
+        "local_addrs": Key(
+            "list of address patterns",
+            "at least one",
+            "our addresses, best first; the daemon waits at its start for one that is not there yet",
+        ),
+        "remote_addrs": Key(
+            "list of address patterns",
+            "at least one; one address if a child is to be initiated",
+            "the peer's addresses",
+        ),
+        "local_port": Key(
+            "integer", "1 to 65535: `daemon.port`, `daemon.port_nat_t`", "the UDP port to begin from"
+        ),
+        "remote_port": Key("integer", "1 to 65535", "the peer's UDP port"),
+        "proposals": Key(
+            "list of proposals", "IKE proposals", "what IKE_SAs are offered with and may be chosen from"
+        ),
+        "encap": Key("boolean", "", "forces UDP encapsulation by a false NAT detection hash (RFC 7296 2.23)"),
+        "mobike": Key(
+            "boolean", "", "MOBIKE (RFC 4555); without it the SAs are set up anew when our address goes"
+        ),
+        "fragmentation": Key(
+            "word",
+            '`"yes"`, `"accept"`, `"no"`; `"force"` means `"yes"`',
+            'IKE fragmentation (RFC 7383); `"accept"`: fragments are taken, own messages are sent whole',
+        ),
+        "dpd_delay": Key("time", "", "silence after which liveness is checked (RFC 7296 2.4); 0: never"),
+        "keyingtries": Key(
+            "integer",
+            "0 to 1000; 0: for ever",
+            "tries to bring up a child. Absent: for ever if the child is configured to be up, else "
+            "one; see [Tunnels that come back](#tunnels-that-come-back)",
+        ),
+        "childless": Key(
+            "word", '`"allow"`, `"prefer"`, `"force"`, `"never"`', "IKE_SAs without a first child (RFC 6023)"
+        ),
+        "rekey_time": Key("time", "", "age at which an IKE_SA is rekeyed; 0: never"),
+        "reauth_time": Key(
+            "time", "", "age at which an IKE_SA is authenticated anew, make before break; 0: never"
+        ),
+        "over_time": Key(
+            "time",
+            "",
+            "time from the start of a rekey to the end of the IKE_SA. Absent: a tenth of the longer "
+            "of `rekey_time` and `reauth_time`",
+        ),
+        "rand_time": Key("time", "", "by up to this much chance brings a rekey forward. Absent: `over_time`"),
+        "unique": Key(
+            "word",
+            '`"no"`, `"never"`, `"keep"`, `"replace"`',
+            "several IKE_SAs of the same identities: kept, unless the peer sends INITIAL_CONTACT "
+            '(`"no"`); kept whatever it sends (`"never"`); the new one refused (`"keep"`); the old '
+            'one deleted (`"replace"`)',
+        ),
+        "max_ike_sas": Key("integer", "1 to 1000000", "IKE_SAs of the connection"),
+        "max_ike_sas_per_identity": Key(
+            "integer",
+            "1 to 1000000",
+            'IKE_SAs of one peer\'s identity; has no effect with `unique = "never"`, as many share '
+            "the identity then",
+        ),
+        "max_children": Key("integer", "1 to 1000000", "children of one IKE_SA"),
+        "max_children_in_all": Key("integer", "1 to 1000000", "children of the connection"),
+        "local": Key("section", "", "how we authenticate"),
+        "remote": Key("section", "", "how the peer has to authenticate"),
+        "children": Key("sections", "at least one", "the CHILD_SAs"),
+        "vti": Key("section", "", "the TUN device"),
+    },
+    "auth": {
+        "auth": Key("word", '`"psk"`', "a pre-shared key (RFC 7296 2.15)"),
+        "id": Key(
+            "identity", "", 'Absent in `local`: our IKE address. Absent in `remote`: anybody (`"%any"`)'
+        ),
+    },
+    "child": {
+        "local_ts": Key("list of selectors", "at least one", "traffic selectors of our side"),
+        "remote_ts": Key("list of selectors", "at least one", "traffic selectors of the peer's side"),
+        "esp_proposals": Key(
+            "list of proposals",
+            "ESP proposals",
+            "what the child is offered with and may be chosen from; with a key exchange: PFS",
+        ),
+        "mode": Key("word", '`"tunnel"`', "tunnel mode"),
+        "start_action": Key(
+            "word",
+            '`"none"`, `"trap"`, `"start"`',
+            "at the start of the daemon: nothing; wait for a packet; set the child up",
+        ),
+        "close_action": Key("word", '`"none"`, `"trap"`, `"start"`', "after the peer has deleted it"),
+        "dpd_action": Key(
+            "word",
+            '`"none"`, `"trap"`, `"start"`; swanctl\'s `"clear"` and `"restart"` too',
+            "after the peer has stopped answering",
+        ),
+        "replay_window": Key(
+            "integer",
+            "0 to 4096 packets; 0: no anti-replay",
+            "swanctl's default is 32: peers reorder more than that",
+        ),
+        "tfc_padding": Key(
+            "integer or word",
+            '0 to 65535 octets, or `"mtu"`',
+            'length to which inner packets are padded (RFC 4303 2.7); `"mtu"`: the device\'s MTU; 0: none',
+        ),
+        "rekey_time": Key("time", "", "age at which the child is rekeyed; 0: never"),
+        "life_time": Key("time", "", "age at which it is deleted. Absent: `rekey_time` and a tenth"),
+        "rand_time": Key(
+            "time", "", "by up to this much chance brings a rekey forward. Absent: `life_time` - `rekey_time`"
+        ),
+        "rekey_bytes": Key(
+            "amount", "", "octets of inner packets in one direction after which it is rekeyed"
+        ),
+        "life_bytes": Key(
+            "amount", "", "octets after which it is deleted. Absent: `rekey_bytes` and a tenth"
+        ),
+        "rand_bytes": Key("amount", "", "as `rand_time`. Absent: `life_bytes` - `rekey_bytes`"),
+        "rekey_packets": Key("amount", "", "packets in one direction after which it is rekeyed"),
+        "life_packets": Key(
+            "amount", "", "packets after which it is deleted. Absent: `rekey_packets` and a tenth"
+        ),
+        "rand_packets": Key("amount", "", "as `rand_time`. Absent: `life_packets` - `rekey_packets`"),
+    },
+    "vti": {
+        "name": Key(
+            "text",
+            "1 to 15 letters, digits, `_`, `.`, `-`, no `-` in front",
+            "the device. Absent: the connection's name, less what a device's name may not have",
+        ),
+        "addresses": Key(
+            "list of addresses with prefix lengths",
+            '`"169.254.10.1/30"`, `"fd00::1/126"`',
+            "the device's addresses",
+        ),
+        "peers": Key(
+            "list of addresses",
+            "of a family that `addresses` has",
+            "the other end's addresses, for point-to-point addressing",
+        ),
+        "routes": Key(
+            "list of networks",
+            "",
+            "networks that lead into the device. Absent: the negotiated remote selectors, unless "
+            "they are 0/0",
+        ),
+        "mtu": Key(
+            "integer",
+            "576 to 65535 octets; with IPv6 at least 1280",
+            "the device's MTU. Absent: the uplink's MTU less the suite's overhead",
+        ),
+        "mss_clamp": Key(
+            "boolean", "", "lowers the MSS of TCP handshakes in both directions to the device's MTU"
+        ),
+        "table": Key("integer", "1 to 2^32 - 1", "the routing table of `routes`. Absent: main"),
+        "metric": Key(
+            "integer",
+            "1 to 2^32 - 1",
+            "the metric of `routes`. Absent: the kernel's, 0 for IPv4 and 1024 for IPv6",
+        ),
+    },
+    "secret": {
+        "ids": Key(
+            "list of identities",
+            "",
+            "whose secret it is. Empty: anybody's. The entry that names the peer is taken, then one "
+            "that names us too",
+        ),
+        "secret": Key("text", "text, `0x` and hex digits, or `0s` and base64", "the secret itself"),
+        "secret_file": Key(
+            "path",
+            "a regular file of at most 65536 bytes",
+            "a file with the secret; a relative path starts at the directory of the configuration. A "
+            "byte order mark at the beginning and one line end (LF or CR LF) at the end are no part "
+            "of it",
+        ),
+        "secret_env": Key("text", "an environment variable's name", "the variable that has the secret"),
+    },
+    "daemon": {
+        "port": Key("integer", "1 to 65535", "the UDP port of IKE"),
+        "port_nat_t": Key("integer", "1 to 65535, not `port`", "the UDP port of IKE and ESP behind NATs"),
+        "retransmit_timeout": Key("number", "0.01 to 600 seconds", "the first retransmission's delay"),
+        "retransmit_base": Key("number", "1 to 10", "the factor from one delay to the next"),
+        "retransmit_tries": Key("integer", "0 to 100", "retransmissions until the peer counts as gone"),
+        "retransmit_jitter": Key(
+            "integer", "0 to 20 percent", "by up to this much chance shortens a delay; charon's default is 0"
+        ),
+        "retransmit_limit": Key("time", "0: none", "the longest delay"),
+        "window_size": Key(
+            "integer",
+            "1 to 64 requests",
+            "requests that a peer may have under way at once; told to it if more than one (RFC 7296 2.3)",
+        ),
+        "keep_alive": Key("time", "0: none", "interval of NAT keepalives (RFC 3948 2.3)"),
+        "fragment_size": Key(
+            "integer",
+            "256 to 65535 octets; 0: 576 over IPv4, 1280 over IPv6",
+            "the IP packet's length above which a message is fragmented",
+        ),
+        "half_open_timeout": Key(
+            "number", "0.1 to 3600 seconds", "how long a peer may take from IKE_SA_INIT to IKE_AUTH"
+        ),
+        "cookie_threshold": Key(
+            "integer",
+            "0 to 1000000; 0: no cookies",
+            "half-open IKE_SAs in all, those that came to nothing lately included, beyond which a "
+            "COOKIE is asked for",
+        ),
+        "cookie_threshold_ip": Key("integer", "0 to 1000000; 0: no cookies", "the same of one address"),
+        "block_threshold": Key(
+            "integer",
+            "0 to 1000000; 0: no limit",
+            "half-open IKE_SAs of one address that have been silent for 12 s: beyond it the oldest "
+            "makes room, where charon would answer nobody there",
+        ),
+        "init_limit_half_open": Key(
+            "integer",
+            "0 to 1000000; 0: no limit",
+            "half-open IKE_SAs in all: beyond it the oldest makes room",
+        ),
+        "strangers_cpu": Key(
+            "number",
+            "0 to 1000 percent of one CPU; 0: no limit",
+            "CPU time for set-ups of peers that have not authenticated; see [Strangers](#strangers)",
+        ),
+        "invalid_selectors": Key(
+            "boolean", "", "whether a peer is told of packets that its SA may not carry (RFC 4301 5.2)"
+        ),
+        "max_packet": Key(
+            "integer",
+            "1280 to 65507 octets",
+            "one IKE message as it comes, perhaps reassembled from IP fragments",
+        ),
+        "max_message": Key(
+            "integer",
+            "1280 to 65507 octets",
+            "all IKE fragments of a message together; of a stranger's never more than 16384",
+        ),
+        "max_fragments": Key("integer", "1 to 255", "IKE fragments of a message"),
+        "max_payloads": Key("integer", "8 to 128", "payloads of a message"),
+        "max_proposals": Key("integer", "1 to 64", "proposals of an SA payload"),
+        "workers": Key("integer", "1 to 256", "worker slots. Absent: the CPUs that the daemon may use"),
+        "worker_priority": Key(
+            "integer",
+            "0 to 99",
+            "real-time priority of workers under load: they run before ordinary processes, as the "
+            "kernel's own packet path does, and no CPU quota of a container holds them; 0: they stay "
+            "ordinary",
+        ),
+        "worker_user": Key("text", "a user's name; `\"\"`: the daemon's user", "whom workers become"),
+        "socket": Key(
+            "path",
+            "absolute, at most 107 bytes",
+            "the control socket. Its directory has to be there; ikepy makes `/run/ikepy` only",
+        ),
+        "log_level": Key(
+            "word", '`"debug"`, `"info"`, `"warning"`, `"error"`', "the least level that the log shows"
+        ),
+    },
+}
