@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -96,8 +97,16 @@ class Gateway:
 
     def start(self, config: str, *, reloading: bool = False) -> None:
         """Start it and wait until it answers. `reloading`: as one that takes what `reload` gives it."""
-        process = self.launch_reloading(config) if reloading else self.launch(config)
+        self._wait_for_answers(self.launch_reloading(config) if reloading else self.launch(config))
 
+    def start_from_environment(self, variables: dict[str, str]) -> None:
+        """Start it with `--env` and these variables, and wait until it answers."""
+        given = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+        command = f"{given} exec '{sys.executable}' -m ikepy run --env --socket '{self.socket}'"
+        self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
+        self._wait_for_answers(self.process)
+
+    def _wait_for_answers(self, process: subprocess.Popen[str]) -> None:
         def answers() -> bool:
             assert process.poll() is None, self.log()
             try:

@@ -20,6 +20,7 @@ INTEGERS |= {f"{which}_packets" for which in ("rekey", "life", "rand")}
 BYTES = frozenset(f"{which}_bytes" for which in ("rekey", "life", "rand"))
 BOOLEANS = frozenset({"encap", "mobike"})
 MARKS = ("if_id_in", "if_id_out", "mark_in", "mark_out")
+TIMES = frozenset({"rekey_time", "reauth_time", "over_time", "rand_time", "life_time", "dpd_delay"})
 UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 # Where strongSwan's default is another than ours.
 CONNECTION_DEFAULTS: Table = {"keyingtries": 1}
@@ -209,14 +210,28 @@ def _converted(key: str, text: str) -> object:
     if key in LISTS:
         return values.listed(text)
     if key in BYTES:
-        match = re.fullmatch(r"(\d{1,18}) *([kmg]?)", text.lower(), re.ASCII)
-        return int(match[1]) * UNIT_BYTES[match[2]] if match is not None else text
+        number, unit = _amount(text)
+        return number * UNIT_BYTES[unit] if number is not None and unit in UNIT_BYTES else text
+    if key in TIMES:
+        number, unit = _amount(text)
+        return text if number is None else f"{number}{unit}" if unit else number
     if key in INTEGERS:
-        try:
-            return int(text, 0)
-        except ValueError:
-            return text
+        number, unit = _amount(text)
+        return number if number is not None and not unit else text
     if key in BOOLEANS:
         word = text.lower()
         return True if word in YES else False if word in NO else text
     return text
+
+
+def _amount(text: str) -> tuple[int | None, str]:
+    """A number as C has it (0x2a, 052, 42) and the unit behind it, in small letters; None if it is none."""
+    match = re.fullmatch(r"(0x[0-9a-f]{1,16}|\d{1,18}) *([a-z]?)", text.lower(), re.ASCII)
+    if match is None:
+        return None, ""
+    digits = match[1]
+    octal = len(digits) > 1 and digits.isdigit() and digits.startswith("0")
+    try:
+        return int(digits, 8 if octal else 0), match[2]
+    except ValueError:  # 08
+        return None, ""

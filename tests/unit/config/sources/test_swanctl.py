@@ -161,6 +161,14 @@ def test_a_hard_limit_alone_gives_the_soft_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "seconds"),
+    [("0x708", 1800), ("010", 8), ("0x10 M", 960), ("2H", 7200), ("1 d", 86400), ("0", 0)],
+)
+def test_times_are_numbers_as_c_has_them(line: str, seconds: float) -> None:
+    assert config(text(f"rekey_time = {line}")).connections["site"].rekey_time == seconds
+
+
+@pytest.mark.parametrize(
     "word", ["gw.example.org", "@gwb", "fqdn:gwb", "keyid:abc", "@#00ff", "192.0.2.9", "user@example.org"]
 )
 def test_identities(word: str) -> None:
