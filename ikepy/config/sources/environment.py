@@ -91,9 +91,13 @@ def draft(environment: Mapping[str, str]) -> Draft:
     _device(given, connections, into)
     into.table = {"connections": connections, "secrets": {}}
     if SECRET in given:
-        secret = ipsec_secrets.as_key(given[SECRET])  # the image makes a line of ipsec.secrets of it
-        into.table["secrets"] = {"ike-1": {"ids": [conn["rightid"].text], "secret": secret}}
-        into.origins["secrets.ike-1"] = Origin(SECRET, WHERE)
+        try:
+            secret = ipsec_secrets.as_key(given[SECRET])  # the image makes a line of ipsec.secrets of it
+        except ValueError as error:
+            into.refused.append(Lost(SECRET, WHERE, str(error)))
+        else:
+            into.table["secrets"] = {"ike-1": {"ids": [conn["rightid"].text], "secret": secret}}
+            into.origins["secrets.ike-1"] = Origin(SECRET, WHERE)
     if "DEBUG" in given:
         into.table["daemon"] = {"log_level": "debug"}
     return _in_variables(into)

@@ -244,7 +244,8 @@ def _addresses(conn: Conn, side: str) -> list[object]:
 
 
 def _auth(conn: Conn, side: str) -> Table:
-    method = _text(conn, f"{side}auth") or _text(conn, "authby") or "pubkey"
+    legacy = _text(conn, "leftauth") is None and _text(conn, "rightauth") is None
+    method = (_text(conn, "authby") if legacy else _text(conn, f"{side}auth")) or "pubkey"
     table: Table = {"auth": "psk" if method.lower() in PSK else method}
     identity = _text(conn, f"{side}id")
     if identity is not None:

@@ -94,7 +94,10 @@ def _uncommented(line: str) -> str:
 def _add(table: Table, draft: Draft, place: Place, ids: str, secret: str) -> None:
     name = f"ike-{len(table) + 1}"
     draft.origins[f"secrets.{name}"] = Origin(f"line {place.line}, PSK", place)
-    entry: Table = {"secret": as_key(secret)}
+    try:
+        entry: Table = {"secret": as_key(secret)}
+    except ValueError as error:
+        raise failure(place, "PSK", str(error)) from None
     found = [one[1] or one[2] for one in _ID.finditer(ids)]
     if found:
         entry["ids"] = found
@@ -102,10 +105,17 @@ def _add(table: Table, draft: Draft, place: Place, ids: str, secret: str) -> Non
 
 
 def as_key(written: str) -> str:
-    """The value of our key `secret` for what stands behind PSK; between quotes it is text, even 0x and 0s."""
+    """The value of our key `secret` for what stands behind PSK; between quotes it is text, even 0x and 0s.
+
+    ValueError if a quote is not closed, or something stands behind the secret.
+    """
     quoted = _QUOTED.fullmatch(written)
     if quoted is None:
-        return written
+        if written.startswith(('"', "'")) or len(written.split()) > 1:
+            raise ValueError(
+                'the secret ends neither with its quote nor with the line; allowed: PSK "secret"'
+            )
+        return f"{written[:2].lower()}{written[2:]}" if written[:2] in ("0X", "0S") else written
     text = quoted[1] if quoted[1] is not None else quoted[2]
     if not text.startswith(("0x", "0s")):
         return text

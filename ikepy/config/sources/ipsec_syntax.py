@@ -1,7 +1,9 @@
 """Parses ipsec.conf: `config setup`, `conn NAME` and `ca NAME`, and what they inherit (ipsec.conf(5)).
 
 A section begins at the left margin; its parameters are indented, `key = value`. `also = NAME` and the section
-%default are inherited: what the section says itself counts first, then `also` in order, then %default.
+%default are inherited: what the section says itself counts first, then the last `also` and what it inherits,
+then the one before, at last %default. What is inherited on several ways counts as late as it can, as in
+strongSwan's conf_parser.c.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 from ikepy.config.sources.place import Place, Value, failure, included, read_file, unescape
 
 MAX_INCLUDES = 10
-MAX_DEPTH = 32  # of also in also
+MAX_DEPTH = 100  # of also in also
 DEFAULT = "%default"
 
 # A line with its quoted texts, which may span several, then perhaps a comment. "@#" begins a key ID.
@@ -40,23 +42,35 @@ class Parts:
     setup: Part
     conns: dict[str, Part] = field(default_factory=dict)
     authorities: dict[str, Part] = field(default_factory=dict)
+    _order: dict[str, list[str]] = field(default_factory=dict)
 
     def conn(self, name: str) -> dict[str, Value]:
-        """What a conn says, inherits by `also`, and takes from %default. ConfigError if one is not there."""
-        found = self._inherited(self.conns[name], 0)
-        base = self.conns.get(DEFAULT)
-        return {**(self._inherited(base, 0) if base is not None else {}), **found}
-
-    def _inherited(self, part: Part, depth: int) -> dict[str, Value]:
+        """What a conn says and inherits. ConfigError if one of them is not there, or inherits itself."""
         found: dict[str, Value] = {}
-        for also in part.also:
-            other = self.conns.get(also.text or "")
-            if other is None:
-                raise failure(also.place, "also", "there is no conn of this name; correct it, or remove it")
-            if depth >= MAX_DEPTH:
-                raise failure(also.place, "also", "conns inherit from each other in a circle, or too deeply")
-            found = {**self._inherited(other, depth + 1), **found}
-        return {**found, **part.values}
+        for one in (name, *self._parents(name, ())):
+            found = {**self.conns[one].values, **found}
+        return found
+
+    def _parents(self, name: str, below: tuple[str, ...]) -> list[str]:
+        """The conns that one inherits from, what counts most first. `below`: those that inherit from it."""
+        if name in self._order:
+            return self._order[name]
+        found: list[str] = []
+        for also in reversed(self.conns[name].also):
+            parent = also.text or DEFAULT
+            if parent == DEFAULT:
+                continue
+            if parent not in self.conns:
+                text = "there is no conn of this name; correct it, or remove it"
+                raise failure(also.place, f"conn {name}.also", text)
+            if parent in (name, *below) or len(below) >= MAX_DEPTH:
+                text = "conns inherit from each other in a circle, or too deeply"
+                raise failure(also.place, f"conn {name}.also", text)
+            found += [parent, *self._parents(parent, (*below, name))]
+        if not found and DEFAULT in self.conns and name != DEFAULT:
+            found = [DEFAULT]
+        self._order[name] = list(dict.fromkeys(reversed(found)))[::-1]
+        return self._order[name]
 
 
 def parse(path: Path, text: str) -> Parts:

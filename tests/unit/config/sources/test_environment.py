@@ -114,6 +114,8 @@ def test_remarks() -> None:
     ("changed", "told"),
     [
         ({"IPSEC_PSK": ""}, "environment: IPSEC_PSK: is missing"),
+        ({"IPSEC_PSK": f'"{STRONG}'}, "environment: IPSEC_PSK: the secret ends neither with its quote"),
+        ({"IPSEC_PSK": f"{STRONG} x"}, "environment: IPSEC_PSK: the secret ends neither with its quote"),
         ({"IPSEC_REMOTENET": ""}, "environment: IPSEC_REMOTENET: is missing"),
         ({"IPSEC_REMOTEIP": "", "IPSEC_REMOTEID": ""}, "environment: IPSEC_REMOTEID: is missing"),
         ({"IPSEC_LOCALIP": "%any"}, "environment: IPSEC_INTERFACES: ikepy answers on each interface"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from esp.packet.selectors import Selector
 from ikepy.config import toml_source
 from ikepy.config.proposals import to_text
-from ikepy.config.sources import convert, ipsec, ipsec_keys, recognise
+from ikepy.config.sources import convert, ipsec, ipsec_keys, ipsec_syntax, recognise
 from ikepy.config.toml_source import Reading
 from ikepy.errors import ConfigError
 
@@ -127,9 +127,39 @@ conn b
     connection = found.connections["net"]
     assert (connection.rekey_time, connection.reauth_time, connection.rand_time) == (7140, 0, 30)
     child = connection.children["net"]
-    assert (child.life_time, child.rekey_time, child.rand_time) == (1800, 1740, 30)
-    assert (connection.dpd_delay, child.dpd_action) == (5, "trap")  # of two of a name, the later one counts
+    assert (child.life_time, child.rekey_time, child.rand_time) == (
+        2400,
+        2340,
+        30,
+    )
+    assert (connection.dpd_delay, child.dpd_action) == (5, "trap")
     assert str(connection.local.id) == "c d"
+
+
+@pytest.mark.parametrize(
+    ("also", "order"),
+    [
+        ({"b": "a", "c": "a", "net": "c b"}, "b c a"),  # the two examples of strongSwan's conf_parser.c
+        ({"c": "a b", "d": "b a", "net": "c d"}, "d c b a"),
+    ],
+)
+def test_what_is_inherited_on_several_ways_counts_late(also: dict[str, str], order: str) -> None:
+    names = sorted({"a", "b", "net", *also})
+    counting = order.split()
+    for first in range(len(counting)):
+        text = ""
+        for name in names:
+            text += f"conn {name}\n\t{name}=1\n"
+            text += f"\tlast={name}\n" if name in counting[first:] else ""
+            text += "".join(f"\talso={one}\n" for one in also.get(name, "").split())
+        values = ipsec_syntax.parse(Path("x"), text).conn("net")
+        assert values["last"].text == counting[first]
+        assert {*names} <= values.keys()
+
+
+def test_authby_counts_where_neither_end_has_a_method(tmp_path: Path) -> None:
+    assert "ipsec.conf:6: conn net.authby" not in mistakes(tmp_path, conn("leftauth=psk"))[0]
+    assert '"pubkey" is not supported' in mistakes(tmp_path, conn("leftauth=psk"))[0]
 
 
 def test_strongswans_defaults(tmp_path: Path) -> None:
@@ -205,8 +235,8 @@ def test_a_key_that_ikepy_has_not_is_refused_or_remarked(tmp_path: Path, key: st
         ("config setup\nconn\n", "ipsec.conf:2: no section begins so"),
         ("include x.none\nconn a\n", "ipsec.conf:1: include: there is no such file"),
         ('conn a\n\tleftid="x\n', "ipsec.conf:2: the text behind a quote does not end"),
-        (conn("also=nobody"), "ipsec.conf:6: also: there is no conn of this name"),
-        (conn("also=net"), "ipsec.conf:6: also: conns inherit from each other in a circle"),
+        (conn("also=nobody"), "ipsec.conf:6: conn net.also: there is no conn of this name"),
+        (conn("also=net"), "ipsec.conf:6: conn net.also: conns inherit from each other in a circle"),
         (conn("keyexchange=ikev1"), "ipsec.conf:6: conn net.keyexchange: ikepy speaks IKEv2 only"),
         (conn("auto=perhaps"), "ipsec.conf:6: conn net.auto: allowed: ignore, add, route, start"),
         (conn("liftime=1h"), 'ipsec.conf:6: conn net.liftime: unknown key (did you mean "lifetime"?)'),
@@ -243,6 +273,7 @@ def test_a_mistake_is_told_with_line_and_key(tmp_path: Path, text: str, told: st
         ("@gwa gwb:PSK 0sAQID".replace("gwb:", "gwb : "), ["gwa", "gwb"], b"\x01\x02\x03"),
         ('fd00::1 "gw b" : psk plain # comment', ["fd00::1", "gw b"], b"plain"),
         (': PSK "0x00ff"', [], b"0x00ff"),
+        (": PSK 0X00ff", [], b"\x00\xff"),
         ('gwa\n\tgwb : PSK\n\t"next line"', ["gwa", "gwb"], b"next line"),
     ],
 )
@@ -258,6 +289,9 @@ def test_secrets(tmp_path: Path, entry: str, ids: list[str], secret: bytes) -> N
         ("\nhush hush\n", "ipsec.secrets:2: not an entry"),
         ("a : WHAT hush\n", "ipsec.secrets:1: unknown kind of secret; allowed: PSK"),
         (": PSK 0xhush\n", "ipsec.secrets:1: line 1, PSK.secret: only hex digits"),
+        (': PSK "hush\n', "ipsec.secrets:1: PSK: the secret ends neither"),
+        (': PSK "hush" hush\n', "ipsec.secrets:1: PSK: the secret ends neither"),
+        (": PSK hush hush\n", "ipsec.secrets:1: PSK: the secret ends neither"),
         (": PSK\n", "ipsec.secrets:1: line 1, PSK.secret: the secret is empty"),
         ("include nothing.there\n", "ipsec.secrets:1: include: there is no such file"),
     ],
