@@ -63,15 +63,15 @@ DEFAULTS = {
 NEEDED = ("IPSEC_LOCALNET", "IPSEC_REMOTENET", SECRET)
 ELSEWHERE = {
     "ENVFILE": "no file with variables is read: set them in the pod's specification, and remove this one",
-    "IPSEC_USE_MANUAL_CONFIG": 'take the configuration from its file: "ikepy run -c /etc/ipsec.conf"',
+    "IPSEC_USE_MANUAL_CONFIG": 'run "ikepy run -c /etc/ipsec.config.d/ipsec.NAME.conf", without --env',
 }
+ROUTE, PRIVATE = "SET_ROUTE_DEFAULT_TABLE", "IPSEC_LOCALPRIVIP"
 OTHERS = {
-    "IPSEC_LOCALPRIVIP": "routes have no source address of their own; remove it",
     "IPSEC_MANUAL_CHARON": "there is no charon.conf here: see the section daemon of ikepy.toml; remove it",
-    "SET_ROUTE_DEFAULT_TABLE": "routes into the tunnel are in the main table anyway; remove it",
+    ROUTE: f"routes into the tunnel are in the main table anyway, without {PRIVATE} as source; remove it",
 }
 INTERFACES = "IPSEC_INTERFACES"
-KNOWN = frozenset({*CONN, *VTI, SECRET, INTERFACES})
+KNOWN = frozenset({*CONN, *VTI, SECRET, INTERFACES, PRIVATE})
 # What Kubernetes adds to each container for a service that is named so.
 _SERVICE = re.compile(r"IPSEC_(.*_)?(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
 
@@ -140,6 +140,8 @@ def _refuse(given: Mapping[str, str], into: Draft) -> None:
     for name in given:
         if name in ELSEWHERE:
             into.refused.append(Lost(name, WHERE, ELSEWHERE[name]))
+        elif name == ROUTE and given[name] != "TRUE":
+            continue  # the chart always has it, and the image looks for this word
         elif name in OTHERS:
             into.remarks.append(Lost(name, WHERE, f"has no effect: {OTHERS[name]}"))
         elif name.startswith("IPSEC_") and name not in KNOWN and not _SERVICE.fullmatch(name):

@@ -1,5 +1,9 @@
 """A file's format is told by its content."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ikepy.config.sources.recognise import IPSEC, SWANCTL, TOML, format_of
@@ -33,3 +37,14 @@ from tests.unit.config.sources.test_swanctl import text
 )
 def test_format(content: str, name: str, found: str) -> None:
     assert format_of(content, name) == found
+
+
+def test_toml_is_read_without_the_parser_generator(tmp_path: Path) -> None:
+    path = tmp_path / "ikepy.toml"
+    path.write_text(EXAMPLE)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom ikepy.config.sources.recognise import read\n"
+        f"assert read(Path({str(path)!r})).format == 'TOML'\n"
+        "sys.exit('lark' in sys.modules or 'tomli_w' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

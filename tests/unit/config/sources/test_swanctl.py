@@ -336,3 +336,112 @@ def test_a_file_that_others_read_and_that_holds_a_secret_is_remarked(tmp_path: P
     assert key == "secrets.ike.secret"
     assert "every user may read it" in remark
     assert told.places[key] == f"{tmp_path}/secrets.conf:1"
+
+
+# As strongSwan's own tests are written: a gateway to a gateway, and a gateway for whoever has the secret.
+NET_TO_NET = """
+connections {
+
+   gw-gw {
+      local_addrs  = 192.168.0.1
+      remote_addrs = 192.168.0.2
+
+      local {
+         auth = psk
+         id = moon.example.org
+      }
+      remote {
+         auth = psk
+         id = sun.example.org
+      }
+      children {
+         net-net {
+            local_ts  = 10.1.0.0/16
+            remote_ts = 10.2.0.0/16
+
+            rekey_time = 5400
+            rekey_bytes = 500000000
+            rekey_packets = 1000000
+            esp_proposals = aes128gcm128-x25519
+         }
+      }
+      version = 2
+      mobike = no
+      reauth_time = 10800
+      proposals = aes128-sha256-x25519
+   }
+}
+
+secrets {
+   ike-1 {
+      id-moon = moon.example.org
+      id-sun = sun.example.org
+      secret = 0sv+NkxY9LLZvwj4qCC2o/gGrWDF2d21jL
+   }
+}
+"""
+ROAD_WARRIORS = """
+connections {
+   rw {
+      local_addrs  = 192.168.0.1
+      local {
+         auth = psk
+         id = moon.example.org
+      }
+      remote {
+         auth = psk
+      }
+      children {
+         net {
+            local_ts  = 10.1.0.0/16
+            esp_proposals = aes128gcm128-x25519
+         }
+      }
+      version = 2
+      proposals = aes128-sha256-x25519
+   }
+}
+secrets {
+   ike-carol {
+      id = carol@example.org
+      secret = 0sFpZAZqEN6Ti9sqt4ZP5EWcqx
+   }
+   ike-dave {
+      id = 192.168.0.200
+      secret = 0sjVzONCF02ncsgiSlmIXeqhGN
+   }
+}
+"""
+
+
+def test_a_gateway_to_a_gateway_as_strongswan_writes_it() -> None:
+    reading = read(NET_TO_NET)
+    assert reading.remarks == ()
+    connection = reading.config.connections["gw-gw"]
+    assert (connection.rekey_time, connection.reauth_time, connection.mobike) == (0, 10800, False)
+    child = connection.children["net-net"]
+    assert (child.rekey_time, child.rekey_bytes, child.rekey_packets) == (5400, 500_000_000, 1_000_000)
+    secret = reading.config.psk(connection.local.id, connection.remote.id)
+    assert secret is not None
+    assert len(secret.expose()) == 24
+
+
+def test_a_gateway_for_road_warriors_as_strongswan_writes_it() -> None:
+    found = read(ROAD_WARRIORS).config
+    connection = found.connections["rw"]
+    assert connection.remote_addrs == ("%any",)
+    assert connection.remote.id is None
+    assert connection.children["net"].remote_ts == ("dynamic",)
+    carol, dave = (
+        found.psk(connection.local.id, Identity.parse(one)) for one in ("carol@example.org", "192.168.0.200")
+    )
+    assert carol is not None
+    assert dave is not None
+    assert carol.expose() != dave.expose()
+
+
+def test_a_script_is_named_and_refused_as_it_opens_the_firewall() -> None:
+    source = NET_TO_NET.replace("rekey_time = 5400", "updown = /usr/lib/ipsec/_updown iptables")
+    assert mistakes(source).startswith(
+        "s.conf:21: connections.gw-gw.children.net-net.updown: no script is run"
+    )
