@@ -263,16 +263,17 @@ def convert(file: Path, out: Path | None) -> None:
         for line in conversion.lost(draft):
             click.echo(line, err=True)
         draft.validate()
-        text = conversion.to_toml(draft, secrets=out is not None)
-        if out is None:
-            click.echo(text, nl=False)
-        else:
-            conversion.write(text, out)
-            click.echo(f"{file}: is read as {draft.format} and written to {out}")
     except ConfigError as error:
         _fail(str(error))
-    except OSError as error:
-        _fail(f"{out}: can't be made: {error.strerror}; name a file that is not there yet")
+    text = conversion.to_toml(draft, secrets=out is not None)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        try:
+            conversion.write(text, out)
+        except OSError as error:
+            _fail(f"{out}: can't be made: {error.strerror}; name a file that is not there yet")
+        click.echo(f"{file}: is read as {draft.format} and written to {out}")
     if draft.refused:
         _fail(f"not all of {file} was carried over: {_count(len(draft.refused), 'error')}, see above")
 

@@ -29,8 +29,8 @@ def beside(path: Path, draft: Draft) -> Table:
         other = path.parent.with_name(path.parent.name.removesuffix(".config.d") + ".secrets.d") / file.name
         file = other if other.exists() else file
     if not file.exists():
-        text = f"there is no {file}: make it, with the pre-shared keys, or convert this file and add them"
-        draft.remarks.append(Lost("secrets", Place(str(path), 0), text))
+        text = f"there is no {file}: make it, with the pre-shared keys"
+        draft.refused.append(Lost("secrets", Place(str(path), 0), text))
         return {}
     table: Table = {}
     _read(file, table, draft, None, 0)
