@@ -30,7 +30,7 @@ connections {
         rekey_bytes = 10M
         remote_ts = 10.1.0.0/24
       }
-      second : connections.one.children.net { local_ts = 10.2.1.0/24[tcp/80], "10.2.2.0/24" }
+      second : connections.one.children.net { local_ts = 10.2.1.0/24[tcp/8123], "10.2.2.0/24" }
     }
   }
   two : connections.one { rekey_time=1h
