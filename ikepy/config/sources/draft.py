@@ -19,6 +19,10 @@ from ikepy.config.sources.place import Place
 from ikepy.config.toml_source import Reading, Table
 from ikepy.errors import ConfigError
 
+# Advice on what to write that holds in TOML alone.
+_ADD_SECRET = re.compile(r"add \[secrets\.[^\]]*\](?: with ids and secret, secret_file or secret_env)?")
+_SECTION = re.compile(r", \[connections\.[^\]]*\]")
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -92,7 +96,7 @@ class Draft:
         origin = self.origins[known]
         told = origin.key + rest
         places[told] = str(origin.place)
-        return told, text
+        return told, _SECTION.sub("", _ADD_SECRET.sub("add one for them", text))
 
 
 def stable_device_names(connections: Iterable[tuple[str, Table]]) -> None:

@@ -264,7 +264,10 @@ def test_a_key_that_ikepy_has_not_is_refused_or_remarked(
             "s.conf:30: secrets.ike-x.secret: only hex digits",
         ),
         (text(rest="daemon {\nport = 99999 }"), "s.conf:30: daemon.port: allowed: "),
-        (text().replace("id = gwb", "id = gwc", 1), "s.conf:11: connections.site.remote.id: no secret fits"),
+        (
+            text().replace("id = gwb", "id = gwc", 1),
+            's.conf:11: connections.site.remote.id: no secret fits "gwa" and "gwc": add one for them',
+        ),
         (
             "connections {\na { local { auth = psk }\nremote { auth = psk } } }",
             "s.conf:2: connections.a.children: is missing",
