@@ -60,8 +60,11 @@ class ChildTable:
         """The inbound SPIs in use."""
         return self._spis.keys()
 
-    def add(self, child_id: int, device: VtiDevice, suite: Suite, name: str = "") -> Child:
-        """The record of a child, a new one with a counter slot if there is none. Raises TooManyChildren."""
+    def add(self, child_id: int, device: VtiDevice, suite: Suite, name: str) -> Child:
+        """The record of a child, a new one with a counter slot if there is none; `name`: its configuration's.
+
+        Raises TooManyChildren.
+        """
         child = self._children.get(child_id)
         if child is None:
             counter = self._free_counter(device.slot)

@@ -60,8 +60,9 @@ class HttpServer:
         self._loop.add_reader(self._sock, self._accept)
 
     async def close(self) -> None:
-        """Close the socket and its clients."""
-        self._loop.remove_reader(self._sock)
+        """Close the socket and its clients. A second call does nothing."""
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
         if self._again is not None:
             self._again.cancel()
         self._sock.close()

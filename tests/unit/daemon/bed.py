@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ LOOPBACK = ip_address("127.0.0.1")
 class Bed:
     """A daemon's surroundings; `answers` gives the machine's effects by how a call's description begins."""
 
-    def __init__(self, control: Path, *, settings: dict[str, object] | None = None, **keys: Any) -> None:
+    def __init__(self, control: Path, *, settings: Mapping[str, object] | None = None, **keys: Any) -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
             one.bind(("127.0.0.1", 0))
             other.bind(("127.0.0.1", 0))
