@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,8 @@ def test_a_fault_in_an_answer_costs_nothing_else(
         bed.machine.sas = []
 
     run(bed, scenario)
+
+
+def test_its_libraries_are_loaded_only_where_it_is_configured() -> None:
+    text = "import sys, ikepy.daemon.main; sys.exit(not {'h11', 'prometheus_client'}.isdisjoint(sys.modules))"
+    subprocess.run([sys.executable, "-c", text], check=True)
