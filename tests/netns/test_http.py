@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,7 +72,8 @@ def test_readiness_and_counters(pair: Pair) -> None:
     assert found.value("ikepy_ike_sas", state="ESTABLISHED") == 1
     assert found.value("ikepy_device_carrier", connection="tunnel", device="vti0") == 1
     assert found.value("strongswan_ike_count") == 1
-    assert '"connection": "tunnel"' in get(left, "/sas")[1]
+    (sa,) = json.loads(get(left, "/sas")[1])
+    assert (sa["connection"], sa["spi_i"]) == ("tunnel", left.list_sas()[0]["spi_i"])
 
     # A rekey begins an SA's own counters anew; the child's go on.
     before = child_value(left, "sent_bytes_total")
@@ -85,5 +92,65 @@ def test_readiness_and_counters(pair: Pair) -> None:
     right.start(configuration(RIGHT, LEFT))
     left.ask("initiate", child="net")
     wait_until(lambda: is_ready(left), "it is ready again", 40)
+    left.stop()
+    right.stop()
+
+
+async def ask_until(stop: threading.Event, *, request: bytes) -> int:
+    """Ask again and again, or say nothing for as long as one is let. How often an answer came."""
+    answered = 0
+    while not stop.is_set():
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+                try:
+                    writer.write(request)
+                    answered += (await reader.read(-1)).startswith(b"HTTP/1.1 200")
+                finally:
+                    writer.transport.abort()
+    return answered
+
+
+async def besiege(stop: threading.Event) -> int:
+    """Forty who ask for the dearest page, and sixty who stay silent."""
+    dear = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    asking = [ask_until(stop, request=request) for request in [dear] * 40 + [b""] * 60]
+    return sum(await asyncio.gather(*asking))
+
+
+@contextlib.contextmanager
+def siege(gateway: Gateway) -> Iterator[None]:
+    """Clients that flood the server, while the test goes on."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        answered = pool.submit(gateway.namespace.call, lambda: asyncio.run(besiege(stop)))
+        try:
+            yield
+        finally:
+            stop.set()
+        assert answered.result() > 20
+
+
+def resident(gateway: Gateway) -> float:
+    return scrape(gateway).value("ikepy_control_resident_memory_bytes")
+
+
+def test_a_flood_of_clients_costs_no_tunnel_anything(pair: Pair) -> None:
+    """ESP goes on without a loss, rekeys and commands are done, memory does not grow."""
+    left, right = pair
+    left.start(configuration(LEFT, RIGHT, child='start_action = "start"') + HTTP)
+    right.start(configuration(RIGHT, LEFT))
+    wait_until(lambda: is_ready(left), "it is ready", 20)
+    scrape(left)
+    before = resident(left)
+    with siege(left):
+        assert ping(left.namespace, LEFT, RIGHT, count=30)
+        left.ask("rekey", child="net", timeout=5)
+        left.ask("rekey", ike="tunnel", timeout=5)
+        assert ping(left.namespace, LEFT, RIGHT, count=10)
+        status, text = get(left, "/readyz")  # whoever means well is served
+        assert status == 200, text
+    assert "retransmit" not in left.log() + right.log()
+    assert resident(left) < before + 16 * 2**20
     left.stop()
     right.stop()

@@ -1,7 +1,7 @@
 """An answer to a request, and how answers are shared so that many requests cost little.
 
 Making an answer looks at the whole daemon. However many ask, that is done once, and again only when TIMES as
-long has passed as it took: it never takes more than a twentieth of a CPU from IKE.
+long has passed as it took: no page takes more than a twentieth of a CPU from IKE.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ikepy.config.model import Http
+from ikepy.daemon import log
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.control.take_snapshot import Sources
 from ikepy.daemon.http.pages import Pages
@@ -28,6 +29,9 @@ class HttpMonitoring:
         """Serve clients, who see what these know."""
         self._pages = Pages(self._settings, sources, self._tally, self._ending)
         self._server.start(self._pages.answer)
+        address, port = self._settings.listen
+        host = f"[{address}]" if address.version == 6 else str(address)
+        log.info("http", f"{', '.join(self._pages.paths)} are served at http://{host}:{port}")
 
     async def close(self) -> None:
         await self._server.close()

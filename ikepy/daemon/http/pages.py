@@ -45,10 +45,14 @@ class Pages:
         }
         self._pages = {path: Shared(make) for path, make in makers.items()}
 
+    @property
+    def paths(self) -> list[str]:
+        return list(self._pages)
+
     async def answer(self, path: str) -> Answer:
         page = self._pages.get(path)
         if page is None:
-            return Answer.text(404, f"no such page; there are {', '.join(self._pages)}\n")
+            return Answer.text(404, f"no such page; there are {', '.join(self.paths)}\n")
         return await page.get()
 
     async def close(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Http
 from ikepy.config.toml_source import parse
 from tests.unit.docs.pages import DOCS, blocks, quoted, tables
@@ -21,6 +23,16 @@ def test_every_metric_and_no_other() -> None:
     rows = {quoted(row[0])[0]: set(quoted(row[1])) for row in tables(PAGE)["Metrics"]}
     ours = {name: labels for name, labels in labels_by_metric().items() if name.startswith("ikepy")}
     assert rows == ours
+
+
+def test_every_name_in_the_text_exists() -> None:
+    names = set(re.findall(r"\bikepy_[a-z_]+", PAGE.read_text()))
+    assert names <= labels_by_metric().keys()
+
+
+def test_the_reasons_in_the_text_exist() -> None:
+    (line,) = (line for line in PAGE.read_text().splitlines() if line.startswith("Packets that were dropped"))
+    assert set(quoted(line)) <= {reason.text for reason in Drop}
 
 
 def test_the_example() -> None:

@@ -120,12 +120,13 @@ def test_nothing_but_reading(method: str) -> None:
     [
         (b"nonsense\r\n\r\n", b"400"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),  # TLS
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),  # no Host (RFC 9112 3.2)
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
         (b"GET /" + b"a" * client.MAX_REQUEST * 2, b"431"),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * client.MAX_REQUEST, b"431"),
     ],
-    ids=["nonsense", "tls", "host", "lengths", "target", "headers"],
+    ids=["nonsense", "tls", "octets", "host", "lengths", "target", "headers"],
 )
 def test_bad_requests(request_: bytes, status: bytes) -> None:
     async def scenario(bed: Bed) -> None:
