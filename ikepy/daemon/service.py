@@ -122,7 +122,7 @@ class Daemon:
                     raise StartError(str(error)) from error
                 if runner is not None:
                     self.ready.set()
-                    manager.ready(f"running with {len(self._config.connections)} connections")
+                    manager.ready()
                     await self._stop.wait()
                     manager.stopping()
                     await self._say_farewell(runner)

@@ -51,10 +51,10 @@ class ServiceManager:
             bus.listen((ChildUp,), lambda _: self._changed(1))
             bus.listen((ChildDown,), lambda _: self._changed(-1))
 
-    def ready(self, status: str) -> None:
+    def ready(self) -> None:
         """The start is over: sockets and devices are there. From now on the event loop shows that it runs."""
         self._running = True
-        self._tell("READY=1", f"STATUS={status}")
+        self._tell("READY=1", self._status)
         self._show_life()
 
     def stopping(self) -> None:
@@ -82,7 +82,11 @@ class ServiceManager:
     def _tell_children(self) -> None:
         self._settling = None
         if self._running:
-            self._tell(f"STATUS=running, {self._children} children are up")
+            self._tell(self._status)
+
+    @property
+    def _status(self) -> str:
+        return f"STATUS=running, children that are up: {self._children}"
 
     def _tell(self, *lines: str) -> None:
         if self._sock is None or self._address is None:
