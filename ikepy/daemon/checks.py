@@ -39,7 +39,8 @@ def missing_libraries(config: Config) -> Iterator[tuple[str, str]]:
         if missing:
             yield (
                 "daemon.http",
-                f"needs {' and '.join(missing)}, which this Python does not have: pip install 'ikepy[http]'",
+                f"needs {' and '.join(missing)}, which this Python does not have: install ikepy with its "
+                "extra \"http\" (in a clone: pip install '.[http]'), or leave the section out",
             )
 
 

@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ikepy.config.model import Daemon
-from ikepy.daemon.control.snapshot import DaemonState, Snapshot
-from ikepy.daemon.http import metrics, strongswan_names
-from ikepy.daemon.http.tally import Tally
-from ikepy.daemon.process.usage import ProcessUsage
 from ikepy.daemon.service import FAREWELL, KEPT
+from tests.unit.daemon.http.everything import labels_by_metric
 from tests.unit.docs.pages import README, ROOT
 
 DASHBOARD = ROOT / "deploy/grafana/ikepy.json"
@@ -25,17 +22,6 @@ UNIT = ROOT / "deploy/systemd/ikepy.service"
 USERS = ROOT / "deploy/systemd/ikepy.conf"
 BY_PROMETHEUS = {"instance", "job"}
 SELECTOR = re.compile(r"\b((?:ikepy|strongswan)_\w+)(?:\{([^}]*)\})?")
-
-
-def labels_by_metric() -> dict[str, set[str]]:
-    """Every metric that /metrics can have, as samples are named."""
-    snapshot = Snapshot(0.0, 0.0, DaemonState("1", 0.0, ProcessUsage(1.0, 1)))
-    facts = metrics.Facts(snapshot, Tally(), True, 0.0, 0.0)
-    families = chain(metrics.families(facts), strongswan_names.families(snapshot))
-    return {
-        family.name + ("_total" if family.type == "counter" else ""): set(getattr(family, "_labelnames", ()))
-        for family in families
-    }
 
 
 def expressions(panels: list[dict[str, Any]]) -> Iterator[str]:

@@ -13,8 +13,8 @@ import pytest
 from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Http
 from ikepy.config.toml_source import parse
+from tests.unit.daemon.http.everything import labels_by_metric
 from tests.unit.docs.pages import DOCS, blocks, quoted, tables
-from tests.unit.test_deploy import labels_by_metric
 
 PAGE = DOCS / "monitoring.md"
 

@@ -94,7 +94,10 @@ def test_without_the_key_nothing_listens(control: Path, port: int) -> None:
 def test_a_missing_library_is_named(control: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "FOR_HTTP", ("h11", "nosuchlibrary"))
     bed = make_bed(control, port)
-    text = "needs nosuchlibrary, which this Python does not have: pip install 'ikepy[http]'"
+    text = (
+        "needs nosuchlibrary, which this Python does not have: install ikepy with its extra "
+        "\"http\" (in a clone: pip install '.[http]'), or leave the section out"
+    )
     assert list(mistakes(bed.config)) == [("daemon.http", text)]
     with pytest.raises(StartError) as caught:
         asyncio.run(bed.daemon.serve())
