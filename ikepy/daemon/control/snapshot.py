@@ -107,7 +107,10 @@ class DaemonState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All sections, empty if not asked for. `unserved`: what control did not serve, by reason."""
+    """All sections, empty if not asked for. `unserved`: what control did not serve, by reason.
+
+    `traffic`: of each configured child.
+    """
 
     at: float
     unix_at: float

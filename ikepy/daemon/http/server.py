@@ -22,6 +22,7 @@ MAX_CLIENTS = 32
 BACKLOG = 128  # clients that wait in the kernel to be accepted (listen(2))
 PACE = 100  # clients accepted in a second
 TURN = 5  # at once
+BUFFER = 1 << 16  # octets of the kernel's memory for a client, each way
 PAUSE = 1.0  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "http"
@@ -46,6 +47,8 @@ class HttpServer:
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # clients' sockets inherit them (tcp(7))
+                sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
             sock.bind((str(address), port))
             sock.listen(BACKLOG)
         except OSError as error:

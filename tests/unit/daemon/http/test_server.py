@@ -223,6 +223,25 @@ def test_the_loop_rests_while_no_descriptor_is_left(monkeypatch: pytest.MonkeyPa
     run(scenario, sock)
 
 
+def test_who_does_not_read_holds_little_of_the_kernels_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each holds megabytes (tcp_wmem, tcp(7))."""
+    monkeypatch.setattr(client, "SECONDS", 0.5)
+
+    async def scenario(bed: Bed) -> None:
+        loop, received = asyncio.get_running_loop(), 0
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, server.BUFFER)
+            deaf.setblocking(False)
+            await loop.sock_connect(deaf, ("127.0.0.1", bed.port))
+            await loop.sock_sendall(deaf, get("/long"))
+            await asyncio.sleep(1.5)
+            while data := await loop.sock_recv(deaf, 1 << 20):
+                received += len(data)
+        assert 0 < received < 8 * server.BUFFER  # of both ends; the kernel doubles what is asked for
+
+    run(scenario)
+
+
 def test_a_port_in_use() -> None:
     async def scenario(bed: Bed) -> None:
         with pytest.raises(StartError, match=rf"daemon.http.listen: 127.0.0.1:{bed.port}: Address already"):
