@@ -138,8 +138,8 @@ def resident(gateway: Gateway) -> float:
 def test_a_flood_of_clients_costs_no_tunnel_anything(pair: Pair) -> None:
     """ESP goes on without a loss, rekeys and commands are done, memory does not grow."""
     left, right = pair
-    left.start(configuration(LEFT, RIGHT, child='start_action = "start"') + HTTP)
     right.start(configuration(RIGHT, LEFT))
+    left.start(configuration(LEFT, RIGHT, child='start_action = "start"') + HTTP)
     wait_until(lambda: is_ready(left), "it is ready", 20)
     scrape(left)
     before = resident(left)
