@@ -198,7 +198,8 @@ class CounterBlock:
         return _REASONS + slot * _SA_WORDS
 
     def _drops_at(self, base: int) -> dict[str, int]:
-        return {reason.text: count for reason in Drop if (count := self._words[base + reason])}
+        counts = self._words[base : base + _REASONS].tolist()
+        return {reason.text: counts[reason] for reason in Drop if counts[reason]} if any(counts) else {}
 
 
 def _size(slots: int) -> int:

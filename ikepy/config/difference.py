@@ -75,7 +75,7 @@ CHILD: Mapping[str, Impact] = {
     "rand_packets": Impact.IN_PLACE,
 }
 # Keys of [daemon] that sockets and processes have from the start on; others are read when they are needed.
-FIXED = ("port", "port_nat_t", "workers", "worker_priority", "worker_user", "socket")
+FIXED = ("port", "port_nat_t", "workers", "worker_priority", "worker_user", "socket", "http")
 _UNCHANGED: frozenset[str] = frozenset()
 
 S = TypeVar("S", bound=BaseModel)
@@ -209,7 +209,7 @@ def _differing(old: Mapping[str, S], new: Mapping[str, S]) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
-    return "as it is" if value is None or value == "" else str(value)
+    return "as it is" if value in (None, "") or isinstance(value, BaseModel) else str(value)
 
 
 def _counted(what: str, names: list[str]) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from esp.packet.selectors import Selector
 from ikepy.config import fields, secret_source, values
-from ikepy.config.fields import Action, Childless, Fragmentation, LogLevel, Unique
+from ikepy.config.fields import Action, Childless, Fragmentation, LogLevel, Ready, Unique
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.keyring import Keyring
 from ikepy.config.proposals import default as default_proposals
@@ -31,6 +31,7 @@ _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
 # "force" only matters in IKEv1: RFC 7383 never fragments IKE_SA_INIT, so there is nothing to force.
 _FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept", "no": "no", "false": "no"}
 _CHILDLESS = {word: word for word in ("allow", "prefer", "force", "never")}
+_READY = {word: word for word in ("all", "any", "none")}
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
 
@@ -244,6 +245,18 @@ def _match(identity: Identity | None, own: Identity | None) -> int:
     return 2 if own.is_pattern else 3
 
 
+class Http(Section):
+    """The HTTP server: metrics, health and SAs, to read only.
+
+    `ready`: which of the children with `start_action = "start"` must be up for /readyz. `strongswan_names`:
+    add the metrics of ipsec-prometheus-exporter.
+    """
+
+    listen: Annotated[tuple[Address, int], PlainValidator(values.listen)]
+    ready: Annotated[Ready, fields.choice("condition", _READY)] = "all"
+    strongswan_names: Boolean = False
+
+
 class Daemon(Section):
     """Settings of the whole daemon; the retransmission defaults are charon's. Times in seconds."""
 
@@ -288,6 +301,7 @@ class Daemon(Section):
     worker_user: str = "nobody"  # "": that of the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
+    http: Http | None = None
 
 
 class Config(Section):

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 
-from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, SecretEntry, Vti
+from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, Http, SecretEntry, Vti
 from ikepy.errors import LocalMisuse
 
 Problem = tuple[str, str]  # key path, text
@@ -40,6 +40,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "vti": Vti,
     "secret": SecretEntry,
     "daemon": Daemon,
+    "http": Http,
 }
 NAMED_BY_HEADING = frozenset({"connection", "child"})  # there, `name` is no key of the file
 # Common wrong keys that resemble none of ours: ipsec.conf's and everyday words.
@@ -115,6 +116,8 @@ def section_kind(path: Path) -> str:
             return "secret"
         case ("daemon",):
             return "daemon"
+        case ("daemon", "http"):
+            return "http"
     raise LocalMisuse(f"{key_path(path)} is no section")
 
 

@@ -250,6 +250,21 @@ def absolute_path(value: object) -> Path:
     return Path(word)
 
 
+def listen(value: object) -> tuple[Address, int]:
+    """Where a server listens: an address and a TCP port."""
+    host, _, port = text(value).strip().rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        where = ip_address(bare)
+        if (where.version == 6) is (bare != host) and port.isascii() and port.isdigit() and len(port) <= 5:
+            number = int(port)
+            if 1 <= number <= 65535:
+                return where, number
+    except ValueError:
+        pass
+    raise ValueError('allowed: an address and a TCP port, like "127.0.0.1:9427" or "[::1]:9427"')
+
+
 def item_name(value: str) -> str:
     """The name of a connection, child or secret: it stands in logs and on command lines."""
     if not re.fullmatch(r"[A-Za-z0-9_.:@+][A-Za-z0-9_.:@+-]{0,63}", value):

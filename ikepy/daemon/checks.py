@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from ikepy.config.model import Config, Connection
@@ -12,18 +14,34 @@ from ikepy.daemon.control.control_socket import refuse_living
 from ikepy.daemon.errors import StartError
 from tun.links import link_driver
 
+FOR_HTTP = ("h11", "prometheus_client")  # pyproject.toml: the extra "http"
 GOING_AWAY = 5.0  # seconds to wait for a device of a killed daemon; the kernel removes a thousand one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
 
 
 def check(config: Config, control: Path) -> None:
-    """Raise StartError if a daemon runs already, a device's name is taken, or the two ports are the same."""
+    """Raise StartError if a daemon runs already, a device's name is taken, the two ports are the same, or a
+    library is missing."""
     refuse_living(control)
+    for key, text in missing_libraries(config):
+        raise StartError(text, key=key)
     for connection in config.connections.values():
         if device_exists(connection.vti.name) and not is_tun(connection.vti.name):
             raise _taken(connection)
     if config.daemon.port == config.daemon.port_nat_t:
         raise StartError("must differ from daemon.port", key="daemon.port_nat_t")
+
+
+def missing_libraries(config: Config) -> Iterator[tuple[str, str]]:
+    """What the configuration needs and is not installed with ikepy alone, as (key path, text)."""
+    if config.daemon.http is not None:
+        missing = [name for name in FOR_HTTP if find_spec(name) is None]
+        if missing:
+            yield (
+                "daemon.http",
+                f"needs {' and '.join(missing)}, which this Python does not have: install ikepy with its "
+                "extra \"http\" (in a clone: pip install '.[http]'), or leave the section out",
+            )
 
 
 async def wait_for_devices(config: Config, stop: asyncio.Event) -> None:

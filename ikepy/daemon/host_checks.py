@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from ikepy.config.model import Config, Connection
-from ikepy.daemon.checks import device_exists, is_tun
+from ikepy.daemon.checks import device_exists, is_tun, missing_libraries
 from ikepy.daemon.control.control_socket import refuse_living
 from ikepy.daemon.device.route_exclusion import around, hole
 from ikepy.daemon.errors import StartError
@@ -18,6 +18,7 @@ Problems = Iterator[tuple[str, str]]
 
 def mistakes(config: Config) -> Problems:
     """What `ikepy run` would refuse, as (key path, text)."""
+    yield from missing_libraries(config)
     for connection in config.connections.values():
         name = connection.vti.name
         if device_exists(name) and not is_tun(name):

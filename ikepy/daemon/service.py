@@ -12,9 +12,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from ikepy.config.difference import ConfigDifference
-from ikepy.config.model import Config
+from ikepy.config.model import Config, Http
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import DaemonEnding, DaemonStarted
 from ikepy.daemon.bus.event_bus import EventBus
@@ -27,6 +28,7 @@ from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.entropy import SystemEntropy
+from ikepy.daemon.effects.past_traffic import PastTraffic
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.events.addresses import AddressFollower
@@ -42,6 +44,7 @@ from ikepy.daemon.net.served_addresses import addresses_to_serve
 from ikepy.daemon.process.account import closed_to_root
 from ikepy.daemon.process.account import of_workers as account_of_workers
 from ikepy.daemon.process.capabilities import Capability, keep_only
+from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
 from ikepy.errors import LocalMisuse
@@ -77,6 +80,14 @@ class Dependencies:
     drop_capabilities: bool = True
 
 
+class Monitoring(Protocol):
+    """`ikepy.daemon.http.monitoring.HttpMonitoring`."""
+
+    def start(self, sources: Sources) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class Daemon:
     """One run of the daemon: `serve` starts, waits for `stop` and ends."""
 
@@ -101,6 +112,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
+        manager = ServiceManager.of_environment(os.environ)
+        manager.follow(self._written.bus)
         try:
             async with AsyncExitStack() as stack:
                 try:
@@ -109,9 +122,12 @@ class Daemon:
                     raise StartError(str(error)) from error
                 if runner is not None:
                     self.ready.set()
+                    manager.ready()
                     await self._stop.wait()
+                    manager.stopping()
                     await self._say_farewell(runner)
         finally:
+            manager.close()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
         log.info(SUBJECT, "ended")
@@ -130,6 +146,9 @@ class Daemon:
 
         control = ControlSocket.open(self._control)
         stack.push_async_callback(control.close)
+        monitoring = open_monitoring(config.daemon.http, self._written.bus, self._stop.is_set)
+        if monitoring is not None:
+            stack.push_async_callback(monitoring.close)
         await wait_for_devices(config, self._stop)
         if self._stop.is_set():
             return None
@@ -156,8 +175,14 @@ class Daemon:
         reception = Reception(runner.receive, runner.refuse, runner.knows, runner.drops)
         await listeners.start(reception)
         unserved = partial(_unserved, machine, reception, runner)
-        sources = Sources(machine, devices, children, pool, listeners.endpoints, unserved)
+        past = PastTraffic(pool.counters)
+        children.removing = past.note
+        sources = Sources(
+            machine, devices, children, pool, listeners.endpoints, unserved, past_traffic=lambda: past.sums
+        )
         await control.start(Requests(sources, runner).handle)
+        if monitoring is not None:
+            monitoring.start(sources)
         bus.publish(DaemonStarted(tuple(addresses), workers))
         traffic = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(traffic.stop)
@@ -269,6 +294,15 @@ def _unserved(machine: Machine, reception: Reception, runner: EffectsRunner) -> 
         "log lines lost": log.lost(),
         "log lines summed up": runner.log.limiter.suppressed,
     }
+
+
+def open_monitoring(settings: Http | None, bus: EventBus, ending: Callable[[], bool]) -> Monitoring | None:
+    """The HTTP server, if there is to be one: its libraries are loaded only then. Raises StartError."""
+    if settings is None:
+        return None
+    from ikepy.daemon.http.monitoring import HttpMonitoring
+
+    return HttpMonitoring(settings, bus, ending)
 
 
 def give_up_the_rest() -> None:

@@ -1,11 +1,8 @@
-"""README's two hosts: their files as they stand there, a unit that systemd takes, and the ping at the end."""
+"""README's two hosts: their files as they stand there, and the ping at the end."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import tomllib
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -39,21 +36,3 @@ def test_two_hosts(make_namespace: MakeNamespace, tmp_path: Path) -> None:
     wait_until(lambda: first.children() and second.children(), "a child at both ends", 20)
     one.run("ping", "-c", "3", "-i", "0.2", "-q", OTHER_END)
     one.run("ping", "-c", "3", "-i", "0.2", "-q", "-I", "10.1.0.1", "10.2.0.1")
-
-
-def test_unit(tmp_path: Path) -> None:
-    """It starts what the installation above it has made; systemd, where there is one, finds nothing wrong."""
-    (unit,) = blocks(README, "ini")
-    parser = ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(unit)
-    program, *words = parser["Service"]["ExecStart"].split()
-    assert words == ["run"]
-    assert f"{program.removesuffix('/ikepy')}/pip install" in README.read_text()
-    if shutil.which("systemd-analyze") is not None:
-        path = tmp_path / "ikepy.service"
-        path.write_text(unit.replace(program, "/bin/true"))
-        command = ["systemd-analyze", "verify", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert path.name not in done.stderr, done.stderr

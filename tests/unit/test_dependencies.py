@@ -16,6 +16,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
+EXTRAS = [Requirement(text) for text in PROJECT["optional-dependencies"]["http"]]
 TOOLS = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
 OURS = {"ikepy", "esp", "tun"}
 UNBOUND = {"cryptography"}  # an upper bound would keep its security fixes out
@@ -43,10 +44,10 @@ def imported() -> Iterator[str]:
 
 def test_what_is_imported_is_declared_and_nothing_else() -> None:
     modules = {module.partition(".")[0] for module in imported()} - OURS - sys.stdlib_module_names
-    assert {DISTRIBUTIONS.get(module, module) for module in modules} == set(map(name, RUNTIME))
+    assert {DISTRIBUTIONS.get(module, module) for module in modules} == set(map(name, [*RUNTIME, *EXTRAS]))
 
 
-@pytest.mark.parametrize("requirement", [*RUNTIME, *TOOLS], ids=name)
+@pytest.mark.parametrize("requirement", [*RUNTIME, *EXTRAS, *TOOLS], ids=name)
 def test_lower_bounds_are_whole_versions_and_the_tests_run_within(requirement: Requirement) -> None:
     if requirement.marker is not None and not requirement.marker.evaluate():
         return
@@ -54,7 +55,7 @@ def test_lower_bounds_are_whole_versions_and_the_tests_run_within(requirement: R
     assert requirement.specifier.contains(version(requirement.name))
 
 
-@pytest.mark.parametrize("requirement", RUNTIME, ids=name)
+@pytest.mark.parametrize("requirement", [*RUNTIME, *EXTRAS], ids=name)
 def test_an_upper_bound_is_the_next_number_that_may_change_the_api(requirement: Requirement) -> None:
     found = bounds(requirement)
     if requirement.name in UNBOUND:

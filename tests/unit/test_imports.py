@@ -144,6 +144,7 @@ DAEMON_ROOMS = (
     "workers",
     "effects",
     "control",
+    "http",
     "events",
     "checks",
     "host_checks",

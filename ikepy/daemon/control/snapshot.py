@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from esp.ipc.counters import SaCounters
 from ikepy.config.model import Connection
+from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.process.usage import ProcessUsage
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import ChildSnapshot, ChildWait, IkeSaSnapshot
@@ -26,6 +27,7 @@ class Section(Enum):
     WORKERS = auto()
     LISTENERS = auto()
     COUNTERS = auto()
+    TRAFFIC = auto()
 
 
 EVERYTHING = frozenset(Section)
@@ -86,14 +88,29 @@ class WorkerState:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildTraffic:
+    """What a configured child's SAs have carried since the daemon's start, those that are gone included."""
+
+    connection: str
+    child: str
+    total: Traffic
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonState:
+    """`usage`: that of the control process."""
+
     version: str
     started_at: float
+    usage: ProcessUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All sections, empty if not asked for. `unserved`: what control did not serve, by reason."""
+    """All sections, empty if not asked for. `unserved`: what control did not serve, by reason.
+
+    `traffic`: of each configured child.
+    """
 
     at: float
     unix_at: float
@@ -104,3 +121,4 @@ class Snapshot:
     workers: tuple[WorkerState, ...] = ()
     listeners: tuple[Endpoint, ...] = ()
     unserved: dict[str, int] = field(default_factory=dict)
+    traffic: tuple[ChildTraffic, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,6 +14,7 @@ from esp.ipc.counters import CounterBlock, SaCounters
 from ikepy import __version__
 from ikepy.daemon.control.snapshot import (
     EVERYTHING,
+    ChildTraffic,
     ConnectionState,
     DaemonState,
     DeviceState,
@@ -25,6 +27,7 @@ from ikepy.daemon.control.snapshot import (
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.effects.past_traffic import Traffic, has_own_counters
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.process.usage import usage
 from ikepy.sa.api.path import Endpoint
@@ -48,7 +51,8 @@ class Workers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The parts that know the state. `listeners`: IKE endpoints; `unserved`: control's counters by reason."""
+    """The parts that know the state. `listeners`: our IKE endpoints; `unserved`: control's counters by
+    reason; `past_traffic`: of the SAs that are gone, by connection and child."""
 
     machine: Machine
     devices: DeviceTable
@@ -58,6 +62,7 @@ class Sources:
     unserved: Callable[[], Mapping[str, int]]
     clock: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.time)
+    past_traffic: Callable[[], Mapping[tuple[str, str], Traffic]] = dict
 
 
 def take(
@@ -75,7 +80,7 @@ def take(
     return Snapshot(
         at=at,
         unix_at=time.time(),
-        daemon=DaemonState(__version__, sources.started_at),
+        daemon=DaemonState(__version__, sources.started_at, usage(os.getpid())),
         ike_sas=tuple(
             _ike_sa(sources, sa)
             for sa in (sources.machine.list_sas(at) if Section.IKE_SAS in sections else ())
@@ -89,6 +94,7 @@ def take(
         ),
         listeners=tuple(sources.listeners()) if Section.LISTENERS in sections else (),
         unserved=dict(sources.unserved()) if Section.COUNTERS in sections else {},
+        traffic=tuple(_traffic(sources)) if Section.TRAFFIC in sections else (),
     )
 
 
@@ -113,6 +119,25 @@ def _connections(sources: Sources) -> Iterator[ConnectionState]:
     }
     for connection in sources.machine.config.connections.values():
         yield ConnectionState(connection, waits.get(connection.name, ()))
+
+
+def _traffic(sources: Sources) -> Iterator[ChildTraffic]:
+    """Of all configured children, and of others while they have an SA (as after a change of names)."""
+    totals = {
+        (connection.name, child): Traffic()
+        for connection in sources.machine.config.connections.values()
+        for child in connection.children
+    }
+    for key, past in sources.past_traffic().items():
+        if key in totals:
+            totals[key] = past
+    for child in sources.children:
+        block = sources.workers.counters(child.device.slot)
+        if block is not None and has_own_counters(child):
+            key = (child.device.connection.name, child.name)
+            totals[key] = totals.get(key, Traffic()).plus(block.sa(child.counter))
+    for (connection, name), total in totals.items():
+        yield ChildTraffic(connection, name, total)
 
 
 def _device(device: VtiDevice) -> DeviceState:

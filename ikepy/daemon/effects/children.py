@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, KeysView
+from dataclasses import dataclass, field
 from typing import Literal
 
 from esp.sa.suites import Suite
@@ -24,8 +25,10 @@ class Child:
     device: VtiDevice
     counter: int  # its slot in the worker's counters
     suite: Suite
+    name: str  # of its configuration
     spi_in: int | None = None
     packets: int = 0  # carried when `TrafficWatch` looked last
+    added: float = field(default_factory=time.monotonic)
     tfc_padding: int | Literal["mtu"] = 0  # of what it sends: as configured, if the peer takes it
 
     @property
@@ -44,6 +47,7 @@ class ChildTable:
         self._counters = counters
         self._used = [0] * workers  # counter slots of each worker that were ever in use
         self._free: list[list[int]] = [[] for _ in range(workers)]  # those that are not any more
+        self.removing: Callable[[Child], None] = lambda child: None  # called while its counters stand
 
     def get(self, child_id: int) -> Child | None:
         return self._children.get(child_id)
@@ -56,12 +60,15 @@ class ChildTable:
         """The inbound SPIs in use."""
         return self._spis.keys()
 
-    def add(self, child_id: int, device: VtiDevice, suite: Suite) -> Child:
-        """The record of a child, a new one with a counter slot if there is none. Raises TooManyChildren."""
+    def add(self, child_id: int, device: VtiDevice, suite: Suite, name: str) -> Child:
+        """The record of a child, a new one with a counter slot if there is none; `name`: its configuration's.
+
+        Raises TooManyChildren.
+        """
         child = self._children.get(child_id)
         if child is None:
             counter = self._free_counter(device.slot)
-            child = self._children[child_id] = Child(child_id, device, counter, suite)
+            child = self._children[child_id] = Child(child_id, device, counter, suite, name)
         return child
 
     def room(self, slot: int) -> Capacity:
@@ -86,6 +93,7 @@ class ChildTable:
         """Forget a child, and free its counter slot; None if it is not known."""
         child = self._children.pop(child_id, None)
         if child is not None:
+            self.removing(child)
             self._free[child.device.slot].append(child.counter)
             if child.spi_in is not None:
                 self._spis.pop(child.spi_in, None)

@@ -327,7 +327,7 @@ class EffectsRunner:
             return None
         try:
             if not device.lacks:
-                return self._children.add(effect.child_id, device, effect.suite)
+                return self._children.add(effect.child_id, device, effect.suite, effect.child)
             why = device.lacks
         except TooManyChildren as error:
             why = str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ LOOPBACK = ip_address("127.0.0.1")
 class Bed:
     """A daemon's surroundings; `answers` gives the machine's effects by how a call's description begins."""
 
-    def __init__(self, control: Path, **keys: Any) -> None:
+    def __init__(self, control: Path, *, settings: Mapping[str, object] | None = None, **keys: Any) -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
             one.bind(("127.0.0.1", 0))
             other.bind(("127.0.0.1", 0))
@@ -38,8 +38,8 @@ class Bed:
         self.watches: list[FakeWatch] = []
         self.local = {"local_addrs": ["127.0.0.1"], "encap": True, "local_port": self.ports[0]}
         entry = connection("a", **{**self.local, **keys})
-        settings = {"port": self.ports[0], "port_nat_t": self.ports[1], "workers": 2}
-        self.config = Config.model_validate({"connections": {"a": entry}, "daemon": settings})
+        daemon = {"port": self.ports[0], "port_nat_t": self.ports[1], "workers": 2, **(settings or {})}
+        self.config = Config.model_validate({"connections": {"a": entry}, "daemon": daemon})
         self.control = control
         self.spi = 0
         self.entropy: Entropy | None = None

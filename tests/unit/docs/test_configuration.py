@@ -21,6 +21,7 @@ SECTIONS = {
     "vti": "`[connections.NAME.vti]`",
     "secret": "`[secrets.ike-NAME]`",
     "daemon": "`[daemon]`",
+    "http": "`[daemon.http]`",
 }
 BY_THE_SOURCE = {("connection", "local_port"), ("vti", "name")}  # the TOML file's reader fills these in
 

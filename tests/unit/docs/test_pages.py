@@ -10,7 +10,7 @@ import pytest
 from tests.unit.docs.pages import DOCS, README, ROOT, quoted, tables
 
 PAGES = sorted([README, *DOCS.glob("*.md"), ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"])
-TOPS = ("benchmarks", "docs", "esp", "ikepy", "tests", "tun")
+TOPS = ("benchmarks", "deploy", "docs", "esp", "ikepy", "tests", "tun")
 CONTRIBUTING = DOCS / "contributing.md"
 
 

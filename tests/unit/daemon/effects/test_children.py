@@ -22,18 +22,18 @@ def device() -> Iterator[VtiDevice]:
 
 def test_counters_are_used_again_before_fresh_ones(device: VtiDevice) -> None:
     table = ChildTable(1, 4)
-    assert [table.add(child, device, SUITE).counter for child in (1, 2, 3)] == [0, 1, 2]
+    assert [table.add(child, device, SUITE, "net").counter for child in (1, 2, 3)] == [0, 1, 2]
     table.remove(2)
-    assert [table.add(child, device, SUITE).counter for child in (4, 5)] == [1, 3]
+    assert [table.add(child, device, SUITE, "net").counter for child in (4, 5)] == [1, 3]
     with pytest.raises(TooManyChildren, match="worker 0"):
-        table.add(6, device, SUITE)
+        table.add(6, device, SUITE, "net")
     table.remove(1)
-    assert table.add(6, device, SUITE).counter == 0
+    assert table.add(6, device, SUITE, "net").counter == 0
 
 
 def test_a_child_that_is_known_keeps_its_counter(device: VtiDevice) -> None:
     table = ChildTable(1, 1)
-    assert table.add(1, device, SUITE) is table.add(1, device, SUITE)
+    assert table.add(1, device, SUITE, "net") is table.add(1, device, SUITE, "net")
 
 
 def test_the_room_that_the_ike_machine_is_told_of(device: VtiDevice) -> None:
@@ -41,12 +41,12 @@ def test_the_room_that_the_ike_machine_is_told_of(device: VtiDevice) -> None:
     table = ChildTable(2, 16)
     assert table.room(0) == Capacity(16, 16)
     for child in range(1, 15):
-        table.add(child, device, SUITE)
+        table.add(child, device, SUITE, "net")
     assert table.room(0) == Capacity(2, 16)
     assert not table.room(0).for_new
     assert table.room(0).for_rekey
-    table.add(15, device, SUITE)
-    table.add(16, device, SUITE)
+    table.add(15, device, SUITE, "net")
+    table.add(16, device, SUITE, "net")
     assert not table.room(0).for_rekey
     assert table.room(1) == Capacity(16, 16)
     table.remove(7)
