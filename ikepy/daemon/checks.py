@@ -14,11 +14,24 @@ from tun.links import link_driver
 
 GOING_AWAY = 5.0  # seconds to wait for a device of a killed daemon; the kernel removes a thousand one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
+VICI_KEY = "daemon.vici_socket"
+
+
+def vici_path(config: Config, control: Path) -> Path:
+    """The VICI socket's path: unless it is configured, the control socket's, but ending in ".vici"."""
+    if config.daemon.vici_socket is not None:
+        return config.daemon.vici_socket
+    named = control.with_suffix(".vici")
+    return named if named != control else control.with_name(f"{control.name}.vici")
 
 
 def check(config: Config, control: Path) -> None:
-    """Raise StartError if a daemon runs already, a device's name is taken, or the two ports are the same."""
+    """Raise StartError if a daemon runs already, a device's name is taken, or what must differ is the same:
+    the two ports, the two sockets."""
     refuse_living(control)
+    if vici_path(config, control) == control:
+        raise StartError("must differ from daemon.socket", key=VICI_KEY)
+    refuse_living(vici_path(config, control), VICI_KEY)
     for connection in config.connections.values():
         if device_exists(connection.vti.name) and not is_tun(connection.vti.name):
             raise _taken(connection)

@@ -144,6 +144,7 @@ DAEMON_ROOMS = (
     "workers",
     "effects",
     "control",
+    "vici",
     "events",
     "checks",
     "host_checks",
