@@ -119,8 +119,8 @@ class ViciEvents:
 
     def _made_of(self, event: Event) -> Iterator[Named]:
         """The VICI events of an event, those that somebody wants."""
-        now = Clocks(self._clock(), time.time())
         name = _OF_SAS.get(type(event))
+        now = Clocks(self._clock(), time.time())
         if name is not None and self._clients[name]:
             yield name, self._of_sas(event, now)
         if self._clients[ALERT]:

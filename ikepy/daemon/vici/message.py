@@ -3,7 +3,7 @@ vici/README.md, "Message format").
 
 Each element is a type of one octet, then a name (8-bit length) and a value (16-bit length) where the type has
 them. Values are blobs: strings and numbers are text. What a client sends is hostile: every length is checked
-against what is there, and depth is bounded; whatever else is wrong is a `ViciError`.
+against what is there, depth and the number of elements are bounded; whatever else is wrong is a `ViciError`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ SECTION_START, SECTION_END, KEY_VALUE, LIST_START, LIST_ITEM, LIST_END = range(1
 MAX_NAME = 255  # octets: its length is one octet
 MAX_VALUE = 65535  # octets: its length is two
 MAX_DEPTH = 32  # sections in each other; a connection with its children has three
+MAX_ELEMENTS = 8192  # of a request, so that reading one takes milliseconds
 
 # What a message is decoded to, and what one is made of.
 Decoded: TypeAlias = dict[str, Union[bytes, list[bytes], "Decoded"]]
@@ -66,11 +67,11 @@ def _blob(value: str | int | bytes) -> bytes:
 
 
 def decode(data: bytes) -> Decoded:
-    """The tree of a message; its size is bounded by the packet's. Raises ViciError."""
+    """The tree of a request's message. Raises ViciError."""
     reader = _Reader(data)
     sections: list[Decoded] = [{}]
     while reader.more:
-        kind = reader.octet()
+        kind = reader.kind()
         if kind == SECTION_END:
             if len(sections) == 1:
                 raise ViciError("a section ends that has not begun")
@@ -98,7 +99,7 @@ def decode(data: bytes) -> Decoded:
 
 def _decode_list(reader: _Reader) -> list[bytes]:
     items: list[bytes] = []
-    while (kind := reader.octet()) == LIST_ITEM:
+    while (kind := reader.kind()) == LIST_ITEM:
         items.append(reader.blob())
     if kind != LIST_END:
         raise ViciError(f"no element of a list has the type {kind}")
@@ -111,6 +112,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
+        self._elements = 0
 
     @property
     def more(self) -> bool:
@@ -125,6 +127,13 @@ class _Reader:
 
     def octet(self) -> int:
         return self.take(1)[0]
+
+    def kind(self) -> int:
+        """The type of the next element."""
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise ViciError(f"more than {MAX_ELEMENTS} elements")
+        return self.octet()
 
     def name(self) -> str:
         try:

@@ -35,6 +35,7 @@ class Stream:
         """Send an event, and wait until the client has room for the next. TimeoutError, ConnectionError."""
         if name in self._client.registered:
             await self._client.send(event(name, pairs))
+            await asyncio.sleep(0)  # the rest of a long list is not everybody's loss
 
     def wants(self, name: str) -> bool:
         return name in self._client.registered
@@ -93,6 +94,7 @@ class ViciClient(SocketClient):
                     return  # as charon does: VICI has no answer to what is no packet
                 if not await self._answer(request, writer):
                     return
+                await asyncio.sleep(0)  # else what is read already would be answered in one go
         finally:
             for name in tuple(self.registered):
                 self._events.unregister(name, self)
@@ -103,14 +105,14 @@ class ViciClient(SocketClient):
             self._events.unregister(name, self)
 
     def write(self, packet: bytes) -> None:
-        """Queue a whole packet."""
-        if self.writer is not None:
+        """Queue a whole packet, unless the connection is closed."""
+        if self.writer is not None and not self.writer.is_closing():
             self.writer.write(packet)
 
     async def send(self, packet: bytes) -> None:
         """Queue a packet, and wait until there is room for the next. TimeoutError, ConnectionError."""
         if self.writer is not None:
-            self.writer.write(packet)
+            self.write(packet)
             async with asyncio.timeout(UNREAD):
                 await self.writer.drain()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vici.protocol import FiniteStream, Message, Packet
 
 from ikepy.daemon.vici import arguments, packets
-from ikepy.daemon.vici.message import MAX_DEPTH, MAX_VALUE, ViciError, decode, encode
+from ikepy.daemon.vici.message import MAX_DEPTH, MAX_ELEMENTS, MAX_VALUE, ViciError, decode, encode
 from ikepy.daemon.vici.packets import HEADER, MAX_PACKET, PacketType, Request, answer, event, parse_request
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=40).filter(lambda name: len(name.encode()) < 256)
@@ -80,6 +80,14 @@ def test_depth_is_bounded_and_the_bound_is_allowed() -> None:
     assert decode(deep)
     with pytest.raises(ViciError, match="sections in each other"):
         decode(b"\x01\x01a" + deep + b"\x02")
+
+
+def test_the_number_of_elements_is_bounded_and_the_bound_is_allowed() -> None:
+    several = [("list", [""] * (MAX_ELEMENTS - 2))]
+    assert decode(encode(several))
+    for more in (encode([*several, ("one", "")]), encode([("list", [""] * (MAX_ELEMENTS - 1))])):
+        with pytest.raises(ViciError, match="elements"):
+            decode(more)
 
 
 def test_numbers_are_text_and_long_values_are_cut() -> None:

@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from vici.protocol import Message, Packet
 
 from esp.ipc.counters import SaCounters
@@ -67,6 +69,14 @@ class FakeCommands:
         return [(key, value) for key, value in given.items() if isinstance(value, bytes)]
 
 
+class CountingEvents(ViciEvents):
+    asked = 0
+
+    def knows(self, event: str) -> bool:
+        self.asked += 1
+        return super().knows(event)
+
+
 class Peer:
     """The other end of a client's socket, over strongSwan's codec."""
 
@@ -117,7 +127,7 @@ class Served:
         self.bus = EventBus()
         self._nothing = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
         traffic = lambda child: InstalledChild(child, None, self._nothing)  # noqa: E731
-        self.events = ViciEvents(self.bus, traffic, Reqids())
+        self.events = CountingEvents(self.bus, traffic, Reqids())
         self._peers: list[Peer] = []
 
     async def connect(self) -> Peer:
@@ -350,6 +360,40 @@ def test_a_flood_of_requests_is_served_in_turn_with_others(path: Path) -> None:
             assert await other.ask("echo", b="2") == {"b": b"2"}
 
     run(path, scenario)
+
+
+def test_a_flood_of_registrations_is_served_in_turn_with_others(path: Path) -> None:
+    """They are answered without waiting for anything, and yet others have their turn."""
+    number = 10_000
+
+    async def scenario(served: Served) -> None:
+        flood, other = await served.connect(), await served.connect()
+        assert await other.ask("echo") == {}
+        register = Packet.register_event("x")
+        flood.writer.write(number * (len(register).to_bytes(HEADER, "big") + register))
+        await asyncio.sleep(0)
+        assert await other.ask("echo") == {}
+        assert served.events.asked < number / 2
+
+    run(path, scenario)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_whatever_a_client_sends_others_are_served(packets: list[bytes], framed: bool) -> None:
+    async def scenario(served: Served) -> None:
+        hostile, other = await served.connect(), await served.connect()
+        for packet in packets:
+            if framed:
+                hostile.send(packet)
+            else:
+                hostile.writer.write(packet)
+        hostile.writer.write_eof()
+        await hostile.is_cut_off()
+        assert await other.ask("echo", a="1") == {"a": b"1"}
+
+    with TemporaryDirectory(prefix="ikepy-t") as name:
+        run(Path(name) / "s", scenario)
 
 
 def test_a_client_that_waits_is_told_when_others_need_its_place(path: Path) -> None:
