@@ -224,13 +224,19 @@ def test_the_events_of_an_sa(running: Pair) -> None:
 
 
 def test_an_ike_sa_that_moves(running: Pair) -> None:
-    running.left.namespace.ip("addr", "add", "192.0.2.7/24", "dev", "eth0")
+    left = running.left.namespace
+    for gateway in running:
+        gateway.stop()
+    running.right.start(configuration(RIGHT, LEFT, remote="%any"))
+    running.left.start(configuration(LEFT, RIGHT).replace('["192.0.2.1"]', '["%any"]'))
     with session(running) as client, session(running) as other:
         drain(client.initiate({"child": "net"}))
         listener = Listener(other, "ike-update")
-        running.left.namespace.ip("addr", "del", "192.0.2.1/24", "dev", "eth0")
+        left.ip("addr", "add", "192.0.2.7/24", "dev", "eth0")
+        left.ip("addr", "del", "192.0.2.1/24", "dev", "eth0")
+        left.ip("addr", "replace", "192.0.2.7/24", "dev", "eth0")
         moved = listener.until(lambda name, _: name == "ike-update")
-        assert moved["tunnel"]["local-host"] == "192.0.2.1"
+        assert moved["tunnel"]["local-host"] == "192.0.2.1"  # where it was
         assert (moved["local-host"], moved["remote-host"]) == ("192.0.2.7", "192.0.2.2")
 
 
