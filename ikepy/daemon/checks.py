@@ -18,11 +18,8 @@ VICI_KEY = "daemon.vici_socket"
 
 
 def vici_path(config: Config, control: Path) -> Path:
-    """The VICI socket's path: unless it is configured, the control socket's, but ending in ".vici"."""
-    if config.daemon.vici_socket is not None:
-        return config.daemon.vici_socket
-    named = control.with_suffix(".vici")
-    return named if named != control else control.with_name(f"{control.name}.vici")
+    """The VICI socket's path: unless it is configured, the control socket's with ".vici" for ".sock"."""
+    return config.daemon.vici_socket or control.with_name(f"{control.name.removesuffix('.sock')}.vici")
 
 
 def check(config: Config, control: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from vici.protocol import Message, Packet
 
-from ikepy.config.model import SecretEntry
+from ikepy.config.model import Config, SecretEntry
+from ikepy.daemon.checks import vici_path
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.vici.packets import HEADER
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
@@ -284,13 +285,17 @@ def test_the_two_sockets_must_differ(control: Path) -> None:
     asyncio.run(serve())
 
 
-def test_a_socket_with_its_own_name(control: Path, tmp_path: Path) -> None:
-    bed = Bed(control.with_suffix(".vici"))
-
-    async def scenario(bed: Bed) -> None:
-        reader, writer = await asyncio.open_unix_connection(f"{bed.control}.vici")
-        client = Vici(reader, writer)
-        assert (await client.ask("version"))[0]["daemon"] == "ikepy"
-        writer.close()
-
-    run(bed, scenario)
+@pytest.mark.parametrize(
+    ("control", "vici"),
+    [
+        ("/run/ikepy/ikepy.sock", "/run/ikepy/ikepy.vici"),
+        ("/tmp/gateway.1", "/tmp/gateway.1.vici"),  # beside a gateway.2
+        ("/tmp/s", "/tmp/s.vici"),
+        ("/tmp/x.vici", "/tmp/x.vici.vici"),
+    ],
+)
+def test_the_sockets_name(control: str, vici: str) -> None:
+    assert vici_path(Config(), Path(control)) == Path(vici)
+    settings = Config().daemon.model_copy(update={"vici_socket": Path("/run/another")})
+    config = Config().model_copy(update={"daemon": settings})
+    assert vici_path(config, Path(control)) == Path("/run/another")
