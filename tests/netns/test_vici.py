@@ -170,6 +170,10 @@ class Listener:
         assert next(self._stream) == (None, None)
         self.events: list[Event] = []
 
+    def close(self) -> None:
+        """Unregister."""
+        self._stream.close()
+
     def until(self, wanted: Callable[[str, dict[str, Any]], bool]) -> dict[str, Any]:
         """The first event that is wanted."""
         end = time.monotonic() + PATIENCE
@@ -184,12 +188,18 @@ class Listener:
         raise AssertionError("the stream has ended")
 
 
+@contextlib.contextmanager
+def listening(pair: Pair, *events: str) -> Iterator[Listener]:
+    """A second client, registered for these events while the block runs."""
+    with session(pair) as client, contextlib.closing(Listener(client, *events)) as listener:
+        yield listener
+
+
 EVENTS = ("ike-updown", "ike-rekey", "ike-update", "child-updown", "child-rekey", "log", "alert")
 
 
 def test_the_events_of_an_sa(running: Pair) -> None:
-    with session(running) as client, session(running) as other:
-        listener = Listener(other, *EVENTS)
+    with listening(running, *EVENTS) as listener, session(running) as client:
         client_lines = client.initiate({"child": "net", "timeout": "-1"})
         assert drain(client_lines) == []
         up = listener.until(lambda name, _: name == "ike-updown")
@@ -229,9 +239,8 @@ def test_an_ike_sa_that_moves(running: Pair) -> None:
         gateway.stop()
     running.right.start(configuration(RIGHT, LEFT, remote="%any"))
     running.left.start(configuration(LEFT, RIGHT).replace('["192.0.2.1"]', '["%any"]'))
-    with session(running) as client, session(running) as other:
+    with listening(running, "ike-update") as listener, session(running) as client:
         drain(client.initiate({"child": "net"}))
-        listener = Listener(other, "ike-update")
         left.ip("addr", "add", "192.0.2.7/24", "dev", "eth0")
         left.ip("addr", "del", "192.0.2.1/24", "dev", "eth0")
         left.ip("addr", "replace", "192.0.2.7/24", "dev", "eth0")
@@ -243,8 +252,7 @@ def test_an_ike_sa_that_moves(running: Pair) -> None:
 def test_alerts(running: Pair) -> None:
     running.right.stop()
     running.right.start(configuration(RIGHT, LEFT).replace("s3cr3t", "another"))
-    with session(running) as client, session(running) as other:
-        listener = Listener(other, "alert")
+    with listening(running, "alert") as listener, session(running) as client:
         with pytest.raises(CommandException, match="establishing CHILD_SA 'net' failed"):
             drain(client.initiate({"child": "net"}))
         alert = listener.until(lambda name, _: name == "alert")

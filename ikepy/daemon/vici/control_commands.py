@@ -161,7 +161,7 @@ class ControlCommands:
         self, command: Command, connection: str | None, patience: int, given: Decoded, stream: Stream
     ) -> Outcome | None:
         """Give the machine a command; its outcome, None if it does not come in `patience` (ms)."""
-        level = arguments.number(given, "loglevel")
+        level = -1 if patience == AT_ONCE else arguments.number(given, "loglevel")  # at once: without a line
         assert isinstance(command, Initiate | Terminate | Rekey)
         outcome = self._runner.waiting.expect(command.ticket)
         lines = self._runner.bus.subscribe(Log, connection=connection)

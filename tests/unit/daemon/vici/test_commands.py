@@ -94,8 +94,11 @@ def test_initiate_waits_for_its_outcome_and_shows_the_lines(control: Path) -> No
         _, events = await client.ask("initiate", child="net", loglevel="2")
         assert [event["level"] for event in events] == ["1", "2", "0"]
         bed.answers = {f"request {Initiate('a', 'net', 3)}": [*lines, Outcome(3, True, "up")]}
+        at_once = f"request {Initiate('a', 'net', 4)}"
+        bed.answers |= {at_once: [*lines, Outcome(4, True, "up")]}
         silent = await Vici.connect(bed)
         assert await silent.ask("initiate", ike="a") == (OK, [])
+        assert await client.ask("initiate", ike="a", timeout="-1") == (OK, [])
         for one in (client, silent):
             one.writer.close()
 
