@@ -75,7 +75,16 @@ CHILD: Mapping[str, Impact] = {
     "rand_packets": Impact.IN_PLACE,
 }
 # Keys of [daemon] that sockets and processes have from the start on; others are read when they are needed.
-FIXED = ("port", "port_nat_t", "workers", "worker_priority", "worker_user", "socket", "http")
+FIXED = (
+    "port",
+    "port_nat_t",
+    "workers",
+    "worker_priority",
+    "worker_user",
+    "socket",
+    "vici_socket",
+    "http",
+)
 _UNCHANGED: frozenset[str] = frozenset()
 
 S = TypeVar("S", bound=BaseModel)

@@ -300,6 +300,8 @@ class Daemon(Section):
     worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
     worker_user: str = "nobody"  # "": that of the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
+    # The socket that speaks VICI. None: the path of `socket`, with ".vici" in place of ".sock".
+    vici_socket: Annotated[Path | None, PlainValidator(values.absolute_path)] = None
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
     http: Http | None = None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ikepy.config.model import Config
+from ikepy.config.toml_source import load
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Facts
@@ -54,7 +56,7 @@ def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
 
 async def _serve(config: Config, path: Path, control: Path, dependencies: Dependencies) -> int:
     try:
-        await Daemon(config, control, dependencies).serve()
+        await Daemon(config, control, dependencies, partial(load, path)).serve()
     except StartError as error:
         log.error("ikepy", f"{path}: {error}")
         return 1

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -20,10 +21,10 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import DaemonEnding, DaemonStarted
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.limited_log import LimitedLog
-from ikepy.daemon.checks import check, wait_for_devices
+from ikepy.daemon.checks import VICI_KEY, check, vici_path, wait_for_devices
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.requests import Requests
-from ikepy.daemon.control.take_snapshot import Sources
+from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.effects.children import ChildTable
@@ -46,6 +47,12 @@ from ikepy.daemon.process.account import of_workers as account_of_workers
 from ikepy.daemon.process.capabilities import Capability, keep_only
 from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
+from ikepy.daemon.vici.commands import ViciCommands
+from ikepy.daemon.vici.control_commands import ControlCommands
+from ikepy.daemon.vici.events import ViciEvents
+from ikepy.daemon.vici.exchange_counters import ExchangeCounters
+from ikepy.daemon.vici.sections import Reqids
+from ikepy.daemon.vici.vici_client import ViciClient
 from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
 from ikepy.errors import LocalMisuse
 from ikepy.sa.api.capacity import Capacity
@@ -91,9 +98,17 @@ class Monitoring(Protocol):
 class Daemon:
     """One run of the daemon: `serve` starts, waits for `stop` and ends."""
 
-    def __init__(self, config: Config, control: Path, dependencies: Dependencies) -> None:
+    def __init__(
+        self,
+        config: Config,
+        control: Path,
+        dependencies: Dependencies,
+        load: Callable[[], Config] | None = None,
+    ) -> None:
+        """`control`: the control socket's path; `load` reads the configuration file again."""
         self._config = config
         self._control = control
+        self._load = load
         self._dependencies = dependencies
         self._written = LimitedLog(EventBus(), time.monotonic)
         self._stop = asyncio.Event()
@@ -149,6 +164,8 @@ class Daemon:
         monitoring = open_monitoring(config.daemon.http, self._written.bus, self._stop.is_set)
         if monitoring is not None:
             stack.push_async_callback(monitoring.close)
+        vici = ControlSocket.open(vici_path(config, self._control), key=VICI_KEY)
+        stack.push_async_callback(vici.close)
         await wait_for_devices(config, self._stop)
         if self._stop.is_set():
             return None
@@ -183,6 +200,7 @@ class Daemon:
         await control.start(Requests(sources, runner).handle)
         if monitoring is not None:
             monitoring.start(sources)
+        await vici.start_with(self._vici_clients(sources, runner))
         bus.publish(DaemonStarted(tuple(addresses), workers))
         traffic = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(traffic.stop)
@@ -238,6 +256,20 @@ class Daemon:
             stack.callback(self._dependencies.make_watch(changed).close)
         except OSError as error:
             log.error(SUBJECT, f"what others change of addresses and devices won't be noticed: {error}")
+
+    def _vici_clients(self, sources: Sources, runner: EffectsRunner) -> Callable[[socket.socket], ViciClient]:
+        """What makes a client of a connected socket, with all that VICI's clients have in common."""
+        reqids = Reqids()
+        counters = ExchangeCounters(runner.bus, sources.unserved)
+        runner.received, runner.sent = counters.received, counters.sent
+        control = ControlCommands(sources, runner, self.replace_config, self._load)
+        commands = ViciCommands(sources, control, counters, reqids)
+        events = ViciEvents(runner.bus, partial(with_traffic, sources), reqids)
+
+        def make(sock: socket.socket) -> ViciClient:
+            return ViciClient(sock, commands, events)
+
+        return make
 
     async def replace_config(self, config: Config, source: str = "configuration") -> ConfigDifference:
         """Use `config` from now on, and change nothing else. Returns the difference.

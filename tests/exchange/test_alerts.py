@@ -2,83 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
+from ikepy.daemon.vici.alerts import alerts
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
-from ikepy.sa.api.ends import (
-    AuthenticationFailure,
-    AuthenticationFault,
-    End,
-    Failure,
-    HalfOpenLimit,
-    Party,
-    ProposalMismatch,
-    SelectorMismatch,
-    Silence,
-)
-from ikepy.sa.api.events import (
-    ChildRekeyFailed,
-    ChildSetUpFailed,
-    Event,
-    IkeDown,
-    IkeExpired,
-    IkeRekeyFailed,
-    IkeSetUpFailed,
-    RetransmissionsEnded,
-    Retransmitted,
-)
-from ikepy.wire.constants import ExchangeType
+from ikepy.sa.api.events import IkeSetUpFailed
 
 from .network import Network, Options, lose
 from .test_established import established
 
 OTHER_SUITE = '["aes256gcm16-prfsha256-x25519"]'
-
-
-def alerts(event: Event) -> Iterator[str]:
-    """The names of the alerts that charon raises for the same."""
-    match event:
-        case IkeExpired():
-            yield "ike-sa-expired"
-        case Retransmitted():
-            yield "retransmit-send"
-        case RetransmissionsEnded():
-            yield "retransmit-send-cleared"
-        case IkeDown(failure=failure) | IkeRekeyFailed(failure=failure):
-            yield from _of(failure, "ike")
-        case IkeSetUpFailed(sa, end=end, failure=failure):
-            if failure is None and end is End.TIMEOUT and sa is not None and not sa.initiator:
-                yield "half-open-timeout"
-            yield from _of(failure, "ike")
-        case ChildSetUpFailed(failure=failure):
-            yield "keep-on-child-sa-failure"
-            yield from _of(failure, "child")
-        case ChildRekeyFailed(failure=failure):
-            yield from _of(failure, "child")
-        case _:
-            pass
-
-
-def _of(failure: Failure | None, level: str) -> Iterator[str]:
-    match None if failure is None else failure.cause:
-        case ProposalMismatch():
-            yield f"proposal-mismatch-{level}"
-        case SelectorMismatch():
-            yield "ts-mismatch"
-        case AuthenticationFailure(fault=AuthenticationFault.NOT_UNIQUE):
-            yield "unique-keep"
-        case AuthenticationFailure():
-            yield "local-auth-failed" if failure and failure.by is Party.PEER else "peer-auth-failed"
-        case Silence(exchange=exchange):
-            yield "retransmit-send-timeout"
-            if exchange is ExchangeType.IKE_SA_INIT:
-                yield "peer-init-unreachable"
-        case HalfOpenLimit():
-            yield "half-open-limit"  # ours: charon drops the newer request, and raises nothing
-        case None:
-            pass
 
 
 def raised(net: Network, name: str) -> set[str]:

@@ -131,6 +131,10 @@ class Gateway:
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self._log.read_text().count("test: reloaded") > before, "it is reloaded", 20)
 
+    def rewrite(self, config: str) -> None:
+        """Write another configuration, of which the daemon is told nothing."""
+        self._config.write_text(config)
+
     def log(self) -> str:
         """What the daemon has written; its thread may write a line a moment after what the line tells."""
         before, text = None, self._log.read_text()

@@ -145,6 +145,7 @@ DAEMON_ROOMS = (
     "effects",
     "control",
     "http",
+    "vici",
     "events",
     "checks",
     "host_checks",

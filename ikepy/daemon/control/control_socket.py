@@ -1,7 +1,8 @@
 """The control socket: a Unix socket (unix(7)) that only its owner can open, with a bounded number of clients.
 
 A new client always gets in: if there are too many, idle ones are disconnected first, then those that wait for
-an outcome. `ikepy.daemon.control.control_client` has the protocol.
+an outcome. There are two such sockets: `ikepy.daemon.control.control_client` has the protocol of the one,
+`ikepy.daemon.vici` that of the other.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import select
 import socket
 import stat
 import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ikepy.daemon import log
 from ikepy.daemon.control.control_client import ControlClient, Handle
+from ikepy.daemon.control.socket_client import SocketClient
 from ikepy.daemon.errors import StartError
 
 MAX_CLIENTS = 64
@@ -28,6 +32,11 @@ RUNTIME = Path("/run/ikepy")  # the default socket's directory; /run is empty af
 PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
+KEY = "daemon.socket"
+_NAMED_BY = {
+    KEY: "--socket, IKEPY_SOCKET, or socket in [daemon]",
+    "daemon.vici_socket": "vici_socket in [daemon]",
+}
 _CREDENTIALS = struct.Struct("3i")  # struct ucred, of the process that listens (unix(7))
 
 
@@ -38,15 +47,15 @@ class ControlSocket:
         self._path = path
         self._sock = sock
         self._inode = path.stat().st_ino
-        self._clients: dict[ControlClient, asyncio.Task[None]] = {}
-        self._handle: Handle | None = None
+        self._clients: dict[SocketClient, asyncio.Task[None]] = {}
+        self._make: Callable[[socket.socket], SocketClient] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._exhausted = False
         self._crowded = False
 
     @classmethod
-    def open(cls, path: Path, runtime: Path = RUNTIME) -> ControlSocket:
-        """Bind `path`, and replace a dead daemon's socket there. Raises StartError.
+    def open(cls, path: Path, runtime: Path = RUNTIME, key: str = KEY) -> ControlSocket:
+        """Bind `path`, and replace a dead daemon's socket there. Raises StartError, with the path's `key`.
 
         The directory must exist, so that a typing error creates none; only `runtime` is created if need be.
         """
@@ -55,8 +64,8 @@ class ControlSocket:
                 runtime.mkdir(mode=0o700, exist_ok=True)
             elif not path.parent.is_dir():
                 text = f"{path}: there is no directory {path.parent}: make it, or name another socket"
-                raise StartError(f"{text} (--socket, IKEPY_SOCKET, or socket in [daemon])")
-            refuse_living(path)
+                raise StartError(f"{text} ({_NAMED_BY[key]})")
+            refuse_living(path, key)
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -72,11 +81,15 @@ class ControlSocket:
                 sock.close()
                 raise
         except OSError as error:
-            raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
+            raise StartError(f"{path}: {error.strerror or error}", key=key) from error
 
     async def start(self, handle: Handle) -> None:
-        """Serve clients from now on."""
-        self._handle = handle
+        """Serve clients in JSON lines from now on."""
+        await self.start_with(partial(_json_client, handle))
+
+    async def start_with(self, make: Callable[[socket.socket], SocketClient]) -> None:
+        """Serve clients from now on, each by what `make` makes of its socket."""
+        self._make = make
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
     async def close(self) -> None:
@@ -117,7 +130,7 @@ class ControlSocket:
             self._add(sock)
 
     def _add(self, sock: socket.socket) -> None:
-        assert self._handle is not None
+        assert self._make is not None
         if len(self._clients) >= MAX_CLIENTS:
             if not self._crowded:
                 log.warning(SUBJECT, f"more than {MAX_CLIENTS} clients: the longest idle ones are sent away")
@@ -126,12 +139,12 @@ class ControlSocket:
         elif len(self._clients) < MAX_CLIENTS // 2:
             self._crowded = False
         sock.setblocking(False)
-        client = ControlClient(sock, self._handle)
+        client = self._make(sock)
         task = asyncio.create_task(client.serve())
         self._clients[client] = task
         task.add_done_callback(lambda task: self._ended(client, task))
 
-    def _ended(self, client: ControlClient, task: asyncio.Task[None]) -> None:
+    def _ended(self, client: SocketClient, task: asyncio.Task[None]) -> None:
         self._clients.pop(client, None)
         client.ended()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -158,15 +171,19 @@ class ControlSocket:
         self._again = loop.call_later(PAUSE, loop.add_reader, self._sock, self._accept)
 
 
-def refuse_living(path: Path) -> None:
+def _json_client(handle: Handle, sock: socket.socket) -> ControlClient:
+    return ControlClient(sock, handle)
+
+
+def refuse_living(path: Path, key: str = KEY) -> None:
     """Raise StartError if a daemon listens on `path`, or `path` is not a socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StartError(f"{path} exists and is no socket", key="daemon.socket")
+            raise StartError(f"{path} exists and is no socket", key=key)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
+        raise StartError(f"{path}: {error.strerror or error}", key=key) from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         running = f"already running (socket {path})"  # also if it is too busy to accept
@@ -182,5 +199,5 @@ def refuse_living(path: Path) -> None:
         except (TimeoutError, BlockingIOError):
             pass
         except OSError as error:
-            raise StartError(f"{path}: {error.strerror or error}", key="daemon.socket") from error
-    raise StartError(f"{running}; a second daemon needs a socket of its own: --socket or daemon.socket")
+            raise StartError(f"{path}: {error.strerror or error}", key=key) from error
+    raise StartError(f"{running}; a second daemon needs a socket of its own: --socket or {key}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypedDict
 
@@ -55,7 +54,6 @@ class Requests:
     def __init__(self, sources: Sources, runner: EffectsRunner) -> None:
         self._sources = sources
         self._runner = runner
-        self._tickets = itertools.count(1)
         self._commands: dict[str, Callable[[Arguments, Progress], Awaitable[Json]]] = {
             "list-sas": self._list_sas,
             "list-conns": self._list_conns,
@@ -88,17 +86,17 @@ class Requests:
 
     async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
         connection, child = find_child(self._config, _text(arguments, "ike"), _text(arguments, "child"))
-        ticket = next(self._tickets)
+        ticket = self._runner.waiting.ticket()
         command = Initiate(connection, child, ticket)
         return await self._wait(command, ticket, connection, arguments.get("timeout"), progress)
 
     async def _terminate(self, arguments: Arguments, progress: Progress) -> Json:
-        criteria, ticket = _criteria(self._config, arguments), next(self._tickets)
+        criteria, ticket = _criteria(self._config, arguments), self._runner.waiting.ticket()
         command = Terminate(**criteria, force=arguments.get("force") is True, ticket=ticket)
         return await self._wait(command, ticket, criteria["ike"], arguments.get("timeout"), progress)
 
     async def _rekey(self, arguments: Arguments, progress: Progress) -> Json:
-        criteria, ticket = _criteria(self._config, arguments), next(self._tickets)
+        criteria, ticket = _criteria(self._config, arguments), self._runner.waiting.ticket()
         command = Rekey(**criteria, reauth=arguments.get("reauth") is True, ticket=ticket)
         return await self._wait(command, ticket, criteria["ike"], arguments.get("timeout"), progress)
 

@@ -49,6 +49,15 @@ class IkeSaState:
     sa: IkeSaSnapshot
     children: tuple[InstalledChild, ...]
 
+    def of_children(self, name: str | None, child_id: int | None) -> IkeSaState:
+        """The IKE_SA with those of its children that match each criterion that is not None."""
+        shown = (
+            child
+            for child in self.children
+            if name in (None, child.sa.name) and child_id in (None, child.sa.child_id)
+        )
+        return IkeSaState(self.sa, tuple(shown))
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:

@@ -99,10 +99,11 @@ def take(
 
 
 def _ike_sa(sources: Sources, sa: IkeSaSnapshot) -> IkeSaState:
-    return IkeSaState(sa, tuple(_child(sources, child) for child in sa.children))
+    return IkeSaState(sa, tuple(with_traffic(sources, child) for child in sa.children))
 
 
-def _child(sources: Sources, child: ChildSnapshot) -> InstalledChild:
+def with_traffic(sources: Sources, child: ChildSnapshot) -> InstalledChild:
+    """A child with its device and its counters as they are now."""
     known = sources.children.get(child.child_id)
     if known is None:
         return InstalledChild(child, None, _NOTHING)

@@ -112,6 +112,9 @@ class EffectsRunner:
         devices.tell = self.log.tell
         self.idle = asyncio.Event()  # set while no IKE_SA lives
         self.settled: Callable[[], None] = lambda: None  # called after each call into the machine
+        # called with each IKE message, as it comes in and as it goes out
+        self.received: Callable[[bytes], None] = _ignored
+        self.sent: Callable[[bytes], None] = _ignored
         self.waiting = Waiting()
         self._perform: dict[type[Effect], Callable[..., None]] = {
             Send: self._send,
@@ -138,6 +141,7 @@ class EffectsRunner:
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """An IKE message came in, without the non-ESP marker."""
+        self.received(datagram)
         call = partial(self._machine.receive, datagram, path)
         self._drive(call, ("message from", path.remote), partial(self._owner_of_spis, datagram))
 
@@ -308,6 +312,7 @@ class EffectsRunner:
     # Effects
 
     def _send(self, effect: Send) -> None:
+        self.sent(effect.data)
         self._network.send(effect.path, effect.data)
 
     def _send_keepalive(self, effect: SendKeepalive) -> None:
@@ -386,6 +391,10 @@ class EffectsRunner:
 
     def _compute(self, effect: Compute) -> None:
         self.computing.submit(effect)
+
+
+def _ignored(datagram: bytes) -> None:
+    """Nobody counts messages."""
 
 
 def _nobody() -> int | None:

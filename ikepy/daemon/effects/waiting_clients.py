@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Outcome
@@ -16,6 +17,11 @@ class Waiting:
 
     def __init__(self) -> None:
         self._futures: dict[int, asyncio.Future[Outcome]] = {}
+        self._tickets = itertools.count(1)
+
+    def ticket(self) -> int:
+        """A number for the next command, which no other client's command has."""
+        return next(self._tickets)
 
     def __contains__(self, ticket: int) -> bool:
         return ticket in self._futures

@@ -467,7 +467,8 @@ class IkeSa:
         level = Level.DEBUG if child.state is ChildState.DELETED else Level.INFO
         line = self.log(level, event_text.removed(child.snapshot(), reason))
         child.wipe()
-        return [RemoveChild(child_id), *self.child_down(child, reason), line]
+        # The event first: who hears of it can still read the child's counters.
+        return [*self.child_down(child, reason), RemoveChild(child_id), line]
 
     def child_up(self, child: ChildSa) -> list[Effect]:
         """Tell that a child is up which replaces none."""

@@ -44,10 +44,14 @@ class Bed:
         self.spi = 0
         self.entropy: Entropy | None = None
         self.facts: Facts | None = None
+        self.make_daemon()
+
+    def make_daemon(self) -> None:
+        """The daemon of `config`."""
         dependencies = Dependencies(
             self._make_machine, self._create, self.network, self._make_watch, drop_capabilities=False
         )
-        self.daemon = Daemon(self.config, control, dependencies)
+        self.daemon = Daemon(self.config, self.control, dependencies)
 
     def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
         self.entropy, self.facts = entropy, facts

@@ -1,19 +1,16 @@
-"""Two renderers that see a snapshot and nothing else: Prometheus samples, and sections as VICI has them.
+"""A renderer that sees a snapshot and nothing else: Prometheus samples.
 
-They prove that whoever shows the daemon needs no look into it.
+It proves, as VICI's sections do, that whoever shows the daemon needs no look into it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ikepy.daemon.control.snapshot import IkeSaState, InstalledChild, Snapshot
+from ikepy.daemon.control.snapshot import Snapshot
 from ikepy.sa.api.snapshot import Waiting
-from ikepy.wire.constants import Encr, KeGroup, TransformType
-from ikepy.wire.proposal import Proposal
 
 Labels = dict[str, str | int]
-Section = dict[str, "Section | str | list[str]"]
 
 
 def metrics(snapshot: Snapshot) -> dict[str, float]:
@@ -65,75 +62,3 @@ def _samples(snapshot: Snapshot) -> Iterator[tuple[str, Labels, float]]:
         yield "listener", {"address": str(endpoint.address), "port": endpoint.port}, 1
     for reason, number in snapshot.unserved.items():
         yield "unserved_total", {"reason": reason}, number
-
-
-def list_sa(state: IkeSaState, snapshot: Snapshot) -> Section:
-    """One IKE_SA, with strongSwan's names and units."""
-    sa = state.sa
-    section: Section = {
-        "uniqueid": str(sa.ike_id),
-        "version": "2",
-        "state": sa.state,
-        "local-host": str(sa.path.local.address),
-        "local-port": str(sa.path.local.port),
-        "local-id": str(sa.local_id or "%any"),
-        "remote-host": str(sa.path.remote.address),
-        "remote-port": str(sa.path.remote.port),
-        "remote-id": str(sa.remote_id or "%any"),
-        "initiator": _yes(sa.initiator),
-        "initiator-spi": sa.spi_i.hex(),
-        "responder-spi": sa.spi_r.hex(),
-        "nat-local": _yes(sa.nat_local),
-        "nat-remote": _yes(sa.nat_remote),
-        **_algorithms(sa.proposal),
-        "tasks-queued": list(sa.tasks_queued),
-        "tasks-active": list(sa.tasks_active),
-        "child-sas": {f"{one.sa.name}-{one.sa.child_id}": _child(one, snapshot) for one in state.children},
-    }
-    for key, at in (("rekey-time", sa.rekey_at), ("reauth-time", sa.reauth_at)):
-        if at is not None:
-            section[key] = str(int(at - snapshot.at))
-    if sa.established_at is not None:
-        section["established"] = str(int(snapshot.at - sa.established_at))
-    return section
-
-
-def _child(installed: InstalledChild, snapshot: Snapshot) -> Section:
-    sa, traffic = installed.sa, installed.traffic
-    section: Section = {
-        "name": sa.name,
-        "uniqueid": str(sa.child_id),
-        "state": sa.state,
-        "mode": "TUNNEL",
-        "protocol": "ESP",
-        "encap": _yes(sa.encap),
-        "spi-in": f"{sa.spi_in:08x}",
-        "spi-out": f"{sa.spi_out:08x}",
-        **_algorithms(sa.proposal),
-        "bytes-in": str(traffic.in_bytes),
-        "packets-out": str(traffic.out_packets),
-        "install-time": str(int(snapshot.at - sa.installed_at)),
-        "local-ts": [str(one) for one in sa.ts_local],
-        "remote-ts": [str(one) for one in sa.ts_remote],
-    }
-    for key, at in (("rekey-time", sa.rekey_at), ("life-time", sa.expires_at)):
-        if at is not None:
-            section[key] = str(int(at - snapshot.at))
-    if traffic.in_last:
-        section["use-in"] = str(int(snapshot.unix_at - traffic.in_last))
-    return section
-
-
-def _algorithms(proposal: Proposal | None) -> Section:
-    section: Section = {}
-    for one in () if proposal is None else proposal.transforms:
-        if one.type == TransformType.ENCR:
-            section["encr-alg"] = Encr(one.id).name
-            section["encr-keysize"] = str(one.key_length)
-        elif one.type == TransformType.KE and one.id:
-            section["dh-group"] = KeGroup(one.id).name
-    return section
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"

@@ -257,7 +257,7 @@ def test_idle_clients_and_those_that_never_read_are_sent_away(
 ) -> None:
     monkeypatch.setattr("ikepy.daemon.control.control_client.IDLE", 0.1)
     monkeypatch.setattr("ikepy.daemon.control.control_client.UNREAD", 0.1)
-    monkeypatch.setattr("ikepy.daemon.control.control_client.LEAVING", 0.1)
+    monkeypatch.setattr("ikepy.daemon.control.socket_client.LEAVING", 0.1)
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _, deaf_writer = await connect(path, limit=1024)

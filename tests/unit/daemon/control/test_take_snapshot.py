@@ -1,4 +1,4 @@
-"""The snapshot of a daemon with a real machine: what two renderers make of it, and what it costs."""
+"""The snapshot of a daemon with a real machine: what renderers make of it, and what it costs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
 from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.vici.packets import event
+from ikepy.daemon.vici.sections import Clocks, Reqids, list_sa
 from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import Waiting
 from tests.exchange.network import ADDRESS_A, Network, Options
 from tests.unit.daemon.fakes import FakeNetwork, FakeTun
 
-from .renderers import list_sa, metrics
+from .renderers import metrics
 
 OPTIONS = Options(
     more="""
@@ -118,20 +120,38 @@ def test_sections_as_vici_has_them(net: Network, sources: Sources) -> None:
     net.command("a", Rekey(child="net"))
     snapshot = take(sources)
     (state,) = snapshot.ike_sas
-    section = list_sa(state, snapshot)
+    ((events,),) = list_sa(state, Reqids(), Clocks(snapshot.at, snapshot.unix_at))
+    name, section = events
+    assert name == "ab" and isinstance(section, dict)
     children = section["child-sas"]
     assert isinstance(children, dict)
     assert section["state"] == "ESTABLISHED" and section["initiator"] == "yes"
     assert (section["local-id"], section["remote-id"]) == ("gwa", "gwb")
     assert (section["encr-alg"], section["encr-keysize"]) == ("AES_GCM_16", "128")
     assert section["dh-group"] == "CURVE_25519"
-    assert section["tasks-active"] == ["CHILD_REKEY"] and section["tasks-queued"] == []
+    assert section["tasks-active"] == ["CHILD_REKEY"] and "tasks-queued" not in section
     assert 0 < int(str(section["rekey-time"])) < sources.machine.config.connections["ab"].rekey_time
     child = children["net-1"]
     assert isinstance(child, dict)
     assert child["state"] == "REKEYING"
     assert child["local-ts"] == ["0.0.0.0/0"]
-    assert child["install-time"] == "99"
+    assert child["install-time"] == 99 and child["reqid"] == 1
+
+
+def test_many_children_come_in_several_events(net: Network, sources: Sources) -> None:
+    snapshot = take(sources)
+    (state,) = snapshot.ike_sas
+    (child,) = state.children
+    many = [replace(child, sa=replace(child.sa, child_id=number)) for number in range(2000)]
+    seen: list[str] = []
+    events = list(list_sa(replace(state, children=tuple(many)), Reqids(), Clocks(snapshot.at, 0)))
+    for pairs in events:
+        assert event("list-sa", pairs)  # it is no longer than a packet may be
+        ((_, section),) = pairs
+        assert isinstance(section, dict) and isinstance(section["child-sas"], dict)
+        seen += section["child-sas"]
+    assert len(events) > 1
+    assert seen == [f"net-{number}" for number in range(2000)]
 
 
 def test_only_what_is_asked_for(sources: Sources) -> None:

@@ -1,0 +1,206 @@
+"""VICI's commands by name, and those that only tell something (strongSwan's vici/README.md, "Client-initiated
+commands").
+
+A list comes as one event an item, for a client that registered for it; the answer ends it. What ikepy has
+nothing of yet (certificates, authorities, pools, what came by VICI itself) is an empty list.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+
+from ikepy import __version__
+from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
+from ikepy.daemon.control.take_snapshot import Sources, take
+from ikepy.daemon.vici import arguments
+from ikepy.daemon.vici.algorithms import all_algorithms
+from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands
+from ikepy.daemon.vici.exchange_counters import ExchangeCounters
+from ikepy.daemon.vici.message import Decoded, Pairs, Value
+from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_policy, list_sa
+from ikepy.daemon.vici.vici_client import Stream, failure
+from ikepy.sa.api.snapshot import Waiting
+
+Command = Callable[[Decoded, Stream], Awaitable[Pairs]]
+PARTS = ("ikev2", "psk", "esp", "tun", "counters", "vici")  # where charon names its plugins
+HALF_OPEN = frozenset({"CREATED", "CONNECTING"})
+PRIORITIES = ("critical", "high", "medium", "low")
+
+
+class ViciCommands:
+    """Executes the commands of all clients."""
+
+    def __init__(
+        self, sources: Sources, control: ControlCommands, counters: ExchangeCounters, reqids: Reqids
+    ) -> None:
+        self._sources = sources
+        self._counters = counters
+        self._reqids = reqids
+        self._commands: dict[str, Command] = {
+            "version": self._version,
+            "stats": self._stats,
+            "reload-settings": control.reload_settings,
+            "initiate": control.initiate,
+            "terminate": control.terminate,
+            "rekey": control.rekey,
+            "redirect": control.redirect,
+            "install": control.install,
+            "uninstall": control.uninstall,
+            "list-sas": self._list_sas,
+            "list-policies": self._list_policies,
+            "list-conns": self._list_conns,
+            "get-conns": _empty_list("conns"),
+            "list-certs": _nothing("type", "flag", "subject"),
+            "list-authorities": _nothing("name"),
+            "get-keys": _empty_list("keys"),
+            "get-shared": _empty_list("keys"),
+            "get-authorities": _empty_list("authorities"),
+            "get-pools": _nothing("name", "leases"),
+            "get-algorithms": self._get_algorithms,
+            "get-counters": self._get_counters,
+            "reset-counters": self._reset_counters,
+        }
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All commands."""
+        return frozenset(self._commands)
+
+    def knows(self, command: str) -> bool:
+        return command in self._commands
+
+    async def execute(self, command: str, given: Decoded, stream: Stream) -> Pairs:
+        """The answer of a command that `knows` knows. Raises ViciError with a text for the client."""
+        return await self._commands[command](given, stream)
+
+    async def _version(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ())
+        system = os.uname()
+        return [
+            ("daemon", "ikepy"),
+            ("version", __version__),
+            ("sysname", system.sysname),
+            ("release", system.release),
+            ("machine", system.machine),
+        ]
+
+    async def _stats(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ())
+        return _statistics(take(self._sources, EVERYTHING)).items()
+
+    async def _list_sas(self, given: Decoded, stream: Stream) -> Pairs:
+        arguments.unknown(given, ("noblock", "ike", "ike-id", "child", "child-id"))
+        ike, ike_id = arguments.text(given, "ike"), arguments.number(given, "ike-id")
+        child, child_id = arguments.text(given, "child"), arguments.number(given, "child-id")
+        if not stream.wants("list-sa"):
+            return []
+        snapshot = take(self._sources, {Section.IKE_SAS}, connection=ike, ike_id=ike_id or None)
+        now = Clocks(snapshot.at, snapshot.unix_at)
+        for state in snapshot.ike_sas:
+            shown = state.of_children(child, child_id or None)
+            if (child or child_id) and not shown.children:
+                continue
+            for pairs in list_sa(shown, self._reqids, now):
+                await stream.send("list-sa", pairs)
+        return []
+
+    async def _list_conns(self, given: Decoded, stream: Stream) -> Pairs:
+        arguments.unknown(given, ("ike",))
+        ike = arguments.text(given, "ike")
+        for connection in tuple(self._sources.machine.config.connections.values()):
+            if ike in (None, connection.name):
+                await stream.send("list-conn", [(connection.name, list_conn(connection))])
+        return []
+
+    async def _list_policies(self, given: Decoded, stream: Stream) -> Pairs:
+        """The traps: those that are configured or installed, and those of a child that waits for a packet."""
+        arguments.unknown(given, ("drop", "pass", "trap", "child", "ike"))
+        name, ike = arguments.text(given, "child"), arguments.text(given, "ike")
+        if arguments.text(given, "trap") is None:
+            return []
+        waits = {
+            (wait.connection, wait.child)
+            for wait in self._sources.machine.list_waits()
+            if wait.waiting is Waiting.PACKET
+        }
+        for connection in tuple(self._sources.machine.config.connections.values()):
+            for child in connection.children.values():
+                trap = child.start_action == "trap" or (connection.name, child.name) in waits
+                if trap and ike in (None, connection.name) and name in (None, child.name):
+                    section = list_policy(connection, child)
+                    await stream.send("list-policy", [(f"{connection.name}/{child.name}", section)])
+        return []
+
+    async def _get_algorithms(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ())
+        return all_algorithms().items()
+
+    async def _get_counters(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ("name", "all"))
+        if arguments.boolean(given, "all"):
+            found: dict[str, Value] = {
+                name: self._counters.get(name) or {} for name in self._counters.connections
+            }
+            return [("counters", found), *SUCCESS]
+        name = arguments.text(given, "name")
+        counted = self._counters.get(name)
+        if counted is None:
+            return [("counters", {}), *failure("no counters found for this connection")]
+        return [("counters", {name or "": counted}), *SUCCESS]
+
+    async def _reset_counters(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ("name", "all"))
+        self._counters.reset(arguments.text(given, "name"), every=arguments.boolean(given, "all"))
+        return SUCCESS
+
+
+def _empty_list(name: str) -> Command:
+    async def answer(given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ())
+        return [(name, [])]
+
+    return answer
+
+
+def _nothing(*allowed: str) -> Command:
+    async def answer(given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, allowed)
+        return []
+
+    return answer
+
+
+def _statistics(snapshot: Snapshot) -> dict[str, Value]:
+    """charon's words. Workers are the processes that carry ESP: idle without a device, active with one."""
+    active = sum(bool(worker.devices) for worker in snapshot.workers)
+    started = snapshot.daemon.started_at
+    waits = [wait for connection in snapshot.connections for wait in connection.children]
+    queued = sum(len(state.sa.tasks_queued) for state in snapshot.ike_sas)
+    return {
+        "uptime": {
+            "running": _duration(int(snapshot.unix_at - started)),
+            "since": time.strftime("%b %d %H:%M:%S %Y", time.localtime(started)),
+        },
+        "workers": {
+            "total": len(snapshot.workers),
+            "idle": len(snapshot.workers) - active,
+            "active": {name: active if name == "medium" else 0 for name in PRIORITIES},
+        },
+        "queues": {name: queued if name == "medium" else 0 for name in PRIORITIES},
+        "scheduled": sum(wait.until is not None for wait in waits),
+        "ikesas": {
+            "total": len(snapshot.ike_sas),
+            "half-open": sum(state.sa.state in HALF_OPEN for state in snapshot.ike_sas),
+        },
+        "plugins": PARTS,
+    }
+
+
+def _duration(seconds: int) -> str:
+    """As charon's %V: the largest unit of which there are more than two."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds > 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{max(seconds, 0)} second{'' if seconds == 1 else 's'}"
