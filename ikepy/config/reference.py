@@ -27,10 +27,11 @@ HEADINGS = {
     "vti": "`[connections.NAME.vti]`",
     "secret": "`[secrets.ike-NAME]`",
     "daemon": "`[daemon]`",
+    "http": "`[daemon.http]`",
 }
 # What the TOML file's reader fills in, in place of the model.
 BY_THE_SOURCE = {("connection", "local_port"): "`daemon.port`", ("vti", "name"): "see meaning"}
-SECTIONS = {"local": "auth", "remote": "auth", "vti": "vti"}
+SECTIONS = {"local": "auth", "remote": "auth", "vti": "vti", "http": "http"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TEXT: Schema = {"type": "string"}
 BOOLEAN: Schema = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "true", "false", "1", "0", 1, 0]}]}
@@ -64,7 +65,8 @@ def default_text(kind: str, key: str) -> str:
 
 def default(kind: str, key: str) -> object:
     """The model's default as TOML has it; None where there is none, or a section."""
-    value = _field(kind, key).get_default(call_default_factory=True)
+    field = _field(kind, key)
+    value = None if field.is_required() else field.get_default(call_default_factory=True)
     if KEYS[kind][key].type in ("section", "sections"):
         return None
     if value in (default_proposals(ProtocolId.IKE), default_proposals(ProtocolId.ESP)):
@@ -108,6 +110,8 @@ def _section(kind: str) -> Schema:
     }
     if kind == "connection":
         section["required"] = ["children"]
+    if kind == "http":
+        section["required"] = ["listen"]
     if kind == "secret":
         section["oneOf"] = [{"required": [key]} for key in ("secret", "secret_file", "secret_env")]
     return section

@@ -273,8 +273,30 @@ KEYS: dict[str, dict[str, Key]] = {
             "absolute, at most 107 bytes",
             "the control socket. Its directory has to be there; ikepy makes `/run/ikepy` only",
         ),
+        "vici_socket": Key(
+            "path",
+            "absolute, at most 107 bytes",
+            "the socket for [swanctl and scripts](vici.md). Absent: the path of `socket`, with `.vici` in "
+            "place of `.sock`",
+        ),
         "log_level": Key(
             "word", '`"debug"`, `"info"`, `"warning"`, `"error"`', "the least level that the log shows"
+        ),
+        "http": Key("section", "", "`[daemon.http]`, below. Absent: nothing is served"),
+    },
+    "http": {
+        "listen": Key(
+            "text",
+            'an address and a TCP port: `"127.0.0.1:9427"`, `"[::1]:9427"`, `"0.0.0.0:9427"`',
+            "where it listens",
+        ),
+        "ready": Key(
+            "word",
+            '`"all"`, `"any"`, `"none"`',
+            'which of the children with `start_action = "start"` have to be up for `/readyz`',
+        ),
+        "strongswan_names": Key(
+            "boolean", "", "whether `/metrics` has the metrics of ipsec-prometheus-exporter, too"
         ),
     },
 }
