@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ikepy.config.difference import is_replaced
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.ends import failure_of
@@ -54,9 +55,8 @@ class ChildCreate(Task[IkeSa]):
         replaces = self.replaces or 0
         # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
         # one new child is made, not two. One of a former configuration is about to be deleted.
-        met = [
-            c for c in sa.children.values() if c.in_use and c.replaced_by is None and self.wanted.met_by(c)
-        ]
+        children = [c for c in sa.children.values() if c.in_use and c.replaced_by is None]
+        met = [c for c in children if self.wanted.met_by(c) and not is_replaced(c.config, config)]
         if any(c.child_id > replaces for c in met):
             old = sa.children.get(replaces)
             if old is not None and old.in_use and old.replaced_by is None:
