@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
@@ -140,7 +141,15 @@ def run(path: Path, from_environment: bool, socket: Path | None) -> None:
     if reading.format != "TOML":
         click.echo(f"ikepy: {path}: is read as {reading.format}", err=True)
     remarks = [(_with_line(key, reading), text) for key, text in reading.remarks]
-    sys.exit(run_daemon(reading.config, path, socket, remarks))
+    load = None if from_environment else partial(_load, path)
+    sys.exit(run_daemon(reading.config, path, socket, remarks, load))
+
+
+def _load(path: Path) -> Config:
+    """The configuration in a file as it is now. ConfigError."""
+    from ikepy.config.sources.recognise import read
+
+    return read(path).config
 
 
 def _with_line(key: str, reading: Reading) -> str:

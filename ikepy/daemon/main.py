@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ikepy.config.model import Config
-from ikepy.config.toml_source import load
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Facts
@@ -25,12 +23,16 @@ REMARKS = 20  # log lines with warnings at the start, at most
 
 
 def run(
-    config: Config, path: Path, socket: Path | None = None, remarks: Sequence[tuple[str, str]] = ()
+    config: Config,
+    path: Path,
+    socket: Path | None = None,
+    remarks: Sequence[tuple[str, str]] = (),
+    load: Callable[[], Config] | None = None,
 ) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status. `path`: of the configuration, for messages.
 
     `socket`: the control socket, instead of the configuration's. `remarks`: warnings on the configuration, as
-    (key path, text), which are logged.
+    (key path, text), which are logged. `load`: reads the configuration again; None if it is in no file.
     """
     keep_memory_private()
     log.set_up(config.daemon.log_level)
@@ -39,10 +41,10 @@ def run(
         log.warning("ikepy", f"{path}: {key}: {text}")
     if len(remarks) > REMARKS:
         more = len(remarks) - REMARKS
-        log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check -c {path}" shows them all')
+        log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check" shows them all')
     control = socket if socket is not None else config.daemon.socket
     try:
-        return asyncio.run(_serve(config, path, control, system()))
+        return asyncio.run(_serve(config, path, control, system(), load))
     finally:
         log.close()
 
@@ -54,9 +56,15 @@ def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
     log.debug("python", f"ignored in {where}: {ignored.exc_type.__name__}: {ignored.exc_value}")
 
 
-async def _serve(config: Config, path: Path, control: Path, dependencies: Dependencies) -> int:
+async def _serve(
+    config: Config,
+    path: Path,
+    control: Path,
+    dependencies: Dependencies,
+    load: Callable[[], Config] | None,
+) -> int:
     try:
-        await Daemon(config, control, dependencies, partial(load, path)).serve()
+        await Daemon(config, control, dependencies, load).serve()
     except StartError as error:
         log.error("ikepy", f"{path}: {error}")
         return 1

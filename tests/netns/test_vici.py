@@ -132,6 +132,31 @@ def test_settings_are_read_again(running: Pair) -> None:
             client.reload_settings()
 
 
+STRONGSWANS = f"""connections {{ site {{
+  local_addrs = {LEFT.outer}
+  remote_addrs = {RIGHT.outer}
+  local {{ auth = psk
+          id = {LEFT.identity} }}
+  remote {{ auth = psk
+           id = {RIGHT.identity} }}
+  children {{ net {{ remote_ts = {RIGHT.networks[0]} }} }}
+}} }}
+secrets {{ ike-site {{ secret = "LzU0vX3nRkq9TfWm7cYh" }} }}
+"""
+
+
+def test_settings_are_read_again_from_strongswans_file(pair: Pair) -> None:
+    pair.left.start(STRONGSWANS)
+    with session(pair) as client:
+        client.reload_settings()
+        pair.left.rewrite(f"{STRONGSWANS}daemon {{ log_level = debug }}")
+        client.reload_settings()
+        assert client.version()
+        pair.left.rewrite(f"{STRONGSWANS}daemon {{ log_level = loud }}")
+        with pytest.raises(CommandException, match=r"daemon\.log_level"):
+            client.reload_settings()
+
+
 def test_counters(running: Pair) -> None:
     with session(running) as client:
         drain(client.initiate({"child": "net"}))
