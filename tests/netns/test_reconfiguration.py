@@ -217,7 +217,7 @@ def test_an_address_and_native_esp_come_with_a_configuration(pair: Pair, tmp_pat
         left(KEPT, "kept", connection=encap) + left((own, peer), "new", connection="mobike = false")
     )
     wait_until(lambda: up(pair.left) == ["kept", "new"], "both are up")
-    assert reachable(pair, NEW)
+    wait_until(lambda: reachable(pair, NEW), "the peer is ready, too")
     sa = next(sa for sa in pair.left.list_sas() if sa["connection"] == "new")
     assert sa["local"].startswith("192.0.2.11")
     assert not sa["children"][0]["encap"]
