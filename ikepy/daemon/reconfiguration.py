@@ -17,6 +17,7 @@ from ikepy.config import checks
 from ikepy.config.difference import ConfigDifference, difference
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.checks import device_index, is_tun
 from ikepy.daemon.device.configured import is_trap
 from ikepy.daemon.device.devices import DeviceTable
@@ -213,7 +214,7 @@ class Reconfiguration:
             self.pool.remove_device(device)
             self.devices.remove(device)
             self.reconciler.forget(device)
-            log.info(name, f"{device.tun.name} is removed: its connection is not configured any more")
+            self.runner.bus.publish(ConnectionRemoved(name, device.tun.name))
         if unused:
             self.route_check.forget()
             for device in self.devices:

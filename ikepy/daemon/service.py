@@ -18,7 +18,7 @@ from typing import Protocol
 from ikepy.config.difference import ConfigDifference
 from ikepy.config.model import Config, Http
 from ikepy.daemon import log
-from ikepy.daemon.bus.daemon_events import DaemonEnding, DaemonStarted
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved, DaemonEnding, DaemonStarted
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.checks import VICI_KEY, check, vici_path, wait_for_devices
@@ -194,6 +194,7 @@ class Daemon:
         unserved = partial(_unserved, machine, reception, runner)
         past = PastTraffic(pool.counters)
         children.removing = past.note
+        bus.listen((ConnectionRemoved,), lambda event: past.forget(event.connection))
         sources = Sources(
             machine, devices, children, pool, listeners.endpoints, unserved, past_traffic=lambda: past.sums
         )

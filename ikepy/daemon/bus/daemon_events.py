@@ -166,6 +166,14 @@ class LoopDetected:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionRemoved:
+    """A connection is configured no more, its IKE_SAs have ended, and its device is removed."""
+
+    connection: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStarted:
     """The daemon listens on these addresses."""
 
@@ -200,6 +208,7 @@ DaemonEvent: TypeAlias = (
     | ListeningFailed
     | ListeningEnded
     | LoopDetected
+    | ConnectionRemoved
     | DaemonStarted
     | DaemonEnding
 )
@@ -231,6 +240,9 @@ def line_of(event: DaemonEvent) -> Line:
             return logging.ERROR, connection, f"{child} #{child_id} is not installed: {why}"
         case LoopDetected(connection, device, remote):
             return logging.WARNING, connection, looped(remote, device)
+        case ConnectionRemoved(connection, device):
+            text = f"{device} is removed: its connection is not configured any more"
+            return logging.INFO, connection, text
         case DaemonStarted(addresses, workers):
             where = ", ".join(map(str, addresses)) or "no address yet"
             return logging.INFO, "daemon", f"listening on {where}; {workers} worker slots"

@@ -49,6 +49,10 @@ class PastTraffic:
         self._counters = counters
         self.sums: dict[tuple[str, str], Traffic] = {}
 
+    def forget(self, connection: str) -> None:
+        """The connection is configured no more."""
+        self.sums = {key: traffic for key, traffic in self.sums.items() if key[0] != connection}
+
     def note(self, child: Child) -> None:
         """Add a child that is being removed, while its counters stand."""
         block = self._counters(child.device.slot)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from copy import copy
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.sa.api.ends import (
     AuthenticationFailure,
@@ -36,6 +38,7 @@ from ikepy.sa.api.events import (
     Retransmitted,
 )
 
+K = TypeVar("K", bound=tuple[str, ...])
 OfIke = Counter[tuple[str, str]]  # connection, outcome or reason
 OfChild = Counter[tuple[str, str, str]]  # connection, child, outcome or reason
 
@@ -58,8 +61,16 @@ class Tally:
     child_ends: OfChild = field(default_factory=Counter)
 
     def listen(self, bus: EventBus) -> None:
-        """Count what the bus carries from now on."""
+        """Count what the bus carries from now on; what was counted for a removed connection is forgotten."""
         bus.listen(EVENTS, self.count)
+        bus.listen((ConnectionRemoved,), self._forget)
+
+    def _forget(self, event: ConnectionRemoved) -> None:
+        self.retransmissions.pop(event.connection, None)
+        for counts in (self.handshakes, self.ike_rekeys, self.ike_ends, self.moves):
+            _forget(counts, event.connection)
+        for of_child in (self.child_set_ups, self.child_rekeys, self.child_ends):
+            _forget(of_child, event.connection)
 
     def copy(self) -> Tally:
         """The counts as they are now, for another thread."""
@@ -94,6 +105,11 @@ class Tally:
                 self.child_ends[sa.connection, child.name, reason.name.lower()] += 1
             case _:  # others are no outcomes, or are counted where the SA ends
                 pass
+
+
+def _forget(counts: Counter[K], connection: str) -> None:
+    for key in [key for key in counts if key[0] == connection]:
+        del counts[key]
 
 
 def outcome(failure: Failure | None) -> str | None:

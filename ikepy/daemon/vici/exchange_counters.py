@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.sa.api.events import ChildRekeyed, IkeDown, IkeRekeyed, IkeUp
 from ikepy.sa.api.unserved import Unserved
@@ -51,6 +52,7 @@ class ExchangeCounters:
         bus.listen((IkeDown,), self._is_down)
         bus.listen((IkeRekeyed,), self._rekeyed)
         bus.listen((ChildRekeyed,), self._child_rekeyed)
+        bus.listen((ConnectionRemoved,), lambda event: self.reset(event.connection))
 
     def received(self, datagram: bytes) -> None:
         """An IKE message came in."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.http.tally import Tally
 from ikepy.sa.api.ends import (
@@ -108,3 +109,15 @@ def test_a_copy_stands_still() -> None:
     copied = tally.copy()
     tally.count(IkeUp(SA))
     assert (copied.handshakes["a", "established"], tally.handshakes["a", "established"]) == (1, 2)
+
+
+def test_a_removed_connection_leaves_nothing() -> None:
+    """Connections may come and go for ever."""
+    bus, tally = EventBus(), Tally()
+    tally.listen(bus)
+    for event, _, _ in CASES:
+        bus.publish(event)
+    bus.publish(IkeUp(replace(SA, connection="b")))
+    bus.publish(ConnectionRemoved("a", "vti0"))
+    left = {name: dict(getattr(tally, name)) for name in Tally.__slots__ if getattr(tally, name)}
+    assert left == {"handshakes": {("", "no_proposal_chosen"): 1, ("b", "established"): 1}}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.vici.exchange_counters import MOST_UNKNOWN, NAMES, ExchangeCounters
 from ikepy.sa.api.ends import End
@@ -79,6 +80,17 @@ def test_strangers_are_bounded() -> None:
     counters.sent(message(ExchangeType.INFORMATIONAL))
     assert counted(counters, "a") == {"info-out-req": 1}
     assert counted(counters)["ike-init-in-req"] == MOST_UNKNOWN + 5
+
+
+def test_a_removed_connection_leaves_nothing() -> None:
+    bus, counters = made()
+    bus.publish(IkeUp(SA))
+    counters.sent(message(ExchangeType.INFORMATIONAL))
+    bus.publish(IkeDown(SA, End.DELETED, None, ""))
+    bus.publish(ConnectionRemoved("b", "vti1"))
+    assert counters.connections == ("a",)
+    bus.publish(ConnectionRemoved("a", "vti0"))
+    assert counters.connections == ()
 
 
 def test_resets() -> None:
