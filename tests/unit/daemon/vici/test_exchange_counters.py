@@ -88,9 +88,9 @@ def test_a_removed_connection_leaves_nothing() -> None:
     counters.sent(message(ExchangeType.INFORMATIONAL))
     bus.publish(IkeDown(SA, End.DELETED, None, ""))
     bus.publish(ConnectionRemoved("b", "vti1"))
-    assert counters.connections == ("a",)
+    assert counters.get("a") is not None
     bus.publish(ConnectionRemoved("a", "vti0"))
-    assert counters.connections == ()
+    assert not counters.connections
 
 
 def test_resets() -> None:
