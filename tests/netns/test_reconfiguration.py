@@ -72,7 +72,10 @@ def up(gateway: Gateway) -> list[str]:
 
 
 def spis(gateway: Gateway, connection: str) -> list[tuple[Any, ...]]:
-    found = [sa for sa in gateway.list_sas() if sa["connection"] == connection]
+    """Of the established IKE_SAs: a set-up that the other end has given up stands for a while as the first
+    connection that it may have meant."""
+    sas = [sa for sa in gateway.list_sas() if sa["state"] == "ESTABLISHED"]
+    found = [sa for sa in sas if sa["connection"] == connection]
     return [
         (sa["spi_i"], sa["spi_r"], *((c["spi_in"], c["spi_out"]) for c in sa["children"])) for sa in found
     ]
