@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
@@ -136,20 +135,15 @@ def run(path: Path, from_environment: bool, socket: Path | None) -> None:
     """
     with interruptible():
         path, reading = _read_from(path, from_environment, sys.stderr)
+        from ikepy.config.sources.config_file import ConfigFile
         from ikepy.daemon.main import run as run_daemon
 
     if reading.format != "TOML":
         click.echo(f"ikepy: {path}: is read as {reading.format}", err=True)
     remarks = [(_with_line(key, reading), text) for key, text in reading.remarks]
-    load = None if from_environment else partial(_load, path)
-    sys.exit(run_daemon(reading.config, path, socket, remarks, load))
-
-
-def _load(path: Path) -> Config:
-    """The configuration in a file as it is now. ConfigError."""
-    from ikepy.config.sources.recognise import read
-
-    return read(path).config
+    sys.exit(
+        run_daemon(reading.config, path, socket, remarks, None if from_environment else ConfigFile(path))
+    )
 
 
 def _with_line(key: str, reading: Reading) -> str:

@@ -30,6 +30,15 @@ def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]
     return found + devices.check(list(config.connections.values()))
 
 
+def without_secret(config: Config) -> list[tuple[str, str]]:
+    """The connections for which no secret fits, as (key path, text)."""
+    return [
+        problem
+        for connection in config.connections.values()
+        for problem in _secret(connection, f"connections.{connection.name}", config)
+    ]
+
+
 def _children(connection: Connection, key: str, config: Config) -> Problems:
     if not connection.children:
         yield f"{key}.children", f"is missing: a connection needs at least one child, [{key}.children.NAME]"

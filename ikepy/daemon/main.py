@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
+from ikepy.daemon.desired_config import ConfigSource
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Facts
 from ikepy.daemon.process.capabilities import keep_memory_private
@@ -27,12 +28,12 @@ def run(
     path: Path,
     socket: Path | None = None,
     remarks: Sequence[tuple[str, str]] = (),
-    load: Callable[[], Config] | None = None,
+    file: ConfigSource | None = None,
 ) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status. `path`: of the configuration, for messages.
 
     `socket`: the control socket, instead of the configuration's. `remarks`: warnings on the configuration, as
-    (key path, text), which are logged. `load`: reads the configuration again; None if it is in no file.
+    (key path, text), which are logged. `file`: where the configuration is, for reloads; None: in no file.
     """
     keep_memory_private()
     log.set_up(config.daemon.log_level)
@@ -44,7 +45,7 @@ def run(
         log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check" shows them all')
     control = socket if socket is not None else config.daemon.socket
     try:
-        return asyncio.run(_serve(config, path, control, system(), load))
+        return asyncio.run(_serve(Daemon(config, control, system(), file, remarks), path))
     finally:
         log.close()
 
@@ -56,15 +57,9 @@ def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
     log.debug("python", f"ignored in {where}: {ignored.exc_type.__name__}: {ignored.exc_value}")
 
 
-async def _serve(
-    config: Config,
-    path: Path,
-    control: Path,
-    dependencies: Dependencies,
-    load: Callable[[], Config] | None,
-) -> int:
+async def _serve(daemon: Daemon, path: Path) -> int:
     try:
-        await Daemon(config, control, dependencies, load).serve()
+        await daemon.serve()
     except StartError as error:
         log.error("ikepy", f"{path}: {error}")
         return 1

@@ -39,6 +39,7 @@ from tun.netlink import RouteError
 FAREWELL = 12.0  # seconds for the peer of a removed connection to answer our delete: two retransmissions
 AT_ONCE = 4  # devices that are made before others have as much time: a thousand may be added
 LOOK_AGAIN = 0.05  # seconds: the machine may be called thousands of times in them
+MOST_TOLD = 10  # connections without a secret in the log, at most
 SUBJECT = "configuration"
 PORTS = ("daemon.port", "daemon.port_nat_t")  # connections depend on them, so they can't change
 T = TypeVar("T")
@@ -95,7 +96,8 @@ class Reconfiguration:
                     handle.cancel()
 
     async def _replace(self, config: Config, source: str) -> ConfigDifference:
-        change = difference(self.machine.config, config)
+        former = self.machine.config
+        change = difference(former, config)
         self._check(change, source)
         self._open_raw(change.config, source)
         await self._change_devices(change)
@@ -109,13 +111,16 @@ class Reconfiguration:
         for key, text in change.fixed:
             log.warning(SUBJECT, f"{source}: {key}: {text}")
         log.info(SUBJECT, f"{source}: {change}")
+        if change.added or change.changed or change.secrets:
+            _tell_lack_of_secrets(former, change.config)
         return change
 
     # -- before ------------------------------------------------------------------------------------
 
     def _check(self, change: ConfigDifference, source: str) -> None:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
-        problems += checks.check(change.config)
+        # A secret may come after its connection, and go before it, by VICI: it is named then.
+        problems += checks.check(change.config, {"secrets"})
         own = self.devices.names()
         self._going = {name: index for name, index in self._going.items() if device_index(name) == index}
         for connection in (*change.added, *(each.new for each in change.changed if each.device)):
@@ -220,6 +225,16 @@ class Reconfiguration:
             for device in self.devices:
                 if device.gone:
                     self.reconciler.suspect(device)  # its name may be free now
+
+
+def _tell_lack_of_secrets(former: Config, config: Config) -> None:
+    """Warn of connections that no secret fits now: their IKE_SAs can't be authenticated."""
+    known = set(checks.without_secret(former))
+    lacking = [problem for problem in checks.without_secret(config) if problem not in known]
+    for key, text in lacking[:MOST_TOLD]:
+        log.warning(SUBJECT, f"{key}: {text}")
+    if len(lacking) > MOST_TOLD:
+        log.warning(SUBJECT, f"{len(lacking) - MOST_TOLD} more connections have no secret that fits")
 
 
 def _traps(connection: Connection) -> list[object]:

@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from ikepy.daemon.checks import VICI_KEY, check, vici_path, wait_for_devices
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.requests import Requests
 from ikepy.daemon.control.take_snapshot import Sources, with_traffic
+from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.effects.children import ChildTable
@@ -103,14 +104,16 @@ class Daemon:
         config: Config,
         control: Path,
         dependencies: Dependencies,
-        load: Callable[[], Config] | None = None,
+        file: ConfigSource | None = None,
+        remarks: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """`control`: the control socket's path; `load` reads the configuration file again."""
+        """`control`: the control socket's path; `file`: where `config` is from, for reloads; `remarks`:
+        warnings on it that are in the log already."""
         self._config = config
         self._control = control
-        self._load = load
         self._dependencies = dependencies
         self._written = LimitedLog(EventBus(), time.monotonic)
+        self.desired = DesiredConfig(config, self._apply, file, self._written.bus.publish, remarks)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._reconfiguration: Reconfiguration | None = None  # once the daemon runs
@@ -263,7 +266,7 @@ class Daemon:
         reqids = Reqids()
         counters = ExchangeCounters(runner.bus, sources.unserved)
         runner.received, runner.sent = counters.received, counters.sent
-        control = ControlCommands(sources, runner, self.replace_config, self._load)
+        control = ControlCommands(sources, runner, self.desired)
         commands = ViciCommands(sources, control, counters, reqids)
         events = ViciEvents(runner.bus, partial(with_traffic, sources), reqids)
 
@@ -273,10 +276,13 @@ class Daemon:
         return make
 
     async def replace_config(self, config: Config, source: str = "configuration") -> ConfigDifference:
-        """Use `config` from now on, and change nothing else. Returns the difference.
+        """Use `config` in place of the file's, and change nothing else. Returns the difference.
 
         Raises ConfigError, with nothing changed; `source` is its name there. LocalMisuse before `ready`.
         """
+        return await self.desired.change(lambda layers: layers.with_file(config), source)
+
+    async def _apply(self, config: Config, source: str) -> ConfigDifference:
         if self._reconfiguration is None or self._stop.is_set():
             raise LocalMisuse("the daemon is not running")
         return await self._reconfiguration.replace(config, source)

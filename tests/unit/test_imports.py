@@ -138,6 +138,7 @@ DAEMON_ROOMS = (
     "errors",
     "interfaces",
     "bus",
+    "desired_config",
     "process",
     "net",
     "device",

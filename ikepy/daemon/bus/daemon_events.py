@@ -10,6 +10,7 @@ from ikepy.sa.api.path import Address
 
 Line = tuple[int, str, str]  # level, subject, text
 MOST_NAMED = 5  # devices in a line
+MOST_PROBLEMS = 10  # mistakes of a configuration in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,21 @@ class DaemonEnding:
     at_once: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigReloaded:
+    """The configuration was read again and is in use. `cause`: who asked for it."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRefused:
+    """The configuration was read again and is refused; nothing has changed. `problems`: a line each."""
+
+    cause: str
+    problems: tuple[str, ...]
+
+
 DaemonEvent: TypeAlias = (
     WorkerStarted
     | WorkerDied
@@ -209,6 +225,8 @@ DaemonEvent: TypeAlias = (
     | ListeningEnded
     | LoopDetected
     | ConnectionRemoved
+    | ConfigReloaded
+    | ConfigRefused
     | DaemonStarted
     | DaemonEnding
 )
@@ -243,6 +261,12 @@ def line_of(event: DaemonEvent) -> Line:
         case ConnectionRemoved(connection, device):
             text = f"{device} is removed: its connection is not configured any more"
             return logging.INFO, connection, text
+        case ConfigReloaded(cause):
+            return logging.INFO, "configuration", f"reloaded ({cause})"
+        case ConfigRefused(cause, problems):
+            more = f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
+            text = f"not reloaded ({cause}), nothing has changed: {'; '.join(problems[:MOST_PROBLEMS])}{more}"
+            return logging.ERROR, "configuration", text
         case DaemonStarted(addresses, workers):
             where = ", ".join(map(str, addresses)) or "no address yet"
             return logging.INFO, "daemon", f"listening on {where}; {workers} worker slots"

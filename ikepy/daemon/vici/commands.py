@@ -42,6 +42,7 @@ class ViciCommands:
             "version": self._version,
             "stats": self._stats,
             "reload-settings": control.reload_settings,
+            "reload": control.reload,
             "initiate": control.initiate,
             "terminate": control.terminate,
             "rekey": control.rekey,

@@ -7,15 +7,19 @@ Criteria, options, answers and texts are charon's: a command that waits sends it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
+from ikepy.config.difference import ConfigDifference
+from ikepy.config.fields import Action
+from ikepy.config.layers import Layers
 from ikepy.config.model import Child, Config
 from ikepy.daemon.bus.event_bus import Missed, Subscription
 from ikepy.daemon.control.control_client import CommandError
 from ikepy.daemon.control.names import find_child
 from ikepy.daemon.control.snapshot import IkeSaState, Section
 from ikepy.daemon.control.take_snapshot import Sources, take
+from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.log_lines import DEFAULT_LEVEL, left_out, level_of, log_line
@@ -30,8 +34,6 @@ AT_ONCE = -1  # a timeout: don't wait
 SUCCESS: list[tuple[str, str]] = [("success", "yes")]
 GONE_CHILDREN = frozenset({"REKEYED", "DELETED"})  # they only take late packets
 CRITERIA = ("child", "ike", "child-id", "ike-id")
-Replace = Callable[[Config, str], Awaitable[object]]
-Load = Callable[[], Config]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,12 @@ class Criteria:
 
 
 class ControlCommands:
-    """Executes them. `replace`: uses another configuration; `load`: reads the file again, None if there is
-    none."""
+    """Executes them."""
 
-    def __init__(self, sources: Sources, runner: EffectsRunner, replace: Replace, load: Load | None) -> None:
+    def __init__(self, sources: Sources, runner: EffectsRunner, desired: DesiredConfig) -> None:
         self._sources = sources
         self._runner = runner
-        self._replace = replace
-        self._load = load
-        self._changing = asyncio.Lock()  # a change of the configuration begins with what the last one made
+        self._desired = desired
 
     @property
     def _config(self) -> Config:
@@ -183,21 +182,19 @@ class ControlCommands:
 
     async def install(self, given: Decoded, _: Stream) -> Pairs:
         """Let a packet without an SA bring up a child: its `start_action` is "trap" from now on."""
-        async with self._changing:
-            connection, child = self._child_of(given, "configuration name not found")
-            if child.start_action == "start":
-                why = "it is kept up (start_action = start) and needs none"
-                return failure(f"installing policy '{child.name}' failed: {why}")
-            return await self._set_start_action(connection, child, "trap")
+        connection, child = self._child_of(given, "configuration name not found")
+        if child.start_action == "start":
+            why = "it is kept up (start_action = start) and needs none"
+            return failure(f"installing policy '{child.name}' failed: {why}")
+        return await self._set_start_action(connection, child.name, "trap")
 
     async def uninstall(self, given: Decoded, _: Stream) -> Pairs:
         """Take that back: the child comes up by command only, or when the peer begins."""
         word = arguments.text(given, "child")
-        async with self._changing:
-            connection, child = self._child_of(given, f"policy '{word}' not found")
-            if child.start_action != "trap":
-                return failure(f"policy '{word}' not found")
-            return await self._set_start_action(connection, child, "none")
+        connection, child = self._child_of(given, f"policy '{word}' not found")
+        if child.start_action != "trap":
+            return failure(f"policy '{word}' not found")
+        return await self._set_start_action(connection, child.name, "none")
 
     def _child_of(self, given: Decoded, otherwise: str) -> tuple[str, Child]:
         """Raises ViciError with `otherwise` for a child that is not configured."""
@@ -211,34 +208,36 @@ class ControlCommands:
             raise ViciError(f"{otherwise}: {error}") from None
         return connection, self._config.connections[connection].children[name]
 
-    async def _set_start_action(self, connection: str, child: Child, action: str) -> Pairs:
-        config = self._config
-        old = config.connections[connection]
-        children = {**old.children, child.name: child.model_copy(update={"start_action": action})}
-        connections = {**config.connections, connection: old.model_copy(update={"children": children})}
-        return await self._use(config.model_copy(update={"connections": connections}), "VICI")
+    async def _set_start_action(self, connection: str, child: str, action: Action) -> Pairs:
+        def edit(layers: Layers) -> Layers:
+            try:
+                return layers.with_action(connection, child, action)
+            except KeyError:  # while this one waited for its turn
+                raise ViciError(f"{connection} has no child {child} any more") from None
+
+        return await _outcome(self._desired.change(edit))
 
     async def reload_settings(self, given: Decoded, _: Stream) -> Pairs:
         """Read [daemon] of the configuration file again, as charon does strongswan.conf: connections stay."""
         arguments.unknown(given, ())
-        if self._load is None:
-            return failure("the daemon was started without a configuration file")
-        try:
-            settings = (await asyncio.to_thread(self._load)).daemon
-        except ConfigError as error:
-            return failure(str(error))
-        async with self._changing:
-            return await self._use(self._config.model_copy(update={"daemon": settings}), "[daemon]")
+        return await _outcome(self._desired.reload_settings())
 
-    async def _use(self, config: Config, source: str) -> Pairs:
-        try:
-            await self._replace(config, source)
-        except (ConfigError, LocalMisuse) as error:
-            return failure(str(error))
-        return SUCCESS
+    async def reload(self, given: Decoded, _: Stream) -> Pairs:
+        """Read the configuration file again: a command of ikepy's own. `changed` says what that changes."""
+        arguments.unknown(given, ())
+        return await _outcome(self._desired.reload("command"), tell=True)
 
     async def redirect(self, given: Decoded, _: Stream) -> Pairs:
         return failure("redirecting IKE_SAs (RFC 5685) is not supported by ikepy")
+
+
+async def _outcome(changing: Awaitable[ConfigDifference], *, tell: bool = False) -> Pairs:
+    """The answer to a change of the configuration. `tell`: with what it changes."""
+    try:
+        change = await changing
+    except (ConfigError, LocalMisuse) as error:
+        return failure(str(error))
+    return [*SUCCESS, ("changed", str(change))] if tell else SUCCESS
 
 
 def _timeout(given: Decoded) -> int:

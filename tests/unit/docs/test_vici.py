@@ -22,7 +22,7 @@ def first_cells(heading: str) -> list[str]:
 
 def test_commands() -> None:
     nothing: Any = None
-    commands = ViciCommands(nothing, ControlCommands(nothing, nothing, nothing, None), nothing, Reqids())
+    commands = ViciCommands(nothing, ControlCommands(nothing, nothing, nothing), nothing, Reqids())
     assert sorted(first_cells("Commands")) == sorted(commands.names)
 
 

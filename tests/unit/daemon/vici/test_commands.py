@@ -12,6 +12,7 @@ import pytest
 from vici.protocol import Message, Packet
 
 from ikepy.config.model import Config, SecretEntry
+from ikepy.config.sources.config_file import ConfigFile
 from ikepy.daemon.checks import vici_path
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.vici.packets import HEADER
@@ -225,10 +226,32 @@ def test_a_child_that_is_kept_up_needs_no_trap(control: Path) -> None:
         new = connection.model_copy(update={"children": {"net": kept}})
         await bed.daemon.replace_config(bed.machine.config.model_copy(update={"connections": {"a": new}}))
         assert "it is kept up" in await client.fails("install", child="net")
-        assert "without a configuration file" in await client.fails("reload-settings")
+        assert "is in no file" in await client.fails("reload-settings")
+        assert "is in no file" in await client.fails("reload")
         client.writer.close()
 
     run(with_secret(Bed(control)), scenario)
+
+
+def test_the_file_is_read_again(control: Path, tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    bed = Bed(control)
+    bed.file = ConfigFile(path)
+    bed.make_daemon()
+    ports = f"[daemon]\nport = {bed.ports[0]}\nport_nat_t = {bed.ports[1]}\nworkers = 2\n"
+
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        path.write_text(ports)
+        assert (await client.ask("reload"))[0] == {**OK, "changed": "1 connection removed (a)"}
+        path.write_text(f"{ports}lots = 1\n")
+        assert "daemon.lots: unknown key" in await client.fails("reload")
+        path.unlink()
+        assert await client.fails("reload") == f"{path}: can't be read: No such file or directory"
+        assert "no argument 'nonsense'" in await client.fails("reload", nonsense="1")
+        client.writer.close()
+
+    run(bed, scenario)
 
 
 def test_lists(control: Path) -> None:

@@ -1,0 +1,105 @@
+"""The desired configuration as layers: what the file says, and above it what came while the daemon runs.
+
+The file's layer is replaced as a whole by a reload. Connections and secrets that came by VICI stay until they
+are taken back by VICI; one of the same name as the file's stands in its place until then. Uppermost are the
+children whose `start_action` was changed by `install` and `uninstall`, for as long as the layers below say
+what they said then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ikepy.config.fields import Action
+from ikepy.config.model import Config, Connection, SecretEntry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAction:
+    """The `start_action` of a child: as configured, and as in use."""
+
+    configured: Action
+    used: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A value: every change makes another one. `actions`: by connection and child."""
+
+    file: Config
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    secrets: Mapping[str, SecretEntry] = field(default_factory=dict)
+    actions: Mapping[tuple[str, str], ChangedAction] = field(default_factory=dict)
+
+    def merged(self) -> Config:
+        """The configuration that all layers together make.
+
+        Connections keep the file's order, as the first that fits a peer's request is taken; of two secrets
+        that fit equally well, the one that came by VICI is.
+        """
+        connections = {**self.file.connections, **self.connections}
+        for (name, child), action in self._valid_actions(connections):
+            connections[name] = _with_action(connections[name], child, action.used)
+        secrets = {
+            **self.secrets,
+            **{name: one for name, one in self.file.secrets.items() if name not in self.secrets},
+        }
+        return Config(connections=connections, secrets=secrets, daemon=self.file.daemon)
+
+    def with_file(self, config: Config) -> Layers:
+        """With another file's content; changed actions of children that it changes are forgotten."""
+        return replace(self, file=config)._without_stale_actions()
+
+    def with_connection(self, connection: Connection) -> Layers:
+        """With a connection that came by VICI, in place of one of its name."""
+        return replace(
+            self, connections={**self.connections, connection.name: connection}
+        )._without_stale_actions()
+
+    def without_connection(self, name: str) -> Layers:
+        """Without one that came by VICI; KeyError if none of this name did."""
+        return replace(self, connections=_without(self.connections, name))._without_stale_actions()
+
+    def with_secret(self, name: str, entry: SecretEntry) -> Layers:
+        """With a secret that came by VICI, in place of one of its name."""
+        return replace(self, secrets={**self.secrets, name: entry})
+
+    def without_secret(self, name: str) -> Layers:
+        """Without one that came by VICI; KeyError if none of this name did."""
+        return replace(self, secrets=_without(self.secrets, name))
+
+    def with_action(self, connection: str, child: str, used: Action) -> Layers:
+        """With another `start_action` of a child. KeyError for a child that is not configured."""
+        below = {**self.file.connections, **self.connections}
+        configured = below[connection].children[child].start_action
+        actions = {key: one for key, one in self.actions.items() if key != (connection, child)}
+        if used != configured:
+            actions[connection, child] = ChangedAction(configured, used)
+        return replace(self, actions=actions)
+
+    def _without_stale_actions(self) -> Layers:
+        connections = {**self.file.connections, **self.connections}
+        return replace(self, actions=dict(self._valid_actions(connections)))
+
+    def _valid_actions(
+        self, connections: Mapping[str, Connection]
+    ) -> Iterator[tuple[tuple[str, str], ChangedAction]]:
+        for (name, child), action in self.actions.items():
+            found = connections[name].children.get(child) if name in connections else None
+            if found is not None and found.start_action == action.configured:
+                yield (name, child), action
+
+
+def _with_action(connection: Connection, child: str, action: Action) -> Connection:
+    changed = connection.children[child].model_copy(update={"start_action": action})
+    return connection.model_copy(update={"children": {**connection.children, child: changed}})
+
+
+def _without(entries: Mapping[str, T], name: str) -> dict[str, T]:
+    kept = dict(entries)
+    del kept[name]
+    return kept

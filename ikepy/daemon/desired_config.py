@@ -1,0 +1,144 @@
+"""Holds the desired configuration as layers, and has the daemon use what they make together.
+
+Changes come from a reload of the file and from VICI's clients. They are served one after the other, each on
+top of what the last one made; one that is refused leaves layers and daemon as they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from ikepy.config.difference import ConfigDifference
+from ikepy.config.layers import Layers
+from ikepy.config.model import Config
+from ikepy.config.toml_source import Reading
+from ikepy.daemon import log
+from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, DaemonEvent
+from ikepy.errors import ConfigError
+
+SUBJECT = "configuration"
+VICI = "VICI"  # what an error and the log call its layer
+NO_FILE = (
+    "the configuration is in no file (ikepy run --env): there is nothing to read again; "
+    "start the daemon anew for other variables"
+)
+REMARKS = 20  # warnings on a file that is read again, at most
+
+Apply = Callable[[Config, str], Awaitable[ConfigDifference]]
+Edit = Callable[[Layers], Layers]
+
+
+class ConfigSource(Protocol):
+    """Where the configuration is read: `ikepy.config.sources.config_file.ConfigFile`."""
+
+    @property
+    def name(self) -> str:
+        """What errors and the log call it."""
+
+    def read(self) -> Reading:
+        """As it is now; called in a thread. Raises ConfigError."""
+
+
+class DesiredConfig:
+    """The layers, and the one way to change them.
+
+    `apply`: makes the daemon use a configuration, which it checks before; raises ConfigError with nothing
+    changed. `file`: None if the configuration is in no file. `publish`: is told of reloads.
+    `remarks`: warnings on the file that are in the log already.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        apply: Apply,
+        file: ConfigSource | None = None,
+        publish: Callable[[DaemonEvent], None] = lambda _: None,
+        remarks: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._layers = Layers(config)
+        self._apply = apply
+        self._file = file
+        self._remarks: frozenset[tuple[str, str]] = frozenset(remarks)  # that are in the log
+        self._publish = publish
+        self._busy = asyncio.Lock()
+        self._next_reload: asyncio.Task[ConfigDifference] | None = None  # that has not begun to read
+
+    @property
+    def layers(self) -> Layers:
+        """The layers in use. Base no change on them but in an `edit` of `change`: others may be under way."""
+        return self._layers
+
+    async def change(self, edit: Edit, source: str = VICI) -> ConfigDifference:
+        """Use what `edit` makes of the layers; what it raises is raised here. Returns the difference.
+
+        Raises ConfigError, with nothing changed: `source` is its name there; LocalMisuse if the daemon does
+        not run.
+        """
+        async with self._busy:
+            return await self._use(edit(self._layers), source)
+
+    async def reload(self, cause: str) -> ConfigDifference:
+        """Read the file again and use it. `cause`: who asks for it, for the log.
+
+        Whoever asks while another reload waits for its turn gets the result of that one, as it reads the file
+        later. Raises ConfigError, with nothing changed, and also if there is no file.
+        """
+        if self._next_reload is None:
+            self._next_reload = asyncio.create_task(self._reload(cause))
+            self._next_reload.add_done_callback(_noticed)
+        return await asyncio.shield(self._next_reload)
+
+    async def reload_settings(self) -> ConfigDifference:
+        """Read [daemon] of the file again: connections and secrets stay. Raises as `reload` does."""
+        async with self._busy:
+            _, reading = await self._read()
+            file = self._layers.file.model_copy(update={"daemon": reading.config.daemon})
+            return await self._use(self._layers.with_file(file), "[daemon]")
+
+    async def _reload(self, cause: str) -> ConfigDifference:
+        async with self._busy:
+            self._next_reload = None
+            try:
+                file, reading = await self._read()
+                change = await self._use(self._layers.with_file(reading.config), file.name, reading.places)
+            except ConfigError as error:
+                self._publish(ConfigRefused(cause, tuple(str(error).splitlines())))
+                raise
+            self._tell_remarks(file.name, reading)
+            self._publish(ConfigReloaded(cause))
+            return change
+
+    async def _read(self) -> tuple[ConfigSource, Reading]:
+        if self._file is None:
+            raise ConfigError("", [("", NO_FILE)])
+        return self._file, await asyncio.to_thread(self._file.read)
+
+    def _tell_remarks(self, name: str, reading: Reading) -> None:
+        """Log the warnings that the file did not cause the last time."""
+        new = [one for one in reading.remarks if one not in self._remarks]
+        self._remarks = frozenset(reading.remarks)
+        for key, text in new[:REMARKS]:
+            log.warning(SUBJECT, f"{reading.places.get(key, name)}: {key}: {text}")
+        if len(new) > REMARKS:
+            log.warning(SUBJECT, f'{name}: {len(new) - REMARKS} more warnings: "ikepy check" shows them all')
+
+    async def _use(
+        self, layers: Layers, source: str, places: Mapping[str, str] | None = None
+    ) -> ConfigDifference:
+        try:
+            change = await self._apply(layers.merged(), source)
+        except ConfigError as error:
+            raise ConfigError(error.file, error.problems, places) from None
+        # With what waits for the daemon's next start as it is in use: only a reload names that again.
+        file = layers.file.model_copy(update={"daemon": change.config.daemon})
+        self._layers = replace(layers, file=file)
+        return change
+
+
+def _noticed(task: asyncio.Task[ConfigDifference]) -> None:
+    """Nobody may wait for the end any more; the refusal is in the log."""
+    if not task.cancelled():
+        task.exception()
