@@ -4,7 +4,7 @@
 BIN := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help lab test bench soak mutants set-up clean
+.PHONY: help lab test bench soak mutants image set-up clean
 
 help:
 	@echo "make lab     README's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
@@ -12,6 +12,7 @@ help:
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
 	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
 	@echo "make mutants mutation tests of the files where a wrong sign is a hole: do the tests notice? (ARGS=\"esp/packet/replay.py\")"
+	@echo "make image   the steps of deploy/container/Containerfile in an empty root, and a start there (installs buildah)"
 	@echo "make clean   remove what the other targets made in this directory"
 
 set-up:
@@ -39,6 +40,9 @@ soak: set-up
 mutants: set-up
 	@$(BIN)/pip install --quiet --editable '.[mutants]'
 	@nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
+
+image:
+	@deploy/container/try
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
