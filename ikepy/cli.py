@@ -135,9 +135,11 @@ def run(path: Path, from_environment: bool, socket: Path | None) -> None:
     """
     with interruptible():
         path, reading = _read_from(path, from_environment, sys.stderr)
+        from ikepy.config import wiped_variables
         from ikepy.config.sources.config_file import ConfigFile
         from ikepy.daemon.main import run as run_daemon
 
+        wiped_variables.wipe()
     if reading.format != "TOML":
         click.echo(f"ikepy: {path}: is read as {reading.format}", err=True)
     remarks = [(_with_line(key, reading), text) for key, text in reading.remarks]

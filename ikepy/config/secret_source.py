@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationInfo
 
-from ikepy.config import secrecy
+from ikepy.config import secrecy, wiped_variables
 from ikepy.crypto.secret import Secret
 
 MAX_FILE = 65536  # bytes; a larger file is hardly a pre-shared key
@@ -92,10 +92,10 @@ def _remark(info: ValidationInfo, text: str) -> None:
 
 
 def from_environment(value: object) -> Secret:
-    """The key `secret_env`: an environment variable's name."""
+    """The key `secret_env`: the name of an environment variable, which `wiped_variables.wipe` takes away."""
     if not isinstance(value, str) or not value:
         raise ValueError("must be the name of an environment variable, in quotes")
-    text = os.environ.get(value)
+    text = wiped_variables.read(value)
     if text is None:
         raise ValueError("there is no environment variable of this name")
     return decode(text)

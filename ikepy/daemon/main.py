@@ -12,7 +12,7 @@ from ikepy.daemon import log
 from ikepy.daemon.desired_config import ConfigSource
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Facts
-from ikepy.daemon.process.capabilities import keep_memory_private
+from ikepy.daemon.process.capabilities import gain_nothing, keep_memory_private
 from ikepy.daemon.service import Daemon, Dependencies
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.manager import IkeManager
@@ -35,6 +35,7 @@ def run(
     `socket`: the control socket, instead of the configuration's. `remarks`: warnings on the configuration, as
     (key path, text), which are logged. `file`: where the configuration is, for reloads; None: in no file.
     """
+    gain_nothing()
     keep_memory_private()
     log.set_up(config.daemon.log_level)
     sys.unraisablehook = _tell_ignored

@@ -88,16 +88,18 @@ class Gateway:
         self.socket = directory / "s"
         self.process: subprocess.Popen[str] | None = None
 
-    def launch(self, config: str) -> subprocess.Popen[str]:
-        """Start it without waiting for anything."""
+    def launch(self, config: str, before: str = "") -> subprocess.Popen[str]:
+        """Start it without waiting for anything. `before`: what its shell does first."""
         self._config.write_text(config)
-        command = f"exec '{sys.executable}' -m ikepy run -c '{self._config}' --socket '{self.socket}'"
+        command = (
+            f"{before}\nexec '{sys.executable}' -m ikepy run -c '{self._config}' --socket '{self.socket}'"
+        )
         self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
         return self.process
 
-    def start(self, config: str, *, reloading: bool = False) -> None:
+    def start(self, config: str, *, reloading: bool = False, before: str = "") -> None:
         """Start it and wait until it answers. `reloading`: as one that takes what `reload` gives it."""
-        self._wait_for_answers(self.launch_reloading(config) if reloading else self.launch(config))
+        self._wait_for_answers(self.launch_reloading(config) if reloading else self.launch(config, before))
 
     def start_from_environment(self, variables: dict[str, str]) -> None:
         """Start it with `--env` and these variables, and wait until it answers."""

@@ -44,7 +44,7 @@ def worker(pair: Pair) -> int:
 @pytest.fixture
 def up(pair: Pair) -> Pair:
     pair.right.start(configuration(RIGHT, LEFT))
-    pair.left.start(configuration(LEFT, RIGHT, child=START))
+    pair.left.start(configuration(LEFT, RIGHT, child=START), before="ulimit -c unlimited")
     wait_until(pair.left.children, "the child is installed")
     assert ping(pair.left.namespace, LEFT, RIGHT)
     return pair
@@ -105,3 +105,38 @@ def test_a_worker_ends_with_its_daemon(up: Pair) -> None:
     pid = worker(up)
     up.left.kill()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the worker is gone")
+
+
+@pytest.mark.parametrize("source", ["environment", "file", "text"])
+def test_a_secret_is_in_no_processs_arguments_environment_and_log(
+    pair: Pair, tmp_path: Path, source: str
+) -> None:
+    secret = "Zq8vN3xTfWm7cYhLzU0b2"
+    (tmp_path / "psk").write_text(secret)
+    text = configuration(LEFT, RIGHT, child=START).replace('secret = "s3cr3t"', "SECRET")
+    given = {
+        "environment": 'secret_env = "TEST_PSK"',
+        "file": f'secret_file = "{tmp_path / "psk"}"',
+        "text": f'secret = "{secret}"',
+    }
+    before = f"export TEST_PSK={secret}" if source == "environment" else ""
+    pair.right.start(configuration(RIGHT, LEFT).replace("s3cr3t", secret))
+    pair.left.start('[daemon]\nlog_level = "debug"\n' + text.replace("SECRET", given[source]), before=before)
+    wait_until(pair.left.children, "the child is installed")
+    assert pair.left.process is not None
+    for pid in (pair.left.process.pid, *pair.left.workers()):
+        assert secret.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert secret.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+    log = pair.left.log()
+    assert secret not in log
+    assert secret.encode().hex() not in log
+
+
+def test_a_process_that_crashes_leaves_no_core(up: Pair, tmp_path: Path) -> None:
+    assert up.left.process is not None
+    pid = up.left.process.pid
+    os.kill(pid, signal.SIGABRT)
+    _, ended = os.waitpid(pid, 0)
+    assert os.WTERMSIG(ended) == signal.SIGABRT
+    assert not os.WCOREDUMP(ended)
+    assert not [*tmp_path.rglob("core*")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ikepy.config import wiped_variables
 from ikepy.config.sources import recognise
 from ikepy.config.toml_source import Reading
 
@@ -17,4 +18,6 @@ class ConfigFile:
 
     def read(self) -> Reading:
         """What it says now. Raises ConfigError with every mistake."""
-        return recognise.read(self.path)
+        reading = recognise.read(self.path)
+        wiped_variables.wipe()
+        return reading

@@ -5,13 +5,13 @@ The image makes one conn of ipsec.conf of them; so does this module, with the im
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ikepy.config import wiped_variables
 from ikepy.config.sources import ipsec_secrets
 from ikepy.config.sources.draft import Draft, Lost, Origin
 from ikepy.config.sources.ipsec import Translator
@@ -107,18 +107,8 @@ def take() -> dict[str, str]:
     """The variables of this process. The secret is wiped from its memory, /proc/PID/environ included."""
     found = dict(os.environ)
     if SECRET in found:
-        _wipe(SECRET)
-        del os.environ[SECRET]
+        wiped_variables.take(SECRET)
     return found
-
-
-def _wipe(name: str) -> None:
-    """Overwrite a variable's value where the kernel put it when the process began (environ(7))."""
-    getenv = ctypes.CDLL(None).getenv
-    getenv.restype = ctypes.c_void_p
-    address = getenv(os.fsencode(name))
-    if address is not None:
-        ctypes.memset(address, 0, len(ctypes.string_at(address)))
 
 
 def _refuse(given: Mapping[str, str], into: Draft) -> None:

@@ -57,6 +57,11 @@ def keep_only(capabilities: Collection[Capability]) -> None:
     header = _HEADER.pack(_CAPABILITY_VERSION_3, 0)
     if _libc.capset(header, _SETS.pack(low, low, 0, high, high, 0)) != 0:
         raise _os_error()
+    gain_nothing()
+
+
+def gain_nothing() -> None:
+    """No program that is executed from now on gains rights (PR_SET_NO_NEW_PRIVS). Raises OSError."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
