@@ -108,7 +108,23 @@ RULES = [
     Rule(
         "nothing below the daemon and the lab knows them",
         within=frozenset({"ikepy.wire", "ikepy.crypto", "ikepy.sa", "ikepy.config", "ikepy.errors"}),
-        never=frozenset({"ikepy.daemon", "ikepy.lab", "ikepy.cli", "tun"}),
+        never=frozenset({"ikepy.daemon", "ikepy.control", "ikepy.lab", "ikepy.cli", "tun"}),
+    ),
+    Rule(
+        "the daemon does not know its clients",
+        within=frozenset({"ikepy.daemon"}),
+        never=frozenset({"ikepy.control", "ikepy.lab", "ikepy.cli"}),
+    ),
+    Rule(
+        "clients share VICI's codec with the daemon, and nothing else",
+        within=frozenset({"ikepy.control"}),
+        of=OURS,
+        only=frozenset(
+            {
+                *("ikepy.control", "ikepy.listing", "ikepy.errors", "ikepy.__version__"),
+                *("ikepy.daemon.vici.message", "ikepy.daemon.vici.packets"),
+            }
+        ),
     ),
     Rule("no runtime module needs what only tests have", within=OURS, never=FOR_TESTS_ALONE),
 ]

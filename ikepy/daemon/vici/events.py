@@ -18,6 +18,7 @@ from ikepy.daemon.control.snapshot import InstalledChild
 from ikepy.daemon.vici.alerts import ALARMING, alerts, text_of
 from ikepy.daemon.vici.log_lines import CONTROL, THREAD, left_out, level_of, log_line
 from ikepy.daemon.vici.message import Pairs, Value
+from ikepy.daemon.vici.packets import ALIVE
 from ikepy.daemon.vici.packets import event as packet_of
 from ikepy.daemon.vici.sections import Clocks, Reqids, Section, child_key, child_sa, endpoints, ike_sa
 from ikepy.daemon.vici.vici_client import ViciClient
@@ -38,7 +39,7 @@ from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 LOG = "log"
 ALERT = "alert"
 # Events that commands send to the client that asks; the others come by themselves.
-OF_COMMANDS = ("list-sa", "list-policy", "list-conn", "list-cert", "list-authority", "control-log")
+OF_COMMANDS = ("list-sa", "list-policy", "list-conn", "list-cert", "list-authority", "control-log", ALIVE)
 BY_THEMSELVES = (
     LOG,
     ALERT,

@@ -66,9 +66,13 @@ def _blob(value: str | int | bytes) -> bytes:
     return len(octets).to_bytes(2, "big") + octets
 
 
-def decode(data: bytes) -> Decoded:
-    """The tree of a request's message. Raises ViciError."""
-    reader = _Reader(data)
+def decode(data: bytes, most: int = MAX_ELEMENTS, *, repeats: bool = False) -> Decoded:
+    """The tree of a message of at most `most` elements, by default a request's. Raises ViciError.
+
+    `repeats`: a name may be there twice in a section, and the last one counts, as in an event of a
+    connection whose name is that of a key.
+    """
+    reader = _Reader(data, most)
     sections: list[Decoded] = [{}]
     while reader.more:
         kind = reader.kind()
@@ -80,7 +84,7 @@ def decode(data: bytes) -> Decoded:
         if kind not in (SECTION_START, KEY_VALUE, LIST_START):
             raise ViciError(f"no element of a section has the type {kind}")
         name = reader.name()
-        if name in sections[-1]:
+        if name in sections[-1] and not repeats:
             raise ViciError(f"{name[:40]!r} is there twice in one section")
         if kind == KEY_VALUE:
             sections[-1][name] = reader.blob()
@@ -109,8 +113,9 @@ def _decode_list(reader: _Reader) -> list[bytes]:
 class _Reader:
     """Takes octets from the front, never more than there are."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, most: int) -> None:
         self._data = data
+        self._most = most
         self._at = 0
         self._elements = 0
 
@@ -131,8 +136,8 @@ class _Reader:
     def kind(self) -> int:
         """The type of the next element."""
         self._elements += 1
-        if self._elements > MAX_ELEMENTS:
-            raise ViciError(f"more than {MAX_ELEMENTS} elements")
+        if self._elements > self._most:
+            raise ViciError(f"more than {self._most} elements")
         return self.octet()
 
     def name(self) -> str:

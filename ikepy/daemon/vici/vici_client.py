@@ -15,9 +15,19 @@ from typing import Protocol
 from ikepy.daemon.control.socket_client import CROWDED, UNREAD, SocketClient, unless_gone
 from ikepy.daemon.effects.waiting_clients import FAULT
 from ikepy.daemon.vici.message import Decoded, Pairs, ViciError, decode
-from ikepy.daemon.vici.packets import HEADER, MAX_PACKET, PacketType, Request, answer, event, parse_request
+from ikepy.daemon.vici.packets import (
+    ALIVE,
+    HEADER,
+    MAX_PACKET,
+    Packet,
+    PacketType,
+    answer,
+    event,
+    parse_request,
+)
 
 REST = 10.0  # seconds for the rest of a packet that has begun
+HEARTBEAT = 1.0  # seconds from one ALIVE to the next
 
 
 def failure(text: str) -> list[tuple[str, str]]:
@@ -116,7 +126,7 @@ class ViciClient(SocketClient):
             async with asyncio.timeout(UNREAD):
                 await self.writer.drain()
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, request: Packet, writer: asyncio.StreamWriter) -> bool:
         """Answer one request. False: the client has gone away meanwhile."""
         if request.type is not PacketType.CMD_REQUEST:
             await self.send(answer(self._registration(request)))
@@ -138,14 +148,19 @@ class ViciClient(SocketClient):
             self._work(False)
         return True
 
-    async def _execute(self, request: Request) -> bytes:
+    async def _execute(self, request: Packet) -> bytes:
+        stream = Stream(self)
+        life = asyncio.create_task(_show_life(stream)) if stream.wants(ALIVE) else None
         try:
-            pairs = await self._commands.execute(request.name, decode(request.message), Stream(self))
+            pairs = await self._commands.execute(request.name, decode(request.message), stream)
             return answer(PacketType.CMD_RESPONSE, pairs)
         except ViciError as error:
             return answer(PacketType.CMD_RESPONSE, failure(str(error)))
+        finally:
+            if life is not None:
+                life.cancel()
 
-    def _registration(self, request: Request) -> PacketType:
+    def _registration(self, request: Packet) -> PacketType:
         name = request.name
         if not self._events.knows(name):
             return PacketType.EVENT_UNKNOWN
@@ -163,6 +178,12 @@ class ViciClient(SocketClient):
     def _work(self, at_work: bool) -> None:
         self._at_work = at_work
         self.set_busy(at_work or bool(self.registered))
+
+
+async def _show_life(stream: Stream) -> None:
+    while True:
+        stream.mention(ALIVE, ())
+        await asyncio.sleep(HEARTBEAT)
 
 
 async def _read_packet(reader: asyncio.StreamReader) -> bytes | None:

@@ -11,7 +11,7 @@ from vici.protocol import FiniteStream, Message, Packet
 
 from ikepy.daemon.vici import arguments, packets
 from ikepy.daemon.vici.message import MAX_DEPTH, MAX_ELEMENTS, MAX_VALUE, ViciError, decode, encode
-from ikepy.daemon.vici.packets import HEADER, MAX_PACKET, PacketType, Request, answer, event, parse_request
+from ikepy.daemon.vici.packets import HEADER, MAX_PACKET, PacketType, answer, event, parse_request
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=40).filter(lambda name: len(name.encode()) < 256)
 BLOBS = st.binary(max_size=300)
@@ -102,7 +102,9 @@ def test_numbers_are_text_and_long_values_are_cut() -> None:
 
 def test_packets_as_strongswans_package_makes_and_reads_them() -> None:
     request = Packet.request("list-sas", Message.serialize({"ike": "net"}))
-    assert parse_request(request) == Request(PacketType.CMD_REQUEST, "list-sas", encode([("ike", "net")]))
+    assert parse_request(request) == packets.Packet(
+        PacketType.CMD_REQUEST, "list-sas", encode([("ike", "net")])
+    )
     assert parse_request(Packet.register_event("log")).type is PacketType.EVENT_REGISTER
     assert parse_request(Packet.unregister_event("log")).type is PacketType.EVENT_UNREGISTER
     made = event("log", [("msg", "it rains")])

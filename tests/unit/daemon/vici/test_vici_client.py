@@ -45,6 +45,7 @@ class FakeCommands:
     def __init__(self) -> None:
         self.cancelled = asyncio.Event()
         self.waiting = 0
+        self.enough = asyncio.Event()
 
     def knows(self, command: str) -> bool:
         return command in ("echo", "fail", "fault", "list", "huge", "wait")
@@ -53,7 +54,7 @@ class FakeCommands:
         if command == "wait":
             self.waiting += 1
             try:
-                await asyncio.sleep(60)
+                await asyncio.wait_for(self.enough.wait(), 60)
             except asyncio.CancelledError:
                 self.cancelled.set()
                 raise
@@ -405,5 +406,26 @@ def test_a_client_that_waits_is_told_when_others_need_its_place(path: Path) -> N
         message = (await first.receive())[2]
         assert b"too many clients" in message["errmsg"]
         assert await first.is_cut_off()
+
+    run(path, scenario)
+
+
+def test_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at the beginning of a command, others while it is at work, none after it; to who asked for them."""
+    monkeypatch.setattr("ikepy.daemon.vici.vici_client.HEARTBEAT", 0.01)
+
+    async def scenario(served: Served) -> None:
+        peer, other = await served.connect(), await served.connect()
+        assert await peer.register("ikepy-alive") == Packet.EVENT_CONFIRM
+        await served.waits(peer, 1)
+        for _ in range(3):
+            assert await peer.receive() == (Packet.EVENT, "ikepy-alive", {})
+        assert await other.ask("echo", a="1") == {"a": b"1"}
+        served.commands.enough.set()
+        while (await peer.receive())[0] == Packet.EVENT:
+            pass
+        await asyncio.sleep(0.05)
+        peer.send(Packet.unregister_event("ikepy-alive"))
+        assert (await peer.receive())[0] == Packet.EVENT_CONFIRM
 
     run(path, scenario)
