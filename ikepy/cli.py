@@ -18,6 +18,7 @@ from ikepy.interrupt import interruptible
 
 if TYPE_CHECKING:
     from ikepy.config.model import Config
+    from ikepy.config.sources.config_file import ConfigFile
     from ikepy.config.toml_source import Reading
 
 DEFAULT_CONFIG = Path("/etc/ikepy/ikepy.toml")
@@ -128,24 +129,28 @@ def main() -> None:
     metavar="PATH",
     help="The control socket.  [default: daemon.socket of the configuration]",
 )
-def run(path: Path, from_environment: bool, socket: Path | None) -> None:
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Reload the configuration when one of its files changes, secrets and included files among them.",
+)
+def run(path: Path, from_environment: bool, socket: Path | None, watch: bool) -> None:
     """Run the daemon in the foreground.
 
-    SIGTERM and Ctrl-C delete the SAs at the peers, remove devices and routes, and end it.
+    SIGTERM and Ctrl-C delete the SAs at the peers, remove devices and routes, and end it. SIGHUP reads the
+    configuration again, as "ikepy reload" does.
     """
+    if watch and from_environment:
+        raise click.UsageError("--watch watches files: with --env there is none.")
     with interruptible():
-        path, reading = _read_from(path, from_environment, sys.stderr)
-        from ikepy.config import wiped_variables
-        from ikepy.config.sources.config_file import ConfigFile
+        source = None if from_environment else _source(path)
+        path, reading = _read_from(source, sys.stderr)
         from ikepy.daemon.main import run as run_daemon
 
-        wiped_variables.wipe()
     if reading.format != "TOML":
         click.echo(f"ikepy: {path}: is read as {reading.format}", err=True)
     remarks = [(_with_line(key, reading), text) for key, text in reading.remarks]
-    sys.exit(
-        run_daemon(reading.config, path, socket, remarks, None if from_environment else ConfigFile(path))
-    )
+    sys.exit(run_daemon(reading.config, path, socket, remarks, source, watch=watch))
 
 
 def _with_line(key: str, reading: Reading) -> str:
@@ -171,7 +176,7 @@ def check(file: Path | None, path: Path, from_environment: bool) -> None:
     uses, lifetimes, routes. Devices and links are looked at as they are on this machine.
     """
     with interruptible():
-        path, reading = _read_from(file or path, from_environment, sys.stdout)
+        path, reading = _read_from(None if from_environment else _source(file or path), sys.stdout)
     config = reading.config
     if reading.format != "TOML":
         click.echo(f"{path}: is read as {reading.format}")
@@ -207,32 +212,30 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _read_from(path: Path, from_environment: bool, complain: TextIO) -> tuple[Path, Reading]:
-    """The configuration of a file, or of the environment, and the name that messages give it."""
-    if not from_environment:
-        return path, _read(path, complain)
-    given = click.get_current_context()
-    if given.params.get("file") or given.get_parameter_source("path") == ParameterSource.COMMANDLINE:
-        raise click.UsageError("--env takes the place of a file: give one of them.")
-    from ikepy.config.sources import environment
+def _source(path: Path) -> ConfigFile:
+    from ikepy.config.sources.config_file import ConfigFile
+
+    return ConfigFile(path)
+
+
+def _read_from(source: ConfigFile | None, complain: TextIO) -> tuple[Path, Reading]:
+    """The configuration of a file, or (None) of the environment, and the name that messages give it."""
     from ikepy.errors import ConfigError
 
-    draft = environment.draft(environment.take())
+    hint = ""
     try:
+        if source is not None:
+            if not os.access(source.name, os.F_OK):
+                hint = "; name the configuration with -c FILE"
+            return Path(source.name), source.read()
+        given = click.get_current_context()
+        if given.params.get("file") or given.get_parameter_source("path") == ParameterSource.COMMANDLINE:
+            raise click.UsageError("--env takes the place of a file: give one of them.")
+        from ikepy.config.sources import environment
+
+        draft = environment.draft(environment.take())
         return draft.path, draft.read()
     except ConfigError as error:
-        click.echo(str(error), file=complain)
-        sys.exit(1)
-
-
-def _read(path: Path, complain: TextIO) -> Reading:
-    from ikepy.config.sources.recognise import read
-    from ikepy.errors import ConfigError
-
-    try:
-        return read(path)
-    except ConfigError as error:
-        hint = "" if os.access(path, os.F_OK) else "; name the configuration with -c FILE"
         click.echo(f"{error}{hint}", file=complain)
         sys.exit(1)
 
@@ -339,6 +342,17 @@ def counters(raw: bool, socket: Path) -> None:
         return
     for line in listing.drops(drops):
         _say(line)
+
+
+@main.command(epilog=examples("ikepy check && ikepy reload", "ikepy reload --socket /run/ikepy/site-b.sock"))
+@socket_option
+def reload(socket: Path) -> None:
+    """Read the configuration again.
+
+    Connections that did not change are not touched. Prints what changes; a configuration with a mistake
+    changes nothing, and the command ends with status 1.
+    """
+    _say(f"reloaded: {_ask(socket, 'reload')}")
 
 
 @main.command(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationInfo
 
-from ikepy.config import secrecy, wiped_variables
+from ikepy.config import files_read, secrecy, wiped_variables
 from ikepy.crypto.secret import Secret
 
 MAX_FILE = 65536  # bytes; a larger file is hardly a pre-shared key
@@ -61,13 +61,16 @@ def from_file(value: object, info: ValidationInfo) -> Secret:
         raise ValueError("must be a file's path in quotes")
     directory = info.context.get("directory") if isinstance(info.context, dict) else None
     path = Path(directory or ".") / value
+    files_read.note_file(path, None)
     try:
         if not path.is_file():
             raise ValueError(
                 "this is not a regular file" if path.exists() else "there is no file of this name"
             )
         with path.open("rb") as file:
-            exposed = secrecy.exposure(os.fstat(file.fileno()))
+            status = os.fstat(file.fileno())
+            files_read.note_file(path, status)
+            exposed = secrecy.exposure(status)
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise ValueError(f"this file can't be read: {error.strerror}") from None

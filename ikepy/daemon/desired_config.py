@@ -7,6 +7,7 @@ top of what the last one made; one that is refused leaves layers and daemon as t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -16,8 +17,8 @@ from ikepy.config.layers import Layers
 from ikepy.config.model import Config
 from ikepy.config.toml_source import Reading
 from ikepy.daemon import log
-from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, DaemonEvent
-from ikepy.errors import ConfigError
+from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
+from ikepy.errors import ConfigError, LocalMisuse
 
 SUBJECT = "configuration"
 VICI = "VICI"  # what an error and the log call its layer
@@ -101,11 +102,15 @@ class DesiredConfig:
     async def _reload(self, cause: str) -> ConfigDifference:
         async with self._busy:
             self._next_reload = None
+            self._publish(ConfigReloading(cause))
             try:
                 file, reading = await self._read()
                 change = await self._use(self._layers.with_file(reading.config), file.name, reading.places)
             except ConfigError as error:
                 self._publish(ConfigRefused(cause, tuple(str(error).splitlines())))
+                raise
+            except LocalMisuse as error:  # it ends, or has not begun
+                self._publish(ConfigRefused(cause, (str(error),)))
                 raise
             self._tell_remarks(file.name, reading)
             self._publish(ConfigReloaded(cause))
@@ -139,6 +144,7 @@ class DesiredConfig:
 
 
 def _noticed(task: asyncio.Task[ConfigDifference]) -> None:
-    """Nobody may wait for the end any more; the refusal is in the log."""
-    if not task.cancelled():
-        task.exception()
+    """Nobody may wait for the end any more. A refusal is in the log already; anything else is a fault."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, ConfigError | LocalMisuse):
+        log.log(logging.ERROR, SUBJECT, "the reload failed", traceback=error)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
-from ikepy.daemon.desired_config import ConfigSource
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Facts
 from ikepy.daemon.process.capabilities import gain_nothing, keep_memory_private
-from ikepy.daemon.service import Daemon, Dependencies
+from ikepy.daemon.service import ConfigFile, Daemon, Dependencies
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.manager import IkeManager
 from tun import network
@@ -28,12 +27,15 @@ def run(
     path: Path,
     socket: Path | None = None,
     remarks: Sequence[tuple[str, str]] = (),
-    file: ConfigSource | None = None,
+    file: ConfigFile | None = None,
+    *,
+    watch: bool = False,
 ) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status. `path`: of the configuration, for messages.
 
     `socket`: the control socket, instead of the configuration's. `remarks`: warnings on the configuration, as
     (key path, text), which are logged. `file`: where the configuration is, for reloads; None: in no file.
+    `watch`: reload when a file changes.
     """
     gain_nothing()
     keep_memory_private()
@@ -46,7 +48,7 @@ def run(
         log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check" shows them all')
     control = socket if socket is not None else config.daemon.socket
     try:
-        return asyncio.run(_serve(Daemon(config, control, system(), file, remarks), path))
+        return asyncio.run(_serve(Daemon(config, control, system(), file, remarks, watch=watch), path))
     finally:
         log.close()
 

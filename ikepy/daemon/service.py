@@ -22,6 +22,7 @@ from ikepy.daemon.bus.daemon_events import ConnectionRemoved, DaemonEnding, Daem
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.checks import VICI_KEY, check, vici_path, wait_for_devices
+from ikepy.daemon.config_watch import ConfigWatch, WatchedFile
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.requests import Requests
 from ikepy.daemon.control.take_snapshot import Sources, with_traffic
@@ -48,6 +49,7 @@ from ikepy.daemon.process.account import of_workers as account_of_workers
 from ikepy.daemon.process.capabilities import Capability, keep_only
 from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
+from ikepy.daemon.reload_requests import ReloadRequests
 from ikepy.daemon.vici.commands import ViciCommands
 from ikepy.daemon.vici.control_commands import ControlCommands
 from ikepy.daemon.vici.events import ViciEvents
@@ -96,6 +98,10 @@ class Monitoring(Protocol):
     async def close(self) -> None: ...
 
 
+class ConfigFile(ConfigSource, WatchedFile, Protocol):
+    """`ikepy.config.sources.config_file.ConfigFile`."""
+
+
 class Daemon:
     """One run of the daemon: `serve` starts, waits for `stop` and ends."""
 
@@ -104,20 +110,31 @@ class Daemon:
         config: Config,
         control: Path,
         dependencies: Dependencies,
-        file: ConfigSource | None = None,
+        file: ConfigFile | None = None,
         remarks: Sequence[tuple[str, str]] = (),
+        *,
+        watch: bool = False,
     ) -> None:
         """`control`: the control socket's path; `file`: where `config` is from, for reloads; `remarks`:
-        warnings on it that are in the log already."""
+        warnings on it that are in the log already; `watch`: reload when a file changes."""
         self._config = config
         self._control = control
         self._dependencies = dependencies
         self._written = LimitedLog(EventBus(), time.monotonic)
         self.desired = DesiredConfig(config, self._apply, file, self._written.bus.publish, remarks)
+        self._reloads = ReloadRequests(self.desired)
+        self._file_watch: ConfigWatch | None = None
+        if watch and file is not None:
+            self._file_watch = ConfigWatch(file, self._file_changed, self._written.bus)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._reconfiguration: Reconfiguration | None = None  # once the daemon runs
         self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
+
+    @property
+    def events(self) -> EventBus:
+        """What happens: the machine's events and the daemon's own, for whoever imports it."""
+        return self._written.bus
 
     def stop(self) -> None:
         """Delete the SAs at the peers, then end; a second call ends at once."""
@@ -130,6 +147,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reloads.ask, "SIGHUP")
         manager = ServiceManager.of_environment(os.environ)
         manager.follow(self._written.bus)
         try:
@@ -141,18 +159,30 @@ class Daemon:
                 if runner is not None:
                     self.ready.set()
                     manager.ready()
+                    self._take_reloads(stack)
                     await self._stop.wait()
                     manager.stopping()
                     await self._say_farewell(runner)
         finally:
             manager.close()
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
         log.info(SUBJECT, "ended")
 
     def _signalled(self, number: signal.Signals) -> None:
         self._written.bus.publish(DaemonEnding(number.name, at_once=self._stop.is_set()))
         self.stop()
+
+    def _take_reloads(self, stack: AsyncExitStack) -> None:
+        """From now on SIGHUP and changed files reload the configuration."""
+        stack.push_async_callback(self._reloads.stop)
+        self._reloads.start()
+        if self._file_watch is not None:
+            stack.push_async_callback(self._file_watch.stop)
+            self._file_watch.start()
+
+    def _file_changed(self) -> None:
+        self._reloads.ask("a file has changed")
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner | None:
         """Open all parts in order; `stack` closes them in reverse order. None if it is to end meanwhile."""
@@ -201,7 +231,7 @@ class Daemon:
         sources = Sources(
             machine, devices, children, pool, listeners.endpoints, unserved, past_traffic=lambda: past.sums
         )
-        await control.start(Requests(sources, runner).handle)
+        await control.start(Requests(sources, runner, self.desired).handle)
         if monitoring is not None:
             monitoring.start(sources)
         await vici.start_with(self._vici_clients(sources, runner))

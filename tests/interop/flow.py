@@ -6,13 +6,20 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
-
-from ikepy.lab.netns import Namespace
+from typing import Protocol
 
 _PORT = 9000
 _INTERVAL = 0.005  # seconds between two packets of a direction
 _DRAIN = 2.0  # seconds that the last packets may take
+
+
+class Host(Protocol):
+    """A network namespace of the lab's or of the tests'."""
+
+    def inside(self, job: Callable[[], socket.socket]) -> socket.socket:
+        """What `job` returns inside."""
 
 
 class Way:
@@ -41,8 +48,8 @@ class Way:
 class Flow:
     """A context manager: it sends while the block runs; at its end the last packets are waited for."""
 
-    def __init__(self, left: tuple[Namespace, str], right: tuple[Namespace, str]) -> None:
-        self.to_right, self.to_left = Way("to strongSwan"), Way("to ikepy")
+    def __init__(self, left: tuple[Host, str], right: tuple[Host, str]) -> None:
+        self.to_right, self.to_left = Way("to the right"), Way("to the left")
         self._ends = (left, right)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)

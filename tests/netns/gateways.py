@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from tests.netns.namespaces import Namespace, wait_until
 
 SETTLED = 0.05  # seconds without a further line of the log
+RELOADED = "configuration: reloaded"
 IN_ALL = 5.0  # seconds: how long a daemon may take to end
 
 
@@ -88,18 +89,25 @@ class Gateway:
         self.socket = directory / "s"
         self.process: subprocess.Popen[str] | None = None
 
-    def launch(self, config: str, before: str = "") -> subprocess.Popen[str]:
+    def start_file(self, path: Path, *options: str) -> None:
+        """As `start`, with a file that is there."""
+        self._config = path
+        self._wait_for_answers(self._launch(*options))
+
+    def launch(self, config: str, *options: str, before: str = "") -> subprocess.Popen[str]:
         """Start it without waiting for anything. `before`: what its shell does first."""
         self._config.write_text(config)
-        command = (
-            f"{before}\nexec '{sys.executable}' -m ikepy run -c '{self._config}' --socket '{self.socket}'"
-        )
-        self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
+        return self._launch(*options, before=before)
+
+    def _launch(self, *options: str, before: str = "") -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "ikepy", "run", "-c", self._config, "--socket", self.socket, *options]
+        command = f"{before}\nexec {shlex.join(map(str, words))} 2>'{self._log}'"
+        self.process = self.namespace.start("sh", "-c", command)
         return self.process
 
-    def start(self, config: str, *, reloading: bool = False, before: str = "") -> None:
-        """Start it and wait until it answers. `reloading`: as one that takes what `reload` gives it."""
-        self._wait_for_answers(self.launch_reloading(config) if reloading else self.launch(config, before))
+    def start(self, config: str, *options: str, before: str = "") -> None:
+        """Start it, with further `options` of "ikepy run", and wait until it answers."""
+        self._wait_for_answers(self.launch(config, *options, before=before))
 
     def start_from_environment(self, variables: dict[str, str]) -> None:
         """Start it with `--env` and these variables, and wait until it answers."""
@@ -119,23 +127,19 @@ class Gateway:
 
         wait_until(answers, "the daemon answers")
 
-    def launch_reloading(self, config: str) -> subprocess.Popen[str]:
-        self._config.write_text(config)
-        command = f"exec '{sys.executable}' -m tests.netns.reloading_daemon '{self._config}' '{self.socket}'"
-        self.process = self.namespace.start("sh", "-c", f"{command} 2>'{self._log}'")
-        return self.process
-
     def reload(self, config: str) -> None:
-        """Give another configuration to a daemon that was started so, and wait until it has taken it."""
+        """Give it another configuration, and wait until it has taken it."""
         assert self.process is not None
-        before = self._log.read_text().count("test: reloaded")
-        self._config.write_text(config)
+        before = self._log.read_text().count(RELOADED)
+        self.rewrite(config)
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self._log.read_text().count("test: reloaded") > before, "it is reloaded", 20)
+        wait_until(lambda: self._log.read_text().count(RELOADED) > before, "it is reloaded", 20)
 
     def rewrite(self, config: str) -> None:
-        """Write another configuration, of which the daemon is told nothing."""
-        self._config.write_text(config)
+        """Put another configuration in place, of which the daemon is told nothing."""
+        new = self._config.with_suffix(".new")
+        new.write_text(config)
+        new.rename(self._config)  # the daemon may be reading: never a part of it
 
     def log(self) -> str:
         """What the daemon has written; its thread may write a line a moment after what the line tells."""

@@ -76,6 +76,10 @@ class Namespace:
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(inside).result()
 
+    def inside(self, job: Callable[[], Result]) -> Result:
+        """`call` without arguments."""
+        return self.call(job)
+
     def remove(self) -> None:
         """Kill what runs inside, then delete the namespace."""
         for process in self._processes:

@@ -155,6 +155,8 @@ DAEMON_ROOMS = (
     "interfaces",
     "bus",
     "desired_config",
+    "reload_requests",
+    "config_watch",
     "process",
     "net",
     "device",

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ikepy.config import wiped_variables
+from ikepy.config import files_read, wiped_variables
+from ikepy.config.files_read import FilesRead
 from ikepy.config.sources import recognise
 from ikepy.config.toml_source import Reading
 
 
 class ConfigFile:
-    """A file of any format, with the files that it names. A relative path is one of the start's directory."""
+    """A file of any format, with the files that it names. `files_read`: what the last reading opened."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self._path = path.absolute()
         self.name = str(path)
+        self.files_read = FilesRead()
 
     def read(self) -> Reading:
         """What it says now. Raises ConfigError with every mistake."""
-        reading = recognise.read(self.path)
+        with files_read.noting() as self.files_read:
+            reading = recognise.read(self._path)
         wiped_variables.wipe()
         return reading

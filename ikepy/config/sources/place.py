@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ikepy.config import secrecy
+from ikepy.config import files_read, secrecy
 from ikepy.errors import ConfigError
 
 _ESCAPED = re.compile(r"\\(\r?\n|[\s\S])")
@@ -49,9 +48,12 @@ def read_file(path: Path, where: Place | None = None) -> tuple[str, str | None]:
     said = "" if where is None else f" (named at {where})"
     try:
         with path.open("rb") as file:
-            exposed = secrecy.exposure(os.fstat(file.fileno()))
+            status = os.fstat(file.fileno())
+            files_read.note_file(path, status)
+            exposed = secrecy.exposure(status)
             data = file.read(MAX_FILE + 1)
     except OSError as error:
+        files_read.note_file(path, None)
         raise ConfigError(path, [("", f"can't be read: {error.strerror}{said}")]) from None
     if len(data) > MAX_FILE:
         raise ConfigError(path, [("", f"is too large; allowed: at most {MAX_FILE} bytes")])
@@ -69,7 +71,7 @@ def included(path: Path, pattern: str, place: Place) -> list[Path]:
 
     ConfigError if a name without wildcards is no file's.
     """
-    found = sorted(glob.glob(os.path.join(path.parent, pattern)))  # noqa: PTH118, PTH207  both as sh(1)
+    found = files_read.expand(os.path.join(path.parent, pattern))  # noqa: PTH118  as sh(1)
     if not found and not _WILDCARDS.search(pattern):
         raise failure(place, "include", "there is no such file; correct its name, or remove the line")
     return [Path(name) for name in found]

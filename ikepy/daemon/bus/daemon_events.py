@@ -191,6 +191,13 @@ class DaemonEnding:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigReloading:
+    """The configuration is read again now; one of the next two follows. `cause`: who asked for it."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigReloaded:
     """The configuration was read again and is in use. `cause`: who asked for it."""
 
@@ -225,6 +232,7 @@ DaemonEvent: TypeAlias = (
     | ListeningEnded
     | LoopDetected
     | ConnectionRemoved
+    | ConfigReloading
     | ConfigReloaded
     | ConfigRefused
     | DaemonStarted
@@ -261,6 +269,8 @@ def line_of(event: DaemonEvent) -> Line:
         case ConnectionRemoved(connection, device):
             text = f"{device} is removed: its connection is not configured any more"
             return logging.INFO, connection, text
+        case ConfigReloading(cause):
+            return logging.INFO, "configuration", f"is read again ({cause})"
         case ConfigReloaded(cause):
             return logging.INFO, "configuration", f"reloaded ({cause})"
         case ConfigRefused(cause, problems):

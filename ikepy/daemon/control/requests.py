@@ -14,7 +14,9 @@ from ikepy.daemon.control.names import check_names, find_child
 from ikepy.daemon.control.snapshot import Section
 from ikepy.daemon.control.status import Json
 from ikepy.daemon.control.take_snapshot import Sources, take
+from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Level, Log
 
@@ -33,6 +35,7 @@ ARGUMENTS: dict[str, dict[str, tuple[type, ...]]] = {
     "list-sas": {"ike": (str,), "ike_id": (int,)},
     "list-conns": {},
     "counters": {},
+    "reload": {},
     "initiate": {"child": (str,), "ike": (str,), "timeout": NUMBER},
     "terminate": {**_CRITERIA, "force": (bool,), "timeout": NUMBER},
     "rekey": {**_CRITERIA, "reauth": (bool,), "timeout": NUMBER},
@@ -51,13 +54,15 @@ class Criteria(TypedDict):
 class Requests:
     """Executes the commands of the control socket's clients."""
 
-    def __init__(self, sources: Sources, runner: EffectsRunner) -> None:
+    def __init__(self, sources: Sources, runner: EffectsRunner, desired: DesiredConfig) -> None:
         self._sources = sources
+        self._desired = desired
         self._runner = runner
         self._commands: dict[str, Callable[[Arguments, Progress], Awaitable[Json]]] = {
             "list-sas": self._list_sas,
             "list-conns": self._list_conns,
             "counters": self._drop_counters,
+            "reload": self._reload,
             "initiate": self._initiate,
             "terminate": self._terminate,
             "rekey": self._rekey,
@@ -83,6 +88,13 @@ class Requests:
 
     async def _drop_counters(self, _: Arguments, __: Progress) -> Json:
         return status.drop_counters(take(self._sources, {Section.WORKERS, Section.COUNTERS}))
+
+    async def _reload(self, _: Arguments, __: Progress) -> Json:
+        """Read the configuration again; what that changes, in words."""
+        try:
+            return str(await self._desired.reload("command"))
+        except (ConfigError, LocalMisuse) as error:
+            raise CommandError(str(error)) from None
 
     async def _initiate(self, arguments: Arguments, progress: Progress) -> Json:
         connection, child = find_child(self._config, _text(arguments, "ike"), _text(arguments, "child"))

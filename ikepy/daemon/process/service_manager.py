@@ -1,4 +1,4 @@
-"""Tells systemd how the daemon does: ready, ending, alive, a line of status (sd_notify(3)).
+"""Tells systemd how the daemon does: ready, reloading, ending, alive, a line of status (sd_notify(3)).
 
 The protocol is one datagram of "KEY=value" lines to the socket that NOTIFY_SOCKET names; nothing is sent
 where there is none. Nothing waits: what systemd does not take is lost.
@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import MutableMapping
 
+from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.sa.api.events import ChildDown, ChildUp
 
@@ -33,6 +35,7 @@ class ServiceManager:
         self._settling: asyncio.TimerHandle | None = None
         self._children = 0
         self._running = False
+        self._refused = False  # the last reload
 
     @classmethod
     def of_environment(cls, environment: MutableMapping[str, str]) -> ServiceManager:
@@ -46,8 +49,11 @@ class ServiceManager:
         return cls(address, watchdog if address is not None else None)
 
     def follow(self, bus: EventBus) -> None:
-        """Count the children that are up, for the status."""
+        """Count the children that are up, for the status, and tell of reloads."""
         if self._sock is not None:
+            bus.listen((ConfigReloading,), lambda _: self._reloading())
+            bus.listen((ConfigReloaded,), lambda _: self._reloaded(refused=False))
+            bus.listen((ConfigRefused,), lambda _: self._reloaded(refused=True))
             bus.listen((ChildUp,), lambda _: self._changed(1))
             bus.listen((ChildDown,), lambda _: self._changed(-1))
 
@@ -56,6 +62,18 @@ class ServiceManager:
         self._running = True
         self._tell("READY=1", self._status)
         self._show_life()
+
+    def _reloading(self) -> None:
+        if not self._running:
+            return
+        # systemd takes the time to tell this reload from an earlier one, for Type=notify-reload.
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}", "STATUS=the configuration is read again")
+
+    def _reloaded(self, *, refused: bool) -> None:
+        self._refused = refused
+        if self._running:
+            self._tell("READY=1", self._status)
 
     def stopping(self) -> None:
         self._running = False
@@ -86,7 +104,8 @@ class ServiceManager:
 
     @property
     def _status(self) -> str:
-        return f"STATUS=running, children that are up: {self._children}"
+        refused = "; the configuration was refused, the former one stays in use" if self._refused else ""
+        return f"STATUS=running, children that are up: {self._children}{refused}"
 
     def _tell(self, *lines: str) -> None:
         if self._sock is None or self._address is None:

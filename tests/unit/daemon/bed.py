@@ -12,9 +12,8 @@ from typing import Any
 
 from ikepy.config.model import Config
 from ikepy.daemon.control.control_client import ALIVE
-from ikepy.daemon.desired_config import ConfigSource
 from ikepy.daemon.interfaces import Facts
-from ikepy.daemon.service import Daemon, Dependencies
+from ikepy.daemon.service import ConfigFile, Daemon, Dependencies
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.api.entropy import Entropy
 from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, FakeWatch, connection
@@ -42,7 +41,8 @@ class Bed:
         daemon = {"port": self.ports[0], "port_nat_t": self.ports[1], "workers": 2, **(settings or {})}
         self.config = Config.model_validate({"connections": {"a": entry}, "daemon": daemon})
         self.control = control
-        self.file: ConfigSource | None = None
+        self.watch = False
+        self.file: ConfigFile | None = None
         self.spi = 0
         self.entropy: Entropy | None = None
         self.facts: Facts | None = None
@@ -53,7 +53,7 @@ class Bed:
         dependencies = Dependencies(
             self._make_machine, self._create, self.network, self._make_watch, drop_capabilities=False
         )
-        self.daemon = Daemon(self.config, self.control, dependencies, self.file)
+        self.daemon = Daemon(self.config, self.control, dependencies, self.file, watch=self.watch)
 
     def _make_machine(self, config: Config, entropy: Entropy, facts: Facts) -> FakeMachine:
         self.entropy, self.facts = entropy, facts

@@ -12,7 +12,7 @@ from ikepy.config.difference import ConfigDifference, difference
 from ikepy.config.layers import Layers
 from ikepy.config.model import Config
 from ikepy.config.toml_source import Reading
-from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, DaemonEvent
+from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
 from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.errors import ConfigError
 from tests.unit.config.test_layers import connection, file, secret
@@ -121,7 +121,7 @@ def test_a_reload_replaces_the_files_layer_alone() -> None:
         assert str(change) == "1 connection added (b); 1 connection removed (a); secrets changed"
         assert bed.names == ["b", "v"]
         assert list(bed.used.secrets) == ["v", "ike"]
-        assert bed.events == [ConfigReloaded("SIGHUP")]
+        assert bed.events == [ConfigReloading("SIGHUP"), ConfigReloaded("SIGHUP")]
 
     run(scenario)
 
@@ -139,9 +139,11 @@ def test_a_file_with_a_mistake_changes_nothing_and_is_told() -> None:
         assert bed.desired.layers is before
         assert bed.names == ["a"]
         assert bed.events == [
+            ConfigReloading("SIGHUP"),
             ConfigRefused(
                 "SIGHUP", ("site.toml: daemon.port: allowed: 1..65535", "site.toml: x: unknown key")
             ),
+            ConfigReloading("command"),
             ConfigRefused("command", ("site.toml: connections.bad: is bad",)),
         ]
 

@@ -184,7 +184,7 @@ def test_terminate(control: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "arguments", "error"),
     [
-        ("reload", {}, "unknown command; there are"),
+        ("reboot", {}, "unknown command; there are"),
         ("list-sas", {"noblock": True}, "list-sas has no argument 'noblock'; it takes ike, ike_id"),
         ("list-conns", {"noblock": True}, "list-conns has no argument 'noblock'; it takes none"),
         ("list-sas", {"ike": "b"}, "no connection 'b' is configured; there is a"),

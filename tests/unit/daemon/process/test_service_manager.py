@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ import pytest
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.process import service_manager
 from ikepy.daemon.process.service_manager import ServiceManager
+from ikepy.errors import ConfigError
 from ikepy.sa.api.ends import ChildRemoval
 from ikepy.sa.api.events import ChildDown, ChildRekeyed, ChildUp
 from tests.unit.daemon.bed import Bed, run
@@ -159,3 +161,21 @@ def test_nobody_listens(address: str | None) -> None:
         manager.close()
 
     asyncio.run(scenario())
+
+
+def test_a_reload(control: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", systemd.variables["NOTIFY_SOCKET"])
+
+    async def scenario(bed: Bed) -> None:
+        systemd.told()
+        before = time.monotonic_ns() // 1000
+        with pytest.raises(ConfigError):
+            await bed.daemon.desired.reload("SIGHUP")
+        reloading, ready = systemd.told()
+        kind, since, _ = reloading.splitlines()
+        assert kind == "RELOADING=1"
+        assert before <= int(since.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+        assert ready == f"{READY}; the configuration was refused, the former one stays in use"
+
+    run(Bed(control), scenario)
+    assert systemd.told() == [ENDING]
