@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast, get_args
 
 from pydantic import PlainValidator, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -142,3 +142,14 @@ Unique = Literal["no", "never", "keep", "replace"]
 Fragmentation = Literal["yes", "accept", "no"]
 Ready = Literal["all", "any", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+Subsystem = Literal["audit", "config", "control", "daemon", "device", "esp", "http", "ike", "net"]
+
+
+def subsystem_level(value: object) -> tuple[Subsystem, LogLevel]:
+    """ "ike=debug": a subsystem of the log and its level."""
+    name, sign, level = (part.strip().lower() for part in values.text(value).partition("="))
+    if not sign or name not in get_args(Subsystem) or level not in get_args(LogLevel):
+        names, levels = ", ".join(get_args(Subsystem)), ", ".join(get_args(LogLevel))
+        raise ValueError(f'allowed: like "ike=debug", of the subsystems {names} and the levels {levels}')
+    return cast("Subsystem", name), cast("LogLevel", level)

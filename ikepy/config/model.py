@@ -11,7 +11,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from esp.packet.selectors import Selector
 from ikepy.config import fields, secret_source, values
-from ikepy.config.fields import Action, Childless, Fragmentation, LogLevel, Ready, Unique
+from ikepy.config.fields import (
+    Action,
+    Childless,
+    Fragmentation,
+    LogFormat,
+    LogLevel,
+    Ready,
+    Subsystem,
+    Unique,
+)
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.keyring import Keyring
 from ikepy.config.proposals import default as default_proposals
@@ -303,6 +312,8 @@ class Daemon(Section):
     # The socket that speaks VICI. None: the path of `socket`, with ".vici" in place of ".sock".
     vici_socket: Annotated[Path | None, PlainValidator(values.absolute_path)] = None
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
+    log_levels: Annotated[tuple[tuple[Subsystem, LogLevel], ...], fields.each(fields.subsystem_level)] = ()
+    log_format: Annotated[LogFormat, fields.choice("format", {"text": "text", "json": "json"})] = "text"
     http: Http | None = None
 
 

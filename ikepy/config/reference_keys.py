@@ -282,6 +282,15 @@ KEYS: dict[str, dict[str, Key]] = {
         "log_level": Key(
             "word", '`"debug"`, `"info"`, `"warning"`, `"error"`', "the least level that the log shows"
         ),
+        "log_levels": Key(
+            "list of texts",
+            '`"SUBSYSTEM=LEVEL"`, of `audit`, `config`, `control`, `daemon`, `device`, `esp`, `http`, `ike`, '
+            "`net`",
+            "other levels for some [subsystems](monitoring.md#the-log)",
+        ),
+        "log_format": Key(
+            "word", '`"text"`, `"json"`', "a line for people, or an [object in JSON](monitoring.md#the-log)"
+        ),
         "http": Key("section", "", "`[daemon.http]`, below. Absent: nothing is served"),
     },
     "http": {

@@ -126,9 +126,11 @@ class DesiredConfig:
         new = [one for one in reading.remarks if one not in self._remarks]
         self._remarks = frozenset(reading.remarks)
         for key, text in new[:REMARKS]:
-            log.warning(SUBJECT, f"{reading.places.get(key, name)}: {key}: {text}")
+            log.warning(SUBJECT, f"{reading.places.get(key, name)}: {key}: {text}", "config")
         if len(new) > REMARKS:
-            log.warning(SUBJECT, f'{name}: {len(new) - REMARKS} more warnings: "ikepy check" shows them all')
+            log.warning(
+                SUBJECT, f'{name}: {len(new) - REMARKS} more warnings: "ikepy check" shows them all', "config"
+            )
 
     async def _use(
         self, layers: Layers, source: str, places: Mapping[str, str] | None = None

@@ -1,7 +1,7 @@
-"""The daemon's log on stderr, one line a record: time, level, subject, text.
+"""The daemon's log on stderr, one line a record: time, level, subject, text; or JSON with the same and more.
 
-A text may hold what a peer sent (an identity, a notify's name), so control characters are escaped here: no
-peer can forge a line or control a terminal. A thread writes the lines: nobody waits for the log's reader.
+Each line belongs to a subsystem, whose level can be set by itself. A thread writes the lines: nobody waits
+for the log's reader.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import select
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import TextIO, get_args
 
+from ikepy.config.fields import Subsystem
+from ikepy.daemon.log_format import FORMATTERS, Fields
 from ikepy.daemon.log_writer import LogWriter
 
+SUBSYSTEMS: tuple[Subsystem, ...] = get_args(Subsystem)
 LOGGER = logging.getLogger("ikepy")
+_LOGGERS = {name: LOGGER.getChild(name) for name in SUBSYSTEMS}
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -22,39 +26,17 @@ LEVELS = {
     "error": logging.ERROR,
 }
 Tell = Callable[[int, str, str], None]  # level, subject, text
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-
-
 STDERR = 2
 CLOSING = 1.0  # seconds for the last lines at the end
 _writers: list[LogWriter] = []  # the one in use, or none
 
 
-class LineFormatter(logging.Formatter):
-    """Time, level, subject and text in one line; a traceback follows on the same line."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(subject)s: %(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        if not hasattr(record, "subject"):
-            record.subject = record.name
-        return one_line(super().format(record))
-
-
-def one_line(text: str) -> str:
-    """`text` with line ends as " | " and every other control character escaped."""
-    if text.isprintable():
-        return text
-    return " | ".join(text.splitlines()).translate(_ESCAPES)
-
-
 class _Handler(logging.Handler):
     """Hands lines to the thread that writes them."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, style: str) -> None:
         super().__init__()
-        self.setFormatter(LineFormatter())
+        self.setFormatter(FORMATTERS[style]())
         self.writer = LogWriter(_write_stderr if stream is None else _to(stream), self._lost)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -62,7 +44,7 @@ class _Handler(logging.Handler):
 
     def _lost(self, count: int) -> str:
         text = f"{count:,} lines were lost: nobody read the log"
-        return f"{self.format(_record(logging.WARNING, 'log', text))}\n"
+        return f"{self.format(_record(_LOGGERS['daemon'], logging.WARNING, 'log', text))}\n"
 
 
 def _write_stderr(text: str) -> None:
@@ -83,20 +65,44 @@ def _to(stream: TextIO) -> Callable[[str], None]:
     return write
 
 
-def set_up(level: str, stream: TextIO | None = None) -> None:
-    """Send the records of `level` (a key of LEVELS) and above to `stream` (default: stderr), by a thread."""
+def set_up(level: str, stream: TextIO | None = None, style: str = "text") -> None:
+    """Send the records of `level` (a key of LEVELS) and above to `stream` (default: stderr), by a thread.
+
+    `style`: a key of `log_format.FORMATTERS`.
+    """
     close()
-    handler = _Handler(stream)
+    handler = _Handler(stream, style)
     _writers.append(handler.writer)
     for logger in (LOGGER, logging.getLogger("asyncio")):
         logger.handlers[:] = [handler]
         logger.propagate = False
-    set_level(level)
+    set_levels(level)
 
 
-def set_level(level: str) -> None:
-    """Write the records of `level` (a key of LEVELS) and above from now on."""
+def set_style(style: str) -> None:
+    """Write lines in this style (a key of `log_format.FORMATTERS`) from now on."""
+    for handler in LOGGER.handlers:
+        handler.setFormatter(FORMATTERS[style]())
+
+
+def set_levels(level: str, special: Mapping[Subsystem, str] | None = None) -> None:
+    """Write the records of `level` (a key of LEVELS) and above from now on; of some subsystems those of
+    another level."""
     LOGGER.setLevel(LEVELS[level])
+    for name, logger in _LOGGERS.items():
+        other = None if special is None else special.get(name)
+        logger.setLevel(logging.NOTSET if other is None else LEVELS[other])
+
+
+def levels() -> dict[Subsystem, str]:
+    """The level of each subsystem."""
+    words = {number: word for word, number in LEVELS.items()}
+    return {name: words[logger.getEffectiveLevel()] for name, logger in _LOGGERS.items()}
+
+
+def writes(level: int, subsystem: Subsystem) -> bool:
+    """Whether a line of this level is written."""
+    return _LOGGERS[subsystem].isEnabledFor(level)
 
 
 def drain(seconds: float = CLOSING) -> None:
@@ -116,31 +122,56 @@ def lost() -> int:
     return sum(writer.lost for writer in _writers)
 
 
-def log(level: int, subject: str, text: str, *, traceback: BaseException | None = None) -> None:
-    """Write one line. `traceback`: an exception whose traceback is added, without values of variables."""
-    if LOGGER.isEnabledFor(level):
-        LOGGER.handle(_record(level, subject, text, traceback))
+def log(
+    level: int,
+    subject: str,
+    text: str,
+    subsystem: Subsystem = "daemon",
+    fields: Fields | None = None,
+    *,
+    traceback: BaseException | None = None,
+) -> None:
+    """Write one line. `fields`: what it is about, for JSON.
+
+    `traceback`: an exception whose traceback is added, without values of variables.
+    """
+    logger = _LOGGERS[subsystem]
+    if logger.isEnabledFor(level):
+        logger.handle(_record(logger, level, subject, text, fields, traceback))
 
 
-def _record(level: int, subject: str, text: str, traceback: BaseException | None = None) -> logging.LogRecord:
-    # Not `LOGGER.log`: it looks up its caller's line, which costs more than all the rest and is not used.
+def _record(
+    logger: logging.Logger,
+    level: int,
+    subject: str,
+    text: str,
+    fields: Fields | None = None,
+    traceback: BaseException | None = None,
+) -> logging.LogRecord:
+    # Not `logger.log`: it looks up its caller's line, which costs more than all the rest and is not used.
     information = None if traceback is None else (type(traceback), traceback, traceback.__traceback__)
-    record = logging.LogRecord(LOGGER.name, level, "", 0, text, None, information)
+    record = logging.LogRecord(logger.name, level, "", 0, text, None, information)
     record.subject = subject
+    record.fields = fields or {}
     return record
 
 
-def debug(subject: str, text: str) -> None:
-    log(logging.DEBUG, subject, text)
+def debug(subject: str, text: str, subsystem: Subsystem = "daemon", fields: Fields | None = None) -> None:
+    log(logging.DEBUG, subject, text, subsystem, fields)
 
 
-def info(subject: str, text: str) -> None:
-    log(logging.INFO, subject, text)
+def info(subject: str, text: str, subsystem: Subsystem = "daemon", fields: Fields | None = None) -> None:
+    log(logging.INFO, subject, text, subsystem, fields)
 
 
-def warning(subject: str, text: str) -> None:
-    log(logging.WARNING, subject, text)
+def warning(subject: str, text: str, subsystem: Subsystem = "daemon", fields: Fields | None = None) -> None:
+    log(logging.WARNING, subject, text, subsystem, fields)
 
 
-def error(subject: str, text: str) -> None:
-    log(logging.ERROR, subject, text)
+def error(subject: str, text: str, subsystem: Subsystem = "daemon", fields: Fields | None = None) -> None:
+    log(logging.ERROR, subject, text, subsystem, fields)
+
+
+def device(level: int, subject: str, text: str) -> None:
+    """Write a line about a device."""
+    log(level, subject, text, "device")

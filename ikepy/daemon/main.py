@@ -39,13 +39,14 @@ def run(
     """
     gain_nothing()
     keep_memory_private()
-    log.set_up(config.daemon.log_level)
+    log.set_up(config.daemon.log_level, style=config.daemon.log_format)
+    log.set_levels(config.daemon.log_level, dict(config.daemon.log_levels))
     sys.unraisablehook = _tell_ignored
     for key, text in remarks[:REMARKS]:
-        log.warning("ikepy", f"{path}: {key}: {text}")
+        log.warning("ikepy", f"{path}: {key}: {text}", "config")
     if len(remarks) > REMARKS:
         more = len(remarks) - REMARKS
-        log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check" shows them all')
+        log.warning("ikepy", f'{path}: {more} more warnings: "ikepy check" shows them all', "config")
     control = socket if socket is not None else config.daemon.socket
     try:
         return asyncio.run(_serve(Daemon(config, control, system(), file, remarks, watch=watch), path))

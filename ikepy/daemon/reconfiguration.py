@@ -107,10 +107,11 @@ class Reconfiguration:
         for connection in change.removed:
             self._leave(connection.name)
         self._remove_unused()
-        log.set_level(change.config.daemon.log_level)
+        log.set_style(change.config.daemon.log_format)
+        log.set_levels(change.config.daemon.log_level, dict(change.config.daemon.log_levels))
         for key, text in change.fixed:
-            log.warning(SUBJECT, f"{source}: {key}: {text}")
-        log.info(SUBJECT, f"{source}: {change}")
+            log.warning(SUBJECT, f"{source}: {key}: {text}", "config")
+        log.info(SUBJECT, f"{source}: {change}", "config")
         if change.added or change.changed or change.secrets:
             _tell_lack_of_secrets(former, change.config)
         return change
@@ -181,7 +182,7 @@ class Reconfiguration:
         try:
             self.devices.reconfigure(device, connection)
         except (RouteError, OSError) as error:
-            log.error(connection.name, f"{error}; it is tried again")
+            log.error(connection.name, f"{error}; it is tried again", "config")
             self.reconciler.suspect(device)
         self.pool.replace_device(device)
 
@@ -196,7 +197,7 @@ class Reconfiguration:
 
     def _end(self, connection: str) -> None:
         if self.runner.has_ike_sa(connection):
-            log.warning(connection, "the peer has not answered the delete")
+            log.warning(connection, "the peer has not answered the delete", "config")
             self.runner.request(Terminate(ike=connection, force=True))
 
     def _look_soon(self) -> None:
@@ -232,9 +233,11 @@ def _tell_lack_of_secrets(former: Config, config: Config) -> None:
     known = set(checks.without_secret(former))
     lacking = [problem for problem in checks.without_secret(config) if problem not in known]
     for key, text in lacking[:MOST_TOLD]:
-        log.warning(SUBJECT, f"{key}: {text}")
+        log.warning(SUBJECT, f"{key}: {text}", "config")
     if len(lacking) > MOST_TOLD:
-        log.warning(SUBJECT, f"{len(lacking) - MOST_TOLD} more connections have no secret that fits")
+        log.warning(
+            SUBJECT, f"{len(lacking) - MOST_TOLD} more connections have no secret that fits", "config"
+        )
 
 
 def _traps(connection: Connection) -> list[object]:

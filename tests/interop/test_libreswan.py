@@ -194,7 +194,7 @@ def test_what_does_no_harm(bed: LibreswanBed, behaviour: str) -> None:
     for side in SIDES:
         bed.theirs.impair(*behaviour.split())
         bed.initiate(side)
-        wait_until(bed.stands, f"an IKE_SA, begun by {side}", 5)
+        wait_until(bed.stands, f"an IKE_SA, begun by {side}", 30)
         bed.behave()
         bed.clear()
 

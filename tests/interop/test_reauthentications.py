@@ -43,9 +43,11 @@ def test_every_ike_sa_init_is_answered(bed: Bed) -> None:
 
 
 def anew(bed: Bed, before: set[str]) -> bool:
-    """Whether one IKE_SA stands, and none of those."""
-    sas = bed.ours.list_sas()
-    return len(sas) == 1 and sas[0]["state"] == "ESTABLISHED" and sas[0]["spi_i"] not in before
+    """Whether one IKE_SA stands at both ends, and none of those: strongSwan begins no other one before."""
+    ours, theirs = bed.ours.list_sas(), bed.theirs.list_sas()
+    if [sa["state"] for sa in (*ours, *theirs)] != ["ESTABLISHED"] * 2:
+        return False
+    return ours[0]["spi_i"] not in before
 
 
 def packet_socket() -> socket.socket:

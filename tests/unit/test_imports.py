@@ -149,6 +149,7 @@ SA_ROOMS = (
 # The daemon's, alike. Log, errors and interfaces are below them, checks and service above.
 DAEMON_ROOMS = (
     "log_writer",
+    "log_format",
     "log",
     "log_limit",
     "errors",

@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
+from ikepy.config.fields import Subsystem
+from ikepy.daemon.log_format import Fields
 from ikepy.sa.api.path import Address
 
 Line = tuple[int, str, str]  # level, subject, text
@@ -241,6 +243,25 @@ DaemonEvent: TypeAlias = (
 DAEMON_EVENTS: tuple[type[DaemonEvent], ...] = get_args(DaemonEvent)
 # Events that a peer, or what it sends, can cause again and again.
 BY_PEERS: tuple[type[DaemonEvent], ...] = (WorkerFault, ChildNotInstalled, LoopDetected)
+# Those of other subsystems of the log than "device".
+_SUBSYSTEMS: dict[Subsystem, tuple[type[DaemonEvent], ...]] = {
+    "config": (ConfigReloaded, ConfigRefused),
+    "daemon": (DaemonStarted, DaemonEnding),
+    "esp": (WorkerStarted, WorkerDied, WorkerUnserved, WorkerServed, WorkerFault, ChildNotInstalled),
+    "net": (AddressGone, AddressBack, ListeningBegun, ListeningFailed, ListeningEnded, LoopDetected),
+}
+_SUBSYSTEM_OF = {kind: name for name, kinds in _SUBSYSTEMS.items() for kind in kinds}
+_FIELDS = ("connection", "device", "child", "child_id", "slot", "pid")  # of events, for lines in JSON
+
+
+def subsystem_of(event: DaemonEvent) -> Subsystem:
+    """The subsystem of the log that an event's line belongs to."""
+    return _SUBSYSTEM_OF.get(type(event), "device")
+
+
+def fields_of(event: DaemonEvent) -> Fields:
+    """What an event is about, for lines in JSON."""
+    return {name: value for name in _FIELDS if (value := getattr(event, name, None)) is not None}
 
 
 def line_of(event: DaemonEvent) -> Line:

@@ -126,14 +126,18 @@ class ControlSocket:
                 return
             if self._exhausted:
                 self._exhausted = False
-                log.info(SUBJECT, "clients are served again")
+                log.info(SUBJECT, "clients are served again", "control")
             self._add(sock)
 
     def _add(self, sock: socket.socket) -> None:
         assert self._make is not None
         if len(self._clients) >= MAX_CLIENTS:
             if not self._crowded:
-                log.warning(SUBJECT, f"more than {MAX_CLIENTS} clients: the longest idle ones are sent away")
+                log.warning(
+                    SUBJECT,
+                    f"more than {MAX_CLIENTS} clients: the longest idle ones are sent away",
+                    "control",
+                )
             self._crowded = True
             self._send_one_away()
         elif len(self._clients) < MAX_CLIENTS // 2:
@@ -148,7 +152,7 @@ class ControlSocket:
         self._clients.pop(client, None)
         client.ended()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.log(logging.ERROR, SUBJECT, "a client's request failed", traceback=error)
+            log.log(logging.ERROR, SUBJECT, "a client's request failed", "control", traceback=error)
 
     def _send_one_away(self) -> None:
         """Disconnect the client that has been idle for longest, or else the one that has waited longest."""
@@ -163,7 +167,7 @@ class ControlSocket:
         if not self._exhausted:
             self._exhausted = True
             text = f"no new clients for now: {error.strerror}; it is tried again every {PAUSE:g} s"
-            log.error(SUBJECT, text)
+            log.error(SUBJECT, text, "control")
         if any(not client.busy for client in self._clients):
             self._send_one_away()
         loop = asyncio.get_running_loop()

@@ -51,7 +51,9 @@ def first_addresses(connection: Connection) -> tuple[Address | None, Address | N
     return next((a for a in own if remote is None or a.version == remote.version), None), remote
 
 
-def routable(selectors: Iterable[Selector], connection: str, tell: log.Tell = log.log) -> frozenset[Network]:
+def routable(
+    selectors: Iterable[Selector], connection: str, tell: log.Tell = log.device
+) -> frozenset[Network]:
     """The networks of the selectors to route into the device; 0/0 only the configuration can route."""
     networks: set[Network] = set()
     for selector in selectors:

@@ -44,7 +44,7 @@ class DeviceTable:
         self._numbers = itertools.count(1)
         self._by_connection: dict[str, VtiDevice] = {}
         self._by_id: dict[int, VtiDevice] = {}
-        self.tell: log.Tell = log.log  # writes what peers can bring about again and again
+        self.tell: log.Tell = log.device  # writes what peers can bring about again and again
         self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # called after it has
         self.peers_changed: Callable[[VtiDevice], None] = lambda device: None  # its `peers` may be others
 

@@ -119,6 +119,7 @@ class Exemptions:
             log.info(
                 device.connection.name,
                 f"{remote} is led into no tunnel any more: its exemption from other routes is ended",
+                "device",
             )
 
     def _lead_around(self, remote: Address, peer: _Peer, device: VtiDevice, led: str) -> None:
@@ -142,6 +143,7 @@ class Exemptions:
                 device.connection.name,
                 f"{led} covers the peer's own address {remote}: IKE and ESP packets to it go through "
                 f"{way.hop} ({way.why}) instead, while there is such a route",
+                "device",
             )
         peer.now, peer.told = way, ""
 
@@ -149,7 +151,7 @@ class Exemptions:
         self._network.end_exemption(remote)
         peer.now = None
         if peer.told != text:
-            log.warning(device.connection.name, text)
+            log.warning(device.connection.name, text, "device")
         peer.told = text
 
     def _way_out(self, remote: Address, peer: _Peer, device: VtiDevice) -> WayOut | None:

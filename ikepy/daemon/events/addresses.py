@@ -123,7 +123,7 @@ class AddressFollower:
         except (RouteError, OSError) as error:
             if not self._blind:
                 text = f"our own addresses can't be read: {error}; it is tried again every {RETRY:g} s"
-                log.warning(SUBJECT, text)
+                log.warning(SUBJECT, text, "net")
             self._blind = True
             return
         self._blind = False

@@ -61,7 +61,7 @@ class WorkerEvents:
     def message(self, slot: int, message: messages.Message) -> None:
         match message:
             case messages.Ready():
-                log.debug(f"worker {slot}", "ready")
+                log.debug(f"worker {slot}", "ready", "esp")
             case messages.BusyChanged():
                 self._pool.hurry(slot, message.busy)
             case messages.ForwardIke():
@@ -70,7 +70,7 @@ class WorkerEvents:
                 self._forward(slot, message)
             case messages.UnknownSpi():
                 source = Endpoint(message.remote_address, message.remote_port)
-                log.debug(f"worker {slot}", f"{source} sends under the unknown SPI {message.spi:08x}")
+                log.debug(f"worker {slot}", f"{source} sends under the unknown SPI {message.spi:08x}", "esp")
                 local = Endpoint(message.local_address, message.local_port)
                 self._runner.unknown_spi(message.spi, Path(local, source))
             case messages.PeerMoved():
@@ -92,14 +92,14 @@ class WorkerEvents:
             case messages.SequenceExhausted():
                 self._lost(slot, message.child_id, "its sequence numbers are used up")
             case messages.DeviceBroken():
-                log.debug(f"worker {slot}", f"device {message.device_id}: {message.text}")
+                log.debug(f"worker {slot}", f"device {message.device_id}: {message.text}", "esp")
                 device = self._devices.by_id(message.device_id)
                 if device is not None:
                     self._suspect(device)
             case messages.Fault():
                 self._lost(slot, message.child_id, message.text)
             case _:
-                log.error(f"worker {slot}", f"{type(message).__name__} is not a worker's to say")
+                log.error(f"worker {slot}", f"{type(message).__name__} is not a worker's to say", "esp")
 
     def _stray(self, message: messages.ForwardIke) -> None:
         local = Endpoint(message.local_address, message.local_port)

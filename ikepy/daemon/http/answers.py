@@ -55,7 +55,7 @@ class Shared:
         try:
             self._answer = await self._make()
         except Exception as error:  # a fault of ours: told once in a while, whoever asks how often
-            log.log(logging.ERROR, "http", f"an answer can't be made: {error}", traceback=error)
+            log.log(logging.ERROR, "http", f"an answer can't be made: {error}", "http", traceback=error)
             self._answer, least = Answer.text(500, "internal fault; the log has more\n"), AFTER_FAULT
         finally:
             self._making = None

@@ -31,7 +31,7 @@ class HttpMonitoring:
         self._server.start(self._pages.answer)
         address, port = self._settings.listen
         host = f"[{address}]" if address.version == 6 else str(address)
-        log.info("http", f"{', '.join(self._pages.paths)} are served at http://{host}:{port}")
+        log.info("http", f"{', '.join(self._pages.paths)} are served at http://{host}:{port}", "http")
 
     async def close(self) -> None:
         await self._server.close()

@@ -99,7 +99,7 @@ class HttpServer:
     def _tell_exhausted(self, error: OSError) -> None:
         if not self._exhausted:
             self._exhausted = True
-            log.error(SUBJECT, f"no new clients for now: {error.strerror}; it is tried again")
+            log.error(SUBJECT, f"no new clients for now: {error.strerror}; it is tried again", "http")
 
     def _add(self, sock: socket.socket) -> None:
         assert self._get is not None
@@ -116,4 +116,4 @@ class HttpServer:
         client.close()
         self._clients.pop(client, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.log(logging.ERROR, SUBJECT, "a client's request failed", traceback=error)
+            log.log(logging.ERROR, SUBJECT, "a client's request failed", "http", traceback=error)

@@ -124,7 +124,7 @@ class IkeSocket:
     def _complain(self, text: str) -> None:
         """Log at a limited rate: who sends floods with spoofed sources must not flood the log, too."""
         if self._log_rate.allow(time.monotonic()):
-            log.warning(SUBJECT, text)
+            log.warning(SUBJECT, text, "net")
 
     async def _read(self, reception: Reception, sockets: Callable[[], int]) -> None:
         assert self._stream is not None
@@ -134,7 +134,7 @@ class IkeSocket:
             except asyncio_dgram.TransportClosed:
                 return
             except OSError as error:  # of an earlier packet: this socket goes on
-                log.debug(SUBJECT, f"{self.local}: {error}")
+                log.debug(SUBJECT, f"{self.local}: {error}", "net")
                 continue
             is_over = reception.turn(sockets())
             self._hand_over(data, source, reception)
@@ -343,6 +343,7 @@ class Listeners:
                     f"{ike.local} takes IKE messages out of our own tunnels, too: a filter for "
                     f"{len(self._inside)} devices is refused: {error.strerror}; "
                     "is net.core.optmem_max too small?",
+                    "net",
                 )
             self._unfiltered = True
 
@@ -383,11 +384,11 @@ class Listeners:
         tunnel = self.tunnel(path)
         if tunnel is not None:
             if self._log_rate.allow(time.monotonic()):
-                log.warning(SUBJECT, looped(path.remote.address, tunnel))
+                log.warning(SUBJECT, looped(path.remote.address, tunnel), "net")
             return None
         ike = self._ike.get(path.local)
         if ike is None and self._log_rate.allow(time.monotonic()):
-            log.warning(SUBJECT, f"no socket on {path.local}: a message to {path.remote} is lost")
+            log.warning(SUBJECT, f"no socket on {path.local}: a message to {path.remote} is lost", "net")
         return ike
 
     def of_slot(self, slot: int) -> Sequence[WorkerSocket]:

@@ -108,7 +108,7 @@ class Reception:
             self.lost += 1
             if self._log_rate.allow(self._clock()):
                 text = f"strangers send more than we have time for, {self.lost} messages are lost so far"
-                log.warning(SUBJECT, f"{text}, the last one from {path.remote}")
+                log.warning(SUBJECT, f"{text}, the last one from {path.remote}", "net")
             return
         if not self._serving:
             self._serving = True

@@ -38,7 +38,7 @@ def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address
         listed = ", ".join(f"{one} ({named[one]})" for one in missing[:MOST_LISTED])
         more = f" and {len(missing) - MOST_LISTED} more" if len(missing) > MOST_LISTED else ""
         is_not = "is not an address" if len(missing) == 1 else "are no addresses"
-        log.warning("net", f"{listed}{more} {is_not} of this machine yet: waited for")
+        log.warning("net", f"{listed}{more} {is_not} of this machine yet: waited for", "net")
     addresses = dict.fromkeys(address for address in named if address not in missing)
     for address in local:
         if address in named or not permits(patterns, address):
@@ -46,9 +46,9 @@ def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address
         if is_ours(address):
             addresses[address] = None
         else:
-            log.warning("net", f"{address} can't be used: it is not listened on")
+            log.warning("net", f"{address} can't be used: it is not listened on", "net")
     if not addresses and not missing:
-        log.warning("net", "no address of this machine is in any local_addrs yet: waited for")
+        log.warning("net", "no address of this machine is in any local_addrs yet: waited for", "net")
     return list(addresses)
 
 

@@ -114,7 +114,7 @@ class ViciEvents:
                 if client.has_room:
                     client.write(packet)
                 else:
-                    log.warning(SUBJECT, f"a client that left events ({name}) unread is cut off")
+                    log.warning(SUBJECT, f"a client that left events ({name}) unread is cut off", "control")
                     client.hang_up()
                     self.unregister(name, client)
 

@@ -209,7 +209,7 @@ class WorkerPool:
                 state.process.pulse.excuse(late)
                 verdict = state.process.ping()
                 if verdict is not None:
-                    log.error(f"worker {slot}", f"{verdict}: it is ended")
+                    log.error(f"worker {slot}", f"{verdict}: it is ended", "esp")
                     state.process.kill()
         self._schedule_beat()
 
@@ -218,7 +218,7 @@ class WorkerPool:
         state = self._slots[slot]
         problem = set_priority(process.pid, self._priority)
         if problem is not None:
-            log.info(f"worker {slot}", f"is an ordinary process under load too: {problem}")
+            log.info(f"worker {slot}", f"is an ordinary process under load too: {problem}", "esp")
         state.may_hurry = self._priority != ORDINARY and problem is None
         self.hurry(slot, busy=False)
 
@@ -284,7 +284,7 @@ class WorkerPool:
                 text = (
                     f"can't be started: {error}; it is tried again, with pauses of up to {LONGEST_PAUSE:g} s"
                 )
-                log.error(f"worker {slot}", text)
+                log.error(f"worker {slot}", text, "esp")
             self._slots[slot].refused = True
             self._restart_later(slot)
             return

@@ -99,7 +99,7 @@ class WorkerProcess:
             else:
                 return
         if len(self._queue) >= QUEUE:
-            log.error(f"worker {self._slot}", "does not read its messages: it is ended")
+            log.error(f"worker {self._slot}", "does not read its messages: it is ended", "esp")
             self.kill()
         else:
             encode(message)  # a message that can't be encoded raises now, not when its turn comes
@@ -132,7 +132,7 @@ class WorkerProcess:
             except BlockingIOError:
                 return
             except (MessageError, OSError) as error:
-                log.error(f"worker {self._slot}", f"talks nonsense: {error}; it is ended")
+                log.error(f"worker {self._slot}", f"talks nonsense: {error}; it is ended", "esp")
                 received = None
             if received is None:
                 self.kill()

@@ -12,7 +12,7 @@ from esp.sa.suites import Suite
 from ikepy.crypto.secret import Secret
 from ikepy.sa.api.computation import Job
 from ikepy.sa.api.events import Event
-from ikepy.sa.api.log_source import Peer
+from ikepy.sa.api.log_source import NamedSa, Peer
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address, Path
 
@@ -166,6 +166,7 @@ class Log:
     # caused it. The log aggregates such lines by both.
     kind: str = ""
     source: Address | Peer | None = None
+    sa: NamedSa | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,16 @@ def prefix_of(address: Address) -> Prefix:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedSa:
+    """The IKE_SA that a log line is about."""
+
+    connection: str
+    ike_id: int
+    spi_i: bytes
+    spi_r: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """The other end of a connection; `identity` is empty until it has authenticated."""
 

@@ -29,7 +29,7 @@ from ikepy.sa.api.effects import (
 from ikepy.sa.api.ends import ChildRemoval, End, Failure
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.events import ChildDown, ChildUp, Event, IkeDown, IkeRekeyed, IkeSetUpFailed, IkeUp
-from ikepy.sa.api.log_source import Peer, kind_of
+from ikepy.sa.api.log_source import NamedSa, Peer, kind_of
 from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
@@ -250,16 +250,17 @@ class IkeSa:
         return self.kept_path or self.path
 
     def log(self, level: Level, text: str) -> Log:
-        subject = f"{self.connection.name} #{self.ike_id}"
+        name = self.connection.name
+        subject, sa = f"{name} #{self.ike_id}", NamedSa(name, self.ike_id, self.spi_i, self.spi_r)
         if level is Level.DEBUG:
-            return Log(level, subject, text)
+            return Log(level, subject, text, sa=sa)
         if self.initiator or self.established_at is not None:
             identity = "" if self.remote_id is None else str(self.remote_id)
-            return Log(level, subject, text, kind_of(text), Peer(self.connection.name, identity))
+            return Log(level, subject, text, kind_of(text), Peer(name, identity), sa)
         # An unauthenticated peer may be anybody: the line is attributed to its address.
         cause = text.removeprefix(str(self.path.remote)).removeprefix(ENDED)
         kind = cause.partition(":")[0].partition(",")[0].strip()
-        return Log(level, subject, text, kind, self.path.remote.address)
+        return Log(level, subject, text, kind, self.path.remote.address, sa)
 
     def report(self, event: Event, level: Level) -> list[Effect]:
         """An event, and the log's line about it."""

@@ -1,12 +1,15 @@
 """One record, one line, and no peer's bytes drive a terminal."""
 
 import io
+import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from ikepy.daemon import log
+from ikepy.daemon.log import SUBSYSTEMS
 
 
 @pytest.fixture
@@ -55,3 +58,45 @@ def test_a_traceback_stays_on_the_line(lines: io.StringIO) -> None:
         log.log(40, "fault", "tick", traceback=error)
     assert written(lines).count("\n") == 1
     assert "ValueError: broken" in written(lines)
+
+
+def test_an_object_in_json(lines: io.StringIO) -> None:
+    log.set_style("json")
+    log.warning("site-b #3", "no answer \x1b[31m\n", "ike", {"connection": "site-b", "ike_id": 3})
+    (line,) = written(lines).splitlines()
+    found = json.loads(line)
+    moment = time.strptime(found.pop("time")[:19], "%Y-%m-%dT%H:%M:%S")
+    assert abs(time.mktime(moment) - time.mktime(time.gmtime())) < 60
+    assert found == {
+        "level": "warning",
+        "subsystem": "ike",
+        "subject": "site-b #3",
+        "connection": "site-b",
+        "ike_id": 3,
+        "text": "no answer \x1b[31m\n",
+    }
+    assert "\x1b" not in line
+
+
+def test_a_fault_in_json(lines: io.StringIO) -> None:
+    log.set_style("json")
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        log.log(40, "fault", "tick", traceback=error)
+    logging.getLogger("asyncio").error("a loop's own words")
+    first, second = map(json.loads, written(lines).splitlines())
+    assert "ValueError: broken" in first["fault"] and first["subsystem"] == "daemon"
+    assert (second["subject"], second["text"]) == ("asyncio", "a loop's own words")
+
+
+def test_levels_of_subsystems(lines: io.StringIO) -> None:
+    log.set_levels("warning", {"ike": "debug", "audit": "info"})
+    assert log.levels() == dict.fromkeys(SUBSYSTEMS, "warning") | {"ike": "debug", "audit": "info"}
+    log.debug("x", "a detail", "ike")
+    log.info("x", "nobody asks for it", "net")
+    log.info("audit", "who and why", "audit")
+    assert [line.rpartition(": ")[2] for line in written(lines).splitlines()] == ["a detail", "who and why"]
+    log.set_levels("info")
+    assert set(log.levels().values()) == {"info"}
+    assert not log.writes(logging.DEBUG, "ike") and log.writes(logging.INFO, "net")

@@ -139,7 +139,7 @@ def test_a_full_queue(capsys: pytest.CaptureFixture[str], size: int, room: int) 
         await work.until(room + 2)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log, "warning", lambda subject, text: warnings.append(text))
+        patch.setattr(log, "warning", lambda subject, text, *_: warnings.append(text))
         asyncio.run(scenario())
     assert len(warnings) == 1
     assert "198.51.100.7" in warnings[0]

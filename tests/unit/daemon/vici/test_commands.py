@@ -18,6 +18,7 @@ from ikepy.daemon.errors import StartError
 from ikepy.daemon.vici.packets import HEADER
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Level, Log, Outcome, Send
+from ikepy.sa.api.log_source import NamedSa
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.path import Path as IkePath
 from ikepy.wire.constants import ExchangeType
@@ -79,9 +80,9 @@ def text(value: Any) -> Any:
 def test_initiate_waits_for_its_outcome_and_shows_the_lines(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         lines = [
-            Log(Level.INFO, "a #1", "established"),
-            Log(Level.DEBUG, "a #1", "a detail"),
-            Log(Level.WARNING, "b #2", "another's"),
+            Log(Level.INFO, "a #1", "established", sa=NamedSa("a", 1, bytes(8), bytes(8))),
+            Log(Level.DEBUG, "a #1", "a detail", sa=NamedSa("a", 1, bytes(8), bytes(8))),
+            Log(Level.WARNING, "b #2", "another's", sa=NamedSa("b", 2, bytes(8), bytes(8))),
             Log(Level.WARNING, "a", "something is wrong"),
         ]
         bed.answers = {f"request {Initiate('a', 'net', 1)}": [*lines, Outcome(1, True, "up")]}

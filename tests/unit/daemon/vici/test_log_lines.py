@@ -16,6 +16,7 @@ from ikepy.daemon.bus.daemon_events import (
 )
 from ikepy.daemon.vici.log_lines import AUDIT, CONTROL, DETAIL, left_out, level_of, log_line
 from ikepy.sa.api.effects import Level, Log
+from ikepy.sa.api.log_source import NamedSa
 
 
 @pytest.mark.parametrize(
@@ -35,15 +36,21 @@ def test_the_daemons_own(event: DaemonEvent, group: str, level: int, words: str)
     assert "ikesa-name" not in line
 
 
+SA = NamedSa("site-b", 3, bytes(8), bytes(8))
+
+
 @pytest.mark.parametrize(
-    ("subject", "elements"),
+    ("line", "elements"),
     [
-        ("site-b #3", {"ikesa-name": "site-b", "ikesa-uniqueid": "3", "msg": "it rains"}),
-        ("site-b", {"ikesa-name": "site-b", "msg": "site-b: it rains"}),
+        (
+            Log(Level.INFO, "site-b #3", "it rains", sa=SA),
+            {"ikesa-name": "site-b", "ikesa-uniqueid": "3", "msg": "it rains"},
+        ),
+        (Log(Level.INFO, "site-b", "it rains"), {"ikesa-name": "site-b", "msg": "site-b: it rains"}),
     ],
 )
-def test_the_machines(subject: str, elements: dict[str, str]) -> None:
-    assert log_line(Log(Level.INFO, subject, "it rains")) == {"group": "IKE", "level": CONTROL, **elements}
+def test_the_machines(line: Log, elements: dict[str, str]) -> None:
+    assert log_line(line) == {"group": "IKE", "level": CONTROL, **elements}
 
 
 def test_levels() -> None:

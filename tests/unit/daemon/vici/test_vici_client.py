@@ -27,10 +27,11 @@ from ikepy.daemon.vici.sections import Reqids
 from ikepy.daemon.vici.vici_client import Stream, ViciClient
 from ikepy.sa.api.effects import Level, Log
 from ikepy.sa.api.events import IkeUp
+from ikepy.sa.api.log_source import NamedSa
 from tests.unit.daemon.fakes import ike_info
 
 BIG = "x" * 60000
-LINE = Log(Level.INFO, "ab #1", "it rains")
+LINE = Log(Level.INFO, "ab #1", "it rains", sa=NamedSa("ab", 1, bytes(8), bytes(8)))
 
 
 @pytest.fixture
