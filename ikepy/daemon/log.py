@@ -94,6 +94,12 @@ def set_levels(level: str, special: Mapping[Subsystem, str] | None = None) -> No
         logger.setLevel(logging.NOTSET if other is None else LEVELS[other])
 
 
+def change_levels(special: Mapping[Subsystem, str]) -> None:
+    """Write the records of another level of these subsystems from now on; others stay."""
+    for name, level in special.items():
+        _LOGGERS[name].setLevel(LEVELS[level])
+
+
 def levels() -> dict[Subsystem, str]:
     """The level of each subsystem."""
     words = {number: word for word, number in LEVELS.items()}

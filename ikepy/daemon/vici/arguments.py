@@ -22,6 +22,17 @@ def text(arguments: Decoded, key: str) -> str | None:
         raise ViciError(f"{key} must be UTF-8") from None
 
 
+def texts(arguments: Decoded, key: str) -> list[str]:
+    """The elements of a list; none if it is absent. Raises ViciError for anything else, and for no UTF-8."""
+    value = arguments.get(key, [])
+    if not isinstance(value, list):
+        raise ViciError(f"{key} must be a list")
+    try:
+        return [element.decode() for element in value]
+    except UnicodeDecodeError:
+        raise ViciError(f"{key} must be UTF-8") from None
+
+
 def number(arguments: Decoded, key: str) -> int | None:
     """A whole number, at least -1."""
     word = text(arguments, key)

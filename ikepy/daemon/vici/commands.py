@@ -18,6 +18,7 @@ from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.algorithms import all_algorithms
 from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands
 from ikepy.daemon.vici.exchange_counters import ExchangeCounters
+from ikepy.daemon.vici.log_levels import log_levels
 from ikepy.daemon.vici.message import Decoded, Pairs, Value
 from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_policy, list_sa
 from ikepy.daemon.vici.vici_client import Stream, failure
@@ -43,6 +44,7 @@ class ViciCommands:
             "stats": self._stats,
             "reload-settings": control.reload_settings,
             "reload": control.reload,
+            "log-levels": log_levels,
             "initiate": control.initiate,
             "terminate": control.terminate,
             "rekey": control.rekey,

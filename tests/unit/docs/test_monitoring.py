@@ -13,6 +13,7 @@ import pytest
 from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Http
 from ikepy.config.toml_source import parse
+from ikepy.daemon.log import SUBSYSTEMS
 from tests.unit.daemon.http.everything import labels_by_metric
 from tests.unit.docs.pages import DOCS, blocks, quoted, tables
 
@@ -35,9 +36,15 @@ def test_the_reasons_in_the_text_exist() -> None:
     assert set(quoted(line)) <= {reason.text for reason in Drop}
 
 
-def test_the_example() -> None:
-    (example,) = blocks(PAGE, "toml")
-    assert isinstance(parse(example).daemon.http, Http)
+def test_the_examples() -> None:
+    http, logged = (parse(example).daemon for example in blocks(PAGE, "toml"))
+    assert isinstance(http.http, Http)
+    assert (logged.log_format, logged.log_levels) == ("json", (("audit", "info"), ("ike", "debug")))
+
+
+def test_all_subsystems_of_the_log_are_described() -> None:
+    described = [name for first, _ in tables(PAGE)["The log"] for name in quoted(first) if name in SUBSYSTEMS]
+    assert sorted(described) == sorted(SUBSYSTEMS)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -13,8 +13,10 @@ from vici.protocol import Message, Packet
 
 from ikepy.config.model import Config, SecretEntry
 from ikepy.config.sources.config_file import ConfigFile
+from ikepy.daemon import log
 from ikepy.daemon.checks import vici_path
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.log import SUBSYSTEMS
 from ikepy.daemon.vici.packets import HEADER
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.effects import Level, Log, Outcome, Send
@@ -326,3 +328,22 @@ def test_the_sockets_name(control: str, vici: str) -> None:
     settings = Config().daemon.model_copy(update={"vici_socket": Path("/run/another")})
     config = Config().model_copy(update={"daemon": settings})
     assert vici_path(config, Path(control)) == Path("/run/another")
+
+
+def test_levels_of_the_log(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        before = log.levels()
+        client = await Vici.connect(bed)
+        try:
+            assert await client.ask("log-levels") == ({**OK, "levels": before}, [])
+            answer, _ = await client.ask("log-levels", set=["all=error", "ike=debug"])
+            assert answer["levels"] == dict.fromkeys(SUBSYSTEMS, "error") | {"ike": "debug"} == log.levels()
+            for wrong in ("ike", "ike=loud", "nobody=info", "all=loud"):
+                text = await client.fails("log-levels", set=["net=info", wrong])
+                assert repr(wrong) in text and "audit" in text and "debug" in text
+            assert log.levels()["net"] == "error"
+        finally:
+            client.writer.close()
+            log.change_levels(before)
+
+    run(Bed(control), scenario)
