@@ -33,4 +33,4 @@ async def log_levels(given: Decoded, _: Stream) -> Pairs:
             raise ViciError(f"{text[:60]!r}: {error}; or all=LEVEL") from None
     if "set" in given:
         log.change_levels(levels)
-    return [("success", "yes"), ("levels", {name: level for name, level in levels.items()})]
+    return [("success", "yes"), ("levels", {str(name): level for name, level in levels.items()})]
