@@ -7,14 +7,14 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
 from pyroute2 import IPRoute
 
-from tun import carrier, exemptions, rtnetlink
+from tun import carrier, exemptions, multipath, rtnetlink
 from tun.links import IFF_UP, has_link, link_carrier, link_flags, link_mtu
 from tun.netlink import Address, HostAddress, Interface, RouteError, converse
 from tun.rtnetlink import BestRoute, Hop
@@ -130,9 +130,7 @@ def look(tun: Tun) -> Seen:
             carrier=link_carrier(name),
             quiet=_is_quiet(name),
             addresses=rtnetlink.addresses(tun.index),
-            routes=frozenset(
-                Route(one.network, one.table, one.metric, one.gateway) for one in rtnetlink.routes(tun.index)
-            ),
+            routes=frozenset(replace(one, device=0) for one in rtnetlink.routes(tun.index)),
         )
     except OSError as error:
         gone = error.errno == errno.ENODEV
@@ -186,9 +184,9 @@ def _do(tun: Tun, operation: Operation, desired: DeviceState) -> frozenset[int]:
         case RemoveAddress(own=own, peer=peer):
             _remove_address(index, own, peer)
         case AddRoute(route=route):
-            return _add_route(route.device or index, route)
+            return multipath.add(route.device or index, route, desired.neighbours)
         case RemoveRoute(route=route):
-            _remove_route(route.device or index, route)
+            _remove_route(route.device or index, route, desired.neighbours)
     return frozenset()
 
 
@@ -200,19 +198,9 @@ def _remove_address(index: int, own: Interface, peer: Address | None) -> None:
             raise  # else others removed it
 
 
-def _add_route(index: int, route: Route) -> frozenset[int]:
+def _remove_route(index: int, route: Route, neighbours: frozenset[int]) -> None:
     try:
-        rtnetlink.add_route(index, route)
-    except FileExistsError:
-        others = rtnetlink.holders(route)
-        if index not in others:
-            return others or frozenset({0})
-    return frozenset()
-
-
-def _remove_route(index: int, route: Route) -> None:
-    try:
-        rtnetlink.remove_route(index, route)
+        multipath.remove(index, route, neighbours)
     except OSError as error:
         if error.errno not in (errno.ESRCH, errno.ENOENT, errno.ENODEV):
             raise
@@ -378,6 +366,8 @@ def _reason(operation: Operation, code: int) -> str:
             version = one.version
         case AddRoute(route=route):
             version = route.network.version
+            if route.source is not None and code in (errno.EINVAL, errno.EADDRNOTAVAIL):
+                return f"is its source address {route.source} one of this host's?"
         case _:
             return ""
     if version == 6 and code == errno.EACCES:

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
@@ -156,12 +156,13 @@ def best_route(remote: Address, local: Address | None = None, device: int | None
         found.get_attr("RTA_OIF"),
         not any(map(found.get_attr, further)),
         found.get_attr("RTA_PRIORITY") or 0,
-        tuple(_hops(found)),
+        tuple(hops_of(found)),
         ip_address(preferred) if preferred else None,
     )
 
 
-def _hops(route: Any) -> Iterator[Hop]:
+def hops_of(route: Any) -> Iterator[Hop]:
+    """The next hops of a route message whose gateway is of the same IP version."""
     several = (route.get_attr("RTA_MULTIPATH") or ())[:_MULTIPATH]
     for one in several or (route,):
         device = one["oif"] if several else route.get_attr("RTA_OIF")
@@ -177,15 +178,49 @@ def add_route(device: int, route: Route) -> None:
     """
     # IPv6 has no scopes in routes
     scope = "link" if route.network.version == 4 and route.gateway is None else "universe"
-    _change_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, scope, device, route)
+    change_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, scope, device, route)
 
 
 def remove_route(device: int, route: Route) -> None:
     """Remove what `add_route` added. Raises OSError."""
-    _change_route(RTM_DELROUTE, 0, "nowhere", device, route)  # RT_SCOPE_NOWHERE: any scope
+    change_route(RTM_DELROUTE, 0, "nowhere", device, route)  # RT_SCOPE_NOWHERE: any scope
 
 
-def _change_route(kind: int, flags: int, scope: str, device: int, route: Route) -> None:
+def replace_hops(route: Route, hops: Sequence[Hop], source: Address | None) -> None:
+    """Give a route that is there other next hops, and this preferred source address. Raises OSError.
+
+    One without a gateway has the scope of the link.
+    """
+    header, attributes = _route(route, "universe" if any(hop.gateway for hop in hops) else "link")
+    if len(hops) == 1:
+        attributes["RTA_OIF"] = hops[0].device
+        if hops[0].gateway is not None:
+            attributes["RTA_GATEWAY"] = str(hops[0].gateway)
+    else:
+        attributes["RTA_MULTIPATH"] = [_hop(one) for one in hops]
+    if source is not None:
+        attributes["RTA_PREFSRC"] = str(source)
+    converse(rtmsg, RTM_NEWROUTE, NLM_F_REPLACE | NLM_F_ACK, header, attributes)
+
+
+def _hop(hop: Hop) -> dict[str, Any]:
+    gateway = [] if hop.gateway is None else [("RTA_GATEWAY", str(hop.gateway))]
+    flags = RTNH_F_ONLINK if hop.onlink else 0
+    return {"oif": hop.device, "hops": 0, "flags": flags, "attrs": gateway}
+
+
+def change_route(kind: int, flags: int, scope: str, device: int, route: Route) -> None:
+    """Send one message about a route through a device. Raises OSError."""
+    header, attributes = _route(route, scope)
+    attributes["RTA_OIF"] = device
+    if route.gateway is not None:
+        attributes["RTA_GATEWAY"] = str(route.gateway)
+    if route.source is not None and kind == RTM_NEWROUTE:
+        attributes["RTA_PREFSRC"] = str(route.source)
+    converse(rtmsg, kind, flags | NLM_F_ACK, header, attributes)
+
+
+def _route(route: Route, scope: str) -> tuple[dict[str, int], dict[str, Any]]:
     network = route.network
     header = {
         "family": FAMILIES[network.version],
@@ -194,12 +229,10 @@ def _change_route(kind: int, flags: int, scope: str, device: int, route: Route) 
         "scope": rt_scope[scope],
         "type": rt_type["unicast"],
     }
-    attributes = {"RTA_DST": str(network.network_address), "RTA_OIF": device, "RTA_TABLE": route.table}
+    attributes = {"RTA_DST": str(network.network_address), "RTA_TABLE": route.table}
     if route.metric:
         attributes["RTA_PRIORITY"] = route.metric
-    if route.gateway is not None:
-        attributes["RTA_GATEWAY"] = str(route.gateway)
-    converse(rtmsg, kind, flags | NLM_F_ACK, header, attributes)
+    return header, attributes
 
 
 def routes(device: int) -> frozenset[Route]:
@@ -211,18 +244,6 @@ def routes(device: int) -> frozenset[Route]:
     return frozenset(found)
 
 
-def holders(route: Route) -> frozenset[int]:
-    """The devices (indices) of the routes to the same network, in the same table and of the same metric.
-
-    0 for a route without a device. Raises OSError.
-    """
-    header = {"family": FAMILIES[route.network.version]}
-    answers = dump(rtmsg, RTM_GETROUTE, header, {"RTA_TABLE": route.table})
-    found = {each for one in answers for each in read_route(one)}
-    same = (route.network, route.table, route.metric)
-    return frozenset(one.device for one in found if (one.network, one.table, one.metric) == same)
-
-
 def read_route(message: Any) -> Iterator[Route]:
     """A dumped route as one `Route` for each of its devices."""
     if message["family"] not in FAMILIES.values():
@@ -230,10 +251,11 @@ def read_route(message: Any) -> Iterator[Route]:
     network = destination(message)
     metric = message.get_attr("RTA_PRIORITY") or 0
     table = message.get_attr("RTA_TABLE") or message["table"]
-    hops = message.get_attr("RTA_MULTIPATH") or ()
-    for device in {message.get_attr("RTA_OIF") or 0, *(hop["oif"] for hop in hops[:_MULTIPATH])}:
-        gateway = message.get_attr("RTA_GATEWAY")
-        yield Route(network, table, metric, ip_address(gateway) if gateway else None, device)
+    preferred = message.get_attr("RTA_PREFSRC")
+    source = ip_address(preferred) if preferred else None
+    hops = {hop.device: hop.gateway for hop in hops_of(message)}
+    for device, gateway in hops.items() or ((message.get_attr("RTA_OIF") or 0, None),):
+        yield Route(network, table, metric, gateway, device, source)
 
 
 def destination(message: Any) -> Network:

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_interface
+from ipaddress import IPv6Address, ip_interface
 
 from tun.netlink import Address, Interface, Network
 from tun.point_to_point import pair_peers
 
 RT_TABLE_MAIN = 254  # linux/rtnetlink.h
 DEFAULT_METRIC = {4: 0, 6: 1024}  # of a route that is added without one, or with 0
+# The next hop of an IPv6 route that devices share: any link-local address that nobody has does.
+SHARED_GATEWAY = IPv6Address("fe80::696b:6570")
 IPV6_MIN_MTU = 1280  # RFC 8200 5: below it the kernel takes IPv6 off the device
 
 Pairing = tuple[Interface, Address | None]  # an address of a device, and the peer's if it is point-to-point
@@ -29,7 +31,7 @@ class Route:
     """A route to `network`, made by `Route.of`.
 
     `device`: the index of its device; 0: the device to whose state it belongs. `gateway`: the next hop; None:
-    the network is on the link.
+    the network is on the link. `source`: the address that packets of this host get which have none yet.
     """
 
     network: Network
@@ -37,6 +39,7 @@ class Route:
     metric: int
     gateway: Address | None = None
     device: int = 0
+    source: Address | None = None
 
     @classmethod
     def of(
@@ -46,17 +49,29 @@ class Route:
         metric: int | None = None,
         gateway: Address | None = None,
         device: int = 0,
+        source: Address | None = None,
     ) -> Route:
         """`table` None: the main one; `metric` None: the kernel's default."""
         return cls(
-            network, table or RT_TABLE_MAIN, metric or DEFAULT_METRIC[network.version], gateway, device
+            network,
+            table or RT_TABLE_MAIN,
+            metric or DEFAULT_METRIC[network.version],
+            gateway,
+            device,
+            source,
         )
 
+    @property
+    def key(self) -> tuple[Network, int, int, Address | None]:
+        """What tells it from the other routes of a device: one of the same key takes its place."""
+        return self.network, self.table, self.metric, self.gateway
+
     def __str__(self) -> str:
-        via = "" if self.gateway is None else f" via {self.gateway}"
+        via = "" if self.gateway in (None, SHARED_GATEWAY) else f" via {self.gateway}"
         table = "" if self.table == RT_TABLE_MAIN else f" in table {self.table}"
         metric = "" if self.metric == DEFAULT_METRIC[self.network.version] else f" with metric {self.metric}"
-        return f"{self.network}{via}{table}{metric}"
+        source = "" if self.source is None else f" from {self.source}"
+        return f"{self.network}{via}{table}{metric}{source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,7 @@ class DeviceState:
     """The desired state of a device. Once it was up, its administrator decides whether it is.
 
     `retired`: addresses of ours that it is to have no more, unlike those that others have added.
+    `neighbours`: devices (indices) that may be next hops of the same routes.
     """
 
     mtu: int  # octets
@@ -71,6 +87,7 @@ class DeviceState:
     routes: frozenset[Route] = frozenset()
     carrier: bool = True
     retired: frozenset[Pairing] = frozenset()
+    neighbours: frozenset[int] = frozenset()
 
     @property
     def with_ipv6(self) -> bool:

@@ -126,7 +126,7 @@ def _own_device(connection: Connection, key: str, config: Config) -> Problems:
     vti = connection.vti
     networks = [address.network for address in vti.addresses]
     versions = {network.version for network in networks}
-    used = [*networks, *(vti.routes or ())]
+    used = [*networks, *(route.to for route in vti.routes or ())]
     if vti.mtu is not None and vti.mtu < MIN_IPV6_MTU and any(network.version == 6 for network in used):
         yield f"{key}.vti.mtu", f"allowed where IPv6 goes through the device: {MIN_IPV6_MTU}..65535"
     for index, peer in enumerate(vti.peers):
@@ -134,6 +134,26 @@ def _own_device(connection: Connection, key: str, config: Config) -> Problems:
             yield f"{key}.vti.peers[{index}]", f"{key}.vti.addresses holds no IPv{peer.version} address"
         elif any(peer == address.ip for address in vti.addresses):
             yield f"{key}.vti.peers[{index}]", "is our own address in addresses: it must be the other end's"
+
+
+def _sources(connection: Connection, key: str, config: Config) -> Problems:
+    """Preferred source addresses: one of a version."""
+    vti = connection.vti
+    for index, one in enumerate(vti.src):
+        if any(one.version == other.version for other in vti.src[:index]):
+            yield f"{key}.vti.src[{index}]", f"is the second IPv{one.version} address; allowed: one of each"
+
+
+def _second_routes(connection: Connection, key: str, config: Config) -> Problems:
+    """Routes that the kernel could not tell apart."""
+    taken: set[tuple[Network, int | None, int | None]] = set()
+    vti = connection.vti
+    for index, route in enumerate(vti.routes or ()):
+        place = route.to, route.table or vti.table, route.metric or vti.metric
+        if place in taken and route.src is not None:
+            text = "the same network stands there before, in the same table and with the same metric"
+            yield f"{key}.vti.routes[{index}]", text
+        taken.add(place)
 
 
 def _local_port(connection: Connection, key: str, config: Config) -> Problems:
@@ -155,5 +175,7 @@ EACH: tuple[tuple[Callable[[Connection, str, Config], Problems], str], ...] = (
     (_families, ""),
     (_secret, "secrets"),
     (_own_device, ""),
+    (_sources, ""),
+    (_second_routes, ""),
     (_local_port, "daemon"),
 )

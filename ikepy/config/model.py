@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from esp.packet.selectors import Selector
-from ikepy.config import fields, secret_source, values
+from ikepy.config import fields, routing, secret_source, values
 from ikepy.config.fields import (
     Action,
     Childless,
@@ -24,6 +24,7 @@ from ikepy.config.fields import (
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.keyring import Keyring
 from ikepy.config.proposals import default as default_proposals
+from ikepy.config.routing import StaticRoute as StaticRoute
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
 from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import ProtocolId
@@ -138,19 +139,24 @@ class Vti(Section):
 
     `routes` None: the negotiated remote selectors, unless they are 0/0. `mtu` None: from the uplink's MTU and
     the suite's overhead, in octets. `table` None: the main routing table. `metric` None: the
-    kernel's, 0 for IPv4 and 1024 for IPv6.
+    kernel's, 0 for IPv4 and 1024 for IPv6. `src`: at most one address of a version.
     """
 
     name: Annotated[str, PlainValidator(values.device_name)]
     addresses: Annotated[tuple[Interface, ...], fields.each(values.interface)] = ()
     peers: Annotated[tuple[Address, ...], fields.each(values.address)] = ()
-    routes: Annotated[tuple[Network, ...] | None, fields.each(values.network)] = None
+    routes: Annotated[tuple[StaticRoute, ...] | None, fields.each(routing.route)] = None
     mtu: Annotated[
         int | None, fields.integer(fields.MIN_IPV4_MTU, fields.MAX_MTU, "octets; with IPv6 at least 1280")
     ] = None
     mss_clamp: Boolean = False
-    table: Annotated[int | None, fields.integer(1, 2**32 - 1, "a routing table's number")] = None
+    table: Annotated[int | None, PlainValidator(routing.routing_table)] = None
     metric: Annotated[int | None, fields.integer(1, 2**32 - 1, "of the routes")] = None
+    src: Annotated[tuple[Address, ...], fields.each(values.address)] = ()
+
+    def source(self, version: int) -> Address | None:
+        """The preferred source address of routes of an IP version."""
+        return next((one for one in self.src if one.version == version), None)
 
 
 class Connection(Section):

@@ -11,7 +11,7 @@ from ikepy.config.values import Address, Dynamic, Network
 
 Notes = Iterator[tuple[str, str]]
 MAIN_TABLE = 254  # linux/rtnetlink.h
-Same = tuple[int | None, frozenset[Selector | Dynamic], frozenset[Selector | Dynamic]]
+Same = tuple[int | None, int | None, frozenset[Selector | Dynamic], frozenset[Selector | Dynamic]]
 
 
 def notes(config: Config) -> list[tuple[str, str]]:
@@ -76,11 +76,10 @@ def _routed(connection: Connection) -> Iterator[tuple[str, Network | Selector]]:
     vti = connection.vti
     for index, address in enumerate(vti.addresses):
         yield f"vti.addresses[{index}]", address.network
-    if vti.table in (None, MAIN_TABLE):
-        return  # routes there leave peers' addresses out
     for index, route in enumerate(vti.routes or ()):
-        yield f"vti.routes[{index}]", route
-    if vti.routes is None:
+        if (route.table or vti.table) not in (None, MAIN_TABLE):  # routes there leave peers' addresses out
+            yield f"vti.routes[{index}]", route.to
+    if vti.routes is None and vti.table not in (None, MAIN_TABLE):
         for child in connection.children.values():
             for index, selector in enumerate(child.remote_ts):
                 if isinstance(selector, Selector) and not selector.all_addresses:
@@ -100,14 +99,15 @@ def _same_selectors(config: Config) -> Notes:
         own: dict[Same, str] = {}
         for child in connection.children.values():
             if _narrow(child):
-                same = (connection.vti.table, frozenset(child.local_ts), frozenset(child.remote_ts))
+                vti = connection.vti
+                same = vti.table, vti.metric, frozenset(child.local_ts), frozenset(child.remote_ts)
                 own.setdefault(same, f"connections.{connection.name}.children.{child.name}")
         for same, key in own.items():
             if same in taken:
                 yield (
                     f"{key}.remote_ts",
-                    f"{taken[same]} has the same selectors: packets take the tunnel that routes lead to, and "
-                    "one route can't lead to both",
+                    f"{taken[same]} has the same selectors: while both tunnels are up they share the flows "
+                    "(ECMP); a larger vti.metric makes one of them the standby of the other",
                 )
         for same, key in own.items():
             taken.setdefault(same, key)

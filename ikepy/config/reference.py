@@ -42,6 +42,19 @@ TIME: Schema = {
     ]
 }
 AMOUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+METRIC: Schema = {"type": "integer", "minimum": 1, "maximum": 2**32 - 1}
+TABLE: Schema = {"anyOf": [METRIC, TEXT]}
+ROUTE: Schema = {
+    "anyOf": [
+        TEXT,
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"to": TEXT, "table": TABLE, "metric": METRIC, "src": TEXT},
+            "required": ["to"],
+        },
+    ]
+}
 
 
 def row(kind: str, key: str) -> str:
@@ -130,10 +143,14 @@ def _property(kind: str, key: str) -> Schema:
 
 
 def _type(entry: Key) -> Schema:
+    if entry.type == "list of routes":
+        return {"anyOf": [{"type": "array", "items": ROUTE}, TEXT]}
     if entry.type.startswith("list of "):
         least = {"minItems": 1} if "at least one" in entry.allowed or "proposals" in entry.type else {}
         return {"anyOf": [{"type": "array", "items": TEXT, **least}, TEXT]}
     match entry.type:
+        case "table":
+            return TABLE
         case "boolean":
             return BOOLEAN
         case "time":

@@ -159,10 +159,11 @@ KEYS: dict[str, dict[str, Key]] = {
             "the other end's addresses, for point-to-point addressing",
         ),
         "routes": Key(
-            "list of networks",
-            "",
-            "networks that lead into the device. Absent: the negotiated remote selectors, unless "
-            "they are 0/0",
+            "list of routes",
+            '`"10.2.0.0/24"`, `"10.2.0.0/24 metric 50 table 100 src 10.1.0.1"`, `{ to = "10.2.0.0/24", '
+            'metric = 50, table = 100, src = "10.1.0.1" }`',
+            "networks that lead into the device, see [Routes](#routes). Absent: the negotiated remote "
+            "selectors, unless they are 0/0",
         ),
         "mtu": Key(
             "integer",
@@ -172,11 +173,20 @@ KEYS: dict[str, dict[str, Key]] = {
         "mss_clamp": Key(
             "boolean", "", "lowers the MSS of TCP handshakes in both directions to the device's MTU"
         ),
-        "table": Key("integer", "1 to 2^32 - 1", "the routing table of `routes`. Absent: main"),
+        "table": Key(
+            "table",
+            "1 to 2^32 - 1, or a name in rt_tables; not `local`",
+            "the routing table of the routes. Absent: main",
+        ),
         "metric": Key(
             "integer",
             "1 to 2^32 - 1",
-            "the metric of `routes`. Absent: the kernel's, 0 for IPv4 and 1024 for IPv6",
+            "the metric of the routes. Absent: the kernel's, 0 for IPv4 and 1024 for IPv6",
+        ),
+        "src": Key(
+            "list of addresses",
+            "at most one of a family",
+            "the preferred source address of the routes: of packets that this host begins",
         ),
     },
     "secret": {

@@ -58,9 +58,10 @@ def _taken(config: Config) -> Problems:
 def _on_link(connection: Connection, network: NetworkConfig) -> Problems:
     """Routes of which nothing is left without the peer's address (`ikepy.daemon.device.route_exclusion`)."""
     vti = connection.vti
-    if vti.table not in (None, RT_TABLE_MAIN):
-        return
-    for index, route in enumerate(vti.routes or ()):
+    for index, configured in enumerate(vti.routes or ()):
+        route = configured.to
+        if (configured.table or vti.table) not in (None, RT_TABLE_MAIN):
+            continue
         for remote in connection.remote_addrs:
             if not isinstance(remote, IPv4Address | IPv6Address) or remote not in route:
                 continue

@@ -27,7 +27,7 @@ from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.requests import Requests
 from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
-from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.devices import SETTLING, DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.entropy import SystemEntropy
@@ -343,6 +343,8 @@ def _start_workers(
     for device in devices:
         pool.add_device(device)
     devices.mtu_changed = pool.set_mss
+    call_later = asyncio.get_running_loop().call_later
+    devices.settle_later = lambda device: call_later(SETTLING, devices.settled, device)
     devices.peers_changed = reconciler.peers_changed
 
 

@@ -110,6 +110,8 @@ def _connection(connection: Connection) -> dict[str, Json]:
             "mtu": vti.mtu,
             "mss_clamp": vti.mss_clamp,
             "table": vti.table,
+            "metric": vti.metric,
+            "src": [str(one) for one in vti.src],
         },
     }
 

@@ -11,15 +11,14 @@ from collections.abc import Sequence
 
 from esp.packet.selectors import Selector
 from ikepy.daemon import log
-from ikepy.daemon.device.configured import routable
+from ikepy.daemon.device.configured import plain_route, routable
 from ikepy.daemon.device.kernel_devices import KernelDevices
 from ikepy.daemon.device.route_claims import RouteClaims
 from ikepy.daemon.device.route_exclusion import RouteExclusion, covering
-from ikepy.daemon.device.vti_device import VtiDevice
-from ikepy.daemon.interfaces import Network
+from ikepy.daemon.device.vti_device import CONFIGURED, VtiDevice
 from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Address
-from tun.state import IPV6_MIN_MTU, RT_TABLE_MAIN, AddAddress, Pairing, removals
+from tun.state import IPV6_MIN_MTU, RT_TABLE_MAIN, AddAddress, Pairing, Route, removals
 
 
 class AddressesAndRoutes:
@@ -59,8 +58,11 @@ class AddressesAndRoutes:
         """Route the subnets of one IKE_SA's settings, or of the configuration's, into the device."""
         before = device.subnets.pop(ike_id, frozenset())
         settings = device.settings.get(ike_id, NO_SETTINGS)
-        subnets = self._exclusion.without_peers(device, settings.subnets)
-        if settings:
+        asked = frozenset(plain_route(device.connection, one) for one in settings.subnets)
+        if ike_id == CONFIGURED:
+            asked |= device.permanent
+        subnets = self._exclusion.without_peers(device, asked)
+        if subnets:
             device.subnets[ike_id] = subnets
         self._claims.claim(device, subnets - before)
         self._claims.release(device, before - subnets)
@@ -86,11 +88,12 @@ class AddressesAndRoutes:
             self._claims.release(device, routes)
         return routes is not None
 
-    def _asked(self, device: VtiDevice, child_id: int) -> frozenset[Network]:
-        """The networks that a child asks to have routed; none if the configuration names the routes."""
+    def _asked(self, device: VtiDevice, child_id: int) -> frozenset[Route]:
+        """The routes that a child asks for; none if the configuration names the routes."""
         if device.connection.vti.routes is not None:
             return frozenset()
-        return routable(device.negotiated[child_id], device.connection.name, self._tell)
+        networks = routable(device.negotiated[child_id], device.connection.name, self._tell)
+        return frozenset(plain_route(device.connection, one) for one in networks)
 
     def children_reconfigured(self, device: VtiDevice) -> None:
         """The configuration may name routes now, or none any more: what children ask for follows."""

@@ -13,25 +13,40 @@ from ikepy.daemon.interfaces import Network
 from ikepy.daemon.net.resolver import fixed_addresses
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address
+from tun.state import Route
 
 MOST_ROUTES = 256  # a child's; each is a call into the kernel
 
 
-def permanent_routes(connection: Connection, trap: bool) -> frozenset[Network]:
+def plain_route(connection: Connection, network: Network) -> Route:
+    """The route to a network that a peer or a selector names, as the section vti has it."""
+    vti = connection.vti
+    return Route.of(network, vti.table, vti.metric, source=vti.source(network.version))
+
+
+def permanent_routes(connection: Connection, trap: bool) -> frozenset[Route]:
     """The configured routes; without them a trap's remote selectors, so that its first packet comes here."""
-    if connection.vti.routes is not None:
-        return frozenset(connection.vti.routes)
+    vti = connection.vti
+    if vti.routes is not None:
+        return frozenset(
+            Route.of(
+                one.to,
+                one.table or vti.table,
+                one.metric or vti.metric,
+                source=one.src or vti.source(one.to.version),
+            )
+            for one in vti.routes
+        )
     if not trap:
         return frozenset()
     children = (child for child in connection.children.values() if is_trap(child))
     selectors = [s for child in children for s in child.remote_ts if isinstance(s, Selector)]
-    return routable(selectors, connection.name)
+    return frozenset(plain_route(connection, one) for one in routable(selectors, connection.name))
 
 
-def configured_settings(connection: Connection, trap: bool) -> NetworkSettings:
-    """The addresses and routes that the configuration gives a device as long as it lives."""
-    routes = sorted(permanent_routes(connection, trap), key=str)
-    return NetworkSettings(addresses=connection.vti.addresses, subnets=tuple(routes))
+def configured_settings(connection: Connection) -> NetworkSettings:
+    """The addresses that the configuration gives a device as long as it lives."""
+    return NetworkSettings(addresses=connection.vti.addresses)
 
 
 def is_trap(child: ChildConfig) -> bool:

@@ -17,7 +17,12 @@ from ikepy.daemon import log
 from ikepy.daemon.device import mtu
 from ikepy.daemon.device.absent import AbsentTun
 from ikepy.daemon.device.addresses_and_routes import AddressesAndRoutes
-from ikepy.daemon.device.configured import configured_settings, first_addresses, has_trap
+from ikepy.daemon.device.configured import (
+    configured_settings,
+    first_addresses,
+    has_trap,
+    permanent_routes,
+)
 from ikepy.daemon.device.kernel_devices import KernelDevices
 from ikepy.daemon.device.route_claims import RouteClaims
 from ikepy.daemon.device.route_exclusion import RouteExclusion
@@ -28,6 +33,10 @@ from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Path
 from tun.netlink import RouteError
 from tun.state import SetMtu
+
+# Seconds after which a device takes traffic over from others that can carry it. A responder could send before
+# the initiator has its answer, and with it the SA to receive with (RFC 7296 2.8 has the like of rekeying).
+SETTLING = 1.0
 
 
 class DeviceTable:
@@ -47,6 +56,7 @@ class DeviceTable:
         self.tell: log.Tell = log.device  # writes what peers can bring about again and again
         self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # called after it has
         self.peers_changed: Callable[[VtiDevice], None] = lambda device: None  # its `peers` may be others
+        self.settle_later: Callable[[VtiDevice], object] = self.settled  # calls that after `SETTLING` seconds
 
         def tell(level: int, subject: str, text: str) -> None:
             self.tell(level, subject, text)  # which may be set later
@@ -103,9 +113,14 @@ class DeviceTable:
         size = connection.vti.mtu or mtu.before_child(connection, self._network, local, remote)
         number = next(self._numbers)
         device = VtiDevice(number, connection, self._slots[connection.name], tun, size, has_trap(connection))
-        device.settings[CONFIGURED] = configured_settings(connection, device.trap)
+        self._configure(device)
         self._by_connection[connection.name] = self._by_id[number] = device
         return device
+
+    @staticmethod
+    def _configure(device: VtiDevice) -> None:
+        device.settings[CONFIGURED] = configured_settings(device.connection)
+        device.permanent = permanent_routes(device.connection, device.trap)
 
     def _open_one(self, connection: Connection) -> None:
         key = f"connections.{connection.name}.vti"
@@ -141,7 +156,18 @@ class DeviceTable:
         """A child can send: carrier, its routes, and the MTU that its suite leaves."""
         device = self._by_connection[connection]
         self.path_changed(device, path, encap, suite)
+        comes_up = not device.carrier
+        device.settling |= comes_up
         self._given.child_up(device, child_id, tuple(ts_remote))
+        if comes_up:
+            self.settle_later(device)
+
+    def settled(self, device: VtiDevice) -> None:
+        """The peer has the device's child too by now: it takes traffic from other devices that can carry
+        it."""
+        if self._by_id.get(device.device_id) is device:
+            device.settling = False
+            self._claims.liveness_changed(device)
 
     def child_down(self, child_id: int, connection: str) -> None:
         """A child can't send any more. Nothing happens for one that could not."""
@@ -202,6 +228,7 @@ class DeviceTable:
         """Others deleted the device from the kernel."""
         device.gone = True
         device.tun.close()
+        self._claims.liveness_changed(device)
 
     def make_again(self, device: VtiDevice) -> Mended:
         """Create a device that was deleted, or could not be created, again. Raises OSError, `RouteError`."""
@@ -209,10 +236,12 @@ class DeviceTable:
         device.gone = device.down = False
         device.retired.clear()
         try:
-            return self._kernel.mend(device, new=True)
+            mended = self._kernel.mend(device, new=True)
         except (RouteError, OSError):
             self.lost(device)  # its worker has not got it: it is made again from the beginning
             raise
+        self._claims.liveness_changed(device)
+        return mended
 
     # Another configuration
 
@@ -233,12 +262,10 @@ class DeviceTable:
 
         Raises `DeviceGone`, `RouteError` and OSError for what is to be mended later.
         """
-        old, before, had_carrier = device.connection, device.state.addresses, device.carrier
-        if (old.vti.table, old.vti.metric) != (connection.vti.table, connection.vti.metric):
-            self._given.release_all(device)
+        before, had_carrier = device.state.addresses, device.carrier
         device.connection = connection
         device.trap = has_trap(connection)
-        device.settings[CONFIGURED] = configured_settings(connection, device.trap)
+        self._configure(device)
         self._given.children_reconfigured(device)
         if device.carrier != had_carrier:
             self._claims.carrier_changed(device)
@@ -274,6 +301,7 @@ class DeviceTable:
     def remove(self, device: VtiDevice) -> None:
         """Remove a device for good: other devices that claim its routes get them."""
         name = device.connection.name
+        self._claims.leave_shared(device)
         device.gone = True  # nothing is asked of the kernel any more: all goes with the device
         self._given.release_all(device)
         del self._by_connection[name], self._by_id[device.device_id]

@@ -14,7 +14,10 @@ from ikepy.daemon import log
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.interfaces import Mended, NetworkConfig, Operation
 from tun.network import DeviceGone
-from tun.state import RemoveAddress, SetCarrier, SetMtu
+from tun.state import RemoveAddress, RemoveRoute, SetCarrier, SetMtu
+
+# A route that other devices share has a next hop through this one still, which the kernel uses again later.
+WHILE_DOWN = (SetMtu, SetCarrier, RemoveAddress, RemoveRoute)
 
 
 class KernelDevices:
@@ -29,7 +32,7 @@ class KernelDevices:
         if device.gone:
             return
         if device.down:
-            operations = [one for one in operations if isinstance(one, SetMtu | SetCarrier | RemoveAddress)]
+            operations = [one for one in operations if isinstance(one, WHILE_DOWN)]
         if operations:
             mended = self._network.perform(device.tun, operations, device.state)
             self._note(device, mended, looked=False)

@@ -36,7 +36,7 @@ def suites_of(proposals: Iterable[Proposal]) -> list[Suite]:
 def needs_ipv6(connection: Connection) -> bool:
     """Whether IPv6 packets may go through the connection's device."""
     vti = connection.vti
-    used = (*vti.addresses, *vti.peers, *(vti.routes or ()))
+    used = (*vti.addresses, *vti.peers, *(route.to for route in vti.routes or ()))
     if any(one.version == 6 for one in used):
         return True
     selectors = (s for child in connection.children.values() for s in (*child.local_ts, *child.remote_ts))

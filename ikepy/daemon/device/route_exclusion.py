@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from itertools import chain
 
@@ -22,7 +23,7 @@ from ikepy.daemon.interfaces import Network, NetworkConfig
 from ikepy.daemon.net.resolver import fixed_addresses
 from ikepy.sa.api.path import Address
 from tun.rtnetlink import BestRoute
-from tun.state import RT_TABLE_MAIN
+from tun.state import RT_TABLE_MAIN, Route
 
 MOST_MET = 4096  # peers' addresses that the configuration doesn't name; the oldest are forgotten
 MOST_PIECES = 1024  # routes in the place of one: some 30 addresses left out of 0/0
@@ -92,25 +93,24 @@ class RouteExclusion:
         """A peer sends from this address. Whether that is new."""
         return self._peers.meet(address)
 
-    def without_peers(self, device: VtiDevice, networks: Iterable[Network]) -> frozenset[Network]:
-        """The networks without the addresses of peers. In a table other than main all of them: there the
+    def without_peers(self, device: VtiDevice, routes: Iterable[Route]) -> frozenset[Route]:
+        """The routes without the addresses of peers. In a table other than main all of them: there the
         rules of policy routing decide what is led into the device (ip-rule(8))."""
-        if device.connection.vti.table not in (None, RT_TABLE_MAIN):
-            return frozenset(networks)
-        found: set[Network] = set()
-        for network in networks:
-            peers = self._peers.within(network)
-            pieces = around(network, [hole(network, peer, self._outside(peer)) for peer in peers])
+        found: set[Route] = set()
+        for route in routes:
+            peers = self._peers.within(route.network) if route.table == RT_TABLE_MAIN else []
+            holes = [hole(route.network, peer, self._outside(peer)) for peer in peers]
+            pieces = around(route.network, holes)
             if not pieces:
                 self._tell(
                     logging.WARNING,
                     device.connection.name,
-                    f"{network} gets no route through {device.name}: {peers[0]}, where IKE and ESP packets "
-                    "go, is in it, "
+                    f"{route.network} gets no route through {device.name}: {peers[0]}, where IKE and ESP "
+                    "packets go, is in it, "
                     f"{'and so are many others' if pieces is None else 'and nothing else that may be'}; "
                     "say in vti.routes what is to go into the tunnel",
                 )
-            found.update(pieces or ())
+            found.update(replace(route, network=one) for one in pieces or ())
         return frozenset(found)
 
     def _outside(self, peer: Address) -> BestRoute | None:

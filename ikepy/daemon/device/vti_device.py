@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
@@ -20,6 +22,10 @@ CONFIGURED = 0  # in the place of an ike_id: what the configuration gives, no IK
 Place = tuple[Network, int]  # a network and the table of the routes to it
 
 
+def place_of(route: Route) -> Place:
+    return route.network, route.table
+
+
 @dataclass(slots=True, eq=False)
 class VtiDevice:
     """One connection's device. `users`: the children that can send through it, and the routes each needs."""
@@ -30,17 +36,20 @@ class VtiDevice:
     tun: Tun
     mtu: int  # octets
     trap: bool  # whether a packet without an SA starts a negotiation: then it always has carrier
-    users: dict[int, frozenset[Network]] = field(default_factory=dict)
-    asked: dict[int, frozenset[Network]] = field(default_factory=dict)  # the same with peers' own addresses
+    users: dict[int, frozenset[Route]] = field(default_factory=dict)
+    asked: dict[int, frozenset[Route]] = field(default_factory=dict)  # the same with peers' own addresses
     negotiated: dict[int, tuple[Selector, ...]] = field(default_factory=dict)  # remote selectors, by child
     settings: dict[int, NetworkSettings] = field(default_factory=dict)  # by ike_id, and CONFIGURED
-    subnets: dict[int, frozenset[Network]] = field(default_factory=dict)  # theirs, without peers' addresses
+    permanent: frozenset[Route] = frozenset()  # those of the configuration
+    subnets: dict[int, frozenset[Route]] = field(default_factory=dict)  # of settings, less peers' addresses
     retired: set[Pairing] = field(default_factory=set)  # addresses to remove: nothing gives them any more
-    needed: Counter[Network] = field(default_factory=Counter)  # by how many children and settings
-    routes: set[Route] = field(default_factory=set)  # those of the needed that lead into this device
+    needed: Counter[Route] = field(default_factory=Counter)  # by how many children and settings
+    leads: dict[Place, frozenset[Route]] = field(default_factory=dict)  # routes that lead into this device
+    sharers: Counter[VtiDevice] = field(default_factory=Counter)  # devices that need routes to the same
     down: bool = False  # others took the interface down, and mean it
     gone: bool = False  # the kernel has no such device: it could not be made (again) yet
     leaving: bool = False  # its connection is not configured any more
+    settling: bool = False  # its first child came just now, and the peer may not have it yet
     unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
     suited: tuple[Path, bool, Suite] | None = None  # what its MTU was fitted to: path, in UDP, suite
@@ -48,6 +57,20 @@ class VtiDevice:
     @property
     def name(self) -> str:
         return self.connection.vti.name
+
+    @property
+    def routes(self) -> frozenset[Route]:
+        """The routes that are to lead into the device."""
+        return frozenset(chain.from_iterable(self.leads.values()))
+
+    def leads_to(self, networks: Set[Network]) -> bool:
+        """Whether it needs a route to one of these networks."""
+        return bool(networks) and any(route.network in networks for route in self.needed)
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether a route prefers a source address, which may be another device's."""
+        return any(route.source is not None for route in self.needed)
 
     @property
     def carrier(self) -> bool:
@@ -81,7 +104,10 @@ class VtiDevice:
         given = (one for settings in self.settings.values() for one in settings.addresses)
         further = dict.fromkeys((one, None) for one in given if one.ip not in here and self.takes(one))
         addresses = (*configured.addresses, *further)
-        return replace(configured, addresses=addresses, retired=frozenset(self.retired))
+        neighbours = frozenset(one.tun.index for one in self.sharers if not one.gone)
+        return replace(
+            configured, addresses=addresses, retired=frozenset(self.retired), neighbours=neighbours
+        )
 
     def takes(self, address: Interface) -> bool:
         """Whether it can have an address of this IP version: IPv6 needs an MTU of 1280 (RFC 8200 5)."""
@@ -106,9 +132,3 @@ class VtiDevice:
             path = self.suited[0]
             found[path.remote.address] = path.local.address
         return found
-
-    def route(self, network: Network) -> Route:
-        return Route.of(network, self.connection.vti.table, self.connection.vti.metric)
-
-    def place(self, network: Network) -> Place:
-        return network, self.route(network).table

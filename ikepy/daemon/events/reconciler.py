@@ -70,16 +70,17 @@ class Reconciler:
 
     def changed(self, changes: Changes) -> None:
         """The kernel reports changes: look at the devices that they concern, and at those that wait."""
-        ours = self._devices.indices
+        outside = changes.outside(self._devices.indices.keys())
         for device in self._devices:
-            about = device.tun.index in changes.devices or not device.needed.keys().isdisjoint(
-                changes.replaced
-            )
+            about = device.tun.index in changes.devices or device.leads_to(changes.replaced)
+            # A route with several next hops is told of without them, and one goes silently with its source.
+            about = about or (0 in changes.devices and bool(device.sharers))
+            about = about or (outside and device.has_sources)
             link = changes.links.get(device.tun.index)
             about = about or (link is not None and (device.down or link != Link(device.carrier, device.mtu)))
             if changes.all or about or (changes.gone and _waits(device)):
                 self._dirty[device] = None
-        if changes.outside(ours.keys()):
+        if outside:
             self._refit.update(dict.fromkeys(self._devices))
         if changes.all or changes.devices or changes.gone or changes.replaced:
             self._led.update(dict.fromkeys(self._devices))
@@ -160,6 +161,7 @@ class Reconciler:
             mended = self._devices.mend(device)
         except DeviceGone:
             self._devices.lost(device)
+            self._dirty.update(dict.fromkeys(device.sharers))  # the kernel removes what they shared with it
             self._make_again(device, first=True)
             return
         except (RouteError, OSError) as error:
@@ -183,6 +185,7 @@ class Reconciler:
 
     def _tell_down(self, device: VtiDevice, down: bool) -> None:
         self._devices.taken_down(device, down)
+        self._dirty.update(dict.fromkeys(device.sharers))
         if down:
             self._publish(DeviceTakenDown(device.connection.name, device.name))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from esp.packet.selectors import Selector
 from ikepy.config.identity import Identity
 from ikepy.config.proposals import to_text
+from ikepy.config.routing import StaticRoute
 from ikepy.config.toml_source import load, parse
 from ikepy.wire.constants import IdType
 from tests.unit.config.example import EXAMPLE
@@ -40,7 +41,7 @@ def test_device() -> None:
     assert vti.name == "vti0"
     assert vti.addresses == (ip_interface("169.254.10.1/30"),)
     assert vti.peers == (ip_address("169.254.10.2"),)
-    assert vti.routes == (ip_network("10.2.0.0/24"),)
+    assert vti.routes == (StaticRoute(ip_network("10.2.0.0/24")),)
     assert (vti.mtu, vti.mss_clamp, vti.table) == (1400, True, None)
 
 

@@ -184,8 +184,14 @@ class FakeNetwork:
                     text = f"{tun.name}: cannot add the route to {route}"
                     refused.append(Refused(operation, RouteError(text, reason="there is one already")))
                 case AddRoute(route=route):
-                    taken = [name for name, table in self.table.items() if route in table]
-                    assert taken in ([], [tun.name]), "the kernel holds one route of a kind"
+                    others = {
+                        index
+                        for index, name in self.names.items()
+                        for one in self.table.get(name, ())
+                        if one.key[:3] == route.key[:3] and index != tun.index
+                    }
+                    assert others <= desired.neighbours, "somebody else's route is never displaced"
+                    self.table[tun.name] -= {one for one in self.table[tun.name] if one.key == route.key}
                     self.table[tun.name].add(route)
                 case RemoveRoute(route=route):
                     self.table[tun.name].discard(route)

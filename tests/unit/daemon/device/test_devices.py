@@ -25,9 +25,10 @@ class Bed:
     def __init__(self, configuration: Config, workers: int = 2) -> None:
         self.network = FakeNetwork()
         self.tuns: dict[str, FakeTun] = {}
-        self.devices = DeviceTable(configuration, workers, self._create, self.network)
+        self.config = configuration
+        self.devices = DeviceTable(configuration, workers, self.make, self.network)
 
-    def _create(self, name: str) -> FakeTun:
+    def make(self, name: str) -> FakeTun:
         if name in self.tuns:
             raise OSError(16, f"cannot make {name}: a device of that name exists already")
         self.tuns[name] = FakeTun(name)
