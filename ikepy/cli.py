@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 from click.core import ParameterSource
 
-from ikepy import __version__, listing
-from ikepy.daemon.control.client import DEFAULT_SOCKET, Arguments, ClientError, request
+from ikepy import __version__
+from ikepy.control import actions, lists
+from ikepy.control.options import examples
 from ikepy.interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ikepy.config.toml_source import Reading
 
 DEFAULT_CONFIG = Path("/etc/ikepy/ikepy.toml")
-GRACE = 10.0  # seconds that the daemon may answer later than it was asked to
 
 Function = Callable[..., None]
 
@@ -39,11 +39,6 @@ class Commands(click.Group):
 
             return lab
         return super().get_command(ctx, cmd_name)
-
-
-def examples(*lines: str) -> str:
-    """The end of a command's help, kept as it stands."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def config_option(function: Function) -> Function:
@@ -66,35 +61,6 @@ def environment_option(function: Function) -> Function:
         is_flag=True,
         help="Take the configuration from the variables IPSEC_… of the pod's image instead.",
     )(function)
-
-
-def socket_option(function: Function) -> Function:
-    return click.option(
-        "--socket",
-        "socket",
-        type=click.Path(path_type=Path),
-        default=DEFAULT_SOCKET,
-        show_default=True,
-        envvar="IKEPY_SOCKET",
-        show_envvar=True,
-        metavar="PATH",
-        help="The daemon's control socket.",
-    )(function)
-
-
-def timeout_option(function: Function) -> Function:
-    return click.option(
-        "-t",
-        "--timeout",
-        type=click.FloatRange(min=0),
-        default=0,
-        metavar="SECONDS",
-        help="How long to wait for the end; 0: until it comes.",
-    )(function)
-
-
-def raw_option(function: Function) -> Function:
-    return click.option("-r", "--raw", is_flag=True, help="Print the daemon's answer as JSON.")(function)
 
 
 @click.group(
@@ -294,175 +260,10 @@ def schema() -> None:
     click.echo(json.dumps(made(), indent=2))
 
 
-@main.command(
-    "list-sas", epilog=examples("ikepy list-sas", "ikepy list-sas --ike site-b", "ikepy list-sas --raw | jq")
-)
-@click.option("-i", "--ike", metavar="NAME", help="Only IKE_SAs of this connection.")
-@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="Only the IKE_SA #ID.")
-@raw_option
-@socket_option
-def list_sas(ike: str | None, ike_id: int | None, raw: bool, socket: Path) -> None:
-    """List the SAs and what they carried."""
-    which = _given(ike=ike, ike_id=ike_id)
-    sas = cast("list[listing.IkeSa]", _ask(socket, "list-sas", which))
-    if raw:
-        click.echo(json.dumps(sas, indent=2))
-        return
-    if not sas:
-        number = "" if ike_id is None else f" #{ike_id}"
-        _say(f"no IKE_SA{number}{'' if ike is None else f' of {ike}'} is up")
-    for line in listing.sas(sas):
-        _say(line)
-
-
-@main.command("list-conns", epilog=examples("ikepy list-conns", "ikepy list-conns --raw | jq '.[].name'"))
-@raw_option
-@socket_option
-def list_conns(raw: bool, socket: Path) -> None:
-    """List the connections that are loaded."""
-    connections = cast("list[listing.Connection]", _ask(socket, "list-conns"))
-    if raw:
-        click.echo(json.dumps(connections, indent=2))
-        return
-    for line in listing.connections(connections):
-        _say(line)
-
-
-@main.command(epilog=examples("ikepy counters", "ikepy counters --raw | jq"))
-@raw_option
-@socket_option
-def counters(raw: bool, socket: Path) -> None:
-    """What control did not serve and what the workers dropped, and why.
-
-    Drops that belong to one SA stand in list-sas.
-    """
-    drops = cast("dict[str, dict[str, int]]", _ask(socket, "counters"))
-    if raw:
-        click.echo(json.dumps(drops, indent=2))
-        return
-    for line in listing.drops(drops):
-        _say(line)
-
-
-@main.command(epilog=examples("ikepy check && ikepy reload", "ikepy reload --socket /run/ikepy/site-b.sock"))
-@socket_option
-def reload(socket: Path) -> None:
-    """Read the configuration again.
-
-    Connections that did not change are not touched. Prints what changes; a configuration with a mistake
-    changes nothing, and the command ends with status 1.
-    """
-    _say(f"reloaded: {_ask(socket, 'reload')}")
-
-
-@main.command(
-    epilog=examples("ikepy initiate --child net", "ikepy initiate --child net --ike site-b --timeout 30")
-)
-@click.option("-c", "--child", required=True, metavar="NAME", help="The child to bring up.")
-@click.option("-i", "--ike", metavar="NAME", help="Its connection, where several have such a child.")
-@timeout_option
-@socket_option
-def initiate(child: str, ike: str | None, timeout: float, socket: Path) -> None:
-    """Bring up a CHILD_SA.
-
-    And the IKE_SA below it, where there is none. Prints what happens meanwhile; ends with status 0 if the
-    child is up.
-    """
-    _do(socket, "initiate", _given(child=child, ike=ike, timeout=timeout or None), timeout)
-
-
-@main.command(
-    epilog=examples(
-        "ikepy terminate --ike site-b",
-        "ikepy terminate --child net",
-        "ikepy terminate --ike-id 3 --force",
-    )
-)
-@click.option("-i", "--ike", metavar="NAME", help="IKE_SAs of this connection, with all their children.")
-@click.option("-c", "--child", metavar="NAME", help="CHILD_SAs of this name.")
-@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="The IKE_SA #ID.")
-@click.option("-C", "--child-id", type=click.IntRange(min=1), metavar="ID", help="The CHILD_SA #ID.")
-@click.option("-f", "--force", is_flag=True, help="Don't wait for the peer's answer.")
-@timeout_option
-@socket_option
-def terminate(
-    ike: str | None,
-    child: str | None,
-    ike_id: int | None,
-    child_id: int | None,
-    force: bool,
-    timeout: float,
-    socket: Path,
-) -> None:
-    """Delete SAs here and at the peer.
-
-    Those that match everything given.
-    """
-    which = _given(ike=ike, child=child, ike_id=ike_id, child_id=child_id)
-    if not which:
-        raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")
-    _do(socket, "terminate", which | _given(force=force or None, timeout=timeout or None), timeout)
-
-
-@main.command(
-    epilog=examples(
-        "ikepy rekey --child net",
-        "ikepy rekey --ike site-b",
-        "ikepy rekey --ike site-b --reauth",
-    )
-)
-@click.option("-i", "--ike", metavar="NAME", help="IKE_SAs of this connection.")
-@click.option("-c", "--child", metavar="NAME", help="CHILD_SAs of this name.")
-@click.option("-I", "--ike-id", type=click.IntRange(min=1), metavar="ID", help="The IKE_SA #ID.")
-@click.option("-C", "--child-id", type=click.IntRange(min=1), metavar="ID", help="The CHILD_SA #ID.")
-@click.option("-a", "--reauth", is_flag=True, help="Authenticate an IKE_SA anew instead.")
-@timeout_option
-@socket_option
-def rekey(
-    ike: str | None,
-    child: str | None,
-    ike_id: int | None,
-    child_id: int | None,
-    reauth: bool,
-    timeout: float,
-    socket: Path,
-) -> None:
-    """Replace SAs by fresh ones.
-
-    Those that match everything given.
-    """
-    which = _given(ike=ike, child=child, ike_id=ike_id, child_id=child_id)
-    if not which:
-        raise click.UsageError("one of --ike, --child, --ike-id, --child-id is needed.")
-    _do(socket, "rekey", which | _given(reauth=reauth or None, timeout=timeout or None), timeout)
-
-
-def _given(**arguments: str | float | bool | None) -> Arguments:
-    return {key: value for key, value in arguments.items() if value is not None}
-
-
-def _do(socket: Path, command: str, arguments: Arguments, timeout: float) -> None:
-    """Run a long command: print the daemon's progress, then the outcome."""
-    limit = timeout + GRACE if timeout else None
-    try:
-        outcome = request(socket, command, arguments, progress=_say, timeout=limit)
-    except ClientError as error:
-        _fail(f"{command} failed: {error}")
-    _say(f"{command} completed successfully: {outcome}")
-
-
-def _ask(socket: Path, command: str, arguments: Arguments | None = None) -> object:
-    try:
-        return request(socket, command, arguments)
-    except ClientError as error:
-        _fail(str(error))
-
-
-def _say(line: str) -> None:
-    # Peers choose their identities: no control character in them may reach a terminal.
-    click.echo("".join(c if c.isprintable() else "?" for c in line))
-
-
 def _fail(text: str) -> NoReturn:
     click.echo(f"ikepy: {text}", err=True)
     sys.exit(1)
+
+
+for command in (*lists.COMMANDS, *actions.COMMANDS):
+    main.add_command(command)

@@ -89,7 +89,10 @@ class Device(TypedDict):
     peers: list[str]
     routes: list[str] | None
     mtu: int | None
+    mss_clamp: bool
     table: int | None
+    metric: int | None
+    src: list[str]
 
 
 class Connection(TypedDict):
@@ -100,6 +103,7 @@ class Connection(TypedDict):
     remote_addrs: list[str]
     local: Auth
     remote: Auth
+    encap: bool
     proposals: list[str]
     children: list[ChildConfig]
     vti: Device
@@ -206,3 +210,7 @@ def _device(device: Device) -> Iterator[str]:
     yield f"    mtu: {'from the uplink' if device['mtu'] is None else device['mtu']}"
     if device["table"] is not None:
         yield f"    table: {device['table']}"
+    if device["metric"] is not None:
+        yield f"    metric: {device['metric']}"
+    if device["src"]:
+        yield f"    source addresses: {' '.join(device['src'])}"

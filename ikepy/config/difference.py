@@ -82,7 +82,6 @@ FIXED = (
     "worker_priority",
     "worker_user",
     "socket",
-    "vici_socket",
     "http",
 )
 _UNCHANGED: frozenset[str] = frozenset()

@@ -315,8 +315,6 @@ class Daemon(Section):
     worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
     worker_user: str = "nobody"  # "": that of the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
-    # The socket that speaks VICI. None: the path of `socket`, with ".vici" in place of ".sock".
-    vici_socket: Annotated[Path | None, PlainValidator(values.absolute_path)] = None
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
     log_levels: Annotated[tuple[tuple[Subsystem, LogLevel], ...], fields.each(fields.subsystem_level)] = ()
     log_format: Annotated[LogFormat, fields.choice("format", {"text": "text", "json": "json"})] = "text"

@@ -281,13 +281,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "socket": Key(
             "path",
             "absolute, at most 107 bytes",
-            "the control socket. Its directory has to be there; ikepy makes `/run/ikepy` only",
-        ),
-        "vici_socket": Key(
-            "path",
-            "absolute, at most 107 bytes",
-            "the socket for [swanctl and scripts](vici.md). Absent: the path of `socket`, with `.vici` in "
-            "place of `.sock`",
+            "the control socket, for `ikepy` and [swanctl](vici.md). Its directory has to be there; ikepy "
+            "makes `/run/ikepy` only",
         ),
         "log_level": Key(
             "word", '`"debug"`, `"info"`, `"warning"`, `"error"`', "the least level that the log shows"

@@ -24,7 +24,7 @@ SILENCE = 4.0  # seconds without a packet; a daemon that works on a command send
 FULL_QUEUE = 0.05  # seconds between attempts to connect while the daemon's backlog is full (listen(2))
 ANSWER_TIMEOUT = 30.0  # seconds, for commands that need no answer of a peer
 
-# A message whose values are text.
+# A message whose values are text; octets that are no UTF-8 are surrogates (PEP 383).
 Message: TypeAlias = dict[str, Union[str, list[str], "Message"]]
 Told: TypeAlias = Callable[[Message], None]
 
@@ -251,7 +251,7 @@ def _as_text(section: Decoded) -> Message:
         if isinstance(value, dict):
             made[key] = _as_text(value)
         elif isinstance(value, list):
-            made[key] = [item.decode(errors="replace") for item in value]
+            made[key] = [item.decode(errors="surrogateescape") for item in value]
         else:
-            made[key] = value.decode(errors="replace")
+            made[key] = value.decode(errors="surrogateescape")
     return made

@@ -17,21 +17,12 @@ from tun.links import link_driver
 FOR_HTTP = ("h11", "prometheus_client")  # pyproject.toml: the extra "http"
 GOING_AWAY = 5.0  # seconds to wait for a device of a killed daemon; the kernel removes a thousand one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
-VICI_KEY = "daemon.vici_socket"
-
-
-def vici_path(config: Config, control: Path) -> Path:
-    """The VICI socket's path: unless it is configured, the control socket's with ".vici" for ".sock"."""
-    return config.daemon.vici_socket or control.with_name(f"{control.name.removesuffix('.sock')}.vici")
 
 
 def check(config: Config, control: Path) -> None:
-    """Raise StartError if a daemon runs already, a device's name is taken, what must differ is the same (the
-    two ports, the two sockets), or a library is missing."""
+    """Raise StartError if a daemon runs already, a device's name is taken, the two ports are
+    the same, or a library is missing."""
     refuse_living(control)
-    if vici_path(config, control) == control:
-        raise StartError("must differ from daemon.socket", key=VICI_KEY)
-    refuse_living(vici_path(config, control), VICI_KEY)
     for key, text in missing_libraries(config):
         raise StartError(text, key=key)
     for connection in config.connections.values():

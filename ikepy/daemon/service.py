@@ -21,10 +21,9 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved, DaemonEnding, DaemonStarted
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.limited_log import LimitedLog
-from ikepy.daemon.checks import VICI_KEY, check, vici_path, wait_for_devices
+from ikepy.daemon.checks import check, wait_for_devices
 from ikepy.daemon.config_watch import ConfigWatch, WatchedFile
 from ikepy.daemon.control.control_socket import ControlSocket
-from ikepy.daemon.control.requests import Requests
 from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
 from ikepy.daemon.device.devices import SETTLING, DeviceTable
@@ -197,8 +196,6 @@ class Daemon:
         monitoring = open_monitoring(config.daemon.http, self._written.bus, self._stop.is_set)
         if monitoring is not None:
             stack.push_async_callback(monitoring.close)
-        vici = ControlSocket.open(vici_path(config, self._control), key=VICI_KEY)
-        stack.push_async_callback(vici.close)
         await wait_for_devices(config, self._stop)
         if self._stop.is_set():
             return None
@@ -231,10 +228,9 @@ class Daemon:
         sources = Sources(
             machine, devices, children, pool, listeners.endpoints, unserved, past_traffic=lambda: past.sums
         )
-        await control.start(Requests(sources, runner, self.desired).handle)
         if monitoring is not None:
             monitoring.start(sources)
-        await vici.start_with(self._vici_clients(sources, runner))
+        control.start(self._vici_clients(sources, runner))
         bus.publish(DaemonStarted(tuple(addresses), workers))
         traffic = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(traffic.stop)

@@ -6,13 +6,14 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from ikepy import listing
-from ikepy.daemon.control.client import Arguments, ClientError, request
+from ikepy.control import queries
+from ikepy.control.client import ClientError, Message, ask
+from ikepy.daemon.vici.message import Value
 from ikepy.lab.netns import LabError, Namespace
 from ikepy.lab.process import Process
 
@@ -147,16 +148,21 @@ class Gateway:
         """The control process while it runs."""
         return self._process.pid
 
-    def ask(self, command: str, arguments: Arguments | None = None, timeout: float = 30.0) -> object:
-        """One request over the control socket: its result. LabError with the daemon's words when it fails."""
+    def ask(
+        self, command: str, arguments: Mapping[str, Value] | None = None, timeout: float = 30.0
+    ) -> Message:
+        """One VICI command: its answer. LabError with the daemon's words when it fails."""
         try:
-            return request(self.socket, command, arguments, timeout=timeout)
+            return ask(self.socket, command, arguments, timeout=timeout)
         except ClientError as error:
             raise LabError(f"ikepy in {self.namespace.name}: {error}") from None
 
     def list_sas(self) -> list[listing.IkeSa]:
-        """One dictionary an IKE_SA, as `ikepy list-sas --raw` gives them."""
-        return cast("list[listing.IkeSa]", self.ask("list-sas"))
+        """One dictionary an IKE_SA, as `ikepy list-sas --json` gives them."""
+        try:
+            return queries.list_sas(self.socket)
+        except ClientError as error:
+            raise LabError(f"ikepy in {self.namespace.name}: {error}") from None
 
     def children(self) -> list[listing.ChildSa]:
         """The children of every IKE_SA."""
@@ -169,19 +175,28 @@ class Gateway:
 
     def initiate(self, child: str = "net", timeout: float = 15.0) -> None:
         """Bring a child up; LabError with the daemon's words when it fails."""
-        self.ask("initiate", {"child": child, "timeout": timeout}, timeout + 5)
+        self.ask("initiate", {"child": child, **_milliseconds(timeout)}, timeout + 5)
 
     def terminate(
         self, *, ike: str | None = None, child: str | None = None, force: bool = False, timeout: float = 15.0
     ) -> None:
         """Delete the SAs named."""
         named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
-        self.ask("terminate", {**named, "force": force, "timeout": timeout}, timeout + 5)
+        options = {"force": "yes" if force else "no", **_milliseconds(timeout)}
+        self.ask("terminate", {**named, **options}, timeout + 5)
 
-    def rekey(self, *, ike: str | None = None, child: str | None = None, timeout: float = 15.0) -> None:
+    def rekey(
+        self,
+        *,
+        ike: str | None = None,
+        child: str | None = None,
+        reauth: bool = False,
+        timeout: float = 15.0,
+    ) -> None:
         """Rekey the SAs named; LabError with the daemon's words when it fails."""
         named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
-        self.ask("rekey", {**named, "timeout": timeout}, timeout + 5)
+        options = {"reauth": "yes" if reauth else "no", **_milliseconds(timeout)}
+        self.ask("rekey", {**named, **options}, timeout + 5)
 
     def describe(self) -> str:
         """The SAs for people, as `ikepy list-sas` prints them."""
@@ -204,3 +219,8 @@ class Gateway:
     def kill(self) -> None:
         """End the daemon's control process at once (SIGKILL): its peers get no DELETE."""
         self._process.kill()
+
+
+def _milliseconds(timeout: float) -> dict[str, int]:
+    """VICI's timeout of seconds."""
+    return {"timeout": round(timeout * 1000)}

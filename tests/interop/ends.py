@@ -251,7 +251,7 @@ class Scene:
     def reauthenticate(self, name: str) -> None:
         """The user does, by command."""
         if self.kind == "ikepy":
-            self._ikepy.ask("rekey", {"ike": name, "reauth": True})
+            self._ikepy.rekey(ike=name, reauth=True)
         else:
             self._strongswan.swanctl("--rekey", "--reauth", "--ike", name)
 

@@ -91,7 +91,7 @@ def cross_rekeys(bed: LibreswanBed, initiator: Side) -> None:
     bed.up(initiator)
     (first,) = bed.our_ids()
     bed.theirs.rekey_ike()
-    bed.ours.ask("rekey", {"ike": "net", "timeout": 5})
+    bed.ours.rekey(ike="net", timeout=5)
 
     def settled() -> bool:
         states = {sa["ike_id"]: sa["state"] for sa in bed.ours.list_sas()}

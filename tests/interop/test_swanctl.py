@@ -44,7 +44,7 @@ class Swanctl:
             f"SWANCTL_DIR={directory}",
             f"STRONGSWAN_CONF={directory}/strongswan.conf",
         )
-        self._uri = f"unix://{bed.ours.socket.with_suffix('.vici')}"
+        self._uri = f"unix://{bed.ours.socket}"
 
     def command(self, *arguments: str) -> tuple[str, ...]:
         return (*self._environment, "swanctl", *arguments, "--uri", self._uri)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from ikepy.control import queries
+from ikepy.control.client import ClientError, ask
 from tests.netns.namespaces import Namespace, wait_until
 
 SETTLED = 0.05  # seconds without a further line of the log
 RELOADED = "configuration: reloaded"
+T = TypeVar("T")
 IN_ALL = 5.0  # seconds: how long a daemon may take to end
 
 
@@ -120,8 +123,8 @@ class Gateway:
         def answers() -> bool:
             assert process.poll() is None, self.log()
             try:
-                self.list_sas()
-            except OSError:
+                queries.list_sas(self.socket)
+            except ClientError:
                 return False
             return True
 
@@ -149,22 +152,28 @@ class Gateway:
             before, text = text, self._log.read_text()
         return text
 
-    def ask(self, command: str, **arguments: object) -> Any:
-        """The result of a command; AssertionError with the daemon's words if it fails."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(20)
-            client.connect(str(self.socket))
-            client.sendall(json.dumps({"command": command, "args": arguments}).encode() + b"\n")
-            for line in client.makefile("rb"):
-                answer = json.loads(line)
-                if "ok" in answer:
-                    assert answer["ok"], answer["error"]
-                    return answer["result"]
-        raise AssertionError(f"no answer to {command}\n{self.log()}")
+    def ask(self, command: str, *, timeout: float = 0, **arguments: str | int) -> Any:
+        """The answer of a command of VICI; AssertionError with the daemon's words if it fails.
+
+        `timeout` is in seconds, 0: until it is done.
+        """
+        if command in ("initiate", "terminate", "rekey"):
+            arguments["timeout"] = round(timeout * 1000)
+        return self._answered(lambda: ask(self.socket, command, arguments, timeout=20))
 
     def list_sas(self) -> list[dict[str, Any]]:
-        sas: list[dict[str, Any]] = self.ask("list-sas")
-        return sas
+        """As `ikepy list-sas --json` gives them."""
+        return self._answered(lambda: [dict(sa) for sa in queries.list_sas(self.socket)])
+
+    def drops(self) -> dict[str, dict[str, int]]:
+        """As `ikepy drops --json` gives them."""
+        return self._answered(lambda: queries.drops(self.socket))
+
+    def _answered(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except ClientError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
 
     def children(self) -> list[dict[str, Any]]:
         """The installed children of all IKE_SAs."""

@@ -79,13 +79,13 @@ def test_readiness_and_counters(pair: Pair) -> None:
     before = child_value(left, "sent_bytes_total")
     left.ask("rekey", child="net")
     wait_until(lambda: child_value(left, "rekeys_total", outcome="done") == 1, "it is rekeyed", 5)
-    wait_until(lambda: len(left.ask("list-sas")[0]["children"]) == 1, "the old SA is gone", 20)
+    wait_until(lambda: len(left.children()) == 1, "the old SA is gone", 20)
     assert child_value(left, "sent_bytes_total") >= before
     assert ping(left.namespace, LEFT, RIGHT)
     wait_until(lambda: child_value(left, "sent_bytes_total") > before, "the total goes on", 5)
 
     right.kill()
-    left.ask("terminate", ike="tunnel", force=True)
+    left.ask("terminate", ike="tunnel", force="yes")
     wait_until(lambda: not is_ready(left), "it is not ready any more", 5)
     ended = {"connection": "tunnel", "reason": "deleted"}
     wait_until(lambda: scrape(left).find("ikepy_ike_ends_total", **ended) == 1, "its end is counted", 5)

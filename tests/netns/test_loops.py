@@ -17,7 +17,7 @@ pytestmark = pytest.mark.root
 def drops(pair: Pair) -> dict[str, int]:
     """What the left gateway's workers dropped without an SA."""
     counted: dict[str, int] = {}
-    for worker in pair.left.ask("counters").values():
+    for worker in pair.left.drops().values():
         for reason, count in worker.items():
             counted[reason] = counted.get(reason, 0) + count
     return counted

@@ -34,7 +34,7 @@ def session(pair: Pair) -> Iterator[vici.Session]:
     """A client of the left daemon."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
-        sock.connect(str(pair.left.socket.with_suffix(".vici")))
+        sock.connect(str(pair.left.socket))
         yield vici.Session(sock)
 
 

@@ -49,6 +49,7 @@ CONNECTION: Connection = {
     "remote_addrs": ["%any"],
     "local": {"auth": "psk", "id": "gwa"},
     "remote": {"auth": "psk", "id": "%any"},
+    "encap": False,
     "proposals": ["AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519"],
     "children": [
         {
@@ -65,6 +66,9 @@ CONNECTION: Connection = {
         "peers": ["169.254.10.2"],
         "routes": None,
         "mtu": None,
+        "mss_clamp": False,
         "table": None,
+        "metric": None,
+        "src": [],
     },
 }

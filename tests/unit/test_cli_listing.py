@@ -90,12 +90,16 @@ def test_fixed_device() -> None:
         "routes": ["10.2.0.0/24"],
         "mtu": 1400,
         "table": 7,
+        "metric": 50,
+        "src": ["10.1.0.1"],
     }
-    assert list(listing.connections([CONNECTION | {"vti": vti}]))[-4:] == [
+    assert list(listing.connections([CONNECTION | {"vti": vti}]))[-6:] == [
         "  device vti0:",
         "    routes: 10.2.0.0/24",
         "    mtu: 1400",
         "    table: 7",
+        "    metric: 50",
+        "    source addresses: 10.1.0.1",
     ]
 
 

@@ -24,7 +24,7 @@ NOWHERE = EXAMPLE.replace("192.0.2.1", "203.0.113.77")  # no address of ours: we
 MOMENTS = [
     "ikepy.cli",
     "click",
-    "ikepy.daemon.control.client",
+    "ikepy.control.client",
     "pydantic",
     "ikepy.config.toml_source",
     "ikepy.daemon.main",

@@ -31,7 +31,10 @@ class Answer:
 
 
 class FakeDaemon:
-    """Answers every client with what `answers` has for its commands, and keeps what they asked."""
+    """Answers every client with what `answers` has for its commands, and keeps what they asked.
+
+    What `answers` has for an event comes with its registration.
+    """
 
     def __init__(self, path: Path, answers: Mapping[str, Answer], events: frozenset[str]) -> None:
         self.path = path
@@ -61,9 +64,12 @@ class FakeDaemon:
             (registered.add if kind == Packet.EVENT_REGISTER else registered.discard)(name)
             known = name in self._events
             _send(client, bytes([Packet.EVENT_CONFIRM if known else Packet.EVENT_UNKNOWN]))
-            for event, message in self._answers.get("log", Answer()).events if name == "log" else ():
+            by_itself = self._answers.get(name) if kind == Packet.EVENT_REGISTER else None
+            if by_itself is None:
+                return True
+            for event, message in by_itself.events:
                 _send(client, _event(event, message))
-            return True
+            return by_itself.message is not None
         self.requests.append((name, decoded(packet[2 + packet[1] :])))
         answer = self._answers.get(name)
         if answer is None:

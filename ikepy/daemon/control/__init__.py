@@ -1,1 +1,1 @@
-"""The control socket: its clients, their commands, and the answers."""
+"""The control socket and its limits, and the daemon's state as clients are shown it."""

@@ -1,8 +1,7 @@
 """The control socket: a Unix socket (unix(7)) that only its owner can open, with a bounded number of clients.
 
 A new client always gets in: if there are too many, idle ones are disconnected first, then those that wait for
-an outcome. There are two such sockets: `ikepy.daemon.control.control_client` has the protocol of the one,
-`ikepy.daemon.vici` that of the other.
+an outcome. `ikepy.daemon.vici` has the protocol.
 """
 
 from __future__ import annotations
@@ -17,11 +16,9 @@ import socket
 import stat
 import struct
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from ikepy.daemon import log
-from ikepy.daemon.control.control_client import ControlClient, Handle
 from ikepy.daemon.control.socket_client import SocketClient
 from ikepy.daemon.errors import StartError
 
@@ -33,10 +30,6 @@ PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
 KEY = "daemon.socket"
-_NAMED_BY = {
-    KEY: "--socket, IKEPY_SOCKET, or socket in [daemon]",
-    "daemon.vici_socket": "vici_socket in [daemon]",
-}
 _CREDENTIALS = struct.Struct("3i")  # struct ucred, of the process that listens (unix(7))
 
 
@@ -54,8 +47,8 @@ class ControlSocket:
         self._crowded = False
 
     @classmethod
-    def open(cls, path: Path, runtime: Path = RUNTIME, key: str = KEY) -> ControlSocket:
-        """Bind `path`, and replace a dead daemon's socket there. Raises StartError, with the path's `key`.
+    def open(cls, path: Path, runtime: Path = RUNTIME) -> ControlSocket:
+        """Bind `path`, and replace a dead daemon's socket there. Raises StartError.
 
         The directory must exist, so that a typing error creates none; only `runtime` is created if need be.
         """
@@ -64,8 +57,8 @@ class ControlSocket:
                 runtime.mkdir(mode=0o700, exist_ok=True)
             elif not path.parent.is_dir():
                 text = f"{path}: there is no directory {path.parent}: make it, or name another socket"
-                raise StartError(f"{text} ({_NAMED_BY[key]})")
-            refuse_living(path, key)
+                raise StartError(f"{text} (--socket, IKEPY_SOCKET, or socket in [daemon])")
+            refuse_living(path)
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -81,13 +74,9 @@ class ControlSocket:
                 sock.close()
                 raise
         except OSError as error:
-            raise StartError(f"{path}: {error.strerror or error}", key=key) from error
+            raise StartError(f"{path}: {error.strerror or error}", key=KEY) from error
 
-    async def start(self, handle: Handle) -> None:
-        """Serve clients in JSON lines from now on."""
-        await self.start_with(partial(_json_client, handle))
-
-    async def start_with(self, make: Callable[[socket.socket], SocketClient]) -> None:
+    def start(self, make: Callable[[socket.socket], SocketClient]) -> None:
         """Serve clients from now on, each by what `make` makes of its socket."""
         self._make = make
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
@@ -175,19 +164,15 @@ class ControlSocket:
         self._again = loop.call_later(PAUSE, loop.add_reader, self._sock, self._accept)
 
 
-def _json_client(handle: Handle, sock: socket.socket) -> ControlClient:
-    return ControlClient(sock, handle)
-
-
-def refuse_living(path: Path, key: str = KEY) -> None:
+def refuse_living(path: Path) -> None:
     """Raise StartError if a daemon listens on `path`, or `path` is not a socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StartError(f"{path} exists and is no socket", key=key)
+            raise StartError(f"{path} exists and is no socket", key=KEY)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StartError(f"{path}: {error.strerror or error}", key=key) from error
+        raise StartError(f"{path}: {error.strerror or error}", key=KEY) from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         running = f"already running (socket {path})"  # also if it is too busy to accept
@@ -203,5 +188,5 @@ def refuse_living(path: Path, key: str = KEY) -> None:
         except (TimeoutError, BlockingIOError):
             pass
         except OSError as error:
-            raise StartError(f"{path}: {error.strerror or error}", key=key) from error
-    raise StartError(f"{running}; a second daemon needs a socket of its own: --socket or {key}")
+            raise StartError(f"{path}: {error.strerror or error}", key=KEY) from error
+    raise StartError(f"{running}; a second daemon needs a socket of its own: --socket or {KEY}")

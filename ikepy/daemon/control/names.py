@@ -6,28 +6,32 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from ikepy.config.model import Config
-from ikepy.daemon.control.control_client import CommandError
+from ikepy.errors import IkeError
 
 MOST_NAMED = 10
 MOST_COMPARED = 64  # characters
 
 
+class UnknownNameError(IkeError):
+    """A name that is not configured, or not clear; the text is for the user."""
+
+
 def check_names(config: Config, ike: str | None, child: str | None) -> None:
-    """Raises CommandError for a connection, or a child (of it), that is not configured."""
+    """Raises UnknownNameError for a connection, or a child (of it), that is not configured."""
     if ike is not None and ike not in config.connections:
-        raise CommandError(_unknown("connection", ike, config.connections))
+        raise UnknownNameError(_unknown("connection", ike, config.connections))
     if child is None:
         return
     connections = config.connections.values() if ike is None else [config.connections[ike]]
     children = list(dict.fromkeys(name for connection in connections for name in connection.children))
     if child not in children:
-        raise CommandError(_unknown("child" if ike is None else f"child of {ike}", child, children))
+        raise UnknownNameError(_unknown("child" if ike is None else f"child of {ike}", child, children))
 
 
 def find_child(config: Config, ike: str | None, child: str | None) -> tuple[str, str]:
-    """The one connection and child that the names match. Raises CommandError if there is none, or several."""
+    """The one connection and child that the names match. Raises UnknownNameError: none, or several."""
     if ike is None and child is None:
-        raise CommandError("a child is needed")
+        raise UnknownNameError("a child is needed")
     check_names(config, ike, child)
     found = [
         (connection.name, name)
@@ -39,7 +43,9 @@ def find_child(config: Config, ike: str | None, child: str | None) -> tuple[str,
     if len(found) != 1:
         what = f"connection {ike!r}" if child is None else f"child {child!r}"
         several = listed([f"{connection}/{name}" for connection, name in found])
-        raise CommandError(f"{what} is ambiguous, name both: {several}" if found else f"{what} has no child")
+        raise UnknownNameError(
+            f"{what} is ambiguous, name both: {several}" if found else f"{what} has no child"
+        )
     return found[0]
 
 

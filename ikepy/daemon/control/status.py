@@ -1,12 +1,9 @@
-"""What `list-sas`, `list-conns` and `counters` answer, as JSON values made of a snapshot."""
+"""The SAs as JSON values made of a snapshot, as `ikepy list-sas --json` prints them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypeAlias
 
-from esp.packet.selectors import Selector
-from ikepy.config.model import Connection
 from ikepy.daemon.control.snapshot import IkeSaState, InstalledChild, Snapshot
 from ikepy.sa.negotiation.proposals import describe
 
@@ -14,7 +11,7 @@ Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | 
 
 
 def sas(snapshot: Snapshot) -> list[Json]:
-    """The answer of `list-sas`: one dictionary an IKE_SA."""
+    """One dictionary an IKE_SA."""
     return [_ike_sa(state, snapshot) for state in snapshot.ike_sas]
 
 
@@ -75,62 +72,3 @@ def _child(installed: InstalledChild, snapshot: Snapshot) -> dict[str, Json]:
 def _since(then: float, now: float) -> int:
     """Whole seconds from `then` to `now`, never negative."""
     return max(0, int(now - then))
-
-
-def connections(snapshot: Snapshot) -> list[Json]:
-    """The answer of `list-conns`: one dictionary a connection, without secrets."""
-    return [_connection(state.config) for state in snapshot.connections]
-
-
-def _connection(connection: Connection) -> dict[str, Json]:
-    vti = connection.vti
-    return {
-        "name": connection.name,
-        "local_addrs": [str(one) for one in connection.local_addrs],
-        "remote_addrs": [str(one) for one in connection.remote_addrs],
-        "local": {"auth": connection.local.auth, "id": _identity(connection.local.id)},
-        "remote": {"auth": connection.remote.auth, "id": _identity(connection.remote.id)},
-        "encap": connection.encap,
-        "proposals": [describe(one) for one in connection.proposals],
-        "children": [
-            {
-                "name": child.name,
-                "local_ts": _selectors(child.local_ts),
-                "remote_ts": _selectors(child.remote_ts),
-                "esp_proposals": [describe(one) for one in child.esp_proposals],
-                "start_action": str(child.start_action),
-            }
-            for child in connection.children.values()
-        ],
-        "vti": {
-            "name": vti.name,
-            "addresses": [str(one) for one in vti.addresses],
-            "peers": [str(one) for one in vti.peers],
-            "routes": None if vti.routes is None else [str(one) for one in vti.routes],
-            "mtu": vti.mtu,
-            "mss_clamp": vti.mss_clamp,
-            "table": vti.table,
-            "metric": vti.metric,
-            "src": [str(one) for one in vti.src],
-        },
-    }
-
-
-def _identity(identity: object) -> str:
-    return "%any" if identity is None else str(identity)
-
-
-def _selectors(selectors: Iterable[Selector | str]) -> list[Json]:
-    return [str(one) for one in selectors]
-
-
-def drop_counters(snapshot: Snapshot) -> dict[str, Json]:
-    """The answer of `counters`, by reason: what control did not serve, what workers dropped without an SA.
-
-    A worker's key names it and its devices; workers without devices are left out.
-    """
-    result: dict[str, Json] = {"control": {**snapshot.unserved}}
-    for worker in snapshot.workers:
-        if worker.devices:
-            result[f"worker {worker.slot} ({', '.join(worker.devices)})"] = {**worker.drops}
-    return result

@@ -1,1 +1,1 @@
-"""The second control socket, which speaks the VICI protocol of strongSwan: `swanctl` and scripts use it."""
+"""What the control socket's clients speak: strongSwan's VICI protocol, its commands and events."""

@@ -12,20 +12,22 @@ import time
 from collections.abc import Awaitable, Callable
 
 from ikepy import __version__
+from ikepy.daemon.control.names import UnknownNameError, check_names
 from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
 from ikepy.daemon.control.take_snapshot import Sources, take
-from ikepy.daemon.vici import arguments
+from ikepy.daemon.vici import arguments, our_keys
 from ikepy.daemon.vici.algorithms import all_algorithms
 from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands
 from ikepy.daemon.vici.exchange_counters import ExchangeCounters
 from ikepy.daemon.vici.log_levels import log_levels
-from ikepy.daemon.vici.message import Decoded, Pairs, Value
+from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_policy, list_sa
 from ikepy.daemon.vici.vici_client import Stream, failure
 from ikepy.sa.api.snapshot import Waiting
 
 Command = Callable[[Decoded, Stream], Awaitable[Pairs]]
 PARTS = ("ikev2", "psk", "esp", "tun", "counters", "vici")  # where charon names its plugins
+OURS = "ikepy"  # the argument that asks for the keys that strongSwan does not have
 HALF_OPEN = frozenset({"CREATED", "CONNECTING"})
 PRIORITIES = ("critical", "high", "medium", "low")
 
@@ -64,6 +66,7 @@ class ViciCommands:
             "get-algorithms": self._get_algorithms,
             "get-counters": self._get_counters,
             "reset-counters": self._reset_counters,
+            "get-drops": self._get_drops,
         }
 
     @property
@@ -94,27 +97,36 @@ class ViciCommands:
         return _statistics(take(self._sources, EVERYTHING)).items()
 
     async def _list_sas(self, given: Decoded, stream: Stream) -> Pairs:
-        arguments.unknown(given, ("noblock", "ike", "ike-id", "child", "child-id"))
+        arguments.unknown(given, ("noblock", "ike", "ike-id", "child", "child-id", OURS))
         ike, ike_id = arguments.text(given, "ike"), arguments.number(given, "ike-id")
         child, child_id = arguments.text(given, "child"), arguments.number(given, "child-id")
+        ours = arguments.boolean(given, OURS)
         if not stream.wants("list-sa"):
             return []
         snapshot = take(self._sources, {Section.IKE_SAS}, connection=ike, ike_id=ike_id or None)
+        if ours and not snapshot.ike_sas:
+            self._check_names(ike, child)
         now = Clocks(snapshot.at, snapshot.unix_at)
         for state in snapshot.ike_sas:
             shown = state.of_children(child, child_id or None)
             if (child or child_id) and not shown.children:
                 continue
-            for pairs in list_sa(shown, self._reqids, now):
+            for pairs in list_sa(shown, self._reqids, now, ours=ours):
                 await stream.send("list-sa", pairs)
         return []
 
+    def _check_names(self, ike: str | None, child: str | None) -> None:
+        try:
+            check_names(self._sources.machine.config, ike, child)
+        except UnknownNameError as error:
+            raise ViciError(str(error)) from None
+
     async def _list_conns(self, given: Decoded, stream: Stream) -> Pairs:
-        arguments.unknown(given, ("ike",))
-        ike = arguments.text(given, "ike")
+        arguments.unknown(given, ("ike", OURS))
+        ike, ours = arguments.text(given, "ike"), arguments.boolean(given, OURS)
         for connection in tuple(self._sources.machine.config.connections.values()):
             if ike in (None, connection.name):
-                await stream.send("list-conn", [(connection.name, list_conn(connection))])
+                await stream.send("list-conn", [(connection.name, list_conn(connection, ours=ours))])
         return []
 
     async def _list_policies(self, given: Decoded, stream: Stream) -> Pairs:
@@ -157,6 +169,10 @@ class ViciCommands:
         arguments.unknown(given, ("name", "all"))
         self._counters.reset(arguments.text(given, "name"), every=arguments.boolean(given, "all"))
         return SUCCESS
+
+    async def _get_drops(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ())
+        return our_keys.drops(take(self._sources, {Section.WORKERS, Section.COUNTERS})).items()
 
 
 def _empty_list(name: str) -> Command:

@@ -15,8 +15,7 @@ from ikepy.config.fields import Action
 from ikepy.config.layers import Layers
 from ikepy.config.model import Child, Config
 from ikepy.daemon.bus.event_bus import Missed, Subscription
-from ikepy.daemon.control.control_client import CommandError
-from ikepy.daemon.control.names import find_child
+from ikepy.daemon.control.names import UnknownNameError, find_child
 from ikepy.daemon.control.snapshot import IkeSaState, Section
 from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.desired_config import DesiredConfig
@@ -101,7 +100,7 @@ class ControlCommands:
         name = f"IKE_SA '{ike}'" if child is None else f"CHILD_SA '{child}'"
         try:
             connection, found = find_child(self._config, ike, child)
-        except CommandError as error:
+        except UnknownNameError as error:
             raise ViciError(f"{name.replace(' ', ' config ', 1)} not found: {error}") from None
         ticket = self._runner.waiting.ticket()
         timeout = _timeout(given)
@@ -204,7 +203,7 @@ class ControlCommands:
             raise ViciError("missing configuration name")
         try:
             connection, name = find_child(self._config, ike, child)
-        except CommandError as error:
+        except UnknownNameError as error:
             raise ViciError(f"{otherwise}: {error}") from None
         return connection, self._config.connections[connection].children[name]
 

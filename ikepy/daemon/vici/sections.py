@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from esp.packet.selectors import Selector
 from ikepy.config.model import AuthLocal, AuthRemote, Child, Connection
 from ikepy.daemon.control.snapshot import IkeSaState, InstalledChild
+from ikepy.daemon.vici import our_keys
 from ikepy.daemon.vici.algorithms import algorithms_of
 from ikepy.daemon.vici.message import Pairs, Value, encode
 from ikepy.daemon.vici.packets import MAX_PACKET
@@ -140,13 +141,20 @@ def child_key(child: ChildSnapshot) -> str:
     return f"{child.name}-{child.child_id}"
 
 
-def list_sa(state: IkeSaState, reqids: Reqids, now: Clocks) -> Iterator[Pairs]:
-    """The `list-sa` events of one IKE_SA: one, or several if its children are too many for a packet."""
+def list_sa(state: IkeSaState, reqids: Reqids, now: Clocks, *, ours: bool = False) -> Iterator[Pairs]:
+    """The `list-sa` events of one IKE_SA: one, or several if its children are too many for a packet.
+
+    `ours`: with the keys that strongSwan does not have.
+    """
     connection, section = state.sa.connection, ike_sa(state.sa, now)
+    if ours:
+        section |= our_keys.of_ike_sa(state.sa, now.at)
     children: Section = {}
     octets = 0
     for child in state.children:
         made = child_sa(child, reqids.of(connection, child.sa.name), now)
+        if ours:
+            made |= our_keys.of_child(child)
         size = len(encode(made.items()))
         if children and octets + size > LEFT_FOR_OTHERS:
             yield [(connection, {**section, "child-sas": children})]
@@ -156,8 +164,11 @@ def list_sa(state: IkeSaState, reqids: Reqids, now: Clocks) -> Iterator[Pairs]:
     yield [(connection, {**section, "child-sas": children})]
 
 
-def list_conn(connection: Connection) -> Section:
-    """The section of a configured connection, which holds no secret."""
+def list_conn(connection: Connection, *, ours: bool = False) -> Section:
+    """The section of a configured connection, which holds no secret.
+
+    `ours`: with the keys that strongSwan does not have.
+    """
     section: Section = {
         "local_addrs": _texts(connection.local_addrs),
         "remote_addrs": _texts(connection.remote_addrs),
@@ -170,7 +181,12 @@ def list_conn(connection: Connection) -> Section:
         section["dpd_delay"] = int(connection.dpd_delay)
     section["local-1"] = _authentication(connection.local)
     section["remote-1"] = _authentication(connection.remote)
-    section["children"] = {child.name: _configured_child(child) for child in connection.children.values()}
+    if ours:
+        section |= our_keys.of_connection(connection)
+    section["children"] = {
+        child.name: _configured_child(child) | (our_keys.of_configured_child(child) if ours else {})
+        for child in connection.children.values()
+    }
     return section
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
@@ -11,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ikepy.config.model import Config
-from ikepy.daemon.control.control_client import ALIVE
+from ikepy.control import queries
+from ikepy.control.client import Message, RefusedError, ask
 from ikepy.daemon.interfaces import Facts
 from ikepy.daemon.service import ConfigFile, Daemon, Dependencies
+from ikepy.daemon.vici.message import Value
+from ikepy.listing import Connection, IkeSa
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.api.entropy import Entropy
 from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, FakeWatch, connection
@@ -74,23 +76,26 @@ class Bed:
     def _answer(self, call: str) -> list[Effect]:
         return next((e for beginning, e in self.answers.items() if call.startswith(beginning)), [])
 
-    async def ask(self, command: str, **arguments: object) -> list[dict[str, Any]]:
-        """The lines of the answer, but for the signs of life."""
-        reader, writer = await asyncio.open_unix_connection(self.control)
-        writer.write(json.dumps({"command": command, "args": arguments}).encode() + b"\n")
-        lines: list[dict[str, Any]] = []
-        while not lines or "ok" not in lines[-1]:
-            line = json.loads(await reader.readline())
-            if line != ALIVE:
-                lines.append(line)
-        writer.close()
-        await writer.wait_closed()
-        return lines
+    async def ask(self, command: str, **arguments: Value) -> Message:
+        """The answer of a command of VICI. RefusedError."""
+        return await asyncio.to_thread(ask, self.control, command, arguments)
 
-    async def fails(self, command: str, **arguments: object) -> str:
-        (answer,) = await self.ask(command, **arguments)
-        assert answer["ok"] is False
-        return str(answer["error"])
+    async def list_sas(self, **which: Value) -> list[IkeSa]:
+        return await asyncio.to_thread(queries.list_sas, self.control, which)
+
+    async def list_conns(self) -> list[Connection]:
+        return await asyncio.to_thread(queries.list_conns, self.control)
+
+    async def drops(self) -> dict[str, dict[str, int]]:
+        return await asyncio.to_thread(queries.drops, self.control)
+
+    async def fails(self, command: str, **arguments: Value) -> str:
+        """Why a command is refused."""
+        try:
+            answer = await self.ask(command, **arguments)
+        except RefusedError as error:
+            return str(error)
+        raise AssertionError(answer)
 
 
 def run(bed: Bed, scenario: Callable[[Bed], Awaitable[None]]) -> None:

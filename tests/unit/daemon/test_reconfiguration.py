@@ -50,7 +50,7 @@ def test_devices_come_and_go_with_their_connections(control: Path) -> None:
         assert names(bed) == ["vti-a", "vti-b", "vti-c"]
         assert bed.machine.config is change.config
         assert bed.machine.calls.count("replace_config") == 1
-        assert [one["name"] for one in (await bed.ask("list-conns"))[-1]["result"]] == ["a", "b", "c"]
+        assert [one["name"] for one in await bed.list_conns()] == ["a", "b", "c"]
         await bed.daemon.replace_config(configured(bed, "a", "c"))
         assert names(bed) == ["vti-a", "vti-c"]
         assert bed.tuns[0].name == "vti-a"

@@ -1,9 +1,11 @@
-"""JSON lines over the control socket: answers, progress, bad input, live and dead daemons' sockets."""
+"""The listening control socket: how many clients, who goes first, live and dead daemons' sockets.
+
+Its clients speak a protocol of words here: what VICI's clients may cost has tests of its own.
+"""
 
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import resource
 import socket
@@ -15,11 +17,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ikepy.config.model import Daemon
-from ikepy.daemon.control.client import DEFAULT_SOCKET
-from ikepy.daemon.control.control_client import ALIVE, MAX_LINE, CommandError, Progress
+from ikepy.control.client import DEFAULT_SOCKET
 from ikepy.daemon.control.control_socket import MAX_CLIENTS, PAUSE, RUNTIME, ControlSocket
-from ikepy.daemon.control.status import Json
-from ikepy.daemon.effects.waiting_clients import FAULT
+from ikepy.daemon.control.socket_client import CROWDED, SocketClient, unless_gone
 from ikepy.daemon.errors import StartError
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -32,33 +32,31 @@ def path() -> Iterator[Path]:
         yield Path(name) / "s"
 
 
-class Handler:
-    """echo, fail, progress, and one that waits until its client is gone."""
+class WordClient(SocketClient):
+    """Answers each line with itself, but for "fault", and "wait", which never gets one."""
 
-    def __init__(self) -> None:
-        self.cancelled = asyncio.Event()
+    limit = 1024
 
-    async def handle(self, command: str, arguments: dict[str, Json], progress: Progress) -> Json:
-        if command == "wait":
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                self.cancelled.set()
-                raise
-        if command == "fail":
-            raise CommandError("no such thing")
-        if command == "fault":
-            raise ZeroDivisionError("a bug")
-        if command == "progress":
-            progress("one")
-            progress("two")
-        return arguments
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            if line == b"fault\n":
+                raise ZeroDivisionError("a bug")
+            if line == b"wait\n":
+                self.set_busy(True)
+                writer.write(b"waiting\n")
+                await unless_gone(asyncio.sleep(60), writer)
+                self.set_busy(False)
+                return
+            writer.write(line)
+
+    def say_crowded(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(CROWDED.encode())
 
 
 def _run(path: Path, client: Client) -> None:
     async def scenario() -> None:
         control = ControlSocket.open(path)
-        await control.start(Handler().handle)
+        control.start(WordClient)
         reader, writer = await asyncio.open_unix_connection(path)
         try:
             await asyncio.wait_for(client(reader, writer), 5)
@@ -90,99 +88,27 @@ async def close_all(streams: list[Stream]) -> None:
     streams.clear()
 
 
-async def _ask(stream: Stream, request: object) -> list[object]:
-    """What comes as an answer, without the signs of life."""
+async def served(stream: Stream) -> bool:
+    """Whether it is answered."""
     reader, writer = stream
-    writer.write((request if isinstance(request, bytes) else json.dumps(request).encode()) + b"\n")
-    lines: list[object] = []
-    while True:
-        line = json.loads(await reader.readline())
-        if line == ALIVE:
-            continue
-        lines.append(line)
-        if "ok" in line:
-            return lines
+    writer.write(b"echo\n")
+    return await reader.readline() == b"echo\n"
 
 
-def test_several_requests_on_one_connection(path: Path) -> None:
-    async def client(*stream: *Stream) -> None:
-        echo = {"command": "echo", "args": {"a": 1}}
-        assert await _ask(stream, echo) == [{"ok": True, "result": {"a": 1}}]
-        assert await _ask(stream, {"command": "fail"}) == [{"ok": False, "error": "no such thing"}]
-        progress = await _ask(stream, {"command": "progress"})
-        assert progress == [{"log": "one"}, {"log": "two"}, {"ok": True, "result": {}}]
-
-    _run(path, client)
-
-
-@pytest.mark.parametrize(
-    "request_line",
-    [
-        b"nonsense",
-        b"[1]",
-        b"{}",
-        b'{"command": 1}',
-        b'{"command": "echo", "args": []}',
-        b'{"command": "echo", "more": 1}',
-        b"[" * 5000,
-        b"\xff\xfe",
-    ],
-)
-def test_bad_input_is_answered_and_the_connection_stays(path: Path, request_line: bytes) -> None:
-    async def client(*stream: *Stream) -> None:
-        (answer,) = await _ask(stream, request_line)
-        assert isinstance(answer, dict)
-        assert answer["ok"] is False
-        assert await _ask(stream, {"command": "echo"}) == [{"ok": True, "result": {}}]
-
-    _run(path, client)
-
-
-def test_a_line_without_end_is_cut_off(path: Path) -> None:
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"x" * (2 * MAX_LINE + 10))
-        assert json.loads(await reader.readline())["ok"] is False
-        assert await reader.read() == b""
-
-    _run(path, client)
-
-
-def test_a_client_that_only_ends_its_sending_gets_its_answer(path: Path) -> None:
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'{"command": "echo"}\n')
-        writer.write_eof()
-        assert json.loads(await reader.readline()) == ALIVE
-        assert json.loads(await reader.read()) == {"ok": True, "result": {}}
-
-    _run(path, client)
-
-
-def test_a_client_that_goes_away_is_waited_for_no_more(path: Path) -> None:
-    async def scenario() -> None:
-        handler = Handler()
-        control = ControlSocket.open(path)
-        await control.start(handler.handle)
-        _, writer = await asyncio.open_unix_connection(path)
-        writer.write(b'{"command": "wait"}\n')
-        await writer.drain()
-        await asyncio.sleep(0.05)
-        writer.close()
-        await asyncio.wait_for(handler.cancelled.wait(), 5)
-        await control.close()
-
-    asyncio.run(scenario())
+async def waits(stream: Stream) -> None:
+    """Its command is at work."""
+    reader, writer = stream
+    writer.write(b"wait\n")
+    assert await reader.readline() == b"waiting\n"
 
 
 def test_closing_ends_waiting_clients_and_removes_the_socket(path: Path) -> None:
     async def scenario() -> None:
         control = ControlSocket.open(path)
-        await control.start(Handler().handle)
+        control.start(WordClient)
         reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(b'{"command": "wait"}\n')
-        await writer.drain()
-        await asyncio.sleep(0.05)
+        await waits((reader, writer))
         await asyncio.wait_for(control.close(), 5)
-        assert json.loads(await reader.readline()) == ALIVE
         assert await reader.read() == b""
         writer.close()
 
@@ -195,7 +121,7 @@ def test_a_client_closes_with_its_server_whatever_it_was_doing(path: Path) -> No
 
     async def scenario() -> None:
         control = ControlSocket.open(path)
-        await control.start(Handler().handle)
+        control.start(WordClient)
         idle = await asyncio.open_unix_connection(path)
         await asyncio.sleep(0.05)
         just_come = await asyncio.open_unix_connection(path)
@@ -213,7 +139,7 @@ def test_idle_clients_keep_nobody_out(path: Path, caplog: pytest.LogCaptureFixtu
     async def client(*stream: *Stream) -> None:
         idle = [await connect(path) for _ in range(3 * MAX_CLIENTS)]
         late = await connect(path)
-        assert await _ask(late, {"command": "echo"}) == [{"ok": True, "result": {}}]
+        assert await served(late)
         left = [one for one in idle if not one[0].at_eof()]
         assert len(left) == MAX_CLIENTS - 1
         assert left == idle[-len(left) :]
@@ -225,52 +151,17 @@ def test_idle_clients_keep_nobody_out(path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_those_that_wait_for_an_outcome_go_last(path: Path) -> None:
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'{"command": "wait"}\n')
-        assert json.loads(await reader.readline()) == ALIVE
+    async def client(*stream: *Stream) -> None:
+        reader, _ = stream
+        await waits(stream)
         others = [await connect(path) for _ in range(2 * MAX_CLIENTS)]
-        assert await _ask(others[-1], {"command": "echo"}) == [{"ok": True, "result": {}}]
+        assert await served(others[-1])
         assert not reader.at_eof()
         await close_all(others)
         for _ in range(MAX_CLIENTS):
-            one = await connect(path)
-            one[1].write(b'{"command": "wait"}\n')
-            assert json.loads(await one[0].readline()) == ALIVE
-        last = (await reader.read()).splitlines()[-1]  # it has waited longest
-        assert "too many clients" in json.loads(last)["error"]
-        assert await _ask(await connect(path), {"command": "echo"})
-
-    _run(path, client)
-
-
-def test_a_command_at_work_gives_signs_of_life(path: Path) -> None:
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'{"command": "wait"}\n')
-        for _ in range(3):
-            assert json.loads(await reader.readline()) == ALIVE
-
-    _run(path, client)
-
-
-def test_idle_clients_and_those_that_never_read_are_sent_away(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ikepy.daemon.control.control_client.IDLE", 0.1)
-    monkeypatch.setattr("ikepy.daemon.control.control_client.UNREAD", 0.1)
-    monkeypatch.setattr("ikepy.daemon.control.socket_client.LEAVING", 0.1)
-
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        _, deaf_writer = await connect(path, limit=1024)
-        for _ in range(100):
-            deaf_writer.write(json.dumps({"command": "echo", "args": {"a": "x" * 60000}}).encode() + b"\n")
-        writer.write(b'{"command": ')
-        assert await reader.read() == b""
-        with pytest.raises(ConnectionError):
-            await deaf_writer.drain()
-            while True:
-                deaf_writer.write(b"x")
-                await deaf_writer.drain()
-                await asyncio.sleep(0.01)
+            await waits(await connect(path))
+        assert b"too many clients" in await reader.read()  # it has waited longest
+        assert await served(await connect(path))
 
     _run(path, client)
 
@@ -279,8 +170,7 @@ def test_without_descriptors_it_says_so_once_and_recovers(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def client(*stream: *Stream) -> None:
-        stream[1].write(b'{"command": "wait"}\n')
-        assert json.loads(await stream[0].readline()) == ALIVE
+        await waits(stream)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket(socket.AF_UNIX) as waiting:
             resource.setrlimit(resource.RLIMIT_NOFILE, (waiting.fileno(), hard))
@@ -293,7 +183,7 @@ def test_without_descriptors_it_says_so_once_and_recovers(
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             late = await connect(sock=waiting)
-            assert await _ask(late, {"command": "echo"}) == [{"ok": True, "result": {}}]
+            assert await served(late)
 
     with caplog.at_level("INFO", "ikepy"):
         _run(path, client)
@@ -303,16 +193,16 @@ def test_without_descriptors_it_says_so_once_and_recovers(
 
 def test_without_descriptors_an_idle_client_gives_way(path: Path) -> None:
     async def client(*stream: *Stream) -> None:
-        assert await _ask(stream, {"command": "echo"})
+        assert await served(stream)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket(socket.AF_UNIX) as waiting:
             resource.setrlimit(resource.RLIMIT_NOFILE, (waiting.fileno(), hard))
             try:
                 waiting.connect(str(path))
                 late = await connect(sock=waiting)
-                assert await _ask(late, {"command": "echo"}) == [{"ok": True, "result": {}}]
+                assert await served(late)
                 assert await stream[0].read() == b""
-                assert await _ask(late, {"command": "echo"}) == [{"ok": True, "result": {}}]
+                assert await served(late)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -332,7 +222,7 @@ def test_a_dead_daemons_socket_is_replaced(path: Path) -> None:
         dead.bind(str(path))
 
     async def client(*stream: *Stream) -> None:
-        assert await _ask(stream, {"command": "echo"}) == [{"ok": True, "result": {}}]
+        assert await served(stream)
 
     _run(path, client)
 
@@ -341,7 +231,7 @@ def test_a_living_daemons_socket_is_not(path: Path) -> None:
     async def client(*stream: *Stream) -> None:
         with pytest.raises(StartError, match=rf"^already running \(pid {os.getpid()}, socket "):
             ControlSocket.open(path)
-        assert await _ask(stream, {"command": "echo"}) == [{"ok": True, "result": {}}]
+        assert await served(stream)
 
     _run(path, client)
 
@@ -353,10 +243,11 @@ def test_another_file_is_left_alone(path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_a_fault_of_ours_is_told_and_its_client_let_go(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_ours_costs_its_client_alone(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def client(*stream: *Stream) -> None:
-        assert await _ask(stream, {"command": "fault"}) == [{"ok": False, "error": FAULT}]
+        stream[1].write(b"fault\n")
         assert await stream[0].read() == b""
+        assert await served(await connect(path))
 
     _run(path, client)
     assert "a client's request failed" in caplog.text

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ikepy.config.model import Config
-from ikepy.daemon.control.control_client import CommandError
-from ikepy.daemon.control.names import check_names, find_child
+from ikepy.daemon.control.names import UnknownNameError, check_names, find_child
 from tests.unit.daemon.fakes import connection
 
 
@@ -39,7 +38,7 @@ def test_the_one_that_is_meant() -> None:
     ],
 )
 def test_one_that_nobody_can_mean(ike: str | None, child: str | None, text: str) -> None:
-    with pytest.raises(CommandError) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         find_child(config("site-a", "site-b"), ike, child)
     assert str(caught.value) == text
 
@@ -47,8 +46,8 @@ def test_one_that_nobody_can_mean(ike: str | None, child: str | None, text: str)
 def test_an_answer_is_short_whatever_is_asked_and_configured() -> None:
     many = config(*(f"a{number}" for number in range(200)))
     for ike, child in (("z" * 60000, None), (None, "z" * 60000), (None, "net")):
-        with pytest.raises(CommandError) as caught:
+        with pytest.raises(UnknownNameError) as caught:
             find_child(many, ike, child)
         assert len(str(caught.value)) < 250
-    with pytest.raises(CommandError, match=r"a9 and 190 more$"):
+    with pytest.raises(UnknownNameError, match=r"a9 and 190 more$"):
         check_names(many, "b", None)

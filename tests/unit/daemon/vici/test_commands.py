@@ -8,14 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from vici.protocol import Message, Packet
 
-from ikepy.config.model import Config, SecretEntry
+from ikepy.config.model import SecretEntry
 from ikepy.config.sources.config_file import ConfigFile
 from ikepy.daemon import log
-from ikepy.daemon.checks import vici_path
-from ikepy.daemon.errors import StartError
 from ikepy.daemon.log import SUBSYSTEMS
 from ikepy.daemon.vici.packets import HEADER
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
@@ -39,7 +36,7 @@ class Vici:
 
     @classmethod
     async def connect(cls, bed: Bed, *events: str) -> Vici:
-        client = cls(*await asyncio.open_unix_connection(bed.control.with_suffix(".vici")))
+        client = cls(*await asyncio.open_unix_connection(bed.control))
         for event in events:
             client.send(Packet.register_event(event))
             assert (await client.receive())[0] == Packet.EVENT_CONFIRM
@@ -299,35 +296,6 @@ async def in_all(client: Vici) -> dict[str, str]:
     answer, _ = await client.ask("get-counters")
     found: dict[str, str] = answer["counters"][""]
     return found
-
-
-def test_the_two_sockets_must_differ(control: Path) -> None:
-    bed = Bed(control)
-    settings = bed.config.daemon.model_copy(update={"vici_socket": control})
-    bed.config = bed.config.model_copy(update={"daemon": settings})
-    bed.make_daemon()
-
-    async def serve() -> None:
-        with pytest.raises(StartError, match=r"daemon\.vici_socket: must differ"):
-            await bed.daemon.serve()
-
-    asyncio.run(serve())
-
-
-@pytest.mark.parametrize(
-    ("control", "vici"),
-    [
-        ("/run/ikepy/ikepy.sock", "/run/ikepy/ikepy.vici"),
-        ("/tmp/gateway.1", "/tmp/gateway.1.vici"),  # beside a gateway.2
-        ("/tmp/s", "/tmp/s.vici"),
-        ("/tmp/x.vici", "/tmp/x.vici.vici"),
-    ],
-)
-def test_the_sockets_name(control: str, vici: str) -> None:
-    assert vici_path(Config(), Path(control)) == Path(vici)
-    settings = Config().daemon.model_copy(update={"vici_socket": Path("/run/another")})
-    config = Config().model_copy(update={"daemon": settings})
-    assert vici_path(config, Path(control)) == Path("/run/another")
 
 
 def test_levels_of_the_log(control: Path) -> None:

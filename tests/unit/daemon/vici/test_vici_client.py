@@ -152,8 +152,8 @@ class Served:
 def run(path: Path, scenario: Callable[[Served], Awaitable[None]]) -> None:
     async def inside() -> None:
         served = Served(path)
-        control = ControlSocket.open(path, key="daemon.vici_socket")
-        await control.start_with(lambda sock: ViciClient(sock, served.commands, served.events))
+        control = ControlSocket.open(path)
+        control.start(lambda sock: ViciClient(sock, served.commands, served.events))
         try:
             async with asyncio.timeout(20):
                 await scenario(served)
@@ -428,5 +428,35 @@ def test_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0.05)
         peer.send(Packet.unregister_event("ikepy-alive"))
         assert (await peer.receive())[0] == Packet.EVENT_CONFIRM
+
+    run(path, scenario)
+
+
+def test_a_client_that_only_ends_its_sending_gets_its_answer(path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        peer = await served.connect()
+        peer.send(Packet.request("echo", Message.serialize({"a": "1"})))
+        peer.writer.write_eof()
+        assert (await peer.receive())[2] == {"a": b"1"}
+        assert await peer.reader.read() == b""
+
+    run(path, scenario)
+
+
+def test_a_flood_of_requests_whose_answers_nobody_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ikepy.daemon.vici.vici_client.UNREAD", 0.1)
+    monkeypatch.setattr("ikepy.daemon.control.socket_client.LEAVING", 0.1)
+
+    async def scenario(served: Served) -> None:
+        deaf, other = await served.connect(), await served.connect()
+        deaf.pause()
+        for _ in range(100):
+            deaf.send(Packet.request("echo", Message.serialize({"a": "x" * 60000})))
+        with pytest.raises(ConnectionError):
+            while True:
+                await deaf.writer.drain()
+                deaf.writer.write(b"x")
+                await asyncio.sleep(0.01)
+        assert await other.ask("echo") == {}
 
     run(path, scenario)
