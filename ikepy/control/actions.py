@@ -244,6 +244,22 @@ def log(form: str | None, socket: Path) -> None:
     _follow(form, socket, ("log",), lambda _, event: line(event))
 
 
+@click.command(
+    "log-levels",
+    epilog=examples("ikepy log-levels", "ikepy log-levels ike=debug", "ikepy log-levels all=info"),
+)
+@click.argument("levels", nargs=-1, metavar="[SUBSYSTEM=LEVEL]...")
+@form_options
+@socket_option
+def log_levels(levels: tuple[str, ...], form: str | None, socket: Path) -> None:
+    """Show the level of each subsystem of the log, and change some.
+
+    A change holds until the configuration is loaded again or the daemon is started anew.
+    """
+    arguments: Arguments = {"set": list(levels)} if levels else {}
+    _do(form, socket, "log-levels", arguments, texts.log_levels)
+
+
 @click.command("monitor-sa", epilog=examples("ikepy monitor-sa", "ikepy monitor-sa --json"))
 @form_options
 @socket_option
@@ -275,4 +291,15 @@ def _follow(
             fail(str(error))
 
 
-COMMANDS = (initiate, terminate, rekey, install, uninstall, reload, reload_settings, log, monitor_sa)
+COMMANDS = (
+    initiate,
+    terminate,
+    rekey,
+    install,
+    uninstall,
+    reload,
+    reload_settings,
+    log,
+    log_levels,
+    monitor_sa,
+)

@@ -163,3 +163,9 @@ def _ends(sa: Message) -> str:
 
 def _endpoint(sa: Message, side: str) -> str:
     return f"{word(sa, f'{side}-host')}[{word(sa, f'{side}-port')}]"
+
+
+def log_levels(answer: Message) -> str:
+    """ "audit=info config=info ..."."""
+    levels = answer.get("levels")
+    return " ".join(f"{name}={level}" for name, level in levels.items()) if isinstance(levels, dict) else ""

@@ -110,7 +110,7 @@ class ConfigWatch:
             self._listening = asyncio.create_task(self._listen(self._inotify))
         if refused is not None and not self._blind:
             text = f"the kernel can't watch its files ({refused}): they are looked at every {POLL:.0f} s"
-            log.warning(SUBJECT, text)
+            log.warning(SUBJECT, text, "config")
         self._blind = refused is not None
 
     async def _listen(self, inotify: Inotify) -> None:

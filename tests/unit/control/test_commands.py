@@ -30,6 +30,15 @@ def socket(tmp_path: Path) -> Path:
     return tmp_path / "ikepy.sock"
 
 
+def test_log_levels(socket: Path) -> None:
+    levels = {"audit": "info", "ike": "debug"}
+    with vici_daemon(socket, {"log-levels": Answer({"success": "yes", "levels": levels})}) as daemon:
+        assert ikepy("log-levels", "--socket", socket).stdout == "audit=info ike=debug\n"
+        as_json = ikepy("log-levels", "ike=debug", "all=info", "--json", "--socket", socket)
+    assert json.loads(as_json.stdout)["levels"] == levels
+    assert daemon.requests == [("log-levels", {}), ("log-levels", {"set": ["ike=debug", "all=info"]})]
+
+
 @pytest.mark.parametrize(
     "words",
     [
