@@ -1,6 +1,6 @@
 """Skips what this machine cannot run, and makes network namespaces for the tests that need some.
 
-Markers: `@pytest.mark.root` and `@pytest.mark.strongswan` skip a test, with the reason, where these are
+Markers: `@pytest.mark.root`, `strongswan`, `radvd` and `bird` skip a test, with the reason, where these are
 missing. Fixtures, for tests marked `root`; what they make is gone after the test, also after a failure:
 
 - `make_namespace`: a function; `make_namespace("site")` gives a `Namespace` called ikt-<pid>-site-<random>.
@@ -40,7 +40,12 @@ CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reasons = {"root": _no_root(), "strongswan": _no_strongswan()}
+    reasons = {
+        "root": _no_root(),
+        "strongswan": _no_strongswan(),
+        "radvd": _no_command("radvd", "radvd"),
+        "bird": _no_command("bird", "bird2"),
+    }
     for item in items:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
@@ -81,6 +86,10 @@ def _no_root() -> str:
 def _no_strongswan() -> str:
     missing = [name for name in ("charon-systemd", "swanctl") if shutil.which(name) is None]
     return f"needs strongSwan: no {' nor '.join(missing)} found" if missing else ""
+
+
+def _no_command(command: str, package: str) -> str:
+    return "" if shutil.which(command) else f"needs the command {command} (Debian: {package})"
 
 
 def _capable(capability: int) -> bool:

@@ -1,4 +1,4 @@
-"""Reads a device's flags, MTU, carrier and driver by ioctl (netdevice(7)), which takes microseconds."""
+"""Reads a device's flags, MTU, carrier, driver and addresses by ioctl (netdevice(7)): in microseconds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import errno
 import fcntl
 import socket
 import struct
+from ipaddress import IPv6Address
+from pathlib import Path
 
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 SIOCGIFMTU = 0x8921
 SIOCSIFNAME = 0x8923
+SIOCGIFHWADDR = 0x8927
 SIOCETHTOOL = 0x8946
 ETHTOOL_GDRVINFO = 0x00000003
 ETHTOOL_GLINK = 0x0000000A
@@ -24,6 +27,11 @@ _NAMES = struct.Struct("16s16s8x")  # struct ifreq: name, new name
 _MTU = struct.Struct("16si20x")
 _DRIVER = struct.Struct("I32s160x")  # the first fields of struct ethtool_drvinfo
 _POINTER = struct.Struct("16sP16x")
+_HARDWARE = struct.Struct("16sH14s8x")  # struct ifreq: name, family and octets of a sockaddr
+ARPHRD_ETHER = 1
+ETHERNET_ADDRESS = 6  # octets
+IFA_F_DADFAILED, IFA_F_TENTATIVE = 0x08, 0x40  # linux/if_addr.h
+LINK_SCOPE = 0x20  # in /proc/net/if_inet6
 
 
 def has_link(name: str) -> bool:
@@ -92,6 +100,30 @@ def link_driver(name: str) -> str:
         fcntl.ioctl(sock, SIOCETHTOOL, _POINTER.pack(name.encode(), information.buffer_info()[0]))
     driver: bytes = _DRIVER.unpack(information)[1]
     return driver.rstrip(b"\0").decode("ascii", "replace")
+
+
+def ethernet_address(name: str) -> bytes | None:
+    """The 6 octets of an Ethernet device's address; None for a device of another kind. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, SIOCGIFHWADDR, _HARDWARE.pack(name.encode(), 0, b""))
+    _, family, octets = _HARDWARE.unpack(answer)
+    return bytes(octets[:ETHERNET_ADDRESS]) if family == ARPHRD_ETHER else None
+
+
+def link_local_address(name: str) -> IPv6Address | None:
+    """The lowest usable link-local address of a device (no tentative one, RFC 4862 5.4); None without one.
+
+    Raises OSError.
+    """
+    unusable = IFA_F_DADFAILED | IFA_F_TENTATIVE
+    found = []
+    # Not /proc/net, which shows the main thread's namespace.
+    with Path("/proc/thread-self/net/if_inet6").open(encoding="ascii") as lines:
+        for line in lines:
+            address, _, _, scope, flags, device = line.split()
+            if device == name and int(scope, 16) == LINK_SCOPE and not int(flags, 16) & unusable:
+                found.append(IPv6Address(int(address, 16)))
+    return min(found, default=None)
 
 
 def _ask(request: int, layout: struct.Struct, name: str) -> int:

@@ -118,12 +118,14 @@ class ConfigDifference:
     removed: tuple[Connection, ...]
     changed: tuple[ConnectionChange, ...]
     secrets: frozenset[str]  # names of those that were added, removed or changed
+    router_advertisements: frozenset[str]  # interfaces whose were
     daemon: frozenset[str]  # keys of [daemon] that differ and need no restart
     fixed: tuple[tuple[str, str], ...]
 
     def __bool__(self) -> bool:
         """Whether anything changes now."""
-        return bool(self.added or self.removed or self.changed or self.secrets or self.daemon)
+        connections = self.added or self.removed or self.changed
+        return bool(connections or self.secrets or self.router_advertisements or self.daemon)
 
     def __str__(self) -> str:
         """For the log: "1 connection added (site-c), secrets changed"."""
@@ -138,6 +140,7 @@ class ConfigDifference:
             if connections
         ]
         parts += ["secrets changed"] if self.secrets else []
+        parts += [f"router advertisements of {name} changed" for name in sorted(self.router_advertisements)]
         parts += [f"daemon.{key} changed" for key in sorted(self.daemon)]
         return "; ".join(parts) or "nothing changed"
 
@@ -154,11 +157,17 @@ def difference(old: Config, new: Config) -> ConfigDifference:
         if name in old.connections and old.connections[name] is not one
     ]
     return ConfigDifference(
-        config=Config(connections=merged, secrets=new.secrets, daemon=daemon),
+        config=Config(
+            connections=merged,
+            secrets=new.secrets,
+            daemon=daemon,
+            router_advertisements=new.router_advertisements,
+        ),
         added=tuple(one for name, one in merged.items() if name not in old.connections),
         removed=tuple(one for name, one in old.connections.items() if name not in merged),
         changed=tuple(changed),
         secrets=frozenset(_differing(old.secrets, new.secrets)),
+        router_advertisements=frozenset(_differing(old.router_advertisements, new.router_advertisements)),
         daemon=frozenset(live),
         fixed=tuple(
             (f"daemon.{key}", f"stays {_shown(getattr(old.daemon, key))} until the daemon is started anew")

@@ -33,13 +33,18 @@ def fail(problems: list[InitErrorDetails]) -> ValidationError:
     return ValidationError.from_exception_data("configuration", problems)
 
 
-def each(parse: Callable[[object], T], *, required: bool = False) -> PlainValidator:
-    """A list whose elements `parse` validates; all mistakes are reported, each with its index."""
+def each(parse: Callable[[object], T], *, required: bool = False, most: int | None = None) -> PlainValidator:
+    """A list whose elements `parse` validates; all mistakes are reported, each with its index.
+
+    `required`: it must not be empty; `most`: how many elements it may have.
+    """
 
     def validate(value: object) -> tuple[T, ...]:
         elements = values.listed(value)
         if required and not elements:
             raise ValueError("must not be empty")
+        if most is not None and len(elements) > most:
+            raise ValueError(f"allowed: at most {most}")
         found, problems = _collect(elements, parse)
         if problems:
             raise fail(problems)

@@ -48,7 +48,12 @@ class Layers:
             **self.secrets,
             **{name: one for name, one in self.file.secrets.items() if name not in self.secrets},
         }
-        return Config(connections=connections, secrets=secrets, daemon=self.file.daemon)
+        return Config(
+            connections=connections,
+            secrets=secrets,
+            daemon=self.file.daemon,
+            router_advertisements=self.file.router_advertisements,
+        )
 
     def with_file(self, config: Config) -> Layers:
         """With another file's content; changed actions of children that it changes are forgotten."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from esp.packet.selectors import Selector
 from ikepy.config import fields, routing, secret_source, values
@@ -24,7 +24,9 @@ from ikepy.config.fields import (
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.keyring import Keyring
 from ikepy.config.proposals import default as default_proposals
+from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.config.routing import StaticRoute as StaticRoute
+from ikepy.config.section import Boolean, Seconds, Section
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
 from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import ProtocolId
@@ -45,8 +47,6 @@ _READY = {word: word for word in ("all", "any", "none")}
 _LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not supported by ikepy yet")
 
-Boolean = Annotated[bool, PlainValidator(values.boolean)]
-Seconds = Annotated[float, PlainValidator(values.seconds)]
 Amount = Annotated[int, fields.integer(0, 2**63 - 1, "0: without limit")]
 AddressPatterns = Annotated[
     tuple[Address | Network | AnyAddress, ...], fields.each(values.address_pattern, required=True)
@@ -55,14 +55,6 @@ Selectors = Annotated[tuple[Selector | Dynamic, ...], fields.each(values.selecto
 Port = Annotated[int, fields.integer(1, 65535, "a UDP port")]
 AuthMethod = Annotated[str, fields.choice("authentication method", {"psk": "psk"}, _AUTH_LATER)]
 StartAction = Annotated[Action, fields.choice("action", _ACTIONS, _COMBINED)]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is a mistake."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
-    )
 
 
 class AuthLocal(Section):
@@ -200,6 +192,12 @@ class Connection(Section):
     vti: Vti
 
     @property
+    def may_carry_ipv6(self) -> bool:
+        """Whether a child is configured to reach IPv6 networks."""
+        selectors = (one for child in self.children.values() for one in child.remote_ts)
+        return any(isinstance(one, Selector) and one.version == 6 for one in selectors)
+
+    @property
     def grace_time(self) -> float:
         """Seconds between the soft lifetime (rekey) and the hard lifetime (delete) of the IKE_SA."""
         return max(self.rekey_time, self.reauth_time) / 10 if self.over_time is None else self.over_time
@@ -327,6 +325,7 @@ class Config(Section):
     connections: dict[str, Connection] = Field(default_factory=dict)
     secrets: dict[str, SecretEntry] = Field(default_factory=dict)
     daemon: Daemon = Field(default_factory=Daemon)
+    router_advertisements: dict[str, RouterAdvertisement] = Field(default_factory=dict)
 
     def psk(self, local: Identity | None, remote: Identity | None) -> Secret | None:
         """The pre-shared key for these two, the best match as in charon; None if there is none.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.packet.selectors import Selector
+from ikepy.config import router_notes
 from ikepy.config.model import Child, Config, Connection
 from ikepy.config.values import Address, Dynamic, Network
 
@@ -20,7 +21,7 @@ def notes(config: Config) -> list[tuple[str, str]]:
     for connection in config.connections.values():
         for one in EACH:
             found += one(connection, f"connections.{connection.name}")
-    return found + list(_same_selectors(config))
+    return [*found, *_same_selectors(config), *router_notes.notes(config)]
 
 
 def _lifetimes(connection: Connection, key: str) -> Notes:

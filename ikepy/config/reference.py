@@ -28,6 +28,7 @@ HEADINGS = {
     "secret": "`[secrets.ike-NAME]`",
     "daemon": "`[daemon]`",
     "http": "`[daemon.http]`",
+    "router_advertisement": "`[router_advertisements.INTERFACE]`",
 }
 # What the TOML file's reader fills in, in place of the model.
 BY_THE_SOURCE = {("connection", "local_port"): "`daemon.port`", ("vti", "name"): "see meaning"}
@@ -106,6 +107,7 @@ def schema() -> Schema:
             "connections": _named("connection"),
             "secrets": {**_named("secret"), "propertyNames": {"pattern": "^ike"}},
             "daemon": {"$ref": "#/$defs/daemon"},
+            "router_advertisements": _named("router_advertisement"),
         },
         "$defs": {kind: _section(kind) for kind in HEADINGS},
     }

@@ -313,4 +313,78 @@ KEYS: dict[str, dict[str, Key]] = {
             "boolean", "", "whether `/metrics` has the metrics of ipsec-prometheus-exporter, too"
         ),
     },
+    "router_advertisement": {
+        "connections": Key(
+            "list of texts",
+            "names of connections",
+            "the connections on which the advertisements depend. Empty: those with IPv6 networks in the "
+            "`remote_ts` of a child",
+        ),
+        "require": Key(
+            "word",
+            '`"any"`, `"all"`',
+            "whether one of these connections has to be up (carry IPv6 under an SA), or all",
+        ),
+        "default_router": Key(
+            "boolean", "", "whether hosts take us as default router; without it they get `routes` only"
+        ),
+        "router_lifetime": Key(
+            "time",
+            "`max_interval` to 9000 seconds",
+            "how long they do, unless another advertisement comes. Absent: three times `max_interval`",
+        ),
+        "preference": Key(
+            "word", '`"low"`, `"medium"`, `"high"`', "of us as default router, among others (RFC 4191)"
+        ),
+        "routes": Key(
+            "list of networks",
+            "at most 256, IPv6",
+            "networks behind us, as route information (RFC 4191). Absent: none, or with "
+            "`default_router = false` the IPv6 `vti.routes`, or negotiated remote selectors, of the "
+            "connections that are up",
+        ),
+        "route_lifetime": Key(
+            "time", "at least `max_interval`", "of these routes. Absent: three times `max_interval`"
+        ),
+        "route_preference": Key("word", '`"low"`, `"medium"`, `"high"`', "of these routes"),
+        "prefixes": Key(
+            "list of networks", "at most 32, IPv6", "prefixes of the link, of which hosts make addresses"
+        ),
+        "on_link": Key("boolean", "", "the L flag: addresses of `prefixes` are reached without a router"),
+        "autonomous": Key("boolean", "", "the A flag: hosts make addresses of `prefixes` (SLAAC, RFC 4862)"),
+        "valid_lifetime": Key("time", "", "how long these addresses may be used"),
+        "preferred_lifetime": Key(
+            "time", "at most `valid_lifetime`", "how long new flows may begin from them"
+        ),
+        "deprecate": Key(
+            "boolean",
+            "",
+            "whether the prefixes' preferred lifetime becomes 0 with the withdrawal, so that hosts with "
+            "other addresses begin no flows from these",
+        ),
+        "rdnss": Key("list of addresses", "at most 16, IPv6", "DNS servers (RFC 8106)"),
+        "dnssl": Key("list of texts", "at most 16 domain names in ASCII", "the DNS search list (RFC 8106)"),
+        "dns_lifetime": Key("time", "at least `max_interval`", "of both. Absent: three times `max_interval`"),
+        "mtu": Key(
+            "integer", "1280 to 65535 octets", "the MTU that all hosts of the link use. Absent: none is told"
+        ),
+        "hop_limit": Key("integer", "0 to 255; 0: none is told", "the hop limit that hosts use"),
+        "managed": Key("boolean", "", "the M flag: addresses by DHCPv6"),
+        "other_config": Key("boolean", "", "the O flag: other settings by DHCPv6"),
+        "reachable_time": Key(
+            "integer",
+            "0 to 3600000 milliseconds; 0: none is told",
+            "how long a neighbour counts as reachable",
+        ),
+        "retrans_timer": Key(
+            "integer", "0 to 4294967295 milliseconds; 0: none is told", "between neighbour solicitations"
+        ),
+        "source_link_layer": Key("boolean", "", "whether our Ethernet address is told"),
+        "max_interval": Key("number", "4 to 1800 seconds", "the longest time between two advertisements"),
+        "min_interval": Key(
+            "number",
+            "3 to 1350 seconds, at most three quarters of `max_interval`",
+            "the shortest time. Absent: 0.33 of `max_interval`, at least 3",
+        ),
+    },
 }

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel, ValidationError
 
 from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, Http, SecretEntry, Vti
+from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.errors import LocalMisuse
 
 Problem = tuple[str, str]  # key path, text
@@ -41,8 +42,11 @@ MODELS: dict[str, type[BaseModel]] = {
     "secret": SecretEntry,
     "daemon": Daemon,
     "http": Http,
+    "router_advertisement": RouterAdvertisement,
 }
-NAMED_BY_HEADING = frozenset({"connection", "child"})  # there, `name` is no key of the file
+NAMED_BY_HEADING = frozenset(
+    {"connection", "child", "router_advertisement"}
+)  # there, `name` is no key of the file
 # Common wrong keys that resemble none of ours: ipsec.conf's and everyday words.
 MEANT = {
     "connection": {
@@ -114,6 +118,8 @@ def section_kind(path: Path) -> str:
             return "vti"
         case ("secrets", _):
             return "secret"
+        case ("router_advertisements", _):
+            return "router_advertisement"
         case ("daemon",):
             return "daemon"
         case ("daemon", "http"):

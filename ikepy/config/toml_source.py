@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ikepy.config import notes, proposals, report, secrecy, secret_use, values
 from ikepy.config.checks import check
 from ikepy.config.model import Config, Connection, Daemon, SecretEntry, device_name
+from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.config.sources.place import read_file
 from ikepy.errors import ConfigError
 from ikepy.wire.constants import ProtocolId
@@ -134,7 +135,12 @@ class _Source:
         daemon = self._section(Daemon, ("daemon",), self._data.get("daemon", {}))
         secrets = self._sections("secrets", self._secret)
         connections = self._sections("connections", self._connection)
-        config = Config(connections=connections, secrets=secrets, daemon=daemon or Daemon())
+        config = Config(
+            connections=connections,
+            secrets=secrets,
+            daemon=daemon or Daemon(),
+            router_advertisements=self._sections("router_advertisements", self._router_advertisement),
+        )
         unread = {"daemon"} if daemon is None else set()
         if len(secrets) != len(self._tables("secrets")):
             unread.add("secrets")
@@ -177,6 +183,13 @@ class _Source:
                 key = report.key_path(("secrets", name, "secret"))
                 self.remarks.append((key, f"this file holds it, and {exposed}; or use secret_file"))
                 return
+
+    def _router_advertisement(self, path: report.Path, table: object) -> RouterAdvertisement | None:
+        if isinstance(table, dict):
+            if "name" in table:
+                self._add((*path, "name"), "unknown key: the interface is the one in the section's heading")
+            table = {**table, "name": path[-1]}
+        return self._section(RouterAdvertisement, path, table)
 
     def _connection(self, path: report.Path, table: object) -> Connection | None:
         if not isinstance(table, dict):

@@ -31,6 +31,7 @@ from ikepy.daemon.events.traffic_limits import TrafficWatch
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.route_check import RouteCheck
+from ikepy.daemon.router.advertiser import RouterAdvertiser
 from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Terminate
@@ -66,6 +67,7 @@ class Reconfiguration:
     exemptions: Exemptions
     reconciler: Reconciler
     route_check: RouteCheck
+    router: RouterAdvertiser
     clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
@@ -104,6 +106,7 @@ class Reconfiguration:
         await self.follower.replace_config(change.config)
         self.runner.replace_config(change.config)
         self.traffic.replace_config(change.config)
+        self.router.replace_config(change.config)
         for connection in change.removed:
             self._leave(connection.name)
         self._remove_unused()

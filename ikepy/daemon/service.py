@@ -49,6 +49,8 @@ from ikepy.daemon.process.capabilities import Capability, keep_only
 from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.reload_requests import ReloadRequests
+from ikepy.daemon.router.advertiser import RouterAdvertiser
+from ikepy.daemon.router.icmp_socket import OpenSocket, open_icmp_socket
 from ikepy.daemon.vici.commands import ViciCommands
 from ikepy.daemon.vici.control_commands import ControlCommands
 from ikepy.daemon.vici.events import ViciEvents
@@ -87,6 +89,7 @@ class Dependencies:
     network: NetworkConfig
     make_watch: MakeWatch
     drop_capabilities: bool = True
+    open_icmp_socket: OpenSocket = open_icmp_socket
 
 
 class Monitoring(Protocol):
@@ -237,12 +240,25 @@ class Daemon:
         traffic.start()
         follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, route_check)
         stack.push_async_callback(follower.stop)
-        self._watch(stack, reconciler, follower)
+        router = RouterAdvertiser(config, devices, bus, self._dependencies.open_icmp_socket)
+        stack.push_async_callback(router.end)
+        self._watch(stack, reconciler, follower, router)
         reconciler.start()
         await follower.start()
+        router.start()
         runner.start()
         self._reconfiguration = Reconfiguration(
-            machine, runner, devices, pool, listeners, follower, traffic, exemptions, reconciler, route_check
+            machine,
+            runner,
+            devices,
+            pool,
+            listeners,
+            follower,
+            traffic,
+            exemptions,
+            reconciler,
+            route_check,
+            router,
         )
         return runner
 
@@ -275,12 +291,19 @@ class Daemon:
         facts = Facts(resolver.resolve, route_check.leads_out, esp_heard, capacity_of)
         return self._dependencies.make_machine(self._config, entropy, facts)
 
-    def _watch(self, stack: AsyncExitStack, reconciler: Reconciler, follower: AddressFollower) -> None:
+    def _watch(
+        self,
+        stack: AsyncExitStack,
+        reconciler: Reconciler,
+        follower: AddressFollower,
+        router: RouterAdvertiser,
+    ) -> None:
         """Report what the kernel says of addresses, links and routes; without that the daemon runs on."""
 
         def changed(changes: Changes) -> None:
             reconciler.changed(changes)
             follower.changed(changes)
+            router.changed(changes)
 
         try:
             stack.callback(self._dependencies.make_watch(changed).close)
@@ -319,11 +342,14 @@ class Daemon:
         return Listeners.open(addresses, (settings.port, settings.port_nat_t), workers, native)
 
     async def _say_farewell(self, runner: EffectsRunner) -> None:
-        if self._reconfiguration is not None:
-            await self._reconfiguration.stop()
+        if self._reconfiguration is None:
+            return
+        await self._reconfiguration.stop()
+        told_hosts = asyncio.create_task(self._reconfiguration.router.end())
         runner.request(Shutdown())
         waiting = [asyncio.create_task(event.wait()) for event in (runner.idle, self._hurry)]
         _, late = await asyncio.wait(waiting, timeout=FAREWELL, return_when=asyncio.FIRST_COMPLETED)
+        await told_hosts
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -163,6 +163,7 @@ DAEMON_ROOMS = (
     "device",
     "workers",
     "effects",
+    "router",
     "control",
     "http",
     "vici",

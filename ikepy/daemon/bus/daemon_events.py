@@ -177,6 +177,29 @@ class ConnectionRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterAnnounces:
+    """Router advertisements begin on an interface, as these connections are up."""
+
+    interface: str
+    connections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouterWithdrawn:
+    """What an interface's router advertisements announced is taken back."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterWaits:
+    """An interface can't send router advertisements; it is waited for. `why`: as a main clause."""
+
+    interface: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStarted:
     """The daemon listens on these addresses."""
 
@@ -237,18 +260,30 @@ DaemonEvent: TypeAlias = (
     | ConfigReloading
     | ConfigReloaded
     | ConfigRefused
+    | RouterAnnounces
+    | RouterWithdrawn
+    | RouterWaits
     | DaemonStarted
     | DaemonEnding
 )
 DAEMON_EVENTS: tuple[type[DaemonEvent], ...] = get_args(DaemonEvent)
 # Events that a peer, or what it sends, can cause again and again.
-BY_PEERS: tuple[type[DaemonEvent], ...] = (WorkerFault, ChildNotInstalled, LoopDetected)
+BY_PEERS: tuple[type[DaemonEvent], ...] = (
+    WorkerFault,
+    ChildNotInstalled,
+    LoopDetected,
+    RouterAnnounces,
+    RouterWithdrawn,
+)
 # Those of other subsystems of the log than "device".
 _SUBSYSTEMS: dict[Subsystem, tuple[type[DaemonEvent], ...]] = {
     "config": (ConfigReloaded, ConfigRefused),
     "daemon": (DaemonStarted, DaemonEnding),
     "esp": (WorkerStarted, WorkerDied, WorkerUnserved, WorkerServed, WorkerFault, ChildNotInstalled),
-    "net": (AddressGone, AddressBack, ListeningBegun, ListeningFailed, ListeningEnded, LoopDetected),
+    "net": (
+        *(AddressGone, AddressBack, ListeningBegun, ListeningFailed, ListeningEnded, LoopDetected),
+        *(RouterAnnounces, RouterWithdrawn, RouterWaits),
+    ),
 }
 _SUBSYSTEM_OF = {kind: name for name, kinds in _SUBSYSTEMS.items() for kind in kinds}
 _FIELDS = ("connection", "device", "child", "child_id", "slot", "pid")  # of events, for lines in JSON
@@ -298,6 +333,14 @@ def line_of(event: DaemonEvent) -> Line:
             more = f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
             text = f"not reloaded ({cause}), nothing has changed: {'; '.join(problems[:MOST_PROBLEMS])}{more}"
             return logging.ERROR, "configuration", text
+        case RouterAnnounces(interface, connections):
+            text = f"router advertisements begin, with {_some(connections)} up"
+            return logging.INFO, interface, text
+        case RouterWithdrawn(interface):
+            text = "its router advertisements are withdrawn: the tunnels that they depend on are not up"
+            return logging.INFO, interface, text
+        case RouterWaits(interface, why):
+            return logging.WARNING, interface, f"router advertisements wait for it: {why}"
         case DaemonStarted(addresses, workers):
             where = ", ".join(map(str, addresses)) or "no address yet"
             return logging.INFO, "daemon", f"listening on {where}; {workers} worker slots"

@@ -22,6 +22,7 @@ SECTIONS = {
     "secret": "`[secrets.ike-NAME]`",
     "daemon": "`[daemon]`",
     "http": "`[daemon.http]`",
+    "router_advertisement": "`[router_advertisements.INTERFACE]`",
 }
 BY_THE_SOURCE = {("connection", "local_port"), ("vti", "name")}  # the TOML file's reader fills these in
 
@@ -80,7 +81,8 @@ def test_keys_without_a_default_say_what_absence_means(kind: str) -> None:
 
 def test_example(tmp_path: Path) -> None:
     """It has no mistake, but for the file of the secret, which is not on this machine."""
-    (example,) = blocks(PAGE, "toml")
+    example, *parts = blocks(PAGE, "toml")
     (tmp_path / "site-b.psk").write_text("LzU0vX3nRkq9TfWm7cYh\n")
-    config = parse(example.replace("/etc/ikepy/site-b.psk", str(tmp_path / "site-b.psk")))
+    example = example.replace("/etc/ikepy/site-b.psk", str(tmp_path / "site-b.psk"))
+    config = parse("\n".join((example, *parts)))
     assert set(config.connections) == {"site-b"}
