@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -76,13 +76,15 @@ def read_table(
     exposed: str | None = None,
     translate: Callable[[report.Problem], report.Problem] | None = None,
     places: Mapping[str, str] | None = None,
+    unread: Collection[str] = (),
 ) -> Reading:
     """The configuration in a table of this file's shape, whatever source made it.
 
     `directory`: where relative paths start. `translate`: puts a problem in terms of that source; `places`:
-    the lines of its key paths, for ConfigError. The rest as in `read_text`.
+    the lines of its key paths, for ConfigError. `unread`: "secrets" if these are elsewhere, so that a
+    connection may be without one. The rest as in `read_text`.
     """
-    source = _Source(data, directory)
+    source = _Source(data, directory, unread)
     config = source.config()
     told = translate or (lambda problem: problem)
     if source.problems:
@@ -122,7 +124,8 @@ def _meant(message: str, text: str) -> str:
 class _Source:
     """One reading of one file. Sections are validated one by one, so that no mistake hides another's."""
 
-    def __init__(self, data: Table, directory: Path) -> None:
+    def __init__(self, data: Table, directory: Path, unread: Collection[str] = ()) -> None:
+        self._unread = unread
         self.problems: list[report.Problem] = []
         self.remarks: list[report.Problem] = []
         self._data = data
@@ -141,7 +144,9 @@ class _Source:
             daemon=daemon or Daemon(),
             router_advertisements=self._sections("router_advertisements", self._router_advertisement),
         )
-        unread = {"daemon"} if daemon is None else set()
+        unread = set(self._unread)
+        if daemon is None:
+            unread.add("daemon")
         if len(secrets) != len(self._tables("secrets")):
             unread.add("secrets")
         self.problems += check(config, unread)

@@ -55,6 +55,7 @@ from ikepy.daemon.vici.commands import ViciCommands
 from ikepy.daemon.vici.control_commands import ControlCommands
 from ikepy.daemon.vici.events import ViciEvents
 from ikepy.daemon.vici.exchange_counters import ExchangeCounters
+from ikepy.daemon.vici.loading import Loading
 from ikepy.daemon.vici.sections import Reqids
 from ikepy.daemon.vici.vici_client import ViciClient
 from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
@@ -316,7 +317,7 @@ class Daemon:
         counters = ExchangeCounters(runner.bus, sources.unserved)
         runner.received, runner.sent = counters.received, counters.sent
         control = ControlCommands(sources, runner, self.desired)
-        commands = ViciCommands(sources, control, counters, reqids)
+        commands = ViciCommands(sources, control, Loading(self.desired), counters, reqids)
         events = ViciEvents(runner.bus, partial(with_traffic, sources), reqids)
 
         def make(sock: socket.socket) -> ViciClient:

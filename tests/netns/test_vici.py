@@ -26,7 +26,7 @@ NOTHING_OF: dict[str, dict[str, list[str]]] = {
     "get_authorities": {"authorities": []},
     "get_pools": {},
 }
-LATER = ("load-conn", "load-shared", "load-cert", "load-key", "load-pool", "load-authority", "unload-conn")
+LATER = ("load-cert", "load-key", "load-pool", "load-authority")
 
 
 @contextlib.contextmanager

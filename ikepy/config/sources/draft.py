@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +62,15 @@ class Draft:
         """The configuration without what is refused. ConfigError with every mistake in the rest."""
         return self._reading({})
 
-    def read(self) -> Reading:
-        """The configuration. ConfigError with all that is wrong or can't be carried over."""
+    def read(self, unread: Collection[str] = ()) -> Reading:
+        """The configuration. ConfigError with all that is wrong or can't be carried over.
+
+        `unread`: sections that are elsewhere, as `toml_source.read_table` has them.
+        """
         places = {one.key: str(one.place) for one in (*self.refused, *self.remarks)}
         refused = [(one.key, one.text) for one in self.refused]
         try:
-            reading = self._reading(places)
+            reading = self._reading(places, unread)
         except ConfigError as error:
             raise ConfigError(self.path, refused + error.problems, places) from None
         if refused:
@@ -75,13 +78,14 @@ class Draft:
         remarks = (*((one.key, one.text) for one in self.remarks), *reading.remarks)
         return Reading(reading.config, remarks, self.format, places)
 
-    def _reading(self, places: dict[str, str]) -> Reading:
+    def _reading(self, places: dict[str, str], unread: Collection[str] = ()) -> Reading:
         return toml_source.read_table(
             self.table,
             str(self.path),
             self.path.parent,
             translate=lambda problem: self._translated(problem, places),
             places=places,
+            unread=unread,
         )
 
     def _translated(self, problem: Problem, places: dict[str, str]) -> Problem:
@@ -99,16 +103,23 @@ class Draft:
         return told, _SECTION.sub("", _ADD_SECRET.sub("add one for them", text))
 
 
-def stable_device_names(connections: Iterable[tuple[str, Table]]) -> None:
+def stable_device_names(
+    connections: Iterable[tuple[str, Table]],
+    taken: Collection[str] = (),
+    former: Mapping[str, str] | None = None,
+) -> None:
     """Give devices whose default names would be the same, as the kernel cuts them, a part of a checksum.
 
-    A name depends on the connection's alone, so that other connections may come and go.
+    A name depends on the connection's alone, so that other connections may come and go. `taken`: by others'
+    devices; `former`: connection -> the name that its device has now, which it keeps if it has such a part.
     """
-    taken: set[str] = set()
+    used = set(taken)
     for name, vti in connections:
         own = vti.get("name")
         wanted = own if isinstance(own, str) else device_name(name)
-        if own is None and wanted in taken:
-            wanted = f"{wanted[:10]}-{zlib.crc32(name.encode()) & 0xFFFF:04x}"
-            vti["name"] = wanted
-        taken.add(wanted)
+        if own is None:
+            told_apart = f"{wanted[:10]}-{zlib.crc32(name.encode()) & 0xFFFF:04x}"
+            if wanted in used or (former or {}).get(name) == told_apart:
+                wanted = told_apart
+                vti["name"] = wanted
+        used.add(wanted)

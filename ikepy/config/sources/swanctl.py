@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ikepy.config import values
@@ -39,12 +40,26 @@ def draft(path: Path, text: str, exposed: str | None = None) -> Draft:
     return translator.draft
 
 
+def draft_of(
+    name: str, root: Section, taken: Collection[str] = (), former: Mapping[str, str] | None = None
+) -> Draft:
+    """As `draft`, of sections that are in no file: `name` is what errors call them.
+
+    `taken`, `former`: names of devices, as `stable_device_names` has them.
+    """
+    translator = _Translator(Draft(FORMAT, Path(name)), {})
+    translator.root(root, taken, former)
+    return translator.draft
+
+
 class _Translator:
     def __init__(self, into: Draft, exposed: dict[str, str | None]) -> None:
         self.draft = into
         self._exposed = exposed
 
-    def root(self, root: Section) -> None:
+    def root(
+        self, root: Section, taken: Collection[str] = (), former: Mapping[str, str] | None = None
+    ) -> None:
         for name, text in keys.SECTIONS.items():
             if name in root.sections:
                 self.draft.remarks.append(Lost(name, root.sections[name].place, text))
@@ -55,7 +70,7 @@ class _Translator:
             table, vti = self._connection(name, section)
             connections[name] = table
             tables.append((name, vti))
-        stable_device_names(tables)
+        stable_device_names(tables, taken, former)
         for name, section in _sections(root, "secrets"):
             self._secret(secrets, name, section)
         self.draft.table = {"connections": connections, "secrets": secrets}
@@ -103,9 +118,14 @@ class _Translator:
         for name, one in found[:1]:
             self._note((*path, side), one, (*path, name))
             self._values(table, one, (*path, side), rules, (*path, name))
-            for inner, certificate in one.sections.items():
-                rule = rules["certs"] if inner.startswith("cert") else keys.REMOTE["cacerts"]
-                rule.apply(self.draft, "", Origin(".".join((*path, name, inner)), certificate.place))
+            for inner, section_in_it in one.sections.items():
+                origin = Origin(".".join((*path, name, inner)), section_in_it.place)
+                if inner.startswith("cert"):
+                    rules["certs"].apply(self.draft, "", origin)
+                elif inner.startswith("cacert"):
+                    keys.REMOTE["cacerts"].apply(self.draft, "", origin)
+                else:
+                    self.draft.put(table, (*path, side, inner), {}, origin)  # the model refuses it
         return table
 
     def _child(self, section: Section, path: tuple[str, ...]) -> Table:
@@ -113,6 +133,7 @@ class _Translator:
         self._note(path, section)
         self._values(table, section, path, keys.CHILD)
         lifetimes.of_child(table)
+        self._refuse_sections(table, section, path)
         return table
 
     def _values(
@@ -188,7 +209,14 @@ class _Translator:
                     word = float(value.text)
                 origin = Origin(".".join((*path, key)), value.place)
                 self.draft.put(table, (*path, key), word, origin)
+        for name, inner in section.sections.items():
+            table[name] = self._plain(inner, (*path, name))
         return table
+
+    def _refuse_sections(self, table: Table, section: Section, path: tuple[str, ...]) -> None:
+        """Put what is in no place for a section into the table, for the model to say so."""
+        for name, inner in section.sections.items():
+            self.draft.put(table, (*path, name), {}, Origin(".".join((*path, name)), inner.place))
 
     def _note(self, path: tuple[str, ...], section: Section, shown: tuple[str, ...] | None = None) -> Origin:
         origin = Origin(".".join(shown or path), section.place)

@@ -2,7 +2,7 @@
 commands").
 
 A list comes as one event an item, for a client that registered for it; the answer ends it. What ikepy has
-nothing of yet (certificates, authorities, pools, what came by VICI itself) is an empty list.
+nothing of yet (certificates, authorities, pools) is an empty list.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ikepy.daemon.vici import arguments, our_keys
 from ikepy.daemon.vici.algorithms import all_algorithms
 from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands
 from ikepy.daemon.vici.exchange_counters import ExchangeCounters
+from ikepy.daemon.vici.loading import Loading
 from ikepy.daemon.vici.log_levels import log_levels
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_policy, list_sa
@@ -36,7 +37,12 @@ class ViciCommands:
     """Executes the commands of all clients."""
 
     def __init__(
-        self, sources: Sources, control: ControlCommands, counters: ExchangeCounters, reqids: Reqids
+        self,
+        sources: Sources,
+        control: ControlCommands,
+        loading: Loading,
+        counters: ExchangeCounters,
+        reqids: Reqids,
     ) -> None:
         self._sources = sources
         self._counters = counters
@@ -56,11 +62,10 @@ class ViciCommands:
             "list-sas": self._list_sas,
             "list-policies": self._list_policies,
             "list-conns": self._list_conns,
-            "get-conns": _empty_list("conns"),
+            **loading.commands,
             "list-certs": _nothing("type", "flag", "subject"),
             "list-authorities": _nothing("name"),
             "get-keys": _empty_list("keys"),
-            "get-shared": _empty_list("keys"),
             "get-authorities": _empty_list("authorities"),
             "get-pools": _nothing("name", "leases"),
             "get-algorithms": self._get_algorithms,

@@ -214,23 +214,23 @@ class ControlCommands:
             except KeyError:  # while this one waited for its turn
                 raise ViciError(f"{connection} has no child {child} any more") from None
 
-        return await _outcome(self._desired.change(edit))
+        return await outcome(self._desired.change(edit))
 
     async def reload_settings(self, given: Decoded, _: Stream) -> Pairs:
         """Read [daemon] of the configuration file again, as charon does strongswan.conf: connections stay."""
         arguments.unknown(given, ())
-        return await _outcome(self._desired.reload_settings())
+        return await outcome(self._desired.reload_settings())
 
     async def reload(self, given: Decoded, _: Stream) -> Pairs:
         """Read the configuration file again: a command of ikepy's own. `changed` says what that changes."""
         arguments.unknown(given, ())
-        return await _outcome(self._desired.reload("command"), tell=True)
+        return await outcome(self._desired.reload("command"), tell=True)
 
     async def redirect(self, given: Decoded, _: Stream) -> Pairs:
         return failure("redirecting IKE_SAs (RFC 5685) is not supported by ikepy")
 
 
-async def _outcome(changing: Awaitable[ConfigDifference], *, tell: bool = False) -> Pairs:
+async def outcome(changing: Awaitable[ConfigDifference], *, tell: bool = False) -> Pairs:
     """The answer to a change of the configuration. `tell`: with what it changes."""
     try:
         change = await changing

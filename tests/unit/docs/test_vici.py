@@ -10,6 +10,7 @@ from ikepy.daemon.vici import alerts
 from ikepy.daemon.vici.commands import ViciCommands
 from ikepy.daemon.vici.control_commands import ControlCommands
 from ikepy.daemon.vici.events import BY_THEMSELVES, OF_COMMANDS
+from ikepy.daemon.vici.loading import Loading
 from ikepy.daemon.vici.sections import Reqids
 from tests.unit.docs.pages import DOCS, quoted, tables
 
@@ -22,7 +23,8 @@ def first_cells(heading: str) -> list[str]:
 
 def test_commands() -> None:
     nothing: Any = None
-    commands = ViciCommands(nothing, ControlCommands(nothing, nothing, nothing), nothing, Reqids())
+    control = ControlCommands(nothing, nothing, nothing)
+    commands = ViciCommands(nothing, control, Loading(nothing), nothing, Reqids())
     assert sorted(first_cells("Commands")) == sorted(commands.names)
 
 

@@ -1,0 +1,96 @@
+"""`swanctl --load-all` at our VICI socket and at charon's: the same files, the same answers, a tunnel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ikepy.lab import pair
+from ikepy.lab.netns import LabError, run
+from ikepy.lab.strongswan import Connection
+from tests.interop.bed import Bed
+
+THEIRS = Connection(
+    local_addrs=pair.RIGHT, remote_addrs=pair.LEFT, local_ts=pair.RIGHT_NET, remote_ts=pair.LEFT_NET
+)
+OURS = Connection(
+    local_addrs=pair.LEFT,
+    remote_addrs=pair.RIGHT,
+    local_id=THEIRS.remote_id,
+    remote_id=THEIRS.local_id,
+    local_ts=pair.LEFT_NET,
+    remote_ts=pair.RIGHT_NET,
+    child_options={"start_action": "start"},
+)
+EMPTY = '[daemon]\nlog_level = "debug"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A directory as /etc/swanctl, and the daemon that it is loaded into."""
+
+    directory: Path
+    uri: str
+
+    def swanctl(self, *arguments: str) -> str:
+        """What swanctl prints; LabError with its words if it fails."""
+        settings = self.directory / "strongswan.conf"
+        settings.write_text("swanctl {\n load = nonce random openssl pem pkcs1 pkcs8 x509 pubkey\n}\n")
+        environment = (f"SWANCTL_DIR={self.directory}", f"STRONGSWAN_CONF={settings}")
+        return run("env", *environment, "swanctl", *arguments, "--uri", self.uri)
+
+    def load(self, config: str | Connection, *arguments: str) -> str:
+        """Write swanctl.conf and load all of it."""
+        text = config.text() if isinstance(config, Connection) else config
+        (self.directory / "swanctl.conf").write_text(text)
+        return self.swanctl(*(arguments or ("--load-all", "--noprompt")))
+
+
+@pytest.fixture
+def both(bed: Bed, tmp_path: Path) -> tuple[Files, Files]:
+    """Our daemon and charon, neither of which has a connection: their files."""
+    bed.theirs.start()
+    bed.ours.start(EMPTY)
+    found = []
+    for name, socket in (("ours", bed.ours.socket), ("theirs", None)):
+        directory = tmp_path / f"swanctl-{name}"
+        directory.mkdir(mode=0o700)
+        found.append(Files(directory, f"unix://{socket or bed.theirs.run_directory / 'vici'}"))
+    return found[0], found[1]
+
+
+def test_all_is_loaded_and_carries_packets(bed: Bed, both: tuple[Files, Files]) -> None:
+    ours, theirs = both
+    assert theirs.load(THEIRS) == ours.load(OURS)
+    bed.wait_for_children(1)
+    bed.expect_traffic()
+    before = bed.our_sa
+    assert theirs.load(THEIRS) == ours.load(OURS)  # as it is
+    changed = [replace(one, options={"dpd_delay": "30"}) for one in (THEIRS, OURS)]
+    assert theirs.load(changed[0]) == ours.load(changed[1])
+    assert bed.our_sa["spi_i"] == before["spi_i"]
+    bed.expect_traffic()
+    assert theirs.load("") == ours.load("")
+    bed.wait_for_nothing()
+    for files in both:
+        assert files.swanctl("--list-conns") == ""
+
+
+def test_parts_are_loaded_alone(both: tuple[Files, Files]) -> None:
+    for option in ("--load-creds", "--load-conns", "--load-authorities", "--load-pools"):
+        ours, theirs = (files.load(OURS, option) for files in both)
+        assert ours == theirs
+    ours, theirs = (files.swanctl("--load-creds", "--clear", "--noprompt") for files in both)
+    assert ours == theirs
+
+
+def test_a_bad_connection_is_named(both: tuple[Files, Files]) -> None:
+    bad = replace(OURS, options={"mobike": "perhaps"})
+    for files in both:
+        with pytest.raises(LabError, match="loading connection 'net' failed"):
+            files.load(bad)
+        assert files.swanctl("--list-conns") == ""
+    with pytest.raises(LabError, match=r"connections\.net\.mobike"):
+        both[0].load(bad)

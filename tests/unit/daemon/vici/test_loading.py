@@ -1,0 +1,194 @@
+"""What VICI loads into a whole control process: a fake machine, fake devices, everything else real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikepy.config.identity import Identity
+from ikepy.config.model import Config
+from ikepy.sa.api.commands import Initiate
+from tests.unit.daemon.bed import Bed, run
+from tests.unit.daemon.vici.test_commands import OK, Vici
+
+GWA, GWB = Identity.parse("gwa"), Identity.parse("gwb")
+SECRET = "LzU0vX3nRkq9TfWm7cYh"
+
+
+def section(child: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
+    return {
+        "local_addrs": ["127.0.0.1"],
+        "remote_addrs": ["127.0.0.9"],
+        "encap": "yes",
+        "local": {"auth": "psk", "id": "gwa"},
+        "remote": {"auth": "psk", "id": "gwb"},
+        "children": {"net": {"remote_ts": ["10.2.0.0/16"], **(child or {})}},
+        **keys,
+    }
+
+
+def devices(bed: Bed) -> list[str]:
+    return [tun.name for tun in bed.tuns if not tun.closed]
+
+
+def config(bed: Bed) -> Config:
+    return bed.machine.config
+
+
+async def names(client: Vici) -> list[str]:
+    answer, _ = await client.ask("get-conns")
+    found: list[str] = answer["conns"]
+    return found
+
+
+def test_a_connection_comes_changes_and_goes(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed, "list-conn")
+        before = config(bed).connections["a"]
+        assert await names(client) == []
+        assert await client.ask("load-conn", site=section()) == (OK, [])
+        assert await names(client) == ["site"]
+        assert devices(bed) == ["vti-a", "site"]
+        loaded = config(bed)
+        assert loaded.connections["a"] is before
+        _, events = await client.ask("list-conns")
+        assert [list(event) for event in events] == [["a"], ["site"]]
+
+        assert await client.ask("load-conn", site=section()) == (OK, [])
+        assert config(bed).connections["site"] is loaded.connections["site"]
+        assert await client.ask("load-conn", site=section(dpd_delay="30")) == (OK, [])
+        assert config(bed).connections["site"].dpd_delay == 30
+        assert config(bed).connections["a"] is before
+        assert devices(bed) == ["vti-a", "site"]
+
+        assert await client.ask("unload-conn", name="site") == (OK, [])
+        assert await names(client) == [] and list(config(bed).connections) == ["a"]
+        assert devices(bed) == ["vti-a"]
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_one_of_the_files_name_stands_in_its_place(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        before = config(bed).connections["a"]
+        assert "in the configuration file" in await client.fails("unload-conn", name="a")
+        await client.ask("load-conn", a=section(dpd_delay="7"))
+        assert config(bed).connections["a"].dpd_delay == 7
+        await client.ask("unload-conn", name="a")
+        assert config(bed).connections["a"] == before
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_a_bad_one_changes_nothing(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        before = config(bed)
+        said = await client.fails("load-conn", good=section(), bad=section(mode="beet"))
+        assert said.startswith("VICI: connections.bad.mode: unknown key")
+        said = await client.fails("load-conn", site=section(vti={"name": "vti-a"}))
+        assert "connections.site.vti.name: connections.a.vti has the same name" in said
+        assert await client.fails("unload-conn", name="site") == "unload: connection 'site' not found"
+        assert await client.fails("unload-conn") == "unload: missing connection name"
+        assert "must be a section" in await client.fails("load-conn", name="site")
+        assert config(bed) is before
+        assert await names(client) == []
+        assert devices(bed) == ["vti-a"]
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_secrets_come_and_go(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+
+        def psk() -> bytes | None:
+            found = config(bed).psk(GWA, GWB)
+            return None if found is None else bytes(found.expose())
+
+        shared = {"type": "IKE", "owners": ["gwa", "gwb"]}
+        assert await client.ask("load-shared", id="ike-site", data=SECRET, **shared) == (OK, [])
+        assert psk() == SECRET.encode()
+        assert await client.ask("load-shared", id="ike-site", data=b"0x\xff", **shared) == (OK, [])
+        assert psk() == b"0x\xff"  # as it is
+        assert (await client.ask("get-shared"))[0] == {"keys": ["ike-site"]}
+        assert await client.ask("unload-shared", id="ike-site") == (OK, [])
+        assert psk() is None
+        assert await client.ask("unload-shared", id="ike-site") == (OK, [])
+
+        for _ in range(2):
+            await client.ask("load-shared", type="ike", data=SECRET)
+        await client.ask("load-shared", type="ike", data="another", owners=["gwa", "gwb"])
+        assert (await client.ask("get-shared"))[0] == {"keys": []}
+        assert len(config(bed).secrets) == 2 and psk() == b"another"
+        assert await client.ask("clear-creds") == (OK, [])
+        assert psk() is None and not config(bed).secrets
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_secrets_of_methods_to_come_are_kept(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        for kind in ("EAP", "XAUTH", "NTLM", "PPK"):
+            assert await client.ask("load-shared", id=kind, type=kind, data="x", owners=["u"]) == (OK, [])
+        assert await client.ask("load-shared", type="EAP", data="x") == (OK, [])
+        assert not config(bed).secrets
+        assert (await client.ask("get-shared"))[0] == {"keys": ["EAP", "XAUTH", "NTLM", "PPK"]}
+        await client.ask("load-shared", id="EAP", type="IKE", data="x")  # the id is another's now
+        await client.ask("unload-shared", id="PPK")
+        assert (await client.ask("get-shared"))[0] == {"keys": ["EAP", "XAUTH", "NTLM"]}
+        await client.ask("load-shared", id="EAP", type="EAP", data="x")
+        assert not config(bed).secrets
+        await client.ask("clear-creds")
+        assert (await client.ask("get-shared"))[0] == {"keys": []}
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"data": SECRET}, "shared key type missing"),
+        ({"type": "rsa", "data": SECRET}, "invalid shared key type: 'rsa'; allowed: IKE, EAP"),
+        ({"type": "ike"}, "shared key data missing"),
+        ({"type": "ike", "data": ""}, "shared key data missing"),
+        ({"type": "ike", "data": [SECRET]}, "shared key data missing"),
+        ({"type": "ike", "data": SECRET, "owners": "gwa"}, "owners must be a list"),
+        ({"type": "ike", "data": SECRET, "owners": ["C=CH"]}, "owners[0]: distinguished names are not"),
+        ({"type": "ike", "data": SECRET, "owners": [b"\xff"]}, "an owner is no UTF-8 text"),
+        ({"type": "ike", "data": SECRET, "id": "a\nb"}, "id must have printable characters"),
+        ({"type": "ike", "data": SECRET, "id": "%unnamed-1"}, "id must have printable characters"),
+        ({"type": "ike", "data": SECRET, "key": "x"}, "there is no argument 'key'"),
+    ],
+)
+def test_secrets_that_are_none(control: Path, arguments: dict[str, Any], words: str) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        said = await client.fails("load-shared", **arguments)
+        assert words in said and SECRET not in said
+        assert not config(bed).secrets
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_the_start_action_of_a_loaded_child_is_the_machines(control: Path) -> None:
+    """The machine is told of the new configuration, and of nothing else: it executes what is new."""
+
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        await client.ask("load-conn", site=section({"start_action": "start"}))
+        assert config(bed).connections["site"].children["net"].start_action == "start"
+        assert not any(call.startswith(f"request {Initiate.__name__}") for call in bed.machine.calls)
+        client.writer.close()
+
+    run(Bed(control), scenario)
