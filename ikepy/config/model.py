@@ -285,6 +285,8 @@ class Daemon(Section):
     keep_alive: Seconds = 20.0  # 0: no NAT keepalives
     # Octets of a whole IP packet; 0: 576 over IPv4, 1280 over IPv6.
     fragment_size: Annotated[int, fields.fragment_size] = 1280
+    # Seconds that a replaced secret is accepted beside its successor; 0: refused at once.
+    old_secret_grace: Seconds = 600.0
     half_open_timeout: Annotated[float, fields.number(0.1, 3600, "seconds")] = 30.0
     cookie_threshold: Annotated[int, fields.integer(0, 1_000_000, "half-open IKE_SAs; 0: no cookies")] = 30
     cookie_threshold_ip: Annotated[

@@ -227,6 +227,11 @@ KEYS: dict[str, dict[str, Key]] = {
             "256 to 65535 octets; 0: 576 over IPv4, 1280 over IPv6",
             "the IP packet's length above which a message is fragmented",
         ),
+        "old_secret_grace": Key(
+            "time",
+            "0: refused at once",
+            "how long a secret that another one has replaced is accepted: the peer may change its own later",
+        ),
         "half_open_timeout": Key(
             "number", "0.1 to 3600 seconds", "how long a peer may take from IKE_SA_INIT to IKE_AUTH"
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from ikepy.config.difference import ConfigDifference
 from ikepy.config.layers import Layers
 from ikepy.config.model import Config
 from ikepy.config.toml_source import Reading
+from ikepy.crypto.secret import Secret
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
 from ikepy.errors import ConfigError, LocalMisuse
@@ -72,14 +73,18 @@ class DesiredConfig:
         """The layers in use. Base no change on them but in an `edit` of `change`: others may be under way."""
         return self._layers
 
-    async def change(self, edit: Edit, source: str = VICI) -> ConfigDifference:
+    async def change(self, edit: Edit, source: str = VICI, *, wipe: bool = True) -> ConfigDifference:
         """Use what `edit` makes of the layers; what it raises is raised here. Returns the difference.
 
-        Raises ConfigError, with nothing changed: `source` is its name there; LocalMisuse if the daemon does
-        not run.
+        `wipe`: the secrets that this leaves out, of which nobody else has any use. Raises ConfigError, with
+        nothing changed: `source` is its name there; LocalMisuse if the daemon does not run.
         """
         async with self._busy:
-            return await self._use(edit(self._layers), source)
+            before = self._layers
+            change = await self._use(edit(before), source)
+            if wipe:
+                _wipe(before, self._layers)
+            return change
 
     async def reload(self, cause: str) -> ConfigDifference:
         """Read the file again and use it. `cause`: who asks for it, for the log.
@@ -103,15 +108,17 @@ class DesiredConfig:
         async with self._busy:
             self._next_reload = None
             self._publish(ConfigReloading(cause))
+            before = self._layers
             try:
                 file, reading = await self._read()
-                change = await self._use(self._layers.with_file(reading.config), file.name, reading.places)
+                change = await self._use(before.with_file(reading.config), file.name, reading.places)
             except ConfigError as error:
                 self._publish(ConfigRefused(cause, tuple(str(error).splitlines())))
                 raise
             except LocalMisuse as error:  # it ends, or has not begun
                 self._publish(ConfigRefused(cause, (str(error),)))
                 raise
+            _wipe(before, self._layers)
             self._tell_remarks(file.name, reading)
             self._publish(ConfigReloaded(cause))
             return change
@@ -143,6 +150,18 @@ class DesiredConfig:
         file = layers.file.model_copy(update={"daemon": change.config.daemon})
         self._layers = replace(layers, file=file)
         return change
+
+
+def _wipe(former: Layers, layers: Layers) -> None:
+    """Wipe the secrets of `former` that `layers` has no more. The machine keeps copies of replaced ones."""
+    kept = {id(secret) for secret in _secrets(layers)}
+    for secret in _secrets(former):
+        if id(secret) not in kept:
+            secret.wipe()
+
+
+def _secrets(layers: Layers) -> Iterator[Secret]:
+    return (entry.secret for each in (layers.file.secrets, layers.secrets) for entry in each.values())
 
 
 def _noticed(task: asyncio.Task[ConfigDifference]) -> None:

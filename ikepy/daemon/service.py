@@ -330,7 +330,7 @@ class Daemon:
 
         Raises ConfigError, with nothing changed; `source` is its name there. LocalMisuse before `ready`.
         """
-        return await self.desired.change(lambda layers: layers.with_file(config), source)
+        return await self.desired.change(lambda layers: layers.with_file(config), source, wipe=False)
 
     async def _apply(self, config: Config, source: str) -> ConfigDifference:
         if self._reconfiguration is None or self._stop.is_set():

@@ -32,7 +32,7 @@ from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
 from ikepy.sa.api.unserved import Unserved
-from ikepy.sa.auth import choice
+from ikepy.sa.auth import choice, words
 from ikepy.sa.auth.authenticator import AuthenticatorOf
 from ikepy.sa.driver import clock, dispatch
 from ikepy.sa.driver.data_plane import DataPlaneReports
@@ -62,6 +62,7 @@ from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
+REFUSED = "the former secret is refused from now on"
 UNKNOWN_PER_SECOND = 10.0  # INVALID_IKE_SPI answers to requests with unknown SPIs
 
 
@@ -125,7 +126,7 @@ class IkeManager:
         """Use `config` from now on. Connections that it does not change are not touched, and nothing is sent
         for them; keys that need a restart keep their values (`config.difference`)."""
         change = difference(self.config, config)
-        self._registry.replace_config(change.config)
+        self._registry.replace_config(change.config, now)
         self._init_admission.config_replaced()
         effects = self._reconfiguration.replace(change, now)
         if change.daemon:  # deadlines may depend on changed intervals
@@ -141,7 +142,7 @@ class IkeManager:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due next, in seconds on the caller's clock; None: never."""
-        times = (self._timers.deadline, self._connector.deadline)
+        times = (self._timers.deadline, self._connector.deadline, self._registry.secrets.deadline)
         return min((at for at in times if at is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
@@ -150,6 +151,9 @@ class IkeManager:
         Each call does one thing, so that an exception loses no other IKE_SA's effects; `ticking` then is the
         ike_id of the one at fault.
         """
+        expired = self._registry.secrets.expire(now)
+        if expired:
+            return [Log(Level.INFO, "secrets", f"{words.entry(name)}: {REFUSED}") for name in expired]
         demand = self._connector.pop(now)
         if demand is not None:
             return self._connector.bring_up(demand, now)
@@ -225,6 +229,7 @@ class IkeManager:
 
     def receive(self, datagram: bytes, path: Path, now: float) -> list[Effect]:
         """Process a datagram, given without its non-ESP marker (RFC 3948 2.2)."""
+        self._registry.secrets.expire(now)  # `tick` may be late
         try:
             if len(datagram) > self.config.daemon.max_packet:
                 raise WireError(f"{len(datagram)} octets")

@@ -249,7 +249,7 @@ def test_a_changed_secret_counts_from_the_next_authentication_on() -> None:
     net.command("a", Rekey(ike="ab", reauth=True))
     net.run(15)
     assert_joined(net, 2)
-    net.replace_config("b", replace(PLAIN, secret="wrong"))
+    net.replace_config("b", replace(PLAIN, secret="wrong", daemon="old_secret_grace = 0"))
     net.command("a", Rekey(ike="ab", reauth=True))
     net.run(5)
     assert any("AUTHENTICATION_FAILED" in text for text in net.a.errors())

@@ -15,11 +15,12 @@ from functools import partial
 from typing import Protocol
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config, Connection
+from ikepy.config.model import Connection
 from ikepy.crypto.auth import SignedOctets
 from ikepy.errors import LocalMisuse
 from ikepy.sa.api.computation import Computation
 from ikepy.sa.api.ends import AuthenticationFault
+from ikepy.sa.auth.shared_secrets import SharedSecrets
 from ikepy.wire.payloads import Payload
 
 
@@ -28,10 +29,11 @@ class Context:
     """What a method knows of the IKE_SA that it authenticates.
 
     `remote_id`: whom we expect as initiator, or whom the peer claims to be. `octets`: what our AUTH covers.
+    `secrets`: as they are now, not as they were when this was made.
     `known`: False if no connection is for this peer: it must fail, and cost as much as one with a wrong key.
     """
 
-    config: Config
+    secrets: SharedSecrets
     random: Callable[[int], bytes]
     prf: int
     local_id: Identity
@@ -51,9 +53,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The peer has proven its identity. `payloads`: the proof of ours, in the responder's last response."""
+    """The peer has proven its identity. `payloads`: the proof of ours, in the responder's last response.
+    `remark`: on how, for our log; "" if there is nothing to say."""
 
     payloads: tuple[Payload, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

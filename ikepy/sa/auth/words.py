@@ -6,8 +6,6 @@ They may quote what an unauthenticated peer sent, so every text has a bounded le
 from __future__ import annotations
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config
-from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import AuthMethod
 
 MAX_SHOWN = 256  # characters of an identity, of one side's proposals or of its selectors
@@ -28,18 +26,17 @@ def no_secret(local: Identity, remote: Identity) -> str:
     return f"secret: no [secrets] entry fits {identity(remote)} and our {identity(local)}"
 
 
-def wrong_secret(config: Config, secret: Secret, local: Identity, remote: Identity) -> str:
-    """Says which secret's entry was used to check AUTH, and for which identities."""
+def wrong_secret(name: str, local: Identity, remote: Identity) -> str:
+    """Says which entry's secret was used to check AUTH, and for which identities."""
     return (
-        f"secret: the peer's is not the one of {entry(config, secret)}, which fits "
+        f"secret: the peer's is not the one of {entry(name)}, which fits "
         f"{identity(remote)} and our {identity(local)}"
     )
 
 
-def entry(config: Config, secret: Secret) -> str:
-    """The name of the configuration entry that holds a secret."""
-    found = (name for name, one in config.secrets.items() if one.secret is secret)
-    return f"[secrets.{next(found, '?')}]"
+def entry(name: str) -> str:
+    """An entry as it stands in the configuration."""
+    return f"[secrets.{name}]"
 
 
 def auth_method(method: int) -> str:

@@ -46,7 +46,7 @@ def context(sa: IkeSa, remote_id: Identity, *, known: bool = True) -> Context:
     local_id = own_id(sa)
     registry = sa.registry
     return Context(
-        registry.config,
+        registry.secrets,
         registry.entropy.random,
         sa.keys.suite.prf,
         local_id,

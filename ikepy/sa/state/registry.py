@@ -16,6 +16,7 @@ from ikepy.sa.api.path import Address, Path
 from ikepy.sa.api.unserved import Tally
 from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import AuthenticatorOf
+from ikepy.sa.auth.shared_secrets import SharedSecrets
 from ikepy.sa.message.window import Retransmission
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import end_actions
@@ -74,6 +75,7 @@ class SaRegistry(Generic[S]):
         plan_of: PlanOf[S] = auth_alone,
     ) -> None:
         self.config = config
+        self.secrets = SharedSecrets(config)
         self.authenticator_of = authenticator_of
         self.plan_of = plan_of
         self.generation = 1  # of the configuration: how many there were
@@ -106,9 +108,10 @@ class SaRegistry(Generic[S]):
         self._tickets = 0
         self._child_ids = 0
 
-    def replace_config(self, config: Config) -> None:
+    def replace_config(self, config: Config, now: float) -> None:
         """Use `config` from now on; each IKE_SA is to conform to it (`lifecycle.reconfiguration`)."""
         self.config = config
+        self.secrets.replace(config, now)
         self.generation += 1
         self._alike = _by_identities(config)
         self.connection_match = ConnectionMatch(config)

@@ -98,9 +98,9 @@ class AuthTask(Task[IkeSa]):
             case More() as more:
                 _check_place(sa, payloads, last=False)
                 return self._go_on(sa, claim, more, now)
-            case Done():
+            case Done() as step:
                 _check_place(sa, payloads, last=True)
-                return self._establish(sa, claim, payloads, now)
+                return [*_remarks(sa, step), *self._establish(sa, claim, payloads, now)]
 
     def _claim(self, sa: IkeSa, payloads: Sequence[Payload]) -> Claim:
         """The identity that the peer claims in its first response. PeerError if the response is a refusal."""
@@ -234,7 +234,7 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     sa.registry.auth_failures.proven(_source(sa), claim.identity, now)
     sa.local_id, sa.remote_id = local_id, claim.identity
     child_effects, granted = _grant(sa, connection, request, path, now)
-    return Answer([*own, *settled.payloads, *granted], child_effects)
+    return Answer([*own, *settled.payloads, *granted], [*_remarks(sa, settled), *child_effects])
 
 
 def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
@@ -275,6 +275,10 @@ def _grant(
     child_effects, child_payloads = _respond_child(sa, init, choice, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
     return effects + child_effects, [*child_payloads, *more, *sa.window_size()]
+
+
+def _remarks(sa: IkeSa, done: Done) -> list[Effect]:
+    return [sa.log(Level.INFO, done.remark)] if done.remark else []
 
 
 def _rounds(sa: IkeSa) -> int:

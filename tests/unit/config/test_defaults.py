@@ -71,6 +71,7 @@ def test_daemon(config: Config) -> None:
     assert (daemon.retransmit_timeout, daemon.retransmit_base, daemon.retransmit_tries) == (4.0, 1.8, 5)
     assert daemon.retransmit_limit == 0
     assert daemon.fragment_size == 1280
+    assert daemon.old_secret_grace == 600
     assert (daemon.keep_alive, daemon.half_open_timeout) == (20, 30)
     assert (daemon.cookie_threshold, daemon.cookie_threshold_ip, daemon.block_threshold) == (30, 3, 5)
     assert (daemon.max_packet, daemon.max_message, daemon.max_fragments) == (10000, 65507, 255)

@@ -14,7 +14,7 @@ from ikepy.config.model import Config
 from ikepy.config.toml_source import Reading
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
 from ikepy.daemon.desired_config import DesiredConfig
-from ikepy.errors import ConfigError
+from ikepy.errors import ConfigError, LocalMisuse
 from tests.unit.config.test_layers import connection, file, secret
 
 
@@ -203,5 +203,29 @@ def test_without_a_file_there_is_nothing_to_read() -> None:
             with pytest.raises(ConfigError, match=r"^the configuration is in no file"):
                 await reload
         assert desired.layers == Layers(bed.used)
+
+    run(scenario)
+
+
+def test_secrets_that_no_layer_has_any_more_are_wiped() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.content = file(connection("a"), ike="one")
+        await bed.desired.reload("command")
+        first = bed.content.secrets["ike"].secret
+        mine = secret("two")
+        await bed.desired.change(lambda layers: layers.with_secret("ike", mine))
+        assert first.expose() == b"one", "the file's is beneath VICI's"
+        bed.content = file(connection("a"), ike="three")
+        await bed.desired.reload("command")
+        with pytest.raises(LocalMisuse):
+            first.expose()
+        await bed.desired.change(lambda layers: layers.without_secret("ike"))
+        with pytest.raises(LocalMisuse):
+            mine.secret.expose()
+        assert bed.used.secrets["ike"].secret.expose() == b"three"
+        bed.content = file(connection("bad"), ike="four")
+        with pytest.raises(ConfigError):
+            await bed.desired.reload("command")
+        assert bed.used.secrets["ike"].secret.expose() == b"three"
 
     run(scenario)

@@ -14,6 +14,7 @@ from ikepy.crypto.auth import SignedOctets
 from ikepy.sa.api.ends import AuthenticationFault
 from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received, Step
 from ikepy.sa.auth.psk import DECOY, PreSharedKey
+from ikepy.sa.auth.shared_secrets import SharedSecrets
 from ikepy.wire.constants import AuthMethod, IdType, NotifyType, Prf
 from ikepy.wire.payloads import AuthPayload, NotifyPayload, Payload
 
@@ -36,7 +37,7 @@ def end(
 ) -> Context:
     ours, theirs = (INITIATOR, RESPONDER) if initiator else (RESPONDER, INITIATOR)
     octets = I_OCTETS if initiator else R_OCTETS
-    return Context(config, random, Prf.HMAC_SHA2_256, ours, theirs, octets, known)
+    return Context(SharedSecrets(config), random, Prf.HMAC_SHA2_256, ours, theirs, octets, known)
 
 
 def from_initiator(*payloads: Payload) -> Received:
