@@ -82,6 +82,7 @@ FIXED = (
     "worker_priority",
     "worker_user",
     "socket",
+    "socket_group",
     "http",
 )
 _UNCHANGED: frozenset[str] = frozenset()

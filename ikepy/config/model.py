@@ -315,6 +315,7 @@ class Daemon(Section):
     worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
     worker_user: str = "nobody"  # "": that of the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
+    socket_group: str = ""  # whose members may use it; "": only root and the daemon's user
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
     log_levels: Annotated[tuple[tuple[Subsystem, LogLevel], ...], fields.each(fields.subsystem_level)] = ()
     log_format: Annotated[LogFormat, fields.choice("format", {"text": "text", "json": "json"})] = "text"

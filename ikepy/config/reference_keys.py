@@ -289,6 +289,12 @@ KEYS: dict[str, dict[str, Key]] = {
             "the control socket, for `ikepy` and [swanctl](vici.md). Its directory has to be there; ikepy "
             "makes `/run/ikepy` only",
         ),
+        "socket_group": Key(
+            "text",
+            'a group\'s name or number; `""`: none',
+            "whose members may use the control socket, as root and the daemon's user always may: the socket "
+            "has mode 0660 then, and `/run/ikepy` 0750",
+        ),
         "log_level": Key(
             "word", '`"debug"`, `"info"`, `"warning"`, `"error"`', "the least level that the log shows"
         ),

@@ -163,6 +163,9 @@ def _wait(form: str | None, socket: Path, command: str, arguments: Arguments, ti
         click.echo(dump({"log": [as_json(line) for line in lines], **as_json(answer)}))
     elif form is not None:
         show(form, f"{command} reply", answer)
+    else:
+        for line in texts.items(answer, "ikepy-outcomes"):
+            say(line)
     if error is not None:
         fail(f"{command} failed: {error}")
     if form is None:

@@ -172,7 +172,10 @@ class Client:
                 "--socket or IKEPY_SOCKET"
             ) from None
         except PermissionError:
-            raise ClientError(f"{path} may not be opened: the daemon answers only to its own user") from None
+            raise ClientError(
+                f"{path} may not be opened: the daemon answers to root, its own user, and the group that "
+                "daemon.socket_group names"
+            ) from None
         except OSError as error:
             raise ClientError(f"{path} can't be opened: {error.strerror or error}") from None
 

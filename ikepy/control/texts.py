@@ -21,10 +21,15 @@ def word(message: Message, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def items(message: Message, key: str) -> list[str]:
+    """The items of a list of a message; none if it has none."""
+    value = message.get(key)
+    return value if isinstance(value, list) else []
+
+
 def words(message: Message, key: str) -> str:
     """The items of a list of a message, in one line."""
-    value = message.get(key)
-    return " ".join(value) if isinstance(value, list) else ""
+    return " ".join(items(message, key))
 
 
 def statistics(answer: Message) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from ikepy.config.identity import Identity
 from ikepy.errors import PeerError
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
-from ikepy.sa.api.effects import Effect, Level, Outcome
+from ikepy.sa.api.effects import Effect, Level, Outcome, TargetOutcome
 from ikepy.sa.api.ends import End
 from ikepy.sa.lifecycle.criteria import ByCriteria
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
@@ -23,6 +23,7 @@ from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.payloads import Payload
 
 from .network import Network, Options, assert_joined, deliver_all
+from .reconfigured import with_other
 
 MANY = 1100  # commands: more than may wait on one IKE_SA
 
@@ -164,9 +165,14 @@ def test_one_that_ends_by_what_was_begun_on_another(command: Rekey | Terminate) 
     effects = (
         asked.rekey(command, net.now) if isinstance(command, Rekey) else asked.terminate(command, net.now)
     )
-    told = [effect for effect in effects if isinstance(effect, Outcome)]
-    gone = f"IKE_SA #{second.ike_id} is gone"
-    assert told == [Outcome(7, isinstance(command, Terminate), gone)]
+    assert not [effect for effect in effects if isinstance(effect, Outcome)], "the first one is at work"
+    effects = [*first.kill(End.REFUSED, "no use, either"), *net.a.manager.proceed(first, net.now)]
+    (outcome,) = [effect for effect in effects if isinstance(effect, Outcome)]
+    gone = TargetOutcome(
+        f"IKE_SA #{second.ike_id}", isinstance(command, Terminate), f"IKE_SA #{second.ike_id} is gone"
+    )
+    assert len(outcome.targets) == 2 and outcome.targets[0] == gone
+    assert outcome.ok == isinstance(command, Terminate)
 
 
 class Unsendable(Task[IkeSa]):
@@ -197,3 +203,53 @@ def test_one_that_ends_when_another_has_its_turn_is_gone_for_good() -> None:
     assert net.a.manager.ike_sas == [first]
     assert spi not in net.a.plane.inbound
     assert 7 in net.a.outcomes
+
+
+# Several targets: two connections, whose children have one name
+
+
+def both_up() -> Network:
+    net = Network(with_other("a"), with_other("b"))
+    for connection in ("ab", "other"):
+        net.command("a", Initiate(connection, "net"))
+        net.run(2)
+    assert len(net.a.manager.ike_sas) == 2
+    return net
+
+
+@pytest.mark.parametrize(
+    ("command", "what", "done"),
+    [
+        (Rekey(child="net", ticket=1), "CHILD_SA", "rekeyed"),
+        (Terminate(child="net", ticket=1), "CHILD_SA", "deleted"),
+        (Terminate(child="net", ticket=1, force=True), "CHILD_SA", "deleted"),
+    ],
+)
+def test_what_came_of_each_target(command: Rekey | Terminate, what: str, done: str) -> None:
+    net = both_up()
+    net.command("a", command)
+    net.run(5)
+    outcome = net.a.outcomes[1]
+    assert outcome.ok
+    assert len(outcome.targets) == 2 == len({one.target for one in outcome.targets})
+    assert all(one.ok and one.target.startswith(f"{what} #") for one in outcome.targets)
+    assert all(done in one.text for one in outcome.targets), outcome
+    assert outcome.text == "; ".join(f"{one.target}: {one.text}" for one in outcome.targets)
+
+
+@pytest.mark.parametrize("lost", ["ab", "other"])
+def test_one_target_of_several_fails(lost: str) -> None:
+    """Whichever it is: the outcome waits for the last one, and is a failure that says which."""
+    net = both_up()
+    net.command("b", Terminate(ike=lost, force=True))  # without a word to a
+    (gone,) = [sa for sa in net.a.manager.ike_sas if sa.connection.name == lost]
+    target = f"CHILD_SA #{next(iter(gone.children))}"
+    net.command("a", Rekey(child="net", ticket=1))
+    net.run(5)
+    assert not net.a.outcomes, "one is rekeyed, the other one has no answer"
+    net.run(600)
+    outcome = net.a.outcomes[1]
+    assert not outcome.ok
+    assert outcome.text.startswith(f"1 of 2 failed: {target}: ")
+    assert sorted(one.ok for one in outcome.targets) == [False, True]
+    assert [one.target for one in outcome.targets if not one.ok] == [target]

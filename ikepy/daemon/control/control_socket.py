@@ -1,4 +1,4 @@
-"""The control socket: a Unix socket (unix(7)) that only its owner can open, with a bounded number of clients.
+"""The control socket: a Unix socket (unix(7)) for who may use it, with a bounded number of clients.
 
 A new client always gets in: if there are too many, idle ones are disconnected first, then those that wait for
 an outcome. `ikepy.daemon.vici` has the protocol.
@@ -14,11 +14,11 @@ import os
 import select
 import socket
 import stat
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 from ikepy.daemon import log
+from ikepy.daemon.control.access import Access, Peer
 from ikepy.daemon.control.socket_client import SocketClient
 from ikepy.daemon.errors import StartError
 
@@ -30,14 +30,17 @@ PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
 KEY = "daemon.socket"
-_CREDENTIALS = struct.Struct("3i")  # struct ucred, of the process that listens (unix(7))
+GROUPS_DIRECTORY, GROUPS_SOCKET = 0o750, 0o660  # modes, if a group may use the socket
+MOST_REFUSED = 100  # users that are refused, each told once
 
 
 class ControlSocket:
     """The listening socket and its clients."""
 
-    def __init__(self, path: Path, sock: socket.socket) -> None:
+    def __init__(self, path: Path, sock: socket.socket, access: Access) -> None:
         self._path = path
+        self._access = access
+        self._refused: set[int] = set()
         self._sock = sock
         self._inode = path.stat().st_ino
         self._clients: dict[SocketClient, asyncio.Task[None]] = {}
@@ -47,14 +50,17 @@ class ControlSocket:
         self._crowded = False
 
     @classmethod
-    def open(cls, path: Path, runtime: Path = RUNTIME) -> ControlSocket:
+    def open(cls, path: Path, runtime: Path = RUNTIME, *, group: str = "") -> ControlSocket:
         """Bind `path`, and replace a dead daemon's socket there. Raises StartError.
 
-        The directory must exist, so that a typing error creates none; only `runtime` is created if need be.
+        `group`: whose members may use it besides root and us, "": nobody. The directory must exist, so that
+        a typing error creates none; only `runtime` is created if need be.
         """
+        access = Access.of(group)
         try:
             if path.parent == runtime:
                 runtime.mkdir(mode=0o700, exist_ok=True)
+                access.give(runtime, GROUPS_DIRECTORY)
             elif not path.parent.is_dir():
                 text = f"{path}: there is no directory {path.parent}: make it, or name another socket"
                 raise StartError(f"{text} (--socket, IKEPY_SOCKET, or socket in [daemon])")
@@ -68,8 +74,9 @@ class ControlSocket:
                     sock.bind(str(path))
                 finally:
                     os.umask(mask)
+                access.give(path, GROUPS_SOCKET)
                 sock.listen(BACKLOG)
-                return cls(path, sock)
+                return cls(path, sock, access)
             except BaseException:
                 sock.close()
                 raise
@@ -116,7 +123,27 @@ class ControlSocket:
             if self._exhausted:
                 self._exhausted = False
                 log.info(SUBJECT, "clients are served again", "control")
-            self._add(sock)
+            if self._may_use_it(sock):
+                self._add(sock)
+            else:
+                sock.close()
+
+    def _may_use_it(self, sock: socket.socket) -> bool:
+        try:
+            peer = Peer.of(sock)
+        except OSError:
+            return False  # it is gone
+        if self._access.permits(peer):
+            return True
+        if peer.uid not in self._refused and len(self._refused) < MOST_REFUSED:
+            self._refused.add(peer.uid)
+            text = (
+                f"a client of user {peer.uid} (pid {peer.pid}) is refused: the socket is for root, the "
+                "daemon's user, and the group that daemon.socket_group names; others of theirs are refused "
+                "in silence"
+            )
+            log.warning(SUBJECT, text, "control")
+        return False
 
     def _add(self, sock: socket.socket) -> None:
         assert self._make is not None
@@ -178,10 +205,7 @@ def refuse_living(path: Path) -> None:
         running = f"already running (socket {path})"  # also if it is too busy to accept
         try:
             probe.connect(str(path))
-            pid, _, _ = _CREDENTIALS.unpack(
-                probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            )
-            if pid:  # 0: it is in another PID namespace
+            if pid := Peer.of(probe).pid:  # 0: it is in another PID namespace
                 running = f"already running (pid {pid}, socket {path})"
         except ConnectionRefusedError:
             return  # its daemon is dead

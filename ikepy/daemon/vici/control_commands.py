@@ -22,7 +22,7 @@ from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.log_lines import DEFAULT_LEVEL, left_out, level_of, log_line
-from ikepy.daemon.vici.message import Decoded, Pairs, ViciError
+from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.vici_client import Stream, failure
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
@@ -32,6 +32,8 @@ CONTROL_LOG = "control-log"
 AT_ONCE = -1  # a timeout: don't wait
 SUCCESS: list[tuple[str, str]] = [("success", "yes")]
 GONE_CHILDREN = frozenset({"REKEYED", "DELETED"})  # they only take late packets
+OUTCOMES = "ikepy-outcomes"
+MOST_TOLD = 1000  # outcomes in an answer, which one packet has to hold
 CRITERIA = ("child", "ike", "child-id", "ike-id")
 
 
@@ -129,8 +131,8 @@ class ControlCommands:
             why = (
                 f"terminating SA failed: {outcome.text}" if matches else "no matching SAs to terminate found"
             )
-            return _counted(why, matches, terminated=0)
-        return _counted(None, matches, terminated=matches)
+            return _counted(why, matches, terminated=_succeeded(outcome), outcome=outcome)
+        return _counted(None, matches, terminated=matches, outcome=outcome)
 
     async def rekey(self, given: Decoded, stream: Stream) -> Pairs:
         """Replace SAs. As charon's, it does not wait, unless (which charon does not have) there is a
@@ -147,8 +149,8 @@ class ControlCommands:
         if outcome is None and timeout != AT_ONCE:
             return _counted(f"not rekeyed after {timeout}ms; the daemon goes on with it", matches)
         if outcome is not None and not outcome.ok:
-            return _counted(f"rekeying SA failed: {outcome.text}", matches)
-        return _counted(None, matches)
+            return _counted(f"rekeying SA failed: {outcome.text}", matches, outcome=outcome)
+        return _counted(None, matches, outcome=outcome)
 
     def _matching(self, criteria: Criteria) -> tuple[int, str | None]:
         """How many SAs match, and their connection if it is one: whose log lines are shown."""
@@ -244,10 +246,23 @@ def _timeout(given: Decoded) -> int:
     return arguments.number(given, "timeout") or 0
 
 
-def _counted(error: str | None, matches: int, terminated: int | None = None) -> Pairs:
-    pairs: list[tuple[str, str | int]] = [("success", "yes" if error is None else "no"), ("matches", matches)]
+def _succeeded(outcome: Outcome) -> int:
+    """At how many of its targets a command that failed has succeeded."""
+    return sum(one.ok for one in outcome.targets)
+
+
+def _counted(
+    error: str | None, matches: int, terminated: int | None = None, outcome: Outcome | None = None
+) -> Pairs:
+    """The answer, with what came of it at each of several SAs (`ikepy-outcomes`)."""
+    pairs: list[tuple[str, Value]] = [("success", "yes" if error is None else "no"), ("matches", matches)]
     if terminated is not None:
         pairs.append(("terminated", terminated))
+    if outcome is not None and outcome.targets:
+        each = [
+            f"{one.target}{'' if one.ok else ' failed'}: {one.text}" for one in outcome.targets[:MOST_TOLD]
+        ]
+        pairs.append((OUTCOMES, each))
     return [*pairs, *([] if error is None else [("errmsg", error)])]
 
 

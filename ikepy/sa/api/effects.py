@@ -170,12 +170,25 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetOutcome:
+    """What came of a command at one of its targets: "IKE_SA #3" or "CHILD_SA #4"."""
+
+    target: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of the command that carried this ticket."""
+    """The result of the command that carried this ticket.
+
+    `targets`: if it had several, what came of it at each, as they ended; it is `ok` if all are.
+    """
 
     ticket: int
     ok: bool
     text: str
+    targets: tuple[TargetOutcome, ...] = ()
 
 
 Effect = (

@@ -14,6 +14,7 @@ from ikepy.sa.setup.connector import Connector
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.target_ticket import TargetTicket
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import child_rekey, ike_rekey
 
@@ -49,12 +50,11 @@ class ByCriteria:
         end = End.FAULT if command.fault else End.DELETED
         teardown.announce_end((sa for sa, child_id in targets if child_id is None), end)
         effects: list[Effect] = []
-        for index, (sa, child_id) in enumerate(targets):
-            last = [command.ticket] if index == len(targets) - 1 else []
+        for (sa, child_id), tickets in zip(targets, _tickets(command, targets), strict=True):
             if _is_gone(sa, child_id):
-                effects += outcomes(last, True, f"{_name(sa, child_id)} is gone")
+                effects += outcomes(tickets, True, f"{_name(sa, child_id)} is gone")
                 continue
-            ended = teardown.terminate(sa, child_id, command.force, last, now, end=end)
+            ended = teardown.terminate(sa, child_id, command.force, tickets, now, end=end)
             effects += self._settle(sa, ended, now)
         return effects
 
@@ -75,8 +75,7 @@ class ByCriteria:
         if refused:
             return outcomes([command.ticket], False, refused)
         effects: list[Effect] = []
-        for index, (sa, child_id) in enumerate(targets):
-            tickets = [command.ticket] if index == len(targets) - 1 else []
+        for (sa, child_id), tickets in zip(targets, _tickets(command, targets), strict=True):
             if _is_gone(sa, child_id):
                 effects += outcomes(tickets, False, f"{_name(sa, child_id)} is gone")
                 continue
@@ -91,6 +90,13 @@ class ByCriteria:
                 ike_rekey.begin(sa, tickets)
             effects += self._settle(sa, proceed(sa, now), now)
         return effects
+
+
+def _tickets(command: Terminate | Rekey, targets: list[Target]) -> list[list[int]]:
+    """What each target tells its outcome to: several of them the command's outcome in common."""
+    if len(targets) == 1 or not command.ticket:
+        return [[command.ticket] for _ in targets]
+    return [[one] for one in TargetTicket.each(command.ticket, [_name(*target) for target in targets])]
 
 
 def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:

@@ -16,6 +16,7 @@ from ikepy.sa.api.ends import End
 from ikepy.sa.negotiation.collision import Nonces
 from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.ike_keys import IkeSaKeys
+from ikepy.sa.state.target_ticket import TargetTicket
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
@@ -130,5 +131,14 @@ class Answer:
 
 
 def outcomes(tickets: Sequence[int], ok: bool, text: str) -> list[Effect]:
-    """Outcomes for everybody who waits for a command (ticket 0: nobody does)."""
-    return [Outcome(ticket, ok, text) for ticket in tickets if ticket]
+    """Outcomes for everybody who waits for a command (ticket 0: nobody does).
+
+    None yet for a command some of whose targets have not told theirs.
+    """
+    effects: list[Effect] = []
+    for ticket in tickets:
+        if isinstance(ticket, TargetTicket):
+            effects += ticket.outcome(ok, text)
+        elif ticket:
+            effects.append(Outcome(ticket, ok, text))
+    return effects

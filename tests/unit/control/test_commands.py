@@ -279,6 +279,15 @@ def test_failure_is_told(socket: Path, form: str) -> None:
         assert json.loads(result.stdout)["errmsg"] == "the peer refused us"
 
 
+def test_each_of_several_targets_is_told(socket: Path) -> None:
+    each = ["IKE_SA #1: deleted", "IKE_SA #2 failed: no answer"]
+    answer = Answer({"success": "no", "ikepy-outcomes": each, "errmsg": "1 of 2 failed"})
+    with vici_daemon(socket, {"terminate": answer}):
+        result = ikepy("terminate", "--ike", "site-b", "--socket", socket)
+    assert (result.exit_code, result.stdout.splitlines()) == (1, each)
+    assert result.stderr == "ikepy: terminate failed: 1 of 2 failed\n"
+
+
 CHILD = IKE["child-sas"]["net-2"]
 EVENTS: list[tuple[str, dict[str, Any], str]] = [
     (

@@ -18,6 +18,7 @@ import pytest
 
 from ikepy.config.model import Daemon
 from ikepy.control.client import DEFAULT_SOCKET
+from ikepy.daemon.control.access import Access, Peer
 from ikepy.daemon.control.control_socket import MAX_CLIENTS, PAUSE, RUNTIME, ControlSocket
 from ikepy.daemon.control.socket_client import CROWDED, SocketClient, unless_gone
 from ikepy.daemon.errors import StartError
@@ -215,6 +216,67 @@ def test_only_the_owner_may_open_it(path: Path) -> None:
         assert modes == [0o600, 0o700]
 
     _run(path, client)
+
+
+def test_a_group_may_open_it(path: Path) -> None:
+    """The socket, and the directory if it is ours."""
+
+    async def scenario() -> None:
+        runtime = path.parent / "runtime"
+        control = ControlSocket.open(runtime / "s", runtime, group=str(os.getegid()))
+        control.start(WordClient)
+        found = [(stat.S_IMODE(one.stat().st_mode), one.stat().st_gid) for one in (runtime / "s", runtime)]
+        assert found == [(0o660, os.getegid()), (0o750, os.getegid())]
+        await control.close()
+        other = ControlSocket.open(path, group=str(os.getegid()))
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700, "not ours to change"
+        await other.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_group_that_there_is_not(path: Path) -> None:
+    with pytest.raises(
+        StartError, match=r"daemon\.socket_group: there is no group 'nobodys' on this machine"
+    ):
+        ControlSocket.open(path, group="nobodys")
+    assert not path.exists()
+
+
+def test_who_may_use_it() -> None:
+    mine, with_group = Access(owner=1000), Access(owner=1000, group=50)
+    root, owner = Peer(1, 0, frozenset({0})), Peer(1, 1000, frozenset({1000}))
+    member, other = Peer(1, 7, frozenset({7, 50})), Peer(1, 7, frozenset({7}))
+    assert [mine.permits(one) for one in (root, owner, member, other)] == [True, True, False, False]
+    assert [with_group.permits(one) for one in (root, owner, member, other)] == [True, True, True, False]
+
+
+def test_a_peer_is_what_the_kernel_says() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert Peer.of(one) == Peer(os.getpid(), os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
+
+
+def test_others_are_refused_whatever_the_files_mode_is(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each user is told once."""
+    stranger = Peer(4711, 12345, frozenset({12345}))
+
+    async def client(*stream: *Stream) -> None:
+        assert await served(stream)
+        monkeypatch.setattr(Peer, "of", lambda sock: stranger)
+        for _ in range(3):
+            refused = await connect(path)
+            with contextlib.suppress(ConnectionError):
+                assert await refused[0].read() == b""
+        monkeypatch.undo()
+        assert await served(await connect(path))
+
+    with caplog.at_level("WARNING", "ikepy"):
+        _run(path, client)
+    (line,) = caplog.messages
+    assert "a client of user 12345 (pid 4711) is refused" in line
 
 
 def test_a_dead_daemons_socket_is_replaced(path: Path) -> None:

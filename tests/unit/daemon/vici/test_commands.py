@@ -16,7 +16,7 @@ from ikepy.daemon import log
 from ikepy.daemon.log import SUBSYSTEMS
 from ikepy.daemon.vici.packets import HEADER
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
-from ikepy.sa.api.effects import Level, Log, Outcome, Send
+from ikepy.sa.api.effects import Level, Log, Outcome, Send, TargetOutcome
 from ikepy.sa.api.log_source import NamedSa
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.path import Path as IkePath
@@ -118,6 +118,29 @@ def test_outcomes_and_timeouts(control: Path) -> None:
         assert await client.fails("initiate", ike="a", timeout="-1") == (
             "establishing IKE_SA 'a' failed: no address yet"
         )
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_several_sas_say_for_each_what_came_of_it(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        bed.machine.sas = [ike_info(1, 5), ike_info(2, 7)]
+        each = TargetOutcome("IKE_SA #1", True, "deleted"), TargetOutcome("IKE_SA #2", False, "no answer")
+        bed.answers = {"request Terminate": [Outcome(1, False, "1 of 2 failed", each)]}
+        answer, _ = await client.ask("terminate", ike="a")
+        assert answer == {
+            "success": "no",
+            "matches": "2",
+            "terminated": "1",
+            "ikepy-outcomes": ["IKE_SA #1: deleted", "IKE_SA #2 failed: no answer"],
+            "errmsg": "terminating SA failed: 1 of 2 failed",
+        }
+        bed.answers = {"request Rekey": [Outcome(2, True, "both", each[:1])]}
+        answer, _ = await client.ask("rekey", ike="a", timeout="5000")
+        assert answer == {**OK, "matches": "2", "ikepy-outcomes": ["IKE_SA #1: deleted"]}
+        bed.machine.sas = []
         client.writer.close()
 
     run(Bed(control), scenario)
