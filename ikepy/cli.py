@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from ikepy import __version__
-from ikepy.control import actions, lists
+from ikepy.control import actions, lists, tunnels
 from ikepy.control.options import examples
 from ikepy.interrupt import interruptible
 
@@ -265,5 +265,5 @@ def _fail(text: str) -> NoReturn:
     sys.exit(1)
 
 
-for command in (*lists.COMMANDS, *actions.COMMANDS):
+for command in (*lists.COMMANDS, *tunnels.COMMANDS, *actions.COMMANDS):
     main.add_command(command)

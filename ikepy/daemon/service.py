@@ -28,6 +28,7 @@ from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
 from ikepy.daemon.device.devices import SETTLING, DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.entropy import SystemEntropy
 from ikepy.daemon.effects.past_traffic import PastTraffic
@@ -124,6 +125,8 @@ class Daemon:
         self._control = control
         self._dependencies = dependencies
         self._written = LimitedLog(EventBus(), time.monotonic)
+        self._history = History()
+        self._history.listen(self._written.bus)
         self.desired = DesiredConfig(config, self._apply, file, self._written.bus.publish, remarks)
         self._reloads = ReloadRequests(self.desired)
         self._file_watch: ConfigWatch | None = None
@@ -317,7 +320,7 @@ class Daemon:
         counters = ExchangeCounters(runner.bus, sources.unserved)
         runner.received, runner.sent = counters.received, counters.sent
         control = ControlCommands(sources, runner, self.desired)
-        commands = ViciCommands(sources, control, Loading(self.desired), counters, reqids)
+        commands = ViciCommands(sources, control, Loading(self.desired), counters, reqids, self._history)
         events = ViciEvents(runner.bus, partial(with_traffic, sources), reqids)
 
         def make(sock: socket.socket) -> ViciClient:

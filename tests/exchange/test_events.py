@@ -128,7 +128,8 @@ def test_proposals_that_do_not_fit() -> None:
 def test_secrets_that_do_not_fit() -> None:
     ours, theirs = refused(Options(), OTHER_SECRET)
     a, b = Identity.parse("gwa"), Identity.parse("gwb")
-    assert cause(ours) == AuthenticationFailure(AuthenticationFault.NOT_SAID, a, b)
+    credential = "secret of [secrets.ike]"
+    assert cause(ours) == AuthenticationFailure(AuthenticationFault.NOT_SAID, a, b, credential)
     assert cause(theirs) == AuthenticationFailure(AuthenticationFault.WRONG_SECRET, b, a)
     assert ours.failure is not None and theirs.failure is not None
     assert (ours.failure.by, theirs.failure.by) == (Party.PEER, Party.US)

@@ -2,6 +2,8 @@
 
 from ikepy.sa.api.commands import Initiate
 from ikepy.sa.api.effects import Send
+from ikepy.sa.api.ends import KeyExchangeMismatch, Party
+from ikepy.sa.api.events import ResponseIgnored
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
 from ikepy.wire.message import IkeHeader, decode_message, encode_message
@@ -83,6 +85,9 @@ def test_a_group_that_was_not_offered_is_ignored() -> None:
     header = IkeHeader(spi_i, bytes(8), ExchangeType.IKE_SA_INIT, HeaderFlag.RESPONSE, 0)
     wrong = encode_message(header, [NotifyPayload(NotifyType.INVALID_KE_PAYLOAD, b"\0\x02")])
     net.inject("a", Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500)), wrong)
+    (ignored,) = (event for event in net.a.events if isinstance(event, ResponseIgnored))
+    assert ignored.failure.by is Party.PEER
+    assert isinstance(ignored.failure.cause, KeyExchangeMismatch) and ignored.failure.cause.wanted == 2
     net.run(5)
     assert net.a.outcomes[1].ok  # the true response came after the forged one
     assert net.ladder.count(INIT) == 1

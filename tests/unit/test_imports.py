@@ -165,6 +165,7 @@ DAEMON_ROOMS = (
     "effects",
     "router",
     "control",
+    "diagnosis",
     "http",
     "vici",
     "events",

@@ -16,6 +16,7 @@ from ikepy.sa.api.ends import (
     AuthenticationFailure,
     Failure,
     HalfOpenLimit,
+    KeyExchangeMismatch,
     Party,
     ProposalMismatch,
     SelectorMismatch,
@@ -117,7 +118,7 @@ def outcome(failure: Failure | None) -> str | None:
     if failure is None:
         return None
     match failure.cause:
-        case ProposalMismatch():
+        case ProposalMismatch() | KeyExchangeMismatch():
             return "no_proposal_chosen"
         case SelectorMismatch():
             return "ts_unacceptable"

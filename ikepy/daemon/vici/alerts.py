@@ -10,6 +10,7 @@ from ikepy.sa.api.ends import (
     End,
     Failure,
     HalfOpenLimit,
+    KeyExchangeMismatch,
     Party,
     ProposalMismatch,
     SelectorMismatch,
@@ -66,7 +67,7 @@ def alerts(event: Event) -> Iterator[str]:
 
 def _of(failure: Failure | None, level: str) -> Iterator[str]:
     match None if failure is None else failure.cause:
-        case ProposalMismatch():
+        case ProposalMismatch() | KeyExchangeMismatch():
             yield f"proposal-mismatch-{level}"
         case SelectorMismatch():
             yield "ts-mismatch"

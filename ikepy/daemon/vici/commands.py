@@ -15,6 +15,8 @@ from ikepy import __version__
 from ikepy.daemon.control.names import UnknownNameError, check_names
 from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
 from ikepy.daemon.control.take_snapshot import Sources, take
+from ikepy.daemon.diagnosis.diagnose import SECTIONS, diagnose
+from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.vici import arguments, our_keys
 from ikepy.daemon.vici.algorithms import all_algorithms
 from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands
@@ -23,6 +25,7 @@ from ikepy.daemon.vici.loading import Loading
 from ikepy.daemon.vici.log_levels import log_levels
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_policy, list_sa
+from ikepy.daemon.vici.status_sections import STATUS, status_events
 from ikepy.daemon.vici.vici_client import Stream, failure
 from ikepy.sa.api.snapshot import Waiting
 
@@ -43,8 +46,10 @@ class ViciCommands:
         loading: Loading,
         counters: ExchangeCounters,
         reqids: Reqids,
+        history: History,
     ) -> None:
         self._sources = sources
+        self._history = history
         self._counters = counters
         self._reqids = reqids
         self._commands: dict[str, Command] = {
@@ -60,6 +65,7 @@ class ViciCommands:
             "install": control.install,
             "uninstall": control.uninstall,
             "list-sas": self._list_sas,
+            "status": self._status,
             "list-policies": self._list_policies,
             "list-conns": self._list_conns,
             **loading.commands,
@@ -125,6 +131,16 @@ class ViciCommands:
             check_names(self._sources.machine.config, ike, child)
         except UnknownNameError as error:
             raise ViciError(str(error)) from None
+
+    async def _status(self, given: Decoded, stream: Stream) -> Pairs:
+        """ikepy's own: what each tunnel waits for, why, and what to do."""
+        arguments.unknown(given, ("ike",))
+        ike = arguments.text(given, "ike")
+        self._check_names(ike, None)
+        if stream.wants(STATUS):
+            for section in status_events(diagnose(take(self._sources, SECTIONS), self._history, ike)):
+                await stream.send(STATUS, section.items())
+        return []
 
     async def _list_conns(self, given: Decoded, stream: Stream) -> Pairs:
         arguments.unknown(given, ("ike", OURS))

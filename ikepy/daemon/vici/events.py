@@ -21,6 +21,7 @@ from ikepy.daemon.vici.message import Pairs, Value
 from ikepy.daemon.vici.packets import ALIVE
 from ikepy.daemon.vici.packets import event as packet_of
 from ikepy.daemon.vici.sections import Clocks, Reqids, Section, child_key, child_sa, endpoints, ike_sa
+from ikepy.daemon.vici.status_sections import STATUS
 from ikepy.daemon.vici.vici_client import ViciClient
 from ikepy.sa.api.effects import Log
 from ikepy.sa.api.events import (
@@ -39,7 +40,10 @@ from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 LOG = "log"
 ALERT = "alert"
 # Events that commands send to the client that asks; the others come by themselves.
-OF_COMMANDS = ("list-sa", "list-policy", "list-conn", "list-cert", "list-authority", "control-log", ALIVE)
+OF_COMMANDS = (
+    *("list-sa", "list-policy", "list-conn", "list-cert", "list-authority", "control-log"),
+    *(ALIVE, STATUS),
+)
 BY_THEMSELVES = (
     LOG,
     ALERT,

@@ -65,6 +65,15 @@ class SelectorMismatch:
     theirs: tuple[tuple[Selector, ...], tuple[Selector, ...]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyExchangeMismatch:
+    """INVALID_KE_PAYLOAD asks for a method (its number, RFC 7296 3.3.2) that none of our proposals has, or
+    for the one that it refuses."""
+
+    ours: tuple[Proposal, ...]
+    wanted: int
+
+
 class AuthenticationFault(Enum):
     """What was wrong with an authentication."""
 
@@ -81,11 +90,15 @@ class AuthenticationFault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationFailure:
-    """The peer could not authenticate here, or we there. None: an identity that is not known."""
+    """The peer could not authenticate here, or we there. None: an identity that is not known.
+
+    `credential`: what we proved our identity with, as the log calls it: "secret of [secrets.a]"; or "".
+    """
 
     fault: AuthenticationFault
     local_id: Identity | None
     remote_id: Identity | None
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,14 @@ class HalfOpenLimit:
     """Too many peers have begun and not authenticated: a half-open IKE_SA made room (`admission`)."""
 
 
-Cause = ProposalMismatch | SelectorMismatch | AuthenticationFailure | Silence | HalfOpenLimit
+Cause = (
+    ProposalMismatch
+    | SelectorMismatch
+    | KeyExchangeMismatch
+    | AuthenticationFailure
+    | Silence
+    | HalfOpenLimit
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +148,11 @@ def failure_of(error: PeerError | UnheardError | WireError) -> Failure:
     match error:
         case PeerError(cause=Failure() as failure):
             return failure
-        case PeerError(cause=ProposalMismatch() | SelectorMismatch() | AuthenticationFailure() as cause):
+        case PeerError(
+            cause=(
+                ProposalMismatch() | SelectorMismatch() | KeyExchangeMismatch() | AuthenticationFailure()
+            ) as cause
+        ):
             return Failure(Party.US, error.notify, cause)
         case PeerError():
             return Failure(Party.US, error.notify)

@@ -151,6 +151,15 @@ class ChildRekeyFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseIgnored:
+    """A response to our IKE_SA_INIT that we can't go on with, and that nothing authenticates: we wait on."""
+
+    sa: IkeSaSnapshot
+    failure: Failure
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retransmitted:
     """Our request was retransmitted for the `attempt`-th time; `others`: further paths that it takes."""
 
@@ -201,6 +210,7 @@ Event: TypeAlias = (
     | ChildSetUpFailed
     | ChildExpired
     | ChildRekeyFailed
+    | ResponseIgnored
     | Retransmitted
     | RetransmissionsEnded
     | PacketRefused

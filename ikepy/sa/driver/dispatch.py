@@ -13,7 +13,7 @@ from ikepy.sa.admission import dropped
 from ikepy.sa.api.computation import Computation, ResultPending
 from ikepy.sa.api.effects import Effect, Level, Send
 from ikepy.sa.api.ends import End, Failure, failure_of, refused_by_peer
-from ikepy.sa.api.events import ChildSetUpFailed, RetransmissionsEnded
+from ikepy.sa.api.events import ChildSetUpFailed, ResponseIgnored, RetransmissionsEnded
 from ikepy.sa.api.path import Path
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.driver.turns import proceed
@@ -191,7 +191,8 @@ def _init_response(
         sa.registry.tally[Unserved.BAD_INIT_RESPONSE] += 1
         # The log line is rate-limited: whoever has seen our request can send any number of these.
         text = f"ignored an IKE_SA_INIT response: {error}"
-        return [replace(sa.log(Level.WARNING, text), kind="ignored response", source=path.remote.address)]
+        told, line = ResponseIgnored(sa.itself, failure_of(error), text), sa.log(Level.WARNING, text)
+        return [told, replace(line, kind="ignored response", source=path.remote.address)]
     sa.tasks.answered(message.header.message_id)
     sa.heard_at = now
     return effects + proceed(sa, now)

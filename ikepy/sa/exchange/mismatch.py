@@ -141,7 +141,14 @@ def silence(sa: IkeSa, now: float) -> tuple[Silence, str]:
 
 def not_believed(sa: IkeSa) -> AuthenticationFailure:
     """The peer says no more than that we did not authenticate."""
-    return AuthenticationFailure(AuthenticationFault.NOT_SAID, sa.local_id, sa.connection.remote.id)
+    fault, remote_id = AuthenticationFault.NOT_SAID, sa.connection.remote.id
+    return AuthenticationFailure(fault, sa.local_id, remote_id, _credential(sa))
+
+
+def _credential(sa: IkeSa) -> str:
+    """How the log calls what we authenticate with; "" if there is none."""
+    context = authentication.context(sa, authentication.expected_id(sa))
+    return authentication.authenticator(sa).credential(context)
 
 
 def our_claim(sa: IkeSa) -> str:
@@ -149,8 +156,7 @@ def our_claim(sa: IkeSa) -> str:
     connection = sa.connection
     asked = connection.remote.id
     id_r = "" if asked is None or asked.is_pattern else f", IDr {identity(asked)}"
-    context = authentication.context(sa, authentication.expected_id(sa))
-    credential = authentication.authenticator(sa).credential(context)
+    credential = _credential(sa)
     key = f", {credential}" if credential else ""
     hint = ""
     if sa.nat.local and connection.local.id is None:

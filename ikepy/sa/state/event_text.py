@@ -23,6 +23,7 @@ from ikepy.sa.api.events import (
     LocalAddressGone,
     MoveReason,
     PacketRefused,
+    ResponseIgnored,
     RetransmissionsEnded,
     Retransmitted,
 )
@@ -57,7 +58,12 @@ def text_of(event: Event) -> str:
             return removed(child, reason)
         case ChildExpired(_, child):
             return f"CHILD_SA {child.name} #{child.child_id} expired"
-        case ChildSetUpFailed(text=text) | IkeRekeyFailed(text=text) | ChildRekeyFailed(text=text):
+        case (
+            ChildSetUpFailed(text=text)
+            | IkeRekeyFailed(text=text)
+            | ChildRekeyFailed(text=text)
+            | ResponseIgnored(text=text)
+        ):
             return text
         case Retransmitted(_, message_id, attempt, others):
             where = f", also {', '.join(map(str, others))}" if others else ""

@@ -11,7 +11,7 @@ from ikepy.crypto.secret import Secret
 from ikepy.errors import PeerError
 from ikepy.sa.admission.connection_match import Candidates
 from ikepy.sa.api.effects import Effect, Level
-from ikepy.sa.api.ends import ProposalMismatch, refused_by_peer
+from ikepy.sa.api.ends import KeyExchangeMismatch, ProposalMismatch, refused_by_peer
 from ikepy.sa.exchange import key_exchange, mismatch, path_update
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
@@ -107,7 +107,11 @@ class InitTask(Task[IkeSa]):
         if len(notify.data) != 2 or group not in proposals.groups(self._offered) or group == self._method:
             what = "is the one it refused" if group == self._method else "our proposals don't have"
             text = f"the peer asks for key exchange {proposals.group_name(group)}, which {what}: "
-            raise PeerError(NotifyType.INVALID_SYNTAX, text + proposals.key_exchange_names(self._offered))
+            raise PeerError(
+                NotifyType.INVALID_SYNTAX,
+                text + proposals.key_exchange_names(self._offered),
+                cause=refused_by_peer(notify.notify, KeyExchangeMismatch(self._offered, group)),
+            )
         self._method = group
         return self._again(sa, f"the peer asks for key exchange {group}")
 

@@ -24,7 +24,7 @@ def first_cells(heading: str) -> list[str]:
 def test_commands() -> None:
     nothing: Any = None
     control = ControlCommands(nothing, nothing, nothing)
-    commands = ViciCommands(nothing, control, Loading(nothing), nothing, Reqids())
+    commands = ViciCommands(nothing, control, Loading(nothing), nothing, Reqids(), nothing)
     assert sorted(first_cells("Commands")) == sorted(commands.names)
 
 

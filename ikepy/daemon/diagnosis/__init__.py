@@ -1,0 +1,1 @@
+"""What each tunnel waits for, why, and what to do: `ikepy status`."""

@@ -1,0 +1,348 @@
+"""Turns a snapshot of the daemon and its history into findings: a pure function of both."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+
+from esp.packet.drop_reasons import Drop
+from ikepy.config.model import Connection
+from ikepy.daemon.control.snapshot import (
+    ConnectionState,
+    DeviceState,
+    IkeSaState,
+    InstalledChild,
+    Section,
+    Snapshot,
+)
+from ikepy.daemon.diagnosis import refusals, traffic
+from ikepy.daemon.diagnosis.findings import (
+    ChildDiagnosis,
+    Code,
+    Diagnosis,
+    Finding,
+    Severity,
+    State,
+    TunnelDiagnosis,
+)
+from ikepy.daemon.diagnosis.history import ConnectionHistory, History, Try
+from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.sa.api.ends import Party
+from ikepy.sa.api.path import Address
+from ikepy.sa.api.snapshot import ChildWait, Waiting
+from ikepy.sa.auth.words import shortened
+
+SECTIONS = frozenset(
+    {Section.IKE_SAS, Section.CONNECTIONS, Section.DEVICES, Section.WORKERS, Section.TRAFFIC}
+)
+RECENT = 600.0  # seconds for which what is over is still told
+FLAPS = 3  # ends of IKE_SAs within RECENT
+ESTABLISHED = "ESTABLISHED"
+CARRYING = frozenset({"INSTALLED", "REKEYING"})
+
+
+def diagnose(snapshot: Snapshot, history: History, connection: str | None = None) -> Diagnosis:
+    """What is to be said of all connections, or of one. `snapshot`: with at least SECTIONS."""
+    by_connection: defaultdict[str, list[IkeSaState]] = defaultdict(list)
+    for state in snapshot.ike_sas:
+        by_connection[state.sa.connection].append(state)
+    tunnels = tuple(
+        _Tunnel(snapshot, one, history, by_connection[one.config.name]).diagnosis()
+        for one in snapshot.connections
+        if connection in (None, one.config.name)
+    )
+    return Diagnosis(snapshot.at, tunnels, tuple(_of_daemon(snapshot, history)) if connection is None else ())
+
+
+class _Tunnel:
+    """One connection, while it is looked at."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        state: ConnectionState,
+        history: History,
+        ike_sas: Sequence[IkeSaState],
+    ) -> None:
+        self.snapshot = snapshot
+        self.config = state.config
+        self.waits = state.children
+        self.history: ConnectionHistory = history.of(state.config.name)
+        self.of_all = history
+        self.ike_sas = ike_sas
+        self.established = [one for one in ike_sas if one.sa.state == ESTABLISHED]
+        self.device = next((one for one in snapshot.devices if one.connection == self.config.name), None)
+        self.installed: dict[str, InstalledChild] = {}
+        for one in ike_sas:
+            for child in one.children:
+                if child.sa.state in CARRYING:
+                    self.installed[child.sa.name] = child
+
+    def diagnosis(self) -> TunnelDiagnosis:
+        children = tuple(self._child(wait) for wait in self.waits)
+        up = sum(child.up for child in children)
+        if children and up == len(children):
+            state = State.UP
+        elif up:
+            state = State.PARTLY_UP
+        elif self.established:
+            state = State.NO_CHILD
+        elif self.ike_sas or any(wait.waiting is Waiting.SET_UP for wait in self.waits):
+            state = State.CONNECTING
+        elif any(
+            w.waiting in (Waiting.PACKET, Waiting.COMMAND) and not w.failures for w in self.waits
+        ) and not (self.history.own_try):
+            state = State.WAITING
+        else:
+            state = State.DOWN
+        since = self.history.up_since if self.established else self.history.down_since
+        if since is None and state in (State.DOWN, State.CONNECTING):
+            since = self.history.failing_since
+        return TunnelDiagnosis(
+            self.config.name, self._remote(), state, since, tuple(self._of_ike()), children
+        )
+
+    def _remote(self) -> str:
+        if self.ike_sas:
+            return str(self.ike_sas[-1].sa.path.remote)
+        return ", ".join(map(str, self.config.remote_addrs))
+
+    # -- of its IKE_SA
+
+    def _of_ike(self) -> Iterator[Finding]:
+        history, now = self.history, self.snapshot.at
+        yield from self._of_this_host()
+        if not self.established:
+            if history.ignored is not None:
+                yield refusals.of_ignored(history.ignored)
+            elif history.own_try is not None:
+                yield refusals.of_try(history.own_try, self.config, history.own_ignored)
+            if history.ends and history.own_try is None:
+                yield refusals.of_end(history.ends[-1], self.config)
+        refused = history.refused or self._stranger()
+        if refused is not None and now - refused.at < RECENT:
+            yield _lessened(refusals.of_try(refused, self.config), bool(self.established))
+        if history.offer_refused is not None and now - history.offer_refused.at < RECENT:
+            yield refusals.of_child("", history.offer_refused, self.config)
+        yield from self._of_established()
+        if history.rekey_failed is not None:
+            yield refusals.of_ike_rekey(history.rekey_failed, self.config)
+
+    def _stranger(self) -> Try | None:
+        """The last refused request from an address of the peer's, for which there was no IKE_SA."""
+        found = [
+            tried
+            for address, tried in self.of_all.strangers.items()
+            if _names(self.config, address) and tried.at > (self.history.up_since or 0.0)
+        ]
+        return found[-1] if found else None
+
+    def _of_established(self) -> Iterator[Finding]:
+        history, now = self.history, self.snapshot.at
+        sent = history.retransmitted
+        if sent is not None and self.ike_sas:
+            event, sa = sent.event, sent.event.sa
+            if sa.established_at is not None:
+                yield Finding(
+                    Code.UNANSWERED,
+                    Severity.ERROR,
+                    f"The peer {sa.path.remote} does not answer: request {event.message_id} was sent "
+                    f"{event.attempt + 1} times, and nothing authentic has come for "
+                    f"{now - sa.heard_at:.0f} s.",
+                    "The peer is down or has restarted, or the path is broken.",
+                    "Nothing yet: the IKE_SA is given up after the last retransmission, and set up again.",
+                    at=sent.at,
+                )
+        elsewhere = Counter(str(one.sa.remote_id) for one in self.established)
+        for peer, number in elsewhere.items():
+            if number > 1 and any(
+                one.sa.established_at is not None and now - one.sa.established_at > traffic.SETTLED
+                for one in self.established
+            ):
+                yield Finding(
+                    Code.SEVERAL_IKE_SAS,
+                    Severity.WARNING,
+                    f"There are {number} IKE_SAs with {shortened(peer)}.",
+                    "Both ends start, or the peer does not take our deletes.",
+                    f"Set connections.{self.config.name}.unique = replace, or let one end only start.",
+                )
+        recent = [one for one in history.ends if now - one.at < RECENT]
+        if len(recent) >= FLAPS:
+            ends = Counter(refusals.end_text(one.end) for one in recent)
+            told = "; ".join(f"{number} times: {text}" for text, number in ends.most_common())
+            yield Finding(
+                Code.FLAPPING,
+                Severity.WARNING,
+                f"It went down {len(recent)} times in {RECENT / 60:.0f} minutes. {told}.",
+                "",
+                "Compare dpd_delay, rekey_time and reauth_time with the peer's; its log says why it "
+                "ends them.",
+                at=recent[-1].at,
+            )
+        elif self.established and recent:
+            yield replace(refusals.of_end(recent[-1], self.config), severity=Severity.NOTE)
+        if history.moved is not None and self.established and now - history.moved.at < RECENT:
+            moved = history.moved.event
+            yield Finding(
+                Code.PEER_MOVED,
+                Severity.NOTE,
+                f"The path changed: {moved.old} before, {moved.sa.path} now "
+                f"({moved.reason.name.lower().replace('_', ' ')}).",
+                "A NAT's mapping changed, or one end has another address (MOBIKE).",
+                at=history.moved.at,
+            )
+
+    # -- of this host
+
+    def _of_this_host(self) -> Iterator[Finding]:
+        if self.history.address_gone is not None:
+            at, address = self.history.address_gone
+            yield Finding(
+                Code.ADDRESS_GONE,
+                Severity.ERROR,
+                f"Our address {address} is gone, or its link is down, and there is no other to use.",
+                do=f"Look at the uplink: ip addr; the tunnel goes on when {address} is back.",
+                at=at,
+            )
+        elif any(wait.waiting is Waiting.ADDRESS for wait in self.waits):
+            local = ", ".join(map(str, self.config.local_addrs))
+            yield Finding(
+                Code.NO_ADDRESS,
+                Severity.ERROR,
+                f"There is no path to {', '.join(map(str, self.config.remote_addrs))} from {local}.",
+                "Our address is not there, or no route leads to the peer.",
+                "Look at: ip addr; ip route get, with the peer's address.",
+            )
+        device = self.device
+        if device is None:
+            return
+        if device.problems:
+            yield Finding(Code.DEVICE, Severity.ERROR, f"Device {device.name}: {'; '.join(device.problems)}.")
+        worker = next((one for one in self.snapshot.workers if one.slot == device.worker), None)
+        if worker is not None and worker.pid is None:
+            yield Finding(
+                Code.NO_WORKER,
+                Severity.ERROR,
+                f"Worker {worker.slot}, which carries {device.name}, has no process.",
+                "It died, and is being started again; its SAs are set up anew.",
+                "If it stays so, look at the log.",
+            )
+        yield from _overlaps(device, self.snapshot.devices)
+
+    # -- of its children
+
+    def _child(self, wait: ChildWait) -> ChildDiagnosis:
+        history = self.history.children.get(wait.child)
+        installed = self.installed.get(wait.child)
+        total = next(
+            (
+                one.total
+                for one in self.snapshot.traffic
+                if (one.connection, one.child) == (self.config.name, wait.child)
+            ),
+            Traffic(),
+        )
+        findings: list[Finding] = []
+        if history is not None and history.failed is not None and installed is None:
+            findings.append(refusals.of_child(wait.child, history.failed, self.config))
+        if history is not None and history.rekey_failed is not None:
+            findings.append(refusals.of_child(wait.child, history.rekey_failed, self.config))
+        if history is not None and history.expired_at is not None and installed is None:
+            text = f"{wait.child} expired before a rekey succeeded."
+            findings.append(Finding(Code.EXPIRED, Severity.ERROR, text, at=history.expired_at))
+        if installed is not None:
+            state = traffic.ChildTrafficState(
+                self.config,
+                installed,
+                total,
+                self.device,
+                self._lost(),
+                None if history is None else history.dropped,
+                self.snapshot.at,
+                self.snapshot.unix_at,
+            )
+            findings += traffic.findings(state)
+        since = None if history is None else history.up_since if installed else history.down_since
+        return ChildDiagnosis(
+            name=wait.child,
+            up=installed is not None,
+            since=since,
+            waiting=wait.waiting,
+            until=wait.until,
+            failures=wait.failures,
+            device="" if self.device is None else self.device.name,
+            traffic=total,
+            findings=tuple(findings),
+        )
+
+    def _lost(self) -> dict[str, int]:
+        """What the worker dropped without an SA, if it has no other device that could have lost it."""
+        for worker in self.snapshot.workers:
+            if self.device is not None and worker.devices == (self.device.name,):
+                return worker.drops
+        return {}
+
+
+def _names(connection: Connection, address: Address) -> bool:
+    """Whether an address is one of those that are configured for the peer, not just any."""
+    for pattern in connection.remote_addrs:
+        try:
+            if ip_address(str(pattern)) == address:
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _lessened(finding: Finding, is_up: bool) -> Finding:
+    """A refused request beside a tunnel that is up is no error of the tunnel."""
+    return replace(finding, severity=Severity.WARNING) if is_up else finding
+
+
+def _overlaps(device: DeviceState, devices: Sequence[DeviceState]) -> Iterator[Finding]:
+    for other in devices:
+        if other.connection == device.connection:
+            continue
+        theirs = {(route.network, route.table, route.metric) for route in other.routes}
+        both = [route for route in device.routes if (route.network, route.table, route.metric) in theirs]
+        if both:
+            yield Finding(
+                Code.OVERLAPPING_ROUTES,
+                Severity.WARNING,
+                f"{', '.join(map(str, both[:5]))} is routed into {device.name} and into {other.name} of "
+                f"{other.connection}.",
+                "Two connections have the same network; the kernel takes the route that was made first.",
+                "See which one a packet takes: ip route get ADDRESS. Give one of them vti.metric or "
+                "another network.",
+            )
+
+
+def _of_daemon(snapshot: Snapshot, history: History) -> Iterator[Finding]:
+    """What belongs to no connection: strangers that were refused, ESP without an SA."""
+    configured = [one.config for one in snapshot.connections]
+    for address, tried in history.strangers.items():
+        if snapshot.at - tried.at > RECENT or any(_names(one, address) for one in configured):
+            continue
+        known = tried.failure is not None and tried.failure.cause is not None
+        if tried.failure is None or tried.failure.by is not Party.US:
+            continue
+        yield Finding(
+            Code.REFUSED if known else Code.UNKNOWN_ADDRESS,
+            Severity.NOTE,
+            f"{tried.path.remote} asked for an IKE_SA with {tried.path.local.address}, and was refused.",
+            shortened(tried.text),
+            "" if known else "If it is a peer of yours whose address is new, put it into remote_addrs.",
+            at=tried.at,
+        )
+    unknown = sum(worker.drops.get(Drop.UNKNOWN_SPI.text, 0) for worker in snapshot.workers)
+    if unknown:
+        yield Finding(
+            Code.UNKNOWN_SPI,
+            Severity.NOTE,
+            f"{unknown:,} ESP packets came with an SPI that no SA has.",
+            "A peer sends under SAs that are gone here, as after a restart; its dead peer detection "
+            "will notice.",
+            "If it goes on, end the tunnel at the peer, or turn its DPD on.",
+        )

@@ -1,0 +1,233 @@
+"""Keeps what `ikepy status` needs of the past: by connection and child how the last tries ended, and why.
+
+Bounded: a fixed number of facts a connection and child of the configuration, and the last refused strangers.
+Times are on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
+
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
+from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.sa.api.ends import End, Failure
+from ikepy.sa.api.events import (
+    EVENTS,
+    ChildDown,
+    ChildExpired,
+    ChildRekeyed,
+    ChildRekeyFailed,
+    ChildSetUpFailed,
+    ChildUp,
+    Event,
+    IkeDown,
+    IkeMoved,
+    IkeRekeyed,
+    IkeRekeyFailed,
+    IkeSetUpFailed,
+    IkeUp,
+    LocalAddressGone,
+    PacketRefused,
+    ResponseIgnored,
+    RetransmissionsEnded,
+    Retransmitted,
+)
+from ikepy.sa.api.path import Address, Path
+from ikepy.sa.api.snapshot import IkeSaSnapshot
+
+MOST_ENDS = 16  # ends of a connection's IKE_SAs that are kept
+MOST_STRANGERS = 16  # addresses whose refused requests are kept
+
+ChildFailure: TypeAlias = ChildSetUpFailed | ChildRekeyFailed
+E = TypeVar("E", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """An IKE_SA that did not come up. `sa` None: refused before there was one."""
+
+    at: float
+    path: Path
+    end: End
+    failure: Failure | None
+    sa: IkeSaSnapshot | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of an IKE_SA that was up. `lived`: seconds, over all its rekeys; None: begun before."""
+
+    at: float
+    end: End
+    failure: Failure | None
+    lived: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Generic[E]):
+    """An event, and when it came."""
+
+    at: float
+    event: E
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Packets that a child's selectors do not permit. `start`: the first octets of the last one."""
+
+    at: float
+    count: int
+    start: bytes
+
+
+@dataclass(slots=True)
+class ChildHistory:
+    """One configured child. `up_since`: over its rekeys; None while it is down."""
+
+    up_since: float | None = None
+    down_since: float | None = None
+    failed: Dated[ChildSetUpFailed] | None = None  # until it is up
+    rekey_failed: Dated[ChildRekeyFailed] | None = None  # until a rekey succeeds
+    expired_at: float | None = None  # until it is up
+    dropped: Dropped | None = None
+
+
+@dataclass(slots=True)
+class ConnectionHistory:
+    """One connection. `tries`: those of ours in a row that came to nothing, since `failing_since`."""
+
+    up_since: float | None = None
+    down_since: float | None = None
+    tries: int = 0
+    failing_since: float | None = None
+    own_try: Try | None = None  # until it is up
+    ignored: Dated[ResponseIgnored] | None = None  # a response to the IKE_SA_INIT of the try under way
+    own_ignored: Dated[ResponseIgnored] | None = None  # the same of `own_try`
+    refused: Try | None = None  # the peer's request, or one that looks like the peer's
+    offer_refused: Dated[ChildSetUpFailed] | None = None  # the peer's request for a child
+    rekey_failed: Dated[IkeRekeyFailed] | None = None
+    retransmitted: Dated[Retransmitted] | None = None  # until an answer comes
+    moved: Dated[IkeMoved] | None = None
+    address_gone: tuple[float, Address] | None = None
+    ends: deque[Ended] = field(default_factory=lambda: deque(maxlen=MOST_ENDS))
+    children: dict[str, ChildHistory] = field(default_factory=dict)
+
+    def child(self, name: str) -> ChildHistory:
+        """That of a child, which it makes if there is none: for names of the configuration only."""
+        return self.children.setdefault(name, ChildHistory())
+
+
+class History:
+    """Listens to the bus, and keeps the facts. `clock`: monotonic."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.since = clock()
+        self.connections: dict[str, ConnectionHistory] = {}
+        self.strangers: OrderedDict[Address, Try] = OrderedDict()
+
+    def listen(self, bus: EventBus) -> None:
+        bus.listen(EVENTS, self.note)
+        bus.listen((ConnectionRemoved,), self._forget)
+
+    def _forget(self, event: ConnectionRemoved) -> None:
+        self.connections.pop(event.connection, None)
+
+    def of(self, connection: str) -> ConnectionHistory:
+        """A connection's, to be read: an empty one if nothing has happened."""
+        return self.connections.get(connection) or ConnectionHistory()
+
+    def note(self, event: Event) -> None:
+        now = self._clock()
+        if isinstance(event, IkeSetUpFailed) and event.sa is None:
+            self._note_stranger(event, now)
+            return
+        sa = event.old if isinstance(event, IkeRekeyed) else event.sa
+        if sa is None:
+            return
+        of = self.connections.setdefault(sa.connection, ConnectionHistory())
+        if isinstance(event, ChildUp | ChildRekeyed | ChildDown | ChildRekeyFailed | ChildExpired):
+            _note_child(of, event, now)
+        elif isinstance(event, ChildSetUpFailed):
+            if event.name:
+                of.child(event.name).failed = Dated(now, event)
+            else:
+                of.offer_refused = Dated(now, event)
+        elif isinstance(event, PacketRefused):
+            child = of.child(event.child.name)
+            count = 1 if child.dropped is None else child.dropped.count + 1
+            child.dropped = Dropped(now, count, event.start)
+        else:
+            _note_ike(of, event, now)
+
+    def _note_stranger(self, event: IkeSetUpFailed, now: float) -> None:
+        remote = event.path.remote.address
+        self.strangers.pop(remote, None)
+        self.strangers[remote] = Try(now, event.path, event.end, event.failure, None, event.text)
+        if len(self.strangers) > MOST_STRANGERS:
+            self.strangers.popitem(last=False)
+
+
+def _note_child(
+    of: ConnectionHistory,
+    event: ChildUp | ChildRekeyed | ChildDown | ChildRekeyFailed | ChildExpired,
+    now: float,
+) -> None:
+    match event:
+        case ChildUp(child=child):
+            mine = of.child(child.name)
+            mine.up_since, mine.down_since = mine.up_since or now, None
+            mine.failed, mine.rekey_failed, mine.expired_at = None, None, None
+            of.offer_refused = None
+        case ChildRekeyed(new=child):
+            of.child(child.name).rekey_failed = None
+        case ChildDown(child=child):
+            mine = of.child(child.name)
+            mine.up_since, mine.down_since = None, now
+        case ChildRekeyFailed(child=child):
+            of.child(child.name).rekey_failed = Dated(now, event)
+        case ChildExpired(child=child):
+            of.child(child.name).expired_at = now
+
+
+def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
+    match event:
+        case IkeUp():
+            of.up_since, of.down_since = of.up_since or now, None
+            of.tries, of.failing_since = 0, None
+            of.own_try, of.refused, of.ignored, of.offer_refused = None, None, None, None
+            of.rekey_failed, of.retransmitted, of.address_gone = None, None, None
+        case IkeRekeyed():
+            of.rekey_failed = None
+        case IkeDown(sa, end, failure):
+            lived = None if of.up_since is None else now - of.up_since
+            of.ends.append(Ended(now, end, failure, lived))
+            of.up_since, of.down_since, of.retransmitted = None, now, None
+        case IkeSetUpFailed(sa, path, end, failure, text) if sa is not None:
+            failed = Try(now, path, end, failure, sa, text)
+            if not sa.initiator:
+                of.refused = failed
+                return
+            of.own_try, of.tries = failed, of.tries + 1
+            of.own_ignored, of.ignored = of.ignored, None
+            of.failing_since = now if of.failing_since is None else of.failing_since
+            of.retransmitted = None
+        case IkeRekeyFailed():
+            of.rekey_failed = Dated(now, event)
+        case ResponseIgnored():
+            of.ignored = Dated(now, event)
+        case Retransmitted():
+            of.retransmitted = Dated(now, event)
+        case RetransmissionsEnded():
+            of.retransmitted = None
+        case IkeMoved():
+            of.moved = Dated(now, event)
+        case LocalAddressGone(address=address, back=back):
+            of.address_gone = None if back else (now, address)
+        case _:  # IkeExpired: its IkeDown follows
+            pass

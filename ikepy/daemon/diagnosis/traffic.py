@@ -1,0 +1,208 @@
+"""Reads a child's counters: what is sent, what comes back, and what is dropped on the way, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from esp.packet.drop_reasons import Drop
+from ikepy.config.model import Connection
+from ikepy.daemon.control.snapshot import DeviceState, InstalledChild
+from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
+from ikepy.daemon.diagnosis.history import Dropped
+from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.sa.state.event_text import packet_text
+
+SETTLED = 3.0  # seconds after which a child that carries nothing is remarkable
+ENOUGH = 3  # packets that are sent before silence is remarkable
+FORGOTTEN = 30.0  # seconds of sending without anything coming back, where something came before
+TRUNCATING = "HMAC_SHA2_256"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildTrafficState:
+    """An installed child with what is known of its traffic. `total`: over all its SAs since the start.
+
+    `lost`: packets without an SA that its worker dropped, by reason, if the device is the only one there.
+    `now`: monotonic; `unix_now`: since 1970.
+    """
+
+    connection: Connection
+    installed: InstalledChild
+    total: Traffic
+    device: DeviceState | None
+    lost: Mapping[str, int]
+    dropped: Dropped | None
+    now: float
+    unix_now: float
+
+    @property
+    def age(self) -> float:
+        return self.now - self.installed.sa.installed_at
+
+    def drops(self, reason: Drop) -> int:
+        return self.installed.traffic.drops.get(reason.text, 0)
+
+
+def findings(of: ChildTrafficState) -> Iterator[Finding]:
+    """Everything that the counters of one child say. A probe's results (a path that loses big packets) belong
+    here, too: one more function in `_CHECKS`."""
+    for check in _CHECKS:
+        yield from check(of)
+
+
+def _nothing_comes_in(of: ChildTrafficState) -> Iterator[Finding]:
+    sent, came, sa = of.total.out_packets, of.total.in_packets, of.installed.sa
+    entry = f"connections.{of.connection.name}"
+    if came or sent < ENOUGH or of.age < SETTLED or of.drops(Drop.INTEGRITY) or of.drops(Drop.SELECTORS):
+        return
+    if sa.encap:
+        yield Finding(
+            Code.NOTHING_COMES_IN,
+            Severity.ERROR,
+            f"{sent:,} packets were sent, none came in. IKE is up, and ESP goes the same way, in UDP.",
+            "The peer does not send: its routes, its firewall or its selectors don't lead back into "
+            "the tunnel.",
+            "Look at the peer's counters: if it receives, its way back is missing; if not, its "
+            "firewall drops.",
+        )
+        return
+    yield Finding(
+        Code.ESP_BLOCKED,
+        Severity.ERROR,
+        f"IKE is up, nothing comes in: {sent:,} packets were sent as ESP, and none came back.",
+        "ESP (IP protocol 50) is probably blocked on the way; or the peer has no way back into the tunnel.",
+        f"Try {entry}.encap = true, which sends ESP in UDP 4500 as IKE; or let protocol 50 through.",
+    )
+
+
+def _went_silent(of: ChildTrafficState) -> Iterator[Finding]:
+    traffic = of.installed.traffic
+    silent = traffic.out_last - traffic.in_last
+    if not traffic.in_last or silent < FORGOTTEN or of.unix_now - traffic.out_last > FORGOTTEN:
+        return
+    how = "UDP mapping" if of.installed.sa.encap else "ESP flow"
+    yield Finding(
+        Code.WENT_SILENT,
+        Severity.ERROR,
+        f"Packets are sent, but nothing has come in for {of.unix_now - traffic.in_last:.0f} s.",
+        f"The peer has lost the SA, or a firewall or NAT on the way has forgotten the {how} while it "
+        "was idle.",
+        f"Set connections.{of.connection.name}.dpd_delay to 30 s or less, so that it is noticed and "
+        "kept open.",
+    )
+
+
+def _nothing_goes_out(of: ChildTrafficState) -> Iterator[Finding]:
+    if of.total.out_packets or of.age < SETTLED or of.device is None:
+        return
+    name, entry = of.device.name, f"connections.{of.connection.name}"
+    refused = of.lost.get(Drop.NO_SA.text, 0)
+    if refused:
+        sa = of.installed.sa
+        yield Finding(
+            Code.OUTSIDE_SELECTORS_OUT,
+            Severity.ERROR,
+            f"{refused:,} packets came into {name} that no child's selectors permit; none was sent.",
+            "Their source or destination is outside what was negotiated.",
+            f"Route only these networks into {name}, or widen {entry}.children.{sa.name}.local_ts, remote_ts "
+            "here and at the peer.",
+            ours=(f"{' '.join(map(str, sa.ts_local))} === {' '.join(map(str, sa.ts_remote))}",),
+        )
+    elif not of.device.routes:
+        yield Finding(
+            Code.NO_ROUTE,
+            Severity.ERROR,
+            f"Nothing goes out: no route leads into {name}.",
+            f"{entry}.vti.routes is empty, so that routes are yours to make.",
+            f"Set vti.routes, or: ip route add NETWORK dev {name}",
+        )
+    else:
+        routes = ", ".join(str(route) for route in of.device.routes[:5])
+        yield Finding(
+            Code.NOTHING_GOES_OUT,
+            Severity.NOTE,
+            f"Nothing was sent yet. What is routed into {name}: {routes}.",
+            "No packet has come into the device: nobody sends, or another route is better.",
+            "See which way a packet would go: ip route get ADDRESS",
+        )
+
+
+def _outside_selectors(of: ChildTrafficState) -> Iterator[Finding]:
+    number = of.drops(Drop.SELECTORS)
+    if not number:
+        return
+    sa, last = of.installed.sa, of.dropped
+    which = "" if last is None else f", the last one {packet_text(last.start)}"
+    yield Finding(
+        Code.OUTSIDE_SELECTORS_IN,
+        Severity.WARNING,
+        f"{number:,} packets of the peer were dropped: outside the selectors of {sa.name}{which}.",
+        "The peer's routes send more through the tunnel than was negotiated.",
+        f"Add these networks to connections.{of.connection.name}.children.{sa.name}, or mend the peer's "
+        "configuration.",
+        ours=(f"{' '.join(map(str, sa.ts_local))} === {' '.join(map(str, sa.ts_remote))}",),
+    )
+
+
+def _integrity(of: ChildTrafficState) -> Iterator[Finding]:
+    number, came, suite = (
+        of.drops(Drop.INTEGRITY),
+        of.installed.traffic.in_packets,
+        str(of.installed.sa.suite),
+    )
+    if not number:
+        return
+    everything = number >= ENOUGH and not came
+    why = "Packets are damaged or forged on the way."
+    if everything:
+        why = "Every packet fails: the peer uses other keys or another algorithm than was agreed"
+        why += "; old ones truncate HMAC-SHA-256 to 96 bits." if TRUNCATING in suite else f" ({suite} here)."
+    yield Finding(
+        Code.INTEGRITY,
+        Severity.ERROR if everything else Severity.WARNING,
+        f"{number:,} packets failed their integrity check (ICV), {came:,} passed.",
+        why,
+        f"Take AES-GCM on both ends: connections.{of.connection.name}.children.{of.installed.sa.name}."
+        'esp_proposals = ["aes128gcm16"].'
+        if everything
+        else "Look at the path's links for errors.",
+    )
+
+
+def _replays(of: ChildTrafficState) -> Iterator[Finding]:
+    number = of.drops(Drop.REPLAY)
+    if not number:
+        return
+    yield Finding(
+        Code.REPLAYS,
+        Severity.WARNING,
+        f"{number:,} packets were dropped as replays, {of.installed.traffic.in_packets:,} accepted.",
+        "The path reorders by more than the window, repeats packets, or two gateways send under one SA.",
+        f"Set connections.{of.connection.name}.children.{of.installed.sa.name}.replay_window higher.",
+    )
+
+
+def _too_big(of: ChildTrafficState) -> Iterator[Finding]:
+    number = of.drops(Drop.TOO_BIG)
+    if not number:
+        return
+    mtu = "" if of.device is None else f" (now {of.device.mtu})"
+    yield Finding(
+        Code.TOO_BIG,
+        Severity.WARNING,
+        f"{number:,} packets were too big for the path to the peer.",
+        "The path's MTU is below what the device takes, with ESP around it.",
+        f"Set connections.{of.connection.name}.vti.mtu lower{mtu}, and vti.mss_clamp = true for TCP.",
+    )
+
+
+_CHECKS = (
+    _nothing_comes_in,
+    _went_silent,
+    _nothing_goes_out,
+    _outside_selectors,
+    _integrity,
+    _replays,
+    _too_big,
+)

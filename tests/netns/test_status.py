@@ -1,0 +1,227 @@
+"""`ikepy status` between two real daemons: each of the failures that people meet, made to happen, and what is
+said of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from ikepy.control.status import Finding, ask
+from tests.netns.gateways import Gateway, Pair, Side, configuration, give_host, ping
+from tests.netns.namespaces import connect, factory, wait_until
+
+pytestmark = pytest.mark.root
+
+START = 'start_action = "start"'
+QUICK = "[daemon]\nretransmit_timeout = 0.2\nretransmit_tries = 1\n"
+IKE = 'proposals = ["aes128gcm16-prfsha256-x25519"]'
+ESP = 'esp_proposals = ["aes128gcm16"]'
+
+
+def status(gateway: Gateway, *options: str) -> str:
+    """What the command prints, to a pipe."""
+    command = [sys.executable, "-m", "ikepy", "status", *options, "--socket", str(gateway.socket)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def owners(gateway: Gateway) -> dict[str, list[Finding]]:
+    """The findings by connection, its children's included; "" has the daemon's."""
+    told = ask(gateway.socket)
+    by_name = {
+        tunnel["connection"]: [
+            *tunnel["findings"],
+            *(f for one in tunnel["children"] for f in one["findings"]),
+        ]
+        for tunnel in told["tunnels"]
+    }
+    return {**by_name, "": told["findings"]}
+
+
+def found(gateway: Gateway, connection: str, code: str) -> Finding:
+    """The finding on a connection, once it is there."""
+    there: list[Finding] = []
+
+    def is_there() -> bool:
+        there[:] = owners(gateway)[connection]
+        return any(one["code"] == code for one in there)
+
+    try:
+        wait_until(is_there, code)
+    except AssertionError as error:
+        raise AssertionError(f"{connection}: {error}; there is {there}\n{gateway.log()}") from None
+    return next(one for one in there if one["code"] == code)
+
+
+class Case(NamedTuple):
+    """A connection that fails: lines of it, what to find in them and what to write instead at either end."""
+
+    name: str
+    number: int
+    left: tuple[str, str] = ("", "")
+    right: tuple[str, str] = ("", "")
+    starts: bool = True
+
+    def sides(self) -> tuple[Side, Side]:
+        n = self.number
+        networks = f"10.{n}.1.0/24", f"10.{n}.2.0/24"
+        return (
+            Side(f"{self.name}-l", f"192.0.2.{100 + n}", f"169.254.{n}.1", networks[:1]),
+            Side(f"{self.name}-r", f"192.0.2.{200 + n}", f"169.254.{n}.2", networks[1:]),
+        )
+
+    def configurations(self) -> tuple[str, str]:
+        left, right = self.sides()
+        device = f"vti{self.number}"
+        own = configuration(
+            left, right, name=self.name, device=device, child=START if self.starts else "", selectors=True
+        )
+        peer = configuration(right, left, name=self.name, device=device, selectors=True)
+        for old, text in ((self.left[0], own), (self.right[0], peer)):
+            assert old in text
+        return own.replace(*self.left), peer.replace(*self.right)
+
+
+CASES = [
+    Case("silent", 1, right=('local_addrs = ["192.0.2.201"]', 'local_addrs = ["192.0.2.2"]')),
+    Case("suites", 2, right=(IKE, 'proposals = ["aes256-sha384-modp3072"]')),
+    Case("secret", 3, right=('secret = "s3cr3t"', 'secret = "0ther"')),
+    Case("identity", 4, left=('id = "identity-l"', 'id = "somebody"')),
+    Case("networks", 5, right=('local_ts = ["10.5.2.0/24"]', 'local_ts = ["10.5.3.0/24"]')),
+    Case("ciphers", 6, right=(ESP, 'esp_proposals = ["aes256-sha256"]')),
+    Case(
+        "pfs",
+        7,
+        left=(ESP, 'esp_proposals = ["aes128gcm16-x25519"]'),
+        right=(ESP, 'esp_proposals = ["aes128gcm16-ecp256"]'),
+    ),
+    Case("blocked", 8),
+    Case("routeless", 9, left=('peers = ["169.254.9.2"]', "routes = []")),
+    Case("waiting", 10, starts=False),
+]
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two gateways with a connection for each case, which the left one starts, over addresses of its own."""
+    with factory() as make:
+        left, right = make("left"), make("right")
+        connect(left, right, "eth0", "eth0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+        for case in CASES:
+            for namespace, side in zip((left, right), case.sides(), strict=True):
+                if (case.name, namespace) != ("silent", right):
+                    namespace.ip("addr", "add", f"{side.outer}/24", "dev", "eth0")
+                give_host(namespace, side)
+        (blocked,) = (case for case in CASES if case.name == "blocked")
+        address = blocked.sides()[1].outer
+        right.run(
+            "nft",
+            "add table ip f; add chain ip f i { type filter hook input priority 0; };"
+            f" add rule ip f i ip protocol esp ip daddr {address} drop",
+        )
+        directory = tmp_path_factory.mktemp("status")
+        pair = Pair(Gateway(left, directory / "left"), Gateway(right, directory / "right"))
+        configurations = [case.configurations() for case in CASES]
+        pair.right.start(QUICK + "".join(theirs for _, theirs in configurations))
+        pair.left.start(QUICK + "".join(ours for ours, _ in configurations))
+        yield pair
+
+
+def test_a_silent_peer(bed: Pair) -> None:
+    told = found(bed.left, "silent", "peer-silent")
+    assert "nothing came from 192.0.2.201, UDP port 500" in told["what"]
+    assert "remote_addrs" in told["do"]
+
+
+def test_no_common_ike_suite(bed: Pair) -> None:
+    told = found(bed.left, "suites", "ike-proposals")
+    assert told["ours"] == ["AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519"]
+    assert "theirs" not in told, "the peer does not tell"
+    told = found(bed.right, "suites", "ike-proposals")
+    assert told["ours"] == ["AES_CBC_256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/MODP_3072"]
+    assert told["theirs"] == ["AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519"]
+    text = status(bed.right, "suites")
+    assert f"    {told['ours'][0]} | {told['theirs'][0]}" in text.splitlines(), text
+
+
+def test_another_secret(bed: Pair) -> None:
+    told = found(bed.left, "secret", "authentication")
+    assert 'FQDN "secret-l"' in told["why"] and "[secrets.ike-secret]" in told["why"]
+    told = found(bed.right, "secret", "authentication")
+    assert "its secret is another one than ours" in told["why"]
+
+
+def test_an_unknown_identity(bed: Pair) -> None:
+    assert 'FQDN "somebody"' in found(bed.left, "identity", "authentication")["why"]
+    told = found(bed.right, "identity", "authentication")
+    assert 'No connection has the identity FQDN "somebody"' in told["why"]
+
+
+def test_selectors_that_do_not_fit(bed: Pair) -> None:
+    told = found(bed.left, "networks", "selectors")
+    assert told["ours"] == ["10.5.1.0/24 === 10.5.2.0/24"]
+    assert "networks to 192.0.2.205[4500]: IKE is up, no child is for" in status(bed.left, "networks")
+    told = found(bed.right, "networks", "selectors")
+    assert told["ours"] == ["10.5.3.0/24 === 10.5.1.0/24"]
+    assert told["theirs"] == ["10.5.2.0/24 === 10.5.1.0/24"]
+
+
+def test_no_common_esp_suite(bed: Pair) -> None:
+    told = found(bed.left, "ciphers", "child-proposals")
+    assert told["ours"] == ["AES_GCM_16_128/NO_ESN"]
+    told = found(bed.right, "ciphers", "child-proposals")
+    assert told["theirs"] == ["AES_GCM_16_128/NO_ESN"]
+
+
+def test_pfs_fails_at_the_first_rekey(bed: Pair) -> None:
+    wait_until(lambda: "pfs" in up(bed.left), "it is up")
+    with pytest.raises(AssertionError, match="PFS mismatch"):
+        bed.left.ask("rekey", ike="pfs", child="net", timeout=10)
+    told = found(bed.left, "pfs", "pfs")
+    assert "CURVE_25519" in told["ours"][0]
+    assert "pfs" in up(bed.left), "traffic goes on until the child expires"
+
+
+def test_esp_is_blocked(bed: Pair) -> None:
+    wait_until(lambda: "blocked" in up(bed.left), "it is up")
+    own, peer = CASES[7].sides()
+    assert not ping(bed.left.namespace, own, peer, "-W", "0.2", count=3)
+    told = found(bed.left, "blocked", "esp-blocked")
+    assert "IKE is up, nothing comes in" in told["what"] and "encap = true" in told["do"]
+    assert "blocked to 192.0.2.208[4500]: up for" in status(bed.left, "blocked")
+
+
+def test_no_route_leads_into_the_tunnel(bed: Pair) -> None:
+    assert "no route leads into vti9" in found(bed.left, "routeless", "no-route")["what"]
+
+
+def test_one_that_waits_for_a_command(bed: Pair) -> None:
+    text = status(bed.left, "waiting")
+    assert text.splitlines() == [
+        "waiting to 192.0.2.210: waiting",
+        "  net (vti10): down, waits for a command",
+    ]
+
+
+def test_all_of_it_and_nothing_of_an_unknown_one(bed: Pair) -> None:
+    text = status(bed.left)
+    assert [line for line in text.splitlines() if line.startswith("silent to 192.0.2.201")]
+    assert "\x1b" not in text, "colours are for terminals"
+    command = [sys.executable, "-m", "ikepy", "status", "nobody", "--socket", str(bed.left.socket)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ikepy: no connection 'nobody' is configured; there is silent,")
+
+
+def up(gateway: Gateway) -> set[str]:
+    """The connections with an installed child."""
+    return {
+        sa["connection"]
+        for sa in gateway.list_sas()
+        if any(child["state"] == "INSTALLED" for child in sa["children"])
+    }

@@ -1,0 +1,106 @@
+"""A snapshot of one connection and its history, to be diagnosed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+from esp.ipc.counters import SaCounters
+from ikepy.config.model import Connection
+from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.control.snapshot import (
+    ChildTraffic,
+    ConnectionState,
+    DaemonState,
+    DeviceState,
+    IkeSaState,
+    InstalledChild,
+    Snapshot,
+    WorkerState,
+)
+from ikepy.daemon.diagnosis.diagnose import diagnose
+from ikepy.daemon.diagnosis.findings import Code, Diagnosis, Finding
+from ikepy.daemon.diagnosis.history import History
+from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.sa.api.events import Event
+from ikepy.sa.api.snapshot import ChildWait, Waiting
+from tests.unit.daemon.fakes import config, ike_info
+from tun.state import Route
+
+SA = replace(ike_info(1, 5), connection="a")
+(CHILD,) = SA.children
+NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
+DEVICE = DeviceState("vti-a", "a", 7, 0, 1400, True, (), (), (Route.of(ip_network("10.2.0.0/24")),), (), ())
+WORKER = WorkerState(0, 99, 1, None, ("vti-a",), {})
+UNIX = 1_700_000_000.0
+
+
+def connection(**keys: Any) -> Connection:
+    return config(**keys).connections["a"]
+
+
+class Bed:
+    """Events at times of a test's choice, then a diagnosis; all of it is about the connection "a"."""
+
+    def __init__(self, **keys: Any) -> None:
+        self.now = 100.0
+        self.config = connection(**keys)
+        self.history = History(lambda: self.now)
+        self._bus = EventBus()
+        self.history.listen(self._bus)
+
+    def happens(self, *events: Event) -> None:
+        for event in events:
+            self._bus.publish(event)
+
+    def diagnosis(
+        self,
+        *,
+        up: bool = False,
+        counters: SaCounters = NOTHING,
+        total: Traffic | None = None,
+        waiting: Waiting = Waiting.RETRY,
+        device: DeviceState = DEVICE,
+        more: tuple[DeviceState, ...] = (),
+        worker: WorkerState = WORKER,
+        sas: int = 1,
+        encap: bool = False,
+    ) -> Diagnosis:
+        """`up`: as if it had `sas` IKE_SAs with a child, which has these counters."""
+        child = InstalledChild(replace(CHILD, encap=encap), "vti-a", counters)
+        total = total or Traffic(
+            counters.in_packets, counters.in_bytes, counters.out_packets, counters.out_bytes
+        )
+        wait = ChildWait("a", "net", Waiting.NOTHING if up else waiting)
+        return diagnose(
+            Snapshot(
+                at=self.now,
+                unix_at=UNIX,
+                daemon=DaemonState("0", UNIX),
+                ike_sas=tuple(IkeSaState(replace(SA, ike_id=n), (child,)) for n in range(sas) if up),
+                connections=(ConnectionState(self.config, (wait,)),),
+                devices=(device, *more),
+                workers=(worker,),
+                traffic=(ChildTraffic("a", "net", total),),
+            ),
+            self.history,
+        )
+
+
+def every(diagnosis: Diagnosis) -> Iterator[Finding]:
+    for tunnel in diagnosis.tunnels:
+        yield from tunnel.findings
+        for child in tunnel.children:
+            yield from child.findings
+    yield from diagnosis.findings
+
+
+def codes(diagnosis: Diagnosis) -> list[Code]:
+    return [one.code for one in every(diagnosis)]
+
+
+def only(diagnosis: Diagnosis) -> Finding:
+    (finding,) = every(diagnosis)
+    return finding

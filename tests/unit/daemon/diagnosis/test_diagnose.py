@@ -1,0 +1,354 @@
+"""What is said of a tunnel: each failure that events carry, each counter, and what they have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from esp.packet.selectors import Selector
+from esp.sa.suites import suite_for
+from ikepy.config.identity import Identity
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved
+from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.control.snapshot import InstalledChild
+from ikepy.daemon.diagnosis import traffic
+from ikepy.daemon.diagnosis.diagnose import RECENT
+from ikepy.daemon.diagnosis.findings import Code, Severity, State
+from ikepy.daemon.diagnosis.history import MOST_STRANGERS, History
+from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.sa.api.ends import (
+    AuthenticationFailure,
+    AuthenticationFault,
+    Cause,
+    ChildRemoval,
+    End,
+    Failure,
+    HalfOpenLimit,
+    KeyExchangeMismatch,
+    Party,
+    ProposalMismatch,
+    SelectorMismatch,
+    Silence,
+)
+from ikepy.sa.api.events import (
+    ChildDown,
+    ChildExpired,
+    ChildRekeyFailed,
+    ChildSetUpFailed,
+    ChildUp,
+    IkeDown,
+    IkeMoved,
+    IkeRekeyFailed,
+    IkeSetUpFailed,
+    IkeUp,
+    LocalAddressGone,
+    MoveReason,
+    PacketRefused,
+    ResponseIgnored,
+    RetransmissionsEnded,
+    Retransmitted,
+)
+from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.api.snapshot import Waiting
+from ikepy.wire.constants import Encr, ExchangeType, KeGroup, NotifyType, ProtocolId, TransformType
+from ikepy.wire.proposal import Proposal, Transform
+from tests.unit.daemon.fakes import PATH
+
+from .bed import CHILD, DEVICE, NOTHING, SA, UNIX, WORKER, Bed, codes, every, only
+
+OURS = (Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_GCM_16, 128),)),)
+THEIRS = (Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_CBC, 256),)),)
+A, B = Identity.parse("gwa"), Identity.parse("gwb")
+PAIR = ((Selector.of("10.1.0.0/24"),), (Selector.of("10.2.0.0/24"),))
+CONNECTING = replace(SA, established_at=None, state="CONNECTING")
+BY_PEER = replace(CONNECTING, initiator=False)
+START = bytes.fromhex("4500001c00000000400100000a0101010a020101")  # 10.1.1.1 -> 10.2.1.1, ICMP
+REFUSED = NotifyType.NO_PROPOSAL_CHOSEN
+
+
+def failed(cause: Cause | None, by: Party = Party.PEER, end: End = End.REFUSED) -> IkeSetUpFailed:
+    return IkeSetUpFailed(CONNECTING, PATH, end, Failure(by, REFUSED, cause), "words")
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "words"),
+    [
+        (
+            Silence(ExchangeType.IKE_SA_INIT, 12.0, 400, 1),
+            Code.PEER_SILENT,
+            "192.0.2.2, UDP port 500, for 12 s",
+        ),
+        (Silence(ExchangeType.IKE_AUTH, 12.0, 1900, 1), Code.AUTH_UNANSWERED, "not IKE_AUTH (1900 octets)"),
+        (Silence(ExchangeType.IKE_AUTH, 12.0, 300, 1), Code.AUTH_UNANSWERED, "UDP port 500 is filtered"),
+        (Silence(ExchangeType.IKE_AUTH, 12.0, 3000, 3), Code.AUTH_UNANSWERED, "in 3 IKE fragments"),
+        (ProposalMismatch(OURS), Code.IKE_PROPOSALS, "NO_PROPOSAL_CHOSEN"),
+        (KeyExchangeMismatch(OURS, KeGroup.MODP_2048), Code.KEY_EXCHANGE, "MODP_2048"),
+        (HalfOpenLimit(), Code.HALF_OPEN_LIMIT, "init_limit_half_open"),
+        (None, Code.REFUSED, "the peer refused it: NO_PROPOSAL_CHOSEN"),
+    ],
+    ids=str,
+)
+def test_a_set_up_that_fails(cause: Cause | None, code: Code, words: str) -> None:
+    bed = Bed()
+    bed.happens(failed(cause))
+    told = bed.diagnosis()
+    assert only(told).code is code
+    assert words in f"{only(told).what} {only(told).why} {only(told).do}"
+    assert only(told).at == bed.now
+    assert told.tunnels[0].state is State.DOWN
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    assert code not in codes(bed.diagnosis(up=True))
+
+
+@pytest.mark.parametrize(("agreed", "words"), [(True, "fragment_size"), (False, "RFC 7383")])
+def test_a_large_ike_auth(agreed: bool, words: str) -> None:
+    bed, cause = Bed(), Silence(ExchangeType.IKE_AUTH, 12.0, 1900, 1)
+    sa = replace(CONNECTING, fragmentation=agreed)
+    bed.happens(IkeSetUpFailed(sa, PATH, End.TIMEOUT, Failure(Party.NOBODY, None, cause), ""))
+    assert words in only(bed.diagnosis()).do
+
+
+@pytest.mark.parametrize("fault", AuthenticationFault)
+def test_each_fault_of_an_authentication(fault: AuthenticationFault) -> None:
+    bed = Bed()
+    cause = AuthenticationFailure(fault, A, B, "secret of [secrets.x]")
+    by = Party.PEER if fault is AuthenticationFault.NOT_SAID else Party.US
+    bed.happens(failed(cause, by))
+    told = only(bed.diagnosis())
+    assert told.code is Code.AUTHENTICATION and told.do
+    if by is Party.PEER:
+        assert 'FQDN "gwa"' in told.why and "[secrets.x]" in told.why
+
+
+@pytest.mark.parametrize("address", ["192.168.1.4", "203.0.113.4"])
+def test_the_identity_is_the_address_behind_a_nat(address: str) -> None:
+    bed = Bed()
+    cause = AuthenticationFailure(AuthenticationFault.NOT_SAID, Identity.parse(address), B)
+    sa = replace(CONNECTING, nat_local=True)
+    bed.happens(IkeSetUpFailed(sa, PATH, End.REFUSED, Failure(Party.PEER, 24, cause), ""))
+    told = only(bed.diagnosis())
+    assert told.code is Code.NAT_IDENTITY and "local.id" in told.do
+    assert address in told.what
+
+
+def test_both_proposals_where_we_refuse() -> None:
+    bed = Bed()
+    cause = ProposalMismatch(OURS, THEIRS)
+    bed.happens(IkeSetUpFailed(BY_PEER, PATH, End.REFUSED, Failure(Party.US, REFUSED, cause), ""))
+    told = only(bed.diagnosis(waiting=Waiting.COMMAND))
+    assert (told.ours, told.theirs) == (("AES_GCM_16_128",), ("AES_CBC_256",))
+
+
+def test_a_response_that_is_ignored_explains_the_silence_after_it() -> None:
+    bed = Bed()
+    cause = KeyExchangeMismatch(OURS, KeGroup.MODP_2048)
+    bed.happens(ResponseIgnored(CONNECTING, Failure(Party.PEER, 17, cause), ""))
+    assert only(bed.diagnosis(waiting=Waiting.SET_UP)).code is Code.KEY_EXCHANGE
+    bed.happens(failed(Silence(ExchangeType.IKE_SA_INIT, 12.0), Party.NOBODY, End.TIMEOUT))
+    assert only(bed.diagnosis()).code is Code.KEY_EXCHANGE
+    bed.happens(failed(Silence(ExchangeType.IKE_SA_INIT, 12.0), Party.NOBODY, End.TIMEOUT))
+    assert only(bed.diagnosis()).code is Code.PEER_SILENT, "a try without such a response"
+    bed.happens(ResponseIgnored(CONNECTING, Failure(Party.US, 7), "malformed"))
+    assert "malformed" in only(bed.diagnosis()).what
+
+
+@pytest.mark.parametrize("by", [Party.PEER, Party.US])
+def test_a_child_that_is_refused(by: Party) -> None:
+    for cause, code in (
+        (SelectorMismatch((PAIR,), PAIR if by is Party.US else None), Code.SELECTORS),
+        (ProposalMismatch(OURS, THEIRS if by is Party.US else None), Code.CHILD_PROPOSALS),
+        (None, Code.REFUSED),
+    ):
+        for name in ("net", ""):
+            bed = Bed()
+            bed.happens(IkeUp(SA), ChildSetUpFailed(SA, name, Failure(by, 38, cause), "words"))
+            told = only(bed.diagnosis())
+            assert told.code is code
+            assert (told.theirs is not None) is (by is Party.US and cause is not None)
+            bed.happens(ChildUp(SA, CHILD))
+            assert not list(every(bed.diagnosis()))
+
+
+def test_a_rekey_that_is_refused() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    refused = Failure(Party.PEER, REFUSED, ProposalMismatch(OURS))
+    bed.happens(ChildRekeyFailed(SA, CHILD, refused, 30.0, ""))
+    assert Code.PFS in codes(bed.diagnosis(up=True))
+    with_group = replace(CHILD, proposal=Proposal(1, 3, b"", (Transform(TransformType.KE, 31),)))
+    bed.happens(ChildRekeyFailed(SA, with_group, refused, 30.0, ""))
+    assert Code.REKEY_REFUSED in codes(bed.diagnosis(up=True))
+    bed.happens(ChildExpired(SA, CHILD), ChildDown(SA, CHILD, ChildRemoval.DELETED))
+    assert Code.EXPIRED in codes(bed.diagnosis())
+    bed.happens(ChildUp(SA, CHILD))
+    assert codes(bed.diagnosis(up=True)) == [Code.NOTHING_GOES_OUT]
+    bed.happens(IkeRekeyFailed(SA, refused, 30.0, ""))
+    assert Code.REKEY_REFUSED in codes(bed.diagnosis(up=True))
+
+
+@pytest.mark.parametrize("end", End)
+def test_each_end(end: End) -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA))
+    bed.now += 50
+    bed.happens(IkeDown(SA, end, None, ""))
+    told = only(bed.diagnosis())
+    assert told.code is (Code.PEER_RESTARTED if end is End.RESTARTED else Code.ENDED)
+    assert "ended after 50 s" in told.what
+    assert bed.diagnosis().tunnels[0].since == bed.now
+
+
+def test_it_flaps() -> None:
+    bed = Bed()
+    for _ in range(3):
+        bed.happens(IkeUp(SA), IkeDown(SA, End.TIMEOUT, None, ""))
+    bed.happens(IkeUp(SA))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.FLAPPING)
+    assert "3 times: the peer did not answer" in told.what
+    bed.now += RECENT + 1
+    assert Code.FLAPPING not in codes(bed.diagnosis(up=True))
+
+
+def test_a_request_without_an_answer() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA), Retransmitted(SA, 4, 2, ()))
+    told = next(iter(every(bed.diagnosis(up=True))))
+    assert told.code is Code.UNANSWERED and "request 4 was sent 3 times" in told.what
+    bed.happens(RetransmissionsEnded(SA, 4, 2))
+    assert Code.UNANSWERED not in codes(bed.diagnosis(up=True))
+
+
+def test_several_ike_sas_and_a_move() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA))
+    assert Code.SEVERAL_IKE_SAS in codes(bed.diagnosis(up=True, sas=2))
+    assert Code.SEVERAL_IKE_SAS not in codes(bed.diagnosis(up=True))
+    old = Path(PATH.local, Endpoint(ip_address("192.0.2.77"), 4500))
+    bed.happens(IkeMoved(SA, old, MoveReason.NAT_MAPPING))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.PEER_MOVED)
+    assert "192.0.2.77" in told.what and "nat mapping" in told.what
+
+
+def test_this_host() -> None:
+    bed = Bed()
+    address = PATH.local.address
+    bed.happens(LocalAddressGone(SA, address, back=False))
+    assert codes(bed.diagnosis()) == [Code.ADDRESS_GONE]
+    bed.happens(LocalAddressGone(SA, address, back=True))
+    assert not codes(bed.diagnosis())
+    assert codes(bed.diagnosis(waiting=Waiting.ADDRESS)) == [Code.NO_ADDRESS]
+    assert codes(bed.diagnosis(device=replace(DEVICE, problems=("it was taken down by others",)))) == [
+        Code.DEVICE
+    ]
+    assert codes(bed.diagnosis(worker=replace(WORKER, pid=None))) == [Code.NO_WORKER]
+    other = replace(DEVICE, name="vti-b", connection="b")
+    assert codes(bed.diagnosis(more=(other,))) == [Code.OVERLAPPING_ROUTES]
+    assert codes(bed.diagnosis(worker=replace(WORKER, drops={"unknown_spi": 3}))) == [Code.UNKNOWN_SPI]
+
+
+SENT = replace(NOTHING, out_packets=5, out_bytes=500, out_last=int(UNIX))
+BOTH = replace(SENT, in_packets=5, in_bytes=500, in_last=int(UNIX))
+
+
+@pytest.mark.parametrize(
+    ("counters", "code"),
+    [
+        (SENT, Code.ESP_BLOCKED),
+        (BOTH, None),
+        (replace(BOTH, in_last=int(UNIX) - 40), Code.WENT_SILENT),
+        (replace(BOTH, in_last=int(UNIX) - 80, out_last=int(UNIX) - 40), None),
+        (NOTHING, Code.NOTHING_GOES_OUT),
+        (replace(SENT, drops={"integrity": 5}), Code.INTEGRITY),
+        (replace(BOTH, drops={"integrity": 5}), Code.INTEGRITY),
+        (replace(BOTH, drops={"replay": 2}), Code.REPLAYS),
+        (replace(BOTH, drops={"selectors": 2}), Code.OUTSIDE_SELECTORS_IN),
+        (replace(BOTH, drops={"too_big": 2}), Code.TOO_BIG),
+    ],
+    ids=str,
+)
+def test_counters(counters: object, code: Code | None) -> None:
+    assert isinstance(counters, type(NOTHING))
+    bed = Bed()
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    assert codes(bed.diagnosis(up=True, counters=counters)) == ([] if code is None else [code])
+
+
+def test_more_of_the_counters() -> None:
+    bed = Bed()
+    assert codes(bed.diagnosis(up=True, counters=SENT, encap=True)) == [Code.NOTHING_COMES_IN]
+    came_before = Traffic(in_packets=9, out_packets=20)
+    assert not codes(bed.diagnosis(up=True, counters=SENT, total=came_before)), "just rekeyed"
+    assert codes(bed.diagnosis(up=True, device=replace(DEVICE, routes=()))) == [Code.NO_ROUTE]
+    lost = replace(WORKER, drops={"no_sa": 4})
+    assert codes(bed.diagnosis(up=True, worker=lost)) == [Code.OUTSIDE_SELECTORS_OUT]
+    shared = replace(lost, devices=("vti-a", "vti-b"))
+    assert codes(bed.diagnosis(up=True, worker=shared)) == [Code.NOTHING_GOES_OUT], "whose are they?"
+    bed.happens(PacketRefused(SA, CHILD, START))
+    told = only(bed.diagnosis(up=True, counters=replace(BOTH, drops={"selectors": 1})))
+    assert "10.1.1.1 -> 10.2.1.1" in told.what
+    bed.now = CHILD.installed_at + traffic.SETTLED / 2
+    assert not codes(bed.diagnosis(up=True, counters=SENT)), "too early to say"
+
+
+def test_a_peer_that_truncates() -> None:
+    state = traffic.ChildTrafficState
+    bed = Bed()
+    told = bed.diagnosis(up=True, counters=replace(SENT, drops={"integrity": 5}))
+    assert "truncate" not in only(told).why
+    assert only(told).severity is Severity.ERROR
+    old = InstalledChild(
+        replace(CHILD, suite=suite_for(12, 128, 12)), "vti-a", replace(SENT, drops={"integrity": 5})
+    )
+    (finding,) = traffic.findings(state(bed.config, old, Traffic(0, 0, 5, 500), None, {}, None, 100, UNIX))
+    assert "96 bits" in finding.why
+
+
+def test_strangers() -> None:
+    bed = Bed()
+    known, unknown = (
+        Path(PATH.local, Endpoint(ip_address(one), 500)) for one in ("192.0.2.2", "203.0.113.9")
+    )
+    refused = Failure(Party.US, REFUSED)
+    bed.happens(IkeSetUpFailed(None, unknown, End.REFUSED, refused, "no connection has ..."))
+    told = bed.diagnosis()
+    assert [one.code for one in told.findings] == [Code.UNKNOWN_ADDRESS]
+    assert "203.0.113.9" in told.findings[0].what
+    bed.happens(
+        IkeSetUpFailed(None, known, End.REFUSED, Failure(Party.US, REFUSED, ProposalMismatch(OURS)), "")
+    )
+    told = bed.diagnosis()
+    assert [one.code for one in told.tunnels[0].findings] == [Code.IKE_PROPOSALS], "it looks like the peer"
+    assert len(told.findings) == 1
+    for number in range(2 * MOST_STRANGERS):
+        there = Path(PATH.local, Endpoint(ip_address(f"203.0.113.{number}"), 500))
+        bed.happens(IkeSetUpFailed(None, there, End.REFUSED, refused, ""))
+    assert len(bed.history.strangers) == MOST_STRANGERS
+    bed.now += RECENT + 1
+    assert not codes(bed.diagnosis())
+
+
+def test_a_refused_request_beside_a_tunnel_that_is_up_is_no_error_of_it() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    cause = AuthenticationFailure(AuthenticationFault.WRONG_SECRET, A, B)
+    bed.happens(IkeSetUpFailed(BY_PEER, PATH, End.REFUSED, Failure(Party.US, 24, cause), ""))
+    told = only(bed.diagnosis(up=True, counters=BOTH))
+    assert (told.code, told.severity) == (Code.AUTHENTICATION, Severity.WARNING)
+
+
+def test_a_connection_that_goes_takes_its_history_with_it() -> None:
+    bus, history = EventBus(), History(lambda: 1.0)
+    history.listen(bus)
+    bus.publish(IkeUp(SA))
+    assert history.of("a").up_since == 1.0
+    bus.publish(ConnectionRemoved("a", "vti-a"))
+    assert history.of("a").up_since is None and not history.connections
+
+
+def test_states() -> None:
+    bed = Bed()
+    assert bed.diagnosis(waiting=Waiting.COMMAND).tunnels[0].state is State.WAITING
+    assert bed.diagnosis(waiting=Waiting.SET_UP).tunnels[0].state is State.CONNECTING
+    assert bed.diagnosis(up=True).tunnels[0].state is State.UP
