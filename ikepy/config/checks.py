@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from esp.packet.selectors import Selector
 from ikepy.config import devices, secret_use
 from ikepy.config.fields import MIN_IPV6_MTU
-from ikepy.config.model import Child, Config, Connection
+from ikepy.config.model import Child, Config, Connection, DnsName
 from ikepy.config.values import Address, Dynamic, Network
 
 Problems = Iterator[tuple[str, str]]
@@ -46,14 +46,20 @@ def _children(connection: Connection, key: str, config: Config) -> Problems:
 
 def _can_initiate(connection: Connection, key: str, config: Config) -> Problems:
     remotes = [one for one in connection.remote_addrs if isinstance(one, IPv4Address | IPv6Address)]
+    named = any(isinstance(one, DnsName) for one in connection.remote_addrs)
     for child in connection.children.values():
         for action in _initiating(child):
-            if not remotes:
+            if not remotes and not named:
                 yield (
                     f"{key}.children.{child.name}.{action}",
-                    f'there is nobody to initiate to: {key}.remote_addrs must hold an address, or use "none"',
+                    f"there is nobody to initiate to: {key}.remote_addrs must hold an address or a DNS name, "
+                    'or use "none"',
                 )
-    if remotes and not any(_has_version(connection.local_addrs, one.version) for one in remotes):
+    if (
+        remotes
+        and not named
+        and not any(_has_version(connection.local_addrs, one.version) for one in remotes)
+    ):
         yield f"{key}.local_addrs", f"holds no IPv{remotes[0].version} address, which remote_addrs asks for"
 
 
@@ -80,12 +86,10 @@ def _families(connection: Connection, key: str, config: Config) -> Problems:
 
 
 def _versions(
-    selectors: Sequence[Selector | Dynamic], addresses: Sequence[Address | Network | str]
+    selectors: Sequence[Selector | Dynamic], addresses: Sequence[Address | Network | str | DnsName]
 ) -> set[int]:
     """The IP versions of selectors, of which "dynamic" is the IKE address."""
-    dynamic = (
-        {4, 6} if "%any" in addresses else {one.version for one in addresses if not isinstance(one, str)}
-    )
+    dynamic = {version for one in addresses for version in _of(one)}
     return {version for one in selectors for version in (dynamic if isinstance(one, str) else {one.version})}
 
 
@@ -98,8 +102,13 @@ def _initiating(child: Child) -> list[str]:
     return [key for key, action in actions.items() if action != "none"]
 
 
-def _has_version(patterns: Sequence[Address | Network | str], version: int) -> bool:
-    return any(isinstance(one, str) or one.version == version for one in patterns)
+def _has_version(patterns: Sequence[Address | Network | str | DnsName], version: int) -> bool:
+    return any(version in _of(one) for one in patterns)
+
+
+def _of(pattern: Address | Network | str | DnsName) -> tuple[int, ...]:
+    """The IP versions that a pattern may mean."""
+    return (4, 6) if isinstance(pattern, str | DnsName) else (pattern.version,)
 
 
 def _secret(connection: Connection, key: str, config: Config) -> Problems:
@@ -163,7 +172,7 @@ def _local_port(connection: Connection, key: str, config: Config) -> Problems:
 
 
 def _ports(config: Config) -> Problems:
-    if config.daemon.port == config.daemon.port_nat_t:
+    if config.daemon.port == config.daemon.port_nat_t != 0:
         yield "daemon.port_nat_t", "must be another port than daemon.port"
 
 

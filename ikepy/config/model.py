@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_v
 
 from esp.packet.selectors import Selector
 from ikepy.config import fields, routing, secret_source, values
+from ikepy.config.dns_name import DnsName as DnsName  # a part of the model, to whoever uses it
 from ikepy.config.fields import (
     Action,
     Childless,
@@ -49,10 +50,11 @@ _AUTH_LATER = dict.fromkeys(("pubkey", "eap", "xauth", "rsa", "ecdsa"), "is not 
 
 Amount = Annotated[int, fields.integer(0, 2**63 - 1, "0: without limit")]
 AddressPatterns = Annotated[
-    tuple[Address | Network | AnyAddress, ...], fields.each(values.address_pattern, required=True)
+    tuple[Address | Network | AnyAddress | DnsName, ...], fields.each(values.address_pattern, required=True)
 ]
 Selectors = Annotated[tuple[Selector | Dynamic, ...], fields.each(values.selector, required=True)]
 Port = Annotated[int, fields.integer(1, 65535, "a UDP port")]
+OwnPort = Annotated[int, fields.integer(0, 65535, "a UDP port; 0: one that the kernel chooses at the start")]
 AuthMethod = Annotated[str, fields.choice("authentication method", {"psk": "psk"}, _AUTH_LATER)]
 StartAction = Annotated[Action, fields.choice("action", _ACTIONS, _COMBINED)]
 
@@ -161,7 +163,7 @@ class Connection(Section):
     version: Annotated[int, fields.integer(2, 2, "ikepy speaks IKEv2 only; leave the key out")] = 2
     local_addrs: AddressPatterns = (ANY_ADDRESS,)
     remote_addrs: AddressPatterns = (ANY_ADDRESS,)
-    local_port: Port = 500
+    local_port: OwnPort = 500
     remote_port: Port = 500
     proposals: Annotated[tuple[Proposal, ...], fields.proposals(ProtocolId.IKE)] = Field(
         default_factory=lambda: default_proposals(ProtocolId.IKE)
@@ -273,8 +275,8 @@ class Http(Section):
 class Daemon(Section):
     """Settings of the whole daemon; the retransmission defaults are charon's. Times in seconds."""
 
-    port: Port = 500
-    port_nat_t: Port = 4500
+    port: OwnPort = 500
+    port_nat_t: OwnPort = 4500
     retransmit_timeout: Annotated[float, fields.number(0.01, 600, "seconds")] = 4.0
     retransmit_base: Annotated[float, fields.number(1, 10)] = 1.8
     retransmit_tries: Annotated[int, fields.integer(0, 100)] = 5

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from esp.packet.selectors import Selector
 from ikepy.config import router_notes
-from ikepy.config.model import Child, Config, Connection
+from ikepy.config.model import Child, Config, Connection, DnsName
 from ikepy.config.values import Address, Dynamic, Network
 
 Notes = Iterator[tuple[str, str]]
@@ -21,7 +21,7 @@ def notes(config: Config) -> list[tuple[str, str]]:
     for connection in config.connections.values():
         for one in EACH:
             found += one(connection, f"connections.{connection.name}")
-    return [*found, *_same_selectors(config), *router_notes.notes(config)]
+    return [*found, *_unreachable(config), *_same_selectors(config), *router_notes.notes(config)]
 
 
 def _lifetimes(connection: Connection, key: str) -> Notes:
@@ -85,6 +85,19 @@ def _routed(connection: Connection) -> Iterator[tuple[str, Network | Selector]]:
             for index, selector in enumerate(child.remote_ts):
                 if isinstance(selector, Selector) and not selector.all_addresses:
                     yield f"children.{child.name}.remote_ts[{index}]", selector
+
+
+def _unreachable(config: Config) -> Notes:
+    """Connections that can't initiate, of a daemon whose ports nobody can know."""
+    if config.daemon.port or config.daemon.port_nat_t:
+        return
+    for connection in config.connections.values():
+        if not any(isinstance(one, IPv4Address | IPv6Address | DnsName) for one in connection.remote_addrs):
+            yield (
+                f"connections.{connection.name}.remote_addrs",
+                "holds no address to initiate to, and daemon.port = 0 is a port that no peer knows: nobody "
+                "can set this connection up; name the peer's address, or take port 500",
+            )
 
 
 def _covers(network: Network | Selector, address: Address) -> bool:

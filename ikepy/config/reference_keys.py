@@ -23,15 +23,15 @@ KEYS: dict[str, dict[str, Key]] = {
         "local_addrs": Key(
             "list of address patterns",
             "at least one",
-            "our addresses, best first; the daemon waits at its start for one that is not there yet",
+            "our addresses, best first; one that is not there yet is waited for",
         ),
         "remote_addrs": Key(
             "list of address patterns",
-            "at least one; one address if a child is to be initiated",
-            "the peer's addresses",
+            "at least one; an address or a DNS name if a child is to be initiated",
+            "the peer's addresses, tried in turn; see [DNS names](#dns-names)",
         ),
         "local_port": Key(
-            "integer", "1 to 65535: `daemon.port`, `daemon.port_nat_t`", "the UDP port to begin from"
+            "integer", "0 to 65535: `daemon.port`, `daemon.port_nat_t`", "the UDP port to begin from"
         ),
         "remote_port": Key("integer", "1 to 65535", "the peer's UDP port"),
         "proposals": Key(
@@ -207,8 +207,16 @@ KEYS: dict[str, dict[str, Key]] = {
         "secret_env": Key("text", "an environment variable's name", "the variable that has the secret"),
     },
     "daemon": {
-        "port": Key("integer", "1 to 65535", "the UDP port of IKE"),
-        "port_nat_t": Key("integer", "1 to 65535, not `port`", "the UDP port of IKE and ESP behind NATs"),
+        "port": Key(
+            "integer",
+            "0 to 65535",
+            "the UDP port of IKE; 0: one that the kernel chooses, for a daemon that only initiates",
+        ),
+        "port_nat_t": Key(
+            "integer",
+            "0 to 65535, not `port` unless 0",
+            "the UDP port of IKE and ESP behind NATs; 0: as there",
+        ),
         "retransmit_timeout": Key("number", "0.01 to 600 seconds", "the first retransmission's delay"),
         "retransmit_base": Key("number", "1 to 10", "the factor from one delay to the next"),
         "retransmit_tries": Key("integer", "0 to 100", "retransmissions until the peer counts as gone"),

@@ -241,7 +241,7 @@ class _Source:
         """swanctl: by default the port of the socket is used."""
         daemon = self._data.get("daemon")
         port = daemon.get("port", DEFAULT_PORT) if isinstance(daemon, dict) else DEFAULT_PORT
-        return port if isinstance(port, int) and 0 < port < 65536 else DEFAULT_PORT
+        return port if isinstance(port, int) and 0 <= port < 65536 else DEFAULT_PORT
 
     def _section(self, model: type[M], path: report.Path, table: object) -> M | None:
         remarks: list[str] = []  # only secret files add any

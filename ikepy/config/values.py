@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from esp.packet.selectors import Selector
+from ikepy.config.dns_name import DnsName
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -100,9 +101,9 @@ def text(value: object) -> str:
     return value
 
 
-def address_pattern(value: object) -> Address | Network | AnyAddress:
+def address_pattern(value: object) -> Address | Network | AnyAddress | DnsName:
     """What may stand in `local_addrs` and `remote_addrs`."""
-    allowed = 'allowed: an IP address, a network ("192.0.2.0/24"), "%any", "%any4", "%any6"'
+    allowed = 'allowed: an IP address, a DNS name, a network ("192.0.2.0/24"), "%any", "%any4", "%any6"'
     word = text(value).strip()
     if word == "%any":
         return "%any"
@@ -112,11 +113,12 @@ def address_pattern(value: object) -> Address | Network | AnyAddress:
         return ip_network(word) if "/" in word else ip_address(word)
     except ValueError:
         pass
-    if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9._-]+", word):
-        raise ValueError(f"DNS names are not supported by ikepy yet; {allowed}")
     if "/" in word:
         raise ValueError(f"no network, or bits are set behind its prefix; {allowed}")
-    raise ValueError(f"not an address; {allowed}")
+    name = DnsName.of(word)
+    if name is None:
+        raise ValueError(f"not an address; {allowed}")
+    return name
 
 
 def address(value: object) -> Address:

@@ -28,7 +28,7 @@ def check(config: Config, control: Path) -> None:
     for connection in config.connections.values():
         if device_exists(connection.vti.name) and not is_tun(connection.vti.name):
             raise _taken(connection)
-    if config.daemon.port == config.daemon.port_nat_t:
+    if config.daemon.port == config.daemon.port_nat_t != 0:
         raise StartError("must differ from daemon.port", key="daemon.port_nat_t")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -13,6 +13,7 @@ from ikepy.sa.api.capacity import CapacityOf
 from ikepy.sa.api.commands import Command
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
 from tun.netlink import HostAddress
@@ -24,7 +25,7 @@ from tun.watch import Changes as Changes
 
 Network = IPv4Network | IPv6Network
 Counters = Callable[[int], CounterBlock | None]  # of a worker's slot
-Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
+Resolve = Callable[[Connection, Collection[Address]], tuple[Address, Address] | str]
 
 
 class Machine(Protocol):
@@ -81,12 +82,14 @@ class Machine(Protocol):
 class Facts:
     """What the machine asks of the host. `resolve`: the two addresses of a connection; `leads_out`: whether a
     path leaves the host, not into a device of ours; `esp_heard`: when ESP came in last under a child
-    (monotonic seconds, None: never); `capacity_of`: how many children a connection's worker can have."""
+    (monotonic seconds, None: never); `capacity_of`: how many children a connection's worker can have;
+    `names`: what DNS names mean."""
 
     resolve: Resolve
     leads_out: Callable[[Path], bool]
     esp_heard: Callable[[int], float | None]
     capacity_of: CapacityOf
+    names: NameTable
 
 
 MakeMachine = Callable[[Config, Entropy, Facts], Machine]

@@ -83,4 +83,5 @@ def _make_machine(config: Config, entropy: Entropy, facts: Facts) -> IkeManager:
         leads_out=facts.leads_out,
         esp_heard=facts.esp_heard,
         capacity_of=facts.capacity_of,
+        names=facts.names,
     )

@@ -30,6 +30,8 @@ from ikepy.daemon.events.reconciler import Reconciler
 from ikepy.daemon.events.traffic_limits import TrafficWatch
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.net.listeners import Listeners
+from ikepy.daemon.net.names import NameService
+from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.router.advertiser import RouterAdvertiser
 from ikepy.daemon.workers.pool import WorkerPool
@@ -68,6 +70,8 @@ class Reconfiguration:
     reconciler: Reconciler
     route_check: RouteCheck
     router: RouterAdvertiser
+    names: NameService
+    ports: OwnPorts
     clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
@@ -99,10 +103,11 @@ class Reconfiguration:
 
     async def _replace(self, config: Config, source: str) -> ConfigDifference:
         former = self.machine.config
-        change = difference(former, config)
+        change = difference(former, self.ports.applied(config))
         self._check(change, source)
         self._open_raw(change.config, source)
         await self._change_devices(change)
+        self.names.configure(change.config)
         await self.follower.replace_config(change.config)
         self.runner.replace_config(change.config)
         self.traffic.replace_config(change.config)

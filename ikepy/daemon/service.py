@@ -39,7 +39,11 @@ from ikepy.daemon.events.reconciler import Reconciler
 from ikepy.daemon.events.traffic_limits import EspHeard, TrafficWatch
 from ikepy.daemon.events.worker_events import WorkerEvents
 from ikepy.daemon.interfaces import Changes, Facts, Machine, MakeMachine, MakeWatch, NetworkConfig, Tun
+from ikepy.daemon.net import own_ports
 from ikepy.daemon.net.listeners import Listeners
+from ikepy.daemon.net.name_threads import NameThreads
+from ikepy.daemon.net.names import NameService
+from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.net.reception import Reception
 from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
@@ -63,9 +67,11 @@ from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
 from ikepy.errors import LocalMisuse
 from ikepy.sa.api.capacity import Capacity
 from ikepy.sa.api.commands import Shutdown
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address
 
 WORKERS_START = 2.0  # seconds that the first IKE message waits for the workers, at most
+PORT_TRIES = 3  # of ports that the kernel chooses, beside the last
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 SUBJECT = "daemon"
 # For devices and routes (NET_ADMIN) and sockets (NET_*); to start workers as another user (SETUID, SETGID),
@@ -135,6 +141,8 @@ class Daemon:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._reconfiguration: Reconfiguration | None = None  # once the daemon runs
+        self._ports = OwnPorts()
+        self._names = NameTable()
         self.ready = asyncio.Event()  # set once the first IKE_SAs are being initiated
 
     @property
@@ -192,29 +200,30 @@ class Daemon:
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner | None:
         """Open all parts in order; `stack` closes them in reverse order. None if it is to end meanwhile."""
-        config, network, bus = self._config, self._dependencies.network, self._written.bus
-        workers = config.daemon.workers or len(os.sched_getaffinity(0))
-        check(config, self._control)
-        account = account_of_workers(config.daemon.worker_user)
+        network, bus = self._dependencies.network, self._written.bus
+        workers = self._config.daemon.workers or len(os.sched_getaffinity(0))
+        check(self._config, self._control)
+        account = account_of_workers(self._config.daemon.worker_user)
         permit_many_descriptors()
 
         control = ControlSocket.open(self._control, group=config.daemon.socket_group)
         stack.push_async_callback(control.close)
-        monitoring = open_monitoring(config.daemon.http, self._written.bus, self._stop.is_set)
+        monitoring = open_monitoring(self._config.daemon.http, self._written.bus, self._stop.is_set)
         if monitoring is not None:
             stack.push_async_callback(monitoring.close)
-        await wait_for_devices(config, self._stop)
+        await wait_for_devices(self._config, self._stop)
         if self._stop.is_set():
             return None
-        addresses = addresses_to_serve(config, network.local_addresses())
+        addresses = addresses_to_serve(self._config, network.local_addresses())
         devices, listeners = self._open_network(stack, addresses, workers)
+        config = self._config
 
         children = ChildTable(workers, SA_SLOTS)
         pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority, account, bus)
         stack.push_async_callback(pool.close)
         route_check = RouteCheck(network, devices.names)
         listeners.tunnel = route_check.tunnel
-        resolver = Resolver(network, route_check)
+        resolver = Resolver(network, route_check, self._names)
         machine = self._make_machine(devices, children, pool, resolver, route_check)
         runner = EffectsRunner(machine, listeners, pool, devices, children, self._written)
         stack.callback(runner.stop)
@@ -242,13 +251,17 @@ class Daemon:
         traffic = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(traffic.stop)
         traffic.start()
-        follower = AddressFollower(config, network, listeners, pool, runner, resolver, devices, route_check)
+        follower = AddressFollower(
+            config, network, listeners, pool, runner, resolver, devices, route_check, self._names
+        )
         stack.push_async_callback(follower.stop)
         router = RouterAdvertiser(config, devices, bus, self._dependencies.open_icmp_socket)
         stack.push_async_callback(router.end)
-        self._watch(stack, reconciler, follower, router)
+        names = self._name_service(stack, machine, runner, follower, devices, reconciler)
+        self._watch(stack, reconciler, follower, router, names)
         reconciler.start()
         await follower.start()
+        names.start()
         router.start()
         runner.start()
         self._reconfiguration = Reconfiguration(
@@ -263,18 +276,43 @@ class Daemon:
             reconciler,
             route_check,
             router,
+            names,
+            self._ports,
         )
         return runner
+
+    def _name_service(
+        self,
+        stack: AsyncExitStack,
+        machine: Machine,
+        runner: EffectsRunner,
+        follower: AddressFollower,
+        devices: DeviceTable,
+        reconciler: Reconciler,
+    ) -> NameService:
+        """What looks DNS names up for the machine; sockets, routes and devices follow what they mean."""
+        names = NameService(self._names, NameThreads())
+        stack.push_async_callback(names.stop)
+
+        async def changed() -> None:
+            devices.name_peers(machine.config.connections.values())
+            reconciler.refit()
+            await follower.look()
+
+        names.complete, names.changed = runner.complete, changed
+        runner.look_up = names.look_up
+        names.configure(self._config)
+        return names
 
     def _open_network(
         self, stack: AsyncExitStack, addresses: list[Address], workers: int
     ) -> tuple[DeviceTable, Listeners]:
         """Open sockets and devices, after which fewer capabilities are needed."""
-        devices = DeviceTable(
-            self._config, workers, self._dependencies.create_tun, self._dependencies.network
-        )
         listeners = self._open_listeners(addresses, workers)
         stack.push_async_callback(listeners.close)
+        devices = DeviceTable(
+            self._config, workers, self._dependencies.create_tun, self._dependencies.network, self._names
+        )
         devices.open()
         stack.callback(devices.close)
         if self._dependencies.drop_capabilities:
@@ -292,7 +330,7 @@ class Daemon:
         entropy = SystemEntropy(pool.workers, devices.slot_of, lambda: children.spis)
         esp_heard = EspHeard(children, pool.counters)
         capacity_of = partial(_room, devices, children)
-        facts = Facts(resolver.resolve, route_check.leads_out, esp_heard, capacity_of)
+        facts = Facts(resolver.resolve, route_check.leads_out, esp_heard, capacity_of, self._names)
         return self._dependencies.make_machine(self._config, entropy, facts)
 
     def _watch(
@@ -301,12 +339,14 @@ class Daemon:
         reconciler: Reconciler,
         follower: AddressFollower,
         router: RouterAdvertiser,
+        names: NameService,
     ) -> None:
         """Report what the kernel says of addresses, links and routes; without that the daemon runs on."""
 
         def changed(changes: Changes) -> None:
             reconciler.changed(changes)
-            follower.changed(changes)
+            if follower.changed(changes):
+                names.own_addresses_changed()
             router.changed(changes)
 
         try:
@@ -341,9 +381,21 @@ class Daemon:
         return await self._reconfiguration.replace(config, source)
 
     def _open_listeners(self, addresses: list[Address], workers: int) -> Listeners:
-        settings = self._config.daemon
+        """Open the sockets. From now on the configuration has the ports that the kernel chose for 0."""
         native = any(not connection.encap for connection in self._config.connections.values())
-        return Listeners.open(addresses, (settings.port, settings.port_nat_t), workers, native)
+        for last in (*(False,) * PORT_TRIES, True):
+            ports = own_ports.choose(self._config)
+            settings = ports.applied(self._config).daemon
+            try:
+                listeners = Listeners.open(addresses, (settings.port, settings.port_nat_t), workers, native)
+                break
+            except StartError:  # somebody else may have taken a chosen one meanwhile
+                if last or not ports.chosen:
+                    raise
+        self._ports, self._config = ports, ports.applied(self._config)
+        if ports.chosen:
+            log.info(SUBJECT, f"UDP ports: {settings.port}, and {settings.port_nat_t} for NATs")
+        return listeners
 
     async def _say_farewell(self, runner: EffectsRunner) -> None:
         if self._reconfiguration is None:

@@ -29,6 +29,7 @@ from ikepy.sa.api.ends import End, Failure, HalfOpenLimit, Party
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.log_source import Peer, kind_of
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
 from ikepy.sa.api.unserved import Unserved
@@ -47,7 +48,8 @@ from ikepy.sa.lifecycle.timers import Timers
 from ikepy.sa.message import query
 from ikepy.sa.message.final_responses import FinalResponses
 from ikepy.sa.setup.acquires import Acquires
-from ikepy.sa.setup.connector import Connector, Resolve
+from ikepy.sa.setup.address_turns import Resolve
+from ikepy.sa.setup.connector import Connector
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.setup.init_admission import InitAdmission
 from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
@@ -80,10 +82,12 @@ class IkeManager:
         capacity_of: CapacityOf = boundless,
         authenticator_of: AuthenticatorOf = choice.authenticator_of,
         plan_of: PlanOf[IkeSa] = auth_alone,
+        names: NameTable | None = None,
     ) -> None:
         """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
         `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection.
-        `plan_of`: its exchanges between IKE_SA_INIT and IKE_AUTH."""
+        `plan_of`: its exchanges between IKE_SA_INIT and IKE_AUTH. `names`: what DNS names mean; the caller
+        writes it."""
         self._registry: Registry = SaRegistry(
             config,
             entropy,
@@ -92,6 +96,7 @@ class IkeManager:
             capacity_of=capacity_of,
             authenticator_of=authenticator_of,
             plan_of=plan_of,
+            names=names,
         )
         self._init_admission = InitAdmission(self._registry)
         self._final_responses = FinalResponses()
@@ -128,6 +133,7 @@ class IkeManager:
         change = difference(self.config, config)
         self._registry.replace_config(change.config, now)
         self._init_admission.config_replaced()
+        self._connector.config_replaced()
         effects = self._reconfiguration.replace(change, now)
         if change.daemon:  # deadlines may depend on changed intervals
             for sa in self._registry.sas.values():
@@ -324,10 +330,16 @@ class IkeManager:
         return not kept
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
-        """Go on with the result of a `Compute` job, or the exception that it raised.
+        """Go on with the result of a `Compute` job, or the exception that it raised, or after a `LookUp`,
+        whose result is in the `NameTable`.
 
-        A result that no IKE_SA waits for any more is ignored. `ticking` then is the ike_id that waited.
+        A result that nobody waits for any more is ignored. `ticking` then is the ike_id that waited.
         """
+        if self._init_admission.looked_up(ticket):
+            return []
+        if self._connector.awaits(ticket):
+            self.ticking = None
+            return self._connector.looked_up(ticket, now)
         sa = self._registry.computing.pop(ticket, None)
         if sa is None:
             return []
@@ -397,8 +409,7 @@ class IkeManager:
 
     def _shutdown(self, now: float) -> list[Effect]:
         self._registry.stopping = True
-        self._connector.forget()
-        effects: list[Effect] = []
+        effects = self._connector.forget()
         teardown.announce_end(self._registry.sas.values(), End.DELETED)
         for sa in list(self._registry.sas.values()):
             ended = teardown.terminate(sa, None, sa.phase is not Phase.ESTABLISHED, [], now)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from ikepy.config.model import Config, Connection
+from ikepy.config.model import Config, Connection, DnsName
 from ikepy.config.toml_source import parse
 from ikepy.sa.api.capacity import Capacity
 from ikepy.sa.api.commands import Command
@@ -19,6 +19,7 @@ from ikepy.sa.api.effects import (
     InstallOutbound,
     Level,
     Log,
+    LookUp,
     Outcome,
     RemoveChild,
     RemoveOutbound,
@@ -28,6 +29,7 @@ from ikepy.sa.api.effects import (
     UpdatePath,
 )
 from ikepy.sa.api.events import Event
+from ikepy.sa.api.names import NameTable, names_of
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.auth.authenticator import Authenticator
@@ -193,6 +195,10 @@ class Site:
         self.config = config
         self.tunnelled: set[Address] = set()  # where the routes lead through our own device
         self.heard: dict[int, float] = {}  # when ESP came in last, by child
+        self.dns: dict[str, list[Address] | str] = {}  # what names mean now, or why nothing is known
+        self.names = NameTable()
+        self.silent = False  # name servers do not answer: look-ups are kept
+        self.look_ups: list[LookUp] = []  # those that were asked for
         self.manager = IkeManager(
             config,
             SeededEntropy(f"{seed}{name}"),
@@ -202,6 +208,7 @@ class Site:
             capacity_of=lambda connection: self.room,
             authenticator_of=lambda connection: authenticator,
             plan_of=plan_of,
+            names=self.names,
         )
         self.room = Capacity(1 << 16, 1 << 16)  # in the worker
         self.plane = DataPlane()
@@ -212,9 +219,23 @@ class Site:
         self.moves: list[UpdatePath] = []
         self.sent: list[Path] = []  # on which path each datagram left
 
-    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | str:
-        peer = ADDRESS_B if self.name == "a" else ADDRESS_A
+    def _resolve(self, connection: Connection, failed: Collection[Address]) -> tuple[Address, Address] | str:
+        peer: Address = ADDRESS_B if self.name == "a" else ADDRESS_A
+        if any(isinstance(one, DnsName) for one in connection.remote_addrs):
+            known = sorted(self.names.fixed(connection.remote_addrs), key=lambda one: one in failed)
+            if not known:
+                return "; ".join(self.names.failures(connection.remote_addrs))
+            peer = known[0]
         return "no way there" if self.address is None else (self.address, peer)
+
+    def learn(self) -> None:
+        """Write what the configuration's names mean now into the table."""
+        for name in names_of(one for each in self.config.connections.values() for one in each.remote_addrs):
+            found = self.dns.get(name.text, "no such name")
+            if isinstance(found, str):
+                self.names.fail(name, found, gone=found == "no such name")
+            else:
+                self.names.learn(name, found)
 
     @property
     def events(self) -> list[Event]:
@@ -308,6 +329,10 @@ class Network:
         site = self.site(name)
         self._apply(site, site.manager.request(command, self.now))
 
+    def answer(self, name: str, number: int = -1) -> list[Effect]:
+        """A site's name servers answer a look-up that was kept; the effects are run and returned."""
+        return self._looked_up(self.site(name), self.site(name).look_ups[number])
+
     def replace_config(self, name: str, options: Options) -> list[Effect]:
         """Give a site another configuration; the effects are run and returned."""
         site = self.site(name)
@@ -363,13 +388,20 @@ class Network:
     def _complete(self, site: Site, job: Compute) -> list[Effect]:
         return self._apply(site, site.manager.complete(job.ticket, outcome_of(job), self.now))
 
+    def _looked_up(self, site: Site, look_up: LookUp) -> list[Effect]:
+        site.learn()
+        return self._apply(site, site.manager.complete(look_up.ticket, None, self.now))
+
     def _apply(self, site: Site, effects: list[Effect]) -> list[Effect]:
         """Run them; gives them and what followed at once."""
         jobs: list[Compute] = []
+        asked: list[LookUp] = []
         for effect in effects:
             match effect:
                 case Compute():
                     jobs.append(effect)
+                case LookUp():
+                    asked.append(effect)
                 case Send():
                     self._send(site, effect)
                 case SendKeepalive():
@@ -386,6 +418,9 @@ class Network:
                 case _:
                     site.plane.run(effect)
         followed = list(effects)
+        site.look_ups += asked
+        for look_up in asked if not site.silent else []:
+            followed += self._looked_up(site, look_up)
         for job in jobs:
             self.computed.append((site.name, job))
             seconds = self.thinking(site.name, job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -276,7 +277,7 @@ class Site:
     def _first_spi(self) -> int:
         return ord(self.name) << 24 | self.generation << 16
 
-    def _resolve(self, connection: Connection, hint: Address | None) -> tuple[Address, Address] | str:
+    def _resolve(self, connection: Connection, failed: Collection[Address]) -> tuple[Address, Address] | str:
         peer = peer_of(self.name, connection.name)
         return "behind a NAT" if peer in self.options.natted else (self.addresses[0], ADDRESSES[peer])
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ikepy.config import values
+from ikepy.config.dns_name import DnsName
 from ikepy.config.sources import device, ipsec_keys, ipsec_secrets, ipsec_syntax
 from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
 from ikepy.config.sources.place import Place, Value
@@ -22,6 +23,7 @@ FORMAT = "ipsec.conf"
 IKE_DEFAULT, ESP_DEFAULT = "aes128-sha256-curve25519", "aes128-sha256"
 MARGIN, FUZZ, IKE_LIFETIME, LIFETIME, TRIES, DPD_DELAY = 540.0, 100.0, 10800.0, 3600.0, 3, 30
 DPD = {"none": "none", "clear": "none", "hold": "trap", "restart": "start"}
+ANY = frozenset({"%any", "%any4", "%any6"})
 AUTO = {"add": "none", "route": "trap", "start": "start"}
 EXCHANGES = frozenset({"ike", "ikev2"})
 UNIQUE = {"yes": "replace", "replace": "replace", "no": "no", "never": "never", "keep": "keep"}
@@ -240,7 +242,17 @@ def _word(conn: Conn, key: str, default: str) -> str:
 
 def _addresses(conn: Conn, side: str) -> list[object]:
     found = [str(one) for one in values.listed(_text(conn, side) or "%any")]
-    return ["%any" if one == "%defaultroute" else one for one in found]
+    return [each for one in found for each in _meant(one)]
+
+
+def _meant(address: str) -> list[object]:
+    """What one of the words of `left` or `right` means. "%" in front of a name: the peer may also be
+    elsewhere."""
+    if address == "%defaultroute":
+        return ["%any"]
+    if address.startswith("%") and DnsName.of(address[1:]) is not None and address not in ANY:
+        return [address[1:], "%any"]
+    return [address]
 
 
 def _auth(conn: Conn, side: str) -> Table:
@@ -250,10 +262,12 @@ def _auth(conn: Conn, side: str) -> Table:
     identity = _text(conn, f"{side}id")
     if identity is not None:
         table["id"] = identity
-    elif side == "right":
+    else:  # by default an identity is the address as it stands there; ours may be left to what is in use
         addresses = _addresses(conn, side)
-        if len(addresses) == 1 and not str(addresses[0]).startswith("%") and "/" not in str(addresses[0]):
-            table["id"] = addresses[0]  # the peer's identity is its address by default
+        one = str(addresses[0])
+        single = len(addresses) == 1 and not one.startswith("%") and "/" not in one
+        if single and (side == "right" or DnsName.of(one) is not None):
+            table["id"] = one
     return table
 
 

@@ -29,6 +29,7 @@ from ikepy.daemon.device.route_exclusion import RouteExclusion
 from ikepy.daemon.device.vti_device import CONFIGURED, VtiDevice
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Mended, NetworkConfig, Tun
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Path
 from tun.netlink import RouteError
@@ -43,9 +44,16 @@ class DeviceTable:
     """All devices. A device keeps its number and its worker slot, chosen by least load, for all its life."""
 
     def __init__(
-        self, config: Config, workers: int, create: Callable[[str], Tun], network: NetworkConfig
+        self,
+        config: Config,
+        workers: int,
+        create: Callable[[str], Tun],
+        network: NetworkConfig,
+        names: NameTable | None = None,
     ) -> None:
+        """`names`: what DNS names of peers mean; `name_peers` is to be called when that has changed."""
         self._config = config
+        self._names = NameTable() if names is None else names
         self._create = create
         self._network = network
         self._load = [0] * workers  # devices of each slot
@@ -61,7 +69,8 @@ class DeviceTable:
         def tell(level: int, subject: str, text: str) -> None:
             self.tell(level, subject, text)  # which may be set later
 
-        self._exclusion = RouteExclusion(network, config.connections.values(), lambda: self.indices, tell)
+        connections = config.connections.values()
+        self._exclusion = RouteExclusion(network, connections, lambda: self.indices, tell, self._names)
         self._kernel = KernelDevices(network, tell)
         self._claims = RouteClaims(self._kernel, tell)
         self._given = AddressesAndRoutes(self._kernel, self._claims, self._exclusion, tell)
@@ -113,6 +122,7 @@ class DeviceTable:
         size = connection.vti.mtu or mtu.before_child(connection, self._network, local, remote)
         number = next(self._numbers)
         device = VtiDevice(number, connection, self._slots[connection.name], tun, size, has_trap(connection))
+        device.names = self._names
         self._configure(device)
         self._by_connection[connection.name] = self._by_id[number] = device
         return device
@@ -275,7 +285,8 @@ class DeviceTable:
             self.mend(device)
 
     def name_peers(self, connections: Iterable[Connection]) -> None:
-        """The configured connections are these now: their peers' addresses are led into no tunnel."""
+        """The configured connections are these now, or their names mean other addresses: packets to their
+        peers are led into no tunnel."""
         self._exclusion.name(connections)
 
     def make_way(self, names: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from ikepy.config.model import Connection
 from ikepy.daemon import log
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.interfaces import Network, NetworkConfig
-from ikepy.daemon.net.resolver import fixed_addresses
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address
 from tun.rtnetlink import BestRoute
 from tun.state import RT_TABLE_MAIN, Route
@@ -79,15 +79,20 @@ class RouteExclusion:
         named: Iterable[Connection],
         ours: Callable[[], Container[int]],
         tell: log.Tell,
+        names: NameTable,
     ) -> None:
         self._network = network
+        self._names = names
         self._ours = ours
         self._tell = tell
-        self._peers = PeerAddresses(_remotes(named))
+        self._peers = PeerAddresses(self._remotes(named))
 
     def name(self, connections: Iterable[Connection]) -> None:
         """The configured connections are these now, and no others."""
-        self._peers.name(_remotes(connections))
+        self._peers.name(self._remotes(connections))
+
+    def _remotes(self, connections: Iterable[Connection]) -> Iterator[Address]:
+        return chain.from_iterable(self._names.fixed(one.remote_addrs) for one in connections)
 
     def meet(self, address: Address) -> bool:
         """A peer sends from this address. Whether that is new."""
@@ -117,10 +122,6 @@ class RouteExclusion:
         """The best route to a peer, unless it leads into a device of ours."""
         best = self._network.best_route(peer)
         return None if best is None or best.device in self._ours() else best
-
-
-def _remotes(connections: Iterable[Connection]) -> Iterator[Address]:
-    return chain.from_iterable(fixed_addresses(one.remote_addrs) for one in connections)
 
 
 def around(network: Network, holes: Iterable[Network]) -> list[Network] | None:

@@ -11,7 +11,7 @@ from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
 from ikepy.config.model import Connection
 from ikepy.daemon.interfaces import Network, Operation, Tun
-from ikepy.daemon.net.resolver import fixed_addresses
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Address, Path
 from tun.netlink import Interface, RouteError
@@ -52,6 +52,7 @@ class VtiDevice:
     settling: bool = False  # its first child came just now, and the peer may not have it yet
     unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
+    names: NameTable = field(default_factory=NameTable)
     suited: tuple[Path, bool, Suite] | None = None  # what its MTU was fitted to: path, in UDP, suite
 
     @property
@@ -123,10 +124,10 @@ class VtiDevice:
     @property
     def peers(self) -> dict[Address, Address | None]:
         """Where IKE and ESP packets of its connection go to, each with our address where that is known."""
-        own = fixed_addresses(self.connection.local_addrs)
+        own = self.names.fixed(self.connection.local_addrs)
         found: dict[Address, Address | None] = {
             remote: next((one for one in own if one.version == remote.version), None)
-            for remote in fixed_addresses(self.connection.remote_addrs)
+            for remote in self.names.fixed(self.connection.remote_addrs)
         }
         if self.suited is not None and self.users:
             path = self.suited[0]

@@ -44,6 +44,7 @@ from ikepy.sa.api.effects import (
     InstallInbound,
     InstallOutbound,
     Log,
+    LookUp,
     Outcome,
     RemoveChild,
     RemoveOutbound,
@@ -115,6 +116,7 @@ class EffectsRunner:
         # called with each IKE message, as it comes in and as it goes out
         self.received: Callable[[bytes], None] = _ignored
         self.sent: Callable[[bytes], None] = _ignored
+        self.look_up: Callable[[LookUp], None] = self._not_looked_up
         self.waiting = Waiting()
         self._perform: dict[type[Effect], Callable[..., None]] = {
             Send: self._send,
@@ -127,6 +129,7 @@ class EffectsRunner:
             UpdatePath: self._update_path,
             SetNetworkSettings: self._set_network,
             Compute: self._compute,
+            LookUp: self._look_up,
             **dict.fromkeys((*EVENTS, Log), self.bus.publish),
             Outcome: self.waiting.tell,
         }
@@ -289,7 +292,7 @@ class EffectsRunner:
                 return self._owner_of_spis(data)
             case SetNetworkSettings(ike_id=ike_id):
                 return ike_id
-            case SendKeepalive() | Log() | Outcome() | Compute():
+            case SendKeepalive() | Log() | Outcome() | Compute() | LookUp():
                 return None
         if isinstance(effect, Event):
             sa = concerned(effect)
@@ -391,6 +394,13 @@ class EffectsRunner:
 
     def _compute(self, effect: Compute) -> None:
         self.computing.submit(effect)
+
+    def _look_up(self, effect: LookUp) -> None:
+        self.look_up(effect)
+
+    def _not_looked_up(self, effect: LookUp) -> None:
+        """Nobody looks names up: each is as unknown as before."""
+        asyncio.get_running_loop().call_soon(self.complete, effect.ticket, None)
 
 
 def _ignored(datagram: bytes) -> None:

@@ -20,11 +20,12 @@ from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Changes, NetworkConfig
 from ikepy.daemon.net.listeners import Listeners
-from ikepy.daemon.net.resolver import Resolver, fixed_addresses
+from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.net.served_addresses import served
 from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address
 from tun.netlink import HostAddress, RouteError
 
@@ -47,8 +48,10 @@ class AddressFollower:
         resolver: Resolver,
         devices: DeviceTable,
         route_check: RouteCheck,
+        names: NameTable,
     ) -> None:
         self._config = config
+        self._names = names
         self._network = network
         self._listeners = listeners
         self._pool = pool
@@ -57,7 +60,7 @@ class AddressFollower:
         self._resolver = resolver
         self._route_check = route_check
         self._devices = devices
-        self._named = _named(config)
+        self._named = _named(config, names)
         self._looking = asyncio.Lock()
         self._gone_since: dict[Address, float] = {}
         self._usable: set[Address] = set()  # addresses that could send when they were read last
@@ -74,7 +77,11 @@ class AddressFollower:
 
     async def replace_config(self, config: Config) -> None:
         """Listen where the connections of `config` have their addresses, and tell the machine."""
-        self._config, self._named = config, _named(config)
+        self._config = config
+        await self._look()
+
+    async def look(self) -> None:
+        """What our own DNS names mean has changed: look at our addresses, and act on them."""
         await self._look()
 
     async def stop(self) -> None:
@@ -83,13 +90,16 @@ class AddressFollower:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def changed(self, changes: Changes) -> None:
-        """The kernel reports changes. Those of our own devices come with every child, and don't count."""
+    def changed(self, changes: Changes) -> bool:
+        """The kernel reports changes. Those of our own devices come with every child, and don't count.
+        Whether there are others."""
         inside = self._devices.indices
         self._route_check.forget()
         self._listeners.refuse_from(inside.keys())
-        if changes.outside(inside.keys()):
-            self._wake.set()
+        if not changes.outside(inside.keys()):
+            return False
+        self._wake.set()
+        return True
 
     async def _follow(self) -> None:
         while True:
@@ -128,8 +138,9 @@ class AddressFollower:
             return
         self._blind = False
         inside = self._devices.indices
+        self._named = _named(self._config, self._names)
         outside = [one.address for one in host if one.index not in inside or one.address in self._named]
-        await self._fit_sockets(served(self._config, outside))
+        await self._fit_sockets(served(self._config, outside, self._names))
         command = self._command(host, linked)
         self._route_check.forget()
         self._tell((*command.addresses, *command.others))
@@ -197,7 +208,7 @@ class AddressFollower:
         return one.address in self._named or not (inside or one.address.is_loopback)
 
 
-def _named(config: Config) -> set[Address]:
-    """The single addresses in the connections' `local_addrs`."""
+def _named(config: Config, names: NameTable) -> set[Address]:
+    """The single addresses in the connections' `local_addrs`, those that DNS names mean included."""
     connections = config.connections.values()
-    return {a for connection in connections for a in fixed_addresses(connection.local_addrs)}
+    return {a for connection in connections for a in names.fixed(connection.local_addrs)}

@@ -41,8 +41,13 @@ def readiness(snapshot: Snapshot, condition: Ready) -> Readiness:
     ready = condition == "none" or not down or (condition == "any" and up > 0)
     lines = [f"{'ready' if ready else 'not ready'}: {up} of {len(children)} children are up"]
     for name, child, wait in down[:MOST_NAMED]:
-        what = "is not known yet" if wait is None else f"waits for {wait.waiting.value}"
-        lines.append(f"{name}/{child} {what}")
+        lines.append(f"{name}/{child} {_state(wait)}")
     if len(down) > MOST_NAMED:
         lines.append(f"and {len(down) - MOST_NAMED} more")
     return Readiness(ready, "\n".join(lines) + "\n")
+
+
+def _state(wait: ChildWait | None) -> str:
+    if wait is None:
+        return "is not known yet"
+    return f"waits for {wait.waiting.value}" + (f": {wait.reason}" if wait.reason else "")

@@ -10,15 +10,17 @@ from ipaddress import IPv4Address, IPv6Address
 from ikepy.config.model import Config
 from ikepy.daemon import log
 from ikepy.daemon.net.resolver import permits
+from ikepy.sa.api.names import NameTable, names_of
 from ikepy.sa.api.path import Address
 
+NOT_LOOKED_UP = NameTable()  # at the start: an address that a name means gets its sockets a moment later
 MOST_LISTED = 5  # addresses in a line
 
 
-def served(config: Config, local: Sequence[Address]) -> list[Address]:
+def served(config: Config, local: Sequence[Address], names: NameTable) -> list[Address]:
     """Those of `local` that a connection names, or that a network or "%any" among its addresses permits."""
     patterns = [pattern for each in config.connections.values() for pattern in each.local_addrs]
-    return [address for address in local if permits(patterns, address)]
+    return [address for address in local if permits(patterns, address, names)]
 
 
 def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
@@ -41,13 +43,13 @@ def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address
         log.warning("net", f"{listed}{more} {is_not} of this machine yet: waited for", "net")
     addresses = dict.fromkeys(address for address in named if address not in missing)
     for address in local:
-        if address in named or not permits(patterns, address):
+        if address in named or not permits(patterns, address, NOT_LOOKED_UP):
             continue
         if is_ours(address):
             addresses[address] = None
         else:
             log.warning("net", f"{address} can't be used: it is not listened on", "net")
-    if not addresses and not missing:
+    if not addresses and not missing and not names_of(patterns):
         log.warning("net", "no address of this machine is in any local_addrs yet: waited for", "net")
     return list(addresses)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config, Connection
+from ikepy.config.model import Config, Connection, DnsName
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Path
 from ikepy.sa.negotiation import proposals
 from ikepy.wire.proposal import Proposal
@@ -54,17 +55,24 @@ NOBODY = Candidates(())
 class ConnectionMatch:
     """Looks up candidates by address pair; equal sets of candidates are stored once."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, names: NameTable) -> None:
+        self._names = names
+        self._changes = names.changes  # of the names that the cached candidates are of
         self._connections = tuple(config.connections.values())
         self._known: dict[tuple[Address, Address], Candidates] = {}
         self._sets: dict[tuple[str, ...], Candidates] = {}
 
     def candidates(self, path: Path) -> Candidates:
         """The connections whose addresses permit this path."""
+        if self._changes != self._names.changes:
+            self._changes = self._names.changes
+            self._known.clear()
+            self._sets.clear()
         key = path.local.address, path.remote.address
         found = self._known.get(key)
         if found is None:
-            scored = [(score, one) for one in self._connections if (score := _score(one, path)) is not None]
+            scores = ((_score(one, path, self._names), one) for one in self._connections)
+            scored = [(score, one) for score, one in scores if score is not None]
             scored.sort(key=lambda pair: -pair[0])
             if len(self._known) >= MOST_PATHS:
                 self._known.clear()
@@ -83,19 +91,19 @@ def _fits(
     return id_i.matches(connection.remote.id) and proposals.select(connection.proposals, [chosen]) is not None
 
 
-def _score(connection: Connection, path: Path) -> int | None:
-    local = _address_score(connection.local_addrs, path.local.address)
-    remote = _address_score(connection.remote_addrs, path.remote.address)
+def _score(connection: Connection, path: Path, names: NameTable) -> int | None:
+    local = _address_score(connection.local_addrs, path.local.address, names)
+    remote = _address_score(connection.remote_addrs, path.remote.address, names)
     return None if local is None or remote is None else local + 4 * remote
 
 
-def permits(patterns: Iterable[object], address: Address) -> bool:
+def permits(patterns: Iterable[object], address: Address, names: NameTable) -> bool:
     """Whether one of a connection's address patterns matches `address`."""
-    return _address_score(patterns, address) is not None
+    return _address_score(patterns, address, names) is not None
 
 
-def _address_score(patterns: Iterable[object], address: Address) -> int | None:
-    """3: exact address, 2: in a network, 1: a host name (not resolved here), 0: %any; None: no match."""
+def _address_score(patterns: Iterable[object], address: Address, names: NameTable) -> int | None:
+    """3: exact address, or what a name means; 2: in a network, 0: %any; None: no match."""
     best: int | None = None
     for pattern in patterns:
         score: int | None = None
@@ -103,8 +111,10 @@ def _address_score(patterns: Iterable[object], address: Address) -> int | None:
             score = 3 if pattern == address else None
         elif isinstance(pattern, IPv4Network | IPv6Network):
             score = 2 if address in pattern else None
+        elif isinstance(pattern, DnsName):
+            score = 3 if address in names.addresses(pattern) else None
         else:
-            score = 0 if pattern == "%any" else 1
+            score = 0
         if score is not None and (best is None or score > best):
             best = score
     return best

@@ -7,11 +7,12 @@ each place has its share (`ikepy.sa.admission.cpu_budget`).
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
 from ikepy.config.model import Config
 from ikepy.sa.admission.auth_failures import AuthFailures
 from ikepy.sa.api.log_source import PREFIX_LENGTHS, Prefix
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address
 
 Place = Address | Prefix
@@ -23,14 +24,24 @@ class ExpectedPlaces:
     Networks count only if no larger than what commonly has one holder (`ikepy.sa.api.log_source`).
     """
 
-    def __init__(self, config: Config, failures: AuthFailures) -> None:
+    def __init__(self, config: Config, failures: AuthFailures, names: NameTable) -> None:
+        self._config = config
         self._failures = failures
+        self._names = names
+        self._changes = -1
+        self._read()
+
+    def _read(self) -> None:
+        """Read the places anew if what names mean has changed."""
+        if self._changes == self._names.changes:
+            return
+        self._changes = self._names.changes
         self._places: dict[tuple[int, int, int], Place] = {}  # by version, length and leading bits
-        for connection in config.connections.values():
+        for connection in self._config.connections.values():
+            for address in self._names.fixed(connection.remote_addrs):
+                self._places[_key(address, address.max_prefixlen)] = address
             for pattern in connection.remote_addrs:
-                if isinstance(pattern, IPv4Address | IPv6Address):
-                    self._places[_key(pattern, pattern.max_prefixlen)] = pattern
-                elif isinstance(pattern, IPv4Network | IPv6Network) and _is_small(pattern):
+                if isinstance(pattern, IPv4Network | IPv6Network) and _is_small(pattern):
                     self._places[_key(pattern.network_address, pattern.prefixlen)] = pattern
         lengths = {(version, length) for version, length, _ in self._places}
         self._lengths = {
@@ -51,6 +62,7 @@ class ExpectedPlaces:
 
     def named(self, address: Address) -> Place | None:
         """The smallest configured place that contains `address`, None if there is none."""
+        self._read()
         for length in self._lengths[address.version]:
             found = self._places.get(_key(address, length))
             if found is not None:

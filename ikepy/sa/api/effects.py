@@ -9,6 +9,7 @@ from typing import Literal
 
 from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
+from ikepy.config.model import DnsName
 from ikepy.crypto.secret import Secret
 from ikepy.sa.api.computation import Job
 from ikepy.sa.api.events import Event
@@ -146,6 +147,14 @@ class Compute:
     owner: Hashable = None  # for whom: the owners of one rank share the CPU time
 
 
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Look these DNS names up, write what they mean into the `NameTable`, then call `IkeManager.complete`."""
+
+    ticket: int
+    names: tuple[DnsName, ...]
+
+
 class Level(Enum):
     """Log levels, with the numbers of `logging`."""
 
@@ -202,6 +211,7 @@ Effect = (
     | UpdatePath
     | SetNetworkSettings
     | Compute
+    | LookUp
     | Event
     | Log
     | Outcome

@@ -78,6 +78,7 @@ class Waiting(Enum):
     SET_UP = "its set-up"  # under way
     TURN = "its turn"  # too many set-ups with its peer are under way
     RETRY = "its next try"
+    NAME = "a name to be looked up"  # of the peer's address, or our own
     ADDRESS = "an address"  # of ours or the peer's: the set-up has no path
 
 
@@ -85,7 +86,8 @@ class Waiting(Enum):
 class ChildWait:
     """A configured child, and what it waits for. `failures`: tries in a row that came to nothing.
 
-    `until`: when the next try is (the machine's clock), if that is known.
+    `until`: when the next try is (the machine's clock), if that is known. `reason`: what stands in the way
+    of an address, else "".
     """
 
     connection: str
@@ -93,3 +95,4 @@ class ChildWait:
     waiting: Waiting
     until: float | None = None
     failures: int = 0
+    reason: str = ""

@@ -10,7 +10,8 @@ from ikepy.sa.api.path import Address
 from ikepy.sa.driver import clock
 from ikepy.sa.exchange import path_update
 from ikepy.sa.lifecycle import teardown
-from ikepy.sa.setup.connector import Connector, Resolve
+from ikepy.sa.setup.address_turns import Resolve
+from ikepy.sa.setup.connector import Connector
 from ikepy.sa.state import event_text
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.tasks import mobike
@@ -50,7 +51,7 @@ class Roaming:
         self, sa: IkeSa, command: LocalAddressesChanged, now: float
     ) -> tuple[list[Effect], str]:
         """Let one IKE_SA move. The text says why it has to be set up again instead; "" if it does not."""
-        found = self._resolve(sa.connection, None)
+        found = self._resolve(sa.connection, ())
         best = None if isinstance(found, str) else found[0]
         usable = sorted(mobike.local_addresses(sa), key=lambda address: address != best)
         effects = addresses_changed(sa, tuple(usable), command.others, now)

@@ -7,7 +7,7 @@ from ikepy.sa.admission.rate_limit import Backoff
 from ikepy.sa.api.commands import Acquire
 from ikepy.sa.api.path import Address
 from ikepy.sa.negotiation.ts_request import Pair, Selectors, pair_of
-from ikepy.sa.setup.connector import Resolve
+from ikepy.sa.setup.address_turns import Resolve
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.state.ike_sa import Registry
 from ikepy.sa.state.phase import Phase
@@ -35,7 +35,7 @@ class Acquires:
         if connection is None or self._registry.stopping:
             return None
         packet = Pair(command.source, command.destination)
-        found = self._resolve(connection, None)
+        found = self._resolve(connection, ())
         if isinstance(found, str):
             return self._nowhere(connection, packet, found, now)
         waiting = [

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ikepy.config.model import Connection
-from ikepy.sa.api.effects import Effect, Level, Log
+from ikepy.sa.api.effects import Effect, Level, Log, LookUp
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.log_source import Peer, kind_of
-from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.names import names_of
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.snapshot import ChildWait, Waiting
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.negotiation.ts_request import Pair
+from ikepy.sa.setup.address_turns import AddressTurns, Resolve
 from ikepy.sa.setup.connect_gates import ConnectGates
 from ikepy.sa.setup.demand import Demand
+from ikepy.sa.setup.name_lookups import NameLookups
 from ikepy.sa.setup.retries import Retries
 from ikepy.sa.state import end_actions
 from ikepy.sa.state.ended import Ended
@@ -24,9 +27,6 @@ from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.init import InitTask
-
-# Gives a connection's addresses, ours and the peer's, or a text that says why one is unknown.
-Resolve = Callable[[Connection, Address | None], tuple[Address, Address] | str]
 
 NAT_T_PORT = 4500  # of a peer (RFC 3948); a connection to this port starts with our own NAT-T port
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
@@ -43,11 +43,13 @@ class Connector:
 
     def __init__(self, registry: Registry, resolve: Resolve, settle: Settle) -> None:
         self._registry = registry
-        self._resolve = resolve
         self._settle = settle
         self._retries = Retries()
         self._gates = ConnectGates()
-        self._stranded: dict[str, Demand] = {}  # by connection: demands that wait until an address is known
+        self._lookups = NameLookups()
+        self._turns = AddressTurns(resolve)
+        # By connection: demands that wait until an address is known, and what stands in the way.
+        self._stranded: dict[str, tuple[Demand, str]] = {}
 
     def begin(self, demand: Demand, now: float) -> list[Effect]:
         """`bring_up` for a user: earlier failures and the scheduled next try are forgotten."""
@@ -76,18 +78,24 @@ class Connector:
 
     def _connect_in_turn(self, demand: Demand, now: float) -> list[Effect]:
         """Initiate a new IKE_SA: at once if a user waits for it, else when it is its turn at the peer."""
-        found = self._resolve(demand.connection, None)
+        if _has_unknown_names(demand):
+            return self._look_up(demand)
+        found = self._turns.next(demand.connection)
         if any(demand.tickets) or isinstance(found, str) or self._gates.lets_in(found[1]):
             return self.connect(demand, now)
         self._gates.wait(found[1], demand)
         return []
 
     def connect(self, demand: Demand, now: float) -> list[Effect]:
-        """Initiate a new IKE_SA for these children, now."""
+        """Initiate a new IKE_SA for these children, now, or once the connection's names are looked up."""
+        if _has_unknown_names(demand):
+            return self._look_up(demand)
         connection, tickets = demand.connection, demand.tickets
-        found = self._resolve(connection, None)
+        found = self._turns.next(connection)
         if isinstance(found, str):
             return self._unresolved(demand, found, now)
+        self._stranded.pop(connection.name, None)
+        self._turns.begun(connection, found[1])
         daemon = self._registry.config.daemon
         on_nat_t = connection.remote_port == NAT_T_PORT
         local = Endpoint(found[0], daemon.port_nat_t if on_nat_t else connection.local_port)
@@ -112,13 +120,15 @@ class Connector:
         key, registry = (connection.name, child), self._registry
         failures, until = registry.failures.get(key, 0), self._retries.due_at(key)
         sas = list(registry.of_connection(connection.name))
-        stranded = self._stranded.get(connection.name)
+        stranded, reason = self._stranded.get(connection.name, (None, ""))
         if any(sa.has_child(child) for sa in sas):
             waiting = Waiting.NOTHING
         elif any(desired.wants(sa, child) for sa in sas):
             waiting = Waiting.SET_UP
         elif self._gates.waits(key):
             waiting = Waiting.TURN
+        elif self._lookups.waits(key):
+            waiting = Waiting.NAME
         elif stranded is not None and child in stranded.children:
             waiting = Waiting.ADDRESS
         elif until is not None:
@@ -127,18 +137,67 @@ class Connector:
             waiting = Waiting.PACKET
         else:
             waiting = Waiting.COMMAND
-        return ChildWait(connection.name, child, waiting, until, failures)
+        reason = reason if waiting is Waiting.ADDRESS else ""
+        return ChildWait(connection.name, child, waiting, until, failures, reason)
 
     def update(self, sa: IkeSa) -> None:
         """Take notice of a change of an IKE_SA: the end of a set-up lets the next one begin."""
         self._gates.update(sa)
+        if sa.initiator and sa.phase is Phase.ESTABLISHED:
+            self._turns.succeeds(sa.connection)
+
+    def config_replaced(self) -> None:
+        """Forget what is known of connections that are not configured any more."""
+        self._turns.keep(self._registry.config.connections)
+
+    # -- names and addresses -----------------------------------------------------------------------
+
+    def _look_up(self, demand: Demand) -> list[Effect]:
+        """Let a demand wait until its connection's names are looked up, which is done anew for each try."""
+        connection = demand.connection
+        ticket = self._lookups.add(demand, self._registry.next_ticket)
+        names = names_of((*connection.remote_addrs, *connection.local_addrs))
+        return [LookUp(ticket, names)] if ticket else []
+
+    def awaits(self, ticket: int) -> bool:
+        """Whether demands wait for the look-up with this ticket."""
+        return self._lookups.awaits(ticket)
+
+    def looked_up(self, ticket: int, now: float) -> list[Effect]:
+        """Go on with the demands whose names have been looked up."""
+        effects: list[Effect] = []
+        for waiting in self._lookups.take(ticket):
+            demand = self._current(waiting) if waiting.children else None
+            old = waiting.replaces
+            if demand is None:
+                effects += outcomes(waiting.tickets, False, "not wanted any more: terminated or reconfigured")
+            elif old is None:
+                effects += self.bring_up(replace(demand, looked_up=True), now)
+            elif self._may_be_replaced(old) and demand.connection is old.connection:
+                effects += self.connect(replace(demand, looked_up=True), now)
+        return effects
+
+    def _may_be_replaced(self, old: IkeSa) -> bool:
+        """Whether it is still there to be reauthenticated, and that is not under way."""
+        return (
+            old.established
+            and not old.is_ending
+            and not any(old in sa.replaced for sa in self._registry.sas.values())
+        )
 
     def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
         """Put off a demand because the peer's address or our own is unknown."""
-        connection, tickets = demand.connection, demand.tickets
+        connection, tickets, old = demand.connection, demand.tickets, demand.replaces
         text = f"can't initiate: {why}"
+        if old is not None:
+            old.reauth_at = now + RETRY_LONGEST
+            log = old.log(Level.WARNING, f"{text}; reauthenticated in {RETRY_LONGEST:g} s")
+            return [*self._settle(old, [log], now), *outcomes(tickets, False, text)]
         if not any(tickets):
-            self._stranded[connection.name] = demand  # tried as soon as our addresses change
+            self._stranded[connection.name] = (
+                replace(demand, looked_up=False),
+                why,
+            )  # tried as soon as our addresses change
         log = _line(Level.WARNING, connection, connection.name, text)
         return [log, *outcomes(tickets, False, text), *self._try_again(demand, connection.name, now)]
 
@@ -153,7 +212,7 @@ class Connector:
     @property
     def retrying(self) -> bool:
         """Whether any demand waits for its turn or its next try."""
-        return bool(self._retries) or bool(self._gates)
+        return bool(self._retries) or bool(self._gates) or bool(self._lookups)
 
     def pop(self, now: float) -> Demand | None:
         """Remove and return a demand that is due, as it is configured now; None if none is."""
@@ -172,14 +231,15 @@ class Connector:
     def retry_stranded(self, now: float) -> list[Effect]:
         """Bring up the demands that waited for an address."""
         stranded, self._stranded = self._stranded, {}
-        demands = [self._current(demand) for demand in stranded.values()]
+        demands = [self._current(demand) for demand, _ in stranded.values()]
         return [effect for one in demands if one is not None for effect in self.bring_up(one, now)]
 
-    def forget(self) -> None:
-        """Forget all waiting demands."""
+    def forget(self) -> list[Effect]:
+        """Forget all waiting demands, as the daemon goes down."""
         self._retries.clear()
         self._gates.clear()
         self._stranded.clear()
+        return outcomes(self._lookups.clear(), False, "the daemon is going down")
 
     def give_up(self, connection: str | None, child: str | None) -> list[str]:
         """Forget the waiting demands for these children (None: any), as a user wants them down.
@@ -192,13 +252,16 @@ class Connector:
 
         for key in [key for key in self._registry.standing if meant(key)]:
             self._registry.standing.discard(key)
-        for demand in [one for one in self._stranded.values() if connection in (None, one.connection.name)]:
+        for demand, why in list(self._stranded.values()):
+            if connection not in (None, demand.connection.name):
+                continue
             left = tuple(name for name in demand.children if child not in (None, name))
             if left:
-                self._stranded[demand.connection.name] = replace(demand, children=left)
+                self._stranded[demand.connection.name] = replace(demand, children=left), why
             else:
                 del self._stranded[demand.connection.name]
         given_up = {(one.connection.name, one.children[0]) for one in self._retries.take_back(meant)}
+        given_up |= set(self._lookups.take_back(meant))
         for key in filter(meant, self._gates.waiting):
             self._gates.take_back(key)
             given_up.add(key)
@@ -224,6 +287,8 @@ class Connector:
                 effects.append(self._given_up(connection, name, subject, failures))
         if later:
             earlier = max(registry.failures[connection.name, name] for name in later) - 1
+            if self._turns.has_another(connection):
+                earlier = 0  # each round of all addresses is later than the one before, not each address
             wait = self._put_off(replace(demand, children=tuple(later)), earlier, now)
             text = f"{', '.join(later)}: next try in {wait:.0f} s"
             effects.append(_line(Level.INFO, connection, subject, text))
@@ -248,7 +313,7 @@ class Connector:
         """Schedule a demand after a delay, which doubles with each `earlier` failure; returns its seconds."""
         wait = min(RETRY_FIRST * 2.0 ** min(earlier, 10), RETRY_LONGEST)
         wait *= 1 + self._registry.entropy.uniform() / 4
-        self._retries.put(demand, now + wait)
+        self._retries.put(replace(demand, looked_up=False), now + wait)
         return wait
 
     # -- again -------------------------------------------------------------------------------------
@@ -266,6 +331,8 @@ class Connector:
         """Set up anew what `keyingtries` and the actions of its children ask for."""
         if self._registry.stopping or sa.ended is None:
             return []
+        if sa.end is End.TIMEOUT or (sa.established_at is None and sa.end in FAILURES):
+            self._turns.fails(sa.connection, sa.path.remote.address)
         olds = sa.replaced
         for old in olds:
             old.reauth_at = now + RETRY_LONGEST
@@ -313,6 +380,12 @@ class Connector:
             return self.bring_up(demand, now)
         wait = self._put_off(demand, sa.set_up.bounces - 1, now)
         return [sa.log(Level.INFO, f"set-up again in {wait:.0f} s")]
+
+
+def _has_unknown_names(demand: Demand) -> bool:
+    """Whether names of the connection are to be looked up first."""
+    connection = demand.connection
+    return not demand.looked_up and bool(names_of((*connection.remote_addrs, *connection.local_addrs)))
 
 
 def _subject(sa: IkeSa) -> str:

@@ -17,7 +17,8 @@ class Demand:
 
     `tickets`: the commands that wait for the outcome. `bounces`: how many of their IKE_SAs in a row ended
     soon after they were established. `replaces`: the IKE_SA that the new one reauthenticates. `packet`: the
-    selectors of the packet that needs the children.
+    selectors of the packet that needs the children. `looked_up`: the connection's DNS names have been looked
+    up for this try.
     """
 
     connection: Connection
@@ -26,6 +27,7 @@ class Demand:
     bounces: int = 0
     replaces: IkeSa | None = None
     packet: Pair | None = None
+    looked_up: bool = False
 
     def configured(self, connection: Connection | None) -> Demand | None:
         """The same of the connection as it is configured now (None: not at all); None if nothing is left."""

@@ -10,6 +10,7 @@ from ikepy.sa.admission import stateless
 from ikepy.sa.admission.cookie_path import COOKIE_RESPONSE, cookie_response, is_first_request
 from ikepy.sa.admission.cpu_budget import OVERHEAD, Charge, CpuBudget, cost_of
 from ikepy.sa.admission.expected_places import ExpectedPlaces
+from ikepy.sa.admission.name_refresh import NameRefresh
 from ikepy.sa.admission.queued_inits import QueuedInits
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.effects import Effect, Level, Log, Send
@@ -40,7 +41,9 @@ class InitAdmission:
         self._registry = registry
         self._cookies = CookieJar(registry.entropy.random)
         self._half_open = HalfOpen(registry.config.daemon)
-        self._expected = ExpectedPlaces(registry.config, registry.auth_failures)
+        self._expected = ExpectedPlaces(registry.config, registry.auth_failures, registry.names)
+        self._names = NameRefresh(registry.next_ticket)
+        self._names.configure(registry.config)
         self._budget = CpuBudget(self._share, self._chance)
         self._own_budget = CpuBudget(EXPECTED * self._share, self._chance, self._network, MOST)
         self._admitted = QueuedInits()
@@ -58,9 +61,14 @@ class InitAdmission:
         """Adopt the limits and the expected addresses of the registry's new configuration."""
         config = self._registry.config
         self._half_open.limits = config.daemon
-        self._expected = ExpectedPlaces(config, self._registry.auth_failures)
+        self._names.configure(config)
+        self._expected = ExpectedPlaces(config, self._registry.auth_failures, self._registry.names)
         self._budget.resize(self._share)
         self._own_budget.resize(EXPECTED * self._share)
+
+    def looked_up(self, ticket: int) -> bool:
+        """A look-up of names has ended. Whether it was one of those that a stranger brought about."""
+        return self._names.looked_up(ticket)
 
     def _chance(self) -> float:
         """A random number from 0 to 1."""
@@ -177,14 +185,27 @@ class InitAdmission:
     ) -> tuple[IkeSa | None, list[Effect]]:
         """Begin a half-open IKE_SA for a request that `turn_away` accepts; returns it and the response.
 
-        None instead of the IKE_SA if the request is refused.
+        None instead of the IKE_SA if the request is refused, or dropped: the peer sends it again, and DNS
+        names that are being looked up may tell then whose it is.
         """
         header, remote = message.header, path.remote
         charge = self._admitted.take(header.spi_i, remote)
         if charge is None:
             charge = self._budget.charge(remote, cost_of(look(datagram).group), now)
+        asked: list[Effect] = [] if self._expected.named(remote.address) else [*self._names.ask(now)]
+        sa, effects = self._accept(datagram, message, path, charge, now)
+        return sa, [*asked, *effects]
+
+    def _accept(
+        self, datagram: bytes, message: Message, path: Path, charge: Charge, now: float
+    ) -> tuple[IkeSa | None, list[Effect]]:
+        header, remote = message.header, path.remote
         try:
             candidates = self._registry.connection_match.candidates(path)
+            if not candidates and self._names.under_way(now):
+                self._came_to_nothing(charge, Unserved.NAME, now)
+                text = f"{mismatch.no_connection_for(path)} yet: peers' names are being looked up"
+                return None, [Log(Level.INFO, str(remote), text, "names", remote.address)]
             if not candidates:
                 raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, mismatch.no_connection_for(path))
             sa = IkeSa(

@@ -12,6 +12,7 @@ from ikepy.sa.admission.auth_failures import AuthFailures
 from ikepy.sa.admission.connection_match import ConnectionMatch
 from ikepy.sa.api.capacity import CapacityOf, boundless
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Path
 from ikepy.sa.api.unserved import Tally
 from ikepy.sa.auth import choice
@@ -73,9 +74,11 @@ class SaRegistry(Generic[S]):
         capacity_of: CapacityOf = boundless,
         authenticator_of: AuthenticatorOf = choice.authenticator_of,
         plan_of: PlanOf[S] = auth_alone,
+        names: NameTable | None = None,
     ) -> None:
         self.config = config
         self.secrets = SharedSecrets(config)
+        self.names = NameTable() if names is None else names
         self.authenticator_of = authenticator_of
         self.plan_of = plan_of
         self.generation = 1  # of the configuration: how many there were
@@ -93,7 +96,7 @@ class SaRegistry(Generic[S]):
         self._alike = _by_identities(config)
         self._children: Counter[str] = Counter()  # by connection
         self.to_probe: list[S] = []  # due for a liveness check: the peer may have lost them
-        self.connection_match = ConnectionMatch(config)
+        self.connection_match = ConnectionMatch(config, self.names)
         self.changed_sas: list[S] = []  # changed outside their own turn; the manager settles them
         self.local_addresses: tuple[Address, ...] = ()  # of this host, as last reported
         self.trapped: set[tuple[str, str]] = set()  # (connection, child): ended, wait for a packet
@@ -114,7 +117,7 @@ class SaRegistry(Generic[S]):
         self.secrets.replace(config, now)
         self.generation += 1
         self._alike = _by_identities(config)
-        self.connection_match = ConnectionMatch(config)
+        self.connection_match = ConnectionMatch(config, self.names)
         self.trapped = {key for key in self.trapped if end_actions.TRAP in self._actions(key)}
         self.standing = {key for key in self.standing if end_actions.START in self._actions(key)}
         self.failures = {key: count for key, count in self.failures.items() if self._actions(key)}
@@ -148,11 +151,16 @@ class SaRegistry(Generic[S]):
         self._child_ids += 1
         return self._child_ids
 
+    def next_ticket(self) -> int:
+        """A ticket for what the daemon is to do: `IkeManager.complete` gets it back."""
+        self._tickets += 1
+        return self._tickets
+
     def compute(self, sa: S) -> int:
         """Assign a ticket to a job of `sa`."""
-        self._tickets += 1
-        self.computing[self._tickets] = sa
-        return self._tickets
+        ticket = self.next_ticket()
+        self.computing[ticket] = sa
+        return ticket
 
     def ike_spi(self) -> bytes:
         """A fresh IKE SPI: 8 bytes, not zero, not in use."""

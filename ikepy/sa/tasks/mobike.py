@@ -39,7 +39,9 @@ def offer(sa: IkeSa) -> list[Payload]:
 def local_addresses(sa: IkeSa) -> tuple[Address, ...]:
     """Our addresses that the connection permits, best first."""
     return tuple(
-        a for a in sa.registry.local_addresses if connection_match.permits(sa.connection.local_addrs, a)
+        a
+        for a in sa.registry.local_addresses
+        if connection_match.permits(sa.connection.local_addrs, a, sa.registry.names)
     )
 
 

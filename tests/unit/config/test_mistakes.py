@@ -11,10 +11,10 @@ from tests.unit.config.example import EXAMPLE, SECRET, minimal, problems
 
 def test_all_mistakes_at_once() -> None:
     text = minimal(
-        'local_addrs = ["gw.example"]\nproposals = ["aes128gcm16", "aes128-sha256-x25519"]\ndpd_delai = 3',
+        'local_addrs = ["gw..example"]\nproposals = ["aes128gcm16", "aes128-sha256-x25519"]\ndpd_delai = 3',
         'start_action = "now"',
         vti="mtu = 5",
-        rest="[daemon]\nport = 0\n[secrets.ike-x]\nsecret_file = '/nonexistent/psk'\n[what]",
+        rest="[daemon]\nport = 65536\n[secrets.ike-x]\nsecret_file = '/nonexistent/psk'\n[what]",
     )
     assert set(problems(text)) == {
         "connections.a.local_addrs[0]",
@@ -74,11 +74,7 @@ def test_swanctls_keys_that_we_lack_are_told_apart(text: str, key: str) -> None:
         (minimal("local_addrs = [5]"), "connections.a.local_addrs[0]", "text in quotes"),
         (minimal('local_addrs = ["192.0.2.300"]'), "connections.a.local_addrs[0]", "not an address"),
         (minimal('local_addrs = ["192.0.2.1/24"]'), "connections.a.local_addrs[0]", "no network"),
-        (
-            minimal('remote_addrs = ["gw.example"]'),
-            "connections.a.remote_addrs[0]",
-            "DNS names are not supported",
-        ),
+        (minimal('remote_addrs = ["gw_.-example"]'), "connections.a.remote_addrs[0]", "a DNS name"),
         (minimal("local_port = 501"), "connections.a.local_port", "allowed: 500, 4500"),
         (minimal("remote_port = 70000"), "connections.a.remote_port", "from 1 to 65535"),
         (minimal('remote_port = "500"'), "connections.a.remote_port", "a whole number"),

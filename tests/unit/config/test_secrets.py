@@ -193,7 +193,7 @@ def shown(error: BaseException) -> str:
         "[secrets]\nike-x = {0}",
         "secrets = {0}",
         "secrets = [{0}]",
-        "[secrets.ike-x]\nsecret = {0}\n[daemon]\nport = 0",
+        "[secrets.ike-x]\nsecret = {0}\n[daemon]\nport = 65536",
         "[secrets.ike-x]\nsecret = {0}\n[connections.a]",
         "[secrets.ike-x]\nsecret = {0}\nnonsense",
         "[secrets.ike-x]\nsecret = {0}x",

@@ -12,6 +12,7 @@ from ikepy.daemon.events import addresses
 from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.commands import LocalAddressesChanged
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address
 from tests.unit.daemon.bed import LOOPBACK, Bed, run
 from tests.unit.daemon.fakes import FakeNetwork, config
@@ -154,15 +155,15 @@ def test_the_addresses_of_our_own_devices_are_not_for_outside(control: Path) -> 
 
 def test_of_two_named_addresses_the_one_that_is_here_is_used() -> None:
     network = FakeNetwork()
-    resolver = Resolver(network, RouteCheck(network, lambda: ["vti0"]))
+    resolver = Resolver(network, RouteCheck(network, lambda: ["vti0"]), NameTable())
     (connection,) = config(local_addrs=["192.0.2.1", "192.0.2.9"]).connections.values()
     first, second, peer = map(ip_address, ("192.0.2.1", "192.0.2.9", "192.0.2.2"))
-    assert resolver.resolve(connection, None) == (first, peer)
+    assert resolver.resolve(connection, ()) == (first, peer)
     resolver.usable = {second}
-    assert resolver.resolve(connection, None) == (second, peer)
+    assert resolver.resolve(connection, ()) == (second, peer)
     resolver.usable = {LOOPBACK}
-    assert resolver.resolve(connection, None) == (first, peer), "it may come back while we try"
+    assert resolver.resolve(connection, ()) == (first, peer), "it may come back while we try"
     resolver.served = {second}
-    assert resolver.resolve(connection, None) == (second, peer), "this one may"
+    assert resolver.resolve(connection, ()) == (second, peer), "this one may"
     resolver.served = set()
-    assert resolver.resolve(connection, None) == "192.0.2.1 is not an address of this machine yet"
+    assert resolver.resolve(connection, ()) == "192.0.2.1 is not an address of this machine yet"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ikepy.config.fields import Ready
@@ -61,3 +63,11 @@ def test_a_thousand_do_not_make_a_long_answer() -> None:
     text = readiness(snapshot(*[RETRY] * 100), "all").text
     assert len(text.splitlines()) == MOST_NAMED + 2
     assert text.endswith("and 80 more\n")
+
+
+def test_what_stands_in_the_way_of_an_address_is_said() -> None:
+    seen = snapshot(Waiting.ADDRESS)
+    (state,) = seen.connections
+    wait = replace(state.children[0], reason="192.0.2.1 is not an address of this machine yet")
+    judged = readiness(replace(seen, connections=(replace(state, children=(wait,)),)), "all")
+    assert "c0/net waits for an address: 192.0.2.1 is not an address of this machine yet" in judged.text

@@ -10,6 +10,7 @@ from ikepy.config.identity import Identity
 from ikepy.config.model import Config
 from ikepy.config.toml_source import parse
 from ikepy.sa.admission.connection_match import MOST_PATHS, ConnectionMatch
+from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Endpoint, Path
 
 OURS = ip_address("192.0.2.1")
@@ -59,7 +60,7 @@ CONNECTIONS = config(
     ],
 )
 def test_those_that_name_the_address_go_first(remote: str, names: list[str]) -> None:
-    peers = ConnectionMatch(CONNECTIONS)
+    peers = ConnectionMatch(CONNECTIONS, NameTable())
     for _ in range(2):
         found = peers.candidates(path(remote))
         assert [one.name for one in found.connections] == names
@@ -68,7 +69,7 @@ def test_those_that_name_the_address_go_first(remote: str, names: list[str]) -> 
 
 def test_many_addresses_cost_no_memory_each() -> None:
     """Addresses with the same candidates share them, until the cache is full and is emptied."""
-    peers = ConnectionMatch(CONNECTIONS)
+    peers = ConnectionMatch(CONNECTIONS, NameTable())
     found = [
         peers.candidates(path(f"203.0.{113 + host // 250}.{host % 250}")) for host in range(4 * MOST_PATHS)
     ]
@@ -92,7 +93,7 @@ def test_many_addresses_cost_no_memory_each() -> None:
 )
 def test_the_identities_decide(id_i: str, id_r: str | None, remote: str, name: str | None) -> None:
     """An identity by its name goes before a pattern, and that before anybody's; then the address counts."""
-    found = ConnectionMatch(CONNECTIONS).candidates(path(remote))
+    found = ConnectionMatch(CONNECTIONS, NameTable()).candidates(path(remote))
     (chosen,) = CONNECTIONS.connections["named"].proposals
     theirs, ours = Identity.parse(id_i), None if id_r is None else Identity.parse(id_r)
     assert theirs is not None

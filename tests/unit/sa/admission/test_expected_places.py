@@ -8,6 +8,7 @@ import pytest
 
 from ikepy.sa.admission.auth_failures import LATELY, AuthFailures
 from ikepy.sa.admission.expected_places import ExpectedPlaces
+from ikepy.sa.api.names import NameTable
 from tests.exchange.network import Options
 
 NAMES = '192.0.2.1", "203.0.113.0/28", "203.0.113.9", "10.0.0.0/8", "2001:db8::/56", "2001:db8:1::/48", "%any'
@@ -30,7 +31,7 @@ NAMES = '192.0.2.1", "203.0.113.0/28", "203.0.113.9", "10.0.0.0/8", "2001:db8::/
     ],
 )
 def test_the_smallest_place_that_the_configuration_names(address: str, place: str | None) -> None:
-    expected = ExpectedPlaces(Options(remote_addrs=NAMES).config("b"), AuthFailures())
+    expected = ExpectedPlaces(Options(remote_addrs=NAMES).config("b"), AuthFailures(), NameTable())
     found = expected.place(ip_address(address), 0.0)
     assert (None if found is None else str(found)) == place
     assert str(expected.network(ip_address(address))) == (place or str(ip_address(address)))
@@ -38,7 +39,7 @@ def test_the_smallest_place_that_the_configuration_names(address: str, place: st
 
 def test_an_address_where_a_peer_was() -> None:
     failures = AuthFailures()
-    expected = ExpectedPlaces(Options(remote_addrs="203.0.113.0/28").config("b"), failures)
+    expected = ExpectedPlaces(Options(remote_addrs="203.0.113.0/28").config("b"), failures, NameTable())
     for one in ("192.0.2.7", "203.0.113.1"):
         failures.stands(ip_address(one), 0.0)
     assert expected.place(ip_address("192.0.2.7"), LATELY - 1) == ip_address("192.0.2.7")
