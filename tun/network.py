@@ -176,7 +176,7 @@ def _do(tun: Tun, operation: Operation, desired: DeviceState) -> frozenset[int]:
         case SetCarrier(on=True):
             carrier.plug(tun)
         case SetCarrier():
-            tun.set_carrier(False)
+            carrier.unplug(tun)
         case AddAddress(own=own, peer=peer, anew=anew):
             if anew:
                 rtnetlink.remove_address(index, own, peer)
