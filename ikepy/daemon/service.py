@@ -206,7 +206,7 @@ class Daemon:
         account = account_of_workers(self._config.daemon.worker_user)
         permit_many_descriptors()
 
-        control = ControlSocket.open(self._control, group=config.daemon.socket_group)
+        control = ControlSocket.open(self._control, group=self._config.daemon.socket_group)
         stack.push_async_callback(control.close)
         monitoring = open_monitoring(self._config.daemon.http, self._written.bus, self._stop.is_set)
         if monitoring is not None:
