@@ -17,6 +17,7 @@ from ikepy.daemon.vici.message import Value
 
 Arguments = dict[str, Value]
 T = TypeVar("T")
+LABELS = {"list-authority": "list-authorities"}  # what swanctl calls an event, where it is not its name
 
 
 def given(**arguments: str | int | None) -> Arguments:
@@ -222,7 +223,7 @@ def show_list(
         elif form is None:
             _say_all(text(message))
         else:
-            show(form, f"{event} event", message)
+            show(form, f"{LABELS.get(event, event)} event", message)
 
     answer = _told(lambda: ask(socket, command, which, events={event: told}))
     if form == JSON:

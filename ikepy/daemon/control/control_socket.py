@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-import select
 import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from ikepy.daemon import log
+from ikepy.daemon.control.accepting import accept_waiting
 from ikepy.daemon.control.access import Access, Peer
 from ikepy.daemon.control.socket_client import SocketClient
 from ikepy.daemon.errors import StartError
@@ -27,7 +26,6 @@ BACKLOG = 1024  # clients that wait in the kernel to be accepted (listen(2))
 TURN = 16  # clients accepted before the loop gets its turn again
 RUNTIME = Path("/run/ikepy")  # the default socket's directory; /run is empty after each boot
 PAUSE = 0.5  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "control"
 KEY = "daemon.socket"
 GROUPS_DIRECTORY, GROUPS_SOCKET = 0o750, 0o660  # modes, if a group may use the socket
@@ -102,31 +100,18 @@ class ControlSocket:
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
-    # asyncio's own server is not used: without descriptors it logs a traceback a second, and it does not
-    # close its clients (`Server.close_clients` came with Python 3.13).
-
     def _accept(self) -> None:
-        queue = select.poll()
-        queue.register(self._sock, select.POLLIN)
-        for _ in range(TURN):
-            if not queue.poll(0):  # accept(2) needs a free descriptor even to find that nobody waits
-                return
-            try:
-                sock, _ = self._sock.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in EXHAUSTED:
-                    raise
-                self._pause(error)
-                return
-            if self._exhausted:
-                self._exhausted = False
-                log.info(SUBJECT, "clients are served again", "control")
-            if self._may_use_it(sock):
-                self._add(sock)
-            else:
-                sock.close()
+        if (error := accept_waiting(self._sock, TURN, self._take)) is not None:
+            self._pause(error)
+
+    def _take(self, sock: socket.socket) -> None:
+        if self._exhausted:
+            self._exhausted = False
+            log.info(SUBJECT, "clients are served again", "control")
+        if self._may_use_it(sock):
+            self._add(sock)
+        else:
+            sock.close()
 
     def _may_use_it(self, sock: socket.socket) -> bool:
         try:

@@ -8,12 +8,11 @@ for longest. One exchange takes at most `client.SECONDS`.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import select
 import socket
 
 from ikepy.daemon import log
+from ikepy.daemon.control.accepting import accept_waiting
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.http.client import GetAnswer, HttpClient
 from ikepy.sa.api.path import Address
@@ -24,7 +23,6 @@ PACE = 100  # clients accepted in a second
 TURN = 5  # at once
 BUFFER = 1 << 16  # octets of the kernel's memory for a client, each way
 PAUSE = 1.0  # seconds until the next attempt to accept, where the system has no descriptor or memory for it
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SUBJECT = "http"
 KEY = "daemon.http.listen"
 
@@ -76,25 +74,16 @@ class HttpServer:
 
     def _accept(self) -> None:
         """Accept a few of those that wait, and look again after a pause that keeps the pace."""
-        queue, pause = select.poll(), TURN / PACE
-        queue.register(self._sock, select.POLLIN)
-        for _ in range(TURN):
-            if not queue.poll(0):  # accept(2) needs a free descriptor even to find that nobody waits
-                break
-            try:
-                sock, _ = self._sock.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
-            except OSError as error:
-                if error.errno not in EXHAUSTED:
-                    raise
-                self._tell_exhausted(error)
-                pause = PAUSE
-                break
-            self._exhausted = False
-            self._add(sock)
+        error = accept_waiting(self._sock, TURN, self._take)
+        if error is not None:
+            self._tell_exhausted(error)
         self._loop.remove_reader(self._sock)
+        pause = TURN / PACE if error is None else PAUSE
         self._again = self._loop.call_later(pause, self._loop.add_reader, self._sock, self._accept)
+
+    def _take(self, sock: socket.socket) -> None:
+        self._exhausted = False
+        self._add(sock)
 
     def _tell_exhausted(self, error: OSError) -> None:
         if not self._exhausted:
