@@ -135,7 +135,7 @@ def _figures(
 
 def trial(tunnel: Tunnel, size: int, rate: float, seconds: float, say: Callable[[str], None]) -> Trial:
     """Send packets of `size` bytes at `rate` a second from the left host to the right one. LabError."""
-    with _sink(tunnel.bed.right_host) as process:
+    with sink(tunnel.bed.right_host) as process:
         words = ("send", pair.RIGHT_HOST, str(PORT), str(size - HEADERS), str(rate), str(seconds))
         sent = json.loads(tunnel.bed.left_host.run(sys.executable, "-I", PROGRAM, *words))
         try:
@@ -158,7 +158,7 @@ def trial(tunnel: Tunnel, size: int, rate: float, seconds: float, say: Callable[
 
 
 @contextmanager
-def _sink(node: Namespace) -> Iterator[subprocess.Popen[str]]:
+def sink(node: Namespace) -> Iterator[subprocess.Popen[str]]:
     """A sink that listens; it ends when its standard input does and nothing comes any more."""
     with subprocess.Popen(
         node.command(sys.executable, "-I", PROGRAM, "sink", str(PORT)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.packet.selectors import Selector
@@ -30,11 +30,11 @@ def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]
     return found + devices.check(list(config.connections.values()))
 
 
-def without_secret(config: Config) -> list[tuple[str, str]]:
-    """The connections for which no secret fits, as (key path, text)."""
+def without_secret(config: Config, connections: Iterable[Connection]) -> list[tuple[str, str]]:
+    """Those of its connections for which no secret fits, as (key path, text)."""
     return [
         problem
-        for connection in config.connections.values()
+        for connection in connections
         for problem in _secret(connection, f"connections.{connection.name}", config)
     ]
 

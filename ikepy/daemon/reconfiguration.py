@@ -121,7 +121,7 @@ class Reconfiguration:
             log.warning(SUBJECT, f"{source}: {key}: {text}", "config")
         log.info(SUBJECT, f"{source}: {change}", "config")
         if change.added or change.changed or change.secrets:
-            _tell_lack_of_secrets(former, change.config)
+            _tell_lack_of_secrets(former, change)
         return change
 
     # -- before ------------------------------------------------------------------------------------
@@ -236,10 +236,16 @@ class Reconfiguration:
                     self.reconciler.suspect(device)  # its name may be free now
 
 
-def _tell_lack_of_secrets(former: Config, config: Config) -> None:
+def _tell_lack_of_secrets(former: Config, change: ConfigDifference) -> None:
     """Warn of connections that no secret fits now: their IKE_SAs can't be authenticated."""
-    known = set(checks.without_secret(former))
-    lacking = [problem for problem in checks.without_secret(config) if problem not in known]
+    config = change.config
+    if change.secrets:
+        known = set(checks.without_secret(former, former.connections.values()))
+        concerned = list(config.connections.values())
+    else:
+        known = set()
+        concerned = [*change.added, *(each.new for each in change.changed)]
+    lacking = [problem for problem in checks.without_secret(config, concerned) if problem not in known]
     for key, text in lacking[:MOST_TOLD]:
         log.warning(SUBJECT, f"{key}: {text}", "config")
     if len(lacking) > MOST_TOLD:

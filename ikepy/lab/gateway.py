@@ -110,14 +110,20 @@ class Gateway:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, config: str | Connection, patience: float = 15.0) -> Gateway:
-        """Start the daemon and wait until its control socket answers (seconds). LabError with the log."""
+    def start(
+        self,
+        config: str | Connection,
+        patience: float = 15.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Gateway:
+        """Start the daemon, with further variables in its `environment`, and wait until its control socket
+        answers (seconds). LabError with the log."""
         self.run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.run_directory / "ikepy.toml"
         path.touch(mode=0o600)
         path.write_text(config.text() if isinstance(config, Connection) else config)
         command = (sys.executable, "-m", "ikepy", "run", "-c", str(path), "--socket", str(self.socket))
-        self._process.start(*command, environment={"PYTHONUNBUFFERED": "1"})
+        self._process.start(*command, environment={"PYTHONUNBUFFERED": "1", **(environment or {})})
         try:
             self._wait_for_socket(patience)
         except BaseException:

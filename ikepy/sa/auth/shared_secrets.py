@@ -77,6 +77,8 @@ class SharedSecrets:
     def replace(self, config: Config, now: float) -> None:
         """Use `config` from now on."""
         old, self.config = self.config, config
+        if _are_same(old.secrets, config.secrets):
+            return
         until = now + config.daemon.old_secret_grace
         predecessors = _by_ids(old.secrets)
         kept: dict[str, tuple[Former, ...]] = {}
@@ -113,6 +115,11 @@ class SharedSecrets:
         self._former = kept
         self._tries.clear()
         return over
+
+
+def _are_same(old: Mapping[str, SecretEntry], new: Mapping[str, SecretEntry]) -> bool:
+    """Whether these are the very same objects: most changes by VICI are of a connection."""
+    return len(old) == len(new) and all(new.get(name) is entry for name, entry in old.items())
 
 
 def _ids(entry: SecretEntry) -> frozenset[Identity | None]:

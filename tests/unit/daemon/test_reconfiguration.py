@@ -207,6 +207,23 @@ def test_settings_that_need_a_restart_are_named(control: Path) -> None:
     assert "site.toml: daemon.workers: stays 2 until the daemon is started anew" in written.getvalue()
 
 
+def test_a_connection_whose_secret_is_to_come_is_taken_and_named(control: Path) -> None:
+    written = StringIO()
+
+    async def scenario(bed: Bed) -> None:
+        log.set_up("info", written)
+        named = {"local": {"id": "gwa"}, "remote": {"id": "gwb"}}
+        config = configured(bed, "a", **named)
+        await bed.daemon.replace_config(config.model_copy(update={"secrets": {}}))
+        await bed.daemon.replace_config(config)
+        await bed.daemon.replace_config(Config(connections=config.connections, daemon=config.daemon))
+        log.drain()
+
+    run(Bed(control), scenario)
+    log.close()
+    assert written.getvalue().count('connections.a.remote.id: no secret fits "gwa" and "gwb"') == 2
+
+
 def test_an_spi_names_the_worker_of_a_device_that_came_later(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         await bed.daemon.replace_config(configured(bed, "a", "b"))

@@ -62,6 +62,14 @@ def test_a_reload_without_a_change_keeps_the_time() -> None:
     assert secrets.deadline == 10.0
 
 
+def test_a_change_of_something_else_keeps_the_time() -> None:
+    secrets = rotated("one", "two")
+    same = secrets.config.secrets
+    secrets.replace(Config(secrets=dict(same), daemon=Daemon(old_secret_grace=99)), 5)
+    assert former(secrets) == [b"one"]
+    assert secrets.deadline == 10.0
+
+
 def test_several_changes_and_one_back() -> None:
     assert former(rotated("one", "two", "three")) == [b"two", b"one"]
     assert former(rotated("one", "two", "one")) == [b"two"]
