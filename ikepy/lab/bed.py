@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from ikepy.lab import concentrators, topology
+from ikepy.lab.bird import Bird
 from ikepy.lab.capture import Capture
 from ikepy.lab.concentrators import Concentrator
 from ikepy.lab.netns import LabError, Namespace, delete_all
@@ -35,12 +36,19 @@ class Lab:
         self.nodes: dict[str, Namespace] = topology.namespaces(prefix, self.plan.nodes)
         self.cgw: Concentrator = concentrators.cgw(options, self.nodes["cgw"], directory / "cgw")
         self.c4: Concentrator = concentrators.c4(options, self.nodes["c4"], directory / "c4")
+        self.birds = {
+            node: Bird(self.nodes[node], directory / f"bird-{node}") for node in ("cgw", "c4") if options.bgp
+        }
 
     def require(self) -> None:
         """LabError, naming what is missing, where the lab can't run on this machine."""
         if not Path("/dev/net/tun").exists():
             raise LabError("/dev/net/tun is missing: the kernel's tun module is not loaded")
-        programs = {**_PROGRAMS, **({"nft": "nftables"} if self.options.nat else {})}
+        programs = {
+            **_PROGRAMS,
+            **({"nft": "nftables"} if self.options.nat else {}),
+            **({"bird": "bird2", "birdc": "bird2"} if self.options.bgp else {}),
+        }
         missing = sorted({package for name, package in programs.items() if shutil.which(name) is None})
         if missing:
             raise LabError(f"programs are missing: apt-get install {' '.join(missing)}")
@@ -75,7 +83,35 @@ class Lab:
                 if not concentrator.running:
                     raise LabError(f"the daemon on {name} ended.\n{self.logs()}")
             time.sleep(0.05)
-        return time.monotonic() - begin
+        seconds = time.monotonic() - begin
+        for node, bird in self.birds.items():
+            bird.start(concentrators.bgp(node, self.options))
+        self.await_routes(patience)
+        return seconds
+
+    def await_routes(self, patience: float = 20.0) -> None:
+        """Wait until both ends have by BGP what they are to have; LabError with BIRD's words."""
+        end = time.monotonic() + patience
+        while not all(self.has_routes(node) for node in self.birds):
+            if time.monotonic() > end:
+                told = "\n".join(bird.ask("show protocols all") for bird in self.birds.values())
+                raise LabError(f"no routes by BGP after {patience:g} s.\n{told}")
+            time.sleep(0.05)
+
+    def has_routes(self, node: str) -> bool:
+        """Whether a concentrator has routes by BGP to all networks behind the other one."""
+        other = "c4" if node == "cgw" else "cgw"
+        return set(concentrators.networks_behind(other, self.options)) <= self.routes_by_bgp(node)
+
+    def routes_by_bgp(self, node: str) -> set[str]:
+        """The networks that the kernel has of BIRD, through the tunnel."""
+        device = self.cgw.device if node == "cgw" else self.c4.device
+        lines = [
+            line
+            for family in ("-4", "-6")
+            for line in self.nodes[node].run("ip", family, "route", "show", "proto", "bird").splitlines()
+        ]
+        return {line.split()[0] for line in lines if f" dev {device} " in f"{line} "}
 
     def keep(self) -> None:
         """Leave it running: from now on only `down` removes it."""
@@ -92,6 +128,8 @@ class Lab:
     def down(self) -> None:
         """Stop the daemons (they delete their SAs) and remove everything. No lab is no error."""
         try:
+            for bird in self.birds.values():
+                bird.stop()
             self.cgw.stop()
             self.c4.stop()
         finally:
@@ -101,7 +139,7 @@ class Lab:
 def remove(prefix: str = PREFIX, directory: Path = RUN_DIRECTORY) -> None:
     """Remove every namespace of a lab, whatever variant it was and however it ended."""
     delete_all(list(topology.namespaces(prefix, _NODES).values()))
-    for name in ("cgw", "c4"):
+    for name in ("cgw", "c4", "bird-cgw", "bird-c4"):
         shutil.rmtree(directory / name, ignore_errors=True)
     remove_state(directory)
 

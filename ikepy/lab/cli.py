@@ -14,6 +14,7 @@ import click
 
 from ikepy.lab import bed, checks, links
 from ikepy.lab.bed import Lab
+from ikepy.lab.bgp import follow
 from ikepy.lab.netns import LabError
 from ikepy.lab.show import Show
 from ikepy.lab.state import RUN_DIRECTORY, Options, locked, read_state
@@ -27,6 +28,7 @@ EXAMPLES = """\b
 Examples:
   ikepy lab                            build, try, show, and remove everything
   ikepy lab --peer strongswan --nat    the other end a strongSwan, the CGW behind a NAT
+  ikepy lab --bgp                      BIRD at both ends brings the routes, and follows the tunnel
   ikepy lab up --ipv6                  build it and leave it running
   ikepy lab exec pod1 ping 10.2.0.10   run a command in one of its nodes
   ikepy lab down                       remove it
@@ -36,6 +38,7 @@ Examples:
 def _variant(command: F) -> F:
     """The options that choose a variant of the picture."""
     for option in (
+        click.option("--bgp", is_flag=True, help="BIRD at both ends: routes by BGP through the tunnel."),
         click.option("--ipv6", is_flag=True, help="IPv6 inside the tunnel as well."),
         click.option("--nat", is_flag=True, help="The CGW behind a NAT router."),
         click.option(
@@ -55,16 +58,24 @@ def _variant(command: F) -> F:
 @click.option("--keep", is_flag=True, help="Leave it running at the end.")
 @click.option("--seconds", type=click.IntRange(1, 60), default=3, show_default=True, help="TCP, each way.")
 @click.pass_context
-def lab(context: click.Context, peer: str, nat: bool, ipv6: bool, keep: bool, seconds: int) -> None:
+def lab(
+    context: click.Context, peer: str, nat: bool, ipv6: bool, bgp: bool, keep: bool, seconds: int
+) -> None:
     """Two sites, their gateways and an internet, out of network namespaces.
 
     Without a command: build it, try it, show what was seen, and remove it. Exit status 0 if all of it worked.
     """
     if context.invoked_subcommand is None:
-        sys.exit(_guarded(lambda show: _whole(show, Options(peer, nat, ipv6), keep, seconds)))
+        sys.exit(_guarded(lambda show: _whole(show, _options(peer, nat, ipv6, bgp), keep, seconds)))
     given = [name for name in context.params if _is_given(context, name)]
     if given:
         raise click.UsageError(f"--{given[0]} belongs behind the command: ikepy lab up --{given[0]}")
+
+
+def _options(peer: str, nat: bool, ipv6: bool, bgp: bool) -> Options:
+    if bgp and peer != "ikepy":
+        raise LabError("--bgp goes with --peer ikepy: strongSwan's device has carrier without an SA, too")
+    return Options(peer, nat, ipv6, bgp=bgp)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -73,9 +84,9 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 @lab.command()
 @_variant
-def up(peer: str, nat: bool, ipv6: bool) -> None:
+def up(peer: str, nat: bool, ipv6: bool, bgp: bool) -> None:
     """Build it, wait for the tunnel, and leave it running."""
-    sys.exit(_guarded(lambda show: _up(show, Options(peer, nat, ipv6))))
+    sys.exit(_guarded(lambda show: _up(show, _options(peer, nat, ipv6, bgp))))
 
 
 @lab.command()
@@ -144,10 +155,13 @@ def _try(show: Show, machine: Lab, seconds: int) -> bool:
         show.results(heading, results)
     flows = checks.throughput(machine, seconds)
     show.results("TCP, one flow", flows)
+    followed = follow(machine) if machine.options.bgp else []
+    if followed:
+        show.results("BGP through the tunnel", followed)
     show.sas(machine)
     failed = [
         *(v for v in verdicts if not v.ok),
-        *(r for rs in (*tried.values(), flows) for r in rs if not r.ok),
+        *(r for rs in (*tried.values(), flows, followed) for r in rs if not r.ok),
     ]
     if failed:
         show.error(f"\n{len(failed)} of the above went wrong")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ikepy.lab import gateway, strongswan, topology
+from ikepy.lab.bird import Bgp
 from ikepy.lab.netns import Namespace
 from ikepy.lab.state import Options
 from ikepy.lab.topology import address, host, network
@@ -13,6 +14,7 @@ from ikepy.lab.topology import address, host, network
 _PROPOSALS = ("aes128gcm16-prfsha256-x25519", "aes256-sha384-modp3072")
 _ESP_PROPOSALS = ("aes128gcm16", "aes256-sha256")
 _SECRET = "a secret of the lab alone"
+_NUMBERS = {"cgw": 65001, "c4": 65002}  # private autonomous systems (RFC 6996)
 _IDS = {"cgw": "cgw.ikepy.example", "c4": "c4.ikepy.example"}
 
 
@@ -62,6 +64,24 @@ def _other(node: str) -> str:
     return "c4" if node == "cgw" else "cgw"
 
 
+def bgp(node: str, options: Options) -> Bgp:
+    """BGP on a concentrator: it announces the networks behind it."""
+    peer = _other(node)
+    ends = zip(_vti(node, options), _vti(peer, options), strict=True)
+    return Bgp(
+        address(topology.VTI[node]),
+        _NUMBERS[node],
+        _NUMBERS[peer],
+        {"cgw": ("vxeth0",), "c4": ("lan",)}[node],
+        tuple((address(own), address(other)) for own, other in ends),
+    )
+
+
+def networks_behind(node: str, options: Options) -> list[str]:
+    """The networks that the other end of the tunnel is to have routes to."""
+    return _inner(node, options)
+
+
 def _inner(node: str, options: Options) -> list[str]:
     """The networks behind a concentrator."""
     networks = {"cgw": (topology.SEGMENT, topology.SEGMENT6), "c4": (topology.SITE, topology.SITE6)}[node]
@@ -75,7 +95,7 @@ def _vti(node: str, options: Options) -> list[str]:
 
 
 class _IkepyEnd:
-    """ikepy: selectors 0.0.0.0/0 and ::/0, routes into vti0 decide."""
+    """ikepy: selectors 0.0.0.0/0 and ::/0, routes into vti0 decide, those of the configuration or BIRD's."""
 
     kind = "ikepy"
     device = "vti0"
@@ -98,7 +118,7 @@ class _IkepyEnd:
             device=self.device,
             addresses=tuple(_vti(node, options)),
             peers=tuple(address(text) for text in _vti(other, options)),
-            routes=tuple(_inner(other, options)),
+            routes=() if options.bgp else tuple(_inner(other, options)),
         )
 
     def start(self) -> None:

@@ -15,6 +15,7 @@ _PINGS: dict[bool, tuple[Stack, ...]] = {
     False: (("IPv4", "ICMP"),),
     True: (("IPv4", "ICMP"), ("IPv6", "ICMPv6")),
 }
+_BGP: tuple[Stack, ...] = (("IPv4", "TCP"), ("IPv6", "TCP"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def links(lab: Lab) -> tuple[Link, ...]:
     """The links of this variant of the picture, from the pods to the site."""
     inner = _PINGS[lab.options.ipv6]
     framed = tuple(("Ethernet", *stack) for stack in inner)
+    tunnel = (*inner, *_BGP) if lab.options.bgp else inner
     tunnelled = tuple((*_VXLAN, *stack) for stack in framed)
     outer = _encapsulated() if encapsulated(lab) else _native()
     uplink = "L3, before the NAT" if lab.options.nat else "L3"
@@ -59,10 +61,10 @@ def links(lab: Lab) -> tuple[Link, ...]:
         Link("C1", "pod1", "eth0", tunnelled, (_VXLAN,)),
         Link("C1", "pod2", "eth0", tunnelled, (_VXLAN,)),
         Link("C1 to C3", "cgw", "vxeth0", framed, framed),
-        Link("L4", "cgw", lab.cgw.device, inner, inner),
+        Link("L4", "cgw", lab.cgw.device, inner, tunnel),
         Link(uplink, "cgw", "eth0", *outer, whole=True),
         Link("L3, at C4", "c4", "eth0", *outer, whole=True),
-        Link("L4", "c4", lab.c4.device, inner, inner),
+        Link("L4", "c4", lab.c4.device, inner, tunnel),
         Link("behind C4", "site", "eth0", framed, framed),
     )
 

@@ -22,12 +22,16 @@ PREFIX = "ikepy-"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Which variant of the picture. `peer` is what runs on c4, `cgw` what runs on the CGW."""
+    """Which variant of the picture.
+
+    `peer` is what runs on c4, `cgw` what runs on the CGW; `bgp`: BIRD on both brings the routes.
+    """
 
     peer: str = "ikepy"
     nat: bool = False
     ipv6: bool = False
     cgw: str = "ikepy"
+    bgp: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ IN_UDP = "Ethernet | IPv4 | UDP 4500 | ESP"
     [
         ((), NATIVE),
         (("--nat", "--ipv6"), IN_UDP),
+        pytest.param(("--bgp", "--ipv6"), NATIVE, marks=pytest.mark.bird),
         pytest.param(("--peer", "strongswan"), IN_UDP, marks=pytest.mark.strongswan),
         pytest.param(("--peer", "strongswan", "--nat", "--ipv6"), IN_UDP, marks=pytest.mark.strongswan),
     ],
@@ -94,7 +95,14 @@ def test_whole(ground: None, words: tuple[str, ...], esp: str) -> None:
         assert expected in done.stdout
     assert ("IPv6 | ICMPv6" in done.stdout) is ("--ipv6" in words)
     assert "✗" not in done.stdout
+    assert ("the SA is deleted: sessions and routes are gone" in done.stdout) is ("--bgp" in words)
     assert not leftovers()
+
+
+def test_bgp_needs_a_carrier_that_follows_the_sa(ground: None) -> None:
+    done = lab("--bgp", "--peer", "strongswan")
+    assert done.returncode == 1
+    assert "--bgp goes with --peer ikepy" in done.stderr
 
 
 def test_up_and_down(ground: None) -> None:
