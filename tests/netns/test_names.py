@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ikepy.control import status
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, Side, configuration, ping
 from tests.netns.namespaces import Namespace, wait_until
 from tests.netns.test_http import HTTP, get
@@ -64,6 +65,9 @@ def test_names_of_both_ends_in_the_hosts_file(pair: Pair, files: Callable[[Names
     wait_until(lambda: "right.example: no name server answers" in left.log(), "the reason is logged", 15)
     wait_until(lambda: "waits for a" in get(left, "/readyz")[1], "it says what it waits for")
     assert get(left, "/readyz")[0] == 503
+    wait_until(
+        lambda: "right.example: no name server answers" in str(status.ask(left.socket)), "status has it too"
+    )
     hosts.write_text("192.0.2.1 left.example\n192.0.2.2 right.example\n")
     wait_until(up(left), "the name is known and the child installed", 20)
     assert ping(left.namespace, LEFT, RIGHT)
@@ -111,8 +115,8 @@ def test_what_is_not_there_yet_keeps_nothing_else_down(pair: Pair) -> None:
     left.start(config)
     wait_until(lambda: len(left.children()) == 1, "the connection that lacks nothing is up")
     assert ping(left.namespace, LEFT, RIGHT)
-    status, text = get(left, "/readyz")
-    assert status == 503
+    answered, text = get(left, "/readyz")
+    assert answered == 503
     assert "late/net waits for an address: 198.51.100.1 is not an address of this machine yet" in text
     assert "far/net waits for an address: no way to 203.0.113.2" in text
     told = [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from esp.packet.drop_reasons import Drop
-from ikepy.config.model import Connection
+from ikepy.config.model import Connection, DnsName
 from ikepy.daemon.control.snapshot import (
     ConnectionState,
     DeviceState,
@@ -206,15 +206,8 @@ class _Tunnel:
                 do=f"Look at the uplink: ip addr; the tunnel goes on when {address} is back.",
                 at=at,
             )
-        elif any(wait.waiting is Waiting.ADDRESS for wait in self.waits):
-            local = ", ".join(map(str, self.config.local_addrs))
-            yield Finding(
-                Code.NO_ADDRESS,
-                Severity.ERROR,
-                f"There is no path to {', '.join(map(str, self.config.remote_addrs))} from {local}.",
-                "Our address is not there, or no route leads to the peer.",
-                "Look at: ip addr; ip route get, with the peer's address.",
-            )
+        else:
+            yield from self._without_path()
         device = self.device
         if device is None:
             return
@@ -230,6 +223,23 @@ class _Tunnel:
                 "If it stays so, look at the log.",
             )
         yield from _overlaps(device, self.snapshot.devices)
+
+    def _without_path(self) -> Iterator[Finding]:
+        """A set-up that has no two addresses to begin with, and what stands in the way."""
+        waiting = next((wait for wait in self.waits if wait.waiting is Waiting.ADDRESS), None)
+        if waiting is None:
+            return
+        local, remote = self.config.local_addrs, self.config.remote_addrs
+        named = " ".join(str(one) for one in (*remote, *local) if isinstance(one, DnsName))
+        yield Finding(
+            Code.NO_ADDRESS,
+            Severity.ERROR,
+            f"There is no path to {', '.join(map(str, remote))} from {', '.join(map(str, local))}.",
+            f"{shortened(waiting.reason)}." if waiting.reason else "",
+            f"Look at: getent ahosts {named}; ip addr; ip route get, with the peer's address."
+            if named
+            else "Look at: ip addr; ip route get, with the peer's address.",
+        )
 
     # -- of its children
 

@@ -62,6 +62,7 @@ class Bed:
         counters: SaCounters = NOTHING,
         total: Traffic | None = None,
         waiting: Waiting = Waiting.RETRY,
+        reason: str = "",
         device: DeviceState = DEVICE,
         more: tuple[DeviceState, ...] = (),
         worker: WorkerState = WORKER,
@@ -73,7 +74,7 @@ class Bed:
         total = total or Traffic(
             counters.in_packets, counters.in_bytes, counters.out_packets, counters.out_bytes
         )
-        wait = ChildWait("a", "net", Waiting.NOTHING if up else waiting)
+        wait = ChildWait("a", "net", Waiting.NOTHING if up else waiting, reason=reason)
         return diagnose(
             Snapshot(
                 at=self.now,

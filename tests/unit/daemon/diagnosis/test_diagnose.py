@@ -239,6 +239,8 @@ def test_this_host() -> None:
     bed.happens(LocalAddressGone(SA, address, back=True))
     assert not codes(bed.diagnosis())
     assert codes(bed.diagnosis(waiting=Waiting.ADDRESS)) == [Code.NO_ADDRESS]
+    (told,) = every(bed.diagnosis(waiting=Waiting.ADDRESS, reason="vpn.example.com: no such name"))
+    assert told.why == "vpn.example.com: no such name."
     assert codes(bed.diagnosis(device=replace(DEVICE, problems=("it was taken down by others",)))) == [
         Code.DEVICE
     ]
