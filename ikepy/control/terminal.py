@@ -7,10 +7,16 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+ANY_WIDTH = 10_000  # columns
+
 
 def console() -> Console:
-    """The console of standard output, without emphasis of its own."""
-    return Console(highlight=False, markup=False, emoji=False)
+    """The console of standard output, without emphasis of its own; lines are as long as they need to be where
+    it is no terminal."""
+    made = Console(highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = ANY_WIDTH
+    return made
 
 
 def harmless(line: Text) -> Text:

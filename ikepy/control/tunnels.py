@@ -1,4 +1,4 @@
-"""The commands that watch tunnels: `status` says what each waits for, and why."""
+"""The commands that watch tunnels: `status` says what each waits for, `top` what they carry."""
 
 from __future__ import annotations
 
@@ -39,4 +39,35 @@ def status(connection: str | None, form: str | None, socket: Path) -> None:
     terminal.print_lines(status_text.lines(told, width), console)
 
 
-COMMANDS = (status,)
+@click.command(epilog=examples("ikepy top", "ikepy top site-b --interval 5", "ikepy top --once"))
+@click.argument("connection", required=False)
+@click.option(
+    "-n",
+    "--interval",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The time between two looks, over which rates are taken.",
+)
+@click.option("-1", "--once", is_flag=True, help="Print one table and end, as where there is no terminal.")
+@socket_option
+def top(connection: str | None, interval: float, once: bool, socket: Path) -> None:
+    """Show the tunnels and their rates, the busiest first, until Ctrl-C.
+
+    All connections, or CONNECTION alone. Octets are those of the packets within the tunnel.
+    """
+    from ikepy.control import terminal  # which takes its time
+    from ikepy.control import top as shown
+
+    console = terminal.console()
+    show = shown.show_once if once or not console.is_terminal else shown.show_live
+    try:
+        show(lambda: of_daemon.ask(socket, connection), interval, console)
+    except ClientError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        return
+
+
+COMMANDS = (status, top)

@@ -66,13 +66,14 @@ class Case(NamedTuple):
     left: tuple[str, str] = ("", "")
     right: tuple[str, str] = ("", "")
     starts: bool = True
+    identity: str = ""
 
     def sides(self) -> tuple[Side, Side]:
         n = self.number
         networks = f"10.{n}.1.0/24", f"10.{n}.2.0/24"
         return (
-            Side(f"{self.name}-l", f"192.0.2.{100 + n}", f"169.254.{n}.1", networks[:1]),
-            Side(f"{self.name}-r", f"192.0.2.{200 + n}", f"169.254.{n}.2", networks[1:]),
+            Side(f"{self.identity or self.name}-l", f"192.0.2.{100 + n}", f"169.254.{n}.1", networks[:1]),
+            Side(f"{self.identity or self.name}-r", f"192.0.2.{200 + n}", f"169.254.{n}.2", networks[1:]),
         )
 
     def configurations(self) -> tuple[str, str]:
@@ -103,7 +104,37 @@ CASES = [
     Case("blocked", 8),
     Case("routeless", 9, left=('peers = ["169.254.9.2"]', "routes = []")),
     Case("waiting", 10, starts=False),
+    Case("group", 11, right=('local_addrs = ["192.0.2.211"]', 'local_addrs = ["192.0.2.2"]')),
+    Case("fragmented", 12, left=(IKE, f'{IKE}\nfragmentation = "no"'), identity="f" * 900),
+    Case("flapping", 13, starts=False),
+    Case("lost", 14),
+    Case("gone", 15),
+    Case("twin", 17, left=("10.17.2.0/24", "10.7.2.0/24"), right=("10.17.2.0/24", "10.7.2.0/24")),
+    Case("moving", 16, left=('["192.0.2.116"]', '["192.0.2.116", "192.0.2.1"]')),
 ]
+
+
+FILTER = """
+table ip f {
+    set lost { type ipv4_addr; }
+    chain i {
+        type filter hook prerouting priority -450;
+        ip protocol esp ip daddr 192.0.2.208 drop
+        ip saddr 192.0.2.112 ip frag-off & 0x1fff != 0 drop
+        ip daddr @lost drop
+    }
+}
+"""
+# Answers each IKE_SA_INIT with INVALID_KE_PAYLOAD, which asks for group 2.
+OTHER_GROUP = """
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("192.0.2.211", 500))
+while True:
+    request, peer = sock.recvfrom(65535)
+    head = request[:8] + bytes(8) + bytes.fromhex("29202220" "00000000" "00000026")
+    sock.sendto(head + bytes.fromhex("0000000a" "00000011" "0002"), peer)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +148,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
                 if (case.name, namespace) != ("silent", right):
                     namespace.ip("addr", "add", f"{side.outer}/24", "dev", "eth0")
                 give_host(namespace, side)
-        (blocked,) = (case for case in CASES if case.name == "blocked")
-        address = blocked.sides()[1].outer
-        right.run(
-            "nft",
-            "add table ip f; add chain ip f i { type filter hook input priority 0; };"
-            f" add rule ip f i ip protocol esp ip daddr {address} drop",
-        )
+        right.run("nft", FILTER)
+        right.start(sys.executable, "-c", OTHER_GROUP)
         directory = tmp_path_factory.mktemp("status")
         pair = Pair(Gateway(left, directory / "left"), Gateway(right, directory / "right"))
         configurations = [case.configurations() for case in CASES]
@@ -200,12 +226,60 @@ def test_no_route_leads_into_the_tunnel(bed: Pair) -> None:
     assert "no route leads into vti9" in found(bed.left, "routeless", "no-route")["what"]
 
 
+def test_two_tunnels_to_one_network(bed: Pair) -> None:
+    wait_until(lambda: {"twin", "pfs"} <= up(bed.left), "both are up")
+    told = found(bed.left, "twin", "overlapping-routes")
+    assert "10.7.2.0/24 leads into vti17 and into vti7 of pfs" in told["what"]
+
+
 def test_one_that_waits_for_a_command(bed: Pair) -> None:
     text = status(bed.left, "waiting")
     assert text.splitlines() == [
         "waiting to 192.0.2.210: waiting",
         "  net (vti10): down, waits for a command",
     ]
+
+
+def test_the_peer_wants_another_group(bed: Pair) -> None:
+    told = found(bed.left, "group", "key-exchange")
+    assert (told["ours"], told["theirs"]) == (["CURVE_25519"], ["MODP_1024"])
+
+
+def test_ip_fragments_are_dropped(bed: Pair) -> None:
+    told = found(bed.left, "fragmented", "auth-unanswered")
+    assert "answered IKE_SA_INIT, but not IKE_AUTH" in told["what"]
+    assert "IP fragments are dropped on the way; IKE fragmentation is not agreed on" in told["why"]
+
+
+def test_it_goes_up_and_down(bed: Pair) -> None:
+    for _ in range(3):
+        bed.left.ask("initiate", ike="flapping", child="net", timeout=10)
+        bed.right.ask("terminate", ike="flapping", timeout=10)
+    told = found(bed.left, "flapping", "flapping")
+    assert "3 times: the peer deleted it" in told["what"]
+    assert "3 times: it was deleted here" in found(bed.right, "flapping", "flapping")["what"]
+
+
+def test_the_peer_does_not_answer_any_more(bed: Pair) -> None:
+    wait_until(lambda: "lost" in up(bed.left), "it is up")
+    bed.right.namespace.run("nft", "add element ip f lost { 192.0.2.214 }")
+    with pytest.raises(AssertionError, match="does not answer"):
+        bed.left.ask("rekey", ike="lost", child="net", timeout=10)
+    assert "the peer did not answer any more" in found(bed.left, "lost", "ended")["what"]
+
+
+def test_our_address_goes(bed: Pair) -> None:
+    wait_until(lambda: "gone" in up(bed.left), "it is up")
+    bed.left.namespace.ip("addr", "del", "192.0.2.115/24", "dev", "eth0")
+    assert "Our address 192.0.2.115 is gone" in found(bed.left, "gone", "address-gone")["what"]
+
+
+def test_the_path_changes(bed: Pair) -> None:
+    wait_until(lambda: "moving" in up(bed.left), "it is up")
+    bed.left.namespace.ip("addr", "del", "192.0.2.116/24", "dev", "eth0")
+    for gateway in bed:
+        told = found(gateway, "moving", "peer-moved")
+        assert "192.0.2.116[4500]" in told["what"] and "192.0.2.1[4500]" in told["what"]
 
 
 def test_all_of_it_and_nothing_of_an_unknown_one(bed: Pair) -> None:

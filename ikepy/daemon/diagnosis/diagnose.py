@@ -312,6 +312,7 @@ def _lessened(finding: Finding, is_up: bool) -> Finding:
 
 
 def _overlaps(device: DeviceState, devices: Sequence[DeviceState]) -> Iterator[Finding]:
+    """Networks that another connection has, too, with the same metric: each flow takes one of the tunnels."""
     for other in devices:
         if other.connection == device.connection:
             continue
@@ -320,12 +321,12 @@ def _overlaps(device: DeviceState, devices: Sequence[DeviceState]) -> Iterator[F
         if both:
             yield Finding(
                 Code.OVERLAPPING_ROUTES,
-                Severity.WARNING,
-                f"{', '.join(map(str, both[:5]))} is routed into {device.name} and into {other.name} of "
+                Severity.NOTE,
+                f"{', '.join(map(str, both[:5]))} leads into {device.name} and into {other.name} of "
                 f"{other.connection}.",
-                "Two connections have the same network; the kernel takes the route that was made first.",
-                "See which one a packet takes: ip route get ADDRESS. Give one of them vti.metric or "
-                "another network.",
+                "Both have the same network with the same metric: the kernel gives each flow to one of them.",
+                "If only one is meant, give them different metrics (vti.metric): the least one wins. "
+                "See which one a packet takes: ip route get ADDRESS.",
             )
 
 
