@@ -8,7 +8,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -31,6 +31,7 @@ IFF_TUN_EXCL = 0x8000  # fail if the name exists, never attach to somebody else'
 # Errors of a write that refuse one packet: the rest of the batch goes on.
 PACKET_REFUSED = frozenset({errno.EINVAL, errno.EIO, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE})
 
+Rename = Callable[[int, str], None]  # a device's index, its new name; raises OSError
 Packet = TypeVar("Packet", bound=bytes | bytearray | memoryview)
 
 
@@ -45,9 +46,11 @@ class TunDevice:
     and is not inherited by other programs.
     """
 
-    __slots__ = ("_fd", "_index", "_name")
+    __slots__ = ("_fd", "_index", "_name", "_rename")
 
-    def __init__(self, fd: int, name: str, index: int) -> None:
+    def __init__(self, fd: int, name: str, index: int, rename: Rename | None = None) -> None:
+        """`rename`: how to rename the device with this index; None: as this process's rights permit."""
+        self._rename = _rename if rename is None else rename
         self._fd = fd
         self._name = name
         self._index = index
@@ -94,7 +97,7 @@ class TunDevice:
         """Give the device another name; what is open stays so. Raises `TunError`."""
         _check_name(name)
         try:
-            links.rename(socket.if_indextoname(self._index), name)
+            self._rename(self._index, name)
         except OSError as error:
             reason = _RENAME_ERRORS.get(error.errno or 0, error.strerror)
             raise TunError(error.errno, f"cannot rename {self._name} to {name}: {reason}") from error
@@ -193,6 +196,10 @@ class PacketIo:
     def _clamped(self, packets: Sequence[Packet]) -> list[Packet | bytes]:
         mss4, mss6 = self._mss4, self._mss6
         return [clamp(packet, mss4, mss6) or packet for packet in packets]
+
+
+def _rename(index: int, name: str) -> None:
+    links.rename(socket.if_indextoname(index), name)
 
 
 def _check_name(name: str) -> None:

@@ -106,15 +106,27 @@ def mend(tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
     address detection), and neither a link-local address nor one from a router advertisement comes by itself.
     A route of somebody else's is never displaced. Raises `DeviceGone` and `RouteError`.
     """
+    operations, up = plan(tun, desired, new=new)
+    if new:
+        with contextlib.suppress(OSError):  # it works with any
+            set_queue(tun.index)
+    mended = perform(tun, operations, desired)
+    return Mended(mended.done, mended.refused, up)
+
+
+def plan(tun: Tun, desired: DeviceState, *, new: bool) -> tuple[list[Operation], bool]:
+    """The operations that `mend` does, and whether the device is up afterwards. Raises as `mend`."""
     if desired.with_ipv6 and desired.mtu < IPV6_MIN_MTU:
         raise RouteError(f"{tun.name}: MTU {desired.mtu}", reason=f"IPv6 needs at least {IPV6_MIN_MTU}")
-    seen = NEW if new else look(tun)
     if new:
         tun.set_carrier(False)
-        with contextlib.suppress(OSError):  # it works with any
-            rtnetlink.set_link(tun.index, queue=QUEUE)
-    mended = perform(tun, difference(desired, seen, bring_up=new), desired)
-    return Mended(mended.done, mended.refused, seen.up or new)
+    seen = NEW if new else look(tun)
+    return difference(desired, seen, bring_up=new), seen.up or new
+
+
+def set_queue(index: int) -> None:
+    """Give a device's queue its length. Raises OSError."""
+    rtnetlink.set_link(index, queue=QUEUE)
 
 
 def look(tun: Tun) -> Seen:
@@ -144,20 +156,31 @@ def perform(tun: Tun, operations: Iterable[Operation], desired: DeviceState) -> 
     done: list[Operation] = []
     refused: list[Refused] = []
     for operation in operations:
-        try:
-            others = _do(tun, operation, desired)
-        except OSError as error:
-            code = error.errno or 0
-            text = RouteError(_what(tun, operation), code, _reason(operation, code))
-            refused.append(Refused(operation, text))
-            continue
-        if others:
-            used = ", ".join(sorted(map(_name, others)))
-            taken = RouteError(_what(tun, operation), errno.EEXIST, f"there is one already, through {used}")
-            refused.append(Refused(operation, taken, others))
-        else:
+        failure = attempt(tun, operation, desired)
+        if failure is None:
             done.append(operation)
+        else:
+            refused.append(explain(tun, operation, *failure))
     return Mended(tuple(done), tuple(refused))
+
+
+def attempt(tun: Tun, operation: Operation, desired: DeviceState) -> tuple[int, frozenset[int]] | None:
+    """Do one operation. Returns None, or why it failed: an errno, and the devices (indices) whose route to
+    the same network is in the way."""
+    try:
+        others = _do(tun, operation, desired)
+    except OSError as error:
+        return error.errno or 0, frozenset()
+    return (errno.EEXIST, others) if others else None
+
+
+def explain(tun: Tun, operation: Operation, code: int, others: frozenset[int]) -> Refused:
+    """What `attempt` returned, in words."""
+    if others:
+        used = ", ".join(sorted(map(_name, others)))
+        taken = RouteError(_what(tun, operation), errno.EEXIST, f"there is one already, through {used}")
+        return Refused(operation, taken, others)
+    return Refused(operation, RouteError(_what(tun, operation), code, _reason(operation, code)))
 
 
 def _do(tun: Tun, operation: Operation, desired: DeviceState) -> frozenset[int]:

@@ -58,6 +58,7 @@ _ANSWERS = MarshalRtnl()
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NOWHERE = {4: "0.0.0.0", 6: "::"}
 _NUMBERS = itertools.count()
+_helpers: list[int] = []
 _PID_BITS = 22  # as many as a PID has at most (linux/threads.h)
 _PID_MASK = (1 << _PID_BITS) - 1
 _PORTS = 500  # beyond 511 there are those that the kernel chooses
@@ -371,8 +372,13 @@ def _name_as_ours(sock: socket.socket) -> None:
 
 
 def is_ours(port: int) -> bool:
-    """Whether a request of this process caused an event (by the pid in its header)."""
-    return port & _PID_MASK == os.getpid() and 1 <= port >> _PID_BITS <= _PORTS
+    """Whether a request of this process, or of its helper, caused an event (by the pid in its header)."""
+    return port & _PID_MASK in (os.getpid(), *_helpers) and 1 <= port >> _PID_BITS <= _PORTS
+
+
+def has_helper(pid: int) -> None:
+    """Another process, the only one from now on, changes routes for this one: its changes are ours."""
+    _helpers[:] = [pid]
 
 
 def _raise_error(answer: Any) -> None:

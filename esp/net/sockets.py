@@ -7,6 +7,7 @@ import contextlib
 import socket
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 from esp.net.bpf import attach_raw_filter, attach_reuseport
 
@@ -30,6 +31,10 @@ class SocketKind(IntEnum):
     RAW = 2  # protocol 50
 
 
+class OpenUdp(Protocol):
+    def __call__(self, address: Address, port: int, *, reuse_port: bool) -> socket.socket: ...
+
+
 def open_udp(address: Address, port: int, *, reuse_port: bool = False) -> socket.socket:
     """A non-blocking UDP socket whose packets may be fragmented on their way. Raises OSError."""
     return _open(address, port, socket.SOCK_DGRAM, 0, reuse_port=reuse_port)
@@ -40,15 +45,26 @@ def open_raw(address: Address) -> socket.socket:
     return _open(address, 0, socket.SOCK_RAW, IPPROTO_ESP, reuse_port=False)
 
 
-def open_group(address: Address, port: int, workers: int) -> list[socket.socket]:
+def refuse_shared(address: Address, port: int) -> None:
+    """Raise OSError if another process has the port: with SO_REUSEPORT ours would silently share it."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind((str(address), port))
+
+
+def open_group(
+    address: Address, port: int, workers: int, open_one: OpenUdp = open_udp
+) -> list[socket.socket]:
     """1 + `workers` UDP sockets on one port, steered by BPF (`esp.net.bpf`): control's, then one a slot.
 
-    A `port` of 0 takes a free one. Raises OSError.
+    A `port` of 0 takes a free one. `open_one`: as `open_udp`. Raises OSError.
     """
     with contextlib.ExitStack() as undo:
         group: list[socket.socket] = []
         for _ in range(1 + workers):
-            sock = undo.enter_context(open_udp(address, port, reuse_port=True))
+            sock = undo.enter_context(open_one(address, port, reuse_port=True))
             port = sock.getsockname()[1]
             group.append(sock)
         attach_reuseport(group[0], workers)

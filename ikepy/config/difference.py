@@ -80,6 +80,7 @@ FIXED = (
     "port_nat_t",
     "workers",
     "worker_priority",
+    "user",
     "worker_user",
     "socket",
     "socket_group",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ikepy.config import files
 
 MAX_LINKS = 40  # symbolic links on the way to a file: the kernel's limit (path_resolution(7))
 
@@ -26,13 +27,13 @@ class FilesRead:
     def changed(self) -> bool:
         """Whether another reading could give something else: a file or a pattern's meaning has changed."""
         return any(_stamp_of(path) != stamp for path, stamp in self.files.items()) or any(
-            expanded(pattern) != found for pattern, found in self.patterns.items()
+            _meaning(pattern) != found for pattern, found in self.patterns.items()
         )
 
     def directories(self) -> set[Path]:
         """The directories in which such a change is an event (inotify(7)): those of the files, and of every
         symbolic link on the way to them; ConfigMaps and Secrets are mounted as links to `..data/NAME`, and
-        an update renames the link `..data`."""
+        an update renames the link `..data`. Raises OSError where one can't be looked at."""
         paths = [*self.files, *map(Path, self.patterns)]
         return {directory for path in paths for directory in _directories(path.absolute())}
 
@@ -59,7 +60,7 @@ def note_file(path: Path, status: os.stat_result | None) -> None:
 
 
 def expand(pattern: str) -> tuple[str, ...]:
-    """The files that a name means, as sh(1) expands it, in order."""
+    """The files that a name means, as sh(1) expands it, in order. Raises OSError."""
     found = expanded(pattern)
     read = _noting.get()
     if read is not None:
@@ -68,8 +69,15 @@ def expand(pattern: str) -> tuple[str, ...]:
 
 
 def expanded(pattern: str) -> tuple[str, ...]:
-    """As `expand`; nothing is noted."""
-    return tuple(sorted(glob.glob(pattern)))  # noqa: PTH207  as sh(1)
+    """As `expand`; nothing is noted. Raises OSError."""
+    return tuple(files.matching(pattern))
+
+
+def _meaning(pattern: str) -> tuple[str, ...]:
+    try:
+        return expanded(pattern)
+    except OSError:
+        return ()
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -78,7 +86,8 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 def _stamp_of(path: Path) -> Stamp | None:
     try:
-        return _stamp(path.stat())
+        with files.open_file(path) as file:
+            return _stamp(os.fstat(file.fileno()))
     except OSError:
         return None
 

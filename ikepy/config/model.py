@@ -315,7 +315,10 @@ class Daemon(Section):
     workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
     # Real-time priority of workers under load, ahead of ordinary processes as the kernel's network stack is.
     worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
-    worker_user: str = "nobody"  # "": that of the daemon
+    # Whom control becomes once a privileged process has its rights; "": nobody, it keeps them. None: "ikepy"
+    # if there is such a user, else "nobody".
+    user: str | None = None
+    worker_user: str = "nobody"  # "": the one that starts the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
     socket_group: str = ""  # whose members may use it; "": only root and the daemon's user
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"

@@ -290,7 +290,15 @@ KEYS: dict[str, dict[str, Key]] = {
             "kernel's own packet path does, and no CPU quota of a container holds them; 0: they stay "
             "ordinary",
         ),
-        "worker_user": Key("text", "a user's name; `\"\"`: the daemon's user", "whom workers become"),
+        "user": Key(
+            "text",
+            'a user\'s name; `""`: control keeps its rights, in one process',
+            "whom control becomes, beside a small [privileged process](security.md) that has its rights; by "
+            "default `ikepy` if there is such a user, else nobody",
+        ),
+        "worker_user": Key(
+            "text", 'a user\'s name; `""`: the user that starts the daemon', "whom workers become"
+        ),
         "socket": Key(
             "path",
             "absolute, at most 107 bytes",

@@ -8,12 +8,13 @@ from __future__ import annotations
 import binascii
 import os
 import re
+import stat
 from base64 import b64decode
 from pathlib import Path
 
 from pydantic import ValidationInfo
 
-from ikepy.config import files_read, secrecy, wiped_variables
+from ikepy.config import files, files_read, secrecy, wiped_variables
 from ikepy.crypto.secret import Secret
 
 MAX_FILE = 65536  # bytes; a larger file is hardly a pre-shared key
@@ -63,15 +64,17 @@ def from_file(value: object, info: ValidationInfo) -> Secret:
     path = Path(directory or ".") / value
     files_read.note_file(path, None)
     try:
-        if not path.is_file():
-            raise ValueError(
-                "this is not a regular file" if path.exists() else "there is no file of this name"
-            )
-        with path.open("rb") as file:
+        with files.open_file(path) as file:
             status = os.fstat(file.fileno())
             files_read.note_file(path, status)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("this is not a regular file")
             exposed = secrecy.exposure(status)
             data = file.read(MAX_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError("there is no file of this name") from None
+    except (IsADirectoryError, FileExistsError):
+        raise ValueError("this is not a regular file") from None
     except OSError as error:
         raise ValueError(f"this file can't be read: {error.strerror}") from None
     if len(data) > MAX_FILE:

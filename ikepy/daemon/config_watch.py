@@ -80,7 +80,7 @@ class ConfigWatch:
                     await self._look.wait()
             await self._settle()
             read = self._file.files_read
-            await self._watch(await asyncio.to_thread(_identified, read))
+            await self._watch(*await asyncio.to_thread(_identified, read))
             if await asyncio.to_thread(read.changed) and read is self._file.files_read:
                 self._changed()
 
@@ -93,13 +93,15 @@ class ConfigWatch:
                     await asyncio.sleep(QUIET)
         self._look.clear()
 
-    async def _watch(self, directories: Identified) -> None:
-        """Watch these from now on. Whoever compares stamps afterwards misses nothing."""
-        if directories == self._watched:
+    async def _watch(self, directories: Identified, refused: OSError | None) -> None:
+        """Watch these from now on. Whoever compares stamps afterwards misses nothing.
+
+        `refused`: why not all of them are known.
+        """
+        if directories == self._watched and refused is None:
             return
         await self._close()
         self._watched = directories
-        refused: OSError | None = None
         try:
             self._inotify = Inotify()
             for path in directories:
@@ -127,11 +129,18 @@ class ConfigWatch:
             self._inotify = None
 
 
-def _identified(read: FilesRead) -> Identified:
-    """The directories to watch, each with device and inode: one that was replaced is another one."""
+def _identified(read: FilesRead) -> tuple[Identified, OSError | None]:
+    """The directories to watch, each with device and inode: one that was replaced is another one.
+
+    And why they can't be found, as where root alone may look.
+    """
     found: Identified = {}
-    for path in sorted(read.directories()):
+    try:
+        directories = read.directories()
+    except OSError as error:
+        return found, error
+    for path in sorted(directories):
         with contextlib.suppress(OSError):
             status = path.stat()
             found[path] = status.st_dev, status.st_ino
-    return found
+    return found, None

@@ -1,4 +1,4 @@
-"""The error that keeps the daemon from starting."""
+"""The errors that keep the daemon from starting, or end it."""
 
 from __future__ import annotations
 
@@ -10,3 +10,7 @@ class StartError(IkeError):
 
     def __init__(self, text: str, *, key: str = "") -> None:
         super().__init__(f"{key}: {text}" if key else text)
+
+
+class RunError(IkeError):
+    """The daemon can't go on, and has ended in order. The text is one line."""

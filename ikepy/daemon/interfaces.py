@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -147,6 +148,30 @@ class NetworkConfig(Protocol):
     def host_addresses(self) -> list[HostAddress]: ...
 
     def has_link(self, name: str) -> bool: ...
+
+
+class SocketOpener(Protocol):
+    """Opens the daemon's sockets, the module `esp.net.sockets`."""
+
+    def open_udp(self, address: Address, port: int, *, reuse_port: bool) -> socket.socket: ...
+
+    def open_raw(self, address: Address) -> socket.socket: ...
+
+    def refuse_shared(self, address: Address, port: int) -> None: ...
+
+    def size_queue(self, sock: socket.socket, *, prompt: bool) -> None: ...
+
+
+class Launcher(Protocol):
+    """Starts and ends worker processes, `ikepy.daemon.process.launcher.WorkerLauncher`."""
+
+    def start(self, fd: int) -> tuple[int, int]: ...
+
+    def kill(self, pid: int) -> None: ...
+
+    def reap(self, pid: int) -> int: ...
+
+    def set_priority(self, pid: int, *, busy: bool) -> str | None: ...
 
 
 class Watch(Protocol):

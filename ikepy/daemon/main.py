@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
-from ikepy.daemon.errors import StartError
+from ikepy.daemon.errors import RunError, StartError
 from ikepy.daemon.interfaces import Facts
 from ikepy.daemon.process.capabilities import gain_nothing, keep_memory_private
 from ikepy.daemon.service import ConfigFile, Daemon, Dependencies
@@ -66,6 +66,9 @@ async def _serve(daemon: Daemon, path: Path) -> int:
         await daemon.serve()
     except StartError as error:
         log.error("ikepy", f"{path}: {error}")
+        return 1
+    except RunError as error:
+        log.error("ikepy", str(error))
         return 1
     return 0
 

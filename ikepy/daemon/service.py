@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from esp.net import sockets
 from ikepy.config.difference import ConfigDifference
 from ikepy.config.model import Config, Http
 from ikepy.daemon import log
@@ -33,12 +34,21 @@ from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.entropy import SystemEntropy
 from ikepy.daemon.effects.past_traffic import PastTraffic
 from ikepy.daemon.effects.runner import EffectsRunner
-from ikepy.daemon.errors import StartError
+from ikepy.daemon.errors import RunError, StartError
 from ikepy.daemon.events.addresses import AddressFollower
 from ikepy.daemon.events.reconciler import Reconciler
 from ikepy.daemon.events.traffic_limits import EspHeard, TrafficWatch
 from ikepy.daemon.events.worker_events import WorkerEvents
-from ikepy.daemon.interfaces import Changes, Facts, Machine, MakeMachine, MakeWatch, NetworkConfig, Tun
+from ikepy.daemon.interfaces import (
+    Changes,
+    Facts,
+    Machine,
+    MakeMachine,
+    MakeWatch,
+    NetworkConfig,
+    SocketOpener,
+    Tun,
+)
 from ikepy.daemon.net import own_ports
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.name_threads import NameThreads
@@ -48,9 +58,13 @@ from ikepy.daemon.net.reception import Reception
 from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.net.served_addresses import addresses_to_serve
-from ikepy.daemon.process.account import closed_to_root
-from ikepy.daemon.process.account import of_workers as account_of_workers
-from ikepy.daemon.process.capabilities import Capability, keep_only
+from ikepy.daemon.privileged.client import Privileged
+from ikepy.daemon.privileged.separation import Rights, separate
+from ikepy.daemon.process.account import Account, closed_to, closed_to_root
+from ikepy.daemon.process.capabilities import KEPT, Capability, keep_only
+from ikepy.daemon.process.chosen_accounts import of_control as account_of_control
+from ikepy.daemon.process.chosen_accounts import of_workers as account_of_workers
+from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.reload_requests import ReloadRequests
@@ -74,18 +88,6 @@ WORKERS_START = 2.0  # seconds that the first IKE message waits for the workers,
 PORT_TRIES = 3  # of ports that the kernel chooses, beside the last
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 SUBJECT = "daemon"
-# For devices and routes (NET_ADMIN) and sockets (NET_*); to start workers as another user (SETUID, SETGID),
-# without capabilities (SETPCAP), to end them (KILL), and to give them real-time priority (SYS_NICE).
-KEPT: tuple[Capability, ...] = (
-    Capability.NET_ADMIN,
-    Capability.NET_RAW,
-    Capability.NET_BIND_SERVICE,
-    Capability.KILL,
-    Capability.SETGID,
-    Capability.SETUID,
-    Capability.SETPCAP,
-    Capability.SYS_NICE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Daemon:
         warnings on it that are in the log already; `watch`: reload when a file changes."""
         self._config = config
         self._control = control
+        self._file = file
         self._dependencies = dependencies
         self._written = LimitedLog(EventBus(), time.monotonic)
         self._history = History()
@@ -140,6 +143,7 @@ class Daemon:
             self._file_watch = ConfigWatch(file, self._file_changed, self._written.bus)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._lost: str | None = None  # without what it can't go on
         self._reconfiguration: Reconfiguration | None = None  # once the daemon runs
         self._ports = OwnPorts()
         self._names = NameTable()
@@ -157,7 +161,8 @@ class Daemon:
         self._stop.set()
 
     async def serve(self) -> None:
-        """Run until `stop`. Raises StartError, with nothing left behind, if the start fails."""
+        """Run until `stop`. Raises StartError, with nothing left behind, if the start fails; RunError after
+        an end in order if it can't go on."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
@@ -182,6 +187,8 @@ class Daemon:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
         log.info(SUBJECT, "ended")
+        if self._lost is not None:
+            raise RunError(self._lost)
 
     def _signalled(self, number: signal.Signals) -> None:
         self._written.bus.publish(DaemonEnding(number.name, at_once=self._stop.is_set()))
@@ -200,11 +207,15 @@ class Daemon:
 
     async def _start(self, stack: AsyncExitStack) -> EffectsRunner | None:
         """Open all parts in order; `stack` closes them in reverse order. None if it is to end meanwhile."""
-        network, bus = self._dependencies.network, self._written.bus
-        workers = self._config.daemon.workers or len(os.sched_getaffinity(0))
+        bus, settings = self._written.bus, self._config.daemon
+        workers = settings.workers or len(os.sched_getaffinity(0))
         check(self._config, self._control)
-        account = account_of_workers(self._config.daemon.worker_user)
+        account = account_of_workers(settings.worker_user)
+        user = account_of_control(settings.user) if self._dependencies.drop_capabilities else None
         permit_many_descriptors()
+        privileged = None if user is None else Privileged.start()  # it loads meanwhile
+        if privileged is not None:
+            stack.callback(privileged.close)
 
         control = ControlSocket.open(self._control, group=self._config.daemon.socket_group)
         stack.push_async_callback(control.close)
@@ -214,12 +225,30 @@ class Daemon:
         await wait_for_devices(self._config, self._stop)
         if self._stop.is_set():
             return None
+        if user is None or privileged is None:
+            rights = self._own_rights(account)
+        else:
+            own = [(control.path, control.inode)]
+            rights = separate(privileged, settings, workers, user, account, own, self._files_read())
+            privileged.watch(self._lose_rights)
+        network = rights.network
         addresses = addresses_to_serve(self._config, network.local_addresses())
-        devices, listeners = self._open_network(stack, addresses, workers)
+        devices, listeners = self._open_network(stack, addresses, workers, rights)
+        if user is not None:
+            tell_what_is_kept(closed_to(user))
+        elif self._dependencies.drop_capabilities:
+            give_up_the_rest()
         config = self._config
 
         children = ChildTable(workers, SA_SLOTS)
-        pool = WorkerPool(workers, listeners.of_slot, config.daemon.worker_priority, account, bus)
+        pool = WorkerPool(
+            workers,
+            listeners.of_slot,
+            rights.launcher,
+            hurries=config.daemon.worker_priority > 0,
+            opener=rights.sockets,
+            bus=bus,
+        )
         stack.push_async_callback(pool.close)
         route_check = RouteCheck(network, devices.names)
         listeners.tunnel = route_check.tunnel
@@ -255,7 +284,7 @@ class Daemon:
             config, network, listeners, pool, runner, resolver, devices, route_check, self._names
         )
         stack.push_async_callback(follower.stop)
-        router = RouterAdvertiser(config, devices, bus, self._dependencies.open_icmp_socket)
+        router = RouterAdvertiser(config, devices, bus, rights.open_icmp_socket)
         stack.push_async_callback(router.end)
         names = self._name_service(stack, machine, runner, follower, devices, reconciler)
         self._watch(stack, reconciler, follower, router, names)
@@ -304,19 +333,33 @@ class Daemon:
         names.configure(self._config)
         return names
 
-    def _open_network(
-        self, stack: AsyncExitStack, addresses: list[Address], workers: int
-    ) -> tuple[DeviceTable, Listeners]:
-        """Open sockets and devices, after which fewer capabilities are needed."""
-        listeners = self._open_listeners(addresses, workers)
-        stack.push_async_callback(listeners.close)
-        devices = DeviceTable(
-            self._config, workers, self._dependencies.create_tun, self._dependencies.network, self._names
+    def _files_read(self) -> list[Path]:
+        """The configuration's file and those that it names, as they were read."""
+        return [] if self._file is None else list(self._file.files_read.files)
+
+    def _own_rights(self, account: Account | None) -> Rights:
+        """This process's; `account`: whom workers become."""
+        given = self._dependencies
+        launcher = WorkerLauncher(account, self._config.daemon.worker_priority)
+        return Rights(given.create_tun, given.network, sockets, launcher, given.open_icmp_socket)
+
+    def _lose_rights(self, how: str) -> None:
+        """The privileged process, and with it all workers, have ended: the SAs are deleted at the peers."""
+        self._lost = (
+            f"the privileged process ended ({how}), and with it the workers: the daemon ends; start it anew"
         )
+        log.error(SUBJECT, self._lost)
+        self.stop()
+
+    def _open_network(
+        self, stack: AsyncExitStack, addresses: list[Address], workers: int, rights: Rights
+    ) -> tuple[DeviceTable, Listeners]:
+        """Open sockets and devices."""
+        listeners = self._open_listeners(addresses, workers, rights.sockets)
+        stack.push_async_callback(listeners.close)
+        devices = DeviceTable(self._config, workers, rights.create_tun, rights.network, self._names)
         devices.open()
         stack.callback(devices.close)
-        if self._dependencies.drop_capabilities:
-            give_up_the_rest()
         return devices, listeners
 
     def _make_machine(
@@ -380,14 +423,16 @@ class Daemon:
             raise LocalMisuse("the daemon is not running")
         return await self._reconfiguration.replace(config, source)
 
-    def _open_listeners(self, addresses: list[Address], workers: int) -> Listeners:
+    def _open_listeners(self, addresses: list[Address], workers: int, opener: SocketOpener) -> Listeners:
         """Open the sockets. From now on the configuration has the ports that the kernel chose for 0."""
         native = any(not connection.encap for connection in self._config.connections.values())
         for last in (*(False,) * PORT_TRIES, True):
             ports = own_ports.choose(self._config)
             settings = ports.applied(self._config).daemon
             try:
-                listeners = Listeners.open(addresses, (settings.port, settings.port_nat_t), workers, native)
+                listeners = Listeners.open(
+                    addresses, (settings.port, settings.port_nat_t), workers, native, opener
+                )
                 break
             except StartError:  # somebody else may have taken a chosen one meanwhile
                 if last or not ports.chosen:
@@ -459,12 +504,16 @@ def give_up_the_rest() -> None:
     kept = KEPT
     directory = closed_to_root()
     if directory is not None:
-        text = (
-            f"the right to read all files is kept: a worker's program is behind {directory}, another user's"
-        )
-        log.info(SUBJECT, text)
         kept = (*KEPT, Capability.DAC_READ_SEARCH)
+    tell_what_is_kept(directory)
     keep_only(kept)
+
+
+def tell_what_is_kept(directory: Path | None) -> None:
+    """Log that the program is in a directory which its user can't enter by itself."""
+    if directory is not None:
+        text = f"the right to read all files is kept: the program is behind {directory}, another user's"
+        log.info(SUBJECT, text)
 
 
 def permit_many_descriptors() -> None:

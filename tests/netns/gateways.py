@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import signal
@@ -97,20 +98,25 @@ class Gateway:
         self._config = path
         self._wait_for_answers(self._launch(*options))
 
-    def launch(self, config: str, *options: str, before: str = "") -> subprocess.Popen[str]:
-        """Start it without waiting for anything. `before`: what its shell does first."""
-        self._config.write_text(config)
-        return self._launch(*options, before=before)
+    def launch(
+        self, config: str, *options: str, before: str = "", through: str = ""
+    ) -> subprocess.Popen[str]:
+        """Start it without waiting for anything.
 
-    def _launch(self, *options: str, before: str = "") -> subprocess.Popen[str]:
+        `before`: what its shell does first; `through`: a command that becomes it.
+        """
+        self._config.write_text(config)
+        return self._launch(*options, before=before, through=through)
+
+    def _launch(self, *options: str, before: str = "", through: str = "") -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "ikepy", "run", "-c", self._config, "--socket", self.socket, *options]
-        command = f"{before}\nexec {shlex.join(map(str, words))} 2>'{self._log}'"
+        command = f"{before}\nexec {through} {shlex.join(map(str, words))} 2>'{self._log}'"
         self.process = self.namespace.start("sh", "-c", command)
         return self.process
 
-    def start(self, config: str, *options: str, before: str = "") -> None:
+    def start(self, config: str, *options: str, before: str = "", through: str = "") -> None:
         """Start it, with further `options` of "ikepy run", and wait until it answers."""
-        self._wait_for_answers(self.launch(config, *options, before=before))
+        self._wait_for_answers(self.launch(config, *options, before=before, through=through))
 
     def start_from_environment(self, variables: dict[str, str]) -> None:
         """Start it with `--env` and these variables, and wait until it answers."""
@@ -181,9 +187,22 @@ class Gateway:
         return [child for child in found if child["state"] == "INSTALLED"]
 
     def workers(self) -> list[int]:
+        """The worker processes, whoever started them."""
+        return [pid for pid in self.processes() if b"worker_main" in _command_line(pid)]
+
+    def privileged(self) -> int:
+        """The privileged process."""
+        (pid,) = [pid for pid in self.processes() if b"privileged.main" in _command_line(pid)]
+        return pid
+
+    def processes(self) -> list[int]:
+        """All processes of the daemon, control first."""
         assert self.process is not None
-        pid = self.process.pid
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = [self.process.pid]
+        for pid in found:
+            with contextlib.suppress(FileNotFoundError):
+                found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """End it with a signal; the seconds that it took. It must end by itself, and well."""
@@ -198,6 +217,13 @@ class Gateway:
         assert self.process is not None
         self.process.kill()
         self.process.wait(IN_ALL)
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 class Pair(NamedTuple):

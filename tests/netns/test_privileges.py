@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ikepy.daemon.process.capabilities import Capability
-from ikepy.daemon.service import KEPT
+from ikepy.daemon.process.capabilities import KEPT, Capability
 from tests.netns.gateways import LEFT, RIGHT, Pair, configuration, ping
 from tests.netns.namespaces import wait_until
 

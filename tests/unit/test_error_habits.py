@@ -18,6 +18,7 @@ EDGES = {
     "ikepy/daemon/effects/runner.py": 1,  # one IKE_SA, which is torn down
     "ikepy/daemon/effects/computing.py": 1,  # one job: the exception is its result, and raised by the machine
     "ikepy/daemon/http/answers.py": 1,  # one page: who asks for it is told that there is none now
+    "ikepy/daemon/privileged/main.py": 1,  # one request, which is answered with an error
     "esp/datapath/worker.py": 3,  # one message of control, one batch of packets, or one deferred call
     "ikepy/lab/netns.py": 1,  # none: the thread that waits for the job raises the exception
 }

@@ -169,6 +169,7 @@ DAEMON_ROOMS = (
     "http",
     "vici",
     "events",
+    "privileged",
     "checks",
     "host_checks",
     "reconfiguration",

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ikepy.config import files_read, secrecy
+from ikepy.config import files, files_read, secrecy
 from ikepy.errors import ConfigError
 
 _ESCAPED = re.compile(r"\\(\r?\n|[\s\S])")
@@ -47,7 +47,7 @@ def read_file(path: Path, where: Place | None = None) -> tuple[str, str | None]:
     """
     said = "" if where is None else f" (named at {where})"
     try:
-        with path.open("rb") as file:
+        with files.open_file(path) as file:
             status = os.fstat(file.fileno())
             files_read.note_file(path, status)
             exposed = secrecy.exposure(status)
@@ -71,7 +71,10 @@ def included(path: Path, pattern: str, place: Place) -> list[Path]:
 
     ConfigError if a name without wildcards is no file's.
     """
-    found = files_read.expand(os.path.join(path.parent, pattern))  # noqa: PTH118  as sh(1)
+    try:
+        found = files_read.expand(os.path.join(path.parent, pattern))  # noqa: PTH118  as sh(1)
+    except OSError as error:
+        raise failure(place, "include", f"can't be looked up: {error.strerror}") from None
     if not found and not _WILDCARDS.search(pattern):
         raise failure(place, "include", "there is no such file; correct its name, or remove the line")
     return [Path(name) for name in found]

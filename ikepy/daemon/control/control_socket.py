@@ -36,11 +36,11 @@ class ControlSocket:
     """The listening socket and its clients."""
 
     def __init__(self, path: Path, sock: socket.socket, access: Access) -> None:
-        self._path = path
+        self.path = path
         self._access = access
         self._refused: set[int] = set()
         self._sock = sock
-        self._inode = path.stat().st_ino
+        self.inode = path.stat().st_ino
         self._clients: dict[SocketClient, asyncio.Task[None]] = {}
         self._make: Callable[[socket.socket], SocketClient] | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -97,8 +97,8 @@ class ControlSocket:
             task.cancel()
         await asyncio.gather(*self._clients.values(), return_exceptions=True)
         with contextlib.suppress(OSError):
-            if self._path.stat().st_ino == self._inode:
-                self._path.unlink()
+            if self.path.stat().st_ino == self.inode:
+                self.path.unlink()
 
     def _accept(self) -> None:
         if (error := accept_waiting(self._sock, TURN, self._take)) is not None:

@@ -23,11 +23,13 @@ from ipaddress import ip_address
 import asyncio_dgram
 
 from esp.datapath.limits import RateLimit
+from esp.net import sockets as direct_sockets
 from esp.net.bpf import attach_outside, attach_raw_filter
-from esp.net.sockets import open_group, open_raw, open_udp
+from esp.net.sockets import open_group
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import looped
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.interfaces import SocketOpener
 from ikepy.daemon.net.path_mtu import PathMtuSocket
 from ikepy.daemon.net.reception import Reception
 from ikepy.sa.api.path import Address, Endpoint, Path
@@ -198,8 +200,11 @@ class IkeSocket:
 class Listeners:
     """Every socket of the daemon."""
 
-    def __init__(self, ports: tuple[int, int], workers: int, raw: bool) -> None:
+    def __init__(
+        self, ports: tuple[int, int], workers: int, raw: bool, opener: SocketOpener = direct_sockets
+    ) -> None:
         """`ports`: of IKE and of NAT traversal (500, 4500). `raw`: open sockets for native ESP, too."""
+        self._opener = opener
         self._ports = ports
         self._raw = raw
         self._ike: dict[Endpoint, IkeSocket] = {}
@@ -213,9 +218,16 @@ class Listeners:
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # the device that a path would enter
 
     @classmethod
-    def open(cls, addresses: Sequence[Address], ports: tuple[int, int], workers: int, raw: bool) -> Listeners:
+    def open(
+        cls,
+        addresses: Sequence[Address],
+        ports: tuple[int, int],
+        workers: int,
+        raw: bool,
+        opener: SocketOpener = direct_sockets,
+    ) -> Listeners:
         """Open the sockets of all addresses, or none and raise OSError or StartError."""
-        self = cls(ports, workers, raw)
+        self = cls(ports, workers, raw, opener)
         try:
             for address in addresses:
                 self._open_address(address)
@@ -298,10 +310,11 @@ class Listeners:
         port, port_nat_t = self._ports
         workers = len(self._workers)
         with _explained(address, port):
-            self._add_ike(open_udp(address, port, reuse_port=False), Endpoint(address, port), False)
+            sock = self._opener.open_udp(address, port, reuse_port=False)
+            self._add_ike(sock, Endpoint(address, port), False)
         with _explained(address, port_nat_t):
-            refuse_shared(address, port_nat_t)
-            control, *group = open_group(address, port_nat_t, workers)
+            self._opener.refuse_shared(address, port_nat_t)
+            control, *group = open_group(address, port_nat_t, workers, self._opener.open_udp)
         self._add_ike(control, Endpoint(address, port_nat_t), True)
         for slot, sock in enumerate(group):
             self._add_esp(slot, "udp", address, port_nat_t, sock)
@@ -313,12 +326,12 @@ class Listeners:
         workers = len(self._workers)
         for slot in range(workers):
             with _explained(address, 0):
-                sock = open_raw(address)
+                sock = self._opener.open_raw(address)
                 self._add_esp(slot, "raw", address, 0, sock)
                 attach_raw_filter(sock, address.version, slot, workers)
         if address.version == 6:
             with _explained(address, 0):
-                self._path_mtu[address] = PathMtuSocket(address)
+                self._path_mtu[address] = PathMtuSocket(self._opener.open_raw(address))
 
     def _start_path_mtu(self, address: Address) -> None:
         if address in self._path_mtu:
@@ -411,15 +424,6 @@ class Listeners:
                 if address in (None, one.address):
                     one.sock.close()
             self._workers[slot] = [one for one in sockets if address not in (None, one.address)]
-
-
-def refuse_shared(address: Address, port: int) -> None:
-    """Raise OSError if another process has the port: with SO_REUSEPORT ours would silently share it."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        if family == socket.AF_INET6:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        probe.bind((str(address), port))
 
 
 @contextlib.contextmanager

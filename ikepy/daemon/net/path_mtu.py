@@ -14,8 +14,6 @@ import errno
 import socket
 
 from esp.net.bpf import attach_refusal
-from esp.net.sockets import open_raw
-from ikepy.sa.api.path import Address
 
 _IPV6_RECVERR = 25  # linux/in6.h
 _AT_ONCE = 64  # errors
@@ -24,9 +22,9 @@ _AT_ONCE = 64  # errors
 class PathMtuSocket:
     """Lets the kernel learn the path MTUs of packets from one IPv6 address, once `start` was called."""
 
-    def __init__(self, address: Address) -> None:
-        """Raises OSError."""
-        self._sock = open_raw(address)
+    def __init__(self, sock: socket.socket) -> None:
+        """`sock`: a raw ESP socket of the address, from now on this one's. Raises OSError."""
+        self._sock = sock
         try:
             attach_refusal(self._sock)
             self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)

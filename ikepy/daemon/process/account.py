@@ -1,20 +1,17 @@
-"""Changes a worker process to an unprivileged user and group, if it can (credentials(7))."""
+"""Changes a process to an unprivileged user and group, if that can be (credentials(7))."""
 
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from ikepy.daemon import log
-from ikepy.daemon.errors import StartError
-from ikepy.daemon.process.capabilities import Capability, bound_to, effective
+from ikepy.daemon.process.capabilities import Capability, bound_to, effective, keep_permitted
 
 NEEDED = (Capability.SETUID, Capability.SETGID, Capability.KILL)  # KILL: to end processes of another user
-NOBODY = 65534  # the kernel's overflowuid, and Debian's nobody and nogroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +21,8 @@ class Account:
     uid: int
     gid: int
 
-    @classmethod
-    def of(cls, name: str) -> Account:
-        """The account of that name. Raises StartError."""
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            if name == "nobody":
-                return cls(NOBODY, NOBODY)  # a container may have no user database at all
-            text = (
-                f'there is no user {name!r} here: name one, or "" for the one that the daemon itself runs as'
-            )
-            raise StartError(text, key="daemon.worker_user") from None
-        return cls(entry.pw_uid, entry.pw_gid)
-
     def obstacle(self) -> str | None:
-        """Why workers can't change to this user, in words; None if they can."""
+        """Why processes of ours can't change to this user, in words; None if they can."""
         have = effective()
         lacking = [one for one in NEEDED if not have >> one & 1]
         if lacking:
@@ -51,31 +34,17 @@ class Account:
             return "this user namespace permits no setgroups (user_namespaces(7))"
         return None
 
-    def become(self) -> None:
+    def become(self, kept: Collection[Capability] = ()) -> None:
         """Change this process to the user, without supplementary groups, and empty its bounding set.
 
-        Raises OSError.
+        `kept`: what this thread can still give itself by `keep_only`. Raises OSError.
         """
-        bound_to(())
+        bound_to(kept)
+        if kept:
+            keep_permitted()
         os.setgroups([])
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
-
-
-def of_workers(name: str) -> Account | None:
-    """The account that workers change to. None: they stay the daemon's own user, because `name` is empty or
-    for a reason that is logged.
-
-    Raises StartError for a user that doesn't exist.
-    """
-    if not name:
-        return None
-    account = Account.of(name)
-    obstacle = account.obstacle()
-    if obstacle is None:
-        return account
-    log.info("daemon", f"workers stay this user, without any capability, and don't become {name}: {obstacle}")
-    return None
 
 
 def _mapped(path: Path, number: int) -> bool:
@@ -86,16 +55,21 @@ def _mapped(path: Path, number: int) -> bool:
 
 def closed_to_root() -> Path | None:
     """A directory above the interpreter or a module that root enters only by CAP_DAC_READ_SEARCH, if any."""
+    return closed_to(Account(0, 0))
+
+
+def closed_to(account: Account) -> Path | None:
+    """A directory above the interpreter or a module that the account can't enter, capabilities apart."""
     modules = [Path(each) for each in sys.path if each]
     for path in (Path(sys.executable), Path(sys.executable).resolve(), Path(__file__).resolve(), *modules):
         for directory in path.parents if not path.is_dir() else (path, *path.parents):
-            if not _is_open(directory.stat()):
+            if not _is_open(directory.stat(), account):
                 return directory
     return None
 
 
-def _is_open(found: os.stat_result) -> bool:
-    """Whether root enters the directory without a capability: as its owner, its group, or one of the
+def _is_open(found: os.stat_result, account: Account) -> bool:
+    """Whether the account enters the directory without a capability: as its owner, its group, or one of the
     others."""
-    shift = 6 if found.st_uid == 0 else 3 if found.st_gid == 0 else 0
+    shift = 6 if found.st_uid == account.uid else 3 if found.st_gid == account.gid else 0
     return bool(stat.S_IMODE(found.st_mode) >> shift & 1)

@@ -15,6 +15,7 @@ from enum import IntEnum
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_KEEPCAPS = 8
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -37,6 +38,19 @@ class Capability(IntEnum):
     SYS_NICE = 23
 
 
+# For devices and routes (NET_ADMIN) and sockets (NET_*); to start workers as another user (SETUID, SETGID),
+# without capabilities (SETPCAP), to end them (KILL), and to give them real-time priority (SYS_NICE).
+KEPT: tuple[Capability, ...] = (
+    Capability.NET_ADMIN,
+    Capability.NET_RAW,
+    Capability.NET_BIND_SERVICE,
+    Capability.KILL,
+    Capability.SETGID,
+    Capability.SETUID,
+    Capability.SETPCAP,
+    Capability.SYS_NICE,
+)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,7 +64,7 @@ def keep_only(capabilities: Collection[Capability]) -> None:
 
     A capability that this process does not have is not gained.
     """
-    have = effective()
+    have = permitted()
     bound_to(capabilities)
     mask = have & sum(1 << c for c in capabilities)
     low, high = mask & 0xFFFFFFFF, mask >> 32
@@ -82,14 +96,29 @@ def keep_memory_private() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
+def keep_permitted() -> None:
+    """Let the next change of user leave this thread's permitted set as it is. Raises OSError."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+
+
 def effective() -> int:
     """The effective set of this thread as a bit mask. Raises OSError."""
+    words = _own_sets()
+    return words[0] | words[3] << 32
+
+
+def permitted() -> int:
+    """The permitted set of this thread as a bit mask. Raises OSError."""
+    words = _own_sets()
+    return words[1] | words[4] << 32
+
+
+def _own_sets() -> tuple[int, ...]:
     header = ctypes.create_string_buffer(_HEADER.pack(_CAPABILITY_VERSION_3, 0), _HEADER.size)
     sets = ctypes.create_string_buffer(_SETS.size)
     if _libc.capget(header, sets) != 0:
         raise _os_error()
-    words = _SETS.unpack(sets.raw)
-    return int(words[0]) | int(words[3]) << 32
+    return _SETS.unpack(sets.raw)
 
 
 def _prctl(option: int, argument: int) -> None:

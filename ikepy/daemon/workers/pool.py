@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import AddDevice, AddSocket, Message, RemoveDevice, RemoveSocket, SetMss
-from esp.net.sockets import SocketKind, size_queue
+from esp.net import sockets as direct_sockets
+from esp.net.sockets import SocketKind
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import WorkerDied, WorkerStarted
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.device.vti_device import VtiDevice
+from ikepy.daemon.interfaces import Launcher, SocketOpener
 from ikepy.daemon.net.listeners import WorkerSocket
-from ikepy.daemon.process.account import Account
-from ikepy.daemon.process.priority import ORDINARY, set_priority
+from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.workers.heartbeat import BEAT
 from ikepy.daemon.workers.worker_process import QUEUE, OnMessage, WorkerProcess
 from ikepy.errors import IkeError
@@ -57,21 +58,24 @@ class _Slot:
 
 
 class WorkerPool:
-    """The worker processes of all slots. `sockets` gives a slot's sockets, `priority` is that of processes
-    under load (`ikepy.daemon.process.priority`), `account` the user that they change to."""
+    """The worker processes of all slots. `sockets` gives a slot's sockets, `launcher` starts processes;
+    `hurries`: they get real-time priority under load (`ikepy.daemon.process.priority`)."""
 
     def __init__(
         self,
         workers: int,
         sockets: Callable[[int], Sequence[WorkerSocket]],
-        priority: int = ORDINARY,
-        account: Account | None = None,
+        launcher: Launcher | None = None,
+        *,
+        hurries: bool = False,
+        opener: SocketOpener = direct_sockets,
         bus: EventBus | None = None,
     ) -> None:
         self.workers = workers
         self._sockets = sockets
-        self._priority = priority
-        self._account = account
+        self._launcher = WorkerLauncher() if launcher is None else launcher
+        self._hurries = hurries
+        self._opener = opener
         self._bus = EventBus() if bus is None else bus
         self._on_message: OnMessage = lambda slot, message: None
         self._on_death: OnDeath = lambda slot: None
@@ -182,7 +186,7 @@ class WorkerPool:
             state.counters,
             self._on_message,
             lambda: self._ready(slot, process),
-            self._account,
+            self._launcher,
         )
         process.watch(lambda status: self._exited(slot, process, status))
         for one in self._sockets(slot):
@@ -216,10 +220,10 @@ class WorkerPool:
     def _ready(self, slot: int, process: WorkerProcess) -> None:
         """Try whether the process can have its priority, which it gets while it is busy (`hurry`)."""
         state = self._slots[slot]
-        problem = set_priority(process.pid, self._priority)
+        problem = self._launcher.set_priority(process.pid, busy=self._hurries)
         if problem is not None:
             log.info(f"worker {slot}", f"is an ordinary process under load too: {problem}", "esp")
-        state.may_hurry = self._priority != ORDINARY and problem is None
+        state.may_hurry = self._hurries and problem is None
         self.hurry(slot, busy=False)
 
     def hurry(self, slot: int, busy: bool) -> None:
@@ -228,14 +232,14 @@ class WorkerPool:
         state = self._slots[slot]
         if state.may_hurry and state.process is not None:
             state.prompt = busy
-            set_priority(state.process.pid, self._priority if busy else ORDINARY)
+            self._launcher.set_priority(state.process.pid, busy=busy)
             for one in self._sockets(slot):
-                size_queue(one.sock, prompt=busy)
+                self._opener.size_queue(one.sock, prompt=busy)
 
     def add_socket(self, slot: int, one: WorkerSocket) -> None:
         """Give a slot's process one more socket; a process that starts later gets all of them."""
         state = self._slots[slot]
-        size_queue(one.sock, prompt=state.prompt)
+        self._opener.size_queue(one.sock, prompt=state.prompt)
         if state.process is not None:
             self._give_socket(state.process, one)
 

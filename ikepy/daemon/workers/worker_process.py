@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +16,12 @@ from esp.ipc import channel
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import Message, MessageError, Ping, Pong, Ready, encode
 from ikepy.daemon import log
-from ikepy.daemon.process.account import Account
+from ikepy.daemon.interfaces import Launcher
 from ikepy.daemon.workers.heartbeat import Pulse
 from ikepy.daemon.workers.worker_main import greet
 
 QUEUE = 4096  # messages
 BATCH = 64  # messages read before the loop gets its turn again
-ENVIRONMENT = ("PATH", "LD_", "LANG", "LC_", "PYTHON", "VIRTUAL_ENV")  # prefixes; secrets stay with control
 
 OnMessage = Callable[[int, Message], None]
 OnReady = Callable[[], None]
@@ -40,9 +37,9 @@ class WorkerProcess:
         counters: CounterBlock,
         on_message: OnMessage,
         on_ready: OnReady,
-        account: Account | None,
+        launcher: Launcher,
     ) -> None:
-        """Start the process. `account`: the user that it changes to; None: it stays ours. Raises OSError."""
+        """Start the process. Raises OSError."""
         self._slot = slot
         self._on_message = on_message
         self._on_ready = on_ready
@@ -53,34 +50,17 @@ class WorkerProcess:
         self.started = self._loop.time()
         self._sock, theirs = channel.pair()
         try:
-            arguments = [theirs.fileno()] if account is None else [theirs.fileno(), account.uid, account.gid]
             greet(self._sock, slot, workers, counters)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ikepy.daemon.workers.worker_main", *map(str, arguments)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # a terminal's Ctrl-C is for control
-                env={k: v for k, v in os.environ.items() if k.startswith(ENVIRONMENT)},
-            )
+            self.pid, self._pidfd = launcher.start(theirs.fileno())
         except BaseException:
             self._sock.close()
             raise
         finally:
             theirs.close()
-        try:
-            self._pidfd = os.pidfd_open(self._process.pid)
-        except OSError:
-            self._sock.close()
-            self._process.kill()
-            self._process.wait()
-            raise
-        self.pulse = Pulse(Path(f"/proc/{self._process.pid}/stat"), self._loop.time())
+        self._launcher = launcher
+        self.pulse = Pulse(Path(f"/proc/{self.pid}/stat"), self._loop.time())
         self._sock.setblocking(False)
         self._loop.add_reader(self._sock, self._read)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def watch(self, on_exit: Callable[[int], None]) -> None:
         """Call `on_exit` once with the exit status (negative: the signal)."""
@@ -153,7 +133,7 @@ class WorkerProcess:
         """End the process by SIGKILL; its exit is reported as any other."""
         self._forget_socket()
         if not self.ended.is_set():
-            self._process.kill()
+            self._launcher.kill(self.pid)
 
     def hang_up(self) -> None:
         """Close control's end of the pair: the worker then ends by itself."""
@@ -169,7 +149,7 @@ class WorkerProcess:
     def _exited(self, on_exit: Callable[[int], None]) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        status = self._process.wait()
+        status = self._launcher.reap(self.pid)
         self.ended.set()
         self._forget_socket()
         on_exit(status)

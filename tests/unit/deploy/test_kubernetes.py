@@ -17,8 +17,8 @@ import yaml
 from ikepy import __version__
 from ikepy.config.model import Config
 from ikepy.config.sources.recognise import read
-from ikepy.daemon.process.capabilities import Capability
-from ikepy.daemon.service import FAREWELL, KEPT
+from ikepy.daemon.process.capabilities import KEPT, Capability
+from ikepy.daemon.service import FAREWELL
 from tests.unit.docs.pages import DOCS, ROOT
 
 KUBERNETES = ROOT / "deploy/kubernetes"

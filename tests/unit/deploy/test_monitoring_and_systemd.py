@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ikepy.config.model import Daemon
-from ikepy.daemon.service import FAREWELL, KEPT
+from ikepy.daemon.process.capabilities import KEPT
+from ikepy.daemon.service import FAREWELL
 from tests.unit.daemon.http.everything import labels_by_metric
 from tests.unit.docs.pages import README, ROOT
 

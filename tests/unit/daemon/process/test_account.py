@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.process.account import NOBODY, Account, closed_to_root
+from ikepy.daemon.process.account import Account, closed_to_root
+from ikepy.daemon.process.chosen_accounts import NOBODY, account_of, of_control
 
 BECOME = """
 import os, sys
-from ikepy.daemon.process.account import Account
+from ikepy.daemon.process.chosen_accounts import account_of
 from ikepy.daemon.process.capabilities import keep_memory_private, keep_only
 if "bare" in sys.argv:
     keep_only(())
-account = Account.of("nobody")
+account = account_of("nobody", "daemon.worker_user")
 if account.obstacle():
     sys.exit(account.obstacle())
 account.become()
@@ -77,9 +78,9 @@ def test_a_user_namespace_that_does_not_have_the_user() -> None:
 
 def test_accounts_by_name() -> None:
     root = pwd.getpwuid(0)
-    assert Account.of(root.pw_name) == Account(0, root.pw_gid)
+    assert account_of(root.pw_name, "daemon.worker_user") == Account(0, root.pw_gid)
     with pytest.raises(StartError, match=r"daemon\.worker_user: there is no user 'nosuchuser' here"):
-        Account.of("nosuchuser")
+        account_of("nosuchuser", "daemon.worker_user")
 
 
 @pytest.mark.root
@@ -91,3 +92,15 @@ def test_a_program_behind_another_users_directory(tmp_path: Path, monkeypatch: p
     os.chown(inside.parent, 1000, 1000)
     monkeypatch.syspath_prepend(str(inside))
     assert closed_to_root() == inside.parent
+
+
+def test_control_is_nobody_where_there_is_no_user_of_ikepys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(name: str) -> pwd.struct_passwd:
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", found)
+    monkeypatch.setattr(Account, "obstacle", lambda _: None)
+    assert of_control(None) == Account(NOBODY, NOBODY)
+    assert of_control("") is None
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 999, 998, "", "/", "")))
+    assert of_control(None) == Account(999, 998)

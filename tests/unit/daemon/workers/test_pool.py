@@ -20,6 +20,7 @@ from esp.packet.selectors import Selector
 from ikepy.config.model import Config
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.net.listeners import Listeners
+from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.process.priority import ORDINARY
 from ikepy.daemon.workers.pool import WorkerDown, WorkerPool
 from tests.unit.daemon.fakes import SUITE, FakeNetwork, FakeTun, connection
@@ -49,7 +50,9 @@ class Bed:
         self.listeners = Listeners.open([LOOPBACK], self.ports, 2, raw=False)
         self.said: list[tuple[int, messages.Message]] = []
         self.dead: asyncio.Queue[int] = asyncio.Queue()
-        self.pool = WorkerPool(2, self.listeners.of_slot, priority)
+        self.pool = WorkerPool(
+            2, self.listeners.of_slot, WorkerLauncher(priority=priority), hurries=priority > 0
+        )
         self.served: list[tuple[int, bool]] = []
         self.pool.report_to(
             lambda slot, message: self.said.append((slot, message)),

@@ -1,0 +1,134 @@
+"""Control's end of the pair: starts the privileged process, asks it, and notices its end.
+
+A request is answered in the order of its arrival, as a system call would be: control waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+from ikepy.daemon.privileged import codec, pair
+from ikepy.daemon.privileged.requests import Answer, Begin, Done, Failed, Request
+from ikepy.daemon.process.launcher import environment
+
+PATIENCE = 30.0  # seconds for an answer: the kernel may be busy with a thousand devices
+GOODBYE = 2.0  # seconds for its end
+ANSWERS = get_args(Answer)
+ENDED = "the privileged process has ended"
+T = TypeVar("T")
+
+
+class Privileged:
+    """The privileged process, from `start` to `close`."""
+
+    def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        self._sock = sock
+        self._process = process
+        self._pidfd = os.pidfd_open(process.pid)
+        self._lock = threading.Lock()
+        self._begun = False
+
+    @classmethod
+    def start(cls) -> Privileged:
+        """Start the process, which waits for `begin`. Raises OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                ours.settimeout(PATIENCE)
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ikepy.daemon.privileged.main", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    process_group=0,  # a terminal's Ctrl-C is for control
+                    env=environment(),
+                )
+                return cls(ours, process)
+            except BaseException:
+                ours.close()
+                raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def begin(self, begin: Begin) -> None:
+        """Tell the process what it may be asked for. Raises OSError."""
+        self._begun = True
+        pair.send(self._sock, codec.encode(begin))
+
+    def watch(self, on_end: Callable[[str], None]) -> None:
+        """Call `on_end` with how the process ended, if that is before `close`."""
+        asyncio.get_running_loop().add_reader(self._pidfd, self._ended, on_end)
+
+    def _ended(self, on_end: Callable[[str], None]) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        status = self._process.wait()
+        on_end(f"status {status}" if status >= 0 else f"signal {-status}, {signal.strsignal(-status)}")
+
+    def ask(self, request: Request, expected: type[T], fd: int | None = None) -> T:
+        """The answer to a request that brings no descriptor; `fd` goes with it. Raises OSError."""
+        answer, fds = self._exchange(request, expected, fd)
+        pair.close(fds)
+        return answer
+
+    def ask_for_descriptor(self, request: Request, expected: type[T], fd: int | None = None) -> tuple[T, int]:
+        """The answer to a request, and the descriptor that comes with it, the caller's to close.
+
+        Raises OSError.
+        """
+        answer, fds = self._exchange(request, expected, fd)
+        if len(fds) != 1:
+            pair.close(fds)
+            raise OSError(errno.EBADMSG, f"{type(request).__name__}: no descriptor came")
+        return answer, fds[0]
+
+    def do(self, request: Request) -> None:
+        """Have something done. Raises OSError."""
+        self.ask(request, Done)
+
+    def _exchange(self, request: Request, expected: type[T], fd: int | None) -> tuple[T, list[int]]:
+        data = codec.encode(request)
+        with self._lock:
+            try:
+                pair.send(self._sock, data, fd)
+                received = pair.receive(self._sock)
+            except TimeoutError:
+                self._process.kill()  # an answer that comes now would be taken for the next one's
+                self._sock.close()
+                raise
+            except OSError as error:
+                raise OSError(error.errno, ENDED) from error
+        if received is None:
+            raise OSError(errno.ECONNRESET, ENDED)
+        answer: Any = codec.decode(received[0], *ANSWERS)
+        if isinstance(answer, Failed):
+            pair.close(received[1])
+            raise OSError(answer.code, answer.text)
+        if not isinstance(answer, expected):
+            pair.close(received[1])
+            raise OSError(errno.EBADMSG, f"{type(request).__name__} was answered by {type(answer).__name__}")
+        return answer, received[1]
+
+    def close(self) -> None:
+        """Close the pair, and wait for the process's end, for a while."""
+        with contextlib.suppress(RuntimeError):  # no loop any more
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._sock.close()
+        if not self._begun:  # it may be loading still, and has nothing to clean up
+            self._process.kill()
+        try:
+            self._process.wait(GOODBYE)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(PermissionError):  # another user's: it ends by itself
+                self._process.kill()
+        os.close(self._pidfd)

@@ -1,0 +1,65 @@
+"""Which files the privileged process opens for control, which reads its configuration again: few."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import pwd
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+MOST_NAMES = 1000  # of a pattern
+SHALLOW = 3  # parts of a path: "/", "etc" and a name; /etc itself holds others' secrets
+
+
+class Files:
+    """Those that the configuration was read from at the start, and regular files in the directory of its own
+    file, unless that is a system's or a user's own.
+
+    Where symbolic links lead is what counts: a ConfigMap's file is a link into its directory.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """`paths`: what was read; the first is the configuration's own file."""
+        self._named = frozenset(paths)
+        self._directory: Path | None = None
+        if paths:
+            directory = Path(os.path.realpath(Path(paths[0]).parent))
+            homes = {os.path.realpath(one.pw_dir) for one in pwd.getpwall()}
+            if len(directory.parts) >= SHALLOW and str(directory) not in homes:
+                self._directory = directory
+
+    def open(self, path: str) -> int:
+        """A descriptor to read from, the caller's to close. Raises OSError: PermissionError for others."""
+        if path not in self._named and not self._is_beneath(os.path.realpath(path)):
+            raise self._refusal(path)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "no regular file")
+            # The links may be others by now: what was opened decides.
+            if path not in self._named and not self._is_beneath(str(Path(f"/proc/self/fd/{fd}").readlink())):
+                raise self._refusal(path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def matching(self, pattern: str) -> list[str]:
+        """The names in the configuration's directory that a pattern means. Raises OSError for another one."""
+        directory = glob.escape(os.path.dirname(pattern)) == os.path.dirname(pattern)  # noqa: PTH120
+        if not directory or not self._is_beneath(os.path.realpath(os.path.dirname(pattern))):  # noqa: PTH120
+            if pattern in self._named:
+                return [pattern]
+            raise self._refusal(pattern)
+        return sorted(glob.glob(pattern))[:MOST_NAMES]  # noqa: PTH207
+
+    def _is_beneath(self, real: str) -> bool:
+        return self._directory is not None and Path(real).is_relative_to(self._directory)
+
+    def _refusal(self, path: str) -> PermissionError:
+        where = "" if self._directory is None else f", or a file in {self._directory}"
+        text = f"not one of the files that the start has read{where}: restart the daemon to use another one"
+        return PermissionError(errno.EACCES, text, path)

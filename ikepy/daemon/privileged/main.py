@@ -1,0 +1,78 @@
+"""The program of the privileged process, which control starts before it gives up its own rights.
+
+`python -P -m ikepy.daemon.privileged.main FD`: FD is its end of a SOCK_SEQPACKET pair (unix(7)). The first
+message is `Begin`, each further one a request. It ends when control's end is closed, and takes what is left
+of control with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+from typing import get_args
+
+from ikepy.daemon.privileged import codec, pair
+from ikepy.daemon.privileged.desk import Desk, Reply
+from ikepy.daemon.privileged.requests import WITH_DESCRIPTOR, Begin, Failed, Request
+from ikepy.daemon.process.capabilities import KEPT, Capability, keep_memory_private, keep_only
+
+REQUESTS = get_args(Request)
+
+
+def serve(sock: socket.socket, desk: Desk) -> None:
+    """Answer requests until the other end is closed. Raises OSError."""
+    while (received := pair.receive(sock)) is not None:
+        data, fds = received
+        try:
+            answer, fd = answer_one(desk, data, fds)
+        finally:
+            pair.close(fds)
+        try:
+            pair.send(sock, codec.encode(answer), fd)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        finally:
+            if fd is not None:
+                pair.close([fd])
+
+
+def answer_one(desk: Desk, data: bytes, fds: list[int]) -> Reply:
+    """The answer to a request, whatever it is: `Failed` for what is malformed, forbidden or fails."""
+    try:
+        request = codec.decode(data, *REQUESTS)
+        if len(fds) != isinstance(request, WITH_DESCRIPTOR):
+            raise codec.CodecError(f"{type(request).__name__}: a descriptor is missing or not wanted")
+        return desk.answer(request, fds)
+    except codec.CodecError as error:
+        return Failed(errno.EBADMSG, str(error)), None
+    except OSError as error:
+        return Failed(error.errno or errno.EIO, (error.strerror or str(error))[: codec.MAX_TEXT]), None
+    except Exception as error:  # no request ends the process, whatever pyroute2 makes of its values
+        return Failed(errno.EINVAL, type(error).__name__), None
+
+
+def main(arguments: list[str]) -> int:
+    """Run until control closes the pair. Signals are ignored: control alone decides when this ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    keep_memory_private()
+    with socket.socket(fileno=int(arguments[0])) as sock:
+        sock.set_inheritable(False)
+        first = pair.receive(sock)
+        if first is None:
+            return 0
+        begin = codec.decode(first[0], Begin)
+        keep_only((*KEPT, Capability.DAC_READ_SEARCH) if begin.keep_reading else KEPT)
+        desk = Desk(begin)
+        try:
+            serve(sock, desk)
+        finally:
+            desk.close()
+    return 0
+
+
+if __name__ == "__main__":
+    os._exit(main(sys.argv[1:]))  # control waits, and the interpreter has nothing to write

@@ -1,0 +1,76 @@
+"""Splits the daemon: control becomes an unprivileged user, the privileged process keeps the rights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from ikepy.config import files
+from ikepy.config.model import Daemon as Settings
+from ikepy.daemon.interfaces import Launcher, NetworkConfig, SocketOpener, Tun
+from ikepy.daemon.privileged.client import Privileged
+from ikepy.daemon.privileged.requests import Begin
+from ikepy.daemon.privileged.separated import (
+    SeparatedDevices,
+    SeparatedFiles,
+    SeparatedLauncher,
+    SeparatedNetwork,
+    SeparatedSockets,
+)
+from ikepy.daemon.process.account import Account, closed_to, closed_to_root
+from ikepy.daemon.process.capabilities import Capability, keep_memory_private, keep_only
+from ikepy.daemon.router.icmp_socket import OpenSocket
+from tun import rtnetlink
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """All that needs rights of the kernel: this process's own, or the privileged one's."""
+
+    create_tun: Callable[[str], Tun]
+    network: NetworkConfig
+    sockets: SocketOpener
+    launcher: Launcher
+    open_icmp_socket: OpenSocket
+
+
+def separate(
+    privileged: Privileged,
+    settings: Settings,
+    workers: int,
+    user: Account,
+    account: Account | None,
+    control_sockets: Collection[tuple[Path, int]],
+    read: Collection[Path],
+) -> Rights:
+    """Give this process's rights up for good, and return those of the privileged one. Raises OSError.
+
+    `user`: whom control becomes; `account`: whom workers become; `control_sockets`: with their inodes,
+    which control can't remove any more; `read`: the configuration's file and those that it names.
+    Whatever only root can open is open before.
+    """
+    begin = Begin(
+        ports=(settings.port, settings.port_nat_t),
+        workers=workers,
+        priority=settings.worker_priority,
+        account=None if account is None else (account.uid, account.gid),
+        sockets=tuple((str(path.absolute()), inode) for path, inode in control_sockets),
+        files=tuple(str(path.absolute()) for path in read),
+        keep_reading=closed_to_root() is not None,
+    )
+    privileged.begin(begin)
+    kept = (Capability.DAC_READ_SEARCH,) if closed_to(user) is not None else ()
+    user.become(kept)
+    keep_only(kept)
+    keep_memory_private()  # a change of user takes it back (PR_SET_DUMPABLE, prctl(2))
+    files.open_by(SeparatedFiles(privileged))
+    rtnetlink.has_helper(privileged.pid)
+    sockets = SeparatedSockets(privileged)
+    return Rights(
+        SeparatedDevices(privileged).create,
+        SeparatedNetwork(privileged),
+        sockets,
+        SeparatedLauncher(privileged),
+        sockets.open_icmp_socket,
+    )

@@ -1,0 +1,136 @@
+"""The messages of the pair: every value comes back as it was, and other bytes are refused by one error."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikepy.daemon.privileged import codec
+from ikepy.daemon.privileged.requests import (
+    Answer,
+    Begin,
+    Exempt,
+    Failed,
+    MakeDevice,
+    Named,
+    OpenUdp,
+    Perform,
+    Refusal,
+    Request,
+)
+from tun.rtnetlink import Hop
+from tun.state import AddAddress, AddRoute, RemoveRoute, Route, SetMtu, SetUp
+
+REQUESTS = get_args(Request)
+ANSWERS = get_args(Answer)
+VALUES = [
+    Begin((500, 4500), 2, 1, (65534, 65534), (("/run/ikepy/ikepy.sock", 7),), ("/etc/a",), False),
+    Begin((500, 4500), 2, 0, None, (), (), True),
+    MakeDevice("vti0"),
+    Exempt(ip_address("2001:db8::1"), Hop(3, ip_address("fe80::1"), True), None),
+    OpenUdp(ip_address("192.0.2.1"), 500, reuse_port=True, probe=False),
+    Perform(
+        7,
+        (
+            SetMtu(1400, 1500),
+            SetUp(),
+            AddAddress(ip_interface("192.0.2.1/30"), ip_address("192.0.2.2")),
+            AddAddress(ip_interface("2001:db8::1/64"), None, anew=True),
+            AddRoute(Route.of(ip_network("10.0.0.0/8"))),
+            RemoveRoute(Route.of(ip_network("::/0"), table=7, metric=5, gateway=ip_address("fe80::2"))),
+        ),
+        ((ip_interface("192.0.2.1/30"), ip_address("192.0.2.2")),),
+        frozenset({8}),
+    ),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_value_comes_back_as_it_was(value: object) -> None:
+    assert codec.decode(codec.encode(value), *REQUESTS, Begin) == value
+
+
+@pytest.mark.parametrize(
+    "value", [Failed(1, "no"), Named(("a", "b")), Refusal(0, 17, frozenset({3}))], ids=repr
+)
+def test_an_answer_comes_back_as_it_was(value: object) -> None:
+    assert codec.decode(codec.encode(value), *ANSWERS, Refusal) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        '["Begin"]',  # not a request
+        '["Failed", 1, "x"]',
+        '["MakeDevice"]',
+        '["MakeDevice", 1]',
+        '["MakeDevice", null]',
+        '["MakeDevice", "a", "b"]',
+        '["MakeDevice", ["a"]]',
+        f'["MakeDevice", "{"x" * 5000}"]',
+        '["RenameDevice", true, "a"]',  # a boolean is no number
+        '["RenameDevice", 1.0, "a"]',
+        '["RenameDevice", 1e400, "a"]',
+        '["RenameDevice", 99999999999999999999, "a"]',
+        '["OpenUdp", "nobody", 500, true, true]',
+        '["OpenUdp", "192.0.2.1/32", 500, true, true]',
+        '["OpenUdp", "fe80::1%eth0", 500, true, true]',
+        '["Perform", 1, [["SetMtu", 1]], [], []]',
+        '["Perform", 1, [["Route"]], [], []]',
+        '["Perform", 1, {}, [], []]',
+        '["Perform", 1, [], [["192.0.2.1/24"]], []]',
+        "[" * 30000,
+    ],
+)
+def test_what_is_malformed_is_refused(text: str) -> None:
+    with pytest.raises(codec.CodecError):
+        codec.decode(text.encode(), *REQUESTS)
+
+
+def test_sizes_are_bounded() -> None:
+    with pytest.raises(codec.CodecError, match="octets"):
+        codec.decode(b" " * (codec.MAX_MESSAGE + 1), *REQUESTS)
+    with pytest.raises(codec.CodecError, match="octets"):
+        codec.encode(Named(("x" * 4000,) * 100))
+    many = json.dumps(["Perform", 1, [["SetUp"]] * (codec.MAX_ITEMS + 1), [], []])
+    with pytest.raises(codec.CodecError, match="too long"):
+        codec.decode(many.encode(), *REQUESTS)
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from([one.__name__ for one in REQUESTS])
+    | st.sampled_from(["192.0.2.1", "::1", "10.0.0.0/8", "AddRoute", "Route", "Hop", "SetMtu"]),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(PLAIN | st.tuples(st.sampled_from([one.__name__ for one in REQUESTS]), PLAIN, PLAIN).map(list))
+def test_whatever_is_said_is_a_request_or_refused(plain: object) -> None:
+    try:
+        request = codec.decode(json.dumps(plain).encode(), *REQUESTS)
+    except codec.CodecError:
+        return
+    assert isinstance(request, REQUESTS)
+    assert codec.decode(codec.encode(request), *REQUESTS) == request
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
+    try:
+        assert isinstance(codec.decode(data, *REQUESTS), REQUESTS)
+    except codec.CodecError:
+        return

@@ -1,0 +1,85 @@
+"""Which files a control that was taken over can have opened: those of its configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ikepy.daemon.privileged.files import Files
+
+
+def content(files: Files, path: Path | str) -> bytes:
+    fd = files.open(str(path))
+    try:
+        return os.read(fd, 100)
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "ikepy.toml").write_text("config")
+    (tmp_path / "etc" / "new.psk").write_text("new")
+    (tmp_path / "elsewhere.psk").write_text("named")
+    (tmp_path / "other.psk").write_text("other")
+    return tmp_path
+
+
+@pytest.fixture
+def files(directory: Path) -> Files:
+    return Files((str(directory / "etc" / "ikepy.toml"), str(directory / "elsewhere.psk")))
+
+
+def test_what_was_read_and_what_is_beside_the_configuration(files: Files, directory: Path) -> None:
+    assert content(files, directory / "etc" / "ikepy.toml") == b"config"
+    assert content(files, directory / "etc" / "new.psk") == b"new"
+    assert content(files, directory / "elsewhere.psk") == b"named"
+
+
+@pytest.mark.parametrize("path", ["other.psk", "etc/../other.psk", "etc/link", "none", "etc"])
+def test_nothing_else(files: Files, directory: Path, path: str) -> None:
+    (directory / "etc" / "link").symlink_to(directory / "other.psk")
+    with pytest.raises(OSError, match=r"restart the daemon|no regular file"):
+        content(files, directory / path)
+
+
+def test_a_config_map_whose_link_is_renamed(directory: Path) -> None:
+    mount = directory / "mount"
+    for version in ("1", "2"):
+        (mount / version).mkdir(parents=True)
+        (mount / version / "ikepy.toml").write_text(version)
+    (mount / "data").symlink_to("1")
+    (mount / "ikepy.toml").symlink_to("data/ikepy.toml")
+    files = Files((str(mount / "ikepy.toml"),))
+    assert content(files, mount / "ikepy.toml") == b"1"
+    (mount / "new").symlink_to("2")
+    (mount / "new").rename(mount / "data")
+    assert content(files, mount / "ikepy.toml") == b"2"
+
+
+def test_a_fifo_keeps_nobody(files: Files, directory: Path) -> None:
+    os.mkfifo(directory / "etc" / "fifo")
+    with pytest.raises(OSError, match="no regular file"):
+        content(files, directory / "etc" / "fifo")
+
+
+@pytest.mark.parametrize("path", ["/etc/ikepy.toml", "/ikepy.toml", str(Path.home() / "ikepy.toml")])
+def test_a_directory_of_the_systems_or_a_users_own_is_not_opened(path: str) -> None:
+    with pytest.raises(OSError, match="not one of the files that the start has read: restart"):
+        content(Files((path,)), Path(path).parent / "passwd")
+
+
+def test_patterns(files: Files, directory: Path) -> None:
+    named = [str(directory / "etc" / "ikepy.toml"), str(directory / "etc" / "new.psk")]
+    assert files.matching(str(directory / "etc" / "*")) == named
+    for pattern in ("*.psk", "etc/../*", "*/*", "../*"):
+        with pytest.raises(OSError, match="restart the daemon"):
+            files.matching(str(directory / pattern))
+
+
+def test_a_daemon_without_a_file_opens_none() -> None:
+    with pytest.raises(OSError, match="not one of the files"):
+        content(Files(()), "/etc/passwd")
