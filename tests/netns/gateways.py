@@ -134,7 +134,7 @@ class Gateway:
                 return False
             return True
 
-        wait_until(answers, "the daemon answers")
+        wait_until(answers, "the daemon answers", 30)
 
     def reload(self, config: str) -> None:
         """Give it another configuration, and wait until it has taken it."""

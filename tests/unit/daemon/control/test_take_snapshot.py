@@ -11,12 +11,16 @@ import pytest
 from esp.ipc.counters import CounterBlock
 from esp.packet.drop_reasons import Drop
 from ikepy import __version__
+from ikepy.control.client import Message
+from ikepy.control.queries import ike_sas
+from ikepy.daemon.control import status
 from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
 from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.vici.message import Decoded, decode, encode
 from ikepy.daemon.vici.packets import event
-from ikepy.daemon.vici.sections import Clocks, Reqids, list_sa
+from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_sa
 from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import Waiting
@@ -136,6 +140,42 @@ def test_sections_as_vici_has_them(net: Network, sources: Sources) -> None:
     assert child["state"] == "REKEYING"
     assert child["local-ts"] == ["0.0.0.0/0"]
     assert child["install-time"] == 99 and child["reqid"] == 1
+
+
+def test_our_own_keys_tell_clients_what_there_is(sources: Sources) -> None:
+    """`ikepy list-sas --json`, which is made of VICI's messages, is what `/sas` has of the snapshot."""
+    snapshot = take(sources)
+    now = Clocks(snapshot.at, snapshot.unix_at)
+    messages = [
+        as_text(decode(encode(pairs)))
+        for state in snapshot.ike_sas
+        for pairs in list_sa(state, Reqids(), now, ours=True)
+    ]
+    assert ike_sas(messages) == status.sas(snapshot) != []
+
+
+def test_others_get_strongswans_keys_alone(sources: Sources) -> None:
+    snapshot = take(sources)
+    (state,) = snapshot.ike_sas
+    (pairs,) = list_sa(state, Reqids(), Clocks(snapshot.at, snapshot.unix_at))
+    (configured,) = snapshot.connections
+    for ours, section in (
+        (False, encode(pairs)),
+        (False, encode(list_conn(configured.config).items())),
+        (True, encode(list_conn(configured.config, ours=True).items())),
+    ):
+        assert (b"ikepy" in section) is ours
+
+
+def as_text(section: Decoded) -> Message:
+    """A message as clients have it."""
+    made: Message = {}
+    for key, value in section.items():
+        if isinstance(value, dict):
+            made[key] = as_text(value)
+        else:
+            made[key] = value.decode() if isinstance(value, bytes) else [one.decode() for one in value]
+    return made
 
 
 def test_many_children_come_in_several_events(net: Network, sources: Sources) -> None:
