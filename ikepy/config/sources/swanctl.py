@@ -15,6 +15,7 @@ from ikepy.config.sources.settings import Section, parse
 from ikepy.config.toml_source import Table
 
 FORMAT = "swanctl.conf"
+OURS = ("daemon", "router_advertisements")  # sections that strongSwan does not have
 LISTS = frozenset({"local_addrs", "remote_addrs", "proposals", "esp_proposals", "local_ts", "remote_ts"})
 INTEGERS = frozenset({"version", "local_port", "remote_port", "keyingtries", "replay_window", "tfc_padding"})
 INTEGERS |= {f"{which}_packets" for which in ("rekey", "life", "rand")}
@@ -74,8 +75,9 @@ class _Translator:
         for name, section in _sections(root, "secrets"):
             self._secret(secrets, name, section)
         self.draft.table = {"connections": connections, "secrets": secrets}
-        if "daemon" in root.sections:
-            self.draft.table["daemon"] = self._plain(root.sections["daemon"], ("daemon",))
+        for ours in OURS:
+            if ours in root.sections:
+                self.draft.table[ours] = self._plain(root.sections[ours], (ours,))
 
     def _connection(self, name: str, section: Section) -> tuple[Table, Table]:
         path = ("connections", name)

@@ -448,3 +448,19 @@ def test_a_script_is_named_and_refused_as_it_opens_the_firewall() -> None:
     assert mistakes(source).startswith(
         "s.conf:21: connections.gw-gw.children.net-net.updown: no script is run"
     )
+
+
+def test_our_section_of_router_advertisements() -> None:
+    section = """router_advertisements {
+      vxeth0 {
+        default_router = no
+        routes = fd02::/64, fd03::/64
+        max_interval = 30
+        route_lifetime = 2m
+      }
+    }"""
+    found = read(text(rest=section)).config.router_advertisements["vxeth0"]
+    assert (found.default_router, found.max_interval, found.route_lifetime) == (False, 30, 120)
+    assert [str(one) for one in found.routes or ()] == ["fd02::/64", "fd03::/64"]
+    told = mistakes(text(rest="router_advertisements {\nvxeth0 { mtu = 5 } }")).splitlines()
+    assert told[0].startswith("s.conf:30: router_advertisements.vxeth0.mtu: allowed: "), told
