@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from ikepy.daemon.control.snapshot import Section, Snapshot
 from ikepy.daemon.http.readiness import is_up, wanted
-from ikepy.daemon.http.tally import DONE, ESTABLISHED, INSTALLED, Tally
+from ikepy.daemon.http.tally import DONE, ESTABLISHED, INSTALLED, REFUSED, Tally
 
 K = TypeVar("K")
 SECTIONS = frozenset(Section) - {Section.LISTENERS}  # that the metrics need
@@ -67,6 +67,12 @@ def _daemon(facts: Facts) -> Iterator[Metric]:
     yield info
     yield _value("start_time_seconds", "When the daemon started, seconds since 1970", daemon.started_at)
     yield _value("ready", "1 if /readyz answers with 200", facts.ready)
+    reloads = _counter("config_reloads", "Reloads of the configuration, by outcome", "outcome")
+    for outcome in (DONE, REFUSED):
+        reloads.add_metric((outcome,), facts.tally.reloads[outcome])
+    yield reloads
+    good = "0 if the last reload of the configuration was refused"
+    yield _value("config_last_reload_successful", good, not facts.tally.reload_refused)
     lag = "The longest lateness of the event loop in the last minute"
     yield _value("event_loop_lag_seconds", lag, facts.lag)
     yield _value("scrape_duration_seconds", "What making the metrics took the last time", facts.cost)

@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from ikepy.daemon.bus.daemon_events import ConnectionRemoved
+from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.sa.api.ends import (
     AuthenticationFailure,
@@ -46,6 +46,7 @@ OfChild = Counter[tuple[str, str, str]]  # connection, child, outcome or reason
 DONE = "done"
 ESTABLISHED = "established"
 INSTALLED = "installed"
+REFUSED = "refused"
 
 
 @dataclass(slots=True)
@@ -60,11 +61,19 @@ class Tally:
     child_set_ups: OfChild = field(default_factory=Counter)
     child_rekeys: OfChild = field(default_factory=Counter)
     child_ends: OfChild = field(default_factory=Counter)
+    reloads: Counter[str] = field(default_factory=Counter)  # of the configuration, by outcome
+    reload_refused: bool = False  # the last one
 
     def listen(self, bus: EventBus) -> None:
         """Count what the bus carries from now on; what was counted for a removed connection is forgotten."""
         bus.listen(EVENTS, self.count)
         bus.listen((ConnectionRemoved,), self._forget)
+        bus.listen((ConfigReloaded,), lambda _: self._reloaded(DONE))
+        bus.listen((ConfigRefused,), lambda _: self._reloaded(REFUSED))
+
+    def _reloaded(self, outcome: str) -> None:
+        self.reloads[outcome] += 1
+        self.reload_refused = outcome == REFUSED
 
     def _forget(self, event: ConnectionRemoved) -> None:
         self.retransmissions.pop(event.connection, None)

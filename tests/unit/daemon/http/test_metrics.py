@@ -52,6 +52,17 @@ def test_the_daemon(sources: Sources) -> None:
     assert found.value("ikepy_unserved_total", reason="malformed messages") == 0
 
 
+def test_reloads(sources: Sources) -> None:
+    tally = Tally()
+    assert scrape(sources, tally).value("ikepy_config_last_reload_successful") == 1
+    tally.reloads["refused"] += 1
+    tally.reload_refused = True
+    found = scrape(sources, tally)
+    assert found.value("ikepy_config_last_reload_successful") == 0
+    assert found.value("ikepy_config_reloads_total", outcome="refused") == 1
+    assert found.value("ikepy_config_reloads_total", outcome="done") == 0
+
+
 def test_sas_and_children(sources: Sources) -> None:
     found = scrape(sources)
     assert found.value("ikepy_ike_sas", state="ESTABLISHED") == 1

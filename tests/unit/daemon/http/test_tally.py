@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.daemon.bus.daemon_events import ConnectionRemoved
+from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.http.tally import Tally
 from ikepy.sa.api.ends import (
@@ -129,3 +129,14 @@ def test_a_removed_connection_leaves_nothing() -> None:
     bus.publish(ConnectionRemoved("a", "vti0"))
     left = {name: dict(getattr(tally, name)) for name in Tally.__slots__ if getattr(tally, name)}
     assert left == {"handshakes": {("", "no_proposal_chosen"): 1, ("b", "established"): 1}}
+
+
+def test_reloads() -> None:
+    tally, bus = Tally(), EventBus()
+    tally.listen(bus)
+    for event, refused in ((ConfigReloaded("SIGHUP"), False), (ConfigRefused("command", ("x",)), True)):
+        bus.publish(event)
+        assert tally.copy().reload_refused is refused
+    bus.publish(ConfigReloaded("SIGHUP"))
+    assert not tally.reload_refused
+    assert tally.copy().reloads == {"done": 2, "refused": 1}
