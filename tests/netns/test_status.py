@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from ikepy.control.status import Finding, ask
-from tests.netns.gateways import Gateway, Pair, Side, configuration, give_host, ping
+from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, Side, configuration, give_host, ping
 from tests.netns.namespaces import connect, factory, wait_until
 
 pytestmark = pytest.mark.root
@@ -110,6 +110,12 @@ CASES = [
     Case("lost", 14),
     Case("gone", 15),
     Case("twin", 17, left=("10.17.2.0/24", "10.7.2.0/24"), right=("10.17.2.0/24", "10.7.2.0/24")),
+    Case(
+        "natted",
+        18,
+        left=('id = "natted-l"', ""),
+        right=('remote_addrs = ["192.0.2.118"]', 'remote_addrs = ["192.0.2.30"]'),
+    ),
     Case("moving", 16, left=('["192.0.2.116"]', '["192.0.2.116", "192.0.2.1"]')),
 ]
 
@@ -122,6 +128,14 @@ table ip f {
         ip protocol esp ip daddr 192.0.2.208 drop
         ip saddr 192.0.2.112 ip frag-off & 0x1fff != 0 drop
         ip daddr @lost drop
+    }
+}
+"""
+NAT = """
+table ip n {
+    chain p {
+        type nat hook postrouting priority 100;
+        ip saddr 192.0.2.118 snat to 192.0.2.30
     }
 }
 """
@@ -149,6 +163,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
                     namespace.ip("addr", "add", f"{side.outer}/24", "dev", "eth0")
                 give_host(namespace, side)
         right.run("nft", FILTER)
+        left.run("nft", NAT)
+        left.ip("addr", "add", "192.0.2.30/24", "dev", "eth0")
         right.start(sys.executable, "-c", OTHER_GROUP)
         directory = tmp_path_factory.mktemp("status")
         pair = Pair(Gateway(left, directory / "left"), Gateway(right, directory / "right"))
@@ -245,6 +261,11 @@ def test_the_peer_wants_another_group(bed: Pair) -> None:
     assert (told["ours"], told["theirs"]) == (["CURVE_25519"], ["MODP_1024"])
 
 
+def test_the_identity_is_the_address_behind_a_nat(bed: Pair) -> None:
+    told = found(bed.left, "natted", "nat-identity")
+    assert 'address "192.0.2.118"' in told["what"] and "local.id" in told["do"]
+
+
 def test_ip_fragments_are_dropped(bed: Pair) -> None:
     told = found(bed.left, "fragmented", "auth-unanswered")
     assert "answered IKE_SA_INIT, but not IKE_AUTH" in told["what"]
@@ -299,3 +320,50 @@ def up(gateway: Gateway) -> set[str]:
         for sa in gateway.list_sas()
         if any(child["state"] == "INSTALLED" for child in sa["children"])
     }
+
+
+# Sends each ESP packet that leaves twice more: as it is, and with another sequence number (so a wrong ICV).
+REPEATER = """
+import socket
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
+sock.bind(("eth0", 0x0003))
+seen = set()
+print("ready", flush=True)
+while True:
+    frame, (_, _, kind, *_) = sock.recvfrom(65535)
+    if kind != socket.PACKET_OUTGOING or frame[12:14] != b"\\x08\\0" or frame[23] != 50 or frame in seen:
+        continue
+    other = frame[:40] + bytes([frame[40] + 1]) + frame[41:]
+    seen |= {frame, other}
+    sock.send(frame)
+    sock.send(other)
+"""
+
+
+def test_traffic_that_goes_wrong(pair: Pair) -> None:
+    """Packets outside the selectors, repeated and damaged ones, those for SAs that a peer lost."""
+    pair.right.start(configuration(RIGHT, LEFT, selectors=True))
+    routes = 'routes = ["10.2.0.0/16"]'
+    pair.left.start(configuration(LEFT, RIGHT, child=START, selectors=True, vti=routes))
+    wait_until(lambda: up(pair.left), "it is up")
+    left = pair.left.namespace
+    left.run("ping", "-n", "-q", "-c", "1", "-W", "0.1", "-I", "10.1.0.1", "10.2.9.1", check=False)
+    told = found(pair.left, "tunnel", "outside-selectors-out")
+    assert told["ours"] == ["10.1.0.0/24 fd01::/64 === 10.2.0.0/24 fd02::/64"]
+
+    repeater = left.start(sys.executable, "-c", REPEATER)
+    wait_until(lambda: "tunnel" in up(pair.left) and ping(left, LEFT, RIGHT), "the way is there")
+    try:
+        assert "dropped as replays" in found(pair.right, "tunnel", "replays")["what"]
+        told = found(pair.right, "tunnel", "integrity")
+        assert told["severity"] == "warning", "others pass"
+    finally:
+        repeater.kill()
+        repeater.wait()
+
+    pair.right.kill()
+    pair.right.start(configuration(RIGHT, LEFT, selectors=True))
+    assert not ping(left, LEFT, RIGHT, "-W", "0.2", count=1)
+    found(pair.right, "", "unknown-spi")
+    pair.right.ask("initiate", child="net", timeout=10)
+    found(pair.left, "tunnel", "peer-restarted")

@@ -103,8 +103,8 @@ def _nothing_goes_out(of: ChildTrafficState) -> Iterator[Finding]:
         yield Finding(
             Code.OUTSIDE_SELECTORS_OUT,
             Severity.ERROR,
-            f"{refused:,} packets came into {name} that no child's selectors permit; none was sent.",
-            "Their source or destination is outside what was negotiated.",
+            f"{refused:,} packets came into {name} that no child could carry; none was sent.",
+            "They are outside what was negotiated, or came before the child was up.",
             f"Route only these networks into {name}, or widen {entry}.children.{sa.name}.local_ts, remote_ts "
             "here and at the peer.",
             ours=(f"{' '.join(map(str, sa.ts_local))} === {' '.join(map(str, sa.ts_remote))}",),
