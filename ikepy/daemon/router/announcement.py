@@ -24,6 +24,7 @@ from ikepy.daemon.router.messages import (
     SourceLinkLayerAddress,
 )
 
+MOST_TOLD = 4 * MAX_ROUTES  # routes that are remembered until they were taken back
 PREFERENCES = {"low": Preference.LOW, "medium": Preference.MEDIUM, "high": Preference.HIGH}
 
 
@@ -61,6 +62,16 @@ def content(settings: RouterAdvertisement, far: Iterable[IPv6Network]) -> Conten
     return Content(
         frozenset(routes), frozenset(settings.prefixes), frozenset(settings.rdnss), frozenset(settings.dnssl)
     )
+
+
+def remembered(told: Content, current: Content) -> Content:
+    """What hosts may have once `current` is announced, too.
+
+    A peer whose networks change without end makes no end of routes to take back: beyond MOST_TOLD they are
+    left to their lifetimes.
+    """
+    together = told | current
+    return current if len(together.routes) > MOST_TOLD else together
 
 
 def announced(

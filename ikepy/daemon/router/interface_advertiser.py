@@ -17,7 +17,7 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import RouterAnnounces, RouterWaits, RouterWithdrawn
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.router import forwarding, icmp_socket
-from ikepy.daemon.router.announcement import Content, announced, content, withdrawn
+from ikepy.daemon.router.announcement import Content, announced, content, remembered, withdrawn
 from ikepy.daemon.router.icmp_socket import OpenSocket
 from ikepy.daemon.router.messages import read_solicitation
 from ikepy.daemon.router.schedule import Phase, Schedule
@@ -210,7 +210,7 @@ class InterfaceAdvertiser:
     def _send(self, link: Link) -> None:
         current = content(self._settings, self._far)
         if self.schedule.phase is Phase.ANNOUNCING:
-            self._told |= current
+            self._told = remembered(self._told, current)
             advertisement = announced(self._settings, current, self._told, link.ethernet)
         else:
             advertisement = withdrawn(self._settings, self._told, link.ethernet)

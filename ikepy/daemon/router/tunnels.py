@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from itertools import chain
+from typing import Protocol
 
 from ikepy.config.model import Config
 from ikepy.config.router_advertisement import RouterAdvertisement
-from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.vti_device import VtiDevice
 
 
@@ -27,7 +27,13 @@ class Tunnels:
         return bool(self.up) and (settings.require == "any" or len(self.up) == len(self.needed))
 
 
-def tunnels(settings: RouterAdvertisement, config: Config, devices: DeviceTable) -> Tunnels:
+class Devices(Protocol):
+    """`ikepy.daemon.device.devices.DeviceTable`."""
+
+    def find(self, connection: str) -> VtiDevice | None: ...
+
+
+def tunnels(settings: RouterAdvertisement, config: Config, devices: Devices) -> Tunnels:
     """The state of the tunnels now."""
     needed = settings.connections or tuple(
         name for name, connection in config.connections.items() if connection.may_carry_ipv6

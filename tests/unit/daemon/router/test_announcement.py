@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network
 
 from ikepy.config.router_advertisement import MAX_ROUTES, RouterAdvertisement
-from ikepy.daemon.router.announcement import Content, announced, content, withdrawn
+from ikepy.daemon.router.announcement import MOST_TOLD, Content, announced, content, remembered, withdrawn
 from ikepy.daemon.router.messages import (
     DnsSearchList,
     Mtu,
@@ -96,6 +96,16 @@ def test_what_another_configuration_leaves_out_is_taken_back() -> None:
 def test_peers_do_not_decide_how_much_is_announced() -> None:
     many = [IPv6Network((0xFD << 120 | number << 64, 64)) for number in range(MAX_ROUTES + 100)]
     assert len(content(ROUTES_ONLY, many).routes) == MAX_ROUTES
+
+
+def test_routes_without_end_are_left_to_their_lifetimes() -> None:
+    told = Content()
+    for number in range(100):
+        far = [IPv6Network((0xFD << 120 | number << 80 | each << 64, 64)) for each in range(MAX_ROUTES)]
+        current = content(ROUTES_ONLY, far)
+        told = remembered(told, current)
+        assert current.routes <= told.routes
+        assert len(told.routes) <= MOST_TOLD
 
 
 def test_nothing_is_taken_back_twice() -> None:
