@@ -320,7 +320,7 @@ class Daemon(Section):
     user: str | None = None
     worker_user: str = "nobody"  # "": the one that starts the daemon
     socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
-    socket_group: str = ""  # whose members may use it; "": only root and the daemon's user
+    socket_group: str = ""  # whose members may use it; "": only root and who starts the daemon
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
     log_levels: Annotated[tuple[tuple[Subsystem, LogLevel], ...], fields.each(fields.subsystem_level)] = ()
     log_format: Annotated[LogFormat, fields.choice("format", {"text": "text", "json": "json"})] = "text"

@@ -308,7 +308,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "socket_group": Key(
             "text",
             'a group\'s name or number; `""`: none',
-            "whose members may use the control socket, as root and the daemon's user always may: the socket "
+            "whose members may use the control socket, as root and who starts the daemon always may: it "
             "has mode 0660 then, and `/run/ikepy` 0750",
         ),
         "log_level": Key(

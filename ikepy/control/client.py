@@ -173,7 +173,7 @@ class Client:
             ) from None
         except PermissionError:
             raise ClientError(
-                f"{path} may not be opened: the daemon answers to root, its own user, and the group that "
+                f"{path} may not be opened: the daemon answers to root, who started it, and the group that "
                 "daemon.socket_group names"
             ) from None
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Who may use the control socket: root, the daemon's user, and the members of one group.
+"""Who may use the control socket: root, the user who starts the daemon, and the members of one group.
 
 The file's mode keeps others from connecting (unix(7)). It is not all: a mode may be changed, and a directory
 mounted elsewhere. So each peer is looked at, as the kernel knows it from the moment that it connected.
@@ -51,7 +51,7 @@ def _other_groups(sock: socket.socket) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which peers are served. `group`: the number of a group; None: none is."""
+    """Which peers are served. `owner`: who starts the daemon; `group`: a group's number; None: none is."""
 
     owner: int
     group: int | None = None

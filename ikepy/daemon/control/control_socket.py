@@ -123,9 +123,9 @@ class ControlSocket:
         if peer.uid not in self._refused and len(self._refused) < MOST_REFUSED:
             self._refused.add(peer.uid)
             text = (
-                f"a client of user {peer.uid} (pid {peer.pid}) is refused: the socket is for root, the "
-                "daemon's user, and the group that daemon.socket_group names; others of theirs are refused "
-                "in silence"
+                f"a client of user {peer.uid} (pid {peer.pid}) is refused: the socket is for root, who "
+                "started the daemon, and the group that daemon.socket_group names; others of theirs are "
+                "refused in silence"
             )
             log.warning(SUBJECT, text, "control")
         return False
