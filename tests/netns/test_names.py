@@ -157,3 +157,7 @@ def test_two_daemons_on_one_host_with_ports_of_the_kernels_choice(pair: Pair, tm
     (sa,) = other.list_sas()
     number = int(sa["local"].rpartition("[")[2].rstrip("]"))
     assert number not in (500, 4500) and sa["remote"] == "192.0.2.2[4500]"
+    other.ask("reload")
+    assert [one["spi_i"] for one in other.list_sas()] == [sa["spi_i"]], (
+        "the same ports, and nothing has changed"
+    )
