@@ -116,6 +116,7 @@ CASES = [
         left=('id = "natted-l"', ""),
         right=('remote_addrs = ["192.0.2.118"]', 'remote_addrs = ["192.0.2.30"]'),
     ),
+    Case("damaged", 19),
     Case("moving", 16, left=('["192.0.2.116"]', '["192.0.2.116", "192.0.2.1"]')),
 ]
 
@@ -128,6 +129,7 @@ table ip f {
         ip protocol esp ip daddr 192.0.2.208 drop
         ip saddr 192.0.2.112 ip frag-off & 0x1fff != 0 drop
         ip daddr @lost drop
+        ip protocol esp ip daddr 192.0.2.219 @th,64,8 set 0xff
     }
 }
 """
@@ -224,6 +226,8 @@ def test_pfs_fails_at_the_first_rekey(bed: Pair) -> None:
     wait_until(lambda: "pfs" in up(bed.left), "it is up")
     with pytest.raises(AssertionError, match="PFS mismatch"):
         bed.left.ask("rekey", ike="pfs", child="net", timeout=10)
+    told = found(bed.left, "pfs", "nothing-goes-out")
+    assert told["severity"] == "note" and "10.7.2.0/24" in told["what"]
     told = found(bed.left, "pfs", "pfs")
     assert "CURVE_25519" in told["ours"][0]
     assert "pfs" in up(bed.left), "traffic goes on until the child expires"
@@ -231,11 +235,20 @@ def test_pfs_fails_at_the_first_rekey(bed: Pair) -> None:
 
 def test_esp_is_blocked(bed: Pair) -> None:
     wait_until(lambda: "blocked" in up(bed.left), "it is up")
-    own, peer = CASES[7].sides()
+    own, peer = case("blocked").sides()
     assert not ping(bed.left.namespace, own, peer, "-W", "0.2", count=3)
     told = found(bed.left, "blocked", "esp-blocked")
     assert "IKE is up, nothing comes in" in told["what"] and "encap = true" in told["do"]
     assert "blocked to 192.0.2.208[4500]: up for" in status(bed.left, "blocked")
+
+
+def test_every_packet_fails_its_check(bed: Pair) -> None:
+    """As with a peer that uses another algorithm: here the first octet of each IV is changed."""
+    wait_until(lambda: "damaged" in up(bed.right), "it is up")
+    (own, peer), namespace = case("damaged").sides(), bed.left.namespace
+    assert not ping(namespace, own, peer, "-W", "0.2", count=3)
+    told = found(bed.right, "damaged", "integrity")
+    assert told["severity"] == "error" and "Every packet fails" in told["why"]
 
 
 def test_no_route_leads_into_the_tunnel(bed: Pair) -> None:
@@ -311,6 +324,10 @@ def test_all_of_it_and_nothing_of_an_unknown_one(bed: Pair) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("ikepy: no connection 'nobody' is configured; there is silent,")
+
+
+def case(name: str) -> Case:
+    return next(one for one in CASES if one.name == name)
 
 
 def up(gateway: Gateway) -> set[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address
+from itertools import islice
 
 from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Connection, DnsName
@@ -33,49 +33,65 @@ from ikepy.sa.api.ends import Party
 from ikepy.sa.api.path import Address
 from ikepy.sa.api.snapshot import ChildWait, Waiting
 from ikepy.sa.auth.words import shortened
+from tun.state import Route
 
 SECTIONS = frozenset(
     {Section.IKE_SAS, Section.CONNECTIONS, Section.DEVICES, Section.WORKERS, Section.TRAFFIC}
 )
 RECENT = 600.0  # seconds for which what is over is still told
 FLAPS = 3  # ends of IKE_SAs within RECENT
+MOST_NAMED = 3  # devices in a line
 ESTABLISHED = "ESTABLISHED"
+Place = tuple[str, int, int]  # a route's network, table and metric
 CARRYING = frozenset({"INSTALLED", "REKEYING"})
 
 
 def diagnose(snapshot: Snapshot, history: History, connection: str | None = None) -> Diagnosis:
     """What is to be said of all connections, or of one. `snapshot`: with at least SECTIONS."""
-    by_connection: defaultdict[str, list[IkeSaState]] = defaultdict(list)
-    for state in snapshot.ike_sas:
-        by_connection[state.sa.connection].append(state)
+    tables = _Tables(snapshot)
     tunnels = tuple(
-        _Tunnel(snapshot, one, history, by_connection[one.config.name]).diagnosis()
+        _Tunnel(tables, one, history).diagnosis()
         for one in snapshot.connections
         if connection in (None, one.config.name)
     )
     return Diagnosis(snapshot.at, tunnels, tuple(_of_daemon(snapshot, history)) if connection is None else ())
 
 
+class _Tables:
+    """A snapshot by what it is asked for, so that a thousand connections cost a thousand times one."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.at, self.unix_at = snapshot.at, snapshot.unix_at
+        self.ike_sas: defaultdict[str, list[IkeSaState]] = defaultdict(list)
+        for state in snapshot.ike_sas:
+            self.ike_sas[state.sa.connection].append(state)
+        self.devices = {one.connection: one for one in snapshot.devices}
+        self.workers = {one.slot: one for one in snapshot.workers}
+        self.traffic = {(one.connection, one.child): one.total for one in snapshot.traffic}
+        self.leads: defaultdict[Place, list[DeviceState]] = defaultdict(list)  # the devices of a route
+        for device in snapshot.devices:
+            for route in device.routes:
+                self.leads[_place(route)].append(device)
+
+
+def _place(route: Route) -> Place:
+    return str(route.network), route.table, route.metric
+
+
 class _Tunnel:
     """One connection, while it is looked at."""
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        state: ConnectionState,
-        history: History,
-        ike_sas: Sequence[IkeSaState],
-    ) -> None:
-        self.snapshot = snapshot
+    def __init__(self, tables: _Tables, state: ConnectionState, history: History) -> None:
+        self.tables = tables
         self.config = state.config
         self.waits = state.children
         self.history: ConnectionHistory = history.of(state.config.name)
         self.of_all = history
-        self.ike_sas = ike_sas
-        self.established = [one for one in ike_sas if one.sa.state == ESTABLISHED]
-        self.device = next((one for one in snapshot.devices if one.connection == self.config.name), None)
+        self.ike_sas = tables.ike_sas[self.config.name]
+        self.established = [one for one in self.ike_sas if one.sa.state == ESTABLISHED]
+        self.device = tables.devices.get(self.config.name)
         self.installed: dict[str, InstalledChild] = {}
-        for one in ike_sas:
+        for one in self.ike_sas:
             for child in one.children:
                 if child.sa.state in CARRYING:
                     self.installed[child.sa.name] = child
@@ -112,7 +128,7 @@ class _Tunnel:
     # -- of its IKE_SA
 
     def _of_ike(self) -> Iterator[Finding]:
-        history, now = self.history, self.snapshot.at
+        history, now = self.history, self.tables.at
         yield from self._of_this_host()
         if not self.established:
             if history.ignored is not None:
@@ -140,7 +156,7 @@ class _Tunnel:
         return found[-1] if found else None
 
     def _of_established(self) -> Iterator[Finding]:
-        history, now = self.history, self.snapshot.at
+        history, now = self.history, self.tables.at
         sent = history.retransmitted
         if sent is not None and self.ike_sas:
             event, sa = sent.event, sent.event.sa
@@ -213,7 +229,7 @@ class _Tunnel:
             return
         if device.problems:
             yield Finding(Code.DEVICE, Severity.ERROR, f"Device {device.name}: {'; '.join(device.problems)}.")
-        worker = next((one for one in self.snapshot.workers if one.slot == device.worker), None)
+        worker = self.tables.workers.get(device.worker)
         if worker is not None and worker.pid is None:
             yield Finding(
                 Code.NO_WORKER,
@@ -222,7 +238,7 @@ class _Tunnel:
                 "It died, and is being started again; its SAs are set up anew.",
                 "If it stays so, look at the log.",
             )
-        yield from _overlaps(device, self.snapshot.devices)
+        yield from _overlaps(device, self.tables)
 
     def _without_path(self) -> Iterator[Finding]:
         """A set-up that has no two addresses to begin with, and what stands in the way."""
@@ -246,14 +262,7 @@ class _Tunnel:
     def _child(self, wait: ChildWait) -> ChildDiagnosis:
         history = self.history.children.get(wait.child)
         installed = self.installed.get(wait.child)
-        total = next(
-            (
-                one.total
-                for one in self.snapshot.traffic
-                if (one.connection, one.child) == (self.config.name, wait.child)
-            ),
-            Traffic(),
-        )
+        total = self.tables.traffic.get((self.config.name, wait.child), Traffic())
         findings: list[Finding] = []
         if history is not None and history.failed is not None and installed is None:
             findings.append(refusals.of_child(wait.child, history.failed, self.config))
@@ -270,8 +279,8 @@ class _Tunnel:
                 self.device,
                 self._lost(),
                 None if history is None else history.dropped,
-                self.snapshot.at,
-                self.snapshot.unix_at,
+                self.tables.at,
+                self.tables.unix_at,
             )
             findings += traffic.findings(state)
         since = None if history is None else history.up_since if installed else history.down_since
@@ -289,21 +298,15 @@ class _Tunnel:
 
     def _lost(self) -> dict[str, int]:
         """What the worker dropped without an SA, if it has no other device that could have lost it."""
-        for worker in self.snapshot.workers:
-            if self.device is not None and worker.devices == (self.device.name,):
-                return worker.drops
-        return {}
+        worker = None if self.device is None else self.tables.workers.get(self.device.worker)
+        if worker is None or self.device is None or worker.devices != (self.device.name,):
+            return {}
+        return worker.drops
 
 
 def _names(connection: Connection, address: Address) -> bool:
     """Whether an address is one of those that are configured for the peer, not just any."""
-    for pattern in connection.remote_addrs:
-        try:
-            if ip_address(str(pattern)) == address:
-                return True
-        except ValueError:
-            continue
-    return False
+    return str(address) in map(str, connection.remote_addrs)
 
 
 def _lessened(finding: Finding, is_up: bool) -> Finding:
@@ -311,23 +314,24 @@ def _lessened(finding: Finding, is_up: bool) -> Finding:
     return replace(finding, severity=Severity.WARNING) if is_up else finding
 
 
-def _overlaps(device: DeviceState, devices: Sequence[DeviceState]) -> Iterator[Finding]:
-    """Networks that another connection has, too, with the same metric: each flow takes one of the tunnels."""
-    for other in devices:
-        if other.connection == device.connection:
-            continue
-        theirs = {(route.network, route.table, route.metric) for route in other.routes}
-        both = [route for route in device.routes if (route.network, route.table, route.metric) in theirs]
-        if both:
-            yield Finding(
-                Code.OVERLAPPING_ROUTES,
-                Severity.NOTE,
-                f"{', '.join(map(str, both[:5]))} leads into {device.name} and into {other.name} of "
-                f"{other.connection}.",
-                "Both have the same network with the same metric: the kernel gives each flow to one of them.",
-                "If only one is meant, give them different metrics (vti.metric): the least one wins. "
-                "See which one a packet takes: ip route get ADDRESS.",
-            )
+def _overlaps(device: DeviceState, tables: _Tables) -> Iterator[Finding]:
+    """Networks that other connections have, too, with the same metric: each flow takes one of the tunnels."""
+    both = [route for route in device.routes if len(tables.leads[_place(route)]) > 1]
+    if not both:
+        return
+    sharers = tables.leads[_place(both[0])]
+    others = islice((one for one in sharers if one.connection != device.connection), MOST_NAMED)
+    named = ", ".join(f"{one.name} of {one.connection}" for one in others)
+    unnamed = len(sharers) - 1 - MOST_NAMED
+    more = f" and {unnamed} more" if unnamed > 0 else ""
+    yield Finding(
+        Code.OVERLAPPING_ROUTES,
+        Severity.NOTE,
+        f"{', '.join(map(str, both[:MOST_NAMED]))} leads into {device.name} and into {named}{more}.",
+        "They have the same network with the same metric: the kernel gives each flow to one of them.",
+        "If only one is meant, give them different metrics (vti.metric): the least one wins. "
+        "See which one a packet takes: ip route get ADDRESS.",
+    )
 
 
 def _of_daemon(snapshot: Snapshot, history: History) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -55,6 +55,7 @@ from ikepy.sa.api.snapshot import Waiting
 from ikepy.wire.constants import Encr, ExchangeType, KeGroup, NotifyType, ProtocolId, TransformType
 from ikepy.wire.proposal import Proposal, Transform
 from tests.unit.daemon.fakes import PATH
+from tun.state import Route
 
 from .bed import CHILD, DEVICE, NOTHING, SA, UNIX, WORKER, Bed, codes, every, only
 
@@ -247,6 +248,10 @@ def test_this_host() -> None:
     assert codes(bed.diagnosis(worker=replace(WORKER, pid=None))) == [Code.NO_WORKER]
     other = replace(DEVICE, name="vti-b", connection="b")
     assert codes(bed.diagnosis(more=(other,))) == [Code.OVERLAPPING_ROUTES]
+    many = tuple(replace(DEVICE, name=f"vti-{n}", connection=f"{n}") for n in range(500))
+    assert "vti-2 of 2 and 497 more" in only(bed.diagnosis(more=many)).what
+    elsewhere = replace(other, routes=(Route.of(ip_network("10.2.0.0/24"), metric=5),))
+    assert not codes(bed.diagnosis(more=(elsewhere,))), "one stands in for the other"
     assert codes(bed.diagnosis(worker=replace(WORKER, drops={"unknown_spi": 3}))) == [Code.UNKNOWN_SPI]
 
 
