@@ -275,7 +275,7 @@ class Daemon:
         )
         if monitoring is not None:
             monitoring.start(sources)
-        control.start(self._vici_clients(sources, runner))
+        clients = self._vici_clients(sources, runner)
         bus.publish(DaemonStarted(tuple(addresses), workers))
         traffic = TrafficWatch(config, runner, children, pool.counters)
         stack.callback(traffic.stop)
@@ -308,6 +308,7 @@ class Daemon:
             names,
             self._ports,
         )
+        control.start(clients)  # who connected before was kept waiting: every command is executed from now on
         return runner
 
     def _name_service(

@@ -170,13 +170,14 @@ class StrongSwan:
         fragment_size: int = 1280,
         quick_log: bool = False,
         options: Mapping[str, str] | None = None,
+        plugins: str = "",
     ) -> None:
         """`quick_log`: no more than charon's default level, written when it likes. `options`: further keys of
-        `charon` in strongswan.conf."""
+        `charon` in strongswan.conf. `plugins`: further ones of libstrongswan's, by name."""
         self.namespace = namespace
         self.run_directory = run_directory
         self._settings = _SETTINGS.format(
-            plugins=_PLUGINS,
+            plugins=f"{_PLUGINS} {plugins}",
             run=run_directory,
             install_routes="yes" if install_routes else "no",
             retransmit_timeout=retransmit_timeout,

@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import PublicFormat
 
 from ikepy.lab import pair
 from ikepy.lab.netns import LabError, run
-from ikepy.lab.strongswan import Connection
+from ikepy.lab.strongswan import Connection, StrongSwan
+from tests import certificates
+from tests.certificates import DER, PEM
 from tests.interop.bed import Bed
 
 THEIRS = Connection(
@@ -24,6 +28,7 @@ OURS = Connection(
     remote_ts=pair.RIGHT_NET,
     child_options={"start_action": "start"},
 )
+PLUGINS = "pem pkcs1 pkcs8 x509 pubkey"  # what charon and swanctl read certificates and keys with
 EMPTY = '[daemon]\nlog_level = "debug"\n'
 
 
@@ -37,7 +42,7 @@ class Files:
     def swanctl(self, *arguments: str) -> str:
         """What swanctl prints; LabError with its words if it fails."""
         settings = self.directory / "strongswan.conf"
-        settings.write_text("swanctl {\n load = nonce random openssl pem pkcs1 pkcs8 x509 pubkey\n}\n")
+        settings.write_text(f"swanctl {{\n load = nonce random openssl {PLUGINS}\n}}\n")
         environment = (f"SWANCTL_DIR={self.directory}", f"STRONGSWAN_CONF={settings}")
         return run("env", *environment, "swanctl", *arguments, "--uri", self.uri)
 
@@ -51,6 +56,7 @@ class Files:
 @pytest.fixture
 def both(bed: Bed, tmp_path: Path) -> tuple[Files, Files]:
     """Our daemon and charon, neither of which has a connection: their files."""
+    bed.theirs = StrongSwan(bed.pair.right, bed.theirs.run_directory, plugins=PLUGINS)
     bed.theirs.start()
     bed.ours.start(EMPTY)
     found = []
@@ -94,3 +100,38 @@ def test_a_bad_connection_is_named(both: tuple[Files, Files]) -> None:
         assert files.swanctl("--list-conns") == ""
     with pytest.raises(LabError, match=r"connections\.net\.mobike"):
         both[0].load(bad)
+
+
+def test_certificates_authorities_and_pools(both: tuple[Files, Files]) -> None:
+    """From the directories beside swanctl.conf; what swanctl prints of them then."""
+    authority, end = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+    content = {
+        "x509ca/ca.pem": certificates.certificate("CA", authority, authority, ca=True).public_bytes(PEM),
+        "x509/gwa.der": certificates.certificate("gwa", end, authority).public_bytes(DER),
+        "x509crl/ca.crl": certificates.crl(authority).public_bytes(DER),
+        "pubkey/end.pem": end.public_key().public_bytes(PEM, PublicFormat.SubjectPublicKeyInfo),
+        "private/gwa.pem": certificates.private(end, PEM),
+        "ecdsa/ca.der": certificates.traditional(authority),
+    }
+    sections = (
+        "authorities { ca { cacert = ca.pem\n crl_uris = http://192.0.2.9/a, http://192.0.2.8/a } }\n"
+        "pools { small { addrs = 10.9.0.0/29\n dns = 192.0.2.53, fd00::53 } }\n"
+    )
+    said = []
+    for files in both:
+        for name, data in content.items():
+            path = files.directory / name
+            path.parent.mkdir(mode=0o700)
+            path.write_bytes(data)
+        lines = [files.load(sections), files.load(sections, "--load-creds", "--noprompt")]
+        for option in ("--list-authorities", "--list-pools"):
+            lines.append(files.swanctl(option))
+        for kind in ("x509", "x509_crl", "pubkey"):
+            lines.append(files.swanctl("--list-certs", "--type", kind))
+        lines.append(files.load(""))
+        said.append("\n".join(lines).replace(str(files.directory), ""))
+    ours, theirs = (sorted(text.splitlines()) for text in said)
+    assert ours == theirs
+    assert "loaded certificate from '/x509ca/ca.pem'" in ours
+    assert any(line.startswith("small ") for line in ours)
+    assert any("has private key" in line for line in ours)

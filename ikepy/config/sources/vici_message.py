@@ -67,6 +67,8 @@ def _text(value: bytes | list[bytes], path: Path) -> str | None:
     if name in SECTIONS and OURS not in path[:-1]:
         raise ValueError("must be a section")
     if isinstance(value, bytes):
+        if name in LISTS:
+            raise ValueError("must be a list")
         return _decoded(value)
     if name not in LISTS and OURS not in path[:-1]:
         raise ValueError("must be a value, not a list")

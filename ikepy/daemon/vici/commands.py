@@ -1,8 +1,7 @@
 """VICI's commands by name, and those that only tell something (strongSwan's vici/README.md, "Client-initiated
 commands").
 
-A list comes as one event an item, for a client that registered for it; the answer ends it. What ikepy has
-nothing of yet (certificates, authorities, pools) is an empty list.
+A list comes as one event an item, for a client that registered for it; the answer ends it.
 """
 
 from __future__ import annotations
@@ -69,11 +68,6 @@ class ViciCommands:
             "list-policies": self._list_policies,
             "list-conns": self._list_conns,
             **loading.commands,
-            "list-certs": _nothing("type", "flag", "subject"),
-            "list-authorities": _nothing("name"),
-            "get-keys": _empty_list("keys"),
-            "get-authorities": _empty_list("authorities"),
-            "get-pools": _nothing("name", "leases"),
             "get-algorithms": self._get_algorithms,
             "get-counters": self._get_counters,
             "reset-counters": self._reset_counters,
@@ -194,22 +188,6 @@ class ViciCommands:
     async def _get_drops(self, given: Decoded, _: Stream) -> Pairs:
         arguments.unknown(given, ())
         return our_keys.drops(take(self._sources, {Section.WORKERS, Section.COUNTERS})).items()
-
-
-def _empty_list(name: str) -> Command:
-    async def answer(given: Decoded, _: Stream) -> Pairs:
-        arguments.unknown(given, ())
-        return [(name, [])]
-
-    return answer
-
-
-def _nothing(*allowed: str) -> Command:
-    async def answer(given: Decoded, _: Stream) -> Pairs:
-        arguments.unknown(given, allowed)
-        return []
-
-    return answer
 
 
 def _statistics(snapshot: Snapshot) -> dict[str, Value]:

@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.vici import arguments
+from ikepy.daemon.vici.load_authorities import LoadAuthorities
 from ikepy.daemon.vici.load_connections import LoadConnections
+from ikepy.daemon.vici.load_credentials import LoadCredentials
+from ikepy.daemon.vici.load_pools import LoadPools
 from ikepy.daemon.vici.load_secrets import LoadSecrets
 from ikepy.daemon.vici.message import Decoded, Pairs
 from ikepy.daemon.vici.vici_client import Stream
@@ -19,7 +22,9 @@ class Loading:
 
     def __init__(self, desired: DesiredConfig) -> None:
         connections = LoadConnections(desired)
+        authorities, pools = LoadAuthorities(), LoadPools()
         self._secrets = LoadSecrets(desired)
+        self._credentials = LoadCredentials(authorities.certificates)
         self.commands: dict[str, Command] = {
             "load-conn": connections.load_conn,
             "unload-conn": connections.unload_conn,
@@ -27,10 +32,25 @@ class Loading:
             "load-shared": self._secrets.load_shared,
             "unload-shared": self._secrets.unload_shared,
             "get-shared": self._secrets.get_shared,
+            "load-cert": self._credentials.load_cert,
+            "load-key": self._credentials.load_key,
+            "unload-key": self._credentials.unload_key,
+            "get-keys": self._credentials.get_keys,
+            "load-token": self._credentials.load_token,
+            "flush-certs": self._credentials.flush_certs,
             "clear-creds": self._clear_creds,
+            "list-certs": self._credentials.list_certs,
+            "load-authority": authorities.load_authority,
+            "unload-authority": authorities.unload_authority,
+            "get-authorities": authorities.get_authorities,
+            "list-authorities": authorities.list_authorities,
+            "load-pool": pools.load_pool,
+            "unload-pool": pools.unload_pool,
+            "get-pools": pools.get_pools,
         }
 
     async def _clear_creds(self, given: Decoded, _: Stream) -> Pairs:
-        """Take back all credentials that came by VICI."""
+        """Take back all credentials that came by VICI; authorities keep their certificates."""
         arguments.unknown(given, ())
+        self._credentials.clear()
         return await self._secrets.clear()

@@ -62,6 +62,13 @@ class Vici:
     def send(self, packet: bytes) -> None:
         self.writer.write(len(packet).to_bytes(HEADER, "big") + packet)
 
+    async def closed(self) -> bool:
+        """Whether the daemon has ended the connection, without another word."""
+        try:
+            return await self._reader.read() == b""
+        except ConnectionError:
+            return True
+
     async def receive(self) -> tuple[int, dict[str, Any]]:
         length = int.from_bytes(await self._reader.readexactly(HEADER), "big")
         parsed = Packet.parse(await self._reader.readexactly(length))
