@@ -9,22 +9,27 @@ from functools import cache
 import pytest
 
 from esp.packet.drop_reasons import Drop
+from ikepy.daemon.diagnosis.findings import Code
 from ikepy.sa.api.unserved import Unserved
 from tests.unit.docs.pages import DOCS, ROOT, quoted, tables
 
 PAGE = DOCS / "troubleshooting.md"
 GAP = "…"  # what differs from line to line
-REASONS, COUNTERS = "Drop reasons", "What control counts"
+REASONS, COUNTERS, FINDINGS = "Drop reasons", "What control counts", "Findings"
 LINES = [
     quoted(row[0])[0]
     for heading, rows in tables(PAGE).items()
-    if heading not in (REASONS, COUNTERS)
+    if heading not in (REASONS, COUNTERS, FINDINGS)
     for row in rows
 ]
 
 
 def _first_cells(heading: str) -> list[str]:
     return [quoted(row[0])[0] for row in tables(PAGE)[heading]]
+
+
+def test_every_finding() -> None:
+    assert sorted(_first_cells(FINDINGS)) == sorted(Code)
 
 
 def test_every_drop_reason() -> None:
