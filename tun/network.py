@@ -34,6 +34,7 @@ from tun.state import (
     StopAutoconfiguration,
     difference,
 )
+from tun.vxlan import mend_vxlan, remove_vxlan
 
 __all__ = [
     "best_route",
@@ -45,8 +46,10 @@ __all__ = [
     "host_addresses",
     "local_addresses",
     "mend",
+    "mend_vxlan",
     "outlet",
     "perform",
+    "remove_vxlan",
     "source_address",
     "uplink_mtu",
 ]

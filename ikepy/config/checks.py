@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.packet.selectors import Selector
-from ikepy.config import devices, secret_use
+from ikepy.config import devices, secret_use, vxlan
 from ikepy.config.fields import MIN_IPV6_MTU
 from ikepy.config.model import Child, Config, Connection, DnsName
 from ikepy.config.values import Address, Dynamic, Network
@@ -27,6 +27,7 @@ def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]
                 found += one(connection, f"connections.{connection.name}", config)
     if "daemon" not in unread:
         found += _ports(config)
+    found += vxlan.check(config)
     return found + devices.check(list(config.connections.values()))
 
 

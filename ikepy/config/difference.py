@@ -121,13 +121,15 @@ class ConfigDifference:
     changed: tuple[ConnectionChange, ...]
     secrets: frozenset[str]  # names of those that were added, removed or changed
     router_advertisements: frozenset[str]  # interfaces whose were
+    vxlan: frozenset[str]  # names of VXLAN devices that were added, removed or changed
     daemon: frozenset[str]  # keys of [daemon] that differ and need no restart
     fixed: tuple[tuple[str, str], ...]
 
     def __bool__(self) -> bool:
         """Whether anything changes now."""
         connections = self.added or self.removed or self.changed
-        return bool(connections or self.secrets or self.router_advertisements or self.daemon)
+        beside = self.router_advertisements or self.vxlan
+        return bool(connections or self.secrets or beside or self.daemon)
 
     def __str__(self) -> str:
         """For the log: "1 connection added (site-c), secrets changed"."""
@@ -143,6 +145,7 @@ class ConfigDifference:
         ]
         parts += ["secrets changed"] if self.secrets else []
         parts += [f"router advertisements of {name} changed" for name in sorted(self.router_advertisements)]
+        parts += [f"vxlan.{name} changed" for name in sorted(self.vxlan)]
         parts += [f"daemon.{key} changed" for key in sorted(self.daemon)]
         return "; ".join(parts) or "nothing changed"
 
@@ -162,6 +165,7 @@ def difference(old: Config, new: Config) -> ConfigDifference:
         config=Config(
             connections=merged,
             secrets=new.secrets,
+            vxlan=new.vxlan,
             daemon=daemon,
             router_advertisements=new.router_advertisements,
         ),
@@ -170,6 +174,7 @@ def difference(old: Config, new: Config) -> ConfigDifference:
         changed=tuple(changed),
         secrets=frozenset(_differing(old.secrets, new.secrets)),
         router_advertisements=frozenset(_differing(old.router_advertisements, new.router_advertisements)),
+        vxlan=frozenset(_differing(old.vxlan, new.vxlan)),
         daemon=frozenset(live),
         fixed=tuple(
             (f"daemon.{key}", f"stays {_shown(getattr(old.daemon, key))} until the daemon is started anew")

@@ -53,6 +53,7 @@ class Layers:
             secrets=secrets,
             daemon=self.file.daemon,
             router_advertisements=self.file.router_advertisements,
+            vxlan=self.file.vxlan,
         )
 
     def with_file(self, config: Config) -> Layers:

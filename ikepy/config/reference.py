@@ -26,6 +26,7 @@ HEADINGS = {
     "child": "`[connections.NAME.children.NAME]`",
     "vti": "`[connections.NAME.vti]`",
     "secret": "`[secrets.ike-NAME]`",
+    "vxlan": "`[vxlan.NAME]`",
     "daemon": "`[daemon]`",
     "http": "`[daemon.http]`",
     "router_advertisement": "`[router_advertisements.INTERFACE]`",
@@ -106,6 +107,7 @@ def schema() -> Schema:
         "properties": {
             "connections": _named("connection"),
             "secrets": {**_named("secret"), "propertyNames": {"pattern": "^ike"}},
+            "vxlan": _named("vxlan"),
             "daemon": {"$ref": "#/$defs/daemon"},
             "router_advertisements": _named("router_advertisement"),
         },
@@ -125,6 +127,8 @@ def _section(kind: str) -> Schema:
     }
     if kind == "connection":
         section["required"] = ["children"]
+    if kind == "vxlan":
+        section["required"] = ["vni"]
     if kind == "http":
         section["required"] = ["listen"]
     if kind == "secret":

@@ -206,6 +206,43 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
         "secret_env": Key("text", "an environment variable's name", "the variable that has the secret"),
     },
+    "vxlan": {
+        "vni": Key("integer", "1 to 16777215", "the VXLAN network identifier"),
+        "device": Key(
+            "text",
+            "a device's name",
+            "the underlay. Absent: whatever device the routes to the peers lead through",
+        ),
+        "port": Key(
+            "integer",
+            "1 to 65535",
+            "the UDP port of VXLAN packets (RFC 7348); the kernel's own default, which kube-vxlan-controller "
+            "leaves as it is, is 8472",
+        ),
+        "local": Key(
+            "address",
+            "",
+            "the source address of VXLAN packets; with an IPv6 one the peers are IPv6. Absent: IPv4, as the "
+            "kernel chooses",
+        ),
+        "peers": Key(
+            "list of hosts",
+            "IP addresses and DNS names",
+            "where frames to all and to unknown addresses are sent; a name stands for all of its addresses "
+            "but ours, and is looked up every 10 s",
+        ),
+        "addresses": Key(
+            "list of addresses with prefix lengths",
+            '`"10.7.0.1/24"`, `"fd07::1/64"`',
+            "the device's addresses",
+        ),
+        "mtu": Key(
+            "integer",
+            "576 to 65535 octets; with IPv6 addresses at least 1280",
+            "the device's MTU. Absent: the underlay's less 50 octets, 70 over IPv6; without `device` that of "
+            "Ethernet less these",
+        ),
+    },
     "daemon": {
         "port": Key(
             "integer",

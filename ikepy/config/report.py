@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 
-from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, Http, SecretEntry, Vti
+from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, Http, SecretEntry, Vti, Vxlan
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.errors import LocalMisuse
 
@@ -40,13 +40,13 @@ MODELS: dict[str, type[BaseModel]] = {
     "child": Child,
     "vti": Vti,
     "secret": SecretEntry,
+    "vxlan": Vxlan,
     "daemon": Daemon,
     "http": Http,
     "router_advertisement": RouterAdvertisement,
 }
-NAMED_BY_HEADING = frozenset(
-    {"connection", "child", "router_advertisement"}
-)  # there, `name` is no key of the file
+# There, `name` is no key of the file.
+NAMED_BY_HEADING = frozenset({"connection", "child", "router_advertisement", "vxlan"})
 # Common wrong keys that resemble none of ours: ipsec.conf's and everyday words.
 MEANT = {
     "connection": {
@@ -120,6 +120,8 @@ def section_kind(path: Path) -> str:
             return "secret"
         case ("router_advertisements", _):
             return "router_advertisement"
+        case ("vxlan", _):
+            return "vxlan"
         case ("daemon",):
             return "daemon"
         case ("daemon", "http"):

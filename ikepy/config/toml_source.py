@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ikepy.config import notes, proposals, report, secrecy, secret_use, values
 from ikepy.config.checks import check
-from ikepy.config.model import Config, Connection, Daemon, SecretEntry, device_name
+from ikepy.config.model import Config, Connection, Daemon, SecretEntry, Vxlan, device_name
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.config.sources.place import read_file
 from ikepy.errors import ConfigError
@@ -141,6 +141,7 @@ class _Source:
         config = Config(
             connections=connections,
             secrets=secrets,
+            vxlan=self._sections("vxlan", self._vxlan),
             daemon=daemon or Daemon(),
             router_advertisements=self._sections("router_advertisements", self._router_advertisement),
         )
@@ -173,6 +174,11 @@ class _Source:
         if entry is not None:
             self._judge(entry, path)
         return entry
+
+    def _vxlan(self, path: report.Path, table: object) -> Vxlan | None:
+        if isinstance(table, dict):
+            table = {**table, **self._name(path, table)}
+        return self._section(Vxlan, path, table)
 
     def _judge(self, entry: SecretEntry, path: report.Path) -> None:
         names = [str(path[-1]).removeprefix(SECRET_PREFIX).strip("-_."), *(str(one) for one in entry.ids)]

@@ -129,6 +129,21 @@ def address(value: object) -> Address:
         raise ValueError('not an address; allowed: an IP address like "169.254.10.2" or "fd00::2"') from None
 
 
+def host(value: object) -> Address | str:
+    """An address, or a name that DNS (or /etc/hosts) knows."""
+    word = text(value).strip()
+    try:
+        return ip_address(word)
+    except ValueError:
+        pass
+    labels = word.removesuffix(".").split(".")
+    if len(word) > 253 or not all(re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", one) for one in labels):
+        raise ValueError('allowed: an IP address, or a DNS name like "pods.example.svc"')
+    if labels[-1].isdigit():
+        raise ValueError("not an address, nor a DNS name, whose last part is no number")
+    return word
+
+
 def interface(value: object) -> Interface:
     """An address with its prefix length."""
     word = text(value).strip()

@@ -22,6 +22,8 @@ from tun.network import Mended as Mended
 from tun.rtnetlink import BestRoute, Hop
 from tun.state import DeviceState
 from tun.state import Operation as Operation
+from tun.vxlan import MendedVxlan as MendedVxlan
+from tun.vxlan_state import VxlanState
 from tun.watch import Changes as Changes
 
 Network = IPv4Network | IPv6Network
@@ -148,6 +150,10 @@ class NetworkConfig(Protocol):
     def host_addresses(self) -> list[HostAddress]: ...
 
     def has_link(self, name: str) -> bool: ...
+
+    def mend_vxlan(self, desired: VxlanState) -> MendedVxlan: ...
+
+    def remove_vxlan(self, name: str) -> None: ...
 
 
 class SocketOpener(Protocol):

@@ -23,6 +23,7 @@ from ikepy.daemon.device.configured import is_trap
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.device.vti_device import VtiDevice
+from ikepy.daemon.device.vxlans import VxlanDevices
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.events.addresses import AddressFollower
@@ -72,6 +73,7 @@ class Reconfiguration:
     router: RouterAdvertiser
     names: NameService
     ports: OwnPorts
+    vxlans: VxlanDevices
     clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
@@ -108,6 +110,8 @@ class Reconfiguration:
         self._open_raw(change.config, source)
         await self._change_devices(change)
         self.names.configure(change.config)
+        if change.vxlan:
+            await self.vxlans.replace_config(change.config)
         await self.follower.replace_config(change.config)
         self.runner.replace_config(change.config)
         self.traffic.replace_config(change.config)

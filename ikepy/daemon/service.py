@@ -29,6 +29,7 @@ from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
 from ikepy.daemon.device.devices import SETTLING, DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.device.vxlans import VxlanDevices
 from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.entropy import SystemEntropy
@@ -284,10 +285,13 @@ class Daemon:
             config, network, listeners, pool, runner, resolver, devices, route_check, self._names
         )
         stack.push_async_callback(follower.stop)
+        vxlans = VxlanDevices(config, network)
+        stack.push_async_callback(vxlans.close)
+        await vxlans.start()
         router = RouterAdvertiser(config, devices, bus, rights.open_icmp_socket)
         stack.push_async_callback(router.end)
         names = self._name_service(stack, machine, runner, follower, devices, reconciler)
-        self._watch(stack, reconciler, follower, router, names)
+        self._watch(stack, reconciler, follower, router, names, vxlans)
         reconciler.start()
         await follower.start()
         names.start()
@@ -307,6 +311,7 @@ class Daemon:
             router,
             names,
             self._ports,
+            vxlans,
         )
         control.start(clients)  # who connected before was kept waiting: every command is executed from now on
         return runner
@@ -384,6 +389,7 @@ class Daemon:
         follower: AddressFollower,
         router: RouterAdvertiser,
         names: NameService,
+        vxlans: VxlanDevices,
     ) -> None:
         """Report what the kernel says of addresses, links and routes; without that the daemon runs on."""
 
@@ -392,6 +398,7 @@ class Daemon:
             if follower.changed(changes):
                 names.own_addresses_changed()
             router.changed(changes)
+            vxlans.changed(changes)
 
         try:
             stack.callback(self._dependencies.make_watch(changed).close)

@@ -15,7 +15,7 @@ from ikepy.config.sources.settings import Section, parse
 from ikepy.config.toml_source import Table
 
 FORMAT = "swanctl.conf"
-OURS = ("daemon", "router_advertisements")  # sections that strongSwan does not have
+OURS = ("daemon", "router_advertisements", "vxlan")  # sections that strongSwan does not have
 LISTS = frozenset({"local_addrs", "remote_addrs", "proposals", "esp_proposals", "local_ts", "remote_ts"})
 INTEGERS = frozenset({"version", "local_port", "remote_port", "keyingtries", "replay_window", "tfc_padding"})
 INTEGERS |= {f"{which}_packets" for which in ("rekey", "life", "rand")}

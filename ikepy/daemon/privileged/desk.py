@@ -3,6 +3,7 @@ start, whatever control may have become."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -23,6 +24,7 @@ from ikepy.daemon.privileged.requests import (
     ListFiles,
     Made,
     MakeDevice,
+    MendVxlan,
     Named,
     OpenEsp,
     OpenFile,
@@ -32,6 +34,7 @@ from ikepy.daemon.privileged.requests import (
     Performed,
     ReapWorker,
     Refusal,
+    RemoveVxlan,
     RenameDevice,
     Request,
     SetPriority,
@@ -45,6 +48,7 @@ from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.router.icmp_socket import open_icmp_socket
 from tun import exemptions, network
 from tun.device import TunDevice
+from tun.netlink import RouteError
 from tun.state import (
     AddAddress,
     AddRoute,
@@ -56,9 +60,11 @@ from tun.state import (
     SetCarrier,
     SetMtu,
 )
+from tun.vxlan import MendedVxlan
 
 MOST_DEVICES = 65536
 MOST_EXEMPTIONS = 65536
+MOST_VXLANS = 4096
 MTUS = range(68, 65536)  # RFC 791 3.2
 TABLES = range(1, 2**32)
 RESERVED_TABLES = (255, exemptions.TABLE)  # "local", in which the host finds itself, and ours for exemptions
@@ -85,6 +91,7 @@ class Desk:
         self._begin = begin
         self._links: dict[int, Link] = {}
         self._exempt: set[IPv4Address | IPv6Address] = set()
+        self._vxlans: set[str] = set()  # names that were asked for
         self._files = Files(begin.files)
         account = None if begin.account is None else Account(*begin.account)
         self._launcher = WorkerLauncher(account, begin.priority)
@@ -94,6 +101,8 @@ class Desk:
         match request:
             case MakeDevice() | RenameDevice() | Perform():
                 return self._change_device(request)
+            case MendVxlan() | RemoveVxlan():
+                return self._change_vxlan(request), None
             case Exempt() | EndExemption() | EndExemptions():
                 return self._change_exemptions(request), None
             case OpenUdp() | OpenEsp() | OpenRouter() | SizeQueue():
@@ -167,6 +176,26 @@ class Desk:
             there = {index for index, _ in socket.if_nameindex()}
             self._links = {index: link for index, link in self._links.items() if index in there}
 
+    # -- VXLAN
+
+    def _change_vxlan(self, request: MendVxlan | RemoveVxlan) -> Done | MendedVxlan:
+        """Only of devices with our mark, or new ones: `tun.vxlan` looks."""
+        try:
+            match request:
+                case RemoveVxlan(name=name):
+                    network.remove_vxlan(name)
+                    self._vxlans.discard(name)
+                    return Done()
+                case MendVxlan(desired=desired):
+                    if desired.name not in self._vxlans and len(self._vxlans) >= MOST_VXLANS:
+                        raise OSError(errno.ENOSPC, "too many VXLAN devices")
+                    if desired.mtu is not None and desired.mtu not in MTUS:
+                        raise _refusal(f"MTU {desired.mtu}")
+                    self._vxlans.add(desired.name)
+                    return network.mend_vxlan(desired)
+        except RouteError as error:
+            raise OSError(error.errno or errno.EIO, str(error)) from error
+
     # -- exemptions
 
     def _change_exemptions(self, request: Exempt | EndExemption | EndExemptions) -> Done:
@@ -232,6 +261,9 @@ class Desk:
         """Control is gone: nothing of it stays. Its devices go with the last process that has them open."""
         self._launcher.close()
         network.end_exemptions()
+        for name in self._vxlans:
+            with contextlib.suppress(RouteError, OSError):
+                network.remove_vxlan(name)
         for path, inode in self._begin.sockets:
             _remove_socket(path, inode)
 

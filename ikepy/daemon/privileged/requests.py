@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tun.netlink import Address
 from tun.rtnetlink import Hop
 from tun.state import Operation, Pairing
+from tun.vxlan import MendedVxlan
+from tun.vxlan_state import VxlanState
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,18 @@ class Perform:
     operations: tuple[Operation, ...]
     desired: tuple[Pairing, ...]
     neighbours: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class MendVxlan:
+    """Make or mend a VXLAN device (`tun.vxlan`), never another program's: `MendedVxlan`."""
+
+    desired: VxlanState
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVxlan:
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +161,8 @@ Request = (
     MakeDevice
     | RenameDevice
     | Perform
+    | MendVxlan
+    | RemoveVxlan
     | Exempt
     | EndExemption
     | EndExemptions
@@ -220,4 +236,4 @@ class Failed:
     text: str
 
 
-Answer = Done | Made | Performed | Started | Ended | Told | Named | Failed
+Answer = Done | Made | Performed | MendedVxlan | Started | Ended | Told | Named | Failed

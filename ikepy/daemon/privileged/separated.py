@@ -9,7 +9,7 @@ import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 
-from ikepy.daemon.interfaces import Mended, Operation, Tun
+from ikepy.daemon.interfaces import Mended, MendedVxlan, Operation, Tun
 from ikepy.daemon.privileged.client import Privileged
 from ikepy.daemon.privileged.requests import (
     Done,
@@ -21,6 +21,7 @@ from ikepy.daemon.privileged.requests import (
     ListFiles,
     Made,
     MakeDevice,
+    MendVxlan,
     Named,
     OpenEsp,
     OpenFile,
@@ -29,6 +30,7 @@ from ikepy.daemon.privileged.requests import (
     Perform,
     Performed,
     ReapWorker,
+    RemoveVxlan,
     RenameDevice,
     SetPriority,
     SizeQueue,
@@ -43,6 +45,7 @@ from tun.netlink import HostAddress, RouteError
 from tun.network import Refused
 from tun.rtnetlink import BestRoute, Hop
 from tun.state import DeviceState, SetCarrier
+from tun.vxlan_state import VxlanState
 
 AT_ONCE = 128  # operations of a request, which stays small
 LOST = -9  # the status of a worker that ended with the privileged process, by SIGKILL
@@ -118,6 +121,18 @@ class SeparatedNetwork:
         with contextlib.suppress(OSError):
             self._privileged.do(EndExemptions())
 
+    def mend_vxlan(self, desired: VxlanState) -> MendedVxlan:
+        try:
+            return self._privileged.ask(MendVxlan(desired), MendedVxlan)
+        except OSError as error:
+            raise _route_error(desired.name, error) from error
+
+    def remove_vxlan(self, name: str) -> None:
+        try:
+            self._privileged.do(RemoveVxlan(name))
+        except OSError as error:
+            raise _route_error(name, error) from error
+
     # What needs no rights
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int:
@@ -145,6 +160,12 @@ class SeparatedNetwork:
 
     def has_link(self, name: str) -> bool:
         return network.has_link(name)
+
+
+def _route_error(name: str, error: OSError) -> RouteError:
+    """The error that the privileged process met, in its words."""
+    what, colon, reason = (error.strerror or str(error)).partition(": ")
+    return RouteError(what if colon else name, error.errno or 0, reason if colon else what)
 
 
 def _parts(operations: Sequence[Operation]) -> Iterator[list[Operation]]:

@@ -42,6 +42,8 @@ from tun.state import (
     SetUp,
     difference,
 )
+from tun.vxlan import MendedVxlan
+from tun.vxlan_state import VxlanState
 from tun.watch import Changes
 
 SUITE = suite_for(20, 128, None)
@@ -133,6 +135,8 @@ class FakeNetwork:
         self.outside: list[int] = [1]  # devices
         self.outlets: dict[Address, str] = {}  # the device to an address, if it is not eth0
         self.refused: set[str] = set()  # routes that can't be added
+        self.vxlans: dict[str, VxlanState] = {}
+        self.foreign: set[str] = set()  # VXLAN devices that another program made
 
     @property
     def routes(self) -> dict[str, set[str]]:
@@ -241,6 +245,20 @@ class FakeNetwork:
 
     def has_link(self, name: str) -> bool:
         return self.link
+
+    def mend_vxlan(self, desired: VxlanState) -> MendedVxlan:
+        if desired.name in self.foreign:
+            raise RouteError(desired.name, reason="a device of this name exists already, none of ikepy's")
+        before = self.vxlans.get(desired.name)
+        self.vxlans[desired.name] = desired
+        changed = before is None or replace(before, retired=frozenset()) != replace(
+            desired, retired=frozenset()
+        )
+        return MendedVxlan(("something",) if changed else (), before is None)
+
+    def remove_vxlan(self, name: str) -> None:
+        if name not in self.foreign:
+            self.vxlans.pop(name, None)
 
 
 class FakeWatch:

@@ -20,6 +20,7 @@ SECTIONS = {
     "child": "`[connections.NAME.children.NAME]`",
     "vti": "`[connections.NAME.vti]`",
     "secret": "`[secrets.ike-NAME]`",
+    "vxlan": "`[vxlan.NAME]`",
     "daemon": "`[daemon]`",
     "http": "`[daemon.http]`",
     "router_advertisement": "`[router_advertisements.INTERFACE]`",

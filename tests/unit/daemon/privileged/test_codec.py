@@ -17,6 +17,7 @@ from ikepy.daemon.privileged.requests import (
     Exempt,
     Failed,
     MakeDevice,
+    MendVxlan,
     Named,
     OpenUdp,
     Perform,
@@ -25,6 +26,8 @@ from ikepy.daemon.privileged.requests import (
 )
 from tun.rtnetlink import Hop
 from tun.state import AddAddress, AddRoute, RemoveRoute, Route, SetMtu, SetUp
+from tun.vxlan import MendedVxlan
+from tun.vxlan_state import VxlanState
 
 REQUESTS = get_args(Request)
 ANSWERS = get_args(Answer)
@@ -32,6 +35,21 @@ VALUES = [
     Begin((500, 4500), 2, 1, (65534, 65534), (("/run/ikepy/ikepy.sock", 7),), ("/etc/a",), False),
     Begin((500, 4500), 2, 0, None, (), (), True),
     MakeDevice("vti0"),
+    MendVxlan(VxlanState("vx0", 7, 4789)),
+    MendVxlan(
+        VxlanState(
+            "vx0",
+            7,
+            4789,
+            "eth0",
+            ip_address("fd00::1"),
+            1400,
+            frozenset({ip_address("fd00::2")}),
+            frozenset({ip_interface("10.7.0.1/24")}),
+            frozenset({ip_interface("fd07::1/64")}),
+            "02:00:00:00:00:01",
+        )
+    ),
     Exempt(ip_address("2001:db8::1"), Hop(3, ip_address("fe80::1"), True), None),
     OpenUdp(ip_address("192.0.2.1"), 500, reuse_port=True, probe=False),
     Perform(
@@ -56,7 +74,14 @@ def test_a_value_comes_back_as_it_was(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [Failed(1, "no"), Named(("a", "b")), Refusal(0, 17, frozenset({3}))], ids=repr
+    "value",
+    [
+        Failed(1, "no"),
+        MendedVxlan(("a",), True, "02:00:00:00:00:01"),
+        Named(("a", "b")),
+        Refusal(0, 17, frozenset({3})),
+    ],
+    ids=repr,
 )
 def test_an_answer_comes_back_as_it_was(value: object) -> None:
     assert codec.decode(codec.encode(value), *ANSWERS, Refusal) == value

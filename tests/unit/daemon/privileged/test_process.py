@@ -268,7 +268,7 @@ MODULES = {  # of ours
     "ikepy.daemon.process",
     *(f"ikepy.daemon.process.{one}" for one in ("account", "capabilities", "launcher", "priority")),
     *("esp", "esp.net", "esp.net.bpf", "esp.net.sockets"),
-    "tun",
+    *("tun", "tun.vxlan", "tun.vxlan_state"),
     *(f"tun.{one}" for one in ("carrier", "checksum", "closing", "device", "exemptions", "links", "mss")),
     *(
         f"tun.{one}"
