@@ -260,7 +260,8 @@ class Desk:
     def close(self) -> None:
         """Control is gone: nothing of it stays. Its devices go with the last process that has them open."""
         self._launcher.close()
-        network.end_exemptions()
+        if self._exempt:
+            network.end_exemptions()
         for name in self._vxlans:
             with contextlib.suppress(RouteError, OSError):
                 network.remove_vxlan(name)
