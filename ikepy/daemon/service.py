@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import socket
 import time
@@ -61,11 +60,11 @@ from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.net.served_addresses import addresses_to_serve
 from ikepy.daemon.privileged.client import Privileged
 from ikepy.daemon.privileged.separation import Rights, separate
-from ikepy.daemon.process.account import Account, closed_to, closed_to_root
-from ikepy.daemon.process.capabilities import KEPT, Capability, keep_only
+from ikepy.daemon.process.account import Account, closed_to
 from ikepy.daemon.process.chosen_accounts import of_control as account_of_control
 from ikepy.daemon.process.chosen_accounts import of_workers as account_of_workers
 from ikepy.daemon.process.launcher import WorkerLauncher
+from ikepy.daemon.process.own_rights import give_up_the_rest, permit_many_descriptors, tell_what_is_kept
 from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.reload_requests import ReloadRequests
@@ -505,26 +504,3 @@ def open_monitoring(settings: Http | None, bus: EventBus, ending: Callable[[], b
     from ikepy.daemon.http.monitoring import HttpMonitoring
 
     return HttpMonitoring(settings, bus, ending)
-
-
-def give_up_the_rest() -> None:
-    """Drop all capabilities but those that are needed from here on. Raises OSError."""
-    kept = KEPT
-    directory = closed_to_root()
-    if directory is not None:
-        kept = (*KEPT, Capability.DAC_READ_SEARCH)
-    tell_what_is_kept(directory)
-    keep_only(kept)
-
-
-def tell_what_is_kept(directory: Path | None) -> None:
-    """Log that the program is in a directory which its user can't enter by itself."""
-    if directory is not None:
-        text = f"the right to read all files is kept: the program is behind {directory}, another user's"
-        log.info(SUBJECT, text)
-
-
-def permit_many_descriptors() -> None:
-    """Raise the soft limit of descriptors to the hard one: there are sockets for each address and worker."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
