@@ -31,14 +31,16 @@ def read(layers: Layers = NOTHING, name: str = "site", **keys: Any) -> Connectio
 
 def test_keys_are_those_of_swanctl_conf() -> None:
     found = read(
-        dpd_delay=b"30s", encap=b"yes", vti={"addresses": [b"10.9.0.1/30"], "routes": b"10.3.0.0/16 metric 5"}
+        dpd_delay=b"30s",
+        encap=b"yes",
+        vti={"addresses": [b"10.9.0.1/30"], "routes": b"10.3.0.0/16 metric 5, 10.4.0.0/16"},
     )
     assert (found.dpd_delay, found.encap, found.keyingtries) == (30.0, True, 1)
     child = found.children["net"]
     assert [str(one) for one in child.remote_ts] == ["10.2.0.0/16", "10.3.0.0/16"]
     assert (child.rekey_time, child.replay_window) == (3600.0, 32)
     assert found.vti.addresses == (IPv4Interface("10.9.0.1/30"),)
-    assert [str(one) for one in found.vti.routes or ()] == ["10.3.0.0/16 metric 5"]
+    assert [str(one) for one in found.vti.routes or ()] == ["10.3.0.0/16 metric 5", "10.4.0.0/16"]
     assert found.vti.name == "site"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config
-from ikepy.sa.api.commands import Initiate
+from ikepy.daemon.events.addresses import AddressFollower
 from tests.unit.daemon.bed import Bed, run
 from tests.unit.daemon.vici.test_commands import OK, Vici
 
@@ -181,14 +182,30 @@ def test_secrets_that_are_none(control: Path, arguments: dict[str, Any], words: 
     run(Bed(control), scenario)
 
 
-def test_the_start_action_of_a_loaded_child_is_the_machines(control: Path) -> None:
-    """The machine is told of the new configuration, and of nothing else: it executes what is new."""
+def test_a_client_that_comes_before_the_daemon_is_ready_is_served_then(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ikepy run & swanctl --load-all`: a command is not refused because parts of the daemon start yet."""
+    bed = Bed(control)
+    start = AddressFollower.start
 
-    async def scenario(bed: Bed) -> None:
-        client = await Vici.connect(bed)
-        await client.ask("load-conn", site=section({"start_action": "start"}))
-        assert config(bed).connections["site"].children["net"].start_action == "start"
-        assert not any(call.startswith(f"request {Initiate.__name__}") for call in bed.machine.calls)
-        client.writer.close()
+    async def start_slowly(follower: AddressFollower) -> None:
+        await asyncio.sleep(0.3)
+        await start(follower)
 
-    run(Bed(control), scenario)
+    monkeypatch.setattr(AddressFollower, "start", start_slowly)
+
+    async def inside() -> None:
+        serving = asyncio.create_task(bed.daemon.serve())
+        async with asyncio.timeout(20):
+            while not control.exists():  # noqa: ASYNC110, ASYNC240
+                await asyncio.sleep(0.01)
+            client = await Vici.connect(bed)
+            assert not bed.daemon.ready.is_set()
+            assert await client.ask("load-conn", site=section()) == (OK, [])
+            assert await names(client) == ["site"]
+            client.writer.close()
+        bed.daemon.stop()
+        await serving
+
+    asyncio.run(inside())
