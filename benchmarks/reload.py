@@ -101,6 +101,7 @@ def manager(path: Path) -> Iterator[socket.socket]:
     """A socket that is told what systemd would be."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
         sock.bind(str(path))
+        path.chmod(0o777)  # as systemd's: control is an unprivileged user
         sock.settimeout(PATIENCE)
         yield sock
 
@@ -200,6 +201,7 @@ def main(counts: tuple[int, ...]) -> None:
     good = True
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="ikepy-reload-") as directory:
+            Path(directory).chmod(0o755)  # for the socket; the gateways' own directories are closed
             begun, carried = measure(count, Path(directory))
         print(
             f"{count} connections: ready after {begun.ready:.2f} s (at most {LIMIT:.0f} s), "
