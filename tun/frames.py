@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tun.checksum import Rows, checksums, little_sums
+from tun.checksum import Rows, checksums, little_sums, partial_to_full
 from tun.device import PACKET_REFUSED, PacketIo, TunError
 from tun.gro import Coalescer
 from tun.gso import FLAGS, IPV4_HEADER, IPV6_HEADER, LE16, TCP, UDP_CHECKSUM, GsoFrame
 from tun.mss import FLAG_SYN, clamp, is_handshake
-from tun.virtio import GSO_NONE, GSO_UDP_L4, HEADER, NEEDS_CSUM, PLAIN, SIZE, complete_checksum, has_header
+from tun.virtio import GSO_NONE, GSO_UDP_L4, HEADER, NEEDS_CSUM, PLAIN, SIZE, has_header
 
 HEADROOM = SIZE
 _USUAL_IPV4, _PROTOCOL = 0x45, 9  # version 4 and a header of 20 octets; where IPv4 has its protocol
@@ -109,7 +109,7 @@ class FrameIo:
     def _complete(self, frame: memoryview) -> None:
         """Finish one packet: its partial checksum, MSS clamping."""
         if frame[0] & NEEDS_CSUM:
-            complete_checksum(frame)
+            _complete_checksum(frame)
         if self._clamping and _may_be_handshake(frame):
             self._clamp(frame[SIZE:])
 
@@ -249,3 +249,12 @@ def _may_have_handshakes(rows: Rows, first: int, length: int) -> bool:
 def packet_io(fd: int, mss4: int = 0, mss6: int = 0) -> FrameIo | PacketIo:
     """The reader and writer of the TUN device behind `fd`, with offloads if it has them."""
     return FrameIo(fd, mss4, mss6) if has_header(fd) else PacketIo(fd, mss4, mss6)
+
+
+def _complete_checksum(frame: memoryview) -> None:
+    """Complete the partial checksum of a packet behind its virtio header, in place. Offsets beyond the packet
+    are ignored."""
+    start, offset = HEADER.unpack_from(frame)[4:]
+    packet = frame[SIZE:]
+    if start + offset + 2 <= len(packet):
+        partial_to_full(packet, start, start + offset)

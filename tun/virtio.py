@@ -8,8 +8,6 @@ from __future__ import annotations
 import fcntl
 import struct
 
-from tun.checksum import partial_to_full
-
 HEADER = struct.Struct("=BBHHHH")  # flags, GSO type, header length, GSO size, checksum's start and offset
 SIZE = HEADER.size
 PLAIN = bytes(SIZE)  # no offload: the kernel verifies checksums
@@ -45,12 +43,3 @@ def has_header(fd: int) -> bool:
     except OSError:
         return False
     return bool(_IFREQ.unpack(answer)[1] & IFF_VNET_HDR)
-
-
-def complete_checksum(frame: memoryview) -> None:
-    """Complete the partial checksum of a packet behind its virtio header, in place. Offsets beyond the packet
-    are ignored."""
-    start, offset = HEADER.unpack_from(frame)[4:]
-    packet = frame[SIZE:]
-    if start + offset + 2 <= len(packet):
-        partial_to_full(packet, start, start + offset)
