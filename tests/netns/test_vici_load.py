@@ -12,7 +12,7 @@ from tests.interop.flow import Flow
 from tests.netns.gateways import Pair, Side, host
 from tests.netns.namespaces import wait_until
 from tests.netns.test_reconfiguration import KEPT, NEW, addresses, left, reachable, right, spis, up
-from tests.netns.test_vici import session, text
+from tests.netns.test_vici import drain, session, text
 
 pytestmark = pytest.mark.root
 
@@ -132,6 +132,15 @@ def test_a_reload_leaves_what_came_by_vici(kept: Pair) -> None:
         before = spis(kept.left, "new"), spis(kept.left, "kept")
         kept.left.reload(left(KEPT, "kept", connection="dpd_delay = 30"))
         assert (spis(kept.left, "new"), spis(kept.left, "kept")) == before
+        client.load_shared(secret(NEW, "another secret that nobody guesses"))  # the peer's is the old one yet
+        drain(client.terminate({"ike": "new"}))
+        initiate = {"child": "net", "ike": "new", "timeout": "15000"}
+        with pytest.raises(CommandException, match="AUTHENTICATION_FAILED"):
+            drain(client.initiate(initiate))
+        drain(client.initiate(initiate))  # with the one that was replaced
+        wait_until(lambda: is_up(kept), "it is up again")
+        assert spis(kept.left, "kept") == before[1]
+        before = spis(kept.left, "new"), before[1]
         client.clear_creds()
         assert spis(kept.left, "new") == before[0]  # until it authenticates again
         assert text(client.get_shared()) == {"keys": []}
