@@ -36,5 +36,8 @@ class ReloadRequests:
             await self._asked.wait()
             self._asked.clear()
             reload = asyncio.create_task(self._desired.reload(self._cause))
-            await asyncio.wait([reload])
-            reload.exception()  # is in the log
+            try:
+                await asyncio.wait([reload])
+                reload.exception()  # is in the log
+            finally:
+                reload.cancel()  # it waits for the reload, which goes on without it
