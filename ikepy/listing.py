@@ -95,6 +95,24 @@ class Device(TypedDict):
     src: list[str]
 
 
+class Probe(TypedDict):
+    """A target of probes. Times in seconds, sizes in octets; None: not known."""
+
+    connection: str
+    target: str
+    up: bool
+    sent: int
+    received: int
+    lost: int
+    of: int
+    rtt_last: float | None
+    rtt_least: float | None
+    rtt_mean: float | None
+    rtt_most: float | None
+    path_mtu: int | None
+    tried_mtu: int | None
+
+
 class Connection(TypedDict):
     """One connection in the answer to list-conns."""
 
@@ -175,6 +193,31 @@ def drops(workers: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         yield f"{worker}: {'' if counted else 'nothing dropped'}".rstrip()
         for reason, number in counted.items():
             yield f"  {number:8} {reason}"
+
+
+def probes(found: Iterable[Probe]) -> Iterator[str]:
+    """The lines of probes."""
+    for probe in found:
+        name = f"{probe['connection']}, {probe['target']}"
+        if not probe["up"]:
+            yield f"{name}: the tunnel is down; {probe['received']} of {probe['sent']} replies so far"
+            continue
+        text = f"{name}: {probe['lost']} of the last {probe['of']} lost"
+        if probe["rtt_mean"] is not None:
+            times = (probe["rtt_least"], probe["rtt_mean"], probe["rtt_most"])
+            text += f", RTT {'/'.join(f'{(one or 0) * 1000:.2f}' for one in times)} ms (least/mean/most)"
+        yield text
+        if probe["path_mtu"] is not None and probe["tried_mtu"] is not None:
+            yield f"  {path_mtu(probe['path_mtu'], probe['tried_mtu'])}"
+
+
+def path_mtu(takes: int, tried: int) -> str:
+    """What a check of the path MTU found, in words."""
+    if takes == tried:
+        return f"packets of the device's MTU, {tried}, come back"
+    return (
+        f"no packet of the device's MTU, {tried}, comes back: the path takes {takes}; set vti.mtu = {takes}"
+    )
 
 
 def connections(configured: Iterable[Connection]) -> Iterator[str]:

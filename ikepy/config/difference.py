@@ -51,6 +51,7 @@ CONNECTION: Mapping[str, Impact] = {
     "local": Impact.REPLACE,
     "remote": Impact.REPLACE,
     "children": Impact.IN_PLACE,  # by the table below, child by child
+    "probe": Impact.IN_PLACE,
     "vti": Impact.IN_PLACE,  # the device is made what it is to be now, and no SA notices
 }
 CHILD: Mapping[str, Impact] = {

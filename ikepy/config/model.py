@@ -24,6 +24,7 @@ from ikepy.config.fields import (
 )
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
 from ikepy.config.keyring import Keyring
+from ikepy.config.probe import Probe
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.config.routing import StaticRoute as StaticRoute
@@ -192,6 +193,7 @@ class Connection(Section):
     remote: AuthRemote = Field(default_factory=AuthRemote)
     children: dict[str, Child] = Field(default_factory=dict)
     vti: Vti
+    probe: Probe | None = None
 
     @property
     def may_carry_ipv6(self) -> bool:

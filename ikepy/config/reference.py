@@ -25,6 +25,7 @@ HEADINGS = {
     "auth": "`[connections.NAME.local]` and `[connections.NAME.remote]`",
     "child": "`[connections.NAME.children.NAME]`",
     "vti": "`[connections.NAME.vti]`",
+    "probe": "`[connections.NAME.probe]`",
     "secret": "`[secrets.ike-NAME]`",
     "vxlan": "`[vxlan.NAME]`",
     "daemon": "`[daemon]`",
@@ -33,7 +34,7 @@ HEADINGS = {
 }
 # What the TOML file's reader fills in, in place of the model.
 BY_THE_SOURCE = {("connection", "local_port"): "`daemon.port`", ("vti", "name"): "see meaning"}
-SECTIONS = {"local": "auth", "remote": "auth", "vti": "vti", "http": "http"}
+SECTIONS = {"local": "auth", "remote": "auth", "vti": "vti", "probe": "probe", "http": "http"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TEXT: Schema = {"type": "string"}
 BOOLEAN: Schema = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "true", "false", "1", "0", 1, 0]}]}
@@ -129,6 +130,8 @@ def _section(kind: str) -> Schema:
         section["required"] = ["children"]
     if kind == "vxlan":
         section["required"] = ["vni"]
+    if kind == "probe":
+        section["required"] = ["targets"]
     if kind == "http":
         section["required"] = ["listen"]
     if kind == "secret":

@@ -87,6 +87,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "remote": Key("section", "", "how the peer has to authenticate"),
         "children": Key("sections", "at least one", "the CHILD_SAs"),
         "vti": Key("section", "", "the TUN device"),
+        "probe": Key("section", "", "what is pinged through the tunnel, below. Absent: nothing"),
     },
     "auth": {
         "auth": Key("word", '`"psk"`', "a pre-shared key (RFC 7296 2.15)"),
@@ -187,6 +188,24 @@ KEYS: dict[str, dict[str, Key]] = {
             "list of addresses",
             "at most one of a family",
             "the preferred source address of the routes: of packets that this host begins",
+        ),
+    },
+    "probe": {
+        "targets": Key(
+            "list of addresses", "at least one", "what is sent ICMP echo requests while the tunnel is up"
+        ),
+        "source": Key(
+            "list of addresses",
+            "one of each IP version",
+            "where requests come from. Absent: the kernel chooses",
+        ),
+        "interval": Key("number", "0.1 to 3600 seconds", "between two requests to a target"),
+        "timeout": Key("number", "0.1 to 60 seconds", "after which a request counts as lost"),
+        "mtu": Key(
+            "boolean",
+            "",
+            "whether packets of the device's MTU are tried, every ten minutes and on each new path; if none "
+            "comes back, the largest that does is looked for",
         ),
     },
     "secret": {

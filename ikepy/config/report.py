@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel, ValidationError
 
 from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, Http, SecretEntry, Vti, Vxlan
+from ikepy.config.probe import Probe
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.errors import LocalMisuse
 
@@ -39,6 +40,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "auth": AuthLocal,
     "child": Child,
     "vti": Vti,
+    "probe": Probe,
     "secret": SecretEntry,
     "vxlan": Vxlan,
     "daemon": Daemon,
@@ -116,6 +118,8 @@ def section_kind(path: Path) -> str:
             return "child"
         case ("connections", _, "vti"):
             return "vti"
+        case ("connections", _, "probe"):
+            return "probe"
         case ("secrets", _):
             return "secret"
         case ("router_advertisements", _):

@@ -96,6 +96,24 @@ def drops(form: str | None, socket: Path) -> None:
         _say_all(listing.drops(counted))
 
 
+@click.command(epilog=examples("ikepy probes", "ikepy probes --json | jq"))
+@form_options
+@socket_option
+def probes(form: str | None, socket: Path) -> None:
+    """Round-trip times, loss and the path MTU through the tunnels.
+
+    Of the addresses that `probe` of each connection names.
+    """
+    answer = _told(lambda: ask(socket, "get-probes"))
+    found = queries.probes(answer)
+    if form == JSON:
+        click.echo(dump(found))
+    elif form is not None:
+        show(form, "get-probes reply", answer)
+    else:
+        _say_all(listing.probes(found) if found else ["no connection has a section probe"])
+
+
 @click.command(
     epilog=examples("ikepy counters", "ikepy counters --name site-b", "ikepy counters --all --reset")
 )
@@ -268,6 +286,7 @@ COMMANDS = (
     list_pools,
     counters,
     drops,
+    probes,
     stats,
     version,
 )

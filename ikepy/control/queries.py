@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ikepy.control.client import Message, ask, ask_for_list
 from ikepy.daemon.vici.message import Value
-from ikepy.listing import Auth, ChildConfig, ChildSa, Connection, IkeSa
+from ikepy.listing import Auth, ChildConfig, ChildSa, Connection, IkeSa, Probe
 
 OURS: Mapping[str, Value] = {"ikepy": "yes"}
 _AUTH = {"pre-shared key": "psk"}
@@ -180,6 +180,33 @@ def drop_counters(answer: Message) -> dict[str, dict[str, int]]:
             title = f"{name.replace('-', ' ')} ({', '.join(_list(worker, 'devices'))})"
             counted[title] = _numbers(_section(worker, "drops"))
     return counted
+
+
+def probes(answer: Message) -> list[Probe]:
+    """The answer of `get-probes`."""
+    return [_probe(section) for section in answer.values() if isinstance(section, dict)]
+
+
+def _probe(section: Message) -> Probe:
+    def seconds(key: str) -> float | None:
+        number = _number_or_none(section, key)
+        return None if number is None else number / 1e6
+
+    return {
+        "connection": _text(section, "connection"),
+        "target": _text(section, "target"),
+        "up": _is(section, "up"),
+        "sent": _number(section, "sent"),
+        "received": _number(section, "received"),
+        "lost": _number(section, "lost"),
+        "of": _number(section, "of"),
+        "rtt_last": seconds("rtt-last"),
+        "rtt_least": seconds("rtt-least"),
+        "rtt_mean": seconds("rtt-mean"),
+        "rtt_most": seconds("rtt-most"),
+        "path_mtu": _number_or_none(section, "path-mtu"),
+        "tried_mtu": _number_or_none(section, "tried-mtu"),
+    }
 
 
 def _numbers(section: Message) -> dict[str, int]:

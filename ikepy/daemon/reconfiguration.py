@@ -34,6 +34,7 @@ from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.names import NameService
 from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.net.route_check import RouteCheck
+from ikepy.daemon.probe.prober import Prober
 from ikepy.daemon.router.advertiser import RouterAdvertiser
 from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.errors import ConfigError, LocalMisuse
@@ -74,6 +75,7 @@ class Reconfiguration:
     names: NameService
     ports: OwnPorts
     vxlans: VxlanDevices
+    prober: Prober
     clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
@@ -116,6 +118,7 @@ class Reconfiguration:
         self.runner.replace_config(change.config)
         self.traffic.replace_config(change.config)
         self.router.replace_config(change.config)
+        self.prober.replace_config(change.config)
         for connection in change.removed:
             self._leave(connection.name)
         self._remove_unused()

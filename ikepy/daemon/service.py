@@ -60,6 +60,8 @@ from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.net.served_addresses import addresses_to_serve
 from ikepy.daemon.privileged.client import Privileged
 from ikepy.daemon.privileged.separation import Rights, separate
+from ikepy.daemon.probe.echo_socket import OpenEchoSocket, open_echo_socket
+from ikepy.daemon.probe.prober import Prober
 from ikepy.daemon.process.account import Account, closed_to
 from ikepy.daemon.process.chosen_accounts import of_control as account_of_control
 from ikepy.daemon.process.chosen_accounts import of_workers as account_of_workers
@@ -100,6 +102,7 @@ class Dependencies:
     make_watch: MakeWatch
     drop_capabilities: bool = True
     open_icmp_socket: OpenSocket = open_icmp_socket
+    open_echo_socket: OpenEchoSocket = open_echo_socket
 
 
 class Monitoring(Protocol):
@@ -270,8 +273,17 @@ class Daemon:
         past = PastTraffic(pool.counters)
         children.removing = past.note
         bus.listen((ConnectionRemoved,), lambda event: past.forget(event.connection))
+        prober = Prober(config, devices.find, bus, rights.open_echo_socket)
+        stack.push_async_callback(prober.stop)
         sources = Sources(
-            machine, devices, children, pool, listeners.endpoints, unserved, past_traffic=lambda: past.sums
+            machine,
+            devices,
+            children,
+            pool,
+            listeners.endpoints,
+            unserved,
+            past_traffic=lambda: past.sums,
+            probes=prober.states,
         )
         if monitoring is not None:
             monitoring.start(sources)
@@ -296,6 +308,7 @@ class Daemon:
         names.start()
         router.start()
         runner.start()
+        prober.start()
         self._reconfiguration = Reconfiguration(
             machine,
             runner,
@@ -311,6 +324,7 @@ class Daemon:
             names,
             self._ports,
             vxlans,
+            prober,
         )
         control.start(clients)  # who connected before was kept waiting: every command is executed from now on
         return runner
@@ -346,7 +360,9 @@ class Daemon:
         """This process's; `account`: whom workers become."""
         given = self._dependencies
         launcher = WorkerLauncher(account, self._config.daemon.worker_priority)
-        return Rights(given.create_tun, given.network, sockets, launcher, given.open_icmp_socket)
+        return Rights(
+            given.create_tun, given.network, sockets, launcher, given.open_icmp_socket, given.open_echo_socket
+        )
 
     def _lose_rights(self, how: str) -> None:
         """The privileged process, and with it all workers, have ended: the SAs are deleted at the peers."""

@@ -159,6 +159,7 @@ DAEMON_ROOMS = (
     "reload_requests",
     "config_watch",
     "process",
+    "probe",
     "net",
     "device",
     "workers",

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from esp.ipc.counters import SaCounters
 from ikepy.config.model import Connection
 from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.process.usage import ProcessUsage
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import ChildSnapshot, ChildWait, IkeSaSnapshot
@@ -28,6 +29,7 @@ class Section(Enum):
     LISTENERS = auto()
     COUNTERS = auto()
     TRAFFIC = auto()
+    PROBES = auto()
 
 
 EVERYTHING = frozenset(Section)
@@ -118,7 +120,7 @@ class DaemonState:
 class Snapshot:
     """All sections, empty if not asked for. `unserved`: what control did not serve, by reason.
 
-    `traffic`: of each configured child.
+    `traffic`: of each configured child; `probes`: of each target.
     """
 
     at: float
@@ -131,3 +133,4 @@ class Snapshot:
     listeners: tuple[Endpoint, ...] = ()
     unserved: dict[str, int] = field(default_factory=dict)
     traffic: tuple[ChildTraffic, ...] = ()
+    probes: tuple[ProbeState, ...] = ()

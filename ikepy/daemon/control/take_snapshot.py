@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.past_traffic import Traffic, has_own_counters
 from ikepy.daemon.interfaces import Machine
+from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.process.usage import usage
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
@@ -63,6 +64,7 @@ class Sources:
     clock: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.time)
     past_traffic: Callable[[], Mapping[tuple[str, str], Traffic]] = dict
+    probes: Callable[[], Iterable[ProbeState]] = tuple
 
 
 def take(
@@ -95,6 +97,7 @@ def take(
         listeners=tuple(sources.listeners()) if Section.LISTENERS in sections else (),
         unserved=dict(sources.unserved()) if Section.COUNTERS in sections else {},
         traffic=tuple(_traffic(sources)) if Section.TRAFFIC in sections else (),
+        probes=tuple(sources.probes()) if Section.PROBES in sections else (),
     )
 
 

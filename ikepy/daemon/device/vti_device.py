@@ -60,6 +60,16 @@ class VtiDevice:
         return self.connection.vti.name
 
     @property
+    def index(self) -> int:
+        """The kernel's number of it."""
+        return self.tun.index
+
+    @property
+    def is_up(self) -> bool:
+        """Whether packets that are routed into it go through a tunnel that stands."""
+        return self.live and bool(self.users)
+
+    @property
     def routes(self) -> frozenset[Route]:
         """The routes that are to lead into the device."""
         return frozenset(chain.from_iterable(self.leads.values()))

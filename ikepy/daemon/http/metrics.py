@@ -42,6 +42,7 @@ def families(facts: Facts) -> Iterator[Metric]:
     yield from _traffic(facts.snapshot)
     yield from _devices(facts.snapshot)
     yield from _workers(facts.snapshot)
+    yield from _probes(facts.snapshot)
     unserved = _counter("unserved", "What control did not serve, by reason", "reason")
     for reason, number in facts.snapshot.unserved.items():
         unserved.add_metric((reason,), number)
@@ -188,6 +189,26 @@ def _devices(snapshot: Snapshot) -> Iterator[Metric]:
         mtu.add_metric(key, device.mtu)
         problems.add_metric(key, len(device.problems))
     yield from (carrier, mtu, problems)
+
+
+def _probes(snapshot: Snapshot) -> Iterator[Metric]:
+    names = ("connection", "target")
+    sent = _counter("probe_sent", "Echo requests sent through the tunnel", *names)
+    received = _counter("probe_received", "Echo replies that came in time", *names)
+    loss = _gauge("probe_loss_ratio", "Of the last 20 requests, the part without a reply in time", *names)
+    rtt = _gauge("probe_rtt_seconds", "Mean round-trip time of the last 20 requests", *names)
+    mtu = _gauge("probe_path_mtu_bytes", "The largest packet that came back, up to the device's MTU", *names)
+    for probe in snapshot.probes:
+        key = (probe.connection, str(probe.target))
+        sent.add_metric(key, probe.sent)
+        received.add_metric(key, probe.received)
+        if probe.loss.of:
+            loss.add_metric(key, probe.loss.ratio)
+        if probe.round_trip is not None:
+            rtt.add_metric(key, probe.round_trip.mean)
+        if probe.path_mtu is not None:
+            mtu.add_metric(key, probe.path_mtu)
+    yield from (sent, received, loss, rtt, mtu)
 
 
 def _workers(snapshot: Snapshot) -> Iterator[Metric]:

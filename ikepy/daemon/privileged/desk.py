@@ -26,6 +26,7 @@ from ikepy.daemon.privileged.requests import (
     MakeDevice,
     MendVxlan,
     Named,
+    OpenEcho,
     OpenEsp,
     OpenFile,
     OpenRouter,
@@ -43,6 +44,7 @@ from ikepy.daemon.privileged.requests import (
     StartWorker,
     Told,
 )
+from ikepy.daemon.probe.echo_socket import open_echo_socket
 from ikepy.daemon.process.account import Account
 from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.router.icmp_socket import open_icmp_socket
@@ -105,7 +107,7 @@ class Desk:
                 return self._change_vxlan(request), None
             case Exempt() | EndExemption() | EndExemptions():
                 return self._change_exemptions(request), None
-            case OpenUdp() | OpenEsp() | OpenRouter() | SizeQueue():
+            case OpenUdp() | OpenEsp() | OpenRouter() | OpenEcho() | SizeQueue():
                 return Done(), self._open(request, fds)
             case StartWorker() | KillWorker() | ReapWorker() | SetPriority():
                 return self._manage_worker(request, fds)
@@ -217,7 +219,9 @@ class Desk:
 
     # -- sockets
 
-    def _open(self, request: OpenUdp | OpenEsp | OpenRouter | SizeQueue, fds: Sequence[int]) -> int | None:
+    def _open(
+        self, request: OpenUdp | OpenEsp | OpenRouter | OpenEcho | SizeQueue, fds: Sequence[int]
+    ) -> int | None:
         match request:
             case OpenUdp(address=address, port=port):
                 if port not in self._begin.ports and not (0 in self._begin.ports and port in UNRESERVED):
@@ -230,6 +234,10 @@ class Desk:
                 return sockets.open_raw(address).detach()
             case OpenRouter(interface=interface, index=index):
                 return open_icmp_socket(interface, index).detach()
+            case OpenEcho(index=index, version=version, source=source):
+                if version not in (4, 6):
+                    raise _refusal(f"version {version} of IP")
+                return open_echo_socket(self._link(index).name, index, version, source).detach()
             case SizeQueue(prompt=prompt):
                 sock = socket.socket(fileno=fds[0])
                 try:

@@ -112,6 +112,15 @@ class OpenRouter:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenEcho:
+    """A raw ICMP socket of a device of ours, for probes; its descriptor comes with `Done`."""
+
+    index: int
+    version: int
+    source: Address | None
+
+
+@dataclass(frozen=True, slots=True)
 class SizeQueue:
     """Size the receive queue of the socket whose descriptor comes with this."""
 
@@ -169,6 +178,7 @@ Request = (
     | OpenUdp
     | OpenEsp
     | OpenRouter
+    | OpenEcho
     | SizeQueue
     | StartWorker
     | KillWorker

@@ -23,6 +23,7 @@ from ikepy.daemon.privileged.requests import (
     MakeDevice,
     MendVxlan,
     Named,
+    OpenEcho,
     OpenEsp,
     OpenFile,
     OpenRouter,
@@ -198,7 +199,13 @@ class SeparatedSockets:
         """As `ikepy.daemon.router.icmp_socket.open_icmp_socket`."""
         return self._socket(OpenRouter(interface, index))
 
-    def _socket(self, request: OpenUdp | OpenEsp | OpenRouter) -> socket.socket:
+    def open_echo_socket(
+        self, device: str, index: int, version: int, source: Address | None
+    ) -> socket.socket:
+        """As `ikepy.daemon.probe.echo_socket.open_echo_socket`."""
+        return self._socket(OpenEcho(index, version, source))
+
+    def _socket(self, request: OpenUdp | OpenEsp | OpenRouter | OpenEcho) -> socket.socket:
         sock = socket.socket(fileno=self._privileged.ask_for_descriptor(request, Done)[1])
         sock.setblocking(False)
         return sock

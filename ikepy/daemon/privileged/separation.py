@@ -18,6 +18,7 @@ from ikepy.daemon.privileged.separated import (
     SeparatedNetwork,
     SeparatedSockets,
 )
+from ikepy.daemon.probe.echo_socket import OpenEchoSocket
 from ikepy.daemon.process.account import Account, closed_to, closed_to_root
 from ikepy.daemon.process.capabilities import Capability, keep_memory_private, keep_only
 from ikepy.daemon.router.icmp_socket import OpenSocket
@@ -33,6 +34,7 @@ class Rights:
     sockets: SocketOpener
     launcher: Launcher
     open_icmp_socket: OpenSocket
+    open_echo_socket: OpenEchoSocket
 
 
 def separate(
@@ -73,4 +75,5 @@ def separate(
         sockets,
         SeparatedLauncher(privileged),
         sockets.open_icmp_socket,
+        sockets.open_echo_socket,
     )

@@ -72,6 +72,7 @@ class ViciCommands:
             "get-counters": self._get_counters,
             "reset-counters": self._reset_counters,
             "get-drops": self._get_drops,
+            "get-probes": self._get_probes,
         }
 
     @property
@@ -188,6 +189,10 @@ class ViciCommands:
     async def _get_drops(self, given: Decoded, _: Stream) -> Pairs:
         arguments.unknown(given, ())
         return our_keys.drops(take(self._sources, {Section.WORKERS, Section.COUNTERS})).items()
+
+    async def _get_probes(self, given: Decoded, _: Stream) -> Pairs:
+        arguments.unknown(given, ())
+        return our_keys.probes(take(self._sources, {Section.PROBES})).items()
 
 
 def _statistics(snapshot: Snapshot) -> dict[str, Value]:

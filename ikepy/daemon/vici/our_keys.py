@@ -87,6 +87,28 @@ def drops(snapshot: Snapshot) -> Section:
     return section
 
 
+def probes(snapshot: Snapshot) -> Section:
+    """The answer of `get-probes`: what is known of each target. Round-trip times in microseconds."""
+    found: Section = {}
+    for probe in snapshot.probes:
+        section: Section = {
+            "connection": probe.connection,
+            "target": str(probe.target),
+            "up": _word(probe.up),
+            "sent": probe.sent,
+            "received": probe.received,
+            "lost": probe.loss.lost,
+            "of": probe.loss.of,
+        }
+        if probe.round_trip is not None:
+            for name in ("last", "least", "mean", "most"):
+                section[f"rtt-{name}"] = round(getattr(probe.round_trip, name) * 1e6)
+        if probe.path_mtu is not None and probe.tried_mtu is not None:
+            section |= {"path-mtu": probe.path_mtu, "tried-mtu": probe.tried_mtu}
+        found[f"{probe.connection}/{probe.target}"] = section
+    return found
+
+
 def _word(so: bool) -> str:
     return "yes" if so else "no"
 

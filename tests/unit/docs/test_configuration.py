@@ -19,6 +19,7 @@ SECTIONS = {
     "auth": "`[connections.NAME.local]` and `[connections.NAME.remote]`",
     "child": "`[connections.NAME.children.NAME]`",
     "vti": "`[connections.NAME.vti]`",
+    "probe": "`[connections.NAME.probe]`",
     "secret": "`[secrets.ike-NAME]`",
     "vxlan": "`[vxlan.NAME]`",
     "daemon": "`[daemon]`",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from ipaddress import ip_address
 
 from prometheus_client.core import Metric
 
@@ -22,6 +23,8 @@ from ikepy.daemon.control.snapshot import (
 from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.http import metrics, strongswan_names
 from ikepy.daemon.http.tally import Tally
+from ikepy.daemon.probe.prober import ProbeState
+from ikepy.daemon.probe.target import Loss, RoundTrip
 from ikepy.daemon.process.usage import ProcessUsage
 from ikepy.sa.api.snapshot import ChildWait, Waiting
 from tests.unit.daemon.fakes import connection, ike_info
@@ -29,6 +32,7 @@ from tests.unit.daemon.fakes import connection, ike_info
 USAGE = ProcessUsage(1.5, 1 << 24)
 DROPS = {"replay": 3}
 WHOLE = {"retransmissions": "a", "reloads": "done"}  # counts that are not by connection and outcome
+ROUND_TRIP = RoundTrip(0.01, 0.01, 0.01, 0.01)
 
 
 def snapshot() -> Snapshot:
@@ -45,6 +49,7 @@ def snapshot() -> Snapshot:
         workers=(WorkerState(0, 1, 1, USAGE, ("vti0",), {"no_sa": 1}),),
         unserved={"malformed messages": 1},
         traffic=(ChildTraffic("a", "net", Traffic(1, 100, 1, 100, DROPS)),),
+        probes=(ProbeState("a", ip_address("10.2.0.1"), True, 9, 8, Loss(1, 9), ROUND_TRIP, 1380, 1400),),
     )
 
 

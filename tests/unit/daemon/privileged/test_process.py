@@ -28,6 +28,7 @@ from ikepy.daemon.privileged.requests import (
     Failed,
     KillWorker,
     MakeDevice,
+    OpenEcho,
     OpenFile,
     OpenUdp,
     Perform,
@@ -95,6 +96,7 @@ LOOP = 1  # the index of lo
         Perform(LOOP, (SetMtu(1400, 1500),), (), frozenset()),
         Perform(LOOP, (AddAddress(ip_interface("192.0.2.1/24"), None),), (), frozenset()),
         Perform(0, (SetUp(),), (), frozenset()),
+        OpenEcho(LOOP, 4, None),
         RenameDevice(LOOP, "other"),
         Exempt(ip_address("224.0.0.1"), Hop(LOOP), None),
     ],
@@ -262,6 +264,7 @@ def test_a_request_after_its_end_is_an_error() -> None:
 MODULES = {  # of ours
     *("ikepy", "ikepy.daemon", "ikepy.daemon.router"),
     *("ikepy.daemon.router.icmp_socket", "ikepy.daemon.router.messages"),
+    *("ikepy.daemon.probe", "ikepy.daemon.probe.echo", "ikepy.daemon.probe.echo_socket"),
     *("ikepy.errors", "ikepy.wire", "ikepy.wire.constants"),
     "ikepy.daemon.privileged",
     *(f"ikepy.daemon.privileged.{one}" for one in ("codec", "desk", "files", "main", "pair", "requests")),
