@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ikepy.config.difference import ConfigDifference
 from ikepy.config.layers import Layers
+from ikepy.config.model import Connection
 from ikepy.config.report import Problem
 from ikepy.config.sources import vici_message
 from ikepy.daemon import log
@@ -39,7 +40,8 @@ class LoadConnections:
             reading = vici_message.read(given, layers)
             remarks.extend(reading.remarks)
             for connection in reading.config.connections.values():
-                layers = layers.with_connection(connection)
+                if not _is_there(connection, layers):
+                    layers = layers.with_connection(connection)
             return layers
 
         try:
@@ -74,6 +76,12 @@ class LoadConnections:
         """Those that came by VICI: `swanctl --load-conns` unloads what it finds here and not in its file."""
         arguments.unknown(given, ())
         return [("conns", list(self._desired.layers.connections))]
+
+
+def _is_there(connection: Connection, layers: Layers) -> bool:
+    """Whether it is loaded already: the object stays, so that nothing has to be compared with it again."""
+    known = layers.connections.get(connection.name)
+    return known is not None and known == connection and list(known.children) == list(connection.children)
 
 
 def _tell(change: ConfigDifference, remarks: list[Problem]) -> None:
