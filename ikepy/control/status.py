@@ -57,6 +57,7 @@ class Tunnel(TypedDict, total=False):
     state: str
     remote: str
     since: int
+    rtt: int  # microseconds
     findings: list[Finding]
     children: list[Child]
 

@@ -33,6 +33,7 @@ class Row:
     drops: int
     dropping: bool  # more than at the sample before
     finding: str  # the gravest
+    rtt: int | None = None  # microseconds, of the connection's probes
 
 
 def rows(before: Status, after: Status, seconds: float) -> Iterator[Row]:
@@ -55,6 +56,7 @@ def rows(before: Status, after: Status, seconds: float) -> Iterator[Row]:
                 child["drops"],
                 grown["drops"] > 0,
                 gravest[0]["code"] if gravest else "",
+                tunnel.get("rtt"),
             )
 
 
@@ -72,7 +74,7 @@ def table(of: Iterator[Row]) -> Table:
     made.add_column("TUNNEL", no_wrap=True)
     made.add_column("STATE", no_wrap=True)
     made.add_column("FOR", no_wrap=True)
-    for name in ("IN", "OUT", "IN PKT/S", "OUT PKT/S", "TOTAL IN", "TOTAL OUT", "DROPS"):
+    for name in ("IN", "OUT", "IN PKT/S", "OUT PKT/S", "TOTAL IN", "TOTAL OUT", "RTT", "DROPS"):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("FINDING", no_wrap=True)
     for row in sorted(of, key=lambda row: (-sum(row.bits), row.state != "up", row.connection, row.child)):
@@ -83,6 +85,7 @@ def table(of: Iterator[Row]) -> Table:
             *(f"{short(rate)}bit/s" for rate in row.bits),
             *(f"{rate:,.0f}" for rate in row.packets),
             *(f"{short(octets)}B" for octets in row.total),
+            "" if row.rtt is None else f"{row.rtt / 1000:.1f} ms",
             Text(f"{row.drops:,}", "bold red" if row.dropping else ""),
             Text(row.finding, "yellow"),
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ikepy import listing
-from ikepy.control import queries
+from ikepy.control import queries, status
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration
 from tests.netns.namespaces import wait_until
 from tests.scraped import Scraped
@@ -57,6 +57,9 @@ def test_round_trips_and_the_path_mtu(pair: Pair) -> None:
         # ESP: the outer header, SPI, sequence number, IV, padding to four octets, trailer and tag
         assert UNDERLAY - 60 < one["path_mtu"] < UNDERLAY < one["tried_mtu"]
     told = words(left)
+    (tunnel,) = status.ask(left.socket)["tunnels"]
+    found = [one["what"] for one in tunnel["findings"] if one["code"] == "path-mtu"]
+    assert len(found) == 2 and all("0 of 3 pings of " in one and "the path takes 12" in one for one in found)
     assert "no packet of the device's MTU, " in told and "comes back: the path takes 12" in told
 
     metrics = left.namespace.call(lambda: urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics").read())

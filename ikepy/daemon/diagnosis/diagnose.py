@@ -17,7 +17,7 @@ from ikepy.daemon.control.snapshot import (
     Section,
     Snapshot,
 )
-from ikepy.daemon.diagnosis import refusals, traffic
+from ikepy.daemon.diagnosis import probes, refusals, traffic
 from ikepy.daemon.diagnosis.findings import (
     ChildDiagnosis,
     Code,
@@ -29,6 +29,7 @@ from ikepy.daemon.diagnosis.findings import (
 )
 from ikepy.daemon.diagnosis.history import ConnectionHistory, History, Try
 from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.daemon.probe.prober import ProbeState
 from ikepy.sa.api.ends import Party
 from ikepy.sa.api.path import Address
 from ikepy.sa.api.snapshot import ChildWait, Waiting
@@ -36,7 +37,7 @@ from ikepy.sa.auth.words import shortened
 from tun.state import Route
 
 SECTIONS = frozenset(
-    {Section.IKE_SAS, Section.CONNECTIONS, Section.DEVICES, Section.WORKERS, Section.TRAFFIC}
+    {Section.IKE_SAS, Section.CONNECTIONS, Section.DEVICES, Section.WORKERS, Section.TRAFFIC, Section.PROBES}
 )
 RECENT = 600.0  # seconds for which what is over is still told
 FLAPS = 3  # ends of IKE_SAs within RECENT
@@ -68,6 +69,9 @@ class _Tables:
         self.devices = {one.connection: one for one in snapshot.devices}
         self.workers = {one.slot: one for one in snapshot.workers}
         self.traffic = {(one.connection, one.child): one.total for one in snapshot.traffic}
+        self.probes: defaultdict[str, list[ProbeState]] = defaultdict(list)
+        for probe in snapshot.probes:
+            self.probes[probe.connection].append(probe)
         self.leads: defaultdict[Place, list[DeviceState]] = defaultdict(list)  # the devices of a route
         for device in snapshot.devices:
             for route in device.routes:
@@ -90,6 +94,7 @@ class _Tunnel:
         self.ike_sas = tables.ike_sas[self.config.name]
         self.established = [one for one in self.ike_sas if one.sa.state == ESTABLISHED]
         self.device = tables.devices.get(self.config.name)
+        self.probes = tables.probes[self.config.name]
         self.installed: dict[str, InstalledChild] = {}
         for one in self.ike_sas:
             for child in one.children:
@@ -117,7 +122,13 @@ class _Tunnel:
         if since is None and state in (State.DOWN, State.CONNECTING):
             since = self.history.failing_since
         return TunnelDiagnosis(
-            self.config.name, self._remote(), state, since, tuple(self._of_ike()), children
+            self.config.name,
+            self._remote(),
+            state,
+            since,
+            (*self._of_ike(), *probes.findings(self.probes)),
+            children,
+            next((one.round_trip.mean for one in self.probes if one.round_trip is not None), None),
         )
 
     def _remote(self) -> str:

@@ -51,6 +51,8 @@ class Code(StrEnum):
     INTEGRITY = "integrity"
     REPLAYS = "replays"
     TOO_BIG = "too-big"
+    PATH_MTU = "path-mtu"
+    PROBE_UNANSWERED = "probe-unanswered"
     UNKNOWN_SPI = "unknown-spi"
     # this host
     ADDRESS_GONE = "address-gone"
@@ -116,7 +118,10 @@ class ChildDiagnosis:
 
 @dataclass(frozen=True, slots=True)
 class TunnelDiagnosis:
-    """A connection. `remote`: the peer's address, or those that are configured."""
+    """A connection. `remote`: the peer's address, or those that are configured.
+
+    `round_trip`: seconds, the mean of its first probe that is answered.
+    """
 
     connection: str
     remote: str
@@ -124,6 +129,7 @@ class TunnelDiagnosis:
     since: float | None
     findings: tuple[Finding, ...]
     children: tuple[ChildDiagnosis, ...]
+    round_trip: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

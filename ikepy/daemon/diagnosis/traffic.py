@@ -45,8 +45,7 @@ class ChildTrafficState:
 
 
 def findings(of: ChildTrafficState) -> Iterator[Finding]:
-    """Everything that the counters of one child say. A probe's results (a path that loses big packets) belong
-    here, too: one more function in `_CHECKS`."""
+    """Everything that the counters of one child say."""
     for check in _CHECKS:
         yield from check(of)
 

@@ -30,6 +30,7 @@ def _of_tunnel(tunnel: TunnelDiagnosis, now: float) -> Iterator[Section]:
         "state": tunnel.state.value,
         "remote": tunnel.remote,
         **_since(tunnel.since, now),
+        **({} if tunnel.round_trip is None else {"rtt": round(tunnel.round_trip * 1e6)}),
         "findings": _findings(tunnel.findings, now),
     }
     children = tunnel.children

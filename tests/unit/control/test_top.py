@@ -96,7 +96,7 @@ def test_once_where_there_is_no_terminal(tmp_path: Path) -> None:
         assert daemon.requests == [("status", {"ike": "a"})] * 2
     assert done.exit_code == 0, done.output
     header, line = done.output.splitlines()
-    assert header.split()[-3:] == ["OUT", "DROPS", "FINDING"], "nothing is cut off"
+    assert header.split()[-3:] == ["RTT", "DROPS", "FINDING"], "nothing is cut off"
     assert line.split()[:2] == ["a/net", "up"] and "1.0 kB" in line
 
 

@@ -24,6 +24,7 @@ from ikepy.daemon.diagnosis.diagnose import diagnose
 from ikepy.daemon.diagnosis.findings import Code, Diagnosis, Finding
 from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.daemon.probe.prober import ProbeState
 from ikepy.sa.api.events import Event
 from ikepy.sa.api.snapshot import ChildWait, Waiting
 from tests.unit.daemon.fakes import config, ike_info
@@ -35,6 +36,8 @@ NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
 DEVICE = DeviceState("vti-a", "a", 7, 0, 1400, True, (), (), (Route.of(ip_network("10.2.0.0/24")),), (), ())
 WORKER = WorkerState(0, 99, 1, None, ("vti-a",), {})
 UNIX = 1_700_000_000.0
+SENT = replace(NOTHING, out_packets=5, out_bytes=500, out_last=int(UNIX))
+BOTH = replace(SENT, in_packets=5, in_bytes=500, in_last=int(UNIX))
 
 
 def connection(**keys: Any) -> Connection:
@@ -68,6 +71,7 @@ class Bed:
         worker: WorkerState = WORKER,
         sas: int = 1,
         encap: bool = False,
+        probes: tuple[ProbeState, ...] = (),
     ) -> Diagnosis:
         """`up`: as if it had `sas` IKE_SAs with a child, which has these counters."""
         child = InstalledChild(replace(CHILD, encap=encap), "vti-a", counters)
@@ -85,6 +89,7 @@ class Bed:
                 devices=(device, *more),
                 workers=(worker,),
                 traffic=(ChildTraffic("a", "net", total),),
+                probes=probes,
             ),
             self.history,
         )

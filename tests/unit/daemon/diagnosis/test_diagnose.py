@@ -57,7 +57,7 @@ from ikepy.wire.proposal import Proposal, Transform
 from tests.unit.daemon.fakes import PATH
 from tun.state import Route
 
-from .bed import CHILD, DEVICE, NOTHING, SA, UNIX, WORKER, Bed, codes, every, only
+from .bed import BOTH, CHILD, DEVICE, NOTHING, SA, SENT, UNIX, WORKER, Bed, codes, every, only
 
 OURS = (Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_GCM_16, 128),)),)
 THEIRS = (Proposal(1, ProtocolId.IKE, b"", (Transform(TransformType.ENCR, Encr.AES_CBC, 256),)),)
@@ -253,10 +253,6 @@ def test_this_host() -> None:
     elsewhere = replace(other, routes=(Route.of(ip_network("10.2.0.0/24"), metric=5),))
     assert not codes(bed.diagnosis(more=(elsewhere,))), "one stands in for the other"
     assert codes(bed.diagnosis(worker=replace(WORKER, drops={"unknown_spi": 3}))) == [Code.UNKNOWN_SPI]
-
-
-SENT = replace(NOTHING, out_packets=5, out_bytes=500, out_last=int(UNIX))
-BOTH = replace(SENT, in_packets=5, in_bytes=500, in_last=int(UNIX))
 
 
 @pytest.mark.parametrize(
