@@ -58,8 +58,8 @@ def test_round_trips_and_the_path_mtu(pair: Pair) -> None:
         assert UNDERLAY - 60 < one["path_mtu"] < UNDERLAY < one["tried_mtu"]
     told = words(left)
     (tunnel,) = status.ask(left.socket)["tunnels"]
-    found = [one["what"] for one in tunnel["findings"] if one["code"] == "path-mtu"]
-    assert len(found) == 2 and all("0 of 3 pings of " in one and "the path takes 12" in one for one in found)
+    what = [one["what"] for one in tunnel["findings"] if one["code"] == "path-mtu"]
+    assert len(what) == 2 and all("0 of 3 pings of " in one and "the path takes 12" in one for one in what)
     assert "no packet of the device's MTU, " in told and "comes back: the path takes 12" in told
 
     metrics = left.namespace.call(lambda: urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics").read())
