@@ -85,6 +85,7 @@ FIXED = (
     "worker_user",
     "socket",
     "socket_group",
+    "sysctls",
     "http",
 )
 _UNCHANGED: frozenset[str] = frozenset()

@@ -148,6 +148,7 @@ Fragmentation = Literal["yes", "accept", "no"]
 Ready = Literal["all", "any", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
+Sysctls = Literal["check", "set", "ignore"]
 Subsystem = Literal["audit", "config", "control", "daemon", "device", "esp", "http", "ike", "net"]
 
 

@@ -20,6 +20,7 @@ from ikepy.config.fields import (
     LogLevel,
     Ready,
     Subsystem,
+    Sysctls,
     Unique,
 )
 from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
@@ -43,6 +44,7 @@ _COMBINED = {"trap|start": "is not supported by ikepy yet"}
 _DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
 _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
 # "force" only matters in IKEv1: RFC 7383 never fragments IKE_SA_INIT, so there is nothing to force.
+_SYSCTLS = {word: word for word in ("check", "set", "ignore")}
 _FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept", "no": "no", "false": "no"}
 _CHILDLESS = {word: word for word in ("allow", "prefer", "force", "never")}
 _READY = {word: word for word in ("all", "any", "none")}
@@ -326,6 +328,8 @@ class Daemon(Section):
     log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
     log_levels: Annotated[tuple[tuple[Subsystem, LogLevel], ...], fields.each(fields.subsystem_level)] = ()
     log_format: Annotated[LogFormat, fields.choice("format", {"text": "text", "json": "json"})] = "text"
+    # What becomes of kernel settings that a gateway needs.
+    sysctls: Annotated[Sysctls, fields.choice("way", _SYSCTLS)] = "check"
     http: Http | None = None
 
 

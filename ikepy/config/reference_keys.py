@@ -379,6 +379,13 @@ KEYS: dict[str, dict[str, Key]] = {
         "log_format": Key(
             "word", '`"text"`, `"json"`', "a line for people, or an [object in JSON](monitoring.md#the-log)"
         ),
+        "sysctls": Key(
+            "word",
+            '`"check"`, `"set"`, `"ignore"`',
+            "settings of the kernel that networks behind this host need ([which](#kernel-settings)): "
+            "`check` warns at the start of those that are otherwise, with the command; `set` sets them, and "
+            "warns where that is not permitted",
+        ),
         "http": Key("section", "", "`[daemon.http]`, below. Absent: nothing is served"),
     },
     "http": {

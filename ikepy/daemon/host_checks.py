@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from ikepy.config.model import Config, Connection
 from ikepy.daemon.checks import device_exists, is_tun, missing_libraries
 from ikepy.daemon.control.control_socket import refuse_living
+from ikepy.daemon.device import sysctls
 from ikepy.daemon.device.route_exclusion import around, hole
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import NetworkConfig
@@ -32,6 +33,8 @@ def mistakes(config: Config) -> Problems:
 def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
     """What `ikepy run` would warn of, or perhaps refuse, as (key path, text)."""
     found = [] if _is_running(config) else list(_taken(config))
+    if config.daemon.sysctls == "check":
+        found += [("daemon.sysctls", f"{one.consequence}: {one.command}") for one in sysctls.lacking(config)]
     for connection in config.connections.values():
         found += _on_link(connection, network)
     return found

@@ -26,6 +26,7 @@ from ikepy.daemon.config_watch import ConfigWatch, WatchedFile
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
+from ikepy.daemon.device import sysctls
 from ikepy.daemon.device.devices import SETTLING, DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.device.vxlans import VxlanDevices
@@ -101,6 +102,7 @@ class Dependencies:
     network: NetworkConfig
     make_watch: MakeWatch
     drop_capabilities: bool = True
+    sysctls: Path = sysctls.ROOT
     open_icmp_socket: OpenSocket = open_icmp_socket
     open_echo_socket: OpenEchoSocket = open_echo_socket
 
@@ -228,6 +230,7 @@ class Daemon:
         await wait_for_devices(self._config, self._stop)
         if self._stop.is_set():
             return None
+        sysctls.look(self._config, self._dependencies.sysctls)
         if user is None or privileged is None:
             rights = self._own_rights(account)
         else:

@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 
 from ikepy import __version__
 from ikepy.cli import main
+from ikepy.daemon.device import sysctls
+from ikepy.daemon.device.sysctls import Setting
 from tests.unit.config.example import EXAMPLE
 
 STRONG = "LzU0vX3nRkq9TfWm7cYh"
@@ -18,10 +20,13 @@ def ikepy(*words: str | Path, environment: dict[str, str] | None = None) -> Resu
     return CliRunner().invoke(main, [str(word) for word in words], env=environment)
 
 
+IGNORED = '\n[daemon]\nsysctls = "ignore"\n'
+
+
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     path = tmp_path / "good.toml"
-    path.write_text(EXAMPLE.replace("s3cr3t", STRONG))
+    path.write_text(EXAMPLE.replace("s3cr3t", STRONG) + IGNORED)
     path.chmod(0o600)
     return path
 
@@ -95,6 +100,14 @@ def test_check_warns_of_what_is_hardly_meant(good: Path) -> None:
     )
     assert told[2] == f"{good}: 1 connection, 1 secret, no mistakes, 1 warning"
     assert STRONG not in result.output
+
+
+def test_check_warns_of_the_kernels_settings(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = Setting(("net", "ipv4", "ip_forward"), 1, "IPv4 is not forwarded")
+    monkeypatch.setattr(sysctls, "lacking", lambda _: [lacks])
+    good.write_text(good.read_text().removesuffix(IGNORED))
+    told = ikepy("check", "-c", good).stdout.splitlines()
+    assert f"{good}: daemon.sysctls: warning: IPv4 is not forwarded: sysctl -w net.ipv4.ip_forward=1" in told
 
 
 def test_check_looks_at_this_machine(good: Path) -> None:
