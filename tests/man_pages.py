@@ -1,7 +1,11 @@
-"""Makes the man pages in `docs/man` from the command line's own help: `python -m tests.man_pages`."""
+"""Makes the man pages in `docs/man`, or a DIRECTORY, from the command line's own help.
+
+`python -m tests.man_pages [DIRECTORY]`.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
@@ -65,4 +69,4 @@ def write(directory: Path = DIRECTORY) -> None:
 
 
 if __name__ == "__main__":
-    write()
+    write(*map(Path, sys.argv[1:2]))

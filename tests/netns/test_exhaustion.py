@@ -20,6 +20,8 @@ from tests.netns.namespaces import wait_until
 pytestmark = pytest.mark.root
 
 START = 'start_action = "start"'
+# The limits of a process of another user are not root's to set without CAP_SYS_RESOURCE.
+ONE_PROCESS = '\n[daemon]\nuser = ""\n'
 IDLE_CLIENTS = 1000
 
 
@@ -63,7 +65,7 @@ def leave_descriptors(pid: int, free: int) -> tuple[int, int]:
 def test_without_its_worker_a_tunnel_shows_no_child_and_no_carrier(pair: Pair, action: str) -> None:
     """Enough descriptors to answer with, too few for a process: the peer asks in vain until there is one."""
     pair.right.start(configuration(RIGHT, LEFT, child=START))
-    pair.left.start(configuration(LEFT, RIGHT, child=f'start_action = "{action}"'))
+    pair.left.start(configuration(LEFT, RIGHT, child=f'start_action = "{action}"') + ONE_PROCESS)
     wait_until(pair.left.children, "the child is installed")
     left, process = pair.left.namespace, pair.left.process
     assert process is not None
@@ -90,7 +92,7 @@ def test_without_its_worker_a_tunnel_shows_no_child_and_no_carrier(pair: Pair, a
 
 def test_without_descriptors_the_tunnel_stays_and_all_is_well_when_there_are_some(pair: Pair) -> None:
     pair.right.start(configuration(RIGHT, LEFT))
-    pair.left.start(configuration(LEFT, RIGHT, child=START))
+    pair.left.start(configuration(LEFT, RIGHT, child=START) + ONE_PROCESS)
     wait_until(pair.left.children, "the child is installed")
     left, process = pair.left.namespace, pair.left.process
     assert process is not None

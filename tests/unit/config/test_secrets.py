@@ -87,10 +87,11 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no environment variable" in problems(text)["secrets.ike-x.secret_env"]
 
 
-def test_exactly_one_source() -> None:
+def test_exactly_one_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IKEPY_TEST_PSK", "b")  # one that is read is wiped when a daemon starts
     wanted = "exactly one of secret, secret_file, secret_env must be given"
     assert problems("[secrets.ike-x]") == {"secrets.ike-x": wanted}
-    assert problems("[secrets.ike-x]\nsecret='a'\nsecret_env='PATH'") == {"secrets.ike-x": wanted}
+    assert problems("[secrets.ike-x]\nsecret='a'\nsecret_env='IKEPY_TEST_PSK'") == {"secrets.ike-x": wanted}
 
 
 def identity(text: str) -> Identity | None:

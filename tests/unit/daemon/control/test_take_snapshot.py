@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -18,6 +19,8 @@ from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
 from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.probe.prober import ProbeState
+from ikepy.daemon.probe.target import Loss
 from ikepy.daemon.vici.message import Decoded, decode, encode
 from ikepy.daemon.vici.packets import event
 from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_sa
@@ -195,6 +198,8 @@ def test_many_children_come_in_several_events(net: Network, sources: Sources) ->
 
 
 def test_only_what_is_asked_for(sources: Sources) -> None:
+    probe = ProbeState("ab", ip_address("10.2.0.1"), True, 0, 0, Loss(), None, None, None)
+    sources = replace(sources, probes=lambda: [probe])
     everything = take(sources)
     for section in Section:
         some = take(sources, {section})
