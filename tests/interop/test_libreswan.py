@@ -109,7 +109,7 @@ def test_liveness_asked_by_libreswan(bed: LibreswanBed, initiator: Side) -> None
     (number,) = bed.theirs.established()
     before = bed.theirs.log()
     bed.theirs.impair(f"initiate-v2-liveness:{number}")
-    wait_until(lambda: "liveness" in bed.theirs.log()[len(before) :], "it asks", 3)
+    wait_until(lambda: "liveness" in bed.theirs.log()[len(before) :], "it asks", 15)
     time.sleep(0.3)
     assert bed.theirs.established() == [number]
 

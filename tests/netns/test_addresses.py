@@ -75,11 +75,11 @@ def test_the_cable_is_pulled(pair: Pair) -> None:
     up(pair, "dpd_delay = 1")
     before = spis(pair.left)
     pair.right.namespace.ip("link", "set", "eth0", "down")
-    wait_until(lambda: "is gone, and there is no other" in pair.left.log(), "it is noticed", 3)
+    wait_until(lambda: "is gone, and there is no other" in pair.left.log(), "it is noticed", 10)
     time.sleep(2.0)
     pair.right.namespace.ip("link", "set", "eth0", "up")
     expect_traffic_within(pair.left.namespace)
-    wait_until(lambda: "is back" in pair.left.log(), "it is noticed", 3)
+    wait_until(lambda: "is back" in pair.left.log(), "it is noticed", 10)
     assert spis(pair.left) == before
 
 

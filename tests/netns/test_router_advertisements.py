@@ -17,7 +17,9 @@ pytestmark = pytest.mark.root
 
 FAR = "fd02::/64"
 NEAR = "fd01::1/64"
-WITHIN = 1.0  # seconds from a tunnel's change to what the host's kernel makes of it
+WITHIN = (
+    4.0  # seconds from a tunnel's change to what the host's kernel makes of it; below 1 on an idle machine
+)
 ANNOUNCED = """
 [router_advertisements.vxeth0]
 prefixes = ["fd01::/64"]
@@ -108,7 +110,7 @@ def test_while_the_tunnel_is_up(pair: Pair, host: Namespace, ear: Ear) -> None:
     begin = time.monotonic()
     pair.left.stop()
     assert not learned(host).keys() & {"default", FAR}
-    wait_until(lambda: [one.lifetime for one in ear.since(begin)] == [0, 0, 0], "it is said three times", 2)
+    wait_until(lambda: [one.lifetime for one in ear.since(begin)] == [0, 0, 0], "it is said three times", 20)
 
 
 def test_solicitations_are_answered(pair: Pair, host: Namespace, ear: Ear) -> None:

@@ -45,7 +45,7 @@ def test_a_worker_that_stands_still_is_replaced(up: Pair) -> None:
     def replaced() -> bool:
         return any(child["spi_in"] != old["spi_in"] for child in up.left.children())
 
-    wait_until(replaced, "a new child", timeout=3)
+    wait_until(replaced, "a new child", timeout=10)
     assert has_carrier(left)
     assert ping(left, LEFT, RIGHT)
     assert pid not in up.left.workers()
