@@ -1,10 +1,16 @@
 """The entry point of the command `ikepy`: imports the rest so that Ctrl-C meanwhile shows no traceback."""
 
+import signal
+import sys
+
 from ikepy.interrupt import interruptible
 
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:2] == ["run"]:
+        # A daemon that is asked to reload while it starts does so once it runs, instead of ending.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     with interruptible():
         from ikepy.cli import main as command_line
     command_line()

@@ -19,6 +19,7 @@ from ikepy.config.toml_source import Reading
 from ikepy.crypto.secret import Secret
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
+from ikepy.daemon.to_the_end import to_the_end
 from ikepy.errors import ConfigError, LocalMisuse
 
 SUBJECT = "configuration"
@@ -80,11 +81,15 @@ class DesiredConfig:
         nothing changed: `source` is its name there; LocalMisuse if the daemon does not run.
         """
         async with self._busy:
-            before = self._layers
-            change = await self._use(edit(before), source)
-            if wipe:
-                _wipe(before, self._layers)
-            return change
+            # Who asked may leave meanwhile: what the daemon uses then, the layers must have.
+            return await to_the_end(self._change(edit, source, wipe=wipe))
+
+    async def _change(self, edit: Edit, source: str, *, wipe: bool) -> ConfigDifference:
+        before = self._layers
+        change = await self._use(edit(before), source)
+        if wipe:
+            _wipe(before, self._layers)
+        return change
 
     async def reload(self, cause: str) -> ConfigDifference:
         """Read the file again and use it. `cause`: who asks for it, for the log.
@@ -102,7 +107,7 @@ class DesiredConfig:
         async with self._busy:
             _, reading = await self._read()
             file = self._layers.file.model_copy(update={"daemon": reading.config.daemon})
-            return await self._use(self._layers.with_file(file), "[daemon]")
+            return await to_the_end(self._use(self._layers.with_file(file), "[daemon]"))
 
     async def _reload(self, cause: str) -> ConfigDifference:
         async with self._busy:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ikepy.config import checks
 from ikepy.config.difference import ConfigDifference, difference
@@ -36,6 +36,7 @@ from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.probe.prober import Prober
 from ikepy.daemon.router.advertiser import RouterAdvertiser
+from ikepy.daemon.to_the_end import to_the_end
 from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Terminate
@@ -47,7 +48,6 @@ LOOK_AGAIN = 0.05  # seconds: the machine may be called thousands of times in th
 MOST_TOLD = 10  # connections without a secret in the log, at most
 SUBJECT = "configuration"
 PORTS = ("daemon.port", "daemon.port_nat_t")  # connections depend on them, so they can't change
-T = TypeVar("T")
 
 
 class Leaving(NamedTuple):
@@ -95,7 +95,7 @@ class Reconfiguration:
         async with self._busy:
             if self._stopped:
                 raise LocalMisuse("the daemon is not running")
-            return await _to_the_end(self._replace(config, source))
+            return await to_the_end(self._replace(config, source))
 
     async def stop(self) -> None:
         """Finish what has begun, and change nothing any more."""
@@ -264,17 +264,3 @@ def _tell_lack_of_secrets(former: Config, change: ConfigDifference) -> None:
 def _traps(connection: Connection) -> list[object]:
     """The selectors that start children, on which a device's carrier and permanent routes depend."""
     return [one.remote_ts for one in connection.children.values() if is_trap(one)]
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. A caller that is cancelled waits for its end all the same: nothing is half done."""
-    task, cancelled = asyncio.create_task(work), None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        task.exception()  # nobody is there to be told
-        raise cancelled
-    return task.result()

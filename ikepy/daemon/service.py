@@ -172,6 +172,8 @@ class Daemon:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
         loop.add_signal_handler(signal.SIGHUP, self._reloads.ask, "SIGHUP")
+        # `ikepy.start` holds it back until here, and from the end of this on.
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         manager = ServiceManager.of_environment(os.environ)
         manager.follow(self._written.bus)
         try:
@@ -189,6 +191,7 @@ class Daemon:
                     await self._say_farewell(runner)
         finally:
             manager.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
         log.info(SUBJECT, "ended")

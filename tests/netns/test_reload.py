@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -118,6 +119,31 @@ def test_a_mounted_secret_and_configuration(pair: Pair, tmp_path: Path) -> None:
     log_has("not reloaded (a file has changed), nothing has changed: ")
     assert "there is no file of this name" in pair.left.log()
     assert spis(pair.left, "tunnel") == before
+
+
+def test_sighup_while_it_starts(pair: Pair, tmp_path: Path) -> None:
+    """It is a reload once the daemon runs. Here a FIFO makes the start last, which a reload does not take."""
+    place = tmp_path / "left" / "ikepy.toml"
+    os.mkfifo(place)
+    fifo = os.open(place, os.O_RDWR)
+    process = pair.left.launch(configuration(LEFT, RIGHT))
+
+    def is_read() -> bool:
+        opened = Path(f"/proc/{process.pid}/fd").iterdir()
+        return any(fd.is_symlink() and os.path.realpath(fd) == str(place) for fd in opened)
+
+    try:
+        wait_until(is_read, "the configuration is being read", 20)
+        process.send_signal(signal.SIGHUP)
+    finally:
+        os.close(fifo)
+
+    def is_asked() -> bool:
+        return process.poll() is not None or "configuration: not reloaded (SIGHUP)" in pair.left.log()
+
+    wait_until(is_asked, "the reload is refused", 20)
+    assert process.poll() is None, pair.left.log()
+    pair.left.stop()
 
 
 def rotated(pair: Pair, gateway: Gateway, secret: str) -> None:

@@ -155,6 +155,7 @@ DAEMON_ROOMS = (
     "errors",
     "interfaces",
     "bus",
+    "to_the_end",
     "desired_config",
     "reload_requests",
     "config_watch",

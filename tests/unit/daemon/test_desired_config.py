@@ -14,6 +14,7 @@ from ikepy.config.model import Config
 from ikepy.config.toml_source import Reading
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
 from ikepy.daemon.desired_config import DesiredConfig
+from ikepy.daemon.to_the_end import to_the_end
 from ikepy.errors import ConfigError, LocalMisuse
 from tests.unit.config.test_layers import connection, file, secret
 
@@ -35,7 +36,11 @@ class Bed:
         self.may_apply.set()
         self.applying = 0
         self.events: list[DaemonEvent] = []
-        self.desired = DesiredConfig(self.used, self.apply, self, self.events.append)
+        self.desired = DesiredConfig(self.used, self.apply_to_the_end, self, self.events.append)
+
+    async def apply_to_the_end(self, config: Config, source: str) -> ConfigDifference:
+        """As the daemon does it."""
+        return await to_the_end(self.apply(config, source))
 
     async def apply(self, config: Config, source: str) -> ConfigDifference:
         self.applying += 1
@@ -77,6 +82,29 @@ def test_a_change_is_used_and_told() -> None:
         assert [one.name for one in change.added] == ["v"]
         assert bed.names == ["a", "v"]
         assert list(bed.desired.layers.connections) == ["v"]
+
+    run(scenario)
+
+
+def test_a_client_that_leaves_while_its_change_is_made() -> None:
+    """The daemon finishes the change; the layers have it too, else the next one would take it back."""
+
+    async def scenario(bed: Bed) -> None:
+        bed.may_apply.clear()
+        change = asyncio.create_task(
+            bed.desired.change(lambda layers: layers.with_connection(connection("v")))
+        )
+        await asyncio.sleep(0.01)
+        assert bed.applying
+        change.cancel()
+        asyncio.get_running_loop().call_later(0.01, bed.may_apply.set)
+        with pytest.raises(asyncio.CancelledError):
+            await change
+        assert bed.names == list(bed.desired.layers.merged().connections) == ["a", "v"]
+        await bed.desired.change(lambda layers: layers.with_connection(connection("w")))
+        assert bed.names == ["a", "v", "w"]
+        await bed.desired.change(lambda layers: layers.without_connection("v"))
+        assert bed.names == ["a", "w"]
 
     run(scenario)
 
