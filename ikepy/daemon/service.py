@@ -371,7 +371,7 @@ class Daemon:
         )
 
     def _lose_rights(self, how: str) -> None:
-        """The privileged process, and with it all workers, have ended: the SAs are deleted at the peers."""
+        """The privileged process has ended, or is silent, and so have all workers: the peers are told."""
         self._lost = (
             f"the privileged process ended ({how}), and with it the workers: the daemon ends; start it anew"
         )

@@ -75,5 +75,18 @@ class Access:
     def give(self, path: Path, mode: int) -> None:
         """Give a file or directory to the group, if there is one, and this mode then. OSError."""
         if self.group is not None:
-            os.chown(path, -1, self.group)
+            _change_group(path, self.group)
             path.chmod(mode)
+
+
+def _change_group(path: Path, group: int) -> None:
+    """Of a file of ours. Without CAP_CHOWN that takes one of our own groups (chown(2)). Raises OSError."""
+    try:
+        os.chown(path, -1, group)
+    except PermissionError:
+        before = os.getgroups()
+        os.setgroups([*before, group])
+        try:
+            os.chown(path, -1, group)
+        finally:
+            os.setgroups(before)

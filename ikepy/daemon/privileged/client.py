@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import signal
 import socket
@@ -37,6 +38,7 @@ class Privileged:
         self._pidfd = os.pidfd_open(process.pid)
         self._lock = threading.Lock()
         self._begun = False
+        self._on_silence: Callable[[], object] | None = None
 
     @classmethod
     def start(cls) -> Privileged:
@@ -67,13 +69,30 @@ class Privileged:
         pair.send(self._sock, codec.encode(begin))
 
     def watch(self, on_end: Callable[[str], None]) -> None:
-        """Call `on_end` with how the process ended, if that is before `close`."""
-        asyncio.get_running_loop().add_reader(self._pidfd, self._ended, on_end)
+        """Call `on_end` with how the process ended, or fell silent, if that is before `close`."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._pidfd, self._ended, on_end)
+        self._on_silence = functools.partial(loop.call_soon_threadsafe, self._silent, on_end)
+
+    def _silent(self, on_end: Callable[[str], None]) -> None:
+        if asyncio.get_running_loop().remove_reader(self._pidfd):  # else its end was told
+            on_end(f"no answer within {PATIENCE:g} s")
 
     def _ended(self, on_end: Callable[[str], None]) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         status = self._process.wait()
         on_end(f"status {status}" if status >= 0 else f"signal {-status}, {signal.strsignal(-status)}")
+
+    def _give_up(self) -> None:
+        """Nothing more is asked: an answer that comes now would be taken for the next request's.
+
+        A process that control may not kill, root's, ends with the pair, once it runs again.
+        """
+        self._sock.close()
+        with contextlib.suppress(PermissionError):
+            self._process.kill()
+        if self._on_silence is not None:
+            self._on_silence()
 
     def ask(self, request: Request, expected: type[T], fd: int | None = None) -> T:
         """The answer to a request that brings no descriptor; `fd` goes with it. Raises OSError."""
@@ -97,14 +116,16 @@ class Privileged:
         self.ask(request, Done)
 
     def _exchange(self, request: Request, expected: type[T], fd: int | None) -> tuple[T, list[int]]:
-        data = codec.encode(request)
+        try:
+            data = codec.encode(request)
+        except codec.CodecError as error:
+            raise OSError(errno.EMSGSIZE, str(error)) from error
         with self._lock:
             try:
                 pair.send(self._sock, data, fd)
                 received = pair.receive(self._sock)
             except TimeoutError:
-                self._process.kill()  # an answer that comes now would be taken for the next one's
-                self._sock.close()
+                self._give_up()
                 raise
             except OSError as error:
                 raise OSError(error.errno, ENDED) from error
@@ -123,6 +144,7 @@ class Privileged:
         """Close the pair, and wait for the process's end, for a while."""
         with contextlib.suppress(RuntimeError):  # no loop any more
             asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._on_silence = None
         self._sock.close()
         if not self._begun:  # it may be loading still, and has nothing to clean up
             self._process.kill()

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.net import sockets
+from ikepy.daemon.privileged.codec import MAX_ITEMS, MAX_MESSAGE
 from ikepy.daemon.privileged.files import Files
 from ikepy.daemon.privileged.requests import (
     Answer,
@@ -113,8 +115,8 @@ class Desk:
                 return self._manage_worker(request, fds)
             case OpenFile(path=path):
                 return Done(), self._files.open(path)
-            case ListFiles(pattern=pattern):
-                return Named(tuple(self._files.matching(pattern))), None
+            case ListFiles(pattern=pattern, after=after):
+                return _first(name for name in self._files.matching(pattern) if name > after), None
 
     # -- devices
 
@@ -275,6 +277,20 @@ class Desk:
                 network.remove_vxlan(name)
         for path, inode in self._begin.sockets:
             _remove_socket(path, inode)
+
+
+def _first(names: Iterable[str]) -> Named:
+    """As many as an answer has room for."""
+    found: list[str] = []
+    room = (
+        MAX_MESSAGE // 2
+    )  # with a quarter of it for one name (PATH_MAX), and the rest for what surrounds them
+    for name in names:
+        room -= len(json.dumps(name)) + 1
+        found.append(name)
+        if room < 0 or len(found) == MAX_ITEMS:
+            break
+    return Named(tuple(found))
 
 
 def _remove_socket(path: str, inode: int) -> None:

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-MOST_NAMES = 1000  # of a pattern
 SHALLOW = 3  # parts of a path: "/", "etc" and a name; /etc itself holds others' secrets
 
 
@@ -48,13 +47,16 @@ class Files:
         return fd
 
     def matching(self, pattern: str) -> list[str]:
-        """The names in the configuration's directory that a pattern means. Raises OSError for another one."""
+        """The names in the configuration's directory that a pattern means, sorted.
+
+        Raises OSError for another one.
+        """
         directory = glob.escape(os.path.dirname(pattern)) == os.path.dirname(pattern)  # noqa: PTH120
         if not directory or not self._is_beneath(os.path.realpath(os.path.dirname(pattern))):  # noqa: PTH120
             if pattern in self._named:
                 return [pattern]
             raise self._refusal(pattern)
-        return sorted(glob.glob(pattern))[:MOST_NAMES]  # noqa: PTH207
+        return sorted(glob.glob(pattern))  # noqa: PTH207
 
     def _is_beneath(self, real: str) -> bool:
         return self._directory is not None and Path(real).is_relative_to(self._directory)

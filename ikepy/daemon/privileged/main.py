@@ -16,7 +16,7 @@ from typing import get_args
 
 from ikepy.daemon.privileged import codec, pair
 from ikepy.daemon.privileged.desk import Desk, Reply
-from ikepy.daemon.privileged.requests import WITH_DESCRIPTOR, Begin, Failed, Request
+from ikepy.daemon.privileged.requests import WITH_DESCRIPTOR, Answer, Begin, Failed, Request
 from ikepy.daemon.process.capabilities import KEPT, Capability, keep_memory_private, keep_only
 
 REQUESTS = get_args(Request)
@@ -31,12 +31,20 @@ def serve(sock: socket.socket, desk: Desk) -> None:
         finally:
             pair.close(fds)
         try:
-            pair.send(sock, codec.encode(answer), fd)
+            pair.send(sock, encoded(answer), fd)
         except (BrokenPipeError, ConnectionResetError):
             return
         finally:
             if fd is not None:
                 pair.close([fd])
+
+
+def encoded(answer: Answer) -> bytes:
+    """An answer that is too large becomes an error: no request ends the process."""
+    try:
+        return codec.encode(answer)
+    except codec.CodecError as error:
+        return codec.encode(Failed(errno.EMSGSIZE, str(error)))
 
 
 def answer_one(desk: Desk, data: bytes, fds: list[int]) -> Reply:

@@ -161,9 +161,11 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class ListFiles:
-    """The names that a pattern of an `include` means: `Named`."""
+    """The names that a pattern of an `include` means: `Named`, with the first of those that sort behind
+    `after`, as many as a message has room for; none: there are no more."""
 
     pattern: str
+    after: str
 
 
 Request = (

@@ -255,4 +255,7 @@ class SeparatedFiles:
         return self._privileged.ask_for_descriptor(OpenFile(path), Done)[1]
 
     def matching(self, pattern: str) -> list[str]:
-        return list(self._privileged.ask(ListFiles(pattern), Named).names)
+        names: list[str] = []
+        while part := self._privileged.ask(ListFiles(pattern, names[-1] if names else ""), Named).names:
+            names += part
+        return names

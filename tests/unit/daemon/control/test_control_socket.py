@@ -10,6 +10,8 @@ import os
 import resource
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -233,6 +235,20 @@ def test_a_group_may_open_it(path: Path) -> None:
         await other.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.root
+def test_a_groups_members_where_root_may_not_change_owners(tmp_path: Path) -> None:
+    (tmp_path / "s").touch()
+    code = (
+        "import sys, os, pathlib; from ikepy.daemon.control.access import Access;"
+        "before = os.getgroups(); Access.of('7').give(pathlib.Path(sys.argv[1]), 0o660);"
+        "assert os.getgroups() == before"
+    )
+    bounded = ["setpriv", "--bounding-set=-chown,-fsetid,-fowner"]
+    subprocess.run([*bounded, sys.executable, "-c", code, str(tmp_path / "s")], check=True)
+    found = (tmp_path / "s").stat()
+    assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (7, 0o660)
 
 
 def test_a_group_that_there_is_not(path: Path) -> None:

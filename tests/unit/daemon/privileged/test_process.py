@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ikepy.daemon.privileged import codec, pair
+from ikepy.daemon.privileged import client, codec, pair
 from ikepy.daemon.privileged.client import Privileged
 from ikepy.daemon.privileged.desk import Desk
-from ikepy.daemon.privileged.main import answer_one
+from ikepy.daemon.privileged.main import answer_one, encoded
 from ikepy.daemon.privileged.requests import (
     Begin,
     Done,
@@ -32,7 +34,9 @@ from ikepy.daemon.privileged.requests import (
     OpenFile,
     OpenUdp,
     Perform,
+    Performed,
     ReapWorker,
+    Refusal,
     RenameDevice,
     Request,
     SetPriority,
@@ -40,6 +44,7 @@ from ikepy.daemon.privileged.requests import (
     StartWorker,
     Told,
 )
+from ikepy.daemon.privileged.separated import SeparatedFiles
 from tun.rtnetlink import Hop
 from tun.state import AddAddress, AddRoute, Operation, Route, SetCarrier, SetMtu, SetUp
 
@@ -259,6 +264,58 @@ def test_a_request_after_its_end_is_an_error() -> None:
         with pytest.raises(OSError, match="the privileged process has ended"):
             process.do(EndExemption(LOOPBACK))
     process.close()
+
+
+def test_one_that_stands_still_is_asked_nothing_more_though_control_may_not_kill_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(_: object) -> None:
+        raise PermissionError(errno.EPERM, "root's")
+
+    async def scenario() -> tuple[int, list[str]]:
+        process = Privileged.start()
+        process.begin(begin())
+        told: list[str] = []
+        process.watch(told.append)
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(subprocess.Popen, "kill", forbidden)
+                with pytest.raises(TimeoutError):
+                    process.do(EndExemption(LOOPBACK))
+                await asyncio.sleep(0)
+                os.kill(process.pid, signal.SIGCONT)
+                with pytest.raises(OSError, match="the privileged process has ended"):
+                    process.do(EndExemption(LOOPBACK))  # not answered by what belongs to the first
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+            process.close()
+        return process.pid, told
+
+    monkeypatch.setattr(client, "PATIENCE", 0.5)
+    pid, told = asyncio.run(scenario())
+    assert told == ["no answer within 0.5 s"]
+    assert not Path(f"/proc/{pid}").exists(), "it ends with the pair"
+
+
+def test_as_many_files_as_there_are(tmp_path: Path) -> None:
+    directory = tmp_path / "conf.d"
+    directory.mkdir()
+    names = [str(directory / f"{'site' * 25}-{number:04}.conf") for number in range(1500)]
+    for name in names:
+        Path(name).touch()
+    process = Privileged.start()
+    try:
+        process.begin(Begin((), 1, 1, None, (), (str(directory / "ikepy.toml"),), True))
+        assert SeparatedFiles(process).matching(str(directory / "*.conf")) == names
+    finally:
+        process.close()
+
+
+def test_an_answer_and_a_request_that_are_too_large_are_errors(privileged: Privileged) -> None:
+    many = Performed(tuple(Refusal(number, 1, frozenset(range(1000))) for number in range(128)))
+    assert codec.decode(encoded(many), Failed).code == errno.EMSGSIZE
+    refused(privileged, MakeDevice("x" * codec.MAX_MESSAGE), errno.EMSGSIZE)
 
 
 MODULES = {  # of ours
