@@ -11,8 +11,6 @@ import logging
 import time
 from collections.abc import Mapping
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-
 Fields = Mapping[str, str | int | float]
 
 
@@ -51,10 +49,16 @@ class JsonFormatter(logging.Formatter):
 
 
 def one_line(text: str) -> str:
-    """`text` with line ends as " | " and every other control character escaped."""
+    """`text` with line ends as " | " and whatever else can't be printed escaped: control characters, and
+    those that turn the direction of writing or can't be seen."""
     if text.isprintable():
         return text
-    return " | ".join(text.splitlines()).translate(_ESCAPES)
+    joined = " | ".join(text.splitlines())
+    return "".join(one if one.isprintable() else _escaped(ord(one)) for one in joined)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 FORMATTERS: dict[str, type[logging.Formatter]] = {"text": TextFormatter, "json": JsonFormatter}

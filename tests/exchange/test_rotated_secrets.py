@@ -101,6 +101,43 @@ def test_without_a_time_it_is_refused_at_once() -> None:
     assert not authenticate_anew(net)
 
 
+def test_a_former_secret_is_refused_once_the_time_is_taken_away() -> None:
+    """As after a leak that is known of later than the change."""
+    net = up()
+    net.replace_config("b", NEW["b"])
+    assert authenticate_anew(net)
+    net.replace_config("b", replace(NEW["b"], daemon="old_secret_grace = 0"))
+    net.run(0.1)
+    assert said(net, "b", REFUSED) == 1
+    assert not authenticate_anew(net)
+
+
+def test_a_shorter_time_holds_for_what_was_replaced_before_and_a_longer_one_does_not() -> None:
+    net = up()
+    net.replace_config("b", NEW["b"])
+    net.replace_config("b", replace(NEW["b"], daemon="old_secret_grace = 20"))
+    net.replace_config("b", replace(NEW["b"], daemon="old_secret_grace = 600"))
+    net.run(15)
+    assert authenticate_anew(net)
+    net.run(10)
+    assert said(net, "b", REFUSED) == 1
+    assert not authenticate_anew(net)
+
+
+def test_a_secret_that_changes_twice_and_back() -> None:
+    """Either former one is accepted; the one that is the present one again is no former one."""
+    net = up()
+    net.replace_config("b", NEW["b"])
+    net.replace_config("b", replace(OLD["b"], secret="a third secret"))
+    assert authenticate_anew(net)
+    net.replace_config("b", OLD["b"])
+    assert authenticate_anew(net)
+    net.run(GRACE + 1)
+    assert authenticate_anew(net)
+    net.replace_config("a", NEW["a"])
+    assert not authenticate_anew(net)
+
+
 def test_a_secret_that_is_removed_is_refused_at_once() -> None:
     net = up()
     config = net.b.config.model_copy(update={"secrets": {}})

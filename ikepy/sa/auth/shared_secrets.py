@@ -8,7 +8,7 @@ refused at once, and none is accepted for other identities than those that it wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config, SecretEntry
@@ -77,9 +77,11 @@ class SharedSecrets:
     def replace(self, config: Config, now: float) -> None:
         """Use `config` from now on."""
         old, self.config = self.config, config
+        until = now + config.daemon.old_secret_grace
+        if config.daemon.old_secret_grace < old.daemon.old_secret_grace:
+            self._shorten(until)
         if _are_same(old.secrets, config.secrets):
             return
-        until = now + config.daemon.old_secret_grace
         predecessors = _by_ids(old.secrets)
         kept: dict[str, tuple[Former, ...]] = {}
         taken: set[str] = set()
@@ -97,6 +99,13 @@ class SharedSecrets:
         _wipe(self._former, kept)
         self._former = kept
         self._tries.clear()
+
+    def _shorten(self, until: float) -> None:
+        """Accept none for longer: who sets a shorter time, or none, wants the former ones refused."""
+        self._former = {
+            name: tuple(replace(one, until=min(one.until, until)) for one in each)
+            for name, each in self._former.items()
+        }
 
     @property
     def deadline(self) -> float | None:

@@ -46,6 +46,11 @@ def test_control_characters_are_escaped(lines: io.StringIO) -> None:
     assert written(lines).endswith("peer: id \\x1b[31m\\x00evil | ERROR forged: line\\x9b\n")
 
 
+def test_characters_that_reorder_or_hide_are_escaped(lines: io.StringIO) -> None:
+    log.info("peer", "id \u202eevil\u2066\u200b\ufeff\U000e0041 \ud800 bücher 例")
+    assert written(lines).endswith("peer: id \\u202eevil\\u2066\\u200b\\ufeff\\U000e0041 \\ud800 bücher 例\n")
+
+
 def test_a_percent_sign_is_no_format(lines: io.StringIO) -> None:
     log.info("peer", "%s %d")
     assert written(lines).endswith("peer: %s %d\n")
