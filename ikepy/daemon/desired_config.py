@@ -107,7 +107,9 @@ class DesiredConfig:
         async with self._busy:
             _, reading = await self._read()
             file = self._layers.file.model_copy(update={"daemon": reading.config.daemon})
-            return await to_the_end(self._use(self._layers.with_file(file), "[daemon]"))
+            change = await to_the_end(self._use(self._layers.with_file(file), "[daemon]"))
+            self._reset_levels()
+            return change
 
     async def _reload(self, cause: str) -> ConfigDifference:
         async with self._busy:
@@ -124,9 +126,15 @@ class DesiredConfig:
                 self._publish(ConfigRefused(cause, (str(error),)))
                 raise
             _wipe(before, self._layers)
+            self._reset_levels()
             self._tell_remarks(file.name, reading)
             self._publish(ConfigReloaded(cause))
             return change
+
+    def _reset_levels(self) -> None:
+        """What the command `log-levels` has set holds until a reload, and over changes by VICI."""
+        settings = self._layers.file.daemon
+        log.set_levels(settings.log_level, dict(settings.log_levels))
 
     async def _read(self) -> tuple[ConfigSource, Reading]:
         if self._file is None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ikepy.config import checks
 from ikepy.config.difference import ConfigDifference, difference
+from ikepy.config.fields import Subsystem
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved
@@ -123,7 +124,8 @@ class Reconfiguration:
             self._leave(connection.name)
         self._remove_unused()
         log.set_style(change.config.daemon.log_format)
-        log.set_levels(change.config.daemon.log_level, dict(change.config.daemon.log_levels))
+        if _levels(change.config) != _levels(former):  # else those that `log-levels` has set stay
+            log.set_levels(*_levels(change.config))
         for key, text in change.fixed:
             log.warning(SUBJECT, f"{source}: {key}: {text}", "config")
         log.info(SUBJECT, f"{source}: {change}", "config")
@@ -259,6 +261,10 @@ def _tell_lack_of_secrets(former: Config, change: ConfigDifference) -> None:
         log.warning(
             SUBJECT, f"{len(lacking) - MOST_TOLD} more connections have no secret that fits", "config"
         )
+
+
+def _levels(config: Config) -> tuple[str, dict[Subsystem, str]]:
+    return config.daemon.log_level, dict(config.daemon.log_levels)
 
 
 def _traps(connection: Connection) -> list[object]:

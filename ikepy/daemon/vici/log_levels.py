@@ -1,6 +1,7 @@
 """ikepy's own VICI command `log-levels`: shows the level of each subsystem of the log, and changes some.
 
-A change holds until the configuration is loaded again or the daemon is started anew.
+A change holds until the configuration is read again or the daemon is started anew; what comes by VICI leaves
+it.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from ikepy.config.difference import ConfigDifference, difference
 from ikepy.config.layers import Layers
 from ikepy.config.model import Config
 from ikepy.config.toml_source import Reading
+from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
 from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.to_the_end import to_the_end
@@ -255,5 +256,20 @@ def test_secrets_that_no_layer_has_any_more_are_wiped() -> None:
         with pytest.raises(ConfigError):
             await bed.desired.reload("command")
         assert bed.used.secrets["ike"].secret.expose() == b"three"
+
+    run(scenario)
+
+
+def test_levels_that_a_command_has_set_hold_until_a_reload() -> None:
+    async def scenario(bed: Bed) -> None:
+        log.set_levels("warning")
+        log.change_levels({"ike": "debug"})
+        await bed.desired.change(lambda layers: layers.with_connection(connection("v")))
+        assert log.levels()["ike"] == "debug"
+        await bed.desired.reload("test")
+        assert log.levels()["ike"] == "info"
+        log.change_levels({"ike": "debug"})
+        await bed.desired.reload_settings()
+        assert log.levels()["ike"] == "info"
 
     run(scenario)

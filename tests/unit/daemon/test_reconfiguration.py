@@ -59,6 +59,19 @@ def test_devices_come_and_go_with_their_connections(control: Path) -> None:
     run(Bed(control), scenario)
 
 
+def test_levels_that_a_command_has_set_hold_until_other_ones_are_configured(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        log.change_levels({"ike": "debug"})
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        assert log.levels()["ike"] == "debug"
+        await bed.daemon.replace_config(configured(bed, "a", daemon={"log_level": "warning"}))
+        assert log.levels()["ike"] == "warning"
+        await bed.daemon.replace_config(configured(bed, "a", daemon={"log_level": "info"}))
+        assert log.levels()["ike"] == "info"
+
+    run(Bed(control), scenario)
+
+
 def test_a_removed_device_stays_until_its_ike_sas_are_gone(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         await bed.daemon.replace_config(configured(bed, "a", "b"))
