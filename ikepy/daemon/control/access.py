@@ -73,19 +73,25 @@ class Access:
         return peer.uid in (ROOT, self.owner) or self.group in peer.groups
 
     def give(self, path: Path, mode: int) -> None:
-        """Give a file or directory to the group, if there is one, and this mode then. OSError."""
+        """Give a file or directory to the group, if there is one, and this mode then. StartError, OSError."""
         if self.group is not None:
             _change_group(path, self.group)
             path.chmod(mode)
 
 
 def _change_group(path: Path, group: int) -> None:
-    """Of a file of ours. Without CAP_CHOWN that takes one of our own groups (chown(2)). Raises OSError."""
+    """Without CAP_CHOWN that takes one of our own groups (chown(2)). Raises StartError, OSError."""
     try:
         os.chown(path, -1, group)
     except PermissionError:
         before = os.getgroups()
-        os.setgroups([*before, group])
+        try:
+            os.setgroups([*before, group])
+        except PermissionError as error:
+            text = (
+                f"{path} can't be given to the group {group}: that needs CAP_CHOWN or CAP_SETGID, or no group"
+            )
+            raise StartError(text, key=KEY) from error
         try:
             os.chown(path, -1, group)
         finally:

@@ -249,6 +249,11 @@ def test_a_groups_members_where_root_may_not_change_owners(tmp_path: Path) -> No
     subprocess.run([*bounded, sys.executable, "-c", code, str(tmp_path / "s")], check=True)
     found = (tmp_path / "s").stat()
     assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (7, 0o660)
+    bounded[1] += ",-setgid"
+    refused = [*bounded, sys.executable, "-c", code.replace("'7'", "'8'"), str(tmp_path / "s")]
+    done = subprocess.run(refused, capture_output=True, text=True, check=False)
+    assert "daemon.socket_group: " in done.stderr
+    assert "can't be given to the group 8: that needs CAP_CHOWN or CAP_SETGID" in done.stderr
 
 
 def test_a_group_that_there_is_not(path: Path) -> None:
