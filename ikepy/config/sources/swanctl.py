@@ -99,7 +99,8 @@ class _Translator:
             numbers[child] = tuple(one or other for one, other in zip(own, whole, strict=True))
         device.choose(self.draft, name, vti, numbers, origin)
         for child, inner in _sections(section, "children"):
-            remote = values.listed(_table(children[child]).get("remote_ts", []))
+            given = _table(children[child]).get("remote_ts", [])
+            remote = values.listed(given) if isinstance(given, str | list) else []  # a section is a mistake
             child_origin = self._note((*path, "children", child), inner)
             device.refuse_all_traffic(self.draft, vti, remote, child_origin)
         for other, inner in section.sections.items():

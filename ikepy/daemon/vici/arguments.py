@@ -39,9 +39,12 @@ def number(arguments: Decoded, key: str) -> int | None:
     if word is None:
         return None
     digits = word.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or not -1 <= int(word[:16]) <= LARGEST:
-        raise ViciError(f"{key} must be a whole number from -1 to {LARGEST}")
-    return int(word)
+    significant = digits.lstrip("0") or "0"
+    if digits.isascii() and digits.isdigit() and len(significant) <= len(str(LARGEST)):
+        value = -int(significant) if word.startswith("-") else int(significant)
+        if -1 <= value <= LARGEST:
+            return value
+    raise ViciError(f"{key} must be a whole number from -1 to {LARGEST}")
 
 
 def boolean(arguments: Decoded, key: str) -> bool:

@@ -68,6 +68,11 @@ def mistakes(source: str) -> str:
     return str(caught.value)
 
 
+def test_a_section_where_selectors_belong_is_a_mistake() -> None:
+    said = mistakes("connections { site { children { net { remote_ts { x = 1 } } } } }")
+    assert "s.conf:1: connections.site.children.net.remote_ts: must be a list" in said
+
+
 def test_strongswans_defaults_hold_where_ours_differ() -> None:
     connection = config(text()).connections["site"]
     assert connection.keyingtries == 1

@@ -92,6 +92,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"site": connection(other={})}, "connections.site.other: unknown key"),
     ({"site": connection(local={"auth": b"psk", "x": {}})}, "connections.site.local.x: unknown key"),
     ({"site": connection(children={"net": {"x": {}}})}, "connections.site.children.net.x: unknown key"),
+    (
+        {"site": connection(children={"net": {"remote_ts": {}}})},
+        "connections.site.children.net.remote_ts: must be a list",
+    ),
     ({"site": connection(vti={"addresses": {}})}, "connections.site.vti.addresses: must be a list"),
     ({"site": connection(children={})}, "connections.site.children: is missing"),
     ({"site": connection(**{"x\n": b"1"})}, "connections.site: holds a name with characters"),

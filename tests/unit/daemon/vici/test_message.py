@@ -156,7 +156,15 @@ def test_arguments() -> None:
             read(given, key)
 
 
-@pytest.mark.parametrize("word", ["", "-", "-2", "1" * 5000, "٣", "4294967296", "1.5", "--1"])
+def test_zeros_before_a_number() -> None:
+    assert arguments.number({"n": b"0" * 5000 + b"7"}, "n") == 7
+    assert arguments.number({"n": b"-01"}, "n") == -1
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["", "-", "-2", "1" * 5000, "٣", "4294967296", "1.5", "--1", "0" * 16 + "9" * 10, "0" * 5000 + "9" * 20],
+)
 def test_what_is_no_number(word: str) -> None:
     with pytest.raises(ViciError, match="whole number"):
         arguments.number({"n": word.encode()}, "n")
