@@ -430,6 +430,7 @@ class IkeManager:
             sa.reauth_due = False
             effects += self._reauthentication.reauthenticate(sa, now)
         effects += self._reauthentication.end_replaced(sa, now)
+        self._reauthentication.let_go(sa)
         changed = [sa]
         while self._registry.to_probe:
             one = self._registry.to_probe.pop()

@@ -68,6 +68,14 @@ class Reauthentication:
             effects += self._settle(old, proceed(old, now), now)
         return effects
 
+    def let_go(self, sa: IkeSa) -> None:
+        """An IKE_SA that ends is preferred no more: those that yielded to it end what they replace."""
+        if sa.established_at is not None and not sa.established:
+            for other in self._registry.duplicates(sa):
+                preferred = other.replacing.yields_to
+                if other.replacing.olds and preferred is not None and preferred.successor is sa:
+                    self._registry.changed_sas.append(other)
+
     def _is_surplus(self, new: IkeSa) -> bool:
         """Whether other IKE_SAs have all the children that `new` was set up for."""
         others = list(self._registry.others(new))

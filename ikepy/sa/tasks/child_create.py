@@ -136,11 +136,16 @@ class ChildCreate(Task[IkeSa]):
         return True
 
     def _retire(self, sa: IkeSa, by: int) -> None:
-        """Delete the child that was to be replaced, as the child `by` now stands in for it."""
+        """Delete the child that was to be replaced, as the child `by` now stands in for it.
+
+        Another request may have replaced it meanwhile, on the terms of a former configuration: what came of
+        that is replaced, too.
+        """
         old = None if self.replaces is None else sa.children.get(self.replaces)
-        if old is not None:
-            old.replaced_by = by
+        while old is not None and old.child_id != by:
+            newer, old.replaced_by = sa.children.successor(old), old.replaced_by or by
             sa.enqueue(DeleteChild(old.child_id))
+            old = newer
 
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """Conclude after a refusal, by the peer or by us; in the latter case delete the child at the peer."""
