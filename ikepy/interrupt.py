@@ -1,8 +1,22 @@
 """Ctrl-C while modules are imported ends the process without a traceback."""
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+
+def ending() -> Callable[[int, object], None] | signal.Handlers:
+    """What ends the process as the system does it, for `signal.signal`.
+
+    For PID 1 of a container the system does nothing: a signal that it has no handler for is lost
+    (pid_namespaces(7)).
+    """
+    return _end if os.getpid() == 1 else signal.SIG_DFL
+
+
+def _end(number: int, _: object) -> None:
+    os._exit(128 + number)  # a shell's status for it
 
 
 @contextmanager
@@ -16,7 +30,7 @@ def interruptible() -> Iterator[None]:
     if before is signal.SIG_IGN:
         yield
         return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, ending())
     try:
         yield
     finally:

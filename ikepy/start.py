@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from ikepy.interrupt import interruptible
+from ikepy.interrupt import ending, interruptible
 
 
 def main() -> None:
@@ -11,6 +11,7 @@ def main() -> None:
     if sys.argv[1:2] == ["run"]:
         # A daemon that is asked to reload while it starts does so once it runs, instead of ending.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        signal.signal(signal.SIGTERM, ending())  # until it can end in order
     with interruptible():
         from ikepy.cli import main as command_line
     command_line()

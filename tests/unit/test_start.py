@@ -17,7 +17,7 @@ WHERE = os.environ["INTERRUPT_AT"]
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == WHERE:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
 sys.meta_path.insert(0, Finder())
 """
 NOWHERE = EXAMPLE.replace("192.0.2.1", "203.0.113.77")  # no address of ours: were it run, nothing is opened
@@ -35,15 +35,21 @@ MOMENTS = [
 
 
 def start(
-    tmp_path: Path, moment: str, text: str = NOWHERE, *, ignored: bool = False
+    tmp_path: Path,
+    moment: str,
+    text: str = NOWHERE,
+    *,
+    ignored: bool = False,
+    number: int = signal.SIGINT,
+    through: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
     config = tmp_path / "ikepy.toml"
     config.write_text(text)
     action = signal.SIG_IGN if ignored else signal.SIG_DFL  # whatever the tests themselves were started with
     return subprocess.run(
-        [sys.executable, "-m", "ikepy", "run", "-c", config, "--socket", tmp_path / "s"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPT_AT": moment},
+        [*through, sys.executable, "-m", "ikepy", "run", "-c", config, "--socket", tmp_path / "s"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPT_AT": moment, "SIGNAL": str(int(number))},
         capture_output=True,
         text=True,
         timeout=60,
@@ -55,6 +61,14 @@ def start(
 def test_ctrl_c_during_the_start(tmp_path: Path, moment: str) -> None:
     ended = start(tmp_path, moment)
     assert ended.returncode == -signal.SIGINT
+    assert ended.stdout + ended.stderr == ""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_pid_1_is_ended_during_the_start(tmp_path: Path, number: signal.Signals) -> None:
+    ended = start(tmp_path, "ikepy.cli", "", number=number, through=("unshare", "--pid", "--kill-child"))
+    assert ended.returncode == 128 + number
     assert ended.stdout + ended.stderr == ""
 
 
