@@ -64,6 +64,8 @@ def read_text(text: str, name: str = "<text>", exposed: str | None = None) -> Re
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(name, [("", _syntax(error, text))]) from None
+    except ValueError:  # of int(), which Python bounds
+        raise ConfigError(name, [("", "holds a number with too many digits")]) from None
     except RecursionError:
         raise ConfigError(name, [("", "is nested too deeply")]) from None
     return read_table(data, name, Path(name).parent, exposed)

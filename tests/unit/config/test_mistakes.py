@@ -148,6 +148,11 @@ def test_each_kind_of_mistake(text: str, key: str, part: str) -> None:
     assert part in found[key]
 
 
+def test_a_number_with_more_digits_than_python_takes() -> None:
+    with pytest.raises(ConfigError, match="holds a number with too many digits"):
+        parse(f"[daemon]\nport = {'9' * 5000}")
+
+
 def test_syntax_error_names_the_line() -> None:
     with pytest.raises(ConfigError, match=r"is not TOML: .*line 2"):
         parse("a = 1\nb = = 2")
