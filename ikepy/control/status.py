@@ -10,7 +10,7 @@ from ikepy.control.client import Message, ask_for_list
 EVENT = "ikepy-status"
 NUMBERS = frozenset(
     {
-        *("since", "ago", "next-try", "failures", "drops"),
+        *("since", "ago", "next-try", "failures", "drops", "rtt"),
         *("packets-in", "bytes-in", "packets-out", "bytes-out"),
     }
 )

@@ -34,7 +34,7 @@ def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
     """What `ikepy run` would warn of, or perhaps refuse, as (key path, text)."""
     found = [] if _is_running(config) else list(_taken(config))
     if config.daemon.sysctls == "check":
-        found += [("daemon.sysctls", f"{one.consequence}: {one.command}") for one in sysctls.lacking(config)]
+        found += [("daemon.sysctls", text) for text in sysctls.words(sysctls.lacking(config))]
     for connection in config.connections.values():
         found += _on_link(connection, network)
     return found

@@ -257,7 +257,7 @@ def ping(
     index = 0 if version == 4 else 1
     command = ["ping", f"-{version}", "-n", "-q", "-W", "2", "-c", "1", *options]
     command += ["-I", host(own.networks[index]), host(peer.networks[index])]
-    return all(namespace.run(*command, check=False).returncode == 0 for _ in range(count))
+    return all([namespace.run(*command, check=False).returncode == 0 for _ in range(count)])  # noqa: C419  all are sent
 
 
 def device_flags(namespace: Namespace, device: str) -> list[str]:

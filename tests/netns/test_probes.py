@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ikepy import listing
-from ikepy.control import queries, status
+from ikepy.control import queries, status, top
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration
 from tests.netns.namespaces import wait_until
 from tests.scraped import Scraped
@@ -61,6 +61,11 @@ def test_round_trips_and_the_path_mtu(pair: Pair) -> None:
     what = [one["what"] for one in tunnel["findings"] if one["code"] == "path-mtu"]
     assert len(what) == 2 and all("0 of 3 pings of " in one and "the path takes 12" in one for one in what)
     assert "no packet of the device's MTU, " in told and "comes back: the path takes 12" in told
+
+    before = top.rows(status.ask(left.socket), status.ask(left.socket), 1.0)
+    (row,) = before
+    assert row.rtt is not None and 0 < row.rtt < 1e6
+    assert " ms" in str([*top.table(iter([row])).columns[-3].cells])
 
     metrics = left.namespace.call(lambda: urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics").read())
     scraped = Scraped(metrics.decode())

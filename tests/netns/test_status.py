@@ -178,7 +178,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 def test_a_silent_peer(bed: Pair) -> None:
     told = found(bed.left, "silent", "peer-silent")
-    assert "nothing came from 192.0.2.201, UDP port 500" in told["what"]
+    assert "from 192.0.2.201, UDP port 500" in told["what"]
     assert "remote_addrs" in told["do"]
 
 
@@ -369,7 +369,12 @@ def test_traffic_that_goes_wrong(pair: Pair) -> None:
     assert told["ours"] == ["10.1.0.0/24 fd01::/64 === 10.2.0.0/24 fd02::/64"]
 
     repeater = left.start(sys.executable, "-c", REPEATER)
-    wait_until(lambda: "tunnel" in up(pair.left) and ping(left, LEFT, RIGHT), "the way is there")
+
+    def repeated() -> bool:
+        ping(left, LEFT, RIGHT)
+        return any(child["drops"].get("replay") for child in pair.right.children())
+
+    wait_until(repeated, "the repeater is at work")
     try:
         assert "dropped as replays" in found(pair.right, "tunnel", "replays")["what"]
         told = found(pair.right, "tunnel", "integrity")

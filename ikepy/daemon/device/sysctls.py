@@ -27,6 +27,7 @@ class Setting:
     key: tuple[str, ...]  # "net", "ipv4", "ip_forward"
     value: int
     consequence: str
+    first: bool = False  # it is only to be set before the next one
 
     @property
     def name(self) -> str:
@@ -41,8 +42,8 @@ class Setting:
 def look(config: Config, root: Path = ROOT) -> None:
     """Set what should be otherwise, if that is asked for, and warn of the rest. It takes root's rights."""
     if config.daemon.sysctls == "check":
-        for one in lacking(config, root):
-            log.warning(SUBJECT, f"{one.consequence}: {one.command}", "device")
+        for text in words(lacking(config, root)):
+            log.warning(SUBJECT, text, "device")
     elif config.daemon.sysctls == "set":
         for one, error in put(list(lacking(config, root)), root):
             if error is None:
@@ -50,6 +51,17 @@ def look(config: Config, root: Path = ROOT) -> None:
             else:
                 text = f"{one.consequence}, and it can't be set ({error.strerror}): {one.command}"
                 log.warning(SUBJECT, text, "device")
+
+
+def words(settings: Iterable[Setting]) -> Iterator[str]:
+    """A line for each consequence, with the command; what has to be set before has none of its own."""
+    before: list[Setting] = []
+    for one in settings:
+        before.append(one)
+        if one.first:
+            continue
+        yield f"{one.consequence}: sysctl -w {' '.join(f'{each.name}={each.value}' for each in before)}"
+        before.clear()
 
 
 def lacking(config: Config, root: Path = ROOT) -> Iterator[Setting]:
@@ -86,8 +98,9 @@ def _accepting(root: Path) -> Iterator[Setting]:
     names = sorted(path.name for path in devices.iterdir()) if devices.is_dir() else []
     for name in names:
         key = ("net", "ipv6", "conf", name, "accept_ra")
-        if name not in ("all", "default") and _read(root, *key) == 1:
-            yield Setting(key, 2, f"with forwarding, {name} would lose what router advertisements gave it")
+        if name not in ("all", "default", "lo") and _read(root, *key) == 1:
+            text = f"with forwarding, {name} would lose what router advertisements gave it"
+            yield Setting(key, 2, text, first=True)
 
 
 def _forwards(child: Child, version: int) -> bool:

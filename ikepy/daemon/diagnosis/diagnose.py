@@ -146,6 +146,8 @@ class _Tunnel:
                 yield refusals.of_ignored(history.ignored)
             elif history.own_try is not None:
                 yield refusals.of_try(history.own_try, self.config, history.own_ignored)
+            elif history.retransmitted is not None and history.retransmitted.event.sa.established_at is None:
+                yield refusals.of_silence_so_far(history.retransmitted, self.config)
             if history.ends and history.own_try is None:
                 yield refusals.of_end(history.ends[-1], self.config)
         refused = history.refused or self._stranger()
@@ -193,7 +195,7 @@ class _Tunnel:
                     Severity.WARNING,
                     f"There are {number} IKE_SAs with {shortened(peer)}.",
                     "Both ends start, or the peer does not take our deletes.",
-                    f"Set connections.{self.config.name}.unique = replace, or let one end only start.",
+                    f'Set connections.{self.config.name}.unique = "replace", or let one end only start.',
                 )
         recent = [one for one in history.ends if now - one.at < RECENT]
         if len(recent) >= FLAPS:

@@ -26,7 +26,7 @@ from ikepy.sa.api.ends import (
     SelectorMismatch,
     Silence,
 )
-from ikepy.sa.api.events import ChildRekeyFailed, IkeRekeyFailed, ResponseIgnored
+from ikepy.sa.api.events import ChildRekeyFailed, IkeRekeyFailed, ResponseIgnored, Retransmitted
 from ikepy.sa.auth.words import identity, shortened
 from ikepy.sa.exchange.mismatch import MOST_PROPOSALS, MOST_TRANSFORMS, SMALL
 from ikepy.sa.negotiation import proposals
@@ -86,6 +86,23 @@ def of_try(tried: Try, connection: Connection, ignored: Dated[ResponseIgnored] |
         case _:
             found = _of_other(tried, failure)
     return replace(found, at=tried.at)
+
+
+def of_silence_so_far(sent: Dated[Retransmitted], connection: Connection) -> Finding:
+    """A try that is under way, and has had no answer yet."""
+    event, remote = sent.event, sent.event.sa.path.remote
+    first = event.message_id == 0
+    what = "IKE_SA_INIT" if first else "IKE_AUTH"
+    return Finding(
+        Code.PEER_SILENT if first else Code.AUTH_UNANSWERED,
+        Severity.WARNING,
+        f"No answer yet from {remote.address}, UDP port {remote.port}: {what} was sent "
+        f"{event.attempt + 1} times.",
+        "The peer may be down, UDP 500 or 4500 filtered on the way, or the address wrong.",
+        f"Look on the peer with: tcpdump -n udp port {remote.port}; and at "
+        f"connections.{connection.name}.remote_addrs. It is tried further meanwhile.",
+        at=sent.at,
+    )
 
 
 def _of_silence(silence: Silence, tried: Try, connection: Connection) -> Finding:
@@ -231,7 +248,7 @@ def _of_authentication(
         ),
         AuthenticationFault.NOT_UNIQUE: (
             f"{remote} has an IKE_SA already, and unique = keep.",
-            f"End the older one (ikepy terminate), or set {entry}.unique = replace.",
+            f'End the older one (ikepy terminate), or set {entry}.unique = "replace".',
         ),
         AuthenticationFault.NOT_HEARD: (
             f"{remote} has failed too often, and is not heard for a while.",

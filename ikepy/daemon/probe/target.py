@@ -169,8 +169,10 @@ class Target:
                 self._conclude()
 
     def _conclude(self) -> None:
-        """Keep the result of a search that is over, unless even small packets were lost."""
+        """Keep the result of a search that is over, unless ordinary packets are lost as well."""
         if self._search is not None and self._search.size is None:
-            if self._search.takes:
+            if self._search.takes and self._results and self._results[-1] is not None:
                 self.path_mtu, self.tried_mtu = self._search.takes, self._search.full
+            else:
+                self._next_check = self._next  # again, once pings are answered
             self._search = None

@@ -24,6 +24,7 @@ OFF = {
     "net/ipv6/conf/eth0/accept_ra": "1",
     "net/ipv6/conf/eth0.7/accept_ra": "1",
     "net/ipv6/conf/eth1/accept_ra": "0",
+    "net/ipv6/conf/lo/accept_ra": "1",
 }
 NETWORKS = {"local_ts": ["0.0.0.0/0", "::/0"], "remote_ts": ["0.0.0.0/0", "::/0"]}
 ALONE = {"local_ts": ["dynamic"], "remote_ts": ["10.2.0.0/24"]}
@@ -106,7 +107,9 @@ def test_warnings_have_the_command(root: Path, written: io.StringIO) -> None:
     look(configured(NETWORKS, "ignore"), root)
     log.drain()
     lines = written.getvalue().splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 2
+    accept = "net.ipv6.conf.eth0.accept_ra=2 net/ipv6/conf/eth0.7/accept_ra=2"
+    assert lines[1].endswith(f": sysctl -w {accept} net.ipv6.conf.all.forwarding=1")
     assert lines[0].endswith("into the tunnels is dropped: sysctl -w net.ipv4.ip_forward=1")
     assert (root / V6).read_text() == "0\n"
 

@@ -355,3 +355,17 @@ def test_states() -> None:
     assert bed.diagnosis(waiting=Waiting.COMMAND).tunnels[0].state is State.WAITING
     assert bed.diagnosis(waiting=Waiting.SET_UP).tunnels[0].state is State.CONNECTING
     assert bed.diagnosis(up=True).tunnels[0].state is State.UP
+
+
+@pytest.mark.parametrize(
+    ("message_id", "code", "words"),
+    [(0, Code.PEER_SILENT, "IKE_SA_INIT"), (1, Code.AUTH_UNANSWERED, "IKE_AUTH")],
+)
+def test_a_try_that_has_no_answer_yet(message_id: int, code: Code, words: str) -> None:
+    bed = Bed()
+    bed.happens(Retransmitted(CONNECTING, message_id, 2, ()))
+    told = only(bed.diagnosis(waiting=Waiting.SET_UP))
+    assert (told.code, told.severity) == (code, Severity.WARNING)
+    assert f"{words} was sent 3 times" in told.what
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    assert code not in codes(bed.diagnosis(up=True, counters=BOTH))

@@ -19,9 +19,10 @@ class Path:
         self.target, self.takes, self.delay = target, takes, delay
         self.now = 1000.0
         self.requests: list[tuple[float, Request]] = []
+        self._coming: list[tuple[float, Request]] = []
 
     def run(self, seconds: float) -> None:
-        end, coming = self.now + seconds, list[tuple[float, Request]]()
+        end, coming = self.now + seconds, self._coming
         while True:
             due = self.target.due()
             times = [at for at, _ in coming] + ([] if due is None else [due])
@@ -138,5 +139,13 @@ def test_a_path_that_breaks_during_the_check_has_no_result() -> None:
     path = Path(target(mtu_check=True), lambda request: request.size == SMALL)
     path.run(2)
     path.takes = lambda _: False
+    path.run(120)
+    assert path.target.path_mtu is None
+
+
+def test_a_peer_that_dies_during_the_check_makes_no_result() -> None:
+    path = Path(target(mtu_check=True), lambda request: request.size <= 1300)
+    path.run(2)
+    path.takes = lambda request: SMALL < request.size < 1000 and path.now < 1004
     path.run(120)
     assert path.target.path_mtu is None
