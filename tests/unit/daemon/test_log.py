@@ -10,6 +10,7 @@ import pytest
 
 from ikepy.daemon import log
 from ikepy.daemon.log import SUBSYSTEMS
+from ikepy.daemon.log_format import one_line
 
 
 @pytest.fixture
@@ -47,8 +48,13 @@ def test_control_characters_are_escaped(lines: io.StringIO) -> None:
 
 
 def test_characters_that_reorder_or_hide_are_escaped(lines: io.StringIO) -> None:
-    log.info("peer", "id \u202eevil\u2066\u200b\ufeff\U000e0041 \ud800 bücher 例")
-    assert written(lines).endswith("peer: id \\u202eevil\\u2066\\u200b\\ufeff\\U000e0041 \\ud800 bücher 例\n")
+    log.info("peer", "id \u202eevil\u2066\u200b\ufeff\U000e0041 bücher 例")
+    assert written(lines).endswith("peer: id \\u202eevil\\u2066\\u200b\\ufeff\\U000e0041 bücher 例\n")
+
+
+def test_half_a_character_is_escaped() -> None:
+    """Not by the log itself: what it captures of a record, pytest could not hand to another process."""
+    assert one_line("id \ud800") == "id \\ud800"
 
 
 def test_a_percent_sign_is_no_format(lines: io.StringIO) -> None:
