@@ -253,3 +253,26 @@ def test_one_target_of_several_fails(lost: str) -> None:
     assert outcome.text.startswith(f"1 of 2 failed: {target}: ")
     assert sorted(one.ok for one in outcome.targets) == [False, True]
     assert [one.target for one in outcome.targets if not one.ok] == [target]
+
+
+def test_a_reauthentication_has_its_outcome_when_the_new_ike_sa_is_up() -> None:
+    net = up()
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=5))
+    assert 5 not in net.a.outcomes, "it has only begun"
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=6))
+    assert not net.a.outcomes[6].ok and "is being reauthenticated already" in net.a.outcomes[6].text
+    net.run(10)
+    assert net.a.outcomes[5].ok, net.a.outcomes[5]
+    (sa,) = net.a.manager.list_sas(net.now)
+    assert sa.ike_id > 1
+    assert_joined(net)
+
+
+def test_a_reauthentication_that_comes_to_nothing_is_told_so() -> None:
+    net = up()
+    net.script = lambda line, nth, data: [] if "IKE_SA_INIT" in line else deliver_all(line, nth, data)
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=5))
+    net.run(200)
+    assert not net.a.outcomes[5].ok
+    assert "does not answer" in net.a.outcomes[5].text
+    assert len(net.a.manager.list_sas(net.now)) >= 1, "the old one stays"

@@ -150,6 +150,10 @@ class _Tunnel:
                 yield refusals.of_silence_so_far(history.retransmitted, self.config)
             if history.ends and history.own_try is None:
                 yield refusals.of_end(history.ends[-1], self.config)
+        elif history.own_try is not None and history.own_try.failure is not None:
+            yield refusals.of_try(
+                history.own_try, self.config
+            )  # of a reauthentication: the tunnel won't last
         refused = history.refused or self._stranger()
         if refused is not None and now - refused.at < RECENT:
             yield _lessened(refusals.of_try(refused, self.config), bool(self.established))

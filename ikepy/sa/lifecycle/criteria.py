@@ -82,10 +82,7 @@ class ByCriteria:
             if child_id is not None:
                 child_rekey.begin(sa, sa.children[child_id], tickets)
             elif command.reauth:
-                effects += [
-                    *self._reauthentication.reauthenticate(sa, now),
-                    *outcomes(tickets, True, "reauthentication initiated"),
-                ]
+                effects += self._reauthentication.reauthenticate(sa, now, tickets)
             else:
                 ike_rekey.begin(sa, tickets)
             effects += self._settle(sa, proceed(sa, now), now)

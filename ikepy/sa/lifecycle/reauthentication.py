@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.ends import End
 from ikepy.sa.driver.turns import proceed
@@ -12,6 +14,7 @@ from ikepy.sa.setup.demand import Demand
 from ikepy.sa.state.connecting import NewlyUp
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.replacement import Superseded
+from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.delete import DeleteIke
 
@@ -30,21 +33,23 @@ class Reauthentication:
         self._connector = set_ups
         self._settle = settle
 
-    def reauthenticate(self, old: IkeSa, now: float) -> list[Effect]:
+    def reauthenticate(self, old: IkeSa, now: float, tickets: Sequence[int] = ()) -> list[Effect]:
         """Set up a new IKE_SA with the same children, then delete the old one (make before break).
 
-        Nothing follows a former configuration, nor one that is to be deleted anyway.
+        Nothing follows a former configuration, nor one that is to be deleted anyway. `tickets`: commands that
+        wait for the new one.
         """
         if old.is_ending or not self._registry.is_current(old.connection):
-            return []
+            return outcomes(tickets, False, f"IKE_SA #{old.ike_id} ends")
         children = old.connection.children
         names = tuple(config.name for config in desired.intended(old) if config.name in children)
         if not names:
-            return self._settle(old, terminate(old, None, False, [], now), now)
+            return self._settle(old, terminate(old, None, False, list(tickets), now), now)
         if any(old in sa.replaced for sa in self._registry.sas.values()):
-            return []
+            return outcomes(tickets, False, f"IKE_SA #{old.ike_id} is being reauthenticated already")
+        demand = Demand(old.connection, names, tuple(tickets), replaces=old)
         log = old.log(Level.INFO, "reauthenticating")
-        return [log, *self._connector.connect(Demand(old.connection, names, replaces=old), now)]
+        return [log, *self._connector.connect(demand, now)]
 
     def end_replaced(self, new: IkeSa, now: float) -> list[Effect]:
         """Delete the IKE_SAs that `new` replaces, as soon as all of their children are up on it."""

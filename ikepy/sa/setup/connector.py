@@ -175,6 +175,10 @@ class Connector:
                 effects += self.bring_up(replace(demand, looked_up=True), now)
             elif self._may_be_replaced(old) and demand.connection is old.connection:
                 effects += self.connect(replace(demand, looked_up=True), now)
+            else:
+                effects += outcomes(
+                    demand.tickets, False, f"IKE_SA #{old.ike_id} is gone, or replaced already"
+                )
         return effects
 
     def _may_be_replaced(self, old: IkeSa) -> bool:

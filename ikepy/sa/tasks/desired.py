@@ -118,9 +118,12 @@ def create_others(sa: IkeSa) -> None:
 
 
 def failed(sa: IkeSa, wanted: WantedChild, reason: str) -> list[Effect]:
-    """Give up a child on this IKE_SA, and report that to the commands that wait; a success if it is up."""
-    name = wanted.config.name
-    if stands(sa, wanted):
+    """Give up a child on this IKE_SA, and report that to the commands that wait; a success if it is up.
+
+    Of a reauthentication that failed it is none that the child is up on the IKE_SA that was to be replaced.
+    """
+    name, replaces = wanted.config.name, sa.established_at is None and bool(sa.replaced)
+    if not replaces and stands(sa, wanted):
         return outcomes(wanted.tickets, True, f"CHILD_SA {name} is up already")
     if sa.phase is Phase.ESTABLISHED:  # the connector decides whether it is tried again
         sa.desired.unmet[name] = None
