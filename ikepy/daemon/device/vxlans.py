@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ikepy.config.model import Config, Vxlan
+from ikepy.config.model import Config, DnsName, Vxlan
 from ikepy.daemon import log
-from ikepy.daemon.device.host_names import resolve
 from ikepy.daemon.interfaces import Changes, NetworkConfig
+from ikepy.daemon.net.name_threads import LookUpError, NameThreads
 from ikepy.sa.api.path import Address
 from tun.netlink import Interface, RouteError
 from tun.vxlan_state import VxlanState
@@ -24,7 +24,7 @@ LOOK_AGAIN = 30.0  # seconds: nobody tells of changed forwarding entries
 RETRY = 1.0  # seconds after the first failure; doubled each time, up to LOOK_AGAIN
 MOST_PEERS = 1024  # of a device
 SUBJECT = "vxlan"
-Resolve = Callable[[str, int], Awaitable[frozenset[Address]]]
+LookUp = Callable[[DnsName], Awaitable[list[Address]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -43,9 +43,10 @@ class _Device:
 class VxlanDevices:
     """All VXLAN devices of the configuration, from `start` to `close`."""
 
-    def __init__(self, config: Config, network: NetworkConfig, look_up: Resolve = resolve) -> None:
+    def __init__(self, config: Config, network: NetworkConfig, look_up: LookUp | None = None) -> None:
+        """`look_up`: the addresses of a name, at least one, or LookUpError; None: by the system."""
         self._network = network
-        self._look_up = look_up
+        self._look_up = NameThreads().look_up if look_up is None else look_up
         self._devices = {name: _Device(one) for name, one in config.vxlan.items()}
         self._busy = asyncio.Lock()  # one change of the kernel's devices at a time
         self._wake, self._names = asyncio.Event(), asyncio.Event()
@@ -116,15 +117,15 @@ class VxlanDevices:
         section = device.section
         for name in section.peer_names:
             try:
-                found = await self._look_up(name, section.version)
-            except (OSError, TimeoutError) as error:
+                answer = await self._look_up(DnsName(name))
+            except LookUpError as error:
                 if name not in device.lost:
-                    why = str(error) or "no answer"
-                    text = f"{section.name}: {name} can't be looked up: {why}; it is tried again"
+                    text = f"{section.name}: {name} can't be looked up: {error}; it is tried again"
                     log.warning(SUBJECT, text, "device")
                 device.lost.add(name)
                 continue
             device.lost.discard(name)
+            found = frozenset(one for one in answer if one.version == section.version)
             if device.found.get(name) != found:
                 device.found[name] = found
                 self._wake.set()

@@ -22,7 +22,7 @@ from ikepy.daemon.privileged import codec, pair
 from ikepy.daemon.privileged.requests import Answer, Begin, Done, Failed, Request
 from ikepy.daemon.process.launcher import environment
 
-PATIENCE = 30.0  # seconds for an answer: the kernel may be busy with a thousand devices
+PATIENCE = 8.0  # seconds for an answer; with the time to say goodbye less than a pod or systemd gives (15)
 GOODBYE = 2.0  # seconds for its end
 ANSWERS = get_args(Answer)
 ENDED = "the privileged process has ended"
@@ -131,7 +131,11 @@ class Privileged:
                 raise OSError(error.errno, ENDED) from error
         if received is None:
             raise OSError(errno.ECONNRESET, ENDED)
-        answer: Any = codec.decode(received[0], *ANSWERS)
+        try:
+            answer: Any = codec.decode(received[0], *ANSWERS)
+        except codec.CodecError as error:
+            pair.close(received[1])
+            raise OSError(errno.EBADMSG, str(error)) from error
         if isinstance(answer, Failed):
             pair.close(received[1])
             raise OSError(answer.code, answer.text)

@@ -25,7 +25,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 MAX_MESSAGE = 65536  # octets
 MAX_TEXT = 4096  # characters
-MAX_ITEMS = 1024  # of a tuple
+MAX_ITEMS = 8192  # of a tuple: tunnels that share a route
 _LARGEST = 2**63
 _known: dict[Any, tuple[Any, ...]] = {}  # the types of a dataclass's fields
 _TEXTS: dict[Any, Callable[[str], Any]] = {

@@ -268,15 +268,23 @@ class Desk:
                 return Told(self._launcher.set_priority(pid, busy=busy)), None
 
     def close(self) -> None:
-        """Control is gone: nothing of it stays. Its devices go with the last process that has them open."""
-        self._launcher.close()
-        if self._exempt:
-            network.end_exemptions()
-        for name in self._vxlans:
-            with contextlib.suppress(RouteError, OSError):
-                network.remove_vxlan(name)
-        for path, inode in self._begin.sockets:
-            _remove_socket(path, inode)
+        """Control is gone: nothing of it stays. Its devices go with the last process that has them open.
+
+        Each step is tried, whatever becomes of the others; the first one's error is raised at the end.
+        """
+        with contextlib.ExitStack() as steps:  # the last one first
+            for path, inode in self._begin.sockets:
+                steps.callback(_remove_socket, path, inode)
+            for name in self._vxlans:
+                steps.callback(_remove_vxlan, name)
+            if self._exempt:
+                steps.callback(network.end_exemptions)
+            steps.callback(self._launcher.close)
+
+
+def _remove_vxlan(name: str) -> None:
+    with contextlib.suppress(RouteError, OSError):
+        network.remove_vxlan(name)
 
 
 def _first(names: Iterable[str]) -> Named:

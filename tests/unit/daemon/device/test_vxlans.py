@@ -8,11 +8,11 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from ikepy.config.model import Config
+from ikepy.config.model import Config, DnsName
 from ikepy.daemon.device import vxlans
-from ikepy.daemon.device.host_names import resolve
 from ikepy.daemon.device.vxlans import VxlanDevices
 from ikepy.daemon.interfaces import Changes
+from ikepy.daemon.net.name_threads import LookUpError
 from ikepy.sa.api.path import Address
 from tests.unit.daemon.fakes import FakeNetwork
 
@@ -35,12 +35,12 @@ class Names:
     def know(self, *addresses: str) -> None:
         self.known = set(map(ip_address, addresses))
 
-    async def look_up(self, name: str, version: int) -> frozenset[Address]:
-        assert (name, version) == (NAME, 4)
+    async def look_up(self, name: DnsName) -> list[Address]:
+        assert name.text == NAME
         self.asked += 1
         if self.fails:
-            raise OSError("Name or service not known")
-        return frozenset(self.known)
+            raise LookUpError("no such name")
+        return [*self.known, ip_address("fd00::9")]  # of another version than the device's
 
 
 def peers(network: FakeNetwork) -> set[str]:
@@ -94,7 +94,7 @@ def test_a_name_without_an_answer_keeps_the_last_one_and_is_told_of_once(
         names.fails, before = True, names.asked
         await until(lambda: names.asked >= before + 4)
         assert peers(network) == {"10.0.0.2", "10.0.0.3"}
-        assert caplog.text.count("can't be looked up: Name or service not known") == 1
+        assert caplog.text.count("can't be looked up: no such name") == 1
         await devices.close()
 
     asyncio.run(run())
@@ -143,10 +143,11 @@ def test_a_device_of_another_program_is_left_alone_until_it_goes(
 
 def test_a_name_is_looked_up_by_the_system() -> None:
     async def run() -> None:
-        assert ip_address("127.0.0.1") in await resolve("localhost", 4)
-        with pytest.raises(OSError, match=r"[Nn]ame"):
-            await resolve("no-such-host.invalid", 4)
-        with pytest.raises(OSError, match="no name of a host"):
-            await resolve("a" * 70 + ".example", 4)
+        network = FakeNetwork()
+        network.addresses = []  # else 127.0.0.1 would be this host's own
+        devices = VxlanDevices(config(peers=["localhost", "no-such-host.invalid"]), network)
+        await devices.start()
+        await eventually(network, ["127.0.0.1"])
+        await devices.close()
 
     asyncio.run(run())

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ikepy.daemon.privileged.requests import (
     Begin,
     Done,
     EndExemption,
+    EndExemptions,
     Exempt,
     Failed,
     KillWorker,
@@ -45,6 +47,7 @@ from ikepy.daemon.privileged.requests import (
     Told,
 )
 from ikepy.daemon.privileged.separated import SeparatedFiles
+from ikepy.daemon.process.launcher import WorkerLauncher
 from tun.rtnetlink import Hop
 from tun.state import AddAddress, AddRoute, Operation, Route, SetCarrier, SetMtu, SetUp
 
@@ -354,3 +357,33 @@ def test_it_loads_little() -> None:
     loaded = {one for one in shown.split() if one.partition(".")[0] in ("ikepy", "esp", "tun")}
     assert loaded == MODULES
     assert not NEVER.intersection(shown.split())
+
+
+def test_an_answer_that_is_none_is_an_error_of_the_system() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    privileged = Privileged(ours, process)
+    with theirs:
+        theirs.send(b"[1, 2]")
+        with pytest.raises(OSError, match=r"no message|not expected") as caught:
+            privileged.do(EndExemptions())
+    assert caught.value.errno == errno.EBADMSG
+    assert process.stdin is not None
+    process.stdin.close()
+    privileged.close()
+
+
+def test_a_step_of_the_end_that_fails_leaves_out_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = tmp_path / "s"
+    control.touch()
+    desk = Desk(replace(begin(1), sockets=((str(control), control.stat().st_ino),)))
+
+    def fail() -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(WorkerLauncher, "close", lambda _: fail())
+    with pytest.raises(OSError, match="broken"):
+        desk.close()
+    assert not control.exists()
