@@ -18,18 +18,15 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from tun.links import link_mtu
 from tun.netlink import Address, Interface, RouteError, converse
+from tun.state import AddAddress, RemoveAddress, SetMtu, SetUp
 from tun.vxlan_state import (
     OVERHEAD,
-    AddAddress,
     AddPeer,
     Delete,
     Make,
     Operation,
-    RemoveAddress,
     RemovePeer,
     SeenVxlan,
-    SetMtu,
-    SetUp,
     VxlanLink,
     VxlanState,
     difference,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tun.netlink import Address, Interface
+from tun.state import AddAddress, RemoveAddress, SetMtu, SetUp
 
 OVERHEAD = {4: 50, 6: 70}  # octets: outer IP, UDP and VXLAN headers, and the inner Ethernet header
 
@@ -72,15 +73,6 @@ class Make:
 
 
 @dataclass(frozen=True, slots=True)
-class SetMtu:
-    mtu: int
-    was: int
-
-    def __str__(self) -> str:
-        return f"its MTU was {self.was} instead of {self.mtu}"
-
-
-@dataclass(frozen=True, slots=True)
 class AddPeer:
     peer: Address
 
@@ -96,30 +88,7 @@ class RemovePeer:
         return f"it had the peer {self.peer}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddAddress:
-    own: Interface
-
-    def __str__(self) -> str:
-        return f"its address {self.own} was missing"
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveAddress:
-    own: Interface
-
-    def __str__(self) -> str:
-        return f"it had the address {self.own}"
-
-
-@dataclass(frozen=True, slots=True)
-class SetUp:
-    """Only of a new device: who takes one down later means it."""
-
-    def __str__(self) -> str:
-        return "it was down"
-
-
+# SetUp: only of a new device, as whoever takes one down later means it.
 Operation = Delete | Make | SetMtu | AddPeer | RemovePeer | AddAddress | RemoveAddress | SetUp
 
 
@@ -138,8 +107,8 @@ def difference(desired: VxlanState, link: VxlanLink, mtu: int, seen: SeenVxlan |
     found += [RemovePeer(one) for one in _ordered(seen.peers - desired.peers)]
     found += [AddPeer(one) for one in _ordered(desired.peers - seen.peers)]
     gone = (desired.retired - desired.addresses) & seen.addresses
-    found += [RemoveAddress(one) for one in sorted(gone, key=str)]
-    found += [AddAddress(one) for one in sorted(desired.addresses - seen.addresses, key=str)]
+    found += [RemoveAddress(one, None) for one in sorted(gone, key=str)]
+    found += [AddAddress(one, None) for one in sorted(desired.addresses - seen.addresses, key=str)]
     return [*found, SetUp()] if fresh else found
 
 

@@ -8,17 +8,14 @@ from ipaddress import IPv4Address, IPv4Interface
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tun.state import AddAddress, RemoveAddress, SetMtu, SetUp
 from tun.vxlan_state import (
-    AddAddress,
     AddPeer,
     Delete,
     Make,
     Operation,
-    RemoveAddress,
     RemovePeer,
     SeenVxlan,
-    SetMtu,
-    SetUp,
     VxlanLink,
     VxlanState,
     difference,
