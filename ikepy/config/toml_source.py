@@ -34,12 +34,14 @@ class Reading:
     """A valid configuration, and the warnings about it: (key path, text).
 
     `format`: as which the file was read. `places`: key path -> "file:line", where the source counts lines.
+    `empty`: there is nothing in it but comments.
     """
 
     config: Config
     remarks: tuple[report.Problem, ...]
     format: str = "TOML"
     places: Mapping[str, str] = field(default_factory=dict)
+    empty: bool = False
 
 
 def load(path: Path) -> Config:
@@ -94,7 +96,7 @@ def read_table(
     if exposed is not None:
         source.warn_of_reader(exposed)
     remarks = (*source.remarks, *notes.notes(config), *secret_use.notes(config))
-    return Reading(config, tuple(told(one) for one in remarks))
+    return Reading(config, tuple(told(one) for one in remarks), empty=not data)
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:

@@ -28,6 +28,10 @@ NO_FILE = (
     "the configuration is in no file (ikepy run --env): there is nothing to read again; "
     "start the daemon anew for other variables"
 )
+EMPTY = (
+    "says nothing any more, as after a full disk or a write that was cut off; to end all of its connections, "
+    "leave an empty section in it, such as [daemon]"
+)
 REMARKS = 20  # warnings on a file that is read again, at most
 
 Apply = Callable[[Config, str], Awaitable[ConfigDifference]]
@@ -118,6 +122,8 @@ class DesiredConfig:
             before = self._layers
             try:
                 file, reading = await self._read()
+                if reading.empty and self._layers.file.connections:
+                    raise ConfigError(file.name, [("", EMPTY)])
                 change = await self._use(before.with_file(reading.config), file.name, reading.places)
             except ConfigError as error:
                 self._publish(ConfigRefused(cause, tuple(str(error).splitlines())))

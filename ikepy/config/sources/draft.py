@@ -76,7 +76,7 @@ class Draft:
         if refused:
             raise ConfigError(self.path, refused, places)
         remarks = (*((one.key, one.text) for one in self.remarks), *reading.remarks)
-        return Reading(reading.config, remarks, self.format, places)
+        return Reading(reading.config, remarks, self.format, places, reading.empty)
 
     def _reading(self, places: dict[str, str], unread: Collection[str] = ()) -> Reading:
         return toml_source.read_table(

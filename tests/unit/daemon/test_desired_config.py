@@ -62,7 +62,7 @@ class Bed:
         self.may_read.wait(10)
         if self.mistake is not None:
             raise self.mistake
-        return Reading(self.content, ())
+        return Reading(self.content, (), empty=self.content == Config())
 
     @property
     def names(self) -> list[str]:
@@ -271,5 +271,16 @@ def test_levels_that_a_command_has_set_hold_until_a_reload() -> None:
         log.change_levels({"ike": "debug"})
         await bed.desired.reload_settings()
         assert log.levels()["ike"] == "info"
+
+    run(scenario)
+
+
+def test_an_empty_file_takes_nothing_away() -> None:
+    async def scenario(bed: Bed) -> None:
+        bed.content = Config()
+        with pytest.raises(ConfigError, match="says nothing any more"):
+            await bed.desired.reload("test")
+        assert bed.names == ["a"]
+        assert any(isinstance(event, ConfigRefused) for event in bed.events)
 
     run(scenario)
