@@ -48,9 +48,12 @@ CARRYING = frozenset({"INSTALLED", "REKEYING"})
 
 
 def diagnose(snapshot: Snapshot, history: History, connection: str | None = None) -> Diagnosis:
-    """What is to be said of all connections, or of one. `snapshot`: with at least SECTIONS."""
+    """What is to be said of all connections, or of one. `snapshot`: with at least SECTIONS.
+
+    Each tunnel is looked at when it is asked for: whoever has a thousand lets others have their turn.
+    """
     tables = _Tables(snapshot)
-    tunnels = tuple(
+    tunnels = (
         _Tunnel(tables, one, history).diagnosis()
         for one in snapshot.connections
         if connection in (None, one.config.name)

@@ -6,6 +6,7 @@ monotonic clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -134,8 +135,11 @@ class TunnelDiagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Of the whole daemon, at one moment. `findings`: those that belong to no connection."""
+    """Of the whole daemon, at one moment. `findings`: those that belong to no connection.
+
+    `tunnels`: each is worked out when it is asked for, once.
+    """
 
     at: float
-    tunnels: tuple[TunnelDiagnosis, ...]
+    tunnels: Iterable[TunnelDiagnosis]
     findings: tuple[Finding, ...]

@@ -92,15 +92,23 @@ def of_silence_so_far(sent: Dated[Retransmitted], connection: Connection) -> Fin
     """A try that is under way, and has had no answer yet."""
     event, remote = sent.event, sent.event.sa.path.remote
     first = event.message_id == 0
-    what = "IKE_SA_INIT" if first else "IKE_AUTH"
+    if first:
+        why = "The peer may be down, UDP 500 or 4500 filtered on the way, or the address wrong."
+        address = f"connections.{connection.name}.remote_addrs"
+        do = f"Look on the peer with: tcpdump -n udp port {remote.port}; and at {address}."
+    else:
+        why = (
+            f"It answered IKE_SA_INIT: UDP port {remote.port} may be filtered on the way, IP fragments of a "
+            "large request dropped, or the peer drops what it does not like without an answer."
+        )
+        do = f"Look on the peer with: tcpdump -n udp port {remote.port}; and at its log."
     return Finding(
         Code.PEER_SILENT if first else Code.AUTH_UNANSWERED,
         Severity.WARNING,
-        f"No answer yet from {remote.address}, UDP port {remote.port}: {what} was sent "
-        f"{event.attempt + 1} times.",
-        "The peer may be down, UDP 500 or 4500 filtered on the way, or the address wrong.",
-        f"Look on the peer with: tcpdump -n udp port {remote.port}; and at "
-        f"connections.{connection.name}.remote_addrs. It is tried further meanwhile.",
+        f"No answer yet from {remote.address}, UDP port {remote.port}: "
+        f"{'IKE_SA_INIT' if first else 'IKE_AUTH'} was sent {event.attempt + 1} times.",
+        why,
+        f"{do} It is tried further meanwhile.",
         at=sent.at,
     )
 

@@ -21,7 +21,7 @@ from ikepy.daemon.control.snapshot import (
     WorkerState,
 )
 from ikepy.daemon.diagnosis.diagnose import diagnose
-from ikepy.daemon.diagnosis.findings import Code, Diagnosis, Finding
+from ikepy.daemon.diagnosis.findings import Code, Diagnosis, Finding, TunnelDiagnosis
 from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.probe.prober import ProbeState
@@ -79,7 +79,7 @@ class Bed:
             counters.in_packets, counters.in_bytes, counters.out_packets, counters.out_bytes
         )
         wait = ChildWait("a", "net", Waiting.NOTHING if up else waiting, reason=reason)
-        return diagnose(
+        told = diagnose(
             Snapshot(
                 at=self.now,
                 unix_at=UNIX,
@@ -93,6 +93,13 @@ class Bed:
             ),
             self.history,
         )
+        return replace(told, tunnels=tuple(told.tunnels))
+
+
+def tunnel(diagnosis: Diagnosis) -> TunnelDiagnosis:
+    """The only one."""
+    (one,) = diagnosis.tunnels
+    return one
 
 
 def every(diagnosis: Diagnosis) -> Iterator[Finding]:
