@@ -63,7 +63,7 @@ def _mtu(lab: Lab, target: str) -> Result:
         return Result(False, what, f"told MTU {learned}, but {lab.cgw.device} has {right}")
     # The first reply may exceed the MTU of the return path, which the site learns from it.
     measure.ping_with_df(pod, target, right)
-    fitting = measure.parse_ping(measure.ping_with_df(pod, target, right, count=3))
+    fitting = measure.parse_ping(measure.ping_with_df(pod, target, right, count=3), 3)
     return Result(
         fitting.ok, what, f"told MTU {learned}, as {lab.cgw.device} has; {learned} bytes: {fitting}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import time
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 from ikepy.lab.netns import LabError, Namespace, run
 
-_LOSS = re.compile(r"(\d+) packets transmitted, (\d+) received")
+_LATE = 3.0  # seconds that replies may take on a busy machine
+_SENT = re.compile(r"(\d+) packets transmitted")
+_REPLY = re.compile(r"bytes from .*icmp_seq=(\d+)")
 _RTT = re.compile(r"= ([\d.]+)/([\d.]+)/([\d.]+)/")
 _MTU = re.compile(r"mtu ?= ?(\d+)")
 
@@ -48,12 +51,13 @@ class Ping:
         return f"{self.received} of {self.sent} back, {loss:.0f}% loss{times}"
 
 
-def parse_ping(text: str) -> Ping:
-    """Read ping's summary."""
-    loss, times = _LOSS.search(text), _RTT.search(text)
-    if loss is None:
+def parse_ping(text: str, count: int) -> Ping:
+    """Read what ping printed of its first `count` requests; later ones are those that `_words` speaks of."""
+    said, times = _SENT.search(text), _RTT.search(text)
+    if said is None:
         return Ping(0, 0, problem=text.strip() or "ping said nothing")
-    sent, received = int(loss[1]), int(loss[2])
+    sent = min(int(said[1]), count)
+    received = len({number for found in _REPLY.finditer(text) if (number := int(found[1])) <= count})
     if times is None:
         return Ping(sent, received)
     return Ping(sent, received, float(times[1]), float(times[2]), float(times[3]))
@@ -66,11 +70,21 @@ def ping(node: Namespace, target: str, *, count: int = 10, interval: float = 0.1
 
 def pings(pairs: list[tuple[Namespace, str]], *, count: int = 10, interval: float = 0.1) -> list[Ping]:
     """The same from several nodes at once, in the order of `pairs`."""
-    words = ("ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "2")
+    words = _words(count, interval)
     with ExitStack() as stack:
         running = [stack.enter_context(_running(node.command(*words, target))) for node, target in pairs]
         texts = [process.communicate(timeout=count * interval + 30)[0] for process in running]
-    return [parse_ping(text) for text in texts]
+    return [parse_ping(text, count) for text in texts]
+
+
+def _words(count: int, interval: float) -> tuple[str, ...]:
+    """A ping that ends when `count` are answered, or `_LATE` after the last of them.
+
+    Without a deadline ping gives the last reply twice the round trip only, which a busy machine exceeds. With
+    one it sends further requests until it ends.
+    """
+    deadline = math.ceil(count * interval + _LATE)
+    return ("ping", "-n", "-c", str(count), "-i", str(interval), "-w", str(deadline))
 
 
 @contextmanager
@@ -86,7 +100,7 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 def ping_with_df(node: Namespace, target: str, size: int, count: int = 1) -> str:
     """Ping with IP packets of `size` bytes that must not be fragmented; all that ping prints."""
     headers = 48 if ":" in target else 28  # IP and ICMP
-    command = node.command(*f"ping -n -M do -c {count} -i 0.2 -W 2 -s {size - headers} {target}".split())
+    command = node.command(*_words(count, 0.2), "-M", "do", "-s", str(size - headers), target)
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.stdout + done.stderr
 

@@ -1,7 +1,7 @@
 """Real attackers against a real gateway: tunnels, their operator and new peers go on.
 
-At ten times the rates of `benchmarks.flood`, which measures the same for longer. A new peer may have to ask
-twice where the machine has other work, too; peers that stand must not notice.
+At ten times the rates of `benchmarks.flood`, which measures the same for longer. Where the machine has other
+work, too, a new peer may have to ask twice, and an operator to wait; peers that stand must not notice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.siege import Felt, Siege, longest
 pytestmark = pytest.mark.root
 
 SECONDS = 4.0
-SECOND_TRY = 4.0 + 1.0  # seconds: the product's first retransmission
+SECOND_TRY = 4.0 + 1.0  # seconds: the product's first retransmission, and the time of a command
 GROWTH = 40.0  # MiB
 LOG = 200.0  # KiB
 
@@ -31,15 +31,10 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
 def assert_nothing_was_felt(felt: Felt) -> None:
     assert not felt.lost, "the tunnel stands"
     assert felt.retransmits == 0, "DPD and rekeys are answered"
-    for times, limit in (
-        (felt.rekeys, 2.0),
-        (felt.listing, 2.0),
-        (felt.fresh, SECOND_TRY),
-        (felt.near, SECOND_TRY),
-    ):
+    for times in (felt.rekeys, felt.listing, felt.fresh, felt.near):
         most = longest(times)
         assert most is not None
-        assert most < limit
+        assert most < SECOND_TRY
     before, highest = felt.memory
     assert highest < before + GROWTH
     assert felt.log_octets < LOG * 1024

@@ -8,9 +8,11 @@ from ikepy.lab.measure import Ping, learned_mtu, parse_ping
 
 ALL_BACK = """\
 PING 10.2.0.10 (10.2.0.10) 56(84) bytes of data.
+64 bytes from 10.2.0.10: icmp_seq=1 ttl=62 time=0.413 ms
+64 bytes from 10.2.0.10: icmp_seq=2 ttl=62 time=1.285 ms
 
 --- 10.2.0.10 ping statistics ---
-10 packets transmitted, 10 received, 0% packet loss, time 1002ms
+2 packets transmitted, 2 received, 0% packet loss, time 1002ms
 rtt min/avg/max/mdev = 0.413/0.849/1.285/0.436 ms
 """
 NONE_BACK = """\
@@ -20,14 +22,26 @@ NONE_BACK = """\
 
 
 def test_round_trips() -> None:
-    ping = parse_ping(ALL_BACK)
-    assert ping == Ping(10, 10, 0.413, 0.849, 1.285)
+    ping = parse_ping(ALL_BACK, 2)
+    assert ping == Ping(2, 2, 0.413, 0.849, 1.285)
     assert ping.ok
-    assert str(ping) == "10 of 10 back, 0% loss, RTT 0.41/0.85/1.28 ms"
+    assert str(ping) == "2 of 2 back, 0% loss, RTT 0.41/0.85/1.28 ms"
+
+
+def test_the_last_reply_is_late() -> None:
+    """Ping sent one more meanwhile, which it did not wait for."""
+    text = ALL_BACK.replace("2 packets transmitted, 2 received, 0%", "3 packets transmitted, 2 received, 33%")
+    assert parse_ping(text, 2).ok
+
+
+def test_one_of_the_first_is_lost_and_a_later_one_is_not() -> None:
+    text = ALL_BACK.replace("2 packets transmitted", "3 packets transmitted").replace("seq=2", "seq=3")
+    ping = parse_ping(text, 2)
+    assert (ping.sent, ping.received, ping.ok) == (2, 1, False)
 
 
 def test_nothing_back() -> None:
-    ping = parse_ping(NONE_BACK)
+    ping = parse_ping(NONE_BACK, 1)
     assert not ping.ok
     assert str(ping) == "0 of 1 back, 100% loss"
 
@@ -37,10 +51,10 @@ def test_one_lost_is_not_right() -> None:
 
 
 def test_no_ping_at_all() -> None:
-    ping = parse_ping("ping: connect: Network is unreachable\n")
+    ping = parse_ping("ping: connect: Network is unreachable\n", 1)
     assert not ping.ok
     assert str(ping) == "ping: connect: Network is unreachable"
-    assert not parse_ping("").ok
+    assert not parse_ping("", 1).ok
 
 
 @pytest.mark.parametrize(
