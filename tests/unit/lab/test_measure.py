@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.lab.measure import Ping, learned_mtu, parse_ping
+from ikepy.lab.measure import Iperf, Ping, learned_mtu, parse_ping
+from ikepy.lab.netns import LabError, Namespace
 
 ALL_BACK = """\
 PING 10.2.0.10 (10.2.0.10) 56(84) bytes of data.
@@ -68,3 +69,30 @@ def test_no_ping_at_all() -> None:
 def test_learned_mtu(line: str) -> None:
     assert learned_mtu(line) == 1438
     assert learned_mtu(ALL_BACK) is None
+
+
+class Client(Namespace):
+    """A namespace in which iperf3 prints these, one after the other; an error is raised."""
+
+    def __init__(self, *said: str | LabError) -> None:
+        super().__init__("client")
+        self.said = list(said)
+
+    def run(self, *command: str, text: str | None = None, timeout: float = 30.0) -> str:
+        said = self.said.pop(0)
+        if isinstance(said, LabError):
+            raise said
+        return said
+
+
+RECEIVED = '{"end": {"sum_received": {"bits_per_second": 3e6}}}'
+
+
+def test_a_server_that_has_not_done_with_the_test_before() -> None:
+    busy = LabError('{"error": "error - the server is busy running a test. try again later"}')
+    assert Iperf(Namespace("server")).tcp(Client(busy, busy, RECEIVED), "10.2.0.10", 1) == 3
+
+
+def test_another_error_of_iperf() -> None:
+    with pytest.raises(LabError, match="unable to connect"):
+        Iperf(Namespace("server")).tcp(Client(LabError("unable to connect"), RECEIVED), "10.2.0.10", 1)
