@@ -143,16 +143,8 @@ class CounterBlock:
         words[base + _IN_BYTES] += octets
         words[base + _IN_LAST] = int(now)
 
-    def count_out(self, slot: int, packets: int, octets: int, now: float) -> None:
-        """Count `packets` of `octets` in all that were sent at `now` (Unix seconds)."""
-        base = self._base(slot)
-        words = self._words
-        words[base + _OUT_PACKETS] += packets
-        words[base + _OUT_BYTES] += octets
-        words[base + _OUT_LAST] = int(now)
-
     def count_sealed(self, slot: int, packets: int, octets: int, sequence: int, now: float) -> None:
-        """`count_out` and `set_sequence`."""
+        """Count `packets` of `octets` in all, sent at `now` (Unix seconds), the last one with `sequence`."""
         base = self._base(slot)
         words = self._words
         words[base + _OUT_PACKETS] += packets

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Address, IPv6Address
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 from esp.ipc.fields import FieldError, FieldReader, write
 from esp.net.sockets import SocketKind
@@ -158,7 +158,7 @@ class UpdateSaPath:
     local_port: int
     remote_address: Address
     remote_port: int
-    tfc_padding: int = 0  # as in InstallOutbound
+    tfc_padding: int = 0  # as in AddOutboundSa
 
 
 # Both ways
@@ -311,34 +311,7 @@ Message = (
     | Fault
 )
 
-_CLASSES: tuple[type[Message], ...] = (
-    AddSocket,
-    RemoveSocket,
-    AddDevice,
-    SetMss,
-    RemoveDevice,
-    AddInboundSa,
-    AddOutboundSa,
-    ActivateOutboundSa,
-    RemoveOutboundSa,
-    RemoveSaPair,
-    UpdateSaPath,
-    ForwardEsp,
-    Ready,
-    BusyChanged,
-    Ping,
-    Pong,
-    ForwardIke,
-    UnknownSpi,
-    SequenceLow,
-    SequenceExhausted,
-    PeerMoved,
-    NotPermitted,
-    Acquire,
-    Looped,
-    DeviceBroken,
-    Fault,
-)
+_CLASSES: tuple[type[Message], ...] = get_args(Message)
 _NUMBERS: dict[type[Message], int] = {cls: number for number, cls in enumerate(_CLASSES)}
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,10 +39,6 @@ class RowSpan:
         rows = [self.layouts.arena[at : at + self.stride] for at in starts]
         rows[-1] = rows[-1][: self.last]
         return rows
-
-    def skip(self, count: int) -> RowSpan:
-        """The span behind the first `count` packets."""
-        return replace(self, first=self.first + count, count=self.count - count)
 
     def column(self, first: int, end: int) -> Octets:
         """Octets `first` to `end` of every packet, a row each."""

@@ -9,7 +9,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
-from esp.net.bpf import attach_raw_filter, attach_reuseport
+from esp.net.bpf import attach_reuseport
 
 Address = IPv4Address | IPv6Address
 
@@ -68,18 +68,6 @@ def open_group(
             port = sock.getsockname()[1]
             group.append(sock)
         attach_reuseport(group[0], workers)
-        undo.pop_all()
-    return group
-
-
-def open_raw_group(address: Address, workers: int) -> list[socket.socket]:
-    """One raw ESP socket a slot, each with its filter. Raises OSError."""
-    with contextlib.ExitStack() as undo:
-        group: list[socket.socket] = []
-        for slot in range(workers):
-            sock = undo.enter_context(open_raw(address))
-            attach_raw_filter(sock, address.version, slot, workers)
-            group.append(sock)
         undo.pop_all()
     return group
 

@@ -21,7 +21,7 @@ octets = st.integers(28, 65535)
 step = st.one_of(
     st.tuples(st.just("each in"), slots, octets),
     st.tuples(st.just("each out"), slots, octets),
-    st.tuples(st.sampled_from(["in", "out", "sealed", "drop", "clear", "read"]), slot, octets),
+    st.tuples(st.sampled_from(["in", "sequence", "sealed", "drop", "clear", "read"]), slot, octets),
     st.tuples(st.just("settle"), st.none(), st.just(0)),
 )
 Step = tuple[str, list[int] | int | None, int]
@@ -57,7 +57,7 @@ def test_as_one_by_one(steps: list[Step], first: int) -> None:
 
 _DO: dict[str, Callable[[CounterBlock, int, int, int, float], object]] = {
     "in": lambda block, slot, size, number, now: block.count_in(slot, 3, 3 * size, now),
-    "out": lambda block, slot, size, number, now: block.count_out(slot, 3, 3 * size, now),
+    "sequence": lambda block, slot, size, number, now: block.set_sequence(slot, number),
     "sealed": lambda block, slot, size, number, now: block.count_sealed(slot, 2, 2 * size, number, now),
     "drop": lambda block, slot, size, number, now: block.drop(Drop.REPLAY, 2, slot),
     "clear": lambda block, slot, size, number, now: block.clear(slot),

@@ -109,7 +109,7 @@ def test_traffic_goes_on_over_rekeys(sources: Sources, workers: FakeWorkers) -> 
     sources.children.removing = past.note
     (child,) = sources.children
     workers.block.count_in(child.counter, 7, 1000, 1.0e9)
-    workers.block.count_out(child.counter, 3, 500, 1.0e9)
+    workers.block.count_sealed(child.counter, 3, 500, 3, 1.0e9)
     workers.block.drop(Drop.REPLAY, 2, child.counter)
     settle(sources)
     assert scrape(sources).value("ikepy_child_received_bytes_total", **CHILD) == 1000

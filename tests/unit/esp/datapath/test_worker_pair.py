@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from esp.ipc.messages import ForwardIke
-from esp.net.sockets import SocketKind, open_raw_group, open_udp
+from esp.net.bpf import attach_raw_filter
+from esp.net.sockets import SocketKind, open_raw, open_udp
 from esp.sa.suites import AES_CBC, CHACHA20_POLY1305, HMAC_SHA2_256_128, Suite, suite_for
 from tests.unit.esp.bed import GCM, LOOPBACK, SECONDS, Bed, inbound, outbound
 from tests.unit.esp.packets import ipv4, ipv6
@@ -75,9 +76,9 @@ def test_two_workers_in_protocol_50(address: tuple[str, str], suite: Suite) -> N
     with Bed(slot=0, workers=2) as one, Bed(slot=1, workers=2) as other:
         for slot, (bed, text) in enumerate(zip((one, other), address, strict=True)):
             ip = IPv6Address(text) if ":" in text else IPv4Address(text)
-            group = open_raw_group(ip, 2)
-            bed.add_socket(group[slot], ip, SocketKind.RAW)
-            group[1 - slot].close()
+            sock = open_raw(ip)
+            attach_raw_filter(sock, ip.version, slot, 2)
+            bed.add_socket(sock, ip, SocketKind.RAW)
             bed.add_device()
         connect(one, other, address, SocketKind.RAW, suite)
         carry(one, other)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from esp.net.bpf import attach_outside, attach_raw_filter, attach_reuseport, raw_program, reuseport_program
-from esp.net.sockets import BUFFER, PROMPT_BUFFER, open_group, open_raw, open_raw_group, open_udp, size_queue
+from esp.net.sockets import BUFFER, PROMPT_BUFFER, open_group, open_raw, open_udp, size_queue
 from tests.unit.esp.bed import QUIET, SECONDS
 
 Address = IPv4Address | IPv6Address
@@ -83,7 +83,9 @@ def test_ike_and_what_is_short_goes_to_control(address: Address) -> None:
 @pytest.mark.parametrize("address", [IPv4Address("127.7.0.1"), IPv6Address("::1")], ids=str)
 def test_raw_sockets_get_their_own_slot_only(address: Address) -> None:
     spis = [256, 257, 258, 1003, 0xFFFFFFFF]
-    with opened(open_raw_group(address, 3)) as group, open_raw(address) as peer:
+    with opened([open_raw(address) for _ in range(3)]) as group, open_raw(address) as peer:
+        for slot, sock in enumerate(group):
+            attach_raw_filter(sock, address.version, slot, 3)
         for spi in spis:
             peer.sendto(esp(spi), (str(address), 0))
         header = 20 if address.version == 4 else 0
