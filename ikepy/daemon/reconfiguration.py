@@ -20,25 +20,13 @@ from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.checks import device_index, is_tun
+from ikepy.daemon.core import Core
 from ikepy.daemon.device.configured import is_trap
-from ikepy.daemon.device.devices import DeviceTable
-from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.device.vti_device import VtiDevice
-from ikepy.daemon.device.vxlans import VxlanDevices
-from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.events.addresses import AddressFollower
-from ikepy.daemon.events.reconciler import Reconciler
-from ikepy.daemon.events.traffic_limits import TrafficWatch
-from ikepy.daemon.interfaces import Machine
-from ikepy.daemon.net.listeners import Listeners
-from ikepy.daemon.net.names import NameService
 from ikepy.daemon.net.own_ports import OwnPorts
-from ikepy.daemon.net.route_check import RouteCheck
-from ikepy.daemon.probe.prober import Prober
-from ikepy.daemon.router.advertiser import RouterAdvertiser
+from ikepy.daemon.services import Services
 from ikepy.daemon.to_the_end import to_the_end
-from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Terminate
 from tun.netlink import RouteError
@@ -62,21 +50,9 @@ class Leaving(NamedTuple):
 class Reconfiguration:
     """Changes the configuration of all parts of a daemon that know it."""
 
-    machine: Machine
-    runner: EffectsRunner
-    devices: DeviceTable
-    pool: WorkerPool
-    listeners: Listeners
-    follower: AddressFollower
-    traffic: TrafficWatch
-    exemptions: Exemptions
-    reconciler: Reconciler
-    route_check: RouteCheck
-    router: RouterAdvertiser
-    names: NameService
+    core: Core
+    services: Services
     ports: OwnPorts
-    vxlans: VxlanDevices
-    prober: Prober
     clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
@@ -85,7 +61,7 @@ class Reconfiguration:
     _stopped: bool = False
 
     def __post_init__(self) -> None:
-        self.runner.settled = self._look_soon
+        self.core.runner.settled = self._look_soon
 
     async def replace(self, config: Config, source: str) -> ConfigDifference:
         """Use `config` from now on. Returns the difference. Raises ConfigError, with nothing changed.
@@ -107,19 +83,19 @@ class Reconfiguration:
                     handle.cancel()
 
     async def _replace(self, config: Config, source: str) -> ConfigDifference:
-        former = self.machine.config
+        former = self.core.machine.config
         change = difference(former, self.ports.applied(config))
         self._check(change, source)
         self._open_raw(change.config, source)
         await self._change_devices(change)
-        self.names.configure(change.config)
+        self.services.names.configure(change.config)
         if change.vxlan:
-            await self.vxlans.replace_config(change.config)
-        await self.follower.replace_config(change.config)
-        self.runner.replace_config(change.config)
-        self.traffic.replace_config(change.config)
-        self.router.replace_config(change.config)
-        self.prober.replace_config(change.config)
+            await self.services.vxlans.replace_config(change.config)
+        await self.services.follower.replace_config(change.config)
+        self.core.runner.replace_config(change.config)
+        self.services.traffic.replace_config(change.config)
+        self.services.router.replace_config(change.config)
+        self.services.prober.replace_config(change.config)
         for connection in change.removed:
             self._leave(connection.name)
         self._remove_unused()
@@ -139,7 +115,7 @@ class Reconfiguration:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
         # A secret may come after its connection, and go before it, by VICI: it is named then.
         problems += checks.check(change.config, {"secrets"})
-        own = self.devices.names()
+        own = self.core.devices.names()
         self._going = {name: index for name, index in self._going.items() if device_index(name) == index}
         for connection in (*change.added, *(each.new for each in change.changed if each.device)):
             name = connection.vti.name
@@ -156,66 +132,66 @@ class Reconfiguration:
         if not native:
             return
         try:
-            opened = self.listeners.add_raw()
+            opened = self.core.listeners.add_raw()
         except (StartError, OSError) as error:
             raise ConfigError(source, [(f"connections.{native[0]}.encap", str(error))]) from error
         for slot, one in opened:
-            self.pool.add_socket(slot, one)
+            self.core.pool.add_socket(slot, one)
 
     # -- devices -----------------------------------------------------------------------------------
 
     async def _change_devices(self, change: ConfigDifference) -> None:
         connections = change.config.connections
         names = {name: one.vti.name for name, one in connections.items()}
-        self.devices.make_way(names)
+        self.core.devices.make_way(names)
         for each in change.changed:
             if each.device or _traps(each.old) != _traps(each.new):
-                self._reconfigure(self.devices.of(each.name), each.new)
+                self._reconfigure(self.core.devices.of(each.name), each.new)
             else:
-                self.devices.of(each.name).connection = each.new
+                self.core.devices.of(each.name).connection = each.new
         begin = self.clock()
         for number, connection in enumerate(change.added, 1):
             former = self._leaving.pop(connection.name, None)
             if former is not None:
                 former.end.cancel()
-                self.devices.leave(former.device, False)
+                self.core.devices.leave(former.device, False)
                 self._reconfigure(former.device, connection)
             else:
-                device = self.devices.add(connection)
-                if not self.pool.add_device_later(device):
-                    self.devices.serve(device, False)
+                device = self.core.devices.add(connection)
+                if not self.core.pool.add_device_later(device):
+                    self.core.devices.serve(device, False)
             if self._stopped:
                 raise LocalMisuse("the daemon is ending")
             if number % AT_ONCE == 0:
                 await asyncio.sleep(self.clock() - begin)
                 begin = self.clock()
         leaving = [one.device.connection for one in self._leaving.values()]
-        self.devices.name_peers([*connections.values(), *leaving])
+        self.core.devices.name_peers([*connections.values(), *leaving])
         if change.added or change.removed or change.changed:
-            self.reconciler.refit()
-        self.route_check.forget()
+            self.core.reconciler.refit()
+        self.core.route_check.forget()
 
     def _reconfigure(self, device: VtiDevice, connection: Connection) -> None:
         try:
-            self.devices.reconfigure(device, connection)
+            self.core.devices.reconfigure(device, connection)
         except (RouteError, OSError) as error:
             log.error(connection.name, f"{error}; it is tried again", "config")
-            self.reconciler.suspect(device)
-        self.pool.replace_device(device)
+            self.core.reconciler.suspect(device)
+        self.core.pool.replace_device(device)
 
     def _leave(self, connection: str) -> None:
         """Keep a removed connection's device until it has no IKE_SA any more, but at most FAREWELL
         seconds."""
-        device = self.devices.find(connection)
+        device = self.core.devices.find(connection)
         if device is not None:
             end = asyncio.get_running_loop().call_later(FAREWELL, self._end, connection)
             self._leaving[connection] = Leaving(device, end)
-            self.devices.leave(device, True)
+            self.core.devices.leave(device, True)
 
     def _end(self, connection: str) -> None:
-        if self.runner.has_ike_sa(connection):
+        if self.core.runner.has_ike_sa(connection):
             log.warning(connection, "the peer has not answered the delete", "config")
-            self.runner.request(Terminate(ike=connection, force=True))
+            self.core.runner.request(Terminate(ike=connection, force=True))
 
     def _look_soon(self) -> None:
         """The machine was called: an IKE_SA may be gone."""
@@ -227,22 +203,22 @@ class Reconfiguration:
         if self._look is not None:
             self._look.cancel()
             self._look = None
-        unused = [name for name in self._leaving if not self.runner.has_ike_sa(name)]
+        unused = [name for name in self._leaving if not self.core.runner.has_ike_sa(name)]
         for name in unused:
             device, end = self._leaving.pop(name)
             end.cancel()
             if not device.gone:
                 self._going[device.tun.name] = device.tun.index
-            self.exemptions.forget(device)
-            self.pool.remove_device(device)
-            self.devices.remove(device)
-            self.reconciler.forget(device)
-            self.runner.bus.publish(ConnectionRemoved(name, device.tun.name))
+            self.core.exemptions.forget(device)
+            self.core.pool.remove_device(device)
+            self.core.devices.remove(device)
+            self.core.reconciler.forget(device)
+            self.core.runner.bus.publish(ConnectionRemoved(name, device.tun.name))
         if unused:
-            self.route_check.forget()
-            for device in self.devices:
+            self.core.route_check.forget()
+            for device in self.core.devices:
                 if device.gone:
-                    self.reconciler.suspect(device)  # its name may be free now
+                    self.core.reconciler.suspect(device)  # its name may be free now
 
 
 def _tell_lack_of_secrets(former: Config, change: ConfigDifference) -> None:

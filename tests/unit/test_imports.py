@@ -174,6 +174,8 @@ DAEMON_ROOMS = (
     "privileged",
     "checks",
     "host_checks",
+    "core",
+    "services",
     "reconfiguration",
     "service",
     "main",
