@@ -146,14 +146,14 @@ class Bed:
 
     # -- waiting -----------------------------------------------------------------------------------
 
-    def wait(self, condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
         """Until the condition holds; AssertionError with both sides' SAs."""
         try:
             wait_until(condition, what, timeout)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.sas()}") from None
 
-    def wait_for_children(self, number: int, timeout: float = 10.0) -> None:
+    def wait_for_children(self, number: int, timeout: float = 30.0) -> None:
         """Until both sides have one IKE_SA and the same `number` children, all installed."""
 
         def there() -> bool:
@@ -166,11 +166,11 @@ class Bed:
 
         self.wait(there, f"{number} children, the same on both sides", timeout)
 
-    def wait_for_nothing(self, timeout: float = 10.0) -> None:
+    def wait_for_nothing(self, timeout: float = 30.0) -> None:
         """Until neither side has an IKE_SA left."""
         self.wait(lambda: not self.ours.list_sas() and not self.theirs.list_sas(), "no SA left", timeout)
 
-    def wait_for_log(self, of: Side, pattern: str, *, times: int = 1, timeout: float = 10.0) -> None:
+    def wait_for_log(self, of: Side, pattern: str, *, times: int = 1, timeout: float = 30.0) -> None:
         """Until a log has the pattern that often."""
         source = self.ours if of == "ikepy" else self.theirs
         self.wait(

@@ -118,7 +118,7 @@ def connect(
         namespace.ip("link", "set", name, "up")
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 10) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 30) -> None:
     """Return as soon as the condition holds; AssertionError that names `what` after `timeout` seconds."""
     end = time.monotonic() + timeout
     while not condition():

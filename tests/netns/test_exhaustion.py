@@ -48,7 +48,7 @@ def test_a_thousand_idle_clients_keep_nobody_out(pair: Pair, many_descriptors: N
                 client.sendall(b'{"command": "list-')  # that never ends
         begin = time.monotonic()
         assert pair.left.list_sas() == []
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 5
         assert len(lines(pair.left, "more than 64 clients")) == 1
 
 

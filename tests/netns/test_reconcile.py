@@ -131,7 +131,7 @@ def test_another_program_that_goes_on_is_not_fought_without_end(pair: Pair) -> N
     while time.monotonic() < end:
         left.run("ip", "route", "del", "10.2.0.0/24", "dev", "vti0", check=False)
         time.sleep(0.05)
-    assert cpu_seconds(pair.left.process.pid) - begin < 1.5
+    assert cpu_seconds(pair.left.process.pid) - begin < 3
     lines = [line for line in pair.left.log().splitlines() if "by others" in line]
     assert sum("again and again" in line for line in lines) == 1
     assert len(lines) <= 12
