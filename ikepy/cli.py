@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from ikepy.config.model import Config
     from ikepy.config.sources.config_file import ConfigFile
     from ikepy.config.toml_source import Reading
+    from ikepy.errors import ConfigError
 
 DEFAULT_CONFIG = Path("/etc/ikepy/ikepy.toml")
 
 Function = Callable[..., None]
+Found = Sequence[tuple[str, str]]  # mistakes or warnings: key path and text
 
 
 class Commands(click.Group):
@@ -126,13 +128,17 @@ def _with_line(key: str, reading: Reading) -> str:
 
 @main.command(
     epilog=examples(
-        "ikepy check", "ikepy check -c site-b.toml && systemctl restart ikepy", "ikepy check swanctl.conf"
+        "ikepy check",
+        "ikepy check -c site-b.toml && systemctl restart ikepy",
+        "ikepy check swanctl.conf",
+        "ikepy check --json | jq -r '.warnings[].text'",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @config_option
 @environment_option
-def check(file: Path | None, path: Path, from_environment: bool) -> None:
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON: an object, also of mistakes.")
+def check(file: Path | None, path: Path, from_environment: bool, as_json: bool) -> None:
     """Check a configuration and open nothing.
 
     FILE, or that of --config, may be TOML, swanctl.conf or ipsec.conf: its content tells which.
@@ -142,16 +148,23 @@ def check(file: Path | None, path: Path, from_environment: bool) -> None:
     uses, lifetimes, routes. Devices and links are looked at as they are on this machine.
     """
     with interruptible():
-        path, reading = _read_from(None if from_environment else _source(file or path), sys.stdout)
+        source = None if from_environment else _source(file or path)
+        path, reading = _read_from(source, sys.stdout, _mistakes_as_json if as_json else None)
+    mistakes, further = _ask_the_machine(reading.config)
+    told = _findings_as_json if as_json else _findings_as_text
+    told(path, reading, mistakes, (*reading.remarks, *further))
+    if mistakes:
+        sys.exit(1)
+
+
+def _findings_as_text(path: Path, reading: Reading, mistakes: Found, remarks: Found) -> None:
     config = reading.config
     if reading.format != "TOML":
         click.echo(f"{path}: is read as {reading.format}")
-    mistakes, further = _ask_the_machine(config)
     if mistakes:
         for key, text in mistakes:
             click.echo(f"{path}: {key}: {text}")
-        sys.exit(1)
-    remarks = (*reading.remarks, *further)
+        return
     for connection in config.connections.values():
         local, remote = (
             " ".join(map(str, side)) for side in (connection.local_addrs, connection.remote_addrs)
@@ -160,10 +173,44 @@ def check(file: Path | None, path: Path, from_environment: bool) -> None:
         click.echo(f"{connection.name}: {local} to {remote}, device {connection.vti.name}, children: {names}")
     counted = (_count(len(config.connections), "connection"), _count(len(config.secrets), "secret"))
     for key, text in remarks:
-        told = ": ".join(part for part in (reading.places.get(key, str(path)), key, "warning", text) if part)
-        click.echo(told)
+        line = (reading.places.get(key, str(path)), key, "warning", text)
+        click.echo(": ".join(part for part in line if part))
     warnings = f", {_count(len(remarks), 'warning')}" if remarks else ""
     click.echo(f"{path}: {', '.join(counted)}, no mistakes{warnings}")
+
+
+def _findings_as_json(path: Path, reading: Reading, mistakes: Found, remarks: Found) -> None:
+    connections = [
+        {
+            "name": one.name,
+            "local_addrs": [str(address) for address in one.local_addrs],
+            "remote_addrs": [str(address) for address in one.remote_addrs],
+            "device": one.vti.name,
+            "children": list(one.children),
+        }
+        for one in reading.config.connections.values()
+    ]
+    told = {
+        "file": str(path),
+        "format": reading.format,
+        "connections": connections,
+        "secrets": len(reading.config.secrets),
+        "mistakes": _items(mistakes, reading.places, str(path)),
+        "warnings": _items(remarks, reading.places, str(path)),
+    }
+    click.echo(json.dumps(told, indent=2))
+
+
+def _mistakes_as_json(error: ConfigError, hint: str) -> None:
+    """What can't be read has no connections; keys are those of the other outcome."""
+    found = [(key, f"{text}{hint}") for key, text in error.problems]
+    told = {"file": error.file, "mistakes": _items(found, error.places, error.file), "warnings": []}
+    click.echo(json.dumps(told, indent=2))
+
+
+def _items(found: Found, places: Mapping[str, str], file: str) -> list[dict[str, str]]:
+    """`where`: file and line, or the file alone where no line is known; `key`: its path, or empty."""
+    return [{"where": places.get(key, file), "key": key, "text": text} for key, text in found]
 
 
 def _ask_the_machine(config: Config) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -184,8 +231,13 @@ def _source(path: Path) -> ConfigFile:
     return ConfigFile(path)
 
 
-def _read_from(source: ConfigFile | None, complain: TextIO) -> tuple[Path, Reading]:
-    """The configuration of a file, or (None) of the environment, and the name that messages give it."""
+def _read_from(
+    source: ConfigFile | None, complain: TextIO, told: Callable[[ConfigError, str], None] | None = None
+) -> tuple[Path, Reading]:
+    """The configuration of a file, or (None) of the environment, and the name that messages give it.
+
+    Ends with status 1 where there is a mistake, which `told` prints in place of lines on `complain`.
+    """
     from ikepy.errors import ConfigError
 
     hint = ""
@@ -202,7 +254,10 @@ def _read_from(source: ConfigFile | None, complain: TextIO) -> tuple[Path, Readi
         draft = environment.draft(environment.take())
         return draft.path, draft.read()
     except ConfigError as error:
-        click.echo(f"{error}{hint}", file=complain)
+        if told is None:
+            click.echo(f"{error}{hint}", file=complain)
+        else:
+            told(error, hint)
         sys.exit(1)
 
 

@@ -81,10 +81,10 @@ class ConfigError(IkeError):
     ) -> None:
         self.file = str(file)
         self.problems = problems
-        where = places or {}
+        self.places = places or {}
         super().__init__(
             "\n".join(
-                ": ".join(part for part in (where.get(key, self.file), key, text) if part)
+                ": ".join(part for part in (self.places.get(key, self.file), key, text) if part)
                 for key, text in problems
             )
         )

@@ -22,6 +22,8 @@ class ChildSa(TypedDict):
     ts_local: list[str]
     ts_remote: list[str]
     installed: int
+    rekey_in: int | None
+    expires_in: int | None
     in_bytes: int
     in_packets: int
     in_last: int | None
@@ -43,7 +45,7 @@ class Network(TypedDict):
 
 
 class IkeSa(TypedDict):
-    """One IKE_SA in the answer to list-sas."""
+    """One IKE_SA in the answer to list-sas. Times are in seconds; a rekeying that is off has none."""
 
     connection: str
     ike_id: int
@@ -60,6 +62,10 @@ class IkeSa(TypedDict):
     encap: bool
     suite: str
     established: int | None
+    rekey_in: int | None
+    reauth_in: int | None
+    tasks_queued: list[str]
+    tasks_active: list[str]
     network: Network
     children: list[ChildSa]
 
@@ -72,13 +78,17 @@ class Auth(TypedDict):
 
 
 class ChildConfig(TypedDict):
-    """A configured child."""
+    """A configured child. Limits after which it is rekeyed: seconds, octets and packets; 0: none."""
 
     name: str
     local_ts: list[str]
     remote_ts: list[str]
     esp_proposals: list[str]
     start_action: str
+    dpd_action: str
+    rekey_time: int
+    rekey_bytes: int
+    rekey_packets: int
 
 
 class Device(TypedDict):
@@ -114,7 +124,7 @@ class Probe(TypedDict):
 
 
 class Connection(TypedDict):
-    """One connection in the answer to list-conns."""
+    """One connection in the answer to list-conns. Times are in seconds; 0: never."""
 
     name: str
     local_addrs: list[str]
@@ -122,6 +132,9 @@ class Connection(TypedDict):
     local: Auth
     remote: Auth
     encap: bool
+    reauth_time: int
+    rekey_time: int
+    dpd_delay: int
     proposals: list[str]
     children: list[ChildConfig]
     vti: Device
@@ -140,10 +153,18 @@ def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
         if sa["suite"]:
             yield f"  {sa['suite']}"
         if sa["established"] is not None:
-            yield f"  established {sa['established']}s ago"
+            times = _until("rekeying", sa["rekey_in"]) + _until("reauth", sa["reauth_in"])
+            yield f"  established {sa['established']}s ago{times}"
+        for word, tasks in (("queued: ", sa["tasks_queued"]), ("active: ", sa["tasks_active"])):
+            if tasks:
+                yield f"  {word} {' '.join(tasks)}"
         yield from _network(sa["network"])
         for child in sa["children"]:
             yield from _child_sa(child)
+
+
+def _until(what: str, seconds: int | None) -> str:
+    return "" if seconds is None else f", {what} in {seconds}s"
 
 
 def _network(network: Network) -> Iterator[str]:
@@ -171,7 +192,8 @@ def _child_sa(child: ChildSa) -> Iterator[str]:
     suite = f"ESP:{child['suite']}" + ("/ESN" if child["esn"] else "")
     device = f", device {child['device']}" if child["device"] else ""
     yield f"  {child['name']}: #{child['child_id']}, {child['state']}, {mode}, {suite}{device}"
-    yield f"    installed {child['installed']}s ago"
+    times = _until("rekeying", child["rekey_in"]) + _until("expires", child["expires_in"])
+    yield f"    installed {child['installed']}s ago{times}"
     yield _counters("in ", child["spi_in"], child["in_bytes"], child["in_packets"], child["in_last"])
     yield _counters("out", child["spi_out"], child["out_bytes"], child["out_packets"], child["out_last"])
     yield f"    local  {' '.join(child['ts_local'])}"
@@ -223,18 +245,44 @@ def path_mtu(takes: int, tried: int) -> str:
 def connections(configured: Iterable[Connection]) -> Iterator[str]:
     """The lines of list-conns."""
     for connection in configured:
-        yield f"{connection['name']}: IKEv2"
+        yield f"{connection['name']}: IKEv2, {_renewal(connection)}"
         yield f"  local:  {' '.join(connection['local_addrs'])}"
         yield f"  remote: {' '.join(connection['remote_addrs'])}"
         yield f"  proposals: {', '.join(connection['proposals'])}"
         yield from _auth("local", connection["local"])
         yield from _auth("remote", connection["remote"])
         for child in connection["children"]:
-            yield f"  {child['name']}: TUNNEL, start action {child['start_action']}"
+            dpd = f", dpd action is {child['dpd_action']}" if connection["dpd_delay"] else ""
+            start = f", start action is {child['start_action']}" if child["start_action"] else ""
+            yield f"  {child['name']}: TUNNEL, {_rekeying(child)}{dpd}{start}"
             yield f"    local:  {' '.join(child['local_ts'])}"
             yield f"    remote: {' '.join(child['remote_ts'])}"
             yield f"    proposals: {', '.join(child['esp_proposals'])}"
         yield from _device(connection["vti"])
+
+
+def _renewal(connection: Connection) -> str:
+    reauth, rekey, dpd = (connection[key] for key in ("reauth_time", "rekey_time", "dpd_delay"))
+    words = [
+        f"reauthentication every {reauth}s" if reauth else "no reauthentication",
+        f"rekeying every {rekey}s" if rekey else "no rekeying",
+    ]
+    if dpd:
+        words.append(f"dpd delay {dpd}s")
+    return ", ".join(words)
+
+
+def _rekeying(child: ChildConfig) -> str:
+    limits = [
+        f"{limit}{unit}"
+        for limit, unit in (
+            (child["rekey_time"], "s"),
+            (child["rekey_bytes"], " bytes"),
+            (child["rekey_packets"], " packets"),
+        )
+        if limit
+    ]
+    return f"rekeying every {' or '.join(limits)}" if limits else "no rekeying"
 
 
 def _auth(side: str, auth: Auth) -> Iterator[str]:

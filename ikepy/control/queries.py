@@ -67,6 +67,10 @@ def _ike_sa(name: str, section: Message) -> IkeSa:
         "encap": _is(section, "ikepy-encap"),
         "suite": suite or _suite(section),
         "established": established,
+        "rekey_in": _number_or_none(section, "rekey-time"),
+        "reauth_in": _number_or_none(section, "reauth-time"),
+        "tasks_queued": _list(section, "tasks-queued"),
+        "tasks_active": _list(section, "tasks-active"),
         "network": {
             "addresses": _list(section, "ikepy-addresses"),
             "subnets": _list(section, "ikepy-subnets"),
@@ -96,6 +100,8 @@ def _child_sa(section: Message) -> ChildSa:
         "ts_local": _list(section, "local-ts"),
         "ts_remote": _list(section, "remote-ts"),
         "installed": _number(section, "install-time"),
+        "rekey_in": _number_or_none(section, "rekey-time"),
+        "expires_in": _number_or_none(section, "life-time"),
         "in_bytes": _number(section, "bytes-in"),
         "in_packets": _number(section, "packets-in"),
         "in_last": _number_or_none(section, "use-in"),
@@ -134,6 +140,9 @@ def _connection(name: str, section: Message) -> Connection:
         "local": _auth(section, "local"),
         "remote": _auth(section, "remote"),
         "encap": _is(section, "ikepy-encap"),
+        "reauth_time": _number(section, "reauth_time"),
+        "rekey_time": _number(section, "rekey_time"),
+        "dpd_delay": _number(section, "dpd_delay"),
         "proposals": _list(section, "ikepy-proposals"),
         "children": [
             _child_config(name, child)
@@ -169,6 +178,10 @@ def _child_config(name: str, section: Message) -> ChildConfig:
         "remote_ts": _list(section, "remote-ts"),
         "esp_proposals": _list(section, "ikepy-esp-proposals"),
         "start_action": _text(section, "ikepy-start-action"),
+        "dpd_action": _text(section, "dpd_action"),
+        "rekey_time": _number(section, "rekey_time"),
+        "rekey_bytes": _number(section, "rekey_bytes"),
+        "rekey_packets": _number(section, "rekey_packets"),
     }
 
 

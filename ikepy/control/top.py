@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ikepy.control.formats import dump
 from ikepy.control.status import Child, Status
 from ikepy.control.status_text import STYLES, duration
 from ikepy.control.terminal import harmless
@@ -77,7 +78,7 @@ def table(of: Iterator[Row]) -> Table:
     for name in ("IN", "OUT", "IN PKT/S", "OUT PKT/S", "TOTAL IN", "TOTAL OUT", "RTT", "DROPS"):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("FINDING", no_wrap=True)
-    for row in sorted(of, key=lambda row: (-sum(row.bits), row.state != "up", row.connection, row.child)):
+    for row in _busiest_first(of):
         made.add_row(
             harmless(Text(f"{row.connection}/{row.child}")),
             Text(row.state, STYLES.get(row.state, "")),
@@ -90,6 +91,38 @@ def table(of: Iterator[Row]) -> Table:
             Text(row.finding, "yellow"),
         )
     return made
+
+
+def _busiest_first(of: Iterator[Row]) -> list[Row]:
+    return sorted(of, key=lambda row: (-sum(row.bits), row.state != "up", row.connection, row.child))
+
+
+def as_object(of: Iterator[Row], at: float, seconds: float) -> dict[str, object]:
+    """One look for JSON, in the table's order. `at`: since 1970; `seconds`: what the rates are taken over."""
+    return {
+        "at": round(at, 3),
+        "seconds": round(seconds, 3),
+        "tunnels": [_row_object(row) for row in _busiest_first(of)],
+    }
+
+
+def _row_object(row: Row) -> dict[str, object]:
+    """With the names and units of `status --json` where it has them; what is not known is null."""
+    return {
+        "connection": row.connection,
+        "child": row.child,
+        "state": row.state,
+        "since": row.since,
+        "bits-per-second-in": round(row.bits[0]),
+        "bits-per-second-out": round(row.bits[1]),
+        "packets-per-second-in": round(row.packets[0], 1),
+        "packets-per-second-out": round(row.packets[1], 1),
+        "bytes-in": row.total[0],
+        "bytes-out": row.total[1],
+        "rtt": row.rtt,
+        "drops": row.drops,
+        "finding": row.finding or None,
+    }
 
 
 def short(number: float) -> str:
@@ -118,3 +151,15 @@ def show_live(ask: Ask, interval: float, console: Console) -> None:
             after, now = ask(), time.monotonic()
             live.update(table(rows(before, after, now - begun)), refresh=True)
             before, begun = after, now
+
+
+def show_json(ask: Ask, interval: float, tell: Callable[[str], None], *, once: bool) -> None:
+    """An object a line for each look, the first one after `interval` seconds; until Ctrl-C unless `once`."""
+    before, begun = ask(), time.monotonic()
+    while True:
+        time.sleep(interval)
+        after, now = ask(), time.monotonic()
+        tell(dump(as_object(rows(before, after, now - begun), time.time(), now - begun), indent=None))
+        if once:
+            return
+        before, begun = after, now

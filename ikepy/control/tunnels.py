@@ -39,7 +39,14 @@ def status(connection: str | None, form: str | None, socket: Path) -> None:
     terminal.print_lines(status_text.lines(told, width), console)
 
 
-@click.command(epilog=examples("ikepy top", "ikepy top site-b --interval 5", "ikepy top --once"))
+@click.command(
+    epilog=examples(
+        "ikepy top",
+        "ikepy top site-b --interval 5",
+        "ikepy top --once",
+        "ikepy top --json | jq --unbuffered '.tunnels[] | {connection, \"bits-per-second-in\"}'",
+    )
+)
 @click.argument("connection", required=False)
 @click.option(
     "-n",
@@ -50,9 +57,12 @@ def status(connection: str | None, form: str | None, socket: Path) -> None:
     metavar="SECONDS",
     help="The time between two looks, over which rates are taken.",
 )
-@click.option("-1", "--once", is_flag=True, help="Print one table and end, as where there is no terminal.")
+@click.option(
+    "-1", "--once", is_flag=True, help="Print one look and end, as a table does where there is no terminal."
+)
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON, an object a line for each look.")
 @socket_option
-def top(connection: str | None, interval: float, once: bool, socket: Path) -> None:
+def top(connection: str | None, interval: float, once: bool, as_json: bool, socket: Path) -> None:
     """Show the tunnels and their rates, the busiest first, until Ctrl-C.
 
     All connections, or CONNECTION alone. Octets are those of the packets within the tunnel.
@@ -60,10 +70,16 @@ def top(connection: str | None, interval: float, once: bool, socket: Path) -> No
     from ikepy.control import terminal  # which takes its time
     from ikepy.control import top as shown
 
-    console = terminal.console()
-    show = shown.show_once if once or not console.is_terminal else shown.show_live
+    def ask() -> of_daemon.Status:
+        return of_daemon.ask(socket, connection)
+
     try:
-        show(lambda: of_daemon.ask(socket, connection), interval, console)
+        if as_json:
+            shown.show_json(ask, interval, click.echo, once=once)
+            return
+        console = terminal.console()
+        show = shown.show_once if once or not console.is_terminal else shown.show_live
+        show(ask, interval, console)
     except ClientError as error:
         fail(str(error))
     except KeyboardInterrupt:

@@ -70,3 +70,23 @@ def test_the_same_output_and_the_same_question(tmp_path: Path, words: str) -> No
             for name, arguments in daemon.requests
         ]
     assert asked[0] == asked[1] == asked[2] == asked[3]
+
+
+# Ours for people: what swanctl's form has no word for. Swanctl's: what means nothing without kernel policies.
+OUR_OWN = (", behind NAT", ", device vti0", ", start action is trap")
+ITS_OWN = ", reqid 1"
+
+
+@pytest.mark.parametrize(("words", "sent"), [("list-sas", {"net": IKE}), ("list-conns", {"net": CONN})])
+def test_what_swanctl_tells_people_we_tell_too(tmp_path: Path, words: str, sent: dict[str, Any]) -> None:
+    """Each line of swanctl's stands in ours, in its order; ours may have more."""
+    socket = tmp_path / "s"
+    event = words.removesuffix("s")
+    with vici_daemon(socket, {words: Answer({}, [(event, sent)])}, KNOWN):
+        theirs = printed("swanctl", f"--{words}", "--uri", f"unix://{socket}")
+        ours = printed(sys.executable, "-m", "ikepy", words, "--socket", str(socket))
+    for own in OUR_OWN:
+        ours = ours.replace(own, "")
+    rest, wanted = iter(ours.splitlines()), theirs.replace(ITS_OWN, "").splitlines()
+    assert [line for line in wanted if line not in rest] == []
+    assert wanted

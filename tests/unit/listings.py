@@ -14,6 +14,8 @@ CHILD_SA: ChildSa = {
     "ts_local": ["0.0.0.0/0", "::/0"],
     "ts_remote": ["10.2.0.0/24"],
     "installed": 60,
+    "rekey_in": 3300,
+    "expires_in": 3900,
     "in_bytes": 840,
     "in_packets": 10,
     "in_last": 2,
@@ -40,6 +42,10 @@ IKE_SA: IkeSa = {
     "encap": True,
     "suite": "AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
     "established": 61,
+    "rekey_in": 14000,
+    "reauth_in": 28000,
+    "tasks_queued": ["CHILD_REKEY"],
+    "tasks_active": ["IKE_DPD", "CHILD_CREATE"],
     "network": {"addresses": [], "subnets": [], "dns_servers": [], "domains": []},
     "children": [CHILD_SA],
 }
@@ -50,6 +56,9 @@ CONNECTION: Connection = {
     "local": {"auth": "psk", "id": "gwa"},
     "remote": {"auth": "psk", "id": "%any"},
     "encap": False,
+    "reauth_time": 0,
+    "rekey_time": 14400,
+    "dpd_delay": 30,
     "proposals": ["AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519"],
     "children": [
         {
@@ -58,6 +67,10 @@ CONNECTION: Connection = {
             "remote_ts": ["dynamic"],
             "esp_proposals": ["AES_GCM_16_128/NO_ESN"],
             "start_action": "trap",
+            "dpd_action": "start",
+            "rekey_time": 3600,
+            "rekey_bytes": 0,
+            "rekey_packets": 1000000,
         }
     ],
     "vti": {

@@ -1,5 +1,6 @@
 """The command line: its words, its exit statuses, and that it never shows a secret."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,23 @@ def test_check_prints_every_mistake(bad: Path) -> None:
     }
     assert all("allowed: " in line for line in told)
     assert "s3cr3t" not in result.output
+
+
+def test_check_as_json(good: Path, bad: Path) -> None:
+    done = ikepy("check", "--json", "-c", good)
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["file"], told["format"], told["mistakes"]) == (0, str(good), "TOML", [])
+    (connection,) = told["connections"]
+    assert connection["name"] and connection["device"] and connection["children"]
+    good.chmod(0o644)
+    warnings = json.loads(ikepy("check", "--json", good).stdout)["warnings"]
+    assert all(one["where"].startswith(str(good)) and one["text"] for one in warnings)
+    lines = ikepy("check", good).stdout.splitlines()
+    assert len([line for line in lines if ": warning: " in line]) == len(warnings) > 0
+    done = ikepy("check", "--json", "-c", bad)
+    mistakes = json.loads(done.stdout)["mistakes"]
+    lines = [": ".join(filter(None, (one["where"], one["key"], one["text"]))) for one in mistakes]
+    assert (done.exit_code, lines) == (1, ikepy("check", "-c", bad).stdout.splitlines())
 
 
 def test_check_of_no_file(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ def test_sas() -> None:
         "  local  'gwa' @ 192.0.2.1[4500], behind NAT",
         "  remote 'gwb' @ 192.0.2.2[4500]",
         "  AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
-        "  established 61s ago",
+        "  established 61s ago, rekeying in 14000s, reauth in 28000s",
+        "  queued:  CHILD_REKEY",
+        "  active:  IKE_DPD CHILD_CREATE",
         "  net: #2, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16_128, device vti0",
-        "    installed 60s ago",
+        "    installed 60s ago, rekeying in 3300s, expires in 3900s",
         "    in  c0000001,    840 bytes,    10 packets,     2s ago",
         "    out c0000002,      0 bytes,     0 packets",
         "    local  0.0.0.0/0 ::/0",
@@ -29,7 +31,7 @@ def test_what_an_ike_sa_gives_its_device() -> None:
         "domains": ["example.org"],
     }
     sa: IkeSa = {**IKE_SA, "network": network, "children": []}
-    assert list(listing.sas([sa]))[5:] == [
+    assert list(listing.sas([sa]))[7:] == [
         "  addresses 10.7.0.5/32 fd07::5/64",
         "  routes 10.8.0.0/16",
         "  DNS servers 10.8.0.53",
@@ -44,6 +46,8 @@ def test_responder_without_nat_and_before_it_is_established() -> None:
         "nat_local": False,
         "suite": "",
         "established": None,
+        "tasks_queued": [],
+        "tasks_active": [],
         "children": [],
         "state": "CONNECTING",
     }
@@ -52,6 +56,14 @@ def test_responder_without_nat_and_before_it_is_established() -> None:
         "  local  'gwa' @ 192.0.2.1[4500]",
         "  remote 192.0.2.2[4500]",
     ]
+
+
+def test_times_that_are_off() -> None:
+    child = CHILD_SA | {"rekey_in": None, "expires_in": None}
+    sa = IKE_SA | {"rekey_in": None, "reauth_in": None, "children": [child]}
+    found = list(listing.sas([sa]))
+    assert "  established 61s ago" in found and "    installed 60s ago" in found
+    assert "  net: #2, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16_128, device vti0" in found
 
 
 def test_child_with_esn_native_esp_and_drops() -> None:
@@ -63,7 +75,7 @@ def test_child_with_esn_native_esp_and_drops() -> None:
 
 def test_connections() -> None:
     assert list(listing.connections([CONNECTION])) == [
-        "site-b: IKEv2",
+        "site-b: IKEv2, no reauthentication, rekeying every 14400s, dpd delay 30s",
         "  local:  192.0.2.1",
         "  remote: %any",
         "  proposals: AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
@@ -71,7 +83,7 @@ def test_connections() -> None:
         "    id: gwa",
         "  remote pre-shared key authentication:",
         "    id: %any",
-        "  net: TUNNEL, start action trap",
+        "  net: TUNNEL, rekeying every 3600s or 1000000 packets, dpd action is start, start action is trap",
         "    local:  0.0.0.0/0 ::/0",
         "    remote: dynamic",
         "    proposals: AES_GCM_16_128/NO_ESN",
@@ -81,6 +93,14 @@ def test_connections() -> None:
         "    routes: negotiated",
         "    mtu: from the uplink",
     ]
+
+
+def test_connections_without_renewal() -> None:
+    child = CONNECTION["children"][0] | {"rekey_time": 0, "rekey_packets": 0}
+    connection = CONNECTION | {"reauth_time": 86400, "rekey_time": 0, "dpd_delay": 0, "children": [child]}
+    found = list(listing.connections([connection]))
+    assert found[0] == "site-b: IKEv2, reauthentication every 86400s, no rekeying"
+    assert "  net: TUNNEL, no rekeying, start action is trap" in found
 
 
 def test_fixed_device() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from esp.packet.selectors import Selector
 from ikepy.config.model import AuthLocal, AuthRemote, Child, Connection
 from ikepy.daemon.control.snapshot import IkeSaState, InstalledChild
+from ikepy.daemon.control.status import task_names
 from ikepy.daemon.vici import our_keys
 from ikepy.daemon.vici.algorithms import algorithms_of
 from ikepy.daemon.vici.message import Pairs, Value, encode
@@ -23,21 +24,6 @@ Section = dict[str, Value]
 IKE_VERSION = "2"
 LEFT_FOR_OTHERS = MAX_PACKET // 2  # octets of one event's children; the rest goes into another event
 STATES = {"DEAD": "DESTROYING"}  # charon's names of our states, where they differ
-# charon's names of our tasks, where it has one for the same
-TASKS = {
-    "INIT": "IKE_INIT",
-    "INTERMEDIATE": "IKE_INIT",
-    "AUTH": "IKE_AUTH",
-    "CHILD_CREATE": "CHILD_CREATE",
-    "CHILD_REKEY": "CHILD_REKEY",
-    "IKE_REKEY": "IKE_REKEY",
-    "DELETE_CHILD": "CHILD_DELETE",
-    "DELETE_IKE": "IKE_DELETE",
-    "LIVENESS": "IKE_DPD",
-    "UPDATE_ADDRESSES": "IKE_MOBIKE",
-    "ROUTABILITY_CHECK": "IKE_MOBIKE",
-    "ADDRESS_LIST": "IKE_MOBIKE",
-}
 
 
 class Reqids:
@@ -88,7 +74,7 @@ def ike_sa(sa: IkeSaSnapshot, now: Clocks) -> Section:
         section["local-vips"] = [str(one.ip) for one in sa.network.addresses]
     for key, tasks in (("tasks-queued", sa.tasks_queued), ("tasks-active", sa.tasks_active)):
         if tasks:
-            section[key] = [TASKS.get(task, task) for task in tasks]
+            section[key] = task_names(tasks)
     return section
 
 

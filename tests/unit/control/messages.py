@@ -21,6 +21,8 @@ CHILD: dict[str, Any] = {
     "use-in": "2",
     "bytes-out": "0",
     "packets-out": "0",
+    "rekey-time": "3300",
+    "life-time": "3900",
     "install-time": "60",
     "local-ts": ["0.0.0.0/0", "::/0"],
     "remote-ts": ["10.2.0.0/24"],
@@ -51,6 +53,10 @@ IKE: dict[str, Any] = {
     "prf-alg": "PRF_HMAC_SHA2_256",
     "dh-group": "CURVE_25519",
     "established": "61",
+    "rekey-time": "14000",
+    "reauth-time": "28000",
+    "tasks-queued": ["CHILD_REKEY"],
+    "tasks-active": ["IKE_DPD", "CHILD_CREATE"],
     "child-sas": {"net-2": CHILD},
 }
 OUR_IKE = IKE | {
@@ -63,6 +69,9 @@ CONN: dict[str, Any] = {
     "local_addrs": ["192.0.2.1"],
     "remote_addrs": ["%any"],
     "version": "IKEv2",
+    "reauth_time": "0",
+    "rekey_time": "14400",
+    "dpd_delay": "30",
     "local-1": {"id": "gwa", "class": "pre-shared key"},
     "remote-1": {"id": "%any", "class": "pre-shared key"},
     "ikepy-encap": "no",
@@ -74,6 +83,10 @@ CONN: dict[str, Any] = {
     "children": {
         "net": {
             "mode": "TUNNEL",
+            "rekey_time": "3600",
+            "rekey_bytes": "0",
+            "rekey_packets": "1000000",
+            "dpd_action": "start",
             "local-ts": ["0.0.0.0/0", "::/0"],
             "remote-ts": ["dynamic"],
             "ikepy-esp-proposals": ["AES_GCM_16_128/NO_ESN"],

@@ -111,7 +111,7 @@ def test_list_conns(socket: Path) -> None:
         text = ikepy("list-conns", "--socket", socket)
         as_json = ikepy("list-conns", "--json", "--socket", socket)
         pretty = ikepy("list-conns", "--pretty", "--socket", socket)
-    assert text.stdout.startswith("site-b: IKEv2\n  local:  192.0.2.1\n")
+    assert text.stdout.startswith("site-b: IKEv2, no reauthentication, ")
     assert json.loads(as_json.stdout) == [CONNECTION]
     assert pretty.stdout.startswith("list-conn event {\n  site-b {\n    local_addrs = [\n")
 
@@ -357,3 +357,13 @@ def test_log(socket: Path) -> None:
 )
 def test_wrong_words(words: str) -> None:
     assert ikepy(*words.split()).exit_code == 2
+
+
+def test_every_command_that_prints_for_people_prints_json() -> None:
+    """But those whose output is a file, and those that run something."""
+    without = {
+        name
+        for name, command in main.commands.items()
+        if not any("--json" in option.opts for option in command.params)
+    }
+    assert without == {"run", "convert", "schema"}

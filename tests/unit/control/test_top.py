@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from ikepy.cli import main
 from ikepy.control.status import EVENT, Child, Status
-from ikepy.control.top import Row, rows, short, show_live, table
+from ikepy.control.top import Row, rows, short, show_json, show_live, table
 from tests.unit.vici_daemon import EVENTS, Answer, vici_daemon
 
 
@@ -98,6 +99,47 @@ def test_once_where_there_is_no_terminal(tmp_path: Path) -> None:
     header, line = done.output.splitlines()
     assert header.split()[-3:] == ["RTT", "DROPS", "FINDING"], "nothing is cut off"
     assert line.split()[:2] == ["a/net", "up"] and "1.0 kB" in line
+
+
+def test_json_is_an_object_a_look(tmp_path: Path) -> None:
+    section = {key: str(value) for key, value in child(octets=1000, packets=1).items() if key != "findings"}
+    event = {"connection": "a", "state": "up", "remote": "192.0.2.2", "children": {"net": section}}
+    with vici_daemon(tmp_path / "s", {"status": Answer(events=[(EVENT, event)])}, EVENTS | {EVENT}):
+        words = ["top", "--json", "--once", "--interval", "0.1", "--socket", str(tmp_path / "s")]
+        done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    (line,) = done.output.splitlines()
+    (tunnel,) = json.loads(line)["tunnels"]
+    assert tunnel == {
+        "connection": "a",
+        "child": "net",
+        "state": "up",
+        "since": 130,
+        "bits-per-second-in": 0,
+        "bits-per-second-out": 0,
+        "packets-per-second-in": 0.0,
+        "packets-per-second-out": 0.0,
+        "bytes-in": 1000,
+        "bytes-out": 2000,
+        "rtt": None,
+        "drops": 0,
+        "finding": None,
+    }
+
+
+def test_json_goes_on_with_the_rates_since_the_look_before() -> None:
+    looks = iter(
+        [status(child()), status(child("busy", 0)), status(child("idle"), child("busy", 125_000, 9))]
+    )
+    lines: list[str] = []
+    with pytest.raises(StopIteration):
+        show_json(lambda: next(looks), 0.001, lines.append, once=False)
+    first, second = map(json.loads, lines)
+    assert [one["child"] for one in second["tunnels"]] == ["busy", "idle"]
+    assert first["tunnels"][0]["bits-per-second-in"] == 0
+    rate = second["tunnels"][0]["bits-per-second-out"]
+    assert rate > 0 and second["tunnels"][0]["finding"] == "flapping"
+    assert second["at"] > 1e9 and second["seconds"] > 0
 
 
 def test_no_daemon(tmp_path: Path) -> None:
