@@ -14,9 +14,9 @@ from ikepy.errors import LocalMisuse
 Problem = tuple[str, str]  # key path, text
 Path = tuple[int | str, ...]
 
-# Keys of swanctl.conf (5.9.8) that ikepy does not have, by kind of section.
+# Keys of swanctl.conf (5.9.8, and until 6.0.2) that ikepy does not have, by kind of section.
 _CONNECTION = """
-    vips aggressive pull dscp dpd_timeout send_certreq send_cert ppk_id
+    vips aggressive pull dscp dpd_timeout ocsp send_certreq send_cert ppk_id
     ppk_required pools if_id_in if_id_out mediation mediated_by
     mediation_peer
 """
@@ -26,7 +26,7 @@ _AUTH = """
 _CHILD = """
     ah_proposals sha256_96 updown hostaccess policies policies_fwd_out ipcomp inactivity reqid priority
     interface mark_in mark_in_sa mark_out set_mark_in set_mark_out if_id_in if_id_out label label_mode
-    hw_offload copy_df copy_ecn copy_dscp
+    hw_offload per_cpu_sas copy_df copy_ecn copy_dscp
 """
 SWANCTL_ONLY = {
     "connection": frozenset(_CONNECTION.split()),

@@ -12,14 +12,19 @@ from ikepy.config.sources.draft import Draft, Lost, Origin
 from ikepy.config.toml_source import Table
 
 MAX_NUMBER = 2**32 - 1
+UNIQUE = frozenset({"%unique", "%unique-dir"})
+NO_NUMBER = (
+    "no mark or interface ID is chosen or set: ikepy's device of this connection takes its packets; match "
+    "that device instead, and remove it"
+)
 
 
 def number(word: str) -> int | None:
     """The number of a mark or interface ID, "42", "0x2a", "42/0xffffffff"; 0: none. None if it is no number.
 
-    "%unique" and its like are 0: the number is chosen when the tunnel is up, and nobody can configure it.
+    Those of `UNIQUE` are 0: the number is chosen when the tunnel is up, and nobody can configure it.
     """
-    if word.lower() in ("%unique", "%unique-dir"):
+    if word.lower() in UNIQUE:
         return 0
     try:
         found = int(word.partition("/")[0].strip(), 0)

@@ -163,6 +163,8 @@ class Translator:
             one = device.number(_text(conn, key) or "0")
             if one is None:
                 self._refuse(name, key, conn, 'not a mark; allowed: a number like 42 or 0x2a, and a "/mask"')
+            elif _word(conn, key, "") in device.UNIQUE:
+                self._draft.remarks.append(Lost(f"conn {name}.{key}", conn[key].place, device.NO_NUMBER))
             found.append(one or 0)
         return tuple(found)
 

@@ -51,7 +51,9 @@ ENDS: dict[str, Rule] = {
     "leftsourceip": grave("no virtual address is asked for; remove it, and set it on the device"),
     "rightsourceip": grave("no virtual addresses are assigned to peers; remove it"),
     **dict.fromkeys((f"left{key}" for key in ("cert", "rsasigkey", "sigkey")), cosmetic(_CERTIFICATES)),
-    **dict.fromkeys((f"left{key}" for key in ("ca", "certpolicy", "groups")), cosmetic(_CERTIFICATES)),
+    **dict.fromkeys(
+        (f"left{key}" for key in ("ca", "certpolicy", "groups", "groups2")), cosmetic(_CERTIFICATES)
+    ),
     **dict.fromkeys(
         (f"right{key}" for key in ("cert", "rsasigkey", "sigkey", "ca", "certpolicy", "groups", "groups2")),
         grave(_CONSTRAINT),

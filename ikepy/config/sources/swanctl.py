@@ -167,6 +167,8 @@ class _Translator:
                     'not a mark or interface ID; allowed: a number like 42 or 0x2a, with "/mask" for a mark'
                 )
                 self.draft.refused.append(Lost(".".join((*path, key)), value.place, text))
+            elif value is not None and (value.text or "").lower() in device.UNIQUE:
+                self.draft.remarks.append(Lost(".".join((*path, key)), value.place, device.NO_NUMBER))
             found.append(one or 0)
         return tuple(found)
 

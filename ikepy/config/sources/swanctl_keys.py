@@ -1,4 +1,7 @@
-"""The keys of swanctl.conf that ikepy has not, by the weight of leaving each out (swanctl.conf(5), 5.9.8)."""
+"""The keys of swanctl.conf that ikepy has not, by the weight of leaving each out.
+
+swanctl.conf(5) of 5.9.8, and what came until 6.0.2.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ CONNECTION = {
     "pull": cosmetic(_IKEV1, YES),
     "dpd_timeout": cosmetic(f"{_IKEV1}; retransmissions decide: daemon.retransmit_tries"),
     "dscp": cosmetic("IKE packets have the DSCP of the system; remove it", "000000"),
+    "ocsp": cosmetic(_CERTIFICATES, frozenset({"reply", "never"})),
     "send_certreq": cosmetic(_CERTIFICATES, YES | NO),
     "send_cert": cosmetic(_CERTIFICATES, frozenset({"ifasked", "never"})),
 }
@@ -59,7 +63,8 @@ CHILD = {
     "set_mark_out": grave(_MARKED, frozenset({"0", "0/0x00000000"})),
     "label": grave("security labels are not supported by ikepy; remove it"),
     "label_mode": cosmetic("security labels are not supported by ikepy; remove it", "system"),
-    "hw_offload": cosmetic("ESP is done in user space; remove it", NO | frozenset({"auto"})),
+    "hw_offload": cosmetic("ESP is done in user space, without offload to hardware; remove it", NO),
+    "per_cpu_sas": cosmetic("there is one SA for all CPUs (RFC 9611 is not supported); remove it", NO),
     "copy_df": cosmetic("ikepy decides on DF itself; remove it", YES),
     "copy_ecn": cosmetic("ikepy decides on ECN itself (RFC 6040); remove it", YES),
     "copy_dscp": cosmetic("ikepy decides on DSCP itself; remove it", "out"),
