@@ -6,10 +6,11 @@ import shutil
 import time
 from pathlib import Path
 
-from ikepy.lab import concentrators, topology
+from ikepy.lab import concentrators, pod, topology
 from ikepy.lab.bird import Bird
 from ikepy.lab.capture import Capture
 from ikepy.lab.concentrators import Concentrator
+from ikepy.lab.gateway import Gateway
 from ikepy.lab.netns import LabError, Namespace, delete_all
 from ikepy.lab.state import PREFIX, RUN_DIRECTORY, Options, State, read_state, remove_state, write_state
 from ikepy.lab.strongswan import missing as strongswan_missing
@@ -32,7 +33,7 @@ class Lab:
         self.options = options
         self.directory = directory
         self.prefix = prefix
-        self.plan = topology.plan(nat=options.nat, ipv6=options.ipv6)
+        self.plan = topology.plan(nat=options.nat, ipv6=options.ipv6, pod=options.pod)
         self.nodes: dict[str, Namespace] = topology.namespaces(prefix, self.plan.nodes)
         self.cgw: Concentrator = concentrators.cgw(options, self.nodes["cgw"], directory / "cgw")
         self.c4: Concentrator = concentrators.c4(options, self.nodes["c4"], directory / "c4")
@@ -52,6 +53,11 @@ class Lab:
         missing = sorted({package for name, package in programs.items() if shutil.which(name) is None})
         if missing:
             raise LabError(f"programs are missing: apt-get install {' '.join(missing)}")
+        if self.options.pod and (libraries := pod.missing_libraries()):
+            raise LabError(
+                f"the pod's HTTP server needs {' and '.join(libraries)}, which this Python does not have: "
+                "install ikepy with its extra \"http\" (in a clone: pip install '.[http]')"
+            )
         if "strongswan" in (self.options.peer, self.options.cgw):
             reason = strongswan_missing()
             if reason is not None:
@@ -89,13 +95,28 @@ class Lab:
         self.await_routes(patience)
         return seconds
 
+    def gateway(self, node: str) -> Gateway:
+        """The ikepy on a concentrator, to be asked and told."""
+        return Gateway(self.nodes[node], self.directory / node)
+
     def await_routes(self, patience: float = 20.0) -> None:
-        """Wait until both ends have by BGP what they are to have; LabError with BIRD's words."""
+        """Wait until both ends have by BGP what they are to have, and the pods what is advertised.
+
+        LabError with BIRD's words, or the daemons'.
+        """
         end = time.monotonic() + patience
         while not all(self.has_routes(node) for node in self.birds):
             if time.monotonic() > end:
                 told = "\n".join(bird.ask("show protocols all") for bird in self.birds.values())
                 raise LabError(f"no routes by BGP after {patience:g} s.\n{told}")
+            time.sleep(0.05)
+        if self.options.pod:
+            self._await_advertised(end, patience)
+
+    def _await_advertised(self, end: float, patience: float) -> None:
+        while not all(pod.takes_all(self.nodes[name]) for name in topology.PODS):
+            if time.monotonic() > end:
+                raise LabError(f"no routes by router advertisements after {patience:g} s.\n{self.logs()}")
             time.sleep(0.05)
 
     def has_routes(self, node: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ikepy.lab import measure, topology
@@ -12,6 +13,7 @@ from ikepy.lab.netns import LabError
 from ikepy.lab.topology import address
 
 _FULL = topology.SEGMENT_MTU
+_PAUSE = 0.02  # seconds between two looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,41 @@ class Result:
     ok: bool
     what: str
     detail: str
+
+
+def attempt(what: str, lab: Lab, check: Callable[[Lab], list[Result]]) -> list[Result]:
+    """The check's results, or one that tells why it could not go on."""
+    try:
+        return check(lab)
+    except LabError as error:
+        return [Result(False, what, str(error))]
+
+
+def seconds_until(conditions: Sequence[Callable[[], bool]], patience: float) -> list[float | None]:
+    """The seconds from now until each holds for the first time; None for one that did not. They are looked at
+    in turn; one that raises LabError (something is not there yet) does not hold."""
+    begin = time.monotonic()
+    found: list[float | None] = [None] * len(conditions)
+    while None in found and time.monotonic() < begin + patience:
+        for number, condition in enumerate(conditions):
+            if found[number] is None and _holds(condition):
+                found[number] = time.monotonic() - begin
+        time.sleep(_PAUSE)
+    return found
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except LabError:
+        return False
+
+
+def timed(what: str, seconds: float | None, within: float) -> Result:
+    """The result of a wait that is to take `within` seconds at most. None: in vain."""
+    if seconds is None:
+        return Result(False, what, "no")
+    return Result(seconds <= within, what, f"after {seconds:.2f} s")
 
 
 def pings(lab: Lab) -> list[Result]:

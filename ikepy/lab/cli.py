@@ -7,14 +7,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from types import FrameType
 from typing import TypeVar
 
 import click
 
-from ikepy.lab import bed, checks, links
+from ikepy.lab import bed, checks, links, pod_checks
 from ikepy.lab.bed import Lab
-from ikepy.lab.bgp import follow
+from ikepy.lab.checks import Result
+from ikepy.lab.follow import follow
 from ikepy.lab.netns import LabError
 from ikepy.lab.show import Show
 from ikepy.lab.state import RUN_DIRECTORY, Options, locked, read_state
@@ -29,6 +31,7 @@ Examples:
   ikepy lab                            build, try, show, and remove everything
   ikepy lab --peer strongswan --nat    the other end a strongSwan, the CGW behind a NAT
   ikepy lab --bgp                      BIRD at both ends brings the routes, and follows the tunnel
+  ikepy lab --pod                      the CGW as in its pod: advertised, scraped, reloaded, ended
   ikepy lab up --ipv6                  build it and leave it running
   ikepy lab exec pod1 ping 10.2.0.10   run a command in one of its nodes
   ikepy lab down                       remove it
@@ -41,6 +44,12 @@ def _variant(command: F) -> F:
         click.option("--bgp", is_flag=True, help="BIRD at both ends: routes by BGP through the tunnel."),
         click.option("--ipv6", is_flag=True, help="IPv6 inside the tunnel as well."),
         click.option("--nat", is_flag=True, help="The CGW behind a NAT router."),
+        click.option(
+            "--pod",
+            is_flag=True,
+            help="The CGW as in its pod: VXLAN of a controller, router advertisements, HTTP, a reload under "
+            "traffic, its end by SIGTERM. With --bgp and --ipv6.",
+        ),
         click.option(
             "--peer",
             type=click.Choice(["ikepy", "strongswan"]),
@@ -59,23 +68,33 @@ def _variant(command: F) -> F:
 @click.option("--seconds", type=click.IntRange(1, 60), default=3, show_default=True, help="TCP, each way.")
 @click.pass_context
 def lab(
-    context: click.Context, peer: str, nat: bool, ipv6: bool, bgp: bool, keep: bool, seconds: int
+    context: click.Context,
+    peer: str,
+    nat: bool,
+    ipv6: bool,
+    bgp: bool,
+    pod: bool,
+    keep: bool,
+    seconds: int,
 ) -> None:
     """Two sites, their gateways and an internet, out of network namespaces.
 
     Without a command: build it, try it, show what was seen, and remove it. Exit status 0 if all of it worked.
     """
     if context.invoked_subcommand is None:
-        sys.exit(_guarded(lambda show: _whole(show, _options(peer, nat, ipv6, bgp), keep, seconds)))
+        if pod and keep:
+            raise click.UsageError("--pod ends the daemon at last: ikepy lab up --pod leaves it running")
+        sys.exit(_guarded(lambda show: _whole(show, _options(peer, nat, ipv6, bgp, pod), keep, seconds)))
     given = [name for name in context.params if _is_given(context, name)]
     if given:
         raise click.UsageError(f"--{given[0]} belongs behind the command: ikepy lab up --{given[0]}")
 
 
-def _options(peer: str, nat: bool, ipv6: bool, bgp: bool) -> Options:
-    if bgp and peer != "ikepy":
-        raise LabError("--bgp goes with --peer ikepy: strongSwan's device has carrier without an SA, too")
-    return Options(peer, nat, ipv6, bgp=bgp)
+def _options(peer: str, nat: bool, ipv6: bool, bgp: bool, pod: bool) -> Options:
+    if (bgp or pod) and peer != "ikepy":
+        option = "--pod" if pod else "--bgp"
+        raise LabError(f"{option} goes with --peer ikepy: strongSwan's device has carrier without an SA, too")
+    return Options(peer, nat, ipv6 or pod, bgp=bgp or pod, pod=pod)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -84,9 +103,9 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 @lab.command()
 @_variant
-def up(peer: str, nat: bool, ipv6: bool, bgp: bool) -> None:
+def up(peer: str, nat: bool, ipv6: bool, bgp: bool, pod: bool) -> None:
     """Build it, wait for the tunnel, and leave it running."""
-    sys.exit(_guarded(lambda show: _up(show, _options(peer, nat, ipv6, bgp))))
+    sys.exit(_guarded(lambda show: _up(show, _options(peer, nat, ipv6, bgp, pod))))
 
 
 @lab.command()
@@ -153,22 +172,33 @@ def _try(show: Show, machine: Lab, seconds: int) -> bool:
     show.verdicts(verdicts)
     for heading, results in tried.items():
         show.results(heading, results)
-    flows = checks.throughput(machine, seconds)
-    show.results("TCP, one flow", flows)
-    followed = follow(machine) if machine.options.bgp else []
-    if followed:
-        show.results("BGP through the tunnel", followed)
-    show.sas(machine)
-    failed = [
-        *(v for v in verdicts if not v.ok),
-        *(r for rs in (*tried.values(), flows, followed) for r in rs if not r.ok),
-    ]
+    tried.update(_further(show, machine, seconds))
+    failed = sum(not v.ok for v in verdicts) + sum(not r.ok for r in chain.from_iterable(tried.values()))
     if failed:
-        show.error(f"\n{len(failed)} of the above went wrong")
+        show.error(f"\n{failed} of the above went wrong")
         show.line(machine.logs())
         return False
     show.heading("All of it worked.")
     return True
+
+
+def _further(show: Show, machine: Lab, seconds: int) -> Iterator[tuple[str, list[Result]]]:
+    """Try what is not captured, and show each part, by its heading, as soon as it is done."""
+
+    def tried(heading: str, check: Callable[[Lab], list[Result]]) -> tuple[str, list[Result]]:
+        results = checks.attempt(heading, machine, check)
+        show.results(heading, results)
+        return heading, results
+
+    yield tried("TCP, one flow", lambda lab: checks.throughput(lab, seconds))
+    if machine.options.pod:
+        for heading, check in pod_checks.WHILE_UP.items():
+            yield tried(heading, check)
+    if machine.options.bgp:
+        yield tried("BGP through the tunnel", follow)
+    show.sas(machine)
+    if machine.options.pod:
+        yield tried("SIGTERM", pod_checks.end)
 
 
 def _up(show: Show, options: Options) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from ikepy.lab import gateway, strongswan, topology
+from ikepy.lab import gateway, pod, strongswan, topology
 from ikepy.lab.bird import Bgp
 from ikepy.lab.netns import Namespace
 from ikepy.lab.state import Options
@@ -104,6 +104,7 @@ class _IkepyEnd:
         self, options: Options, namespace: Namespace, directory: Path, node: str, local: str, remote: str
     ) -> None:
         self._gateway = gateway.Gateway(namespace, directory)
+        self._beside = pod.TABLES if options.pod and node == "cgw" else ""
         other = _other(node)
         self._connection = gateway.Connection(
             name=other,
@@ -122,7 +123,7 @@ class _IkepyEnd:
         )
 
     def start(self) -> None:
-        self._gateway.start(self._connection)
+        self._gateway.start(self._connection.text() + self._beside)
 
     @property
     def running(self) -> bool:

@@ -15,7 +15,7 @@ ARPHRD_ETHER = 1
 _ETHERTYPES = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP"}
 _IP_PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 50: "ESP", 58: "ICMPv6"}
 _EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
-_VXLAN_PORT = 4789
+_VXLAN_PORTS = (4789, 8472)  # the second is Linux's own
 _IKE_PORT = 500
 _NAT_T_PORT = 4500
 # ICMPv6 types of neighbour and multicast listener discovery: not tunnel traffic (RFC 4861, RFC 2710).
@@ -101,9 +101,9 @@ def _udp(data: bytes) -> tuple[str, ...]:
         return ("UDP", "?")
     ports = (int.from_bytes(data[0:2]), int.from_bytes(data[2:4]))
     body = data[8:]
-    if ports[1] == _VXLAN_PORT and len(body) >= 8:
+    if ports[1] in _VXLAN_PORTS and len(body) >= 8:
         vni = int.from_bytes(body[4:7])
-        return (f"UDP {_VXLAN_PORT}", f"VXLAN {vni}", *_ethernet(body[8:]).layers)
+        return (f"UDP {ports[1]}", f"VXLAN {vni}", *_ethernet(body[8:]).layers)
     if _NAT_T_PORT in ports:
         return (f"UDP {_NAT_T_PORT}", _nat_traversal(body))
     if _IKE_PORT in ports:

@@ -102,6 +102,7 @@ class Gateway:
         self.namespace = namespace
         self.run_directory = run_directory
         self.socket = run_directory / "ikepy.sock"
+        self._config = run_directory / "ikepy.toml"
         self._process = Process(namespace, run_directory)
 
     def __enter__(self) -> Gateway:
@@ -119,10 +120,18 @@ class Gateway:
         """Start the daemon, with further variables in its `environment`, and wait until its control socket
         answers (seconds). LabError with the log."""
         self.run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.run_directory / "ikepy.toml"
-        path.touch(mode=0o600)
-        path.write_text(config.text() if isinstance(config, Connection) else config)
-        command = (sys.executable, "-m", "ikepy", "run", "-c", str(path), "--socket", str(self.socket))
+        self._config.touch(mode=0o600)
+        self._config.write_text(config.text() if isinstance(config, Connection) else config)
+        command = (
+            sys.executable,
+            "-m",
+            "ikepy",
+            "run",
+            "-c",
+            str(self._config),
+            "--socket",
+            str(self.socket),
+        )
         self._process.start(*command, environment={"PYTHONUNBUFFERED": "1", **(environment or {})})
         try:
             self._wait_for_socket(patience)
@@ -203,6 +212,16 @@ class Gateway:
         named = {key: value for key, value in (("ike", ike), ("child", child)) if value is not None}
         options = {"reauth": "yes" if reauth else "no", **_milliseconds(timeout)}
         self.ask("rekey", {**named, **options}, timeout + 5)
+
+    @property
+    def config(self) -> str:
+        """The configuration file's text."""
+        return self._config.read_text()
+
+    def reload(self, config: str) -> str:
+        """Give it another configuration file; what changed, in its words. LabError if it refuses that."""
+        self._config.write_text(config)
+        return str(self.ask("reload").get("changed", ""))
 
     def describe(self) -> str:
         """The SAs for people, as `ikepy list-sas` prints them."""

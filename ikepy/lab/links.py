@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ikepy.lab import topology
 from ikepy.lab.bed import Lab
 from ikepy.lab.capture import Capture, Seen
 
 Stack = tuple[str, ...]
 
 _IP4: Stack = ("Ethernet", "IPv4")
-_VXLAN: Stack = (*_IP4, "UDP 4789", "VXLAN 100")
 _PINGS: dict[bool, tuple[Stack, ...]] = {
     False: (("IPv4", "ICMP"),),
     True: (("IPv4", "ICMP"), ("IPv6", "ICMPv6")),
@@ -54,12 +54,13 @@ def links(lab: Lab) -> tuple[Link, ...]:
     inner = _PINGS[lab.options.ipv6]
     framed = tuple(("Ethernet", *stack) for stack in inner)
     tunnel = (*inner, *_BGP) if lab.options.bgp else inner
-    tunnelled = tuple((*_VXLAN, *stack) for stack in framed)
+    vxlan = (*_IP4, f"UDP {lab.plan.vxlan_port}", f"VXLAN {topology.VNI}")
+    tunnelled = tuple((*vxlan, *stack) for stack in framed)
     outer = _encapsulated() if encapsulated(lab) else _native()
     uplink = "L3, before the NAT" if lab.options.nat else "L3"
     return (
-        Link("C1", "pod1", "eth0", tunnelled, (_VXLAN,)),
-        Link("C1", "pod2", "eth0", tunnelled, (_VXLAN,)),
+        Link("C1", "pod1", "eth0", tunnelled, (vxlan,)),
+        Link("C1", "pod2", "eth0", tunnelled, (vxlan,)),
         Link("C1 to C3", "cgw", "vxeth0", framed, framed),
         Link("L4", "cgw", lab.cgw.device, inner, tunnel),
         Link(uplink, "cgw", "eth0", *outer, whole=True),

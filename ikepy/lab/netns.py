@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -105,6 +106,10 @@ class Namespace:
     def run(self, *command: str, text: str | None = None, timeout: float = 30.0) -> str:
         """Run a command in the namespace; as the module's `run`."""
         return run(*self.command(*command), text=text, timeout=timeout)
+
+    def has_device(self, name: str) -> bool:
+        """Is there a device of this name?"""
+        return self.inside(lambda: name in [found for _, found in socket.if_nameindex()])
 
     def start(
         self, *command: str, log: Path, environment: Mapping[str, str] | None = None

@@ -24,7 +24,8 @@ PREFIX = "ikepy-"
 class Options:
     """Which variant of the picture.
 
-    `peer` is what runs on c4, `cgw` what runs on the CGW; `bgp`: BIRD on both brings the routes.
+    `peer` is what runs on c4, `cgw` what runs on the CGW; `bgp`: BIRD on both brings the routes; `pod`: the
+    CGW is as in its pod, with `bgp` and `ipv6`.
     """
 
     peer: str = "ikepy"
@@ -32,6 +33,7 @@ class Options:
     ipv6: bool = False
     cgw: str = "ikepy"
     bgp: bool = False
+    pod: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from ikepy.lab.netns import Namespace, run, veth
 
 VNI = 100
+VXLAN_PORT = 4789  # RFC 7348
+KERNEL_VXLAN_PORT = 8472  # Linux's own, which kube-vxlan-controller leaves as it is ("dstport 0")
 UPLINK_MTU = 1500
 # The pods' network carries the VXLAN header (50 bytes) under a segment of 1500 bytes, as a data centre does,
 # so that a full packet gets as far as the CGW, whose VTI then has to say what fits.
-POD_NETWORK_MTU = 1600
+POD_NETWORK_MTU = 1550
 SEGMENT_MTU = 1500
 
 POD_NETWORK = {"pod1": "10.244.0.11/24", "pod2": "10.244.0.12/24", "cgw": "10.244.0.1/24"}
@@ -59,6 +61,7 @@ class Plan:
     """Everything that is to be built, names without the prefix.
 
     `addresses`: (node, device, address with prefix length); `routes`: (node, network, next hop).
+    `pod`: the segment is as kube-vxlan-controller makes it, and the pods take routes of advertisements.
     """
 
     nodes: tuple[str, ...]
@@ -66,6 +69,12 @@ class Plan:
     addresses: tuple[tuple[str, str, str], ...]
     routes: tuple[tuple[str, str, str], ...]
     nat: bool
+    pod: bool = False
+
+    @property
+    def vxlan_port(self) -> int:
+        """The UDP port of the segment."""
+        return KERNEL_VXLAN_PORT if self.pod else VXLAN_PORT
 
 
 def address(text: str) -> str:
@@ -84,8 +93,8 @@ def host(text: str) -> str:
     return f"{interface.ip}/{interface.max_prefixlen}"
 
 
-def plan(*, nat: bool = False, ipv6: bool = False) -> Plan:
-    """The tables of one variant of the picture."""
+def plan(*, nat: bool = False, ipv6: bool = False, pod: bool = False) -> Plan:
+    """The tables of one variant of the picture. `pod`: the pods have their IPv6 routes by advertisements."""
     nodes = ("pod1", "pod2", "segment", "cgw", *(("nat",) if nat else ()), "internet", "c4", "site")
     cables = [Cable((node, "eth0"), ("segment", node), POD_NETWORK_MTU) for node in PODS]
     cables.append(Cable(("cgw", "eth1"), ("segment", "cgw"), POD_NETWORK_MTU))
@@ -94,7 +103,7 @@ def plan(*, nat: bool = False, ipv6: bool = False) -> Plan:
     else:
         cables.append(Cable(("cgw", "eth0"), ("internet", "left")))
     cables += [Cable(("c4", "eth0"), ("internet", "right")), Cable(("c4", "lan"), ("site", "eth0"))]
-    return Plan(nodes, tuple(cables), _addresses(nat, ipv6), _routes(nat, ipv6), nat)
+    return Plan(nodes, tuple(cables), _addresses(nat, ipv6), _routes(nat, ipv6, pod), nat, pod)
 
 
 def _addresses(nat: bool, ipv6: bool) -> tuple[tuple[str, str, str], ...]:
@@ -112,7 +121,7 @@ def _addresses(nat: bool, ipv6: bool) -> tuple[tuple[str, str, str], ...]:
     return tuple(rows)
 
 
-def _routes(nat: bool, ipv6: bool) -> tuple[tuple[str, str, str], ...]:
+def _routes(nat: bool, ipv6: bool, pod: bool) -> tuple[tuple[str, str, str], ...]:
     cgw = address(SEGMENT["cgw"])
     rows = [(pod, text, cgw) for pod in PODS for text in (network(SITE["site"]), network(VTI["cgw"]))]
     rows += [("site", "default", address(SITE["c4"])), ("c4", "default", address(INTERNET[1]))]
@@ -122,9 +131,14 @@ def _routes(nat: bool, ipv6: bool) -> tuple[tuple[str, str, str], ...]:
         rows.append(("cgw", "default", address(INTERNET[0])))
     if ipv6:
         cgw6 = address(SEGMENT6["cgw"])
-        rows += [(pod, text, cgw6) for pod in PODS for text in (network(SITE6["site"]), network(VTI6["cgw"]))]
+        rows += [] if pod else [(name, text, cgw6) for name in PODS for text in far_networks6()]
         rows.append(("site", "default", address(SITE6["c4"])))
     return tuple(rows)
+
+
+def far_networks6() -> list[str]:
+    """The IPv6 networks that the pods reach by the CGW."""
+    return [network(SITE6["site"]), network(VTI6["cgw"])]
 
 
 def namespaces(prefix: str, nodes: tuple[str, ...]) -> dict[str, Namespace]:
@@ -143,7 +157,9 @@ def build(plan: Plan, prefix: str) -> dict[str, Namespace]:
         veth(spaces[cable.a[0]], cable.a[1], spaces[cable.b[0]], cable.b[1], cable.mtu)
     _switch(spaces["segment"], list(POD_NETWORK))
     for node in POD_NETWORK:
-        _vxlan(spaces[node], node)
+        if plan.pod and node in PODS:  # before the device is there, which takes its settings from these
+            spaces[node].sysctl({"net.ipv6.conf.default.accept_ra_rt_info_max_plen": "128"})
+        _vxlan(spaces[node], node, plan.vxlan_port)
     for node, device, text in plan.addresses:
         spaces[node].ip(f"addr add {text} dev {device}{' nodad' if ':' in text else ''}")
     for node, text, gateway in plan.routes:
@@ -163,15 +179,16 @@ def _switch(space: Namespace, ports: list[str]) -> None:
     )
 
 
-def _vxlan(space: Namespace, node: str) -> None:
+def _vxlan(space: Namespace, node: str, port: int) -> None:
     """The node's end of the segment.
 
-    As kube-vxlan-controller does it, every other node has an all-zero entry in the forwarding database:
-    unknown and broadcast frames are sent to each of them.
+    As kube-vxlan-controller does it, the kernel chooses the MTU by that of the network below, and every other
+    node has an all-zero entry in the forwarding database: unknown and broadcast frames are sent to each of
+    them.
     """
     uplink = "eth1" if node == "cgw" else "eth0"
     space.ip(
-        f"link add vxeth0 mtu {SEGMENT_MTU} type vxlan id {VNI} dev {uplink} dstport 4789",
+        f"link add vxeth0 type vxlan id {VNI} dev {uplink} dstport {port}",
         "link set vxeth0 up",
     )
     for other, text in POD_NETWORK.items():

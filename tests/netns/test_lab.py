@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ikepy.lab import checks, links
+from ikepy.lab import checks, links, pod_checks
 from ikepy.lab.bed import Lab
+from ikepy.lab.checks import Result
 from ikepy.lab.netns import LabError
 from ikepy.lab.state import PREFIX, RUN_DIRECTORY, Options
 from tests.netns.namespaces import wait_until
@@ -99,10 +100,42 @@ def test_whole(ground: None, words: tuple[str, ...], esp: str) -> None:
     assert not leftovers()
 
 
-def test_bgp_needs_a_carrier_that_follows_the_sa(ground: None) -> None:
-    done = lab("--bgp", "--peer", "strongswan")
+@pytest.mark.bird
+def test_pod(ground: None) -> None:
+    """Each check has its line. The pods' way to the site over IPv6 is what they learned."""
+    skip_without(Options(ipv6=True, bgp=True, pod=True))
+    done = lab("--pod", "--seconds", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    for expected in (
+        "UDP 8472 | VXLAN 100 | Ethernet | IPv6 | ICMPv6",
+        "pod1 to site (fd00:2::10)",
+        "✓ cgw: all-zero entries",
+        "✓ pod1: routes by router advertisements  fd00:2::/64 via fe80:",
+        "✓ pod2: routes by router advertisements  fd00:2::/64 via fe80:",
+        "✓ /readyz ",
+        '✓ ikepy_child_sent_packets_total{child="net",connection="c4"}',
+        "✓ a connection is added ",
+        "✓ it is removed ",
+        "✓ UDP meanwhile, 10.1.0.11 and 10.2.0.10    0 of ",
+        "✓ UDP meanwhile, fd00:1::11 and fd00:2::10  0 of ",
+        "✓ the SA is deleted: sessions and routes are gone ",
+        "✓ the SA is deleted: the pods' routes are withdrawn ",
+        "✓ cgw: SIGTERM ends the daemon ",
+        "✓ c4: list-sas is empty ",
+        "✓ c4: its log has the delete ",
+        "All of it worked.",
+    ):
+        assert expected in done.stdout
+    assert done.stdout.count("the pods' routes are withdrawn") == 2
+    assert not leftovers()
+
+
+@pytest.mark.parametrize("option", ["--bgp", "--pod"])
+def test_bgp_needs_a_carrier_that_follows_the_sa(ground: None, option: str) -> None:
+    done = lab(option, "--peer", "strongswan")
     assert done.returncode == 1
-    assert "--bgp goes with --peer ikepy" in done.stderr
+    assert f"{option} goes with --peer ikepy" in done.stderr
 
 
 def test_up_and_down(ground: None) -> None:
@@ -228,3 +261,39 @@ def test_a_check_that_fails_is_seen(tmp_path: Path) -> None:
     assert results["cgw to c4 through L4 (169.254.10.2)"]
     assert not verdicts["site", "eth0"]
     assert verdicts["c4", "eth0"]
+
+
+@pytest.mark.bird
+def test_a_pod_that_fails_is_seen(tmp_path: Path) -> None:
+    """An entry is missing, a pod takes no advertisements, the site is cut off, the daemon is gone."""
+    options = Options(ipv6=True, bgp=True, pod=True)
+    skip_without(options)
+    machine = Lab(options, f"ikl{os.getpid()}-", tmp_path / "lab")
+
+    def tried(check: Callable[[Lab], list[Result]]) -> dict[str, bool]:
+        return {one.what: one.ok for one in checks.attempt("all", machine, check)}
+
+    try:
+        machine.build()
+        machine.connect()
+        pod1 = machine.nodes["pod1"]
+        assert all(tried(pod_checks.http).values())
+        entry = ("00:00:00:00:00:00", "dev", "vxeth0", "dst", "10.244.0.12")
+        pod1.run("bridge", "fdb", "del", *entry)
+        assert list(tried(pod_checks.segment).values()) == [False, True, True]
+        machine.nodes["c4"].ip("link set lan down")
+        reloaded = tried(pod_checks.reload)
+        assert [what for what, ok in reloaded.items() if not ok] == [
+            "UDP meanwhile, 10.1.0.11 and 10.2.0.10",
+            "UDP meanwhile, fd00:1::11 and fd00:2::10",
+        ]
+        assert len(reloaded) == 5
+        pod1.sysctl({"net.ipv6.conf.vxeth0.accept_ra": "0"})
+        pod1.run("ip", "-6", "route", "flush", "proto", "ra")
+        assert list(tried(pod_checks.advertisements).values()) == [False, True]
+        assert tried(pod_checks.reload) == {"all": False}  # no way over IPv6
+        machine.gateway("cgw").kill()
+        assert tried(pod_checks.http) == tried(pod_checks.end) == {"all": False}
+        machine.gateway("c4").kill()  # it would wait for its peer
+    finally:
+        machine.down()

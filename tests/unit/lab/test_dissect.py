@@ -43,6 +43,10 @@ FRAMES: list[tuple[Packet, str]] = [
         ether() / OUTER / UDP(dport=4789) / VXLAN(vni=100) / INNER,
         "Ethernet / IPv4 / UDP 4789 / VXLAN 100 / Ethernet / IPv4 / ICMP",
     ),
+    (
+        ether() / OUTER / UDP(dport=8472) / VXLAN(vni=100) / INNER,
+        "Ethernet / IPv4 / UDP 8472 / VXLAN 100 / Ethernet / IPv4 / ICMP",
+    ),
     (ether() / OUTER / UDP(sport=500, dport=500) / INIT, "Ethernet / IPv4 / UDP 500 / IKE IKE_SA_INIT"),
     (
         ether() / OUTER / UDP(sport=4500, dport=4500) / Raw(bytes(4)) / AUTH,

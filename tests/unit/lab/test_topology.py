@@ -10,7 +10,10 @@ import pytest
 from ikepy.lab import topology
 from ikepy.lab.topology import Plan, plan
 
-VARIANTS = [plan(nat=nat, ipv6=ipv6) for nat in (False, True) for ipv6 in (False, True)]
+VARIANTS = [
+    *(plan(nat=nat, ipv6=ipv6) for nat in (False, True) for ipv6 in (False, True)),
+    *(plan(nat=nat, ipv6=True, pod=True) for nat in (False, True)),
+]
 every_variant = pytest.mark.parametrize("made", VARIANTS)
 
 
