@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from esp.datapath.context import Context
 from esp.datapath.devices import Device
 from esp.datapath.sa_entries import OutboundEntry
-from esp.ipc.messages import Acquire, Looped
+from esp.ipc.messages import Acquire, Looped, NoSa
 from esp.packet.drop_reasons import Drop
-from esp.packet.headers import Buffer, flow_of
+from esp.packet.headers import Buffer, Flow, flow_of
 
 
 class AcquireQueue:
@@ -31,9 +31,18 @@ class AcquireQueue:
         trap = device.trap or self._database.traps(device.device_id)
         if not trap or flow.on_link_only:  # every host sends that on every device
             self._counters.drop(Drop.NO_SA)
+            if not flow.on_link_only:
+                self._tell(device, flow)
             return
         now = time.monotonic()
         self._keep(device, packet, now, now)
+
+    def _tell(self, device: Device, flow: Flow) -> None:
+        device.untold += 1
+        if device.no_sa.allow(time.monotonic()) and self._post(
+            NoSa(device.device_id, device.untold, flow.selectors())
+        ):
+            device.untold = 0
 
     def release(self, device: Device) -> Iterator[tuple[OutboundEntry, Buffer]]:
         """The queued packets that have an SA now, in order."""

@@ -14,6 +14,7 @@ from esp.net.interrupt_moderation import InterruptModeration
 _ACQUIRE = (1.0, 2)  # to one destination
 _ACQUIRE_TOGETHER = (0.05, 32)
 _LOOPED = (10.0, 1)
+_NO_SA = (1.0, 10)
 
 
 class BrokenDevice(Exception):  # noqa: N818  names the state
@@ -32,6 +33,8 @@ class Device:
     waiting: PacketQueue = field(default_factory=PacketQueue)
     acquire: KeyedRateLimit = field(default_factory=lambda: KeyedRateLimit(_ACQUIRE, _ACQUIRE_TOGETHER))
     looped: RateLimit = field(default_factory=lambda: RateLimit(*_LOOPED))
+    no_sa: RateLimit = field(default_factory=lambda: RateLimit(*_NO_SA))
+    untold: int = 0  # packets without an SA of which control was not told
     frames: FrameDevice | None = field(init=False)
     moderation: InterruptModeration = field(default_factory=InterruptModeration)
     codel: CoDel = field(default_factory=CoDel)

@@ -259,6 +259,16 @@ class Acquire:
 
 
 @dataclass(frozen=True, slots=True)
+class NoSa:
+    """Packets came out of a device that no SA's selectors permit, and that no trap queues: they are dropped
+    (RFC 4301 5.1). Rate-limited; link-scope control traffic, which every host sends, is none of them."""
+
+    device_id: int
+    count: int  # since the last message of the device
+    packet: tuple[Selector, ...]  # the last one's: two, as in Acquire
+
+
+@dataclass(frozen=True, slots=True)
 class Looped:
     """Our own ESP came out of a device: routes lead the peer's address into the tunnel. Rate-limited."""
 
@@ -306,6 +316,7 @@ Message = (
     | PeerMoved
     | NotPermitted
     | Acquire
+    | NoSa
     | Looped
     | DeviceBroken
     | Fault

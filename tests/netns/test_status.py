@@ -366,9 +366,18 @@ def test_traffic_that_goes_wrong(pair: Pair) -> None:
     pair.left.start(configuration(LEFT, RIGHT, child=START, selectors=True, vti=routes))
     wait_until(lambda: up(pair.left), "it is up")
     left = pair.left.namespace
+    assert ping(left, LEFT, RIGHT, count=1)
     left.run("ping", "-n", "-q", "-c", "1", "-W", "0.1", "-I", "10.1.0.1", "10.2.9.1", check=False)
     told = found(pair.left, "tunnel", "outside-selectors-out")
+    assert told["severity"] == "warning", "others pass"
+    assert told["what"] == (
+        "1 packet that came into vti0 was dropped: outside the selectors of its children; the last one "
+        "10.1.0.1 -> 10.2.9.1, protocol 1."
+    )
+    assert told["why"] == "10.2.9.1 is in no remote_ts. The route 10.2.0.0/16 leads it into vti0."
+    assert "connections.tunnel.children here and at the peer" in told["do"]
     assert told["ours"] == ["10.1.0.0/24 fd01::/64 === 10.2.0.0/24 fd02::/64"]
+    assert "10.1.0.1 -> 10.2.9.1" in status(pair.left, "tunnel")
 
     repeater = left.start(sys.executable, "-c", REPEATER)
 

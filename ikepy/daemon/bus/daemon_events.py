@@ -169,6 +169,24 @@ class LoopDetected:
 
 
 @dataclass(frozen=True, slots=True)
+class PacketWithoutSa:
+    """Packets came into a device that no child may carry. `count`: since the last event; the addresses and
+    the protocol (0: not seen) are the last one's."""
+
+    connection: str
+    device: str
+    count: int
+    source: Address
+    destination: Address
+    protocol: int
+
+    @property
+    def packet(self) -> str:
+        """As the IKE machine's events have packets: "10.1.0.1 -> 10.2.0.1, protocol 17"."""
+        return f"{self.source} -> {self.destination}, protocol {self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionRemoved:
     """A connection is configured no more, its IKE_SAs have ended, and its device is removed."""
 
@@ -256,6 +274,7 @@ DaemonEvent: TypeAlias = (
     | ListeningFailed
     | ListeningEnded
     | LoopDetected
+    | PacketWithoutSa
     | ConnectionRemoved
     | ConfigReloading
     | ConfigReloaded
@@ -272,6 +291,7 @@ BY_PEERS: tuple[type[DaemonEvent], ...] = (
     WorkerFault,
     ChildNotInstalled,
     LoopDetected,
+    PacketWithoutSa,
     RouterAnnounces,
     RouterWithdrawn,
 )
@@ -279,7 +299,15 @@ BY_PEERS: tuple[type[DaemonEvent], ...] = (
 _SUBSYSTEMS: dict[Subsystem, tuple[type[DaemonEvent], ...]] = {
     "config": (ConfigReloaded, ConfigRefused),
     "daemon": (DaemonStarted, DaemonEnding),
-    "esp": (WorkerStarted, WorkerDied, WorkerUnserved, WorkerServed, WorkerFault, ChildNotInstalled),
+    "esp": (
+        WorkerStarted,
+        WorkerDied,
+        WorkerUnserved,
+        WorkerServed,
+        WorkerFault,
+        ChildNotInstalled,
+        PacketWithoutSa,
+    ),
     "net": (
         *(AddressGone, AddressBack, ListeningBegun, ListeningFailed, ListeningEnded, LoopDetected),
         *(RouterAnnounces, RouterWithdrawn, RouterWaits),
@@ -322,6 +350,9 @@ def line_of(event: DaemonEvent) -> Line:
             return logging.ERROR, connection, f"{child} #{child_id} is not installed: {why}"
         case LoopDetected(connection, device, remote):
             return logging.WARNING, connection, looped(remote, device)
+        case PacketWithoutSa(connection, device) as dropped:
+            text = f"{device}: dropped {dropped.packet}, which no child's selectors permit"
+            return logging.WARNING, connection, text
         case ConnectionRemoved(connection, device):
             text = f"{device} is removed: its connection is not configured any more"
             return logging.INFO, connection, text

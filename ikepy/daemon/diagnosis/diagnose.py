@@ -17,7 +17,7 @@ from ikepy.daemon.control.snapshot import (
     Section,
     Snapshot,
 )
-from ikepy.daemon.diagnosis import probes, refusals, traffic
+from ikepy.daemon.diagnosis import duplicates, outside, probes, refusals, rekeys, traffic
 from ikepy.daemon.diagnosis.findings import (
     ChildDiagnosis,
     Code,
@@ -129,7 +129,7 @@ class _Tunnel:
             self._remote(),
             state,
             since,
-            (*self._of_ike(), *probes.findings(self.probes)),
+            (*self._of_ike(), *self._outside(), *probes.findings(self.probes)),
             children,
             next((one.round_trip.mean for one in self.probes if one.round_trip is not None), None),
         )
@@ -164,7 +164,7 @@ class _Tunnel:
             yield refusals.of_child("", history.offer_refused, self.config)
         yield from self._of_established()
         if history.rekey_failed is not None:
-            yield refusals.of_ike_rekey(history.rekey_failed, self.config)
+            yield rekeys.of_ike_rekey(history.rekey_failed, self.config)
 
     def _stranger(self) -> Try | None:
         """The last refused request from an address of the peer's, for which there was no IKE_SA."""
@@ -191,19 +191,7 @@ class _Tunnel:
                     "Nothing yet: the IKE_SA is given up after the last retransmission, and set up again.",
                     at=sent.at,
                 )
-        elsewhere = Counter(str(one.sa.remote_id) for one in self.established)
-        for peer, number in elsewhere.items():
-            if number > 1 and any(
-                one.sa.established_at is not None and now - one.sa.established_at > traffic.SETTLED
-                for one in self.established
-            ):
-                yield Finding(
-                    Code.SEVERAL_IKE_SAS,
-                    Severity.WARNING,
-                    f"There are {number} IKE_SAs with {shortened(peer)}.",
-                    "Both ends start, or the peer does not take our deletes.",
-                    f'Set connections.{self.config.name}.unique = "replace", or let one end only start.',
-                )
+        yield from duplicates.several([one.sa for one in self.established], self.config, now)
         recent = [one for one in history.ends if now - one.at < RECENT]
         if len(recent) >= FLAPS:
             ends = Counter(refusals.end_text(one.end) for one in recent)
@@ -282,12 +270,12 @@ class _Tunnel:
     def _child(self, wait: ChildWait) -> ChildDiagnosis:
         history = self.history.children.get(wait.child)
         installed = self.installed.get(wait.child)
-        total = self.tables.traffic.get((self.config.name, wait.child), Traffic())
+        total = self._total(wait.child)
         findings: list[Finding] = []
         if history is not None and history.failed is not None and installed is None:
             findings.append(refusals.of_child(wait.child, history.failed, self.config))
         if history is not None and history.rekey_failed is not None:
-            findings.append(refusals.of_child(wait.child, history.rekey_failed, self.config))
+            findings.append(rekeys.of_child_rekey(wait.child, history.rekey_failed, self.config))
         if history is not None and history.expired_at is not None and installed is None:
             text = f"{wait.child} expired before a rekey succeeded."
             findings.append(Finding(Code.EXPIRED, Severity.ERROR, text, at=history.expired_at))
@@ -297,12 +285,13 @@ class _Tunnel:
                 installed,
                 total,
                 self.device,
-                self._lost(),
-                None if history is None else history.dropped,
+                self.history.unmatched is not None,
                 self.tables.at,
                 self.tables.unix_at,
             )
             findings += traffic.findings(state)
+            dropped = None if history is None else history.dropped
+            findings += outside.coming_in(installed, dropped, self.config, self.installed)
         since = None if history is None else history.up_since if installed else history.down_since
         return ChildDiagnosis(
             name=wait.child,
@@ -316,12 +305,19 @@ class _Tunnel:
             findings=tuple(findings),
         )
 
-    def _lost(self) -> dict[str, int]:
-        """What the worker dropped without an SA, if it has no other device that could have lost it."""
-        worker = None if self.device is None else self.tables.workers.get(self.device.worker)
-        if worker is None or self.device is None or worker.devices != (self.device.name,):
-            return {}
-        return worker.drops
+    def _outside(self) -> Iterator[Finding]:
+        """Packets that no child may carry."""
+        unmatched = self.history.unmatched
+        if unmatched is None or self.device is None or self.tables.at - unmatched.at >= RECENT:
+            return
+        # The counters of a child that has just come up are not read yet.
+        sent = any(self._total(wait.child).out_packets for wait in self.waits) or any(
+            self.tables.at - one.sa.installed_at < traffic.SETTLED for one in self.installed.values()
+        )
+        yield from outside.going_out(unmatched, self.config, self.installed, self.device, sent=sent)
+
+    def _total(self, child: str) -> Traffic:
+        return self.tables.traffic.get((self.config.name, child), Traffic())
 
 
 def _names(connection: Connection, address: Address) -> bool:

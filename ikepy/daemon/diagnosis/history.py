@@ -10,9 +10,9 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
-from ikepy.daemon.bus.daemon_events import ConnectionRemoved
+from ikepy.daemon.bus.daemon_events import ConnectionRemoved, PacketWithoutSa
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.sa.api.ends import End, Failure
 from ikepy.sa.api.events import (
@@ -42,7 +42,6 @@ from ikepy.sa.api.snapshot import IkeSaSnapshot
 MOST_ENDS = 16  # ends of a connection's IKE_SAs that are kept
 MOST_STRANGERS = 16  # addresses whose refused requests are kept
 
-ChildFailure: TypeAlias = ChildSetUpFailed | ChildRekeyFailed
 E = TypeVar("E", covariant=True)
 
 
@@ -85,6 +84,15 @@ class Dropped:
     start: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Packets that came into a connection's device, and that none of its children may carry."""
+
+    at: float
+    count: int
+    last: PacketWithoutSa
+
+
 @dataclass(slots=True)
 class ChildHistory:
     """One configured child. `up_since`: over its rekeys; None while it is down."""
@@ -113,6 +121,7 @@ class ConnectionHistory:
     rekey_failed: Dated[IkeRekeyFailed] | None = None
     retransmitted: Dated[Retransmitted] | None = None  # until an answer comes
     moved: Dated[IkeMoved] | None = None
+    unmatched: Unmatched | None = None  # since a child came up last
     address_gone: tuple[float, Address] | None = None
     ends: deque[Ended] = field(default_factory=lambda: deque(maxlen=MOST_ENDS))
     children: dict[str, ChildHistory] = field(default_factory=dict)
@@ -134,9 +143,15 @@ class History:
     def listen(self, bus: EventBus) -> None:
         bus.listen(EVENTS, self.note)
         bus.listen((ConnectionRemoved,), self._forget)
+        bus.listen((PacketWithoutSa,), self.note_unmatched)
 
     def _forget(self, event: ConnectionRemoved) -> None:
         self.connections.pop(event.connection, None)
+
+    def note_unmatched(self, event: PacketWithoutSa) -> None:
+        of = self.connections.setdefault(event.connection, ConnectionHistory())
+        count = event.count + (0 if of.unmatched is None else of.unmatched.count)
+        of.unmatched = Unmatched(self._clock(), count, event)
 
     def of(self, connection: str) -> ConnectionHistory:
         """A connection's, to be read: an empty one if nothing has happened."""
@@ -183,7 +198,7 @@ def _note_child(
             mine = of.child(child.name)
             mine.up_since, mine.down_since = mine.up_since or now, None
             mine.failed, mine.rekey_failed, mine.expired_at = None, None, None
-            of.offer_refused = None
+            of.offer_refused, of.unmatched = None, None
         case ChildRekeyed(new=child):
             of.child(child.name).rekey_failed = None
         case ChildDown(child=child):

@@ -13,7 +13,7 @@ from itertools import islice
 from esp.packet.selectors import Selector
 from ikepy.config.model import Connection
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
-from ikepy.daemon.diagnosis.history import ChildFailure, Dated, Ended, Try
+from ikepy.daemon.diagnosis.history import Dated, Ended, Try
 from ikepy.sa.api.ends import (
     AuthenticationFailure,
     AuthenticationFault,
@@ -26,7 +26,7 @@ from ikepy.sa.api.ends import (
     SelectorMismatch,
     Silence,
 )
-from ikepy.sa.api.events import ChildRekeyFailed, IkeRekeyFailed, ResponseIgnored, Retransmitted
+from ikepy.sa.api.events import ChildSetUpFailed, ResponseIgnored, Retransmitted
 from ikepy.sa.auth.words import identity, shortened
 from ikepy.sa.exchange.mismatch import MOST_PROPOSALS, MOST_TRANSFORMS, SMALL
 from ikepy.sa.negotiation import proposals
@@ -291,15 +291,13 @@ def _of_other(tried: Try, failure: Failure | None) -> Finding:
     )
 
 
-def of_child(name: str, failed: Dated[ChildFailure], connection: Connection) -> Finding:
-    """Why a child did not come up, or was not rekeyed. `name` "": the peer's request fits none of ours."""
+def of_child(name: str, failed: Dated[ChildSetUpFailed], connection: Connection) -> Finding:
+    """Why a child did not come up. `name` "": the peer's request fits none of ours."""
     event, at = failed.event, failed.at
     failure, entry = event.failure, f"connections.{connection.name}.children.{name or '<name>'}"
     who = "The peer" if failure.by is Party.PEER else "We"
     whose = f"the child {name}" if name else "the peer's request for a child"
     notify, cause = notify_name(failure.notify), failure.cause
-    if isinstance(event, ChildRekeyFailed):
-        return _of_child_rekey(name, event, connection, at)
     if isinstance(cause, SelectorMismatch):
         theirs = None if cause.theirs is None else selectors((cause.theirs,))
         return Finding(
@@ -331,61 +329,6 @@ def of_child(name: str, failed: Dated[ChildFailure], connection: Connection) -> 
         )
     return Finding(
         Code.REFUSED, Severity.ERROR, f"{who} refused {whose}: {notify}.", shortened(event.text), at=at
-    )
-
-
-def _of_child_rekey(name: str, event: ChildRekeyFailed, connection: Connection, at: float) -> Finding:
-    failure, entry = event.failure, f"connections.{connection.name}.children.{name}.esp_proposals"
-    who = "the peer" if failure.by is Party.PEER else "we" if failure.by is Party.US else "nobody"
-    refused = "no answer came" if who == "nobody" else f"{who} refused it, {notify_name(failure.notify)}"
-    what = f"The rekey of {name} failed: {refused}. It is tried again; traffic flows until the child expires."
-    in_use, ours = proposals.describe(event.child.proposal), suites(connection_proposals(connection, name))
-    if isinstance(failure.cause, ProposalMismatch) and not proposals.key_exchanges(event.child.proposal):
-        return Finding(
-            Code.PFS,
-            Severity.ERROR,
-            what,
-            "A PFS mismatch: the first child is made without a key exchange of its own, so that the "
-            "groups of "
-            "both ends meet at the first rekey only.",
-            f"Give {entry} the group that the peer has for PFS, or none if it has none.",
-            at=at,
-            ours=ours,
-            theirs=None if failure.cause.theirs is None else suites(failure.cause.theirs),
-        )
-    return Finding(
-        Code.REKEY_REFUSED,
-        Severity.ERROR,
-        what,
-        f"In use: {in_use}. What is offered for the rekey differs from the first offer in that it may "
-        "have a key exchange.",
-        f"Compare {entry} and the lifetimes with the peer's; its log names the cause.",
-        at=at,
-        ours=ours,
-        theirs=None,
-    )
-
-
-def connection_proposals(connection: Connection, name: str) -> tuple[Proposal, ...]:
-    """The ESP proposals of a child; none if it is not configured any more."""
-    child = connection.children.get(name)
-    return () if child is None else child.esp_proposals
-
-
-def of_ike_rekey(failed: Dated[IkeRekeyFailed], connection: Connection) -> Finding:
-    """Why the IKE_SA was not rekeyed."""
-    event, at = failed.event, failed.at
-    cause = event.failure.cause
-    again = "it is authenticated anew" if event.retry_in is None else "it is tried again"
-    return Finding(
-        Code.REKEY_REFUSED,
-        Severity.WARNING,
-        f"The rekey of the IKE_SA failed: {notify_name(event.failure.notify)}; {again}.",
-        shortened(event.text),
-        f"Compare connections.{connection.name}.proposals with the peer's.",
-        at=at,
-        ours=suites(cause.ours) if isinstance(cause, ProposalMismatch) else (),
-        theirs=suites(cause.theirs) if isinstance(cause, ProposalMismatch) and cause.theirs else None,
     )
 
 

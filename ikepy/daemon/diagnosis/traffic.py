@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Connection
 from ikepy.daemon.control.snapshot import DeviceState, InstalledChild
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
-from ikepy.daemon.diagnosis.history import Dropped
+from ikepy.daemon.diagnosis.words import packets, were
 from ikepy.daemon.effects.past_traffic import Traffic
-from ikepy.sa.state.event_text import packet_text
 
 SETTLED = 3.0  # seconds after which a child that carries nothing is remarkable
 ENOUGH = 3  # packets that are sent before silence is remarkable
@@ -23,7 +22,7 @@ TRUNCATING = "HMAC_SHA2_256"
 class ChildTrafficState:
     """An installed child with what is known of its traffic. `total`: over all its SAs since the start.
 
-    `lost`: packets without an SA that its worker dropped, by reason, if the device is the only one there.
+    `unmatched`: whether packets came into the device that no child may carry.
     `now`: monotonic; `unix_now`: since 1970.
     """
 
@@ -31,8 +30,7 @@ class ChildTrafficState:
     installed: InstalledChild
     total: Traffic
     device: DeviceState | None
-    lost: Mapping[str, int]
-    dropped: Dropped | None
+    unmatched: bool
     now: float
     unix_now: float
 
@@ -96,19 +94,9 @@ def _nothing_goes_out(of: ChildTrafficState) -> Iterator[Finding]:
     if of.total.out_packets or of.age < SETTLED or of.device is None:
         return
     name, entry = of.device.name, f"connections.{of.connection.name}"
-    refused = of.lost.get(Drop.NO_SA.text, 0)
-    if refused:
-        sa = of.installed.sa
-        yield Finding(
-            Code.OUTSIDE_SELECTORS_OUT,
-            Severity.ERROR,
-            f"{refused:,} packets came into {name} that no child could carry; none was sent.",
-            "They are outside what was negotiated, or came before the child was up.",
-            f"Route only these networks into {name}, or widen {entry}.children.{sa.name}.local_ts, remote_ts "
-            "here and at the peer.",
-            ours=(f"{' '.join(map(str, sa.ts_local))} === {' '.join(map(str, sa.ts_remote))}",),
-        )
-    elif not of.device.routes:
+    if of.unmatched:
+        return  # `outside` tells of them
+    if not of.device.routes:
         yield Finding(
             Code.NO_ROUTE,
             Severity.ERROR,
@@ -127,23 +115,6 @@ def _nothing_goes_out(of: ChildTrafficState) -> Iterator[Finding]:
         )
 
 
-def _outside_selectors(of: ChildTrafficState) -> Iterator[Finding]:
-    number = of.drops(Drop.SELECTORS)
-    if not number:
-        return
-    sa, last = of.installed.sa, of.dropped
-    which = "" if last is None else f", the last one {packet_text(last.start)}"
-    yield Finding(
-        Code.OUTSIDE_SELECTORS_IN,
-        Severity.WARNING,
-        f"{number:,} packets of the peer were dropped: outside the selectors of {sa.name}{which}.",
-        "The peer's routes send more through the tunnel than was negotiated.",
-        f"Add these networks to connections.{of.connection.name}.children.{sa.name}, or mend the peer's "
-        "configuration.",
-        ours=(f"{' '.join(map(str, sa.ts_local))} === {' '.join(map(str, sa.ts_remote))}",),
-    )
-
-
 def _integrity(of: ChildTrafficState) -> Iterator[Finding]:
     number, came, suite = (
         of.drops(Drop.INTEGRITY),
@@ -160,7 +131,7 @@ def _integrity(of: ChildTrafficState) -> Iterator[Finding]:
     yield Finding(
         Code.INTEGRITY,
         Severity.ERROR if everything else Severity.WARNING,
-        f"{number:,} packets failed their integrity check (ICV), {came:,} passed.",
+        f"{packets(number)} failed the integrity check (ICV), {came:,} passed.",
         why,
         f"Take AES-GCM on both ends: connections.{of.connection.name}.children.{of.installed.sa.name}."
         'esp_proposals = ["aes128gcm16"].'
@@ -176,7 +147,7 @@ def _replays(of: ChildTrafficState) -> Iterator[Finding]:
     yield Finding(
         Code.REPLAYS,
         Severity.WARNING,
-        f"{number:,} packets were dropped as replays, {of.installed.traffic.in_packets:,} accepted.",
+        f"{packets(number)} {were(number)} dropped as replays, {of.installed.traffic.in_packets:,} accepted.",
         "The path reorders by more than the window, repeats packets, or two gateways send under one SA.",
         f"Set connections.{of.connection.name}.children.{of.installed.sa.name}.replay_window higher.",
     )
@@ -190,7 +161,7 @@ def _too_big(of: ChildTrafficState) -> Iterator[Finding]:
     yield Finding(
         Code.TOO_BIG,
         Severity.WARNING,
-        f"{number:,} packets were too big for the path to the peer.",
+        f"{packets(number)} {were(number)} too big for the path to the peer.",
         "The path's MTU is below what the device takes, with ESP around it.",
         f"Set connections.{of.connection.name}.vti.mtu lower{mtu}, and vti.mss_clamp = true for TCP.",
     )
@@ -200,7 +171,6 @@ _CHECKS = (
     _nothing_comes_in,
     _went_silent,
     _nothing_goes_out,
-    _outside_selectors,
     _integrity,
     _replays,
     _too_big,

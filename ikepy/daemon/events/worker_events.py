@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from ipaddress import ip_address
 
 from esp.ipc import messages
+from esp.packet.selectors import BITS, Selector
+from ikepy.config.model import Connection
 from ikepy.daemon import log
-from ikepy.daemon.bus.daemon_events import LoopDetected, WorkerFault, WorkerServed, WorkerUnserved
+from ikepy.daemon.bus.daemon_events import (
+    LoopDetected,
+    PacketWithoutSa,
+    WorkerFault,
+    WorkerServed,
+    WorkerUnserved,
+)
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
@@ -82,6 +91,12 @@ class WorkerEvents:
                 device = self._devices.by_id(message.device_id)
                 if device is not None and len(message.packet) == 2:
                     self._runner.request(Acquire(device.connection.name, *message.packet))
+                    if not _may_carry(device.connection, *message.packet):
+                        self._without_sa(device, 1, *message.packet)
+            case messages.NoSa():
+                device = self._devices.by_id(message.device_id)
+                if device is not None and len(message.packet) == 2:
+                    self._without_sa(device, message.count, *message.packet)
             case messages.Looped():
                 device = self._devices.by_id(message.device_id)
                 if device is not None and self._led_inside(message.remote_address):
@@ -100,6 +115,11 @@ class WorkerEvents:
                 self._lost(slot, message.child_id, message.text)
             case _:
                 log.error(f"worker {slot}", f"{type(message).__name__} is not a worker's to say", "esp")
+
+    def _without_sa(self, device: VtiDevice, count: int, source: Selector, destination: Selector) -> None:
+        ends = _address(source), _address(destination)
+        name = device.connection.name
+        self._runner.bus.publish(PacketWithoutSa(name, device.tun.name, count, *ends, source.protocol))
 
     def _stray(self, message: messages.ForwardIke) -> None:
         local = Endpoint(message.local_address, message.local_port)
@@ -120,3 +140,20 @@ class WorkerEvents:
             with suppress(WorkerDown):
                 self._pool.send(slot, messages.RemoveSaPair(child_id))
             self._runner.children_lost([child])
+
+
+def _address(selector: Selector) -> Address:
+    """That of a packet's narrowest selector."""
+    octets = selector.first.to_bytes(BITS[selector.version] // 8, "big")
+    return ip_address(octets)
+
+
+def _may_carry(connection: Connection, source: Selector, destination: Selector) -> bool:
+    """Whether the selectors that are configured for some child permit a packet, before the peer narrows
+    them; an address that is known with the IKE_SA only (`dynamic`) may be any."""
+
+    def permit(configured: Iterable[Selector | str], packet: Selector) -> bool:
+        return any(isinstance(one, str) or one.contains(packet) for one in configured)
+
+    children = connection.children.values()
+    return any(permit(one.local_ts, source) and permit(one.remote_ts, destination) for one in children)

@@ -177,16 +177,51 @@ def test_a_rekey_that_is_refused() -> None:
     bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
     refused = Failure(Party.PEER, REFUSED, ProposalMismatch(OURS))
     bed.happens(ChildRekeyFailed(SA, CHILD, refused, 30.0, ""))
-    assert Code.PFS in codes(bed.diagnosis(up=True))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.PFS)
+    assert "Our proposals have no key exchange" in told.why
     with_group = replace(CHILD, proposal=Proposal(1, 3, b"", (Transform(TransformType.KE, 31),)))
     bed.happens(ChildRekeyFailed(SA, with_group, refused, 30.0, ""))
-    assert Code.REKEY_REFUSED in codes(bed.diagnosis(up=True))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.REKEY_REFUSED)
+    assert told.why.startswith("The peer took CURVE_25519 before, which is in use")
     bed.happens(ChildExpired(SA, CHILD), ChildDown(SA, CHILD, ChildRemoval.DELETED))
     assert Code.EXPIRED in codes(bed.diagnosis())
     bed.happens(ChildUp(SA, CHILD))
     assert codes(bed.diagnosis(up=True)) == [Code.NOTHING_GOES_OUT]
     bed.happens(IkeRekeyFailed(SA, refused, 30.0, ""))
     assert Code.REKEY_REFUSED in codes(bed.diagnosis(up=True))
+
+
+@pytest.mark.parametrize(
+    ("notify", "why", "do"),
+    [
+        (
+            NotifyType.TS_UNACCEPTABLE,
+            "nothing but the selectors in use",
+            "children.net.local_ts and remote_ts",
+        ),
+        (NotifyType.NO_ADDITIONAL_SAS, "RFC 7296 4", "connections.a.reauth_time below"),
+        (NotifyType.TEMPORARY_FAILURE, "busy", "look at the peer's log"),
+        (4711, "the peer took 10.1.0.0/24 === 10.2.0.0/24 at first", "children.net.esp_proposals"),
+    ],
+)
+def test_what_differs_from_the_first_offer(notify: int, why: str, do: str) -> None:
+    bed = Bed(child={"esp_proposals": ["aes128gcm16-x25519"], "local_ts": ["10.1.0.0/16"]})
+    narrowed = replace(CHILD, ts_local=PAIR[0], ts_remote=PAIR[1])
+    bed.happens(IkeUp(SA), ChildUp(SA, narrowed))
+    bed.happens(ChildRekeyFailed(SA, narrowed, Failure(Party.PEER, notify), 30.0, ""))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.REKEY_REFUSED)
+    assert "In use is AES_GCM_16_128, without a key exchange" in told.why
+    assert "the rekey asks for CURVE_25519" in told.why
+    assert "Of 10.1.0.0/16 === 10.2.0.0/24 fd02::/64, which the rekey asks for, the peer took" in told.why
+    assert why in told.why and do in told.do
+
+
+def test_nothing_differs_from_the_first_offer() -> None:
+    bed = Bed(child={"remote_ts": ["10.2.0.0/24"]})
+    child = replace(CHILD, ts_local=PAIR[0], ts_remote=PAIR[1])
+    bed.happens(ChildRekeyFailed(SA, child, Failure(Party.PEER, 4711), 30.0, ""))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.REKEY_REFUSED)
+    assert told.why == "Nothing in the rekey's offer differs from what the peer took at first."
 
 
 @pytest.mark.parametrize("end", End)
@@ -284,10 +319,6 @@ def test_more_of_the_counters() -> None:
     came_before = Traffic(in_packets=9, out_packets=20)
     assert not codes(bed.diagnosis(up=True, counters=SENT, total=came_before)), "just rekeyed"
     assert codes(bed.diagnosis(up=True, device=replace(DEVICE, routes=()))) == [Code.NO_ROUTE]
-    lost = replace(WORKER, drops={"no_sa": 4})
-    assert codes(bed.diagnosis(up=True, worker=lost)) == [Code.OUTSIDE_SELECTORS_OUT]
-    shared = replace(lost, devices=("vti-a", "vti-b"))
-    assert codes(bed.diagnosis(up=True, worker=shared)) == [Code.NOTHING_GOES_OUT], "whose are they?"
     bed.happens(PacketRefused(SA, CHILD, START))
     told = only(bed.diagnosis(up=True, counters=replace(BOTH, drops={"selectors": 1})))
     assert "10.1.1.1 -> 10.2.1.1" in told.what
@@ -304,7 +335,7 @@ def test_a_peer_that_truncates() -> None:
     old = InstalledChild(
         replace(CHILD, suite=suite_for(12, 128, 12)), "vti-a", replace(SENT, drops={"integrity": 5})
     )
-    (finding,) = traffic.findings(state(bed.config, old, Traffic(0, 0, 5, 500), None, {}, None, 100, UNIX))
+    (finding,) = traffic.findings(state(bed.config, old, Traffic(0, 0, 5, 500), None, False, 100, UNIX))
     assert "96 bits" in finding.why
 
 

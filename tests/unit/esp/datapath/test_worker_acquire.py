@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esp.ipc.messages import Acquire, ActivateOutboundSa, RemoveSaPair
+from esp.ipc.messages import Acquire, ActivateOutboundSa, NoSa, RemoveSaPair
 from esp.net.sockets import open_udp
 from esp.packet.headers import flow_of
 from esp.packet.policy import Policy
@@ -60,6 +60,27 @@ def test_a_child_that_carries_a_part_traps_the_rest(bed: Bed, port: int, peer: P
 def test_what_the_kernel_says_of_itself_asks_for_nothing(bed: Bed) -> None:
     bed.add_device(5, trap=True).send(ipv6(payload=bytes((143, 0, 0, 0)), next_header=58))
     bed.wait_for(lambda: bed.counters.drops() == {"no_sa": 1})
+    assert bed.hears_nothing(Acquire)
+    assert bed.hears_nothing(NoSa)
+
+
+def test_control_is_told_of_packets_without_an_sa(bed: Bed, port: int, peer: Peer) -> None:
+    """Of each at first, then now and then; their number is not lost."""
+    bed.tell(outbound(1, 0x1001, **paths(port, peer), **to("10.2.0.0/16")))
+    bed.sync()
+    packet = ipv4(destination="10.3.0.1")
+    for _ in range(30):
+        bed.devices[1].send(packet)
+    bed.wait_for(lambda: bed.counters.drops() == {"no_sa": 30})
+    told, sent = [bed.hear(NoSa)], 30
+    assert told == [NoSa(1, 1, flow_of(packet).selectors())]
+    while sum(one.count for one in told) < sent:
+        try:
+            told.append(bed.hear(NoSa, 0.3))
+        except AssertionError:  # the rest comes with a later one
+            bed.devices[1].send(packet)
+            sent += 1
+    assert sum(one.count for one in told) == sent > len(told)
     assert bed.hears_nothing(Acquire)
 
 

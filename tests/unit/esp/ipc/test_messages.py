@@ -22,6 +22,7 @@ from esp.ipc.messages import (
     ForwardIke,
     Message,
     MessageError,
+    NoSa,
     NotPermitted,
     PeerMoved,
     Ping,
@@ -68,6 +69,7 @@ MESSAGES: list[Message] = [
     SequenceExhausted(1),
     PeerMoved(1, V6, 4500),
     NotPermitted(3, bytes(64)),
+    NoSa(1, 3, (Selector.of("192.0.2.1/32", 6, 80, 80), Selector.of("192.0.2.2/32", 6, 1, 1))),
     Acquire(1, (Selector.of("192.0.2.1/32", 6, 80, 80), Selector.of("192.0.2.2/32", 6, 1, 1))),
     Fault(0, "text"),
 ]
