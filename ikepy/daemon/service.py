@@ -46,7 +46,12 @@ from ikepy.daemon.process.account import Account, closed_to
 from ikepy.daemon.process.chosen_accounts import of_control as account_of_control
 from ikepy.daemon.process.chosen_accounts import of_workers as account_of_workers
 from ikepy.daemon.process.launcher import WorkerLauncher
-from ikepy.daemon.process.own_rights import give_up_the_rest, permit_many_descriptors, tell_what_is_kept
+from ikepy.daemon.process.own_rights import (
+    give_up_the_rest,
+    permit_many_descriptors,
+    tell_of_a_bounding_set_that_stays,
+    tell_what_is_kept,
+)
 from ikepy.daemon.process.service_manager import ServiceManager
 from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.reload_requests import ReloadRequests
@@ -198,6 +203,8 @@ class Daemon:
         bus, given, settings = self._written.bus, self._dependencies, self._config.daemon
         workers = settings.workers or len(os.sched_getaffinity(0))
         check(self._config, self._control)
+        if given.drop_capabilities:
+            tell_of_a_bounding_set_that_stays()
         accounts = self._accounts()
         permit_many_descriptors()
         privileged = None if accounts.control is None else Privileged.start()  # it loads meanwhile

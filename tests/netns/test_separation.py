@@ -99,7 +99,9 @@ def test_what_is_there_later_where_the_program_is_behind_roots_directory(pair: P
 
 def test_without_a_capability_that_it_takes(pair: Pair) -> None:
     pair.right.start('[daemon]\nuser = ""\n' + configuration(RIGHT, LEFT))
-    pair.left.start(configuration(LEFT, RIGHT, child=START), through="setpriv --bounding-set=-setuid")
+    pair.left.start(
+        configuration(LEFT, RIGHT, child=START), through="setpriv --bounding-set=-setuid,-setpcap"
+    )
     wait_until(pair.left.children, "the child is installed")
     assert ping(pair.left.namespace, LEFT, RIGHT)
     for gateway in pair:
@@ -109,6 +111,8 @@ def test_without_a_capability_that_it_takes(pair: Pair) -> None:
     line = "control keeps its rights and does not become nobody: that needs CAP_SETUID"
     assert pair.left.log().count(line) == 1
     assert "control keeps its rights" not in pair.right.log()
+    line = "WARNING daemon: without CAP_SETPCAP the bounding sets of all processes stay as they are"
+    assert (pair.left.log().count(line), pair.right.log().count(line)) == (1, 0)
 
 
 def test_a_user_that_there_is_not(pair: Pair) -> None:
@@ -127,6 +131,27 @@ def test_a_privileged_process_that_is_killed_ends_the_daemon_in_order(pair: Pair
     wait_until(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()], "they have")
     wait_until(lambda: not pair.right.list_sas(), "the peer was told")
     assert not _devices(pair)
+
+
+def test_a_privileged_process_that_hangs_costs_no_traffic_and_a_pods_end_is_in_time(pair: Pair) -> None:
+    """Control waits for it at once, and SIGTERM comes meanwhile: Kubernetes would kill after 15 s more."""
+    start(pair)
+    privileged = pair.left.privileged()
+    os.kill(privileged, signal.SIGSTOP)
+    try:
+        assert pair.left.process is not None
+        pair.left.process.send_signal(signal.SIGHUP)  # the files are read through it
+        wait_until(lambda: "is read again" in pair.left.log(), "control waits for it")
+        assert all(ping(pair.left.namespace, LEFT, RIGHT) for _ in range(10))
+        pair.left.process.send_signal(signal.SIGTERM)
+        assert pair.left.process.wait(15) == 1
+        assert "can't be read: the privileged process gives no answer" in pair.left.log()
+        assert "the privileged process ended (no answer within 8 s)" in pair.left.log()
+        wait_until(lambda: not pair.right.list_sas(), "the peer was told")
+        assert not _devices(pair)
+    finally:
+        os.kill(privileged, signal.SIGCONT)
+    wait_until(lambda: not Path(f"/proc/{privileged}").exists(), "it ends by itself")
 
 
 def test_of_a_control_that_is_killed_nothing_stays(pair: Pair) -> None:

@@ -26,6 +26,7 @@ PATIENCE = 8.0  # seconds for an answer; with the time to say goodbye less than 
 GOODBYE = 2.0  # seconds for its end
 ANSWERS = get_args(Answer)
 ENDED = "the privileged process has ended"
+SILENT = "the privileged process gives no answer"
 T = TypeVar("T")
 
 
@@ -124,9 +125,9 @@ class Privileged:
             try:
                 pair.send(self._sock, data, fd)
                 received = pair.receive(self._sock)
-            except TimeoutError:
+            except TimeoutError as error:
                 self._give_up()
-                raise
+                raise TimeoutError(errno.ETIMEDOUT, SILENT) from error
             except OSError as error:
                 raise OSError(error.errno, ENDED) from error
         if received is None:

@@ -16,6 +16,7 @@ from enum import IntEnum
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
+_PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -85,6 +86,12 @@ def bound_to(capabilities: Collection[Capability]) -> None:
         # A number that this kernel doesn't know ends the list; without CAP_SETPCAP the set stays as it is.
         if number not in capabilities and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
             break
+
+
+def bounding() -> int:
+    """The bounding set of this thread as a bit mask."""
+    # A number that this kernel doesn't know is an error (-1), which is not 1 either.
+    return sum(1 << c for c in range(_LAST + 1) if _libc.prctl(_PR_CAPBSET_READ, c, 0, 0, 0) == 1)
 
 
 def keep_memory_private() -> None:

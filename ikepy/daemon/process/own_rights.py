@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ikepy.daemon import log
 from ikepy.daemon.process.account import closed_to_root
-from ikepy.daemon.process.capabilities import KEPT, Capability, keep_only
+from ikepy.daemon.process.capabilities import KEPT, Capability, bounding, effective, keep_only
 
 SUBJECT = "daemon"
 
@@ -27,6 +27,17 @@ def tell_what_is_kept(directory: Path | None) -> None:
     if directory is not None:
         text = f"the right to read all files is kept: the program is behind {directory}, another user's"
         log.info(SUBJECT, text)
+
+
+def tell_of_a_bounding_set_that_stays() -> None:
+    """Warn where no process of ours can empty its bounding set (capabilities(7))."""
+    if bounding() and not effective() >> Capability.SETPCAP & 1:
+        text = (
+            "without CAP_SETPCAP the bounding sets of all processes stay as they are, so that no_new_privs "
+            "alone keeps control and workers from capabilities: add SETPCAP to capabilities.add of the "
+            "container, or CAP_SETPCAP to CapabilityBoundingSet= of the unit"
+        )
+        log.warning(SUBJECT, text)
 
 
 def permit_many_descriptors() -> None:
