@@ -17,7 +17,7 @@ from ikepy.daemon.control.snapshot import (
     Section,
     Snapshot,
 )
-from ikepy.daemon.diagnosis import duplicates, outside, probes, refusals, rekeys, traffic
+from ikepy.daemon.diagnosis import duplicates, outside, probes, refusals, rekeys, silence, traffic
 from ikepy.daemon.diagnosis.findings import (
     ChildDiagnosis,
     Code,
@@ -32,7 +32,7 @@ from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.probe.prober import ProbeState
 from ikepy.sa.api.ends import Party
 from ikepy.sa.api.path import Address
-from ikepy.sa.api.snapshot import ChildWait, Waiting
+from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot, Waiting
 from ikepy.sa.auth.words import shortened
 from tun.state import Route
 
@@ -99,10 +99,11 @@ class _Tunnel:
         self.device = tables.devices.get(self.config.name)
         self.probes = tables.probes[self.config.name]
         self.installed: dict[str, InstalledChild] = {}
+        self.carriers: dict[str, IkeSaSnapshot] = {}  # the IKE_SAs of these
         for one in self.ike_sas:
             for child in one.children:
                 if child.sa.state in CARRYING:
-                    self.installed[child.sa.name] = child
+                    self.installed[child.sa.name], self.carriers[child.sa.name] = child, one.sa
 
     def diagnosis(self) -> TunnelDiagnosis:
         children = tuple(self._child(wait) for wait in self.waits)
@@ -150,7 +151,7 @@ class _Tunnel:
             elif history.own_try is not None:
                 yield refusals.of_try(history.own_try, self.config, history.own_ignored)
             elif history.retransmitted is not None and history.retransmitted.event.sa.established_at is None:
-                yield refusals.of_silence_so_far(history.retransmitted, self.config)
+                yield silence.so_far(history.retransmitted, self.config)
             if history.ends and history.own_try is None:
                 yield refusals.of_end(history.ends[-1], self.config)
         elif history.own_try is not None and history.own_try.failure is not None:
@@ -178,19 +179,8 @@ class _Tunnel:
     def _of_established(self) -> Iterator[Finding]:
         history, now = self.history, self.tables.at
         sent = history.retransmitted
-        if sent is not None and self.ike_sas:
-            event, sa = sent.event, sent.event.sa
-            if sa.established_at is not None:
-                yield Finding(
-                    Code.UNANSWERED,
-                    Severity.ERROR,
-                    f"The peer {sa.path.remote} does not answer: request {event.message_id} was sent "
-                    f"{event.attempt + 1} times, and nothing authentic has come for "
-                    f"{now - sa.heard_at:.0f} s.",
-                    "The peer is down or has restarted, or the path is broken.",
-                    "Nothing yet: the IKE_SA is given up after the last retransmission, and set up again.",
-                    at=sent.at,
-                )
+        if sent is not None and sent.event.sa.established_at is not None and self.ike_sas:
+            yield silence.unanswered(sent, now, self._esp_heard(sent.event.sa))
         yield from duplicates.several([one.sa for one in self.established], self.config, now)
         recent = [one for one in history.ends if now - one.at < RECENT]
         if len(recent) >= FLAPS:
@@ -207,6 +197,9 @@ class _Tunnel:
             )
         elif self.established and recent:
             yield replace(refusals.of_end(recent[-1], self.config), severity=Severity.NOTE)
+        pauses = [one for one in history.pauses if now - one.at < RECENT]
+        if pauses and self.established:
+            yield silence.paused(pauses, nat=self.established[-1].sa.nat_remote)
         if history.moved is not None and self.established and now - history.moved.at < RECENT:
             moved = history.moved.event
             yield Finding(
@@ -217,6 +210,17 @@ class _Tunnel:
                 "A NAT's mapping changed, or one end has another address (MOBIKE).",
                 at=history.moved.at,
             )
+
+    def _esp_heard(self, sa: IkeSaSnapshot) -> float | None:
+        """Seconds since an IKE_SA's children received something, if that is later than what itself did."""
+        times = [
+            child.traffic.in_last
+            for one in self.ike_sas
+            if one.sa.ike_id == sa.ike_id
+            for child in one.children
+        ]
+        since = self.tables.unix_at - max(times, default=0)
+        return since if since < self.tables.at - sa.heard_at - 1 else None  # whole seconds of traffic
 
     # -- of this host
 
@@ -282,6 +286,7 @@ class _Tunnel:
         if installed is not None:
             state = traffic.ChildTrafficState(
                 self.config,
+                self.carriers[wait.child],
                 installed,
                 total,
                 self.device,

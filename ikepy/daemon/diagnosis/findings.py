@@ -44,6 +44,7 @@ class Code(StrEnum):
     ESP_BLOCKED = "esp-blocked"
     NOTHING_COMES_IN = "nothing-comes-in"
     WENT_SILENT = "went-silent"
+    CAME_BACK = "came-back"
     NOTHING_GOES_OUT = "nothing-goes-out"
     NO_ROUTE = "no-route"
     OVERLAPPING_ROUTES = "overlapping-routes"

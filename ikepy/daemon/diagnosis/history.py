@@ -39,7 +39,8 @@ from ikepy.sa.api.events import (
 from ikepy.sa.api.path import Address, Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
 
-MOST_ENDS = 16  # ends of a connection's IKE_SAs that are kept
+MOST_ENDS = 16  # ends of a connection's IKE_SAs, and pauses, that are kept
+PAUSE = 2  # retransmissions that are more than a lost packet
 MOST_STRANGERS = 16  # addresses whose refused requests are kept
 
 E = TypeVar("E", covariant=True)
@@ -65,6 +66,14 @@ class Ended:
     end: End
     failure: Failure | None
     lived: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The peer answered nothing for so many seconds until `at`, and then went on."""
+
+    at: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,7 @@ class ConnectionHistory:
     unmatched: Unmatched | None = None  # since a child came up last
     address_gone: tuple[float, Address] | None = None
     ends: deque[Ended] = field(default_factory=lambda: deque(maxlen=MOST_ENDS))
+    pauses: deque[Pause] = field(default_factory=lambda: deque(maxlen=MOST_ENDS))
     children: dict[str, ChildHistory] = field(default_factory=dict)
 
     def child(self, name: str) -> ChildHistory:
@@ -238,7 +248,9 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
             of.ignored = Dated(now, event)
         case Retransmitted():
             of.retransmitted = Dated(now, event)
-        case RetransmissionsEnded():
+        case RetransmissionsEnded(sa, _, attempt):
+            if of.retransmitted is not None and sa.established_at is not None and attempt >= PAUSE:
+                of.pauses.append(Pause(now, now - of.retransmitted.event.sa.heard_at))
             of.retransmitted = None
         case IkeMoved():
             of.moved = Dated(now, event)

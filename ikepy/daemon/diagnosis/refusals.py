@@ -14,6 +14,7 @@ from esp.packet.selectors import Selector
 from ikepy.config.model import Connection
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
 from ikepy.daemon.diagnosis.history import Dated, Ended, Try
+from ikepy.daemon.diagnosis.silence import of_silence
 from ikepy.sa.api.ends import (
     AuthenticationFailure,
     AuthenticationFault,
@@ -26,9 +27,9 @@ from ikepy.sa.api.ends import (
     SelectorMismatch,
     Silence,
 )
-from ikepy.sa.api.events import ChildSetUpFailed, ResponseIgnored, Retransmitted
+from ikepy.sa.api.events import ChildSetUpFailed, ResponseIgnored
 from ikepy.sa.auth.words import identity, shortened
-from ikepy.sa.exchange.mismatch import MOST_PROPOSALS, MOST_TRANSFORMS, SMALL
+from ikepy.sa.exchange.mismatch import MOST_PROPOSALS, MOST_TRANSFORMS
 from ikepy.sa.negotiation import proposals
 from ikepy.wire.constants import ExchangeType, IdType, NotifyType
 from ikepy.wire.proposal import Proposal
@@ -67,7 +68,7 @@ def of_try(tried: Try, connection: Connection, ignored: Dated[ResponseIgnored] |
         case Silence() as silence if ignored is not None and silence.exchange is ExchangeType.IKE_SA_INIT:
             return of_ignored(ignored)
         case Silence() as silence:
-            found = _of_silence(silence, tried, connection)
+            found = of_silence(silence, tried, connection)
         case ProposalMismatch() as cause:
             found = _of_ike_proposals(cause, tried, connection)
         case AuthenticationFailure() as cause:
@@ -86,73 +87,6 @@ def of_try(tried: Try, connection: Connection, ignored: Dated[ResponseIgnored] |
         case _:
             found = _of_other(tried, failure)
     return replace(found, at=tried.at)
-
-
-def of_silence_so_far(sent: Dated[Retransmitted], connection: Connection) -> Finding:
-    """A try that is under way, and has had no answer yet."""
-    event, remote = sent.event, sent.event.sa.path.remote
-    first = event.message_id == 0
-    if first:
-        why = "The peer may be down, UDP 500 or 4500 filtered on the way, or the address wrong."
-        address = f"connections.{connection.name}.remote_addrs"
-        do = f"Look on the peer with: tcpdump -n udp port {remote.port}; and at {address}."
-    else:
-        why = (
-            f"It answered IKE_SA_INIT: UDP port {remote.port} may be filtered on the way, IP fragments of a "
-            "large request dropped, or the peer drops what it does not like without an answer."
-        )
-        do = f"Look on the peer with: tcpdump -n udp port {remote.port}; and at its log."
-    return Finding(
-        Code.PEER_SILENT if first else Code.AUTH_UNANSWERED,
-        Severity.WARNING,
-        f"No answer yet from {remote.address}, UDP port {remote.port}: "
-        f"{'IKE_SA_INIT' if first else 'IKE_AUTH'} was sent {event.attempt + 1} times.",
-        why,
-        f"{do} It is tried further meanwhile.",
-        at=sent.at,
-    )
-
-
-def _of_silence(silence: Silence, tried: Try, connection: Connection) -> Finding:
-    remote, seconds = tried.path.remote, f"{silence.seconds:.0f} s"
-    if silence.exchange is ExchangeType.IKE_SA_INIT or silence.exchange is None:
-        return Finding(
-            Code.PEER_SILENT,
-            Severity.ERROR,
-            f"The peer is silent: nothing came from {remote.address}, UDP port {remote.port}, for {seconds}.",
-            "UDP 500 or 4500 is filtered on the way, the address is wrong, or no IKE daemon listens there.",
-            f"Look on the peer with: tcpdump -n udp port {remote.port}. If nothing arrives, look at "
-            "firewalls "
-            f"and at connections.{connection.name}.remote_addrs; if it arrives, at the peer's log.",
-        )
-    agreed = tried.sa is not None and tried.sa.fragmentation
-    name = silence.exchange.name
-    what = f"The peer answered IKE_SA_INIT, but not {name} ({silence.octets} octets), for {seconds}."
-    if silence.datagrams == 1 and silence.octets > SMALL:
-        do = (
-            "Set fragment_size of [daemon] lower, 1200 or less."
-            if agreed
-            else "Have the peer turn IKE fragmentation (RFC 7383) on, or let IP fragments through."
-        )
-        return Finding(
-            Code.AUTH_UNANSWERED,
-            Severity.ERROR,
-            what,
-            "The request was larger than the path takes in one packet, and IP fragments are dropped "
-            "on the way; "
-            f"IKE fragmentation is {'' if agreed else 'not '}agreed on.",
-            do,
-        )
-    in_parts = f"It was sent in {silence.datagrams} IKE fragments. " if silence.datagrams > 1 else ""
-    return Finding(
-        Code.AUTH_UNANSWERED,
-        Severity.ERROR,
-        what,
-        f"{in_parts}UDP port {remote.port} is filtered on the way, or the peer drops a request that "
-        "it does not like "
-        "without an answer.",
-        f"Let UDP port {remote.port} through, and look at the peer's log.",
-    )
 
 
 def _of_ike_proposals(cause: ProposalMismatch, tried: Try, connection: Connection) -> Finding:

@@ -9,24 +9,28 @@ from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Connection
 from ikepy.daemon.control.snapshot import DeviceState, InstalledChild
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
+from ikepy.daemon.diagnosis.silence import FORGOTTEN_BY_NAT, KEEPALIVES
 from ikepy.daemon.diagnosis.words import packets, were
 from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.sa.api.snapshot import IkeSaSnapshot
 
 SETTLED = 3.0  # seconds after which a child that carries nothing is remarkable
 ENOUGH = 3  # packets that are sent before silence is remarkable
-FORGOTTEN = 30.0  # seconds of sending without anything coming back, where something came before
+# Seconds of sending without anything coming back, where something came before; less with a shorter dpd_delay.
+FORGOTTEN = 30.0
 TRUNCATING = "HMAC_SHA2_256"
 
 
 @dataclass(frozen=True, slots=True)
 class ChildTrafficState:
-    """An installed child with what is known of its traffic. `total`: over all its SAs since the start.
+    """An installed child of `ike_sa`, and its traffic. `total`: over all its SAs since the start.
 
     `unmatched`: whether packets came into the device that no child may carry.
     `now`: monotonic; `unix_now`: since 1970.
     """
 
     connection: Connection
+    ike_sa: IkeSaSnapshot
     installed: InstalledChild
     total: Traffic
     device: DeviceState | None
@@ -74,19 +78,48 @@ def _nothing_comes_in(of: ChildTrafficState) -> Iterator[Finding]:
 
 
 def _went_silent(of: ChildTrafficState) -> Iterator[Finding]:
-    traffic = of.installed.traffic
-    silent = traffic.out_last - traffic.in_last
-    if not traffic.in_last or silent < FORGOTTEN or of.unix_now - traffic.out_last > FORGOTTEN:
+    traffic, delay = of.installed.traffic, of.connection.dpd_delay
+    # A rekey begins the counters of an SA anew.
+    last = traffic.in_last or (of.unix_now - of.age if of.total.in_packets else 0.0)
+    enough = min(delay, FORGOTTEN) if delay else FORGOTTEN
+    if not last or traffic.out_last - last < enough or of.unix_now - traffic.out_last > FORGOTTEN:
         return
-    how = "UDP mapping" if of.installed.sa.encap else "ESP flow"
+    silent, ike_silent = of.unix_now - last, of.now - of.ike_sa.heard_at
+    ike_goes_on = ike_silent < silent - 1  # times of traffic are whole seconds
+    meanwhile = f", though IKE was heard {ike_silent:.0f} s ago" if ike_goes_on else ""
     yield Finding(
         Code.WENT_SILENT,
-        Severity.ERROR,
-        f"Packets are sent, but nothing has come in for {of.unix_now - traffic.in_last:.0f} s.",
-        f"The peer has lost the SA, or a firewall or NAT on the way has forgotten the {how} while it "
-        "was idle.",
-        f"Set connections.{of.connection.name}.dpd_delay to 30 s or less, so that it is noticed and "
-        "kept open.",
+        Severity.WARNING if ike_goes_on else Severity.ERROR,
+        f"Packets are sent, but nothing has come in for {silent:.0f} s{meanwhile}.",
+        *(_esp_alone_is_silent(of) if ike_goes_on else _all_is_silent(of)),
+    )
+
+
+def _esp_alone_is_silent(of: ChildTrafficState) -> tuple[str, str]:
+    if of.installed.sa.encap:
+        return (
+            "ESP goes the way of IKE, in UDP: the peer sends nothing, or has no way back into the tunnel.",
+            "Look at the peer's counters and routes; all is well if only one end has something to say.",
+        )
+    return (
+        "A firewall on the way has forgotten the ESP flow while it was idle; or the peer sends nothing.",
+        f"Set connections.{of.connection.name}.encap = true, so that ESP shares the flow of IKE, or let "
+        "protocol 50 through both ways; all is well if only one end has something to say.",
+    )
+
+
+def _all_is_silent(of: ChildTrafficState) -> tuple[str, str]:
+    if of.ike_sa.nat_remote:
+        return FORGOTTEN_BY_NAT, KEEPALIVES
+    noticed = (
+        "the peer's DPD, too, so that"
+        if of.connection.dpd_delay
+        else f"connections.{of.connection.name}.dpd_delay to 30 s or less, so that it is noticed and"
+    )
+    return (
+        f"The peer has lost the SA, or a {'NAT' if of.ike_sa.nat_local else 'firewall'} on the way has "
+        "forgotten the flow while it was idle.",
+        f"Set {noticed} the flow stays open{'; and daemon.keep_alive lower' if of.ike_sa.nat_local else ''}.",
     )
 
 

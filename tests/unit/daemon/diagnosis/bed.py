@@ -26,7 +26,7 @@ from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.probe.prober import ProbeState
 from ikepy.sa.api.events import Event
-from ikepy.sa.api.snapshot import ChildWait, Waiting
+from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot, Waiting
 from tests.unit.daemon.fakes import config, ike_info
 from tun.state import Route
 
@@ -47,8 +47,10 @@ def connection(**keys: Any) -> Connection:
 class Bed:
     """Events at times of a test's choice, then a diagnosis; all of it is about the connection "a"."""
 
-    def __init__(self, **keys: Any) -> None:
+    def __init__(self, *, sa: IkeSaSnapshot = SA, **keys: Any) -> None:
+        """`sa`: each of its IKE_SAs is like this one."""
         self.now = 100.0
+        self._sa = sa
         self.config = connection(**keys)
         self.history = History(lambda: self.now)
         self._bus = EventBus()
@@ -84,7 +86,7 @@ class Bed:
                 at=self.now,
                 unix_at=UNIX,
                 daemon=DaemonState("0", UNIX),
-                ike_sas=tuple(IkeSaState(replace(SA, ike_id=n), (child,)) for n in range(sas) if up),
+                ike_sas=tuple(IkeSaState(replace(self._sa, ike_id=n), (child,)) for n in range(sas) if up),
                 connections=(ConnectionState(self.config, (wait,)),),
                 devices=(device, *more),
                 workers=(worker,),

@@ -317,7 +317,10 @@ def test_more_of_the_counters() -> None:
     bed = Bed()
     assert codes(bed.diagnosis(up=True, counters=SENT, encap=True)) == [Code.NOTHING_COMES_IN]
     came_before = Traffic(in_packets=9, out_packets=20)
+    assert codes(bed.diagnosis(up=True, counters=SENT, total=came_before)) == [Code.WENT_SILENT]
+    bed.now = CHILD.installed_at + 5
     assert not codes(bed.diagnosis(up=True, counters=SENT, total=came_before)), "just rekeyed"
+    bed.now = 100.0
     assert codes(bed.diagnosis(up=True, device=replace(DEVICE, routes=()))) == [Code.NO_ROUTE]
     bed.happens(PacketRefused(SA, CHILD, START))
     told = only(bed.diagnosis(up=True, counters=replace(BOTH, drops={"selectors": 1})))
@@ -335,7 +338,7 @@ def test_a_peer_that_truncates() -> None:
     old = InstalledChild(
         replace(CHILD, suite=suite_for(12, 128, 12)), "vti-a", replace(SENT, drops={"integrity": 5})
     )
-    (finding,) = traffic.findings(state(bed.config, old, Traffic(0, 0, 5, 500), None, False, 100, UNIX))
+    (finding,) = traffic.findings(state(bed.config, SA, old, Traffic(0, 0, 5, 500), None, False, 100, UNIX))
     assert "96 bits" in finding.why
 
 

@@ -1,0 +1,85 @@
+"""A peer that does not answer: for good, for a while, or in IKE alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ikepy.daemon.diagnosis.diagnose import RECENT
+from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
+from ikepy.daemon.diagnosis.history import MOST_ENDS, PAUSE
+from ikepy.sa.api.events import ChildUp, IkeUp, RetransmissionsEnded, Retransmitted
+
+from .bed import BOTH, CHILD, SA, SENT, UNIX, Bed, codes, every
+
+FIRST = replace(SA, ike_id=0)  # the bed's
+OPEN = replace(FIRST, nat_remote=False)
+
+
+def unanswered(bed: Bed, heard: int) -> Finding:
+    """`heard`: seconds since ESP came in."""
+    counters = replace(BOTH, in_last=int(UNIX) - heard)
+    found = every(bed.diagnosis(up=True, counters=counters))
+    return next(one for one in found if one.code is Code.UNANSWERED)
+
+
+def test_a_request_without_an_answer() -> None:
+    for sa, why in ((OPEN, "down or has restarted"), (FIRST, "only a packet of the peer opens it again")):
+        bed = Bed()
+        bed.happens(IkeUp(sa), ChildUp(sa, CHILD), Retransmitted(sa, 4, 2, ()))
+        told = unanswered(bed, 500)
+        assert "nothing authentic has come for 98 s." in told.what and why in told.why
+        told = unanswered(bed, 3)
+        assert "for 98 s by IKE, though ESP came 3 s ago." in told.what
+        assert "The peer is there" in told.why and "DPD at both ends" in told.do
+
+
+def test_a_pause() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    for attempts in (PAUSE - 1, PAUSE):
+        bed.happens(Retransmitted(SA, 4, attempts, ()), RetransmissionsEnded(SA, 4, attempts))
+    told = [one for one in every(bed.diagnosis(up=True, counters=BOTH)) if one.code is Code.CAME_BACK]
+    assert [(one.severity, one.at) for one in told] == [(Severity.NOTE, bed.now)], "one lost packet is none"
+    assert "did not answer for 98 s, and then did by itself" in told[0].what
+    bed.now += 100
+    heard = replace(SA, heard_at=bed.now - 20)
+    for _ in range(2 * MOST_ENDS):
+        bed.happens(Retransmitted(heard, 5, 3, ()), RetransmissionsEnded(heard, 5, 3))
+    told = [one for one in every(bed.diagnosis(up=True, counters=BOTH)) if one.code is Code.CAME_BACK]
+    assert f"{MOST_ENDS} times, the longest for 20 s" in told[0].what
+    bed.now += RECENT + 1
+    assert Code.CAME_BACK not in codes(bed.diagnosis(up=True, counters=BOTH))
+
+
+@pytest.mark.parametrize("delay", [0, 5, 60])
+def test_how_long_nothing_comes_in(delay: float) -> None:
+    """As long as DPD waits, but no longer than half a minute."""
+    bed, enough = Bed(dpd_delay=delay), delay if delay == 5 else 30
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    for seconds in (enough - 1, enough):
+        told = codes(bed.diagnosis(up=True, counters=replace(BOTH, in_last=int(UNIX - seconds))))
+        assert (Code.WENT_SILENT in told) is (seconds == enough)
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "encap", "nat_local", "nat_remote", "severity", "words"),
+    [
+        (98.0, True, False, True, Severity.WARNING, "no way back into the tunnel"),
+        (98.0, False, False, False, Severity.WARNING, "forgotten the ESP flow"),
+        (2.0, True, False, True, Severity.ERROR, "only a packet of the peer opens it again"),
+        (2.0, True, True, False, Severity.ERROR, "a NAT on the way"),
+        (2.0, False, False, False, Severity.ERROR, "a firewall on the way"),
+    ],
+)
+def test_why_nothing_comes_in(
+    heard_at: float, encap: bool, nat_local: bool, nat_remote: bool, severity: Severity, words: str
+) -> None:
+    bed = Bed(sa=replace(SA, heard_at=heard_at, nat_local=nat_local, nat_remote=nat_remote))
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    counters = replace(SENT, in_packets=5, in_last=int(UNIX) - 40)
+    (told,) = every(bed.diagnosis(up=True, counters=counters, encap=encap))
+    assert (told.code, told.severity) == (Code.WENT_SILENT, severity)
+    assert words in told.why and told.do
+    assert ("though IKE was heard 2 s ago" in told.what) is (heard_at == 98.0)
