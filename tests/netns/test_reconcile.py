@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.netns.diagnoses import found
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration, device_flags, ping
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
 
@@ -157,6 +158,8 @@ def test_a_device_whose_name_is_taken_is_made_when_it_is_free(pair: Pair) -> Non
     wait_until(lambda: "can't be made again" in pair.left.log(), "it is noticed", WITHIN)
     wait_until(lambda: not pair.left.list_sas(), "its SAs are deleted", WITHIN)
     wait_until(lambda: not pair.right.list_sas(), "at the peer, too", WITHIN)
+    told = found(pair.left, "tunnel", "device", "can't be made")
+    assert told["severity"] == "error" and "vti0" in told["what"]
     with pytest.raises(AssertionError):
         pair.left.ask("initiate", child="net", timeout=3)
     with pytest.raises(AssertionError):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ikepy.control.status import Finding, ask
+from tests.netns.diagnoses import found, status, up
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, Side, configuration, give_host, ping
 from tests.netns.namespaces import connect, factory, wait_until
 
@@ -20,45 +20,6 @@ START = 'start_action = "start"'
 QUICK = "[daemon]\nretransmit_timeout = 0.2\nretransmit_tries = 1\n"
 IKE = 'proposals = ["aes128gcm16-prfsha256-x25519"]'
 ESP = 'esp_proposals = ["aes128gcm16"]'
-
-
-def status(gateway: Gateway, *options: str) -> str:
-    """What the command prints, to a pipe."""
-    command = [sys.executable, "-m", "ikepy", "status", *options, "--socket", str(gateway.socket)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def owners(gateway: Gateway) -> dict[str, list[Finding]]:
-    """The findings by connection, its children's included; "" has the daemon's."""
-    told = ask(gateway.socket)
-    by_name = {
-        tunnel["connection"]: [
-            *tunnel["findings"],
-            *(f for one in tunnel["children"] for f in one["findings"]),
-        ]
-        for tunnel in told["tunnels"]
-    }
-    return {**by_name, "": told["findings"]}
-
-
-def found(gateway: Gateway, connection: str, code: str, what: str = "") -> Finding:
-    """The finding on a connection, once it is there and says `what`."""
-    there: list[Finding] = []
-
-    def is_it(one: Finding) -> bool:
-        return one["code"] == code and what in one["what"]
-
-    def is_there() -> bool:
-        there[:] = owners(gateway)[connection]
-        return any(is_it(one) for one in there)
-
-    try:
-        wait_until(is_there, f"{code} {what}")
-    except AssertionError as error:
-        raise AssertionError(f"{connection}: {error}; there is {there}\n{gateway.log()}") from None
-    return next(one for one in there if is_it(one))
 
 
 class Case(NamedTuple):
@@ -330,15 +291,6 @@ def test_all_of_it_and_nothing_of_an_unknown_one(bed: Pair) -> None:
 
 def case(name: str) -> Case:
     return next(one for one in CASES if one.name == name)
-
-
-def up(gateway: Gateway) -> set[str]:
-    """The connections with an installed child."""
-    return {
-        sa["connection"]
-        for sa in gateway.list_sas()
-        if any(child["state"] == "INSTALLED" for child in sa["children"])
-    }
 
 
 # Sends each ESP packet that leaves twice more: as it is, and with another sequence number (so a wrong ICV).

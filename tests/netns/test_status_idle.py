@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.netns.diagnoses import found, owners, status, up
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Side, configuration, give_host, ping
 from tests.netns.namespaces import Namespace, connect, factory, wait_until
-from tests.netns.test_status import START, found, owners, status, up
 
 pytestmark = pytest.mark.root
 
+START = 'start_action = "start"'
 FORGETS = 1  # seconds
 INSIDE = Side(LEFT.identity, "192.168.0.10", LEFT.vti, LEFT.networks)
 OUTSIDE = RIGHT
