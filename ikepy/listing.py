@@ -121,6 +121,7 @@ class Probe(TypedDict):
     rtt_most: float | None
     path_mtu: int | None
     tried_mtu: int | None
+    mtu_checked: bool | None  # just now, by this command; None: it was not asked to
 
 
 class Connection(TypedDict):
@@ -229,7 +230,9 @@ def probes(found: Iterable[Probe]) -> Iterator[str]:
             times = (probe["rtt_least"], probe["rtt_mean"], probe["rtt_most"])
             text += f", RTT {'/'.join(f'{(one or 0) * 1000:.2f}' for one in times)} ms (least/mean/most)"
         yield text
-        if probe["path_mtu"] is not None and probe["tried_mtu"] is not None:
+        if probe["mtu_checked"] is False:
+            yield "  the path MTU was not found in time: pings are lost, or the path is slow"
+        elif probe["path_mtu"] is not None and probe["tried_mtu"] is not None:
             yield f"  {path_mtu(probe['path_mtu'], probe['tried_mtu'])}"
 
 

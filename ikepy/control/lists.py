@@ -10,7 +10,7 @@ import click
 
 from ikepy import __version__, listing
 from ikepy.control import queries, texts
-from ikepy.control.client import ClientError, Message, ask
+from ikepy.control.client import ANSWER_TIMEOUT, ClientError, Message, ask
 from ikepy.control.formats import as_json, dump
 from ikepy.control.options import JSON, examples, fail, form_options, say, show, socket_option
 from ikepy.daemon.vici.message import Value
@@ -96,22 +96,45 @@ def drops(form: str | None, socket: Path) -> None:
         _say_all(listing.drops(counted))
 
 
-@click.command(epilog=examples("ikepy probes", "ikepy probes --json | jq"))
+@click.command(
+    epilog=examples(
+        "ikepy probes", "ikepy probes --json | jq", "ikepy probes --check-mtu --ike site-b --timeout 30"
+    )
+)
+@click.option("-i", "--ike", metavar="NAME", help="Only those of this connection.")
+@click.option("-m", "--check-mtu", is_flag=True, help="Look for the path MTU now, and wait for the result.")
+@click.option(
+    "-t",
+    "--timeout",
+    type=click.FloatRange(min=1, max=600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for it.",
+)
 @form_options
 @socket_option
-def probes(form: str | None, socket: Path) -> None:
+def probes(ike: str | None, check_mtu: bool, timeout: float, form: str | None, socket: Path) -> None:
     """Round-trip times, loss and the path MTU through the tunnels.
 
-    Of the addresses that `probe` of each connection names.
+    Of the addresses that `probe` of each connection names. The path MTU is looked for when a tunnel comes up
+    and every ten minutes; with --check-mtu now, and the exit status is 1 if it was not found of each.
     """
-    answer = _told(lambda: ask(socket, "get-probes"))
+    which = given(ike=ike)
+    if check_mtu:
+        which |= {"check-mtu": "yes", "timeout": round(timeout * 1000)}
+    limit = timeout + ANSWER_TIMEOUT if check_mtu else ANSWER_TIMEOUT
+    answer = _told(lambda: ask(socket, "get-probes", which, timeout=limit))
     found = queries.probes(answer)
     if form == JSON:
         click.echo(dump(found))
     elif form is not None:
         show(form, "get-probes reply", answer)
     else:
-        _say_all(listing.probes(found) if found else ["no connection has a section probe"])
+        none = "no connection has a section probe" if ike is None else f"{ike} has no section probe"
+        _say_all(listing.probes(found) if found else [none])
+    if check_mtu and not (found and all(one["mtu_checked"] for one in found)):
+        fail("no path MTU was found, or not of each target; a tunnel has to be up, and pings be answered")
 
 
 @click.command(

@@ -219,6 +219,7 @@ def _probe(section: Message) -> Probe:
         "rtt_most": seconds("rtt-most"),
         "path_mtu": _number_or_none(section, "path-mtu"),
         "tried_mtu": _number_or_none(section, "tried-mtu"),
+        "mtu_checked": _is(section, "mtu-checked") if "mtu-checked" in section else None,
     }
 
 

@@ -80,6 +80,7 @@ class Services:
             core.unserved,
             past_traffic=lambda: self.past.sums,
             probes=self.prober.states,
+            check_mtu=self.prober.check_mtu,
         )
 
     async def start(self, stack: AsyncExitStack, core: Core, make_watch: MakeWatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ikepy import listing
 from ikepy.control import queries, status, top
+from ikepy.control.client import ask
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, configuration
 from tests.netns.namespaces import wait_until
 from tests.scraped import Scraped
@@ -25,6 +26,13 @@ UNDERLAY = 1300  # octets of an ESP packet that the underlay takes
 
 def probes(gateway: Gateway) -> dict[str, Any]:
     return {one["target"]: one for one in queries.probes(gateway.ask("get-probes"))}
+
+
+def checked(gateway: Gateway) -> dict[str, Any]:
+    """The same, after a check of the path MTU that was asked for."""
+    words = {"ike": "tunnel", "check-mtu": "yes", "timeout": "19000"}
+    answer = ask(gateway.socket, "get-probes", words)
+    return {one["target"]: one for one in queries.probes(answer)}
 
 
 def words(gateway: Gateway) -> str:
@@ -50,10 +58,9 @@ def test_round_trips_and_the_path_mtu(pair: Pair) -> None:
         assert one["path_mtu"] == one["tried_mtu"] > 1300
 
     swallow(left, UNDERLAY)
-    text = configuration(LEFT, RIGHT, connection=PROBE.replace("0.5", "0.4"), child='start_action = "start"')
-    left.reload(text + HTTP)
-    wait_until(lambda: all(one["path_mtu"] for one in probes(left).values()), "what the path takes", 30)
-    for one in probes(left).values():
+    found = checked(left)
+    for one in found.values():
+        assert one["mtu_checked"]
         # ESP: the outer header, SPI, sequence number, IV, padding to four octets, trailer and tag
         assert UNDERLAY - 60 < one["path_mtu"] < UNDERLAY < one["tried_mtu"]
     told = words(left)
@@ -61,6 +68,9 @@ def test_round_trips_and_the_path_mtu(pair: Pair) -> None:
     what = [one["what"] for one in tunnel["findings"] if one["code"] == "path-mtu"]
     assert len(what) == 2 and all("0 of 3 pings of " in one and "the path takes 12" in one for one in what)
     assert "no packet of the device's MTU, " in told and "comes back: the path takes 12" in told
+
+    line = "to fd02::1 comes back: the path takes 12"
+    wait_until(lambda: left.log().count(line) == 1, "the log has a line")
 
     before = top.rows(status.ask(left.socket), status.ask(left.socket), 1.0)
     (row,) = before
@@ -72,6 +82,10 @@ def test_round_trips_and_the_path_mtu(pair: Pair) -> None:
     labels = {"connection": "tunnel", "target": "10.2.0.1"}
     assert 0 < scraped.value("ikepy_probe_rtt_seconds", **labels) < 1
     assert scraped.value("ikepy_probe_path_mtu_bytes", **labels) == probes(left)["10.2.0.1"]["path_mtu"]
+
+    left.namespace.run("nft", "delete", "table", "inet", "path")
+    assert all(one["path_mtu"] == one["tried_mtu"] for one in checked(left).values())
+    wait_until(lambda: left.log().count("come back again") == len(TARGETS), "and one when it is good again")
 
     right.kill()
     wait_until(lambda: probes(left)["10.2.0.1"]["lost"] > 2, "requests are lost", 20)

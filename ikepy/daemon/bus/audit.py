@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ikepy.daemon.bus.given_up import given_up
 from ikepy.daemon.log_format import Fields
 from ikepy.sa.api.ends import Failure
 from ikepy.sa.api.events import (
@@ -115,7 +116,7 @@ def _refused(event: IkeSetUpFailed) -> AuditLine:
         where: Values = {"local": str(event.path.local), "remote": str(event.path.remote)}
         kind = "ike-refused"
         return AuditLine(kind, {"event": kind, **where, **reason}, event.path.remote.address)
-    line = _line("ike-refused", sa, _whole(sa) | reason)
+    line = _line("ike-cancelled" if given_up(event) else "ike-refused", sa, _whole(sa) | reason)
     return line if sa.initiator else AuditLine(line.kind, line.fields, sa.path.remote.address)
 
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,10 +31,13 @@ from ikepy.daemon.effects.past_traffic import Traffic, has_own_counters
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.process.usage import usage
-from ikepy.sa.api.path import Endpoint
+from ikepy.sa.api.path import Address, Endpoint
 from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 
 _NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
+
+
+CheckMtu = Callable[[str | None, float], Awaitable[Collection[tuple[str, Address]]]]  # `Prober.check_mtu`
 
 
 class Workers(Protocol):
@@ -65,6 +68,7 @@ class Sources:
     started_at: float = field(default_factory=time.time)
     past_traffic: Callable[[], Mapping[tuple[str, str], Traffic]] = dict
     probes: Callable[[], Iterable[ProbeState]] = tuple
+    check_mtu: CheckMtu | None = None
 
 
 def take(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
+from math import inf
 
 from esp.packet.drop_reasons import Drop
 from ikepy.config.model import Connection, DnsName
@@ -130,7 +131,7 @@ class _Tunnel:
             self._remote(),
             state,
             since,
-            (*self._of_ike(), *self._outside(), *probes.findings(self.probes)),
+            _gravest_and_newest_first((*self._of_ike(), *self._outside(), *probes.findings(self.probes))),
             children,
             next((one.round_trip.mean for one in self.probes if one.round_trip is not None), None),
         )
@@ -158,7 +159,7 @@ class _Tunnel:
             yield refusals.of_try(
                 history.own_try, self.config
             )  # of a reauthentication: the tunnel won't last
-        refused = history.refused or self._stranger()
+        refused = max((one for one in (history.refused, self._stranger()) if one), key=_when, default=None)
         if refused is not None and now - refused.at < RECENT:
             yield _lessened(refusals.of_try(refused, self.config), bool(self.established))
         if history.offer_refused is not None and now - history.offer_refused.at < RECENT:
@@ -307,7 +308,7 @@ class _Tunnel:
             failures=wait.failures,
             device="" if self.device is None else self.device.name,
             traffic=total,
-            findings=tuple(findings),
+            findings=_gravest_and_newest_first(findings),
         )
 
     def _outside(self) -> Iterator[Finding]:
@@ -323,6 +324,18 @@ class _Tunnel:
 
     def _total(self, child: str) -> Traffic:
         return self.tables.traffic.get((self.config.name, child), Traffic())
+
+
+def _when(tried: Try) -> float:
+    return tried.at
+
+
+def _gravest_and_newest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By severity; among equals what is so now, then what was seen last."""
+    grades = tuple(Severity)
+    return tuple(
+        sorted(findings, key=lambda one: (grades.index(one.severity), -inf if one.at is None else -one.at))
+    )
 
 
 def _names(connection: Connection, address: Address) -> bool:

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved, PacketWithoutSa
 from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.bus.given_up import given_up
 from ikepy.sa.api.ends import End, Failure
 from ikepy.sa.api.events import (
     EVENTS,
@@ -233,6 +234,8 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
             lived = None if of.up_since is None else now - of.up_since
             of.ends.append(Ended(now, end, failure, lived))
             of.up_since, of.down_since, of.retransmitted = None, now, None
+        case IkeSetUpFailed() if given_up(event):
+            of.retransmitted, of.ignored = None, None
         case IkeSetUpFailed(sa, path, end, failure, text) if sa is not None:
             failed = Try(now, path, end, failure, sa, text)
             if not sa.initiator:

@@ -69,6 +69,7 @@ class _Probed:
     index: int | None = None  # of the device that the sockets are bound to
     retry_at: float = 0.0
     told: bool = False  # that a socket could not be opened
+    told_mtu: dict[Address, int] = field(default_factory=dict)  # path MTUs below the device's
 
 
 class Prober:
@@ -87,6 +88,7 @@ class Prober:
         self._clock = clock
         self._probed: dict[str, _Probed] = {}
         self._task: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()  # the next look at all targets is over
         self.replace_config(config)
         bus.listen((IkeMoved,), self._moved)
 
@@ -139,11 +141,33 @@ class Prober:
                     target.tried_mtu,
                 )
 
+    async def check_mtu(self, connection: str | None, patience: float) -> set[tuple[str, Address]]:
+        """Look for the path MTU now, of one connection or of all, for at most `patience` seconds.
+
+        Returns the targets of which it was found.
+        """
+        asked = [
+            (name, address, target, target.checks)
+            for name, probed in self._probed.items()
+            if connection in (None, name) and probed.index is not None
+            for address, target in probed.targets.items()
+        ]
+        for _, _, target, _ in asked:
+            target.ask_for_check(self._clock())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while any(target.is_up and target.checks == before for _, _, target, before in asked):
+                    await self._looked.wait()
+        return {(name, address) for name, address, target, before in asked if target.checks > before}
+
     async def _probe(self) -> None:
         while True:
             for name, probed in tuple(self._probed.items()):
                 self._follow(name, probed)
                 self._send(name, probed)
+                _tell_path_mtu(name, probed)
+            self._looked.set()
+            self._looked = asyncio.Event()
             due = [
                 at
                 for probed in self._probed.values()
@@ -208,7 +232,7 @@ class Prober:
         probed = self._probed.get(event.sa.connection)
         if probed is not None:
             for target in probed.targets.values():
-                target.check_mtu(self._clock())
+                target.path_changed(self._clock())
 
     def _close(self, probed: _Probed) -> None:
         for sock in probed.sockets.values():
@@ -218,3 +242,22 @@ class Prober:
         probed.index = None
         for target in probed.targets.values():
             target.down()
+
+
+def _tell_path_mtu(name: str, probed: _Probed) -> None:
+    """A line where a check found less than the device's MTU, or something else than before; one when it is
+    good again."""
+    for address, target in probed.targets.items():
+        takes, tried = target.path_mtu, target.tried_mtu
+        if takes is None or tried is None or probed.told_mtu.get(address, tried) == takes:
+            continue
+        if takes < tried:
+            probed.told_mtu[address] = takes
+            text = (
+                f"no packet of the device's MTU, {tried}, to {address} comes back: the path takes {takes}; "
+                f"larger ones are lost in silence: set vti.mtu = {takes}, also at the peer"
+            )
+            log.warning(name, text, "device")
+        else:
+            del probed.told_mtu[address]
+            log.info(name, f"packets of the device's MTU, {tried}, to {address} come back again", "device")

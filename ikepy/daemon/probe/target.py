@@ -65,6 +65,8 @@ class Target:
     received: int = 0
     path_mtu: int | None = None  # the last check's result; None: none is done
     tried_mtu: int | None = None  # what that check began with
+    checks: int = 0  # of the path MTU that had a result
+    _asked: bool = False  # for a check, whatever the configuration says
     _results: deque[float | None] = field(default_factory=lambda: deque(maxlen=WINDOW))  # RTT; None: lost
     _outstanding: dict[int, Sent] = field(default_factory=dict)
     _sequence: int = 0
@@ -80,7 +82,7 @@ class Target:
         if self._mtu is None:
             self._next = now
         if self._mtu != mtu:
-            self._next_check, self._search = now, None
+            self._check_anew(now)
         self._mtu = mtu
 
     def down(self) -> None:
@@ -90,10 +92,24 @@ class Target:
         self._search = self._large_sent = None
         self._results.clear()
         self.path_mtu = self.tried_mtu = None
+        self._asked = False
 
-    def check_mtu(self, now: float) -> None:
-        """Look for the path MTU now: the path is another one."""
-        self._next_check, self._search = now, None
+    @property
+    def is_up(self) -> bool:
+        return self._mtu is not None
+
+    def path_changed(self, now: float) -> None:
+        """Look for the path MTU anew: what a search has found so far is of another path."""
+        self._check_anew(now)
+
+    def ask_for_check(self, now: float) -> None:
+        """Look for the path MTU now; a search that is under way will do."""
+        self._asked = True
+        if self._search is None:
+            self._next_check = now
+
+    def _check_anew(self, now: float) -> None:
+        self._next_check, self._search, self._large_sent = now, None, None
 
     def due(self) -> float | None:
         """When `requests` is to be called; None: not until `up`."""
@@ -113,7 +129,8 @@ class Target:
             self._next = max(self._next + self.interval, now + self.interval / 2)
             self.sent += 1
             yield self._send(min(SMALL, self._mtu), False, now)
-        if self.mtu_check and self._search is None and now >= self._next_check and self._answers():
+        wanted = self.mtu_check or self._asked
+        if wanted and self._search is None and now >= self._next_check and self._answers():
             self._search, self._large_next = MtuSearch(self._mtu, self.version), now
             self._next_check = now + MTU_EVERY
         search = self._search
@@ -173,6 +190,7 @@ class Target:
         if self._search is not None and self._search.size is None:
             if self._search.takes and self._results and self._results[-1] is not None:
                 self.path_mtu, self.tried_mtu = self._search.takes, self._search.full
+                self.checks, self._asked = self.checks + 1, False
             else:
                 self._next_check = self._next  # again, once pings are answered
             self._search = None

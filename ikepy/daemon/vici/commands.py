@@ -32,6 +32,7 @@ Command = Callable[[Decoded, Stream], Awaitable[Pairs]]
 PARTS = ("ikev2", "psk", "esp", "tun", "counters", "vici")  # where charon names its plugins
 OURS = "ikepy"  # the argument that asks for the keys that strongSwan does not have
 HALF_OPEN = frozenset({"CREATED", "CONNECTING"})
+MOST_CHECK = 600.0  # seconds that a check of the path MTU is waited for, at most
 PRIORITIES = ("critical", "high", "medium", "low")
 
 
@@ -191,8 +192,15 @@ class ViciCommands:
         return our_keys.drops(take(self._sources, {Section.WORKERS, Section.COUNTERS})).items()
 
     async def _get_probes(self, given: Decoded, _: Stream) -> Pairs:
-        arguments.unknown(given, ())
-        return our_keys.probes(take(self._sources, {Section.PROBES})).items()
+        """ikepy's own. `check-mtu`: look for the path MTU first, for at most `timeout` (ms)."""
+        arguments.unknown(given, ("ike", "check-mtu", "timeout"))
+        ike, patience = arguments.text(given, "ike"), arguments.number(given, "timeout") or 0
+        self._check_names(ike, None)
+        found = None
+        if arguments.boolean(given, "check-mtu") and self._sources.check_mtu is not None:
+            seconds = patience / 1000 if 0 < patience < MOST_CHECK * 1000 else MOST_CHECK
+            found = await self._sources.check_mtu(ike, seconds)
+        return our_keys.probes(take(self._sources, {Section.PROBES}), ike, found).items()
 
 
 def _statistics(snapshot: Snapshot) -> dict[str, Value]:

@@ -6,11 +6,12 @@ none is a section. Times are whole seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ikepy.config.model import Child, Connection
 from ikepy.daemon.control.snapshot import InstalledChild, Snapshot
 from ikepy.daemon.vici.message import Value
+from ikepy.sa.api.path import Address
 from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.negotiation.proposals import describe
 
@@ -87,10 +88,18 @@ def drops(snapshot: Snapshot) -> Section:
     return section
 
 
-def probes(snapshot: Snapshot) -> Section:
-    """The answer of `get-probes`: what is known of each target. Round-trip times in microseconds."""
+def probes(
+    snapshot: Snapshot, ike: str | None = None, checked: Collection[tuple[str, Address]] | None = None
+) -> Section:
+    """The answer of `get-probes`: what is known of each target. Round-trip times in microseconds.
+
+    `ike`: of this connection alone. `checked`: of which targets the path MTU was found just now; None: it was
+    not asked for.
+    """
     found: Section = {}
     for probe in snapshot.probes:
+        if ike not in (None, probe.connection):
+            continue
         section: Section = {
             "connection": probe.connection,
             "target": str(probe.target),
@@ -105,6 +114,8 @@ def probes(snapshot: Snapshot) -> Section:
                 section[f"rtt-{name}"] = round(getattr(probe.round_trip, name) * 1e6)
         if probe.path_mtu is not None and probe.tried_mtu is not None:
             section |= {"path-mtu": probe.path_mtu, "tried-mtu": probe.tried_mtu}
+        if checked is not None:
+            section["mtu-checked"] = _word((probe.connection, probe.target) in checked)
         found[f"{probe.connection}/{probe.target}"] = section
     return found
 

@@ -110,6 +110,8 @@ def test_refusals_say_who_and_why(line: Callable[[Event], AuditLine]) -> None:
     }
     ours = line(IkeSetUpFailed(ONE, PATH, End.TIMEOUT, None, "")).fields
     assert (ours["remote_id"], ours["reason"]) == ("gwb", "the peer does not answer")
+    cancelled = line(IkeSetUpFailed(ONE, PATH, End.DELETED, None, "terminated")).fields
+    assert (cancelled["event"], cancelled["reason"]) == ("ike-cancelled", "terminated")
     theirs = line(IkeSetUpFailed(replace(ONE, initiator=False), PATH, End.REFUSED, REFUSED, "wrong secret"))
     assert theirs.source == PATH.remote.address  # whoever has not authenticated may be anybody
     child = line(ChildSetUpFailed(ONE, "net", Failure(Party.PEER, 65000), "x" * 2 * MOST_TEXT)).fields

@@ -342,6 +342,33 @@ def test_a_peer_that_truncates() -> None:
     assert "96 bits" in finding.why
 
 
+@pytest.mark.parametrize("end", [End.DELETED, End.REPLACED])
+def test_a_set_up_that_was_given_up_here_is_no_failure(end: End) -> None:
+    bed = Bed()
+    bed.happens(Retransmitted(CONNECTING, 0, 2, ()))
+    bed.happens(IkeSetUpFailed(CONNECTING, PATH, end, None, "terminated"))
+    told = bed.diagnosis(waiting=Waiting.COMMAND)
+    assert not codes(told)
+    assert (tunnel(told).state, bed.history.of("a").tries) == (State.WAITING, 0)
+
+
+def test_the_newest_refusal_comes_first_and_takes_the_place_of_older_ones() -> None:
+    bed = Bed()
+    wrong = Failure(Party.US, 24, AuthenticationFailure(AuthenticationFault.WRONG_SECRET, A, B))
+    no_suite = Failure(Party.US, REFUSED, ProposalMismatch(OURS))
+    bed.happens(IkeSetUpFailed(BY_PEER, PATH, End.REFUSED, wrong, ""))
+    assert codes(bed.diagnosis()) == [Code.AUTHENTICATION]
+    bed.now += 1
+    bed.happens(IkeSetUpFailed(None, PATH, End.REFUSED, no_suite, ""))
+    assert codes(bed.diagnosis()) == [Code.IKE_PROPOSALS]
+    bed.now += 1
+    bed.happens(IkeSetUpFailed(BY_PEER, PATH, End.REFUSED, wrong, ""))
+    assert codes(bed.diagnosis()) == [Code.AUTHENTICATION]
+    bed.now += 1
+    bed.happens(ChildSetUpFailed(SA, "", Failure(Party.US, REFUSED, SelectorMismatch(())), ""))
+    assert codes(bed.diagnosis()) == [Code.SELECTORS, Code.AUTHENTICATION], "newest first"
+
+
 def test_strangers() -> None:
     bed = Bed()
     known, unknown = (

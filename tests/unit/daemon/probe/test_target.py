@@ -121,7 +121,7 @@ def test_the_check_waits_for_a_reply_and_comes_again() -> None:
     path.run(MTU_EVERY + 30)
     assert path.target.path_mtu is not None and 1296 < path.target.path_mtu <= 1300
     assert len(checks) == 1
-    path.target.check_mtu(path.now)
+    path.target.path_changed(path.now)
     path.takes = lambda _: True
     path.run(5)
     assert path.target.path_mtu == MTU
@@ -149,3 +149,36 @@ def test_a_peer_that_dies_during_the_check_makes_no_result() -> None:
     path.takes = lambda request: SMALL < request.size < 1000 and path.now < 1004
     path.run(120)
     assert path.target.path_mtu is None
+
+
+def test_a_check_that_a_command_asks_for_is_made_whatever_is_configured() -> None:
+    path = Path(target(mtu_check=False), lambda request: request.size <= 1300)
+    path.run(5)
+    assert (path.target.path_mtu, path.target.checks) == (None, 0)
+    path.target.ask_for_check(path.now)
+    path.run(30)
+    found = path.target.path_mtu
+    assert found is not None and 1300 - 4 < found <= 1300
+    assert path.target.checks == 1
+    path.run(2 * MTU_EVERY)
+    assert path.target.checks == 1, "once, as it was asked for"
+
+
+def test_asking_again_during_a_search_does_not_begin_anew() -> None:
+    path = Path(target(mtu_check=True), lambda request: request.size <= 1300)
+    for _ in range(60):
+        path.target.ask_for_check(path.now)
+        path.run(0.5)
+    assert path.target.path_mtu is not None
+
+
+def test_a_path_that_changes_while_a_large_packet_is_out_is_searched_anew() -> None:
+    """Its reply, which comes before the new search begins, belongs to no search any more."""
+    path = Path(target(mtu_check=True), lambda _: True, delay=0.4)
+    path.run(0.45)  # the first ping is answered, a packet of the device's MTU is out
+    path.target.path_changed(path.now)
+    large = [request for _, request in path.requests if request.size == MTU]
+    assert len(large) == 1
+    path.target.answered(large[0].sequence, MTU, path.now + 0.1)
+    path.run(30)
+    assert path.target.path_mtu == MTU
