@@ -9,6 +9,7 @@ from ikepy.config.model import Child, Connection
 
 RETRY_FIRST = 10.0  # seconds until a rekey that failed is tried again; doubles up to RETRY_LONGEST
 RETRY_LONGEST = 120.0
+RETRY_LEAST = 1.0  # however soon the SA expires
 
 
 @dataclass(slots=True)
@@ -39,8 +40,11 @@ class Lifetime:
         self.rekey_at = configured.rekey_at
 
     def postpone(self, now: float, chance: float) -> float:
-        """Schedule the next try after a failed rekey; return the wait in seconds."""
-        wait = min(RETRY_FIRST * 2.0**self.failures, RETRY_LONGEST) * (1 - chance / 2)
+        """Schedule the next try after a failed rekey, before the SA expires; return the wait in seconds."""
+        doublings = min(self.failures, 10)  # of thousands the power is no float any more
+        wait = min(RETRY_FIRST * 2.0**doublings, RETRY_LONGEST) * (1 - chance / 2)
+        if self.expires_at is not None:
+            wait = min(wait, max((self.expires_at - now) / 2, RETRY_LEAST))
         self.failures += 1
         self.rekey_at = now + wait
         return wait

@@ -10,6 +10,7 @@ from ikepy.config.model import Child, Connection
 from ikepy.config.toml_source import parse
 from ikepy.sa.state.lifetime import (
     RETRY_FIRST,
+    RETRY_LEAST,
     RETRY_LONGEST,
     Lifetime,
     TrafficLimit,
@@ -79,6 +80,19 @@ def test_a_rekey_that_failed_is_tried_again_with_growing_waits() -> None:
     assert waits == [10.0, 20.0, 40.0, 80.0, 120.0, 120.0]
     assert (lifetime.rekey_at, lifetime.failures) == (NOW + RETRY_LONGEST, 6)
     assert Lifetime().postpone(NOW, 1.0) == RETRY_FIRST / 2
+
+
+def test_a_rekey_that_failed_is_tried_again_before_the_sa_expires() -> None:
+    """Several refused in a row, as by an operator's commands while the peer is busy, must not outlast it."""
+    lifetime = Lifetime(None, NOW + 60.0, failures=3)
+    assert lifetime.postpone(NOW, 0.0) == 30.0
+    assert lifetime.postpone(NOW + 30.0, 0.0) == 15.0
+    assert lifetime.postpone(NOW + 59.0, 0.0) == RETRY_LEAST
+
+
+def test_a_peer_that_refuses_rekeys_for_days_is_asked_on() -> None:
+    lifetime = Lifetime(failures=5000)
+    assert lifetime.postpone(NOW, 0.0) == RETRY_LONGEST
 
 
 # -- traffic ---------------------------------------------------------------------------------------
