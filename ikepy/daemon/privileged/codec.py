@@ -23,9 +23,9 @@ from ipaddress import (
 )
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-MAX_MESSAGE = 65536  # octets
+MAX_MESSAGE = 131072  # octets: room for MAX_ITEMS indices of devices beside the operations of a request
 MAX_TEXT = 4096  # characters
-MAX_ITEMS = 8192  # of a tuple: tunnels that share a route
+MAX_ITEMS = 8192  # of a tuple: tunnels that share a route, of which the kernel takes no more (RTA_MULTIPATH)
 _LARGEST = 2**63
 _known: dict[Any, tuple[Any, ...]] = {}  # the types of a dataclass's fields
 _TEXTS: dict[Any, Callable[[str], Any]] = {
@@ -66,6 +66,8 @@ def _plain(value: object) -> object:
     if is_dataclass(value):
         return [type(value).__name__, *(_plain(getattr(value, one.name)) for one in fields(value))]
     if isinstance(value, tuple | list | frozenset):
+        if len(value) > MAX_ITEMS:
+            raise CodecError(f"{len(value)} items, at most {MAX_ITEMS}")
         return [_plain(one) for one in value]
     if value is None or isinstance(value, bool | int | str):
         return value

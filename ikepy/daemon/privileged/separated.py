@@ -6,11 +6,14 @@ Same interfaces as `tun.network`, `esp.net.sockets` and `WorkerLauncher`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ikepy.daemon.interfaces import Mended, MendedVxlan, Operation, Tun
 from ikepy.daemon.privileged.client import Privileged
+from ikepy.daemon.privileged.codec import MAX_ITEMS
 from ikepy.daemon.privileged.requests import (
     Done,
     Ended,
@@ -45,9 +48,13 @@ from tun.device import TunDevice, TunError
 from tun.netlink import HostAddress, RouteError
 from tun.network import Refused
 from tun.rtnetlink import BestRoute, Hop
-from tun.state import DeviceState, SetCarrier
+from tun.state import AddRoute, DeviceState, SetCarrier
 from tun.vxlan_state import VxlanState
 
+CROWDED = (
+    f"more than {MAX_ITEMS} tunnels share it, and a route can't have more next hops: give some another "
+    "vti.metric or vti.table"
+)
 AT_ONCE = 128  # operations of a request, which stays small
 LOST = -9  # the status of a worker that ended with the privileged process, by SIGKILL
 
@@ -95,6 +102,8 @@ class SeparatedNetwork:
         return Mended(tuple(done), tuple(refused))
 
     def _perform(self, tun: Tun, operations: Sequence[Operation], desired: DeviceState) -> Mended:
+        if len(desired.neighbours) > MAX_ITEMS:
+            return self._perform_without_routes(tun, operations, desired)
         request = Perform(tun.index, tuple(operations), desired.addresses, desired.neighbours)
         try:
             answer = self._privileged.ask(request, Performed)
@@ -107,6 +116,21 @@ class SeparatedNetwork:
         }
         done = tuple(one for number, one in enumerate(operations) if number not in refused)
         return Mended(done, tuple(refused.values()))
+
+    def _perform_without_routes(
+        self, tun: Tun, operations: Sequence[Operation], desired: DeviceState
+    ) -> Mended:
+        """All but the new routes: each would have more next hops than a route can have."""
+        refused = tuple(
+            Refused(one, RouteError(f"a route to {one.route.network} by {tun.name}", errno.E2BIG, CROWDED))
+            for one in operations
+            if isinstance(one, AddRoute)
+        )
+        others = [one for one in operations if not isinstance(one, AddRoute)]
+        if not others:
+            return Mended((), refused)
+        mended = self._perform(tun, others, replace(desired, neighbours=frozenset()))
+        return Mended(mended.done, (*mended.refused, *refused))
 
     def exempt(self, remote: Address, hop: Hop, source: Address | None) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import get_args
 
@@ -21,11 +22,14 @@ from ikepy.daemon.privileged.requests import (
     Named,
     OpenUdp,
     Perform,
+    Performed,
     Refusal,
     Request,
 )
+from ikepy.daemon.privileged.separated import AT_ONCE, SeparatedNetwork
+from tests.unit.daemon.fakes import FakeTun
 from tun.rtnetlink import Hop
-from tun.state import AddAddress, AddRoute, RemoveRoute, Route, SetMtu, SetUp
+from tun.state import AddAddress, AddRoute, DeviceState, RemoveRoute, Route, SetMtu, SetUp
 from tun.vxlan import MendedVxlan
 from tun.vxlan_state import VxlanState
 
@@ -125,9 +129,42 @@ def test_sizes_are_bounded() -> None:
         codec.decode(b" " * (codec.MAX_MESSAGE + 1), *REQUESTS)
     with pytest.raises(codec.CodecError, match="octets"):
         codec.encode(Named(("x" * 4000,) * 100))
+    with pytest.raises(codec.CodecError, match="at most 8192"):
+        codec.encode(Named(("x",) * (codec.MAX_ITEMS + 1)))
     many = json.dumps(["Perform", 1, [], [], [7] * (codec.MAX_ITEMS + 1)])
     with pytest.raises(codec.CodecError, match="too long"):
         codec.decode(many.encode(), *REQUESTS)
+
+
+def test_as_many_tunnels_as_a_route_can_have_fit_beside_the_operations_of_a_request() -> None:
+    routes = tuple(
+        AddRoute(Route.of(ip_network(f"2001:db8:1234:5678:9abc:def0:1234:{number:x}/128")))
+        for number in range(AT_ONCE)
+    )
+    sharers = frozenset(range(1_000_000, 1_000_000 + codec.MAX_ITEMS))
+    request = Perform(1_000_000, routes, (), sharers)
+    assert codec.decode(codec.encode(request), *REQUESTS) == request
+
+
+def test_more_tunnels_than_a_route_can_have_are_refused_in_words() -> None:
+    """Nothing but the routes fails."""
+    route = AddRoute(Route.of(ip_network("10.2.0.0/24")))
+    asked: list[Perform] = []
+
+    class Asked:
+        def ask(self, request: Perform, _: object) -> Performed:
+            asked.append(request)
+            return Performed(())
+
+    separated = SeparatedNetwork(Asked())  # type: ignore[arg-type]
+    desired = DeviceState(1400, neighbours=frozenset(range(10, 11 + codec.MAX_ITEMS)))
+    with closing(FakeTun("vti0")) as device:
+        mended = separated.perform(device, (SetMtu(1400, 1500), route), desired)
+    assert [one.operations for one in asked] == [(SetMtu(1400, 1500),)]
+    assert mended.done == (SetMtu(1400, 1500),)
+    (refused,) = mended.refused
+    assert refused.operation == route
+    assert "10.2.0.0/24" in str(refused.error) and "more than 8192 tunnels share it" in str(refused.error)
 
 
 PLAIN = st.recursive(
