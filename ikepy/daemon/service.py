@@ -37,6 +37,7 @@ from ikepy.daemon.interfaces import (
     NetworkConfig,
     Tun,
 )
+from ikepy.daemon.net.icmp_errors import IcmpErrors
 from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.net.served_addresses import addresses_to_serve
 from ikepy.daemon.privileged.client import Privileged
@@ -219,6 +220,8 @@ class Daemon:
         if self._stop.is_set():
             return None
         sysctls.look(self._config, given.sysctls)
+        icmp_errors = IcmpErrors.open()
+        stack.callback(icmp_errors.close)
         rights = self._rights(privileged, accounts, workers, control)
         addresses = addresses_to_serve(self._config, rights.network.local_addresses())
         listeners, self._ports = open_listeners(self._config, addresses, workers, rights.sockets)
@@ -231,6 +234,7 @@ class Daemon:
             stack, config, workers, rights, listeners, devices, given.make_machine, self._names, self._written
         )
         await core.run()
+        icmp_errors.start((config.daemon.port, config.daemon.port_nat_t), self._history.note_icmp)
         services = Services.of(stack, config, core, self._names, bus)
         sources = services.sources(core)
         if monitoring is not None:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.netns.diagnoses import found, status, up
+from ikepy.control.status import Finding
+from tests.netns.diagnoses import found, owners, status, up
 from tests.netns.gateways import LEFT, RIGHT, Gateway, Pair, Side, configuration, give_host, ping
 from tests.netns.namespaces import connect, factory, wait_until
 
@@ -81,6 +82,8 @@ CASES = [
         right=('remote_addrs = ["192.0.2.118"]', 'remote_addrs = ["192.0.2.30"]'),
     ),
     Case("damaged", 19),
+    Case("closed", 20, right=('local_addrs = ["192.0.2.220"]', 'local_addrs = ["192.0.2.2"]')),
+    Case("rejected", 21),
     Case("moving", 16, left=('["192.0.2.116"]', '["192.0.2.116", "192.0.2.1"]')),
 ]
 
@@ -94,6 +97,10 @@ table ip f {
         ip saddr 192.0.2.112 ip frag-off & 0x1fff != 0 drop
         ip daddr @lost drop
         ip protocol esp ip daddr 192.0.2.219 @th,64,8 set 0xff
+    }
+    chain r {
+        type filter hook input priority 0;
+        ip daddr 192.0.2.221 udp dport 500 reject with icmp type admin-prohibited
     }
 }
 """
@@ -144,6 +151,26 @@ def test_a_silent_peer(bed: Pair) -> None:
     told = found(bed.left, "silent", "peer-silent")
     assert "from 192.0.2.201, UDP port 500" in told["what"]
     assert "remote_addrs" in told["do"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("silent", "192.0.2.1 says of it: host unreachable: nothing answers at the peer's address"),
+        ("closed", "192.0.2.220 says of it: port unreachable: no IKE daemon listens there"),
+        ("rejected", "192.0.2.221 says of it: administratively prohibited: a firewall there rejects it"),
+    ],
+)
+def test_what_icmp_says_of_a_silent_peer(bed: Pair, name: str, hint: str) -> None:
+    told: list[Finding] = []
+
+    def is_hinted() -> bool:
+        told[:] = [one for one in owners(bed.left)[name] if one["code"] == "peer-silent"]
+        return any(hint in one["why"] for one in told)
+
+    wait_until(is_hinted, hint)
+    assert "which is not authenticated" in told[0]["why"] and "Otherwise: " in told[0]["why"]
+    assert hint in status(bed.left, name)
 
 
 def test_no_common_ike_suite(bed: Pair) -> None:

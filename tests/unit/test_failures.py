@@ -25,7 +25,10 @@ class Failure(NamedTuple):
 
 
 FAILURES = {
-    1: Failure("nothing happens", ((NETNS, "test_a_silent_peer"),)),
+    1: Failure(
+        "nothing happens",
+        ((NETNS, "test_a_silent_peer"), (NETNS, "test_what_icmp_says_of_a_silent_peer")),
+    ),
     2: Failure("refused at once", ((NETNS, "test_no_common_ike_suite"), (INTEROP, "test_a_refusal"))),
     3: Failure("two tries, then nothing", ((NETNS, "test_the_peer_wants_another_group"),)),
     4: Failure(

@@ -150,9 +150,11 @@ class _Tunnel:
             if history.ignored is not None:
                 yield refusals.of_ignored(history.ignored)
             elif history.own_try is not None:
-                yield refusals.of_try(history.own_try, self.config, history.own_ignored)
+                told = refusals.of_try(history.own_try, self.config, history.own_ignored)
+                yield silence.hinted(told, history.icmp or history.own_icmp, now)
             elif history.retransmitted is not None and history.retransmitted.event.sa.established_at is None:
-                yield silence.so_far(history.retransmitted, self.config)
+                told = silence.so_far(history.retransmitted, self.config)
+                yield silence.hinted(told, history.icmp, now)
             if history.ends and history.own_try is None:
                 yield refusals.of_end(history.ends[-1], self.config)
         elif history.own_try is not None and history.own_try.failure is not None:
@@ -181,7 +183,8 @@ class _Tunnel:
         history, now = self.history, self.tables.at
         sent = history.retransmitted
         if sent is not None and sent.event.sa.established_at is not None and self.ike_sas:
-            yield silence.unanswered(sent, now, self._esp_heard(sent.event.sa))
+            waits = silence.unanswered(sent, now, self._esp_heard(sent.event.sa))
+            yield silence.hinted(waits, history.icmp, now)
         yield from duplicates.several([one.sa for one in self.established], self.config, now)
         recent = [one for one in history.ends if now - one.at < RECENT]
         if len(recent) >= FLAPS:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved, PacketWithoutSa
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.given_up import given_up
+from ikepy.daemon.net.icmp_errors import IcmpError
 from ikepy.sa.api.ends import End, Failure
 from ikepy.sa.api.events import (
     EVENTS,
@@ -130,6 +131,8 @@ class ConnectionHistory:
     offer_refused: Dated[ChildSetUpFailed] | None = None  # the peer's request for a child
     rekey_failed: Dated[IkeRekeyFailed] | None = None
     retransmitted: Dated[Retransmitted] | None = None  # until an answer comes
+    icmp: Dated[IcmpError] | None = None  # a hint, which anybody can forge; until an answer comes
+    own_icmp: Dated[IcmpError] | None = None  # the same of `own_try`
     moved: Dated[IkeMoved] | None = None
     unmatched: Unmatched | None = None  # since a child came up last
     address_gone: tuple[float, Address] | None = None
@@ -163,6 +166,14 @@ class History:
         of = self.connections.setdefault(event.connection, ConnectionHistory())
         count = event.count + (0 if of.unmatched is None else of.unmatched.count)
         of.unmatched = Unmatched(self._clock(), count, event)
+
+    def note_icmp(self, error: IcmpError) -> None:
+        """Keep the last one with each connection that waits for an answer from there, or did in vain."""
+        for of in self.connections.values():
+            if of.retransmitted is not None and of.retransmitted.event.sa.path.remote == error.remote:
+                of.icmp = Dated(self._clock(), error)
+            elif of.own_try is not None and of.own_try.path.remote == error.remote:
+                of.own_icmp = Dated(self._clock(), error)  # it may come late: ARP takes seconds to fail
 
     def of(self, connection: str) -> ConnectionHistory:
         """A connection's, to be read: an empty one if nothing has happened."""
@@ -228,14 +239,15 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
             of.tries, of.failing_since = 0, None
             of.own_try, of.refused, of.ignored, of.offer_refused = None, None, None, None
             of.rekey_failed, of.retransmitted, of.address_gone = None, None, None
+            of.icmp, of.own_icmp = None, None
         case IkeRekeyed():
             of.rekey_failed = None
         case IkeDown(sa, end, failure):
             lived = None if of.up_since is None else now - of.up_since
             of.ends.append(Ended(now, end, failure, lived))
-            of.up_since, of.down_since, of.retransmitted = None, now, None
+            of.up_since, of.down_since, of.retransmitted, of.icmp = None, now, None, None
         case IkeSetUpFailed() if given_up(event):
-            of.retransmitted, of.ignored = None, None
+            of.retransmitted, of.ignored, of.icmp = None, None, None
         case IkeSetUpFailed(sa, path, end, failure, text) if sa is not None:
             failed = Try(now, path, end, failure, sa, text)
             if not sa.initiator:
@@ -243,6 +255,7 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
                 return
             of.own_try, of.tries = failed, of.tries + 1
             of.own_ignored, of.ignored = of.ignored, None
+            of.own_icmp, of.icmp = of.icmp or of.own_icmp, None
             of.failing_since = now if of.failing_since is None else of.failing_since
             of.retransmitted = None
         case IkeRekeyFailed():
@@ -254,7 +267,7 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
         case RetransmissionsEnded(sa, _, attempt):
             if of.retransmitted is not None and sa.established_at is not None and attempt >= PAUSE:
                 of.pauses.append(Pause(now, now - of.retransmitted.event.sa.heard_at))
-            of.retransmitted = None
+            of.retransmitted, of.icmp = None, None
         case IkeMoved():
             of.moved = Dated(now, event)
         case LocalAddressGone(address=address, back=back):

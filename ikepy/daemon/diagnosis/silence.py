@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ikepy.config.model import Connection
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
 from ikepy.daemon.diagnosis.history import Dated, Pause, Try
+from ikepy.daemon.net.icmp_errors import IcmpError
 from ikepy.sa.api.ends import Silence
 from ikepy.sa.api.events import Retransmitted
 from ikepy.sa.exchange.mismatch import SMALL
@@ -16,7 +18,21 @@ FORGOTTEN_BY_NAT = (
     "The peer is behind a NAT, which has probably forgotten its mapping while nothing was sent: only a "
     "packet of the peer opens it again."
 )
+HINTED = frozenset({Code.PEER_SILENT, Code.AUTH_UNANSWERED, Code.UNANSWERED})
+OLD = 600.0  # seconds after which an ICMP error says nothing any more
 KEEPALIVES = "Have the peer send NAT keepalives, or DPD, more often than its NAT forgets."
+
+
+def hinted(finding: Finding, icmp: Dated[IcmpError] | None, now: float) -> Finding:
+    """A finding of silence with what ICMP says of it, if something: a hint, for anybody can say it."""
+    if icmp is None or now - icmp.at >= OLD or finding.code not in HINTED:
+        return finding
+    error = icmp.event
+    hint = (
+        f"{error.by} says of it: {error.kind}: {error.meaning} (by ICMP, which is not authenticated, "
+        f"{now - icmp.at:.0f} s ago)."
+    )
+    return replace(finding, why=f"{hint} Otherwise: {finding.why}" if finding.why else hint)
 
 
 def so_far(sent: Dated[Retransmitted], connection: Connection) -> Finding:

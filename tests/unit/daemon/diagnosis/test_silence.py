@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from ikepy.daemon.diagnosis.diagnose import RECENT
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
 from ikepy.daemon.diagnosis.history import MOST_ENDS, PAUSE
-from ikepy.sa.api.events import ChildUp, IkeUp, RetransmissionsEnded, Retransmitted
+from ikepy.daemon.net.icmp_errors import IcmpError
+from ikepy.sa.api.ends import End, Failure, Party, Silence
+from ikepy.sa.api.events import ChildUp, IkeSetUpFailed, IkeUp, RetransmissionsEnded, Retransmitted
+from ikepy.sa.api.path import Endpoint
+from ikepy.sa.api.snapshot import Waiting
+from ikepy.wire.constants import ExchangeType
 
 from .bed import BOTH, CHILD, SA, SENT, UNIX, Bed, codes, every
 
@@ -83,3 +89,48 @@ def test_why_nothing_comes_in(
     assert (told.code, told.severity) == (Code.WENT_SILENT, severity)
     assert words in told.why and told.do
     assert ("though IKE was heard 2 s ago" in told.what) is (heard_at == 98.0)
+
+
+ERROR = IcmpError(SA.path.remote, ip_address("203.0.113.1"), "port unreachable", "nobody is there")
+HINT = (
+    "203.0.113.1 says of it: port unreachable: nobody is there (by ICMP, which is not authenticated, "
+    "5 s ago)."
+)
+
+
+def hinted(bed: Bed, *, up: bool = False) -> bool:
+    """Whether what is said of the silence has the hint."""
+    return any(HINT in one.why for one in every(bed.diagnosis(up=up, waiting=Waiting.SET_UP)))
+
+
+def test_what_icmp_says_of_a_try() -> None:
+    bed, connecting = Bed(), replace(SA, established_at=None)
+    bed.history.note_icmp(ERROR)
+    bed.happens(Retransmitted(connecting, 0, 1, ()))
+    bed.history.note_icmp(replace(ERROR, remote=Endpoint(ERROR.by, 500)))
+    bed.now += 5
+    assert not hinted(bed), "nobody waited for an answer, or from elsewhere"
+    bed.history.note_icmp(ERROR)
+    bed.now += 5
+    assert hinted(bed)
+    silence = Failure(Party.NOBODY, None, Silence(ExchangeType.IKE_SA_INIT, 12.0))
+    bed.happens(IkeSetUpFailed(connecting, SA.path, End.TIMEOUT, silence, ""))
+    assert hinted(bed), "it stays with the try that has failed"
+    bed.now += 100
+    bed.history.note_icmp(ERROR)  # the last one came late
+    bed.now += 5
+    assert hinted(bed)
+    bed.now += RECENT
+    assert not any("ICMP" in one.why for one in every(bed.diagnosis()))
+    bed.happens(IkeUp(SA))
+    assert bed.history.of("a").own_icmp is None
+
+
+def test_what_icmp_says_of_a_request() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(FIRST), ChildUp(FIRST, CHILD), Retransmitted(FIRST, 4, 2, ()))
+    bed.history.note_icmp(ERROR)
+    bed.now += 5
+    assert hinted(bed, up=True)
+    bed.happens(RetransmissionsEnded(FIRST, 4, 2))
+    assert bed.history.of("a").icmp is None
