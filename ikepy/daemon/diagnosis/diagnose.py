@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 from math import inf
 
 from esp.packet.drop_reasons import Drop
-from ikepy.config.model import Connection, DnsName
+from ikepy.config.model import Connection
 from ikepy.daemon.control.snapshot import (
     ConnectionState,
-    DeviceState,
-    IkeSaState,
     InstalledChild,
     Section,
     Snapshot,
 )
-from ikepy.daemon.diagnosis import duplicates, outside, probes, refusals, rekeys, silence, traffic
+from ikepy.daemon.diagnosis import duplicates, host, outside, probes, refusals, rekeys, silence, traffic
 from ikepy.daemon.diagnosis.findings import (
     ChildDiagnosis,
     Code,
@@ -29,22 +26,19 @@ from ikepy.daemon.diagnosis.findings import (
     TunnelDiagnosis,
 )
 from ikepy.daemon.diagnosis.history import ConnectionHistory, History, Try
+from ikepy.daemon.diagnosis.tables import Tables
 from ikepy.daemon.effects.past_traffic import Traffic
-from ikepy.daemon.probe.prober import ProbeState
 from ikepy.sa.api.ends import Party
 from ikepy.sa.api.path import Address
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot, Waiting
 from ikepy.sa.auth.words import shortened
-from tun.state import Route
 
 SECTIONS = frozenset(
     {Section.IKE_SAS, Section.CONNECTIONS, Section.DEVICES, Section.WORKERS, Section.TRAFFIC, Section.PROBES}
 )
 RECENT = 600.0  # seconds for which what is over is still told
 FLAPS = 3  # ends of IKE_SAs within RECENT
-MOST_NAMED = 3  # devices in a line
 ESTABLISHED = "ESTABLISHED"
-Place = tuple[str, int, int]  # a route's network, table and metric
 CARRYING = frozenset({"INSTALLED", "REKEYING"})
 
 
@@ -53,7 +47,7 @@ def diagnose(snapshot: Snapshot, history: History, connection: str | None = None
 
     Each tunnel is looked at when it is asked for: whoever has a thousand lets others have their turn.
     """
-    tables = _Tables(snapshot)
+    tables = Tables(snapshot)
     tunnels = (
         _Tunnel(tables, one, history).diagnosis()
         for one in snapshot.connections
@@ -62,34 +56,10 @@ def diagnose(snapshot: Snapshot, history: History, connection: str | None = None
     return Diagnosis(snapshot.at, tunnels, tuple(_of_daemon(snapshot, history)) if connection is None else ())
 
 
-class _Tables:
-    """A snapshot by what it is asked for, so that a thousand connections cost a thousand times one."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.at, self.unix_at = snapshot.at, snapshot.unix_at
-        self.ike_sas: defaultdict[str, list[IkeSaState]] = defaultdict(list)
-        for state in snapshot.ike_sas:
-            self.ike_sas[state.sa.connection].append(state)
-        self.devices = {one.connection: one for one in snapshot.devices}
-        self.workers = {one.slot: one for one in snapshot.workers}
-        self.traffic = {(one.connection, one.child): one.total for one in snapshot.traffic}
-        self.probes: defaultdict[str, list[ProbeState]] = defaultdict(list)
-        for probe in snapshot.probes:
-            self.probes[probe.connection].append(probe)
-        self.leads: defaultdict[Place, list[DeviceState]] = defaultdict(list)  # the devices of a route
-        for device in snapshot.devices:
-            for route in device.routes:
-                self.leads[_place(route)].append(device)
-
-
-def _place(route: Route) -> Place:
-    return str(route.network), route.table, route.metric
-
-
 class _Tunnel:
     """One connection, while it is looked at."""
 
-    def __init__(self, tables: _Tables, state: ConnectionState, history: History) -> None:
+    def __init__(self, tables: Tables, state: ConnectionState, history: History) -> None:
         self.tables = tables
         self.config = state.config
         self.waits = state.children
@@ -113,7 +83,7 @@ class _Tunnel:
             state = State.UP
         elif up:
             state = State.PARTLY_UP
-        elif self.established:
+        elif self.established and not self._is_about_to_have_children():
             state = State.NO_CHILD
         elif self.ike_sas or any(wait.waiting is Waiting.SET_UP for wait in self.waits):
             state = State.CONNECTING
@@ -136,6 +106,14 @@ class _Tunnel:
             next((one.round_trip.mean for one in self.probes if one.round_trip is not None), None),
         )
 
+    def _is_about_to_have_children(self) -> bool:
+        """Whether the IKE_SA is so young that they may just not be there yet, and none was refused."""
+        history = self.history
+        if history.up_since is None or self.tables.at - history.up_since >= traffic.SETTLED:
+            return False
+        refused = any(one.failed is not None for one in history.children.values())
+        return not refused and history.offer_refused is None and not any(one.failures for one in self.waits)
+
     def _remote(self) -> str:
         if self.ike_sas:
             return str(self.ike_sas[-1].sa.path.remote)
@@ -145,7 +123,7 @@ class _Tunnel:
 
     def _of_ike(self) -> Iterator[Finding]:
         history, now = self.history, self.tables.at
-        yield from self._of_this_host()
+        yield from host.findings(self.tables, self.config, self.waits, self.history, self.device)
         if not self.established:
             if history.ignored is not None:
                 yield refusals.of_ignored(history.ignored)
@@ -226,53 +204,6 @@ class _Tunnel:
         since = self.tables.unix_at - max(times, default=0)
         return since if since < self.tables.at - sa.heard_at - 1 else None  # whole seconds of traffic
 
-    # -- of this host
-
-    def _of_this_host(self) -> Iterator[Finding]:
-        if self.history.address_gone is not None:
-            at, address = self.history.address_gone
-            yield Finding(
-                Code.ADDRESS_GONE,
-                Severity.ERROR,
-                f"Our address {address} is gone, or its link is down, and there is no other to use.",
-                do=f"Look at the uplink: ip addr; the tunnel goes on when {address} is back.",
-                at=at,
-            )
-        else:
-            yield from self._without_path()
-        device = self.device
-        if device is None:
-            return
-        if device.problems:
-            yield Finding(Code.DEVICE, Severity.ERROR, f"Device {device.name}: {'; '.join(device.problems)}.")
-        worker = self.tables.workers.get(device.worker)
-        if worker is not None and worker.pid is None:
-            yield Finding(
-                Code.NO_WORKER,
-                Severity.ERROR,
-                f"Worker {worker.slot}, which carries {device.name}, has no process.",
-                "It died, and is being started again; its SAs are set up anew.",
-                "If it stays so, look at the log.",
-            )
-        yield from _overlaps(device, self.tables)
-
-    def _without_path(self) -> Iterator[Finding]:
-        """A set-up that has no two addresses to begin with, and what stands in the way."""
-        waiting = next((wait for wait in self.waits if wait.waiting is Waiting.ADDRESS), None)
-        if waiting is None:
-            return
-        local, remote = self.config.local_addrs, self.config.remote_addrs
-        named = " ".join(str(one) for one in (*remote, *local) if isinstance(one, DnsName))
-        yield Finding(
-            Code.NO_ADDRESS,
-            Severity.ERROR,
-            f"There is no path to {', '.join(map(str, remote))} from {', '.join(map(str, local))}.",
-            f"{shortened(waiting.reason)}." if waiting.reason else "",
-            f"Look at: getent ahosts {named}; ip addr; ip route get, with the peer's address."
-            if named
-            else "Look at: ip addr; ip route get, with the peer's address.",
-        )
-
     # -- of its children
 
     def _child(self, wait: ChildWait) -> ChildDiagnosis:
@@ -349,26 +280,6 @@ def _names(connection: Connection, address: Address) -> bool:
 def _lessened(finding: Finding, is_up: bool) -> Finding:
     """A refused request beside a tunnel that is up is no error of the tunnel."""
     return replace(finding, severity=Severity.WARNING) if is_up else finding
-
-
-def _overlaps(device: DeviceState, tables: _Tables) -> Iterator[Finding]:
-    """Networks that other connections have, too, with the same metric: each flow takes one of the tunnels."""
-    both = [route for route in device.routes if len(tables.leads[_place(route)]) > 1]
-    if not both:
-        return
-    sharers = tables.leads[_place(both[0])]
-    others = islice((one for one in sharers if one.connection != device.connection), MOST_NAMED)
-    named = ", ".join(f"{one.name} of {one.connection}" for one in others)
-    unnamed = len(sharers) - 1 - MOST_NAMED
-    more = f" and {unnamed} more" if unnamed > 0 else ""
-    yield Finding(
-        Code.OVERLAPPING_ROUTES,
-        Severity.NOTE,
-        f"{', '.join(map(str, both[:MOST_NAMED]))} leads into {device.name} and into {named}{more}.",
-        "They have the same network with the same metric: the kernel gives each flow to one of them.",
-        "If only one is meant, give them different metrics (vti.metric): the least one wins. "
-        "See which one a packet takes: ip route get ADDRESS.",
-    )
 
 
 def _of_daemon(snapshot: Snapshot, history: History) -> Iterator[Finding]:

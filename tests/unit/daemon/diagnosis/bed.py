@@ -64,6 +64,7 @@ class Bed:
         self,
         *,
         up: bool = False,
+        childless: bool = False,
         counters: SaCounters = NOTHING,
         total: Traffic | None = None,
         waiting: Waiting = Waiting.RETRY,
@@ -75,7 +76,7 @@ class Bed:
         encap: bool = False,
         probes: tuple[ProbeState, ...] = (),
     ) -> Diagnosis:
-        """`up`: as if it had `sas` IKE_SAs with a child, which has these counters."""
+        """`up`: as if it had `sas` IKE_SAs with a child, which has these counters; `childless`: without."""
         child = InstalledChild(replace(CHILD, encap=encap), "vti-a", counters)
         total = total or Traffic(
             counters.in_packets, counters.in_bytes, counters.out_packets, counters.out_bytes
@@ -86,7 +87,11 @@ class Bed:
                 at=self.now,
                 unix_at=UNIX,
                 daemon=DaemonState("0", UNIX),
-                ike_sas=tuple(IkeSaState(replace(self._sa, ike_id=n), (child,)) for n in range(sas) if up),
+                ike_sas=tuple(
+                    IkeSaState(replace(self._sa, ike_id=n), () if childless else (child,))
+                    for n in range(sas)
+                    if up or childless
+                ),
                 connections=(ConnectionState(self.config, (wait,)),),
                 devices=(device, *more),
                 workers=(worker,),

@@ -418,6 +418,19 @@ def test_states() -> None:
     assert tunnel(bed.diagnosis(up=True)).state is State.UP
 
 
+@pytest.mark.parametrize("name", ["net", ""])
+def test_a_child_may_come_a_moment_after_its_ike_sa(name: str) -> None:
+    """A refused one does not: ours, or the peer's."""
+    bed = Bed()
+    bed.happens(IkeUp(SA))
+    assert tunnel(bed.diagnosis(childless=True, waiting=Waiting.SET_UP)).state is State.CONNECTING
+    bed.now += traffic.SETTLED
+    assert tunnel(bed.diagnosis(childless=True, waiting=Waiting.SET_UP)).state is State.NO_CHILD
+    bed.now -= traffic.SETTLED
+    bed.happens(ChildSetUpFailed(SA, name, Failure(Party.US, 38), "words"))
+    assert tunnel(bed.diagnosis(childless=True)).state is State.NO_CHILD
+
+
 @pytest.mark.parametrize(
     ("message_id", "code", "words"),
     [
