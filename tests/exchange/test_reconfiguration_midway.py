@@ -286,3 +286,23 @@ def test_a_lost_child_that_waits_for_its_turn_is_replaced_by_one_of_the_new_conf
     assert policies(net, "a") == policies(net, "b") == ["net", "second"]
     assert len(child_of(net, "net").config.esp_proposals) == 2
     assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_configuration_is_taken_back_before_the_child_is_deleted(times: int, lost: bool) -> None:
+    mirror = options(child='rekey_time = 0\nstart_action = "start"')
+    other = replace(mirror, esp_proposals='["aes128gcm16", "aes256gcm16"]')
+    net = established(mirror, PLAIN)
+    before = child_of(net, "net").child_id
+    if lost:
+        net.command("a", ChildrenLost((before,)))
+    net.command("a", Rekey(child="second"))
+    for number in range(times):
+        net.replace_config("a", mirror if number % 2 else other)
+    net.run(30)
+    assert policies(net, "a") == policies(net, "b") == ["net", "second"]
+    child = child_of(net, "net")
+    assert len(child.config.esp_proposals) == (1 if times == 2 else 2)
+    assert (child.child_id == before) == (times == 2 and not lost)
+    assert_joined(net, 2)

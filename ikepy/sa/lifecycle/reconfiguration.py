@@ -231,6 +231,7 @@ class Reconfiguration:
             impact = Impact.REPLACE if config is None else child_impact(child.config, config)
             if config is not None and impact is not Impact.REPLACE:
                 _adopt_child(sa, child, config, now)
+                sa.tasks.spare(child.child_id)
                 if impact is Impact.REKEY and child.stays and child.state is ChildState.INSTALLED:
                     child_rekey.begin(sa, child)
             elif _stands(child) and child.child_id not in sa.tasks.unwanted:

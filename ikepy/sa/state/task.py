@@ -61,13 +61,15 @@ class Task(Protocol[S]):
     """A job as initiator: builds requests and handles their responses.
 
     `wanted`: the child to bring up. `replaces`: the child_id of the child that it replaces; `removes`: of the
-    child that it deletes. `ends`: if it ends the IKE_SA, why.
+    child that it deletes, `outdated`: only as it is of a former configuration. `ends`: if it ends the IKE_SA,
+    why.
     """
 
     kind: ClassVar[TaskKind]
     wanted: WantedChild | None = None
     replaces: int | None = None
     removes: int | None = None
+    outdated: bool = False
     ends: End | None = None
 
     @property

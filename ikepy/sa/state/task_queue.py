@@ -188,6 +188,12 @@ class TaskQueue(Generic[S]):
     def answered(self, message_id: int) -> None:
         del self._under_way[message_id]
 
+    def spare(self, child_id: int) -> None:
+        """Forget the deletions of a child that were due to its configuration, which is in use again."""
+        self._waiting = deque(
+            task for task in self._waiting if not (task.outdated and task.removes == child_id)
+        )
+
     def hand_over(self, other: TaskQueue[S]) -> None:
         """Move all tasks that are not under way to the successor's queue."""
         other._waiting.extend(self._waiting)

@@ -50,7 +50,7 @@ class DeleteChild(Task[IkeSa]):
     `like`: the child as it was; if it is gone, delete another one for the same traffic instead.
     `end`: the reason, which decides whether the child is brought up again (`end_actions.AFTER_CHILD`).
     `spare`: the child is redundant; don't delete it if no other one for the same traffic is left.
-    `outdated`: another configuration is in use; a successor that is of that one stays.
+    `outdated`: another configuration is in use; the child, or a successor, stays if it is of that one.
     """
 
     kind = TaskKind.DELETE_CHILD
@@ -73,7 +73,7 @@ class DeleteChild(Task[IkeSa]):
         self.like = like
         self._end = end
         self._spare = spare
-        self._outdated = outdated
+        self.outdated = outdated
         self._child: ChildSa | None = None  # the one that the request named
 
     def about(self, sa: IkeSa) -> frozenset[str]:
@@ -84,17 +84,18 @@ class DeleteChild(Task[IkeSa]):
         """The configuration of a child that is deleted only to be brought up again after the response."""
         return self._child.config if self._child is not None and self._end is not ChildEnd.DELETED else None
 
-    def _deletable(self, sa: IkeSa, other: ChildSa | None) -> ChildSa | None:
-        """Another child that is to be deleted instead, if it may be."""
-        if other is None or not self._outdated:
-            return other
-        stays = not is_replaced(other.config, sa.connection.children.get(other.config.name))
-        return None if stays else other
+    def _deletable(self, sa: IkeSa, child: ChildSa | None) -> ChildSa | None:
+        """The child, or another that is to be deleted instead, if it may be."""
+        if child is None or not self.outdated:
+            return child
+        stays = not is_replaced(child.config, sa.connection.children.get(child.config.name))
+        return None if stays else child
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         child = sa.children.get(self.child_id)
         if child is None and self.like is not None:
-            child = self._deletable(sa, sa.children.alike(self.like))
+            child = sa.children.alike(self.like)
+        child = self._deletable(sa, child)
         while child is not None and self.removes is not None:
             newer = self._deletable(sa, sa.children.successor(child))
             if newer is None:
