@@ -26,7 +26,7 @@ OURS = Connection(
     remote_id=THEIRS.local_id,
     local_ts=pair.LEFT_NET,
     remote_ts=pair.RIGHT_NET,
-    child_options={"start_action": "start"},
+    child_options={"start_action": "start", "hw_offload": "auto"},
 )
 PLUGINS = "pem pkcs1 pkcs8 x509 pubkey"  # what charon and swanctl read certificates and keys with
 EMPTY = '[daemon]\nlog_level = "debug"\n'
@@ -72,6 +72,7 @@ def test_all_is_loaded_and_carries_packets(bed: Bed, both: tuple[Files, Files]) 
     assert theirs.load(THEIRS) == ours.load(OURS)
     bed.wait_for_children(1)
     bed.expect_traffic()
+    assert bed.ours.log().count("children.net.hw_offload: ESP is done in user space") == 1
     before = bed.our_sa
     assert theirs.load(THEIRS) == ours.load(OURS)  # as it is
     changed = [replace(one, options={"dpd_delay": "30"}) for one in (THEIRS, OURS)]

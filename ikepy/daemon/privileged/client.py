@@ -22,8 +22,8 @@ from ikepy.daemon.privileged import codec, pair
 from ikepy.daemon.privileged.requests import Answer, Begin, Done, Failed, Request
 from ikepy.daemon.process.launcher import environment
 
-PATIENCE = 8.0  # seconds for an answer; with the time to say goodbye less than a pod or systemd gives (15)
-GOODBYE = 2.0  # seconds for its end
+PATIENCE = 7.0  # seconds for an answer
+GOODBYE = 1.5  # seconds for its end; with PATIENCE and 4 for the peers less than a pod has after preStop (13)
 ANSWERS = get_args(Answer)
 ENDED = "the privileged process has ended"
 SILENT = "the privileged process gives no answer"
