@@ -56,6 +56,7 @@ CROWDED = (
     "vti.metric or vti.table"
 )
 AT_ONCE = 128  # operations of a request, which stays small
+HOPS_AT_ONCE = 16384  # next hops that a request's routes have, so that its answer comes soon
 LOST = -9  # the status of a worker that ended with the privileged process, by SIGKILL
 
 
@@ -92,7 +93,8 @@ class SeparatedNetwork:
         """The carrier is set here, by the device's descriptor."""
         done: list[Operation] = []
         refused: list[Refused] = []
-        for part in _parts(operations):
+        most = max(1, min(AT_ONCE, HOPS_AT_ONCE // (1 + len(desired.neighbours))))
+        for part in _parts(operations, most):
             if isinstance(part[0], SetCarrier):
                 mended = network.perform(tun, part, desired)
             else:
@@ -193,12 +195,12 @@ def _route_error(name: str, error: OSError) -> RouteError:
     return RouteError(what if colon else name, error.errno or 0, reason if colon else what)
 
 
-def _parts(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
-    """The operations in their order, those on the carrier each by itself."""
+def _parts(operations: Sequence[Operation], most: int) -> Iterator[list[Operation]]:
+    """The operations in their order, at most `most` in a part, those on the carrier each by itself."""
     part: list[Operation] = []
     for operation in operations:
         alone = isinstance(operation, SetCarrier)
-        if part and (alone or len(part) == AT_ONCE or isinstance(part[0], SetCarrier)):
+        if part and (alone or len(part) == most or isinstance(part[0], SetCarrier)):
             yield part
             part = []
         part.append(operation)

@@ -146,21 +146,38 @@ def test_as_many_tunnels_as_a_route_can_have_fit_beside_the_operations_of_a_requ
     assert codec.decode(codec.encode(request), *REQUESTS) == request
 
 
+class Asked:
+    """A privileged process that does everything."""
+
+    def __init__(self) -> None:
+        self.requests: list[Perform] = []
+
+    def ask(self, request: Perform, _: object) -> Performed:
+        self.requests.append(request)
+        return Performed(())
+
+
+@pytest.mark.parametrize(("sharers", "most"), [(0, AT_ONCE), (100, AT_ONCE), (1500, 10), (8000, 2)])
+def test_routes_that_many_tunnels_share_come_in_smaller_requests(sharers: int, most: int) -> None:
+    """The kernel takes its time for each, and control waits for the answer."""
+    asked = Asked()
+    routes = [AddRoute(Route.of(ip_network(f"10.2.{number}.0/24"))) for number in range(200)]
+    desired = DeviceState(1400, neighbours=frozenset(range(10, 10 + sharers)))
+    with closing(FakeTun("vti0")) as device:
+        mended = SeparatedNetwork(asked).perform(device, routes, desired)  # type: ignore[arg-type]
+    assert mended.done == tuple(routes) and not mended.refused
+    assert max(len(one.operations) for one in asked.requests) == most
+
+
 def test_more_tunnels_than_a_route_can_have_are_refused_in_words() -> None:
     """Nothing but the routes fails."""
     route = AddRoute(Route.of(ip_network("10.2.0.0/24")))
-    asked: list[Perform] = []
-
-    class Asked:
-        def ask(self, request: Perform, _: object) -> Performed:
-            asked.append(request)
-            return Performed(())
-
-    separated = SeparatedNetwork(Asked())  # type: ignore[arg-type]
+    asked = Asked()
+    separated = SeparatedNetwork(asked)  # type: ignore[arg-type]
     desired = DeviceState(1400, neighbours=frozenset(range(10, 11 + codec.MAX_ITEMS)))
     with closing(FakeTun("vti0")) as device:
         mended = separated.perform(device, (SetMtu(1400, 1500), route), desired)
-    assert [one.operations for one in asked] == [(SetMtu(1400, 1500),)]
+    assert [one.operations for one in asked.requests] == [(SetMtu(1400, 1500),)]
     assert mended.done == (SetMtu(1400, 1500),)
     (refused,) = mended.refused
     assert refused.operation == route
