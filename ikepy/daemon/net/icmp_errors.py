@@ -113,7 +113,8 @@ def _parse(version: int, datagram: bytes, by: Address, ports: Collection[int]) -
     return IcmpError(Endpoint(ip_address(remote), remote_port), by, *known)
 
 
-def _address(source: tuple[str, int]) -> Address:
+def address_of(source: tuple[str, int]) -> Address:
+    """The address of who sent a datagram, as `recvfrom` has it, without its interface."""
     return ip_address(source[0].partition("%")[0])
 
 
@@ -156,7 +157,7 @@ class IcmpErrors:
                     return
                 except OSError:
                     continue
-                error = parse(version, datagram, _address(source), ports)
+                error = parse(version, datagram, address_of(source), ports)
                 if error is not None:
                     tell(error)
             loop.remove_reader(sock)

@@ -146,7 +146,7 @@ def test_a_flood_is_read_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         ours.setblocking(False)
-        monkeypatch.setattr(icmp_errors, "_address", lambda source: BY)
+        monkeypatch.setattr(icmp_errors, "address_of", lambda source: BY)
         errors = IcmpErrors({4: ours})
         errors.start(PORTS, lambda error: None)
         with theirs:
