@@ -172,6 +172,14 @@ def test_a_child_that_is_refused(by: Party) -> None:
             assert not list(every(bed.diagnosis()))
 
 
+def test_a_peer_that_makes_no_second_child() -> None:
+    bed = Bed()
+    bed.happens(IkeUp(SA))
+    bed.happens(ChildSetUpFailed(SA, "net", Failure(Party.PEER, NotifyType.NO_ADDITIONAL_SAS), "words"))
+    told = only(bed.diagnosis())
+    assert "RFC 7296 4" in told.why and "ikepy rekey --ike a --reauth" in told.do
+
+
 def test_a_rekey_that_is_refused() -> None:
     bed = Bed()
     bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
