@@ -84,6 +84,7 @@ CASES = [
     Case("damaged", 19),
     Case("closed", 20, right=('local_addrs = ["192.0.2.220"]', 'local_addrs = ["192.0.2.2"]')),
     Case("rejected", 21),
+    Case("rejected-esp", 22),
     Case("moving", 16, left=('["192.0.2.116"]', '["192.0.2.116", "192.0.2.1"]')),
 ]
 
@@ -101,6 +102,7 @@ table ip f {
     chain r {
         type filter hook input priority 0;
         ip daddr 192.0.2.221 udp dport 500 reject with icmp type admin-prohibited
+        ip daddr 192.0.2.222 ip protocol esp reject with icmp type admin-prohibited
     }
 }
 """
@@ -231,6 +233,14 @@ def test_esp_is_blocked(bed: Pair) -> None:
     told = found(bed.left, "blocked", "esp-blocked")
     assert "IKE is up, nothing comes in" in told["what"] and "encap = true" in told["do"]
     assert "blocked to 192.0.2.208[4500]: up for" in status(bed.left, "blocked")
+
+
+def test_esp_is_rejected(bed: Pair) -> None:
+    wait_until(lambda: "rejected-esp" in up(bed.left), "it is up")
+    own, peer = case("rejected-esp").sides()
+    assert not ping(bed.left.namespace, own, peer, "-W", "0.2", count=3)
+    told = found(bed.left, "rejected-esp", "esp-blocked")
+    assert "192.0.2.222 says of it: administratively prohibited: a firewall there rejects it" in told["why"]
 
 
 def test_every_packet_fails_its_check(bed: Pair) -> None:

@@ -229,7 +229,9 @@ class _Tunnel:
                 self.tables.at,
                 self.tables.unix_at,
             )
-            findings += traffic.findings(state)
+            findings += (
+                silence.hinted(one, self.history.esp_icmp, self.tables.at) for one in traffic.findings(state)
+            )
             dropped = None if history is None else history.dropped
             findings += outside.coming_in(installed, dropped, self.config, self.installed)
         since = None if history is None else history.up_since if installed else history.down_since

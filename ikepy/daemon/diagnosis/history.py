@@ -133,6 +133,8 @@ class ConnectionHistory:
     retransmitted: Dated[Retransmitted] | None = None  # until an answer comes
     icmp: Dated[IcmpError] | None = None  # a hint, which anybody can forge; until an answer comes
     own_icmp: Dated[IcmpError] | None = None  # the same of `own_try`
+    peer: Address | None = None  # where it is, while it is up
+    esp_icmp: Dated[IcmpError] | None = None  # of packets to there; until it is up anew
     moved: Dated[IkeMoved] | None = None
     unmatched: Unmatched | None = None  # since a child came up last
     address_gone: tuple[float, Address] | None = None
@@ -168,9 +170,13 @@ class History:
         of.unmatched = Unmatched(self._clock(), count, event)
 
     def note_icmp(self, error: IcmpError) -> None:
-        """Keep the last one with each connection that waits for an answer from there, or did in vain."""
+        """Keep the last one with each connection that waits for an answer from there, or did in vain; of ESP,
+        with each whose peer is there."""
         for of in self.connections.values():
-            if of.retransmitted is not None and of.retransmitted.event.sa.path.remote == error.remote:
+            if not error.remote.port:
+                if of.peer == error.remote.address:
+                    of.esp_icmp = Dated(self._clock(), error)
+            elif of.retransmitted is not None and of.retransmitted.event.sa.path.remote == error.remote:
                 of.icmp = Dated(self._clock(), error)
             elif of.own_try is not None and of.own_try.path.remote == error.remote:
                 of.own_icmp = Dated(self._clock(), error)  # it may come late: ARP takes seconds to fail
@@ -234,7 +240,8 @@ def _note_child(
 
 def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
     match event:
-        case IkeUp():
+        case IkeUp(sa):
+            of.peer, of.esp_icmp = sa.path.remote.address, None
             of.up_since, of.down_since = of.up_since or now, None
             of.tries, of.failing_since = 0, None
             of.own_try, of.refused, of.ignored, of.offer_refused = None, None, None, None
@@ -246,6 +253,7 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
             lived = None if of.up_since is None else now - of.up_since
             of.ends.append(Ended(now, end, failure, lived))
             of.up_since, of.down_since, of.retransmitted, of.icmp = None, now, None, None
+            of.peer = None
         case IkeSetUpFailed() if given_up(event):
             of.retransmitted, of.ignored, of.icmp = None, None, None
         case IkeSetUpFailed(sa, path, end, failure, text) if sa is not None:
@@ -268,7 +276,8 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
             if of.retransmitted is not None and sa.established_at is not None and attempt >= PAUSE:
                 of.pauses.append(Pause(now, now - of.retransmitted.event.sa.heard_at))
             of.retransmitted, of.icmp = None, None
-        case IkeMoved():
+        case IkeMoved(sa):
+            of.peer = sa.path.remote.address
             of.moved = Dated(now, event)
         case LocalAddressGone(address=address, back=back):
             of.address_gone = None if back else (now, address)

@@ -18,7 +18,9 @@ FORGOTTEN_BY_NAT = (
     "The peer is behind a NAT, which has probably forgotten its mapping while nothing was sent: only a "
     "packet of the peer opens it again."
 )
-HINTED = frozenset({Code.PEER_SILENT, Code.AUTH_UNANSWERED, Code.UNANSWERED})
+HINTED = frozenset(
+    {Code.PEER_SILENT, Code.AUTH_UNANSWERED, Code.UNANSWERED, Code.ESP_BLOCKED, Code.WENT_SILENT}
+)
 OLD = 600.0  # seconds after which an ICMP error says nothing any more
 KEEPALIVES = "Have the peer send NAT keepalives, or DPD, more often than its NAT forgets."
 

@@ -1,4 +1,4 @@
-"""ICMP errors that answer our IKE messages (RFC 792, RFC 1812 5.2.7, RFC 4443 3): hints for an operator.
+"""ICMP errors that answer our IKE and ESP packets (RFC 792, RFC 1812 5.2.7, RFC 4443 3): hints, no more.
 
 Anybody can forge them: they change nothing. They are read from raw sockets of their own, not from the error
 queues of the IKE sockets, where each would let the next message to another peer fail. Opening them takes
@@ -22,11 +22,12 @@ _BUFFER = 65536  # octets
 _LONGEST = 256  # octets of an error that are read: its header, and those of the packet that it is about
 _AT_ONCE = 16  # errors; a flood of them is read so many a pause
 _PAUSE = 0.1  # seconds
-_UDP = 17
+_UDP, _ESP = 17, 50
 
 _NO_ROUTE = ("network unreachable", "no route leads to the peer from there")
 _NO_HOST = ("host unreachable", "nothing answers at the peer's address in its network")
 _NO_PORT = ("port unreachable", "no IKE daemon listens there, or a firewall rejects it")
+_NO_ESP = ("protocol unreachable", "nothing takes ESP (IP protocol 50) there")
 _PROHIBITED = ("administratively prohibited", "a firewall there rejects it")
 _LOOP = ("time exceeded", "packets go round in a circle on the way to the peer")
 # By type and code
@@ -34,6 +35,7 @@ _KINDS: dict[int, dict[tuple[int, int], tuple[str, str]]] = {
     4: {
         **{(3, code): _NO_ROUTE for code in (0, 5, 6, 11)},
         **{(3, code): _NO_HOST for code in (1, 7, 8, 12)},
+        (3, 2): _NO_ESP,
         (3, 3): _NO_PORT,
         **{(3, code): _PROHIBITED for code in (9, 10, 13)},
         (11, 0): _LOOP,
@@ -44,6 +46,7 @@ _KINDS: dict[int, dict[tuple[int, int], tuple[str, str]]] = {
         (1, 4): _NO_PORT,
         **{(1, code): _PROHIBITED for code in (1, 5, 6)},
         (3, 0): _LOOP,
+        (4, 1): _NO_ESP,
     },
 }
 _TYPES = {version: frozenset(kind for kind, _ in kinds) for version, kinds in _KINDS.items()}
@@ -51,7 +54,7 @@ _TYPES = {version: frozenset(kind for kind, _ in kinds) for version, kinds in _K
 
 @dataclass(frozen=True, slots=True)
 class IcmpError:
-    """What `by` says of a message to `remote`, in its own word, and what that means."""
+    """What `by` says of a packet to `remote`, in its own word, and what that means. Port 0: of native ESP."""
 
     remote: Endpoint
     by: Address
@@ -86,8 +89,8 @@ def _blocking(permitted: Iterable[int], words: int) -> bytes:
 
 
 def parse(version: int, datagram: bytes, by: Address, ports: Collection[int]) -> IcmpError | None:
-    """The error of a datagram as a raw socket gives it (IPv4 with its header), if it is about UDP from one of
-    these ports of ours. Never raises."""
+    """The error of a datagram as a raw socket gives it (IPv4 with its header), if it is about ESP, or about
+    UDP from one of these ports of ours. Never raises."""
     try:
         return _parse(version, datagram, by, ports)
     except (IndexError, ValueError, struct.error):  # shorter than it has to be
@@ -105,8 +108,10 @@ def _parse(version: int, datagram: bytes, by: Address, ports: Collection[int]) -
         fragment = struct.unpack_from("!H", packet, 6)[0] & 0x1FFF
     else:
         protocol, remote, rest, fragment = packet[6], packet[24:40], packet[40:], 0
-    if protocol != _UDP or fragment:
+    if fragment or protocol not in (_UDP, _ESP):
         return None
+    if protocol == _ESP:
+        return IcmpError(Endpoint(ip_address(remote), 0), by, *known)
     own_port, remote_port = struct.unpack_from("!HH", rest)
     if own_port not in ports:
         return None
@@ -137,7 +142,7 @@ class IcmpErrors:
         return cls(sockets)
 
     def start(self, ports: Collection[int], tell: Callable[[IcmpError], None]) -> None:
-        """Tell of each from now on that is about UDP from one of these ports of ours."""
+        """Tell of each from now on that is about ESP, or UDP from one of these ports of ours."""
         self._loop = asyncio.get_running_loop()
         for version, sock in self._sockets.items():
             self._read_on(version, sock, ports, tell)

@@ -12,7 +12,7 @@ from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
 from ikepy.daemon.diagnosis.history import MOST_ENDS, PAUSE
 from ikepy.daemon.net.icmp_errors import IcmpError
 from ikepy.sa.api.ends import End, Failure, Party, Silence
-from ikepy.sa.api.events import ChildUp, IkeSetUpFailed, IkeUp, RetransmissionsEnded, Retransmitted
+from ikepy.sa.api.events import ChildUp, IkeDown, IkeSetUpFailed, IkeUp, RetransmissionsEnded, Retransmitted
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import Waiting
 from ikepy.wire.constants import ExchangeType
@@ -124,6 +124,24 @@ def test_what_icmp_says_of_a_try() -> None:
     assert not any("ICMP" in one.why for one in every(bed.diagnosis()))
     bed.happens(IkeUp(SA))
     assert bed.history.of("a").own_icmp is None
+
+
+def test_what_icmp_says_of_esp() -> None:
+    bed, error = Bed(), replace(ERROR, remote=Endpoint(SA.path.remote.address, 0))
+    bed.history.note_icmp(error)
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    bed.history.note_icmp(replace(error, remote=Endpoint(error.by, 0)))
+    bed.now += 5
+    assert not any("ICMP" in one.why for one in every(bed.diagnosis(up=True, counters=SENT)))
+    bed.history.note_icmp(error)
+    bed.now += 5
+    (told,) = every(bed.diagnosis(up=True, counters=SENT))
+    assert told.code is Code.ESP_BLOCKED and told.why.startswith(HINT)
+    assert not any("ICMP" in one.why for one in every(bed.diagnosis(up=True, counters=BOTH)))
+    bed.happens(IkeDown(SA, End.DELETED, None, ""))
+    bed.history.note_icmp(error)
+    bed.happens(IkeUp(SA))
+    assert bed.history.of("a").esp_icmp is None
 
 
 def test_what_icmp_says_of_a_request() -> None:

@@ -62,6 +62,21 @@ def test_each_kind(version: int, datagram: bytes, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "datagram", "kind"),
+    [
+        (4, v4(3, 2, protocol=50), "protocol unreachable"),
+        (4, v4(3, 13, protocol=50), "administratively prohibited"),
+        (6, v6(4, 1, protocol=50), "protocol unreachable"),
+        (6, v6(1, 1, protocol=50), "administratively prohibited"),
+    ],
+)
+def test_of_esp(version: int, datagram: bytes, kind: str) -> None:
+    error = parse(version, datagram, BY, ())
+    assert error is not None and error.kind == kind
+    assert error.remote == Endpoint(THEIRS if version == 4 else THEIRS6, 0)
+
+
+@pytest.mark.parametrize(
     ("version", "datagram"),
     [
         (4, v4(3, 4)),  # fragmentation needed
