@@ -105,6 +105,8 @@ def test_it_dies_when_idle_and_comes_back_by_itself(ends: Ends, way: str, why: s
     told = found(ends.right, "tunnel", "went-silent")
     assert told["severity"] == "error" and "nothing has come in for" in told["what"]
     assert why in told["why"] and do in told["do"]
+    if way is NAT:
+        wait_until(lambda: "the NAT there has no such mapping" in status(ends.right), "the NAT says so, too")
     text = status(ends.right)
     assert "error: Packets are sent, but nothing has come in for" in text
     assert "error: The peer" in text and "does not answer: request" in text

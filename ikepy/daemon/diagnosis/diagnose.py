@@ -162,7 +162,7 @@ class _Tunnel:
         sent = history.retransmitted
         if sent is not None and sent.event.sa.established_at is not None and self.ike_sas:
             waits = silence.unanswered(sent, now, self._esp_heard(sent.event.sa))
-            yield silence.hinted(waits, history.icmp, now)
+            yield silence.hinted(waits, history.icmp, now, nat_remote=sent.event.sa.nat_remote)
         yield from duplicates.several([one.sa for one in self.established], self.config, now)
         recent = [one for one in history.ends if now - one.at < RECENT]
         if len(recent) >= FLAPS:

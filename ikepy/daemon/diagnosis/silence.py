@@ -8,7 +8,7 @@ from dataclasses import replace
 from ikepy.config.model import Connection
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
 from ikepy.daemon.diagnosis.history import Dated, Pause, Try
-from ikepy.daemon.net.icmp_errors import IcmpError
+from ikepy.daemon.net.icmp_errors import NO_PORT, IcmpError
 from ikepy.sa.api.ends import Silence
 from ikepy.sa.api.events import Retransmitted
 from ikepy.sa.exchange.mismatch import SMALL
@@ -25,13 +25,20 @@ OLD = 600.0  # seconds after which an ICMP error says nothing any more
 KEEPALIVES = "Have the peer send NAT keepalives, or DPD, more often than its NAT forgets."
 
 
-def hinted(finding: Finding, icmp: Dated[IcmpError] | None, now: float) -> Finding:
-    """A finding of silence with what ICMP says of it, if something: a hint, for anybody can say it."""
+def hinted(
+    finding: Finding, icmp: Dated[IcmpError] | None, now: float, *, nat_remote: bool = False
+) -> Finding:
+    """A finding of silence with what ICMP says of it, if something: a hint, for anybody can say it.
+
+    `nat_remote`: the peer is behind a NAT, which says so of mappings that it does not have.
+    """
     if icmp is None or now - icmp.at >= OLD or finding.code not in HINTED:
         return finding
     error = icmp.event
+    of_nat = nat_remote and error.kind == NO_PORT and error.by == error.remote.address
+    meaning = "the NAT there has no such mapping any more" if of_nat else error.meaning
     hint = (
-        f"{error.by} says of it: {error.kind}: {error.meaning} (by ICMP, which is not authenticated, "
+        f"{error.by} says of it: {error.kind}: {meaning} (by ICMP, which is not authenticated, "
         f"{now - icmp.at:.0f} s ago)."
     )
     return replace(finding, why=f"{hint} Otherwise: {finding.why}" if finding.why else hint)

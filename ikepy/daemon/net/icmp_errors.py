@@ -26,7 +26,8 @@ _UDP, _ESP = 17, 50
 
 _NO_ROUTE = ("network unreachable", "no route leads to the peer from there")
 _NO_HOST = ("host unreachable", "nothing answers at the peer's address in its network")
-_NO_PORT = ("port unreachable", "no IKE daemon listens there, or a firewall rejects it")
+NO_PORT = "port unreachable"
+_NO_PORT = (NO_PORT, "no IKE daemon listens there, or a firewall rejects it")
 _NO_ESP = ("protocol unreachable", "nothing takes ESP (IP protocol 50) there")
 _PROHIBITED = ("administratively prohibited", "a firewall there rejects it")
 _LOOP = ("time exceeded", "packets go round in a circle on the way to the peer")

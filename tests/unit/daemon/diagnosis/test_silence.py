@@ -150,5 +150,8 @@ def test_what_icmp_says_of_a_request() -> None:
     bed.history.note_icmp(ERROR)
     bed.now += 5
     assert hinted(bed, up=True)
+    bed.history.note_icmp(replace(ERROR, by=ERROR.remote.address))
+    (told,) = (one for one in every(bed.diagnosis(up=True)) if one.code is Code.UNANSWERED)
+    assert "port unreachable: the NAT there has no such mapping any more (by ICMP" in told.why
     bed.happens(RetransmissionsEnded(FIRST, 4, 2))
     assert bed.history.of("a").icmp is None
