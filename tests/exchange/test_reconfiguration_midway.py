@@ -9,7 +9,7 @@ import pytest
 from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey
 from ikepy.sa.api.effects import Compute
 
-from .network import Network, assert_joined
+from .network import DELAY, Network, assert_joined
 from .reconfigured import (
     ANEW,
     IMPATIENT,
@@ -306,3 +306,18 @@ def test_a_configuration_is_taken_back_before_the_child_is_deleted(times: int, l
     assert len(child.config.esp_proposals) == (1 if times == 2 else 2)
     assert (child.child_id == before) == (times == 2 and not lost)
     assert_joined(net, 2)
+
+
+def test_a_reauthentication_that_fails_is_tried_again_if_the_old_ike_sa_goes_as_well() -> None:
+    net = established(IMPATIENT, PLAIN, second=False)
+    lost = ("a -> b IKE_AUTH request 1", "a -> b CREATE_CHILD_SA request 2")
+    net.script = lambda sent, nth, data: [] if sent in lost and nth == 0 else [DELAY]
+    net.command("a", Rekey(ike="ab", reauth=True))
+    net.run(0.03)
+    net.command("a", Rekey(child="net"))  # the delete of the old one waits for its answer
+    net.run(0.01)
+    net.replace_config("a", replace(IMPATIENT, proposals='["aes256gcm16-prfsha256-x25519"]'))
+    net.replace_config("a", IMPATIENT)
+    net.run(60)
+    assert policies(net, "a") == ["net"]
+    assert_joined(net)

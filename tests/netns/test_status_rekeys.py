@@ -44,6 +44,6 @@ def test_a_peer_that_rekeys_nothing(pair: Pair, tmp_path: Path) -> None:
     assert "the rekey asks for CURVE_25519" in told["why"]
     assert "10.0.0.0/8 fd02::/64, which the rekey asks for, the peer took" in told["why"]
     assert "as minimal ones (RFC 7296 4)" in told["why"]
-    assert "connections.tunnel.reauth_time below connections.tunnel.children.net.life_time" in told["do"]
+    assert "the IKE_SA is authenticated anew instead" in told["do"]
     assert "error: The rekey of net failed" in status(pair.left)
     assert ping(pair.left.namespace, LEFT, RIGHT, count=1), "traffic goes on until the child expires"

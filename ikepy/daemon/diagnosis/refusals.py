@@ -267,10 +267,7 @@ def of_child(name: str, failed: Dated[ChildSetUpFailed], connection: Connection)
             "The peer is at a limit, or makes no second child in an IKE_SA, as minimal ones (RFC 7296 4): "
             "where a child was rekeyed in vain and has expired, a new IKE_SA brings the next."
         )
-        do = (
-            f"Raise the peer's limit; or: ikepy rekey --ike {connection.name} --reauth; and set "
-            f"connections.{connection.name}.reauth_time below {entry}.life_time."
-        )
+        do = f"Raise the peer's limit; or: ikepy rekey --ike {connection.name} --reauth."
     return Finding(Code.REFUSED, Severity.ERROR, f"{who} refused {whose}: {notify}.", why, do, at=at)
 
 

@@ -29,8 +29,8 @@ _MEANINGS: dict[int, tuple[str, str]] = {
     ),
     NotifyType.NO_ADDITIONAL_SAS: (
         "The peer is at a limit, or makes no second SA in an IKE_SA, as minimal ones (RFC 7296 4).",
-        "Raise the peer's limit; or set connections.{connection}.reauth_time below {entry}.life_time "
-        "({life:.0f} s), so that all is set up anew in time.",
+        "Raise the peer's limit, if it has one. After three refusals, or 30 s before the child expires, the "
+        "IKE_SA is authenticated anew instead.",
     ),
     NotifyType.TEMPORARY_FAILURE: (
         "The peer is busy with these SAs, or can't carry the child now.",
@@ -50,14 +50,12 @@ def of_child_rekey(name: str, failed: Dated[ChildRekeyFailed], connection: Conne
     ours, theirs = _offered(connection, name), _theirs(failure)
     if not _is_about_suites(failure):
         meaning, do = _MEANINGS.get(failure.notify or 0, ("", _COMPARE))
-        child = connection.children.get(name)
-        life = 0.0 if child is None else child.hard_life_time
         return Finding(
             Code.REKEY_REFUSED,
             Severity.ERROR,
             what,
             " ".join(filter(None, (*_differences(event, connection), meaning))),
-            do.format(entry=entry, connection=connection.name, life=life),
+            do.format(entry=entry),
             at=at,
         )
     if proposals.key_exchanges(event.child.proposal):

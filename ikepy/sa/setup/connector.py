@@ -344,7 +344,8 @@ class Connector:
         if not self._registry.is_current(sa.connection):
             return []  # reconfigured or removed: `Reconfiguration` brings up what is configured now
         if sa.established_at is None:
-            return [] if olds else self._after_failure(sa, now)
+            stand = any(not old.is_ending for old in olds)  # else nothing is left that a reauthentication has
+            return [] if stand else self._after_failure(sa, now)
         return self._after_life(sa, sa.ended, now)
 
     def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:

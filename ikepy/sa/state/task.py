@@ -61,8 +61,8 @@ class Task(Protocol[S]):
     """A job as initiator: builds requests and handles their responses.
 
     `wanted`: the child to bring up. `replaces`: the child_id of the child that it replaces; `removes`: of the
-    child that it deletes, `outdated`: only as it is of a former configuration. `ends`: if it ends the IKE_SA,
-    why.
+    child that it deletes, `outdated`: only as it is of a former configuration, `spare`: only if another one
+    for its traffic stays. `ends`: if it ends the IKE_SA, why.
     """
 
     kind: ClassVar[TaskKind]
@@ -70,6 +70,7 @@ class Task(Protocol[S]):
     replaces: int | None = None
     removes: int | None = None
     outdated: bool = False
+    spare: bool = False
     ends: End | None = None
 
     @property

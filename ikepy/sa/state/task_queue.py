@@ -77,9 +77,10 @@ class TaskQueue(Generic[S]):
 
     @property
     def unwanted(self) -> set[int]:
-        """The child_ids that tasks are to delete, and those of their replacements."""
+        """The child_ids that tasks are to delete, and those of their replacements; one that is spare leaves
+        another, which may be its replacement."""
         ids: set[int] = set()
-        for child_id in (task.removes for task in self.all):
+        for child_id in (task.removes for task in self.all if not task.spare):
             while child_id is not None and child_id not in ids:
                 ids.add(child_id)
                 child = self._sa.children.get(child_id)

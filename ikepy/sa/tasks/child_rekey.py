@@ -28,6 +28,8 @@ from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 
 # Error notifies of a peer whose PFS settings differ from ours.
 PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
+TRIES = 3  # of a rekey at a peer that has no room for another SA
+EXPIRES_SOON = 30.0  # seconds
 REDUNDANT_TIMEOUT = 60.0  # seconds until we delete a peer's redundant child that it should have deleted
 
 
@@ -136,6 +138,9 @@ class ChildRekey(Task[IkeSa]):
             return [*sa.remove_child(self.child_id, reason), *outcomes(self._tickets, False, reason.value)]
         named = refusal.notify in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_KE_PAYLOAD)
         cause = ProposalMismatch(self.config.esp_proposals) if named else None
+        if refusal.notify == NotifyType.NO_ADDITIONAL_SAS and _is_for_good(old, now):
+            sa.reauth_due = True
+            name += ", which stays so: the IKE_SA is authenticated anew"
         return self._try_later(sa, name, refused_by_peer(refusal.notify, cause), now)
 
     def _try_later(self, sa: IkeSa, why: str, failure: Failure, now: float) -> list[Effect]:
@@ -157,6 +162,14 @@ class ChildRekey(Task[IkeSa]):
         text = f"rekey of {self._name} failed: {why}{hint}; again in {wait:.0f} s"
         told = sa.report(ChildRekeyFailed(sa.itself, old.snapshot(), failure, wait, text), Level.WARNING)
         return [*told, *outcomes(self._tickets, False, text)]
+
+
+def _is_for_good(old: ChildSa, now: float) -> bool:
+    """Whether a peer that has no room for a rekey is asked no more, as minimal ones never have (RFC 7296 4):
+    after some tries, or when the child expires soon."""
+    expires_at = old.lifetime.expires_at
+    soon = expires_at is not None and expires_at - now < EXPIRES_SOON
+    return soon or old.lifetime.failures + 1 >= TRIES
 
 
 def begin(sa: IkeSa, child: ChildSa, tickets: Sequence[int] = ()) -> None:

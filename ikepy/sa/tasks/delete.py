@@ -72,7 +72,7 @@ class DeleteChild(Task[IkeSa]):
         self.removes = child_id if wanted else None
         self.like = like
         self._end = end
-        self._spare = spare
+        self.spare = spare
         self.outdated = outdated
         self._child: ChildSa | None = None  # the one that the request named
 
@@ -103,7 +103,7 @@ class DeleteChild(Task[IkeSa]):
             child = newer
         if child is None or child.state is ChildState.DELETED:
             return None
-        if self._spare and sa.children.alike(child) is None:
+        if self.spare and sa.children.alike(child) is None:
             return None
         self.child_id = child.child_id
         if self.removes is not None:

@@ -207,7 +207,7 @@ def test_a_rekey_that_is_refused() -> None:
             "nothing but the selectors in use",
             "children.net.local_ts and remote_ts",
         ),
-        (NotifyType.NO_ADDITIONAL_SAS, "RFC 7296 4", "connections.a.reauth_time below"),
+        (NotifyType.NO_ADDITIONAL_SAS, "RFC 7296 4", "authenticated anew instead"),
         (NotifyType.TEMPORARY_FAILURE, "busy", "look at the peer's log"),
         (4711, "the peer took 10.1.0.0/24 === 10.2.0.0/24 at first", "children.net.esp_proposals"),
     ],
