@@ -101,7 +101,7 @@ def test_capture_of_a_device_that_comes_and_goes(spaces: tuple[Namespace, Namesp
         assert not ping(one, "198.51.100.2", count=1).ok
         one.ip("link del late")
         capture.stop()
-        assert capture.seen(one, "late").stacks[("Ethernet", "IPv4", "ICMP")] == 1
+        assert capture.seen(one, "late").stacks[("Ethernet", "IPv4", "ICMP")] >= 1
 
 
 def test_process_is_found_again(spaces: tuple[Namespace, Namespace], tmp_path: Path) -> None:
