@@ -230,10 +230,9 @@ class World:
                 case Log():
                     if effect.text.startswith(GIVEN_UP):
                         self.given_up = True
-                        self.disturbed.add(
-                            site.name
-                        )  # for the other end it stands, and may carry its packets
-                        self.surplus += 1  # and may be reauthenticated
+                        self.surplus += 1  # for the other end it stands, and may be reauthenticated
+                        if "but not IKE_AUTH" in effect.text:
+                            self.disturbed.add(site.name)  # the other end's packets may go that way
                     self.unwanted |= effect.text.endswith("expired")
                     if effect.level is not Level.DEBUG:
                         self.note(site.name, f"{effect.subject}: {effect.text}")

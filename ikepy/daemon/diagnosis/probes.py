@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ikepy.daemon.diagnosis.findings import Code, Finding, Severity
-from ikepy.daemon.probe.mtu_search import FIRST_TRIES
+from ikepy.daemon.probe.mtu_search import FIRST_TRIES, remedy
 from ikepy.daemon.probe.prober import ProbeState
 
 ENOUGH = 3  # requests in a row without an answer
@@ -29,7 +29,7 @@ def _path_mtu(probe: ProbeState) -> Iterator[Finding]:
         f"0 of {FIRST_TRIES} pings of {tried} octets to {probe.target} come back: the path takes {takes}.",
         "Larger packets, with ESP around them, are lost in silence, there or back: small ones pass, "
         "transfers hang.",
-        f"Set connections.{probe.connection}.vti.mtu = {takes}, also at the peer, and vti.mss_clamp = true.",
+        f"Set {remedy(takes, f'connections.{probe.connection}.vti')}.",
     )
 
 

@@ -20,7 +20,7 @@ from ikepy.sa.api.path import Address, Endpoint
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1  # linux/icmp.h, linux/icmpv6.h: a set bit blocks a type
 _BUFFER = 65536  # octets
 _LONGEST = 256  # octets of an error that are read: its header, and those of the packet that it is about
-_AT_ONCE = 16  # errors; a flood of them is read so many a pause
+_AT_ONCE = 4  # errors; of a flood so many are read a pause, as each is compared with all connections
 _PAUSE = 0.1  # seconds
 _UDP, _ESP = 17, 50
 

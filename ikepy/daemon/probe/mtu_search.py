@@ -6,7 +6,6 @@ hang. First some packets of the device's MTU are tried; if none comes back, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 FIRST_TRIES = 3  # packets of the full size, before the search begins
@@ -34,11 +33,6 @@ class MtuSearch:
     def __post_init__(self) -> None:
         self.size = self.full
         self._too_large = self.full + 1
-
-    @property
-    def lost_full(self) -> bool:
-        """Whether no packet of the full size came back."""
-        return self._too_large <= self.full
 
     def came_back(self, size: int) -> None:
         """A packet of `size` octets, as it was sent, has come back."""
@@ -68,12 +62,12 @@ class MtuSearch:
             self.size = self.takes + (self._too_large - self.takes) // 2
 
 
-def largest(full: int, version: int, passes: Callable[[int], bool]) -> int:
-    """What a search finds on a path that takes what `passes` says."""
-    search = MtuSearch(full, version)
-    while search.size is not None:
-        if passes(search.size):
-            search.came_back(search.size)
-        else:
-            search.lost()
-    return search.takes
+def remedy(takes: int, device: str) -> str:
+    """What to do about a path that takes so many octets. `device`: the key path of its section."""
+    set_it = f"{device}.mtu = {takes}, also at the peer, and {device}.mss_clamp = true"
+    if takes >= BASE[6]:
+        return set_it
+    return (
+        f"{set_it}, if the device carries IPv4 alone; IPv6 takes {BASE[6]:,} octets of every path "
+        "(RFC 8200 5): for it the path has to be mended"
+    )

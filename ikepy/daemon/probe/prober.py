@@ -17,6 +17,7 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.probe.echo import IDENTIFIERS, reply, request
 from ikepy.daemon.probe.echo_socket import OpenEchoSocket, open_echo_socket, receive
+from ikepy.daemon.probe.mtu_search import remedy
 from ikepy.daemon.probe.target import Loss, RoundTrip, Target
 from ikepy.sa.api.events import IkeMoved
 from ikepy.sa.api.path import Address
@@ -255,7 +256,7 @@ def _tell_path_mtu(name: str, probed: _Probed) -> None:
             probed.told_mtu[address] = takes
             text = (
                 f"no packet of the device's MTU, {tried}, to {address} comes back: the path takes {takes}; "
-                f"larger ones are lost in silence: set vti.mtu = {takes}, also at the peer"
+                f"larger ones are lost in silence: set {remedy(takes, 'vti')}"
             )
             log.warning(name, text, "device")
         else:

@@ -172,4 +172,4 @@ def test_a_flood_is_read_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
             errors.close()
 
     asyncio.run(run())
-    assert 0 < read <= 16
+    assert 0 < read <= 4
