@@ -3,15 +3,17 @@
 
 BIN := .venv/bin
 export PATH := $(PATH):/usr/sbin:/sbin
+unexport PYTHONDONTWRITEBYTECODE # else each of the processes that run tests compiles all of them
 
-.PHONY: help lab test bench soak mutants image set-up clean
+.PHONY: help lab test bench soak mutants captures image set-up clean
 
 help:
 	@echo "make lab     README's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
-	@echo "make test    linter, type checker and every test; unit and exchange tests under newer Pythons, too"
+	@echo "make test    linter, type checker and every test; unit and exchange tests under the newest Python, too"
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
 	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
 	@echo "make mutants mutation tests of the files where a wrong sign is a hole: do the tests notice? (ARGS=\"esp/packet/replay.py\")"
+	@echo "make captures  other people's captures from Debian's source of wireshark (46 MB), decoded by us and by tshark"
 	@echo "make image   the steps of deploy/container/Containerfile in an empty root, and a start there (installs buildah)"
 	@echo "make clean   remove what the other targets made in this directory"
 
@@ -21,14 +23,15 @@ set-up:
 lab: set-up
 	@$(BIN)/ikepy lab $(ARGS)
 
-# Tests wait more than they compute: three at a time keep two processors busy, a file in one process.
+# Tests wait more than they compute: three at a time keep two processors busy, a file in one process. They are
+# compiled once, beside mypy.
 JOBS ?= 3
 test: set-up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(if $(ARGS),,$(BIN)/pytest --collect-only -q >/dev/null 2>&1 &) $(BIN)/mypy
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
-	@$(if $(ARGS),,.ci/newer-pythons)
+	@$(if $(ARGS),,.ci/newest-python)
 
 bench: set-up
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -40,6 +43,9 @@ soak: set-up
 mutants: set-up
 	@$(BIN)/pip install --quiet --editable '.[mutants]'
 	@nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
+
+captures: set-up
+	@$(BIN)/python -m tests.captures $(ARGS)
 
 image:
 	@deploy/container/try

@@ -27,6 +27,7 @@ from benchmarks import (
     setups,
     suites,
     throughput,
+    trust,
     two_workers,
 )
 from benchmarks.interrupt import on_sigterm
@@ -54,6 +55,7 @@ GROUPS = (
     Group("workers", "two tunnels, two workers", two_workers.rows),
     Group("tunnels", "the same traffic over one tunnel and over thousands; memory", scale.rows),
     Group("setups", "set-ups and deletes of IKE_SAs", setups.rows),
+    Group("trust", "set-ups by certificates, EAP-TLS and ML-KEM", trust.rows),
 )
 
 

@@ -13,25 +13,24 @@ log at their default level to a file, and the limits that are there against floo
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from benchmarks import alone
 from benchmarks.initiator import FIRST_INNER, Initiator, Tunnel, identity
-from benchmarks.interrupt import on_sigterm
-from benchmarks.report import Row, Target, machine, table
+from benchmarks.report import Row, Target
 from benchmarks.setting import Setting
 from benchmarks.usage import cpu_seconds
 from ikepy.lab import gateway, pair, strongswan
 from ikepy.lab.gateway import Gateway
-from ikepy.lab.netns import LabError, Namespace
+from ikepy.lab.netns import Namespace
 from ikepy.lab.pair import Pair
 from ikepy.lab.strongswan import StrongSwan
 
@@ -209,19 +208,8 @@ def _row(
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 def main(count: int, in_flight: int, rounds: int) -> None:
     """Set-ups a second: ours and charon's."""
-    on_sigterm()
-    if (reason := strongswan.missing()) is not None:
-        click.echo(f"benchmarks.setups: {reason}", err=True)
-        sys.exit(1)
-    setting = Setting(f"iks{os.getpid()}-", rounds, 0, False, lambda text: click.echo(text, err=True))
-    try:
-        found = rows(setting, count, in_flight)
-    except LabError as error:
-        click.echo(f"benchmarks.setups: {error}", err=True)
-        sys.exit(1)
-    console = Console(highlight=False, width=110)
-    console.print(table(found, f"{count} set-ups a round"))
-    console.print(machine(), soft_wrap=True)
+    found = partial(rows, count=count, in_flight=in_flight)
+    alone.run("setups", "iks", rounds, found, f"{count} set-ups a round")
 
 
 if __name__ == "__main__":

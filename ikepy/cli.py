@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -29,18 +30,27 @@ Function = Callable[..., None]
 Found = Sequence[tuple[str, str]]  # mistakes or warnings: key path and text
 
 
+# Commands that no daemon needs, loaded when they are asked for: module and name.
+LOADED_LATE = {
+    "decode": ("ikepy.dissect.cli", "decode_command"),
+    "lab": ("ikepy.lab.cli", "lab"),
+    "pki": ("ikepy.pki.cli", "pki"),
+    "probe": ("ikepy.probe.cli", "probe"),
+}
+
+
 class Commands(click.Group):
-    """The group of all commands. `lab` is loaded when it is asked for: no daemon needs it."""
+    """The group of all commands, those of LOADED_LATE among them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "lab"]
+        return [*super().list_commands(ctx), *LOADED_LATE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "lab":
-            from ikepy.lab.cli import lab
-
-            return lab
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in LOADED_LATE:
+            return super().get_command(ctx, cmd_name)
+        module, name = LOADED_LATE[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
 
 def config_option(function: Function) -> Function:
@@ -102,12 +112,27 @@ def main() -> None:
     is_flag=True,
     help="Reload the configuration when one of its files changes, secrets and included files among them.",
 )
-def run(path: Path, from_environment: bool, socket: Path | None, watch: bool) -> None:
+@click.option(
+    "--impair",
+    "impairments",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help='Break the protocol on purpose, for tests of other gateways; "list" prints how. Needs '
+    "impairments_allowed = true in [daemon].",
+)
+def run(
+    path: Path, from_environment: bool, socket: Path | None, watch: bool, impairments: tuple[str, ...]
+) -> None:
     """Run the daemon in the foreground.
 
     SIGTERM and Ctrl-C delete the SAs at the peers, remove devices and routes, and end it. SIGHUP reads the
     configuration again, as "ikepy reload" does.
     """
+    if "list" in impairments:
+        from ikepy.impair.catalogue import listing
+
+        click.echo(listing())
+        return
     if watch and from_environment:
         raise click.UsageError("--watch watches files: with --env there is none.")
     with interruptible():
@@ -118,7 +143,7 @@ def run(path: Path, from_environment: bool, socket: Path | None, watch: bool) ->
     if reading.format != "TOML":
         click.echo(f"ikepy: {path}: is read as {reading.format}", err=True)
     remarks = [(_with_line(key, reading), text) for key, text in reading.remarks]
-    sys.exit(run_daemon(reading.config, path, socket, remarks, source, watch=watch))
+    sys.exit(run_daemon(reading.config, path, socket, remarks, source, watch=watch, impairments=impairments))
 
 
 def _with_line(key: str, reading: Reading) -> str:
@@ -302,15 +327,30 @@ def convert(file: Path, out: Path | None) -> None:
             conversion.write(text, out)
         except OSError as error:
             _fail(f"{out}: can't be made: {error.strerror}; name a file that is not there yet")
+        for line in conversion.left_behind(draft, out):
+            click.echo(line, err=True)
         click.echo(f"{file}: is read as {draft.format} and written to {out}")
     if draft.refused:
         _fail(f"not all of {file} was carried over: {_count(len(draft.refused), 'error')}, see above")
 
 
+@main.command(epilog=examples("ikepy impair", "ikepy impair -j | jq -r '.[].name'"))
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON: a list of objects.")
+def impair(as_json: bool) -> None:
+    """List the impairments: the ways in which a daemon can be made to break the protocol.
+
+    They are for tests of other gateways and of testers. "ikepy run --impair NAME" asks for one, as the key
+    impairments of [daemon] and of connections does; each needs impairments_allowed = true in [daemon].
+    """
+    with interruptible():
+        from ikepy.impair import catalogue
+    click.echo(json.dumps(catalogue.items(), indent=2) if as_json else catalogue.listing())
+
+
 @main.command(epilog=examples("ikepy schema > ikepy.schema.json"))
 def schema() -> None:
     """Print a JSON schema of the TOML configuration, for editors."""
-    from ikepy.config.reference import schema as made
+    from ikepy.config.reference.tables import schema as made
 
     click.echo(json.dumps(made(), indent=2))
 

@@ -19,7 +19,8 @@ class PeerError(IkeError):
 
     `fatal` means that a response takes the whole IKE_SA with it (RFC 7296 2.21), as IKE_AUTH has it always.
     `data` is the notify's data (the wanted group of INVALID_KE_PAYLOAD, a payload type, ...). `cause` says
-    in detail what is not acceptable, for events: a value of `ikepy.sa.api.ends`.
+    in detail what is not acceptable, for events: a value of `ikepy.sa.api.ends`. `eap`: an EAP packet that
+    says so, too (EAP-Failure, RFC 7296 2.16). `spi`: of the ESP SA that the notify is about (2.25).
     """
 
     def __init__(
@@ -30,9 +31,13 @@ class PeerError(IkeError):
         fatal: bool = False,
         data: bytes = b"",
         cause: object = None,
+        eap: bytes = b"",
+        spi: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.cause = cause
+        self.eap = eap
+        self.spi = spi
         self.notify = notify
         self.fatal = fatal
         self.data = data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypedDict
 
-AUTH_TEXT = {"psk": "pre-shared key"}
+AUTH_TEXT = {"psk": "pre-shared key", "pubkey": "public key", "eap": "EAP"}
 
 
 class ChildSa(TypedDict):
@@ -14,8 +14,10 @@ class ChildSa(TypedDict):
     name: str
     child_id: int
     state: str
+    mode: str  # "TUNNEL", "TRANSPORT"
     encap: bool
     suite: str
+    quantum_safe: bool
     esn: bool
     spi_in: str
     spi_out: str
@@ -36,12 +38,14 @@ class ChildSa(TypedDict):
 
 
 class Network(TypedDict):
-    """What an IKE_SA gives its device: addresses, routed networks, DNS servers and domains."""
+    """What an IKE_SA gives its device: addresses, routed networks, DNS servers and domains; and the peer."""
 
     addresses: list[str]
     subnets: list[str]
     dns_servers: list[str]
     domains: list[str]
+    encrypted_dns: list[str]
+    leases: list[str]  # of the peer
 
 
 class IkeSa(TypedDict):
@@ -55,12 +59,15 @@ class IkeSa(TypedDict):
     spi_r: str
     local_id: str
     remote_id: str
+    remote_eap_id: str  # the user that EAP has authenticated
     local: str
     remote: str
     nat_local: bool
     nat_remote: bool
     encap: bool
     suite: str
+    quantum_safe: bool  # a quantum computer that comes later won't know its keys
+    ppk: bool  # a postquantum preshared key is in them (RFC 8784)
     established: int | None
     rekey_in: int | None
     reauth_in: int | None
@@ -81,6 +88,7 @@ class ChildConfig(TypedDict):
     """A configured child. Limits after which it is rekeyed: seconds, octets and packets; 0: none."""
 
     name: str
+    mode: str
     local_ts: list[str]
     remote_ts: list[str]
     esp_proposals: list[str]
@@ -150,9 +158,10 @@ def sas(ike_sas: Iterable[IkeSa]) -> Iterator[str]:
             f"{sa['spi_i']}_i{ours_i} {sa['spi_r']}_r{ours_r}"
         )
         yield f"  local  {_identity(sa['local_id'])}{sa['local']}{_nat(sa['nat_local'])}"
-        yield f"  remote {_identity(sa['remote_id'])}{sa['remote']}{_nat(sa['nat_remote'])}"
+        user = f" EAP {sa['remote_eap_id']}" if sa["remote_eap_id"] else ""
+        yield f"  remote {_identity(sa['remote_id'])}{sa['remote']}{_nat(sa['nat_remote'])}{user}"
         if sa["suite"]:
-            yield f"  {sa['suite']}"
+            yield f"  {sa['suite']}{'/PPK' if sa['ppk'] else ''}{_safe(sa['quantum_safe'])}"
         if sa["established"] is not None:
             times = _until("rekeying", sa["rekey_in"]) + _until("reauth", sa["reauth_in"])
             yield f"  established {sa['established']}s ago{times}"
@@ -174,6 +183,8 @@ def _network(network: Network) -> Iterator[str]:
         ("routes", network["subnets"]),
         ("DNS servers", network["dns_servers"]),
         ("domains", network["domains"]),
+        ("encrypted DNS", network["encrypted_dns"]),
+        ("the peer has", network["leases"]),
     ):
         if values:
             yield f"  {word} {' '.join(values)}"
@@ -184,15 +195,20 @@ def _identity(known: str) -> str:
     return f"'{known}' @ " if known else ""
 
 
+def _safe(so: bool) -> str:
+    return ", quantum-safe" if so else ""
+
+
 def _nat(found: bool) -> str:
     return ", behind NAT" if found else ""
 
 
 def _child_sa(child: ChildSa) -> Iterator[str]:
-    mode = "TUNNEL-in-UDP" if child["encap"] else "TUNNEL"
+    mode = f"{child['mode']}-in-UDP" if child["encap"] else child["mode"]
     suite = f"ESP:{child['suite']}" + ("/ESN" if child["esn"] else "")
     device = f", device {child['device']}" if child["device"] else ""
-    yield f"  {child['name']}: #{child['child_id']}, {child['state']}, {mode}, {suite}{device}"
+    safe = _safe(child["quantum_safe"])
+    yield f"  {child['name']}: #{child['child_id']}, {child['state']}, {mode}, {suite}{safe}{device}"
     times = _until("rekeying", child["rekey_in"]) + _until("expires", child["expires_in"])
     yield f"    installed {child['installed']}s ago{times}"
     yield _counters("in ", child["spi_in"], child["in_bytes"], child["in_packets"], child["in_last"])
@@ -257,7 +273,7 @@ def connections(configured: Iterable[Connection]) -> Iterator[str]:
         for child in connection["children"]:
             dpd = f", dpd action is {child['dpd_action']}" if connection["dpd_delay"] else ""
             start = f", start action is {child['start_action']}" if child["start_action"] else ""
-            yield f"  {child['name']}: TUNNEL, {_rekeying(child)}{dpd}{start}"
+            yield f"  {child['name']}: {child['mode']}, {_rekeying(child)}{dpd}{start}"
             yield f"    local:  {' '.join(child['local_ts'])}"
             yield f"    remote: {' '.join(child['remote_ts'])}"
             yield f"    proposals: {', '.join(child['esp_proposals'])}"

@@ -1,7 +1,8 @@
 """Skips what this machine cannot run, and makes network namespaces for the tests that need some.
 
-Markers: `@pytest.mark.root`, `strongswan`, `radvd` and `bird` skip a test, with the reason, where these are
-missing. Fixtures, for tests marked `root`; what they make is gone after the test, also after a failure:
+Markers: `@pytest.mark.root`, `strongswan`, `radvd`, `bird`, `freeradius`, `chromium` and `tshark` skip a
+test, with the reason, where these are missing. Fixtures, for tests marked `root`; what they make is gone
+after the test, also after a failure:
 
 - `make_namespace`: a function; `make_namespace("site")` gives a `Namespace` called ikt-<pid>-site-<random>.
 - `namespace`: one such, ready.
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,9 @@ settings.register_profile(
 )
 settings.load_profile("ikepy")
 
+# A shell's jobs in the background have it ignored, and whatever tests start would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 
 
@@ -45,11 +50,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "strongswan": _no_strongswan(),
         "radvd": _no_command("radvd", "radvd"),
         "bird": _no_command("bird", "bird2"),
+        "freeradius": _no_command("/usr/sbin/freeradius", "freeradius"),
+        "tshark": _no_command("tshark", "tshark"),
+        "chromium": _no_command("chromium", "chromium") or _no_command("chromedriver", "chromium-driver"),
     }
     for item in items:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _same_environment() -> Iterator[None]:
+    """A variable that a test leaves changed would break others later, far from its cause."""
+    before = _environment()
+    yield
+    assert _environment() == before
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +84,10 @@ def make_namespace(_no_stale_namespaces: None) -> Iterator[MakeNamespace]:
 def namespace(make_namespace: MakeNamespace) -> Namespace:
     """One network namespace with `lo` up and nothing else."""
     return make_namespace("one")
+
+
+def _environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 def _no_root() -> str:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pyroute2 import IPRoute
 
-from tun import carrier, exemptions, multipath, rtnetlink
+from tun import carrier, exemptions, multipath, rtnetlink, steering
 from tun.links import IFF_UP, has_link, link_carrier, link_flags, link_mtu
 from tun.netlink import Address, HostAddress, Interface, RouteError, converse
 from tun.rtnetlink import BestRoute, Hop
@@ -41,6 +41,7 @@ __all__ = [
     "device_indices",
     "end_exemption",
     "end_exemptions",
+    "end_steering",
     "exempt",
     "has_link",
     "host_addresses",
@@ -51,6 +52,7 @@ __all__ = [
     "perform",
     "remove_vxlan",
     "source_address",
+    "steer",
     "uplink_mtu",
 ]
 
@@ -291,6 +293,20 @@ def end_exemptions() -> None:
         with contextlib.suppress(OSError):
             for remote in exemptions.exempted(version):
                 exemptions.end_exemption(remote)
+
+
+def steer(index: int, flows: Collection[steering.HostFlow]) -> None:
+    """Lead these flows of the host's own, and no others, into a device. Raises `RouteError`."""
+    try:
+        steering.steer(index, flows)
+    except OSError as error:
+        raise RouteError(f"cannot steer packets into device {index}", error.errno or 0) from error
+
+
+def end_steering() -> None:
+    """End what `steer` did for all devices, also what a killed daemon has left."""
+    with contextlib.suppress(OSError):
+        steering.end_steering()
 
 
 def device_indices() -> list[int]:

@@ -17,6 +17,7 @@ from esp.ipc.messages import NotPermitted, PeerMoved
 from esp.net.transport import SocketAddress
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
+from esp.packet.transport import set_tos
 from esp.sa.inbound import OpenedBatch, OpenedRows
 
 
@@ -45,20 +46,26 @@ class Delivery:
         rows = opened[0].rows
         if rows is None:
             for entry, each in zip(entries, opened, strict=True):
-                self._finish_packets(entry, each, outer)
+                self._finish_packets(entry, each, tos)
         elif outer in ecn.CHANGES_INNER and not _combine_rows(rows, outer):
             packets = rows.packets()
             for index, entry in enumerate(entries):
                 mine = packets if len(entries) == 1 else packets[index : index + 1]
-                self._finish_packets(entry, OpenedBatch(mine, valid=True), outer)
+                self._finish_packets(entry, OpenedBatch(mine, valid=True), tos)
         else:
             self._deliver_rows(entries, rows)
         if source is not None and opened[0].newest:
             self.watch_source(entries[0], source)
 
-    def _finish_packets(self, entry: InboundEntry, opened: OpenedBatch, outer: int) -> None:
-        """Deliver and count packets of one SA. `outer`: their outer ECN field."""
-        if outer in ecn.CHANGES_INNER:
+    def _finish_packets(self, entry: InboundEntry, opened: OpenedBatch, tos: int) -> None:
+        """Deliver and count packets of one SA. `tos`: their outer TOS octet."""
+        outer = tos & ecn.ECN_MASK
+        if entry.sa.transport is not None:
+            if tos:
+                headroom = self.headroom(entry)
+                for packet in opened.packets:
+                    set_tos(packet[headroom:], tos)
+        elif outer in ecn.CHANGES_INNER:
             headroom = self.headroom(entry)
             kept = [packet for packet in opened.packets if ecn.combine(packet[headroom:], outer)]
             if len(kept) < len(opened.packets):

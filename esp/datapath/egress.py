@@ -180,7 +180,7 @@ class Egress:
                 self._acquire.enqueue(device, memoryview(each))
             return
         tos = tos_of(packet)
-        if entry.sa.tfc:
+        if entry.sa.copied:
             self._flush_turn(device)
             for each in frame.packets():
                 self._transmitter.seal_copy(entry, each, tos)

@@ -247,7 +247,7 @@ class Ingress:
             if not self._share_batch(entries, source, headroom):
                 return False
             source = None  # where all peers are
-        if span.stride < sa.min_length or headroom > sa.start:
+        if span.stride < sa.min_length or headroom > sa.headroom:
             return False
         layout = span.layouts.layout(span.stride, sa.start, sa.suite.icv_length, span.offset)
         if layout.capacity < span.first + span.count:
@@ -305,7 +305,7 @@ class Ingress:
         as it is."""
         entry = self._database.inbound(spi)
         frames = None if entry is None else self._devices[entry.device_id].frames
-        if entry is None or frames is None:
+        if entry is None or frames is None or frames.headroom > entry.sa.headroom:
             return None
         open_single, headroom, write = entry.sa.open_single, frames.headroom, frames.write_packet
         standby, deferred, count = self._database.standby, self._deferred, self._count_single

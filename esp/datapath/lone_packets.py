@@ -87,7 +87,7 @@ class LonePackets:
             self._acquire.enqueue(device, packet[:size])
             return
         tos = packet[1] if usual else tos_of(packet)
-        if entry.sa.tfc:
+        if entry.sa.copied:
             self._transmitter.seal_copy(entry, packet[:size], tos)
         else:
             self._transmitter.seal_in_place(
@@ -127,7 +127,7 @@ class LonePackets:
         deferred, count_sent, count = self._deferred, self._transmitter.count_sent, self._transmitter.count
 
         def fast_path(length: int, tos: int) -> bool:
-            sealed = None if sa.tfc else seal(arena, begin, length)
+            sealed = None if sa.copied else seal(arena, begin, length)
             if sealed is None:
                 return False
             failures = None

@@ -141,7 +141,7 @@ class OutboundIndex:
             if key not in known:
                 own = self._local_endpoints.may_have_sent(key)
                 entry = None if own else self.find(packet(index))
-                if entry is None or entry.sa.tfc:
+                if entry is None or entry.sa.copied:
                     return False
                 known[key] = SaRun.of(entry, 1)
                 self._formats.add(entry.sa.format)

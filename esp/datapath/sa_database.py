@@ -15,9 +15,10 @@ from esp.datapath.sa_entries import Address, InboundEntry, OutboundEntry, OuterP
 from esp.ipc.messages import AddInboundSa, AddOutboundSa, UpdateSaPath
 from esp.packet.headers import Buffer
 from esp.packet.policy import Policy
+from esp.packet.transport import Headers
+from esp.sa.ciphers import refuse_copy
 from esp.sa.inbound import InboundSa
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import refuse_copy
 
 REMEMBERED = 65536  # SA pairs whose numbers and keys are remembered, so that neither is installed twice
 
@@ -31,7 +32,9 @@ class SaDatabase:
 
     __reduce__ = refuse_copy
 
-    def __init__(self) -> None:
+    def __init__(self, outbound_sa: Callable[..., OutboundSa] = OutboundSa) -> None:
+        """`outbound_sa`: makes outbound SAs, as the class does."""
+        self._outbound_sa = outbound_sa
         self._spis: dict[int, InboundEntry] = {}
         self._inbound: dict[int, InboundEntry] = {}  # by child_id
         self._outbound: dict[int, OutboundEntry] = {}  # by child_id
@@ -70,6 +73,9 @@ class SaDatabase:
         marks = self._refuse_reinstall(message)
         policy = Policy(message.ts_local, message.ts_remote)
         try:
+            headers = None
+            if message.transport:
+                headers = Headers(message.ts_local, message.ts_remote, nat=message.encap)
             sa = InboundSa(
                 message.spi,
                 message.suite,
@@ -78,6 +84,7 @@ class SaDatabase:
                 message.replay_window,
                 policy,
                 replay_top=message.replay_top,
+                transport=headers,
             )
             path = OuterPath.of(message)
         except ValueError as error:
@@ -91,13 +98,14 @@ class SaDatabase:
         that start again under the same key repeat nonces."""
         marks = self._refuse_reinstall(message)
         try:
-            sa = OutboundSa(
+            sa = self._outbound_sa(
                 message.spi,
                 message.suite,
                 message.keys,
                 message.esn,
                 message.last_sequence,
                 tfc=message.tfc_padding,
+                transport=message.transport,
             )
             path = OuterPath.of(message)
         except ValueError as error:
@@ -191,7 +199,7 @@ class SaDatabase:
                 entry.path = path
         outbound = self._outbound.get(message.child_id)
         if outbound is not None:
-            outbound.sa.tfc = message.tfc_padding
+            outbound.sa.set_tfc(message.tfc_padding)
             self._devices[outbound.device_id].invalidate()
 
     # Look-ups

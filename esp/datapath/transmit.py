@@ -132,7 +132,14 @@ class Transmitter:
     # Packets one by one
 
     def seal_in_place(
-        self, entry: OutboundEntry, arena: memoryview, at: int, length: int, tos: int, octets: int = 0
+        self,
+        entry: OutboundEntry,
+        arena: memoryview,
+        at: int,
+        length: int,
+        tos: int,
+        octets: int = 0,
+        next_header: int | None = None,
     ) -> None:
         """Seal the packet at arena[at : at + length] where it stands (`OutboundSa.seal_in_place`); it leaves
         with the following ones of the same path and TOS octet, at `flush`. `octets`: without padding."""
@@ -142,7 +149,7 @@ class Transmitter:
                 self.flush()
             pending.path, pending.tos = path, tos
         try:
-            row = entry.sa.seal_in_place(arena, at, length)
+            row = entry.sa.seal_in_place(arena, at, length, next_header)
         except BaseException:
             self._note_sequence(entry)
             raise
@@ -155,9 +162,14 @@ class Transmitter:
             pending.octets.append(octets or length)
 
     def seal_copy(self, entry: OutboundEntry, packet: Buffer, tos: int) -> None:
-        """`seal_in_place` of a copy of the packet, with TFC padding."""
-        memory, length = entry.sa.copy(packet)
-        self.seal_in_place(entry, memory, entry.sa.start, length, tos, len(packet))
+        """`seal_in_place` of a copy of the packet, with TFC padding, or without its header (transport
+        mode)."""
+        copied = entry.sa.copy(packet)
+        if copied is None:
+            self._counters.drop(Drop.MALFORMED, 1, entry.slot)
+            return
+        memory, length, next_header = copied
+        self.seal_in_place(entry, memory, entry.sa.start, length, tos, len(packet), next_header)
 
     def flush(self) -> None:
         """Send and count the packets that were sealed one by one."""

@@ -20,7 +20,7 @@ from esp.datapath.devices import BrokenDevice, Device
 from esp.datapath.egress import Egress
 from esp.datapath.ingress import Ingress
 from esp.datapath.limits import RateLimit
-from esp.datapath.sa_database import InstallError
+from esp.datapath.sa_database import InstallError, SaDatabase
 from esp.ipc import channel, messages
 from esp.ipc.counters import CounterBlock
 from esp.ipc.messages import (
@@ -45,6 +45,7 @@ from esp.ipc.messages import (
 from esp.ipc.outbox import Outbox
 from esp.net.interrupt_moderation import BusyState, CpuYield
 from esp.net.transport import Transport
+from esp.sa.outbound import OutboundSa
 
 __all__ = ["PacketDevice", "Worker"]
 
@@ -75,7 +76,7 @@ class Worker:
     `control`: its end of the SOCK_SEQPACKET pair; `counters`: where it counts; `slot` of `workers`: inbound
     SPIs are `slot` modulo `workers`; `wrap_device(fd, mss4, mss6)` makes a packet device of a
     descriptor, which the worker closes; `close_device` does so for a device that is removed while others
-    have to go on.
+    have to go on. `outbound_sa`: makes outbound SAs, as the class does.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Worker:
         workers: int,
         wrap_device: WrapDevice,
         close_device: Callable[[int], None] = os.close,
+        outbound_sa: Callable[..., OutboundSa] = OutboundSa,
     ) -> None:
         """Raises ValueError if there is no such slot."""
         if not 0 <= slot < workers:
@@ -97,7 +99,7 @@ class Worker:
         self._wrap_device = wrap_device
         self._close_device = close_device
         self._outbox = Outbox(control)
-        self.context = context = Context(counters, self._outbox.post)
+        self.context = context = Context(counters, self._outbox.post, SaDatabase(outbound_sa))
         self._database, self._devices, self._deferred = context.database, context.devices, context.deferred
         self._egress = Egress(context)
         self._ingress = Ingress(context, (slot, workers), self.read_control, self._egress.release_waiting)

@@ -97,6 +97,7 @@ class AddInboundSa:
     local_port: int
     remote_address: Address
     remote_port: int
+    transport: bool = False  # transport mode, of one address on each side
     replay_top: int = 0  # right edge of the replay window at the start; what is not above it is a replay
 
 
@@ -125,6 +126,7 @@ class AddOutboundSa:
     trap: bool = False
     tfc_padding: int = 0  # octets to which inner packets are padded (RFC 4303 2.7); 0: no padding
     last_sequence: int = 0  # used under these keys elsewhere; the first packet takes the next
+    transport: bool = False  # transport mode
 
 
 @dataclass(frozen=True, slots=True)

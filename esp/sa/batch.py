@@ -29,9 +29,10 @@ from esp.packet.row_layouts import (
     address_keys,
     all_equal,
 )
+from esp.sa.ciphers import InvalidTag
 from esp.sa.inbound import InboundSa, OpenedBatch, OpenedRows
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import ESP_HEADER, TRAILER, InvalidTag
+from esp.sa.suites import ESP_HEADER, TRAILER
 
 Column = int | LowHalves  # the same number for all rows, or one for each
 
@@ -69,7 +70,8 @@ def seal_runs(
     spis, salts, calls = _columns(sas, counts, count)
     layout.spis[:count], layout.seq_lows[:count] = spis, sequences
     if sa.suite.random_iv:
-        ivs = np.frombuffer(os.urandom(sa.suite.iv_length * count), np.uint8).reshape(count, -1)
+        length = sa.suite.iv_length
+        ivs = np.frombuffer(os.urandom(length * count), np.uint8).reshape(count, length)
         layout.array[:count, ESP_HEADER : sa.start] = ivs
     else:
         layout.ivs[:count] = sequences

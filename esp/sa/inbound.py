@@ -11,7 +11,9 @@ from esp.packet.headers import IPV4_HEADER, IPV4_NO_OPTIONS, NEXT_HEADER, ip_len
 from esp.packet.policy import Policy
 from esp.packet.replay import ReplayWindow
 from esp.packet.row_layouts import Octets, RowLayout
-from esp.sa.suites import ESP_HEADER, SALT, TRAILER, AeadContext, InvalidTag, Suite, keyed_aead, refuse_copy
+from esp.packet.transport import Headers
+from esp.sa.ciphers import NONCE_SALT, AeadContext, InvalidTag, keyed_aead, refuse_copy
+from esp.sa.suites import ESP_HEADER, TRAILER, Suite
 
 _DUMMY = 59
 _KEPT_OF_REFUSED = 64  # octets of a refused packet that the message to control carries
@@ -67,12 +69,14 @@ class InboundSa:
         "aead",
         "check",
         "format",
+        "headroom",
         "mark",
         "min_length",
         "policy",
         "spi",
         "start",
         "suite",
+        "transport",
         "window",
     )
     __reduce__ = refuse_copy
@@ -87,8 +91,10 @@ class InboundSa:
         policy: Policy,
         *,
         replay_top: int = 0,
+        transport: Headers | None = None,
     ) -> None:
-        """`replay_top`: the right edge of the replay window at the start (`ReplayWindow`). Raises ValueError
+        """`replay_top`: the right edge of the replay window at the start (`ReplayWindow`). `transport`:
+        transport mode, with what makes the headers. Raises ValueError
         for an impossible SPI, key length, window or right edge."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
@@ -99,18 +105,22 @@ class InboundSa:
         self._icv = suite.icv_length
         self.window = ReplayWindow(replay_window, esn, replay_top)
         self.aead = AeadContext(
-            spi.to_bytes(4, "big") + self._salt.ljust(SALT, b"\0"), aead.decrypt_into, esn
+            spi.to_bytes(4, "big") + self._salt.ljust(NONCE_SALT, b"\0"), aead.decrypt_into, esn
         )
-        self.format = suite.format(esn)  # SAs of one format can share a batch
+        # SAs of one format can share a batch; those of transport mode have none.
+        self.format = suite.format(esn) if transport is None else ()
         self.check, self.mark = self.window.check, self.window.mark  # looked up once, for batches
         self.start = ESP_HEADER + suite.iv_length  # of the plaintext
         self.min_length = suite.overhead + TRAILER
+        self.transport = transport
+        # Octets in front of an inner packet that can be its headroom; -1: a header has to be put on first
+        self.headroom = self.start if transport is None else -1
 
     def open_batch(self, rows: Sequence[memoryview], headroom: int = 0) -> OpenedBatch:
-        """Open ESP packets (from the SPI on), one by one, in place. Inner packets are views into `rows`.
+        """Open ESP packets (from the SPI on), one by one, in place. Inner packets are views into `rows`, or
+        copies where the ESP header and the IV are shorter than `headroom`.
 
-        `headroom`: octets in front of each inner packet that its view has too, at most the ESP header and
-        the IV.
+        `headroom`: octets in front of each inner packet that its view has too.
         """
         opened, top = OpenedBatch(), self.window.top
         for row in rows:
@@ -123,8 +133,8 @@ class InboundSa:
         return self.window.top > top or not self.window.size
 
     def open_single(self, row: memoryview, headroom: int) -> memoryview | OpenedBatch:
-        """Open one packet. Returns the view of the inner packet if it advances the replay window and is
-        permitted, else an `OpenedBatch`."""
+        """Open one packet; `headroom` is at most ESP header and IV. Returns the view of the inner packet if
+        it advances the replay window and is permitted, else an `OpenedBatch`."""
         top = self.window.top
         plaintext = self._open(row)
         length = plaintext if isinstance(plaintext, Drop) else self.inner_length(plaintext)
@@ -165,13 +175,35 @@ class InboundSa:
             opened.drop(plaintext)
             return
         opened.valid = True
+        if self.transport is not None:
+            self._put_header_on(self.transport, opened, plaintext, headroom)
+            return
         length = self.inner_length(plaintext)
         if isinstance(length, Drop):
             opened.drop(length)
             if length is Drop.SELECTORS and not opened.not_permitted:
                 opened.not_permitted = bytes(plaintext[:_KEPT_OF_REFUSED])
         else:
-            opened.packets.append(row[self.start - headroom : self.start + length])
+            begin, end = self.start - headroom, self.start + length
+            view = row[begin:end] if begin >= 0 else memoryview(bytearray(-begin) + row[:end])
+            opened.packets.append(view)
+
+    def _put_header_on(
+        self, headers: Headers, opened: OpenedBatch, plaintext: memoryview, headroom: int
+    ) -> None:
+        """Add the packet of a payload in transport mode, or the reason to drop it."""
+        next_header, end = plaintext[-1], len(plaintext) - TRAILER - plaintext[-2]
+        if next_header == _DUMMY:
+            opened.drop(Drop.DUMMY)
+            return
+        packet = None if end < 0 else headers.packet(next_header, plaintext[:end], headroom)
+        if packet is None:
+            opened.drop(Drop.MALFORMED)
+        elif self.policy.permits_inbound(packet[headroom:]):
+            opened.packets.append(packet)
+        else:
+            opened.drop(Drop.SELECTORS)
+            opened.not_permitted = opened.not_permitted or bytes(packet[headroom:][:_KEPT_OF_REFUSED])
 
     def inner_length(self, plaintext: memoryview) -> int | Drop:
         """The length of the inner packet, without padding, trailer and TFC padding (RFC 4303 2.4, 2.7), or

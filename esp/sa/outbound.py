@@ -1,16 +1,19 @@
-"""Outbound SA: sequence numbers, tunnel-mode encapsulation and encryption, packet by packet (RFC 4303 2 and
-3.3); `esp.sa.batch` seals many at once."""
+"""Outbound SA: sequence numbers, encapsulation and encryption, packet by packet (RFC 4303 2 and 3.3);
+`esp.sa.batch` seals many at once, in tunnel mode."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from esp.packet.headers import NEXT_HEADER, Buffer
 from esp.packet.row_layouts import MAX_ROWS, Octets, RowLayout, RowLayouts
-from esp.sa.suites import ESP_HEADER, SALT, TRAILER, AeadContext, Suite, keyed_aead, refuse_copy
+from esp.packet.transport import payload_of
+from esp.sa.ciphers import NONCE_SALT, AeadContext, keyed_aead, refuse_copy
+from esp.sa.suites import ESP_HEADER, TRAILER, Suite
 
 LIMIT = {False: (1 << 32) - 1, True: (1 << 64) - 1}  # the last sequence number, without and with ESN
 
@@ -25,6 +28,7 @@ class _Trailers:
 
 
 _TRAILERS = {version: _Trailers(next_header) for version, next_header in NEXT_HEADER.items()}
+_trailers_of = lru_cache(_Trailers)  # of transport mode
 
 
 class OutboundSa:
@@ -40,6 +44,7 @@ class OutboundSa:
         "_spi",
         "aead",
         "batch_until",
+        "copied",
         "format",
         "limit",
         "low_from",
@@ -48,15 +53,25 @@ class OutboundSa:
         "start",
         "suite",
         "tfc",
+        "transport",
     )
     __reduce__ = refuse_copy
 
     def __init__(
-        self, spi: int, suite: Suite, keys: bytes, esn: bool, last_sequence: int = 0, *, tfc: int = 0
+        self,
+        spi: int,
+        suite: Suite,
+        keys: bytes,
+        esn: bool,
+        last_sequence: int = 0,
+        *,
+        tfc: int = 0,
+        transport: bool = False,
     ) -> None:
         """`last_sequence`: the last number used under these keys, here or elsewhere; the first packet takes
         the next (RFC 4303 3.3.3). `tfc`: octets to which `copy`, and nothing else, pads inner packets
-        (RFC 4303 2.7). Raises ValueError for keys, SPI or a number beyond 2^32 - 1 (with ESN: 2^64 - 1)."""
+        (RFC 4303 2.7). `transport`: transport mode. Raises ValueError for keys, SPI or a number beyond
+        2^32 - 1 (with ESN: 2^64 - 1)."""
         if not 0 < spi < 1 << 32:
             raise ValueError(f"{spi} is no SPI")
         if not 0 <= last_sequence <= LIMIT[esn]:
@@ -64,7 +79,8 @@ class OutboundSa:
         self.spi = spi
         self.suite = suite
         self.sequence = last_sequence  # the last one taken
-        self.tfc = tfc
+        self.transport = transport
+        self.set_tfc(tfc)
         self.start = ESP_HEADER + suite.iv_length  # where the inner packet begins
         self.format = suite.format(esn)  # SAs of one format can share a batch
         self._overhead, self._block = suite.overhead + TRAILER, suite.block
@@ -72,9 +88,14 @@ class OutboundSa:
         self.low_from = LIMIT[esn] // 4 * 3  # the sequence number from which on the SA is `low`
         self._icv, self._random_iv, self._spi = suite.icv_length, suite.random_iv, spi.to_bytes(4, "big")
         aead, self._salt = keyed_aead(suite, keys)
-        self.aead = AeadContext(self._spi + self._salt.ljust(SALT, b"\0"), aead.encrypt_into, esn)
+        self.aead = AeadContext(self._spi + self._salt.ljust(NONCE_SALT, b"\0"), aead.encrypt_into, esn)
         # Batches of many SAs only begin below this number: they need not watch for low numbers.
         self.batch_until = self.low_from - MAX_ROWS
+
+    def set_tfc(self, octets: int) -> None:
+        """Pad to so many octets from now on, unless in transport mode, where a payload's end is not known."""
+        self.tfc = 0 if self.transport else octets
+        self.copied = self.transport or self.tfc > 0  # its packets are sealed one by one, of copies
 
     @property
     def low(self) -> bool:
@@ -93,34 +114,44 @@ class OutboundSa:
         """
         rows = []
         for packet in packets:
-            memory, length = self.copy(packet)
-            row = self.seal_in_place(memory, self.start, length)
+            copied = self.copy(packet)
+            row = copied and self.seal_in_place(copied[0], self.start, *copied[1:])
             if row is None:
                 break
             rows.append(row)
         return rows
 
-    def copy(self, packet: Buffer) -> tuple[memoryview, int]:
+    def copy(self, packet: Buffer) -> tuple[memoryview, int, int | None] | None:
         """Memory for the ESP packet of an inner packet, which is copied to octet `start` of it; and the
-        length to seal, with TFC padding, which is zeros behind it."""
+        length to seal, with TFC padding, which is zeros behind it. In transport mode the payload alone, with
+        its protocol; None if that mode can't carry the packet."""
+        next_header = None
+        if self.transport:
+            found = payload_of(packet)
+            if found is None:
+                return None
+            next_header, packet = found
         length = max(len(packet), self.tfc)
         memory = memoryview(bytearray(self.esp_length(length)))
         memory[self.start : self.start + len(packet)] = packet
-        return memory, length
+        return memory, length, next_header
 
     def esp_length(self, length: int) -> int:
         """The length of the ESP packet of an inner packet of `length` octets."""
         return self._overhead + length - (length + TRAILER) % -self._block
 
-    def seal_in_place(self, arena: memoryview, at: int, length: int) -> memoryview | None:
+    def seal_in_place(
+        self, arena: memoryview, at: int, length: int, next_header: int | None = None
+    ) -> memoryview | None:
         """Seal the inner packet at arena[at : at + length] where it stands and return the ESP packet around
         it; None if the sequence numbers have run out. The arena has room for ESP header and IV in front, for
-        trailer and ICV behind."""
+        trailer and ICV behind. `next_header`: of transport mode, where it is no packet but a payload."""
         if self.sequence >= self.limit:
             return None
         self.sequence = sequence = self.sequence + 1
         begin, end = at - self.start, at + length
-        trailer = _TRAILERS[arena[at] >> 4].octets[-(length + TRAILER) % self._block]
+        trailers = _TRAILERS[arena[at] >> 4] if next_header is None else _trailers_of(next_header)
+        trailer = trailers.octets[-(length + TRAILER) % self._block]
         arena[end : end + len(trailer)] = trailer
         end += len(trailer)
         row_end = end + self._icv

@@ -1,7 +1,8 @@
-"""Cipher suites of ESP: sizes, and the AEAD of one SA's keys.
+"""Cipher suites of ESP: their numbers and sizes. The ciphers themselves are in `esp.sa.ciphers`.
 
-RFC 4106 (AES-GCM), RFC 7634 (ChaCha20-Poly1305), RFC 3602 (AES-CBC), RFC 4868 and RFC 2404 (HMAC).
-The only module of `esp` that imports `cryptography`.
+RFC 4106 (AES-GCM), RFC 4309 (AES-CCM), RFC 7634 (ChaCha20-Poly1305), RFC 4543 (AES-GMAC); RFC 3602 (AES-CBC),
+RFC 3686 (AES-CTR), RFC 5529 (Camellia), RFC 2451 (3DES), RFC 2410 (NULL), each with RFC 4868 and RFC 2404
+(HMAC), RFC 3566 (AES-XCBC) or RFC 4494 (AES-CMAC).
 
 A packet here is one buffer: SPI and sequence number (8 bytes), IV, plaintext with padding, pad length and
 next header, ICV. It is sealed and opened in place.
@@ -9,19 +10,11 @@ next header, ICV. It is sealed and opened in place.
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, NoReturn, Protocol
 
-from cryptography.exceptions import InvalidTag as InvalidTag  # for esp.sa.batch, too
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
-
-from esp.packet.headers import Buffer
+from esp.sa.macs import AES_CMAC, AES_XCBC
 
 ESP_HEADER = 8  # SPI and sequence number
 UDP_HEADER = 8
@@ -29,21 +22,30 @@ IP_HEADER = {4: 20, 6: 40}
 TRAILER = 2  # pad length and next header
 
 # IANA's IKEv2 transform numbers: encryption
-AES_CBC = 12
+TRIPLE_DES_CBC = 3
+NULL = 11
+AES_CBC, AES_CTR = 12, 13
+AES_CCM_8, AES_CCM_12, AES_CCM_16 = 14, 15, 16
 AES_GCM_8, AES_GCM_12, AES_GCM_16 = 18, 19, 20
+NULL_AES_GMAC = 21
+CAMELLIA_CBC = 23
 CHACHA20_POLY1305 = 28
 # integrity
 HMAC_SHA1_96 = 2
+AES_XCBC_96, AES_CMAC_96 = 5, 8
 HMAC_SHA2_256_128, HMAC_SHA2_384_192, HMAC_SHA2_512_256 = 12, 13, 14
 
-SALT = 4  # the last octets of an AEAD's keying material (RFC 4106 8.1, RFC 7634 2)
 GCM_ICV = {AES_GCM_8: 8, AES_GCM_12: 12, AES_GCM_16: 16}
-# integrity number -> name, hash, key length, ICV length in octets
-HMACS = {
+CCM_ICV = {AES_CCM_8: 8, AES_CCM_12: 12, AES_CCM_16: 16}
+AES_BITS = (128, 192, 256)
+# integrity number -> name, function of `esp.sa.macs`, key length, ICV length in octets
+MACS = {
     HMAC_SHA1_96: ("HMAC_SHA1_96", "sha1", 20, 12),
     HMAC_SHA2_256_128: ("HMAC_SHA2_256_128", "sha256", 32, 16),
     HMAC_SHA2_384_192: ("HMAC_SHA2_384_192", "sha384", 48, 24),
     HMAC_SHA2_512_256: ("HMAC_SHA2_512_256", "sha512", 64, 32),
+    AES_XCBC_96: ("AES_XCBC_96", AES_XCBC, 16, 12),
+    AES_CMAC_96: ("AES_CMAC_96", AES_CMAC, 16, 12),
 }
 
 
@@ -62,6 +64,7 @@ class Suite:
     integ: int | None
     encr_key_length: int  # with the salt
     integ_key_length: int
+    salt: int  # of the keying material's end: a nonce begins with it (RFC 4106 8.1); 0: there are no nonces
     iv_length: int
     icv_length: int
     block: int  # plaintext, padding and trailer together are a multiple of it
@@ -73,8 +76,9 @@ class Suite:
 
     @property
     def random_iv(self) -> bool:
-        """Whether the IV is random (CBC), not the sequence number, so that no nonce of an AEAD repeats."""
-        return self.integ is not None
+        """Whether the IV is random (CBC; NULL has none), not the sequence number, which keeps the nonces of
+        AEADs and of CTR from repeating."""
+        return not self.salt
 
     @property
     def overhead(self) -> int:
@@ -82,28 +86,53 @@ class Suite:
         return ESP_HEADER + self.iv_length + self.icv_length
 
     def format(self, esn: bool) -> tuple[int, ...]:
-        """What packets of SAs that share a batch have in common: octets of IV and ICV, and ESN."""
-        return _format(self.iv_length, self.icv_length, esn)
+        """What packets of SAs that share a batch have in common: where things stand, and ESN."""
+        return _format(self.iv_length, self.icv_length, self.block, self.random_iv, esn)
 
     def __str__(self) -> str:
         return self.name
 
 
-def _gcm(encr: int, key_bits: int) -> Suite:
-    icv = GCM_ICV[encr]
-    return Suite(f"AES_GCM_{icv}_{key_bits}", encr, key_bits, None, key_bits // 8 + SALT, 0, 8, icv, 4)
+def _combined(name: str, encr: int, key_bits: int | None, key: int, salt: int, icv: int) -> Suite:
+    full_name = name if key_bits is None else f"{name}_{key_bits}"
+    return Suite(full_name, encr, key_bits, None, key + salt, 0, salt, 8, icv, 4)
 
 
-def _cbc(key_bits: int, integ: int) -> Suite:
-    name, _, key_length, icv = HMACS[integ]
-    full_name = f"AES_CBC_{key_bits}/{name}"
-    return Suite(full_name, AES_CBC, key_bits, integ, key_bits // 8, key_length, 16, icv, 16)
+def _with_integrity(
+    name: str, encr: int, key_bits: int | None, key: int, iv: int, *, salt: int = 0, block: int = 4
+) -> Iterator[Suite]:
+    """The suites of an encryption algorithm that needs an integrity algorithm beside it."""
+    full_name = name if key_bits is None else f"{name}_{key_bits}"
+    for integ, (mac, _, mac_key, icv) in MACS.items():
+        yield Suite(
+            f"{full_name}/{mac}", encr, key_bits, integ, key + salt, mac_key, salt, iv, icv, max(block, 4)
+        )
 
 
 SUITES: tuple[Suite, ...] = (
-    *(_gcm(encr, bits) for encr in (AES_GCM_16, AES_GCM_12, AES_GCM_8) for bits in (128, 192, 256)),
-    Suite("CHACHA20_POLY1305", CHACHA20_POLY1305, None, None, 32 + SALT, 0, 8, 16, 4),
-    *(_cbc(bits, integ) for bits in (128, 192, 256) for integ in HMACS),
+    *(
+        _combined(f"AES_GCM_{icv}", encr, bits, bits // 8, 4, icv)
+        for encr, icv in sorted(GCM_ICV.items(), reverse=True)
+        for bits in AES_BITS
+    ),
+    _combined("CHACHA20_POLY1305", CHACHA20_POLY1305, None, 32, 4, 16),
+    *(
+        _combined(f"AES_CCM_{icv}", encr, bits, bits // 8, 3, icv)
+        for encr, icv in sorted(CCM_ICV.items(), reverse=True)
+        for bits in AES_BITS
+    ),
+    *(_combined("NULL_AES_GMAC", NULL_AES_GMAC, bits, bits // 8, 4, 16) for bits in AES_BITS),
+    *(
+        suite
+        for bits in AES_BITS
+        for suite in (
+            *_with_integrity("AES_CBC", AES_CBC, bits, bits // 8, 16, block=16),
+            *_with_integrity("AES_CTR", AES_CTR, bits, bits // 8, 8, salt=4),
+            *_with_integrity("CAMELLIA_CBC", CAMELLIA_CBC, bits, bits // 8, 16, block=16),
+        )
+    ),
+    *_with_integrity("3DES_CBC", TRIPLE_DES_CBC, None, 24, 8, block=8),
+    *_with_integrity("NULL", NULL, None, 0, 0),
 )
 _BY_NUMBERS = {(suite.encr, suite.key_bits, suite.integ): suite for suite in SUITES}
 
@@ -118,104 +147,3 @@ def inner_mtu(outer_mtu: int, outer_version: int, encap: bool, suite: Suite) -> 
     outer = IP_HEADER[outer_version] + (UDP_HEADER if encap else 0)
     room = outer_mtu - outer - suite.overhead
     return room - room % suite.block - TRAILER
-
-
-def refuse_copy(self: object) -> NoReturn:
-    """The `__reduce__` of objects that hold keys and sequence numbers: no copy, no pickle."""
-    raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
-
-
-class Aead(Protocol):
-    """An AEAD as `cryptography` has it: both write to `output`. The last octets of the longer side are the
-    ICV."""
-
-    def encrypt_into(
-        self, nonce: Buffer, plaintext: Buffer, aad: Buffer, output: memoryview, /
-    ) -> object: ...
-
-    def decrypt_into(self, nonce: Buffer, data: Buffer, aad: Buffer, output: memoryview, /) -> object:
-        """Raises InvalidTag, and then the output is undefined."""
-
-
-class AeadContext(NamedTuple):
-    """What seals or opens the packets of one SA. The cipher inside refuses to be copied."""
-
-    spi_salt: bytes  # SPI and salt, 8 octets
-    call: Callable[[Buffer, memoryview, Buffer, memoryview], object]
-    """`encrypt_into` or `decrypt_into`: nonce, input, AAD, output."""
-    esn: bool
-
-    def __reduce__(self) -> NoReturn:
-        refuse_copy(self)
-
-    def __repr__(self) -> str:
-        """Without the salt, which is keying material."""
-        return f"AeadContext(esn={self.esn})"
-
-
-def keyed_aead(suite: Suite, keys: bytes) -> tuple[Aead, bytes]:
-    """The suite's AEAD under these keys (encryption key with salt, integrity key), and the salt, with which
-    its nonces begin. Raises ValueError for the length of the keys."""
-    if len(keys) != suite.key_length:
-        raise ValueError(f"{suite} takes {suite.key_length} octets of keys, not {len(keys)}")
-    encr_key, integ_key = keys[: suite.encr_key_length], keys[suite.encr_key_length :]
-    if suite.integ is not None:
-        return _CbcHmac(suite.integ, encr_key, integ_key), b""
-    key, salt = encr_key[:-SALT], encr_key[-SALT:]
-    if suite.encr == CHACHA20_POLY1305:
-        return ChaCha20Poly1305(key), salt
-    return AESGCM(key) if suite.icv_length == 16 else _ShortTagGcm(key, suite.icv_length), salt
-
-
-class _ShortTagGcm:
-    """AES-GCM with an ICV of 8 or 12, which `AESGCM` lacks."""
-
-    __slots__ = ("_aes", "_gcm", "_icv")
-    __reduce__ = refuse_copy
-
-    def __init__(self, key: bytes, icv: int) -> None:
-        self._aes, self._gcm, self._icv = AES(key), AESGCM(key), icv
-
-    def encrypt_into(self, nonce: Buffer, plaintext: Buffer, aad: Buffer, output: memoryview, /) -> None:
-        output[:] = self._gcm.encrypt(nonce, plaintext, aad)[: len(output)]
-
-    def decrypt_into(self, nonce: Buffer, data: Buffer, aad: Buffer, output: memoryview, /) -> None:
-        tag = bytes(data[-self._icv :])
-        context = Cipher(self._aes, GCM(bytes(nonce), tag, min_tag_length=self._icv)).decryptor()
-        context.authenticate_additional_data(aad)
-        plaintext = context.update(data[: -self._icv])
-        context.finalize()
-        output[:] = plaintext
-
-
-class _CbcHmac:
-    """AES-CBC with HMAC as an AEAD, whose nonce is the IV, which has to be random (RFC 3602 3): encrypt,
-    then authenticate."""
-
-    __slots__ = ("_aes", "_icv", "_keyed")
-    __reduce__ = refuse_copy
-
-    def __init__(self, integ: int, encr_key: bytes, integ_key: bytes) -> None:
-        _, digest, _, self._icv = HMACS[integ]
-        self._aes, self._keyed = AES(encr_key), hmac.new(integ_key, digestmod=digest)
-
-    def encrypt_into(self, nonce: Buffer, plaintext: Buffer, aad: Buffer, output: memoryview, /) -> None:
-        ciphertext = Cipher(self._aes, CBC(nonce)).encryptor().update(plaintext)
-        output[:] = ciphertext + self._authenticate(nonce, ciphertext, aad)
-
-    def decrypt_into(self, nonce: Buffer, data: Buffer, aad: Buffer, output: memoryview, /) -> None:
-        ciphertext = data[: -self._icv]
-        right = hmac.compare_digest(self._authenticate(nonce, ciphertext, aad), data[-self._icv :])
-        if not right or not ciphertext or len(ciphertext) % 16:
-            raise InvalidTag
-        output[:] = Cipher(self._aes, CBC(nonce)).decryptor().update(ciphertext)
-
-    def _authenticate(self, iv: Buffer, ciphertext: Buffer, aad: Buffer) -> bytes:
-        """The ICV over ESP header, IV and ciphertext, and then the high half of the sequence number if there
-        is ESN (RFC 4303 2.2.1)."""
-        context = self._keyed.copy()
-        if len(aad) == ESP_HEADER:
-            context.update(b"".join((aad, iv, ciphertext)))
-        else:
-            context.update(b"".join((aad[:4], aad[8:], iv, ciphertext, aad[4:8])))
-        return context.digest()[: self._icv]

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from ikepy.config.model import Child, Config, Connection, Daemon
+from ikepy.config.model import AuthLocal, AuthRemote, Child, Config, Connection, Daemon
 
 
 class Impact(IntEnum):
@@ -32,28 +32,44 @@ CONNECTION: Mapping[str, Impact] = {
     "remote_addrs": Impact.REPLACE,
     "local_port": Impact.REPLACE,
     "remote_port": Impact.REPLACE,
+    "pq": Impact.IN_PLACE,  # what it means is in the proposals
     "proposals": Impact.REPLACE,
+    "ppk_id": Impact.REPLACE,
+    "ppk_required": Impact.REPLACE,
     "encap": Impact.REPLACE,
     "mobike": Impact.REPLACE,
     "fragmentation": Impact.IN_PLACE,  # what was announced stays so until the next set-up
     "dpd_delay": Impact.IN_PLACE,
     "keyingtries": Impact.IN_PLACE,
     "childless": Impact.IN_PLACE,
+    "redirect": Impact.IN_PLACE,  # what was announced stays so until the next set-up
+    "redirect_to": Impact.IN_PLACE,
+    "resumption": Impact.IN_PLACE,
     "rekey_time": Impact.IN_PLACE,
     "reauth_time": Impact.IN_PLACE,
     "over_time": Impact.IN_PLACE,
     "rand_time": Impact.IN_PLACE,
     "unique": Impact.IN_PLACE,
+    "send_cert": Impact.IN_PLACE,
+    "send_certreq": Impact.IN_PLACE,
+    "ocsp": Impact.IN_PLACE,
+    "experimental_mldsa": Impact.IN_PLACE,
     "max_ike_sas": Impact.IN_PLACE,
     "max_ike_sas_per_identity": Impact.IN_PLACE,
     "max_children": Impact.IN_PLACE,
     "max_children_in_all": Impact.IN_PLACE,
     "local": Impact.REPLACE,
     "remote": Impact.REPLACE,
+    "local2": Impact.REPLACE,
+    "remote2": Impact.REPLACE,
     "children": Impact.IN_PLACE,  # by the table below, child by child
     "probe": Impact.IN_PLACE,
+    "impairments": Impact.IN_PLACE,
+    "vips": Impact.REPLACE,
+    "pools": Impact.IN_PLACE,  # what peers have they keep
     "vti": Impact.IN_PLACE,  # the device is made what it is to be now, and no SA notices
 }
+RENEWED = ("certs", "cacerts", "pubkeys")
 CHILD: Mapping[str, Impact] = {
     "name": Impact.REPLACE,
     "local_ts": Impact.REPLACE,
@@ -85,8 +101,13 @@ FIXED = (
     "worker_user",
     "socket",
     "socket_group",
+    "state_dir",
+    "keylog_dir",
+    "crash_detection",
     "sysctls",
     "http",
+    "impairments_allowed",
+    "impairments",
 )
 _UNCHANGED: frozenset[str] = frozenset()
 
@@ -122,19 +143,22 @@ class ConfigDifference:
     removed: tuple[Connection, ...]
     changed: tuple[ConnectionChange, ...]
     secrets: frozenset[str]  # names of those that were added, removed or changed
+    credentials: bool  # whether CAs, certificates or CRLs that no connection names itself differ
     router_advertisements: frozenset[str]  # interfaces whose were
+    pools: frozenset[str]  # names of pools that were added, removed or changed
     vxlan: frozenset[str]  # names of VXLAN devices that were added, removed or changed
+    radius: bool  # whether [radius] differs
     daemon: frozenset[str]  # keys of [daemon] that differ and need no restart
     fixed: tuple[tuple[str, str], ...]
 
     def __bool__(self) -> bool:
         """Whether anything changes now."""
         connections = self.added or self.removed or self.changed
-        beside = self.router_advertisements or self.vxlan
+        beside = self.router_advertisements or self.vxlan or self.pools or self.credentials or self.radius
         return bool(connections or self.secrets or beside or self.daemon)
 
     def __str__(self) -> str:
-        """For the log: "1 connection added (site-c), secrets changed"."""
+        """For the log and whoever reloads: "1 connection added (site-c); secrets changed"."""
         parts = [
             _counted(what, [one.name for one in connections])
             for what, connections in (
@@ -146,9 +170,13 @@ class ConfigDifference:
             if connections
         ]
         parts += ["secrets changed"] if self.secrets else []
+        parts += ["certificates changed"] if self.credentials else []
         parts += [f"router advertisements of {name} changed" for name in sorted(self.router_advertisements)]
+        parts += [f"pools.{name} changed" for name in sorted(self.pools)]
         parts += [f"vxlan.{name} changed" for name in sorted(self.vxlan)]
+        parts += ["radius changed"] if self.radius else []
         parts += [f"daemon.{key} changed" for key in sorted(self.daemon)]
+        parts += [f"{key} {text}" for key, text in self.fixed]
         return "; ".join(parts) or "nothing changed"
 
 
@@ -167,16 +195,29 @@ def difference(old: Config, new: Config) -> ConfigDifference:
         config=Config(
             connections=merged,
             secrets=new.secrets,
+            private_keys=new.private_keys,
+            tokens=new.tokens,
+            pools=new.pools,
             vxlan=new.vxlan,
+            radius=new.radius,
             daemon=daemon,
+            authorities=new.authorities,
+            directories=new.directories,
             router_advertisements=new.router_advertisements,
         ),
         added=tuple(one for name, one in merged.items() if name not in old.connections),
         removed=tuple(one for name, one in old.connections.items() if name not in merged),
         changed=tuple(changed),
-        secrets=frozenset(_differing(old.secrets, new.secrets)),
+        secrets=frozenset(
+            name
+            for one in ("secrets", "private_keys", "tokens")
+            for name in _differing(getattr(old, one), getattr(new, one))
+        ),
+        credentials=(old.authorities, old.directories) != (new.authorities, new.directories),
         router_advertisements=frozenset(_differing(old.router_advertisements, new.router_advertisements)),
+        pools=frozenset(_differing(old.pools, new.pools)),
         vxlan=frozenset(_differing(old.vxlan, new.vxlan)),
+        radius=old.radius != new.radius,
         daemon=frozenset(live),
         fixed=tuple(
             (f"daemon.{key}", f"stays {_shown(getattr(old.daemon, key))} until the daemon is started anew")
@@ -188,11 +229,21 @@ def difference(old: Config, new: Config) -> ConfigDifference:
 def connection_change(old: Connection, new: Connection) -> ConnectionChange:
     """How a connection differs from the one of the same name."""
     keys = {key for key in CONNECTION if getattr(old, key) != getattr(new, key)}
-    impact = max((CONNECTION[key] for key in keys - {"children"}), default=Impact.NONE)
+    impact = max((_impact(key, old, new) for key in keys - {"children"}), default=Impact.NONE)
     if "vti" in keys:
         fields = type(new.vti).model_fields
         keys |= {f"vti.{key}" for key in fields if getattr(old.vti, key) != getattr(new.vti, key)}
     return ConnectionChange(old, new, frozenset(keys - {"children", "vti"}), impact)
+
+
+def _impact(key: str, old: Connection, new: Connection) -> Impact:
+    """Certificates are renewed under SAs that stand: the next authentication uses them."""
+    one, other = getattr(old, key), getattr(new, key)
+    if isinstance(one, AuthLocal | AuthRemote) and isinstance(other, AuthLocal | AuthRemote):
+        renewed = {name: getattr(other, name) for name in RENEWED if name in type(one).model_fields}
+        if one.model_copy(update=renewed) == other:
+            return Impact.IN_PLACE
+    return CONNECTION[key]
 
 
 def child_impact(old: Child, new: Child) -> Impact:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal, TypeVar, cast, get_args
 
-from pydantic import PlainValidator, ValidationError
+from pydantic import PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ikepy.config import values
+from ikepy.config.auth_method import AuthMethod
+from ikepy.config.auth_method import parse as parse_auth_method
 from ikepy.config.identity import Identity
+from ikepy.config.proposals import default_ike
 from ikepy.config.proposals import parse as parse_proposals
 from ikepy.wire.constants import ProtocolId
 from ikepy.wire.proposal import Proposal
@@ -65,12 +69,15 @@ def _collect(elements: list[object], parse: Callable[[object], T]) -> tuple[list
 
 
 def proposals(protocol: ProtocolId) -> PlainValidator:
-    """A list of proposals; "default" stands for several."""
+    """A list of proposals; "default" stands for several: of an IKE_SA for those that its `pq` says."""
 
-    def one(element: object) -> tuple[Proposal, ...]:
-        return parse_proposals(values.text(element), protocol)
+    def validate(value: object, info: ValidationInfo) -> tuple[Proposal, ...]:
+        def one(element: object) -> tuple[Proposal, ...]:
+            text = values.text(element)
+            if protocol == ProtocolId.IKE and text.strip().lower() == "default":
+                return default_ike(info.data.get("pq", "prefer"))
+            return parse_proposals(text, protocol)
 
-    def validate(value: object) -> tuple[Proposal, ...]:
         elements = values.listed(value)
         if not elements:
             raise ValueError('must not be empty; allowed: "default", or algorithms like in the manual')
@@ -85,6 +92,19 @@ def proposals(protocol: ProtocolId) -> PlainValidator:
 def identity(value: object) -> Identity | None:
     """An identity; None for "%any"."""
     return Identity.parse(values.text(value))
+
+
+def auth_method(value: object) -> AuthMethod:
+    """A method of authentication with its constraints."""
+    return value if isinstance(value, AuthMethod) else parse_auth_method(values.text(value))
+
+
+def object_identifier(value: object) -> str:
+    """An OID in dotted decimals."""
+    text = values.text(value)
+    if not re.fullmatch(r"[0-2](\.(0|[1-9][0-9]{0,18})){1,31}", text, re.ASCII):
+        raise ValueError('allowed: an object identifier like "1.3.6.1.4.1.1"')
+    return text
 
 
 def choice(key: str, allowed: dict[str, str], later: dict[str, str] | None = None) -> PlainValidator:
@@ -143,8 +163,13 @@ fragment_size = PlainValidator(_fragment_size)
 
 Action = Literal["none", "trap", "start"]
 Childless = Literal["allow", "prefer", "force", "never"]
+Redirect = Literal["configured", "follow", "never"]
 Unique = Literal["no", "never", "keep", "replace"]
+PostQuantum = Literal["require", "prefer", "off"]
 Fragmentation = Literal["yes", "accept", "no"]
+OcspUse = Literal["reply", "request", "both", "never"]
+SendCert = Literal["always", "ifasked", "never"]
+Revocation = Literal["strict", "ifuri", "relaxed"]
 Ready = Literal["all", "any", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]

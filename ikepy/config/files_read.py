@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -57,6 +58,23 @@ def note_file(path: Path, status: os.stat_result | None) -> None:
     read = _noting.get()
     if read is not None:
         read.files[path] = None if status is None else _stamp(status)
+
+
+def content(path: Path, most: int) -> tuple[bytes, os.stat_result]:
+    """What a regular file holds, and its status; the file is noted. `most`: bytes that it may have.
+
+    Raises OSError, and ValueError, whose text does not repeat the name.
+    """
+    note_file(path, None)
+    with files.open_file(path) as file:
+        status = os.fstat(file.fileno())
+        note_file(path, status)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("this is not a regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"this file is too large; allowed: at most {most} bytes")
+    return data, status
 
 
 def expand(pattern: str) -> tuple[str, ...]:

@@ -1,11 +1,19 @@
-"""IKE identities, written as in swanctl.conf and matched as charon does (RFC 7296 3.5)."""
+"""IKE identities, written as in swanctl.conf and matched as charon does (RFC 7296 3.5).
+
+Regular expressions are those of swanctl.conf since strongSwan 6.0.2: "^…$", perhaps behind a type's prefix,
+for the text of an identity.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from ikepy.config import regular_expression
+from ikepy.errors import WireError
+from ikepy.wire import distinguished_name
 from ikepy.wire.constants import IdType
+from ikepy.wire.distinguished_name import DistinguishedName
 
 ANY = frozenset(
     {"", "%any", "%any6", "*", "0.0.0.0", "::", "0::0"}
@@ -19,9 +27,11 @@ PREFIXES = {
     "userfqdn": IdType.RFC822_ADDR,
     "fqdn": IdType.FQDN,
     "dns": IdType.FQDN,
+    "asn1dn": IdType.DER_ASN1_DN,
+    "asn1gn": IdType.DER_ASN1_GN,
     "keyid": IdType.KEY_ID,
 }
-DN_PREFIXES = frozenset({"asn1dn", "asn1gn"})
+OF_ANY_TYPE = 0  # a regular expression without a prefix
 ADDRESS_SIZE: dict[int, int] = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
 TEXT_TYPES: frozenset[int] = frozenset({IdType.FQDN, IdType.RFC822_ADDR})  # compared without regard to case
 _TYPE_NAMES: dict[int, str] = {
@@ -34,17 +44,22 @@ _TYPE_NAMES: dict[int, str] = {
 }
 
 ALLOWED = (
-    'allowed: an IP address, a name ("gw.example.org", "@gwa"), "user@example.org", "@#" and hex digits for '
-    'a key ID, "%any", or one of the prefixes ' + ", ".join(f"{name}:" for name in PREFIXES)
+    'allowed: an IP address, a name ("gw.example.org", "@gwa"), "user@example.org", a distinguished name '
+    '("C=CH, O=strongSwan, CN=moon"), "@#" and hex digits for a key ID, "^…$" for a regular '
+    'expression, "%any", or one of the prefixes ' + ", ".join(f"{name}:" for name in PREFIXES)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an ID payload carries: the type's number and the data."""
+    """What an ID payload carries: the type's number and the data.
+
+    `regular`: a regular expression instead, for identities of this type, or of any (OF_ANY_TYPE).
+    """
 
     id_type: int
     data: bytes
+    regular: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Identity | None:
@@ -52,7 +67,7 @@ class Identity:
         text = text.strip()
         if text in ANY:
             return None
-        identity = _prefixed(text) or _by_look(text)
+        identity = _regular(text) or _prefixed(text) or _by_look(text)
         if len(identity.data) > MAX_LENGTH:
             raise ValueError(f"too long for an identity; allowed: at most {MAX_LENGTH} bytes")
         return identity
@@ -63,33 +78,81 @@ class Identity:
         id_type = IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR
         return cls(id_type, address.packed)
 
+    @classmethod
+    def of_user(cls, name: str) -> Identity | None:
+        """The identity by which secrets and certificates know a user; None if it can't be one."""
+        try:
+            identity = cls.parse(name)
+        except ValueError:
+            return None
+        return None if identity is None or identity.is_pattern else identity
+
+    @classmethod
+    def of_name(cls, name: DistinguishedName) -> Identity:
+        """A distinguished name, as a certificate's subject."""
+        return cls(IdType.DER_ASN1_DN, name.encode())
+
     @property
     def is_pattern(self) -> bool:
-        """Whether it has a wildcard: "*.example.org", "*@example.org"."""
-        return self.id_type in TEXT_TYPES and self.data.startswith(b"*")
+        """Whether many may match it: "*.example.org", "*@example.org", "C=CH, CN=*", "^gw[0-9]+$"."""
+        name = self.name
+        return (
+            self.regular
+            or (self.id_type in TEXT_TYPES and self.data.startswith(b"*"))
+            or (name is not None and name.is_pattern)
+        )
+
+    @property
+    def name(self) -> DistinguishedName | None:
+        """What a distinguished name's DER means, None if it is malformed or this is of another type."""
+        if self.id_type != IdType.DER_ASN1_DN or self.regular:
+            return None
+        try:
+            return distinguished_name.decode(self.data)
+        except WireError:
+            return None
 
     @property
     def folded(self) -> Identity:
         """Normal form for comparison: names are case-insensitive."""
+        if self.regular:
+            return self
+        name = self.name
+        if name is not None:
+            return Identity(self.id_type, name.folded.encode("utf-8", "surrogatepass"))
         return Identity(self.id_type, self.data.lower()) if self.id_type in TEXT_TYPES else self
 
     @property
     def type_name(self) -> str:
         """The type's name, for display: two identities that look alike may differ in type."""
+        if self.regular:
+            return "regular expression"
         return _TYPE_NAMES.get(self.id_type, f"type {self.id_type}")
 
     def matches(self, pattern: Identity | None) -> bool:
         """Whether `pattern` (None: any identity) equals this identity or matches it by wildcard."""
         if pattern is None:
             return True
-        if self.id_type != pattern.id_type:
+        if pattern.regular:
+            fits = pattern.id_type in (OF_ANY_TYPE, self.id_type) and len(self.data) <= MAX_LENGTH
+            return fits and _found(pattern.data.decode(), str(self))
+        if self.id_type != pattern.id_type or self.regular:
             return False
-        if self.id_type not in TEXT_TYPES:
-            return self.data == pattern.data
-        mine, theirs = self.data.lower(), pattern.data.lower()
-        return mine == theirs or (pattern.is_pattern and mine.endswith(theirs[1:]))
+        if self.id_type in TEXT_TYPES:
+            mine, theirs = self.data.lower(), pattern.data.lower()
+            return mine == theirs or (pattern.is_pattern and mine.endswith(theirs[1:]))
+        own, other = self.name, pattern.name
+        if own is not None and other is not None:
+            return own.matches(other)
+        return self.data == pattern.data
 
     def __str__(self) -> str:
+        if self.regular:
+            prefix = next((f"{word}:" for word, kind in PREFIXES.items() if kind == self.id_type), "")
+            return prefix + self.data.decode()
+        name = self.name
+        if name is not None and name.rdns:
+            return str(name)
         if ADDRESS_SIZE.get(self.id_type) == len(self.data):
             return str(ip_address(self.data))
         text = _printable(self.data)
@@ -115,8 +178,6 @@ def _prefixed(text: str) -> Identity | None:
     prefix = prefix.lower()
     if not colon:
         return None
-    if prefix in DN_PREFIXES:
-        raise _no_dn()
     number: int | None = PREFIXES.get(prefix)
     if number is None and prefix.startswith("{") and prefix.endswith("}"):
         number = int(prefix[1:-1]) if prefix[1:-1].isascii() and prefix[1:-1].isdigit() else 0
@@ -124,6 +185,8 @@ def _prefixed(text: str) -> Identity | None:
             raise ValueError("the number in {…} is not an ID type; allowed: 1..255")
     if number is None:
         return None
+    if number == IdType.DER_ASN1_DN and not rest.startswith("#"):
+        return _name(rest)  # charon would take the text for DER
     data = _hex(rest[1:]) if rest.startswith("#") else rest.encode()
     if ADDRESS_SIZE.get(number, len(data)) != len(data):
         raise ValueError(
@@ -138,7 +201,7 @@ def _prefixed(text: str) -> Identity | None:
 def _by_look(text: str) -> Identity:
     """Guess the type of a text without prefix, as charon does."""
     if "=" in text:
-        raise _no_dn()
+        return _name(text)
     if text.startswith("@#"):
         return Identity(IdType.KEY_ID, _hex(text[2:]))
     if text.startswith("@@"):
@@ -169,5 +232,27 @@ def _hex(digits: str) -> bytes:
     return data
 
 
-def _no_dn() -> ValueError:
-    return ValueError(f"distinguished names are not supported by ikepy yet; {ALLOWED}")
+def _name(text: str) -> Identity:
+    """charon takes a text that is no name for a key ID: hardly what was meant."""
+    try:
+        name = DistinguishedName.parse(text)
+        if not name.rdns:
+            raise ValueError("nothing behind the prefix")
+    except ValueError as error:
+        raise ValueError(f'{error}; a key ID with "=" in it is written keyid:…') from None
+    return Identity.of_name(name)
+
+
+def _regular(text: str) -> Identity | None:
+    """ "^gw[0-9]+$", "fqdn:^…$"; None if it does not look like one."""
+    prefix, colon, rest = text.partition(":")
+    number = PREFIXES.get(prefix.lower()) if colon else None
+    id_type, expression = (OF_ANY_TYPE, text) if number is None else (int(number), rest)
+    if len(expression) < 2 or not (expression.startswith("^") and expression.endswith("$")):
+        return None
+    regular_expression.compiled(expression)
+    return Identity(id_type, expression.encode(), regular=True)
+
+
+def _found(expression: str, text: str) -> bool:
+    return regular_expression.compiled(expression).fullmatch(text) is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ikepy.config.fields import Action
-from ikepy.config.model import Config, Connection, SecretEntry
+from ikepy.config.model import Config, Connection, Pool, SecretEntry
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ class Layers:
     file: Config
     connections: Mapping[str, Connection] = field(default_factory=dict)
     secrets: Mapping[str, SecretEntry] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
     actions: Mapping[tuple[str, str], ChangedAction] = field(default_factory=dict)
 
     def merged(self) -> Config:
@@ -51,9 +52,15 @@ class Layers:
         return Config(
             connections=connections,
             secrets=secrets,
+            private_keys=self.file.private_keys,
+            tokens=self.file.tokens,
+            pools={**self.file.pools, **self.pools},
             daemon=self.file.daemon,
+            authorities=self.file.authorities,
+            directories=self.file.directories,
             router_advertisements=self.file.router_advertisements,
             vxlan=self.file.vxlan,
+            radius=self.file.radius,
         )
 
     def with_file(self, config: Config) -> Layers:
@@ -77,6 +84,14 @@ class Layers:
     def without_secret(self, name: str) -> Layers:
         """Without one that came by VICI; KeyError if none of this name did."""
         return replace(self, secrets=_without(self.secrets, name))
+
+    def with_pool(self, pool: Pool) -> Layers:
+        """With a pool of virtual addresses that came by VICI, in place of one of its name."""
+        return replace(self, pools={**self.pools, pool.name: pool})
+
+    def without_pool(self, name: str) -> Layers:
+        """Without one that came by VICI; KeyError if none of this name did."""
+        return replace(self, pools=_without(self.pools, name))
 
     def with_action(self, connection: str, child: str, used: Action) -> Layers:
         """With another `start_action` of a child. KeyError for a child that is not configured."""

@@ -1,4 +1,7 @@
-"""Parses proposals written in strongSwan's keywords, "aes128gcm16-prfsha256-x25519" (RFC 7296 3.3)."""
+"""Parses proposals written in strongSwan's keywords, "aes128gcm16-prfsha256-x25519" (RFC 7296 3.3).
+
+"ke1_" to "ke7_" before a key exchange makes it an additional one (RFC 9370): x25519-ke1_mlkem768.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,44 @@ from difflib import get_close_matches
 from functools import cache
 
 from ikepy.crypto.algorithms import is_aead
-from ikepy.crypto.kex import registry
-from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, ProtocolId, TransformType
+from ikepy.crypto.kex import registry, selection
+from ikepy.wire.constants import (
+    ADDITIONAL_KEY_EXCHANGES,
+    ML_KEM,
+    Encr,
+    Esn,
+    Integ,
+    KeGroup,
+    Prf,
+    ProtocolId,
+    TransformType,
+)
 from ikepy.wire.proposal import Proposal, Transform
 
 AES_BITS = (128, 192, 256)
 _GCM = {16: Encr.AES_GCM_16, 12: Encr.AES_GCM_12, 8: Encr.AES_GCM_8}  # ICV in bytes
+_CCM = {16: Encr.AES_CCM_16, 12: Encr.AES_CCM_12, 8: Encr.AES_CCM_8}
 
 ENCR = {
     **{f"aes{bits}": Transform(TransformType.ENCR, Encr.AES_CBC, bits) for bits in AES_BITS},
     "aes": Transform(TransformType.ENCR, Encr.AES_CBC, 128),
     **{
-        f"aes{bits}gcm{suffix}": Transform(TransformType.ENCR, encr, bits)
+        f"aes{bits}{mode}{suffix}": Transform(TransformType.ENCR, encr, bits)
+        for mode, icvs in (("gcm", _GCM), ("ccm", _CCM))
         for bits in AES_BITS
-        for icv, encr in _GCM.items()
+        for icv, encr in icvs.items()
         for suffix in (icv, 8 * icv)  # charon has both: in bytes and in bits
     },
     **{f"aes{bits}gcm": Transform(TransformType.ENCR, Encr.AES_GCM_16, bits) for bits in AES_BITS},
     "chacha20poly1305": Transform(TransformType.ENCR, Encr.CHACHA20_POLY1305),
+    **{f"aes{bits}ctr": Transform(TransformType.ENCR, Encr.AES_CTR, bits) for bits in AES_BITS},
+    **{f"camellia{bits}": Transform(TransformType.ENCR, Encr.CAMELLIA_CBC, bits) for bits in AES_BITS},
+    "camellia": Transform(TransformType.ENCR, Encr.CAMELLIA_CBC, 128),
+    "3des": Transform(TransformType.ENCR, Encr.TRIPLE_DES_CBC),
+}
+ESP_ENCR = {  # no confidentiality (RFC 2410, RFC 4543): none of IKE's choices
+    **{f"aes{bits}gmac": Transform(TransformType.ENCR, Encr.NULL_AES_GMAC, bits) for bits in AES_BITS},
+    "null": Transform(TransformType.ENCR, Encr.NULL),
 }
 INTEG = {
     name: Transform(TransformType.INTEG, integ)
@@ -33,6 +56,8 @@ INTEG = {
         Integ.HMAC_SHA2_256_128: ("sha256", "sha2_256"),
         Integ.HMAC_SHA2_384_192: ("sha384", "sha2_384"),
         Integ.HMAC_SHA2_512_256: ("sha512", "sha2_512"),
+        Integ.AES_XCBC_96: ("aesxcbc",),
+        Integ.AES_CMAC_96: ("aescmac",),
     }.items()
     for name in names
 }
@@ -41,6 +66,8 @@ PRF = {
     "prfsha256": Transform(TransformType.PRF, Prf.HMAC_SHA2_256),
     "prfsha384": Transform(TransformType.PRF, Prf.HMAC_SHA2_384),
     "prfsha512": Transform(TransformType.PRF, Prf.HMAC_SHA2_512),
+    "prfaesxcbc": Transform(TransformType.PRF, Prf.AES128_XCBC),
+    "prfaescmac": Transform(TransformType.PRF, Prf.AES128_CMAC),
 }
 KE = {
     name: Transform(TransformType.KE, group)
@@ -60,6 +87,8 @@ KE = {
         KeGroup.MODP_4096: ("modp4096",),
         KeGroup.MODP_6144: ("modp6144",),
         KeGroup.MODP_8192: ("modp8192",),
+        KeGroup.ML_KEM_768: ("mlkem768",),
+        KeGroup.ML_KEM_1024: ("mlkem1024",),
     }.items()
     for name in names
     if group in registry.supported()
@@ -67,12 +96,18 @@ KE = {
 NO_KE = {  # ESP only: PFS is welcome, not required
     name: Transform(TransformType.KE, KeGroup.NONE) for name in ("modpnone", "none")
 }
+# Additional key exchanges (RFC 9370 2.2.1), each of which may be optional: ke1_mlkem768-ke1_none.
+ADDITIONAL_KE = {
+    f"ke{n}_{name}": Transform(type, one.id)
+    for n, type in enumerate(ADDITIONAL_KEY_EXCHANGES, 1)
+    for name, one in {**KE, "none": NO_KE["none"]}.items()
+}
 ESN = {
     "noesn": Transform(TransformType.ESN, Esn.NO_ESN),
     "esn": Transform(TransformType.ESN, Esn.ESN),
 }
-IKE_WORDS = {**ENCR, **INTEG, **PRF, **KE}
-ESP_WORDS = {**ENCR, **INTEG, **KE, **NO_KE, **ESN}
+IKE_WORDS = {**ENCR, **INTEG, **PRF, **KE, **ADDITIONAL_KE}
+ESP_WORDS = {**ENCR, **ESP_ENCR, **INTEG, **KE, **NO_KE, **ADDITIONAL_KE, **ESN}
 # Common misspellings. "-" separates algorithms, so a name that contains one is split into several keywords.
 MEANT = {
     **{f"{prefix}{int(one.id)}": word for prefix in ("group", "dh", "modp") for word, one in KE.items()},
@@ -96,12 +131,13 @@ MEANT = {
     "secp521r1": "ecp521",
     "nopfs": "modpnone",
     "pfs": "x25519",
+    "kyber3": "mlkem768",
+    "kyber5": "mlkem1024",
+    "mlkem": "mlkem768",
 }
 # Keywords that charon supports and we don't get another message than a typo.
 FOREIGN_PREFIXES = (
-    "3des",
     "des",
-    "null",
     "camellia",
     "blowfish",
     "cast",
@@ -110,7 +146,7 @@ FOREIGN_PREFIXES = (
     "md5",
     "prfmd5",
 )
-FOREIGN_PARTS = ("ccm", "ctr", "gmac", "xcbc", "cmac", "ntru", "newhope", "compat", "_96", "_160")
+FOREIGN_PARTS = ("ntru", "newhope", "compat", "_96", "_160")
 
 # RFC 7296 2.13: without a PRF of its own, charon takes the integrity algorithm's.
 PRF_OF_INTEG = {
@@ -118,23 +154,24 @@ PRF_OF_INTEG = {
     Integ.HMAC_SHA2_256_128: Prf.HMAC_SHA2_256,
     Integ.HMAC_SHA2_384_192: Prf.HMAC_SHA2_384,
     Integ.HMAC_SHA2_512_256: Prf.HMAC_SHA2_512,
+    Integ.AES_XCBC_96: Prf.AES128_XCBC,
+    Integ.AES_CMAC_96: Prf.AES128_CMAC,
 }
 
-# "default": what charon 5.9.8 offers, in its order, less the algorithms that we don't have, and less the MODP
-# groups above 4096 bits, where a stranger's request costs us most: those are there for whoever names them.
+# "default": the strongest first (RFC 8247, RFC 8221), ending in what old peers have. MODP groups below 2048
+# bits and shortened ICVs are there for whoever names them, and so are MODP groups above 4096 bits, where a
+# stranger's request costs us most. x25519 comes first, as most peers take it: another one costs a round trip.
 _IKE_REST = (
-    "prfsha256-prfsha384-prfsha512-prfsha1-x25519-x448-ecp256-ecp384-ecp521-ecp256bp-ecp384bp-ecp512bp-"
-    "modp3072-modp4096-modp2048"
+    "prfsha512-prfsha384-prfsha256-prfsha1-x25519-x448-ecp384-ecp521-ecp256-ecp512bp-ecp384bp-ecp256bp-"
+    "modp4096-modp3072-modp2048"
 )
-DEFAULT_IKE = (
-    f"aes128-aes192-aes256-sha256-sha384-sha512-sha1-{_IKE_REST}",
-    "aes128gcm16-aes192gcm16-aes256gcm16-chacha20poly1305-aes128gcm8-aes192gcm8-aes256gcm8-"
-    f"aes128gcm12-aes192gcm12-aes256gcm12-{_IKE_REST}",
-)
-DEFAULT_ESP = (
-    "aes128-aes192-aes256-sha256-sha384-sha512-sha1-noesn",
-    "aes128gcm16-aes192gcm16-aes256gcm16-noesn",
-)
+_AEADS = "aes256gcm16-chacha20poly1305-aes192gcm16-aes128gcm16"
+_WITH_INTEG = "aes256-aes192-aes128-sha512-sha384-sha256-sha1"
+DEFAULT_IKE = (f"{_AEADS}-{_IKE_REST}", f"{_WITH_INTEG}-{_IKE_REST}")
+# Goes before them where ML-KEM is welcome, and stands alone where it is required (`pq`): IKE_SA_INIT, with a
+# classical key exchange, stays small, and ML-KEM comes after it (RFC 9370).
+QUANTUM_SAFE_IKE = f"{_AEADS}-{_IKE_REST}-ke1_mlkem768-ke1_mlkem1024"
+DEFAULT_ESP = (f"{_AEADS}-noesn", f"{_WITH_INTEG}-noesn")
 
 
 def parse(text: str, protocol: ProtocolId) -> tuple[Proposal, ...]:
@@ -150,7 +187,8 @@ def parse(text: str, protocol: ProtocolId) -> tuple[Proposal, ...]:
 def idle_words(text: str, protocol: ProtocolId) -> list[tuple[str, str]]:
     """The keywords of an entry that `parse` takes but ignores, as charon does, each with the reason."""
     words = text.strip().lower().split("-")
-    with_aead = any(word in ENCR and is_aead(ENCR[word].id) for word in words)
+    ciphers = {**ENCR, **ESP_ENCR}
+    with_aead = any(word in ciphers and is_aead(ciphers[word].id) for word in words)
     found: list[tuple[str, str]] = []
     for word in dict.fromkeys(words):
         if protocol == ProtocolId.ESP and word in PRF:
@@ -168,13 +206,31 @@ def default(protocol: ProtocolId) -> tuple[Proposal, ...]:
     return tuple(_proposal([word for word in text.split("-") if word in known], protocol) for text in texts)
 
 
+@cache
+def default_ike(pq: str) -> tuple[Proposal, ...]:
+    """What is proposed for an IKE_SA where nothing is configured, by the word of `pq`."""
+    plain = default(ProtocolId.IKE)
+    words = [word for word in QUANTUM_SAFE_IKE.split("-") if word in IKE_WORDS]
+    safe = _proposal(words, ProtocolId.IKE)
+    return {"off": plain, "prefer": (safe, *plain), "require": (safe,)}[pq]
+
+
+def is_quantum_safe(proposal: Proposal) -> bool:
+    """Whether whatever is chosen of a proposal has an ML-KEM among its key exchanges."""
+    types: dict[int, list[int]] = {}
+    for one in proposal.transforms:
+        if one.type in (TransformType.KE, *ADDITIONAL_KEY_EXCHANGES):
+            types.setdefault(one.type, []).append(one.id)
+    return any(all(method in ML_KEM for method in methods) for methods in types.values())
+
+
 def to_text(proposal: Proposal) -> str:
     """The proposal in keywords again; an unknown transform as type:id."""
     return "-".join(_word(transform) for transform in proposal.transforms)
 
 
 def _word(transform: Transform) -> str:
-    for word, known in {**ENCR, **INTEG, **PRF, **KE, **NO_KE, **ESN}.items():
+    for word, known in {**ENCR, **ESP_ENCR, **INTEG, **PRF, **KE, **NO_KE, **ADDITIONAL_KE, **ESN}.items():
         if known == transform:
             return word
     return f"{transform.type}:{transform.id}"
@@ -182,6 +238,10 @@ def _word(transform: Transform) -> str:
 
 def _words(protocol: ProtocolId) -> dict[str, Transform]:
     return IKE_WORDS if protocol == ProtocolId.IKE else ESP_WORDS
+
+
+def _encr_words(protocol: ProtocolId) -> dict[str, Transform]:
+    return ENCR if protocol == ProtocolId.IKE else {**ENCR, **ESP_ENCR}
 
 
 def _proposal(words: list[str], protocol: ProtocolId) -> Proposal:
@@ -203,12 +263,12 @@ def _complete(types: dict[int, list[Transform]], protocol: ProtocolId) -> None:
     """Fill in what the keywords imply; ValueError if a rule of charon's is broken."""
     encrs, integs = types[TransformType.ENCR], types[TransformType.INTEG]
     if not encrs:
-        raise ValueError(f"no encryption algorithm; allowed: {_listed(ENCR)}")
+        raise ValueError(f"no encryption algorithm; allowed: {_listed(_encr_words(protocol))}")
     aead = {is_aead(encr.id) for encr in encrs}
     if len(aead) == 2:
         raise ValueError(
             "AEAD and other encryption algorithms can't share one proposal; write two: one with "
-            "aes…gcm… or chacha20poly1305, one with aes128, aes192, aes256"
+            "aes…gcm…, aes…ccm… or chacha20poly1305, one with aes…, aes…ctr or camellia…"
         )
     if protocol == ProtocolId.IKE:
         if not types[TransformType.PRF]:
@@ -217,6 +277,7 @@ def _complete(types: dict[int, list[Transform]], protocol: ProtocolId) -> None:
             ]
         if not types[TransformType.KE]:
             raise ValueError(f"no key exchange; allowed: {_listed(KE)}")
+    _check_additional(types)
     if True in aead:
         integs.clear()  # used only to imply the PRF: an AEAD is offered without INTEG (RFC 5282 8)
     elif not integs:
@@ -225,6 +286,23 @@ def _complete(types: dict[int, list[Transform]], protocol: ProtocolId) -> None:
         raise ValueError(f"no PRF, which an AEAD needs; allowed: {_listed(PRF)}")
     if protocol == ProtocolId.ESP and not types[TransformType.ESN]:
         types[TransformType.ESN] = [ESN["noesn"]]
+
+
+def _check_additional(types: dict[int, list[Transform]]) -> None:
+    """ValueError if additional key exchanges stand without a first one, or can't all be different ones.
+
+    The responder chooses none twice (RFC 9370 2.2.1).
+    """
+    additional = [types[kind] for kind in ADDITIONAL_KEY_EXCHANGES if types[kind]]
+    first = types[TransformType.KE]
+    if additional and not any(one.id != KeGroup.NONE for one in first):
+        raise ValueError(f"ke1_ to ke7_ stand beside a first key exchange; allowed: {_listed(KE)}")
+    if additional and selection.choose(*_ids(first, additional)) is None:
+        raise ValueError("each additional key exchange needs a method that no other one has")
+
+
+def _ids(first: list[Transform], additional: list[list[Transform]]) -> tuple[list[int], list[list[int]]]:
+    return [one.id for one in first], [[one.id for one in each] for each in additional]
 
 
 def to_words(transforms: Iterable[Transform]) -> str:
@@ -239,7 +317,7 @@ def _listed(words: dict[str, Transform]) -> str:
 
 def _unknown(word: str, protocol: ProtocolId) -> str:
     known = _words(protocol)
-    kinds = [("encryption", ENCR), ("integrity", INTEG)]
+    kinds = [("encryption", _encr_words(protocol)), ("integrity", INTEG)]
     if protocol == ProtocolId.IKE:
         kinds += [("PRF", PRF), ("key exchange", KE)]
     else:
@@ -248,8 +326,10 @@ def _unknown(word: str, protocol: ProtocolId) -> str:
     if not word:
         return f'an algorithm is missing beside a "-"; allowed: {allowed}'
     meant = MEANT.get(word, "")
-    if word in ESN or word in NO_KE:
+    if word in ESN or word in NO_KE or word in ESP_ENCR:
         why = f'"{word}" has no place in an IKE proposal'
+    elif word.removeprefix(f"ke{word[2:3]}_") == "mlkem512":
+        why = f'"{word}" is not supported: the library has no ML-KEM-512; use mlkem768 or mlkem1024'
     elif word.startswith(FOREIGN_PREFIXES) or any(part in word for part in FOREIGN_PARTS):
         why = f'"{word}" is not supported by ikepy'
     else:

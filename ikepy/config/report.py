@@ -6,8 +6,23 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 
-from ikepy.config.model import AuthLocal, Child, Config, Connection, Daemon, Http, SecretEntry, Vti, Vxlan
+from ikepy.config.credentials import private_keys
+from ikepy.config.model import (
+    AuthLocal,
+    Authority,
+    AuthRemote,
+    Child,
+    Config,
+    Connection,
+    Daemon,
+    Http,
+    Pool,
+    SecretEntry,
+    Vti,
+    Vxlan,
+)
 from ikepy.config.probe import Probe
+from ikepy.config.radius import Radius, RadiusServer
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.errors import LocalMisuse
 
@@ -16,13 +31,12 @@ Path = tuple[int | str, ...]
 
 # Keys of swanctl.conf (5.9.8, and until 6.0.2) that ikepy does not have, by kind of section.
 _CONNECTION = """
-    vips aggressive pull dscp dpd_timeout ocsp send_certreq send_cert ppk_id
-    ppk_required pools if_id_in if_id_out mediation mediated_by
+    aggressive pull dscp dpd_timeout
+    if_id_in if_id_out mediation mediated_by
     mediation_peer
 """
-_AUTH = """
-    round certs cert pubkeys eap_id aaa_id xauth_id groups cert_policy cacerts cacert ca_id revocation
-"""
+_LOCAL = "round cert xauth_id"
+_REMOTE = "round cert xauth_id groups cacert"
 _CHILD = """
     ah_proposals sha256_96 updown hostaccess policies policies_fwd_out ipcomp inactivity reqid priority
     interface mark_in mark_in_sa mark_out set_mark_in set_mark_out if_id_in if_id_out label label_mode
@@ -30,26 +44,41 @@ _CHILD = """
 """
 SWANCTL_ONLY = {
     "connection": frozenset(_CONNECTION.split()),
-    "auth": frozenset(_AUTH.split()),
+    "local": frozenset(_LOCAL.split()),
+    "remote": frozenset(_REMOTE.split()),
     "child": frozenset(_CHILD.split()),
-    "root": frozenset({"pools", "authorities"}),
+    "authority": frozenset({"file", "handle", "slot", "module", "cert_uri_base"}),
 }
 MODELS: dict[str, type[BaseModel]] = {
     "root": Config,
+    "authority": Authority,
     "connection": Connection,
-    "auth": AuthLocal,
+    "local": AuthLocal,
+    "remote": AuthRemote,
     "child": Child,
     "vti": Vti,
     "probe": Probe,
     "secret": SecretEntry,
+    "private_key": private_keys.KeyFile,
+    "token": private_keys.TokenKey,
+    "pool": Pool,
     "vxlan": Vxlan,
     "daemon": Daemon,
     "http": Http,
+    "radius": Radius,
+    "radius_server": RadiusServer,
     "router_advertisement": RouterAdvertisement,
 }
-# There, `name` is no key of the file.
-NAMED_BY_HEADING = frozenset({"connection", "child", "router_advertisement", "vxlan"})
+SECRETS = frozenset({"secret", "private_key", "token", "radius_server"})
+# There, `name` is no key of the file; nor is a secret's `kind`.
+NO_KEYS = frozenset(
+    {("root", "directories"), ("root", "private_keys"), ("root", "tokens")}
+)  # what the file's reader adds
+NAMED_BY_HEADING = frozenset(
+    {"connection", "child", "radius_server", "router_advertisement", "vxlan", "pool"}
+)
 # Common wrong keys that resemble none of ours: ipsec.conf's and everyday words.
+_MEANT_BY_SECRET = {"psk": "secret in [secrets.ike-NAME]", "secret": "secret in [secrets.ike-NAME]"}
 MEANT = {
     "connection": {
         "left": "local_addrs",
@@ -79,7 +108,8 @@ MEANT = {
         "mtu": "mtu in the section vti",
         "routes": "routes in the section vti",
     },
-    "auth": {"psk": "secret in [secrets.ike-NAME]", "secret": "secret in [secrets.ike-NAME]"},
+    "local": _MEANT_BY_SECRET,
+    "remote": _MEANT_BY_SECRET,
     "child": {
         "leftsubnet": "local_ts",
         "rightsubnet": "remote_ts",
@@ -112,20 +142,32 @@ def section_kind(path: Path) -> str:
             return "root"
         case ("connections", _):
             return "connection"
-        case ("connections", _, "local" | "remote"):
-            return "auth"
+        case ("connections", _, "local" | "local2"):
+            return "local"
+        case ("connections", _, "remote" | "remote2"):
+            return "remote"
         case ("connections", _, "children", _):
             return "child"
         case ("connections", _, "vti"):
             return "vti"
         case ("connections", _, "probe"):
             return "probe"
-        case ("secrets", _):
-            return "secret"
+        case ("secrets", name):
+            if str(name).startswith(private_keys.TOKEN):
+                return "token"
+            return "private_key" if private_keys.kind_of(str(name)) is not None else "secret"
         case ("router_advertisements", _):
             return "router_advertisement"
+        case ("radius",):
+            return "radius"
+        case ("radius", "servers", _):
+            return "radius_server"
+        case ("pools", _):
+            return "pool"
         case ("vxlan", _):
             return "vxlan"
+        case ("authorities", _):
+            return "authority"
         case ("daemon",):
             return "daemon"
         case ("daemon", "http"):
@@ -146,7 +188,8 @@ def unknown_key(path: Path) -> str:
     if kind == "connection" and meant is None and not mistyped:
         for prefix, what in SUFFIXED.items():
             if key.startswith(prefix) and key.removeprefix(prefix)[:1] in "-_0123456789":
-                return f"{what} are {NOT_YET}; there is one section, [{key_path(section)}.{prefix}]"
+                place = f"[{key_path(section)}.{prefix}]"
+                return f"unknown key; {what}: there are {place} and {place[:-1]}2]"
     if kind == "secret" and key.startswith("id"):
         return 'unknown key (did you mean "ids"?); all identities stand in one list, ids = ["…", "…"]'
     hint = (
@@ -163,7 +206,8 @@ def _quoted(meant: str) -> str:
 def known_keys(kind: str) -> list[str]:
     """The keys that a section of this kind may have in a configuration file."""
     keys = [field.alias or name for name, field in MODELS[kind].model_fields.items()]
-    return [key for key in keys if key != "name" or kind not in NAMED_BY_HEADING]
+    by_heading = {"kind"} if kind == "secret" else {"name"} if kind in NAMED_BY_HEADING else set()
+    return [key for key in keys if key not in by_heading and (kind, key) not in NO_KEYS]
 
 
 def problems_of(error: ValidationError, section: Path) -> list[Problem]:
@@ -175,7 +219,7 @@ def problems_of(error: ValidationError, section: Path) -> list[Problem]:
 def _problem(path: Path, kind: str, message: str) -> Problem:
     if kind == "extra_forbidden":
         # Beside a secret, what stands in a key's place may be the secret itself.
-        shown = path[:-1] if section_kind(path[:-1]) == "secret" else path
+        shown = path[:-1] if section_kind(path[:-1]) in SECRETS else path
         return key_path(shown), unknown_key(path)
     if kind == "missing":
         return key_path(path), "is missing"

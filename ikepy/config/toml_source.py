@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ikepy.config import notes, proposals, report, secrecy, secret_use, values
-from ikepy.config.checks import check
-from ikepy.config.model import Config, Connection, Daemon, SecretEntry, Vxlan, device_name
+from ikepy.config import proposals, report, values
+from ikepy.config.checks import notes, secret_use
+from ikepy.config.checks.mistakes import check
+from ikepy.config.credentials import secrecy
+from ikepy.config.credentials.private_keys import KeyFile, TokenKey
+from ikepy.config.model import (
+    Authority,
+    Config,
+    Connection,
+    Daemon,
+    Pool,
+    SecretEntry,
+    SecretKind,
+    Vxlan,
+    device_name,
+)
+from ikepy.config.radius import Radius
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.config.sources.place import read_file
 from ikepy.errors import ConfigError
@@ -25,8 +39,8 @@ Table = dict[str, object]
 TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 NOTHING_WORDS = frozenset({"none", "null", "nil"})
 DEFAULT_PORT = Daemon().port
-SECRET_PREFIX = "ike"  # swanctl tells the kinds of secrets by the beginning of the section's name
-OTHER_SECRETS = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
+SECRET_KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
+OTHER_SECRETS = ("xauth",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,11 @@ def _meant(message: str, text: str) -> str:
     return ""
 
 
+def _either(words: Sequence[str]) -> str:
+    *first, last = (f'"{word}"' for word in words)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 class _Source:
     """One reading of one file. Sections are validated one by one, so that no mistake hides another's."""
 
@@ -141,17 +160,29 @@ class _Source:
             self._add((key,), report.unknown_key((key,)))
         daemon = self._section(Daemon, ("daemon",), self._data.get("daemon", {}))
         secrets = self._sections("secrets", self._secret)
+        pools = self._sections("pools", self._pool)
+        shared, keys, tokens = (
+            {name: one for name, one in secrets.items() if isinstance(one, kind)}
+            for kind in (SecretEntry, KeyFile, TokenKey)
+        )
         connections = self._sections("connections", self._connection)
         config = Config(
             connections=connections,
-            secrets=secrets,
+            secrets=shared,
+            private_keys=keys,
+            tokens=tokens,
+            authorities=self._sections("authorities", self._authority),
+            pools=pools,
             vxlan=self._sections("vxlan", self._vxlan),
+            radius=self._radius(),
             daemon=daemon or Daemon(),
             router_advertisements=self._sections("router_advertisements", self._router_advertisement),
         )
         unread = set(self._unread)
         if daemon is None:
             unread.add("daemon")
+        if len(pools) != len(self._tables("pools")):
+            unread.add("pools")
         if len(secrets) != len(self._tables("secrets")):
             unread.add("secrets")
         self.problems += check(config, unread)
@@ -167,17 +198,58 @@ class _Source:
         value = self._data.get(key, {})
         return value if isinstance(value, dict) else {}
 
-    def _secret(self, path: report.Path, table: object) -> SecretEntry | None:
+    def _secret(self, path: report.Path, table: object) -> SecretEntry | KeyFile | TokenKey | None:
         name = str(path[-1])
         self._check_name(path)
-        if not name.startswith(SECRET_PREFIX):
-            kind = next((kind for kind in OTHER_SECRETS if name.startswith(kind)), "")
-            why = f"secrets of the kind {kind} are not supported by ikepy yet; allowed" if kind else "allowed"
-            self._add(path, f'{why}: a name that begins with "{SECRET_PREFIX}"')
+        match report.section_kind(path):
+            case "private_key":
+                return self._section(KeyFile, path, table)
+            case "token":
+                return self._section(TokenKey, path, table)
+        kind = next((kind for kind in SECRET_KINDS if name.startswith(kind)), None)
+        if kind is None:
+            other = next((kind for kind in OTHER_SECRETS if name.startswith(kind)), "")
+            why = (
+                f"secrets of the kind {other} are not supported by ikepy yet; allowed" if other else "allowed"
+            )
+            self._add(path, f"{why}: a name that begins with {_either(SECRET_KINDS)}")
+        if isinstance(table, dict):
+            if "kind" in table:
+                self._add((*path, "kind"), "unknown key: the kind is how the section's name begins")
+            table = {**table, "kind": kind or "ike"}
         entry = self._section(SecretEntry, path, table)
         if entry is not None:
             self._judge(entry, path)
         return entry
+
+    def _authority(self, path: report.Path, table: object) -> Authority | None:
+        self._check_name(path)
+        return self._section(Authority, path, table)
+
+    def _radius(self) -> Radius | None:
+        table = self._data.get("radius")
+        if table is None:
+            return None
+        servers = table.get("servers") if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(servers, dict):
+            named = {
+                name: {**one, **self._name(("radius", "servers", name), one)}
+                if isinstance(one, dict)
+                else one
+                for name, one in servers.items()
+            }
+            table = {**table, "servers": named}
+        radius = self._section(Radius, ("radius",), table)
+        for server in radius.servers.values() if radius is not None else ():
+            weak = secrecy.weakness(server.secret.expose(), [server.name])
+            if weak:
+                self.remarks.append((report.key_path(("radius", "servers", server.name, "secret")), weak))
+        return radius
+
+    def _pool(self, path: report.Path, table: object) -> Pool | None:
+        if isinstance(table, dict):
+            table = {**table, **self._name(path, table)}
+        return self._section(Pool, path, table)
 
     def _vxlan(self, path: report.Path, table: object) -> Vxlan | None:
         if isinstance(table, dict):
@@ -185,7 +257,9 @@ class _Source:
         return self._section(Vxlan, path, table)
 
     def _judge(self, entry: SecretEntry, path: report.Path) -> None:
-        names = [str(path[-1]).removeprefix(SECRET_PREFIX).strip("-_."), *(str(one) for one in entry.ids)]
+        if entry.kind == "ntlm":
+            return
+        names = [str(path[-1]).removeprefix(entry.kind).strip("-_."), *(str(one) for one in entry.ids)]
         secret = entry.secret.expose()
         weak = secrecy.weakness(secret, names)
         for text in (*secrecy.invisible(secret), *([weak] if weak else [])):
@@ -193,11 +267,19 @@ class _Source:
 
     def warn_of_reader(self, exposed: str) -> None:
         """Warn that others may read this file, if it holds a secret."""
-        for name, table in self._tables("secrets").items():
-            if isinstance(table, dict) and "secret" in table:
-                key = report.key_path(("secrets", name, "secret"))
-                self.remarks.append((key, f"this file holds it, and {exposed}; or use secret_file"))
-                return
+        radius = self._data.get("radius")
+        servers = radius.get("servers") if isinstance(radius, dict) else None
+        several: list[tuple[report.Path, object]] = [
+            (("secrets", name), one) for name, one in self._tables("secrets").items()
+        ]
+        if isinstance(servers, dict):
+            several += [(("radius", "servers", name), one) for name, one in servers.items()]
+        for path, table in several:
+            for word, instead in (("secret", "; or use secret_file"), ("pin", "")):
+                if isinstance(table, dict) and word in table:
+                    key = report.key_path((*path, word))
+                    self.remarks.append((key, f"this file holds it, and {exposed}{instead}"))
+                    return
 
     def _router_advertisement(self, path: report.Path, table: object) -> RouterAdvertisement | None:
         if isinstance(table, dict):
@@ -254,14 +336,14 @@ class _Source:
         return port if isinstance(port, int) and 0 <= port < 65536 else DEFAULT_PORT
 
     def _section(self, model: type[M], path: report.Path, table: object) -> M | None:
-        remarks: list[str] = []  # only secret files add any
-        context = {"directory": self._directory, "remarks": remarks}
+        remarks: list[tuple[str, str]] = []  # key and text: only files with secrets add any
+        context = {"directory": self._directory, "remarks": remarks, "name": path[-1] if path else ""}
         try:
             section = model.model_validate(table, context=context)
         except ValidationError as error:
             self.problems += report.problems_of(error, path)
             return None
-        self.remarks += [(report.key_path((*path, "secret_file")), text) for text in remarks]
+        self.remarks += [(report.key_path((*path, key)), text) for key, text in remarks]
         return section
 
     def _add(self, path: report.Path, text: str) -> None:

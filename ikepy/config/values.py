@@ -45,6 +45,7 @@ ANY_PORT = (0, 65535)
 MAX_PACKET = 65535  # octets
 MAX_TIME = 10 * 365 * 86400  # seconds
 MAX_SOCKET_PATH = 107  # bytes: sockaddr_un less the zero byte
+MAX_SENT_NAME = 253  # octets
 MAX_DEVICE_NAME = 15  # characters: IFNAMSIZ less the zero byte
 RESERVED_DEVICES = frozenset({"all", "default"})  # net.ipv4.conf.all, net.ipv4.conf.default
 
@@ -142,6 +143,14 @@ def host(value: object) -> Address | str:
     if labels[-1].isdigit():
         raise ValueError("not an address, nor a DNS name, whose last part is no number")
     return word
+
+
+def sent_name(value: object) -> str:
+    """An EAP identity (RFC 3748 5.1, RFC 7542), or another name that is sent as it stands."""
+    given = text(value)
+    if not given or len(given.encode()) > MAX_SENT_NAME or not given.isprintable():
+        raise ValueError(f"allowed: a name of 1 to {MAX_SENT_NAME} octets, without control characters")
+    return given
 
 
 def interface(value: object) -> Interface:
@@ -280,6 +289,18 @@ def listen(value: object) -> tuple[Address, int]:
     except ValueError:
         pass
     raise ValueError('allowed: an address and a TCP port, like "127.0.0.1:9427" or "[::1]:9427"')
+
+
+def gateway(value: object) -> Address | DnsName:
+    """Where clients are sent (RFC 5685): an address or a DNS name."""
+    word = text(value).strip()
+    try:
+        return ip_address(word)
+    except ValueError:
+        name = DnsName.of(word)
+    if name is None:
+        raise ValueError('allowed: an IP address, or a DNS name like "gw2.example.org"')
+    return name
 
 
 def item_name(value: str) -> str:

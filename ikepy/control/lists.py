@@ -220,8 +220,10 @@ def list_certs(
     subject: str | None, kind: str | None, flag: str | None, form: str | None, socket: Path
 ) -> None:
     """List the certificates that are loaded."""
+    from ikepy.control import certificate_text  # what reads X.509 takes its time to be imported
+
     which = given(subject=subject, type=kind, flag=flag)
-    show_list(form, socket, "list-certs", "list-cert", which, texts.outline)
+    show_list(form, socket, "list-certs", "list-cert", which, certificate_text.text)
 
 
 @click.command("list-authorities", epilog=examples("ikepy list-authorities"))

@@ -13,7 +13,7 @@ from ikepy.daemon.vici.message import Value
 from ikepy.listing import Auth, ChildConfig, ChildSa, Connection, IkeSa, Probe
 
 OURS: Mapping[str, Value] = {"ikepy": "yes"}
-_AUTH = {"pre-shared key": "psk"}
+_AUTH = {"pre-shared key": "psk", "public key": "pubkey", "EAP": "eap"}
 
 
 def list_sas(path: Path, which: Mapping[str, Value] | None = None) -> list[IkeSa]:
@@ -60,12 +60,15 @@ def _ike_sa(name: str, section: Message) -> IkeSa:
         "spi_r": _text(section, "responder-spi"),
         "local_id": _identity(section, "local-id"),
         "remote_id": _identity(section, "remote-id"),
+        "remote_eap_id": _text(section, "remote-eap-id"),
         "local": _endpoint(section, "local"),
         "remote": _endpoint(section, "remote"),
         "nat_local": _is(section, "nat-local"),
         "nat_remote": _is(section, "nat-remote"),
         "encap": _is(section, "ikepy-encap"),
         "suite": suite or _suite(section),
+        "quantum_safe": _is(section, "ikepy-quantum-safe"),
+        "ppk": _is(section, "ppk"),
         "established": established,
         "rekey_in": _number_or_none(section, "rekey-time"),
         "reauth_in": _number_or_none(section, "reauth-time"),
@@ -76,6 +79,8 @@ def _ike_sa(name: str, section: Message) -> IkeSa:
             "subnets": _list(section, "ikepy-subnets"),
             "dns_servers": _list(section, "ikepy-dns-servers"),
             "domains": _list(section, "ikepy-domains"),
+            "encrypted_dns": _list(section, "ikepy-encrypted-dns"),
+            "leases": _list(section, "remote-vips"),
         },
         "children": [
             _child_sa(child) for child in _section(section, "child-sas").values() if isinstance(child, dict)
@@ -92,8 +97,10 @@ def _child_sa(section: Message) -> ChildSa:
         "name": _text(section, "name"),
         "child_id": _number(section, "uniqueid"),
         "state": _text(section, "state"),
+        "mode": _text(section, "mode"),
         "encap": _is(section, "encap"),
         "suite": _text(section, "ikepy-suite") or _suite(section),
+        "quantum_safe": _is(section, "ikepy-quantum-safe"),
         "esn": "esn" in section,
         "spi_in": _text(section, "spi-in"),
         "spi_out": _text(section, "spi-out"),
@@ -174,6 +181,7 @@ def _auth(section: Message, side: str) -> Auth:
 def _child_config(name: str, section: Message) -> ChildConfig:
     return {
         "name": name,
+        "mode": _text(section, "mode"),
         "local_ts": _list(section, "local-ts"),
         "remote_ts": _list(section, "remote-ts"),
         "esp_proposals": _list(section, "ikepy-esp-proposals"),

@@ -50,16 +50,21 @@ Child = TypedDict(
 )
 
 
-class Tunnel(TypedDict, total=False):
-    """One connection."""
-
-    connection: str
-    state: str
-    remote: str
-    since: int
-    rtt: int  # microseconds
-    findings: list[Finding]
-    children: list[Child]
+Tunnel = TypedDict(
+    "Tunnel",
+    {
+        "connection": str,
+        "state": str,
+        "remote": str,
+        "since": int,
+        "rtt": int,  # microseconds
+        "quantum-safe": str,  # "yes" if all its children are; absent without any
+        "quantum-safe-wanted": str,  # "yes" if the connection offers ML-KEM, or names a PPK
+        "findings": list[Finding],
+        "children": list[Child],
+    },
+    total=False,
+)
 
 
 class Status(TypedDict):

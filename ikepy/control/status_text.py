@@ -36,6 +36,7 @@ def _lines_of_tunnel(tunnel: Tunnel, width: int | None) -> Iterator[Text]:
     line.append(tunnel["state"], STYLES.get(tunnel["state"], ""))
     if "since" in tunnel:
         line.append(f" for {duration(tunnel['since'])}", "not bold")
+    line.append(_quantum_safe(tunnel), "not bold")
     yield line
     for child in tunnel["children"]:
         yield _line_of_child(child)
@@ -43,6 +44,14 @@ def _lines_of_tunnel(tunnel: Tunnel, width: int | None) -> Iterator[Text]:
             yield from _lines_of_finding(finding, "    ", width)
     for finding in tunnel["findings"]:
         yield from _lines_of_finding(finding, "  ", width)
+
+
+def _quantum_safe(tunnel: Tunnel) -> str:
+    """Also that it is not, where that was wanted."""
+    safe = tunnel.get("quantum-safe")
+    if safe == "yes":
+        return ", quantum-safe"
+    return ", not quantum-safe" if safe == "no" and tunnel.get("quantum-safe-wanted") == "yes" else ""
 
 
 def _line_of_child(child: Child) -> Text:

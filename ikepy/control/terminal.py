@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 
 from rich.console import Console
 from rich.text import Text
@@ -12,7 +14,9 @@ ANY_WIDTH = 10_000  # columns
 
 def console() -> Console:
     """The console of standard output, without emphasis of its own; lines are as long as they need to be where
-    it is no terminal."""
+    it is no terminal. Characters that its encoding lacks become "?"."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     made = Console(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = ANY_WIDTH

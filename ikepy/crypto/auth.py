@@ -46,6 +46,14 @@ def psk_auth(prf_id: int, key: Secret, octets: SignedOctets) -> bytes:
     return function.compute(function.compute(key, KEY_PAD), *octets.parts)
 
 
+def resumption_auth(prf_id: int, sk_p: Secret, octets: SignedOctets) -> bytes:
+    """The data of the AUTH payload of a resumed IKE SA: prf(SK_px, octets) (RFC 5723 4.3.3).
+
+    `sk_p` and `octets`: those of the end that authenticates itself. LocalMisuse if the PRF is unknown.
+    """
+    return prf(prf_id).compute(sk_p, *octets.parts)
+
+
 def same(a: bytes, b: bytes) -> bool:
     """Compare in constant time."""
     return compare_digest(a, b)

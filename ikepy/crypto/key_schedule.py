@@ -6,7 +6,7 @@ IKE_SA_INIT or a rekey makes one; every further key exchange before IKE_AUTH ext
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from ikepy.crypto.algorithms import encr_key_size, integ_key_size, is_aead
 from ikepy.crypto.prf import prf
@@ -26,7 +26,7 @@ class IkeSuite:
 
     def __str__(self) -> str:
         """As charon's log has it: "AES_GCM_16_128/PRF_HMAC_SHA2_256"."""
-        names = [Encr(self.encr).name + (f"_{self.key_bits}" if self.key_bits else "")]
+        names = [Encr(self.encr).label + (f"_{self.key_bits}" if self.key_bits else "")]
         if self.integ:
             names.append(Integ(self.integ).name)
         return "/".join([*names, f"PRF_{Prf(self.prf).name}"])
@@ -81,7 +81,17 @@ class KeySchedule:
     @classmethod
     def initial(cls, suite: IkeSuite, secret: Secret, seed: Seed) -> KeySchedule:
         """Of IKE_SA_INIT (RFC 7296 2.14): SKEYSEED = prf(Ni | Nr, g^ir)."""
-        skeyseed = prf(suite.prf).compute(seed.nonce_i + seed.nonce_r, secret.expose())
+        function = prf(suite.prf)
+        skeyseed = function.compute(function.key_of_nonces(seed.nonce_i, seed.nonce_r), secret.expose())
+        return cls._expanded(suite, Secret(skeyseed), seed)
+
+    @classmethod
+    def resumed(cls, suite: IkeSuite, sk_d: Secret, seed: Seed) -> KeySchedule:
+        """Of a resumed IKE SA; `suite` and `sk_d` are the former one's (RFC 5723 5.1).
+
+        SKEYSEED = prf(SK_d (old), "Resumption" | Ni | Nr).
+        """
+        skeyseed = prf(suite.prf).compute(sk_d, b"Resumption", seed.nonce_i, seed.nonce_r)
         return cls._expanded(suite, Secret(skeyseed), seed)
 
     def extended(self, secret: Secret, seed: Seed) -> KeySchedule:
@@ -90,6 +100,22 @@ class KeySchedule:
         SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr), and all keys anew. May be repeated.
         """
         return self._continued(self.suite, [secret], seed)
+
+    def with_ppk(self, ppk: Secret) -> KeySchedule:
+        """With a PPK mixed into SK_d, SK_pi and SK_pr: each prf+(PPK, SK') (RFC 8784 3)."""
+        function, keys = prf(self.suite.prf), self.keys
+
+        def mix(key: Secret) -> Secret:
+            return function.plus(ppk, key.expose(), len(key))
+
+        return replace(
+            self, keys=replace(keys, sk_d=mix(keys.sk_d), sk_pi=mix(keys.sk_pi), sk_pr=mix(keys.sk_pr))
+        )
+
+    def renewed_by_ppk(self, ppk: Secret, seed: Seed) -> KeySchedule:
+        """With a PPK in all keys, before IKE_AUTH: SKEYSEED' = prf+(PPK, SK_d) (RFC 9867 3.1)."""
+        function = prf(self.suite.prf)
+        return self._expanded(self.suite, function.plus(ppk, self.keys.sk_d.expose(), function.size), seed)
 
     def rekeyed(self, suite: IkeSuite, secrets: Sequence[Secret], seed: Seed) -> KeySchedule:
         """Of the IKE SA that replaces this one (RFC 7296 2.18); `secrets` (at least one), `seed`: its own.

@@ -1,28 +1,34 @@
-"""Encrypts and decrypts the Encrypted payload, or a fragment of it (RFC 7296 3.14, 5282, 7383 2.5, 7634)."""
+"""Encrypts and decrypts the Encrypted payload, or a fragment of it.
+
+RFC 7296 3.14, RFC 5282 (AEADs), RFC 7634 (ChaCha20-Poly1305), RFC 5930 (AES-CTR), RFC 7383 2.5 (fragments).
+"""
 
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.decrepit.ciphers.algorithms import Camellia, TripleDES
+from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
-from ikepy.crypto.algorithms import ENCR, INTEG, SALT_SIZE, encr_key_size, integ_key_size, is_aead
+from esp.sa.macs import keyed_mac
+from ikepy.crypto.algorithms import ENCR, INTEG, encr_key_size, integ_key_size, is_aead
 from ikepy.crypto.auth import same
 from ikepy.crypto.secret import Secret
 from ikepy.errors import IntegrityError, LocalMisuse, WireError
 from ikepy.wire.constants import Encr
 
 LAST_IV = 2**64 - 1
+CCM = frozenset({Encr.AES_CCM_8, Encr.AES_CCM_12, Encr.AES_CCM_16})
+FIRST_BLOCK = b"\0\0\0\1"  # of CTR's counter (RFC 3686 4)
 
 
 class SkCipher:
     """One direction's cipher: SK_ei with SK_ai, or SK_er with SK_ar.
 
-    An AEAD's IV is a counter kept here, so it never repeats under the key as long as no second cipher seals
-    with the same key: make one object a direction and key, and let it live as long as the key. It is
-    neither copied nor pickled. `first_iv` is where the counter starts.
+    The IV of an AEAD or of CTR is a counter kept here, so it never repeats under the key as long as no
+    second cipher seals with the same key: make one object a direction and key, and let it live as long as
+    the key. It is neither copied nor pickled. `first_iv` is where the counter starts.
     """
 
     __slots__ = ("_block", "_icv", "_iv", "_next_iv", "_protection")
@@ -47,17 +53,17 @@ class SkCipher:
         if not 0 <= first_iv <= LAST_IV:
             raise LocalMisuse("the first IV does not fit in 64 bits")
         row = ENCR[encr]
+        self._next_iv: int | None
         self._iv = row.iv
         self._block = row.block
         self._protection: _Protection
         if integ and sk_a is not None:
             self._icv = INTEG[integ].icv
-            self._next_iv: int | None = None  # a CBC cipher's IVs are random
-            self._protection = _CbcHmac(sk_e, integ, sk_a)
+            self._protection = _EncryptThenMac(encr, sk_e, integ, sk_a)
         else:
             self._icv = row.tag or 0
-            self._next_iv = first_iv
             self._protection = _Combined(encr, sk_e)
+        self._next_iv = first_iv if row.salt else None  # a CBC cipher's IVs are random
 
     @property
     def next_iv(self) -> int | None:
@@ -76,7 +82,13 @@ class SkCipher:
         LocalMisuse when the IV counter is at its end: the key must be replaced long before.
         """
         pad_length = self._padded_length(len(plaintext)) - len(plaintext) - 1
-        padded = plaintext + bytes(pad_length) + bytes([pad_length])
+        return self.seal_padded(prefix, plaintext + bytes(pad_length) + bytes([pad_length]), random)
+
+    def seal_padded(self, prefix: bytes, padded: bytes, random: Callable[[int], bytes]) -> bytes:
+        """As `seal`, with padding and pad length (the last octet) chosen by the caller, right or wrong.
+
+        The length of `padded` is a multiple of the cipher's block.
+        """
         iv = self._draw_iv(random)
         return prefix + iv + self._protection.encrypt(prefix, iv, padded)
 
@@ -97,7 +109,7 @@ class SkCipher:
         return plaintext[:end]
 
     def _padded_length(self, plaintext_length: int) -> int:
-        # The pad length byte counts too; an AEAD has blocks of 1 and so no padding (RFC 7634 3).
+        # The pad length byte counts too; AEADs (RFC 7634 3) and CTR (RFC 5930 2.2) have blocks of 1.
         return -(-(plaintext_length + 1) // self._block) * self._block
 
     def _draw_iv(self, random: Callable[[int], bytes]) -> bytes:
@@ -127,15 +139,18 @@ class _Combined:
     __slots__ = ("_aead", "_salt")
 
     def __init__(self, encr: int, sk_e: Secret) -> None:
-        key, salt = sk_e.split(len(sk_e) - SALT_SIZE, SALT_SIZE)
+        row = ENCR[encr]
+        key, salt = sk_e.split(len(sk_e) - row.salt, row.salt)
         self._salt = salt.expose()  # not a secret (RFC 7634 5)
-        self._aead: AESGCM | ChaCha20Poly1305 | _ShortGcm
+        self._aead: AESGCM | AESCCM | ChaCha20Poly1305 | _ShortGcm
         if encr == Encr.CHACHA20_POLY1305:
             self._aead = ChaCha20Poly1305(key.expose())
+        elif encr in CCM:
+            self._aead = AESCCM(key.expose(), tag_length=row.tag or 0)
         elif encr == Encr.AES_GCM_16:
             self._aead = AESGCM(key.expose())
         else:
-            self._aead = _ShortGcm(key, ENCR[encr].tag or 0)
+            self._aead = _ShortGcm(key, row.tag or 0)
 
     def encrypt(self, prefix: bytes, iv: bytes, padded: bytes) -> bytes:
         return self._aead.encrypt(self._salt + iv, padded, prefix)
@@ -169,19 +184,23 @@ class _ShortGcm:
         return context.update(data[: -self._tag]) + context.finalize()
 
 
-class _CbcHmac:
-    """AES-CBC, then an HMAC over the whole message up to the checksum (RFC 7296 3.14)."""
+class _EncryptThenMac:
+    """A cipher in CBC or CTR mode, then a MAC over the whole message up to the checksum (RFC 7296 3.14)."""
 
-    __slots__ = ("_aes", "_hmac", "_icv")
+    __slots__ = ("_cipher", "_icv", "_mac", "_mode")
 
-    def __init__(self, sk_e: Secret, integ: int, sk_a: Secret) -> None:
-        row = INTEG[integ]
-        self._aes = algorithms.AES(sk_e.expose())
-        self._hmac = HMAC(sk_a.expose(), row.hash)
+    def __init__(self, encr: int, sk_e: Secret, integ: int, sk_a: Secret) -> None:
+        row, salt_size = INTEG[integ], ENCR[encr].salt
+        key, salt = sk_e.split(len(sk_e) - salt_size, salt_size)
+        self._cipher = _block_cipher(encr, key.expose())
+        self._mac = keyed_mac(row.function, sk_a.expose())
         self._icv = row.icv
+        self._mode: Callable[[bytes], modes.CBC | modes.CTR] = (
+            modes.CBC if encr != Encr.AES_CTR else _counting(salt.expose())
+        )
 
     def encrypt(self, prefix: bytes, iv: bytes, padded: bytes) -> bytes:
-        context = Cipher(self._aes, modes.CBC(iv)).encryptor()
+        context = Cipher(self._cipher, self._mode(iv)).encryptor()
         ciphertext = context.update(padded) + context.finalize()
         return ciphertext + self._checksum(prefix, iv, ciphertext)
 
@@ -189,11 +208,21 @@ class _CbcHmac:
         ciphertext, icv = sealed[: -self._icv], sealed[-self._icv :]
         if not same(icv, self._checksum(prefix, iv, ciphertext)):
             raise IntegrityError("wrong integrity check value")
-        context = Cipher(self._aes, modes.CBC(iv)).decryptor()
+        context = Cipher(self._cipher, self._mode(iv)).decryptor()
         return context.update(ciphertext) + context.finalize()
 
     def _checksum(self, prefix: bytes, iv: bytes, ciphertext: bytes) -> bytes:
-        mac = self._hmac.copy()
-        for part in (prefix, iv, ciphertext):
-            mac.update(part)
-        return mac.finalize()[: self._icv]
+        mac = self._mac.copy()
+        mac.update(prefix + iv + ciphertext)
+        return mac.digest()[: self._icv]
+
+
+def _block_cipher(encr: int, key: bytes) -> BlockCipherAlgorithm:
+    if encr == Encr.CAMELLIA_CBC:
+        return Camellia(key)
+    return TripleDES(key) if encr == Encr.TRIPLE_DES_CBC else algorithms.AES(key)
+
+
+def _counting(salt: bytes) -> Callable[[bytes], modes.CTR]:
+    """CTR mode by IV: the counter block is the salt, which RFC 5930 calls the nonce, the IV, and a count."""
+    return lambda iv: modes.CTR(salt + iv + FIRST_BLOCK)

@@ -15,6 +15,8 @@ from ikepy.daemon.errors import StartError
 from tun.links import link_driver
 
 FOR_HTTP = ("h11", "prometheus_client")  # pyproject.toml: the extra "http"
+FOR_EAP = {"eap-tls": ("OpenSSL",), "eap-mschapv2": ("Crypto",), "eap-radius": ("pyrad",)}  # the extra "eap"
+FOR_TOKENS = "pkcs11"  # the extra of this name
 GOING_AWAY = 5.0  # seconds to wait for a device of a killed daemon; the kernel removes a thousand one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
 
@@ -23,7 +25,7 @@ def check(config: Config, control: Path) -> None:
     """Raise StartError if a daemon runs already, a device's name is taken, the two ports are
     the same, or a library is missing."""
     refuse_living(control)
-    for key, text in missing_libraries(config):
+    for key, text in (*missing_libraries(config), *unknown_impairments(config)):
         raise StartError(text, key=key)
     for connection in config.connections.values():
         if device_exists(connection.vti.name) and not is_tun(connection.vti.name):
@@ -34,6 +36,8 @@ def check(config: Config, control: Path) -> None:
 
 def missing_libraries(config: Config) -> Iterator[tuple[str, str]]:
     """What the configuration needs and is not installed with ikepy alone, as (key path, text)."""
+    for connection in config.connections.values():
+        yield from _missing_for_eap(connection)
     if config.daemon.http is not None:
         missing = [name for name in FOR_HTTP if find_spec(name) is None]
         if missing:
@@ -41,6 +45,37 @@ def missing_libraries(config: Config) -> Iterator[tuple[str, str]]:
                 "daemon.http",
                 f"needs {' and '.join(missing)}, which this Python does not have: install ikepy with its "
                 "extra \"http\" (in a clone: pip install '.[http]'), or leave the section out",
+            )
+
+
+def unknown_impairments(config: Config) -> Iterator[tuple[str, str]]:
+    """Those asked for that are none, as (key path, text)."""
+    if any((config.daemon.impairments, *(one.impairments for one in config.connections.values()))):
+        from ikepy.impair.active import mistakes
+
+        yield from mistakes(config)
+
+
+def missing_for_tokens(config: Config) -> Iterator[tuple[str, str]]:
+    """The same of keys in tokens, without which the daemon starts."""
+    if find_spec(FOR_TOKENS) is None:
+        for name in config.tokens:
+            yield (
+                f"secrets.{name}",
+                "the key is not used: this Python does not have python-pkcs11: install ikepy with its extra "
+                "\"pkcs11\" (in a clone: pip install '.[pkcs11]')",
+            )
+
+
+def _missing_for_eap(connection: Connection) -> Iterator[tuple[str, str]]:
+    for side, auth in connection.ends.items():
+        words = ("eap-tls", "eap-mschapv2") if auth.eap in ("eap", "eap-dynamic") else (auth.eap,)
+        needed = {module for word in words for module in FOR_EAP.get(word, ())}
+        if any(find_spec(module) is None for module in needed):
+            yield (
+                f"connections.{connection.name}.{side}.auth",
+                f'"{auth.eap}" needs libraries that this Python does not have: install ikepy with its extra '
+                "\"eap\" (in a clone: pip install '.[eap]')",
             )
 
 

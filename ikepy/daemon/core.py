@@ -22,7 +22,7 @@ from ikepy.daemon.errors import StartError
 from ikepy.daemon.events.reconciler import Reconciler
 from ikepy.daemon.events.traffic_limits import EspHeard
 from ikepy.daemon.events.worker_events import WorkerEvents
-from ikepy.daemon.interfaces import Facts, Machine, MakeMachine, SocketOpener
+from ikepy.daemon.interfaces import Facts, KeyLogDirectory, Machine, MakeMachine, SocketOpener
 from ikepy.daemon.net import own_ports
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.own_ports import OwnPorts
@@ -30,10 +30,14 @@ from ikepy.daemon.net.reception import Reception
 from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.privileged.separation import Rights
+from ikepy.daemon.radius.relay import RadiusRelay
 from ikepy.daemon.workers.pool import SA_SLOTS, WorkerPool
 from ikepy.sa.api.capacity import Capacity
+from ikepy.sa.api.key_log import NOBODY
 from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address
+from ikepy.sa.api.restart_keys import RestartKeys
+from ikepy.sa.auth.credentials import Credentials
 
 PORT_TRIES = 3  # of ports that the kernel chooses, beside the last
 WORKERS_START = 2.0  # seconds that the first IKE message waits for the workers, at most
@@ -56,6 +60,7 @@ class Core:
     exemptions: Exemptions
     reconciler: Reconciler
     reception: Reception
+    relay: RadiusRelay
 
     async def run(self) -> None:
         """Serve IKE as soon as the workers can take SAs."""
@@ -114,6 +119,9 @@ def assemble(
     make_machine: MakeMachine,
     names: NameTable,
     written: LimitedLog,
+    restart_keys: RestartKeys,
+    credentials: Credentials,
+    key_log: KeyLogDirectory | None = None,
 ) -> Core:
     """The parts around these sockets and devices; `stack` closes them in reverse order."""
     children = ChildTable(workers, SA_SLOTS)
@@ -129,15 +137,23 @@ def assemble(
     route_check = RouteCheck(rights.network, devices.names)
     listeners.tunnel = route_check.tunnel
     resolver = Resolver(rights.network, route_check, names)
+    relay = RadiusRelay()
+    relay.configure(config.radius)
     facts = Facts(
         resolver.resolve,
         route_check.leads_out,
         EspHeard(children, pool.counters),
         partial(_room, devices, children),
         names,
+        restart_keys,
+        credentials,
+        relay,
+        NOBODY if key_log is None else key_log,
     )
     machine = make_machine(config, SystemEntropy(pool.workers, devices.slot_of, lambda: children.spis), facts)
     runner = EffectsRunner(machine, listeners, pool, devices, children, written)
+    if key_log is not None:
+        runner.installed = key_log.installed
     stack.callback(runner.stop)
     exemptions = Exemptions(devices, rights.network, route_check)
     stack.callback(exemptions.close)
@@ -158,6 +174,7 @@ def assemble(
         exemptions,
         reconciler,
         Reception(runner.receive, runner.refuse, runner.knows, runner.drops),
+        relay,
     )
 
 
@@ -170,7 +187,7 @@ def _start_workers(
         pool.add_device(device)
     devices.mtu_changed = pool.set_mss
     call_later = asyncio.get_running_loop().call_later
-    devices.settle_later = lambda device: call_later(SETTLING, devices.settled, device)
+    devices.settle_later = lambda device, rise: call_later(SETTLING, devices.settled, device, rise)
     devices.peers_changed = reconciler.peers_changed
 
 

@@ -1,25 +1,47 @@
-"""Checks of a configuration that need this machine, for `ikepy check`: its devices and its routes."""
+"""Checks of a configuration that need this machine, for `ikepy check`: devices, routes, private keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
+from ikepy.config import files
+from ikepy.config.credentials.private_keys import kind_of
 from ikepy.config.model import Config, Connection
-from ikepy.daemon.checks import device_exists, is_tun, missing_libraries
+from ikepy.crypto import private_keys
+from ikepy.crypto.x509.certificate import certificate
+from ikepy.daemon.checks import (
+    device_exists,
+    is_tun,
+    missing_for_tokens,
+    missing_libraries,
+    unknown_impairments,
+)
 from ikepy.daemon.control.control_socket import refuse_living
+from ikepy.daemon.credentials.identity_match import proves
 from ikepy.daemon.device import sysctls
 from ikepy.daemon.device.route_exclusion import around, hole
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import NetworkConfig
+from ikepy.sa.auth import words
 
 RT_TABLE_MAIN = 254  # linux/rtnetlink.h
 Problems = Iterator[tuple[str, str]]
+
+NO_KEY = (
+    "{}: none of the private keys here is this certificate's: it can't prove who we are before VICI loads "
+    "its key; put that into the directory private beside this file, or name it in [secrets.private-NAME]"
+)
+NOT_OURS = (
+    "{} does not prove that we are {}, and is not used: neither an alternative name of it nor its subject is "
+    "that; set {}.id to one of these (ikepy pki print shows them), or have another certificate issued"
+)
 
 
 def mistakes(config: Config) -> Problems:
     """What `ikepy run` would refuse, as (key path, text)."""
     yield from missing_libraries(config)
+    yield from unknown_impairments(config)
     for connection in config.connections.values():
         name = connection.vti.name
         if device_exists(name) and not is_tun(name):
@@ -37,7 +59,13 @@ def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
         found += [("daemon.sysctls", text) for text in sysctls.words(sysctls.lacking(config))]
     for connection in config.connections.values():
         found += _on_link(connection, network)
-    return found
+    key_ids: set[str] = set()
+    return [
+        *found,
+        *missing_for_tokens(config),
+        *_unusable_keys(config, key_ids),
+        *_unusable_certificates(config, key_ids),
+    ]
 
 
 def _is_running(config: Config) -> bool:
@@ -46,6 +74,44 @@ def _is_running(config: Config) -> bool:
     except (StartError, OSError):
         return True
     return False
+
+
+def _unusable_keys(config: Config, key_ids: set[str]) -> Problems:
+    """Files with private keys that the signer will not load: it is not asked, as no daemon need run.
+
+    The others' ids are added to `key_ids`.
+    """
+    for name, key in config.private_keys.items():
+        password = None if key.password is None else key.password.expose()
+        path = name if "/" in name else f"secrets.{name}.file"  # of a directory, or of a section
+        try:
+            with files.open_file(key.path) as file:
+                data = bytearray(file.read(private_keys.MAX_FILE + 1))
+            key_ids.add(private_keys.load(data, kind_of(name) or "private", password).key_id)
+        except OSError as error:
+            yield path, f"{key.path}: this file can't be read: {error.strerror}"
+        except ValueError as error:
+            yield path, f"{key.path}: the private key will not be loaded: {error}"
+        else:
+            data[:] = bytes(len(data))
+
+
+def _unusable_certificates(config: Config, key_ids: set[str]) -> Problems:
+    """Certificates that are to prove who we are and can't: for their names, or for want of a private key.
+
+    `key_ids`: of the keys in files; where there are tokens, these may have the others.
+    """
+    for connection in config.connections.values():
+        for side, auth in (("local", connection.local), ("local2", connection.local2)):
+            if auth is None:
+                continue
+            of_side = f"connections.{connection.name}.{side}"
+            for index, der in enumerate(auth.certs):
+                one, key = certificate(der), f"{of_side}.certs[{index}]"
+                if one.key_id not in key_ids and not config.tokens:
+                    yield key, NO_KEY.format(one)
+                if not (auth.eap or auth.id is None or proves(one, auth.id)):
+                    yield key, NOT_OURS.format(one, words.identity(auth.id), of_side)
 
 
 def _taken(config: Config) -> Problems:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path as FilePath
 from typing import Protocol
 
 from esp.ipc.counters import CounterBlock
 from ikepy.config.model import Config, Connection
 from ikepy.sa.api.capacity import CapacityOf
 from ikepy.sa.api.commands import Command
-from ikepy.sa.api.effects import Effect
+from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.key_log import NOBODY, KeyLog
+from ikepy.sa.api.leases import Lease, PoolState
 from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.restart_keys import RestartKeys
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
+from ikepy.sa.auth.credentials import Credentials
+from ikepy.sa.auth.relay import Relay
 from tun.netlink import HostAddress
 from tun.network import Mended as Mended
 from tun.rtnetlink import BestRoute, Hop
 from tun.state import DeviceState
 from tun.state import Operation as Operation
+from tun.steering import HostFlow
 from tun.vxlan import MendedVxlan as MendedVxlan
 from tun.vxlan_state import VxlanState
 from tun.watch import Changes as Changes
@@ -80,19 +87,30 @@ class Machine(Protocol):
 
     def list_waits(self) -> Sequence[ChildWait]: ...
 
+    def pools(self) -> Sequence[PoolState]: ...
+
+    def leases(self) -> Sequence[Lease]: ...
+
+    def restore_leases(self, leases: Iterable[Lease]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the machine asks of the host. `resolve`: the two addresses of a connection; `leads_out`: whether a
     path leaves the host, not into a device of ours; `esp_heard`: when ESP came in last under a child
     (monotonic seconds, None: never); `capacity_of`: how many children a connection's worker can have;
-    `names`: what DNS names mean."""
+    `names`: what DNS names mean; `restart_keys`: keys that may outlive the machine; `credentials`:
+    certificates and keys; `relay`: hands EAP on to an AAA server; `key_log`: is told all keys."""
 
     resolve: Resolve
     leads_out: Callable[[Path], bool]
     esp_heard: Callable[[int], float | None]
     capacity_of: CapacityOf
     names: NameTable
+    restart_keys: RestartKeys
+    credentials: Credentials
+    relay: Relay | None = None
+    key_log: KeyLog = NOBODY
 
 
 MakeMachine = Callable[[Config, Entropy, Facts], Machine]
@@ -121,7 +139,7 @@ class Tun(Protocol):
 
 class NetworkConfig(Protocol):
     """The kernel's network configuration, the module `tun.network`: devices, addresses, routes,
-    exemptions."""
+    exemptions, steering."""
 
     def mend(self, tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended: ...
 
@@ -140,6 +158,10 @@ class NetworkConfig(Protocol):
     def end_exemption(self, remote: Address) -> None: ...
 
     def end_exemptions(self) -> None: ...
+
+    def steer(self, index: int, flows: Collection[HostFlow]) -> None: ...
+
+    def end_steering(self) -> None: ...
 
     def device_indices(self) -> list[int]: ...
 
@@ -178,6 +200,20 @@ class Launcher(Protocol):
     def reap(self, pid: int) -> int: ...
 
     def set_priority(self, pid: int, *, busy: bool) -> str | None: ...
+
+
+class KeyLogDirectory(KeyLog, Protocol):
+    """Writes all keys into a directory, `ikepy.daemon.process.key_log.KeyLogFiles`."""
+
+    @property
+    def directory(self) -> FilePath: ...
+
+    @property
+    def own_file(self) -> FilePath: ...
+
+    def installed(self, effect: InstallInbound | InstallOutbound) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Watch(Protocol):

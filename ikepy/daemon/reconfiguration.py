@@ -13,19 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ikepy.config import checks
+from ikepy.config.checks import mistakes
 from ikepy.config.difference import ConfigDifference, difference
 from ikepy.config.fields import Subsystem
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved
-from ikepy.daemon.checks import device_index, is_tun
+from ikepy.daemon.checks import device_index, is_tun, unknown_impairments
 from ikepy.daemon.core import Core
+from ikepy.daemon.credentials.collection import Collection
 from ikepy.daemon.device.configured import is_trap
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.services import Services
+from ikepy.daemon.signer.configured import load as load_private_keys
 from ikepy.daemon.to_the_end import to_the_end
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Terminate
@@ -53,6 +55,7 @@ class Reconfiguration:
     core: Core
     services: Services
     ports: OwnPorts
+    credentials: Collection
     clock: Callable[[], float] = time.monotonic
     _leaving: dict[str, Leaving] = field(default_factory=dict)  # of removed connections, by name
     _going: dict[str, int] = field(default_factory=dict)  # names and indices that the kernel may still have
@@ -91,7 +94,12 @@ class Reconfiguration:
         self.services.names.configure(change.config)
         if change.vxlan:
             await self.services.vxlans.replace_config(change.config)
+        self.core.relay.configure(change.config.radius)
         await self.services.follower.replace_config(change.config)
+        # Last of what is waited for: until there are their certificates, new keys serve nobody, and former
+        # certificates have none.
+        await asyncio.to_thread(load_private_keys, self.services.signer, change.config)
+        self.credentials.configure(change.config)
         self.core.runner.replace_config(change.config)
         self.services.traffic.replace_config(change.config)
         self.services.router.replace_config(change.config)
@@ -113,8 +121,9 @@ class Reconfiguration:
 
     def _check(self, change: ConfigDifference, source: str) -> None:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
-        # A secret may come after its connection, and go before it, by VICI: it is named then.
-        problems += checks.check(change.config, {"secrets"})
+        # A secret or pool may come after its connection, and go before it, by VICI: it is named then.
+        problems += mistakes.check(change.config, {"secrets", "pools"})
+        problems += unknown_impairments(change.config)
         own = self.core.devices.names()
         self._going = {name: index for name, index in self._going.items() if device_index(name) == index}
         for connection in (*change.added, *(each.new for each in change.changed if each.device)):
@@ -225,12 +234,12 @@ def _tell_lack_of_secrets(former: Config, change: ConfigDifference) -> None:
     """Warn of connections that no secret fits now: their IKE_SAs can't be authenticated."""
     config = change.config
     if change.secrets:
-        known = set(checks.without_secret(former, former.connections.values()))
+        known = set(mistakes.without_secret(former, former.connections.values()))
         concerned = list(config.connections.values())
     else:
         known = set()
         concerned = [*change.added, *(each.new for each in change.changed)]
-    lacking = [problem for problem in checks.without_secret(config, concerned) if problem not in known]
+    lacking = [problem for problem in mistakes.without_secret(config, concerned) if problem not in known]
     for key, text in lacking[:MOST_TOLD]:
         log.warning(SUBJECT, f"{key}: {text}", "config")
     if len(lacking) > MOST_TOLD:

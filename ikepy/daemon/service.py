@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -26,12 +26,15 @@ from ikepy.daemon.config_watch import ConfigWatch, WatchedFile
 from ikepy.daemon.control.control_socket import ControlSocket
 from ikepy.daemon.control.take_snapshot import Sources, with_traffic
 from ikepy.daemon.core import SUBJECT, assemble, open_devices, open_listeners
+from ikepy.daemon.credentials.collection import Collection
+from ikepy.daemon.credentials.store import Store
 from ikepy.daemon.desired_config import ConfigSource, DesiredConfig
 from ikepy.daemon.device import sysctls
 from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import RunError, StartError
 from ikepy.daemon.interfaces import (
+    KeyLogDirectory,
     MakeMachine,
     MakeWatch,
     NetworkConfig,
@@ -46,7 +49,9 @@ from ikepy.daemon.probe.echo_socket import OpenEchoSocket, open_echo_socket
 from ikepy.daemon.process.account import Account, closed_to
 from ikepy.daemon.process.chosen_accounts import of_control as account_of_control
 from ikepy.daemon.process.chosen_accounts import of_workers as account_of_workers
+from ikepy.daemon.process.key_keeper import KeyKeeper
 from ikepy.daemon.process.launcher import WorkerLauncher
+from ikepy.daemon.process.lease_file import LeaseFile
 from ikepy.daemon.process.own_rights import (
     give_up_the_rest,
     permit_many_descriptors,
@@ -58,6 +63,8 @@ from ikepy.daemon.reconfiguration import Reconfiguration
 from ikepy.daemon.reload_requests import ReloadRequests
 from ikepy.daemon.router.icmp_socket import OpenSocket, open_icmp_socket
 from ikepy.daemon.services import Services
+from ikepy.daemon.signer.configured import load_at_start
+from ikepy.daemon.signer.signer import Signer
 from ikepy.daemon.vici.commands import ViciCommands
 from ikepy.daemon.vici.control_commands import ControlCommands
 from ikepy.daemon.vici.events import ViciEvents
@@ -68,6 +75,7 @@ from ikepy.daemon.vici.vici_client import ViciClient
 from ikepy.errors import LocalMisuse
 from ikepy.sa.api.commands import Shutdown
 from ikepy.sa.api.names import NameTable
+from ikepy.sa.api.path import Path as NetworkPath
 
 FAREWELL = 4.0  # seconds for the peers to answer our deletes
 
@@ -95,6 +103,9 @@ class Accounts(NamedTuple):
 
 class Monitoring(Protocol):
     """`ikepy.daemon.http.monitoring.HttpMonitoring`."""
+
+    @property
+    def seen(self) -> Callable[[bytes, NetworkPath, bool], None] | None: ...
 
     def start(self, sources: Sources) -> None: ...
 
@@ -129,6 +140,7 @@ class Daemon:
         self._history.listen(self._written.bus)
         self.desired = DesiredConfig(config, self._apply, file, self._written.bus.publish, remarks)
         self._reloads = ReloadRequests(self.desired)
+        self._credentials = Collection(Store())
         self._file_watch: ConfigWatch | None = None
         if watch and file is not None:
             self._file_watch = ConfigWatch(file, self._file_changed, self._written.bus)
@@ -211,9 +223,17 @@ class Daemon:
         privileged = None if accounts.control is None else Privileged.start()  # it loads meanwhile
         if privileged is not None:
             stack.callback(privileged.close)
+        keeper = KeyKeeper.open(settings)
+        stack.callback(keeper.close)
+        key_log = open_key_log(settings.keylog_dir)
+        if key_log is not None:
+            stack.callback(key_log.close)
+        leases = LeaseFile.open(settings)
+        stack.push_async_callback(leases.close)
         control = ControlSocket.open(self._control, group=settings.socket_group)
         stack.push_async_callback(control.close)
-        monitoring = open_monitoring(settings.http, bus, self._stop.is_set)
+        key_file = None if key_log is None else key_log.own_file
+        monitoring = open_monitoring(settings.http, bus, self._stop.is_set, self._control.parent, key_file)
         if monitoring is not None:
             stack.push_async_callback(monitoring.close)
         await wait_for_devices(self._config, self._stop)
@@ -229,20 +249,44 @@ class Daemon:
         self._config = config = self._ports.applied(self._config)
         devices = open_devices(stack, config, workers, rights, self._names)
         self._give_up_rights(accounts)
+        signer = Signer()  # started with the rights that this process has now
+        stack.callback(signer.close)
+        await load_at_start(signer, config)
 
+        self._credentials.store.keys = signer
+        self._credentials.configure(config)
         core = assemble(
-            stack, config, workers, rights, listeners, devices, given.make_machine, self._names, self._written
+            stack,
+            config,
+            workers,
+            rights,
+            listeners,
+            devices,
+            given.make_machine,
+            self._names,
+            self._written,
+            keeper.keys,
+            self._credentials.store,
+            key_log,
         )
+        keeper.start()
+        core.machine.restore_leases(leases.read())
+        leases.start(core.machine.leases)
+        core.runner.leases_changed = leases.changed
         await core.run()
         icmp_errors.start((config.daemon.port, config.daemon.port_nat_t), self._history.note_icmp)
-        services = Services.of(stack, config, core, self._names, bus)
-        sources = services.sources(core)
+        services = Services.of(stack, config, core, self._names, bus, signer)
+        key_directory = None if key_log is None else key_log.directory
+        sources = replace(
+            services.sources(core), certificates=self._credentials.states, key_log=key_directory
+        )
         if monitoring is not None:
             monitoring.start(sources)
-        clients = self._vici_clients(sources, core.runner)
+            core.runner.seen = monitoring.seen or core.runner.seen
+        clients = self._vici_clients(sources, core.runner, signer)
         bus.publish(DaemonStarted(tuple(addresses), workers))
         await services.start(stack, core, given.make_watch)
-        self._reconfiguration = Reconfiguration(core, services, self._ports)
+        self._reconfiguration = Reconfiguration(core, services, self._ports, self._credentials)
         control.start(clients)  # who connected before was kept waiting: every command is executed from now on
         return core.runner
 
@@ -298,13 +342,16 @@ class Daemon:
         log.error(SUBJECT, self._lost)
         self.stop()
 
-    def _vici_clients(self, sources: Sources, runner: EffectsRunner) -> Callable[[socket.socket], ViciClient]:
+    def _vici_clients(
+        self, sources: Sources, runner: EffectsRunner, signer: Signer
+    ) -> Callable[[socket.socket], ViciClient]:
         """What makes a client of a connected socket, with all that VICI's clients have in common."""
         reqids = Reqids()
         counters = ExchangeCounters(runner.bus, sources.unserved)
         runner.received, runner.sent = counters.received, counters.sent
         control = ControlCommands(sources, runner, self.desired)
-        commands = ViciCommands(sources, control, Loading(self.desired), counters, reqids, self._history)
+        loading = Loading(self.desired, self._credentials, signer, sources.machine.pools)
+        commands = ViciCommands(sources, control, loading, counters, reqids, self._history)
         events = ViciEvents(runner.bus, partial(with_traffic, sources), reqids)
 
         def make(sock: socket.socket) -> ViciClient:
@@ -340,10 +387,25 @@ class Daemon:
             log.warning(SUBJECT, "not every peer has answered the delete")
 
 
-def open_monitoring(settings: Http | None, bus: EventBus, ending: Callable[[], bool]) -> Monitoring | None:
+def open_key_log(directory: Path | None) -> KeyLogDirectory | None:
+    """The files of all keys, if there are to be any; loads what writes them only then. Raises StartError."""
+    if directory is None:
+        return None
+    from ikepy.daemon.process.key_log import KeyLogFiles
+
+    return KeyLogFiles.open(directory)
+
+
+def open_monitoring(
+    settings: Http | None,
+    bus: EventBus,
+    ending: Callable[[], bool],
+    directory: Path,
+    key_log: Path | None,
+) -> Monitoring | None:
     """The HTTP server, if there is to be one: its libraries are loaded only then. Raises StartError."""
     if settings is None:
         return None
     from ikepy.daemon.http.monitoring import HttpMonitoring
 
-    return HttpMonitoring(settings, bus, ending)
+    return HttpMonitoring(settings, bus, ending, directory, key_log)

@@ -12,6 +12,7 @@ from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.control.take_snapshot import Sources
 from ikepy.daemon.core import SUBJECT, Core
 from ikepy.daemon.device.vxlans import VxlanDevices
+from ikepy.daemon.effects.children import Child
 from ikepy.daemon.effects.past_traffic import PastTraffic
 from ikepy.daemon.events.addresses import AddressFollower
 from ikepy.daemon.events.traffic_limits import TrafficWatch
@@ -19,7 +20,9 @@ from ikepy.daemon.interfaces import Changes, MakeWatch
 from ikepy.daemon.net.name_threads import NameThreads
 from ikepy.daemon.net.names import NameService
 from ikepy.daemon.probe.prober import Prober
+from ikepy.daemon.radius.accounting import Accounting
 from ikepy.daemon.router.advertiser import RouterAdvertiser
+from ikepy.daemon.signer.signer import Signer
 from ikepy.sa.api.names import NameTable
 
 
@@ -34,14 +37,28 @@ class Services:
     router: RouterAdvertiser
     names: NameService
     prober: Prober
+    signer: Signer
 
     @classmethod
     def of(
-        cls, stack: AsyncExitStack, config: Config, core: Core, names: NameTable, bus: EventBus
+        cls,
+        stack: AsyncExitStack,
+        config: Config,
+        core: Core,
+        names: NameTable,
+        bus: EventBus,
+        signer: Signer,
     ) -> Services:
         """The parts of a daemon with this core; `stack` stops them in reverse order."""
         past = PastTraffic(core.pool.counters)
-        core.children.removing = past.note
+        accounting = Accounting(bus, lambda: core.relay.client, core.children, core.pool.counters)
+        stack.push_async_callback(accounting.stop)
+
+        def removing(child: Child) -> None:
+            past.note(child)
+            accounting.removing(child)
+
+        core.children.removing = removing
         bus.listen((ConnectionRemoved,), lambda event: past.forget(event.connection))
         prober = Prober(config, core.devices.find, bus, core.rights.open_echo_socket)
         stack.push_async_callback(prober.stop)
@@ -67,7 +84,7 @@ class Services:
         stack.push_async_callback(name_service.stop)
         _connect(name_service, core, follower)
         name_service.configure(config)
-        return cls(traffic, past, follower, vxlans, router, name_service, prober)
+        return cls(traffic, past, follower, vxlans, router, name_service, prober, signer)
 
     def sources(self, core: Core) -> Sources:
         """Where snapshots of the whole daemon come from."""

@@ -35,8 +35,9 @@ class Lab:
         self.prefix = prefix
         self.plan = topology.plan(nat=options.nat, ipv6=options.ipv6, pod=options.pod)
         self.nodes: dict[str, Namespace] = topology.namespaces(prefix, self.plan.nodes)
-        self.cgw: Concentrator = concentrators.cgw(options, self.nodes["cgw"], directory / "cgw")
-        self.c4: Concentrator = concentrators.c4(options, self.nodes["c4"], directory / "c4")
+        method = concentrators.authentication(options)
+        self.cgw: Concentrator = concentrators.cgw(options, self.nodes["cgw"], directory / "cgw", method)
+        self.c4: Concentrator = concentrators.c4(options, self.nodes["c4"], directory / "c4", method)
         self.birds = {
             node: Bird(self.nodes[node], directory / f"bird-{node}") for node in ("cgw", "c4") if options.bgp
         }
@@ -47,7 +48,7 @@ class Lab:
             raise LabError("/dev/net/tun is missing: the kernel's tun module is not loaded")
         programs = {
             **_PROGRAMS,
-            **({"nft": "nftables"} if self.options.nat else {}),
+            **({"nft": "nftables"} if self.options.nat or self.options.web else {}),
             **({"bird": "bird2", "birdc": "bird2"} if self.options.bgp else {}),
         }
         missing = sorted({package for name, package in programs.items() if shutil.which(name) is None})

@@ -7,13 +7,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from types import FrameType
 from typing import TypeVar
 
 import click
 
-from ikepy.lab import bed, checks, links, pod_checks
+from ikepy.course.cli import course
+from ikepy.lab import bed, checks, concentrators, links, pod_checks
+from ikepy.lab.authentication import METHODS, PSK
 from ikepy.lab.bed import Lab
 from ikepy.lab.checks import Result
 from ikepy.lab.follow import follow
@@ -30,17 +33,28 @@ EXAMPLES = """\b
 Examples:
   ikepy lab                            build, try, show, and remove everything
   ikepy lab --peer strongswan --nat    the other end a strongSwan, the CGW behind a NAT
+  ikepy lab --auth pubkey --pq         certificates, and ML-KEM beside X25519
   ikepy lab --bgp                      BIRD at both ends brings the routes, and follows the tunnel
   ikepy lab --pod                      the CGW as in its pod: advertised, scraped, reloaded, ended
+  ikepy lab --web                      a page that shows it all, and breaks it on demand
   ikepy lab up --ipv6                  build it and leave it running
   ikepy lab exec pod1 ping 10.2.0.10   run a command in one of its nodes
   ikepy lab down                       remove it
+  ikepy lab course                     ten labs to learn IKEv2 and ESP with
 """
 
 
 def _variant(command: F) -> F:
     """The options that choose a variant of the picture."""
     for option in (
+        click.option(
+            "--auth",
+            type=click.Choice(METHODS),
+            default=PSK,
+            show_default=True,
+            help="A pre-shared key, certificates, or the CGW as a user with a password.",
+        ),
+        click.option("--pq", is_flag=True, help="Key exchange with ML-KEM-768 beside X25519 (RFC 9370)."),
         click.option("--bgp", is_flag=True, help="BIRD at both ends: routes by BGP through the tunnel."),
         click.option("--ipv6", is_flag=True, help="IPv6 inside the tunnel as well."),
         click.option("--nat", is_flag=True, help="The CGW behind a NAT router."),
@@ -65,6 +79,18 @@ def _variant(command: F) -> F:
 @click.group(invoke_without_command=True, epilog=EXAMPLES)
 @_variant
 @click.option("--keep", is_flag=True, help="Leave it running at the end.")
+@click.option(
+    "--web",
+    is_flag=True,
+    help="Serve a page on loopback that shows what happens, decrypted, until Ctrl-C.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8427,
+    show_default=True,
+    help="Of the page; 0: any that is free.",
+)
 @click.option("--seconds", type=click.IntRange(1, 60), default=3, show_default=True, help="TCP, each way.")
 @click.pass_context
 def lab(
@@ -74,7 +100,11 @@ def lab(
     ipv6: bool,
     bgp: bool,
     pod: bool,
+    auth: str,
+    pq: bool,
     keep: bool,
+    web: bool,
+    port: int,
     seconds: int,
 ) -> None:
     """Two sites, their gateways and an internet, out of network namespaces.
@@ -84,17 +114,26 @@ def lab(
     if context.invoked_subcommand is None:
         if pod and keep:
             raise click.UsageError("--pod ends the daemon at last: ikepy lab up --pod leaves it running")
-        sys.exit(_guarded(lambda show: _whole(show, _options(peer, nat, ipv6, bgp, pod), keep, seconds)))
+        if web and keep:
+            raise click.UsageError("--web ends with the lab: ikepy lab up leaves one running")
+        if web:
+            options = replace(_options(peer, nat, ipv6, bgp, pod, auth, pq), keylog=True, web=True)
+            sys.exit(_guarded(lambda show: _web(show, options, port)))
+        sys.exit(
+            _guarded(lambda show: _whole(show, _options(peer, nat, ipv6, bgp, pod, auth, pq), keep, seconds))
+        )
     given = [name for name in context.params if _is_given(context, name)]
     if given:
         raise click.UsageError(f"--{given[0]} belongs behind the command: ikepy lab up --{given[0]}")
 
 
-def _options(peer: str, nat: bool, ipv6: bool, bgp: bool, pod: bool) -> Options:
+def _options(peer: str, nat: bool, ipv6: bool, bgp: bool, pod: bool, auth: str, pq: bool) -> Options:
+    if pq and peer != "ikepy":
+        raise LabError("--pq goes with --peer ikepy: Debian's strongSwan has no ML-KEM")
     if (bgp or pod) and peer != "ikepy":
         option = "--pod" if pod else "--bgp"
         raise LabError(f"{option} goes with --peer ikepy: strongSwan's device has carrier without an SA, too")
-    return Options(peer, nat, ipv6 or pod, bgp=bgp or pod, pod=pod)
+    return Options(peer, nat, ipv6 or pod, bgp=bgp or pod, pod=pod, auth=auth, pq=pq)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -103,9 +142,14 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 @lab.command()
 @_variant
-def up(peer: str, nat: bool, ipv6: bool, bgp: bool, pod: bool) -> None:
+@click.option("--keylog", is_flag=True, help="ikepy writes its keys, for `ikepy decode` and Wireshark.")
+def up(peer: str, nat: bool, ipv6: bool, bgp: bool, pod: bool, auth: str, pq: bool, keylog: bool) -> None:
     """Build it, wait for the tunnel, and leave it running."""
-    sys.exit(_guarded(lambda show: _up(show, _options(peer, nat, ipv6, bgp, pod))))
+
+    def build(show: Show) -> int:
+        return _up(show, replace(_options(peer, nat, ipv6, bgp, pod, auth, pq), keylog=keylog))
+
+    sys.exit(_guarded(build))
 
 
 @lab.command()
@@ -131,6 +175,9 @@ def execute(node: str, command: tuple[str, ...]) -> None:
     sys.exit(_guarded(lambda _: _exec(node, command), exclusive=False))
 
 
+lab.add_command(course)
+
+
 def _whole(show: Show, options: Options, keep: bool, seconds: int) -> int:
     machine = _fresh(show, options)
     ok = False
@@ -143,6 +190,20 @@ def _whole(show: Show, options: Options, keep: bool, seconds: int) -> int:
         machine.keep()
         show.line("\nIt stays up: `ikepy lab exec pod1 ping 10.2.0.10`, `ikepy lab down`")
     return 0 if ok else 1
+
+
+def _web(show: Show, options: Options, port: int) -> int:
+    """Build it, and serve its window until a signal."""
+    from ikepy.web.lab.serve import serve_until_signal
+
+    machine = _fresh(show, options)
+    try:
+        show.step("building it out of network namespaces")
+        machine.build()
+        serve_until_signal(machine, port, show.line, _SIGNALS)
+    finally:
+        _remove(show, machine)
+    return 0
 
 
 def _fresh(show: Show, options: Options) -> Lab:
@@ -212,6 +273,8 @@ def _up(show: Show, options: Options) -> int:
         raise
     show.picture(machine)
     show.line(f"\nThe tunnel is up after {seconds:.1f} s. `ikepy lab exec NODE COMMAND...`, `ikepy lab down`")
+    if options.keylog:
+        show.line(f"Keys of IKE and ESP: {machine.directory / 'cgw' / concentrators.KEYS}")
     return 0
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Protocol
 
 from ikepy.lab import gateway, pod, strongswan, topology
+from ikepy.lab.authentication import EAP, PSK, PUBKEY, Authentication
 from ikepy.lab.bird import Bgp
 from ikepy.lab.netns import Namespace
 from ikepy.lab.state import Options
 from ikepy.lab.topology import address, host, network
 
 _PROPOSALS = ("aes128gcm16-prfsha256-x25519", "aes256-sha384-modp3072")
+_PQ_PROPOSALS = ("aes256gcm16-prfsha384-x25519-ke1_mlkem768",)  # RFC 9370
 _ESP_PROPOSALS = ("aes128gcm16", "aes256-sha256")
-_SECRET = "a secret of the lab alone"
+SECRET = "a secret of the lab alone"
+# A page shows at once what a changed secret does, and a retransmission after a second, not after four.
+_WEB = "old_secret_grace = 0\nretransmit_timeout = 1.0\n"
+KEYS = "keys"  # the directory of its key log in a concentrator's own
 _NUMBERS = {"cgw": 65001, "c4": 65002}  # private autonomous systems (RFC 6996)
 _IDS = {"cgw": "cgw.ikepy.example", "c4": "c4.ikepy.example"}
 
@@ -45,19 +51,32 @@ class Concentrator(Protocol):
         """End it, and remove its files. May be called twice, and for one that was never started."""
 
 
-def cgw(options: Options, namespace: Namespace, directory: Path) -> Concentrator:
+def authentication(options: Options) -> Authentication:
+    """How the two ends of a lab authenticate."""
+    return Authentication(options.auth, _IDS["cgw"], _IDS["c4"])
+
+
+def _daemon(options: Options, directory: Path) -> str:
+    """The lines of `[daemon]`."""
+    keylog = f"keylog_dir = {json.dumps(str(directory / KEYS))}\n" if options.keylog else ""
+    return keylog + (_WEB if options.web else "")
+
+
+def cgw(options: Options, namespace: Namespace, directory: Path, method: Authentication) -> Concentrator:
     """The CGW: it initiates."""
     local = topology.CGW_PRIVATE if options.nat else topology.CGW_PUBLIC
     if options.cgw == "strongswan":
-        return _StrongSwanEnd(options, namespace, directory, "cgw", local, address(topology.C4_PUBLIC))
-    return _IkepyEnd(options, namespace, directory, "cgw", local, address(topology.C4_PUBLIC))
+        return _StrongSwanEnd(
+            options, namespace, directory, "cgw", local, address(topology.C4_PUBLIC), method
+        )
+    return _IkepyEnd(options, namespace, directory, "cgw", local, address(topology.C4_PUBLIC), method)
 
 
-def c4(options: Options, namespace: Namespace, directory: Path) -> Concentrator:
+def c4(options: Options, namespace: Namespace, directory: Path, method: Authentication) -> Concentrator:
     """The other end: a responder for any peer that authenticates."""
     if options.peer == "strongswan":
-        return _StrongSwanEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any")
-    return _IkepyEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any")
+        return _StrongSwanEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any", method)
+    return _IkepyEnd(options, namespace, directory, "c4", topology.C4_PUBLIC, "%any", method)
 
 
 def _other(node: str) -> str:
@@ -101,28 +120,42 @@ class _IkepyEnd:
     device = "vti0"
 
     def __init__(
-        self, options: Options, namespace: Namespace, directory: Path, node: str, local: str, remote: str
+        self,
+        options: Options,
+        namespace: Namespace,
+        directory: Path,
+        node: str,
+        local: str,
+        remote: str,
+        method: Authentication,
     ) -> None:
+        self._identity, self._directory, self._method = _IDS[node], directory, method
         self._gateway = gateway.Gateway(namespace, directory)
         self._beside = pod.TABLES if options.pod and node == "cgw" else ""
         other = _other(node)
+        ours, theirs, more = method.ours(self._identity, SECRET)
         self._connection = gateway.Connection(
             name=other,
             local_addrs=(address(local),),
             remote_addrs=(remote,),
             local_id=_IDS[node],
             remote_id=_IDS[other],
-            proposals=_PROPOSALS,
+            proposals=_PQ_PROPOSALS if options.pq else _PROPOSALS,
             esp_proposals=_ESP_PROPOSALS,
             start_action="start" if node == "cgw" else "none",
-            secret=_SECRET,
+            secret=SECRET,
             device=self.device,
             addresses=tuple(_vti(node, options)),
             peers=tuple(address(text) for text in _vti(other, options)),
             routes=() if options.bgp else tuple(_inner(other, options)),
+            local_auth=ours,
+            remote_auth=theirs,
+            more=more,
+            daemon=_daemon(options, directory),
         )
 
     def start(self) -> None:
+        self._method.write(self._identity, self._directory)
         self._gateway.start(self._connection.text() + self._beside)
 
     @property
@@ -154,13 +187,23 @@ class _StrongSwanEnd:
     device = strongswan.DEVICE
 
     def __init__(
-        self, options: Options, namespace: Namespace, directory: Path, node: str, local: str, remote: str
+        self,
+        options: Options,
+        namespace: Namespace,
+        directory: Path,
+        node: str,
+        local: str,
+        remote: str,
+        method: Authentication,
     ) -> None:
+        self._identity, self._directory, self._method = _IDS[node], directory, method
         self._namespace = namespace
-        self._swan = strongswan.StrongSwan(namespace, directory)
+        plugins = {PSK: "", PUBKEY: strongswan.PUBKEY_PLUGINS, EAP: strongswan.EAP_PLUGINS}[options.auth]
+        self._swan = strongswan.StrongSwan(namespace, directory, plugins=plugins)
         self._initiates = node == "cgw"
         other = _other(node)
         self._vti = list(zip(_vti(node, options), _vti(other, options), strict=True))
+        ours, theirs, more = method.theirs(self._identity, SECRET)
         self._connection = strongswan.Connection(
             name=other,
             local_addrs=address(local),
@@ -171,10 +214,14 @@ class _StrongSwanEnd:
             esp_proposals=",".join(_ESP_PROPOSALS),
             local_ts=",".join(_inner(node, options) + [host(text) for text in _vti(node, options)]),
             remote_ts=",".join(_inner(other, options) + [host(text) for text in _vti(other, options)]),
-            secret=_SECRET,
+            secret=SECRET,
+            local_auth=ours,
+            remote_auth=theirs,
+            secrets=more,
         )
 
     def start(self) -> None:
+        self._method.write(self._identity, self._directory)
         self._swan.start(self._connection)
         for own, peer in self._vti:  # no duplicate detection on IPv6: nobody answers on this link yet
             nodad = " nodad" if ":" in own else ""

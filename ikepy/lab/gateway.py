@@ -23,7 +23,9 @@ class Connection:
     """One connection with one child and its device, in the words of the configuration file.
 
     `extra`, `child_extra`, `vti_extra` and `daemon` are further lines of TOML for the connection, the child,
-    the device and `[daemon]`.
+    the device and `[daemon]`; `local_auth`, `remote_auth`: those of both sides about authentication; `more`:
+    further sections. One suite is proposed unless others are given, without ML-KEM; the gateway's default
+    would prefer that (`pq`).
     """
 
     name: str = "net"
@@ -47,6 +49,9 @@ class Connection:
     child_extra: str = ""
     vti_extra: str = ""
     daemon: str = ""
+    local_auth: str = 'auth = "psk"'
+    remote_auth: str = 'auth = "psk"'
+    more: str = ""
 
     def text(self) -> str:
         """The TOML file: the connection, its secret and the daemon's settings."""
@@ -64,10 +69,10 @@ proposals = {words(self.proposals)}
 mobike = {words(self.mobike)}
 {self.extra}
 [connections.{self.name}.local]
-auth = "psk"
+{self.local_auth}
 id = {words(self.local_id)}
 [connections.{self.name}.remote]
-auth = "psk"
+{self.remote_auth}
 id = {words(self.remote_id)}
 [connections.{self.name}.children.{self.child}]
 local_ts = {words(self.local_ts)}
@@ -84,6 +89,7 @@ peers = {words(self.peers)}
 [secrets.ike-{self.name}]
 ids = {words((self.local_id, self.remote_id))}
 secret = {words(self.secret)}
+{self.more}
 """
 
 

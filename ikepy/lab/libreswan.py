@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from ikepy.lab.netns import LabError, Namespace, run
@@ -68,8 +69,8 @@ conn {self.name}
     authby=secret
     left={self.left}
     right={self.right}
-    leftid=@{self.left_id}
-    rightid=@{self.right_id}
+    leftid={_identity(self.left_id)}
+    rightid={_identity(self.right_id)}
     leftsubnet={self.left_subnet}
     rightsubnet={self.right_subnet}
     ike={self.ike}
@@ -79,7 +80,17 @@ conn {self.name}
 
     def secrets(self) -> str:
         """ipsec.secrets."""
-        return f'@{self.left_id} @{self.right_id} : PSK "{self.secret}"\n'
+        secret = self.secret if self.secret.startswith("0x") else f'"{self.secret}"'
+        return f"{_identity(self.left_id)} {_identity(self.right_id)} : PSK {secret}\n"
+
+
+def _identity(text: str) -> str:
+    """An address as it is, a name behind an @."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return f"@{text}"
+    return text
 
 
 class Libreswan:
@@ -97,23 +108,36 @@ class Libreswan:
         nss.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not any(nss.iterdir()):  # started again after it has died, it is there, and certutil would ask
             run(CERTUTIL, "-N", "-d", f"sql:{nss}", "--empty-password")
-        secrets = directory / "ipsec.secrets"
-        secrets.touch(mode=0o600)
-        secrets.write_text(connection.secrets())
-        (directory / "ipsec.conf").write_text(connection.text())
+        self._write(connection)
         arguments = (
             *("--nofork", "--stderrlog", "--use-xfrm", "--no-dnssec"),
             *("--rundir", directory, "--ipsecdir", directory, "--dumpdir", directory),
-            *("--nssdir", nss, "--secretsfile", secrets),
+            *("--nssdir", nss, "--secretsfile", directory / "ipsec.secrets"),
         )
         self._process.start("sh", "-c", _START, "pluto", str(LIBEXEC), *map(str, arguments))
         try:
             self._wait_until_it_answers(10.0)
-            self._run("addconn", "--config", str(directory / "ipsec.conf"), connection.name)
+            self._add(connection)
             self.whack("--listen")
         except BaseException:
             self.stop(keep_files=True)
             raise
+
+    def replace(self, connection: Connection) -> None:
+        """Take another connection in the place of the one of its name, whose SAs end."""
+        self._write(connection)
+        self.whack("--delete", "--name", connection.name)
+        self.whack("--rereadsecrets")
+        self._add(connection)
+
+    def _write(self, connection: Connection) -> None:
+        secrets = self.run_directory / "ipsec.secrets"
+        secrets.touch(mode=0o600)
+        secrets.write_text(connection.secrets())
+        (self.run_directory / "ipsec.conf").write_text(connection.text())
+
+    def _add(self, connection: Connection) -> None:
+        self._run("addconn", "--config", str(self.run_directory / "ipsec.conf"), connection.name)
 
     def _wait_until_it_answers(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -56,7 +56,7 @@ def links(lab: Lab) -> tuple[Link, ...]:
     tunnel = (*inner, *_BGP) if lab.options.bgp else inner
     vxlan = (*_IP4, f"UDP {lab.plan.vxlan_port}", f"VXLAN {topology.VNI}")
     tunnelled = tuple((*vxlan, *stack) for stack in framed)
-    outer = _encapsulated() if encapsulated(lab) else _native()
+    outer = _encapsulated() if encapsulated(lab) else _native(lab.options.pq)
     uplink = "L3, before the NAT" if lab.options.nat else "L3"
     return (
         Link("C1", "pod1", "eth0", tunnelled, (vxlan,)),
@@ -80,11 +80,14 @@ def _encapsulated() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
     return (init, (*float_port, "IKE IKE_AUTH"), (*float_port, "ESP")), (init, float_port)
 
 
-def _native() -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
-    """Stacks without NAT. IKE moves to port 4500 all the same: a later path may have one (RFC 4555 3.3)."""
+def _native(pq: bool) -> tuple[tuple[Stack, ...], tuple[Stack, ...]]:
+    """Stacks without NAT; `pq`: with additional key exchanges (RFC 9370).
+
+    IKE moves to port 4500 all the same: a later path may have one (RFC 4555 3.3)."""
     init, later, esp = (*_IP4, "UDP 500", "IKE IKE_SA_INIT"), (*_IP4, "UDP 4500"), (*_IP4, "ESP")
     ike = [(*later, f"IKE {exchange}") for exchange in ("IKE_AUTH", "CREATE_CHILD_SA", "INFORMATIONAL")]
-    return (init, ike[0], esp), (init, *ike, esp)
+    more = [(*later, f"IKE {exchange}") for exchange in ("IKE_INTERMEDIATE", "IKE_FOLLOWUP_KE") if pq]
+    return (init, *more[:1], ike[0], esp), (init, *more, *ike, esp)
 
 
 def judge(lab: Lab, capture: Capture) -> list[Verdict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,7 +115,12 @@ class Namespace:
     def start(
         self, *command: str, log: Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a process that outlives us, in a session of its own, its output appended to `log`."""
+        """Start a process that outlives us, in a session of its own, its output appended to `log`.
+
+        LabError: there is no such program; `ip` would say so in the log only.
+        """
+        if shutil.which(command[0]) is None:
+            raise LabError(f"{command[0]} is not in {os.environ.get('PATH', 'PATH, which is not set')}")
         with log.open("ab") as output:
             return subprocess.Popen(
                 self.command(*command),

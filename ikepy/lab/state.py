@@ -25,7 +25,9 @@ class Options:
     """Which variant of the picture.
 
     `peer` is what runs on c4, `cgw` what runs on the CGW; `bgp`: BIRD on both brings the routes; `pod`: the
-    CGW is as in its pod, with `bgp` and `ipv6`.
+    CGW is as in its pod, with `bgp` and `ipv6`. `auth`: of the tunnel; "eap": the CGW is a user with a
+    password, the other end has a certificate. `pq`: key exchange with ML-KEM beside X25519. `keylog`:
+    ikepy writes its keys (`keylog_dir`). `web`: what is changed on a page shows at once.
     """
 
     peer: str = "ikepy"
@@ -34,6 +36,10 @@ class Options:
     cgw: str = "ikepy"
     bgp: bool = False
     pod: bool = False
+    auth: str = "psk"
+    pq: bool = False
+    keylog: bool = False
+    web: bool = False
 
 
 @dataclass(frozen=True, slots=True)

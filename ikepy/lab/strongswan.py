@@ -27,6 +27,8 @@ DEBIAN_PACKAGES = (
     "libstrongswan-standard-plugins",  # openssl, aesni
 )
 
+PUBKEY_PLUGINS = "pem pkcs1 pkcs8 x509 pubkey constraints revocation curve25519"  # certificates in files
+EAP_PLUGINS = f"{PUBKEY_PLUGINS} eap-identity eap-mschapv2 md4"
 # Everything the suites need is in libstrongswan and its standard plugins: nothing else is loaded, so that
 # what passes here passes on a machine with DEBIAN_PACKAGES alone. aesni before openssl, as Debian has it.
 _PLUGINS = (
@@ -91,7 +93,8 @@ def missing() -> str | None:
 class Connection:
     """One connection with one child, in swanctl.conf's words. The defaults are a PSK responder for anyone.
 
-    `options` and `child_options` are further keys of the connection and of the child (`rekey_time`, ...).
+    `options` and `child_options` are further keys of the connection and of the child (`rekey_time`, ...);
+    `local_auth`, `remote_auth`: lines of both sides that say how they authenticate; `secrets`: further ones.
     """
 
     name: str = "net"
@@ -107,6 +110,9 @@ class Connection:
     secret: str = "s3cr3t"
     options: dict[str, str] = field(default_factory=dict)
     child_options: dict[str, str] = field(default_factory=dict)
+    local_auth: str = "auth = psk"
+    remote_auth: str = "auth = psk"
+    secrets: str = ""
 
     def text(self) -> str:
         """swanctl.conf: the connection and its secret."""
@@ -123,11 +129,11 @@ connections {{
         proposals = {self.proposals}
 {options}
         local {{
-            auth = psk
+            {self.local_auth}
             id = {self.local_id}
         }}
         remote {{
-            auth = psk
+            {self.remote_auth}
             id = {self.remote_id}
         }}
         children {{
@@ -146,6 +152,7 @@ secrets {{
         id-2 = {self.remote_id}
         secret = "{self.secret}"
     }}
+{self.secrets}
 }}
 """
 

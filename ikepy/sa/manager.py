@@ -5,13 +5,12 @@ The entry point of the sans-IO machine (RFC 7296): every call takes the time and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ikepy.config.difference import difference
 from ikepy.config.model import Config
 from ikepy.errors import ExportRefusedError, RestoreRefusedError, WireError
 from ikepy.sa.admission import dropped, stateless
-from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.capacity import CapacityOf, boundless
 from ikepy.sa.api.commands import (
     Acquire,
@@ -19,6 +18,7 @@ from ikepy.sa.api.commands import (
     Command,
     Initiate,
     LocalAddressesChanged,
+    RedirectClients,
     Rekey,
     SequenceLow,
     Shutdown,
@@ -28,31 +28,39 @@ from ikepy.sa.api.effects import Effect, Level, Log, Send
 from ikepy.sa.api.ends import End, Failure, HalfOpenLimit, Party
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.esp_state import EspState
+from ikepy.sa.api.key_log import NOBODY, KeyLog
+from ikepy.sa.api.leases import Lease, PoolState
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.api.restart_keys import RestartKeys
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.auth import choice, words
 from ikepy.sa.auth.authenticator import AuthenticatorOf
+from ikepy.sa.auth.credentials import NO_CREDENTIALS, Credentials
+from ikepy.sa.auth.relay import Relay
 from ikepy.sa.driver import clock, dispatch
 from ikepy.sa.driver.data_plane import DataPlaneReports
 from ikepy.sa.driver.forged_messages import begins_protected, is_worthless, named
 from ikepy.sa.driver.turns import proceed
+from ikepy.sa.driver.unknown_spis import UnknownSpis
+from ikepy.sa.exchange import crash_detection, resumption
 from ikepy.sa.lifecycle import teardown
 from ikepy.sa.lifecycle.criteria import ByCriteria
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
 from ikepy.sa.lifecycle.reconfiguration import Reconfiguration
 from ikepy.sa.lifecycle.roaming import Roaming
 from ikepy.sa.lifecycle.timers import Timers
-from ikepy.sa.message import query
+from ikepy.sa.message import encoding, query
+from ikepy.sa.message.encoding import Encode
 from ikepy.sa.message.final_responses import FinalResponses
 from ikepy.sa.setup.acquires import Acquires
 from ikepy.sa.setup.address_turns import Resolve
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.setup.demand import Demand
 from ikepy.sa.setup.init_admission import InitAdmission
-from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
+from ikepy.sa.state.exchange_plan import PlanOf
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.registry import EspHeard, LeadsOut, SaRegistry
@@ -60,12 +68,12 @@ from ikepy.sa.state.task import outcomes
 from ikepy.sa.takeover.export import export
 from ikepy.sa.takeover.restore import restore
 from ikepy.sa.takeover.values import ExportedIkeSa
-from ikepy.wire.constants import IKE_VERSION, ExchangeType, NotifyType
+from ikepy.sa.tasks import additional_ke
+from ikepy.wire.constants import FIRST_EXCHANGES, IKE_VERSION, NotifyType
 from ikepy.wire.message import IkeHeader, Message, decode_header, decode_message
 from ikepy.wire.payloads import NotifyPayload
 
 REFUSED = "the former secret is refused from now on"
-UNKNOWN_PER_SECOND = 10.0  # INVALID_IKE_SPI answers to requests with unknown SPIs
 
 
 class IkeManager:
@@ -81,13 +89,20 @@ class IkeManager:
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
         authenticator_of: AuthenticatorOf = choice.authenticator_of,
-        plan_of: PlanOf[IkeSa] = auth_alone,
+        credentials: Credentials = NO_CREDENTIALS,
+        relay: Relay | None = None,
+        plan_of: PlanOf[IkeSa] = additional_ke.plan,
         names: NameTable | None = None,
+        restart_keys: RestartKeys | None = None,
+        key_log: KeyLog = NOBODY,
+        encode: Encode = encoding.encode,
     ) -> None:
         """The functions supply what only the system knows: `resolve` gives the addresses of a connection;
         `SaRegistry` explains the others. `authenticator_of`: the method that authenticates a connection.
-        `plan_of`: its exchanges between IKE_SA_INIT and IKE_AUTH. `names`: what DNS names mean; the caller
-        writes it."""
+        `credentials`: certificates and keys. `relay`: hands EAP on to an AAA server. `plan_of`: its exchanges
+        between IKE_SA_INIT and IKE_AUTH. `names`: what DNS names mean; the caller writes it. `restart_keys`:
+        keys that may outlive this machine, which the caller writes too. `key_log`: is told all
+        keys. `encode`: makes datagrams of messages."""
         self._registry: Registry = SaRegistry(
             config,
             entropy,
@@ -95,12 +110,17 @@ class IkeManager:
             esp_heard=esp_heard,
             capacity_of=capacity_of,
             authenticator_of=authenticator_of,
+            credentials=credentials,
+            relay=relay,
             plan_of=plan_of,
             names=names,
+            restart_keys=restart_keys,
+            key_log=key_log,
+            encode=encode,
         )
         self._init_admission = InitAdmission(self._registry)
         self._final_responses = FinalResponses()
-        self._unknown = Rate(UNKNOWN_PER_SECOND)
+        self._unknown_spis = UnknownSpis(self._registry)
         self._timers = Timers(self._registry)
         self._connector = Connector(self._registry, resolve, self._settle)
         self._acquires = Acquires(self._registry, resolve)
@@ -191,6 +211,18 @@ class IkeManager:
         """Whether a set-up waits for its turn or its next try."""
         return self._connector.retrying
 
+    def pools(self) -> list[PoolState]:
+        """The pools of virtual addresses, with whom has what of them."""
+        return self._registry.pools.states()
+
+    def leases(self) -> list[Lease]:
+        """All leases, to be kept over a restart (`restore_leases`)."""
+        return list(self._registry.pools.leases())
+
+    def restore_leases(self, leases: Iterable[Lease]) -> None:
+        """Let peers have what they had before this machine was made."""
+        self._registry.pools.restore(leases)
+
     def counters(self) -> dict[str, int]:
         """The number of messages that were not served, by reason."""
         return {reason.value: self._registry.tally[reason] for reason in Unserved}
@@ -243,7 +275,7 @@ class IkeManager:
             if header.version >> 4 > IKE_VERSION >> 4:
                 told = dropped.newer_version(self._registry.tally, header.version, path)
                 return [told, *stateless.no_larger(stateless.newer_version(header, path), datagram)]
-            if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
+            if header.exchange in FIRST_EXCHANGES and not header.is_response:
                 refused = self._init_admission.turn_away(datagram, header, path, now)
                 if refused is not None:
                     return refused
@@ -251,7 +283,7 @@ class IkeManager:
             message = decode_message(datagram)
         except WireError as error:
             return [dropped.malformed(self._registry.tally, datagram, path, error)]
-        if header.exchange == ExchangeType.IKE_SA_INIT and not header.is_response:
+        if header.exchange in FIRST_EXCHANGES and not header.is_response:
             return self._accept(datagram, message, path, now)
         spi = header.spi_r if header.from_initiator else header.spi_i
         sa = self._registry.by_spi.get(spi)
@@ -260,7 +292,10 @@ class IkeManager:
             if reply:
                 return [Send(path, one) for one in reply]
         if sa is None or not _same_peer(sa, header):
-            return stateless.no_larger(self._unknown_ike_spi(header, path, now), datagram)
+            meant = self._unknown_spis.meant_by(message, path, now)
+            if meant is not None:
+                return self._doubted(meant, message, now)
+            return self._unknown_spis.answer(header, datagram, path, now)
         if sa.established and message.payloads and isinstance(message.payloads[0], NotifyPayload):
             return self._doubted(sa, message, now)
         self._reconfiguration.match_again(sa)
@@ -275,16 +310,13 @@ class IkeManager:
         begun, served = self._init_admission.accept(datagram, message, path, now)
         return effects + (served if begun is None else self._settle(begun, served, now))
 
-    def _unknown_ike_spi(self, header: IkeHeader, path: Path, now: float) -> list[Effect]:
-        """Answer a request with unknown SPIs by an unprotected INVALID_IKE_SPI, rate-limited (2.21.4)."""
-        self._registry.tally[Unserved.UNKNOWN_SPI] += 1
-        log = Log(Level.DEBUG, str(path.remote), "dropped: no such IKE_SA")
-        if header.is_response or not self._unknown.allow(now):
-            return [log]
-        return [log, stateless.invalid_ike_spi(header, path)]
-
     def _doubted(self, sa: IkeSa, message: Message, now: float) -> list[Effect]:
-        """Check liveness after an unprotected INVALID_IKE_SPI or INVALID_SPI, and do nothing else (2.4)."""
+        """Check liveness after an unprotected INVALID_IKE_SPI or INVALID_SPI, and do nothing else (2.4).
+
+        With the peer's token, which it alone can make, it has lost the IKE_SA (RFC 6290 4.5).
+        """
+        if crash_detection.is_lost(sa, message.payloads):
+            return self._settle(sa, crash_detection.forget(sa), now)
         told = (NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SPI)
         if not any(query.notify(message.payloads, notify) for notify in told):
             return []
@@ -382,6 +414,8 @@ class IkeManager:
                 return self._data_plane.children_lost(command, now)
             case SequenceLow():
                 return self._data_plane.sequence_low(command, now)
+            case RedirectClients():
+                return self._by_criteria.redirect(command, now)
             case LocalAddressesChanged():
                 return self._roaming.local_addresses_changed(command, now)
             case Shutdown():
@@ -453,6 +487,7 @@ class IkeManager:
     def _remove(self, sa: IkeSa, now: float) -> list[Effect]:
         """Remove a dead IKE_SA, and set up again the children that its end calls for."""
         self._registry.remove(sa)
+        resumption.ended(sa)
         self._connector.update(sa)
         self._init_admission.update(sa, now)
         if sa.last_answered is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ikepy.wire.constants import NotifyType, PayloadType
-from ikepy.wire.payloads import NotifyPayload, Payload, SkfPayload
+from ikepy.wire.constants import CfgType, ConfigAttribute, NotifyType, PayloadType
+from ikepy.wire.payloads import CpPayload, NotifyPayload, Payload, SkfPayload
 
-_PAYLOADS: dict[int, str] = {
+PAYLOADS: dict[int, str] = {  # those whose names say nothing of what is in them
     PayloadType.SA: "SA",
     PayloadType.KE: "KE",
     PayloadType.ID_I: "IDi",
@@ -21,7 +21,6 @@ _PAYLOADS: dict[int, str] = {
     PayloadType.TS_I: "TSi",
     PayloadType.TS_R: "TSr",
     PayloadType.SK: "SK",
-    PayloadType.CP: "CP",
     PayloadType.EAP: "EAP",
 }
 
@@ -45,6 +44,7 @@ _NOTIFIES: dict[int, str] = {
     NotifyType.UNEXPECTED_NAT_DETECTED: "UNEXPECT_NAT",
     NotifyType.TEMPORARY_FAILURE: "TEMP_FAIL",
     NotifyType.CHILD_SA_NOT_FOUND: "NO_CHILD_SA",
+    NotifyType.STATE_NOT_FOUND: "NO_STATE",
     NotifyType.INITIAL_CONTACT: "INIT_CONTACT",
     NotifyType.SET_WINDOW_SIZE: "SET_WINSIZE",
     NotifyType.ADDITIONAL_TS_POSSIBLE: "ADD_TS_POSS",
@@ -65,14 +65,63 @@ _NOTIFIES: dict[int, str] = {
     NotifyType.COOKIE2: "COOKIE2",
     NotifyType.NO_NATS_ALLOWED: "NO_NATS",
     NotifyType.MULTIPLE_AUTH_SUPPORTED: "MULT_AUTH",
+    NotifyType.ANOTHER_AUTH_FOLLOWS: "AUTH_FOLLOWS",
+    NotifyType.AUTH_LIFETIME: "AUTH_LFT",
     NotifyType.REDIRECT_SUPPORTED: "REDIR_SUP",
     NotifyType.REDIRECT: "REDIR",
+    NotifyType.REDIRECTED_FROM: "REDIR_FROM",
+    NotifyType.TICKET_LT_OPAQUE: "TKT_LT_OPAK",
+    NotifyType.TICKET_REQUEST: "TKT_REQ",
+    NotifyType.TICKET_ACK: "TKT_ACK",
+    NotifyType.TICKET_NACK: "TKT_NACK",
+    NotifyType.TICKET_OPAQUE: "TKT_OPAK",
     NotifyType.EAP_ONLY_AUTHENTICATION: "EAP_ONLY",
     NotifyType.CHILDLESS_IKEV2_SUPPORTED: "CHDLESS_SUP",
+    NotifyType.QUICK_CRASH_DETECTION: "QCD",
     NotifyType.IKEV2_MESSAGE_ID_SYNC_SUPPORTED: "MSG_ID_SYN_SUP",
     NotifyType.IKEV2_FRAGMENTATION_SUPPORTED: "FRAG_SUP",
     NotifyType.SIGNATURE_HASH_ALGORITHMS: "HASH_ALG",
+    NotifyType.USE_PPK: "USE_PPK",
+    NotifyType.PPK_IDENTITY: "PPK_ID",
+    NotifyType.NO_PPK_AUTH: "NO_PPK",
+    NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED: "INTMD_EXCH_SUP",
+    NotifyType.ADDITIONAL_KEY_EXCHANGE: "ADD_KE",
+    NotifyType.USE_PPK_INT: "USE_PPK_INT",
+    NotifyType.PPK_IDENTITY_KEY: "PPK_ID_KEY",
+    NotifyType.SUPPORTED_AUTH_METHODS: "SUP_AUTH",
 }
+
+_CP: dict[int, str] = {
+    CfgType.REQUEST: "CPRQ",
+    CfgType.REPLY: "CPRP",
+    CfgType.SET: "CPS",
+    CfgType.ACK: "CPA",
+}
+
+_ATTRIBUTES: dict[int, str] = {
+    ConfigAttribute.INTERNAL_IP4_ADDRESS: "ADDR",
+    ConfigAttribute.INTERNAL_IP4_NETMASK: "MASK",
+    ConfigAttribute.INTERNAL_IP4_DNS: "DNS",
+    ConfigAttribute.INTERNAL_IP4_NBNS: "NBNS",
+    ConfigAttribute.INTERNAL_IP4_DHCP: "DHCP",
+    ConfigAttribute.APPLICATION_VERSION: "VER",
+    ConfigAttribute.INTERNAL_IP6_ADDRESS: "ADDR6",
+    ConfigAttribute.INTERNAL_IP6_DNS: "DNS6",
+    ConfigAttribute.INTERNAL_IP6_DHCP: "DHCP6",
+    ConfigAttribute.INTERNAL_IP4_SUBNET: "SUBNET",
+    ConfigAttribute.SUPPORTED_ATTRIBUTES: "SUP",
+    ConfigAttribute.INTERNAL_IP6_SUBNET: "SUBNET6",
+    ConfigAttribute.INTERNAL_DNS_DOMAIN: "DNSDOM",
+    ConfigAttribute.INTERNAL_DNSSEC_TA: "DNSSECTA",
+    ConfigAttribute.ENCDNS_IP4: "ENCDNS",
+    ConfigAttribute.ENCDNS_IP6: "ENCDNS6",
+    ConfigAttribute.ENCDNS_DIGEST_INFO: "ENCDNSDIG",
+    ConfigAttribute.INTERNAL_IP4_SERVER: "SRV",
+    ConfigAttribute.INTERNAL_IP6_SERVER: "SRV6",
+    ConfigAttribute.UNITY_SPLIT_INCLUDE: "U_SPLITINC",
+    ConfigAttribute.UNITY_LOCAL_LAN: "U_LOCALLAN",
+}
+_MOST_ATTRIBUTES = 16  # in a line of the log
 
 
 def describe(payloads: Iterable[Payload]) -> str:
@@ -88,4 +137,8 @@ def _name(payload: Payload) -> str:
         return f"N({_NOTIFIES.get(payload.notify, payload.notify)})"
     if isinstance(payload, SkfPayload):
         return f"EF({payload.number}/{payload.total})"
-    return _PAYLOADS.get(payload.type, f"({payload.type})")
+    if isinstance(payload, CpPayload):
+        shown = [str(_ATTRIBUTES.get(one.type, one.type)) for one in payload.attributes[:_MOST_ATTRIBUTES]]
+        more = ["..."] if len(payload.attributes) > len(shown) else []
+        return f"{_CP.get(payload.cfg_type, 'CP')}({' '.join(shown + more)})"
+    return PAYLOADS.get(payload.type, f"({payload.type})")

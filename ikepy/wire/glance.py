@@ -63,3 +63,16 @@ def is_protected(data: bytes, most: int) -> bool:
             return False
         next_payload, offset = data[offset], offset + length
     return offset < end
+
+
+def are_notifies(data: bytes, most: int) -> bool:
+    """Whether a message consists of notifies alone, at most so many."""
+    next_payload, offset = data[16], _HEADER
+    for _ in range(most):
+        if next_payload != PayloadType.NOTIFY or offset + _GENERIC > len(data):
+            return False
+        length = data[offset + 2] << 8 | data[offset + 3]
+        next_payload, offset = data[offset], offset + max(length, _GENERIC)
+        if next_payload == PayloadType.NONE:
+            return offset == len(data)
+    return False

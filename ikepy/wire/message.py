@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ikepy.errors import LocalMisuse, WireError
-from ikepy.wire.constants import IKE_VERSION, HeaderFlag, PayloadType
+from ikepy.wire.constants import IKE_VERSION, ExchangeType, HeaderFlag, PayloadType
 from ikepy.wire.payloads import Payload, SkfPayload, SkPayload, UnknownPayload, decode_payload
 from ikepy.wire.reader import Reader
 from ikepy.wire.writer import u8, u16
@@ -61,16 +61,18 @@ def decode_header(data: bytes) -> tuple[IkeHeader, int, int]:
     """Header, type of the first payload and length of a datagram with one message, no non-ESP marker.
 
     The version is not checked. WireError if `data` is too short or longer than a message can be, if its
-    size is not what the header says, or if the initiator's SPI is zero.
+    size is not what the header says, or if the initiator's SPI is zero (3.1), but for what is told outside of
+    an IKE_SA (1.5).
     """
     if len(data) < HEADER_SIZE:
         raise WireError(f"{len(data)} bytes are no message")
     spi_i, spi_r, next_payload, version, exchange, flags, message_id, length = _HEADER.unpack_from(data)
     if length != len(data) or length > MAX_MESSAGE:
         raise WireError(f"{length} bytes by the header, {len(data)} in the datagram")
-    if spi_i == _NO_SPI:
+    header = IkeHeader(spi_i, spi_r, exchange, flags, message_id, version)
+    if not _may_have_its_spi(header, next_payload):
         raise WireError("the initiator's SPI is zero")
-    return IkeHeader(spi_i, spi_r, exchange, flags, message_id, version), next_payload, length
+    return header, next_payload, length
 
 
 def decode_message(data: bytes) -> Message:
@@ -144,10 +146,19 @@ def sk_offset(data: bytes, message: Message) -> int:
     return len(data) - len(last.body)
 
 
+def _may_have_its_spi(header: IkeHeader, first: int) -> bool:
+    """The initiator's SPI is not zero (3.1), but in what is told, unprotected, outside of an IKE_SA (1.5)."""
+    if header.spi_i != _NO_SPI:
+        return True
+    if header.version >> 4 != _MAJOR_VERSION or first in (PayloadType.SK, PayloadType.SKF):
+        return False
+    return header.exchange == ExchangeType.INFORMATIONAL and not header.is_response
+
+
 def _encode_header(header: IkeHeader, first: int, length: int) -> bytes:
     if len(header.spi_i) != _SPI_SIZE or len(header.spi_r) != _SPI_SIZE:
         raise LocalMisuse("an IKE SPI that is not of 8 bytes")
-    if header.spi_i == _NO_SPI:
+    if not _may_have_its_spi(header, first):
         raise LocalMisuse("the initiator's SPI is zero")
     if header.version >> 4 != _MAJOR_VERSION:
         raise LocalMisuse(f"major version {header.version >> 4}")

@@ -38,6 +38,10 @@ _INIT_REQUEST = Rule(
 # Notifies alone: COOKIE, INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, ... (RFC 7296 2.6, 2.21.1)
 _INIT_RESPONSE = Rule({**_INIT_REQUEST.counts, _Type.CERTREQ: _ANY}, notifies_alone=True)
 
+# By a ticket in a notify (RFC 5723 4.3.2). Notifies alone: COOKIE, TICKET_NACK.
+_RESUME_REQUEST = Rule({_Type.NONCE: _ONE, _Type.NOTIFY: _ANY, _Type.VENDOR_ID: _ANY})
+_RESUME_RESPONSE = Rule(_RESUME_REQUEST.counts, notifies_alone=True)
+
 # AUTH is missing in a request that wants EAP (RFC 7296 2.16), SA and TS in one without a child (RFC 6023).
 _FIRST_AUTH_REQUEST = Rule(
     {
@@ -56,13 +60,17 @@ _FIRST_AUTH_REQUEST = Rule(
     together=(_Type.SA, _Type.TS_I, _Type.TS_R),
 )
 _ROUND = {_Type.AUTH: _MAYBE, _Type.EAP: _MAYBE, _Type.NOTIFY: _ANY, _Type.VENDOR_ID: _ANY}
-_LATER_AUTH_REQUEST = Rule(_ROUND)
+# The identity and certificates of a further authentication (RFC 4739 2).
+_LATER_AUTH_REQUEST = Rule({**_ROUND, _Type.ID_I: _MAYBE, _Type.CERT: _ANY, _Type.CERTREQ: _ANY})
 
 # What a response has besides in the first round, and what in the last one. SA and TS are missing where only
 # the CHILD_SA failed (RFC 7296 2.21.2).
 _IDENTITY = {_Type.ID_R: _ONE, _Type.CERT: _ANY}
 _GRANTED = {_Type.CP: _MAYBE, _Type.SA: _MAYBE, _Type.TS_I: _MAYBE, _Type.TS_R: _MAYBE}
 _PROVEN = {_Type.AUTH: _ONE, _Type.EAP: (0, 0)}
+# Of a further authentication, which may be the initiator's alone (RFC 4739).
+_FURTHER = {_Type.ID_R: _MAYBE, _Type.CERT: _ANY}
+_FURTHER_PROVEN = {_Type.EAP: (0, 0)}
 
 
 def _auth_response(counts: dict[PayloadType, tuple[int, int]]) -> Rule:
@@ -89,6 +97,10 @@ _CHILD_REQUEST = Rule(
 )
 _CHILD_RESPONSE = Rule(_CHILD_REQUEST.counts, together=_CHILD_REQUEST.together, notifies_alone=True)
 
+# What it continues, a notify says: ADDITIONAL_KEY_EXCHANGE (RFC 9370 2.2.4).
+_FOLLOWUP_REQUEST = Rule({_Type.KE: _ONE, _Type.NOTIFY: _ANY, _Type.VENDOR_ID: _ANY})
+_FOLLOWUP_RESPONSE = Rule(_FOLLOWUP_REQUEST.counts, notifies_alone=True)
+
 _INFORMATIONAL = Rule(
     {_Type.NOTIFY: _ANY, _Type.DELETE: _ANY, _Type.CP: _MAYBE, _Type.VENDOR_ID: _ANY},
 )
@@ -104,12 +116,16 @@ _SEALED_OR_NOTIFIES = Rule(_SEALED.counts, notifies_alone=True)
 _UNPROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.IKE_SA_INIT, False): _INIT_REQUEST,
     (ExchangeType.IKE_SA_INIT, True): _INIT_RESPONSE,
+    (ExchangeType.IKE_SESSION_RESUME, False): _RESUME_REQUEST,
+    (ExchangeType.IKE_SESSION_RESUME, True): _RESUME_RESPONSE,
     (ExchangeType.IKE_INTERMEDIATE, False): _SEALED,
     (ExchangeType.IKE_INTERMEDIATE, True): _SEALED_OR_NOTIFIES,
     (ExchangeType.IKE_AUTH, False): _SEALED,
     (ExchangeType.IKE_AUTH, True): _SEALED_OR_NOTIFIES,
     (ExchangeType.CREATE_CHILD_SA, False): _SEALED,
     (ExchangeType.CREATE_CHILD_SA, True): _SEALED_OR_NOTIFIES,
+    (ExchangeType.IKE_FOLLOWUP_KE, False): _SEALED,
+    (ExchangeType.IKE_FOLLOWUP_KE, True): _SEALED_OR_NOTIFIES,
     (ExchangeType.INFORMATIONAL, False): _SEALED_OR_NOTIFIES,
     (ExchangeType.INFORMATIONAL, True): _SEALED_OR_NOTIFIES,
 }
@@ -121,6 +137,8 @@ _PROTECTED: dict[tuple[int, bool], Rule] = {
     (ExchangeType.IKE_INTERMEDIATE, True): _INTERMEDIATE_RESPONSE,
     (ExchangeType.CREATE_CHILD_SA, False): _CHILD_REQUEST,
     (ExchangeType.CREATE_CHILD_SA, True): _CHILD_RESPONSE,
+    (ExchangeType.IKE_FOLLOWUP_KE, False): _FOLLOWUP_REQUEST,
+    (ExchangeType.IKE_FOLLOWUP_KE, True): _FOLLOWUP_RESPONSE,
     (ExchangeType.INFORMATIONAL, False): _INFORMATIONAL,
     (ExchangeType.INFORMATIONAL, True): _INFORMATIONAL,
 }
@@ -145,9 +163,9 @@ _AUTH_RESPONSES: dict[Round, Rule] = {
     FIRST_ROUND: _auth_response(_IDENTITY | _GRANTED),
     Round(first=True, last=False): _auth_response(_IDENTITY),
     Round(first=True, last=True): _auth_response(_IDENTITY | _GRANTED | _PROVEN),
-    Round(first=False): _auth_response(_GRANTED),
-    Round(first=False, last=False): _auth_response({}),
-    Round(first=False, last=True): _auth_response(_GRANTED | _PROVEN),
+    Round(first=False): _auth_response(_GRANTED | _FURTHER),
+    Round(first=False, last=False): _auth_response(_FURTHER),
+    Round(first=False, last=True): _auth_response(_GRANTED | _FURTHER | _FURTHER_PROVEN),
 }
 
 

@@ -20,6 +20,10 @@ def u32(value: int) -> bytes:
     return _field(value, 4)
 
 
+def u64(value: int) -> bytes:
+    return _field(value, 8)
+
+
 def _field(value: int, size: int) -> bytes:
     try:
         return value.to_bytes(size, "big")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ikepy.config.identity import Identity
 from ikepy.crypto.auth import SignedOctets, psk_auth
 from ikepy.crypto.secret import Secret
+from ikepy.sa.auth import ppk
 from ikepy.sa.auth.authenticator import Context, Done, Failed, Following, More, Pending, Received, Step
 from ikepy.sa.message import query
 from ikepy.wire.constants import AuthMethod
@@ -34,7 +35,7 @@ class Signature:
 
     def initiate(self, context: Context) -> Step:
         following: Following = partial(self._conclude, context)
-        return self._sign(context, lambda auth: More((auth,), following))
+        return ppk.named(context, lambda keyed: self._sign(keyed, lambda auth: More((auth,), following)))
 
     def respond(self, context: Context, message: Received) -> Step:
         proven = Failed("nobody knows it") if not context.known else self._sign(context, _done)
@@ -130,8 +131,10 @@ class ChallengeResponse:
             return self._answer(context, message)
         if eap != self.success:
             return Failed("no success")
-        return self._later(
-            More((_auth(context.prf, key, context.octets),), partial(self._concluded, context, key))
+        following: Following = partial(self._concluded, context, key)
+        return ppk.named(
+            context,
+            lambda keyed: self._later(More((_auth(keyed.prf, key, keyed.octets),), following)),
         )
 
     def _concluded(self, context: Context, key: bytes, message: Received) -> Step:
@@ -152,6 +155,7 @@ class ChallengeResponse:
     def _proven(self, context: Context, key: bytes, message: Received) -> Step:
         if not _proves(context, message, key):
             return Failed("no key")
+        context = context.under(message.keys)
         return self._later(Done((_auth(context.prf, key, context.octets), *self.last)))
 
     def respond_to(self, challenge: bytes) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from ikepy.config.model import Config, Connection, DnsName
+from ikepy.config.model import AuthLocal, AuthRemote, Config, Connection, DnsName
 from ikepy.config.toml_source import parse
 from ikepy.sa.api.capacity import Capacity
 from ikepy.sa.api.commands import Command
@@ -29,22 +29,28 @@ from ikepy.sa.api.effects import (
     UpdatePath,
 )
 from ikepy.sa.api.events import Event
+from ikepy.sa.api.key_log import NOBODY, KeyLog
 from ikepy.sa.api.names import NameTable, names_of
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Address, Endpoint, Path
+from ikepy.sa.api.restart_keys import RestartKeys
+from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import Authenticator
-from ikepy.sa.auth.psk import PreSharedKey
+from ikepy.sa.auth.credentials import NO_CREDENTIALS, Credentials
+from ikepy.sa.auth.psk import PskProver, PskVerifier
+from ikepy.sa.auth.relay import Relay
+from ikepy.sa.auth.rounds import LocalRound, RemoteRound, Rounds
 from ikepy.sa.manager import IkeManager
-from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
+from ikepy.sa.state.exchange_plan import PlanOf
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.wire.constants import ExchangeType, PayloadType
-from ikepy.wire.message import decode_header
+from ikepy.sa.tasks import additional_ke
+from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.event_chains import EventChains
 
 ADDRESS_A = IPv4Address("192.0.2.1")
 ADDRESS_B = IPv4Address("192.0.2.2")
 DELAY = 0.01  # seconds each way
-PSK = PreSharedKey()
+PSK = Rounds((LocalRound(AuthLocal(), PskProver()),), (RemoteRound(AuthRemote(), PskVerifier()),))
 
 CONFIG = """
 [connections.ab]
@@ -54,8 +60,10 @@ proposals = {proposals}
 {connection}
 [connections.ab.local]
 id = "{local_id}"
+{local}
 [connections.ab.remote]
 id = "{remote_id}"
+{remote_auth}
 [connections.ab.children.net]
 local_ts = {local_ts}
 remote_ts = {remote_ts}
@@ -72,7 +80,10 @@ retransmit_jitter = 0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a test changes of the two sites' configuration."""
+    """What a test changes of the two sites' configuration.
+
+    Unless it does so, one suite is proposed, without ML-KEM; the product's default would prefer that (`pq`).
+    """
 
     proposals: str = '["aes128gcm16-prfsha256-x25519"]'
     esp_proposals: str = '["aes128gcm16"]'
@@ -87,6 +98,8 @@ class Options:
     remote_id: str | None = None
     remote_addrs: str | None = None
     local_addrs: str | None = None  # TOML: a list, or "%any"
+    local: str = ""  # in the section local
+    remote: str = ""
 
     def config(self, name: str) -> Config:
         local, remote = (ADDRESS_A, ADDRESS_B) if name == "a" else (ADDRESS_B, ADDRESS_A)
@@ -101,6 +114,8 @@ class Options:
                 local_ts=self.local_ts,
                 remote_ts=self.remote_ts,
                 connection=self.connection,
+                local=self.local,
+                remote_auth=self.remote,
                 child=self.child,
                 more=self.more,
                 secret=self.secret,
@@ -186,9 +201,13 @@ class Site:
         name: str,
         config: Config,
         seed: str,
-        authenticator: Authenticator = PSK,
-        plan_of: PlanOf[IkeSa] = auth_alone,
+        authenticator: Authenticator | None = None,
+        plan_of: PlanOf[IkeSa] = additional_ke.plan,
+        credentials: Credentials = NO_CREDENTIALS,
+        relay: Relay | None = None,
+        key_log: KeyLog = NOBODY,
     ) -> None:
+        """`authenticator`: another one than the configuration asks for."""
         self.name = name
         # What the route to the peer would send from; None: there is none.
         self.address: Address | None = ADDRESS_A if name == "a" else ADDRESS_B
@@ -199,38 +218,52 @@ class Site:
         self.names = NameTable()
         self.silent = False  # name servers do not answer: look-ups are kept
         self.look_ups: list[LookUp] = []  # those that were asked for
-        self.manager = IkeManager(
-            config,
-            SeededEntropy(f"{seed}{name}"),
-            resolve=self._resolve,
-            leads_out=lambda path: path.remote.address not in self.tunnelled,
-            esp_heard=self.heard.get,
-            capacity_of=lambda connection: self.room,
-            authenticator_of=lambda connection: authenticator,
-            plan_of=plan_of,
-            names=self.names,
-        )
+        self.restart_keys = RestartKeys()  # as from a file
         self.room = Capacity(1 << 16, 1 << 16)  # in the worker
-        self.plane = DataPlane()
-        self.chains = EventChains()
+        self._seed, self._authenticator, self._plan_of = f"{seed}{name}", authenticator, plan_of
+        self.machine: Callable[..., IkeManager] = IkeManager  # what `restart` makes
+        self.credentials, self.relay, self.key_log = credentials, relay, key_log
+        self.restart()
         self.outcomes: dict[int, Outcome] = {}
         self.logs: list[Log] = []
         self.keepalives = 0
         self.moves: list[UpdatePath] = []
         self.sent: list[Path] = []  # on which path each datagram left
 
+    def restart(self) -> None:
+        """The process is killed, and another one begins: a machine without memory, no ESP SAs."""
+        self.manager = self.machine(
+            self.config,
+            SeededEntropy(self._seed),
+            resolve=self._resolve,
+            leads_out=lambda path: path.remote.address not in self.tunnelled,
+            esp_heard=self.heard.get,
+            capacity_of=lambda connection: self.room,
+            authenticator_of=lambda connection: self._authenticator or choice.authenticator_of(connection),
+            credentials=self.credentials,
+            relay=self.relay,
+            plan_of=self._plan_of,
+            names=self.names,
+            restart_keys=self.restart_keys,
+            key_log=self.key_log,
+        )
+        self._seed += " again"
+        self.plane = DataPlane()
+        self.chains = EventChains()
+
     def _resolve(self, connection: Connection, failed: Collection[Address]) -> tuple[Address, Address] | str:
         peer: Address = ADDRESS_B if self.name == "a" else ADDRESS_A
-        if any(isinstance(one, DnsName) for one in connection.remote_addrs):
-            known = sorted(self.names.fixed(connection.remote_addrs), key=lambda one: one in failed)
-            if not known:
-                return "; ".join(self.names.failures(connection.remote_addrs))
+        known = sorted(self.names.fixed(connection.remote_addrs), key=lambda one: one in failed)
+        if not known and any(isinstance(one, DnsName) for one in connection.remote_addrs):
+            return "; ".join(self.names.failures(connection.remote_addrs))
+        if known:
             peer = known[0]
         return "no way there" if self.address is None else (self.address, peer)
 
-    def learn(self) -> None:
-        """Write what the configuration's names mean now into the table."""
-        for name in names_of(one for each in self.config.connections.values() for one in each.remote_addrs):
+    def learn(self, asked: Iterable[DnsName] = ()) -> None:
+        """Write what the configuration's names, and those that are asked for, mean now into the table."""
+        configured = (one for each in self.config.connections.values() for one in each.remote_addrs)
+        for name in dict.fromkeys((*names_of(configured), *asked)):
             found = self.dns.get(name.text, "no such name")
             if isinstance(found, str):
                 self.names.fail(name, found, gone=found == "no such name")
@@ -306,12 +339,17 @@ class Network:
         b: Options | None = None,
         *,
         seed: str = "seed",
-        methods: tuple[Authenticator, Authenticator] = (PSK, PSK),
-        plan_of: PlanOf[IkeSa] = auth_alone,
+        methods: tuple[Authenticator | None, Authenticator | None] = (None, None),
+        plan_of: PlanOf[IkeSa] = additional_ke.plan,
+        credentials: tuple[Credentials, Credentials] = (NO_CREDENTIALS, NO_CREDENTIALS),
+        relay: Relay | None = None,
+        key_logs: tuple[KeyLog, KeyLog] = (NOBODY, NOBODY),
     ) -> None:
+        """`relay`: b's, to an AAA server."""
         self.now = 1000.0
-        self.a = Site("a", (a or Options()).config("a"), seed, methods[0], plan_of)
-        self.b = Site("b", (b or a or Options()).config("b"), seed, methods[1], plan_of)
+        of_a, of_b = (a or Options()).config("a"), (b or a or Options()).config("b")
+        self.a = Site("a", of_a, seed, methods[0], plan_of, credentials[0], None, key_logs[0])
+        self.b = Site("b", of_b, seed, methods[1], plan_of, credentials[1], relay, key_logs[1])
         self.script: Script = deliver_all
         self.ladder: list[str] = []
         self.nat_to_a: Endpoint | None = None  # as which B sees A
@@ -389,7 +427,7 @@ class Network:
         return self._apply(site, site.manager.complete(job.ticket, outcome_of(job), self.now))
 
     def _looked_up(self, site: Site, look_up: LookUp) -> list[Effect]:
-        site.learn()
+        site.learn(look_up.names)
         return self._apply(site, site.manager.complete(look_up.ticket, None, self.now))
 
     def _apply(self, site: Site, effects: list[Effect]) -> list[Effect]:
@@ -459,14 +497,14 @@ class Network:
 
 
 def describe(sender: str, data: bytes) -> str:
-    """ "a -> b IKE_AUTH request 1", and " 2/3" behind it for a fragment."""
-    header, first, _ = decode_header(data)
+    """ "a -> b IKE_AUTH request 1", and " 2/3" behind it for a fragment. Its length may be wrong."""
+    first, exchange, flags, message_id = data[16], data[18], data[19], int.from_bytes(data[20:24], "big")
     fragment = f" {data[33]}/{data[35]}" if first == PayloadType.SKF else ""
-    kind = "response" if header.is_response else "request"
+    kind = "response" if flags & HeaderFlag.RESPONSE else "request"
     arrow = "a -> b" if sender == "a" else "b -> a"
-    known = header.exchange in set(ExchangeType)
-    name = ExchangeType(header.exchange).name if known else f"exchange {header.exchange}"
-    return f"{arrow} {name} {kind} {header.message_id}{fragment}"
+    known = exchange in set(ExchangeType)
+    name = ExchangeType(exchange).name if known else f"exchange {exchange}"
+    return f"{arrow} {name} {kind} {message_id}{fragment}"
 
 
 def joined(sender: DataPlane, receiver: DataPlane) -> list[tuple[InstallOutbound, InstallInbound]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.message import fragments, protection
+from ikepy.sa.state.ike_keys import ike_sa_keys
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.message import decode_message, decode_payloads
 from ikepy.wire.payloads import Payload
@@ -44,7 +45,9 @@ def resealed(net: Network, line: str, data: bytes, change: Change) -> bytes:
     sk, plaintext = protection.unseal(data, message, receiver.keys.cipher_in)
     payloads = change(decode_payloads(sk.first, plaintext))
     random = sender.registry.entropy.random
-    (changed,) = fragments.seal(message.header, payloads, sender.keys.cipher_out, random, None)
+    # The sender may have other keys by now (RFC 9370 2.2.2).
+    keys = ike_sa_keys(receiver.keys.proposal, receiver.keys.schedule, initiator=sender.initiator)
+    (changed,) = fragments.seal(message.header, payloads, keys.cipher_out, random, None)
     return changed
 
 

@@ -242,8 +242,9 @@ ROWS = [
     Row(End.RESTARTED, peer_starts_anew, ("dpd_action",)),
     Row(End.REPLACED, replaced, ("dpd_action",), connection='unique = "replace"', unique="never"),
 ]
-# `test_addresses` and `test_rare_reauthentications` have these, in which nothing depends on the actions.
-ELSEWHERE = {End.ADDRESS_GONE, End.REAUTHENTICATED}
+# `test_addresses`, `test_rare_reauthentications`, `test_redirect` and `test_crash_detection` have these, in
+# which nothing depends on the actions.
+ELSEWHERE = {End.ADDRESS_GONE, End.REAUTHENTICATED, End.REDIRECTED, End.LOST_BY_PEER}
 
 
 def test_every_end_has_a_row() -> None:

@@ -200,8 +200,7 @@ REFUSED: dict[str, tuple[Callable[[Sequence[Payload]], Sequence[Payload]], str]]
     ),
     "another method": (
         otherwise,
-        f"{OF_THE_PEER} (it authenticates by rsa signature, which is not supported: "
-        "let it authenticate with a secret)",
+        f'{OF_THE_PEER} (it authenticates by rsa signature, and auth = "psk" is configured for it)',
     ),
     "another identity": (
         nobody_else,

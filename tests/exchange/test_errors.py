@@ -54,6 +54,7 @@ UNACCEPTABLE_ADDRESSES          closed  closed  fails   later   later   works
 UNEXPECTED_NAT_DETECTED         closed  closed  fails   later   later   works
 TEMPORARY_FAILURE               fails   fails   later   later   later   works
 CHILD_SA_NOT_FOUND              fails   fails   fails   anew    later   works
+STATE_NOT_FOUND                 closed  closed  later   later   later   works
 45                              closed  closed  fails   later   later   works
 8192                            closed  closed  fails   later   later   works
 16383                           closed  closed  fails   later   later   works

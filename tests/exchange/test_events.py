@@ -130,7 +130,9 @@ def test_secrets_that_do_not_fit() -> None:
     a, b = Identity.parse("gwa"), Identity.parse("gwb")
     credential = "secret of [secrets.ike]"
     assert cause(ours) == AuthenticationFailure(AuthenticationFault.NOT_SAID, a, b, credential)
-    assert cause(theirs) == AuthenticationFailure(AuthenticationFault.WRONG_SECRET, b, a)
+    reason = 'secret: the peer\'s is not the one of [secrets.ike], which fits FQDN "gwa" and our FQDN "gwb"'
+    wrong = AuthenticationFailure(AuthenticationFault.WRONG_SECRET, b, a, reason=reason)
+    assert cause(theirs) == wrong
     assert ours.failure is not None and theirs.failure is not None
     assert (ours.failure.by, theirs.failure.by) == (Party.PEER, Party.US)
     assert ours.failure.notify == theirs.failure.notify == NotifyType.AUTHENTICATION_FAILED

@@ -86,7 +86,7 @@ def test_a_user_does_not_wait_for_his_turn() -> None:
     net = many()
     net.start()
     net.command("a", Initiate("c50", "net", ticket=1))
-    net.run(6 * DELAY)
+    net.run(8 * DELAY)  # with an additional key exchange
     assert net.a.outcomes[1].ok
     net.run(5)
     assert len(net.a.plane.outbound) == len(net.b.plane.outbound) == MANY, "and it came up once"

@@ -36,6 +36,19 @@ def test_cookie() -> None:
     assert_joined(net)
 
 
+def test_a_request_with_a_cookie_is_else_the_same() -> None:
+    """Also where it feigns a NAT (RFC 7296 2.6)."""
+    net = Network(Options(connection="encap = true"))
+    (first,) = [e.data for e in net.a.manager.request(Initiate("ab", "net"), net.now) if isinstance(e, Send)]
+    before = decode_message(first)
+    cookie = NotifyPayload(NotifyType.COOKIE, b"?" * 32)
+    header = IkeHeader(before.header.spi_i, bytes(8), ExchangeType.IKE_SA_INIT, HeaderFlag.RESPONSE, 0)
+    answer = encode_message(header, [cookie])
+    path = Path(Endpoint(ADDRESS_A, 500), Endpoint(ADDRESS_B, 500))
+    (second,) = [decode_message(e.data) for e in net.inject("a", path, answer) if isinstance(e, Send)]
+    assert second.payloads == (cookie, *before.payloads)
+
+
 def first_message(net: Network) -> bytes:
     """An IKE_SA_INIT that nobody follows up."""
     other = Network(Options(), seed="stranger")

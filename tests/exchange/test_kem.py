@@ -2,64 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
-from ikepy.config.model import Config, Connection
 from ikepy.crypto.kex import registry
 from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message import query
 from ikepy.sa.negotiation.proposals import describe
-from ikepy.wire.constants import KeGroup, NotifyType, TransformType
+from ikepy.wire.constants import KeGroup, NotifyType
 from ikepy.wire.message import decode_message, encode_message
 from ikepy.wire.payloads import KePayload
-from ikepy.wire.proposal import Proposal, Transform
-from tests.key_exchanges import MlKem768, Slow
+from tests.key_exchanges import Slow
 
 from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options, Script, assert_joined, duplicate, lose
 
-KEM = MlKem768(id=1025)  # of the private use range (IANA, transform type 4)
+KEM = registry.method(KeGroup.ML_KEM_768)
+KEY_SIZE, CIPHERTEXT_SIZE = 1184, 1088  # bytes
 OTHER = "aes128gcm16-prfsha256-ecp256"
-
-
-@pytest.fixture(autouse=True)
-def kem() -> Iterator[None]:
-    with registry.registered(KEM):
-        yield
+SUITE = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ML_KEM_768"
 
 
 @dataclass(frozen=True, slots=True)
 class KemOptions(Options):
-    """Where the text names CURVE_25519, the KEM is configured."""
+    """The KEM for the IKE_SA and, as PFS, for its child."""
 
-    proposals: str = '["aes128gcm16-prfsha256-x25519"]'
-    esp_proposals: str = '["aes128gcm16-x25519"]'
+    proposals: str = '["aes128gcm16-prfsha256-mlkem768"]'
+    esp_proposals: str = '["aes128gcm16-mlkem768"]'
     child: str = "rekey_time = 0"
     connection: str = "rekey_time = 0\n"
-
-    def config(self, name: str) -> Config:
-        config = Options.config(self, name)
-        connections = {name: configured(connection) for name, connection in config.connections.items()}
-        return config.model_copy(update={"connections": connections})
-
-
-def configured(connection: Connection) -> Connection:
-    children = {
-        name: child.model_copy(update={"esp_proposals": with_kem(child.esp_proposals)})
-        for name, child in connection.children.items()
-    }
-    update = {"proposals": with_kem(connection.proposals), "children": children}
-    return connection.model_copy(update=update)
-
-
-def with_kem(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
-    curve, method = (Transform(TransformType.KE, one) for one in (KeGroup.CURVE_25519, KEM.id))
-    return tuple(
-        replace(p, transforms=tuple(method if t == curve else t for t in p.transforms)) for p in proposals
-    )
 
 
 def connected(net: Network) -> Network:
@@ -77,7 +49,7 @@ def suites(net: Network) -> set[str]:
 
 def test_set_up() -> None:
     net = connected(Network(KemOptions()))
-    assert suites(net) == {"AES_GCM_16_128/PRF_HMAC_SHA2_256/4(1025)"}
+    assert suites(net) == {SUITE}
     assert net.ladder == [
         "a -> b IKE_SA_INIT request 0",
         "b -> a IKE_SA_INIT response 0",
@@ -97,7 +69,7 @@ def test_public_values_by_role() -> None:
 
     net.script = watch
     connected(net)
-    assert sizes == [KEM.key_size, KEM.ciphertext_size]
+    assert sizes == [KEY_SIZE, CIPHERTEXT_SIZE]
 
 
 @pytest.mark.parametrize("by", ["a", "b"])
@@ -119,7 +91,7 @@ def test_ike_rekey(by: str) -> None:
     net.run(60)
     (after,) = net.a.manager.list_sas(net.now)
     assert after.spi_i != before.spi_i
-    assert suites(net) == {"AES_GCM_16_128/PRF_HMAC_SHA2_256/4(1025)"}
+    assert suites(net) == {SUITE}
     assert_joined(net)
     net.command(by, Rekey(child="net"))  # under the keys of the rekey
     net.run(60)
@@ -142,14 +114,14 @@ def test_crossing_rekeys() -> None:
 
 def test_peer_asks_for_the_kem_instead() -> None:
     """INVALID_KE_PAYLOAD names it by its transform ID (RFC 7296 1.2)."""
-    ours = f'["aes128gcm16-prfsha256-ecp256-x25519", "{OTHER}"]'
+    ours = f'["aes128gcm16-prfsha256-ecp256-mlkem768", "{OTHER}"]'
     net = connected(Network(KemOptions(proposals=ours), KemOptions()))
     assert net.ladder.count("a -> b IKE_SA_INIT request 0") == 2
-    assert suites(net) == {"AES_GCM_16_128/PRF_HMAC_SHA2_256/4(1025)"}
+    assert suites(net) == {SUITE}
 
 
 def test_peer_without_the_kem() -> None:
-    net = connected(Network(KemOptions(proposals=f'["aes128gcm16-prfsha256-x25519", "{OTHER}"]'),
+    net = connected(Network(KemOptions(proposals=f'["aes128gcm16-prfsha256-mlkem768", "{OTHER}"]'),
                             Options(proposals=f'["{OTHER}"]', esp_proposals='["aes128gcm16"]')))  # fmt: skip
     assert suites(net) == {"AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256"}
 
@@ -178,7 +150,7 @@ def test_slow_and_disturbed(seconds: float, script: Script) -> None:
     assert len(net.computed) == 9, "two at the initiator and one at the responder, thrice"
 
 
-@pytest.mark.parametrize("size", [0, KEM.key_size - 1, KEM.ciphertext_size])
+@pytest.mark.parametrize("size", [0, KEY_SIZE - 1, CIPHERTEXT_SIZE])
 def test_initiator_value_of_a_wrong_size(size: int) -> None:
     """Refused before anything is computed (RFC 6989 2.5)."""
     net = Network(KemOptions())

@@ -6,9 +6,9 @@ from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.effects import Send
 from ikepy.sa.api.events import ChildDown, ChildRekeyed, Event, IkeRekeyed, IkeUp
 from ikepy.sa.api.path import Endpoint, Path
-from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
+from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadType
 from ikepy.wire.message import IkeHeader, decode_message, encode_message
-from ikepy.wire.payloads import NotifyPayload, VendorIdPayload
+from ikepy.wire.payloads import NotifyPayload, SkPayload
 
 from .network import ADDRESS_A, ADDRESS_B, Network, Options, assert_joined
 
@@ -164,7 +164,7 @@ def test_temporary_failure_is_waited_out() -> None:
 def test_an_unknown_ike_sa_is_told_but_not_too_often() -> None:
     net = established(LONG)
     header = IkeHeader(b"abcdefgh", b"ijklmnop", ExchangeType.INFORMATIONAL, HeaderFlag.INITIATOR, 5)
-    junk = encode_message(header, [VendorIdPayload(bytes(8))])
+    junk = encode_message(header, [SkPayload(PayloadType.NOTIFY, bytes(32))])
     answers = [e for _ in range(100) for e in net.inject("b", A_TO_B, junk) if isinstance(e, Send)]
     assert 1 <= len(answers) <= 20
     message = decode_message(answers[0].data)

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pytest
 
-from ikepy.config.model import Connection
 from ikepy.crypto.kex import registry
-from ikepy.crypto.kex.method import Begun
-from ikepy.crypto.prf import prf
 from ikepy.errors import LocalMisuse, PeerError
 from ikepy.sa.api.commands import Initiate, Rekey
-from ikepy.sa.api.effects import Effect
-from ikepy.sa.exchange import key_exchange
-from ikepy.sa.message import query
+from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.state.exchange_plan import FurtherExchange
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.task import Answer, Task, TaskKind
-from ikepy.sa.tasks import desired, next_exchange
-from ikepy.wire.constants import ExchangeType, NotifyType
-from ikepy.wire.payloads import KePayload, Payload
+from ikepy.sa.state.task import Answer
+from ikepy.sa.tasks.additional_ke import AdditionalKeyExchange
+from ikepy.wire.constants import KeGroup, NotifyType
+from ikepy.wire.message import decode_message, encode_message
+from ikepy.wire.payloads import NotifyPayload, Payload, VendorIdPayload
 from ikepy.wire.proposal import Proposal
-from tests.key_exchanges import MlKem768, Slow
+from tests.key_exchanges import Slow
 
-from .network import Network, Script, assert_joined, duplicate, lose
+from .network import (
+    ADDRESS_A,
+    ADDRESS_B,
+    DELAY,
+    Network,
+    Options,
+    Script,
+    assert_joined,
+    duplicate,
+    lose,
+)
+from .tampering import answer_otherwise
 from .test_established import ike_sa
 
-KEM = MlKem768(id=1025)  # of the private use range
+KEM = registry.method(KeGroup.ML_KEM_768)
 SET_UP = [
     "a -> b IKE_SA_INIT request 0",
     "b -> a IKE_SA_INIT response 0",
@@ -41,66 +48,15 @@ SET_UP = [
 Plan = Sequence[FurtherExchange[IkeSa]]
 
 
-@dataclass(slots=True)
-class SecondKeyExchange:
-    """A key exchange in IKE_INTERMEDIATE that extends the key schedule, in both roles.
+@dataclass(frozen=True, slots=True)
+class KeOptions(Options):
+    """Additional key exchanges for the IKE_SA."""
 
-    `salt`: what an end takes for a part of the exchange, though it was not.
-    """
-
-    method: int
-    salt: bytes = b""
-    exchange: ExchangeType = field(default=ExchangeType.IKE_INTERMEDIATE, init=False)
-
-    def initiate(self) -> Task[IkeSa]:
-        return SecondKeyExchangeTask(self)
-
-    def respond(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
-        ke, secret = key_exchange.answer(sa, self.method, payloads)
-        self.cover(sa, query.must(payloads, KePayload).data, ke.data)
-        return Answer([ke], keys=sa.keys.extended(secret, sa.seed))
-
-    def cover(self, sa: IkeSa, *publics: bytes) -> None:
-        """Have AUTH cover it: in the place of RFC 9242 3.3.2, both public values, and all that was before."""
-        seen = sa.connecting.int_auth, self.salt, *publics
-        sa.connecting.int_auth = prf(sa.keys.suite.prf).compute(b"IntAuth", *seen)
+    proposals: str = '["aes128gcm16-prfsha256-x25519-ke1_mlkem768"]'
 
 
-class SecondKeyExchangeTask(Task[IkeSa]):
-    """The initiator's side."""
-
-    kind = TaskKind.INTERMEDIATE
-
-    def __init__(self, of: SecondKeyExchange) -> None:
-        self._of = of
-        self._ke: Begun | None = None
-
-    @property
-    def exchange(self) -> ExchangeType:
-        return self._of.exchange
-
-    def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
-        self._ke = key_exchange.begin(sa, self._of.method)
-        return [KePayload(self._of.method, self._ke.public)]
-
-    def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
-        secret = key_exchange.finish(sa, self._ke, self._of.method, payloads, fatal=True)
-        assert self._ke is not None
-        self._of.cover(sa, self._ke.public, query.must(payloads, KePayload).data)
-        sa.extend_keys(sa.keys.extended(secret, sa.seed))
-        next_exchange.initiate(sa)
-        return []
-
-    def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
-        return desired.abandon(sa, reason)
-
-
-def once(connection: Connection, chosen: Proposal) -> Plan:
-    return (SecondKeyExchange(KEM.id),)
-
-
-def thrice(connection: Connection, chosen: Proposal) -> Plan:
-    return tuple(SecondKeyExchange(KEM.id) for _ in range(3))
+ONCE = KeOptions()
+THRICE = KeOptions(proposals='["aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke2_mlkem1024-ke5_ecp256"]')
 
 
 class Differing:
@@ -109,15 +65,9 @@ class Differing:
     def __init__(self, responder: Plan, initiator: Plan) -> None:
         self._plans = [responder, initiator]
 
-    def __call__(self, connection: Connection, chosen: Proposal) -> Plan:
+    def __call__(self, sa: IkeSa, chosen: Proposal) -> Plan:
         self._plans.append(self._plans.pop(0))
         return self._plans[-1]
-
-
-@pytest.fixture(autouse=True)
-def kem() -> Iterator[None]:
-    with registry.registered(KEM):
-        yield
 
 
 def connected(net: Network) -> Network:
@@ -132,13 +82,13 @@ def established(net: Network, name: str) -> int:
 
 
 def test_set_up() -> None:
-    net = connected(Network(plan_of=once))
+    net = connected(Network(ONCE))
     assert net.ladder == SET_UP
     assert not net.a.errors() + net.b.errors()
 
 
 def test_three_further_exchanges() -> None:
-    net = connected(Network(plan_of=thrice))
+    net = connected(Network(THRICE))
     assert net.ladder[-2:] == ["a -> b IKE_AUTH request 4", "b -> a IKE_AUTH response 4"]
     net.command("b", Rekey(ike="ab"))
     net.run(60)
@@ -147,7 +97,7 @@ def test_three_further_exchanges() -> None:
 
 @pytest.mark.parametrize("by", ["a", "b"])
 def test_rekeys_under_the_extended_keys(by: str) -> None:
-    net = connected(Network(plan_of=once))
+    net = connected(Network(ONCE))
     for command in (Rekey(child="net"), Rekey(ike="ab")):
         net.command(by, command)
         net.run(60)
@@ -158,7 +108,7 @@ def test_rekeys_under_the_extended_keys(by: str) -> None:
 def test_every_exchange_gives_other_keys() -> None:
     """All draw the same for IKE_SA_INIT, so that SK_d differs by what follows it alone."""
     found = set()
-    for net in (Network(), Network(plan_of=once), Network(plan_of=thrice)):
+    for net in (Network(), Network(ONCE), Network(THRICE)):
         connected(net)
         a, b = (ike_sa(net, name).keys.schedule.keys.sk_d for name in ("a", "b"))
         assert a == b
@@ -175,7 +125,7 @@ def test_disturbed(disturb: Callable[[str], Script], line: str, seconds: float) 
     Where the response is lost, the responder has other keys by the time that the request comes again.
     """
     with registry.registered(Slow(KEM)):
-        net = Network(plan_of=once)
+        net = Network(ONCE)
         net.thinking = lambda site, job: seconds
         net.script = disturb(line)
         connected(net)
@@ -186,7 +136,7 @@ def test_disturbed(disturb: Callable[[str], Script], line: str, seconds: float) 
 
 
 def test_response_lost_again_and_again() -> None:
-    net = Network(plan_of=once)
+    net = Network(ONCE)
     net.script = lose("b -> a IKE_INTERMEDIATE response 1", times=3)
     connected(net)
     assert net.ladder.count("b -> a IKE_INTERMEDIATE response 1") == 4
@@ -194,7 +144,7 @@ def test_response_lost_again_and_again() -> None:
 
 def test_silence() -> None:
     """The log names the exchange that was not answered, and the initiator gives up."""
-    net = Network(plan_of=once)
+    net = Network(ONCE)
     net.script = lose("b -> a IKE_INTERMEDIATE response 1", times=100)
     net.command("a", Initiate("ab", "net", ticket=7))
     net.run(300)
@@ -202,19 +152,9 @@ def test_silence() -> None:
     assert any("answered IKE_SA_INIT but not IKE_INTERMEDIATE (" in text for text in net.a.errors())
 
 
-def test_auth_covers_it() -> None:
-    """The ends differ in what they have seen of it: AUTH does not verify (RFC 9242 3.3.2)."""
-    theirs, ours = SecondKeyExchange(KEM.id, b"one"), SecondKeyExchange(KEM.id, b"other")
-    net = Network(plan_of=Differing((theirs,), (ours,)))
-    net.command("a", Initiate("ab", "net"))
-    net.run(1)
-    assert not established(net, "a") + established(net, "b")
-    assert any("authentication of the peer" in text for text in net.b.errors())
-
-
 def test_auth_does_not_come_before_its_turn() -> None:
     """The responder's plan permits its next exchange alone; what comes instead is dropped."""
-    net = Network(plan_of=Differing((SecondKeyExchange(KEM.id),), ()))
+    net = Network(plan_of=Differing((AdditionalKeyExchange(KEM.id),), ()))
     net.command("a", Initiate("ab", "net"))
     net.run(20)
     assert net.ladder.count("a -> b IKE_AUTH request 1") > 1
@@ -223,15 +163,15 @@ def test_auth_does_not_come_before_its_turn() -> None:
 
 def test_exchange_that_is_not_planned() -> None:
     """It is dropped, as any other before IKE_AUTH."""
-    net = Network(plan_of=Differing((), (SecondKeyExchange(KEM.id),)))
+    net = Network(plan_of=Differing((), (AdditionalKeyExchange(KEM.id),)))
     net.command("a", Initiate("ab", "net"))
     net.run(20)
     assert net.ladder.count("a -> b IKE_INTERMEDIATE request 1 1/2") > 1
     assert not [line for line in net.ladder if line.startswith("b -> a IKE_INTERMEDIATE")]
 
 
-@dataclass(slots=True)
-class Refusing(SecondKeyExchange):
+@dataclass(frozen=True, slots=True)
+class Refusing(AdditionalKeyExchange):
     """A responder that refuses what it is asked."""
 
     def respond(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
@@ -240,7 +180,7 @@ class Refusing(SecondKeyExchange):
 
 def test_refused() -> None:
     """An error ends the set-up at both ends (RFC 9242 3.4)."""
-    net = Network(plan_of=lambda connection, chosen: (Refusing(KEM.id),))
+    net = Network(plan_of=lambda sa, chosen: (Refusing(KEM.id),))
     net.command("a", Initiate("ab", "net", ticket=7))
     net.run(1)
     assert not net.a.outcomes[7].ok
@@ -250,7 +190,7 @@ def test_refused() -> None:
 
 def test_what_the_set_up_knew_is_gone() -> None:
     """Messages and nonces of IKE_SA_INIT, and the plan, go with the state that needs them."""
-    net = Network(plan_of=once)
+    net = Network(ONCE)
     net.command("a", Initiate("ab", "net"))
     connecting = ike_sa(net, "a")
     assert connecting.connecting.init.request
@@ -259,3 +199,115 @@ def test_what_the_set_up_knew_is_gone() -> None:
         assert ike_sa(net, name).established
         with pytest.raises(LocalMisuse):
             assert ike_sa(net, name).connecting
+
+
+RESPONSE = "b -> a IKE_INTERMEDIATE response 1"
+
+
+def test_auth_covers_it() -> None:
+    """Who can seal messages adds to one what changes nothing else: AUTH does not verify (RFC 9242 3.3.2)."""
+    net = Network(ONCE)
+    add = (VendorIdPayload(b"of another"),)
+    answer_otherwise(net, RESPONSE, lambda: net.command("a", Initiate("ab", "net")), lambda ps: (*ps, *add))
+    net.run(1)
+    assert not established(net, "a") + established(net, "b")
+    assert any("authentication of the peer" in text for text in net.b.errors())
+
+
+@pytest.mark.parametrize("size", [576, 0, 1500])
+def test_auth_covers_it_in_whatever_form_it_comes(size: int) -> None:
+    """The ends send fragments of other sizes, or none at all."""
+    large = KeOptions(daemon="fragment_size = 9000")
+    small = KeOptions(daemon=f"fragment_size = {size}")
+    for options in ((large, small), (small, large), (KeOptions(connection='fragmentation = "no"'), small)):
+        connected(Network(*options))
+
+
+def test_peer_without_intermediate_exchanges() -> None:
+    """It ignores the proposal, whose transform types it does not know, and takes the other one."""
+    both = KeOptions(
+        proposals='["aes128gcm16-prfsha256-x25519-ke1_mlkem768", "aes128gcm16-prfsha256-x25519"]'
+    )
+    for one, other in ((both, Options()), (Options(), both)):
+        net = connected(Network(one, other))
+        assert net.ladder[2:] == ["a -> b IKE_AUTH request 1", "b -> a IKE_AUTH response 1"]
+
+
+def test_request_that_does_not_announce_intermediate_exchanges() -> None:
+    """Its additional key exchanges are not chosen (RFC 9370 2.2.1); nobody has authenticated it."""
+    net = Network(ONCE)
+    without_notify(net, "a -> b IKE_SA_INIT request 0")
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    assert "NO_PROPOSAL_CHOSEN" in net.b.logs[-1].text
+
+
+def test_response_that_does_not_announce_intermediate_exchanges() -> None:
+    """It is ignored, as anybody may have sent it; the true one counts."""
+    net = Network(ONCE)
+    without_notify(net, "b -> a IKE_SA_INIT response 0")
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    assert any("does not support IKE_INTERMEDIATE" in text for text in net.a.errors())
+
+
+def without_notify(net: Network, wanted: str) -> None:
+    """Take INTERMEDIATE_EXCHANGE_SUPPORTED out of a message."""
+
+    def take(line: str, nth: int, data: bytes) -> list[float]:
+        if line == wanted:
+            message = decode_message(data)
+            payloads = [p for p in message.payloads if not _announces(p)]
+            assert len(payloads) < len(message.payloads)
+            to = line[5]
+            here, there = (ADDRESS_A, ADDRESS_B) if to == "a" else (ADDRESS_B, ADDRESS_A)
+            net.inject(
+                to, Path(Endpoint(here, 500), Endpoint(there, 500)), encode_message(message.header, payloads)
+            )
+            return []
+        return [DELAY]
+
+    net.script = take
+
+
+def _announces(payload: Payload) -> bool:
+    return isinstance(payload, NotifyPayload) and payload.notify == NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED
+
+
+# -- what is safe of later quantum computers ------------------------------------------------------------
+
+
+def safe(net: Network) -> set[tuple[bool, ...]]:
+    """At both ends: the IKE_SA, then its children."""
+    snapshots = [sa for site in (net.a, net.b) for sa in site.manager.list_sas(net.now)]
+    return {(sa.quantum_safe, *(child.quantum_safe for child in sa.children)) for sa in snapshots}
+
+
+def test_quantum_safe() -> None:
+    """The first child, which has no key exchange of its own, and what rekeys make."""
+    net = connected(Network(ONCE))
+    assert safe(net) == {(True, True)}
+    for command in (Rekey(ike="ab"), Rekey(child="net")):
+        net.command("b", command)
+        net.run(60)
+    assert safe(net) == {(True, True)}
+
+
+def test_not_quantum_safe() -> None:
+    """Where the peer does without, the log says so."""
+    both = KeOptions(
+        proposals='["aes128gcm16-prfsha256-x25519-ke1_mlkem768", "aes128gcm16-prfsha256-x25519"]'
+    )
+    net = connected(Network(both, Options(esp_proposals='["aes128gcm16-mlkem768", "aes128gcm16"]')))
+    assert safe(net) == {(False, False)}
+    assert any("it is not quantum-safe" in log.text for log in net.a.logs)
+    assert not any("it is not quantum-safe" in log.text for log in net.b.logs)
+
+
+def test_child_alone_is_quantum_safe() -> None:
+    options = Options(esp_proposals='["aes128gcm16-mlkem768"]')
+    net = connected(Network(options))
+    assert safe(net) == {(False, False)}
+    net.command("a", Rekey(child="net"))
+    net.run(60)
+    assert safe(net) == {(False, True)}

@@ -288,6 +288,38 @@ def test_a_lost_child_that_waits_for_its_turn_is_replaced_by_one_of_the_new_conf
     assert_joined(net, 2)
 
 
+def test_a_lost_child_is_replaced_that_was_not_configured_for_a_while() -> None:
+    """Its replacement's turn came meanwhile, its deletion's did not."""
+    net = established(PLAIN, PLAIN)
+    net.command("a", Rekey(child="net"))
+    net.command("a", ChildrenLost((child_id(net, "a", "second"),)))
+    net.command("a", Rekey(ike="ab"))
+    net.replace_config("a", WITHOUT_SECOND)
+    net.run(0.025)
+    net.replace_config("a", PLAIN)
+    net.run(60)
+    assert policies(net, "a") == policies(net, "b") == ["net", "second"]
+    assert not child_of(net, "second").lost
+    assert_joined(net, 2)
+
+
+@pytest.mark.parametrize("pause", [0.005, 0.015, 0.025, 0.035, 0.045, 0.055, 0.065])
+def test_a_configuration_is_taken_back_while_a_lost_child_is_replaced_on_its_terms(pause: float) -> None:
+    """Also while the lost child is being deleted: that is not the end of the one in its place."""
+    mirror = options(child='rekey_time = 0\nstart_action = "start"')
+    net = established(mirror, PLAIN)
+    net.command("a", Rekey(child="second"))
+    net.command("a", ChildrenLost((child_id(net, "a", "net"),)))
+    net.replace_config("a", replace(mirror, esp_proposals='["aes128gcm16", "aes256gcm16"]'))
+    net.run(pause)
+    net.replace_config("a", mirror)
+    net.run(60)
+    child = child_of(net, "net")
+    assert not child.lost
+    assert child.config is only(net).connection.children["net"]
+    assert_joined(net, 2)
+
+
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_configuration_is_taken_back_before_the_child_is_deleted(times: int, lost: bool) -> None:

@@ -163,10 +163,19 @@ def test_a_request_after_authentication(what: str) -> None:
     assert_refused(peer, peer.seal(exchange, 2, *encode_payloads(build())), notify, over)
 
 
+def test_a_child_that_is_not_found_is_named() -> None:
+    """By the SPI of REKEY_SA (RFC 7296 2.25)."""
+    answer = established().ask(CREATE, 2, rekey(spi=b"\1\2\3\4"))
+    assert answer is not None
+    refused = query.notify(answer, NotifyType.CHILD_SA_NOT_FOUND)
+    assert refused is not None
+    assert (refused.protocol, refused.spi) == (ProtocolId.ESP, b"\1\2\3\4")
+
+
 JUNK = struct.pack("!BBH", 0, 0, 4 + 64) + bytes(range(64))
 
 
-@pytest.mark.parametrize("exchange", [IKE_AUTH, CREATE, INFORMATIONAL, 38])
+@pytest.mark.parametrize("exchange", [IKE_AUTH, CREATE, INFORMATIONAL, 90])
 @pytest.mark.parametrize("first", [PayloadType.SA, PayloadType.DELETE, PayloadType.TS_I])
 def test_malformed_content(exchange: int, first: int) -> None:
     peer = established()
@@ -206,7 +215,7 @@ def test_ike_auth(kind: str, notify: NotifyType) -> None:
     assert not peer.net.b.manager.ike_sas
     assert not peer.net.b.plane.inbound
     if kind == "EAP":
-        refused = 'the peer FQDN "gwa" failed (it wants EAP, which is not supported: '
+        refused = 'the peer FQDN "gwa" failed (it wants EAP, and auth = "psk" is configured for it)'
         assert any(refused in log.text for log in peer.net.b.logs)
 
 

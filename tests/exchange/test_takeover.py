@@ -19,6 +19,7 @@ from ikepy.sa.takeover import codec
 from ikepy.sa.takeover.restore import IV_MARGIN
 from ikepy.sa.takeover.values import ExportedIkeSa
 
+from . import test_auth_lifetime
 from .network import ADDRESS_A, DataPlane, Network, Options, Site, assert_joined, lose
 from .test_established import TWO_CHILDREN, established, ike_sa
 
@@ -49,6 +50,8 @@ def take_over(net: Network, name: str, ahead: float = 0.0) -> list[Effect]:
     old = net.site(name)
     sealed = codec.seal(exported(net, name), KEY, random.randbytes)
     new = Site(name, old.config, "another process")
+    new.restart_keys.crash, new.restart_keys.tickets = old.restart_keys.crash, old.restart_keys.tickets
+    new.restart_keys.epoch = old.restart_keys.epoch - ahead  # the time of day is the same
     setattr(net, name, new)
     net.now += ahead
     return net.run_effects(name, new.manager.restore(codec.unseal(sealed, KEY), net.now))
@@ -358,3 +361,42 @@ def test_the_peers_address_is_kept() -> None:
     take_over(net, "a")
     assert ike_sa(net, "a").path == before
     assert before.local.address == ADDRESS_A
+
+
+@pytest.mark.parametrize("who", ["a", "b"])
+def test_what_is_quantum_safe_stays_so(who: str) -> None:
+    """ML-KEM in the set-up, or a postquantum preshared key alone."""
+    kem = Options(proposals='["aes128gcm16-prfsha256-x25519-ke1_mlkem768"]')
+    ppk = Options(
+        connection='ppk_id = "ppk1"\n',
+        more='[secrets.ppk-1]\nids = ["ppk1"]\nsecret = "0x' + "11" * 32 + '"\n',
+    )
+    for options in (kem, ppk):
+        net = Network(options)
+        net.command("a", Initiate("ab", "net"))
+        net.run(1)
+        take_over(net, who)
+        net.run(1)
+        for command in (Rekey(child="net"), Rekey(ike="ab")):
+            net.command(who, command)
+            net.run(60)
+        assert_joined(net)
+        for site in (net.a, net.b):
+            (sa,) = site.manager.list_sas(net.now)
+            assert sa.quantum_safe
+            assert [child.quantum_safe for child in sa.children] == [True]
+            assert sa.ppk == (options is ppk)
+
+
+def test_a_session_that_is_granted_for_a_time_ends_as_it_would_have() -> None:
+    """Who the user is decides about addresses and uniqueness, too."""
+    net, _ = test_auth_lifetime.connect(2000)
+    before = ike_sa(net, "b")
+    net.a.manager = Site("a", net.a.config, "unused").manager  # it authenticates anew no more
+    take_over(net, "b")
+    after = ike_sa(net, "b")
+    assert (after.eap_id, after.lessee) == ("alice@example.org", before.lessee)
+    net.run(1990)
+    assert net.b.manager.ike_sas
+    net.run(300)
+    assert not net.b.manager.ike_sas

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 from esp.sa.suites import SUITES
 from ikepy.config.model import Config
+from ikepy.dissect import pcapng
+from ikepy.dissect.datagrams import Datagram
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.message import decode_message
 from ikepy.wire.payloads import SkPayload
 from tests.exchange.network import Network, Options
+from tests.fuzz import onlooker
 from tests.unit.esp.packets import ipv4, ipv6, ports, sa_pair
 
 RAW = 0x80  # in the first octet of ESP: a packet, not what is to be sealed
@@ -87,6 +91,21 @@ def _esp() -> list[bytes]:
     return found + [bytes([first]) + packet + bytes((0, 4)) for packet in packets for first in (0, RAW)]
 
 
+def _seen(datagrams: list[bytes], insides: list[bytes]) -> list[bytes]:
+    """For `onlooker.DecodeTarget`: datagrams, what is inside of them, packets, and a capture of all."""
+    packets = [ipv4(payload=ports(1, 2, 20), protocol=17), ipv6(payload=b"x" * 64)]
+    capture = BytesIO()
+    pcapng.write(capture, (Datagram(1.0, onlooker.A, onlooker.B, bytes(4) + one) for one in datagrams))
+    return [
+        *(bytes((onlooker.IKE, 0)) + one for one in datagrams),
+        *(bytes((onlooker.IKE, 1)) + one for one in datagrams),
+        *(bytes((onlooker.INSIDE, one[1])) + one[2:] for one in insides),
+        *(bytes((onlooker.PACKET, 0)) + one for one in packets),
+        *(bytes((onlooker.ESP, 0)) + bytes(7) + b"\1" + one + bytes((0, 4)) + bytes(12) for one in packets),
+        bytes((onlooker.CAPTURE, 0)) + capture.getvalue(),
+    ]
+
+
 def _cut(inside: bytes, parts: int) -> bytes:
     """The inside of a request as the records of `targets.FragmentsTarget`, in order."""
     exchange, first, chain = inside[:1], inside[1], inside[2:]
@@ -106,6 +125,7 @@ def write(target: str, directory: Path) -> int:
         "sealed": insides,
         "fragments": [_cut(inside, parts) for inside in insides for parts in (1, 2, 5)],
         "esp": _esp(),
+        "decode": _seen(datagrams, insides),
     }[target]
     for index, seed in enumerate(seeds):
         (directory / f"seed-{index:03}").write_bytes(seed)

@@ -12,7 +12,7 @@ from ikepy.errors import PeerError, WireError
 from ikepy.sa.api.effects import Send
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.wire import rules
-from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.constants import FIRST_EXCHANGES, ExchangeType, HeaderFlag
 from ikepy.wire.message import (
     IkeHeader,
     decode_header,
@@ -23,6 +23,7 @@ from ikepy.wire.message import (
 )
 from tests.exchange.network import ADDRESS_A, ADDRESS_B
 from tests.fuzz.corpus import RAW, established
+from tests.fuzz.onlooker import DecodeTarget
 from tests.unit.esp.packets import ANY, keys_for, seal_row
 
 A_TO_B = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
@@ -203,11 +204,12 @@ class EspTarget:
 
 
 # IKE_SA_INIT is never protected; the other positions are those of the seeds.
-EXCHANGES = (38, *list(ExchangeType)[1:], 0, 255)
+EXCHANGES = (*(one for one in ExchangeType if one not in FIRST_EXCHANGES), 0, 255)
 
 TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
     "message": MessageTarget,
     "sealed": SealedTarget,
     "fragments": FragmentsTarget,
     "esp": EspTarget,
+    "decode": DecodeTarget,
 }

@@ -17,7 +17,7 @@ from benchmarks.siege import Felt, Siege, longest
 pytestmark = pytest.mark.root
 
 SECONDS = 4.0
-SECOND_TRY = 4.0 + 1.0  # seconds: the product's first retransmission, and the time of a command
+SECOND_TRY = 4.0 + 5.0  # seconds: the first retransmission and what a busy machine takes; the next is at 11.2
 GROWTH = 40.0  # MiB
 LOG = 200.0  # KiB
 

@@ -334,3 +334,19 @@ def test_forged_response(name: str) -> None:
     assert net.a.outcomes[1].ok, net.a.outcomes[1].text
     assert sent[0][:8] != SPI_I
     assert path_from().local.port == 500
+
+
+@pytest.mark.parametrize(
+    "first", [PayloadType.SK, PayloadType.SKF, PayloadType.NOTIFY, PayloadType.VENDOR_ID]
+)
+@pytest.mark.parametrize("flags", list(range(0, 64, 8)))
+@pytest.mark.parametrize("exchange", list(ExchangeType))
+@pytest.mark.parametrize("version", [0x10, 0x20, 0x2F, 0xD0])
+def test_messages_without_the_initiators_spi(exchange: int, flags: int, first: int, version: int) -> None:
+    """Only a hint outside of an IKE_SA may have none (RFC 7296 1.5): it is read, and nothing answers it."""
+    net = target()
+    body = struct.pack(">BBH", 0, 0, 36) + bytes(32)
+    for spi_r in (bytes(8), b"ijklmnop"):
+        header = struct.pack(">8s8s4BII", bytes(8), spi_r, first, version, exchange, flags, 0, 28 + len(body))
+        assert refused(net, header + body) == []
+    assert_unharmed(net)

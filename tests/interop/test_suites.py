@@ -23,6 +23,16 @@ SUITES = (
     ("aes256-sha384-modp4096", "aes256-sha384"),
     ("aes256-sha512-ecp384bp", "aes256-sha512"),
     ("aes128-sha256-prfsha512-ecp512bp", "aes256-sha1"),
+    ("aes128ccm16-prfaesxcbc-x25519", "aes128ccm16"),
+    ("aes256ccm12-prfaescmac-x25519", "aes256ccm12"),
+    ("aes192ccm8-prfsha256-x25519", "aes192ccm8"),
+    ("aes128ctr-aesxcbc-x25519", "aes128ctr-sha256"),
+    ("aes256ctr-sha256-x25519", "aes256ctr-aescmac"),
+    ("aes192-aescmac-prfaescmac-x25519", "aes192-aesxcbc"),
+    ("camellia128-sha256-x25519", "camellia128-sha256"),
+    ("camellia256-sha512-x25519", "camellia256-sha512"),
+    ("3des-sha1-modp2048", "3des-sha1"),
+    ("aes256gcm16-prfsha384-x25519", "null-sha256"),
 )
 
 

@@ -15,6 +15,7 @@ from ikepy.lab.strongswan import Connection, StrongSwan
 from tests import certificates
 from tests.certificates import DER, PEM
 from tests.interop.bed import Bed
+from tests.pki import chain
 
 THEIRS = Connection(
     local_addrs=pair.RIGHT, remote_addrs=pair.LEFT, local_ts=pair.RIGHT_NET, remote_ts=pair.LEFT_NET
@@ -28,7 +29,8 @@ OURS = Connection(
     remote_ts=pair.RIGHT_NET,
     child_options={"start_action": "start", "hw_offload": "auto"},
 )
-PLUGINS = "pem pkcs1 pkcs8 x509 pubkey"  # what charon and swanctl read certificates and keys with
+# What charon and swanctl read and check certificates and keys with.
+PLUGINS = "pem pkcs1 pkcs8 x509 pubkey constraints revocation"
 EMPTY = '[daemon]\nlog_level = "debug"\n'
 
 
@@ -83,6 +85,39 @@ def test_all_is_loaded_and_carries_packets(bed: Bed, both: tuple[Files, Files]) 
     bed.wait_for_nothing()
     for files in both:
         assert files.swanctl("--list-conns") == ""
+
+
+def test_certificates_and_keys_by_swanctl_alone(bed: Bed, both: tuple[Files, Files]) -> None:
+    """Neither daemon reads a file: swanctl sends them connections, certificates, CRLs and keys."""
+    pki = chain()
+    for files, own, ends in (
+        (both[1], pki.sun, replace(THEIRS, local_id="sun.example.org", remote_id="CN=*")),
+        (
+            both[0],
+            pki.moon,
+            replace(OURS, local_id="moon.example.org", remote_id="sun.example.org"),
+        ),
+    ):
+        for name, data in {
+            "x509/own.pem": own.pem,
+            "x509ca/root.pem": pki.root.pem,
+            "x509ca/between.der": own.chain[1],
+            "x509crl/root.crl": pki.crl(root=True),
+            "x509crl/ca.crl": pki.crl(),
+            "private/own.pem": own.pkcs8_pem,
+        }.items():
+            (files.directory / name).parent.mkdir(exist_ok=True)
+            (files.directory / name).write_bytes(data)
+        remote = "auth = pubkey\n revocation = strict\n"
+        text = ends.text().replace("auth = psk\n", "auth = pubkey\n certs = own.pem\n", 1)
+        text = text.replace("auth = psk\n", remote, 1).replace("id = CN=*", 'id = "C=CH, O=ikepy, CN=*"')
+        text = text.replace("id = moon.example.org", f'id = "{own.dn}"')
+        said = files.load(text.partition("secrets {")[0])
+        assert "loaded certificate from" in said
+    bed.wait_for_children(1)
+    bed.expect_traffic()
+    assert bed.our_sa["remote_id"] == "sun.example.org"
+    assert bed.their_sa["remote-id"] == "C=CH, O=ikepy, CN=moon"
 
 
 def test_parts_are_loaded_alone(both: tuple[Files, Files]) -> None:

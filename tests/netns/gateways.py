@@ -53,6 +53,7 @@ def configuration(
     """The TOML of one connection; `connection`, `child` and `vti` are further lines of these sections.
 
     `selectors`: the networks are negotiated and so become routes; otherwise it is 0/0 with configured routes.
+    One suite is proposed, without ML-KEM; the product's default would prefer that (`pq`).
     """
     everything = ("0.0.0.0/0", "::/0")
     routes = "" if selectors else f"routes = {json.dumps(peer.networks)}"

@@ -69,7 +69,7 @@ def test_without_its_worker_a_tunnel_shows_no_child_and_no_carrier(pair: Pair, a
     wait_until(pair.left.children, "the child is installed")
     left, process = pair.left.namespace, pair.left.process
     assert process is not None
-    assert ping(left, LEFT, RIGHT)
+    wait_until(lambda: ping(left, LEFT, RIGHT), "traffic: the peer has its child, too")
     time.sleep(1.0)
     (worker,) = (pid for pid in pair.left.workers() if f"pid {pid}" in pair.left.log())
     before = leave_descriptors(process.pid, 1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -74,10 +76,15 @@ IN_UDP = "Ethernet | IPv4 | UDP 4500 | ESP"
     ("words", "esp"),
     [
         ((), NATIVE),
-        (("--nat", "--ipv6"), IN_UDP),
+        (("--nat", "--ipv6", "--auth", "eap"), IN_UDP),
+        (("--auth", "pubkey", "--pq"), NATIVE),
         pytest.param(("--bgp", "--ipv6"), NATIVE, marks=pytest.mark.bird),
-        pytest.param(("--peer", "strongswan"), IN_UDP, marks=pytest.mark.strongswan),
-        pytest.param(("--peer", "strongswan", "--nat", "--ipv6"), IN_UDP, marks=pytest.mark.strongswan),
+        pytest.param(("--peer", "strongswan", "--auth", "pubkey"), IN_UDP, marks=pytest.mark.strongswan),
+        pytest.param(
+            ("--peer", "strongswan", "--nat", "--ipv6", "--auth", "eap"),
+            IN_UDP,
+            marks=pytest.mark.strongswan,
+        ),
     ],
 )
 def test_whole(ground: None, words: tuple[str, ...], esp: str) -> None:
@@ -142,8 +149,10 @@ def test_up_and_down(ground: None) -> None:
     """A lab that stays: shown, used, refused to a second one, removed."""
     assert lab("status").returncode == 1
     assert lab("exec", "pod1", "true").returncode == 1
-    up = lab("up")
+    up = lab("up", "--keylog")
     assert up.returncode == 0, up.stderr
+    assert f"{RUN_DIRECTORY}/cgw/keys" in up.stdout
+    assert "0x" in (RUN_DIRECTORY / "cgw" / "keys" / "esp_sa").read_text()
     shown = lab("status")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "ESTABLISHED" in shown.stdout
@@ -160,6 +169,35 @@ def test_up_and_down(ground: None) -> None:
     assert lab("down").returncode == 0
     assert not leftovers()
     assert lab("down").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_window_until_a_signal(ground: None, number: signal.Signals) -> None:
+    """Its address is told before the tunnel is up; at the end nothing is left, keys least of all."""
+    words = command("--web", "--port", "0")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if "the tunnel is up" in line:
+                break
+        address = next(word for line in told for word in line.split() if word.startswith("http://127.0.0.1:"))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(address, timeout=10) as answer:
+            assert b"a window into a negotiation" in answer.read()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert not leftovers()
+
+
+def test_the_window_takes_no_foreign_port(ground: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = lab("--web", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "the page can't be served" in done.stderr
+    assert not leftovers()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -178,8 +178,8 @@ def test_what_is_not_there(running: Pair) -> None:
                 client.request(command)
         with pytest.raises(EventUnknownException):
             list(client.listen(["no-such-event"]))
-        with pytest.raises(CommandException, match="not supported"):
-            client.redirect({"ike": "tunnel", "gateway": "192.0.2.9"})
+        with pytest.raises(CommandException, match="no matching SAs to redirect found"):
+            client.redirect({"ike": "another", "gateway": "192.0.2.9"})
         with pytest.raises(CommandException, match="there is no argument 'chlid'"):
             drain(client.initiate({"chlid": "net"}))
         assert text(client.version())["daemon"] == "ikepy"  # and it is served on

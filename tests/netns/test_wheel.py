@@ -95,12 +95,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_contents(wheel: Path) -> None:
-    """Each module of the sources, the markers for type checkers, the license; no tests, no benchmarks."""
+    """Each module of the sources, the window's files, the course's pages, the markers for type checkers, the
+    license; no tests, no benchmarks."""
+    found = [path for package in PACKAGES for path in (ROOT / package).rglob("*")]
     sources = {
         str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        for path in [*found, *(ROOT / "ikepy/course/labs").glob("*.md")]
+        if path.suffix in (".py", ".md") or path.name == "py.typed" or path.parent.name == "static"
     }
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if not name.startswith(INFO)} == sources

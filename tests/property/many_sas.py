@@ -86,7 +86,7 @@ class ManySas(DatapathBed):
         self.database.install_outbound(outbound(child, spi, standby=kind.standby, **common))
         if not kind.standby:
             sa = self.outbound_of(number).sa
-            sa.tfc = kind.tfc
+            sa.set_tfc(kind.tfc)
             if kind.left is not None:
                 sa.sequence = sa.low_from - kind.left
 
@@ -152,7 +152,7 @@ def many_sas(draw: st.DrawFn) -> list[Kind]:
 def assert_sent_alike(together: ManySas, apart: ManySas) -> None:
     """The same has left, and is counted and told the same."""
     found, wanted = together.sent(), apart.sent()
-    random_iv = {FIRST + number for number, kind in enumerate(apart.kinds) if kind.suite.integ is not None}
+    random_iv = {FIRST + number for number, kind in enumerate(apart.kinds) if kind.suite.random_iv}
     for one, other in zip(found, wanted, strict=True):
         same = 8 if int.from_bytes(one[:4], "big") in random_iv else len(other)
         assert (one[:same], len(one)) == (other[:same], len(other))

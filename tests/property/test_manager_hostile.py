@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from ikepy.sa.api.commands import Initiate, Terminate
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.wire.constants import ExchangeType, HeaderFlag
+from ikepy.wire.constants import FIRST_EXCHANGES, ExchangeType, HeaderFlag
 from ikepy.wire.message import IkeHeader, protected_prefix
 from tests.exchange.network import ADDRESS_A, ADDRESS_B, Network
 
 A_TO_B = Path(Endpoint(ADDRESS_B, 500), Endpoint(ADDRESS_A, 500))
-PROTECTED = [e for e in ExchangeType if e != ExchangeType.IKE_SA_INIT]
+PROTECTED = [exchange for exchange in ExchangeType if exchange not in FIRST_EXCHANGES]
 FEW = settings(max_examples=150, deadline=None)
 
 

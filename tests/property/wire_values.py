@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ikepy.wire.constants import ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TsType
 from ikepy.wire.message import IkeHeader, Message
 from ikepy.wire.payloads import (
+    Attribute,
     AuthPayload,
     CertPayload,
     CertReqPayload,
@@ -114,6 +115,8 @@ def _traffic_selectors(type: PayloadType) -> st.SearchStrategy[TsPayload]:
     return st.builds(TsPayload, st.just(type), selectors.map(tuple))
 
 
+ATTRIBUTES = st.builds(Attribute, st.integers(0, 0x7FFF), DATA)
+
 # Every payload that may stand in a chain at any place, by the name of its kind.
 PAYLOADS: dict[str, st.SearchStrategy[Payload]] = {
     "SA": st.builds(SaPayload, st.lists(PROPOSALS, min_size=1, max_size=3).map(tuple)),
@@ -129,7 +132,7 @@ PAYLOADS: dict[str, st.SearchStrategy[Payload]] = {
     "V": st.builds(VendorIdPayload, DATA),
     "TSi": _traffic_selectors(PayloadType.TS_I),
     "TSr": _traffic_selectors(PayloadType.TS_R),
-    "CP": st.builds(CpPayload, DATA),
+    "CP": st.builds(CpPayload, OCTET, st.lists(ATTRIBUTES, max_size=5).map(tuple)),
     "EAP": st.builds(EapPayload, DATA),
     "unknown": st.builds(
         UnknownPayload,

@@ -11,8 +11,9 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from ikepy.crypto.kex import ecp, montgomery, registry
+from ikepy.crypto.kex import ecp, mlkem, montgomery, registry
 from ikepy.crypto.kex.diffie_hellman import Derive, DiffieHellman
+from ikepy.crypto.kex.mlkem import MlKem
 from ikepy.crypto.prf import PrfFunction
 from ikepy.crypto.secret import Secret
 from ikepy.errors import IntegrityError
@@ -70,6 +71,36 @@ def adding(method: DiffieHellman) -> DiffieHellman:
     return replace(method, key_pair=key_pair, is_element=lambda public: True)
 
 
+class HashedKem:
+    """In the place of ML-KEM's keys: who has seen key and ciphertext knows the secret."""
+
+    def __init__(self, public: bytes, ciphertext_size: int) -> None:
+        self._public, self._size = public, ciphertext_size
+
+    def public_bytes_raw(self) -> bytes:
+        return self._public
+
+    def public_key(self) -> HashedKem:
+        return self
+
+    def encapsulate(self) -> tuple[bytes, bytes]:
+        ciphertext = blake2b(self._public).digest().ljust(self._size, b"\0")
+        return self.decapsulate(ciphertext), ciphertext
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        return blake2b(ciphertext, digest_size=32, key=blake2b(self._public).digest()).digest()
+
+
+def hashing(method: MlKem) -> MlKem:
+    """In the place of a parameter set of ML-KEM."""
+    return replace(
+        method,
+        of_seed=lambda seed: HashedKem(seed.ljust(method.key_size, b"\0"), method.ciphertext_size),
+        of_public=lambda public: HashedKem(public, method.ciphertext_size),
+    )
+
+
+HASHING = tuple(map(hashing, mlkem.METHODS))
 ADDING = tuple(
     adding(method)
     for method in (*montgomery.METHODS, *ecp.METHODS)
@@ -124,7 +155,7 @@ def crypto() -> Iterator[None]:
     for owner, name, stand_in in swaps:
         setattr(owner, name, stand_in)
     try:
-        with registry.registered(*ADDING):
+        with registry.registered(*ADDING, *HASHING):
             yield
     finally:
         for (owner, name, _), before in zip(swaps, real, strict=True):

@@ -28,6 +28,11 @@ PATIENCE = 200.0  # further seconds until no timer is just at work
 REAL = 10  # one run in so many has real crypto
 THOUGHTFUL = 0.35  # share of the runs in which key exchanges take their time
 PATIENT = 8  # one run in so many waits that long, the others until all is well
+REMEMBERING = 1_000_000_000  # from this seed on keys outlive restarts, of which there are more
+QUANTUM = 2_000_000_000  # from this seed on there are additional key exchanges, and in some runs PPKs
+SIGNED = 3_000_000_000  # from this seed on certificates prove who the ends are, in half of them beside that
+RESUMING = 0.5  # share of these runs in which keys outlive restarts, too
+KINDS = ("mldsa44", "mldsa65", "ed25519")  # of their keys
 TAKEN_OVER = 0.2  # share of the runs in which new processes take sites over
 TRIES = 10  # to do so
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
@@ -50,9 +55,15 @@ class Result:
     taken_over: int  # how often a new process went on for a site
 
 
-def run(seed: int, *, transcript: bool = False) -> Result:
-    """One run, from its seed to its end or to the first breach of a law; one in ten with real crypto."""
+def run(
+    seed: int, *, transcript: bool = False, watch: Callable[[World], None] = lambda world: None
+) -> Result:
+    """One run, from its seed to its end or to the first breach of a law; one in ten with real crypto.
+
+    `watch` is given the world before anything happens in it.
+    """
     scenario = Scenario(seed)
+    watch(scenario.world)
     error = ""
     try:
         thoughtful = random.Random(f"thoughtful {seed}").random() < THOUGHTFUL
@@ -90,6 +101,14 @@ class Scenario:
         options = self._options()
         method = random.Random(f"authenticator {seed}").choice(METHODS)
         options = {name: replace(one, authenticator=method) for name, one in options.items()}
+        self.remembers = REMEMBERING <= seed < QUANTUM
+        if seed >= SIGNED:
+            options = _signed(options, random.Random(f"signed {seed}"))
+            self.remembers = random.Random(f"remembers {seed}").random() < RESUMING
+        elif seed >= QUANTUM:
+            options = _quantum_safe(options, random.Random(f"quantum {seed}"))
+        options = {name: replace(one, remembers=self.remembers) for name, one in options.items()}
+        self.restarts = random.Random(f"restarts {seed}")
         self.world = World(options, seed, gentle=self.gentle)
         self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
         self.patient = seed % PATIENT == 0  # whether to look for what goes wrong later
@@ -111,6 +130,8 @@ class Scenario:
             world.run(chance.choice(pauses) * 2 * chance.random())
             self._act()
             self._perhaps_take_over()
+            if self.remembers and not self.gentle and self.restarts.random() < 0.2:
+                world.restart(self.restarts.choice(list(world.sites)))
         world.run(max(end - world.now, 0.0))
         world.weather, world.down_until = CALM, 0.0
         world.note("*", "calm")
@@ -382,6 +403,58 @@ ALGORITHMS: list[tuple[list[str], list[tuple[str, ...]]]] = [
     (["aes128gcm16-prfsha256-x25519-ecp256", "aes128gcm16-prfsha256-ecp256"], [("aes128gcm16",)]),
     (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16-x25519-ecp256",), ("aes128gcm16-ecp256",)]),
 ]
+
+QUANTUM_SAFE: list[tuple[list[str], list[tuple[str, ...]]]] = [
+    (["aes128gcm16-prfsha256-x25519-ke1_mlkem768"], [("aes128gcm16-x25519-ke1_mlkem768",)]),
+    (["aes128gcm16-prfsha256-mlkem1024"], [("aes128gcm16-mlkem768-ke1_x25519",)]),
+    # One end guesses the other's group wrong: INVALID_KE_PAYLOAD.
+    (
+        [
+            "aes128gcm16-prfsha256-x25519-ecp256-ke1_mlkem768",
+            "aes128gcm16-prfsha256-ecp256-ke1_mlkem768",
+        ],
+        [("aes128gcm16-x25519-ecp256-ke1_mlkem768",), ("aes128gcm16-ecp256-ke1_mlkem768",)],
+    ),
+    # Two more, one of which is for those that want it.
+    (
+        [
+            "aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke3_ecp256-ke3_none",
+            "aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke1_mlkem1024-ke3_ecp256",
+        ],
+        [
+            ("aes128gcm16-x25519-ke1_mlkem768-ke2_mlkem1024",),
+            ("aes128gcm16-x25519-ke1_mlkem768-ke2_mlkem1024",),
+        ],
+    ),
+]
+PPK = "5a" * 32
+
+
+def _quantum_safe(options: dict[str, Options], chance: random.Random) -> dict[str, Options]:
+    """Additional key exchanges, and perhaps a PPK."""
+    ike, esp = chance.choice(QUANTUM_SAFE)
+    named = chance.random() < 0.5
+    required = named and chance.random() < 0.5
+    safe: dict[str, Options] = {}
+    for n, (name, one) in enumerate(options.items()):
+        known = named and (required or chance.random() < 0.8)
+        words = f'ppk_id = "ppk1"\nppk_required = {str(required).lower()}' if known else ""
+        safe[name] = replace(
+            one,
+            proposals=ike[n % len(ike)],
+            esp_proposals=esp[n % len(esp)],
+            ppk=words,
+            ppk_key=PPK if known else "",
+        )
+    return safe
+
+
+def _signed(options: dict[str, Options], chance: random.Random) -> dict[str, Options]:
+    """Certificates of one kind; their signatures may be larger than a datagram."""
+    kind = chance.choice(KINDS)
+    signed = {name: replace(one, signed=kind, authenticator=PSK) for name, one in options.items()}
+    return _quantum_safe(signed, chance) if chance.random() < 0.5 else signed
+
 
 GENTLE: list[tuple[int, Action]] = [
     (3, Scenario.nothing),

@@ -16,14 +16,19 @@ from ikepy.crypto.secret import Secret
 from ikepy.sa.api.effects import Effect, Outcome
 from ikepy.sa.api.events import Event
 from ikepy.sa.api.path import Address, Endpoint
+from ikepy.sa.api.restart_keys import RestartKeys, TicketKey
+from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import Authenticator
+from ikepy.sa.auth.credentials import NO_CREDENTIALS
 from ikepy.sa.manager import IkeManager
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.takeover import codec
 from ikepy.sa.takeover.export import obstacle
 from tests.event_chains import EventChains
+from tests.exchange.credentials import Memory
 from tests.exchange.network import PSK
+from tests.pki import chain
 
 from .nat import Nat
 from .plane import Breach, Plane
@@ -63,6 +68,10 @@ class Options:
     natted: str = ""  # the sites behind a NAT: b can't set up anything with them
     mobike: bool = True
     authenticator: Authenticator = PSK
+    ppk: str = ""  # TOML of a connection about postquantum preshared keys
+    ppk_key: str = ""  # the key that the site has, in hex digits
+    signed: str = ""  # by keys of this kind both ends prove themselves, with certificates
+    remembers: bool = False  # keys outlive restarts: tokens of crashes, tickets
 
 
 _NUMBERS: dict[str, Any] = {
@@ -168,6 +177,8 @@ def _parsed(site: str, options: Options) -> Config:
         "retransmit_timeout = 1",
         "retransmit_base = 1.6",
     ]
+    if options.ppk_key:
+        lines[:0] = ["[secrets.ppk-1]", 'ids = ["ppk1"]', f'secret = "0x{options.ppk_key}"']
     for link in links:
         peer = peer_of(site, link)
         remotes = ["%any"] if peer in options.natted else [str(ADDRESSES[peer]), str(SECOND[peer])]
@@ -178,12 +189,17 @@ def _parsed(site: str, options: Options) -> Config:
             f"mobike = {str(options.mobike).lower()}",
             f'proposals = ["{options.proposals}"]',
             f'unique = "{options.unique}"',
+            f"resumption = {str(options.remembers).lower()}",
+            *([options.ppk] if options.ppk else []),
+            *(["experimental_mldsa = true"] if options.signed else []),
             "over_time = 60",
             f"keyingtries = {0 if options.persistent else 1}",
             f"[connections.{link}.local]",
             f'id = "{site}"',
+            f'auth = "{"pubkey" if options.signed else "psk"}"',
             f"[connections.{link}.remote]",
             f'id = "{peer}"',
+            f'auth = "{"pubkey" if options.signed else "psk"}"',
         ]
         for child, selector in CHILDREN.items():
             lines += [
@@ -196,6 +212,19 @@ def _parsed(site: str, options: Options) -> Config:
                 f'dpd_action = "{action}"',
             ]
     return parse("\n".join(lines))
+
+
+def _restart_keys(site: str) -> RestartKeys:
+    """What a site's file of keys has: the same after each restart."""
+    crash, tickets = (Secret((site * 32 + use).encode()[-32:]) for use in ("1", "2"))
+    return RestartKeys((crash,), (TicketKey(site.encode() * 4, tickets),), epoch=1_700_000_000.0)
+
+
+@lru_cache(maxsize=64)
+def _credentials(site: str, kind: str) -> Memory:
+    """A site's certificate with a key of this kind, and the CA of all sites."""
+    pki = chain(kind)
+    return Memory(pki.issue(site, san=(site,)), (pki.root.der,))
 
 
 class SeededEntropy:
@@ -228,6 +257,7 @@ class Site:
         self.addresses: tuple[Address, ...] = (ADDRESSES[name], *([SECOND[name]] if options.moves else []))
         self.nat = Nat(OUTER[name]) if name in options.natted else None
         self.generation = 0
+        self.restart_keys = _restart_keys(name) if options.remembers else RestartKeys()
         self._seed = seed
         self.restart()
 
@@ -235,8 +265,9 @@ class Site:
         """A new machine without memory."""
         self._begin()
 
-    def take_over(self, now: float) -> list[Effect] | None:
-        """A new machine, with a new worker, goes on with what this one exports; None if it can't now."""
+    def take_over(self, now: float) -> list[list[Effect]] | None:
+        """A new machine, with a new worker, goes on with what this one exports: the effects of each IKE_SA;
+        None if it can't now."""
         settled = self.asked <= self.outcomes.keys() and not self.manager.retrying
         if not settled or any(map(obstacle, self.sas())):
             return None
@@ -247,17 +278,19 @@ class Site:
         ]
         self._begin()
         self.plane.used = used
-        effects: list[Effect] = []
-        for one in sealed:
-            effects += self.manager.restore(codec.unseal(one, KEY), now)
-        return effects
+        return [self.manager.restore(codec.unseal(one, KEY), now) for one in sealed]
 
     def _begin(self) -> None:
         self.generation += 1
         entropy = SeededEntropy(f"{self._seed} {self.name} {self.generation}", self._first_spi())
-        authenticator = self.options.authenticator
+        authenticator, signed = self.options.authenticator, self.options.signed
         self.manager = IkeManager(
-            self.config, entropy, resolve=self._resolve, authenticator_of=lambda connection: authenticator
+            self.config,
+            entropy,
+            resolve=self._resolve,
+            authenticator_of=choice.authenticator_of if signed else lambda connection: authenticator,
+            credentials=_credentials(self.name, signed) if signed else NO_CREDENTIALS,
+            restart_keys=self.restart_keys,
         )
         self.plane = Plane()
         self.chains = EventChains()

@@ -16,11 +16,17 @@ PIECE = 500  # runs a test
 SHOWN = 2  # ladders a test
 # Runs that broke a law once, each the only one in a million: a standby child was activated before the peer
 # had it; an IKE_SA stayed for good when three reauthentications crossed and the preferred one ended; of
-# two requests that replaced one lost child, on former and present terms, both children stayed.
+# two requests that replaced one lost child, on former and present terms, both children stayed. Of the last
+# three, each in some hundred: a gateway told the token of an IKE_SA whose rekey it had not finished. In two
+# a law was wrong: a restored IKE_SA may send before the next one is restored; a new process does not know the
+# last response on an IKE_SA that ended before.
 ONCE_BROKEN = (
     *(60871009, 60469500, 20195, 52614, 102874, 83001029, 83028506, 83046726, 83064326, 5568),
     *(90005748, 90109891, 90161720, 200027464, 300033252),
     *(400010585, 400015745, 400024423, 400173313),
+    *(1000000165, 1000000208, 1000000278),
+    *(3100005086, 3100009430, 3100028222, 700200955, 2300010771, 2300048416),
+    *(800173902, 800043565, 800036932),
 )
 
 
@@ -30,8 +36,8 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield started
 
 
-@pytest.mark.parametrize("first", range(0, RUNS, PIECE))
-def test_laws_hold(first: int, processes: ProcessPoolExecutor) -> None:
+def _laws_hold(first: int, processes: ProcessPoolExecutor) -> Part:
+    """In a piece of runs from this seed on."""
     total = Part()
     begins = range(first, first + PIECE, PART)
     for done in processes.map(part, begins, [PART] * len(begins)):
@@ -39,9 +45,30 @@ def test_laws_hold(first: int, processes: ProcessPoolExecutor) -> None:
     failed = total.failed
     assert not failed, "\n".join(map(_report, failed[:SHOWN])) + f"\n{len(failed)} of {PIECE} runs failed"
     assert total.runs == PIECE
+    return total
+
+
+@pytest.mark.parametrize("first", range(0, RUNS, PIECE))
+def test_laws_hold(first: int, processes: ProcessPoolExecutor) -> None:
+    total = _laws_hold(first, processes)
     assert total.messages > 20 * PIECE
     assert total.packets > 50 * PIECE
     assert total.taken_over > PIECE // 20
+
+
+def test_laws_hold_where_keys_outlive_restarts(processes: ProcessPoolExecutor) -> None:
+    """Tokens of crashes (RFC 6290) and tickets (RFC 5723), in runs with more restarts."""
+    _laws_hold(scenario.REMEMBERING, processes)
+
+
+def test_laws_hold_with_additional_key_exchanges(processes: ProcessPoolExecutor) -> None:
+    """IKE_INTERMEDIATE, IKE_FOLLOWUP_KE (RFC 9370), and postquantum preshared keys (RFC 8784)."""
+    _laws_hold(scenario.QUANTUM, processes)
+
+
+def test_laws_hold_with_certificates(processes: ProcessPoolExecutor) -> None:
+    """Ed25519 and ML-DSA, whose chains and signatures need fragments (RFC 7427, 7383)."""
+    _laws_hold(scenario.SIGNED, processes)
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)

@@ -71,7 +71,9 @@ def test_version() -> None:
         ["reload-settings"],
         ["log"],
         ["monitor-sa"],
+        ["decode"],
         ["lab"],
+        ["pki"],
     ],
     ids=lambda words: words[0] if words else "ikepy",
 )
@@ -163,5 +165,6 @@ def test_run_refuses_a_bad_file(bad: Path) -> None:
 
 
 def test_the_daemon_does_not_load_the_lab() -> None:
-    code = "import sys, ikepy.cli; sys.exit(any(m.startswith(('ikepy.lab', 'scapy')) for m in sys.modules))"
+    never = ("ikepy.lab", "ikepy.pki", "scapy")
+    code = f"import sys, ikepy.cli; sys.exit(any(m.startswith({never!r}) for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -29,6 +29,8 @@ def test_what_an_ike_sa_gives_its_device() -> None:
         "subnets": ["10.8.0.0/16"],
         "dns_servers": ["10.8.0.53"],
         "domains": ["example.org"],
+        "encrypted_dns": ["dns.example.org 10.8.0.54"],
+        "leases": ["10.3.0.1"],
     }
     sa: IkeSa = {**IKE_SA, "network": network, "children": []}
     assert list(listing.sas([sa]))[7:] == [
@@ -36,6 +38,8 @@ def test_what_an_ike_sa_gives_its_device() -> None:
         "  routes 10.8.0.0/16",
         "  DNS servers 10.8.0.53",
         "  domains example.org",
+        "  encrypted DNS dns.example.org 10.8.0.54",
+        "  the peer has 10.3.0.1",
     ]
 
 
@@ -43,6 +47,7 @@ def test_responder_without_nat_and_before_it_is_established() -> None:
     sa = IKE_SA | {
         "initiator": False,
         "remote_id": "",
+        "remote_eap_id": "",
         "nat_local": False,
         "suite": "",
         "established": None,
@@ -71,6 +76,16 @@ def test_child_with_esn_native_esp_and_drops() -> None:
     found = list(listing.sas([IKE_SA | {"children": [child]}]))
     assert "  net: #2, INSTALLED, TUNNEL, ESP:AES_GCM_16_128/ESN, device vti0" in found
     assert found[-1] == "    dropped replay 3, selectors 1"
+
+
+def test_quantum_safe() -> None:
+    found = list(
+        listing.sas(
+            [IKE_SA | {"quantum_safe": True, "ppk": True, "children": [CHILD_SA | {"quantum_safe": True}]}]
+        )
+    )
+    assert "  AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519/PPK, quantum-safe" in found
+    assert "  net: #2, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16_128, quantum-safe, device vti0" in found
 
 
 def test_connections() -> None:

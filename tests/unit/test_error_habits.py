@@ -17,9 +17,14 @@ EDGES = {
     "ikepy/daemon/bus/event_bus.py": 1,  # what one listener does about one event
     "ikepy/daemon/effects/runner.py": 1,  # one IKE_SA, which is torn down
     "ikepy/daemon/effects/computing.py": 1,  # one job: the exception is its result, and raised by the machine
+    "ikepy/daemon/effects/waiting_jobs.py": 1,  # alike
+    "ikepy/daemon/signer/keys.py": 1,  # one request: whoever asked is refused, and the process goes on
     "ikepy/daemon/http/answers.py": 1,  # one page: who asks for it is told that there is none now
     "ikepy/daemon/privileged/main.py": 1,  # one request, which is answered with an error
     "esp/datapath/worker.py": 3,  # one message of control, one batch of packets, or one deferred call
+    "ikepy/daemon/http/ladder.py": 1,  # one message, which the page of messages lacks
+    "ikepy/probe/runner.py": 1,  # one case, which is then inconclusive
+    "ikepy/probe/conformance/command.py": 1,  # a file of somebody's own cases, which is refused
     "ikepy/lab/netns.py": 1,  # none: the thread that waits for the job raises the exception
 }
 

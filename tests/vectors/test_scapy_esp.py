@@ -1,7 +1,8 @@
-"""ESP packets of every suite against scapy's, in both directions.
+"""ESP packets of what scapy knows, in both directions: every AEAD, every cipher and every MAC.
 
-scapy 2.8 knows AES-GCM with the full ICV of 16 only. GCM's shorter ICVs are the first octets of the full one
-(NIST SP 800-38D 5.2.1.2), so that for them scapy's packet is cut.
+scapy 2.8 knows AES-GCM and AES-CCM with the full ICV of 16 only. GCM's shorter ICVs are the first octets of
+the full one (NIST SP 800-38D 5.2.1.2), so that for them scapy's packet is cut. It has neither Camellia nor
+AES-XCBC: they have their RFCs' vectors.
 """
 
 from __future__ import annotations
@@ -15,11 +16,52 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import AES_CBC, CHACHA20_POLY1305, SUITES, Suite
+from esp.sa.suites import (
+    AES_CBC,
+    AES_CCM_16,
+    AES_CMAC_96,
+    AES_CTR,
+    CHACHA20_POLY1305,
+    GCM_ICV,
+    NULL,
+    NULL_AES_GMAC,
+    SUITES,
+    TRIPLE_DES_CBC,
+    Suite,
+)
 from tests.unit.esp.packets import ipv4, ipv6, keys_for, lead_up, sa_pair
 
 SPI = 0x1001  # as in sa_pair
-HMAC_NAMES = {2: "HMAC-SHA1-96", 12: "SHA2-256-128", 13: "SHA2-384-192", 14: "SHA2-512-256"}
+MAC_NAMES = {
+    2: "HMAC-SHA1-96",
+    AES_CMAC_96: "AES-CMAC-96",
+    12: "SHA2-256-128",
+    13: "SHA2-384-192",
+    14: "SHA2-512-256",
+}
+CIPHER_NAMES = {
+    **dict.fromkeys(GCM_ICV, "AES-GCM"),
+    AES_CCM_16: "AES-CCM",
+    CHACHA20_POLY1305: "CHACHA20-POLY1305",
+    NULL_AES_GMAC: "AES-NULL-GMAC",
+    AES_CBC: "AES-CBC",
+    AES_CTR: "AES-CTR",
+    TRIPLE_DES_CBC: "3DES",
+    NULL: "NULL",
+}
+
+
+def scapys_suites() -> list[Suite]:
+    """Of what scapy knows: the AEADs, and the ciphers with the MACs in turn."""
+    known = [suite for suite in SUITES if suite.encr in CIPHER_NAMES]
+    aeads = [suite for suite in known if suite.integ is None]
+    ciphers = dict.fromkeys((suite.encr, suite.key_bits) for suite in known if suite.integ is not None)
+    pairs = zip(ciphers, itertools.cycle(MAC_NAMES), strict=False)
+    chosen = {(*cipher, integ) for cipher, integ in pairs} | {(AES_CBC, 128, integ) for integ in MAC_NAMES}
+    return aeads + [suite for suite in known if (suite.encr, suite.key_bits, suite.integ) in chosen]
+
+
+SCAPYS = scapys_suites()
 OUTER_HEADERS = {4: IP(src="192.0.2.1", dst="192.0.2.2"), 6: IPv6(src="2001:db8::1", dst="2001:db8::2")}
 PACKETS = [
     ipv4(payload=bytes(range(11))),
@@ -52,13 +94,12 @@ def way_id(way: Way) -> str:
 
 def scapy_sa(suite: Suite, way: Way) -> SecurityAssociation:
     keys = keys_for(suite)
-    crypt = {AES_CBC: "AES-CBC", CHACHA20_POLY1305: "CHACHA20-POLY1305"}.get(suite.encr, "AES-GCM")
     return SecurityAssociation(
         ESP,
         spi=SPI,
-        crypt_algo=crypt,
+        crypt_algo=CIPHER_NAMES[suite.encr],
         crypt_key=keys[: suite.encr_key_length],
-        auth_algo=HMAC_NAMES[suite.integ] if suite.integ else None,
+        auth_algo=MAC_NAMES[suite.integ] if suite.integ else None,
         auth_key=keys[suite.encr_key_length :],
         tunnel_header=OUTER_HEADERS[way.version],
         nat_t_header=UDP(sport=4500, dport=4500) if way.encap else None,
@@ -88,7 +129,7 @@ def our_rows(suite: Suite, way: Way) -> list[bytes]:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", SCAPYS, ids=str)
 def test_our_packets_are_scapys(suite: Suite, way: Way) -> None:
     """With the IV that we chose, scapy makes the very same octets."""
     for index, (row, inner) in enumerate(zip(our_rows(suite, way), PACKETS, strict=True)):
@@ -97,14 +138,14 @@ def test_our_packets_are_scapys(suite: Suite, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
-@pytest.mark.parametrize("suite", [s for s in SUITES if s.integ or s.icv_length == 16], ids=str)
+@pytest.mark.parametrize("suite", [s for s in SCAPYS if s.integ or s.icv_length == 16], ids=str)
 def test_scapy_opens_ours(suite: Suite, way: Way) -> None:
     for row, inner in zip(our_rows(suite, way), PACKETS, strict=True):
         assert scapy_open(suite, way, row) == inner
 
 
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", SCAPYS, ids=str)
 def test_we_open_scapys(suite: Suite, way: Way) -> None:
     _, inbound = sa_pair(suite, esn=way.esn)
     if way.esn:

@@ -21,6 +21,7 @@ from scapy.contrib import ikev2
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType
 from ikepy.wire.message import IkeHeader, Message, decode_message, encode_message, protected_prefix
 from ikepy.wire.payloads import (
+    Attribute,
     AuthPayload,
     CertPayload,
     CpPayload,
@@ -99,9 +100,9 @@ def test_a_message(header: IkeHeader, payloads: list[Payload]) -> None:
 def test_a_configuration_request() -> None:
     attributes = [ikev2.ConfigurationAttribute(type=type, value=b"") for type in (1, 3, 8)]
     layer = ikev2.IKEv2_CP(CFGType=1, attributes=attributes)
-    body = b"\x01\0\0\0" + b"\0\x01\0\0" + b"\0\x03\0\0" + b"\0\x08\0\0"
     built = bytes(ikev2.IKEv2(init_SPI=b"initiate", resp_SPI=b"responds", exch_type=35) / layer)
-    message = Message(IkeHeader(b"initiate", b"responds", 35, 0, 0), (CpPayload(body),))
+    asked = CpPayload(1, tuple(map(Attribute, (1, 3, 8))))
+    message = Message(IkeHeader(b"initiate", b"responds", 35, 0, 0), (asked,))
     assert decode_message(built) == message
     assert encode_message(message.header, message.payloads) == built
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ikepy.config import files_read, wiped_variables
+from ikepy.config import files_read
+from ikepy.config.credentials import wiped_variables
 from ikepy.config.files_read import FilesRead
 from ikepy.config.sources import recognise
 from ikepy.config.toml_source import Reading

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ikepy.config import toml_source
+from ikepy.config.credentials.credential_files import SWANCTL, Layout
 from ikepy.config.model import device_name
 from ikepy.config.report import Problem
 from ikepy.config.sources.place import Place
@@ -43,7 +44,10 @@ class Lost:
 
 @dataclass(slots=True)
 class Draft:
-    """`table`: as `tomllib` would read it. `origins`: key path in it -> where it comes from."""
+    """`table`: as `tomllib` would read it. `origins`: key path in it -> where it comes from.
+
+    `layout`: where certificates are that the file does not name.
+    """
 
     format: str
     path: Path
@@ -51,6 +55,7 @@ class Draft:
     origins: dict[str, Origin] = field(default_factory=dict)
     refused: list[Lost] = field(default_factory=list)
     remarks: list[Lost] = field(default_factory=list)
+    layout: Layout = SWANCTL
 
     def put(self, table: Table, path: Iterable[str], value: object, origin: Origin) -> None:
         """Set the last key of `path`, which `table` holds."""

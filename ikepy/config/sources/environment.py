@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ikepy.config import wiped_variables
+from ikepy.config.credentials import wiped_variables
 from ikepy.config.sources import ipsec_secrets
 from ikepy.config.sources.draft import Draft, Lost, Origin
 from ikepy.config.sources.ipsec import Translator

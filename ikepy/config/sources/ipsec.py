@@ -7,15 +7,23 @@ unique would take a second IKE_SA for a successor of the first.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from ikepy.config import values
 from ikepy.config.dns_name import DnsName
-from ikepy.config.sources import device, ipsec_keys, ipsec_secrets, ipsec_syntax
+from ikepy.config.sources import (
+    device,
+    ipsec_auth,
+    ipsec_authorities,
+    ipsec_keys,
+    ipsec_secrets,
+    ipsec_syntax,
+)
 from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
-from ikepy.config.sources.place import Place, Value
+from ikepy.config.sources.ipsec_conn import ALIASES, Conn, layout, listed, said, word_of
+from ikepy.config.sources.place import Place
 from ikepy.config.sources.rules import NO, YES
 from ikepy.config.toml_source import Table
 
@@ -26,64 +34,87 @@ DPD = {"none": "none", "clear": "none", "hold": "trap", "restart": "start"}
 ANY = frozenset({"%any", "%any4", "%any6"})
 AUTO = {"add": "none", "route": "trap", "start": "start"}
 EXCHANGES = frozenset({"ike", "ikev2"})
-UNIQUE = {"yes": "replace", "replace": "replace", "no": "no", "never": "never", "keep": "keep"}
-PSK = frozenset({"psk", "secret"})
+SETUP = {
+    "uniqueids": (
+        "unique",
+        {"yes": "replace", "replace": "replace", "no": "no", "never": "never", "keep": "keep"},
+    ),
+    "strictcrlpolicy": ("revocation", {"yes": "strict", "ifuri": "ifuri", "no": "relaxed"}),
+}
+CONFIG_ADDRESSES = {  # of leftsourceip
+    **dict.fromkeys(("%config", "%config4", "%modeconfig", "%modecfg", "%cfg"), "0.0.0.0"),
+    "%config6": "::",
+}
 MARKS = ("mark", "mark_in", "mark_out")
 _KNOWN = """
-    auto keyexchange type left right leftsubnet rightsubnet leftid rightid leftauth rightauth authby
+    auto keyexchange type left right leftsubnet rightsubnet
     leftikeport rightikeport leftprotoport rightprotoport ike esp mobike fragmentation forceencaps dpddelay
     dpdaction closeaction keyingtries ikelifetime lifetime keylife margintime rekeymargin rekeyfuzz rekey
     reauth lifebytes marginbytes lifepackets marginpackets mark mark_in mark_out tfc replay_window
+    leftsourceip rightsourceip rightdns
 """
-KNOWN = frozenset(_KNOWN.split())
-ALIASES = {"keylife": "lifetime", "rekeymargin": "margintime"}
-Conn = Mapping[str, Value]
+KNOWN = frozenset(_KNOWN.split()) | ipsec_auth.KEYS | frozenset({"leftrsasigkey", "rightrsasigkey"})
 
 
 def draft(path: Path, text: str) -> Draft:
     """The configuration that the file `path` with this text means, with the secrets that belong to it."""
-    into = Draft(FORMAT, path)
+    into = Draft(FORMAT, path, layout=layout(path))
     parts = ipsec_syntax.parse(path, text)
-    for name, part in parts.authorities.items():
-        remark = "authorities are not supported by ikepy yet: the section is left out; remove it"
-        into.remarks.append(Lost(f"ca {name}", part.place, remark))
-    translator = Translator(into, _unique(parts.setup.values, into))
+    translator = Translator(into, _setup(parts.setup.values, into))
     for name, part in parts.conns.items():
         if name != ipsec_syntax.DEFAULT:
             translator.conn(name, parts.conn(name), part.place)
     into.table = {"connections": translator.connections(), "secrets": ipsec_secrets.beside(path, into)}
+    for key, table in (
+        ("pools", translator.pools),
+        ("authorities", ipsec_authorities.authorities(parts, into)),
+    ):
+        if table:
+            into.table[key] = table
     return into
 
 
-def _unique(setup: Mapping[str, Value], into: Draft) -> str:
-    unique = "replace"
-    for key, value in setup.items():
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What `config setup` says of all conns, in the words of our keys."""
+
+    unique: str = "replace"
+    revocation: str = "relaxed"
+
+
+def _setup(values: Conn, into: Draft) -> Setup:
+    found = Setup()
+    for key, value in values.items():
         origin = Origin(f"config setup.{key}", value.place)
-        if key == "uniqueids":
-            unique = UNIQUE.get((value.text or "yes").lower(), "")
-            if not unique:
-                into.refused.append(Lost(origin.key, origin.place, f"allowed: {', '.join(UNIQUE)}"))
+        if key in SETUP and value.text is not None:
+            ours, words = SETUP[key]
+            meant = words.get(value.text.lower())
+            if meant is None:
+                into.refused.append(Lost(origin.key, origin.place, f"allowed: {', '.join(words)}"))
+            else:
+                found = replace(found, **{ours: meant})
         elif key in ipsec_keys.SETUP:
             ipsec_keys.SETUP[key].apply(into, value.text, origin)
-        else:
+        elif key not in SETUP:
             into.remarks.append(Lost(origin.key, origin.place, "is not known to ikepy; remove it"))
-    return unique
+    return found
 
 
 class Translator:
     """Makes connections of conns."""
 
-    def __init__(self, into: Draft, unique: str = "replace") -> None:
+    def __init__(self, into: Draft, setup: Setup | None = None) -> None:
         self._draft = into
-        self._unique = unique
+        self._setup = setup or Setup()
         self._tables: dict[str, Table] = {}
         self._children: dict[str, dict[str, Table]] = {}
         self._marks: dict[str, dict[str, tuple[int, ...]]] = {}
         self._places: dict[tuple[str, str], Place] = {}
+        self.pools: Table = {}
 
     def conn(self, name: str, conn: Conn, place: Place) -> None:
         """Add a conn that is to be loaded, with inherited values; one of auto = ignore is none."""
-        auto = _word(conn, "auto", "ignore")
+        auto = word_of(conn, "auto", "ignore")
         if auto == "ignore":
             return
         ike = self._ike(conn)
@@ -91,13 +122,41 @@ class Translator:
         self._note(name, owner, conn, place)
         if auto not in AUTO:
             self._refuse(name, "auto", conn, "allowed: ignore, add, route, start")
-        if _word(conn, "keyexchange", "ike") not in EXCHANGES:
+        if word_of(conn, "keyexchange", "ike") not in EXCHANGES:
             self._refuse(name, "keyexchange", conn, "ikepy speaks IKEv2 only; allowed: ikev2, ike")
+        self._tell_of_authentication(name, conn)
         self._tables.setdefault(owner, ike)
+        self._add_pools(name, conn)
         child = {"start_action": AUTO.get(auto, "none"), **self._child(name, conn)}
         self._children.setdefault(owner, {})[name] = child
         self._marks.setdefault(owner, {})[name] = self._numbers(name, conn)
         self._places[owner, name] = place
+
+    def _add_pools(self, name: str, conn: Conn) -> None:
+        """What rightsourceip says: networks and ranges, each a pool that conns share."""
+        addresses = listed(conn, "rightsourceip")
+        if "rightdns" in conn and not addresses:
+            remark = "name servers are told to those who get an address, by rightsourceip; remove it"
+            self._draft.remarks.append(Lost(f"conn {name}.rightdns", conn["rightdns"].place, remark))
+        for text in addresses:
+            if text.startswith("%") and text != "%radius":
+                self._refuse(name, "rightsourceip", conn, "allowed: networks, ranges, %radius")
+            elif not text.startswith("%"):
+                pool = _pool_name(text)
+                self.pools[pool] = {"addrs": text, "dns": listed(conn, "rightdns")}
+                for key, ours in (("rightsourceip", "addrs"), ("rightdns", "dns")):
+                    if key in conn:
+                        origin = Origin(f"conn {name}.{key}", conn[key].place)
+                        self._draft.origins[f"pools.{pool}.{ours}"] = origin
+
+    def _tell_of_authentication(self, name: str, conn: Conn) -> None:
+        for told, into in (
+            (ipsec_auth.refused, self._draft.refused),
+            (ipsec_auth.remarks, self._draft.remarks),
+        ):
+            for key, why in told(conn):
+                given = next(one for one in conn if ALIASES.get(one, one) == key)
+                into.append(Lost(f"conn {name}.{given}", conn[given].place, why))
 
     def connections(self) -> Table:
         """All of them, with their devices."""
@@ -117,53 +176,57 @@ class Translator:
 
     def _ike(self, conn: Conn) -> Table:
         """What a conn says of IKE: the connection without name, children and device."""
+        names = _own_name(conn, "left"), _own_name(conn, "right")
         table: Table = {
             "local_addrs": _addresses(conn, "left"),
             "remote_addrs": _addresses(conn, "right"),
-            "proposals": _proposals(_text(conn, "ike") or IKE_DEFAULT),
-            "keyingtries": _tries(_text(conn, "keyingtries")),
-            "unique": self._unique or "replace",
-            "local": _auth(conn, "left"),
-            "remote": _auth(conn, "right"),
+            "proposals": _proposals(said(conn, "ike") or IKE_DEFAULT),
+            "keyingtries": _tries(said(conn, "keyingtries")),
+            "unique": self._setup.unique,
+            **ipsec_auth.ends(conn, self._draft.layout, names, self._setup.revocation),
+            **ipsec_auth.certificates_sent(conn),
             **_ike_lifetimes(conn),
         }
         for key, ours in ("mobike", "mobike"), ("forceencaps", "encap"):
-            if _text(conn, key) is not None:
-                table[ours] = _boolean(_text(conn, key) or "")
-        if _text(conn, "fragmentation") is not None:
-            table["fragmentation"] = _text(conn, "fragmentation")
-        if _word(conn, "dpdaction", "none") != "none":
-            table["dpd_delay"] = _text(conn, "dpddelay") or DPD_DELAY
+            if said(conn, key) is not None:
+                table[ours] = _boolean(said(conn, key) or "")
+        if said(conn, "fragmentation") is not None:
+            table["fragmentation"] = said(conn, "fragmentation")
+        if word_of(conn, "dpdaction", "none") != "none":
+            table["dpd_delay"] = said(conn, "dpddelay") or DPD_DELAY
+        vips = [CONFIG_ADDRESSES.get(one.lower(), one) for one in listed(conn, "leftsourceip")]
+        pools = [_pool_name(one) for one in listed(conn, "rightsourceip") if not one.startswith("%")]
+        table |= {key: one for key, one in (("vips", vips), ("pools", pools)) if one}
         for key, ours in ("leftikeport", "local_port"), ("rightikeport", "remote_port"):
-            if _text(conn, key) is not None:
-                table[ours] = _whole(_text(conn, key) or "")
+            if said(conn, key) is not None:
+                table[ours] = _whole(said(conn, key) or "")
         return table
 
     def _child(self, name: str, conn: Conn) -> Table:
         table: Table = {
             "local_ts": _selectors(conn, "left"),
             "remote_ts": _selectors(conn, "right"),
-            "esp_proposals": _proposals(_text(conn, "esp") or ESP_DEFAULT),
-            "mode": _text(conn, "type") or "tunnel",
+            "esp_proposals": _proposals(said(conn, "esp") or ESP_DEFAULT),
+            "mode": said(conn, "type") or "tunnel",
             **_lifetimes(conn),
         }
         for key, ours in ("dpdaction", "dpd_action"), ("closeaction", "close_action"):
-            word = _word(conn, key, "none")
+            word = word_of(conn, key, "none")
             table[ours] = DPD.get(word, word)
-        tfc = _text(conn, "tfc")
+        tfc = said(conn, "tfc")
         if tfc is not None:
             table["tfc_padding"] = "mtu" if tfc == "%mtu" else _whole(tfc)
-        window = _text(conn, "replay_window")
+        window = said(conn, "replay_window")
         table["replay_window"] = 32 if window in (None, "-1") else _whole(window or "")
         return table
 
     def _numbers(self, name: str, conn: Conn) -> tuple[int, ...]:
         found = []
         for key in MARKS:
-            one = device.number(_text(conn, key) or "0")
+            one = device.number(said(conn, key) or "0")
             if one is None:
                 self._refuse(name, key, conn, 'not a mark; allowed: a number like 42 or 0x2a, and a "/mask"')
-            elif _word(conn, key, "") in device.UNIQUE:
+            elif word_of(conn, key, "") in device.UNIQUE:
                 self._draft.remarks.append(Lost(f"conn {name}.{key}", conn[key].place, device.NO_NUMBER))
             found.append(one or 0)
         return tuple(found)
@@ -201,12 +264,10 @@ PATHS = {
     "rightsubnet": ("children.remote_ts",),
     "leftprotoport": ("children.local_ts",),
     "rightprotoport": ("children.remote_ts",),
-    "leftid": ("local.id",),
-    "rightid": ("remote.id",),
-    "authby": ("local.auth", "remote.auth"),
-    "leftauth": ("local.auth",),
-    "rightauth": ("remote.auth",),
+    **ipsec_auth.PATHS,
     "leftikeport": ("local_port",),
+    "leftsourceip": ("vips",),
+    "rightsourceip": ("pools",),
     "rightikeport": ("remote_port",),
     "ike": ("proposals",),
     "esp": ("children.esp_proposals",),
@@ -231,19 +292,13 @@ PATHS = {
 }
 
 
-def _text(conn: Conn, key: str) -> str | None:
-    for name in (key, *(old for old, new in ALIASES.items() if new == key)):
-        if name in conn and conn[name].text is not None:
-            return conn[name].text
-    return None
-
-
-def _word(conn: Conn, key: str, default: str) -> str:
-    return (_text(conn, key) or default).lower()
+def _pool_name(text: str) -> str:
+    """A pool of ipsec.conf has no name: conns with the same addresses share it."""
+    return re.sub(r"[^A-Za-z0-9_.:@+-]", "-", text)[:64]
 
 
 def _addresses(conn: Conn, side: str) -> list[object]:
-    found = [str(one) for one in values.listed(_text(conn, side) or "%any")]
+    found = [str(one) for one in values.listed(said(conn, side) or "%any")]
     return [each for one in found for each in _meant(one)]
 
 
@@ -257,20 +312,12 @@ def _meant(address: str) -> list[object]:
     return [address]
 
 
-def _auth(conn: Conn, side: str) -> Table:
-    legacy = _text(conn, "leftauth") is None and _text(conn, "rightauth") is None
-    method = (_text(conn, "authby") if legacy else _text(conn, f"{side}auth")) or "pubkey"
-    table: Table = {"auth": "psk" if method.lower() in PSK else method}
-    identity = _text(conn, f"{side}id")
-    if identity is not None:
-        table["id"] = identity
-    else:  # by default an identity is the address as it stands there; ours may be left to what is in use
-        addresses = _addresses(conn, side)
-        one = str(addresses[0])
-        single = len(addresses) == 1 and not one.startswith("%") and "/" not in one
-        if single and (side == "right" or DnsName.of(one) is not None):
-            table["id"] = one
-    return table
+def _own_name(conn: Conn, side: str) -> str | None:
+    """The address as it stands there, an end's identity unless it has another; None: what is in use."""
+    addresses = _addresses(conn, side)
+    one = str(addresses[0])
+    single = len(addresses) == 1 and not one.startswith("%") and "/" not in one
+    return one if single and (side == "right" or DnsName.of(one) is not None) else None
 
 
 def _proposals(text: str) -> list[object]:
@@ -281,8 +328,8 @@ def _proposals(text: str) -> list[object]:
 
 
 def _selectors(conn: Conn, side: str) -> list[object]:
-    found = [str(one) for one in values.listed(_text(conn, f"{side}subnet") or "dynamic")]
-    port = _text(conn, f"{side}protoport")
+    found = [str(one) for one in values.listed(said(conn, f"{side}subnet") or "dynamic")]
+    port = said(conn, f"{side}protoport")
     behind = "" if port is None else f"[{port.replace('%', '')}]"
     return [
         ("dynamic" if one == "%dynamic" else one.replace("%", "")) + ("" if "[" in one else behind)
@@ -296,12 +343,12 @@ def _tries(text: str | None) -> object:
 
 def _ike_lifetimes(conn: Conn) -> Table:
     """charon's stroke: the margin before the end is when the rekey is due, less a random part of it."""
-    if _word(conn, "rekey", "yes") in NO:
+    if word_of(conn, "rekey", "yes") in NO:
         return {"rekey_time": 0, "reauth_time": 0}
     life, margin = _time(conn, "ikelifetime", IKE_LIFETIME), _time(conn, "margintime", MARGIN)
     if isinstance(life, str) or isinstance(margin, str):
         return {"rekey_time": life, "over_time": margin}
-    due = "rekey_time" if _word(conn, "reauth", "yes") in NO else "reauth_time"
+    due = "rekey_time" if word_of(conn, "reauth", "yes") in NO else "reauth_time"
     return {
         "rekey_time": 0,
         "reauth_time": 0,
@@ -312,7 +359,7 @@ def _ike_lifetimes(conn: Conn) -> Table:
 
 
 def _lifetimes(conn: Conn) -> Table:
-    if _word(conn, "rekey", "yes") in NO:
+    if word_of(conn, "rekey", "yes") in NO:
         return {"rekey_time": 0, "life_time": 0}
     life, margin = _time(conn, "lifetime", LIFETIME), _time(conn, "margintime", MARGIN)
     if isinstance(life, str) or isinstance(margin, str):
@@ -323,7 +370,7 @@ def _lifetimes(conn: Conn) -> Table:
         "rand_time": margin * _fuzz(conn),
     }
     for what in ("bytes", "packets"):
-        hard, soft = _text(conn, f"life{what}"), _text(conn, f"margin{what}")
+        hard, soft = said(conn, f"life{what}"), said(conn, f"margin{what}")
         if hard is None:
             continue
         end, before = _whole(hard), _whole(soft or "0")
@@ -338,7 +385,7 @@ def _lifetimes(conn: Conn) -> Table:
 
 def _time(conn: Conn, key: str, default: float) -> float | str:
     """Seconds; what is no time stays text, for the model to refuse."""
-    text = _text(conn, key)
+    text = said(conn, key)
     try:
         return default if text is None else values.seconds(text)
     except ValueError:
@@ -346,7 +393,7 @@ def _time(conn: Conn, key: str, default: float) -> float | str:
 
 
 def _fuzz(conn: Conn) -> float:
-    text = (_text(conn, "rekeyfuzz") or f"{FUZZ:g}%").rstrip("%")
+    text = (said(conn, "rekeyfuzz") or f"{FUZZ:g}%").rstrip("%")
     return float(text) / 100 if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) else FUZZ / 100
 
 

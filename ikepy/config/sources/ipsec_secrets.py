@@ -1,4 +1,4 @@
-"""Parses ipsec.secrets: `[ID…] : PSK SECRET`, one an entry (ipsec.secrets(5))."""
+"""Parses ipsec.secrets: `[ID…] : PSK SECRET`, `: RSA FILE PASSWORD`, ..., one an entry (ipsec.secrets(5))."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ikepy.config.sources.draft import Draft, Lost, Origin
+from ikepy.config.sources.ipsec_conn import directory
 from ikepy.config.sources.place import Place, failure, included, read_file
 from ikepy.config.toml_source import Table
 
 MAX_INCLUDES = 10
-OTHERS = ("RSA", "ECDSA", "BLISS", "P12", "PKCS8", "EAP", "XAUTH", "NTLM", "PIN", "PPK", "PASS")
+# Kinds of entries, each with how the names of our sections begin: secrets, and files with private keys.
+SHARED = {"PSK": "ike", "EAP": "eap", "NTLM": "ntlm"}
+KEYS = {"RSA": "rsa", "ECDSA": "ecdsa", "PKCS8": "pkcs8", "P12": "pkcs12"}
+OTHERS = ("BLISS", "XAUTH", "PPK", "PASS")
+ALLOWED = f"allowed: {', '.join((*SHARED, *KEYS))}"
+PROMPT = "%prompt"
+NO_TOKEN = (
+    "keys in tokens need the file of the PKCS#11 module, which strongswan.conf has: write "
+    "[secrets.token-NAME] with module, handle and pin in TOML; remove it"
+)
 _ENTRY = re.compile(r"(?:(.*?)\s)??\s*:\s*([A-Za-z0-9]+)\b\s*(.*)", re.DOTALL)
 _ID = re.compile(r'"([^"]*)"|(\S+)')
 _PIECE = re.compile(r"\"[^\"]*\"|'[^']*'|.", re.DOTALL)
+_FILE = re.compile(r"(?:\"([^\"]*)\"|([^\s\"{]\S*))(?:\s+(.*))?", re.DOTALL)
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 
 
@@ -29,7 +40,7 @@ def beside(path: Path, draft: Draft) -> Table:
         other = path.parent.with_name(path.parent.name.removesuffix(".config.d") + ".secrets.d") / file.name
         file = other if other.exists() else file
     if not file.exists():
-        text = f"there is no {file}: make it, with the pre-shared keys"
+        text = f"there is no {file}: make it, with the secrets and the names of private keys"
         draft.refused.append(Lost("secrets", Place(str(path), 0), text))
         return {}
     table: Table = {}
@@ -49,18 +60,27 @@ def _read(file: Path, table: Table, draft: Draft, named_at: Place | None, nested
             continue
         entry = _ENTRY.fullmatch(line)
         if entry is None:
-            raise failure(place, "", 'not an entry; allowed: ID ID : PSK "secret"')
+            raise failure(place, "", 'not an entry; allowed: ID ID : PSK "secret", : RSA FILE "password"')
         kind = entry[2].upper()
         if kind in OTHERS:
             remark = f"secrets of the kind {kind} are not supported by ikepy: it is left out; remove it"
             draft.remarks.append(Lost(f"line {place.line}, {kind}", place, remark))
             continue
-        if kind != "PSK":
-            raise failure(place, "", "unknown kind of secret; allowed: PSK")
-        _add(table, draft, place, entry[1] or "", entry[3].strip())
+        if kind == "PIN":
+            draft.refused.append(Lost(f"line {place.line}, {kind}", place, NO_TOKEN))
+            continue
+        if kind in KEYS:
+            holds_secret = _add_key(table, draft, place, kind, entry[3].strip())
+        elif kind in SHARED:
+            _add(table, draft, place, kind, entry[1] or "", entry[3].strip())
+            holds_secret = True
+        else:
+            raise failure(place, "", f"unknown kind of secret; {ALLOWED}")
+        if not holds_secret:
+            continue
         if exposed is not None:
             draft.remarks.append(
-                Lost(f"line {place.line}, PSK", place, f"this file holds secrets, and {exposed}")
+                Lost(f"line {place.line}, {kind}", place, f"this file holds secrets, and {exposed}")
             )
             exposed = None
 
@@ -91,17 +111,48 @@ def _uncommented(line: str) -> str:
     return line
 
 
-def _add(table: Table, draft: Draft, place: Place, ids: str, secret: str) -> None:
-    name = f"ike-{len(table) + 1}"
-    draft.origins[f"secrets.{name}"] = Origin(f"line {place.line}, PSK", place)
-    try:
-        entry: Table = {"secret": as_key(secret)}
-    except ValueError as error:
-        raise failure(place, "PSK", str(error)) from None
+def _add(table: Table, draft: Draft, place: Place, kind: str, ids: str, secret: str) -> None:
+    entry = _entry(table, draft, place, kind, SHARED[kind])
+    entry["secret"] = _secret(secret, place, kind)
     found = [one[1] or one[2] for one in _ID.finditer(ids)]
     if found:
         entry["ids"] = found
-    table[name] = entry
+
+
+def _add_key(table: Table, draft: Draft, place: Place, kind: str, written: str) -> bool:
+    """A file with a private key, and its password; whether there is one. charon knows no owner of a key."""
+    match = _FILE.fullmatch(written)
+    if match is None:
+        allowed = (
+            f'allowed: the name of a file in ipsec.d/private, and its password, as in {kind} gw.key "text"'
+        )
+        raise failure(place, kind, f"there is no file of a private key; {allowed}")
+    name, password = match[1] or match[2], match[3]
+    if password == PROMPT:
+        text = "nobody is asked for a password: write it in place of %prompt, between quotes"
+        draft.refused.append(Lost(f"line {place.line}, {kind}", place, text))
+        return False
+    entry = _entry(table, draft, place, kind, KEYS[kind])
+    entry["file"] = name if name.startswith("/") else f"{directory(draft.path)}/private/{name}"
+    if password:
+        entry["secret"] = _secret(password, place, kind)
+    return bool(password)
+
+
+def _entry(table: Table, draft: Draft, place: Place, kind: str, prefix: str) -> Table:
+    """A section of ours, with a number behind its kind."""
+    number = 1 + sum(name.startswith(f"{prefix}-") for name in table)
+    draft.origins[f"secrets.{prefix}-{number}"] = Origin(f"line {place.line}, {kind}", place)
+    entry: Table = {}
+    table[f"{prefix}-{number}"] = entry
+    return entry
+
+
+def _secret(written: str, place: Place, kind: str) -> str:
+    try:
+        return as_key(written)
+    except ValueError as error:
+        raise failure(place, kind, str(error)) from None
 
 
 def as_key(written: str) -> str:

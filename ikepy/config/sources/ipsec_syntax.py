@@ -35,39 +35,59 @@ class Part:
     also: list[Value] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass
 class Parts:
     """All sections by name."""
 
     setup: Part
     conns: dict[str, Part] = field(default_factory=dict)
     authorities: dict[str, Part] = field(default_factory=dict)
-    _order: dict[str, list[str]] = field(default_factory=dict)
 
     def conn(self, name: str) -> dict[str, Value]:
         """What a conn says and inherits. ConfigError if one of them is not there, or inherits itself."""
+        return self._heirs.values(name)
+
+    def authority(self, name: str) -> dict[str, Value]:
+        """As `conn`, of a section ca."""
+        return self._authority_heirs.values(name)
+
+    def __post_init__(self) -> None:
+        self._heirs = _Heirs("conn", self.conns)
+        self._authority_heirs = _Heirs("ca", self.authorities)
+
+
+class _Heirs:
+    """Sections of one kind, each of which may inherit from others."""
+
+    def __init__(self, kind: str, parts: dict[str, Part]) -> None:
+        self._kind = kind
+        self._parts = parts
+        self._order: dict[str, list[str]] = {}
+
+    def values(self, name: str) -> dict[str, Value]:
+        """What one says and inherits."""
         found: dict[str, Value] = {}
         for one in (name, *self._parents(name, ())):
-            found = {**self.conns[one].values, **found}
+            found = {**self._parts[one].values, **found}
         return found
 
     def _parents(self, name: str, below: tuple[str, ...]) -> list[str]:
-        """The conns that one inherits from, what counts most first. `below`: those that inherit from it."""
+        """Those that one inherits from, what counts most first. `below`: those that inherit from it."""
         if name in self._order:
             return self._order[name]
         found: list[str] = []
-        for also in reversed(self.conns[name].also):
+        for also in reversed(self._parts[name].also):
             parent = also.text or DEFAULT
             if parent == DEFAULT:
                 continue
-            if parent not in self.conns:
-                text = "there is no conn of this name; correct it, or remove it"
-                raise failure(also.place, f"conn {name}.also", text)
+            if parent not in self._parts:
+                text = f"there is no {self._kind} of this name; correct it, or remove it"
+                raise failure(also.place, f"{self._kind} {name}.also", text)
             if parent in (name, *below) or len(below) >= MAX_DEPTH:
-                text = "conns inherit from each other in a circle, or too deeply"
-                raise failure(also.place, f"conn {name}.also", text)
+                text = f"{self._kind}s inherit from each other in a circle, or too deeply"
+                raise failure(also.place, f"{self._kind} {name}.also", text)
             found += [parent, *self._parents(parent, (*below, name))]
-        if not found and DEFAULT in self.conns and name != DEFAULT:
+        if not found and DEFAULT in self._parts and name != DEFAULT:
             found = [DEFAULT]
         self._order[name] = list(dict.fromkeys(reversed(found)))[::-1]
         return self._order[name]

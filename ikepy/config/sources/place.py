@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ikepy.config import files, files_read, secrecy
+from ikepy.config import files, files_read
+from ikepy.config.credentials import secrecy
 from ikepy.errors import ConfigError
 
 _ESCAPED = re.compile(r"\\(\r?\n|[\s\S])")

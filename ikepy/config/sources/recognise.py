@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from ikepy.config import toml_source
+from ikepy.config.checks import credential_notes, expiry
+from ikepy.config.credentials import credential_files, private_keys
 from ikepy.config.sources.draft import Draft
 from ikepy.config.sources.place import read_file
 from ikepy.config.toml_source import Reading
@@ -45,7 +49,20 @@ def read(path: Path) -> Reading:
     """The configuration in a file, with remarks. ConfigError with every mistake."""
     text, exposed = read_file(path)
     found = _draft(path, text, exposed)
-    return found.read() if found is not None else toml_source.read_text(text, str(path), exposed)
+    reading = found.read() if found is not None else toml_source.read_text(text, str(path), exposed)
+    remarks: list[tuple[str, str]] = []
+
+    def tell(name: str, why: str) -> None:
+        remarks.append((name, why))
+
+    layout = found.layout if found is not None else credential_files.SWANCTL
+    directories = credential_files.read_directories(path.parent, tell, layout)
+    keys = dict(reading.config.private_keys)
+    if not layout.only_named:
+        keys |= private_keys.in_directories(path.parent, reading.config.private_keys.values(), tell)
+    config = reading.config.model_copy(update={"directories": directories, "private_keys": keys})
+    remarks += [*credential_notes.notes(config), *expiry.notes(config, time.time())]
+    return replace(reading, config=config, remarks=(*reading.remarks, *remarks))
 
 
 def draft(path: Path) -> Draft | None:

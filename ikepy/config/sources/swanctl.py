@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ikepy.config import values
+from ikepy.config.credentials import private_keys
 from ikepy.config.sources import device, lifetimes
 from ikepy.config.sources import swanctl_keys as keys
 from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
@@ -15,12 +16,26 @@ from ikepy.config.sources.settings import Section, parse
 from ikepy.config.toml_source import Table
 
 FORMAT = "swanctl.conf"
-OURS = ("daemon", "router_advertisements", "vxlan")  # sections that strongSwan does not have
-LISTS = frozenset({"local_addrs", "remote_addrs", "proposals", "esp_proposals", "local_ts", "remote_ts"})
+OURS = ("daemon", "radius", "router_advertisements", "vxlan")  # sections that strongSwan does not have
+LISTS = frozenset(
+    {
+        "crl_uris",
+        "ocsp_uris",
+        "local_addrs",
+        "remote_addrs",
+        "proposals",
+        "esp_proposals",
+        "local_ts",
+        "remote_ts",
+    }
+)
+LISTS |= {"certs", "cacerts", "pubkeys", "cert_policy", "vips", "pools"}
 INTEGERS = frozenset({"version", "local_port", "remote_port", "keyingtries", "replay_window", "tfc_padding"})
+INTEGERS |= {"round"}
 INTEGERS |= {f"{which}_packets" for which in ("rekey", "life", "rand")}
 BYTES = frozenset(f"{which}_bytes" for which in ("rekey", "life", "rand"))
-BOOLEANS = frozenset({"encap", "mobike"})
+BOOLEANS = frozenset({"encap", "mobike", "send_certreq", "experimental_mldsa", "hash_and_url"})
+BOOLEANS |= {"ppk_required", "resumption"}
 MARKS = ("if_id_in", "if_id_out", "mark_in", "mark_out")
 TIMES = frozenset({"rekey_time", "reauth_time", "over_time", "rand_time", "life_time", "dpd_delay"})
 UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -28,6 +43,7 @@ UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 CONNECTION_DEFAULTS: Table = {"keyingtries": 1}
 CHILD_DEFAULTS: Table = {"replay_window": 32}
 AUTH_DEFAULT = "pubkey"
+MOST_ROUNDS = 2  # of authentication (RFC 4739)
 
 
 def draft(path: Path, text: str, exposed: str | None = None) -> Draft:
@@ -61,9 +77,6 @@ class _Translator:
     def root(
         self, root: Section, taken: Collection[str] = (), former: Mapping[str, str] | None = None
     ) -> None:
-        for name, text in keys.SECTIONS.items():
-            if name in root.sections:
-                self.draft.remarks.append(Lost(name, root.sections[name].place, text))
         connections: Table = {}
         secrets: Table = {}
         tables: list[tuple[str, Table]] = []
@@ -74,7 +87,15 @@ class _Translator:
         stable_device_names(tables, taken, former)
         for name, section in _sections(root, "secrets"):
             self._secret(secrets, name, section)
+        authorities = {
+            name: self._authority(name, section) for name, section in _sections(root, "authorities")
+        }
         self.draft.table = {"connections": connections, "secrets": secrets}
+        if authorities:
+            self.draft.table["authorities"] = authorities
+        pools = {name: self._pool(one, ("pools", name)) for name, one in _sections(root, "pools")}
+        if pools:
+            self.draft.table["pools"] = pools
         for ours in OURS:
             if ours in root.sections:
                 self.draft.table[ours] = self._plain(root.sections[ours], (ours,))
@@ -87,8 +108,7 @@ class _Translator:
         if table.get("version") == 0:
             del table["version"]  # any: and IKEv1 is refused as unsupported would be
         lifetimes.of_ike_sa(table)
-        for side, rules in (("local", keys.LOCAL), ("remote", keys.REMOTE)):
-            table[side] = self._auth(side, section, path, rules)
+        self._rounds(table, section, path)
         children: Table = {}
         vti = self._plain(section.sections["vti"], (*path, "vti")) if "vti" in section.sections else {}
         whole = self._numbers(section, path)
@@ -110,26 +130,46 @@ class _Translator:
         table["children"], table["vti"] = children, vti
         return table, vti
 
-    def _auth(self, side: str, section: Section, path: tuple[str, ...], rules: dict[str, Rule]) -> Table:
-        found = [(name, one) for name, one in section.sections.items() if name.startswith(side)]
+    def _rounds(self, table: Table, section: Section, path: tuple[str, ...]) -> None:
+        """The sections local* and remote*, in the order of `round`, as of swanctl: two of a side."""
+        for side, rules in (("local", keys.LOCAL), ("remote", keys.REMOTE)):
+            found = [(name, one) for name, one in section.sections.items() if name.startswith(side)]
+            found.sort(key=lambda pair: _round(pair[1]))
+            table[side] = {"auth": AUTH_DEFAULT}
+            for name, one in found[MOST_ROUNDS:]:
+                text = f"is more than the {MOST_ROUNDS} rounds of authentication that ikepy has; remove it"
+                self.draft.refused.append(Lost(".".join((*path, name)), one.place, text))
+            for key, (name, one) in zip((side, f"{side}2"), found, strict=False):
+                table[key] = self._auth((*path, key), one, (*path, name), rules)
+
+    def _auth(
+        self, path: tuple[str, ...], section: Section, shown: tuple[str, ...], rules: dict[str, Rule]
+    ) -> Table:
         table: Table = {"auth": AUTH_DEFAULT}
-        for name, one in found[1:]:
-            text = (
-                "several rounds of authentication are not supported by ikepy yet; keep one, with auth = psk"
-            )
-            self.draft.refused.append(Lost(".".join((*path, name)), one.place, text))
-        for name, one in found[:1]:
-            self._note((*path, side), one, (*path, name))
-            self._values(table, one, (*path, side), rules, (*path, name))
-            for inner, section_in_it in one.sections.items():
-                origin = Origin(".".join((*path, name, inner)), section_in_it.place)
-                if inner.startswith("cert"):
-                    rules["certs"].apply(self.draft, "", origin)
-                elif inner.startswith("cacert"):
-                    keys.REMOTE["cacerts"].apply(self.draft, "", origin)
-                else:
-                    self.draft.put(table, (*path, side, inner), {}, origin)  # the model refuses it
+        self._note(path, section, shown)
+        self._values(table, section, path, rules, shown)
+        table.pop("round", None)
+        for name, inner in section.sections.items():
+            key = next((one for one in ("cacert", "cert") if name.startswith(one)), None)
+            if key is None or (key == "cacert" and path[-1].startswith("local")):
+                self.draft.put(table, (*path, name), {}, Origin(".".join((*shown, name)), inner.place))
+            else:
+                self._certificate(table, path, f"{key}s", inner, (*shown, name))
         return table
+
+    def _certificate(
+        self, table: Table, path: tuple[str, ...], key: str, section: Section, shown: tuple[str, ...]
+    ) -> None:
+        """A section cert* or cacert*, which names one certificate."""
+        for name, value in section.values.items():
+            origin = Origin(".".join((*shown, name)), value.place)
+            if name == "file" and value.text is not None:
+                listed = values.listed(table.get(key, []))
+                self.draft.origins[f"{'.'.join((*path, key))}[{len(listed)}]"] = origin
+                table[key] = [*listed, value.text]
+            elif value.text is not None:
+                text = "certificates of tokens are not read; allowed: file"
+                self.draft.refused.append(Lost(origin.key, value.place, text))
 
     def _child(self, section: Section, path: tuple[str, ...]) -> Table:
         table: Table = dict(CHILD_DEFAULTS)
@@ -179,6 +219,9 @@ class _Translator:
             if name.startswith(kind):
                 self.draft.remarks.append(Lost(".".join(path), section.place, text))
                 return
+        if private_keys.kind_of(name) is not None or name.startswith(private_keys.TOKEN):
+            secrets[name] = self._key(section, path)
+            return
         table: Table = {}
         ids: list[str] = []
         for key, value in section.values.items():
@@ -196,10 +239,49 @@ class _Translator:
             table["ids"] = ids
         secrets[name] = table
 
+    def _key(self, section: Section, path: tuple[str, ...]) -> Table:
+        """A private key in a file or a token."""
+        table: Table = {}
+        for key, value in section.values.items():
+            origin = Origin(".".join((*path, key)), value.place)
+            word: object = value.text
+            if value.text is None:
+                continue
+            if key == "slot":
+                word = int(value.text) if value.text.isascii() and value.text.isdigit() else value.text
+            self.draft.put(table, (*path, key), word, origin)
+            if key in ("secret", "pin"):
+                self._judge_file(origin)
+        self._refuse_sections(table, section, path)
+        return table
+
     def _judge_file(self, origin: Origin) -> None:
         exposed = self._exposed.pop(origin.place.file, None)
         if exposed is not None:
             self.draft.remarks.append(Lost(origin.key, origin.place, f"this file holds it, and {exposed}"))
+
+    def _authority(self, name: str, section: Section) -> Table:
+        """`file` names a CA's certificate as `cacert` does."""
+        path, table = ("authorities", name), Table()
+        self._note(path, section)
+        self._values(table, section, path, keys.AUTHORITY)
+        for key in ("file", "cacert"):
+            if key in table:
+                self.draft.origins[".".join((*path, "cacert"))] = self.draft.origins[".".join((*path, key))]
+                table["cacert"] = table.pop(key)
+        self._refuse_sections(table, section, path)
+        return table
+
+    def _pool(self, section: Section, path: tuple[str, ...]) -> Table:
+        """Its values are texts or lists of them, whatever they look like."""
+        table: Table = {}
+        self._note(path, section)
+        for key, value in section.values.items():
+            if value.text is not None:
+                word: object = value.text if key == "addrs" else values.listed(value.text)
+                self.draft.put(table, (*path, key), word, Origin(".".join((*path, key)), value.place))
+        self._refuse_sections(table, section, path)
+        return table
 
     def _plain(self, section: Section, path: tuple[str, ...]) -> Table:
         """A section of ours, as it stands."""
@@ -232,6 +314,13 @@ class _Translator:
 def _sections(section: Section, name: str) -> list[tuple[str, Section]]:
     inner = section.sections.get(name)
     return list(inner.sections.items()) if inner is not None else []
+
+
+def _round(section: Section) -> int:
+    """Its place among the rounds of authentication; 0 if it has none, or one that is no number."""
+    value = section.values.get("round")
+    number = None if value is None or value.text is None else _amount(value.text)[0]
+    return number or 0
 
 
 def _table(value: object) -> Table:

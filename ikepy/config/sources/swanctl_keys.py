@@ -8,39 +8,22 @@ from __future__ import annotations
 from ikepy.config.sources.rules import NO, YES, cosmetic, grave
 
 _IKEV1 = "concerns IKEv1 alone, which ikepy does not speak; remove it"
-_CERTIFICATES = "certificates are not supported by ikepy yet, and a pre-shared key needs none; remove it"
-_CONSTRAINT = (
-    "ikepy can't hold the peer to it: certificates are not supported yet; remove it, with auth = psk"
-)
-_EAP = "concerns EAP and XAuth, which ikepy has not; remove it"
+_XAUTH = "concerns XAuth, which is IKEv1's; remove it"
 _MARKED = "ikepy sets no marks: its device tells tunnelled packets apart; match that, and remove it"
 
 CONNECTION = {
-    "vips": grave("no virtual address is asked for; remove it, and give the address in vti { addresses }"),
-    "pools": grave("no virtual addresses are assigned to peers; remove it"),
     "mediation": grave("mediation is not supported by ikepy; remove it", NO),
     "mediated_by": grave("mediation is not supported by ikepy; remove it"),
     "mediation_peer": grave("mediation is not supported by ikepy; remove it"),
-    "ppk_id": grave("postquantum pre-shared keys (RFC 8784) are not supported by ikepy; remove it"),
-    "ppk_required": grave("postquantum pre-shared keys are not supported by ikepy; remove it", NO),
     "aggressive": cosmetic(_IKEV1, NO),
     "pull": cosmetic(_IKEV1, YES),
     "dpd_timeout": cosmetic(f"{_IKEV1}; retransmissions decide: daemon.retransmit_tries"),
     "dscp": cosmetic("IKE packets have the DSCP of the system; remove it", "000000"),
-    "ocsp": cosmetic(_CERTIFICATES, frozenset({"reply", "never"})),
-    "send_certreq": cosmetic(_CERTIFICATES, YES | NO),
-    "send_cert": cosmetic(_CERTIFICATES, frozenset({"ifasked", "never"})),
 }
-LOCAL = {
-    "round": cosmetic("there is one round of authentication", frozenset({"0", "1"})),
-    **dict.fromkeys(("certs", "pubkeys"), cosmetic(_CERTIFICATES)),
-    **dict.fromkeys(("eap_id", "aaa_id", "xauth_id"), cosmetic(_EAP)),
-}
+LOCAL = {"xauth_id": cosmetic(_XAUTH)}
 REMOTE = {
-    "round": LOCAL["round"],
-    **dict.fromkeys(("certs", "cacerts", "pubkeys", "groups", "cert_policy", "ca_id"), grave(_CONSTRAINT)),
-    "revocation": cosmetic(_CERTIFICATES, "relaxed"),
-    **dict.fromkeys(("eap_id", "xauth_id"), cosmetic(_EAP)),
+    "groups": grave("attribute certificates are not supported by ikepy; remove it"),
+    "xauth_id": cosmetic(_XAUTH),
 }
 CHILD = {
     "ah_proposals": grave("AH is not supported by ikepy; use esp_proposals"),
@@ -70,14 +53,9 @@ CHILD = {
     "copy_dscp": cosmetic("ikepy decides on DSCP itself; remove it", "out"),
 }
 SECRETS = {
-    "ppk": "postquantum pre-shared keys are not supported by ikepy: the secret is left out; remove it",
-    **dict.fromkeys(("eap", "xauth", "ntlm"), f"{_EAP}: the secret is left out"),
-    **dict.fromkeys(
-        ("private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token"),
-        "private keys are not supported by ikepy yet: the secret is left out; remove it",
-    ),
+    "xauth": f"{_XAUTH}: the secret is left out",
 }
-SECTIONS = {
-    "pools": "pools of virtual addresses are not supported by ikepy: the section is left out; remove it",
-    "authorities": "authorities are not supported by ikepy yet: the section is left out; remove it",
+AUTHORITY = {
+    **dict.fromkeys(("handle", "slot", "module"), grave("CAs' certificates are in files; write cacert")),
+    "cert_uri_base": cosmetic("certificates are sent whole, not as hash and URL; remove it"),
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias, Union
 
@@ -19,8 +20,10 @@ SOURCE = "VICI"  # what errors call it
 Tree: TypeAlias = Mapping[str, Union[bytes, list[bytes], "Tree"]]
 Path = tuple[str, ...]
 
-BINARY = frozenset({"certs", "cacerts", "pubkeys"})  # lists of what files hold
-LISTS = swanctl.LISTS | BINARY | {"ah_proposals", "vips", "pools", "groups", "cert_policy"}
+# Lists of what files hold, and what it is in PEM.
+BINARY = {"certs": "CERTIFICATE", "cacerts": "CERTIFICATE", "pubkeys": "PUBLIC KEY"}
+LISTS = swanctl.LISTS | BINARY.keys() | {"ah_proposals", "groups", "cert_policy"}
+CERTIFICATES = ("cert", "cacert")  # sections with a `file`
 SECTIONS = frozenset({"local", "remote", "children", "vti"})
 OURS = "vti"  # whose keys may all be lists: charon does not know the section
 
@@ -28,7 +31,7 @@ OURS = "vti"  # whose keys may all be lists: charon does not know the section
 def read(tree: Tree, layers: Layers) -> Reading:
     """The connections of a message of load-conn, to be put over `layers`. Raises ConfigError.
 
-    It is not held against other connections, nor against the secrets, which may come later.
+    It is not held against other connections, nor against secrets and pools, which may come later.
     """
     problems: list[tuple[str, str]] = []
     connections = _section(tree, ("connections",), problems)
@@ -40,8 +43,9 @@ def read(tree: Tree, layers: Layers) -> Reading:
     taken = {device for name, device in devices.items() if name not in tree}
     draft = swanctl.draft_of(SOURCE, root, taken, devices)
     daemon = layers.file.daemon
-    draft.table["daemon"] = {"port": daemon.port, "port_nat_t": daemon.port_nat_t}
-    return draft.read({"secrets"})
+    used = ("port", "port_nat_t", "impairments_allowed")
+    draft.table["daemon"] = {key: getattr(daemon, key) for key in used}
+    return draft.read({"secrets", "pools"})
 
 
 def _section(tree: Tree, path: Path, problems: list[tuple[str, str]]) -> Section:
@@ -66,6 +70,8 @@ def _text(value: bytes | list[bytes], path: Path) -> str | None:
     name = path[-1]
     if name in SECTIONS and OURS not in path[:-1]:
         raise ValueError("must be a section")
+    if isinstance(value, bytes) and name == "file" and len(path) > 1 and path[-2].startswith(CERTIFICATES):
+        return _pem(value, "CERTIFICATE")
     if isinstance(value, bytes):
         if name in LISTS:
             raise ValueError("must be a list")
@@ -73,8 +79,15 @@ def _text(value: bytes | list[bytes], path: Path) -> str | None:
     if name not in LISTS and OURS not in path[:-1]:
         raise ValueError("must be a value, not a list")
     if name in BINARY:
-        return f"{len(value)} given" if value else None
+        return ", ".join(_pem(one, BINARY[name]) for one in value) or None
     return ", ".join(_items(value)) or None
+
+
+def _pem(data: bytes, label: str) -> str:
+    """What a file held, as PEM."""
+    if data.lstrip().startswith(b"-----BEGIN"):
+        return _decoded(data)
+    return f"-----BEGIN {label}-----\n{b64encode(data).decode()}\n-----END {label}-----\n"
 
 
 def _items(value: list[bytes]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ikepy.crypto.kex import ecp, modp, montgomery
+from ikepy.crypto.kex import ecp, mlkem, modp, montgomery
 from ikepy.crypto.kex.method import KeyExchange
 from ikepy.errors import LocalMisuse
 
@@ -48,4 +48,4 @@ def registered(*methods: KeyExchange) -> Iterator[None]:
         _METHODS.update(before)
 
 
-register(*modp.METHODS, *ecp.METHODS, *montgomery.METHODS)
+register(*modp.METHODS, *ecp.METHODS, *montgomery.METHODS, *mlkem.METHODS)

@@ -141,6 +141,7 @@ def _whole(sa: IkeSaSnapshot) -> Values:
         "local_id": "%any" if sa.local_id is None else str(sa.local_id),
         "remote": str(sa.path.remote),
         "remote_id": "%any" if sa.remote_id is None else str(sa.remote_id),
+        **({"eap_id": sa.eap_id} if sa.eap_id else {}),
         "role": "initiator" if sa.initiator else "responder",
     }
 

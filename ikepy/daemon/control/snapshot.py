@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 
 from esp.ipc.counters import SaCounters
 from ikepy.config.model import Connection
+from ikepy.daemon.credentials.certificate_state import CertificateState
 from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.process.usage import ProcessUsage
+from ikepy.sa.api.leases import PoolState
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import ChildSnapshot, ChildWait, IkeSaSnapshot
 from tun.state import Route
@@ -30,6 +33,8 @@ class Section(Enum):
     COUNTERS = auto()
     TRAFFIC = auto()
     PROBES = auto()
+    CERTIFICATES = auto()
+    POOLS = auto()
 
 
 EVERYTHING = frozenset(Section)
@@ -109,11 +114,12 @@ class ChildTraffic:
 
 @dataclass(frozen=True, slots=True)
 class DaemonState:
-    """`usage`: that of the control process."""
+    """`usage`: that of the control process. `key_log`: the directory where all keys are written."""
 
     version: str
     started_at: float
     usage: ProcessUsage | None = None
+    key_log: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +140,5 @@ class Snapshot:
     unserved: dict[str, int] = field(default_factory=dict)
     traffic: tuple[ChildTraffic, ...] = ()
     probes: tuple[ProbeState, ...] = ()
+    certificates: tuple[CertificateState, ...] = ()
+    pools: tuple[PoolState, ...] = ()

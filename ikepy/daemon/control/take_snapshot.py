@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from esp.ipc.counters import CounterBlock, SaCounters
@@ -24,6 +25,7 @@ from ikepy.daemon.control.snapshot import (
     Snapshot,
     WorkerState,
 )
+from ikepy.daemon.credentials.certificate_state import CertificateState
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
@@ -69,6 +71,8 @@ class Sources:
     past_traffic: Callable[[], Mapping[tuple[str, str], Traffic]] = dict
     probes: Callable[[], Iterable[ProbeState]] = tuple
     check_mtu: CheckMtu | None = None
+    certificates: Callable[[], Iterable[CertificateState]] = tuple
+    key_log: Path | None = None  # where all keys are written
 
 
 def take(
@@ -86,7 +90,7 @@ def take(
     return Snapshot(
         at=at,
         unix_at=time.time(),
-        daemon=DaemonState(__version__, sources.started_at, usage(os.getpid())),
+        daemon=DaemonState(__version__, sources.started_at, usage(os.getpid()), sources.key_log),
         ike_sas=tuple(
             _ike_sa(sources, sa)
             for sa in (sources.machine.list_sas(at) if Section.IKE_SAS in sections else ())
@@ -102,6 +106,8 @@ def take(
         unserved=dict(sources.unserved()) if Section.COUNTERS in sections else {},
         traffic=tuple(_traffic(sources)) if Section.TRAFFIC in sections else (),
         probes=tuple(sources.probes()) if Section.PROBES in sections else (),
+        certificates=tuple(sources.certificates()) if Section.CERTIFICATES in sections else (),
+        pools=tuple(sources.machine.pools()) if Section.POOLS in sections else (),
     )
 
 

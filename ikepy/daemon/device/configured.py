@@ -39,7 +39,7 @@ def permanent_routes(connection: Connection, trap: bool) -> frozenset[Route]:
         )
     if not trap:
         return frozenset()
-    children = (child for child in connection.children.values() if is_trap(child))
+    children = (one for one in connection.children.values() if is_trap(one) and not one.transport)
     selectors = [s for child in children for s in child.remote_ts if isinstance(s, Selector)]
     return frozenset(plain_route(connection, one) for one in routable(selectors, connection.name))
 

@@ -6,8 +6,10 @@ change in the kernel, `DeviceTable.mend` finds and mends.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from esp.packet.selectors import Selector
@@ -23,6 +25,7 @@ from ikepy.daemon.device.configured import (
     has_trap,
     permanent_routes,
 )
+from ikepy.daemon.device.host_flows import host_flows
 from ikepy.daemon.device.kernel_devices import KernelDevices
 from ikepy.daemon.device.route_claims import RouteClaims
 from ikepy.daemon.device.route_exclusion import RouteExclusion
@@ -38,6 +41,9 @@ from tun.state import SetMtu
 # Seconds after which a device takes traffic over from others that can carry it. A responder could send before
 # the initiator has its answer, and with it the SA to receive with (RFC 7296 2.8 has the like of rekeying).
 SETTLING = 1.0
+# Seconds for which the MTU is taken to fit another child of the same path and suite: to ask the kernel costs
+# more than all else that is done here for a child. Whoever is told of other routes calls `refit`.
+FITS = 1.0
 
 
 class DeviceTable:
@@ -50,9 +56,11 @@ class DeviceTable:
         create: Callable[[str], Tun],
         network: NetworkConfig,
         names: NameTable | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`names`: what DNS names of peers mean; `name_peers` is to be called when that has changed."""
         self._config = config
+        self._clock = clock
         self._names = NameTable() if names is None else names
         self._create = create
         self._network = network
@@ -64,7 +72,7 @@ class DeviceTable:
         self.tell: log.Tell = log.device  # writes what peers can bring about again and again
         self.mtu_changed: Callable[[VtiDevice], None] = lambda device: None  # called after it has
         self.peers_changed: Callable[[VtiDevice], None] = lambda device: None  # its `peers` may be others
-        self.settle_later: Callable[[VtiDevice], object] = self.settled  # calls that after `SETTLING` seconds
+        self.settle_later: Callable[[VtiDevice, int], object] = self.settled  # calls that `SETTLING` s later
 
         def tell(level: int, subject: str, text: str) -> None:
             self.tell(level, subject, text)  # which may be set later
@@ -108,6 +116,7 @@ class DeviceTable:
 
     def open(self) -> None:
         """Create and configure every device, all or none. Raises StartError."""
+        self._network.end_steering()  # a daemon that was killed has left its own
         try:
             for connection in self._config.connections.values():
                 self._open_one(connection)
@@ -145,12 +154,30 @@ class DeviceTable:
             raise StartError(str(error), key=key) from error
         for refused in mended.refused:
             raise StartError(str(refused.error), key=key)
+        self._steer(device)
 
     def set_network(self, connection: str, ike_id: int, settings: NetworkSettings) -> None:
         """From now on the device has these addresses and routes of this IKE_SA; none, if there are none."""
         device = self._by_connection.get(connection)
         if device is not None:
             self._given.set_settings(device, ike_id, settings)
+
+    def _steer(self, device: VtiDevice) -> None:
+        """Lead the host's own packets that children in transport mode carry into the device, later if the
+        kernel refuses now."""
+        try:
+            self._lead_in(device)
+        except RouteError as error:
+            self.tell(logging.ERROR, device.connection.name, f"{error}; it is tried again")
+
+    def _lead_in(self, device: VtiDevice) -> None:
+        """Compare the rules for these packets with what is to be, and mend them. Raises `RouteError`."""
+        flows = host_flows(device)
+        if device.gone or not (flows or device.steered):
+            return
+        device.steered, device.unsteered = True, True
+        self._network.steer(device.index, flows)
+        device.steered, device.unsteered = bool(flows), False
 
     # Children, and the path to the peer
 
@@ -167,15 +194,18 @@ class DeviceTable:
         device = self._by_connection[connection]
         self.path_changed(device, path, encap, suite)
         comes_up = not device.carrier
-        device.settling |= comes_up
-        self._given.child_up(device, child_id, tuple(ts_remote))
         if comes_up:
-            self.settle_later(device)
+            device.settling = True
+            device.rises += 1
+        self._given.child_up(device, child_id, tuple(ts_remote))
+        self._steer(device)
+        if comes_up:
+            self.settle_later(device, device.rises)
 
-    def settled(self, device: VtiDevice) -> None:
-        """The peer has the device's child too by now: it takes traffic from other devices that can carry
-        it."""
-        if self._by_id.get(device.device_id) is device:
+    def settled(self, device: VtiDevice, rise: int) -> None:
+        """The peer has the child too with which the device came up for the `rise`th time: it takes traffic
+        from other devices that can carry it, unless it went down meanwhile."""
+        if self._by_id.get(device.device_id) is device and device.rises == rise:
             device.settling = False
             self._claims.liveness_changed(device)
 
@@ -183,6 +213,7 @@ class DeviceTable:
         """A child can't send any more. Nothing happens for one that could not."""
         device = self._by_connection[connection]
         if self._given.child_down(device, child_id):
+            self._steer(device)
             if not device.users:
                 self.peers_changed(device)
             if not device.carrier:
@@ -192,14 +223,18 @@ class DeviceTable:
         """Fit the MTU to the path to the peer, unless the configuration names one."""
         if device.suited is None or device.suited[0] != path or not device.users:
             self.peers_changed(device)
-        device.suited = path, encap, suite
         self._given.peer_met(path.remote.address)
-        self._fit_mtu(device)
+        now, suited = self._clock(), (path, encap, suite)
+        if device.fitted_at is None or now >= device.fitted_at + FITS or device.suited != suited:
+            device.suited = suited
+            self._fit_mtu(device)
 
     def _fit_mtu(self, device: VtiDevice) -> None:
+        device.fitted_at = self._clock()
         try:
             size = mtu.fitting(device, self._network)
         except OSError as error:  # no descriptors: the MTU that it has goes on working
+            device.fitted_at = None
             text = f"MTU of {device.name} stays {device.mtu}: {error}"
             self.tell(logging.ERROR, device.connection.name, text)
             return
@@ -212,6 +247,7 @@ class DeviceTable:
         """Routes to the peer may have changed: leave it out of ours anew, and fit the MTU."""
         self._given.reroute(device)
         if device.suited is not None and device.users:
+            device.fitted_at = None
             self.path_changed(device, *device.suited)
 
     # The kernel
@@ -221,7 +257,9 @@ class DeviceTable:
 
         Raises `DeviceGone`, `RouteError` and OSError.
         """
-        return self._kernel.mend(device)
+        mended = self._kernel.mend(device)
+        self._lead_in(device)
+        return mended
 
     def taken_down(self, device: VtiDevice, down: bool) -> None:
         """Others took the interface down, or up again (ip link set down)."""
@@ -242,6 +280,7 @@ class DeviceTable:
 
     def make_again(self, device: VtiDevice) -> Mended:
         """Create a device that was deleted, or could not be created, again. Raises OSError, `RouteError`."""
+        former = device.tun.index
         device.tun = self._create(device.name)
         device.gone = device.down = False
         device.retired.clear()
@@ -251,6 +290,10 @@ class DeviceTable:
             self.lost(device)  # its worker has not got it: it is made again from the beginning
             raise
         self._claims.liveness_changed(device)
+        if device.steered and former != device.index:
+            with contextlib.suppress(RouteError):  # the rules of the former device, which refuse now
+                self._network.steer(former, ())
+        self._steer(device)
         return mended
 
     # Another configuration
@@ -283,6 +326,7 @@ class DeviceTable:
         self._fit_mtu(device)
         if not device.gone:
             self.mend(device)
+            self._steer(device)
 
     def name_peers(self, connections: Iterable[Connection]) -> None:
         """The configured connections are these now, or their names mean other addresses: packets to their
@@ -312,6 +356,9 @@ class DeviceTable:
     def remove(self, device: VtiDevice) -> None:
         """Remove a device for good: other devices that claim its routes get them."""
         name = device.connection.name
+        if device.steered and not device.gone:
+            with contextlib.suppress(RouteError):
+                self._network.steer(device.index, ())
         self._claims.leave_shared(device)
         device.gone = True  # nothing is asked of the kernel any more: all goes with the device
         self._given.release_all(device)
@@ -321,6 +368,7 @@ class DeviceTable:
 
     def close(self) -> None:
         """Remove the devices; the kernel removes their addresses and routes with them."""
+        self._network.end_steering()
         for device in self._by_connection.values():
             device.tun.close()
         self._by_connection.clear()

@@ -208,9 +208,9 @@ def _count(one: VtiDevice, other: VtiDevice, number: int) -> None:
 
 
 def _claim(device: VtiDevice, route: Route, claims: Iterable[tuple[VtiDevice, Route]]) -> Claim:
-    """A claim beside the others on the same place: a settling device takes nothing from those that carry."""
+    """A claim beside the others on the same place: who settles takes nothing from those that carry it."""
     holds = _holds(device, route)
-    waits = device.settling and not holds and any(one.live and not one.settling for one, _ in claims)
+    waits = device.settling and not holds and any(one.live and _holds(one, other) for one, other in claims)
     return Claim(route.metric, device.live and not waits, holds)
 
 

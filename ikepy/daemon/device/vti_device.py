@@ -49,11 +49,15 @@ class VtiDevice:
     down: bool = False  # others took the interface down, and mean it
     gone: bool = False  # the kernel has no such device: it could not be made (again) yet
     leaving: bool = False  # its connection is not configured any more
+    rises: int = 0  # how often a child came up and it had no carrier
     settling: bool = False  # its first child came just now, and the peer may not have it yet
+    steered: bool = False  # packets of the host's own are led into it
+    unsteered: bool = False  # they should be, and the kernel refused that
     unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
     names: NameTable = field(default_factory=NameTable)
     suited: tuple[Path, bool, Suite] | None = None  # what its MTU was fitted to: path, in UDP, suite
+    fitted_at: float | None = None  # when that was, on `DeviceTable`'s clock
 
     @property
     def name(self) -> str:

@@ -15,7 +15,17 @@ from ikepy.daemon.control.snapshot import (
     Section,
     Snapshot,
 )
-from ikepy.daemon.diagnosis import duplicates, host, outside, probes, refusals, rekeys, silence, traffic
+from ikepy.daemon.diagnosis import (
+    certificates,
+    duplicates,
+    host,
+    outside,
+    probes,
+    refusals,
+    rekeys,
+    silence,
+    traffic,
+)
 from ikepy.daemon.diagnosis.findings import (
     ChildDiagnosis,
     Code,
@@ -34,7 +44,15 @@ from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot, Waiting
 from ikepy.sa.auth.words import shortened
 
 SECTIONS = frozenset(
-    {Section.IKE_SAS, Section.CONNECTIONS, Section.DEVICES, Section.WORKERS, Section.TRAFFIC, Section.PROBES}
+    {
+        Section.IKE_SAS,
+        Section.CONNECTIONS,
+        Section.DEVICES,
+        Section.WORKERS,
+        Section.TRAFFIC,
+        Section.PROBES,
+        Section.CERTIFICATES,
+    }
 )
 RECENT = 600.0  # seconds for which what is over is still told
 FLAPS = 3  # ends of IKE_SAs within RECENT
@@ -104,7 +122,14 @@ class _Tunnel:
             _gravest_and_newest_first((*self._of_ike(), *self._outside(), *probes.findings(self.probes))),
             children,
             next((one.round_trip.mean for one in self.probes if one.round_trip is not None), None),
+            self._is_quantum_safe(),
+            self.config.offers_ml_kem or self.config.ppk_id is not None,
         )
+
+    def _is_quantum_safe(self) -> bool | None:
+        """Whether all children are whose keys a later quantum computer won't know; None without any."""
+        safe = [child.sa.quantum_safe for one in self.ike_sas for child in one.children]
+        return all(safe) if safe else None
 
     def _is_about_to_have_children(self) -> bool:
         """Whether the IKE_SA is so young that they may just not be there yet, and none was refused."""
@@ -124,6 +149,7 @@ class _Tunnel:
     def _of_ike(self) -> Iterator[Finding]:
         history, now = self.history, self.tables.at
         yield from host.findings(self.tables, self.config, self.waits, self.history, self.device)
+        yield from certificates.findings(self.tables.certificates[self.config.name], self.tables.unix_at)
         if not self.established:
             if history.ignored is not None:
                 yield refusals.of_ignored(history.ignored)
@@ -179,6 +205,15 @@ class _Tunnel:
             )
         elif self.established and recent:
             yield replace(refusals.of_end(recent[-1], self.config), severity=Severity.NOTE)
+        resumed = next((one.sa for one in self.established if one.sa.resumed), None)
+        if resumed is not None:
+            yield Finding(
+                Code.RESUMED,
+                Severity.NOTE,
+                f"The IKE_SA #{resumed.ike_id} was resumed by a ticket, without a key exchange.",
+                "It was interrupted, by a restart of the gateway or an outage (RFC 5723).",
+                at=resumed.established_at,
+            )
         pauses = [one for one in history.pauses if now - one.at < RECENT]
         if pauses and self.established:
             yield silence.paused(pauses, nat=self.established[-1].sa.nat_remote)
@@ -286,6 +321,15 @@ def _lessened(finding: Finding, is_up: bool) -> Finding:
 
 def _of_daemon(snapshot: Snapshot, history: History) -> Iterator[Finding]:
     """What belongs to no connection: strangers that were refused, ESP without an SA."""
+    yield from certificates.findings(certificates.of_none(snapshot.certificates), snapshot.unix_at)
+    if snapshot.daemon.key_log is not None:
+        yield Finding(
+            Code.KEY_LOG,
+            Severity.WARNING,
+            f"All keys of IKE and ESP are written to {snapshot.daemon.key_log}.",
+            "daemon.keylog_dir asks for it: who reads them there reads what the tunnels carry.",
+            "Remove keylog_dir and the files, and restart the daemon, unless this is a lab.",
+        )
     configured = [one.config for one in snapshot.connections]
     for address, tried in history.strangers.items():
         if snapshot.at - tried.at > RECENT or any(_names(one, address) for one in configured):

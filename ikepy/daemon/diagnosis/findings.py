@@ -40,6 +40,7 @@ class Code(StrEnum):
     FLAPPING = "flapping"
     SEVERAL_IKE_SAS = "several-ike-sas"
     PEER_MOVED = "peer-moved"
+    RESUMED = "resumed"
     # traffic
     ESP_BLOCKED = "esp-blocked"
     NOTHING_COMES_IN = "nothing-comes-in"
@@ -61,6 +62,10 @@ class Code(StrEnum):
     NO_ADDRESS = "no-address"
     DEVICE = "device"
     NO_WORKER = "no-worker"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_EXPIRES = "certificate-expires"
+    IMPAIRED = "impaired"
+    KEY_LOG = "key-log"
 
 
 class Severity(StrEnum):
@@ -122,7 +127,8 @@ class ChildDiagnosis:
 class TunnelDiagnosis:
     """A connection. `remote`: the peer's address, or those that are configured.
 
-    `round_trip`: seconds, the mean of its first probe that is answered.
+    `round_trip`: seconds, the mean of its first probe that is answered. `quantum_safe`: whether all
+    its children are; None without any. `wants_quantum_safe`: whether its configuration asks for that.
     """
 
     connection: str
@@ -132,6 +138,8 @@ class TunnelDiagnosis:
     findings: tuple[Finding, ...]
     children: tuple[ChildDiagnosis, ...]
     round_trip: float | None = None
+    quantum_safe: bool | None = None
+    wants_quantum_safe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

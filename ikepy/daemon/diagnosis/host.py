@@ -23,7 +23,8 @@ def findings(
     history: ConnectionHistory,
     device: DeviceState | None,
 ) -> Iterator[Finding]:
-    """Of one connection: its addresses, its device, its worker, its routes."""
+    """Of one connection: its addresses, its device, its worker, its routes; what it does wrong on purpose."""
+    yield from _impaired(config)
     if history.address_gone is not None:
         at, address = history.address_gone
         yield Finding(
@@ -49,6 +50,18 @@ def findings(
             "If it stays so, look at the log.",
         )
     yield from _overlaps(device, tables)
+
+
+def _impaired(config: Connection) -> Iterator[Finding]:
+    """What the daemon does wrong on purpose, with this peer or with all."""
+    if config.impairments:
+        more = ", ..." if len(config.impairments) > MOST_NAMED else ""
+        yield Finding(
+            Code.IMPAIRED,
+            Severity.WARNING,
+            f"We break the protocol on purpose: {', '.join(config.impairments[:MOST_NAMED])}{more}.",
+            do="Unless that is a test, remove impairments from the configuration, or run without --impair.",
+        )
 
 
 def _without_path(config: Connection, waits: Sequence[ChildWait]) -> Iterator[Finding]:

@@ -98,7 +98,8 @@ def _of_ike_proposals(cause: ProposalMismatch, tried: Try, connection: Connectio
             f"The peer {tried.path.remote.address} refused IKE_SA_INIT: NO_PROPOSAL_CHOSEN.",
             "It takes none of our IKE proposals, or has no connection for our address "
             f"{tried.path.local.address}. It does not tell which, nor what it would take.",
-            f"Put what the peer is configured for into {key}; the peer's log shows both sides.",
+            f"Put what the peer is configured for into {key}; the peer's log shows both sides."
+            + _of_pq(connection),
             ours=ours,
         )
     return Finding(
@@ -106,10 +107,19 @@ def _of_ike_proposals(cause: ProposalMismatch, tried: Try, connection: Connectio
         Severity.ERROR,
         f"We refused IKE_SA_INIT of {tried.path.remote.address}: NO_PROPOSAL_CHOSEN.",
         "No IKE proposal suits both ends.",
-        f"Make {key} and the peer's proposals have one in common.",
+        f"Make {key} and the peer's proposals have one in common.{_of_pq(connection)}",
         ours=ours,
         theirs=suites(cause.theirs),
     )
+
+
+def _of_pq(connection: Connection) -> str:
+    """What `pq` may have to do with it: ML-KEM stands at the end of proposals, which are cut."""
+    entry = f"connections.{connection.name}.pq"
+    return {
+        "require": f' {entry} = "require" insists on ML-KEM; if the peer has none, "prefer" does without it.',
+        "off": f' {entry} = "off" takes no ML-KEM; if the peer insists on it, "prefer" has it.',
+    }.get(connection.pq, "")
 
 
 def _of_key_exchange(cause: KeyExchangeMismatch) -> Finding:
@@ -160,13 +170,17 @@ def _of_authentication(
             Code.AUTHENTICATION,
             Severity.ERROR,
             f"The peer {where} refused us: AUTHENTICATION_FAILED.",
-            "The secret or an identity is not what the peer has; it tells neither. We said that we "
-            f"are {local}, "
-            f"and that it is to be {remote}{used}.",
-            f"Compare {entry}.local.id and remote.id and the secret with the peer's; its log names "
-            "the cause.",
+            "The peer expects another identity, or does not believe our proof; it does not say which. "
+            f"We said that we are {local}, and that it is to be {remote}{used}.",
+            f"Compare {entry}.local.id and remote.id, and the secret, password or certificate, with what "
+            "the peer has; its log names the cause.",
         )
-    whose = "The peer's" if ours else f"{where}:"
+    reason = shortened(cause.reason or "our log says why")
+    if ours and cause.fault in (AuthenticationFault.NO_SECRET, AuthenticationFault.NO_CERTIFICATE):
+        text = f"We can't authenticate to {where}, and ended the IKE_SA."
+    else:
+        whose = "The peer's" if ours else f"{where}:"
+        text = f"{whose} authentication failed, and we refused it."
     fault = {
         AuthenticationFault.WRONG_SECRET: (
             f"Its identity {remote} is known; its secret is another one than ours.",
@@ -177,16 +191,36 @@ def _of_authentication(
             "Add both identities to the ids of a [secrets] entry.",
         ),
         AuthenticationFault.NO_CONNECTION: (
-            f"No connection has the identity {remote} for the peer and {local} for us.",
-            f"Set {entry}.remote.id to the peer's identity, or correct the peer's own.",
+            f"No connection has the identity {remote} for the peer and {local} for us: {reason}.",
+            f"Set {entry}.remote.id and local.id to what the peer says, or correct the peer's.",
         ),
         AuthenticationFault.OTHER_IDENTITY: (
             f"It says that it is {remote}, which is not what {entry}.remote.id has.",
             f"Set {entry}.remote.id to that, or correct the peer's own identity.",
         ),
+        AuthenticationFault.USER: (
+            f"EAP came to nothing with the identity {remote}: {reason}.",
+            "Correct the user's password or certificate at the end that has the wrong one: "
+            "[secrets.eap-NAME], or the RADIUS server.",
+        ),
         AuthenticationFault.METHOD: (
-            "It wants a method of authentication that is not supported here.",
-            "Configure a pre-shared key on both ends.",
+            f"It authenticates by another method than {entry}.remote.auth asks for: {reason}.",
+            f"Configure the same methods on both ends: its own is our {entry}.remote.auth.",
+        ),
+        AuthenticationFault.NO_CERTIFICATE: (
+            f"We can't sign as {local}: {reason}.",
+            f"Look at {entry}.local (id, certs), at [secrets], and the directory private; ikepy check tells "
+            "what does not fit.",
+        ),
+        AuthenticationFault.UNTRUSTED: (
+            f"The certificate or key of {remote} is not to be believed: {reason}.",
+            f"If the peer is right, correct {entry}.remote (cacerts, certs, pubkeys, auth, revocation) or "
+            "what is in x509ca and x509crl; else the peer needs another certificate.",
+        ),
+        AuthenticationFault.WRONG_SIGNATURE: (
+            f"The signature of {remote} is not one of the key in its certificate, or of another kind than "
+            f"{entry}.remote.auth permits: {reason}.",
+            "Look at the certificate and private key that the peer has.",
         ),
         AuthenticationFault.NOT_UNIQUE: (
             f"{remote} has an IKE_SA already, and unique = keep.",
@@ -198,7 +232,6 @@ def _of_authentication(
         ),
     }
     why, do = fault.get(cause.fault, ("It did not prove its identity.", "Look at our log."))
-    text = f"{whose} authentication failed, and we refused it."
     return Finding(Code.AUTHENTICATION, Severity.ERROR, text, why, do)
 
 
@@ -221,8 +254,16 @@ def _of_other(tried: Try, failure: Failure | None) -> Finding:
         Severity.ERROR,
         f"An IKE_SA with {tried.path.remote.address} did not come up: {who}.",
         shortened(tried.text),
-        "Look at the peer's log." if failure is not None and failure.by is Party.PEER else "",
+        _do_of_other(failure),
     )
+
+
+def _do_of_other(failure: Failure | None) -> str:
+    if failure is None:
+        return ""
+    if failure.notify == NotifyType.INTERNAL_ADDRESS_FAILURE:
+        return "The peer's pool has no address left for us, as its log says: it is to be enlarged there."
+    return "Look at the peer's log." if failure.by is Party.PEER else ""
 
 
 def of_child(name: str, failed: Dated[ChildSetUpFailed], connection: Connection) -> Finding:
@@ -268,6 +309,13 @@ def of_child(name: str, failed: Dated[ChildSetUpFailed], connection: Connection)
             "where a child was rekeyed in vain and has expired, a new IKE_SA brings the next."
         )
         do = f"Raise the peer's limit; or: ikepy rekey --ike {connection.name} --reauth."
+    elif failure.notify == NotifyType.INTERNAL_ADDRESS_FAILURE and failure.by is Party.US:
+        pools = ", ".join(f"pools.{name}.addrs" for name in connection.pools[:MOST_SELECTORS])
+        do = f"Give more addresses in {pools}; ikepy list-pools --leases shows who has those that there are."
+    elif failure.notify == NotifyType.FAILED_CP_REQUIRED:
+        do = f"Have the client ask for a virtual address, or remove connections.{connection.name}.pools."
+        if failure.by is Party.PEER:
+            do = f'Ask the peer for an address: connections.{connection.name}.vips = ["0.0.0.0"].'
     return Finding(Code.REFUSED, Severity.ERROR, f"{who} refused {whose}: {notify}.", why, do, at=at)
 
 
@@ -281,6 +329,8 @@ _ENDS = {
     End.FAULT: "an internal fault, see the log",
     End.DELETED: "it was deleted here",
     End.REPLACED: "another one replaced it",
+    End.LOST_BY_PEER: "the peer has restarted, and proved that it does not know it any more (RFC 6290)",
+    End.REDIRECTED: "its gateway, or we, sent the other to another gateway (REDIRECT)",
     End.REAUTHENTICATED: "it was authenticated anew",
 }
 
@@ -293,7 +343,7 @@ def end_text(end: End) -> str:
 def of_end(ended: Ended, connection: Connection) -> Finding:
     """Why an IKE_SA that was up is not any more."""
     lived = "" if ended.lived is None else f" after {ended.lived:.0f} s"
-    code = Code.PEER_RESTARTED if ended.end is End.RESTARTED else Code.ENDED
+    code = Code.PEER_RESTARTED if ended.end in (End.RESTARTED, End.LOST_BY_PEER) else Code.ENDED
     hint = {
         End.TIMEOUT: "Look whether the peer runs, and whether UDP 500 and 4500 still pass.",
         End.DELETED_BY_PEER: "The peer's log says why it did so: its idle timeout, its lifetime, or "

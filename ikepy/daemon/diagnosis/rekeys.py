@@ -161,10 +161,12 @@ def _other_suites(event: ChildRekeyFailed, connection: Connection) -> Iterator[s
 
 
 def _other_selectors(event: ChildRekeyFailed, connection: Connection) -> Iterator[str]:
-    child, in_use, path = connection.children.get(event.child.name), event.child, event.sa.path
+    child, in_use, sa = connection.children.get(event.child.name), event.child, event.sa
     if child is None:
         return
-    local, remote = child.local_selectors(path.local.address), child.remote_selectors(path.remote.address)
+    own = [one.ip for one in sa.network.addresses] or [sa.path.local.address]
+    local = child.local_selectors(*own)
+    remote = child.remote_selectors(*(sa.network.leases or (sa.path.remote.address,)))
     if (frozenset(local), frozenset(remote)) != (frozenset(in_use.ts_local), frozenset(in_use.ts_remote)):
         asked, taken = selectors([(local, remote), (in_use.ts_local, in_use.ts_remote)])
         yield f"Of {asked}, which the rekey asks for, the peer took {taken} at first."

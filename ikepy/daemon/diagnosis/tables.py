@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ikepy.daemon.control.snapshot import DeviceState, IkeSaState, Snapshot
+from ikepy.daemon.credentials.certificate_state import CertificateState
 from ikepy.daemon.probe.prober import ProbeState
 from tun.state import Route
 
@@ -25,6 +26,9 @@ class Tables:
         self.probes: defaultdict[str, list[ProbeState]] = defaultdict(list)
         for probe in snapshot.probes:
             self.probes[probe.connection].append(probe)
+        self.certificates: defaultdict[str, list[CertificateState]] = defaultdict(list)
+        for certificate in snapshot.certificates:
+            self.certificates[certificate.connection].append(certificate)
         self.leads: defaultdict[Place, list[DeviceState]] = defaultdict(list)  # the devices of a route
         for device in snapshot.devices:
             for route in device.routes:

@@ -3,7 +3,7 @@
 The long parts of a job release the GIL (`ikepy.crypto.kex`), so that the event loop runs meanwhile. Jobs of
 peers go before those of strangers, of which only a few may wait; strangers from an address where a peer is
 expected go before others. The machine bounds the jobs of peers: it has one or two an IKE_SA. A peer may have
-thousands of IKE_SAs, so peers take turns.
+thousands of IKE_SAs, so peers take turns. Jobs that wait for something else run apart (`WaitingJobs`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from ikepy.daemon.effects.fair_queue import FairQueue
+from ikepy.daemon.effects.waiting_jobs import WaitingJobs, as_result
 from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Compute, Rank
 from ikepy.wire.constants import NotifyType
@@ -44,6 +45,7 @@ class Computing:
         self._jobs = FairQueue()
         self._waiting: Counter[Rank] = Counter()
         self._idle = 0
+        self._waiters = WaitingJobs(self._tell)
         self._stopped = False
         self.refused = 0  # jobs of strangers for which there was no room
 
@@ -52,10 +54,12 @@ class Computing:
         with self._condition:
             if self._stopped:
                 return
+            if job.waits:
+                if not self._waiters.submit(job):
+                    self._refuse(job, "too many authentications of strangers wait")
+                return
             if job.rank in FEW and self._waiting[job.rank] >= STRANGERS:
-                self.refused += 1
-                refusal = PeerError(NotifyType.TEMPORARY_FAILURE, "too many key exchanges of strangers wait")
-                self._loop.call_soon(self._deliver, job.ticket, refusal)
+                self._refuse(job, "too many key exchanges of strangers wait")
                 return
             self._waiting[job.rank] += 1
             self._jobs.push(job)
@@ -63,11 +67,16 @@ class Computing:
                 self._start_thread()
             self._condition.notify()
 
+    def _refuse(self, job: Compute, why: str) -> None:
+        self.refused += 1
+        refusal = PeerError(NotifyType.TEMPORARY_FAILURE, why)
+        self._loop.call_soon(self._deliver, job.ticket, refusal)
+
     def _start_thread(self) -> None:
         name = f"computing {len(self._threads)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)  # not before: there may be no room for another one
 
     def _work(self) -> None:
         os.nice(NICE)  # Linux: of this thread alone (nice(2))
@@ -75,10 +84,14 @@ class Computing:
             result: object
             try:
                 result = job.job()
-            except Exception as error:  # an edge: the machine raises it where it waits for the result
-                result = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._deliver, job.ticket, result)
+            except BaseException as error:  # an edge, as in `WaitingJobs`
+                result = as_result(error)
+            self._tell(job, result)
+
+    def _tell(self, job: Compute, result: object) -> None:
+        """Called in a thread: hand the result to the event loop."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._deliver, job.ticket, result)
 
     def _next(self) -> Compute | None:
         """Wait for the next job; None after `close`."""
@@ -103,5 +116,6 @@ class Computing:
             self._stopped = True
             self._jobs.clear()
             self._condition.notify_all()
+        self._waiters.close()
         for thread in self._threads:
             thread.join(STOPPING)

@@ -116,6 +116,11 @@ class EffectsRunner:
         # called with each IKE message, as it comes in and as it goes out
         self.received: Callable[[bytes], None] = _ignored
         self.sent: Callable[[bytes], None] = _ignored
+        # called with each ESP SA that is installed
+        self.installed: Callable[[InstallInbound | InstallOutbound], None] = lambda effect: None
+        # called with each of both, its path, and whether it goes out
+        self.seen: Callable[[bytes, Path, bool], None] = lambda message, path, outgoing: None
+        self.leases_changed: Callable[[], None] = lambda: None  # called when they may have
         self.look_up: Callable[[LookUp], None] = self._not_looked_up
         self.waiting = Waiting()
         self._perform: dict[type[Effect], Callable[..., None]] = {
@@ -145,6 +150,7 @@ class EffectsRunner:
     def receive(self, datagram: bytes, path: Path) -> None:
         """An IKE message came in, without the non-ESP marker."""
         self.received(datagram)
+        self.seen(datagram, path, False)
         call = partial(self._machine.receive, datagram, path)
         self._drive(call, ("message from", path.remote), partial(self._owner_of_spis, datagram))
 
@@ -316,6 +322,7 @@ class EffectsRunner:
 
     def _send(self, effect: Send) -> None:
         self.sent(effect.data)
+        self.seen(effect.data, effect.path, True)
         self._network.send(effect.path, effect.data)
 
     def _send_keepalive(self, effect: SendKeepalive) -> None:
@@ -327,6 +334,7 @@ class EffectsRunner:
         if child is None:
             return
         self._children.set_spi(child, effect.spi)
+        self.installed(effect)
         self._pool.send(device.slot, sa_messages.add_inbound(effect, child))
 
     def _child(self, effect: InstallInbound | InstallOutbound, device: VtiDevice) -> Child | None:
@@ -348,13 +356,13 @@ class EffectsRunner:
         child = self._child(effect, device)
         if child is None:
             return
+        self.installed(effect)
         child.tfc_padding = effect.tfc_padding
         if child.tfc_padding:
             self._devices.path_changed(device, effect.path, effect.encap, effect.suite)
         self._pool.send(device.slot, sa_messages.add_outbound(effect, child))
-        wanted = (
-            effect.ts_remote + effect.trapped
-        )  # routes to what this child or another one of its policy carries
+        # Routes to what this child or another one of its policy carries; transport mode has none.
+        wanted = () if effect.transport else effect.ts_remote + effect.trapped
         self._devices.child_up(
             effect.child_id, effect.connection, wanted, effect.path, effect.encap, effect.suite
         )
@@ -377,6 +385,7 @@ class EffectsRunner:
 
     def _set_network(self, effect: SetNetworkSettings) -> None:
         self._devices.set_network(effect.connection, effect.ike_id, effect.settings)
+        self.leases_changed()
 
     def _update_path(self, effect: UpdatePath) -> None:
         child = self._children.get(effect.child_id)

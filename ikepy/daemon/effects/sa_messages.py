@@ -31,6 +31,7 @@ class _SaFields(_PathFields):
     ts_local: tuple[Selector, ...]
     ts_remote: tuple[Selector, ...]
     encap: bool
+    transport: bool
 
 
 def add_inbound(effect: InstallInbound, child: Child) -> AddInboundSa:
@@ -74,6 +75,7 @@ def _sa_fields(effect: InstallInbound | InstallOutbound, child: Child) -> _SaFie
         "ts_local": effect.ts_local,
         "ts_remote": effect.ts_remote,
         "encap": effect.encap,
+        "transport": effect.transport,
     }
 
 

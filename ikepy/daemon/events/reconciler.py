@@ -78,7 +78,9 @@ class Reconciler:
             about = about or (outside and device.has_sources)
             link = changes.links.get(device.tun.index)
             about = about or (link is not None and (device.down or link != Link(device.carrier, device.mtu)))
-            if changes.all or about or (changes.gone and _waits(device)):
+            # Of rules nobody is told whom they are for: `steered` are few.
+            about = about or (changes.gone and (device.steered or _waits(device)))
+            if changes.all or about:
                 self._dirty[device] = None
         if outside:
             self._refit.update(dict.fromkeys(self._devices))
@@ -217,4 +219,4 @@ def started(connection: Connection) -> list[str]:
 
 def _waits(device: VtiDevice) -> bool:
     """Whether the device doesn't exist, or the kernel refused something that it is to have."""
-    return device.gone or bool(device.unmet)
+    return device.gone or device.unsteered or bool(device.unmet)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 from ikepy.daemon import log
@@ -18,17 +18,30 @@ TIMES = 20
 AFTER_FAULT = 10.0  # seconds until it is tried again
 
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, media type and content of a response."""
+    """Status, media type and content of a response, and headers beside those that each one has."""
 
     status: int
     kind: str
     body: bytes
+    headers: Headers = ()
 
     @classmethod
     def text(cls, status: int, text: str) -> Answer:
         return cls(status, "text/plain; charset=utf-8", text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A response of status 200 whose content comes bit by bit, until `parts` ends or the client goes."""
+
+    kind: str
+    parts: AsyncGenerator[bytes, None]
+    headers: Headers = ()
 
 
 class Shared:

@@ -37,12 +37,14 @@ def families(facts: Facts) -> Iterator[Metric]:
     """All metrics of ours."""
     yield from _daemon(facts)
     yield from _sas(facts.snapshot)
+    yield from _pools(facts.snapshot)
     yield from _children(facts.snapshot)
     yield from _events(facts.snapshot, facts.tally)
     yield from _traffic(facts.snapshot)
     yield from _devices(facts.snapshot)
     yield from _workers(facts.snapshot)
     yield from _probes(facts.snapshot)
+    yield from _certificates(facts.snapshot)
     unserved = _counter("unserved", "What control did not serve, by reason", "reason")
     for reason, number in facts.snapshot.unserved.items():
         unserved.add_metric((reason,), number)
@@ -97,6 +99,24 @@ def _sas(snapshot: Snapshot) -> Iterator[Metric]:
         for state in sorted({*counts, always}):
             family.add_metric((state,), counts[state])
         yield family
+    safe = _gauge("quantum_safe_sas", "SAs whose keys a later quantum computer won't know", "protocol")
+    safe.add_metric(("IKE",), sum(one.sa.quantum_safe for one in snapshot.ike_sas))
+    kept = (child.sa.quantum_safe for one in snapshot.ike_sas for child in one.children)
+    safe.add_metric(("ESP",), sum(kept))
+    yield safe
+
+
+def _pools(snapshot: Snapshot) -> Iterator[Metric]:
+    size = _gauge("pool_size", "Addresses of the pool", "pool")
+    leases = _gauge(
+        "pool_leases", "Addresses of the pool that belong to a peer, by its state", "pool", "state"
+    )
+    for pool in snapshot.pools:
+        size.add_metric((pool.name,), pool.size)
+        for state, number in (("online", pool.online), ("offline", pool.offline)):
+            leases.add_metric((pool.name, state), number)
+    yield size
+    yield leases
 
 
 def _children(snapshot: Snapshot) -> Iterator[Metric]:
@@ -209,6 +229,15 @@ def _probes(snapshot: Snapshot) -> Iterator[Metric]:
         if probe.path_mtu is not None:
             mtu.add_metric(key, probe.path_mtu)
     yield from (sent, received, loss, rtt, mtu)
+
+
+def _certificates(snapshot: Snapshot) -> Iterator[Metric]:
+    names = ("connection", "subject", "serial")
+    what = "When a certificate expires, seconds since 1970; without a connection if any may use it"
+    expiry = _gauge("certificate_expiry_timestamp_seconds", what, *names)
+    for key, at in {(c.connection, c.subject, c.serial): c.expires_at for c in snapshot.certificates}.items():
+        expiry.add_metric(key, at)
+    yield expiry
 
 
 def _workers(snapshot: Snapshot) -> Iterator[Metric]:

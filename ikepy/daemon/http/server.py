@@ -14,7 +14,8 @@ import socket
 from ikepy.daemon import log
 from ikepy.daemon.control.accepting import accept_waiting
 from ikepy.daemon.errors import StartError
-from ikepy.daemon.http.client import GetAnswer, HttpClient
+from ikepy.daemon.http.client import GetAnswer, HttpClient, PostAnswer
+from ikepy.daemon.http.origin import Guard, from_everywhere
 from ikepy.sa.api.path import Address
 
 MAX_CLIENTS = 32
@@ -35,6 +36,8 @@ class HttpServer:
         self._loop = asyncio.get_running_loop()
         self._clients: dict[HttpClient, asyncio.Task[None]] = {}
         self._get: GetAnswer | None = None
+        self._post: PostAnswer | None = None
+        self._guard: Guard = from_everywhere
         self._again: asyncio.TimerHandle | None = None
         self._exhausted = False
 
@@ -55,9 +58,15 @@ class HttpServer:
             raise StartError(f"{where}: {error.strerror or error}", key=KEY) from error
         return cls(sock)
 
-    def start(self, get: GetAnswer) -> None:
-        """Serve clients from now on; `get` answers a path."""
-        self._get = get
+    @property
+    def port(self) -> int:
+        """The port, also where the kernel has chosen it."""
+        return int(self._sock.getsockname()[1])
+
+    def start(self, get: GetAnswer, post: PostAnswer | None = None, guard: Guard = from_everywhere) -> None:
+        """Serve clients from now on; `get` answers a path, `post` a path and what is posted there, unless
+        `guard` refuses the request."""
+        self._get, self._post, self._guard = get, post, guard
         self._loop.add_reader(self._sock, self._accept)
 
     async def close(self) -> None:
@@ -96,7 +105,7 @@ class HttpServer:
             client = min(self._clients, key=lambda one: (one.asked, one.since))
             self._clients.pop(client).cancel()
         sock.setblocking(False)
-        client = HttpClient(sock, self._get)
+        client = HttpClient(sock, self._get, self._post, self._guard)
         task = self._loop.create_task(client.serve())
         self._clients[client] = task
         task.add_done_callback(lambda task: self._ended(client, task))

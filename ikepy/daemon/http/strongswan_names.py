@@ -141,7 +141,7 @@ def _key_sizes(kind: str, proposal: Proposal | None) -> Iterator[tuple[str, str,
     encryption, integrity, group, bits = "", "", "", 0
     for one in () if proposal is None else proposal.transforms:
         if one.type == TransformType.ENCR:
-            encryption, bits = Encr(one.id).name, one.key_length or 0
+            encryption, bits = Encr(one.id).label, one.key_length or 0
         elif one.type == TransformType.INTEG and one.id:
             integrity = Integ(one.id).name
         elif one.type == TransformType.KE and one.id:

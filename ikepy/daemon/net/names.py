@@ -8,6 +8,7 @@ the addresses of this host change.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
@@ -48,6 +49,7 @@ class NameService:
         self.changed: Callable[[], Awaitable[None]] = _nobody
         self._own: frozenset[DnsName] = frozenset()  # in local_addrs
         self._names: frozenset[DnsName] = frozenset()
+        self._foreign: Counter[DnsName] = Counter()  # not configured, of look-ups under way: of a redirect
         self._due: dict[DnsName, float] = {}  # when a name is looked up without being asked for
         self._waits: dict[DnsName, float] = {}  # seconds until the next such look-up, doubled each time
         self._asked: dict[DnsName, float] = {}  # when a name was looked up last
@@ -62,14 +64,18 @@ class NameService:
         self._own = frozenset(name for one in connections for name in names_of(one.local_addrs))
         peers = {name for one in connections for name in names_of(one.remote_addrs)}
         before, self._names = self._names, self._own | peers
-        self._table.keep(self._names)
-        self._threads.forget(self._names)
+        self._table.keep(self._wanted)
+        self._threads.forget(self._wanted)
         now = self._loop.time()
         self._due = {name: at for name, at in self._due.items() if name in self._names}
         self._waits = {name: wait for name, wait in self._waits.items() if name in self._names}
         self._asked = {name: at for name, at in self._asked.items() if name in self._names}
         self._due.update(dict.fromkeys(self._names - before, now))
         self._wake.set()
+
+    @property
+    def _wanted(self) -> frozenset[DnsName]:
+        return self._names | self._foreign.keys()
 
     def start(self) -> None:
         self._spawn(self._keep())
@@ -98,8 +104,15 @@ class NameService:
         self._wake.set()
 
     async def _answer(self, effect: LookUp) -> None:
-        await self._learn(effect.names)
-        self.complete(effect.ticket, None)
+        foreign = Counter(frozenset(effect.names) - self._names)
+        self._foreign += foreign
+        try:
+            await self._learn(effect.names)
+            self.complete(effect.ticket, None)
+        finally:
+            self._foreign -= foreign
+            if foreign:
+                self._table.keep(self._wanted)
 
     async def _learn(self, names: Iterable[DnsName]) -> None:
         """Look names up, and write what they mean into the table."""
@@ -119,11 +132,11 @@ class NameService:
         try:
             found = await self._threads.look_up(name)
         except LookUpError as error:
-            if name in self._names:
+            if name in self._wanted:
                 self._table.fail(name, str(error), gone=error.gone)
                 self._failed(name, str(error), before.failure)
             return
-        if name in self._names:
+        if name in self._wanted:
             self._table.learn(name, found)
             now = self._table.addresses(name)
             if set(now) != set(before.addresses):

@@ -21,6 +21,7 @@ from ikepy.daemon.privileged.requests import (
     Ended,
     EndExemption,
     EndExemptions,
+    EndSteering,
     Exempt,
     KillWorker,
     ListFiles,
@@ -44,13 +45,14 @@ from ikepy.daemon.privileged.requests import (
     SizeQueue,
     Started,
     StartWorker,
+    Steer,
     Told,
 )
 from ikepy.daemon.probe.echo_socket import open_echo_socket
 from ikepy.daemon.process.account import Account
 from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.router.icmp_socket import open_icmp_socket
-from tun import exemptions, network
+from tun import exemptions, network, steering
 from tun.device import TunDevice
 from tun.netlink import RouteError
 from tun.state import (
@@ -69,6 +71,8 @@ from tun.vxlan import MendedVxlan
 MOST_DEVICES = 65536
 MOST_EXEMPTIONS = 65536
 MOST_VXLANS = 4096
+MOST_FLOWS = 1024  # of a device
+STEERABLE = frozenset(range(1, 256)) - {50}  # not ESP itself
 MTUS = range(68, 65536)  # RFC 791 3.2
 TABLES = range(1, 2**32)
 RESERVED_TABLES = (255, exemptions.TABLE)  # "local", in which the host finds itself, and ours for exemptions
@@ -109,6 +113,8 @@ class Desk:
                 return self._change_vxlan(request), None
             case Exempt() | EndExemption() | EndExemptions():
                 return self._change_exemptions(request), None
+            case Steer() | EndSteering():
+                return self._steer(request), None
             case OpenUdp() | OpenEsp() | OpenRouter() | OpenEcho() | SizeQueue():
                 return Done(), self._open(request, fds)
             case StartWorker() | KillWorker() | ReapWorker() | SetPriority():
@@ -166,7 +172,8 @@ class Desk:
     def _check_route(self, route: Route) -> None:
         if route.device:
             self._link(route.device)
-        if route.table not in TABLES or route.table in RESERVED_TABLES or route.metric not in METRICS:
+        reserved = route.table in RESERVED_TABLES or route.table in steering.TABLES_OF_DEVICES
+        if route.table not in TABLES or reserved or route.metric not in METRICS:
             raise _refusal(f"a route in table {route.table} with metric {route.metric}")
 
     def _link(self, index: int) -> Link:
@@ -217,6 +224,20 @@ class Desk:
             case EndExemptions():
                 self._exempt.clear()
                 network.end_exemptions()
+        return Done()
+
+    def _steer(self, request: Steer | EndSteering) -> Done:
+        match request:
+            case Steer(index=index, flows=flows):
+                self._link(index)
+                if len(flows) > MOST_FLOWS:
+                    raise OSError(errno.ENOSPC, "too many flows")
+                for flow in flows:
+                    if flow.remote.is_multicast or flow.protocol not in STEERABLE:
+                        raise _refusal(f"steering protocol {flow.protocol} to {flow.remote}")
+                network.steer(index, flows)
+            case EndSteering():
+                network.end_steering()
         return Done()
 
     # -- sockets

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tun.netlink import Address
 from tun.rtnetlink import Hop
 from tun.state import Operation, Pairing
+from tun.steering import HostFlow
 from tun.vxlan import MendedVxlan
 from tun.vxlan_state import VxlanState
 
@@ -83,6 +84,19 @@ class EndExemption:
 
 @dataclass(frozen=True, slots=True)
 class EndExemptions:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Lead these flows of the host's own, and no others, into a device (`tun.steering`)."""
+
+    index: int
+    flows: tuple[HostFlow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndSteering:
     pass
 
 
@@ -177,6 +191,8 @@ Request = (
     | Exempt
     | EndExemption
     | EndExemptions
+    | Steer
+    | EndSteering
     | OpenUdp
     | OpenEsp
     | OpenRouter

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from ikepy.daemon.interfaces import Mended, MendedVxlan, Operation, Tun
@@ -19,6 +19,7 @@ from ikepy.daemon.privileged.requests import (
     Ended,
     EndExemption,
     EndExemptions,
+    EndSteering,
     Exempt,
     KillWorker,
     ListFiles,
@@ -40,6 +41,7 @@ from ikepy.daemon.privileged.requests import (
     SizeQueue,
     Started,
     StartWorker,
+    Steer,
     Told,
 )
 from ikepy.sa.api.path import Address
@@ -49,6 +51,7 @@ from tun.netlink import HostAddress, RouteError
 from tun.network import Refused
 from tun.rtnetlink import BestRoute, Hop
 from tun.state import AddRoute, DeviceState, SetCarrier
+from tun.steering import HostFlow
 from tun.vxlan_state import VxlanState
 
 CROWDED = (
@@ -147,6 +150,16 @@ class SeparatedNetwork:
     def end_exemptions(self) -> None:
         with contextlib.suppress(OSError):
             self._privileged.do(EndExemptions())
+
+    def steer(self, index: int, flows: Collection[HostFlow]) -> None:
+        try:
+            self._privileged.do(Steer(index, tuple(flows)))
+        except OSError as error:
+            raise RouteError(f"cannot steer packets into device {index}", error.errno or 0) from error
+
+    def end_steering(self) -> None:
+        with contextlib.suppress(OSError):
+            self._privileged.do(EndSteering())
 
     def mend_vxlan(self, desired: VxlanState) -> MendedVxlan:
         try:

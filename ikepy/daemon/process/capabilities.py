@@ -5,12 +5,13 @@ It calls libc through ctypes, because no maintained library does this.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from enum import IntEnum
 
 _PR_SET_PDEATHSIG = 1
@@ -19,6 +20,8 @@ _PR_SET_KEEPCAPS = 8
 _PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_AMBIENT_RAISE, _AMBIENT_LOWER = 2, 3
 _CAPABILITY_VERSION_3 = 0x20080522
 _HEADER = struct.Struct("=Ii")  # version, pid (0: this thread)
 _SETS = struct.Struct("=6I")  # effective, permitted, inheritable: low words, then high words
@@ -69,9 +72,7 @@ def keep_only(capabilities: Collection[Capability]) -> None:
     bound_to(capabilities)
     mask = have & sum(1 << c for c in capabilities)
     low, high = mask & 0xFFFFFFFF, mask >> 32
-    header = _HEADER.pack(_CAPABILITY_VERSION_3, 0)
-    if _libc.capset(header, _SETS.pack(low, low, 0, high, high, 0)) != 0:
-        raise _os_error()
+    _set_own((low, low, 0, high, high, 0))
     gain_nothing()
 
 
@@ -92,6 +93,29 @@ def bounding() -> int:
     """The bounding set of this thread as a bit mask."""
     # A number that this kernel doesn't know is an error (-1), which is not 1 either.
     return sum(1 << c for c in range(_LAST + 1) if _libc.prctl(_PR_CAPBSET_READ, c, 0, 0, 0) == 1)
+
+
+@contextlib.contextmanager
+def handing_on(capability: Capability) -> Iterator[None]:
+    """Programs that this thread executes meanwhile have a capability that it has itself. Raises OSError.
+
+    Nothing happens if it has not.
+    """
+    if not permitted() >> capability & 1:
+        yield
+        return
+    before = _own_sets()
+    inheritable = list(before)
+    inheritable[2] |= 1 << capability  # the low word: there is no capability beyond 31 here
+    _set_own(inheritable)
+    try:
+        _ambient(_AMBIENT_RAISE, capability)
+        try:
+            yield
+        finally:
+            _ambient(_AMBIENT_LOWER, capability)
+    finally:
+        _set_own(before)
 
 
 def keep_memory_private() -> None:
@@ -126,6 +150,16 @@ def _own_sets() -> tuple[int, ...]:
     if _libc.capget(header, sets) != 0:
         raise _os_error()
     return _SETS.unpack(sets.raw)
+
+
+def _set_own(sets: Sequence[int]) -> None:
+    if _libc.capset(_HEADER.pack(_CAPABILITY_VERSION_3, 0), _SETS.pack(*sets)) != 0:
+        raise _os_error()
+
+
+def _ambient(what: int, capability: Capability) -> None:
+    if _libc.prctl(_PR_CAP_AMBIENT, what, int(capability), 0, 0) != 0:
+        raise _os_error()
 
 
 def _prctl(option: int, argument: int) -> None:

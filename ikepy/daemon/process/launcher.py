@@ -10,7 +10,9 @@ import sys
 from ikepy.daemon.process.account import Account
 from ikepy.daemon.process.priority import ORDINARY, set_priority
 
-ENVIRONMENT = ("PATH", "LD_", "LANG", "LC_", "PYTHON", "VIRTUAL_ENV")  # prefixes; secrets stay with control
+IMPAIRMENTS = "IKEPY_IMPAIRMENTS"  # a variable that control sets for the processes of an impaired daemon
+# Prefixes; secrets stay with control
+ENVIRONMENT = ("PATH", "LD_", "LANG", "LC_", "PYTHON", "VIRTUAL_ENV", IMPAIRMENTS)
 
 
 def environment() -> dict[str, str]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ikepy.crypto.algorithms import SUPPORTED_ENCR, SUPPORTED_INTEG, SUPPORTED_PRF
+from ikepy.crypto.algorithms import ESP_AEAD, ESP_CIPHERS, SUPPORTED_ENCR, SUPPORTED_INTEG, SUPPORTED_PRF
 from ikepy.daemon.vici.message import Value
 from ikepy.sa.negotiation.proposals import group_name, transform
 from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, TransformType
 from ikepy.wire.proposal import Proposal
 
 SOURCE = "ikepy"  # where strongSwan names the plugin that has an algorithm
-AEAD = re.compile("_GCM_|_CCM_|POLY1305")
+AEAD = re.compile("_GCM_|_CCM_|_GMAC|POLY1305")
 
 
 def algorithms_of(proposal: Proposal) -> Iterator[tuple[str, str]]:
     """The keys and values of the algorithms of a chosen proposal; key sizes in bits."""
     encr = transform(proposal, TransformType.ENCR)
     if encr is not None:
-        yield "encr-alg", Encr(encr.id).name
+        yield "encr-alg", Encr(encr.id).label
         if encr.key_length:
             yield "encr-keysize", str(encr.key_length)
     integ = transform(proposal, TransformType.INTEG)
@@ -43,7 +43,8 @@ def group_of(group: int) -> str:
 
 def all_algorithms() -> dict[str, Value]:
     """The answer of `get-algorithms`: by kind, each with what implements it."""
-    ciphers = dict.fromkeys(Encr(number).name for number, _ in sorted(SUPPORTED_ENCR, key=str))
+    numbers = {number for number, _ in SUPPORTED_ENCR} | ESP_CIPHERS | ESP_AEAD
+    ciphers = [Encr(number).label for number in sorted(numbers)]
     groups = [group_of(group) for group in KeGroup if group is not KeGroup.NONE]
     return {
         "encryption": _from_us(name for name in ciphers if not AEAD.search(name)),

@@ -1,4 +1,5 @@
-"""VICI's commands that change something: initiate, terminate, rekey, install, uninstall, reload-settings.
+"""VICI's commands that change something: initiate, terminate, rekey, redirect, install, uninstall,
+reload-settings.
 
 Criteria, options, answers and texts are charon's: a command that waits sends its connection's log lines as
 `control-log` events meanwhile; `timeout` is in milliseconds, 0 waits for ever, -1 not at all.
@@ -20,12 +21,12 @@ from ikepy.daemon.control.snapshot import IkeSaState, Section
 from ikepy.daemon.control.take_snapshot import Sources, take
 from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.effects.runner import EffectsRunner
-from ikepy.daemon.vici import arguments
+from ikepy.daemon.vici import arguments, redirect
 from ikepy.daemon.vici.log_lines import DEFAULT_LEVEL, left_out, level_of, log_line
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.vici_client import Stream, failure
 from ikepy.errors import ConfigError, LocalMisuse
-from ikepy.sa.api.commands import Command, Initiate, Rekey, Terminate
+from ikepy.sa.api.commands import Command, Initiate, RedirectClients, Rekey, Terminate
 from ikepy.sa.api.effects import Log, Outcome
 
 CONTROL_LOG = "control-log"
@@ -162,7 +163,7 @@ class ControlCommands:
     ) -> Outcome | None:
         """Give the machine a command; its outcome, None if it does not come in `patience` (ms)."""
         level = -1 if patience == AT_ONCE else arguments.number(given, "loglevel")  # at once: without a line
-        assert isinstance(command, Initiate | Terminate | Rekey)
+        assert isinstance(command, Initiate | Terminate | Rekey | RedirectClients)
         outcome = self._runner.waiting.expect(command.ticket)
         lines = self._runner.bus.subscribe(Log, connection=connection)
         relay = _relay(lines, stream, DEFAULT_LEVEL if level is None else level)
@@ -228,8 +229,19 @@ class ControlCommands:
         arguments.unknown(given, ())
         return await outcome(self._desired.reload("command"), tell=True)
 
-    async def redirect(self, given: Decoded, _: Stream) -> Pairs:
-        return failure("redirecting IKE_SAs (RFC 5685) is not supported by ikepy")
+    async def redirect(self, given: Decoded, stream: Stream) -> Pairs:
+        """Send clients to another gateway (RFC 5685 5). As charon's, it does not wait for them."""
+        arguments.unknown(given, redirect.ARGUMENTS)
+        gateway = redirect.gateway(given)
+        meant = redirect.clients(given, take(self._sources, {Section.IKE_SAS}).ike_sas)
+        if not meant:
+            return _counted("no matching SAs to redirect found", 0)
+        ids = tuple(state.sa.ike_id for state in meant)
+        command = RedirectClients(ids, gateway, self._runner.waiting.ticket())
+        outcome = await self._wait(command, None, AT_ONCE, given, stream)
+        if outcome is not None and not outcome.ok:
+            return _counted(f"redirecting SA failed: {outcome.text}", len(meant), outcome=outcome)
+        return _counted(None, len(meant), outcome=outcome)
 
 
 async def outcome(changing: Awaitable[ConfigDifference], *, tell: bool = False) -> Pairs:

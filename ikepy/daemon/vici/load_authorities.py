@@ -1,53 +1,40 @@
 """VICI's commands for certification authorities: load-authority, unload-authority, and what lists them.
 
-They are kept and listed; nothing asks them for CRLs or OCSP answers yet.
+Their CAs are trusted, and asked for CRLs and OCSP responses where they say that they can be.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ikepy.crypto.certificates import MAX_CERTIFICATE, Certificate, certificate
+from ikepy.crypto.x509.certificate import MAX_CERTIFICATE, Certificate, certificate
+from ikepy.daemon.credentials.collection import Authority, Collection
 from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.control_commands import SUCCESS
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.vici_client import Stream, failure
 
-MOST = 1024
 URIS = ("crl_uris", "ocsp_uris")
 KEYS = ("cacert", "file", "cert_uri_base", *URIS)
 TOKEN = ("handle", "slot", "module")
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A CA's certificate, and where it answers."""
-
-    cacert: Certificate
-    crl_uris: tuple[str, ...]
-    ocsp_uris: tuple[str, ...]
-    cert_uri_base: str | None
 
 
 @dataclass(slots=True)
 class LoadAuthorities:
     """Executes them."""
 
-    _authorities: dict[str, Authority] = field(default_factory=dict)
-
-    def certificates(self) -> Iterator[Certificate]:
-        """Those of all authorities."""
-        return (one.cacert for one in self._authorities.values())
+    credentials: Collection
 
     async def load_authority(self, given: Decoded, _: Stream) -> Pairs:
         """Keep the authorities of the message, each in place of one of its name; none if one is bad."""
         loaded = {name: await asyncio.to_thread(_authority, name, value) for name, value in given.items()}
-        if len(self._authorities.keys() | loaded.keys()) > MOST:
-            return failure(f"there are {MOST} authorities at most: unload some")
-        self._authorities |= loaded
+        try:
+            self.credentials.load_authorities(loaded)
+        except ValueError as error:
+            return failure(str(error))
         return SUCCESS
 
     async def unload_authority(self, given: Decoded, _: Stream) -> Pairs:
@@ -55,23 +42,24 @@ class LoadAuthorities:
         name = arguments.text(given, "name")
         if name is None:
             return failure("unload: missing authority name")
-        if self._authorities.pop(name, None) is None:
+        if not self.credentials.unload_authority(name):
             return failure(f"unload: authority '{name}' not found")
         return SUCCESS
 
     async def get_authorities(self, given: Decoded, _: Stream) -> Pairs:
         arguments.unknown(given, ())
-        return [("authorities", list(self._authorities))]
+        # As swanctl unloads those of them that its file does not have.
+        return [("authorities", self.credentials.of_vici)]
 
     async def list_authorities(self, given: Decoded, stream: Stream) -> Pairs:
         """An event for each."""
         arguments.unknown(given, ("name",))
         wanted = arguments.text(given, "name")
-        for name, authority in tuple(self._authorities.items()):
+        for name, authority in self.credentials.authorities.items():
             if wanted not in (None, name):
                 continue
             section: dict[str, Value] = {
-                "cacert": authority.cacert.subject,
+                "cacert": str(authority.cacert.subject),
                 "crl_uris": authority.crl_uris,
                 "ocsp_uris": authority.ocsp_uris,
             }

@@ -1,24 +1,25 @@
-"""VICI's commands for certificates and keys: load-cert, load-key, load-token, what lists and unloads them.
+"""VICI's commands for certificates: load-cert, and what lists and unloads them.
 
-They are read, kept and listed. Nothing authenticates with them yet. Private keys leave the daemon by no
-command.
+They are used from then on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from ikepy.crypto import certificates
-from ikepy.crypto.certificates import Certificate, Crl, PrivateKey, PublicKey
+from ikepy.crypto.x509.certificate import Certificate, certificate
+from ikepy.crypto.x509.crl import Crl, crl
+from ikepy.crypto.x509.public_key import PublicKey, public_key
+from ikepy.daemon.credentials.collection import AA, CA, NONE, OCSP, Collection, Credential
+from ikepy.daemon.signer.signer import Signer
 from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.control_commands import SUCCESS
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.vici_client import Stream, failure
 
-MOST = 4096  # certificates and CRLs, and keys, that VICI has loaded
-NONE, CA, AA, OCSP, ANY = "NONE", "CA", "AA", "OCSP", "ANY"
+ANY = "ANY"
 FLAGS = (NONE, CA, AA, OCSP)
 X509, CRL, PUBKEY, AC = "X509", "X509_CRL", "PUBKEY", "X509_AC"
 TYPES = (X509, CRL, PUBKEY, AC, "OCSP_RESPONSE")
@@ -31,21 +32,19 @@ DIRECTORIES = {
     "X509CRL": (CRL, NONE),
 }
 READERS: dict[str, Callable[[bytes], Certificate | Crl | PublicKey]] = {
-    X509: certificates.certificate,
-    CRL: certificates.crl,
-    PUBKEY: certificates.public_key,
+    X509: certificate,
+    CRL: crl,
+    PUBKEY: public_key,
 }
 LISTED = {Certificate: X509, Crl: CRL, PublicKey: PUBKEY}
-Credential = Certificate | Crl | PublicKey
 
 
 @dataclass(slots=True)
 class LoadCredentials:
-    """Executes them. `authorities`: the certificates that these have, which are listed, too."""
+    """Executes them. `signer`: which private keys there are."""
 
-    authorities: Callable[[], Iterable[Certificate]]
-    _certificates: dict[bytes, tuple[Credential, str]] = field(default_factory=dict)  # DER -> with its flag
-    _keys: dict[str, PrivateKey] = field(default_factory=dict)
+    credentials: Collection
+    signer: Signer
 
     async def load_cert(self, given: Decoded, _: Stream) -> Pairs:
         """Keep a certificate, CRL or public key; of an issuer's CRLs the latest."""
@@ -69,67 +68,22 @@ class LoadCredentials:
             return failure(f"parsing {kind} certificate failed: {error}")
         if flag == CA and isinstance(found, Certificate) and not found.is_ca:
             return failure("ca certificate lacks CA basic constraint, rejected")
-        return self._keep(found, flag)
-
-    def _keep(self, found: Credential, flag: str) -> Pairs:
-        if isinstance(found, Crl):
-            for der, (other, _) in tuple(self._certificates.items()):
-                if isinstance(other, Crl) and other.issuer == found.issuer:
-                    if other.issued > found.issued:
-                        return SUCCESS  # as charon, which keeps the later one
-                    del self._certificates[der]
-        if found.der not in self._certificates and len(self._certificates) >= MOST:
-            return failure(f"there are {MOST} certificates, as many as there may be: clear the credentials")
-        self._certificates[found.der] = found, flag
-        return SUCCESS
-
-    async def load_key(self, given: Decoded, _: Stream) -> Pairs:
-        """Keep a private key. The answer has its `id`: the SHA-1 of the public key's bits, in hex digits."""
-        arguments.unknown(given, ("type", "data"))
-        kind, data = arguments.text(given, "type"), given.get("data")
-        if kind is None:
-            return failure("key type missing")
-        if kind.lower() not in certificates.KINDS:
-            allowed = ", ".join(certificates.KINDS)
-            return failure(f"invalid key type: {kind[:40]!r}; allowed: {allowed}")
-        if not isinstance(data, bytes) or not data:
-            return failure("key data missing")
         try:
-            key = await asyncio.to_thread(certificates.private_key, data, kind.lower())
+            self.credentials.load(found, flag)
         except ValueError as error:
-            return failure(f"parsing {kind.upper()} private key failed: {error}")
-        if key.key_id not in self._keys and len(self._keys) >= MOST:
-            return failure(f"there are {MOST} keys, as many as there may be: unload some")
-        self._keys[key.key_id] = key
-        return [*SUCCESS, ("id", key.key_id)]
-
-    async def unload_key(self, given: Decoded, _: Stream) -> Pairs:
-        arguments.unknown(given, ("id",))
-        name = arguments.text(given, "id")
-        if name is None:
-            return failure("key id missing")
-        if self._keys.pop(name.lower(), None) is None:
-            return failure(f"private key with id '{name[:80]}' not found")
+            return failure(str(error))
         return SUCCESS
-
-    async def get_keys(self, given: Decoded, _: Stream) -> Pairs:
-        arguments.unknown(given, ())
-        return [("keys", list(self._keys))]
-
-    async def load_token(self, given: Decoded, _: Stream) -> Pairs:
-        """Refuse: there is no PKCS#11 here."""
-        return failure("tokens (PKCS#11) are not supported by ikepy: load the key itself, with load-key")
 
     async def flush_certs(self, given: Decoded, _: Stream) -> Pairs:
-        """Nothing is cached here: each certificate is one that was loaded, and stays."""
+        """Forget the CRLs and OCSP responses that were fetched, of whatever type is asked for."""
         arguments.unknown(given, ("type",))
-        _of_types(arguments.text(given, "type"))
+        if not {X509, PUBKEY, AC} >= set(_of_types(arguments.text(given, "type"))):
+            self.credentials.flush()
         return SUCCESS
 
     def clear(self) -> None:
         """Forget all of them; authorities keep theirs."""
-        self._certificates.clear()
-        self._keys.clear()
+        self.credentials.clear()
 
     async def list_certs(self, given: Decoded, stream: Stream) -> Pairs:
         """An event for each certificate, those of authorities among them."""
@@ -138,8 +92,7 @@ class LoadCredentials:
         if flag not in (*FLAGS, ANY):
             raise ViciError(f"invalid certificate flag; allowed: {', '.join((*FLAGS, ANY))}")
         subject = arguments.text(given, "subject")
-        certified = {one.der: (one, CA) for one in self.authorities()}
-        for found, given_flag in tuple({**certified, **self._certificates}.values()):
+        for found, given_flag in tuple(self.credentials.all()):
             kind, own = LISTED[type(found)], _flag(found, given_flag)
             if kind not in types or (types == (X509,) and flag not in (ANY, own)):  # as charon: not with ANY
                 continue
@@ -148,7 +101,7 @@ class LoadCredentials:
             section: dict[str, Value] = {"type": kind}
             if kind == X509:
                 section["flag"] = own
-            if not isinstance(found, Crl) and found.key_id in self._keys:
+            if not isinstance(found, Crl) and found.key_id is not None and self.signer.has(found.key_id):
                 section["has_privkey"] = "yes"
             await stream.send("list-cert", [*section.items(), ("data", found.der)])
         return []
@@ -175,9 +128,9 @@ def _has(found: Credential, subject: str | None) -> bool:
         return True
     match found:
         case Certificate():
-            names = (found.subject, *found.names)
+            names = tuple(map(str, (found.subject, *found.names)))
         case Crl():
-            names = (found.issuer,)
+            names = (str(found.issuer),)
         case _:
             names = (found.key_id,)
     return _folded(subject) in map(_folded, names)

@@ -1,72 +1,104 @@
 """VICI's commands for pools of virtual addresses: load-pool, unload-pool, get-pools.
 
-They are kept and listed; no peer is given an address of them yet, so that all are free.
+Pools that came by VICI are a layer above the file's (`ikepy.config.layers`), as connections are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_interface, ip_network
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from ikepy.config import toml_source
+from ikepy.config.layers import Layers
+from ikepy.config.model import Pool
 from ikepy.config.values import Address
+from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.control_commands import SUCCESS
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.vici_client import Stream, failure
+from ikepy.errors import ConfigError, LocalMisuse
+from ikepy.sa.api.leases import PoolState
 
 MOST = 1024
-MOST_BITS = 31  # of a pool's addresses, as charon has them
-ADDRESS_BITS = {4: 32, 6: 128}
-ATTRIBUTES = frozenset(
-    {"address", "dns", "nbns", "dhcp", "netmask", "server", "subnet", "split_include", "split_exclude"}
-)
-LARGEST = 2**15 - 1  # an attribute's type (RFC 7296 3.15.1)
+SOURCE = "VICI"  # what errors call it
+ALLOWED = sorted(Pool.model_fields.keys() - {"name", "attributes"})
+LISTED = 4096  # leases of a pool that a message has at most
+
+States = Callable[[], Sequence[PoolState]]
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """`size`: how many addresses it has, from `base` on, or one after it if that is the network's own.
-
-    `attributes`: what else peers are told, by charon's name or the number of the type.
-    """
-
-    base: Address
-    size: int
-    attributes: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass(slots=True)
 class LoadPools:
-    """Executes them."""
+    """Executes them. `states`: the pools in use, with their leases."""
 
-    _pools: dict[str, Pool] = field(default_factory=dict)
+    def __init__(self, desired: DesiredConfig, states: States) -> None:
+        self._desired = desired
+        self._states = states
 
     async def load_pool(self, given: Decoded, _: Stream) -> Pairs:
-        """Keep the pools of the message, each in place of one of its name; none if one is bad."""
-        loaded = {name: _pool(name, value) for name, value in given.items()}
-        if len(self._pools.keys() | loaded.keys()) > MOST:
-            return failure(f"there are {MOST} pools at most: unload some")
-        self._pools |= loaded
+        """Use the pools of the message, each in place of one of its name; none of them if one is bad."""
+        pools = [_pool(name, value) for name, value in given.items()]
+
+        def edit(layers: Layers) -> Layers:
+            for pool in pools:
+                layers = layers.with_pool(pool)
+            if len(layers.pools) > MOST:
+                raise ViciError(f"there are {MOST} pools at most: unload some")
+            return layers
+
+        try:
+            await self._desired.change(edit)
+        except (ConfigError, LocalMisuse) as error:
+            return failure(str(error))
         return SUCCESS
 
     async def unload_pool(self, given: Decoded, _: Stream) -> Pairs:
+        """Take back a pool that came by VICI and of which nobody uses an address, as charon does."""
         arguments.unknown(given, ("name",))
         name = arguments.text(given, "name")
         if name is None:
             return failure("missing pool name to unload")
-        if self._pools.pop(name, None) is None:
-            return failure(f"{name} not found")
+
+        def edit(layers: Layers) -> Layers:
+            if name not in layers.pools:
+                hint = "; it is in the configuration file, not loaded by VICI"
+                raise ViciError(f"{name} not found{hint if name in layers.file.pools else ''}")
+            if any(state.name == name and state.online for state in self._states()):
+                raise ViciError(f"{name} has online leases, unable to unload")
+            return layers.without_pool(name)
+
+        try:
+            await self._desired.change(edit)
+        except (ConfigError, LocalMisuse) as error:
+            return failure(str(error))
         return SUCCESS
 
     async def get_pools(self, given: Decoded, _: Stream) -> Pairs:
+        """All pools, the file's too."""
         arguments.unknown(given, ("leases", "name"))
-        leases: dict[str, Value] = {"leases": {}} if arguments.boolean(given, "leases") else {}
-        wanted = arguments.text(given, "name")
+        leases, wanted = arguments.boolean(given, "leases"), arguments.text(given, "name")
         return [
-            (name, {"base": _shown(pool.base), "size": pool.size, "online": 0, "offline": 0, **leases})
-            for name, pool in self._pools.items()
-            if wanted in (None, name)
+            (state.name, _section(state, leases)) for state in self._states() if wanted in (None, state.name)
         ]
+
+
+def _section(state: PoolState, leases: bool) -> dict[str, Value]:
+    section: dict[str, Value] = {
+        "base": _shown(state.base),
+        "size": state.size,
+        "online": state.online,
+        "offline": state.offline,
+    }
+    if leases:
+        section["leases"] = {
+            str(number): {
+                "address": str(lease.address),
+                "identity": str(lease.identity),
+                "status": "online" if lease.online else "offline",
+            }
+            for number, lease in enumerate(reversed(state.leases[-LISTED:]))
+        }
+    return section
 
 
 def _shown(address: Address) -> str:
@@ -81,44 +113,33 @@ def _pool(name: str, value: bytes | list[bytes] | Decoded) -> Pool:
     addrs = arguments.text(value, "addrs")
     if addrs is None:
         raise ViciError(f"missing addrs for pool '{name}'")
-    attributes = [
-        (key, item) for key, items in value.items() if key != "addrs" for item in _items(key, items)
-    ]
+    table: dict[str, object] = {"addrs": addrs}
+    for key, items in value.items():
+        if key != "addrs":
+            table[key] = _items(key, items)
     try:
-        base, size = _range(addrs) if "-" in addrs else _subnet(addrs)
-    except ValueError:
-        allowed = "a network like 10.3.0.0/24, or a range like 10.3.0.5-10.3.0.9"
-        raise ViciError(f"invalid addrs value: pools.{name}.addrs; allowed: {allowed}") from None
-    return Pool(base, size, tuple(attributes))
+        reading = toml_source.read_table({"pools": {name: table}}, SOURCE, Path("/"))
+    except ConfigError as error:
+        key, text = error.problems[0]
+        where = key.removeprefix(f"pools.{name}.")
+        what = "invalid addrs value" if where == "addrs" else f"invalid attribute value for {where}"
+        raise ViciError(f"{what}: {key}: {text}") from None
+    return reading.config.pools[name]
 
 
-def _subnet(text: str) -> tuple[Address, int]:
-    """Without the network's own address and the last one, which no host has."""
-    interface = ip_interface(text)
-    bits = min(ADDRESS_BITS[interface.version] - interface.network.prefixlen, MOST_BITS)
-    size, within = 2**bits, int(interface.ip) % 2**bits
-    if size > 2:
-        return interface.ip, size - max(within, 1) - 1
-    return interface.ip, size - bool(within)
-
-
-def _range(text: str) -> tuple[Address, int]:
-    first, last = (ip_address(one.strip()) for one in text.split("-", 1))
-    size = int(last) - int(first) + 1
-    if first.version != last.version or not 1 <= size <= 2**32 or int(first) >> 32 != int(last) >> 32:
-        raise ValueError("no range")
-    return first, size
-
-
-def _items(key: str, items: bytes | list[bytes] | Decoded) -> list[bytes]:
-    """The values of an attribute, which for those with a name are addresses or networks."""
+def _items(key: str, items: bytes | list[bytes] | Decoded) -> list[str]:
+    """The values of an attribute. Those of a number may be any octets."""
     number = int(key) if key.isascii() and key.isdigit() and len(key) < 6 else 0
-    if not isinstance(items, list) or not (key in ATTRIBUTES or 1 <= number <= LARGEST):
-        raise ViciError(f"invalid attribute: {key[:40]!r}; allowed: addrs, and lists of {sorted(ATTRIBUTES)}")
-    for item in items if key in ATTRIBUTES else ():
-        try:
-            word = item.decode()
-            ip_network(word, strict=False) if "/" in word else ip_address(word)
-        except ValueError:
-            raise ViciError(f"invalid attribute value for {key}") from None
-    return items
+    if not isinstance(items, list) or not (key in ALLOWED or 1 <= number < 2**15):
+        raise ViciError(f"invalid attribute: {key[:40]!r}; allowed: addrs, and lists of {ALLOWED}")
+    return [_word(item, binary=number > 0) for item in items]
+
+
+def _word(item: bytes, *, binary: bool) -> str:
+    try:
+        word = item.decode()
+    except UnicodeDecodeError:
+        if not binary:
+            raise ViciError("an attribute must be UTF-8") from None
+        return f"0x{item.hex()}"
+    return f"0x{item.hex()}" if binary and not word.isprintable() else word

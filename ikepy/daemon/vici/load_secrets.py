@@ -1,26 +1,27 @@
 """VICI's commands that load shared secrets: load-shared, unload-shared, get-shared.
 
-Those of IKE are pre-shared keys, and go into the layer above the file's (`ikepy.config.layers`). Those of EAP
-and XAuth, and postquantum ones (RFC 8784), are kept for their methods, which do not exist yet.
+Pre-shared keys, users' passwords and NT hashes go into the layer above the file's (`ikepy.config.layers`).
+Those of XAuth, which is IKEv1's, are kept, and nothing is made of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from pydantic import ValidationError
 
 from ikepy.config import report
 from ikepy.config.layers import Layers
-from ikepy.config.model import SecretEntry
+from ikepy.config.model import SecretEntry, SecretKind
 from ikepy.daemon.desired_config import DesiredConfig
 from ikepy.daemon.vici import arguments
 from ikepy.daemon.vici.control_commands import SUCCESS, outcome
 from ikepy.daemon.vici.message import Decoded, Pairs, ViciError
 from ikepy.daemon.vici.vici_client import Stream, failure
 
-USED = "ike"
-KINDS = (USED, "eap", "xauth", "ntlm", "ppk")
+USED: tuple[str, ...] = get_args(SecretKind)
+KINDS = (*USED, "xauth")
 MOST = 16384  # secrets that VICI has loaded
 UNNAMED = "%unnamed-"  # how the names of secrets without an id begin
 
@@ -30,7 +31,7 @@ class LoadSecrets:
     """Executes them. A secret without an id is used, but not listed: only clear-creds takes it back."""
 
     desired: DesiredConfig
-    _others: dict[str, SecretEntry] = field(default_factory=dict)  # that are not IKE's, by id
+    _others: dict[str, SecretEntry] = field(default_factory=dict)  # of which nothing is made yet, by id
 
     async def load_shared(self, given: Decoded, _: Stream) -> Pairs:
         """Use a secret, in place of the one with the same id."""
@@ -42,8 +43,9 @@ class LoadSecrets:
             return failure(f"invalid shared key type: {kind[:40]!r}; allowed: {', '.join(KINDS).upper()}")
         if name is not None and (not name.isprintable() or not name or name.startswith(UNNAMED)):
             return failure(f"id must have printable characters, and not begin with {UNNAMED}")
-        entry = _entry(given)
-        if kind.lower() == USED:
+        used = kind.lower() in USED
+        entry = _entry(given, kind.lower() if used else USED[0])
+        if used:
             return await self._use(name, entry)
         if name is not None:  # without an id, nothing could be told of it
             self._has_room(name, self.desired.layers)
@@ -111,7 +113,7 @@ def _unnamed(layers: Layers, entry: SecretEntry) -> str:
     return f"{UNNAMED}{1 + max((int(name.removeprefix(UNNAMED)) for name in names), default=0)}"
 
 
-def _entry(given: Decoded) -> SecretEntry:
+def _entry(given: Decoded, kind: str) -> SecretEntry:
     """The secret of a message and its owners, none of them: anybody. Raises ViciError without its bytes."""
     data, owners = given.get("data"), given.get("owners", [])
     if not isinstance(data, bytes) or not data:
@@ -120,7 +122,7 @@ def _entry(given: Decoded) -> SecretEntry:
         raise ViciError("parsing shared key owners failed: owners must be a list")
     try:
         ids = [one.decode() for one in owners]
-        return SecretEntry.model_validate({"ids": ids, "secret": f"0x{data.hex()}"})
+        return SecretEntry.model_validate({"kind": kind, "ids": ids, "secret": f"0x{data.hex()}"})
     except UnicodeDecodeError:
         raise ViciError("parsing shared key owners failed: an owner is no UTF-8 text") from None
     except ValidationError as error:

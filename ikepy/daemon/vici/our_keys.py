@@ -20,17 +20,20 @@ Section = dict[str, Value]
 
 def of_ike_sa(sa: IkeSaSnapshot, at: float) -> Section:
     """`at`: the monotonic time now."""
-    section: Section = {"ikepy-encap": _word(sa.encap)}
+    section: Section = {"ikepy-encap": _word(sa.encap), "ikepy-quantum-safe": _word(sa.quantum_safe)}
     if sa.proposal is not None:
         section["ikepy-suite"] = describe(sa.proposal)
     if sa.established_at is not None:
         section["ikepy-established"] = max(0, int(at - sa.established_at))
+    if sa.resumed:
+        section["ikepy-resumed"] = _word(True)
     network = sa.network
     for key, values in (
         ("addresses", network.addresses),
         ("subnets", network.subnets),
         ("dns-servers", network.dns_servers),
         ("domains", network.domains),
+        ("encrypted-dns", network.encrypted_dns),
     ):
         if values:
             section[f"ikepy-{key}"] = _texts(values)
@@ -40,7 +43,11 @@ def of_ike_sa(sa: IkeSaSnapshot, at: float) -> Section:
 def of_child(installed: InstalledChild) -> Section:
     """`ikepy-drops` has an item "reason = number" for each reason of which there were some."""
     traffic = installed.traffic
-    section: Section = {"ikepy-suite": str(installed.sa.suite), "ikepy-out-seq": traffic.out_seq}
+    section: Section = {
+        "ikepy-suite": str(installed.sa.suite),
+        "ikepy-quantum-safe": _word(installed.sa.quantum_safe),
+        "ikepy-out-seq": traffic.out_seq,
+    }
     if installed.device is not None:
         section["ikepy-device"] = installed.device
     if traffic.drops:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from esp.packet.selectors import Selector
 from ikepy.config.model import AuthLocal, AuthRemote, Child, Connection
+from ikepy.crypto.x509.certificate import certificate
 from ikepy.daemon.control.snapshot import IkeSaState, InstalledChild
 from ikepy.daemon.control.status import task_names
 from ikepy.daemon.vici import our_keys
@@ -23,6 +24,7 @@ from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 Section = dict[str, Value]
 IKE_VERSION = "2"
 LEFT_FOR_OTHERS = MAX_PACKET // 2  # octets of one event's children; the rest goes into another event
+CLASSES = {"psk": "pre-shared key", "pubkey": "public key", "eap": "EAP"}  # charon's names of methods
 STATES = {"DEAD": "DESTROYING"}  # charon's names of our states, where they differ
 
 
@@ -55,6 +57,8 @@ def ike_sa(sa: IkeSaSnapshot, now: Clocks) -> Section:
         **_endpoint("remote", sa.path.remote),
         "remote-id": str(sa.remote_id or "%any"),
     }
+    if sa.eap_id:
+        section["remote-eap-id"] = sa.eap_id
     if sa.initiator:
         section["initiator"] = "yes"
     section |= {"initiator-spi": sa.spi_i.hex(), "responder-spi": sa.spi_r.hex()}
@@ -67,11 +71,15 @@ def ike_sa(sa: IkeSaSnapshot, now: Clocks) -> Section:
             section[key] = "yes"
     if sa.proposal is not None:
         section |= algorithms_of(sa.proposal)
+    if sa.ppk:
+        section["ppk"] = "yes"
     if sa.established_at is not None and sa.state == "ESTABLISHED":
         section["established"] = _since(sa.established_at, now.at)
         section |= _until({"rekey-time": sa.rekey_at, "reauth-time": sa.reauth_at}, now.at)
     if sa.network.addresses:
         section["local-vips"] = [str(one.ip) for one in sa.network.addresses]
+    if sa.network.leases:
+        section["remote-vips"] = [str(one) for one in sa.network.leases]
     for key, tasks in (("tasks-queued", sa.tasks_queued), ("tasks-active", sa.tasks_active)):
         if tasks:
             section[key] = task_names(tasks)
@@ -95,7 +103,7 @@ def child_sa(installed: InstalledChild, reqid: int, now: Clocks) -> Section:
         "uniqueid": sa.child_id,
         "reqid": reqid,
         "state": sa.state,
-        "mode": "TUNNEL",
+        "mode": "TRANSPORT" if sa.transport else "TUNNEL",
         "protocol": "ESP",
     }
     if sa.encap:
@@ -165,8 +173,10 @@ def list_conn(connection: Connection, *, ours: bool = False) -> Section:
     }
     if connection.dpd_delay:
         section["dpd_delay"] = int(connection.dpd_delay)
-    section["local-1"] = _authentication(connection.local)
-    section["remote-1"] = _authentication(connection.remote)
+    for number, local in enumerate(connection.locals, 1):
+        section[f"local-{number}"] = _authentication(local)
+    for number, remote in enumerate(connection.remotes, 1):
+        section[f"remote-{number}"] = _authentication(remote)
     if ours:
         section |= our_keys.of_connection(connection)
     section["children"] = {
@@ -180,13 +190,29 @@ def _authentication(auth: AuthLocal | AuthRemote) -> Section:
     section: Section = {}
     if auth.id is not None or isinstance(auth, AuthRemote):
         section["id"] = str(auth.id or "%any")
-    section["class"] = "pre-shared key"
-    return section | {"groups": [], "cert_policy": [], "certs": [], "cacerts": []}
+    section["class"] = CLASSES[auth.auth.kind]
+    if auth.eap:
+        section["eap-type"] = auth.eap.removeprefix("eap-").upper()
+    if auth.eap_id is not None:
+        section["eap_id"] = auth.eap_id
+    if isinstance(auth, AuthLocal) and auth.aaa_id is not None:
+        section["aaa_id"] = str(auth.aaa_id)
+    remote = auth if isinstance(auth, AuthRemote) else None
+    return section | {
+        "groups": [],
+        "cert_policy": [] if remote is None else list(remote.cert_policy),
+        "certs": [_subject(one) for one in auth.certs],
+        "cacerts": [] if remote is None else [_subject(one) for one in remote.cacerts],
+    }
+
+
+def _subject(der: bytes) -> str:
+    return str(certificate(der).subject)
 
 
 def _configured_child(child: Child) -> Section:
     return {
-        "mode": "TUNNEL",
+        "mode": child.mode.upper(),
         "rekey_time": int(child.rekey_time),
         "rekey_bytes": child.rekey_bytes,
         "rekey_packets": child.rekey_packets,
@@ -202,7 +228,7 @@ def list_policy(connection: Connection, child: Child) -> Section:
     return {
         "child": child.name,
         "ike": connection.name,
-        "mode": "TUNNEL",
+        "mode": child.mode.upper(),
         "local-ts": _texts(child.local_ts),
         "remote-ts": _texts(child.remote_ts),
     }

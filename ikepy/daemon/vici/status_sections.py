@@ -31,6 +31,8 @@ def _of_tunnel(tunnel: TunnelDiagnosis, now: float) -> Iterator[Section]:
         "remote": tunnel.remote,
         **_since(tunnel.since, now),
         **({} if tunnel.round_trip is None else {"rtt": round(tunnel.round_trip * 1e6)}),
+        **({} if tunnel.quantum_safe is None else {"quantum-safe": "yes" if tunnel.quantum_safe else "no"}),
+        **({"quantum-safe-wanted": "yes"} if tunnel.wants_quantum_safe else {}),
         "findings": _findings(tunnel.findings, now),
     }
     children = tunnel.children

@@ -15,13 +15,23 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 from esp.datapath.worker import Worker
 from esp.ipc.counters import CounterBlock
+from esp.sa.outbound import OutboundSa
 from ikepy.daemon.process.account import Account
 from ikepy.daemon.process.capabilities import die_with_parent, keep_memory_private, keep_only
+from ikepy.daemon.process.launcher import IMPAIRMENTS
 from tun.closing import close_later
 from tun.frames import packet_io
+
+# An impaired daemon's; loaded before the change of user
+_outbound_sa: Callable[..., OutboundSa] = OutboundSa
+if IMPAIRMENTS in os.environ:
+    from ikepy.impair.packets import outbound_sa
+
+    _outbound_sa = outbound_sa(os.environ[IMPAIRMENTS].split())
 
 HELLO = struct.Struct("!HH")  # slot, workers
 _GC_THRESHOLDS = (100_000, 50, 50)  # packets make no reference cycles: collections can be rare and small
@@ -69,7 +79,7 @@ def main(arguments: list[str]) -> int:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         with counters:
-            Worker(control, counters, slot, workers, packet_io, close_later).run()
+            Worker(control, counters, slot, workers, packet_io, close_later, _outbound_sa).run()
     return 0
 
 

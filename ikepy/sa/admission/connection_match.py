@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config, Connection, DnsName
+from ikepy.config.model import AuthRemote, Config, Connection, DnsName
 from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Path
 from ikepy.sa.negotiation import proposals
 from ikepy.wire.proposal import Proposal
 
+MOST_LOOKED_AT = 256  # connections whose authentication is looked at: mostly it is the same
 MOST_PATHS = 256  # address pairs for which the candidates are cached
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How peers of some connections have to authenticate. `several`: in several rounds; `by_key`: either end
+    by a public key; `by_secret`: the peer by a pre-shared one; `experimental`: ML-DSA; `ask`: for
+    certificates; `ask_ocsp`: for OCSP responses about them; `remotes`: how those with a public key, each way
+    once."""
+
+    several: bool
+    by_key: bool
+    by_secret: bool
+    experimental: bool
+    ask: bool
+    ask_ocsp: bool
+    remotes: tuple[AuthRemote, ...]
 
 
 class Candidates:
@@ -34,6 +53,22 @@ class Candidates:
 
     def __bool__(self) -> bool:
         return bool(self.connections)
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """How the peer may have to authenticate."""
+        looked_at = self.connections[:MOST_LOOKED_AT]
+        remotes = [one for each in looked_at for one in each.remotes]
+        keys = {_essence(one): one for one in remotes if one.auth.kind == "pubkey"}
+        return Wanted(
+            several=any(len(one.locals) > 1 or len(one.remotes) > 1 for one in looked_at),
+            by_key=any("pubkey" in one.methods for one in looked_at),
+            by_secret=any(one.auth.kind == "psk" for one in remotes),
+            experimental=any(one.experimental_mldsa for one in looked_at),
+            ask=any(one.send_certreq for one in looked_at),
+            ask_ocsp=any(one.send_certreq and one.asks_ocsp for one in looked_at),
+            remotes=tuple(keys.values()),
+        )
 
     def match(
         self, chosen: Proposal, id_r: Identity | None, id_i: Identity, local_address: Address
@@ -83,10 +118,16 @@ class ConnectionMatch:
         return found
 
 
+def _essence(auth: AuthRemote) -> tuple[object, ...]:
+    """What decides which keys and CAs are accepted."""
+    return auth.auth, auth.certs, auth.cacerts, auth.pubkeys, auth.ca_id, auth.hash_and_url
+
+
 def _fits(
     connection: Connection, chosen: Proposal, id_r: Identity | None, id_i: Identity, local_address: Address
 ) -> bool:
-    if id_r is not None and id_r != (connection.local.id or Identity.of_address(local_address)):
+    own = connection.local.own_id or Identity.of_address(local_address)
+    if id_r is not None and id_r.folded != own.folded:  # a name in a certificate has its own kinds of strings
         return False
     return id_i.matches(connection.remote.id) and proposals.select(connection.proposals, [chosen]) is not None
 
@@ -100,6 +141,11 @@ def _score(connection: Connection, path: Path, names: NameTable) -> int | None:
 def permits(patterns: Iterable[object], address: Address, names: NameTable) -> bool:
     """Whether one of a connection's address patterns matches `address`."""
     return _address_score(patterns, address, names) is not None
+
+
+def is_single(pattern: object) -> bool:
+    """Whether a pattern means exactly one address."""
+    return isinstance(pattern, IPv4Address | IPv6Address)
 
 
 def _address_score(patterns: Iterable[object], address: Address, names: NameTable) -> int | None:

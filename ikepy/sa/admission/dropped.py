@@ -9,22 +9,25 @@ from ikepy.errors import WireError
 from ikepy.sa.api.effects import Level, Log
 from ikepy.sa.api.path import Path
 from ikepy.sa.api.unserved import Tally, Unserved
-from ikepy.wire.constants import ExchangeType, HeaderFlag
-from ikepy.wire.glance import is_protected
+from ikepy.wire.constants import FIRST_EXCHANGES, ExchangeType, HeaderFlag
+from ikepy.wire.glance import are_notifies, is_protected
 from ikepy.wire.message import HEADER_SIZE, IkeHeader
 
 _VERSION, _EXCHANGE, _FLAGS = 17, 18, 19  # offsets in the header (RFC 7296 3.1)
 MAX_UNPROTECTED = 128  # octets outside IKE_SA_INIT: a notify or two (RFC 7296 1.5, 2.21.4)
+MOST_NOTIFIES = 5  # INVALID_IKE_SPI and four tokens of 128 octets (RFC 6290 4.5, 5): so long may it be
+MAX_NOTIFIES = 580
 
 
 def check_unprotected(header: IkeHeader, datagram: bytes) -> None:
-    """WireError for a long message that should be protected and has more than a notify or two outside SK.
+    """WireError for a long message that should be protected and has more than a few notifies outside SK.
 
     It is not decoded: that would cost ten times as much as other messages under SPIs copied from the wire.
     """
-    if header.exchange == ExchangeType.IKE_SA_INIT or len(datagram) <= MAX_UNPROTECTED:
+    if header.exchange in FIRST_EXCHANGES or len(datagram) <= MAX_UNPROTECTED:
         return
-    if not is_protected(datagram, MAX_UNPROTECTED):
+    few = len(datagram) <= MAX_NOTIFIES and are_notifies(datagram, MOST_NOTIFIES)
+    if not few and not is_protected(datagram, MAX_UNPROTECTED):
         raise WireError(f"{len(datagram)} octets that are not protected")
 
 
@@ -38,7 +41,7 @@ def malformed(tally: Tally, datagram: bytes, path: Path, error: WireError) -> Lo
         tally[Unserved.IKEV1] += 1
         text = "dropped IKEv1: only IKEv2 is spoken here, the peer has to be set to it"
         return Log(Level.INFO, str(remote), text, "IKEv1", remote.address)
-    if datagram[_EXCHANGE] != ExchangeType.IKE_SA_INIT:
+    if datagram[_EXCHANGE] not in FIRST_EXCHANGES:
         tally[Unserved.MALFORMED] += 1
         return Log(Level.DEBUG, str(remote), f"dropped: {error}")
     is_response = datagram[_FLAGS] & HeaderFlag.RESPONSE

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.packet.selectors import Selector
+from ikepy.config.model import DnsName
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,23 @@ class Shutdown:
     """Delete every IKE_SA at its peer and accept no new ones."""
 
 
+@dataclass(frozen=True, slots=True)
+class RedirectClients:
+    """Send the clients of these IKE_SAs to another gateway (RFC 5685 5), as far as they follow."""
+
+    ike_ids: tuple[int, ...]
+    gateway: IPv4Address | IPv6Address | DnsName
+    ticket: int = 0
+
+
 Command = (
-    Initiate | Terminate | Rekey | Acquire | ChildrenLost | SequenceLow | LocalAddressesChanged | Shutdown
+    Initiate
+    | Terminate
+    | Rekey
+    | Acquire
+    | ChildrenLost
+    | SequenceLow
+    | LocalAddressesChanged
+    | Shutdown
+    | RedirectClients
 )

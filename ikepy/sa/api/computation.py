@@ -15,16 +15,18 @@ T = TypeVar("T")
 Job = Callable[[], object]  # depends only on what it captured; PeerError is a result too
 
 QUICK = 0.001  # seconds: a job that takes no longer runs at once
+AT_ONCE = float("inf")  # seconds of patience
 
 
 class ResultPending(Exception):  # noqa: N818  no error
-    """The handler needs the result of `job`, which takes about `seconds`."""
+    """The handler needs the result of `job`, which takes about `seconds`; `waits` is as in `Compute`."""
 
-    def __init__(self, name: Hashable, job: Job, seconds: float) -> None:
+    def __init__(self, name: Hashable, job: Job, seconds: float, *, waits: bool = False) -> None:
         super().__init__(name)
         self.name = name
         self.job = job
         self.seconds = seconds
+        self.waits = waits
 
 
 class Computation:
@@ -40,15 +42,17 @@ class Computation:
         self._results: dict[Hashable, object] = {}
         self.awaited = False  # whether its message is set aside until a result is there
 
-    def result(self, name: Hashable, seconds: float, prepare: Callable[[], Callable[[], T]]) -> T:
+    def result(
+        self, name: Hashable, seconds: float, prepare: Callable[[], Callable[[], T]], *, waits: bool = False
+    ) -> T:
         """Return (or raise) the result of the job that `prepare` makes; `name` is unique in this computation.
 
-        Raises ResultPending if the job is slow and has not run yet.
+        Raises ResultPending if the job is slow, or waits, and has not run yet.
         """
         if name not in self._results:
             job = prepare()
-            if seconds > self._patience:
-                raise ResultPending(name, job, seconds)
+            if seconds > self._patience or (waits and self._patience < AT_ONCE):
+                raise ResultPending(name, job, seconds, waits=waits)
             return job()
         result = self._results[name]
         if isinstance(result, Exception):
@@ -63,6 +67,3 @@ class Computation:
     def put(self, name: Hashable, result: object) -> None:
         """Store a finished job's result, or the exception that it raised."""
         self._results[name] = result
-
-
-AT_ONCE = float("inf")  # seconds of patience

@@ -53,6 +53,7 @@ class InstallInbound:
     encap: bool  # UDP encapsulation (RFC 3948); else protocol 50
     path: Path
     replay_top: int = 0
+    transport: bool = False  # transport mode, of one address on each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class InstallOutbound:
     trapped: tuple[Selector, ...] = ()
     tfc_padding: int | Literal["mtu"] = 0
     last_sequence: int = 0
+    transport: bool = False  # transport mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +140,17 @@ class Rank(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Compute:
     """Run `job`, which takes about `seconds`, in the background; hand its result or exception to
-    `IkeManager.complete`."""
+    `IkeManager.complete`.
+
+    `waits`: for something else than the CPU, as the network or another process: let it delay no other job.
+    """
 
     ticket: int
     job: Job
     seconds: float
     rank: Rank
     owner: Hashable = None  # for whom: the owners of one rank share the CPU time
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class End(Enum):
     REAUTHENTICATED = "authenticated anew"
     RESTARTED = "the peer started anew"
     EXPIRED = "its life is over"
+    LOST_BY_PEER = "the peer has restarted"  # by its token (RFC 6290); we had begun
+    REDIRECTED = "sent to another gateway"  # RFC 5685
     ADDRESS_GONE = "our address is gone, and the peer can't be told"  # no MOBIKE
     FAULT = "internal fault"
 
@@ -81,6 +83,10 @@ class AuthenticationFault(Enum):
     OTHER_IDENTITY = auto()  # the responder has another identity than we expect
     NO_SECRET = auto()
     WRONG_SECRET = auto()
+    NO_CERTIFICATE = auto()  # we have none for our identity, or no key or way to sign with
+    UNTRUSTED = auto()  # the peer's certificate or key is not to be believed
+    WRONG_SIGNATURE = auto()
+    USER = auto()  # EAP came to nothing: a wrong password, a certificate, a refusal of the AAA server
     METHOD = auto()  # the peer wants a method that we don't support
     NOT_PROVEN = auto()  # the method failed for another reason
     NOT_UNIQUE = auto()  # `unique = keep`, and an IKE_SA with this identity exists
@@ -93,12 +99,14 @@ class AuthenticationFailure:
     """The peer could not authenticate here, or we there. None: an identity that is not known.
 
     `credential`: what we proved our identity with, as the log calls it: "secret of [secrets.a]"; or "".
+    `reason`: why we did not believe the peer, or could not authenticate, in the log's words; or "".
     """
 
     fault: AuthenticationFault
     local_id: Identity | None
     remote_id: Identity | None
     credential: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

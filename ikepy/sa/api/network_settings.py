@@ -1,7 +1,7 @@
 """What an IKE_SA gives its device beside its children's selectors (RFC 7296 3.15, RFC 8598).
 
-The configuration gives a device such settings for as long as it is there. The configuration payload, in which
-peers negotiate them for as long as an IKE_SA lives, is to fill the same value.
+The configuration gives a device such settings for as long as it is there, and the configuration payload, in
+which peers negotiate them, for as long as an IKE_SA lives.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ class NetworkSettings:
 
     `subnets`: the networks behind the peer, to be routed into the device (INTERNAL_IP4_SUBNET).
     `dns_servers`, `domains`: which names the peer's name servers resolve (INTERNAL_IP4_DNS,
-    INTERNAL_DNS_DOMAIN); they are shown, and no resolver is changed.
+    INTERNAL_DNS_DOMAIN). `encrypted_dns`: name and addresses of resolvers with TLS, HTTPS or QUIC (RFC 9464).
+    All these are shown, and no resolver is changed. `leases`: the addresses that we have given to the peer.
     """
 
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     subnets: tuple[IPv4Network | IPv6Network, ...] = ()
     dns_servers: tuple[Address, ...] = ()
     domains: tuple[str, ...] = ()
+    encrypted_dns: tuple[str, ...] = ()
+    leases: tuple[Address, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything in it."""
-        return bool(self.addresses or self.subnets or self.dns_servers or self.domains)
+        return self != NO_SETTINGS
 
 
 NO_SETTINGS = NetworkSettings()

@@ -8,6 +8,7 @@ from enum import Enum
 from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
 from ikepy.config.identity import Identity
+from ikepy.eap.granted import NOTHING, Granted
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Path
 from ikepy.wire.proposal import Proposal
@@ -32,6 +33,8 @@ class ChildSnapshot:
     rekey_at: float | None
     expires_at: float | None
     replaced_by: int | None  # the child_id of its successor
+    quantum_safe: bool = False  # a quantum computer that comes later won't know its keys
+    transport: bool = False  # transport mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class IkeSaSnapshot:
     tasks_queued: tuple[str, ...]
     network: NetworkSettings
     children: tuple[ChildSnapshot, ...]
+    resumed: bool = False  # by a ticket (RFC 5723), without a key exchange
+    quantum_safe: bool = False  # likewise
+    ppk: bool = False  # a postquantum preshared key was mixed into its keys (RFC 8784)
+    eap_id: str = ""  # the user that EAP has authenticated, in the peer's own characters
+    granted: Granted = NOTHING  # by an AAA server, to that user
 
 
 class Waiting(Enum):

@@ -21,6 +21,7 @@ class Unserved(StrEnum):
     OVER_BUDGET = "IKE_SA_INIT requests beyond the CPU budget"
     SILENCED = "IKE_SA_INIT requests after failed authentications"
     REFUSED_INIT = "refused IKE_SA_INIT requests"
+    REDIRECTED = "IKE_SA_INIT requests sent to another gateway"
     NAME = "IKE_SA_INIT requests before peers' names were looked up"
     CROWDED_OUT = "half-open IKE_SAs that made room"
     FAILED_AUTH = "failed authentications"

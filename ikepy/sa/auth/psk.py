@@ -1,40 +1,64 @@
-"""Authenticates both ends by a pre-shared key: one round, AUTH with Shared Key MIC (RFC 7296 2.15).
+"""Authenticates by a pre-shared key: AUTH with Shared Key MIC (RFC 7296 2.15).
 
 After a secret was replaced, the former one is accepted for a while, and tried where the present one fails.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from ikepy.config.identity import Identity
 from ikepy.crypto.auth import psk_auth, same
 from ikepy.crypto.secret import Secret
 from ikepy.sa.api.ends import AuthenticationFault
-from ikepy.sa.auth import words
+from ikepy.sa.auth import ppk, words
 from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received, Step
 from ikepy.sa.message import query
 from ikepy.wire.constants import AuthMethod
-from ikepy.wire.payloads import AuthPayload
+from ikepy.wire.payloads import AuthPayload, Payload
 
 DECOY = 32  # octets of the random key that is used for peers without a secret
-OTHER_METHOD = "it authenticates by {}, which is not supported: let it authenticate with a secret"
-WANTS_EAP = "it wants EAP, which is not supported: let it authenticate with a secret"
+OTHER_METHOD = 'it authenticates by {}, and auth = "psk" is configured for it'
+WANTS_EAP = 'it wants EAP, and auth = "psk" is configured for it'
 
 
-class PreSharedKey:
-    """Both ends prove that they hold the secret that the configuration has for the two identities."""
+@dataclass(frozen=True, slots=True)
+class PskProver:
+    """We prove that we hold the secret that the configuration has for the two identities."""
 
-    def initiate(self, context: Context) -> Step:
+    def prove(self, context: Context, proven: Done | More | None) -> Step:
+        return ppk.named(context, partial(self._prove, proven))
+
+    def _prove(self, proven: Done | More | None, context: Context) -> Step:
+        if isinstance(proven, Done) and proven.secret is not None:
+            return Done((_own(context, proven.secret),))
         psk = context.secrets.psk(context.local_id, context.remote_id)
         if psk is None:
             return _no_secret(context, context.remote_id)
-        tried = context.secrets.to_try(context.local_id, context.remote_id, psk)
-        return More((_own(context, tried),), partial(_conclude, context))
+        if context.initiator:
+            psk = context.secrets.to_try(context.local_id, context.remote_id, psk)
+        return Done((_own(context, psk),))
 
-    def respond(self, context: Context, message: Received) -> Step:
+    def credential(self, context: Context) -> str:
+        psk = context.secrets.psk(context.local_id, context.remote_id)
+        return "" if psk is None else f"secret of {words.entry(context.secrets.name(psk))}"
+
+
+@dataclass(frozen=True, slots=True)
+class PskVerifier:
+    """The peer proves that it does. Its identity selects the secret, as we may have asked for a pattern."""
+
+    mutual: bool = False
+
+    def asks(self, context: Context) -> tuple[Payload, ...]:
+        return ()
+
+    def verify(self, context: Context, message: Received) -> Step:
         psk = context.secrets.psk(context.local_id, message.remote_id) if context.known else None
         auth = query.maybe(message.payloads, AuthPayload)
+        if psk is None and context.initiator:
+            return _no_secret(context, message.remote_id)
         if auth is None:
             return Failed(WANTS_EAP, AuthenticationFault.METHOD)
         if psk is None:
@@ -43,26 +67,7 @@ class PreSharedKey:
         proven = _proven(context, psk, auth, message)
         if proven is None:
             return _wrong(context, psk, auth, message)
-        return Done((_own(context, proven),), _which(context, psk, proven))
-
-    def credential(self, context: Context) -> str:
-        psk = context.secrets.psk(context.local_id, context.remote_id)
-        return "" if psk is None else f"secret of {words.entry(context.secrets.name(psk))}"
-
-
-def _conclude(context: Context, message: Received) -> Step:
-    """Verify the responder's AUTH; its identity selects the secret, as we may have asked for a pattern."""
-    psk = context.secrets.psk(context.local_id, message.remote_id)
-    if psk is None:
-        return _no_secret(context, message.remote_id)
-    auth = query.maybe(message.payloads, AuthPayload)
-    if auth is None:
-        return Failed(WANTS_EAP, AuthenticationFault.METHOD)
-    proven = _proven(context, psk, auth, message)
-    if proven is None:
-        return _wrong(context, psk, auth, message)
-    context.secrets.succeeded(context.local_id, context.remote_id)
-    return Done(remark=_which(context, psk, proven))
+        return Done(remark=_which(context, psk, proven), secret=proven)
 
 
 def _own(context: Context, psk: Secret) -> AuthPayload:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ikepy.config.identity import Identity
 from ikepy.config.model import Config, SecretEntry
 from ikepy.crypto.secret import Secret
+from ikepy.eap.passwords import Password
 
 MOST_FORMER = 4  # of one entry: older ones are refused earlier
 
@@ -43,13 +44,22 @@ class SharedSecrets:
         """The present secret of these two."""
         return self.config.psk(local, remote)
 
+    def ppk(self, data: bytes) -> Secret | None:
+        """The postquantum preshared key that has an identifier with these octets (RFC 8784)."""
+        return self.config.ppk(data)
+
+    def user(self, name: str) -> Password | None:
+        """A user's password or its hash, by the EAP identity; a copy, as the entry may be replaced."""
+        entry = self.config.user(name)
+        return None if entry is None else Password(Secret(entry.secret.expose()), entry.kind == "ntlm")
+
     def former(self, psk: Secret) -> tuple[Secret, ...]:
         """Those that the present secret `psk` replaced, and that are still accepted; newest first."""
         return tuple(one.secret for one in self._former.get(self.name(psk), ()))
 
     def name(self, psk: Secret) -> str:
         """The entry of the configuration that holds a present secret; "?" if none does any more."""
-        return next((name for name, one in self.config.secrets.items() if one.secret is psk), "?")
+        return self.config.name_of(psk) or "?"
 
     @property
     def most_former(self) -> int:
@@ -67,6 +77,11 @@ class SharedSecrets:
         number = self._tries.get((local, remote), 0)
         self._tries[local, remote] = number + 1
         return known[number % len(known)]
+
+    def same_again(self, local: Identity, remote: Identity) -> None:
+        """The next `to_try` gives what the last one gave: a set-up proves itself twice (RFC 8784)."""
+        if (local, remote) in self._tries:
+            self._tries[local, remote] -= 1
 
     def succeeded(self, local: Identity, remote: Identity) -> None:
         """A set-up of ours came about."""

@@ -34,9 +34,19 @@ def wrong_secret(name: str, local: Identity, remote: Identity) -> str:
     )
 
 
+def no_certificate(local: Identity) -> str:
+    """Says that there is no certificate, or raw public key, that shows who we are."""
+    return f"certificate: none with a private key is for our {identity(local)}: see local.certs and secrets"
+
+
 def entry(name: str) -> str:
     """An entry as it stands in the configuration."""
     return f"[secrets.{name}]"
+
+
+def user(name: str) -> str:
+    """A user's name, as it came, in quotes and printable."""
+    return shortened(ascii(name))
 
 
 def auth_method(method: int) -> str:

@@ -28,6 +28,7 @@ def tick(sa: IkeSa, now: float) -> list[Effect]:
         sa.window.prolong(now)
     effects = _retransmit(sa, now)
     sa.reassembly.expire(now)
+    effects += sa.followups.expire(now)
     sa.tasks.resume_postponed(now)
     effects += maintenance.tend(sa, now)
     return effects + proceed(sa, now)
@@ -53,7 +54,7 @@ def deadline(sa: IkeSa) -> float | None:
     """When `tick` is due next, in seconds on the caller's clock; None: never."""
     if sa.phase is Phase.DEAD:
         return None
-    times = [sa.gives_up_at, sa.window.deadline, sa.reassembly.deadline]
+    times = [sa.gives_up_at, sa.window.deadline, sa.reassembly.deadline, sa.followups.deadline]
     times += [*sa.tasks.deadlines, *sa.desired.deadlines, *maintenance.deadlines(sa)]
     return min([t for t in times if t is not None], default=None)
 

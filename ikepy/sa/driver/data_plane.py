@@ -17,9 +17,7 @@ from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.lifetime import TrafficLimit
 from ikepy.sa.state.phase import Phase
-from ikepy.sa.state.wanted_child import WantedChild
-from ikepy.sa.tasks import child_rekey
-from ikepy.sa.tasks.child_create import ChildCreate
+from ikepy.sa.tasks import child_create, child_rekey
 from ikepy.wire.constants import NotifyType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload
 
@@ -92,9 +90,7 @@ class DataPlaneReports:
             child = sa.children[child_id]
             if child.in_use and sa.phase is Phase.ESTABLISHED:
                 child.lost = True
-                sa.enqueue(
-                    ChildCreate(WantedChild(child.config, ts_request=child.ts_request), replaces=child_id)
-                )
+                child_create.replace_lost(sa, child)
             effects += self._settle(sa, proceed(sa, now), now)
         return effects
 

@@ -17,9 +17,10 @@ from ikepy.sa.api.events import ChildSetUpFailed, ResponseIgnored, Retransmissio
 from ikepy.sa.api.path import Path
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.driver.turns import proceed
-from ikepy.sa.exchange import mismatch, path_update
-from ikepy.sa.message import error_handling, fragments, message_limits, protection, query
+from ikepy.sa.exchange import auth_lifetime, crash_detection, mismatch, path_update, resumption
+from ikepy.sa.message import error_handling, fragments, int_auth, message_limits, protection, query
 from ikepy.sa.message.error_handling import Exchange, Step
+from ikepy.sa.message.int_auth import IntAuth
 from ikepy.sa.message.window import Outstanding, RequestState
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
@@ -28,7 +29,7 @@ from ikepy.sa.tasks import mobike, notify, rekey_handover, respond
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
 from ikepy.wire.message import IkeHeader, Message
-from ikepy.wire.payloads import DeletePayload, NotifyPayload, Payload, TsPayload
+from ikepy.wire.payloads import DeletePayload, EapPayload, NotifyPayload, Payload, TsPayload
 from ikepy.wire.rules import Round
 
 MOST_REQUESTS = 16  # of ours outstanding at once, if the peer's window is as large
@@ -96,9 +97,11 @@ def _take_response(
                 text += f" ({mismatch.our_claim(sa)})"
                 failure = replace(failure, cause=mismatch.not_believed(sa))
             return _end(sa, task, text, failure, now)
+        covered = _covered(sa, header, opened)
         with sa.jobs.at(work):
             effects = told + task.response(sa, payloads, now)
-        _widen(sa, payloads)
+        _cover(sa, covered)
+        _heed(sa, header, payloads, now)
     except ResultPending as wanted:
         sa.window.hold(request)
         sa.tasks.resume(task, header.message_id)
@@ -109,6 +112,10 @@ def _take_response(
         return _disown(sa, task, error, f"the peer's response is malformed: {error}", now)
     except PeerError as error:  # what is wrong with a child alone, its task has handled
         return _disown(sa, task, error, str(error), now)
+    except Exception:  # a fault of ours ends the IKE_SA, and whoever waits for the task is told then
+        if task not in sa.tasks.all:
+            sa.tasks.resume(task, header.message_id)
+        raise
     return effects + proceed(sa, now)
 
 
@@ -236,7 +243,8 @@ def _take_request(
             heard += notify.heard(sa, payloads, now)
         with sa.jobs.at(work):
             answer = _answer(sa, header, payloads, path, now)
-        _widen(sa, (*earlier, *payloads))
+        _cover(sa, _covered(sa, header, opened))
+        _heed(sa, header, (*earlier, *payloads), now)
     except ResultPending as wanted:
         return heard + sa.suspend(
             work, wanted, lambda later: _take_request(sa, opened, header, path, work, later)
@@ -294,6 +302,8 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
             failure = refused_by_peer(ending.notify)
             killed = [*sa.settle_collision(now), *sa.kill(_fault(sa), text, Level.ERROR, failure=failure)]
             return Answer([], after=killed)
+        if sa.phase is Phase.CONNECTING and sa.announced_end is End.REDIRECTED:
+            return Answer([], after=sa.kill(End.REDIRECTED, "its client goes elsewhere"))
         if sa.phase is Phase.CONNECTING:
             raise PeerError(NotifyType.INVALID_SYNTAX, "INFORMATIONAL before the end of IKE_AUTH")
     return respond.respond(sa, header.exchange, payloads, path, now)
@@ -305,6 +315,7 @@ _REFUSED: dict[int, Exchange] = {
     ExchangeType.IKE_INTERMEDIATE: Exchange.IKE_INTERMEDIATE,
     ExchangeType.IKE_AUTH: Exchange.IKE_AUTH,
     ExchangeType.CREATE_CHILD_SA: Exchange.CHILD_CREATE,
+    ExchangeType.IKE_FOLLOWUP_KE: Exchange.CHILD_CREATE,
 }
 
 
@@ -312,13 +323,15 @@ def _refusal(sa: IkeSa, exchange: int, payloads: Sequence[Payload], error: PeerE
     """Answer a request with an error notify; a fatal one ends the IKE_SA (RFC 7296 2.21)."""
     if error.notify == NotifyType.TEMPORARY_FAILURE:
         sa.successor.busy_at = now
-    refused = NotifyPayload(error.notify, error.data)
+    protocol = ProtocolId.ESP if error.spi else ProtocolId.NONE
+    refused = NotifyPayload(error.notify, error.data, protocol, error.spi)
+    eap = [EapPayload(error.eap)] if error.eap else []
     text = f"{error.notify.name}: {error}"
     step = error_handling.when_sent(_REFUSED.get(exchange, Exchange.INFORMATIONAL), error.notify)
     if step is Step.END or sa.phase is Phase.CONNECTING:
         saved, failure = sa.settle_collision(now), failure_of(error)
         killed = sa.kill(_fault(sa), text, Level.ERROR, failure=failure)
-        return Answer([refused], after=[*saved, *killed])
+        return Answer([*eap, refused], after=[*saved, *killed])
     if _offers_child(exchange, payloads):
         told = sa.report(ChildSetUpFailed(sa.itself, "", failure_of(error), text), Level.ERROR)
         return Answer([refused], before=told)
@@ -353,6 +366,19 @@ def _open(sa: IkeSa, datagram: bytes, message: Message, now: float) -> fragments
     )
 
 
+def _covered(sa: IkeSa, header: IkeHeader, opened: fragments.OpenedMessage) -> IntAuth | None:
+    """What AUTH covers after this message of the peer's; None if it adds nothing."""
+    if header.exchange != ExchangeType.IKE_INTERMEDIATE or sa.phase is not Phase.CONNECTING:
+        return None
+    return sa.with_covered(header, int_auth.of_received(opened))
+
+
+def _cover(sa: IkeSa, covered: IntAuth | None) -> None:
+    """Have AUTH cover a message that has been handled."""
+    if covered is not None and sa.phase is Phase.CONNECTING:
+        sa.connecting.int_auth = covered
+
+
 def _authentic(sa: IkeSa, path: Path, now: float) -> list[Effect]:
     """Note an authentic message: a sign of life, and perhaps a new NAT mapping to follow (2.23)."""
     sa.heard_at = now
@@ -362,8 +388,16 @@ def _authentic(sa: IkeSa, path: Path, now: float) -> list[Effect]:
     return path_update.follow(sa, path) if follows and path != sa.path else []
 
 
-def _widen(sa: IkeSa, payloads: Sequence[Payload]) -> None:
-    """Apply an authenticated peer's SET_WINDOW_SIZE, the number of requests it takes at once (2.3)."""
+def _heed(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], now: float) -> None:
+    """Apply what an authenticated peer says of itself in whatever exchange: SET_WINDOW_SIZE, the number of
+    requests it takes at once (2.3); its token of this IKE_SA (RFC 6290 4.4), a ticket (RFC 5723 4.2), and how
+    long our authentication holds (RFC 4478)."""
+    if sa.phase is Phase.CONNECTING:
+        return
     told = query.notify(payloads, NotifyType.SET_WINDOW_SIZE)
-    if told is not None and sa.phase is not Phase.CONNECTING:
+    if told is not None:
         sa.window.widen(min(int.from_bytes(told.data, "big"), MOST_REQUESTS))
+    if header.exchange != ExchangeType.CREATE_CHILD_SA:  # there it is the one of the IKE_SA's successor
+        crash_detection.learn(sa, payloads)
+        auth_lifetime.heed(sa, payloads, now)  # it bounds tickets
+        resumption.learn(sa, payloads, now)

@@ -62,6 +62,8 @@ def is_worthless(sa: IkeSa, datagram: bytes, path: Path, now: float) -> bool:
     if arrival is RequestState.STALE or arrival is RequestState.PENDING or not sa.has_keys:
         return True
     repeated = arrival is RequestState.REPEATED
+    if repeated and _is_later_fragment(datagram):
+        return True  # the first one is answered, for all; these must not use up what it is allowed
     if sa.drops(datagram[_EXCHANGE], repeated=repeated):
         return True
     if not _is_authentic(sa, datagram, sa.repeated_cipher if repeated else sa.keys.cipher_in):
@@ -74,6 +76,11 @@ def _is_void(sa: IkeSa, datagram: bytes) -> bool:
     if bool(datagram[_FLAGS] & HeaderFlag.INITIATOR) == sa.initiator or sa.phase is Phase.DEAD:
         return True
     return int.from_bytes(datagram[_LENGTH:HEADER_SIZE], "big") != len(datagram)
+
+
+def _is_later_fragment(datagram: bytes) -> bool:
+    """Whether it is a fragment of a message, and not its first."""
+    return datagram[_NEXT] == PayloadType.SKF and datagram[_FRAGMENT : _FRAGMENT + 2] > b"\0\1"
 
 
 def _is_authentic(sa: IkeSa, datagram: bytes, cipher: SkCipher) -> bool:

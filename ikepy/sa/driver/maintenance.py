@@ -10,6 +10,7 @@ from dataclasses import replace
 from ikepy.sa.api.effects import Effect, Level, SendKeepalive
 from ikepy.sa.api.ends import ChildRemoval, End
 from ikepy.sa.api.events import ChildExpired, IkeExpired
+from ikepy.sa.exchange import resumption
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
@@ -18,6 +19,7 @@ from ikepy.sa.state.task import TaskKind
 from ikepy.sa.tasks import child_rekey, ike_rekey
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
 from ikepy.sa.tasks.liveness import Liveness
+from ikepy.sa.tasks.notify import SendNotify
 
 # Seconds within which the peer retransmits a request that we could not serve: with the usual timing (ours and
 # charon's) its fourth and fifth retransmission are 42 s apart.
@@ -54,7 +56,7 @@ def deadlines(sa: IkeSa) -> list[float | None]:
     if sa.phase is Phase.ESTABLISHED:
         superseded_at = None if sa.superseded is None else sa.superseded.at
         times += [sa.lifetime.rekey_at, sa.lifetime.expires_at, superseded_at, sa.replacing.settles_at]
-        times.append(None if sa.in_collision else sa.reauth_at)
+        times += [None if sa.in_collision else sa.reauth_at, sa.authenticated_until, sa.resumption.renew_at]
     return times
 
 
@@ -108,6 +110,10 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
         life.expires_at = life.rekey_at = None
         sa.enqueue(DeleteIke(end=End.EXPIRED))
         return sa.report_of_chain(IkeExpired(sa.itself), Level.WARNING)
+    if sa.authenticated_until is not None and now >= sa.authenticated_until:
+        sa.authenticated_until = None
+        sa.enqueue(DeleteIke(end=End.EXPIRED))
+        return [sa.log(Level.INFO, "the session that the AAA server has granted is over")]
     if life.rekey_at is not None and now >= life.rekey_at:
         ike_rekey.begin(sa)
     if sa.superseded is not None and now >= sa.superseded.at:
@@ -122,6 +128,10 @@ def _tend_ike(sa: IkeSa, now: float) -> list[Effect]:
     if sa.replacing.settles_at is not None and now >= sa.replacing.settles_at:
         sa.replacing.settles_at = None
         sa.registry.changed_sas.append(sa)
+    if sa.resumption.renew_at is not None and now >= sa.resumption.renew_at:
+        sa.resumption.renew_at = None
+        for notify in resumption.request(sa):
+            sa.enqueue(SendNotify(notify))
     if sa.reauth_at is not None and now >= sa.reauth_at and not sa.in_collision:
         sa.reauth_at = None
         sa.reauth_due = True

@@ -29,6 +29,9 @@ def proceed(sa: IkeSa, now: float) -> list[Effect]:
         except PeerError as error:
             effects += task.failed(sa, str(error))
             return effects + sa.kill(End.REFUSED, str(error), Level.ERROR, failure=failure_of(error))
+        except Exception:  # a fault of ours ends the IKE_SA, and whoever waits for the task is told then
+            sa.tasks.put_back(task, work)
+            raise
         if payloads is None:
             effects += task.failed(sa, "there is nothing left to do")
             continue

@@ -1,4 +1,4 @@
-"""Negotiates a CHILD_SA in IKE_AUTH or CREATE_CHILD_SA (RFC 7296 1.2, 1.3.1, 2.9, 2.17).
+"""Negotiates a CHILD_SA in IKE_AUTH or CREATE_CHILD_SA (RFC 7296 1.2, 1.3.1, 2.9, 2.17, 2.23.1).
 
 As initiator `offer`, then `conclude` with the peer's choice; as responder `choose`, then `accept`.
 """
@@ -15,7 +15,8 @@ from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.ends import ProposalMismatch, SelectorMismatch, refused_by_peer
 from ikepy.sa.auth import words
-from ikepy.sa.exchange import mismatch
+from ikepy.sa.exchange import configuration, mismatch, transport_mode
+from ikepy.sa.exchange.configuration import configured
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.traffic_selectors import from_payload, to_payload
@@ -27,7 +28,7 @@ from ikepy.wire.constants import NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal
 
-# Modes that we never offer: a peer that accepts them sends packets that we can't read (1.3.1, 2.22).
+# What a peer must not accept unless we offer it: it sends packets that we can't read (1.3.1, 2.22).
 UNASKED = (NotifyType.USE_TRANSPORT_MODE, NotifyType.IPCOMP_SUPPORTED)
 LOCAL = PayloadType.TS_I  # our side's selectors, where we are the initiator
 MOST_TOLD = 16  # children whose selectors an event shows
@@ -68,6 +69,7 @@ class ChildOffer:
             SaPayload(self.proposals),
             to_payload(PayloadType.TS_I, offered.local),
             to_payload(PayloadType.TS_R, offered.remote),
+            *([transport_mode.NOTIFY] if self.config.transport else []),
         ]
 
     def narrower(self, payloads: Sequence[Payload]) -> TsRequest | None:
@@ -102,14 +104,8 @@ class ChildChoice:
             to_payload(PayloadType.TS_I, self.ts_remote),
             to_payload(PayloadType.TS_R, self.ts_local),
             *more,
+            *([transport_mode.NOTIFY] if self.config.transport else []),
         ]
-
-
-def configured(sa: IkeSa, config: Child) -> Selectors:
-    """The configured selectors of a child; "dynamic" stands for the IKE_SA's addresses."""
-    return Selectors(
-        config.local_selectors(sa.path.local.address), config.remote_selectors(sa.path.remote.address)
-    )
 
 
 def offer(
@@ -121,7 +117,7 @@ def offer(
     rekeys: bool = False,
 ) -> ChildOffer:
     """An offer of the child `config`, without KE transforms if `key_exchange` is False, as in IKE_AUTH."""
-    spi_in = sa.registry.entropy.child_spi(sa.connection.name)
+    spi_in = own_spi(sa)
     ours = config.esp_proposals if key_exchange else proposals.without_ke(config.esp_proposals)
     return ChildOffer(
         config,
@@ -154,8 +150,18 @@ def conclude(
     chosen = chosen_proposal(offered, payloads)
     sa_limits.check_own(sa)
     ours, ts_request = offered.ts_request.offer(offered.configured), offered.ts_request
-    ts_local = _subset(ours.local, payloads, PayloadType.TS_I)
-    ts_remote = _subset(ours.remote, payloads, PayloadType.TS_R)
+    theirs = Selectors(
+        from_payload(query.selectors(payloads, PayloadType.TS_I)),
+        from_payload(query.selectors(payloads, PayloadType.TS_R)),
+    )
+    if offered.config.transport:
+        theirs = transport_mode.substituted(sa, theirs)
+    ts_local = _subset(ours.local, theirs.local, PayloadType.TS_I)
+    if sa.network.addresses:  # what we offered before we had an address is more than what we may use
+        ts_local = narrow(configured(sa, offered.config).local, ts_local) or ts_local
+    ts_remote = _subset(ours.remote, theirs.remote, PayloadType.TS_R)
+    if offered.config.transport:
+        transport_mode.check(theirs)
     if ts_request.within is not None and not ts_request.met_by(Selectors(ts_local, ts_remote)):
         agreed = f"{texts(ts_local)} === {texts(ts_remote)}"
         raise PeerError(
@@ -188,10 +194,13 @@ def chosen_proposal(offered: ChildOffer, payloads: Sequence[Payload]) -> Proposa
         text = f"the peer refused the child: {name}{_what_we_offered(offered, refusal)}"
         failure = None if refusal is None else refused_by_peer(refusal.notify, _mismatch(offered, refusal))
         raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text, cause=failure)
-    for unwanted in UNASKED:
+    transport = offered.config.transport
+    for unwanted in UNASKED[1:] if transport else UNASKED:
         if query.notify(payloads, unwanted) is not None:
             text = f"the peer answers {unwanted.name}, which we did not ask for"
             raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, text)
+    if transport and not transport_mode.asked_for(payloads):
+        raise PeerError(NotifyType.NO_PROPOSAL_CHOSEN, "the peer declines transport mode")
     chosen = proposals.acceptable_choice(answer.proposals, offered.proposals)
     if chosen is None:
         raise PeerError(
@@ -224,9 +233,8 @@ def _what_we_offered(offered: ChildOffer, refusal: NotifyPayload | None) -> str:
 
 
 def _subset(
-    ours: tuple[Selector, ...], payloads: Sequence[Payload], type: PayloadType
+    ours: tuple[Selector, ...], theirs: tuple[Selector, ...], type: PayloadType
 ) -> tuple[Selector, ...]:
-    theirs = from_payload(query.selectors(payloads, type))
     if not theirs or not all(any(mine.contains(one) for mine in ours) for one in theirs):
         text = f"the peer's {type.name} are not among those offered; "
         text += f"the peer's: {words.shortened(texts(theirs))}; ours: {words.shortened(texts(ours))}"
@@ -243,10 +251,43 @@ def choose(sa: IkeSa, payloads: Sequence[Payload], *, key_exchange: bool, only: 
     fits, NO_ADDITIONAL_SAS if a limit is reached.
     """
     sa_limits.check_child(sa, rekey=only is not None)
+    configuration.check_granted(sa)
+    asked = Selectors(
+        from_payload(query.selectors(payloads, PayloadType.TS_R)),
+        from_payload(query.selectors(payloads, PayloadType.TS_I)),
+    )
+    every = list(sa.connection.children.values()) if only is None else [only]
+    if transport_mode.asked_for(payloads) and any(one.transport for one in every):
+        try:
+            substituted = transport_mode.substituted(sa, asked)
+            transport_mode.check(substituted)
+            of_mode = [one for one in every if one.transport]
+            return _choose(sa, payloads, of_mode, substituted, key_exchange=key_exchange, only=only)
+        except PeerError:
+            if all(one.transport for one in every):
+                raise
+    # Also for a peer that asks for transport mode, which it may do without (RFC 7296 1.3.1).
+    of_mode = [one for one in every if not one.transport]
+    if every and not of_mode:
+        names = ", ".join(one.name for one in every)
+        raise PeerError(
+            NotifyType.NO_PROPOSAL_CHOSEN, f"the peer asks for tunnel mode, {names} has mode = transport"
+        )
+    return _choose(sa, payloads, of_mode, asked, key_exchange=key_exchange, only=only)
+
+
+def _choose(
+    sa: IkeSa,
+    payloads: Sequence[Payload],
+    candidates: list[Child],
+    asked: Selectors,
+    *,
+    key_exchange: bool,
+    only: Child | None,
+) -> ChildChoice:
+    """`choose` among children of one mode."""
     offered = tuple(p for p in query.must(payloads, SaPayload).proposals if p.protocol == ProtocolId.ESP)
-    ts_remote = from_payload(query.selectors(payloads, PayloadType.TS_I))
-    ts_local = from_payload(query.selectors(payloads, PayloadType.TS_R))
-    candidates = list(sa.connection.children.values()) if only is None else [only]
+    ts_local, ts_remote = asked.local, asked.remote
     if ts_local and ts_remote:
         wish = Pair(ts_local[0], ts_remote[0])
         candidates.sort(key=lambda one: not configured(sa, one).carries(wish))
@@ -308,12 +349,15 @@ def _takes_tfc(payloads: Sequence[Payload]) -> bool:
 
 
 def accept(
-    sa: IkeSa, choice: ChildChoice, result: KeyExchangeResult, now: float, *, standby: bool
-) -> tuple[ChildSa, list[Effect], list[Payload]]:
-    """Make the CHILD_SA that we chose, the effects that install it, and SA, TSi, TSr of the response."""
-    spi_in = sa.registry.entropy.child_spi(sa.connection.name)
-    child, effects = _installed(sa, choice, spi_in, result, now, standby=standby)
-    return child, effects, choice.payloads(spi_in)
+    sa: IkeSa, choice: ChildChoice, spi_in: int, result: KeyExchangeResult, now: float, *, standby: bool
+) -> tuple[ChildSa, list[Effect]]:
+    """Make the CHILD_SA that we chose, with this SPI of ours, and the effects that install it."""
+    return _installed(sa, choice, spi_in, result, now, standby=standby)
+
+
+def own_spi(sa: IkeSa) -> int:
+    """An inbound SPI for a child."""
+    return sa.registry.entropy.child_spi(sa.connection.name)
 
 
 def _installed(
@@ -342,6 +386,7 @@ def _installed(
         packets=lifetime.packets_of(choice.config, chance),
         trapped=ours.remote if is_partial(ours, agreed, more=more) else (),
         tfc_padding=choice.config.tfc_padding if choice.tfc else 0,
+        quantum_safe=sa.keeps_safe or proposals.has_ml_kem(choice.proposal),
     )
     effects = child.install(sa.connection.name, sa.children_path, standby=standby)
     sa.children[child.child_id] = child

@@ -63,7 +63,9 @@ def finish(
     method, public = own.method, ke.data
     method.check_responder(public)
     name = "secret", method.id, public
-    return sa.jobs.current.result(name, method.seconds / 2, lambda: lambda: own.finish(public))
+    secret = sa.jobs.current.result(name, method.seconds / 2, lambda: lambda: own.finish(public))
+    sa.registry.key_log.shared_secret(own.public, public, secret)
+    return secret
 
 
 def answer(sa: IkeSa, wanted: int, payloads: Sequence[Payload]) -> tuple[KePayload, Secret]:
@@ -81,4 +83,5 @@ def answer(sa: IkeSa, wanted: int, payloads: Sequence[Payload]) -> tuple[KePaylo
     method.check_initiator(public)
     name = "key exchange", wanted, public
     own, secret = sa.jobs.current.result(name, method.seconds, lambda: method.respond(random, public))
+    sa.registry.key_log.shared_secret(public, own, secret)
     return KePayload(wanted, own), secret

@@ -19,7 +19,7 @@ from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state.child_sa import texts
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.wire.constants import ExchangeType, TransformType
+from ikepy.wire.constants import ADDITIONAL_KEY_EXCHANGES, ExchangeType, TransformType
 from ikepy.wire.proposal import Proposal
 
 SMALL = 1200  # octets of a message that needs no IP fragments on any usual path
@@ -32,6 +32,7 @@ _TYPES = {
     TransformType.PRF: "PRF",
     TransformType.KE: "key exchange",
     TransformType.ESN: "ESN",
+    **{t: f"additional key exchange {n}" for n, t in enumerate(ADDITIONAL_KEY_EXCHANGES, 1)},
 }
 
 
@@ -86,16 +87,16 @@ def no_connection_for(path: Path) -> str:
 def no_connection(
     candidates: Sequence[Connection], id_i: Identity, id_r: Identity | None, local: Identity
 ) -> str:
-    """Says which of IDi and IDr no connection has. `local`: our identity where `local.id` is absent."""
+    """Says which of IDi and IDr no connection has. `local`: our identity where a connection names none."""
     by_name = [one for one in candidates if id_i.matches(one.remote.id)]
-    by_own = [one for one in candidates if id_r is None or id_r == (one.local.id or local)]
+    by_own = [one for one in candidates if id_r is None or id_r.folded == (one.local.own_id or local).folded]
     told = []
     if not by_name:
         named = [f"{identity(one.remote.id)} ({one.name})" for one in candidates[:MOST_NAMED]]
         there = _some(named, len(candidates))
         told.append(f"IDi, the peer's {identity(id_i)}, is no remote.id; there are {there}")
     if id_r is not None and not by_own:
-        named = [f"{identity(one.local.id or local)} ({one.name})" for one in candidates[:MOST_NAMED]]
+        named = [f"{identity(one.local.own_id or local)} ({one.name})" for one in candidates[:MOST_NAMED]]
         there = _some(named, len(candidates))
         told.append(f"IDr, {identity(id_r)} for us, is no local.id; there are {there}")
     if not told:

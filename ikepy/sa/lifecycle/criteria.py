@@ -1,10 +1,10 @@
-"""Executes the commands `Terminate` and `Rekey` on all SAs that match their criteria."""
+"""Executes the commands `Terminate`, `Rekey` and `RedirectClients` on all SAs that match their criteria."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ikepy.sa.api.commands import Rekey, Terminate
+from ikepy.sa.api.commands import RedirectClients, Rekey, Terminate
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.api.ends import End
 from ikepy.sa.driver.turns import proceed
@@ -16,7 +16,7 @@ from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.target_ticket import TargetTicket
 from ikepy.sa.state.task import outcomes
-from ikepy.sa.tasks import child_rekey, ike_rekey
+from ikepy.sa.tasks import child_rekey, ike_rekey, redirect
 
 Target = tuple[IkeSa, int | None]  # a child of an IKE_SA, or with None all of it
 
@@ -88,8 +88,24 @@ class ByCriteria:
             effects += self._settle(sa, proceed(sa, now), now)
         return effects
 
+    def redirect(self, command: RedirectClients, now: float) -> list[Effect]:
+        """Tell each client that follows redirects where to go; why the others are not told."""
+        meant = [sa for sa in map(self._registry.sas.get, command.ike_ids) if sa is not None]
+        if not meant:
+            return outcomes([command.ticket], False, "nothing matches: none of these IKE_SAs is up")
+        effects: list[Effect] = []
+        targets: list[Target] = [(sa, None) for sa in meant]
+        for sa, tickets in zip(meant, _tickets(command, targets), strict=True):
+            why = redirect.obstacle(sa)
+            if why:
+                effects += outcomes(tickets, False, f"IKE_SA #{sa.ike_id}: {why}")
+                continue
+            sa.enqueue(redirect.SendRedirect(command.gateway, tickets))
+            effects += self._settle(sa, proceed(sa, now), now)
+        return effects
 
-def _tickets(command: Terminate | Rekey, targets: list[Target]) -> list[list[int]]:
+
+def _tickets(command: Terminate | Rekey | RedirectClients, targets: list[Target]) -> list[list[int]]:
     """What each target tells its outcome to: several of them the command's outcome in common."""
     if len(targets) == 1 or not command.ticket:
         return [[command.ticket] for _ in targets]

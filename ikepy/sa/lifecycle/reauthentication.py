@@ -47,7 +47,8 @@ class Reauthentication:
             return self._settle(old, terminate(old, None, False, list(tickets), now), now)
         if any(old in sa.replaced for sa in self._registry.sas.values()):
             return outcomes(tickets, False, f"IKE_SA #{old.ike_id} is being reauthenticated already")
-        demand = Demand(old.connection, names, tuple(tickets), replaces=old)
+        redirect, old.redirection.to = old.redirection.to, None
+        demand = Demand(old.connection, names, tuple(tickets), replaces=old, redirect=redirect)
         log = old.log(Level.INFO, "reauthenticating")
         return [log, *self._connector.connect(demand, now)]
 
@@ -90,11 +91,11 @@ class Reauthentication:
         """Apply INITIAL_CONTACT and `unique` to older IKE_SAs between the same identities (RFC 7296 2.4)."""
         policy = sa.connection.unique
         effects = self._end_forgotten(sa, now) if newly.initial_contact else []
-        for other in self._registry.duplicates(sa):
-            crossed = uniqueness.crossed(sa, other)
-            if other in sa.replaced:
+        replaced, one_stays = sa.replaced, policy == "replace" or sa.set_up.again
+        for other in self._registry.duplicates(sa):  # of an identity that many share there may be thousands
+            if replaced and other in replaced:
                 continue  # `end_replaced` deletes it when its children are up on `sa`
-            if crossed and (policy == "replace" or sa.set_up.again or other.set_up.again):
+            if (one_stays or other.set_up.again) and uniqueness.crossed(sa, other):
                 self._prefer_one(sa, other, now)
             elif policy == "replace" and sa.set_up.ours:
                 sa.replacing.olds.append(other)

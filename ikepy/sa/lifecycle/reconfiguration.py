@@ -31,7 +31,7 @@ from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import TaskKind
-from ikepy.sa.tasks import child_rekey, desired
+from ikepy.sa.tasks import child_create, child_rekey, desired
 from ikepy.sa.tasks.delete import DeleteChild
 
 IKE_LIFETIMES = frozenset({"rekey_time", "over_time", "rand_time", "reauth_time"})
@@ -141,10 +141,11 @@ class Reconfiguration:
         return current is None or connection_change(sa.connection, current).impact is Impact.REPLACE
 
     def _is_outdated(self, sa: IkeSa) -> bool:
-        """Whether an exchange that is under way may still bring a child of the former configuration."""
+        """Whether an exchange that is under way, ours or the peer's, may still bring a child of the former
+        configuration."""
         children = sa.connection.children
         intended = [config for task in sa.tasks.all if (config := task.intends(sa)) is not None]
-        return any(children.get(config.name) is not config for config in intended)
+        return any(children.get(config.name) is not config for config in [*intended, *sa.followups.intended])
 
     def _match_again(self, sa: IkeSa) -> None:
         """Find the candidates of a half-open IKE_SA again: its peer may mean another connection now.
@@ -166,6 +167,8 @@ class Reconfiguration:
     def _candidates(self, sa: IkeSa) -> Candidates:
         before = {one.name: one for one in sa.connecting.candidates.connections}
         found = self._registry.connection_match.candidates(sa.path)
+        if sa.resumption.resumed is not None:  # a ticket is good for its own connection alone (RFC 5723)
+            found = Candidates(one for one in found.connections if one.name in before)
         replaced = {
             one.name
             for one in found.connections
@@ -232,6 +235,8 @@ class Reconfiguration:
             if config is not None and impact is not Impact.REPLACE:
                 _adopt_child(sa, child, config, now)
                 sa.tasks.spare(child.child_id)
+                if child.lost and _stands(child) and not sa.tasks.replaces(child.child_id):
+                    child_create.replace_lost(sa, child)  # it was not, as long as it was not configured
                 if impact is Impact.REKEY and child.stays and child.state is ChildState.INSTALLED:
                     child_rekey.begin(sa, child)
             elif _stands(child) and child.child_id not in sa.tasks.unwanted:

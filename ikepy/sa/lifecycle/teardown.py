@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from ikepy.sa.api.effects import Effect, RemoveOutbound
+from ikepy.sa.api.effects import Effect, Level, RemoveOutbound
 from ikepy.sa.api.ends import ChildRemoval, End
 from ikepy.sa.api.network_settings import NO_SETTINGS
 from ikepy.sa.driver.turns import proceed
@@ -39,6 +39,7 @@ def tear_down(sa: IkeSa) -> list[Effect]:
     sa.jobs.forget()
     sa.window.forget()
     sa.reassembly.forget()
+    sa.followups.forget()
     for task in tasks:
         if not _pass_on(sa, task):
             effects += task.failed(sa, ended.text)
@@ -106,7 +107,8 @@ def terminate(
         sa.enqueue(DeleteChild(child_id, tickets, wanted=True, like=sa.children[child_id]))
         return proceed(sa, now)
     if force or sa.phase in (Phase.CREATED, Phase.CONNECTING):
-        effects = sa.kill(end, "terminated")
+        text = end.value if end is End.FAULT else "terminated"
+        effects = sa.kill(end, text, Level.ERROR if end is End.FAULT else Level.INFO)
         return effects + outcomes(tickets, True, f"IKE_SA #{sa.ike_id} is gone")
     sa.enqueue(DeleteIke(tickets))
     return proceed(sa, now)

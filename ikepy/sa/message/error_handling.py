@@ -77,6 +77,7 @@ IN_RESPONSES: dict[Exchange, _Table] = {
         _Type.INVALID_KE_PAYLOAD: Step.AGAIN,
         _Type.SINGLE_PAIR_REQUIRED: Step.AGAIN,
         _Type.TEMPORARY_FAILURE: Step.LATER,
+        _Type.STATE_NOT_FOUND: Step.LATER,  # of an additional key exchange (RFC 9370 2.2.4)
     },
     Exchange.CHILD_REKEY: {
         **_ENDS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import PeerError, WireError
@@ -24,7 +25,9 @@ from ikepy.wire.message import (
 )
 from ikepy.wire.payloads import Payload, SkfPayload
 
-MAX_CONTENT_UNAUTHENTICATED = 16384  # octets in all fragments of one message of an unauthenticated peer
+# Octets in all fragments of one message of an unauthenticated peer; two certificates and a signature by
+# ML-DSA-87 have 20,000.
+MAX_CONTENT_UNAUTHENTICATED = 24576
 TIMEOUT = 60.0  # seconds after which an incomplete message is discarded (RFC 7383 2.6)
 
 _IP_HEADER = {4: 20, 6: 40}  # octets, without options
@@ -89,19 +92,25 @@ def fragment_of(message: Message, *, negotiated: bool) -> SkfPayload | None:
     return last
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenedMessage:
-    """The plaintext of a protected message, reassembled if need be: authentic, not parsed yet."""
+    """The plaintext of a protected message, reassembled if need be: authentic, parsed when asked for."""
 
     first: int
     plaintext: bytes
     datagram: bytes  # compared with retransmissions: the message, or its first fragment
+    offset: int  # in it, where the body of the Encrypted (Fragment) payload begins
     too_long: bool = False
 
     def payloads(self) -> tuple[Payload, ...]:
         """The inner payloads. WireError if malformed; fatal PeerError if too long (RFC 7383 5)."""
         if self.too_long:
             raise PeerError(NotifyType.INVALID_SYNTAX, "the fragments of a message are too long", fatal=True)
+        return self._decoded
+
+    @cached_property
+    def _decoded(self) -> tuple[Payload, ...]:
+        """Once: a handler that waited for a job starts over."""
         return decode_payloads(self.first, self.plaintext)
 
 
@@ -157,7 +166,7 @@ class Reassembly:
         if fragment is not None:
             return self._keep(message.header, fragment, plaintext, datagram, now, limit)
         self._collecting.pop(_key(message.header), None)
-        return OpenedMessage(sk.first, plaintext, datagram)
+        return OpenedMessage(sk.first, plaintext, datagram, len(datagram) - len(sk.body))
 
     def holds(self, key: Key, number: int, total: int) -> bool:
         """Whether fragment `number` of `total` was received; `key`: (is a response, message ID)."""
@@ -197,12 +206,12 @@ class Reassembly:
             known.first, known.datagram = fragment.first, datagram
         if known.size > limit:
             del self._collecting[_key(header)]
-            return OpenedMessage(PayloadType.NONE, b"", datagram, too_long=True)
+            return OpenedMessage(PayloadType.NONE, b"", datagram, _PREFIX, too_long=True)
         if len(known.parts) < known.total:
             return None
         del self._collecting[_key(header)]
         content = b"".join(known.parts[number] for number in range(1, known.total + 1))
-        return OpenedMessage(known.first, content, known.datagram)
+        return OpenedMessage(known.first, content, known.datagram, _PREFIX)
 
     def forget(self) -> None:
         """Discard all incomplete messages."""

@@ -1,4 +1,4 @@
-"""Selects a proposal, and checks the peer's selection (RFC 7296 2.7 and 3.3)."""
+"""Selects a proposal, and checks the peer's selection (RFC 7296 2.7 and 3.3, RFC 9370 2.2.1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ikepy.wire.constants import Encr, Esn, Integ, KeGroup, Prf, TransformType
+from ikepy.crypto.kex import selection
+from ikepy.wire.constants import (
+    ADDITIONAL_KEY_EXCHANGES,
+    ML_KEM,
+    Encr,
+    Esn,
+    Integ,
+    KeGroup,
+    Prf,
+    TransformType,
+)
 from ikepy.wire.proposal import Proposal, Transform
 
 # What an omitted transform type means (RFC 7296 3.3.3; older peers omit ESN where they mean "no").
@@ -14,7 +24,9 @@ _IMPLIED = {
     TransformType.ESN: int(Esn.NO_ESN),
     TransformType.KE: int(KeGroup.NONE),
     TransformType.INTEG: int(Integ.NONE),
+    **dict.fromkeys(ADDITIONAL_KEY_EXCHANGES, int(KeGroup.NONE)),
 }
+_KEY_EXCHANGES = (TransformType.KE, *ADDITIONAL_KEY_EXCHANGES)  # in the order in which they are done
 
 
 def by_type(proposal: Proposal) -> dict[int, list[Transform]]:
@@ -26,10 +38,27 @@ def by_type(proposal: Proposal) -> dict[int, list[Transform]]:
 
 
 def without_ke(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
-    """Strip KE transforms: the CHILD_SA of IKE_AUTH has no key exchange of its own (RFC 7296 1.2)."""
+    """Strip key exchanges: the CHILD_SA of IKE_AUTH has none of its own (RFC 7296 1.2)."""
     return tuple(
-        replace(p, transforms=tuple(t for t in p.transforms if t.type != TransformType.KE)) for p in proposals
+        replace(p, transforms=tuple(t for t in p.transforms if t.type not in _KEY_EXCHANGES))
+        for p in proposals
     )
+
+
+def without_additional(proposals: Iterable[Proposal]) -> list[Proposal]:
+    """What a peer offers that can't do the exchanges of additional key exchanges (RFC 9370 2.2.1).
+
+    A proposal that insists on one is left out.
+    """
+    return [
+        replace(p, transforms=tuple(t for t in p.transforms if not _is_additional(t)))
+        for p in proposals
+        if all(_may_be_left_out(one) for t, one in by_type(p).items() if t in ADDITIONAL_KEY_EXCHANGES)
+    ]
+
+
+def _is_additional(t: Transform) -> bool:
+    return t.type in ADDITIONAL_KEY_EXCHANGES and t.id != KeGroup.NONE
 
 
 def numbered(proposals: Iterable[Proposal], spi: bytes) -> tuple[Proposal, ...]:
@@ -55,20 +84,30 @@ def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Proposal | N
 def _common(
     mine: dict[int, list[Transform]], offer: dict[int, list[Transform]]
 ) -> tuple[Transform, ...] | None:
-    chosen: list[Transform] = []
+    common: dict[int, list[Transform]] = {}  # by type: what both have, in our order of preference
     for type in sorted(mine.keys() | offer.keys()):
-        implied = _IMPLIED.get(TransformType(type)) if type in _IMPLIED else None
-        wanted = mine.get(type) or ([] if implied is None else [Transform(type, implied)])
-        offered = offer.get(type)
-        if offered is None:
-            if not any(t.id == implied for t in wanted):
-                return None
-            continue
-        transform = next((t for t in wanted if t in offered), None)
-        if transform is None:
+        implied = [Transform(type, _IMPLIED[TransformType(type)])] if type in _IMPLIED else []
+        wanted, offered = mine.get(type) or implied, offer.get(type) or implied
+        common[type] = [t for t in wanted if t in offered]
+        if not common[type]:
             return None
-        chosen.append(transform)
-    return tuple(chosen)
+    if not _choose_key_exchanges(common):
+        return None
+    return tuple(transforms[0] for type, transforms in common.items() if type in offer)
+
+
+def _choose_key_exchanges(common: dict[int, list[Transform]]) -> bool:
+    """Leave one method of each key exchange, no additional one twice; False if that can't be."""
+    types = [type for type in ADDITIONAL_KEY_EXCHANGES if type in common]
+    if not types:
+        return True
+    first = [t.id for t in common.get(TransformType.KE, ())] or [int(KeGroup.NONE)]
+    chosen = selection.choose(first, [[t.id for t in common[type]] for type in types])
+    if chosen is None:
+        return False
+    for type, method in zip((TransformType.KE, *types), chosen, strict=True):
+        common[type] = [t for t in common.get(type, ()) if t.id == method]
+    return True
 
 
 def acceptable_choice(chosen: Sequence[Proposal], offered: Sequence[Proposal]) -> Proposal | None:
@@ -87,7 +126,9 @@ def acceptable_choice(chosen: Sequence[Proposal], offered: Sequence[Proposal]) -
     missing = types.keys() - choices.keys()
     if any(not _may_be_left_out(types[t]) for t in missing):
         return None
-    return choice
+    additional = [t.id for t in choice.transforms if _is_additional(t)]
+    alone = bool(additional) and transform(choice, TransformType.KE) is None
+    return None if alone or len(additional) != len(set(additional)) else choice
 
 
 def _may_be_left_out(transforms: Sequence[Transform]) -> bool:
@@ -98,22 +139,35 @@ def transform(proposal: Proposal, type: TransformType) -> Transform | None:
     """The chosen transform of a type; None if there is none, or its ID is NONE."""
     for found in proposal.transforms:
         if found.type == type:
-            return None if found.id == 0 and type in (TransformType.KE, TransformType.INTEG) else found
+            none = found.id == 0 and (type in _KEY_EXCHANGES or type == TransformType.INTEG)
+            return None if none else found
     return None
 
 
 def key_exchanges(proposal: Proposal) -> tuple[int, ...]:
     """The key exchange methods that a chosen proposal asks for, in order; none for a child without PFS.
 
-    The first one's public values go into the KE payloads of the exchange that negotiates it.
+    The first one's public values go into the KE payloads of the exchange that negotiates it, those of any
+    other one into an exchange of its own (RFC 9370 2.2.2, 2.2.4).
     """
-    found = transform(proposal, TransformType.KE)
-    return () if found is None else (found.id,)
+    found = (transform(proposal, type) for type in _KEY_EXCHANGES)
+    return tuple(one.id for one in found if one is not None)
+
+
+def has_ml_kem(proposal: Proposal) -> bool:
+    """Whether an ML-KEM is among the key exchanges of a chosen proposal."""
+    return not ML_KEM.isdisjoint(key_exchanges(proposal))
+
+
+def has_additional(proposals: Iterable[Proposal]) -> bool:
+    """Whether any of the proposals asks for additional key exchanges, perhaps as an option."""
+    return any(_is_additional(t) for p in proposals for t in p.transforms)
 
 
 def first_key_exchange(proposal: Proposal) -> int | None:
     """The one that the exchange which negotiates the proposal has room for; None if there is none."""
-    return next(iter(key_exchanges(proposal)), None)
+    found = transform(proposal, TransformType.KE)
+    return None if found is None else found.id
 
 
 def groups(proposals: Iterable[Proposal]) -> frozenset[int]:
@@ -128,7 +182,7 @@ def group_name(group: int) -> str:
 
 def key_exchange_names(proposals: Iterable[Proposal]) -> str:
     """For the log: "CURVE_25519, ECP_256", or "no key exchange"."""
-    transforms = [t for p in proposals for t in p.transforms if t.type == TransformType.KE]
+    transforms = [t for p in proposals for t in p.transforms if t.type in _KEY_EXCHANGES]
     names = dict.fromkeys(_transform_text(t) for t in transforms if t.id != KeGroup.NONE)
     return ", ".join(names) or "no key exchange"
 
@@ -149,6 +203,7 @@ _NAMES = {
     TransformType.INTEG: Integ,
     TransformType.PRF: Prf,
     TransformType.KE: KeGroup,
+    **dict.fromkeys(ADDITIONAL_KEY_EXCHANGES, KeGroup),
     TransformType.ESN: Esn,
 }
 
@@ -159,9 +214,12 @@ def _place(t: Transform) -> int:
 
 def _transform_text(t: Transform) -> str:
     try:
-        name = _NAMES[TransformType(t.type)](t.id).name
+        one = _NAMES[TransformType(t.type)](t.id)
+        name = one.label if isinstance(one, Encr) else one.name
     except ValueError:
         name = f"{t.type}({t.id})"
     if t.type == TransformType.PRF:
         name = f"PRF_{name}"
+    if t.type in ADDITIONAL_KEY_EXCHANGES and t.type in _NAMES:
+        name = f"KE{t.type - TransformType.ADDKE1 + 1}_{name}"
     return name if t.key_length is None else f"{name}_{t.key_length}"

@@ -38,10 +38,11 @@ class Acquires:
         found = self._resolve(connection, ())
         if isinstance(found, str):
             return self._nowhere(connection, packet, found, now)
+        local = self._virtual(connection) or found[:1]
         waiting = [
             (pair.width, child.name, pair)
             for child in connection.children.values()
-            if (pair := _pair(child, packet, *found)) is not None
+            if (pair := _pair(child, packet, local, found[1])) is not None
             and self._waits_for(connection, child, packet)
         ]
         if not waiting:
@@ -50,6 +51,11 @@ class Acquires:
         if self._is_coming(connection, name) or not self._acquired.allow((connection.name, name, pair), now):
             return None
         return Demand(connection, (name,), packet=packet)
+
+    def _virtual(self, connection: Connection) -> tuple[Address, ...]:
+        """Our virtual addresses, which "dynamic" means as soon as there are any."""
+        sas = self._registry.of_connection(connection.name)
+        return tuple(dict.fromkeys(one.ip for sa in sas for one in sa.network.addresses))
 
     def _nowhere(self, connection: Connection, packet: Pair, why: str, now: float) -> str | None:
         names = [name for name in connection.children if self._registry.waits_for_packets(connection, name)]
@@ -76,6 +82,6 @@ class Acquires:
         )
 
 
-def _pair(child: Child, packet: Pair, local: Address, remote: Address) -> Pair | None:
+def _pair(child: Child, packet: Pair, local: tuple[Address, ...], remote: Address) -> Pair | None:
     """The pair of the child's selectors that permits the packet; None if none does."""
-    return pair_of(Selectors(child.local_selectors(local), child.remote_selectors(remote)), packet)
+    return pair_of(Selectors(child.local_selectors(*local), child.remote_selectors(remote)), packet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ikepy.config.model import Connection
+from ikepy.config.model import Connection, DnsName
 from ikepy.sa.api.path import Address
 
 # Gives a connection's addresses, ours and the peer's, or a text that says why one is unknown. Of several of
@@ -25,6 +25,12 @@ class AddressTurns:
     def next(self, connection: Connection) -> tuple[Address, Address] | str:
         """Our address and the peer's for the next try; or a text that says why there is none."""
         return self._resolve(connection, self._failed.get(connection.name, NONE))
+
+    def of_redirect(
+        self, connection: Connection, gateway: Address | DnsName
+    ) -> tuple[Address, Address] | str:
+        """Our address and that of a gateway that we were sent to; or a text that says why there is none."""
+        return self._resolve(connection.model_copy(update={"remote_addrs": (gateway,)}), NONE)
 
     def has_another(self, connection: Connection) -> bool:
         """Whether the peer has an address besides those that failed, if any failed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ikepy.config.model import Connection
+from ikepy.config.model import Connection, DnsName
 from ikepy.sa.api.effects import Effect, Level, Log, LookUp
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.log_source import Peer, kind_of
@@ -23,10 +23,11 @@ from ikepy.sa.state import end_actions
 from ikepy.sa.state.ended import Ended
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.redirect import Redirect
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.task import outcomes
 from ikepy.sa.tasks import desired
-from ikepy.sa.tasks.init import InitTask
+from ikepy.sa.tasks.resume import first_task
 
 NAT_T_PORT = 4500  # of a peer (RFC 3948); a connection to this port starts with our own NAT-T port
 RETRY_FIRST = 2.0  # seconds before a set-up that failed is tried again; doubles up to RETRY_LONGEST
@@ -78,8 +79,8 @@ class Connector:
 
     def _connect_in_turn(self, demand: Demand, now: float) -> list[Effect]:
         """Initiate a new IKE_SA: at once if a user waits for it, else when it is its turn at the peer."""
-        if _has_unknown_names(demand):
-            return self._look_up(demand)
+        if demand.redirect is not None or _has_unknown_names(demand):
+            return self.connect(demand, now)
         found = self._turns.next(demand.connection)
         if any(demand.tickets) or isinstance(found, str) or self._gates.lets_in(found[1]):
             return self.connect(demand, now)
@@ -90,8 +91,16 @@ class Connector:
         """Initiate a new IKE_SA for these children, now, or once the connection's names are looked up."""
         if _has_unknown_names(demand):
             return self._look_up(demand)
-        connection, tickets = demand.connection, demand.tickets
-        found = self._turns.next(connection)
+        connection, tickets, redirect = demand.connection, demand.tickets, demand.redirect
+        if redirect is None:
+            found = self._turns.next(connection)
+        else:
+            found = self._turns.of_redirect(connection, redirect.gateway)
+        if isinstance(found, str) and redirect is not None:
+            log = _line(
+                Level.WARNING, connection, connection.name, f"can't go to {redirect.gateway}: {found}"
+            )
+            return [log, *self.connect(replace(demand, redirect=None, looked_up=False), now)]
         if isinstance(found, str):
             return self._unresolved(demand, found, now)
         self._stranded.pop(connection.name, None)
@@ -105,13 +114,14 @@ class Connector:
         )
         olds = [] if demand.replaces is None else [demand.replaces]
         sa.replacing.olds = olds
+        sa.redirection.came_from = None if redirect is None else redirect.by
         for name in demand.children:
             desired.want(sa, name, tickets if name == demand.children[0] else (), demand.packet)
         self._registry.add(sa)
         self._gates.begun(sa, now)
         sa.enter(Phase.CONNECTING)
         sa.set_up = SetUp(True, now, now, b"", bool(olds), demand.bounces)
-        sa.enqueue(InitTask(sa))
+        sa.enqueue(first_task(sa, now, resumable=not olds and redirect is None))
         log = sa.log(Level.INFO, f"initiating IKE_SA, {sa.path}")
         return self._settle(sa, [log, *proceed(sa, now)], now)
 
@@ -154,10 +164,8 @@ class Connector:
 
     def _look_up(self, demand: Demand) -> list[Effect]:
         """Let a demand wait until its connection's names are looked up, which is done anew for each try."""
-        connection = demand.connection
         ticket = self._lookups.add(demand, self._registry.next_ticket)
-        names = names_of((*connection.remote_addrs, *connection.local_addrs))
-        return [LookUp(ticket, names)] if ticket else []
+        return [LookUp(ticket, _names(demand))] if ticket else []
 
     def awaits(self, ticket: int) -> bool:
         """Whether demands wait for the look-up with this ticket."""
@@ -333,12 +341,15 @@ class Connector:
 
     def after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries` and the actions of its children ask for."""
+        redirect = sa.redirection.to
+        if sa.end is End.REDIRECTED and redirect is not None:
+            return self._follow(sa, redirect, now)
         if self._registry.stopping or sa.ended is None:
             return []
         if sa.end is End.TIMEOUT or (sa.established_at is None and sa.end in FAILURES):
             self._turns.fails(sa.connection, sa.path.remote.address)
         olds = sa.replaced
-        for old in olds:
+        for old in olds if sa.redirection.came_from is None else ():
             old.reauth_at = now + RETRY_LONGEST
             self._registry.changed_sas.append(old)
         if not self._registry.is_current(sa.connection):
@@ -348,12 +359,29 @@ class Connector:
             return [] if stand else self._after_failure(sa, now)
         return self._after_life(sa, sa.ended, now)
 
+    def _follow(self, sa: IkeSa, redirect: Redirect, now: float) -> list[Effect]:
+        """Set up at another gateway what this one did not want to (RFC 5685 3, 6)."""
+        if self._registry.stopping or not self._registry.is_current(sa.connection):
+            return outcomes(redirect.tickets, False, "not wanted any more: terminated or reconfigured")
+        demand = Demand(
+            sa.connection,
+            redirect.children,
+            redirect.tickets,
+            sa.set_up.bounces,
+            next(iter(sa.replaced), None),
+            redirect.packet,
+            redirect=redirect,
+        )
+        return self.connect(demand, now)
+
     def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:
         demand = Demand(sa.connection, tuple(sa.desired.purpose), bounces=sa.set_up.bounces)
         if sa.end is End.ADDRESS_GONE:
             return self.bring_up(demand, now)
         if not sa.initiator or sa.end not in FAILURES:
             return []
+        if sa.redirection.came_from is not None:  # the configured ones may serve us yet
+            return self.bring_up(demand, now)
         return self._try_again(demand, _subject(sa), now)
 
     def _after_life(self, sa: IkeSa, ended: Ended, now: float) -> list[Effect]:
@@ -387,10 +415,16 @@ class Connector:
         return [sa.log(Level.INFO, f"set-up again in {wait:.0f} s")]
 
 
+def _names(demand: Demand) -> tuple[DnsName, ...]:
+    """The names that lead to the addresses of a demand: the connection's, or the gateway's of a redirect."""
+    connection, redirect = demand.connection, demand.redirect
+    remote = connection.remote_addrs if redirect is None else (redirect.gateway,)
+    return names_of((*remote, *connection.local_addrs))
+
+
 def _has_unknown_names(demand: Demand) -> bool:
-    """Whether names of the connection are to be looked up first."""
-    connection = demand.connection
-    return not demand.looked_up and bool(names_of((*connection.remote_addrs, *connection.local_addrs)))
+    """Whether these names are to be looked up first."""
+    return not demand.looked_up and bool(_names(demand))
 
 
 def _subject(sa: IkeSa) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ikepy.config.model import Connection
 from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.redirect import Redirect
 
 Key = tuple[str, str]  # names of connection and child
 
@@ -18,7 +19,7 @@ class Demand:
     `tickets`: the commands that wait for the outcome. `bounces`: how many of their IKE_SAs in a row ended
     soon after they were established. `replaces`: the IKE_SA that the new one reauthenticates. `packet`: the
     selectors of the packet that needs the children. `looked_up`: the connection's DNS names have been looked
-    up for this try.
+    up for this try. `redirect`: the gateway that another one sent us to, which is tried first.
     """
 
     connection: Connection
@@ -28,6 +29,7 @@ class Demand:
     replaces: IkeSa | None = None
     packet: Pair | None = None
     looked_up: bool = False
+    redirect: Redirect | None = None
 
     def configured(self, connection: Connection | None) -> Demand | None:
         """The same of the connection as it is configured now (None: not at all); None if nothing is left."""

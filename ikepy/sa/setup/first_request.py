@@ -1,4 +1,4 @@
-"""Answers a peer's IKE_SA_INIT request, at once or when its key exchange is computed (RFC 7296 1.2)."""
+"""Answers a peer's first request, at once or when its key exchange is computed (RFC 7296 1.2, 5723 4.3)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from ikepy.sa.negotiation.proposals import describe
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.set_up import SetUp
-from ikepy.sa.tasks import init
+from ikepy.sa.tasks import init, resume
 from ikepy.wire.constants import ExchangeType, NotifyType
-from ikepy.wire.message import Message, encode_message
+from ikepy.wire.message import Message
 from ikepy.wire.payloads import NotifyPayload
+
+_ANSWERS = {ExchangeType.IKE_SA_INIT: init.respond, ExchangeType.IKE_SESSION_RESUME: resume.respond}
 
 
 def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Effect]:
@@ -32,15 +34,17 @@ def accept(sa: IkeSa, message: Message, datagram: bytes, now: float) -> list[Eff
 def _answer(sa: IkeSa, message: Message, work: Computation, now: float) -> list[Effect]:
     try:
         with sa.jobs.at(work):
-            payloads = init.respond(sa, message.header, message.payloads, sa.connecting.init.request)
+            answer = _ANSWERS[ExchangeType(message.header.exchange)]
+            payloads = answer(sa, message.header, message.payloads, sa.connecting.init.request)
     except ResultPending as wanted:
         return sa.suspend(work, wanted, lambda later: _answer_late(sa, message, work, later))
-    response = encode_message(sa.header(ExchangeType.IKE_SA_INIT, 0, response=True), payloads)
+    response = sa.encode_unprotected(sa.header(message.header.exchange, 0, response=True), payloads)
     sa.connecting.init.response = response
     sa.window.answered(0, (response,))
     sa.heard_at = sa.sent_at = now
+    verb = "initiates" if sa.resumption.resumed is None else "resumes"
     return [
-        sa.log(Level.INFO, f"{sa.path.remote} initiates an IKE_SA, {describe(sa.keys.proposal)}"),
+        sa.log(Level.INFO, f"{sa.path.remote} {verb} an IKE_SA, {describe(sa.keys.proposal)}"),
         Send(sa.path, response),
     ]
 

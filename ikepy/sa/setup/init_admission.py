@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from ikepy.config.model import DnsName
 from ikepy.crypto.cookie import CookieJar
 from ikepy.errors import PeerError, WireError
 from ikepy.sa.admission import stateless
@@ -19,14 +20,15 @@ from ikepy.sa.api.events import IkeSetUpFailed
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.api.unserved import Unserved
 from ikepy.sa.driver.forged_messages import named
-from ikepy.sa.exchange import mismatch
+from ikepy.sa.exchange import mismatch, redirecting
+from ikepy.sa.message import query
 from ikepy.sa.setup import first_request
 from ikepy.sa.setup.half_open import HalfOpen, Verdict
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.wire.constants import NotifyType
 from ikepy.wire.glance import look
 from ikepy.wire.message import HEADER_SIZE, IkeHeader, Message
-from ikepy.wire.payloads import NotifyPayload
+from ikepy.wire.payloads import NoncePayload, NotifyPayload
 
 SPI = 8  # octets
 EXPECTED = 2  # budget for addresses where the configuration expects peers, as a multiple of `strangers_cpu`
@@ -161,7 +163,7 @@ class InitAdmission:
             if len(datagram) < COOKIE_RESPONSE:
                 return b""  # no answer is larger than its question
             tally[Unserved.COOKIE] += 1
-            return cookie_response(spi_i, self._cookies.make(spi_i, seen.nonce, address, now))
+            return cookie_response(datagram, self._cookies.make(spi_i, seen.nonce, address, now))
         if self._registry.auth_failures.silenced(remote, now):
             tally[Unserved.SILENCED] += 1
             return b""
@@ -201,6 +203,12 @@ class InitAdmission:
     ) -> tuple[IkeSa | None, list[Effect]]:
         header, remote = message.header, path.remote
         try:
+            gateway = self._registry.config.daemon.redirect_to
+            gateway = redirecting.elsewhere(gateway, message.payloads, path.local.address)
+            if gateway is not None:
+                effects = _sent_away(message, datagram, gateway, path)
+                self._came_to_nothing(charge, Unserved.REDIRECTED, now)
+                return None, effects
             candidates = self._registry.connection_match.candidates(path)
             if not candidates and self._names.under_way(now):
                 self._came_to_nothing(charge, Unserved.NAME, now)
@@ -240,3 +248,17 @@ class InitAdmission:
         self._half_open.failed(charge.remote.address, now)
         charge.refund(now)
         charge.budget.charge(charge.remote, OVERHEAD, now)
+
+
+def _sent_away(message: Message, datagram: bytes, gateway: Address | DnsName, path: Path) -> list[Effect]:
+    """Answer an IKE_SA_INIT request with REDIRECT and the client's nonce, without state (RFC 5685 3).
+
+    WireError if it has no nonce.
+    """
+    nonce = query.maybe(message.payloads, NoncePayload)
+    if nonce is None:
+        raise WireError("no nonce")
+    remote = path.remote
+    log = Log(Level.INFO, str(remote), f"sent to {gateway}", "redirect", remote.address)
+    answer = stateless.refusal(message.header, redirecting.notify_of(gateway, nonce.data), path)
+    return stateless.no_larger([log, answer], datagram)

@@ -53,6 +53,7 @@ class ChildSa:
     state: ChildState = ChildState.INSTALLED
     trapped: tuple[Selector, ...] = ()  # remote selectors of which other children carry the rest
     tfc_padding: int | Literal["mtu"] = 0
+    quantum_safe: bool = False  # keys of which a quantum computer would not know all
     replaced_by: int | None = None
     announced: bool = False  # events tell that it is up (`api.events`)
     lost: bool = False  # negotiated, but the worker that carried it died
@@ -115,6 +116,7 @@ class ChildSa:
             encap=self.encap,
             path=path,
             replay_top=replay_top,
+            transport=self.config.transport,
         )
 
     def install_outbound(
@@ -137,6 +139,7 @@ class ChildSa:
             trapped=self.trapped,
             tfc_padding=self.tfc_padding,
             last_sequence=last_sequence,
+            transport=self.config.transport,
         )
 
     def wipe(self) -> None:
@@ -169,6 +172,8 @@ class ChildSa:
             rekey_at=self.lifetime.rekey_at,
             expires_at=self.lifetime.expires_at,
             replaced_by=self.replaced_by,
+            quantum_safe=self.quantum_safe,
+            transport=self.config.transport,
         )
 
 

@@ -8,11 +8,14 @@ from typing import Generic, TypeVar
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.sa.admission.connection_match import NOBODY, Candidates
 from ikepy.sa.api.path import Endpoint
+from ikepy.sa.auth.announced import NOTHING, Announced
+from ikepy.sa.message.int_auth import IntAuth
 from ikepy.sa.state.auth_round import AuthRound
 from ikepy.sa.state.exchange_plan import ExchangePlan
 from ikepy.sa.state.init_exchange import InitExchange
 
 S = TypeVar("S")  # the IKE_SA
+NO_INT_AUTH = IntAuth()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,12 @@ class Connecting(Generic[S]):
     give_up_at: float | None = None
     peer_childless: bool = False  # the responder accepts an IKE_AUTH without a child (RFC 6023)
     initial_contact: bool = False  # the initiator says that it has no other IKE_SA with us (RFC 7296 2.4)
+    announced: Announced = NOTHING  # what the peer's IKE_SA_INIT says about authentication
     auth_round: AuthRound | None = None  # between two rounds of IKE_AUTH
-    int_auth: bytes = b""  # what further exchanges add to the octets that AUTH covers (RFC 9242 3.3.2)
+    int_auth: IntAuth = NO_INT_AUTH
+    ppk: bool = False  # both ends announce postquantum preshared keys (RFC 8784)
+    ppk_early: bool = False  # likewise, in IKE_INTERMEDIATE (RFC 9867)
+    ppk_id: bytes = b""  # of the one that was mixed in there
     answered: Answered | None = None  # of the peer's protected requests, the last
 
 

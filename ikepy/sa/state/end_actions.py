@@ -71,6 +71,8 @@ AFTER_IKE: dict[End, Rule] = {
     End.ADDRESS_GONE: _always,  # charon: `roam` reauthenticates, which sets all children up anew
     # As a rule its children are on the other IKE_SA; these rows apply to those that are not. charon forgets
     # them: `check_uniqueness` deletes or destroys the duplicate.
+    End.LOST_BY_PEER: _always,  # charon has no crash detection
+    End.REDIRECTED: _never,  # the client has gone elsewhere
     End.REPLACED: _dpd_action,
     End.RESTARTED: _dpd_action,
 }

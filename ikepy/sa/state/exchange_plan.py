@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from ikepy.config.model import Connection
 from ikepy.sa.state.task import Answer, Task
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
@@ -56,10 +55,10 @@ class ExchangePlan(Generic[S]):
             self._further.popleft()
 
 
-# What an IKE_SA of this connection needs that agreed on this IKE proposal, between IKE_SA_INIT and IKE_AUTH.
-PlanOf = Callable[[Connection, Proposal], Sequence[FurtherExchange[S]]]
+# What an IKE_SA needs that agreed on this IKE proposal, between IKE_SA_INIT and IKE_AUTH.
+PlanOf = Callable[[S, Proposal], Sequence[FurtherExchange[S]]]
 
 
-def auth_alone(connection: Connection, chosen: Proposal) -> Sequence[FurtherExchange[S]]:
+def auth_alone(sa: S, chosen: Proposal) -> Sequence[FurtherExchange[S]]:
     """Nothing: IKE_AUTH follows at once."""
     return ()

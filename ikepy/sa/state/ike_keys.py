@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ikepy.crypto.key_schedule import IkeSuite, KeySchedule, Seed
 from ikepy.crypto.secret import Secret
@@ -40,6 +40,14 @@ class IkeSaKeys:
     def extended(self, secret: Secret, seed: Seed) -> IkeSaKeys:
         """The keys after one more key exchange before IKE_AUTH (RFC 9370 2.2.2)."""
         return ike_sa_keys(self.proposal, self.schedule.extended(secret, seed), self.initiator)
+
+    def renewed_by_ppk(self, ppk: Secret, seed: Seed) -> IkeSaKeys:
+        """The keys after a PPK was mixed into all of them (RFC 9867 3.1)."""
+        return ike_sa_keys(self.proposal, self.schedule.renewed_by_ppk(ppk, seed), self.initiator)
+
+    def with_ppk(self, ppk: Secret) -> IkeSaKeys:
+        """The keys with a PPK in what is derived and proven (RFC 8784 3); the ciphers stay."""
+        return replace(self, schedule=self.schedule.with_ppk(ppk))
 
     def wipe(self) -> None:
         """Overwrite the keys in memory, as far as Python permits."""

@@ -13,6 +13,7 @@ from ikepy.config.identity import Identity
 from ikepy.config.model import Connection
 from ikepy.crypto.key_schedule import Seed
 from ikepy.crypto.sk_cipher import SkCipher
+from ikepy.eap.granted import NOTHING
 from ikepy.errors import LocalMisuse
 from ikepy.sa.admission.rate_limit import Rate
 from ikepy.sa.api.computation import Computation, ResultPending
@@ -31,10 +32,12 @@ from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.events import ChildDown, ChildUp, Event, IkeDown, IkeRekeyed, IkeSetUpFailed, IkeUp
 from ikepy.sa.api.log_source import NamedSa, Peer, kind_of
 from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
-from ikepy.sa.api.path import Path
+from ikepy.sa.api.path import Address, Path
 from ikepy.sa.api.snapshot import IkeSaSnapshot
-from ikepy.sa.message import fragments
+from ikepy.sa.message import fragments, int_auth
+from ikepy.sa.message.int_auth import Covered, IntAuth
 from ikepy.sa.message.window import Window
+from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.nat import Nat
 from ikepy.sa.state import event_text, lifetime
 from ikepy.sa.state.auth_round import AuthRound
@@ -44,23 +47,26 @@ from ikepy.sa.state.connecting import Answered, Connecting, NewlyUp
 from ikepy.sa.state.desired_children import DesiredChildren
 from ikepy.sa.state.ended import Ended
 from ikepy.sa.state.event_text import ENDED
+from ikepy.sa.state.followups import Followups
 from ikepy.sa.state.forgery_limit import ForgeryLimit
 from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.lifetime import Lifetime
 from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.pending_jobs import Again, PendingJobs
 from ikepy.sa.state.phase import BETWEEN_ROUNDS, FOLLOWS, PERMITTED, Phase
+from ikepy.sa.state.redirect import Redirection
 from ikepy.sa.state.registry import SaRegistry
 from ikepy.sa.state.replacement import Rekeyed, Replacing, Superseded
+from ikepy.sa.state.resumption import Resumption
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.sa.state.task_queue import TaskQueue
-from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType
-from ikepy.wire.message import IkeHeader, encode_message
+from ikepy.wire.constants import FIRST_EXCHANGES, ExchangeType, HeaderFlag, IdType, NotifyType
+from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import NotifyPayload, Payload
 
 # Ends that the peer can't override with one of its own; of several the first counts.
-MEANT = (End.DELETED, End.EXPIRED, End.REPLACED)
+MEANT = (End.DELETED, End.REDIRECTED, End.EXPIRED, End.REPLACED)
 PROBES_PER_SECOND = 0.1  # liveness checks and notifies that unauthenticated messages can make us send
 
 
@@ -91,22 +97,32 @@ class IkeSa:
         self.nat = Nat()
         self.mobike: Mobike | None = None  # set if both ends support MOBIKE (RFC 4555)
         self.stranded = False  # our address is gone, and no other is usable
+        self.quantum_safe = False  # its own messages: keys of which a quantum computer would not know all
+        self.ppk = False  # a postquantum preshared key was mixed into its keys (RFC 8784)
+        self.keeps_safe = False  # likewise what is derived from its SK_d: children, rekeys
         self.fragmentation = False  # whether both ends announced it (RFC 7383 2.3)
         self._connecting: Connecting[IkeSa] | None = Connecting(path.remote)
         self.first_after_auth: int | None = None  # message ID of the peer's first request after its IKE_AUTH
         self.local_id: Identity | None = None
         self.remote_id: Identity | None = None
+        self.eap_id = ""  # the user that EAP has authenticated
+        self.granted = NOTHING  # by an AAA server, to that user
+        self.proven_until: float | None = None  # what proved the peer's identity holds, Unix time; None: ever
         self.children = Children()
         self.network = NO_SETTINGS  # what its device has of it (RFC 7296 3.15)
         self.established_at: float | None = None
         self.lifetime = Lifetime()
         self.reauth_at: float | None = None
+        self.authenticated_until: float | None = None  # None: as long as it lives (RFC 4478)
         self.reauth_due = False
         self.superseded: Superseded[IkeSa] | None = None
         self.busy_at = float("-inf")  # when the peer last repeated a request, or got TEMPORARY_FAILURE
         self.replacing: Replacing[IkeSa] = Replacing()
         self.rekeyed: Rekeyed[IkeSa] | None = None  # from REKEYED on
         self.set_up = SetUp(initiator, 0.0, 0.0, b"")
+        self.redirection = Redirection()  # RFC 5685
+        self.resumption = Resumption()  # RFC 5723
+        self.crash_tokens: tuple[bytes, ...] = ()  # by which the peer says that it lost this (RFC 6290)
         self.announced = False  # events tell that it is up (`api.events`)
         self.newly_up: NewlyUp | None = None  # until the manager has enforced uniqueness
         # The peer's last request (its first fragment) and our response.
@@ -114,6 +130,7 @@ class IkeSa:
         self.kept_path: Path | None = None  # the children's path, while `path` is being verified
         self.tasks: TaskQueue[IkeSa] = TaskQueue(self)
         self.desired = DesiredChildren()
+        self.followups = Followups()
         self.window = Window(registry.retransmission)
         self.jobs = PendingJobs()
         self.reassembly = fragments.Reassembly()
@@ -283,6 +300,8 @@ class IkeSa:
             spi_r=self.spi_r,
             local_id=self.local_id or (self.connection.local.id if sure else None),
             remote_id=self.remote_id or (self.connection.remote.id if sure else None),
+            eap_id=self.eap_id,
+            granted=self.granted,
             path=self.path,
             children_path=self.children_path,
             nat_local=self.nat.local,
@@ -291,6 +310,8 @@ class IkeSa:
             proposal=None if self._keys is None else self._keys.proposal,
             mobike=self.mobike is not None,
             fragmentation=self.fragmentation,
+            quantum_safe=self.quantum_safe,
+            ppk=self.ppk,
             established_at=self.established_at,
             heard_at=self.heard_at,
             rekey_at=self.lifetime.rekey_at,
@@ -299,6 +320,7 @@ class IkeSa:
             tasks_active=tuple([task.kind.name for task in self.tasks.under_way]),
             tasks_queued=tuple([task.kind.name for task in self.tasks.queued]),
             network=self.network,
+            resumed=self.resumption.resumed is not None,
             children=tuple(child.snapshot() for child in listed),
         )
 
@@ -316,7 +338,7 @@ class IkeSa:
     def send_request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: float) -> list[Effect]:
         header = self.header(exchange, self.window.next_request, response=False)
         datagrams = self.encode(header, payloads)
-        if exchange == ExchangeType.IKE_SA_INIT:
+        if exchange in FIRST_EXCHANGES:
             (self.connecting.init.request,) = datagrams
         self.window.sent(datagrams, self.path, now, self.entropy.uniform())
         self.sent_at = now
@@ -326,7 +348,8 @@ class IkeSa:
         """Set a handler aside until a pending result is computed; `again` then runs it anew."""
         ticket = self.registry.compute(self)
         self.jobs.suspend(ticket, work, wanted, again)
-        return [Compute(ticket, wanted.job, wanted.seconds, self._rank, self.path.remote.address)]
+        owner = self.path.remote.address
+        return [Compute(ticket, wanted.job, wanted.seconds, self._rank, owner, wanted.waits)]
 
     @property
     def _rank(self) -> Rank:
@@ -352,12 +375,26 @@ class IkeSa:
 
     def set_keys(self, keys: IkeSaKeys) -> None:
         """Store the keys that IKE_SA_INIT or a rekey agreed on."""
-        self._keys = keys
+        self._keep(keys)
+        if proposals.has_ml_kem(keys.proposal):
+            self.quantum_safe = self.keeps_safe = True
+
+    def mix_keys(self, keys: IkeSaKeys) -> None:
+        """Replace the keys by those with a PPK mixed in (RFC 8784 3); the former SK_d and SK_p are wiped."""
+        former = self.keys.schedule.keys
+        self._keep(keys)
+        self.ppk = self.keeps_safe = True
+        for secret in (former.sk_d, former.sk_pi, former.sk_pr):
+            secret.wipe()
 
     def extend_keys(self, keys: IkeSaKeys) -> None:
         """Replace the keys by those that a further exchange before IKE_AUTH gave (RFC 9370 2.2.2)."""
         self.keys.wipe()
+        self._keep(keys)
+
+    def _keep(self, keys: IkeSaKeys) -> None:
         self._keys = keys
+        self.registry.key_log.ike_keys(self.spi_i, self.spi_r, keys.schedule)
 
     def answered(self, exchange: int, keys: IkeSaKeys | None) -> None:
         """Note that a request of the peer's is answered; `keys`: those that follow, if it changed them."""
@@ -372,6 +409,12 @@ class IkeSa:
         """What all keys up to IKE_AUTH are derived from, beside the secrets of the key exchanges."""
         init = self.connecting.init
         return Seed(init.nonce_i, init.nonce_r, self.spi_i, self.spi_r)
+
+    def with_covered(self, header: IkeHeader, message: Covered) -> IntAuth:
+        """What AUTH covers of IKE_INTERMEDIATE after this message, which the current keys protect."""
+        keys, initiator = self.keys.schedule.keys, header.from_initiator
+        sk_p = keys.sk_pi if initiator else keys.sk_pr
+        return self.connecting.int_auth.after(self.keys.suite.prf, sk_p, message, initiator=initiator)
 
     @property
     def repeated_cipher(self) -> SkCipher:
@@ -402,7 +445,10 @@ class IkeSa:
         self.lifetime = lifetime.of_ike(self.connection, now, chance)
         self.reauth_at = lifetime.reauthentication(self.connection, now, chance)
         self.announced = True
-        return self.report(IkeUp(self.itself), Level.INFO)
+        told = self.report(IkeUp(self.itself), Level.INFO)
+        if not self.keeps_safe and self.connection.offers_ml_kem:
+            told.append(self.log(Level.INFO, "the peer does without ML-KEM: it is not quantum-safe"))
+        return told
 
     def rekeyed_as(self, new: IkeSa) -> list[Effect]:
         """Tell that `new` has the children from now on."""
@@ -413,6 +459,7 @@ class IkeSa:
     def another(self, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
         """Create another IKE_SA between the same two ends, for a rekey."""
         new = IkeSa(self.registry, self.connection, self.path, spi_i=spi_i, spi_r=spi_r, initiator=initiator)
+        new.redirection.followed_by_peer = self.redirection.followed_by_peer
         new.conforms_to = self.conforms_to if self.registry.is_current(self.connection) else 0
         return new
 
@@ -488,7 +535,26 @@ class IkeSa:
         if settings == self.network:
             return []
         self.network = settings
+        if self.lessee is not None:
+            self.registry.pools.hold(self.ike_id, self.connection.pools, self.lessee, settings.leases)
         return [SetNetworkSettings(self.connection.name, self.ike_id, settings)]
+
+    @property
+    def lessee(self) -> Identity | None:
+        """To whom a virtual address is given: the user that EAP has authenticated, or else the peer."""
+        if not self.eap_id:
+            return self.remote_id
+        return Identity(IdType.RFC822_ADDR if "@" in self.eap_id else IdType.FQDN, self.eap_id.encode())
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """What "dynamic" means in `local_ts`: our virtual addresses, or else that of IKE."""
+        return tuple(one.ip for one in self.network.addresses) or (self.path.local.address,)
+
+    @property
+    def remote_addresses(self) -> tuple[Address, ...]:
+        """What "dynamic" means in `remote_ts`: the peer's virtual addresses, or else that of IKE."""
+        return self.network.leases or (self.path.remote.address,)
 
     def hand_over_network(self, new: IkeSa) -> list[Effect]:
         """Leave the settings to the IKE_SA that a rekey has made; the device has them all the time."""
@@ -505,12 +571,21 @@ class IkeSa:
     def encode(self, header: IkeHeader, payloads: Sequence[Payload]) -> tuple[bytes, ...]:
         """Encode a message into datagrams: protected once there are keys, fragmented if negotiated."""
         if self._keys is None:
-            return (encode_message(header, payloads),)
+            return (self.encode_unprotected(header, payloads),)
+        if header.exchange == ExchangeType.IKE_INTERMEDIATE and self._connecting is not None:
+            self._connecting.int_auth = self.with_covered(header, int_auth.of_sent(header, payloads))
         limit: int | None = None
         if self.fragmentation and self.connection.fragmentation == "yes":
             packet = self.registry.config.daemon.fragment_size
             limit = fragments.message_limit(packet, self.path.remote.address)
-        return fragments.seal(header, payloads, self._keys.cipher_out, self.entropy.random, limit)
+        encode, random = self.registry.encode, self.entropy.random
+        return encode(self.connection.name, header, payloads, self._keys.cipher_out, random, limit)
+
+    def encode_unprotected(self, header: IkeHeader, payloads: Sequence[Payload]) -> bytes:
+        """Encode a message of IKE_SA_INIT or IKE_SESSION_RESUME."""
+        encode = self.registry.encode
+        (datagram,) = encode(self.connection.name, header, payloads, None, self.entropy.random, None)
+        return datagram
 
 
 Registry = SaRegistry[IkeSa]

@@ -15,3 +15,4 @@ class InitExchange:
     nonce_r: bytes = b""
     request: bytes = b""
     response: bytes = b""
+    feigned: bytes = b""  # as initiator: the NAT detection hash that feigns a NAT at our end

@@ -32,12 +32,13 @@ FOLLOWS: dict[Phase, frozenset[Phase]] = {
     Phase.DEAD: frozenset(),
 }
 
+_ANY = frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.IKE_FOLLOWUP_KE, ExchangeType.INFORMATIONAL})
 PERMITTED: dict[Phase, frozenset[ExchangeType]] = {
     Phase.CREATED: frozenset(),
     # CONNECTING: the exchange that is next in its plan (`exchange_plan`).
-    Phase.ESTABLISHED: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
-    Phase.REKEYED: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
-    Phase.DELETING: frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}),
+    Phase.ESTABLISHED: _ANY,
+    Phase.REKEYED: _ANY,
+    Phase.DELETING: _ANY,
     Phase.DEAD: frozenset(),
 }
 # Between two rounds of IKE_AUTH the initiator may say too that it gives up (RFC 7296 2.16, 2.21.2).

@@ -12,19 +12,30 @@ from ikepy.sa.admission.auth_failures import AuthFailures
 from ikepy.sa.admission.connection_match import ConnectionMatch
 from ikepy.sa.api.capacity import CapacityOf, boundless
 from ikepy.sa.api.entropy import Entropy
+from ikepy.sa.api.key_log import NOBODY, KeyLog
 from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Path
+from ikepy.sa.api.restart_keys import RestartKeys
 from ikepy.sa.api.unserved import Tally
 from ikepy.sa.auth import choice
 from ikepy.sa.auth.authenticator import AuthenticatorOf
+from ikepy.sa.auth.credentials import NO_CREDENTIALS, Credentials
+from ikepy.sa.auth.relay import Relay
 from ikepy.sa.auth.shared_secrets import SharedSecrets
+from ikepy.sa.message import encoding
+from ikepy.sa.message.encoding import Encode
 from ikepy.sa.message.window import Retransmission
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import end_actions
+from ikepy.sa.state.address_pools import AddressPools
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.children import Children
 from ikepy.sa.state.exchange_plan import PlanOf, auth_alone
 from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.redirect import RedirectLimit
+from ikepy.sa.state.resumption import ClientTickets, UsedTickets
+
+ISSUED = 65_536  # of our SPIs are remembered
 
 K = TypeVar("K")
 Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
@@ -40,6 +51,12 @@ class Listed(Protocol):
     connection: Connection
     local_id: Identity | None
     remote_id: Identity | None
+
+    @property
+    def lessee(self) -> Identity | None:
+        """Who the peer is: the user that EAP has authenticated, or else `remote_id`."""
+        ...
+
     children: Children
 
     @property
@@ -73,14 +90,24 @@ class SaRegistry(Generic[S]):
         esp_heard: EspHeard = lambda child_id: None,
         capacity_of: CapacityOf = boundless,
         authenticator_of: AuthenticatorOf = choice.authenticator_of,
+        credentials: Credentials = NO_CREDENTIALS,
+        relay: Relay | None = None,
         plan_of: PlanOf[S] = auth_alone,
         names: NameTable | None = None,
+        restart_keys: RestartKeys | None = None,
+        key_log: KeyLog = NOBODY,
+        encode: Encode = encoding.encode,
     ) -> None:
         self.config = config
         self.secrets = SharedSecrets(config)
         self.names = NameTable() if names is None else names
+        self.restart_keys = RestartKeys() if restart_keys is None else restart_keys
+        self.key_log = key_log
+        self.credentials = credentials
+        self.relay = relay
         self.authenticator_of = authenticator_of
         self.plan_of = plan_of
+        self.encode = encode
         self.generation = 1  # of the configuration: how many there were
         self.capacity_of = capacity_of
         self.leads_out = leads_out
@@ -104,9 +131,14 @@ class SaRegistry(Generic[S]):
         self.standing: set[tuple[str, str]] = set()
         self.failures: dict[tuple[str, str], int] = {}  # failed tries in a row to bring a child up
         self.auth_failures = AuthFailures()  # of peers
+        self.redirects = RedirectLimit()
+        self.tickets = ClientTickets()  # those that gateways gave us
+        self.used_tickets = UsedTickets()  # of those that we gave
+        self.pools = AddressPools(config.pools)
         self.tally = Tally()  # counts messages that were not served
         self.stopping = False  # shutting down: no new IKE_SAs
         self.computing: dict[int, S] = {}  # by ticket: the IKE_SA that waits for a job
+        self._issued: dict[bytes, None] = {}  # our SPIs, the oldest first
         self._ike_ids = 0
         self._tickets = 0
         self._child_ids = 0
@@ -115,12 +147,15 @@ class SaRegistry(Generic[S]):
         """Use `config` from now on; each IKE_SA is to conform to it (`lifecycle.reconfiguration`)."""
         self.config = config
         self.secrets.replace(config, now)
+        self.pools.replace(config.pools)
         self.generation += 1
         self._alike = _by_identities(config)
         self.connection_match = ConnectionMatch(config, self.names)
         self.trapped = {key for key in self.trapped if end_actions.TRAP in self._actions(key)}
         self.standing = {key for key in self.standing if end_actions.START in self._actions(key)}
         self.failures = {key: count for key, count in self.failures.items() if self._actions(key)}
+        self.redirects.keep(config.connections)
+        self.tickets.keep(config.connections)
 
     def _actions(self, key: tuple[str, str]) -> tuple[str, ...]:
         """The actions of a child, none if it is not configured."""
@@ -167,7 +202,14 @@ class SaRegistry(Generic[S]):
         while True:
             spi = self.entropy.random(8)
             if spi != bytes(8) and spi not in self.by_spi:
+                self._issued[spi] = None
+                if len(self._issued) > ISSUED:
+                    del self._issued[next(iter(self._issued))]
                 return spi
+
+    def has_issued(self, spi: bytes) -> bool:
+        """Whether an SPI is, was or may soon be one of ours, as that of a rekey under way."""
+        return spi in self.by_spi or spi in self._issued
 
     def add(self, sa: S) -> None:
         self.sas[sa.ike_id] = sa
@@ -181,7 +223,7 @@ class SaRegistry(Generic[S]):
         self.sas.pop(sa.ike_id, None)
         self.by_spi.pop(sa.spi_local, None)
         _drop(self._by_connection, sa.connection.name, sa)
-        _drop(self._by_identities, (sa.local_id, sa.remote_id), sa)
+        _drop(self._by_identities, (sa.local_id, sa.lessee), sa)
 
     def assign(self, sa: S, connection: Connection) -> None:
         """Move `sa` to the connection that its peer turned out to mean."""
@@ -223,7 +265,7 @@ class SaRegistry(Generic[S]):
 
     def established(self, sa: S) -> None:
         """Index `sa` by its identities, which are final once it is established."""
-        self._by_identities[sa.local_id, sa.remote_id][sa.ike_id] = sa
+        self._by_identities[sa.local_id, sa.lessee][sa.ike_id] = sa
 
     def of_connection(self, name: str) -> Iterable[S]:
         """The living IKE_SAs of a connection, newest first."""
@@ -265,13 +307,13 @@ class SaRegistry(Generic[S]):
 
     def all_between(self, sa: S) -> Iterable[S]:
         """All IKE_SAs established between the same two identities and not removed yet, `sa` included."""
-        return self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
+        return self._by_identities.get((sa.local_id, sa.lessee), {}).values()
 
     def duplicates(self, sa: S) -> list[S]:
         """Established IKE_SAs other than `sa` between the same two identities."""
         return [
             other
-            for other in self._by_identities.get((sa.local_id, sa.remote_id), {}).values()
+            for other in self._by_identities.get((sa.local_id, sa.lessee), {}).values()
             if other is not sa and other.phase is Phase.ESTABLISHED
         ]
 

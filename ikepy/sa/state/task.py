@@ -74,6 +74,11 @@ class Task(Protocol[S]):
     ends: End | None = None
 
     @property
+    def midway(self) -> bool:
+        """Whether its next request goes on with what an earlier one began (RFC 9370 2.2.4)."""
+        return False
+
+    @property
     def exchange(self) -> ExchangeType:
         """The exchange type of the next request."""
         ...
@@ -98,12 +103,15 @@ class Task(Protocol[S]):
         """The configuration of the child that it will add; None if it adds none."""
         return None if self.wanted is None else self.wanted.config
 
-    def collide(self, child: ChildSa, nonces: Nonces) -> None:
-        """Note that the peer's colliding request for the same child has made `child`."""
+    def collide(self, child: ChildSa | None, nonces: Nonces) -> None:
+        """Note that the peer's colliding request for the same child has made `child`.
+
+        None: it is about to, as its additional key exchanges follow (RFC 9370 2.2.4).
+        """
         return
 
-    def collide_with(self, successor: S, nonces: Nonces) -> None:
-        """Note that the peer's rekey of the same IKE_SA has made `successor`."""
+    def collide_with(self, successor: S | None, nonces: Nonces) -> None:
+        """Note that the peer's rekey of the same IKE_SA has made `successor`, or is about to."""
         return
 
     @property

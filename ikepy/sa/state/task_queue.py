@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from typing import Generic, Protocol, TypeVar
+from weakref import ref
 
 from ikepy.config.model import Connection
 from ikepy.errors import LocalMisuse
@@ -12,6 +13,7 @@ from ikepy.sa.api.ends import End
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.message.window import Window
 from ikepy.sa.state.children import Children
+from ikepy.sa.state.followups import Followups
 from ikepy.sa.state.task import CREATING, HARMLESS, Task, TaskKind
 
 MAX_TASKS = 1024  # waiting tasks on one IKE_SA, beyond which user commands are refused
@@ -25,6 +27,7 @@ class Owner(Protocol):
     connection: Connection
     children: Children
     window: Window
+    followups: Followups
 
     @property
     def entropy(self) -> Entropy: ...
@@ -42,23 +45,33 @@ class TaskQueue(Generic[S]):
     """A task may be postponed, then waits for its turn, then is under way until its request is answered."""
 
     def __init__(self, sa: S) -> None:
-        self._sa = sa
+        self._owner = ref(sa)  # no cycle: a dead IKE_SA is freed at once
         self._waiting: deque[Task[S]] = deque()
         self._postponed: list[tuple[float, Task[S]]] = []  # until when, and which
         self._under_way: dict[int, Task[S]] = {}  # by the message ID of their requests, oldest first
         self._prepared: dict[Task[S], Computation] = {}  # for requests of waiting tasks
 
+    @property
+    def _sa(self) -> S:
+        sa = self._owner()
+        if sa is None:
+            raise LocalMisuse("a queue outlives its IKE_SA")
+        return sa
+
     # -- what there is -----------------------------------------------------------------------------
 
     @property
     def under_way(self) -> list[Task[S]]:
-        """The tasks whose requests are under way, oldest first; several if the peer's window permits."""
-        return list(self._under_way.values())
+        """The tasks that have begun, oldest first; several if the peer's window permits.
+
+        One that is midway is among them even while the value for its next request is being computed.
+        """
+        return [*self._under_way.values(), *(task for task in self._waiting if task.midway)]
 
     @property
     def current(self) -> Task[S] | None:
         """The oldest task under way; the only one if it must run alone."""
-        return next(iter(self._under_way.values()), None)
+        return next(iter(self.under_way), None)
 
     @property
     def doing(self) -> TaskKind | None:
@@ -77,15 +90,20 @@ class TaskQueue(Generic[S]):
 
     @property
     def unwanted(self) -> set[int]:
-        """The child_ids that tasks are to delete, and those of their replacements; one that is spare leaves
-        another, which may be its replacement."""
+        """The child_ids that tasks are to delete, and those of their replacements, as long as the request has
+        not named one; one that is spare leaves another, which may be its replacement."""
         ids: set[int] = set()
-        for child_id in (task.removes for task in self.all if not task.spare):
+        for child_id in (task.removes for task in self.queued if not task.spare):
             while child_id is not None and child_id not in ids:
                 ids.add(child_id)
                 child = self._sa.children.get(child_id)
                 child_id = None if child is None else child.replaced_by
-        return ids
+        named = (task.removes for task in self._under_way.values() if not task.spare)
+        return ids.union(child_id for child_id in named if child_id is not None)
+
+    def replaces(self, child_id: int) -> bool:
+        """Whether a task is to replace this child."""
+        return any(task.replaces == child_id for task in self.all)
 
     @property
     def ends(self) -> list[End]:
@@ -100,12 +118,12 @@ class TaskQueue(Generic[S]):
     @property
     def busy(self) -> bool:
         """Whether a request of ours is under way that creates or deletes SAs (RFC 7296 2.25)."""
-        return any(task.kind not in HARMLESS for task in self._under_way.values())
+        return any(task.kind not in HARMLESS for task in self.under_way)
 
     @property
     def creating(self) -> list[Task[S]]:
         """The tasks under way that create or replace a child."""
-        return [task for task in self._under_way.values() if task.kind in CREATING]
+        return [task for task in self.under_way if task.kind in CREATING]
 
     @property
     def deadlines(self) -> list[float]:
@@ -196,10 +214,10 @@ class TaskQueue(Generic[S]):
         )
 
     def hand_over(self, other: TaskQueue[S]) -> None:
-        """Move all tasks that are not under way to the successor's queue."""
-        other._waiting.extend(self._waiting)
+        """Move all tasks that are not under way to the successor's queue; one that is midway ends here."""
+        other._waiting.extend(task for task in self._waiting if not task.midway)
         other._postponed.extend(self._postponed)
-        self._waiting.clear()
+        self._waiting = deque(task for task in self._waiting if task.midway)
         self._postponed.clear()
         self._prepared.clear()  # results are of no use there: each IKE_SA has its own keys
 
@@ -213,6 +231,8 @@ class TaskQueue(Generic[S]):
         """Whether a task may run beside those under way: only if they change different children."""
         if not self._sa.window.has_room:
             return False
+        if task.kind in CREATING and self._sa.followups.rekeys_ike:
+            return False  # the peer would refuse it (RFC 7296 2.25.2)
         about = task.about(self._sa)
         others = [other.about(self._sa) for other in self._under_way.values()]
         return not others or (about is not None and all(o is not None and not o & about for o in others))

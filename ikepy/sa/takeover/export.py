@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from ikepy.config.identity import Identity
 from ikepy.crypto.secret import Secret
+from ikepy.eap.granted import Granted
 from ikepy.errors import ExportRefusedError
 from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.network_settings import NetworkSettings
@@ -21,9 +22,11 @@ from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
 from ikepy.sa.state.peer_addresses import Mobike
+from ikepy.sa.state.resumption import ClientTicket, Terms
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.takeover.values import (
     ExportedChild,
+    ExportedGranted,
     ExportedIkeSa,
     ExportedKeys,
     ExportedLifetime,
@@ -32,7 +35,10 @@ from ikepy.sa.takeover.values import (
     ExportedNetwork,
     ExportedPath,
     ExportedRequest,
+    ExportedResumption,
     ExportedSetUp,
+    ExportedTerms,
+    ExportedTicket,
     ExportedWindow,
 )
 
@@ -92,17 +98,26 @@ def export(sa: IkeSa, states: Mapping[int, EspState], now: float) -> ExportedIke
         nat_local=sa.nat.local,
         nat_remote=sa.nat.remote,
         fragmentation=sa.fragmentation,
+        ppk=sa.ppk,
+        quantum_safe=sa.quantum_safe,
+        keeps_safe=sa.keeps_safe,
         mobike=None if sa.mobike is None else _mobike(sa.mobike),
         stranded=sa.stranded,
         network=_network(sa.network),
         local_id=_known(sa, sa.local_id),
         remote_id=_known(sa, sa.remote_id),
+        eap_id=sa.eap_id,
+        granted=_granted(sa.granted),
+        proven_until=sa.proven_until,
         established=_since(sa.established_at, now),
         heard=_since(sa.heard_at, now),
         sent=_since(sa.sent_at, now),
         busy=None if sa.busy_at == float("-inf") else sa.busy_at - now,
         lifetime=_lifetime(sa.lifetime, now),
         reauth_in=_until(sa.reauth_at, now),
+        authenticated_for=_until(sa.authenticated_until, now),
+        resumption=_resumption(sa, now),
+        crash_tokens=sa.crash_tokens,
         set_up=_set_up(sa, now),
         first_after_auth=sa.first_after_auth,
         purpose=tuple(sa.desired.purpose),
@@ -173,7 +188,61 @@ def _mobike(mobike: Mobike) -> ExportedMobike:
 
 
 def _network(settings: NetworkSettings) -> ExportedNetwork:
-    return ExportedNetwork(settings.addresses, settings.subnets, settings.dns_servers, settings.domains)
+    return ExportedNetwork(
+        settings.addresses,
+        settings.subnets,
+        settings.dns_servers,
+        settings.domains,
+        settings.encrypted_dns,
+        settings.leases,
+    )
+
+
+def _granted(granted: Granted) -> ExportedGranted:
+    return ExportedGranted(
+        granted.user,
+        granted.addresses,
+        granted.dns_servers,
+        granted.session_timeout,
+        granted.classes,
+        granted.interim,
+    )
+
+
+def _resumption(sa: IkeSa, now: float) -> ExportedResumption:
+    own = sa.resumption
+    ticket = sa.registry.tickets.held(sa.connection, sa.ike_id)
+    return ExportedResumption(
+        resumed=None if own.resumed is None else _terms(own.resumed),
+        granted=own.granted,
+        renew_in=_until(own.renew_at, now),
+        ticket=None if ticket is None else _ticket(ticket, now),
+    )
+
+
+def _terms(terms: Terms) -> ExportedTerms:
+    return ExportedTerms(
+        terms.local_id,
+        terms.remote_id,
+        terms.authenticated_at,
+        terms.ticket_id,
+        terms.expires,
+        terms.old_spi,
+    )
+
+
+def _ticket(ticket: ClientTicket, now: float) -> ExportedTicket:
+    return ExportedTicket(
+        data=ticket.data,
+        expires_in=ticket.expires_at - now,
+        sk_d=_copy(ticket.sk_d),
+        proposal=ticket.proposal,
+        gateway=ticket.gateway,
+        tries=ticket.tries,
+        ppk=ticket.ppk,
+        keeps_safe=ticket.keeps_safe,
+        proven_until=ticket.proven_until,
+    )
 
 
 def _lifetime(lifetime: Lifetime, now: float) -> ExportedLifetime:
@@ -211,6 +280,7 @@ def _child(child: ChildSa, state: EspState, now: float) -> ExportedChild:
         trapped=child.trapped,
         encap=child.encap,
         tfc_padding=child.tfc_padding,
+        quantum_safe=child.quantum_safe,
         installed=child.installed_at - now,
         lifetime=_lifetime(child.lifetime, now),
         bytes_left=_left(child.bytes, state.octets),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.config.model import Connection
-from ikepy.crypto.algorithms import is_aead
+from ikepy.crypto.algorithms import has_nonces
 from ikepy.crypto.key_schedule import IkeKeys, KeySchedule
 from ikepy.crypto.prf import prf
 from ikepy.crypto.secret import Secret
+from ikepy.eap.granted import Granted
 from ikepy.errors import LocalMisuse, PeerError, RestoreRefusedError
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.events import IkeUp
@@ -28,16 +29,20 @@ from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
 from ikepy.sa.state.peer_addresses import Mobike
 from ikepy.sa.state.phase import Phase
+from ikepy.sa.state.resumption import ClientTicket, Resumption, Terms
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.takeover.values import (
     ExportedChild,
+    ExportedGranted,
     ExportedIkeSa,
     ExportedLifetime,
     ExportedLimit,
     ExportedMobike,
     ExportedPath,
     ExportedRequest,
+    ExportedResumption,
+    ExportedTicket,
     ExportedWindow,
 )
 
@@ -56,6 +61,7 @@ def restore(registry: Registry, exported: ExportedIkeSa, now: float) -> tuple[Ik
     """
     connection = _connection(registry, exported)
     keys = _keys(exported)
+    _check_ticket(exported.resumption.ticket)
     path = _path(exported.path)
     # Late packets of a child that is deleted, and configured no more, are of no use.
     exports = [child for child in exported.children if not child.deleted or child.name in connection.children]
@@ -87,8 +93,16 @@ def restore(registry: Registry, exported: ExportedIkeSa, now: float) -> tuple[Ik
     for made in children:
         sa.children[made.child_id] = made
         registry.add_child(sa, made)
+    _resume_tickets(sa, exported.resumption, now)
     network = exported.network
-    settings = NetworkSettings(network.addresses, network.subnets, network.dns_servers, network.domains)
+    settings = NetworkSettings(
+        network.addresses,
+        network.subnets,
+        network.dns_servers,
+        network.domains,
+        network.encrypted_dns,
+        network.leases,
+    )
     return sa, [*sa.set_network(settings), *_installed(sa, exports)]
 
 
@@ -115,13 +129,25 @@ def _keys(exported: ExportedIkeSa) -> IkeSaKeys:
         suite = suite_of(exported.proposal)
         if len(exported_keys.sk_d) != prf(suite.prf).size:
             raise LocalMisuse("SK_d has a wrong length for its algorithm")
-        if is_aead(suite.encr) is (exported_keys.next_iv is None):
+        if has_nonces(suite.encr) is (exported_keys.next_iv is None):
             raise LocalMisuse("a counter of IVs belongs to an AEAD, and to nothing else")
         schedule = KeySchedule(suite, IkeKeys(**secrets))
         first_iv = 0 if exported_keys.next_iv is None else exported_keys.next_iv + IV_MARGIN
         return ike_sa_keys(exported.proposal, schedule, exported.initiator, first_iv=first_iv)
     except LocalMisuse as error:
         raise RestoreRefusedError(f"the IKE_SA's keys: {error}") from None
+
+
+def _check_ticket(ticket: ExportedTicket | None) -> None:
+    """Refuse a ticket with which nothing could be resumed."""
+    if ticket is None:
+        return
+    try:
+        size = prf(suite_of(ticket.proposal).prf).size
+    except LocalMisuse as error:
+        raise RestoreRefusedError(f"the IKE_SA's ticket: {error}") from None
+    if len(ticket.sk_d) != size:
+        raise RestoreRefusedError("the IKE_SA's ticket: SK_d has a wrong length for its algorithm")
 
 
 def _check(connection: Connection, child: ExportedChild) -> None:
@@ -147,14 +173,20 @@ def _fill(sa: IkeSa, exported: ExportedIkeSa, now: float) -> None:
     sa.kept_path = None if kept is None else _path(kept)
     sa.nat = Nat(exported.nat_supported, exported.nat_local, exported.nat_remote)
     sa.fragmentation = exported.fragmentation
+    sa.ppk = exported.ppk
+    sa.quantum_safe, sa.keeps_safe = exported.quantum_safe, exported.keeps_safe
     sa.mobike = None if exported.mobike is None else _mobike(exported.mobike)
     sa.stranded = exported.stranded
     sa.local_id, sa.remote_id = exported.local_id, exported.remote_id
+    sa.eap_id, sa.granted = exported.eap_id, _granted(exported.granted)
+    sa.proven_until = exported.proven_until
+    sa.crash_tokens = exported.crash_tokens
     sa.established_at = now + exported.established
     sa.heard_at, sa.sent_at = now + exported.heard, now + exported.sent
     sa.busy_at = float("-inf") if exported.busy is None else now + exported.busy
     sa.lifetime = _lifetime(exported.lifetime, now)
     sa.reauth_at = _at(exported.reauth_in, now)
+    sa.authenticated_until = _at(exported.authenticated_for, now)
     first = exported.set_up
     sa.set_up = SetUp(
         first.ours, now + first.began, now + first.ended, first.lowest_nonce, first.again, first.bounces
@@ -171,6 +203,58 @@ def _fill(sa: IkeSa, exported: ExportedIkeSa, now: float) -> None:
         for request in exported.requests
         if request.child in configured
     ]
+
+
+def _granted(granted: ExportedGranted) -> Granted:
+    return Granted(
+        granted.user,
+        granted.addresses,
+        granted.dns_servers,
+        granted.session_timeout,
+        granted.classes,
+        granted.interim,
+    )
+
+
+def _resume_tickets(sa: IkeSa, resumption: ExportedResumption, now: float) -> None:
+    """Go on with the IKE_SA's tickets: the one that we hold, and those that its end takes back; the one by
+    which it was resumed has been used (RFC 5723 4.3.4, 6.2)."""
+    terms = resumption.resumed
+    sa.resumption = Resumption(
+        None
+        if terms is None
+        else Terms(
+            terms.local_id,
+            terms.remote_id,
+            terms.authenticated_at,
+            terms.ticket_id,
+            terms.expires,
+            terms.old_spi,
+        ),
+        resumption.granted,
+        _at(resumption.renew_in, now),
+    )
+    if terms is not None and terms.ticket_id:
+        sa.registry.used_tickets.add(terms.ticket_id, terms.expires)
+    ticket = resumption.ticket
+    if ticket is None or sa.local_id is None or sa.remote_id is None:
+        return
+    held = ClientTicket(
+        ticket.data,
+        now + ticket.expires_in,
+        Secret(ticket.sk_d.expose()),
+        ticket.proposal,
+        sa.local_id,
+        sa.remote_id,
+        ticket.gateway,
+        sa.connection,
+        sa.ike_id,
+        ticket.tries,
+        ticket.ppk,
+        ticket.keeps_safe,
+        ticket.proven_until,
+    )
+    sa.registry.tickets.put(held)
 
 
 def _window(window: ExportedWindow) -> WindowState:
@@ -232,6 +316,7 @@ def _child(exported: ExportedChild, connection: Connection, child_id: int, now: 
         state=ChildState.DELETED if exported.deleted else ChildState.INSTALLED,
         trapped=exported.trapped,
         tfc_padding=exported.tfc_padding,
+        quantum_safe=exported.quantum_safe,
         remove_at=_at(exported.remove_in, now),
     )
 

@@ -1,4 +1,4 @@
-"""An exported IKE_SA as a value: format version 1, with the limits of every field.
+"""An exported IKE_SA as a value: format version 2, with the limits of every field.
 
 It refers to nothing of the machine that it comes from. Times are seconds relative to the export (in the past:
 negative), as monotonic clocks of two machines have nothing in common. Whoever changes a field here changes
@@ -30,7 +30,7 @@ from ikepy.wire.message import MAX_MESSAGE
 from ikepy.wire.proposal import Proposal
 from ikepy.wire.reader import Reader
 
-VERSION = 1
+VERSION = 2
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
@@ -49,6 +49,8 @@ MAX_SELECTORS = 255  # of a payload (RFC 7296 3.13)
 MAX_REPLIES = 64  # `daemon.window_size`
 MAX_NAMES = 1024
 MAX_ADDRESSES = 64
+MAX_TICKETS = 16
+MAX_CRASH_TOKENS = 4
 _SELECTOR_FIELDS = 6
 _FIRST = FailFast()  # the first wrong element is enough: of millions each would cost a line of text
 
@@ -160,6 +162,9 @@ U64 = Annotated[int, Field(ge=0, lt=1 << 64)]
 Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
 Datagram = Annotated[bytes, Field(max_length=MAX_MESSAGE)]
 Datagrams = Annotated[tuple[Datagram, ...], _FIRST, Field(max_length=MAX_NAMES)]
+TicketId = Annotated[bytes, Field(max_length=64)]
+RadiusClass = Annotated[bytes, Field(max_length=253)]  # RFC 2865 5.25
+CrashToken = Annotated[bytes, Field(min_length=16, max_length=128)]  # RFC 6290 5
 EspSpi = Annotated[int, Field(ge=256, lt=1 << 32)]
 
 
@@ -231,6 +236,8 @@ class ExportedNetwork:
     subnets: Annotated[tuple[NetworkField, ...], _FIRST, Field(max_length=MAX_NAMES)]
     dns_servers: AddressesField
     domains: Names
+    encrypted_dns: Names
+    leases: AddressesField
 
 
 @dataclass(frozen=True, slots=True, config=CONFIG)
@@ -243,6 +250,55 @@ class ExportedSetUp:
     lowest_nonce: Annotated[bytes, Field(max_length=256)]
     again: bool
     bounces: U32
+
+
+@dataclass(frozen=True, slots=True, config=CONFIG)
+class ExportedGranted:
+    """`ikepy.eap.granted.Granted`."""
+
+    user: Name
+    addresses: AddressesField
+    dns_servers: AddressesField
+    session_timeout: Seconds | None
+    classes: Annotated[tuple[RadiusClass, ...], _FIRST, Field(max_length=MAX_NAMES)]
+    interim: Seconds | None
+
+
+@dataclass(frozen=True, slots=True, config=CONFIG)
+class ExportedTerms:
+    """`ikepy.sa.state.resumption.Terms`; times are Unix time in seconds."""
+
+    local_id: IdentityField
+    remote_id: IdentityField
+    authenticated_at: U64
+    ticket_id: TicketId
+    expires: U64
+    old_spi: Annotated[bytes, Field(max_length=8)]
+
+
+@dataclass(frozen=True, slots=True, config=CONFIG)
+class ExportedTicket:
+    """A gateway's ticket that is kept for the IKE_SA (`ikepy.sa.state.resumption.ClientTicket`)."""
+
+    data: Annotated[bytes, Field(max_length=MAX_MESSAGE)]
+    expires_in: Seconds
+    sk_d: Key
+    proposal: ProposalField
+    gateway: AddressField
+    tries: U16
+    ppk: bool
+    keeps_safe: bool
+    proven_until: Seconds | None  # Unix time
+
+
+@dataclass(frozen=True, slots=True, config=CONFIG)
+class ExportedResumption:
+    """`ikepy.sa.state.resumption.Resumption`, and the ticket that we hold. `granted`: expiry in Unix time."""
+
+    resumed: ExportedTerms | None
+    granted: Annotated[tuple[tuple[TicketId, U64], ...], _FIRST, Field(max_length=MAX_TICKETS)]
+    renew_in: Seconds | None
+    ticket: ExportedTicket | None
 
 
 @dataclass(frozen=True, slots=True, config=CONFIG)
@@ -286,6 +342,7 @@ class ExportedChild:
     trapped: SelectorsField
     encap: bool
     tfc_padding: Annotated[int, Field(ge=0, lt=1 << 16)] | Literal["mtu"]
+    quantum_safe: bool
     installed: Seconds
     lifetime: ExportedLifetime
     bytes_left: ExportedLimit
@@ -312,17 +369,26 @@ class ExportedIkeSa:
     nat_local: bool
     nat_remote: bool
     fragmentation: bool
+    ppk: bool
+    quantum_safe: bool
+    keeps_safe: bool
     mobike: ExportedMobike | None
     stranded: bool
     network: ExportedNetwork
     local_id: IdentityField
     remote_id: IdentityField
+    eap_id: Name
+    granted: ExportedGranted
+    proven_until: Seconds | None  # Unix time
     established: Seconds
     heard: Seconds
     sent: Seconds
     busy: Seconds | None
     lifetime: ExportedLifetime
     reauth_in: Seconds | None
+    authenticated_for: Seconds | None  # until what an AAA server has granted is over
+    resumption: ExportedResumption
+    crash_tokens: Annotated[tuple[CrashToken, ...], _FIRST, Field(max_length=MAX_CRASH_TOKENS)]
     set_up: ExportedSetUp
     first_after_auth: U32 | None  # message ID of the peer's first request after its IKE_AUTH
     purpose: Names

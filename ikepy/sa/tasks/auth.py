@@ -26,15 +26,26 @@ from ikepy.sa.api.ends import (
 from ikepy.sa.api.events import ChildSetUpFailed
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.unserved import Unserved
-from ikepy.sa.auth import authenticator, words
-from ikepy.sa.auth.authenticator import Done, Failed, More
-from ikepy.sa.exchange import authentication, child_negotiation, mismatch
+from ikepy.sa.auth import authenticator, ppk, words
+from ikepy.sa.auth.authenticator import Done, Failed, More, OwnPpk
+from ikepy.sa.exchange import (
+    auth_lifetime,
+    authentication,
+    child_negotiation,
+    configuration,
+    crash_detection,
+    mismatch,
+    ppk_use,
+    redirecting,
+    resumption,
+)
 from ikepy.sa.exchange.child_negotiation import ChildChoice, ChildOffer, KeyExchangeResult
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state import sa_limits
 from ikepy.sa.state.auth_round import MOST_ROUNDS, AuthRound, Claim
+from ikepy.sa.state.ike_keys import IkeSaKeys
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
@@ -45,6 +56,9 @@ from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import AuthPayload, DeletePayload, EapPayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.rules import Round
+
+NO_PPK = "it does not use the PPK, and ppk_required = yes"
+NO_ADDRESS = Failure(Party.US, NotifyType.INTERNAL_ADDRESS_FAILURE)
 
 
 class AuthTask(Task[IkeSa]):
@@ -57,17 +71,23 @@ class AuthTask(Task[IkeSa]):
     def __init__(self, wanted: WantedChild) -> None:
         self.wanted = wanted
         self._offer: ChildOffer | None = None
+        self._mixed: IkeSaKeys | None = None  # with our PPK; None: we use none (RFC 8784)
+        self._ppk_used = False  # the peer uses it, too
         self._step: More | None = None  # of the method: goes into our next request, and takes the response
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         if self._step is not None:
             return list(self._step.payloads)
-        context = authentication.context(sa, authentication.expected_id(sa))
+        named, own = ppk_use.own_in_auth(sa), None
+        if named is not None:
+            ppk_id, self._mixed = named
+            own = OwnPpk(ppk_id, authentication.keyed(sa, self._mixed), sa.connection.ppk_required)
+        context = authentication.context(sa, authentication.expected_id(sa), ppk=own)
         sa.local_id = context.local_id
         step = authentication.authenticator(sa).initiate(context)
         first = authenticator.begin(step, sa.jobs.current, sa.registry.generation)
         if isinstance(first, Failed):
-            raise _failed(first.why, first.fault, context.local_id, context.remote_id)
+            raise _failed(first.why, first.fault, context.local_id, context.remote_id, reason=first.why)
         self._offer = self._first_offer(sa)
         self._step = first
         payloads: list[Payload] = [authentication.own_id_payload(sa, context.local_id)]
@@ -76,7 +96,8 @@ class AuthTask(Task[IkeSa]):
         remote_id = sa.connection.remote.id
         if remote_id is not None and not remote_id.is_pattern:
             payloads.append(authentication.id_payload(PayloadType.ID_R, remote_id))
-        payloads += [*first.payloads, *mobike.offer(sa), *sa.window_size()]
+        payloads += [*first.payloads, *crash_detection.offer(sa), *resumption.request(sa)]
+        payloads += [*mobike.offer(sa), *sa.window_size(), *configuration.request(sa)]
         return payloads if self._offer is None else [*payloads, *self._offer.payloads()]
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
@@ -91,7 +112,14 @@ class AuthTask(Task[IkeSa]):
             return self._reject(sa, claim, Failed(other, AuthenticationFault.OTHER_IDENTITY), now)
         if self._step is None:
             raise LocalMisuse("a response to IKE_AUTH, which was not asked for")
-        step = self._step.following(authentication.received(claim, payloads))
+        named = ppk.is_used(self._step.payloads)  # in our request
+        self._ppk_used = self._ppk_used or (named and ppk.is_used(payloads))
+        keys = self._mixed if self._ppk_used else None
+        step: authenticator.Step
+        if named and keys is None and sa.connection.ppk_required:
+            step = Failed(NO_PPK, AuthenticationFault.METHOD)
+        else:
+            step = self._step.following(authentication.received(sa, claim, payloads, keys))
         match _settled(sa, step):
             case Failed() as failed:
                 return self._reject(sa, claim, failed, now)
@@ -99,18 +127,31 @@ class AuthTask(Task[IkeSa]):
                 _check_place(sa, payloads, last=False)
                 return self._go_on(sa, claim, more, now)
             case Done() as step:
-                _check_place(sa, payloads, last=True)
-                return [*_remarks(sa, step), *self._establish(sa, claim, payloads, now)]
+                _check_place(sa, payloads, last=query.maybe(payloads, EapPayload) is None)
+                redirect = redirecting.told(sa, payloads, now)
+                if redirect is not None:
+                    deleted = list[Effect]()
+                    if query.maybe(self._step.payloads, AuthPayload) is not None:  # else there is none yet
+                        deleted = sa.send_unanswered([DeletePayload(ProtocolId.IKE, ())], now)
+                    return [*_remarks(sa, step), *deleted, *redirecting.leave(sa, redirect, self.wanted)]
+                lack = configuration.missing(sa, payloads)
+                if lack:
+                    return self._close(sa, lack, NO_ADDRESS, now)
+                sa.proven_until = step.until
+                return [
+                    *_remarks(sa, step),
+                    *self._use_ppk(sa),
+                    *self._establish(sa, claim, payloads, now),
+                ]
 
     def _claim(self, sa: IkeSa, payloads: Sequence[Payload]) -> Claim:
         """The identity that the peer claims in its first response. PeerError if the response is a refusal."""
         id_r = query.identity(payloads, PayloadType.ID_R)
         proof = query.maybe(payloads, AuthPayload) or query.maybe(payloads, EapPayload)
-        if proof is not None:
-            if sa.auth_round is not None:
-                return sa.auth_round.claim
-            if id_r is not None:
-                return authentication.claim(sa, id_r, sa.connection)
+        if sa.auth_round is not None and (proof is not None or not _is_refusal(payloads)):
+            return sa.auth_round.claim  # who has proven itself before may have nothing to add (RFC 4739)
+        if sa.auth_round is None and proof is not None and id_r is not None:
+            return authentication.claim(sa, id_r, sa.connection)
         error = query.error(payloads)
         name = "an incomplete IKE_AUTH response" if error is None else query.error_name(error)
         failure = None if error is None else refused_by_peer(error.notify)
@@ -126,11 +167,19 @@ class AuthTask(Task[IkeSa]):
         sa.enqueue(self, first=True)
         return []
 
+    def _use_ppk(self, sa: IkeSa) -> list[Effect]:
+        if self._mixed is None:
+            return []
+        if not self._ppk_used:
+            return ppk_use.without(sa)
+        sa.mix_keys(self._mixed)
+        return []
+
     def _establish(self, sa: IkeSa, claim: Claim, payloads: Sequence[Payload], now: float) -> list[Effect]:
         sa.remote_id = claim.identity
         mobike.agree(sa, payloads)
         init = sa.connecting.init
-        effects = sa.establish(now)
+        effects = [*sa.establish(now), *configuration.take(sa, payloads)]
         if self._offer is None:
             desired.create(sa, self.wanted)
         else:
@@ -146,7 +195,7 @@ class AuthTask(Task[IkeSa]):
         text = f"authentication of the peer {words.identity(claim.identity)} failed ({failed.why})"
         effects = desired.failed(sa, self.wanted, text)
         effects += sa.send_unanswered([NotifyPayload(NotifyType.AUTHENTICATION_FAILED)], now)
-        cause = AuthenticationFailure(failed.fault, sa.local_id, claim.identity)
+        cause = AuthenticationFailure(failed.fault, sa.local_id, claim.identity, reason=failed.why)
         failure = Failure(Party.US, NotifyType.AUTHENTICATION_FAILED, cause)
         return effects + sa.kill(End.REFUSED, text, Level.ERROR, failure=failure)
 
@@ -199,12 +248,17 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     connection = claim.connection
     named = connection is not None and _names(connection)
     hearing = _hearing(sa, claim.identity, now, named=named)
-    message = authentication.received(claim, payloads)
+    mixed, doing_without, unwilling, decides = ppk_use.peers(sa, connection, payloads)
+    message = authentication.received(sa, claim, payloads, mixed)
+    if doing_without is not None:
+        message = ppk.doing_without(message, doing_without)
     if connection is not None:
         sa.registry.assign(sa, connection)
     step: authenticator.Step
-    if sa.auth_round is None:
-        context = authentication.context(sa, claim.identity, known=connection is not None)
+    if unwilling is not None:
+        step = unwilling
+    elif sa.auth_round is None:
+        context = authentication.context(sa, claim.identity, known=connection is not None, keys=mixed)
         step = authentication.authenticator(sa).respond(context, message)
     elif _name(connection) == _name(sa.auth_round.claim.connection):
         step = sa.auth_round.following(message)
@@ -215,9 +269,18 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     own: list[Payload] = []
     if sa.auth_round is None:
         own.append(authentication.own_id_payload(sa, local_id))
+    if decides and mixed is not None and not isinstance(settled, Failed):
+        own.append(NotifyPayload(NotifyType.PPK_IDENTITY))
+    elsewhere = redirecting.before_eap(sa, connection, payloads, settled, named=named)
+    if elsewhere is not None:
+        sa.connecting.auth_round = AuthRound(1, claim, _sent_away, request)
+        return Answer([*own, *elsewhere], redirecting.forget_soon(sa, now))
     if isinstance(settled, More):
         sa.local_id = local_id  # what we have called ourselves holds, even if our address changes
-        sa.connecting.auth_round = AuthRound(_rounds(sa) + 1, claim, settled.following, request)
+        decided = decides or (sa.auth_round is not None and sa.auth_round.ppk)
+        sa.connecting.auth_round = AuthRound(
+            _rounds(sa) + 1, claim, settled.following, request, decided, mixed
+        )
         return Answer([*own, *settled.payloads])
     if isinstance(settled, Failed) or connection is None:
         failed, ours = settled if isinstance(settled, Failed) else Failed(""), local_id
@@ -233,8 +296,20 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
         raise _failure(sa, failed, ours, claim.identity, hearing, now, named=named)
     sa.registry.auth_failures.proven(_source(sa), claim.identity, now)
     sa.local_id, sa.remote_id = local_id, claim.identity
+    sa.eap_id, sa.granted, sa.proven_until = settled.eap_id, settled.granted, settled.until
+    if mixed is not None:
+        sa.mix_keys(mixed)
+    gateway = connection.redirect_to
+    if gateway is not None and gateway != path.local.address and sa.redirection.followed_by_peer:
+        away = [*_remarks(sa, settled), *redirecting.send_away(sa, gateway, now)]
+        return Answer([*own, *settled.payloads, redirecting.notify_of(gateway)], away)
+    told = auth_lifetime.limit(sa, now)
     child_effects, granted = _grant(sa, connection, request, path, now)
-    return Answer([*own, *settled.payloads, *granted], [*_remarks(sa, settled), *child_effects])
+    return Answer([*own, *settled.payloads, *granted, *told], [*_remarks(sa, settled), *child_effects])
+
+
+def _sent_away(message: authenticator.Received) -> authenticator.Step:
+    return Failed("it was sent to another gateway")
 
 
 def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
@@ -253,6 +328,12 @@ def _claim(sa: IkeSa, request: Sequence[Payload]) -> Claim:
     return authentication.claim(sa, id_i, connection)
 
 
+def _is_refusal(payloads: Sequence[Payload]) -> bool:
+    """Whether errors in a response end the IKE_SA, and not just its child."""
+    found = error_handling.gravest(Exchange.IKE_AUTH, payloads)
+    return found is not None and found[0] in (Step.END, Step.CLOSE)
+
+
 def _asked_id(request: Sequence[Payload]) -> Identity | None:
     """Our identity that the peer asks for (IDr), None if it leaves that to us."""
     asked = query.identity(request, PayloadType.ID_R)
@@ -266,15 +347,22 @@ def _grant(
     if connection.unique == "keep" and sa.registry.duplicates(sa):
         text = f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep"
         raise _failed(text, AuthenticationFault.NOT_UNIQUE, sa.local_id, sa.remote_id)
+    if resumption.is_used(sa, now):
+        raise _failed("its ticket was used", AuthenticationFault.NOT_PROVEN, sa.local_id, sa.remote_id)
     sa.connecting.initial_contact = query.notify(request, NotifyType.INITIAL_CONTACT) is not None
     sa_limits.check_ike_sa(sa)
     mobike.forbid_nats(request, path)
     mobike.agree(sa, request)
+    given, refusal = configuration.grant(sa, request)
     choice, init = _choose_child(sa, request), sa.connecting.init
-    effects = sa.establish(now)
+    if refusal is not None and choice is not None:
+        choice = refusal
+    effects = [*resumption.took_place(sa), *sa.establish(now)]
     child_effects, child_payloads = _respond_child(sa, init, choice, now)
     more = mobike.offer(sa) if sa.mobike is not None else []
-    return effects + child_effects, [*child_payloads, *more, *sa.window_size()]
+    more += [*crash_detection.offer(sa), *resumption.grant(sa, request, now)]
+    child_payloads = [*configuration.reply(sa, request), *child_payloads]
+    return [*effects, *given, *child_effects], [*child_payloads, *more, *sa.window_size()]
 
 
 def _remarks(sa: IkeSa, done: Done) -> list[Effect]:
@@ -342,8 +430,10 @@ def _failure(
     if wait:
         text += f"; no further attempt is heard for {wait:.0f} s"
     if hearing is not Hearing.FULL:
-        return UnheardError(text, AuthenticationFailure(failed.fault, local_id, remote_id))
-    return _failed(text, failed.fault, local_id, remote_id)
+        cause = AuthenticationFailure(failed.fault, local_id, remote_id, reason=failed.why)
+        return UnheardError(text, cause)
+    eap = b"".join(one.data for one in failed.payloads if isinstance(one, EapPayload))
+    return _failed(text, failed.fault, local_id, remote_id, eap, reason=failed.why)
 
 
 def _choose_child(sa: IkeSa, payloads: Sequence[Payload]) -> ChildChoice | PeerError | None:
@@ -377,10 +467,11 @@ def _respond_child(
     try:
         # Over a reauthentication the older child goes on until the peer has heard of this one.
         standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
-        _, effects, answer = child_negotiation.accept(sa, choice, result, now, standby=standby)
+        spi_in = child_negotiation.own_spi(sa)
+        _, effects = child_negotiation.accept(sa, choice, spi_in, result, now, standby=standby)
     except PeerError as error:
         return _no_child(sa, error)
-    return effects, answer
+    return effects, choice.payloads(spi_in)
 
 
 def _no_child(sa: IkeSa, error: PeerError) -> tuple[list[Effect], list[Payload]]:
@@ -389,7 +480,13 @@ def _no_child(sa: IkeSa, error: PeerError) -> tuple[list[Effect], list[Payload]]
 
 
 def _failed(
-    text: str, fault: AuthenticationFault, local_id: Identity | None, remote_id: Identity | None
+    text: str,
+    fault: AuthenticationFault,
+    local_id: Identity | None,
+    remote_id: Identity | None,
+    eap: bytes = b"",
+    *,
+    reason: str = "",
 ) -> PeerError:
-    cause = AuthenticationFailure(fault, local_id, remote_id)
-    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, cause=cause)
+    cause = AuthenticationFailure(fault, local_id, remote_id, reason=reason)
+    return PeerError(NotifyType.AUTHENTICATION_FAILED, text, cause=cause, eap=eap)

@@ -9,24 +9,22 @@ from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.ends import failure_of
 from ikepy.sa.api.events import ChildSetUpFailed
-from ikepy.sa.exchange import child_negotiation, key_exchange
-from ikepy.sa.exchange.child_negotiation import ChildChoice, KeyExchangeResult
+from ikepy.sa.exchange import child_negotiation
 from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
-from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.collision import Colliding, Nonces, ours_is_redundant
 from ikepy.sa.negotiation.ts_request import Selectors
 from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
-from ikepy.sa.state.init_exchange import NONCE_SIZE
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
-from ikepy.sa.tasks import desired
+from ikepy.sa.tasks import creating, desired
 from ikepy.sa.tasks.create_exchange import CreateExchange
+from ikepy.sa.tasks.creating import Created
 from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType
-from ikepy.wire.payloads import NoncePayload, Payload, SaPayload
+from ikepy.wire.payloads import Payload
 
 MAX_POSTPONED = 5  # TEMPORARY_FAILURE responses after which the request is tried again
 
@@ -35,7 +33,6 @@ class ChildCreate(Task[IkeSa]):
     """Our request for a child. `replaces`: the child_id of a child to delete when the new one is up."""
 
     kind = TaskKind.CHILD_CREATE
-    exchange = ExchangeType.CREATE_CHILD_SA
     wanted: WantedChild
 
     def __init__(self, wanted: WantedChild, *, replaces: int | None = None) -> None:
@@ -45,6 +42,14 @@ class ChildCreate(Task[IkeSa]):
         self._failures = 0
         self._colliding: Colliding[ChildSa] | None = None
 
+    @property
+    def midway(self) -> bool:
+        return self.create.midway
+
+    @property
+    def exchange(self) -> ExchangeType:
+        return self.create.exchange
+
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         config = sa.connection.children.get(self.wanted.config.name)
         if config is None:
@@ -52,6 +57,8 @@ class ChildCreate(Task[IkeSa]):
         if config is not self.wanted.config:
             self.wanted.reconfigure(config)
             self.create = CreateExchange(config, self.wanted.ts_request)
+        if self.midway:
+            return self.create.payloads(sa)
         replaces = self.replaces or 0
         # Only a child newer than the lost one counts. If that is lost too, its own request finds ours, and
         # one new child is made, not two. One of a former configuration is about to be deleted.
@@ -64,9 +71,9 @@ class ChildCreate(Task[IkeSa]):
             return None  # the peer, or another request of ours, has created it already
         return self.create.payloads(sa)
 
-    def collide(self, child: ChildSa, nonces: Nonces) -> None:
+    def collide(self, child: ChildSa | None, nonces: Nonces) -> None:
         """Note `child`, which the peer's request for the same traffic made while ours is outstanding."""
-        self._colliding = Colliding(child, nonces)
+        self._colliding = None if child is None else Colliding(child, nonces)
 
     def response(self, sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[Effect]:
         method = self.create.other_method(payloads)
@@ -82,13 +89,17 @@ class ChildCreate(Task[IkeSa]):
         refusal = error_handling.gravest(Exchange.CHILD_CREATE, payloads)
         if refusal is not None and refusal[0] is Step.LATER and self._failures < MAX_POSTPONED:
             self._failures += 1
+            self.create = CreateExchange(self.wanted.config, self.wanted.ts_request)
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
         if self._colliding is not None and self._loses(sa, payloads):
             self._retire(sa, self._colliding.sa.child_id)
             return self.failed(sa, "the peer's stays")
         try:
-            child, effects = self.create.conclude(sa, payloads, now)
+            if not self.create.take(sa, payloads):
+                sa.enqueue(self, first=True)
+                return []
+            child, effects = self.create.conclude(sa, now)
         except PeerError as error:
             if error.fatal:
                 raise
@@ -132,7 +143,7 @@ class ChildCreate(Task[IkeSa]):
             return False
         if not ours_is_redundant(self.create.nonces(payloads), self._colliding.nonces):
             return False
-        self.create.discard(sa)
+        self.create.discard(sa, payloads)
         return True
 
     def _retire(self, sa: IkeSa, by: int) -> None:
@@ -150,40 +161,29 @@ class ChildCreate(Task[IkeSa]):
     def _refuse(self, sa: IkeSa, payloads: Sequence[Payload], error: PeerError) -> list[Effect]:
         """Conclude after a refusal, by the peer or by us; in the latter case delete the child at the peer."""
         text = f"child {self.wanted.config.name}: {error}"
-        if query.maybe(payloads, SaPayload) is not None:
-            self.create.discard(sa)
+        self.create.discard(sa, payloads)
         if self.replaces is not None:  # the data plane has lost its SAs: a dead child is worse than none
             sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.NOT_REPLACED))
         told = ChildSetUpFailed(sa.itself, self.wanted.config.name, failure_of(error), text)
         return [*self.failed(sa, text), *sa.report(told, Level.ERROR)]
 
 
+def replace_lost(sa: IkeSa, child: ChildSa) -> None:
+    """Enqueue the replacement of a child whose ESP SAs the data plane has lost."""
+    sa.enqueue(ChildCreate(WantedChild(child.config, ts_request=child.ts_request), replaces=child.child_id))
+
+
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it is refused."""
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
-    standby = sa.registry.sends(
-        sa.connection.name, Selectors(choice.ts_local, choice.ts_remote)
-    )  # standby as in a rekey, if a child for the same traffic is already there
-    child, answer, nonces = respond_with(sa, choice, payloads, now, standby=standby)
-    for ours in sa.tasks.under_way:
-        if ours.kind is TaskKind.CHILD_CREATE and ours.wanted is not None and ours.wanted.met_by(child):
-            ours.collide(child, nonces)
-    return answer
 
+    def made(created: Created, later: float) -> list[Effect]:
+        # Standby as in a rekey, if a child for the same traffic is already there.
+        standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
+        child, effects = created.install(sa, later, standby=standby)
+        for ours in sa.tasks.under_way:
+            if ours.kind is TaskKind.CHILD_CREATE and ours.wanted is not None and ours.wanted.met_by(child):
+                ours.collide(child, created.nonces)
+        return effects
 
-def respond_with(
-    sa: IkeSa, choice: ChildChoice, payloads: Sequence[Payload], now: float, *, standby: bool
-) -> tuple[ChildSa, Answer, Nonces]:
-    """Do the key exchange (PFS), install the chosen child, and build the response. Also gives the nonces."""
-    random = sa.registry.entropy.random
-    nonce_i = query.must(payloads, NoncePayload).data
-    wanted = proposals.key_exchanges(choice.proposal)
-    answers = [key_exchange.answer(sa, method, payloads) for method in wanted]
-    nonces = Nonces(nonce_i, random(NONCE_SIZE))
-    secrets = tuple(secret for _, secret in answers)
-    result = KeyExchangeResult(nonces.initiator, nonces.responder, secrets, we_started=False)
-    child, effects, (sa_payload, *selectors) = child_negotiation.accept(
-        sa, choice, result, now, standby=standby
-    )
-    payloads_out = [sa_payload, NoncePayload(nonces.responder), *(ke for ke, _ in answers), *selectors]
-    return child, Answer(payloads_out, before=effects), nonces
+    return creating.respond(sa, choice, payloads, now, made).answer

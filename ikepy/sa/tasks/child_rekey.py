@@ -1,4 +1,4 @@
-"""Rekeys a CHILD_SA by CREATE_CHILD_SA with REKEY_SA (RFC 7296 1.3.3, 2.8, 2.25)."""
+"""Rekeys a CHILD_SA by CREATE_CHILD_SA with REKEY_SA (RFC 7296 1.3.3, 2.8, 2.25, RFC 9370 2.2.4)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
-from ikepy.sa.tasks.child_create import ChildCreate, respond_with
+from ikepy.sa.tasks import creating
+from ikepy.sa.tasks.child_create import ChildCreate
 from ikepy.sa.tasks.create_exchange import CreateExchange
+from ikepy.sa.tasks.creating import Created
 from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
-from ikepy.wire.payloads import NotifyPayload, Payload, SaPayload
+from ikepy.wire.payloads import NotifyPayload, Payload
 
 # Error notifies of a peer whose PFS settings differ from ours.
 PFS_REFUSALS = (NotifyType.NO_PROPOSAL_CHOSEN.name, NotifyType.INVALID_KE_PAYLOAD.name)
@@ -37,7 +39,6 @@ class ChildRekey(Task[IkeSa]):
     """Our request to replace a child; the old child is deleted when the new one is up."""
 
     kind = TaskKind.CHILD_REKEY
-    exchange = ExchangeType.CREATE_CHILD_SA
 
     def __init__(
         self, child_id: int, config: Child, tickets: Sequence[int] = (), ts_request: TsRequest = EVERYTHING
@@ -47,10 +48,22 @@ class ChildRekey(Task[IkeSa]):
         self._ts_request = ts_request
         self._tickets = list(tickets)
         self.create = CreateExchange(config, ts_request, rekeys=True)
-        self._colliding: Colliding[ChildSa] | None = None
+        self._colliding: Colliding[ChildSa | None] | None = None
+
+    @property
+    def midway(self) -> bool:
+        return self.create.midway
+
+    @property
+    def exchange(self) -> ExchangeType:
+        return self.create.exchange
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         old = sa.children.get(self.child_id)
+        if self.midway:
+            return self.create.payloads(sa)
+        if sa.followups.rekeys(self.child_id):
+            return None  # the peer has begun to replace it
         if old is None or old.replaced_by is not None:
             return None  # the peer, or an earlier request of ours, has replaced it already
         if old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
@@ -63,7 +76,7 @@ class ChildRekey(Task[IkeSa]):
         spi = old.spi_in.to_bytes(4, "big")
         return [NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi), *payloads]
 
-    def collide(self, child: ChildSa, nonces: Nonces) -> None:
+    def collide(self, child: ChildSa | None, nonces: Nonces) -> None:
         """Note `child`, which the peer's rekey of the same child made while ours is outstanding."""
         self._colliding = Colliding(child, nonces)
 
@@ -74,21 +87,21 @@ class ChildRekey(Task[IkeSa]):
             return [sa.log(Level.DEBUG, f"the peer asks for key exchange {method}: CREATE_CHILD_SA again")]
         refusal = error_handling.gravest(Exchange.CHILD_REKEY, payloads)
         if refusal is not None:
-            if query.maybe(payloads, SaPayload) is not None:
-                self.create.discard(sa)
+            self.create.discard(sa, payloads)
             return self._refused(sa, *refusal, now)
-        if self._colliding is not None and ours_is_redundant(
-            self.create.nonces(payloads), self._colliding.nonces
-        ):
-            self.create.discard(sa)
+        if self._loses(sa, payloads):
+            self.create.discard(sa, payloads)
             text = f"{self._name}: both ends rekeyed it, the peer's new one stays"
             return [sa.log(Level.INFO, text), *outcomes(self._tickets, True, text)]
         try:
-            new, effects = self.create.conclude(sa, payloads, now)
+            if not self.create.take(sa, payloads):
+                sa.enqueue(self, first=True)
+                return []
+            new, effects = self.create.conclude(sa, now)
         except PeerError as error:
             if error.fatal:
                 raise
-            self.create.discard(sa)
+            self.create.discard(sa, payloads)
             return self._try_later(sa, str(error), failure_of(error), now)
         text = f"{self._name} rekeyed as #{new.child_id}"
         effects += [*self._take_over(sa, new, now), *outcomes(self._tickets, True, text)]
@@ -106,6 +119,17 @@ class ChildRekey(Task[IkeSa]):
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         return outcomes(self._tickets, False, reason)
 
+    def _is_rekeyed_by_peer(self, sa: IkeSa) -> bool:
+        """Whether the peer's colliding rekey has made a child, or still may."""
+        theirs = self._colliding
+        return theirs is not None and (theirs.sa is not None or sa.followups.rekeys(self.child_id))
+
+    def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
+        """Whether the peer's rekey stays, by the rule of 2.8.1."""
+        if self._colliding is None or not self._is_rekeyed_by_peer(sa):
+            return False
+        return ours_is_redundant(self.create.nonces(payloads), self._colliding.nonces)
+
     @property
     def _name(self) -> str:
         return f"{self.config.name} #{self.child_id}"
@@ -119,7 +143,9 @@ class ChildRekey(Task[IkeSa]):
             # If the peer has deleted the new child already, the old one ends without a successor.
             end = ChildEnd.DELETED_BY_PEER if self.create.is_deleted(new) else ChildEnd.DELETED
             sa.enqueue(DeleteChild(self.child_id, end=end))
-        colliding = None if self._colliding is None else sa.children.get(self._colliding.sa.child_id)
+        sa.followups.forget_rekey(self.child_id)
+        theirs = None if self._colliding is None else self._colliding.sa
+        colliding = None if theirs is None else sa.children.get(theirs.child_id)
         if colliding is not None:
             colliding.state = ChildState.REKEYED
             colliding.replaced_by = new.child_id
@@ -128,7 +154,7 @@ class ChildRekey(Task[IkeSa]):
 
     def _refused(self, sa: IkeSa, step: Step, refusal: NotifyPayload, now: float) -> list[Effect]:
         old = sa.children.get(self.child_id)
-        if self._colliding is not None or old is None or old.state is not ChildState.REKEYING:
+        if self._is_rekeyed_by_peer(sa) or old is None or old.state is not ChildState.REKEYING:
             return outcomes(self._tickets, True, f"{self._name}: the peer has rekeyed it")
         name = query.error_name(refusal)
         if step is Step.GONE:
@@ -191,17 +217,60 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Sequence[Payload], now: f
     if old is None and sa.tasks.creating:  # perhaps the response to our request, which made it, is late
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"no child {rekey.spi.hex()} to rekey yet")
     if old is None or old.state is ChildState.DELETED:
-        raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"no child {rekey.spi.hex()} to rekey")
+        text = f"no child {rekey.spi.hex()} to rekey"
+        raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, text, spi=rekey.spi)
     if old.state not in (ChildState.INSTALLED, ChildState.REKEYING) or old.replaced_by is not None:
         raise PeerError(NotifyType.TEMPORARY_FAILURE, f"{old.config.name} #{old.child_id} is being replaced")
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=old.config)
-    new, answer, nonces = respond_with(sa, choice, payloads, now, standby=True)
-    old.state = ChildState.REKEYED
-    old.replaced_by = new.child_id
+    child_id = old.child_id
+
+    def made(created: Created, later: float) -> list[Effect]:
+        replaced = _replaceable(sa, child_id)
+        new, effects = created.install(sa, later, standby=True)
+        replaced.state = ChildState.REKEYED
+        replaced.replaced_by = new.child_id
+        _collide(sa, child_id, new, created.nonces)
+        return [*effects, *rekeyed(sa, replaced, new)]
+
+    def give_up(later: float) -> list[Effect]:
+        return _resume(sa, child_id, later)
+
+    response = creating.respond(sa, choice, payloads, now, made, replaces=child_id, give_up=give_up)
+    if response.nonces is not None:
+        _collide(sa, child_id, None, response.nonces)
+    return response.answer
+
+
+def _replaceable(sa: IkeSa, child_id: int) -> ChildSa:
+    """What the peer's additional key exchanges are to replace; PeerError if it can't be any more."""
+    old = sa.children.get(child_id)
+    if old is None or not old.in_use:
+        raise PeerError(NotifyType.CHILD_SA_NOT_FOUND, f"child #{child_id} is gone")
+    if old.replaced_by is not None:
+        raise PeerError(NotifyType.TEMPORARY_FAILURE, f"{old.config.name} #{child_id} was replaced meanwhile")
+    return old
+
+
+def _collide(sa: IkeSa, child_id: int, new: ChildSa | None, nonces: Nonces) -> None:
+    """Tell our own rekey of this child of the peer's."""
     for ours in sa.tasks.creating:
-        if old.child_id == ours.replaces:
+        if child_id == ours.replaces:
             ours.collide(new, nonces)
-    return Answer(answer.payloads, [*answer.before, *rekeyed(sa, old, new)])
+
+
+def _resume(sa: IkeSa, child_id: int, now: float) -> list[Effect]:
+    """The peer has begun to rekey a child, and does not go on: ours, which had lost, is due again."""
+    old = sa.children.get(child_id)
+    if old is None or not old.in_use or old.replaced_by is not None:
+        return []
+    if sa.tasks.replaces(child_id):
+        return []
+    if old.state is ChildState.REKEYING:
+        old.state = ChildState.INSTALLED
+    if old.lifetime.rekey_at is None:
+        old.lifetime.postpone(now, sa.registry.entropy.uniform())
+    text = f"the peer does not go on with its rekey of {old.config.name} #{child_id}"
+    return [sa.log(Level.INFO, text)]
 
 
 def rekeyed(sa: IkeSa, old: ChildSa | None, new: ChildSa) -> list[Effect]:

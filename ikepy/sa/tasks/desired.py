@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ikepy.config.model import Child
 from ikepy.sa.api.effects import Effect
-from ikepy.sa.exchange.child_negotiation import configured
+from ikepy.sa.exchange.configuration import configured
 from ikepy.sa.negotiation.ts_request import Pair, Selectors, TsRequest, pair_of
 from ikepy.sa.state import end_actions
 from ikepy.sa.state.child_sa import ChildSa

@@ -29,7 +29,7 @@ COOKIE_SIZE = 16  # octets of COOKIE2
 
 def offer(sa: IkeSa) -> list[Payload]:
     """The payloads that announce MOBIKE and our additional addresses in IKE_AUTH (3.2, 3.4)."""
-    if not sa.connection.mobike:
+    if not sa.connection.may_move:
         return []
     ours = Mobike(sa.initiator, local=local_addresses(sa))
     forbidden = [] if sa.nat.supported else [no_nats_allowed(sa.path)]
@@ -47,7 +47,7 @@ def local_addresses(sa: IkeSa) -> tuple[Address, ...]:
 
 def agree(sa: IkeSa, payloads: Sequence[Payload]) -> None:
     """Take the peer's IKE_AUTH: `sa` can move from now on if both ends announced MOBIKE."""
-    if sa.connection.mobike and query.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
+    if sa.connection.may_move and query.notify(payloads, NotifyType.MOBIKE_SUPPORTED) is not None:
         sa.mobike = Mobike(sa.initiator, local_addresses(sa), announced(payloads) or ())
         sa.mobike.note_answer(sa.path)
 

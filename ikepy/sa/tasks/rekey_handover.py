@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ikepy.sa.api.effects import Effect
+from ikepy.sa.exchange import crash_detection, resumption
 from ikepy.sa.state import lifetime
 from ikepy.sa.state.children import Children
 from ikepy.sa.state.ike_keys import IkeSaKeys
@@ -27,12 +28,16 @@ def successor(
     new.nat = sa.nat
     new.set_up = sa.set_up
     new.fragmentation = sa.fragmentation
+    new.resumption.resumed = sa.resumption.resumed
+    new.ppk = sa.ppk
+    new.quantum_safe = new.keeps_safe = sa.keeps_safe  # its keys are derived from SK_d, too
     new.mobike, new.kept_path = sa.mobike, sa.kept_path
     new.local_id, new.remote_id = sa.local_id, sa.remote_id
+    new.eap_id, new.granted, new.proven_until = sa.eap_id, sa.granted, sa.proven_until
     new.enter(Phase.ESTABLISHED)
     new.established_at = new.heard_at = new.sent_at = now
     new.lifetime = lifetime.of_ike(sa.connection, now, sa.registry.entropy.uniform())
-    new.reauth_at = sa.reauth_at
+    new.reauth_at, new.authenticated_until = sa.reauth_at, sa.authenticated_until
     new.superseded = sa.superseded
     new.set_keys(keys)
     sa.registry.add(new)
@@ -49,7 +54,12 @@ def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     new.busy_at = now  # requests that we refused during the rekey, the peer repeats here (2.25.2)
     sa.desired.hand_over(new.desired)
     sa.tasks.hand_over(new.tasks)
-    for notify in new.window_size():
+    sa.followups.forget()
+    told = new.window_size()
+    if new.initiator:  # a responder's token is in its response (RFC 6290 4.3)
+        told += crash_detection.offer(new)
+    told += resumption.rekeyed(sa, new)
+    for notify in told:
         new.enqueue(SendNotify(notify))
     sa.registry.changed_sas.append(new)
     await_delete(sa, now, by=new)

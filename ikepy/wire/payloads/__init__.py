@@ -7,15 +7,17 @@ from functools import partial
 
 from ikepy.wire.constants import PayloadType
 from ikepy.wire.payloads.authentication import AuthPayload, CertPayload, CertReqPayload, IdPayload
+from ikepy.wire.payloads.configuration import Attribute, CpPayload
 from ikepy.wire.payloads.encrypted import SkfPayload, SkPayload
 from ikepy.wire.payloads.key_exchange import KePayload, NoncePayload
 from ikepy.wire.payloads.notify import DeletePayload, NotifyPayload
-from ikepy.wire.payloads.opaque import CpPayload, EapPayload, UnknownPayload, VendorIdPayload
+from ikepy.wire.payloads.opaque import EapPayload, UnknownPayload, VendorIdPayload
 from ikepy.wire.payloads.sa import SaPayload
 from ikepy.wire.payloads.ts import TrafficSelector, TsPayload
 from ikepy.wire.reader import Reader
 
 __all__ = [
+    "Attribute",
     "AuthPayload",
     "CertPayload",
     "CertReqPayload",

@@ -1,4 +1,4 @@
-"""Payloads whose content is kept undecoded: V, CP, EAP (RFC 7296 3.12, 3.15, 3.16) and unknown ones."""
+"""Payloads whose content is kept undecoded: V, EAP (RFC 7296 3.12, 3.16) and unknown ones."""
 
 from __future__ import annotations
 
@@ -17,19 +17,6 @@ class VendorIdPayload:
 
     @classmethod
     def decode(cls, reader: Reader) -> VendorIdPayload:
-        return cls(reader.rest())
-
-    def encode(self) -> bytes:
-        return self.data
-
-
-@dataclass(frozen=True, slots=True)
-class CpPayload:
-    type: ClassVar[PayloadType] = PayloadType.CP
-    data: bytes
-
-    @classmethod
-    def decode(cls, reader: Reader) -> CpPayload:
         return cls(reader.rest())
 
     def encode(self) -> bytes:

@@ -131,6 +131,7 @@ def test_what_needs_a_restart_stays_and_is_named() -> None:
     assert change.daemon == {"keep_alive"}
     assert change.fixed == (("daemon.workers", "stays 2 until the daemon is started anew"),)
     assert (change.config.daemon.workers, change.config.daemon.keep_alive) == (2, 5)
+    assert str(change) == "daemon.keep_alive changed; daemon.workers stays 2 until the daemon is started anew"
 
 
 LINES = ("", "dpd_delay = 7", "encap = true", "mobike = false", 'rekey_time = "1h"')

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ikepy.config.checks import check
+from ikepy.config.checks.mistakes import check
+from ikepy.config.checks.notes import notes
 from ikepy.config.dns_name import DnsName
 from ikepy.config.model import Config
-from ikepy.config.notes import notes
 from ikepy.config.sources import swanctl
 from tests.unit.config.example import minimal, problems
 from tests.unit.config.sources import test_environment, test_ipsec, test_swanctl

@@ -47,7 +47,7 @@ def test_mistakes_have_their_key() -> None:
     assert problems(text('ready = "some"', "port = 1")) == {
         "daemon.http.listen": "is missing",
         "daemon.http.ready": 'unknown condition; allowed: "all", "any", "none"',
-        "daemon.http.port": "unknown key; allowed: listen, ready, strongswan_names",
+        "daemon.http.port": "unknown key; allowed: listen, ready, strongswan_names, ladder",
     }
     assert problems("[daemon]\nhttp = true") == {"daemon.http": "must be a section: [daemon.http]"}
 
@@ -58,3 +58,11 @@ def test_it_stays_until_a_restart() -> None:
     assert not change
     assert change.fixed == (("daemon.http", "stays as it is until the daemon is started anew"),)
     assert change.config.daemon.http == old.daemon.http
+
+
+def test_the_ladder_is_for_loopback_alone() -> None:
+    assert problems(text('listen = "127.0.0.1:9427"', "ladder = true")) == {}
+    assert problems(text('listen = "[::1]:9427"', "ladder = true")) == {}
+    found = problems(text('listen = "0.0.0.0:9427"', "ladder = true"))
+    assert set(found) == {"daemon.http.ladder"}
+    assert "127.0.0.1:9427" in found["daemon.http.ladder"]

@@ -198,7 +198,7 @@ def shown(error: BaseException) -> str:
         "[secrets.ike-x]\nsecret = {0}\n[connections.a]",
         "[secrets.ike-x]\nsecret = {0}\nnonsense",
         "[secrets.ike-x]\nsecret = {0}x",
-        "[secrets.eap-x]\nsecret = {0}",
+        "[secrets.xauth-x]\nsecret = {0}",
         "[connections.a]\nsecret = {0}",
     ],
 )

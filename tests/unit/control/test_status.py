@@ -89,6 +89,22 @@ def test_text(tmp_path: Path) -> None:
     assert run(tmp_path) == (0, TEXT)
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, ""),
+        ({"quantum-safe-wanted": "yes"}, ""),  # it has no child
+        ({"quantum-safe": "no"}, ""),
+        ({"quantum-safe": "no", "quantum-safe-wanted": "yes"}, ", not quantum-safe"),
+        ({"quantum-safe": "yes"}, ", quantum-safe"),
+        ({"quantum-safe": "yes", "quantum-safe-wanted": "yes"}, ", quantum-safe"),
+    ],
+)
+def test_quantum_safe_where_that_matters(tmp_path: Path, keys: dict[str, str], said: str) -> None:
+    _, text = run(tmp_path, events=[{**TUNNEL, **keys}])
+    assert text.splitlines()[0] == f"site-b to 192.0.2.2: down for 2 h{said}"
+
+
 def test_nothing_configured(tmp_path: Path) -> None:
     assert run(tmp_path, events=()) == (0, "no connection is configured\n")
 

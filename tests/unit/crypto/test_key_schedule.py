@@ -1,5 +1,8 @@
 """Suites: their names, and what is no suite. The keys themselves are checked in tests/vectors."""
 
+import hashlib
+import hmac
+
 import pytest
 
 from ikepy.crypto.key_schedule import IkeKeys, IkeSuite, KeySchedule, Seed
@@ -31,7 +34,7 @@ def test_name(suite: IkeSuite, name: str) -> None:
         IkeSuite(Encr.AES_CBC, 128, Prf.HMAC_SHA2_256, None),
         IkeSuite(Encr.AES_GCM_16, 128, Prf.HMAC_SHA2_256, Integ.HMAC_SHA2_256_128),
         IkeSuite(Encr.AES_GCM_16, None, Prf.HMAC_SHA2_256, None),
-        IkeSuite(Encr.AES_GCM_16, 128, 4, None),
+        IkeSuite(Encr.AES_GCM_16, 128, 3, None),
     ],
 )
 def test_impossible_suite(suite: IkeSuite) -> None:
@@ -73,3 +76,53 @@ def test_more_child_key_than_prf_plus_has() -> None:
     keys = IkeKeys(Secret(b"d" * 32), *(Secret(b"") for _ in range(6)))
     with pytest.raises(LocalMisuse):
         KeySchedule(GCM, keys).child_keys(b"i" * 16, b"r" * 16, (), 4081)
+
+
+# -- several key exchanges, computed otherwise (RFC 9370 2.2.2, 2.2.4) --------------------------------
+
+NI, NR, SPIS = b"i" * 32, b"r" * 32, b"spi of i" + b"spi of r"
+SECRETS = [b"0" * 32, b"1" * 32, b"2" * 64]
+
+
+def mac(key: bytes, *data: bytes) -> bytes:
+    return hmac.new(key, b"".join(data), hashlib.sha384).digest()
+
+
+def mac_plus(key: bytes, seed: bytes, size: int) -> bytes:
+    out = block = b""
+    for n in range(1, 256):
+        block = mac(key, block, seed, bytes([n]))
+        out += block
+    return out[:size]
+
+
+def seven(skeyseed: bytes) -> list[bytes]:
+    """The keys of AES_GCM_16 with 256 bits: SK_d, no SK_a, SK_e with its salt, SK_p."""
+    sizes = (48, 0, 0, 36, 36, 48, 48)
+    stream = mac_plus(skeyseed, NI + NR + SPIS, sum(sizes))
+    starts = [sum(sizes[:n]) for n in range(len(sizes))]
+    return [stream[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+
+
+def exposed(schedule: KeySchedule) -> list[bytes]:
+    keys = schedule.keys
+    every = (keys.sk_d, keys.sk_ai, keys.sk_ar, keys.sk_ei, keys.sk_er, keys.sk_pi, keys.sk_pr)
+    return [one.expose() for one in every]
+
+
+def test_several_key_exchanges() -> None:
+    suite, seed = IkeSuite(Encr.AES_GCM_16, 256, Prf.HMAC_SHA2_384, None), Seed(NI, NR, SPIS[:8], SPIS[8:])
+    secrets = [Secret(one) for one in SECRETS]
+    schedule = KeySchedule.initial(suite, secrets[0], seed)
+    expected = seven(mac(NI + NR, SECRETS[0]))
+    assert exposed(schedule) == expected
+    for secret in secrets[1:]:  # SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr)
+        schedule = schedule.extended(secret, seed)
+        expected = seven(mac(expected[0], secret.expose(), NI, NR))
+        assert exposed(schedule) == expected
+    # SKEYSEED = prf(SK_d, SK(0) | Ni | Nr | SK(1) | SK(2))
+    mixed = SECRETS[0] + NI + NR + SECRETS[1] + SECRETS[2]
+    assert exposed(schedule.rekeyed(suite, secrets, seed)) == seven(mac(expected[0], mixed))
+    # KEYMAT = prf+(SK_d, SK(0) | Ni | Nr | SK(1) | SK(2))
+    keymat = b"".join(one.expose() for one in schedule.child_keys(NI, NR, secrets, 36))
+    assert keymat == mac_plus(expected[0], mixed, 72)

@@ -30,3 +30,11 @@ def test_plus_of_nothing() -> None:
     assert FUNCTION.plus(b"key", b"seed", 0) == Secret(b"")
     with pytest.raises(LocalMisuse):
         FUNCTION.plus(b"key", b"seed", -32)
+
+
+def test_nonces_of_aes_are_cut_to_64_bits() -> None:
+    """RFC 7296 2.14: for SKEYSEED alone."""
+    nonces = bytes(range(32)), bytes(range(100, 116))
+    assert FUNCTION.key_of_nonces(*nonces) == nonces[0] + nonces[1]
+    for function in (prf(Prf.AES128_XCBC), prf(Prf.AES128_CMAC)):
+        assert function.key_of_nonces(*nonces) == nonces[0][:8] + nonces[1][:8]

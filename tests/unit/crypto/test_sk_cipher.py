@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikepy.crypto.algorithms import SUPPORTED_ENCR, SUPPORTED_INTEG, encr_key_size, integ_key_size, is_aead
+from ikepy.crypto.algorithms import (
+    SUPPORTED_ENCR,
+    SUPPORTED_INTEG,
+    encr_key_size,
+    has_nonces,
+    integ_key_size,
+    is_aead,
+)
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import IntegrityError, LocalMisuse, WireError
@@ -24,7 +31,25 @@ ALGORITHMS: list[Algorithm] = [
     for integ in ([None] if is_aead(encr) else sorted(SUPPORTED_INTEG))
 ]
 GCM: Algorithm = (Encr.AES_GCM_16, 128, None)
+CTR: Algorithm = (Encr.AES_CTR, 128, Integ.HMAC_SHA2_256_128)
 CBC: Algorithm = (Encr.AES_CBC, 128, Integ.HMAC_SHA2_256_128)
+AEAD_ICVS = {
+    Encr.AES_CCM_8: 8,
+    Encr.AES_CCM_12: 12,
+    Encr.AES_CCM_16: 16,
+    Encr.AES_GCM_8: 8,
+    Encr.AES_GCM_12: 12,
+    Encr.AES_GCM_16: 16,
+    Encr.CHACHA20_POLY1305: 16,
+}
+MAC_ICVS = {
+    Integ.HMAC_SHA1_96: 12,
+    Integ.AES_XCBC_96: 12,
+    Integ.AES_CMAC_96: 12,
+    Integ.HMAC_SHA2_256_128: 16,
+    Integ.HMAC_SHA2_384_192: 24,
+    Integ.HMAC_SHA2_512_256: 32,
+}
 PREFIX = bytes(range(32))
 PAYLOADS = b"two payloads, or so"
 
@@ -141,30 +166,23 @@ def test_short_tags_are_the_long_one_cut(key_bits: int) -> None:
 def test_layout(algorithm: Algorithm) -> None:
     """IV, then plaintext with the least padding, then ICV."""
     encr, _, integ = algorithm
-    icvs = {Encr.AES_GCM_8: 8, Encr.AES_GCM_12: 12, Encr.AES_GCM_16: 16, Encr.CHACHA20_POLY1305: 16}
-    hmacs = {
-        Integ.HMAC_SHA1_96: 12,
-        Integ.HMAC_SHA2_256_128: 16,
-        Integ.HMAC_SHA2_384_192: 24,
-        Integ.HMAC_SHA2_512_256: 32,
-    }
-    lengths = [cipher(algorithm).body_length(length) for length in (0, 15, 16, 31)]
-    if integ is None:
-        icv = icvs[Encr(encr)]
-        assert lengths == [8 + 1 + icv, 8 + 16 + icv, 8 + 17 + icv, 8 + 32 + icv]
-    else:
-        icv = hmacs[Integ(integ)]
-        assert lengths == [16 + 16 + icv, 16 + 16 + icv, 16 + 32 + icv, 16 + 32 + icv]
+    block = {Encr.TRIPLE_DES_CBC: 8, Encr.AES_CBC: 16, Encr.CAMELLIA_CBC: 16}.get(Encr(encr), 1)
+    iv = 16 if block == 16 else 8
+    icv = AEAD_ICVS[Encr(encr)] if integ is None else MAC_ICVS[Integ(integ)]
+    for length in (0, 6, 7, 8, 15, 16, 31):
+        padded = -(-(length + 1) // block) * block
+        assert cipher(algorithm).body_length(length) == iv + padded + icv
 
 
-def test_aead_ivs_count_up() -> None:
-    sender = cipher(GCM)
+@pytest.mark.parametrize("algorithm", [GCM, CTR], ids=name)
+def test_ivs_of_nonces_count_up(algorithm: Algorithm) -> None:
+    sender = cipher(algorithm)
     ivs = [sender.seal(PREFIX, PAYLOADS, none)[32:40] for _ in range(1000)]
     assert ivs == [number.to_bytes(8, "big") for number in range(1000)]
 
 
-@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if a[2] is None], ids=name)
-def test_aead_iv_never_wraps(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if has_nonces(a[0])], ids=name)
+def test_iv_of_a_nonce_never_wraps(algorithm: Algorithm) -> None:
     sender = cipher(algorithm, first_iv=2**64 - 2)
     for number in (2**64 - 2, 2**64 - 1):
         assert sender.seal(PREFIX, PAYLOADS, none)[32:40] == number.to_bytes(8, "big")
@@ -197,12 +215,23 @@ def test_cbc_iv_is_what_was_drawn() -> None:
     assert first[48:] != second[48:]
 
 
-@pytest.mark.parametrize("algorithm", [GCM, CBC], ids=name)
+@pytest.mark.parametrize("algorithm", [GCM, CTR, CBC], ids=name)
 def test_is_neither_copied_nor_pickled(algorithm: Algorithm) -> None:
     one = cipher(algorithm)
     for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             attempt(one)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=name)
+def test_a_caller_may_choose_the_padding(algorithm: Algorithm) -> None:
+    """Any length is right (RFC 7296 3.14); more than there is plaintext is malformed."""
+    prefix, padded = b"prefix", b"payloads" + bytes(range(55)) + b"\x37"
+    sealed = cipher(algorithm).seal_padded(prefix, padded, seeded(2))
+    assert cipher(algorithm).open(sealed, len(prefix)) == b"payloads"
+    broken = cipher(algorithm).seal_padded(prefix, padded[:-1] + b"\xff", seeded(2))
+    with pytest.raises(WireError):
+        cipher(algorithm).open(broken, len(prefix))
 
 
 def seal_raw(plaintext: bytes) -> bytes:
@@ -247,9 +276,16 @@ def test_part_of_a_block_under_a_good_checksum(length: int) -> None:
         (Encr.AES_CBC, 128, Integ.HMAC_SHA2_256_128, 16, 16),
         (Encr.AES_CBC, 128, None, 16, 0),
         (Encr.AES_CBC, 128, Integ.NONE, 16, 0),
-        (Encr.AES_CBC, 128, 5, 16, 16),
+        (Encr.AES_CBC, 128, 1, 16, 16),
+        (Encr.AES_CBC, 128, Integ.AES_XCBC_96, 16, 20),
+        (Encr.AES_CTR, 128, Integ.HMAC_SHA2_256_128, 16, 32),
+        (Encr.AES_CTR, 128, None, 20, 0),
+        (Encr.AES_CCM_16, 128, None, 20, 0),
+        (Encr.NULL, None, Integ.HMAC_SHA2_256_128, 0, 32),
+        (Encr.NULL_AES_GMAC, 128, None, 20, 0),
         (Encr.CHACHA20_POLY1305, 256, None, 36, 0),
-        (3, None, None, 24, 0),
+        (Encr.TRIPLE_DES_CBC, None, None, 24, 0),
+        (2, None, None, 8, 0),
     ],
 )
 def test_what_does_not_fit(encr: int, key_bits: int | None, integ: int | None, sk_e: int, sk_a: int) -> None:

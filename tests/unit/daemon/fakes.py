@@ -6,7 +6,7 @@ import errno
 import itertools
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
@@ -20,9 +20,11 @@ from ikepy.crypto.secret import Secret
 from ikepy.daemon.interfaces import Mended, Operation, Tun
 from ikepy.sa.api.commands import Command
 from ikepy.sa.api.effects import Effect, InstallInbound, InstallOutbound
+from ikepy.sa.api.leases import Lease, PoolState
 from ikepy.sa.api.network_settings import NO_SETTINGS
 from ikepy.sa.api.path import Address, Endpoint, Path
 from ikepy.sa.api.snapshot import ChildSnapshot, ChildWait, IkeSaSnapshot
+from ikepy.sa.state.address_pools import AddressPools
 from ikepy.wire.constants import Encr, ProtocolId, TransformType
 from ikepy.wire.proposal import Proposal, Transform
 from tun.netlink import HostAddress, RouteError
@@ -42,6 +44,7 @@ from tun.state import (
     SetUp,
     difference,
 )
+from tun.steering import HostFlow
 from tun.vxlan import MendedVxlan
 from tun.vxlan_state import VxlanState
 from tun.watch import Changes
@@ -127,11 +130,13 @@ class FakeNetwork:
         self.names: dict[int, str] = {}
         self.removed: list[str] = []  # addresses
         self.uplink = 1500
+        self.uplinks_asked = 0
         self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
         self.best: dict[Address, BestRoute] = {}  # the best route to an address
         self.through: dict[tuple[Address, int], BestRoute] = {}  # the same through a device
         self.exemptions: dict[Address, Hop] = {}
+        self.steered: dict[int, set[HostFlow]] = {}  # by device
         self.outside: list[int] = [1]  # devices
         self.outlets: dict[Address, str] = {}  # the device to an address, if it is not eth0
         self.refused: set[str] = set()  # routes that can't be added
@@ -209,6 +214,7 @@ class FakeNetwork:
             self.table[name] = {route for route in self.table[name] if route.network.version == 6}
 
     def uplink_mtu(self, remote: Address, local: Address | None) -> int:
+        self.uplinks_asked += 1
         return self.uplink
 
     def outlet(self, remote: Address, local: Address) -> str | None:
@@ -227,6 +233,12 @@ class FakeNetwork:
 
     def end_exemptions(self) -> None:
         self.exemptions.clear()
+
+    def steer(self, index: int, flows: Collection[HostFlow]) -> None:
+        self.steered[index] = set(flows)
+
+    def end_steering(self) -> None:
+        self.steered.clear()
 
     def device_indices(self) -> list[int]:
         return self.outside
@@ -282,6 +294,7 @@ class FakeMachine:
         self.deadline: float | None = None
         self.ticking: int | None = None
         self.config = Config()
+        self.kept_leases: list[Lease] = []
         self.asked = 0  # how often `has_ike_sa` was
         self._answer = answer
 
@@ -338,6 +351,15 @@ class FakeMachine:
 
     def list_sas(self, now: float) -> list[IkeSaSnapshot]:
         return self.sas
+
+    def pools(self) -> list[PoolState]:
+        return AddressPools(self.config.pools).states()
+
+    def leases(self) -> list[Lease]:
+        return self.kept_leases
+
+    def restore_leases(self, leases: Iterable[Lease]) -> None:
+        self.kept_leases += leases
 
     def list_waits(self) -> list[ChildWait]:
         return self.waits

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ikepy.config import toml_source
 from ikepy.config.model import Config
+from ikepy.config.sources import recognise
+from ikepy.daemon import checks
 from ikepy.daemon.host_checks import mistakes, remarks
+from ikepy.pki import keys
+from tests.pki import chain
 from tests.unit.daemon.fakes import FakeNetwork, config
 from tun.rtnetlink import BestRoute
 
@@ -53,3 +59,101 @@ def test_a_route_of_which_nothing_is_left(route: str, best: str, on_link: bool, 
         assert "allowed: networks behind the peer" in text
         assert (f"{best} is on our own link" in text) is on_link
     assert not remarks(quiet({"routes": [route], "table": 7}), network)
+
+
+def test_private_keys_that_will_not_be_loaded(tmp_path: Path) -> None:
+    moon = chain("ecdsa").moon
+    text = ""
+    for name, data, secret in (
+        ("private-good", moon.pkcs8_pem, ""),
+        ("private-closed", keys.private_bytes(moon.key, "pem", b"open sesame"), ""),
+        ("private-wrong", keys.private_bytes(moon.key, "pem", b"open sesame"), 'secret = "another"'),
+        ("rsa-other", moon.pkcs8_pem, ""),
+        ("private-none", b"nothing", ""),
+    ):
+        path = tmp_path / name
+        path.touch(0o600)
+        path.write_bytes(data)
+        text += f'[secrets.{name}]\nfile = "{name}"\n{secret}\n'
+    written = toml_source.parse(f'{text}[daemon]\nsysctls = "ignore"\n', str(tmp_path / "a.toml"))
+    found = dict(remarks(written, FakeNetwork()))
+    whys = {key.split(".")[1]: why for key, why in found.items()}
+    assert set(whys) == {"private-closed", "private-wrong", "rsa-other", "private-none"}
+    assert "it is encrypted" in whys["private-closed"] and "another password" in whys["private-wrong"]
+    assert "another kind" in whys["rsa-other"] and "no private key" in whys["private-none"]
+
+
+def test_certificates_whose_private_keys_are_not_here(tmp_path: Path) -> None:
+    pki = chain("ecdsa")
+    for name in ("moon", "sun"):
+        (tmp_path / f"{name}.crt").write_bytes(getattr(pki, name).pem)
+    (tmp_path / "private").mkdir()
+    key = tmp_path / "private" / "moon.key"
+    key.touch(0o600)
+    key.write_bytes(pki.moon.pkcs8_pem)
+    text = """
+[connections.a.local]
+auth = "pubkey"
+certs = ["moon.crt", "sun.crt"]
+[connections.a.remote]
+auth = "pubkey"
+[connections.a.children.net]
+[daemon]
+sysctls = "ignore"
+"""
+    token = '[secrets.token-a]\nhandle = "01"\nmodule = "/nowhere.so"\n'
+    path = tmp_path / "a.toml"
+
+    def told(written: str) -> dict[str, str]:
+        path.write_text(written)
+        return dict(remarks(recognise.read(path).config, FakeNetwork()))
+
+    found = told(text)
+    assert list(found) == ["connections.a.local.certs[1]"]
+    assert "none of the private keys here" in found["connections.a.local.certs[1]"]
+    assert not told(text + token), "the token may have it"
+
+
+def test_certificates_that_do_not_have_our_identity(tmp_path: Path) -> None:
+    moon = chain("ecdsa").moon
+    (tmp_path / "moon.crt").write_bytes(moon.pem)
+    (tmp_path / "moon.key").touch(0o600)
+    (tmp_path / "moon.key").write_bytes(moon.pkcs8_pem)
+
+    def told(own_id: str) -> dict[str, str]:
+        text = f"""
+[connections.a.local]
+auth = "pubkey"
+certs = ["moon.crt"]
+{own_id}
+[connections.a.remote]
+auth = "pubkey"
+[connections.a.children.net]
+[secrets.private-moon]
+file = "moon.key"
+[daemon]
+sysctls = "ignore"
+"""
+        return dict(remarks(toml_source.parse(text, str(tmp_path / "a.toml")), FakeNetwork()))
+
+    assert not told('id = "moon.example.org"') and not told("")
+    found = told('id = "mars.example.org"')
+    assert list(found) == ["connections.a.local.certs[0]"]
+    assert 'FQDN "mars.example.org"' in found["connections.a.local.certs[0]"]
+
+
+@pytest.mark.parametrize("side", ["local", "local2", "remote", "remote2"])
+def test_the_extra_of_eap_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: str) -> None:
+    monkeypatch.setattr(checks, "find_spec", lambda _: None)
+    secret = '[secrets.ike]\nsecret = "x8.Kd93jq-Lw0aPz"\n'
+    text = f'[connections.a.{side}]\nauth = "eap-mschapv2"\n[connections.a.children.net]\n{secret}'
+    found = dict(mistakes(toml_source.parse(text, str(tmp_path / "a.toml"))))
+    assert ".[eap]" in found[f"connections.a.{side}.auth"]
+
+
+def test_the_extra_of_tokens_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = '[secrets.token-a]\nhandle = "01"\nmodule = "/nowhere.so"\n[daemon]\nsysctls = "ignore"\n'
+    written = toml_source.parse(text, str(tmp_path / "a.toml"))
+    assert not remarks(written, FakeNetwork())
+    monkeypatch.setattr(checks, "find_spec", lambda _: None)
+    assert ".[pkcs11]" in dict(remarks(written, FakeNetwork()))["secrets.token-a"]

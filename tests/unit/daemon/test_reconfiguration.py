@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from io import StringIO
 from ipaddress import ip_address
@@ -17,6 +17,8 @@ import pytest
 from ikepy.config.difference import ConfigDifference
 from ikepy.config.model import Config
 from ikepy.daemon import log, reconfiguration
+from ikepy.daemon.events.addresses import AddressFollower
+from ikepy.daemon.signer.signer import Signer, Source
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Initiate, Terminate
 from tests.unit.daemon.bed import Bed, run
@@ -55,6 +57,30 @@ def test_devices_come_and_go_with_their_connections(control: Path) -> None:
         assert names(bed) == ["vti-a", "vti-c"]
         assert bed.tuns[0].name == "vti-a"
         assert not bed.tuns[0].closed
+
+    run(Bed(control), scenario)
+
+
+def test_keys_and_certificates_change_together(control: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that may take its time stands between them: set-ups meanwhile need both."""
+    order: list[str] = []
+    follow, load = AddressFollower.replace_config, Signer.configure
+
+    async def followed(self: AddressFollower, config: Config) -> None:
+        await follow(self, config)
+        order.append("addresses")
+
+    def loaded(self: Signer, sources: Iterable[Source]) -> list[tuple[str, str]]:
+        order.append("keys")
+        return load(self, sources)
+
+    monkeypatch.setattr(AddressFollower, "replace_config", followed)
+    monkeypatch.setattr(Signer, "configure", loaded)
+
+    async def scenario(bed: Bed) -> None:
+        order.clear()
+        await bed.daemon.replace_config(configured(bed, "a", "b"))
+        assert order == ["addresses", "keys"]
 
     run(Bed(control), scenario)
 

@@ -9,29 +9,18 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from ikepy.config.reference.tables import HEADINGS
 from ikepy.config.report import MODELS, known_keys
 from ikepy.config.toml_source import parse
 from tests.unit.docs.pages import DOCS, blocks, quoted, tables
 
 PAGE = DOCS / "configuration.md"
-SECTIONS = {
-    "connection": "`[connections.NAME]`",
-    "auth": "`[connections.NAME.local]` and `[connections.NAME.remote]`",
-    "child": "`[connections.NAME.children.NAME]`",
-    "vti": "`[connections.NAME.vti]`",
-    "probe": "`[connections.NAME.probe]`",
-    "secret": "`[secrets.ike-NAME]`",
-    "vxlan": "`[vxlan.NAME]`",
-    "daemon": "`[daemon]`",
-    "http": "`[daemon.http]`",
-    "router_advertisement": "`[router_advertisements.INTERFACE]`",
-}
 BY_THE_SOURCE = {("connection", "local_port"), ("vti", "name")}  # the TOML file's reader fills these in
 
 
 def rows(kind: str) -> dict[str, tuple[str, ...]]:
     """By key; a key that stands there twice is an error."""
-    found = [(quoted(row[0])[0], row) for row in tables(PAGE)[SECTIONS[kind]]]
+    found = [(quoted(row[0])[0], row) for row in tables(PAGE)[HEADINGS[kind]]]
     assert len({key for key, _ in found}) == len(found), kind
     return dict(found)
 
@@ -43,15 +32,15 @@ def fields(kind: str) -> dict[str, FieldInfo]:
 
 
 def test_every_section_has_a_table() -> None:
-    assert SECTIONS.keys() == MODELS.keys() - {"root"}
+    assert HEADINGS.keys() == MODELS.keys() - {"root"}
 
 
-@pytest.mark.parametrize("kind", SECTIONS)
+@pytest.mark.parametrize("kind", HEADINGS)
 def test_every_key_and_no_other(kind: str) -> None:
     assert set(rows(kind)) == set(known_keys(kind))
 
 
-@pytest.mark.parametrize("kind", SECTIONS)
+@pytest.mark.parametrize("kind", HEADINGS)
 def test_every_row_is_whole(kind: str) -> None:
     for key, row in rows(kind).items():
         assert len(row) == 5, key
@@ -59,7 +48,7 @@ def test_every_row_is_whole(kind: str) -> None:
         assert row[4], key
 
 
-@pytest.mark.parametrize("kind", SECTIONS)
+@pytest.mark.parametrize("kind", HEADINGS)
 def test_defaults(kind: str) -> None:
     """A default that is one word or number stands there as in TOML."""
     for key, row in rows(kind).items():
@@ -74,7 +63,7 @@ def test_defaults(kind: str) -> None:
             assert cell in ("see meaning", ""), key
 
 
-@pytest.mark.parametrize("kind", SECTIONS)
+@pytest.mark.parametrize("kind", HEADINGS)
 def test_keys_without_a_default_say_what_absence_means(kind: str) -> None:
     for key, row in rows(kind).items():
         if row[2] == "see meaning":

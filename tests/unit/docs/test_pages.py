@@ -9,7 +9,15 @@ import pytest
 
 from tests.unit.docs.pages import DOCS, README, ROOT, quoted, tables
 
-PAGES = sorted([README, *DOCS.glob("*.md"), ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"])
+PAGES = sorted(
+    [
+        README,
+        *DOCS.glob("*.md"),
+        *(DOCS / "course").glob("*.md"),
+        ROOT / "CHANGELOG.md",
+        ROOT / "benchmarks" / "README.md",
+    ]
+)
 TOPS = ("benchmarks", "deploy", "docs", "esp", "ikepy", "tests", "tun")
 CONTRIBUTING = DOCS / "contributing.md"
 

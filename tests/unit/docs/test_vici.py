@@ -24,7 +24,8 @@ def first_cells(heading: str) -> list[str]:
 def test_commands() -> None:
     nothing: Any = None
     control = ControlCommands(nothing, nothing, nothing)
-    commands = ViciCommands(nothing, control, Loading(nothing), nothing, Reqids(), nothing)
+    loading = Loading(nothing, nothing, nothing, list)
+    commands = ViciCommands(nothing, control, loading, nothing, Reqids(), nothing)
     assert sorted(first_cells("Commands")) == sorted(commands.names)
 
 

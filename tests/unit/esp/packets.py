@@ -9,12 +9,24 @@ from ipaddress import IPv4Address, IPv6Address
 from esp.packet.headers import Buffer
 from esp.packet.policy import Policy
 from esp.packet.selectors import Selector
+from esp.sa.ciphers import InvalidTag, keyed_aead
 from esp.sa.inbound import InboundSa
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import ESP_HEADER, InvalidTag, Suite, keyed_aead
+from esp.sa.suites import AES_CBC, ESP_HEADER, MACS, SUITES, Suite
 
 ANY = (Selector.of("0.0.0.0/0"), Selector.of("::/0"))
 UDP, TCP, ICMP = 17, 6, 1
+
+
+def _each_kind() -> list[Suite]:
+    """Suites of the shortest keys: every AEAD, AES-CBC with every MAC, each other cipher with one MAC."""
+    short = [suite for suite in SUITES if suite.key_bits in (None, 128)]
+    ciphers = dict.fromkeys(suite.encr for suite in short if suite.integ is not None)
+    chosen = set(zip(ciphers, MACS, strict=False)) | {(AES_CBC, mac) for mac in MACS}
+    return [suite for suite in short if suite.integ is None or (suite.encr, suite.integ) in chosen]
+
+
+EACH_KIND = _each_kind()
 
 
 def ipv4(
@@ -65,7 +77,7 @@ def seal_row(suite: Suite, keys: bytes, row: memoryview, sequence: int, *, esn: 
     """Seal a packet in place whose ESP header, plaintext and trailer are filled in, whatever they are."""
     aead, salt = keyed_aead(suite, keys)
     start, aad = _nonce_parts(suite, row, sequence, esn)
-    iv = os.urandom(suite.iv_length) if suite.integ is not None else sequence.to_bytes(8, "big")
+    iv = os.urandom(suite.iv_length) if suite.random_iv else sequence.to_bytes(8, "big")
     row[ESP_HEADER:start] = iv
     aead.encrypt_into(salt + iv, row[start : -suite.icv_length], aad, row[start:])
 

@@ -13,6 +13,7 @@ SA = ROOT / "ikepy" / "sa"
 # Values without a decision of their own; what decides about them is tested.
 VALUES = {
     "auth/choice.py",
+    "auth/relay.py",
     "message/protection.py",
     "state/auth_round.py",
     "state/connecting.py",

@@ -3,6 +3,7 @@
 from ikepy.wire.constants import NotifyType, PayloadType
 from ikepy.wire.describe import describe
 from ikepy.wire.payloads import (
+    Attribute,
     AuthPayload,
     CertPayload,
     CertReqPayload,
@@ -39,13 +40,13 @@ def test_the_words_are_charons() -> None:
         CertReqPayload(4, b""),
         IdPayload(PayloadType.ID_R, 2, b"gwb"),
         AuthPayload(2, b"the MIC"),
-        CpPayload(b""),
+        CpPayload(1, (Attribute(1), Attribute(3), Attribute(30000))),
         EapPayload(b""),
         TsPayload(PayloadType.TS_I, ()),
         TsPayload(PayloadType.TS_R, ()),
         DeletePayload(1, ()),
     ]
-    assert describe(auth) == "IDi CERT CERTREQ IDr AUTH CP EAP TSi TSr D"
+    assert describe(auth) == "IDi CERT CERTREQ IDr AUTH CPRQ(ADDR DNS 30000) EAP TSi TSr D"
     assert describe([SkPayload(35, b"sealed")]) == "SK"
     assert describe([SkfPayload(35, 2, 3, b"sealed")]) == "EF(2/3)"
     assert describe([]) == ""

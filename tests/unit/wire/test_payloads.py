@@ -6,6 +6,7 @@ from ikepy.errors import LocalMisuse, WireError
 from ikepy.wire.constants import NotifyType, PayloadType
 from ikepy.wire.message import IkeHeader, decode_message, encode_message
 from ikepy.wire.payloads import (
+    Attribute,
     AuthPayload,
     CertPayload,
     CertReqPayload,
@@ -63,7 +64,9 @@ BODIES: list[tuple[int, str, Payload]] = [
         "020000000a000007616263" + V4_HEX,  # type 10 is a security label (RFC 9478)
         TsPayload(PayloadType.TS_R, (TrafficSelector(10, 0, 0, 0, b"abc", b""), V4)),
     ),
-    (47, "0100000000010000", CpPayload(b"\x01\0\0\0\0\x01\0\0")),
+    (47, "0100000000010000", CpPayload(1, (Attribute(1),))),
+    (47, "02000000", CpPayload(2)),
+    (47, "09000000000400020a01", CpPayload(9, (Attribute(4, b"\x0a\x01"),))),
     (48, "0201000401", EapPayload(b"\x02\x01\0\x04\x01")),
     (46, "aabb", SkPayload(0, b"\xaa\xbb")),
     (53, "00010002aabb", SkfPayload(0, 1, 2, b"\xaa\xbb")),
@@ -94,6 +97,7 @@ def test_a_payload_in_both_directions(type: int, body: str, value: Payload) -> N
         (35, "02ffffff677761", IdPayload(PayloadType.ID_I, 2, b"gwa")),
         (39, "02ffffff0102", AuthPayload(2, b"\x01\x02")),
         (45, "01ffffff" + V4_HEX, TsPayload(PayloadType.TS_R, (V4,))),
+        (47, "01ffffff80010000", CpPayload(1, (Attribute(1),))),
     ],
 )
 def test_reserved_fields_are_ignored(type: int, body: str, value: Payload) -> None:
@@ -114,6 +118,10 @@ def test_the_critical_bit_counts_only_for_types_that_nobody_knows() -> None:
         ("an IPv4 address of five bytes", 35, "01000000c000020201"),
         ("an IPv6 address of four bytes", 36, "05000000c0000202"),
         ("an identity without its reserved bytes", 35, "0200"),
+        ("CP without its reserved bytes", 47, "0100"),
+        ("an attribute of three bytes", 47, "01000000000100"),
+        ("an attribute longer than its payload", 47, "010000000001000500"),
+        ("257 attributes", 47, "01000000" + "00010000" * 257),
         ("CERT without encoding", 37, ""),
         ("AUTH without its reserved bytes", 39, "0200"),
         ("a short nonce", 40, "00" * 15),

@@ -41,7 +41,7 @@ BY_NAME: dict[str, Payload] = {
     "AUTH": AuthPayload(2, b""),
     "TSi": TsPayload(PayloadType.TS_I, ()),
     "TSr": TsPayload(PayloadType.TS_R, ()),
-    "CP": CpPayload(b""),
+    "CP": CpPayload(1),
     "EAP": EapPayload(b""),
     "D": DeletePayload(1, ()),
     "SK": SkPayload(0, b""),
@@ -121,6 +121,9 @@ IN_ITS_ROUND: list[tuple[Round, int, str]] = [
     (FIRST, REQUEST, "IDi SA TSi TSr"),
     (LATER, REQUEST, "EAP"),
     (LATER, REQUEST, "AUTH N V"),
+    (LATER, REQUEST, "IDi CERT CERTREQ AUTH"),  # RFC 4739
+    (LATER, RESPONSE, "IDr CERT AUTH SA TSi TSr"),
+    (LAST, RESPONSE, "SA TSi TSr"),  # the responder had proven itself before
     (FIRST, RESPONSE, "IDr AUTH EAP"),
     (FIRST, RESPONSE, "IDr AUTH SA TSi TSr"),
     (OPENING, RESPONSE, "IDr CERT AUTH EAP"),
@@ -138,19 +141,18 @@ OUT_OF_ITS_ROUND: list[tuple[Round, int, str]] = [
     (FIRST, REQUEST, "IDi EAP SA TSi TSr"),
     (LATER, REQUEST, "IDi AUTH SA TSi TSr"),
     (LATER, REQUEST, "EAP SA TSi TSr"),
-    (LATER, REQUEST, "CERT AUTH"),
+    (LATER, REQUEST, "IDr AUTH"),
     (LATER, REQUEST, "CP EAP"),
     (FIRST, RESPONSE, "EAP"),
     (OPENING, RESPONSE, "IDr AUTH SA TSi TSr"),
     (OPENING, RESPONSE, "IDr AUTH CP EAP"),
     (ONLY, RESPONSE, "IDr AUTH EAP"),
     (ONLY, RESPONSE, "IDr SA TSi TSr"),
-    (LATER, RESPONSE, "IDr AUTH SA TSi TSr"),
+    (LATER, RESPONSE, "IDi AUTH SA TSi TSr"),
     (LATER, RESPONSE, "AUTH SA TSi"),
     (MIDDLE, RESPONSE, "AUTH SA TSi TSr"),
     (MIDDLE, RESPONSE, "EAP CP"),
     (LAST, RESPONSE, "AUTH EAP SA TSi TSr"),
-    (LAST, RESPONSE, "SA TSi TSr"),
 ]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ikepy.cli import main
 from ikepy.config import toml_source
-from ikepy.config.sources import convert, swanctl
+from ikepy.config.sources import convert, recognise, swanctl
 from tests.unit.config.sources.test_swanctl import STRONG, text
 
 TIMES = st.sampled_from(["1h", "30m", "86400", "90 s", "2d", "0"])
@@ -89,17 +89,17 @@ def test_check_says_as_which_a_file_is_read(source: Path) -> None:
 def test_check_tells_warnings_and_mistakes_with_their_lines(source: Path) -> None:
     source.write_text(text("dscp = 111000"))
     assert f"{source}:20: connections.site.dscp: warning: IKE packets have" in ikepy("check", source).stdout
-    source.write_text(text("vips = 0.0.0.0"))
+    source.write_text(text("mediated_by = hub"))
     result = ikepy("check", source)
     assert result.exit_code == 1
-    assert result.stdout.startswith(f"{source}:20: connections.site.vips: no virtual address is asked for")
+    assert result.stdout.startswith(f"{source}:20: connections.site.mediated_by: mediation is not supported")
 
 
 def test_run_refuses_what_it_can_not_do(source: Path) -> None:
-    source.write_text(text("vips = 0.0.0.0"))
+    source.write_text(text("mediated_by = hub"))
     result = ikepy("run", "-c", source)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{source}:20: connections.site.vips: no virtual address" in result.stderr
+    assert f"{source}:20: connections.site.mediated_by: mediation" in result.stderr
 
 
 def test_convert_makes_a_file_for_its_owner_alone(source: Path, tmp_path: Path) -> None:
@@ -122,13 +122,36 @@ def test_convert_prints_no_secret(source: Path) -> None:
     assert secrets == {"ike-site": {"ids": ["gwb"], "secret_file": "ike-site.psk"}}
 
 
+def test_convert_prints_no_secret_of_radius(tmp_path: Path) -> None:
+    source = tmp_path / "swanctl.conf"
+    source.write_text(
+        text(rest='radius { servers { one { address = 192.0.2.9\n secret = "between us two alone" } } }')
+    )
+    source.chmod(0o600)
+    result = ikepy("convert", source)
+    assert "between us two alone" not in result.stdout
+    (server,) = tomllib.loads(result.stdout)["radius"]["servers"].values()
+    assert server == {"address": "192.0.2.9", "secret_file": "radius-one.psk"}
+
+
+def test_convert_prints_no_pin(tmp_path: Path) -> None:
+    source, out = tmp_path / "swanctl.conf", tmp_path / "out.toml"
+    source.write_text(text(rest="secrets { token-a { handle = a1\n module = /module.so\n pin = 98765432 } }"))
+    source.chmod(0o600)
+    result = ikepy("convert", source)
+    assert "98765432" not in result.stdout and "# secrets.token-a.pin: left out here" in result.stdout
+    assert tomllib.loads(result.stdout)["secrets"]["token-a"] == {"handle": "a1", "module": "/module.so"}
+    ikepy("convert", source, "-o", out)
+    assert tomllib.loads(out.read_text())["secrets"]["token-a"]["pin"] == "98765432"
+
+
 def test_convert_names_what_it_leaves_out_and_fails(source: Path, tmp_path: Path) -> None:
-    source.write_text(text("vips = 0.0.0.0\ndscp = 111000"))
+    source.write_text(text("mediated_by = hub\ndscp = 111000"))
     out = tmp_path / "out.toml"
     result = ikepy("convert", source, "-o", out)
     assert result.exit_code == 1
     told = result.stderr.splitlines()
-    assert told[0].startswith(f"{source}:20: connections.site.vips: not carried over: ")
+    assert told[0].startswith(f"{source}:20: connections.site.mediated_by: not carried over: ")
     assert told[1].startswith(f"{source}:21: connections.site.dscp: remark: ")
     assert told[-1] == f"ikepy: not all of {source} was carried over: 1 error, see above"
     assert told[0] in out.read_text()
@@ -150,3 +173,30 @@ def test_convert_of_a_bad_file(source: Path, tmp_path: Path, content: str, told:
     assert f"{source}{told}" in result.stderr
     assert not (tmp_path / "out.toml").exists()
     assert ikepy("convert", tmp_path / "absent").exit_code == 1
+
+
+def test_directories_that_stay_behind_are_told(tmp_path: Path) -> None:
+    here, there = tmp_path / "swanctl", tmp_path / "ikepy"
+    for name in ("x509ca", "private", "x509"):
+        (here / name).mkdir(parents=True)
+    for name in ("x509ca/root.pem", "private/gw.key"):
+        (here / name).write_text("")
+    (here / "swanctl.conf").write_text("connections { a { children { net { } } } }")
+    draft = recognise.draft(here / "swanctl.conf")
+    assert draft is not None
+    assert not list(convert.left_behind(draft, here / "ikepy.toml"))
+    assert [line.split(":")[0] for line in convert.left_behind(draft, there / "ikepy.toml")] == [
+        f"{here}/x509ca",
+        f"{here}/private",
+    ]
+
+
+def test_directories_of_ipsec_conf_that_stay_behind_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ipsec.d" / "certs").mkdir(parents=True)
+    (tmp_path / "ipsec.d" / "certs" / "gw.pem").write_text("")
+    (tmp_path / "ipsec.conf").write_text("conn a\n\tauto=add\n")
+    (tmp_path / "ipsec.secrets").write_text("")
+    draft = recognise.draft(tmp_path / "ipsec.conf")
+    assert draft is not None
+    (line,) = convert.left_behind(draft, tmp_path / "ikepy" / "ikepy.toml")
+    assert line.startswith(f"{tmp_path}/ipsec.d/certs: ") and f"{tmp_path}/ikepy/ipsec.d/certs" in line

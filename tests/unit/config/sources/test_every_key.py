@@ -55,7 +55,6 @@ CONNECTION = {
 }
 LOCAL = {
     **dict.fromkeys(("certs", "pubkeys", "eap_id", "aaa_id", "xauth_id"), ("something",)),
-    "round": ("2",),
     "auth": ("pubkey", "eap-md5", "xauth"),
 }
 REMOTE = {
@@ -63,7 +62,6 @@ REMOTE = {
         ("certs", "cacerts", "pubkeys", "groups", "cert_policy", "ca_id", "eap_id", "xauth_id"),
         ("something",),
     ),
-    "round": ("2",),
     "auth": ("pubkey", "eap-md5", "xauth"),
     "revocation": ("strict", "ifuri"),
 }

@@ -44,15 +44,22 @@ def test_keys_are_those_of_swanctl_conf() -> None:
     assert found.vti.name == "site"
 
 
+def test_redirects_and_resumption() -> None:
+    found = read(redirect=b"follow", redirect_to=b"gw2.example.org", resumption=b"yes")
+    assert (found.redirect, str(found.redirect_to), found.resumption) == ("follow", "gw2.example.org", True)
+    with pytest.raises(ConfigError, match="redirect_to"):
+        read(redirect_to=b"no gateway")
+
+
 def test_an_empty_list_leaves_the_default() -> None:
     assert read(local_addrs=[]).local_addrs == ("%any",)
 
 
 def test_what_is_only_remarked_is_told() -> None:
-    local = {"auth": b"psk", "id": b"gwa", "certs": [b"\x30\x82\xff"]}
+    local = {"auth": b"psk", "id": b"gwa", "xauth_id": b"user"}
     reading = vici_message.read({"site": connection(local=local, dscp=b"000001")}, NOTHING)
     keys = [key for key, _ in reading.remarks]
-    assert keys == ["connections.site.dscp", "connections.site.local.certs"]
+    assert keys == ["connections.site.dscp", "connections.site.local.xauth_id"]
 
 
 def test_the_device_has_a_marks_number() -> None:
@@ -100,14 +107,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"site": connection(children={})}, "connections.site.children: is missing"),
     ({"site": connection(**{"x\n": b"1"})}, "connections.site: holds a name with characters"),
     ({"a/b": connection()}, "connections.a/b: no name"),
-    ({"site": connection(local={})}, 'connections.site.local.auth: "pubkey" is not supported'),
+    ({"site": connection(local={"auth": b"xauth"})}, 'connections.site.local.auth: "xauth" is not supported'),
     (
         {"site": connection(remote={"auth": b"psk", "cacerts": [b"\xff"]})},
-        "connections.site.remote.cacerts: ikepy can't hold the peer to it",
+        "connections.site.remote.cacerts[0]: it is neither PEM nor DER of this type",
     ),
     (
-        {"site": connection(**{"remote-2": {"auth": b"psk"}})},
-        "connections.site.remote-2: several rounds of authentication",
+        {"site": connection(**{"remote-2": {"auth": b"psk"}, "remote-3": {"auth": b"psk"}})},
+        "connections.site.remote-3: is more than the 2 rounds of authentication",
     ),
 ]
 

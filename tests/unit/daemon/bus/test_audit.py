@@ -86,6 +86,10 @@ def test_an_ike_sa_from_its_beginning_to_its_end(clock: Clock, line: Callable[[E
     assert (down["reason"], down["seconds"]) == ("deleted by the peer", 5400.2)
 
 
+def test_a_user_has_a_name(line: Callable[[Event], AuditLine]) -> None:
+    assert line(IkeUp(replace(ONE, eap_id="alice"))).fields["eap_id"] == "alice"
+
+
 def test_a_child_from_its_beginning_to_its_end(clock: Clock, line: Callable[[Event], AuditLine]) -> None:
     up = line(ChildUp(ONE, CHILD)).fields
     assert (up["child"], up["spi_in"], up["spi_out"]) == ("net", "00001000", "00002000")

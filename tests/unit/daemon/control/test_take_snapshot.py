@@ -17,6 +17,7 @@ from ikepy.control.queries import ike_sas
 from ikepy.daemon.control import status
 from ikepy.daemon.control.snapshot import EVERYTHING, Section, Snapshot
 from ikepy.daemon.control.take_snapshot import Sources, take
+from ikepy.daemon.credentials.certificate_state import CertificateState
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.probe.prober import ProbeState
@@ -34,6 +35,8 @@ from .renderers import metrics
 
 OPTIONS = Options(
     more="""
+[pools.users]
+addrs = "10.3.0.0/24"
 [connections.ab.children.second]
 local_ts = ["10.8.0.0/24"]
 remote_ts = ["10.9.0.0/24"]
@@ -199,7 +202,8 @@ def test_many_children_come_in_several_events(net: Network, sources: Sources) ->
 
 def test_only_what_is_asked_for(sources: Sources) -> None:
     probe = ProbeState("ab", ip_address("10.2.0.1"), True, 0, 0, Loss(), None, None, None)
-    sources = replace(sources, probes=lambda: [probe])
+    certificate = CertificateState("ab", "CN=a", "1f", False, 2.0e9)
+    sources = replace(sources, probes=lambda: [probe], certificates=lambda: [certificate])
     everything = take(sources)
     for section in Section:
         some = take(sources, {section})

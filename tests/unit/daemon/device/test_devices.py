@@ -11,7 +11,7 @@ from esp.packet.selectors import Selector
 from esp.sa.suites import inner_mtu, suite_for
 from ikepy.config.model import Config
 from ikepy.daemon import log
-from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.devices import FITS, DeviceTable
 from ikepy.daemon.device.mtu import suites_of
 from ikepy.daemon.errors import StartError
 from ikepy.sa.api.path import Endpoint, Path
@@ -26,7 +26,8 @@ class Bed:
         self.network = FakeNetwork()
         self.tuns: dict[str, FakeTun] = {}
         self.config = configuration
-        self.devices = DeviceTable(configuration, workers, self.make, self.network)
+        self.now = 0.0
+        self.devices = DeviceTable(configuration, workers, self.make, self.network, clock=lambda: self.now)
 
     def make(self, name: str) -> FakeTun:
         if name in self.tuns:
@@ -58,6 +59,23 @@ def test_a_child_sets_the_mtu_that_its_suite_leaves(encap: bool) -> None:
     with Bed(config()) as bed:
         bed.up(encap=encap)
         assert bed.network.mtus["vti-a"] == inner_mtu(1500, 4, encap, SUITE)
+
+
+def test_the_kernel_is_asked_once_for_children_of_one_path() -> None:
+    with Bed(config(child={"remote_ts": ["10.2.0.0/24"]})) as bed:
+        before = bed.network.uplinks_asked
+        for child_id in range(1, 100):
+            bed.up(child_id)
+        assert bed.network.uplinks_asked == before + 1
+        bed.network.uplink = 1400
+        bed.devices.refit(bed.devices.of("a"))
+        assert bed.network.mtus["vti-a"] == inner_mtu(1400, 4, False, SUITE), "when told of other routes"
+        bed.network.uplink = 1300
+        bed.now = FITS
+        bed.up(100)
+        assert bed.network.mtus["vti-a"] == inner_mtu(1300, 4, False, SUITE), "and after a while"
+        bed.up(101, encap=True)
+        assert bed.network.mtus["vti-a"] == inner_mtu(1300, 4, True, SUITE), "and for another overhead"
 
 
 def test_a_configured_mtu_stays() -> None:

@@ -255,23 +255,41 @@ def _expect_those_that_carry(bed: Bed, devices: Iterable[VtiDevice]) -> None:
         assert gateways <= {SHARED_GATEWAY if shared else None}
 
 
+def settle(bed: Bed, name: str) -> None:
+    device = bed.devices.of(name)
+    bed.devices.settled(device, device.rises)
+
+
 def test_who_comes_up_takes_traffic_over_once_its_peer_can_receive_it() -> None:
     """At once if no other one can carry it: also if that one goes meanwhile."""
     with two() as bed:
-        bed.devices.settle_later = lambda device: None
+        bed.devices.settle_later = lambda device, rise: None
         up(bed, 1, "a")
         assert networks(bed) == (BOTH, set())
-        bed.devices.settled(bed.devices.of("a"))
+        settle(bed, "a")
         up(bed, 2, "b")
         assert networks(bed) == (BOTH, set())
         bed.devices.child_down(1, "a")
         assert networks(bed) == (set(), BOTH)
         up(bed, 3, "a")
-        assert networks(bed) == (BOTH, BOTH), "neither is settled"
-        bed.devices.settled(bed.devices.of("b"))
-        assert networks(bed) == (BOTH, BOTH)
-        bed.devices.child_down(3, "a")
-        up(bed, 4, "a")
+        assert networks(bed) == (set(), BOTH), "neither is settled, but one carries it"
+        settle(bed, "b")
         assert networks(bed) == (set(), BOTH)
-        bed.devices.settled(bed.devices.of("a"))
+        settle(bed, "a")
+        assert networks(bed) == (BOTH, BOTH)
+
+
+def test_the_time_of_who_comes_up_again_begins_anew() -> None:
+    """What was planned when it came up first has no effect: its peer may not have the second child."""
+    with two() as bed:
+        later: list[tuple[VtiDevice, int]] = []
+        bed.devices.settle_later = lambda device, rise: later.append((device, rise))
+        up(bed, 1, "b")
+        up(bed, 2, "a")
+        bed.devices.settled(*later[0])
+        bed.devices.child_down(2, "a")
+        up(bed, 3, "a")
+        bed.devices.settled(*later[1])
+        assert networks(bed) == (set(), BOTH)
+        bed.devices.settled(*later[2])
         assert networks(bed) == (BOTH, BOTH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from ikepy.daemon.diagnosis.diagnose import RECENT
 from ikepy.daemon.diagnosis.findings import Code, Severity, State
 from ikepy.daemon.diagnosis.history import MOST_STRANGERS, History
 from ikepy.daemon.effects.past_traffic import Traffic
+from ikepy.daemon.vici.status_sections import status_events
 from ikepy.sa.api.ends import (
     AuthenticationFailure,
     AuthenticationFault,
@@ -123,6 +125,31 @@ def test_each_fault_of_an_authentication(fault: AuthenticationFault) -> None:
         assert 'FQDN "gwa"' in told.why and "[secrets.x]" in told.why
 
 
+@pytest.mark.parametrize("fault", ["UNTRUSTED", "WRONG_SIGNATURE", "NO_CERTIFICATE", "USER", "METHOD"])
+def test_why_a_proof_is_not_believed(fault: str) -> None:
+    bed = Bed()
+    bed.happens(
+        failed(AuthenticationFailure(AuthenticationFault[fault], A, B, reason="it is revoked"), Party.US)
+    )
+    assert "it is revoked" in only(bed.diagnosis()).why
+
+
+@pytest.mark.parametrize("fault", ["NO_SECRET", "NO_CERTIFICATE"])
+def test_who_could_not_authenticate(fault: str) -> None:
+    bed = Bed()
+    bed.happens(failed(AuthenticationFailure(AuthenticationFault[fault], A, B), Party.US))
+    assert only(bed.diagnosis()).what.startswith("We can't authenticate to 192.0.2.2")
+
+
+def test_no_virtual_address_for_us() -> None:
+    bed = Bed()
+    failure = Failure(Party.US, NotifyType.INTERNAL_ADDRESS_FAILURE)
+    bed.happens(
+        IkeSetUpFailed(CONNECTING, PATH, End.REFUSED, failure, "the peer gives us no virtual address")
+    )
+    assert "pool" in only(bed.diagnosis()).do
+
+
 @pytest.mark.parametrize("address", ["192.168.1.4", "203.0.113.4"])
 def test_the_identity_is_the_address_behind_a_nat(address: str) -> None:
     bed = Bed()
@@ -140,6 +167,16 @@ def test_both_proposals_where_we_refuse() -> None:
     bed.happens(IkeSetUpFailed(BY_PEER, PATH, End.REFUSED, Failure(Party.US, REFUSED, cause), ""))
     told = only(bed.diagnosis(waiting=Waiting.COMMAND))
     assert (told.ours, told.theirs) == (("AES_GCM_16_128",), ("AES_CBC_256",))
+
+
+@pytest.mark.parametrize("theirs", [None, THEIRS])
+@pytest.mark.parametrize(("pq", "told"), [("require", True), ("off", True), ("prefer", False)])
+def test_whether_one_end_insists_on_ml_kem(pq: str, told: bool, theirs: tuple[Proposal, ...] | None) -> None:
+    bed = Bed()
+    bed.config = bed.config.model_copy(update={"pq": pq})
+    by = Party.PEER if theirs is None else Party.US
+    bed.happens(failed(ProposalMismatch(OURS, theirs), by))
+    assert (f'connections.a.pq = "{pq}"' in only(bed.diagnosis()).do) is told
 
 
 def test_a_response_that_is_ignored_explains_the_silence_after_it() -> None:
@@ -239,7 +276,8 @@ def test_each_end(end: End) -> None:
     bed.now += 50
     bed.happens(IkeDown(SA, end, None, ""))
     told = only(bed.diagnosis())
-    assert told.code is (Code.PEER_RESTARTED if end is End.RESTARTED else Code.ENDED)
+    restarted = end in (End.RESTARTED, End.LOST_BY_PEER)
+    assert told.code is (Code.PEER_RESTARTED if restarted else Code.ENDED)
     assert "ended after 50 s" in told.what
     assert tunnel(bed.diagnosis()).since == bed.now
 
@@ -273,6 +311,13 @@ def test_several_ike_sas_and_a_move() -> None:
     bed.happens(IkeMoved(SA, old, MoveReason.NAT_MAPPING))
     told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.PEER_MOVED)
     assert "192.0.2.77" in told.what and "nat mapping" in told.what
+
+
+def test_an_ike_sa_that_was_resumed() -> None:
+    bed = Bed(sa=replace(SA, resumed=True))
+    told = next(one for one in every(bed.diagnosis(up=True)) if one.code is Code.RESUMED)
+    assert "without a key exchange" in told.what
+    assert Code.RESUMED not in codes(Bed().diagnosis(up=True))
 
 
 def test_this_host() -> None:
@@ -454,3 +499,21 @@ def test_a_try_that_has_no_answer_yet(message_id: int, code: Code, words: str) -
     assert words in f"{told.what} {told.why}"
     bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
     assert code not in codes(bed.diagnosis(up=True, counters=BOTH))
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ({}, False),
+        ({"proposals": ["aes128gcm16-prfsha256-x25519-ke1_mlkem768"]}, True),
+        ({"proposals": ["default"]}, True),
+        ({"proposals": ["default"], "pq": "off"}, False),
+        ({"ppk_id": "somebody"}, True),
+    ],
+)
+def test_whether_quantum_safe_is_asked_for(keys: dict[str, Any], wanted: bool) -> None:
+    diagnosis = Bed(**keys).diagnosis(up=True)
+    assert tunnel(diagnosis).wants_quantum_safe is wanted
+    (event,) = status_events(replace(diagnosis, findings=()))
+    assert event["quantum-safe"] == "no"
+    assert event.get("quantum-safe-wanted") == ("yes" if wanted else None)

@@ -135,6 +135,36 @@ def test_nothing_is_told_after_the_end() -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("computing")]
 
 
+def test_threads_that_can_not_be_started_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario(bed: Bed) -> None:
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+            patch.setattr(threading.Thread, "start", full)
+            bed.submit(1, lambda: "late")
+        bed.submit(2, lambda: "now")
+        await bed.until(2)
+
+    assert run(scenario).told == {1: "late", 2: "now"}
+
+
+def test_a_panic_of_a_library_costs_no_thread() -> None:
+    class Panic(BaseException):
+        """As a library in Rust raises it."""
+
+    def panic() -> None:
+        raise Panic
+
+    async def scenario(bed: Bed) -> None:
+        bed.submit(1, panic)
+        bed.submit(2, lambda: "the next")
+        await bed.until(2)
+
+    told = run(scenario).told
+    assert isinstance(told[1], RuntimeError) and told[2] == "the next"
+
+
 def test_threads_stand_behind_the_loop() -> None:
     """Only they: the process itself keeps its priority. None is there before there is something to do."""
     before = os.getpriority(os.PRIO_PROCESS, 0)

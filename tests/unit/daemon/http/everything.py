@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from prometheus_client.core import Metric
 
 from esp.ipc.counters import SaCounters
+from ikepy.config.identity import Identity
 from ikepy.config.model import Connection
 from ikepy.daemon.control.snapshot import (
     ChildTraffic,
@@ -20,12 +21,14 @@ from ikepy.daemon.control.snapshot import (
     Snapshot,
     WorkerState,
 )
+from ikepy.daemon.credentials.certificate_state import CertificateState
 from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.http import metrics, strongswan_names
 from ikepy.daemon.http.tally import Tally
 from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.probe.target import Loss, RoundTrip
 from ikepy.daemon.process.usage import ProcessUsage
+from ikepy.sa.api.leases import Lease, PoolState
 from ikepy.sa.api.snapshot import ChildWait, Waiting
 from tests.unit.daemon.fakes import connection, ike_info
 
@@ -49,7 +52,16 @@ def snapshot() -> Snapshot:
         workers=(WorkerState(0, 1, 1, USAGE, ("vti0",), {"no_sa": 1}),),
         unserved={"malformed messages": 1},
         traffic=(ChildTraffic("a", "net", Traffic(1, 100, 1, 100, DROPS)),),
+        certificates=(CertificateState("a", "CN=a", "1f", False, 2.0e9),),
         probes=(ProbeState("a", ip_address("10.2.0.1"), True, 9, 8, Loss(1, 9), ROUND_TRIP, 1380, 1400),),
+        pools=(
+            PoolState(
+                "users",
+                ip_address("10.3.0.0"),
+                254,
+                (Lease("users", ip_address("10.3.0.1"), Identity(2, b"alice"), online=True),),
+            ),
+        ),
     )
 
 

@@ -158,3 +158,19 @@ async def test_a_reason_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
         await bed.until(lambda: ticket in bed.told)  # noqa: B023
     assert lines == ["peer.example: no such name"]
     await bed.service.stop()
+
+
+@in_loop
+async def test_a_name_of_a_redirect_is_known_until_the_ticket_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bed = Bed(monkeypatch)
+    other = DnsName("gw2.example")
+    bed.threads.known[other] = [SECOND]
+    known: list[tuple[Address, ...]] = []
+    bed.service.complete = lambda ticket, result: known.append(bed.table.addresses(other))
+    bed.service.look_up(LookUp(7, (other,)))
+    await bed.until(lambda: known)
+    assert known == [(SECOND,)]
+    await bed.until(lambda: not bed.table.addresses(other))
+    await bed.service.stop()

@@ -25,11 +25,13 @@ from ikepy.daemon.privileged.requests import (
     Performed,
     Refusal,
     Request,
+    Steer,
 )
 from ikepy.daemon.privileged.separated import AT_ONCE, SeparatedNetwork
 from tests.unit.daemon.fakes import FakeTun
 from tun.rtnetlink import Hop
 from tun.state import AddAddress, AddRoute, DeviceState, RemoveRoute, Route, SetMtu, SetUp
+from tun.steering import HostFlow
 from tun.vxlan import MendedVxlan
 from tun.vxlan_state import VxlanState
 
@@ -55,6 +57,7 @@ VALUES = [
         )
     ),
     Exempt(ip_address("2001:db8::1"), Hop(3, ip_address("fe80::1"), True), None),
+    Steer(7, (HostFlow(ip_address("2001:db8::1"), 17, 4501, 65534, 1, 2, ip_address("2001:db8::2")),)),
     OpenUdp(ip_address("192.0.2.1"), 500, reuse_port=True, probe=False),
     Perform(
         7,

@@ -44,12 +44,14 @@ from ikepy.daemon.privileged.requests import (
     SetPriority,
     SizeQueue,
     StartWorker,
+    Steer,
     Told,
 )
 from ikepy.daemon.privileged.separated import SeparatedFiles
 from ikepy.daemon.process.launcher import WorkerLauncher
 from tun.rtnetlink import Hop
 from tun.state import AddAddress, AddRoute, Operation, Route, SetCarrier, SetMtu, SetUp
+from tun.steering import HostFlow
 
 LOOPBACK = ip_address("127.0.0.1")
 
@@ -107,6 +109,7 @@ LOOP = 1  # the index of lo
         OpenEcho(LOOP, 4, None),
         RenameDevice(LOOP, "other"),
         Exempt(ip_address("224.0.0.1"), Hop(LOOP), None),
+        Steer(LOOP, (HostFlow(ip_address("192.0.2.2"), 47),)),
     ],
     ids=lambda request: type(request).__name__,
 )
@@ -332,7 +335,7 @@ MODULES = {  # of ours
     *(f"ikepy.daemon.process.{one}" for one in ("account", "capabilities", "launcher", "priority")),
     *("esp", "esp.net", "esp.net.bpf", "esp.net.sockets"),
     *("tun", "tun.vxlan", "tun.vxlan_state"),
-    *(f"tun.{one}" for one in ("carrier", "closing", "device", "exemptions", "links", "mss")),
+    *(f"tun.{one}" for one in ("carrier", "closing", "device", "exemptions", "links", "mss", "steering")),
     *(
         f"tun.{one}"
         for one in ("multipath", "netlink", "network", "point_to_point", "rtnetlink", "state", "virtio")

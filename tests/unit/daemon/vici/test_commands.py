@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 
 from vici.protocol import Message, Packet
 
+from ikepy.config.identity import Identity
 from ikepy.config.model import SecretEntry
 from ikepy.config.sources.config_file import ConfigFile
 from ikepy.daemon import log
 from ikepy.daemon.log import SUBSYSTEMS
 from ikepy.daemon.vici.packets import HEADER
-from ikepy.sa.api.commands import Initiate, Rekey, Terminate
+from ikepy.sa.api.commands import Initiate, RedirectClients, Rekey, Terminate
 from ikepy.sa.api.effects import Level, Log, Outcome, Send, TargetOutcome
 from ikepy.sa.api.log_source import NamedSa
 from ikepy.sa.api.path import Endpoint
@@ -343,5 +346,43 @@ def test_levels_of_the_log(control: Path) -> None:
         finally:
             client.writer.close()
             log.change_levels(before)
+
+    run(Bed(control), scenario)
+
+
+def test_redirect_by_criteria(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        there = IkePath(Endpoint(LOOPBACK, 500), Endpoint(IPv4Address("198.51.100.7"), 500))
+        bed.machine.sas = [
+            replace(ike_info(1, 5), remote_id=Identity.parse("a@example.org")),
+            replace(ike_info(2, 6), path=there, remote_id=Identity.parse("b@example.net")),
+        ]
+        gateway, tickets = ip_address("203.0.113.1"), itertools.count(1)
+        for arguments, ids in (
+            ({"ike": "a"}, (1, 2)),
+            ({"ike_id": "2"}, (2,)),
+            ({"peer_ip": "198.51.100.7"}, (2,)),
+            ({"peer_ip": "198.51.100.0/24"}, (2,)),
+            ({"peer_ip": "198.51.100.1-198.51.100.9"}, (2,)),
+            ({"peer_id": "*@example.org"}, (1,)),
+        ):
+            answer, _ = await client.ask("redirect", gateway="203.0.113.1", **arguments)
+            assert answer == {**OK, "matches": str(len(ids))}
+            assert f"request {RedirectClients(ids, gateway, next(tickets))}" in bed.machine.calls
+        bed.answers = {"request Redirect": [Outcome(next(tickets), False, "it does not follow")]}
+        told = await client.fails("redirect", ike="a", gateway="gw2.example.org")
+        assert told == "redirecting SA failed: it does not follow"
+        for wrong in (
+            {"ike": "a"},
+            {"gateway": "203.0.113.1"},
+            {"ike": "a", "gateway": "no gateway"},
+            {"ike": "no", "gateway": "203.0.113.1"},
+            {"peer_ip": "198.51.100.9-2001:db8::1", "gateway": "203.0.113.1"},
+            {"peer_ip": "everywhere", "gateway": "203.0.113.1"},
+        ):
+            assert await client.fails("redirect", **wrong)
+        bed.machine.sas = []
+        client.writer.close()
 
     run(Bed(control), scenario)

@@ -135,21 +135,57 @@ def test_secrets_come_and_go(control: Path) -> None:
     run(Bed(control), scenario)
 
 
-def test_secrets_of_methods_to_come_are_kept(control: Path) -> None:
+def test_users_passwords_and_hashes_are_used(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
         client = await Vici.connect(bed)
-        for kind in ("EAP", "XAUTH", "NTLM", "PPK"):
-            assert await client.ask("load-shared", id=kind, type=kind, data="x", owners=["u"]) == (OK, [])
-        assert await client.ask("load-shared", type="EAP", data="x") == (OK, [])
+        hash = "0123456789abcdef"
+        for kind, data in (("EAP", "x"), ("NTLM", hash)):
+            asked = await client.ask("load-shared", id=kind, type=kind, data=data, owners=[f"u{kind}"])
+            assert asked == (OK, [])
+        assert "16 octets" in (await client.ask("load-shared", id="b", type="NTLM", data="x"))[0]["errmsg"]
+        found = {name: config(bed).user(f"u{name}") for name in ("EAP", "NTLM")}
+        assert [one and (one.kind, one.secret.expose()) for one in found.values()] == [
+            ("eap", b"x"),
+            ("ntlm", hash.encode()),
+        ]
+        assert config(bed).psk(None, None) is None
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_secrets_of_xauth_are_kept(control: Path) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        for name in ("XAUTH", "another"):
+            assert await client.ask("load-shared", id=name, type="XAUTH", data="x", owners=["u"]) == (OK, [])
+        assert await client.ask("load-shared", type="XAUTH", data="x") == (OK, [])
         assert not config(bed).secrets
-        assert (await client.ask("get-shared"))[0] == {"keys": ["EAP", "XAUTH", "NTLM", "PPK"]}
-        await client.ask("load-shared", id="EAP", type="IKE", data="x")  # the id is another's now
-        await client.ask("unload-shared", id="PPK")
-        assert (await client.ask("get-shared"))[0] == {"keys": ["EAP", "XAUTH", "NTLM"]}
-        await client.ask("load-shared", id="EAP", type="EAP", data="x")
+        assert (await client.ask("get-shared"))[0] == {"keys": ["XAUTH", "another"]}
+        await client.ask("load-shared", id="XAUTH", type="IKE", data="x")  # the id is another's now
+        await client.ask("unload-shared", id="another")
+        assert (await client.ask("get-shared"))[0] == {"keys": ["XAUTH"]}
+        await client.ask("load-shared", id="XAUTH", type="XAUTH", data="x")
         assert not config(bed).secrets
         await client.ask("clear-creds")
         assert (await client.ask("get-shared"))[0] == {"keys": []}
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_postquantum_preshared_key(control: Path) -> None:
+    """By its own identity, whose octets are its PPK_ID (RFC 8784)."""
+
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        assert await client.ask("load-shared", id="p", type="ppk", data=SECRET, owners=["ppk1"]) == (OK, [])
+        found = config(bed).ppk(b"ppk1")
+        assert found is not None
+        assert found.expose() == SECRET.encode()
+        assert config(bed).ppk(b"ppk2") is None
+        await client.ask("unload-shared", id="p")
+        assert config(bed).ppk(b"ppk1") is None
         client.writer.close()
 
     run(Bed(control), scenario)
@@ -164,7 +200,7 @@ def test_secrets_of_methods_to_come_are_kept(control: Path) -> None:
         ({"type": "ike", "data": ""}, "shared key data missing"),
         ({"type": "ike", "data": [SECRET]}, "shared key data missing"),
         ({"type": "ike", "data": SECRET, "owners": "gwa"}, "owners must be a list"),
-        ({"type": "ike", "data": SECRET, "owners": ["C=CH"]}, "owners[0]: distinguished names are not"),
+        ({"type": "ike", "data": SECRET, "owners": ["CH=C"]}, "owners[0]: 'CH' is no"),
         ({"type": "ike", "data": SECRET, "owners": [b"\xff"]}, "an owner is no UTF-8 text"),
         ({"type": "ike", "data": SECRET, "id": "a\nb"}, "id must have printable characters"),
         ({"type": "ike", "data": SECRET, "id": "%unnamed-1"}, "id must have printable characters"),

@@ -9,7 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from vici.protocol import Message, Packet
 
-from ikepy.daemon.vici import load_authorities, load_credentials, load_pools, load_secrets
+from ikepy.daemon.credentials import collection
+from ikepy.daemon.signer import signer
+from ikepy.daemon.vici import load_pools, load_secrets
 from ikepy.daemon.vici.packets import MAX_PACKET
 from tests import certificates
 from tests.certificates import DER, PEM
@@ -217,8 +219,9 @@ def test_messages_of_wrong_shapes_are_refused(control: Path, command: str) -> No
 
 
 def test_what_is_kept_is_bounded(control: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (load_authorities, load_credentials, load_pools, load_secrets):
+    for module in (collection, signer, load_pools, load_secrets):
         monkeypatch.setattr(module, "MOST", 1)
+    monkeypatch.setattr(collection, "MOST_AUTHORITIES", 1)
 
     async def scenario(bed: Bed) -> None:
         client = await Binary.connect(bed)

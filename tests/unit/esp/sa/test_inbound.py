@@ -9,9 +9,9 @@ from esp.packet.policy import Policy
 from esp.packet.selectors import Selector
 from esp.sa.inbound import InboundSa, OpenedBatch
 from esp.sa.outbound import OutboundSa
-from esp.sa.suites import ESP_HEADER, SUITES, Suite
+from esp.sa.suites import ESP_HEADER, Suite
 from tests.unit.esp.bed import GCM
-from tests.unit.esp.packets import ANY, ipv4, ipv6, keys_for, lead_up, sa_pair, seal_row
+from tests.unit.esp.packets import ANY, EACH_KIND, ipv4, ipv6, keys_for, lead_up, sa_pair, seal_row
 
 SPI = 0x1001
 
@@ -41,7 +41,7 @@ def receiver(suite: Suite = GCM, window: int = 64) -> InboundSa:
     return InboundSa(SPI, suite, keys_for(suite), False, window, Policy(ANY, ANY))
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_every_octet_is_authenticated(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite)
     row = bytes(outbound.seal_batch([ipv4()])[0])
@@ -54,7 +54,7 @@ def test_every_octet_is_authenticated(suite: Suite) -> None:
     assert inbound.open_batch([memoryview(bytearray(row))]).packets == [ipv4()]
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_truncated(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite)
     row = bytes(outbound.seal_batch([ipv4()])[0])
@@ -63,7 +63,7 @@ def test_truncated(suite: Suite) -> None:
         assert opened.drops in ({Drop.MALFORMED: 1}, {Drop.INTEGRITY: 1})
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize(
     ("plaintext", "reason"),
     [
@@ -88,7 +88,7 @@ def test_trailer_and_inner_packet(suite: Suite, plaintext: bytes, reason: Drop) 
     assert opened.valid
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("inner", [ipv4(payload=b"abc"), ipv6()])
 @pytest.mark.parametrize("pad", [0, 1, 200, 255])
 def test_padding_and_tfc_padding_are_cut(suite: Suite, inner: bytes, pad: int) -> None:
@@ -141,7 +141,7 @@ def test_one_packet_that_somebody_else_has_opened() -> None:
     assert (len(found.packets), found.drops) == (1, {Drop.REPLAY: 1})
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("window", [0, 64])
 def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
     """Of every kind: what comes out, what is counted, what it says of the peer."""
@@ -181,7 +181,7 @@ def test_a_lone_packet_is_a_batch_of_one(suite: Suite, window: int) -> None:
         assert found == wanted
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("esn", [False, True])
 def test_a_lone_packet_that_is_newer_than_all_before(suite: Suite, esn: bool) -> None:
     """Nothing but the view comes out, whatever octets its number has, and over the edge of 32 bits."""
@@ -256,7 +256,7 @@ def test_selectors() -> None:
     assert len(opened.not_permitted) <= 64
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_esn_over_the_edge(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite, esn=True, used=(1 << 32) - 3)
     lead_up(inbound, suite, (1 << 32) - 2)
@@ -266,7 +266,7 @@ def test_esn_over_the_edge(suite: Suite) -> None:
     assert (len(opened.packets), opened.drops) == (6, {})
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_the_high_half_is_authenticated(suite: Suite) -> None:
     """The same 32 bits, 2^32 numbers later: only the right ones open."""
     later = OutboundSa(SPI, suite, keys_for(suite), True, last_sequence=(1 << 32) + 4)

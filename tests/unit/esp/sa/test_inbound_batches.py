@@ -11,9 +11,9 @@ from esp.packet.row_layouts import RowLayouts
 from esp.packet.selectors import Selector
 from esp.sa.batch import open_rows
 from esp.sa.inbound import InboundSa, OpenedBatch
-from esp.sa.suites import SUITES, Suite
+from esp.sa.suites import Suite
 from tests.unit.esp.bed import GCM
-from tests.unit.esp.packets import ANY, ipv4, ipv6, keys_for, lead_up, sa_pair
+from tests.unit.esp.packets import ANY, EACH_KIND, ipv4, ipv6, keys_for, lead_up, sa_pair
 from tests.unit.esp.sa.test_inbound import SPI, sealed, tight
 
 SIZE = 60
@@ -96,7 +96,7 @@ MIXED = {
 }
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("name", TRAINS)
 @pytest.mark.parametrize("headroom", [0, 8])
 def test_packets_that_are_alike_come_out_as_rows(suite: Suite, name: str, headroom: int) -> None:
@@ -111,7 +111,7 @@ def test_packets_that_are_alike_come_out_as_rows(suite: Suite, name: str, headro
     assert [one[headroom:] for one in packets_of(found)] == [bytes(one) for one in wanted.packets]
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("name", MIXED)
 def test_packets_that_differ_come_out_one_by_one(suite: Suite, name: str) -> None:
     texts = MIXED[name]
@@ -125,7 +125,7 @@ def test_packets_that_differ_come_out_one_by_one(suite: Suite, name: str) -> Non
     assert packets_of(found) == [bytes(one) for one in wanted.packets]
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("forged", [0, 1, 2])
 @pytest.mark.parametrize("last", ["whole", "short"])
 def test_a_forged_packet_takes_no_other_with_it(suite: Suite, forged: int, last: str) -> None:
@@ -176,7 +176,7 @@ def test_a_replay_among_them_leaves_all_to_be_opened_one_by_one() -> None:
     assert sa.open_batch(rows).drops == {Drop.REPLAY: 1}
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_the_last_one_may_be_too_short_for_any_packet(suite: Suite) -> None:
     shortest = suite.overhead + 2
     rows = rows_of(suite, [v4()] * 2)
@@ -210,7 +210,7 @@ def test_only_the_first_refused_packet_is_kept() -> None:
     assert found.not_permitted == texts[0][:64]
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_extended_sequence_numbers(suite: Suite) -> None:
     """Over the edge of 32 bits, the last one shorter."""
     used = (1 << 32) - 3

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from esp.sa.outbound import LIMIT, OutboundSa
-from esp.sa.suites import SUITES, Suite
+from esp.sa.suites import Suite
 from tests.unit.esp.bed import GCM
-from tests.unit.esp.packets import ipv4, ipv6, keys_for, sa_pair
+from tests.unit.esp.packets import EACH_KIND, ipv4, ipv6, keys_for, sa_pair
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_every_length_of_padding(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite)
     packets = [ipv4(payload=bytes(size)) for size in range(33)] + [ipv6(payload=b"6")]
@@ -76,11 +76,11 @@ def test_impossible_use(used: int, esn: bool) -> None:
         OutboundSa(1, GCM, keys_for(GCM), esn, used)
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_tfc_padding_makes_all_alike(suite: Suite) -> None:
     """RFC 4303 2.7: the receiver cuts it, for the inner packet says how long it is."""
     outbound, inbound = sa_pair(suite)
-    outbound.tfc = 200
+    outbound.set_tfc(200)
     packets = [ipv4(payload=bytes(range(size))) for size in (0, 1, 90, 180)] + [ipv6(payload=b"6")]
     rows = outbound.seal_batch(packets)
     assert {len(row) for row in rows} == {outbound.esp_length(200)}

@@ -24,7 +24,7 @@ from esp.sa.suites import (
     inner_mtu,
     suite_for,
 )
-from tests.unit.esp.packets import ANY, keys_for, sa_pair
+from tests.unit.esp.packets import ANY, EACH_KIND, keys_for, sa_pair
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_numbers_are_unique() -> None:
 
 @pytest.mark.parametrize("outer_version", [4, 6])
 @pytest.mark.parametrize("encap", [False, True])
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_inner_mtu_is_exact(suite: Suite, encap: bool, outer_version: int) -> None:
     """A packet of that size fits, one octet more does not."""
     sa, _ = sa_pair(suite)
@@ -71,7 +71,7 @@ def test_inner_mtu_is_exact(suite: Suite, encap: bool, outer_version: int) -> No
         assert outer_header + len(fits) <= outer_mtu < outer_header + len(too_long)
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_neither_copied_nor_pickled(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite)
     for one in (outbound, inbound, outbound.aead, inbound.aead):
@@ -80,7 +80,7 @@ def test_neither_copied_nor_pickled(suite: Suite) -> None:
                 duplicate(one)
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 @pytest.mark.parametrize("difference", [-1, 1])
 def test_keys_of_the_wrong_length(suite: Suite, difference: int) -> None:
     keys = bytes(suite.key_length + difference)
@@ -90,7 +90,7 @@ def test_keys_of_the_wrong_length(suite: Suite, difference: int) -> None:
         InboundSa(0x1001, suite, keys, False, 64, Policy(ANY, ANY))
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_impossible_lengths_do_not_open(suite: Suite) -> None:
     _, inbound = sa_pair(suite)
     for length in range(suite.overhead + 40):
@@ -100,7 +100,7 @@ def test_impossible_lengths_do_not_open(suite: Suite) -> None:
         assert (opened.valid, opened.packets, sum(opened.drops.values())) == (False, [], 1)
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("suite", EACH_KIND, ids=str)
 def test_no_key_in_the_representation(suite: Suite) -> None:
     outbound, inbound = sa_pair(suite)
     keys = keys_for(suite)

@@ -47,12 +47,14 @@ def test_anything_else_is_none(datagram: bytes) -> None:
     assert not is_first_request(datagram)
 
 
-def test_the_response_is_one_cookie() -> None:
-    cookie = bytes(range(COOKIE_SIZE))
-    response = cookie_response(SPI, cookie)
+@pytest.mark.parametrize("exchange", [ExchangeType.IKE_SA_INIT, ExchangeType.IKE_SESSION_RESUME])
+def test_the_response_is_one_cookie(exchange: ExchangeType) -> None:
+    asked, cookie = request(exchange=exchange), bytes(range(COOKIE_SIZE))
+    assert is_first_request(asked)
+    response = cookie_response(asked, cookie)
     assert len(response) == COOKIE_RESPONSE
     message = decode_message(response)
     assert (message.header.spi_i, message.header.spi_r, message.header.message_id) == (SPI, bytes(8), 0)
-    assert message.header.exchange == ExchangeType.IKE_SA_INIT
+    assert message.header.exchange == exchange
     assert message.header.flags == HeaderFlag.RESPONSE
     assert message.payloads == (NotifyPayload(NotifyType.COOKIE, cookie),)

@@ -8,6 +8,7 @@ import pytest
 
 from ikepy.errors import WireError
 from ikepy.sa.admission.dropped import (
+    MAX_NOTIFIES,
     MAX_UNPROTECTED,
     check_unprotected,
     malformed,
@@ -17,11 +18,20 @@ from ikepy.sa.admission.dropped import (
 from ikepy.sa.api.effects import Level
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.api.unserved import Tally, Unserved
-from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
-from ikepy.wire.message import HEADER_SIZE, decode_header
+from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadType
+from ikepy.wire.message import HEADER_SIZE, IkeHeader, decode_header, encode_message
+from ikepy.wire.payloads import NotifyPayload
 
 PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("198.51.100.7"), 4500))
 ERROR = WireError("broken")
+
+
+def notifies(count: int, *, size: int) -> bytes:
+    """A message of so many notifies; the last one fills it up."""
+    most = [NotifyPayload(NotifyType.INVALID_IKE_SPI)] * (count - 1)
+    last = NotifyPayload(NotifyType.QUICK_CRASH_DETECTION, bytes(size - HEADER_SIZE - 8 * count))
+    header = IkeHeader(b"initiatr", b"respondr", ExchangeType.INFORMATIONAL, HeaderFlag.RESPONSE, 0)
+    return encode_message(header, [*most, last])
 
 
 def message(
@@ -85,7 +95,10 @@ def test_a_response_of_another_exchange() -> None:
     ("datagram", "permitted"),
     [
         (message(size=MAX_UNPROTECTED), True),
-        (message(size=MAX_UNPROTECTED + 1), False),
+        (message(size=MAX_UNPROTECTED + 1, first=PayloadType.NONCE), False),
+        (notifies(5, size=MAX_NOTIFIES), True),
+        (notifies(5, size=MAX_NOTIFIES + 1), False),
+        (notifies(6, size=MAX_NOTIFIES), False),
         (message(size=MAX_UNPROTECTED + 1, first=PayloadType.SK), True),
         (message(ExchangeType.IKE_SA_INIT, size=1000), True),
         (message(ExchangeType.IKE_AUTH, size=1000), False),

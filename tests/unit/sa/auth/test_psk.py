@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from ikepy.config.identity import Identity
-from ikepy.config.model import Config
+from ikepy.config.model import AuthLocal, AuthRemote, Config
 from ikepy.config.toml_source import parse
 from ikepy.crypto.auth import SignedOctets
 from ikepy.sa.api.ends import AuthenticationFault
 from ikepy.sa.auth.authenticator import Context, Done, Failed, More, Received, Step
-from ikepy.sa.auth.psk import DECOY, PreSharedKey
+from ikepy.sa.auth.psk import DECOY, PskProver, PskVerifier
+from ikepy.sa.auth.rounds import LocalRound, RemoteRound, Rounds
 from ikepy.sa.auth.shared_secrets import SharedSecrets
 from ikepy.wire.constants import AuthMethod, IdType, NotifyType, Prf
 from ikepy.wire.payloads import AuthPayload, NotifyPayload, Payload
@@ -21,7 +22,7 @@ from ikepy.wire.payloads import AuthPayload, NotifyPayload, Payload
 INITIATOR, RESPONDER, OTHER = (Identity(IdType.FQDN, name) for name in (b"gwa", b"gwb", b"other"))
 I_OCTETS = SignedOctets(b"IKE_SA_INIT request", b"nonce r", b"maced id i")
 R_OCTETS = SignedOctets(b"IKE_SA_INIT response", b"nonce i", b"maced id r")
-PSK = PreSharedKey()
+PSK = Rounds((LocalRound(AuthLocal(), PskProver()),), (RemoteRound(AuthRemote(), PskVerifier()),))
 OTHERS = '[secrets.ike_others]\nids = ["x", "y"]\nsecret = "s3cr3t"\n'
 
 
@@ -37,7 +38,7 @@ def end(
 ) -> Context:
     ours, theirs = (INITIATOR, RESPONDER) if initiator else (RESPONDER, INITIATOR)
     octets = I_OCTETS if initiator else R_OCTETS
-    return Context(SharedSecrets(config), random, Prf.HMAC_SHA2_256, ours, theirs, octets, known)
+    return Context(SharedSecrets(config), random, Prf.HMAC_SHA2_256, ours, theirs, octets, known, initiator)
 
 
 def from_initiator(*payloads: Payload) -> Received:

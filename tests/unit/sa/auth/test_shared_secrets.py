@@ -150,3 +150,19 @@ def test_no_time() -> None:
     secrets.replace(config(0.0, ike=("two", AB)), 0)
     assert former(secrets) == []
     assert secrets.deadline is None
+
+
+def test_ppks_by_their_identifiers_the_first_of_several() -> None:
+    entries = {
+        name: SecretEntry.model_validate({"kind": kind, "secret": name, "ids": ids})
+        for name, kind, ids in (
+            ("ike", "ike", ("ppk1",)),
+            ("one", "ppk", ("ppk1", "ppk2")),
+            ("two", "ppk", ("ppk2", "ppk3")),
+        )
+    }
+    secrets = SharedSecrets(Config(secrets=entries))
+    found = [secrets.ppk(data) for data in (b"ppk1", b"ppk2", b"ppk3", b"ppk4")]
+    assert [None if one is None else one.expose() for one in found] == [b"one", b"one", b"two", None]
+    assert [secrets.name(one) for one in found if one is not None] == ["one", "one", "two"]
+    assert not Config(secrets={"ike": entries["ike"]}).has_ppks

@@ -105,6 +105,7 @@ def test_put_together_in_any_order(header: IkeHeader) -> None:
         assert before == [None] * (len(datagrams) - 1)
         assert last is not None
         assert last.payloads() == tuple(PAYLOADS)
+        assert last.payloads() is last.payloads(), "read once, though a handler may start over"
         assert last.datagram == datagrams[0]
         assert not last.too_long
         assert reassembly.deadline is None

@@ -180,3 +180,78 @@ def test_names_of_key_exchanges() -> None:
     assert proposals.key_exchange_names(OFFERED) == "CURVE_25519, ECP_256"
     assert proposals.key_exchange_names([esp(GCM128, NO_KE)]) == "no key exchange"
     assert [proposals.group_name(one) for one in (0, 19, 999)] == ["none", "ECP_256", "4(999)"]
+
+
+# -- additional key exchanges (RFC 9370 2.2.1) -------------------------------------------------------
+
+
+def ke(n: int, method: int) -> Transform:
+    return Transform(TransformType.KE + (n + 1 if n else 0), method)
+
+
+K768, K1024 = KeGroup.ML_KEM_768, KeGroup.ML_KEM_1024
+
+
+@pytest.mark.parametrize(
+    "mine, offered, chosen",
+    [
+        ((X25519, ke(1, K768)), (X25519, ke(1, K1024), ke(1, K768)), (X25519, ke(1, K768))),
+        ((X25519, ke(1, K768)), (X25519,), None),
+        ((X25519,), (X25519, ke(1, K768)), None),
+        ((X25519,), (X25519, ke(1, K768), ke(1, 0)), (X25519, ke(1, 0))),
+        ((X25519, ke(1, K768), ke(1, 0)), (X25519,), (X25519,)),
+        ((X25519, ke(2, K768)), (X25519, ke(1, K768)), None),
+        ((X25519, P256, ke(1, 31)), (X25519, P256, ke(1, 31)), (P256, ke(1, 31))),
+        (
+            (X25519, ke(1, K768), ke(1, K1024), ke(2, K768)),
+            (X25519, ke(1, K768), ke(1, K1024), ke(2, K768)),
+            (X25519, ke(1, K1024), ke(2, K768)),
+        ),
+        ((X25519, ke(1, K768), ke(2, K768)), (X25519, ke(1, K768), ke(2, K768)), None),
+        ((NO_KE, X25519, ke(1, K768)), (X25519, NO_KE, ke(1, K768)), (X25519, ke(1, K768))),
+        ((NO_KE, ke(1, K768)), (NO_KE, ke(1, K768)), None),
+    ],
+)
+def test_additional_key_exchanges(
+    mine: tuple[Transform, ...], offered: tuple[Transform, ...], chosen: tuple[Transform, ...] | None
+) -> None:
+    found = proposals.select([esp(GCM128, *mine)], [esp(GCM128, *offered)])
+    assert found == (None if chosen is None else esp(GCM128, *chosen))
+
+
+def test_order_of_key_exchanges() -> None:
+    chosen = esp(GCM128, ke(7, K1024), X25519, NO_ESN, ke(1, 0), ke(2, K768))
+    assert proposals.key_exchanges(chosen) == (KeGroup.CURVE_25519, K768, K1024)
+    assert proposals.first_key_exchange(chosen) == KeGroup.CURVE_25519
+    assert proposals.has_additional([chosen])
+    assert not proposals.has_additional([esp(GCM128, X25519, ke(1, 0))])
+    assert proposals.without_ke([chosen]) == (esp(GCM128, NO_ESN),)
+    assert proposals.describe(chosen) == (
+        "AES_GCM_16_128/CURVE_25519/KE1_NONE/KE2_ML_KEM_768/KE7_ML_KEM_1024/NO_ESN"
+    )
+
+
+def test_peer_that_can_not_do_their_exchanges() -> None:
+    insists, optional, plain = (
+        esp(GCM128, X25519, ke(1, K768)), esp(GCM256, X25519, ke(1, K768), ke(1, 0)), esp(CBC, X25519)
+    )  # fmt: skip
+    assert proposals.without_additional([insists, optional, plain]) == [esp(GCM256, X25519, ke(1, 0)), plain]
+
+
+@pytest.mark.parametrize(
+    "choice, acceptable",
+    [
+        ((X25519, ke(1, K768), ke(2, K1024)), True),
+        ((X25519, ke(1, K768), ke(2, 0)), True),
+        ((X25519, ke(1, K768)), True),
+        ((X25519, ke(2, K768)), False),
+        ((X25519, ke(1, K768), ke(2, K768)), False),
+        ((X25519, ke(1, K768), ke(1, K768)), False),
+        ((NO_KE, ke(1, K768)), False),
+        ((ke(1, K768),), False),
+    ],
+)
+def test_choice_of_additional_key_exchanges(choice: tuple[Transform, ...], acceptable: bool) -> None:
+    offered = [esp(GCM128, X25519, NO_KE, ke(1, K768), ke(2, K768), ke(2, K1024), ke(2, 0))]
+    found = proposals.acceptable_choice([esp(GCM128, *choice)], offered)
+    assert (found is not None) == acceptable

@@ -47,6 +47,8 @@ def test_what_ends_by_the_clock_or_an_address_comes_again() -> None:
     assert after_child(ChildEnd.EXPIRED, child()) == "start"
     assert after_ike(End.REAUTHENTICATED, child()) == "start"
     assert after_ike(End.ADDRESS_GONE, child()) == "start"
+    assert after_ike(End.LOST_BY_PEER, child()) == "start"
+    assert after_ike(End.REDIRECTED, child("start", "start", "start")) == "none", "it is up elsewhere"
 
 
 @pytest.mark.parametrize(

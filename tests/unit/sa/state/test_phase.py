@@ -42,5 +42,9 @@ def test_what_was_established_is_never_set_up_again() -> None:
 def test_a_peer_authenticates_before_anything_else() -> None:
     assert {ExchangeType.INFORMATIONAL} == BETWEEN_ROUNDS
     for phase in (Phase.ESTABLISHED, Phase.REKEYED, Phase.DELETING):
-        assert PERMITTED[phase] == {ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL}
+        assert PERMITTED[phase] == {
+            ExchangeType.CREATE_CHILD_SA,
+            ExchangeType.IKE_FOLLOWUP_KE,
+            ExchangeType.INFORMATIONAL,
+        }
     assert not PERMITTED[Phase.CREATED] | PERMITTED[Phase.DEAD]

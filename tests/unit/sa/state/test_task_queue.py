@@ -17,6 +17,7 @@ from ikepy.sa.api.ends import End
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message.window import Retransmission, Window
 from ikepy.sa.state.children import Children
+from ikepy.sa.state.followups import Followups
 from ikepy.sa.state.task import Task, TaskKind
 from ikepy.sa.state.task_queue import MAX_TASKS, OF_A_CHILD, TaskQueue, pause
 from ikepy.wire.constants import ExchangeType
@@ -43,6 +44,7 @@ class Owner:
     children: Children = field(default_factory=Children)
     window: Window = field(default_factory=lambda: Window(Retransmission()))
     entropy: Entropy = field(default_factory=Entropy)
+    followups: Followups = field(default_factory=Followups)
 
     def __post_init__(self) -> None:
         self.window.widen(3)
@@ -79,8 +81,20 @@ class Check(Job):
     kind = TaskKind.LIVENESS
 
 
+class Midway(Job):
+    midway = True
+
+
+class OwnQueue(TaskQueue[Owner]):
+    """A queue that keeps its owner alive, as nobody else does here."""
+
+    def __init__(self, owner: Owner | None = None) -> None:
+        self.owner = owner or Owner()
+        super().__init__(self.owner)
+
+
 def queue(*tasks: Job) -> TaskQueue[Owner]:
-    found: TaskQueue[Owner] = TaskQueue(Owner())
+    found = OwnQueue()
     for task in tasks:
         found.enqueue(task)
     return found
@@ -209,6 +223,13 @@ def test_a_successor_gets_what_is_not_under_way() -> None:
     assert tasks.all == successor.all == []
 
 
+def test_a_task_that_is_midway_ends_with_its_ike_sa() -> None:
+    midway, waits = Midway("a"), Job("b")
+    tasks, successor = queue(midway, waits), queue()
+    tasks.hand_over(successor)
+    assert (tasks.all, successor.all) == ([midway], [waits])
+
+
 # -- what there is ---------------------------------------------------------------------------------
 
 
@@ -232,7 +253,7 @@ def test_creating_are_those_that_may_collide() -> None:
 
 
 def test_unwanted_children_are_so_with_those_that_replaced_them() -> None:
-    tasks: TaskQueue[Owner] = TaskQueue(
+    tasks = OwnQueue(
         Owner(children=cast("Children", {1: Child(2), 2: Child(3), 3: Child(), 4: Child(1), 5: Child()}))
     )
     for removes in (1, 9, None):

@@ -21,6 +21,7 @@ from ikepy.sa.takeover import codec
 from ikepy.sa.takeover.values import (
     VERSION,
     ExportedChild,
+    ExportedGranted,
     ExportedIkeSa,
     ExportedKeys,
     ExportedLifetime,
@@ -29,7 +30,10 @@ from ikepy.sa.takeover.values import (
     ExportedNetwork,
     ExportedPath,
     ExportedRequest,
+    ExportedResumption,
     ExportedSetUp,
+    ExportedTerms,
+    ExportedTicket,
     ExportedWindow,
 )
 from ikepy.wire.proposal import Proposal, Transform
@@ -84,6 +88,7 @@ children = st.builds(
     trapped=selectors,
     encap=st.booleans(),
     tfc_padding=u16 | st.just("mtu"),
+    quantum_safe=st.booleans(),
     installed=seconds,
     lifetime=lifetimes,
     bytes_left=limits,
@@ -115,6 +120,46 @@ networks = st.builds(
     subnets=st.lists(st.builds(IPv4Network, u32) | st.builds(IPv6Network, u64), max_size=2).map(tuple),
     dns_servers=st.lists(addresses, max_size=2).map(tuple),
     domains=st.lists(names, max_size=2).map(tuple),
+    encrypted_dns=st.lists(names, max_size=2).map(tuple),
+    leases=st.lists(addresses, max_size=2).map(tuple),
+)
+granted = st.builds(
+    ExportedGranted,
+    user=names,
+    addresses=st.lists(addresses, max_size=2).map(tuple),
+    dns_servers=st.lists(addresses, max_size=2).map(tuple),
+    session_timeout=perhaps_seconds,
+    classes=several,
+    interim=perhaps_seconds,
+)
+ticket_ids = st.binary(max_size=16)
+resumptions = st.builds(
+    ExportedResumption,
+    resumed=st.none()
+    | st.builds(
+        ExportedTerms,
+        local_id=identities,
+        remote_id=identities,
+        authenticated_at=u64,
+        ticket_id=ticket_ids,
+        expires=u64,
+        old_spi=st.binary(max_size=8),
+    ),
+    granted=st.lists(st.tuples(ticket_ids, u64), max_size=3).map(tuple),
+    renew_in=perhaps_seconds,
+    ticket=st.none()
+    | st.builds(
+        ExportedTicket,
+        data=datagrams,
+        expires_in=seconds,
+        sk_d=secrets,
+        proposal=proposals,
+        gateway=addresses,
+        tries=u16,
+        ppk=st.booleans(),
+        keeps_safe=st.booleans(),
+        proven_until=perhaps_seconds,
+    ),
 )
 requests = st.builds(
     ExportedRequest,
@@ -140,17 +185,26 @@ ike_sas = st.builds(
     nat_local=st.booleans(),
     nat_remote=st.booleans(),
     fragmentation=st.booleans(),
+    ppk=st.booleans(),
+    quantum_safe=st.booleans(),
+    keeps_safe=st.booleans(),
     mobike=st.none() | mobikes,
     stranded=st.booleans(),
     network=networks,
     local_id=identities,
     remote_id=identities,
+    eap_id=names,
+    granted=granted,
+    proven_until=perhaps_seconds,
     established=seconds,
     heard=seconds,
     sent=seconds,
     busy=perhaps_seconds,
     lifetime=lifetimes,
     reauth_in=perhaps_seconds,
+    authenticated_for=perhaps_seconds,
+    resumption=resumptions,
+    crash_tokens=st.lists(st.binary(min_size=16, max_size=32), max_size=4).map(tuple),
     set_up=st.builds(
         ExportedSetUp, st.booleans(), seconds, seconds, st.binary(max_size=32), st.booleans(), u8
     ),

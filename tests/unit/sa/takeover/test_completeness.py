@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from ikepy.eap.granted import Granted
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.message.window import WindowState
 from ikepy.sa.negotiation.ts_request import TsRequest
@@ -13,17 +14,22 @@ from ikepy.sa.state.child_sa import ChildSa
 from ikepy.sa.state.desired_children import DesiredChildren
 from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
 from ikepy.sa.state.peer_addresses import Mobike
+from ikepy.sa.state.resumption import ClientTicket, Resumption, Terms
 from ikepy.sa.state.set_up import SetUp
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.takeover.values import (
     ExportedChild,
+    ExportedGranted,
     ExportedIkeSa,
     ExportedLifetime,
     ExportedLimit,
     ExportedMobike,
     ExportedNetwork,
     ExportedRequest,
+    ExportedResumption,
     ExportedSetUp,
+    ExportedTerms,
+    ExportedTicket,
     ExportedWindow,
 )
 from tests.exchange.test_established import established, ike_sa
@@ -34,6 +40,7 @@ RENAMED = {
     "kept_path": "children_path",
     "established_at": "established",
     "reauth_at": "reauth_in",
+    "authenticated_until": "authenticated_for",
     "busy_at": "busy",
     "heard_at": "heard",
     "sent_at": "sent",
@@ -58,11 +65,15 @@ LEFT = {
     "tasks",
     "jobs",
     "collides_with",
+    # At the next set-up the peer says again whether it follows redirects.
+    "redirection",
     # Whoever sent fragments sends them all again; limits begin anew.
     "reassembly",
     "probe_rate",
     "report_rate",
     "forgery_limit",
+    # The peer begins a CREATE_CHILD_SA anew of which nothing is known (RFC 9370 2.2.4).
+    "followups",
 }
 
 
@@ -93,6 +104,11 @@ def test_every_attribute_of_the_desired_children() -> None:
         (SetUp, ExportedSetUp, {"began_at", "ended_at"}),  # as durations, as in the next ones
         (Lifetime, ExportedLifetime, {"rekey_at", "expires_at"}),
         (TsRequest, ExportedRequest, set()),
+        (Granted, ExportedGranted, set()),
+        (Resumption, ExportedResumption, {"renew_at"}),
+        (Terms, ExportedTerms, {"eap_id", "granted", "proven_until"}),  # the IKE_SA's by now
+        # The IKE_SA's own, beside the duration
+        (ClientTicket, ExportedTicket, {"expires_at", "local_id", "remote_id", "connection", "ike_id"}),
         (
             ChildSa,
             ExportedChild,

@@ -1,0 +1,1 @@
+"""Secrets, private keys, certificates: where a configuration names them, and how they are read."""

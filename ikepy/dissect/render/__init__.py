@@ -1,0 +1,1 @@
+"""Ladders as text, JSON, HTML, SVG and Mermaid."""

@@ -1,0 +1,1 @@
+"""`ikepy probe conformance`: its options, what is made of them, and the run."""

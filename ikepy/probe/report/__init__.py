@@ -1,0 +1,1 @@
+"""What a run found, as text, JSON, JUnit XML and a page; and each case's packets and keys."""

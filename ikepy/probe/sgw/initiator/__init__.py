@@ -1,0 +1,1 @@
+"""SGW.I.*: the gateway under test initiates, the probe responds."""

@@ -1,0 +1,1 @@
+"""SGW.R.*: the gateway under test responds, the probe initiates."""

@@ -1,0 +1,198 @@
+"""Which conformance cases must fail against a daemon with which impairment.
+
+The cases are those that look at just this; many others fail with them. All of them pass against a daemon
+without impairments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# A right peer lives with these: messages are lost on the Internet, what is optional may be left out, and what
+# nobody knows is ignored. No case must fail.
+HARMLESS = {
+    "drop-outbound": "a message that is lost comes again",
+    "drop-inbound": "a message that is lost comes again",
+    "drop-i2": "a message that is lost comes again",
+    "add-unknown-v2-payload-to": "unknown payloads that are not critical are ignored",
+    "add-unknown-v2-payload-to-sk": "unknown payloads that are not critical are ignored",
+    "childless-ikev2-supported": "the extension is optional",
+    "omit-v2n-signature-hash-algorithms": "the extension is optional",
+    "send-no-idr": "IDr is optional in a request",
+    "wrong-nat-detection": "a daemon may pretend that there is a NAT",
+}
+# No case sees these: what would show them are timers of the daemon's own, or traffic that it begins.
+UNSEEN = {
+    "esp-stay-on-old-sa": "the first packet that comes under the new SA activates it",
+    "revival": "no case waits for a tunnel to come back",
+    "no-liveness": "no case lets a tunnel idle until the daemon asks",
+}
+
+INIT, AUTH, REKEY = "SGW.R.1.1.1.1", "SGW.R.1.1.1.2", "SGW.R.1.2.1.1"
+RESERVED = "SGW.R.1.1.11"
+I_INIT, I_AUTH, I_REKEY = "SGW.I.1.1.1.1", "SGW.I.1.1.1.2", "SGW.I.1.2.1.1"
+COMES_UP = "SGW.I.1.1.1.3"
+
+CAUGHT: Mapping[str, tuple[str, ...]] = {
+    # delivery
+    "send-no-ikev2-auth": (COMES_UP,),
+    "suppress-retransmits": ("SGW.I.1.1.2.1", "SGW.I.1.1.2.3", "SGW.I.1.2.2.1"),
+    "timeout-on-retransmit": ("SGW.I.1.1.2.1", "SGW.I.1.1.2.3", "SGW.I.1.2.2.1"),
+    "suppress-repeated-responses": ("SGW.R.1.1.2.1", "SGW.R.1.1.2.2", "SGW.R.1.2.2.1", "SGW.R.1.3.2.1"),
+    "no-response-to=1": (f"{INIT}.A",),
+    "no-response-to=2": (f"{AUTH}.A",),
+    "no-response-to=3": ("SGW.R.1.1.3.4",),
+    "ignore-requests": ("SGW.R.1.1.3.4", "SGW.R.1.1.3.5"),
+    "ignore-requests=CREATE_CHILD_SA": (f"{REKEY}.A", "SGW.R.1.2.6.1"),
+    "ignore-responses": ("SGW.I.1.2.3.3", "SGW.I.1.2.4.3"),
+    "ignore-responses=IKE_SA_INIT": (COMES_UP,),
+    "jacob-two-two": ("SGW.R.1.1.2.1", "SGW.R.1.1.2.2", "SGW.R.1.3.2.1"),
+    "delay-outbound=60000": (f"{INIT}.A", COMES_UP),
+    "replay-duplicates": ("SGW.R.1.1.2.1", "SGW.R.1.1.2.2"),
+    "replay-forward": ("SGW.R.1.1.2.2", "SGW.R.1.3.2.1"),
+    "replay-backward": ("SGW.R.1.1.2.2", "SGW.R.1.3.2.1"),
+    "resend-last-response": ("SGW.R.1.1.2.2", "SGW.R.1.3.2.1"),
+    "cut-datagram": (f"{INIT}.A", COMES_UP),
+    "trailing-octets": (f"{INIT}.A", COMES_UP),
+    # the IKE header, the Encrypted payload, fragments
+    "major-version-bump": (f"{INIT}.A", f"{AUTH}.A", f"{I_INIT}.A", f"{I_AUTH}.A", f"{I_REKEY}.A"),
+    "minor-version-bump": (f"{INIT}.A", f"{AUTH}.A", f"{I_INIT}.A", f"{I_AUTH}.A", f"{I_REKEY}.A"),
+    "send-bogus-isakmp-flag": (
+        f"{INIT}.A",
+        f"{AUTH}.A",
+        "SGW.R.1.3.1.1.A",
+        f"{I_INIT}.A",
+        f"{I_AUTH}.A",
+        f"{I_REKEY}.A",
+    ),
+    "send-bogus-payload-flag": (
+        f"{INIT}.B",
+        f"{INIT}.C",
+        f"{AUTH}.B",
+        f"{AUTH}.F",
+        f"{I_INIT}.B",
+        f"{I_AUTH}.B",
+    ),
+    "wrong-initiator-flag": (f"{INIT}.A", f"{AUTH}.A", f"{I_INIT}.A", f"{I_AUTH}.A", f"{I_REKEY}.A"),
+    "no-response-flag": (f"{INIT}.A",),
+    "response-flag-on-requests": (COMES_UP,),
+    "version-flag": (f"{INIT}.A", f"{AUTH}.A", f"{I_INIT}.A", f"{I_AUTH}.A", f"{I_REKEY}.A"),
+    "ike-initiator-spi": (f"{INIT}.A", COMES_UP),
+    "ike-responder-spi": (f"{AUTH}.A", f"{I_INIT}.A"),
+    "ike-responder-spi=0": (f"{INIT}.A",),
+    "old-message-id": (COMES_UP, "SGW.I.1.1.3.6"),
+    "skip-message-id": ("SGW.I.1.1.3.6", f"{I_AUTH}.A", f"{I_REKEY}.A"),
+    "wrong-response-id": (f"{AUTH}.A",),
+    "bad-ikev2-auth-xchg": (f"{AUTH}.A",),
+    "header-length": (f"{INIT}.A", COMES_UP),
+    "payload-length": (f"{INIT}.D", COMES_UP),
+    "wrong-first-payload": (f"{INIT}.B", COMES_UP),
+    "corrupt-encrypted": (f"{AUTH}.B", COMES_UP),
+    "corrupt-icv": (f"{AUTH}.B", COMES_UP),
+    "bad-padding": (f"{AUTH}.B", COMES_UP),
+    "tiny-fragments": (f"{AUTH}.B", COMES_UP),
+    "missing-fragment": (f"{AUTH}.B", COMES_UP),
+    "fragments-from-zero": (f"{AUTH}.B", COMES_UP),
+    "fragment-beyond-total": (f"{AUTH}.B", COMES_UP),
+    # payloads
+    "unknown-v2-payload-critical": ("SGW.R.1.1.3.4", "SGW.R.1.1.3.5"),
+    "critical-known-payloads": (f"{INIT}.B", f"{AUTH}.C", f"{REKEY}.C", f"{I_INIT}.B", f"{I_AUTH}.C"),
+    "ke-payload": (f"{AUTH}.B", COMES_UP),
+    "ke-payload=omit": (f"{INIT}.C",),
+    "ke-payload=empty": (f"{INIT}.C",),
+    "ke-payload=duplicate": ("IKEPY.7296.1",),
+    "ke-group": (f"{INIT}.C", COMES_UP),
+    "short-ke": (f"{INIT}.C", f"{I_INIT}.C"),
+    "nonce-size=8": (f"{INIT}.D", f"{I_INIT}.D"),
+    "nonce-size=300": (f"{INIT}.D", f"{I_INIT}.D"),
+    "omit-payload=SA": (f"{INIT}.B", f"{AUTH}.E", f"{I_INIT}.B"),
+    "omit-payload=NONCE": (f"{INIT}.D", f"{I_INIT}.D"),
+    "omit-payload=IDr": (f"{AUTH}.C",),
+    "omit-payload=AUTH": (f"{AUTH}.D", f"{I_AUTH}.D"),
+    "omit-payload=TSi": (f"{AUTH}.F",),
+    "omit-payload=TSr": (f"{AUTH}.G",),
+    "duplicate-payload": ("IKEPY.7296.1",),
+    "duplicate-payload=SA": ("IKEPY.7296.1",),
+    "duplicate-payload=AUTH": ("IKEPY.7296.1",),
+    "reverse-payloads": (f"{INIT}.A", f"{AUTH}.B", "SGW.I.1.1.5.1", f"{I_INIT}.A"),
+    "omit-notify=NAT_DETECTION_SOURCE_IP": ("IKEPY.4555.3",),
+    "omit-notify=UNSUPPORTED_CRITICAL_PAYLOAD": ("SGW.R.1.1.4.4.A", "IKEPY.H.1.9"),
+    "omit-notify=COOKIE2": ("IKEPY.4555.4",),
+    "omit-notify=INVALID_KE_PAYLOAD": ("SGW.R.1.1.6.7", "SGW.R.1.1.6.8"),
+    "no-nat-detection": ("IKEPY.4555.3",),
+    "wrong-error": ("IKEPY.H.1.9", "SGW.R.1.1.4.4.A", "SGW.R.1.1.6.9", "SGW.R.1.1.7.2", "SGW.R.1.4.1.6"),
+    "omit-errors": ("SGW.R.1.1.4.4.A", "SGW.R.1.1.6.9", "SGW.R.1.1.7.2", "SGW.R.1.4.1.6"),
+    "send-bogus-dcookie": ("SGW.I.1.1.5.1",),
+    "ignore-cookie": ("SGW.I.1.1.5.1", "SGW.I.1.1.5.2"),
+    "v2n_rekey_sa_protoid": ("SGW.I.1.2.3.1",),
+    "rekey-unknown-spi": ("SGW.I.1.2.3.1",),
+    # proposals
+    "proposal-not-offered": (f"{INIT}.B", "SGW.I.1.2.6.3"),
+    "two-transforms-chosen": (f"{INIT}.B", f"{AUTH}.E"),
+    "wrong-proposal-number": (f"{INIT}.B", f"{AUTH}.E", f"{I_INIT}.B"),
+    "v2_proposal_protoid": (f"{INIT}.B", f"{AUTH}.E", f"{I_INIT}.B", f"{I_AUTH}.E"),
+    "ikev2-add-ike-transform": (f"{INIT}.B", "SGW.I.1.1.6.3.A"),
+    "ikev2-add-child-transform": (f"{AUTH}.E", "SGW.I.1.1.6.5.A"),
+    "ike-key-length-attribute": (f"{INIT}.B", "SGW.I.1.1.6.3.A"),
+    "child-key-length-attribute": (f"{AUTH}.E", "SGW.I.1.1.6.5.A"),
+    "send-nonzero-reserved": (
+        f"{INIT}.B",
+        f"{AUTH}.E",
+        f"{REKEY}.C",
+        f"{I_INIT}.B",
+        f"{I_AUTH}.E",
+        f"{I_REKEY}.D",
+    ),
+    "wrong-child-spi": ("SGW.R.1.1.1.3", "SGW.R.1.1.3.6"),
+    # selectors
+    "ts-wider": (f"{AUTH}.F", f"{AUTH}.G", "SGW.R.1.1.7.1"),
+    "ts-elsewhere": (f"{AUTH}.F", f"{AUTH}.G"),
+    "ts-reversed": (f"{AUTH}.F", f"{AUTH}.G", f"{I_AUTH}.F", f"{I_AUTH}.G"),
+    "rekey-initiate-supernet": ("SGW.I.1.2.3.1",),
+    "rekey-initiate-subnet": ("SGW.I.1.2.3.2", f"{I_REKEY}.F", f"{I_REKEY}.G"),
+    "rekey-respond-supernet": (f"{REKEY}.E", f"{REKEY}.F"),
+    "rekey-respond-subnet": ("IKEPY.7296.2",),
+    "number-of-TSi-selectors=2": (f"{AUTH}.F", f"{I_AUTH}.F"),
+    "number-of-TSr-selectors=2": (f"{AUTH}.G", f"{I_AUTH}.G"),
+    # proofs and identities
+    "corrupt-auth": (f"{AUTH}.D", f"{I_AUTH}.D"),
+    "force-v2-auth-method": (f"{AUTH}.D", f"{I_AUTH}.D"),
+    "wrong-identity": (f"{AUTH}.C", f"{AUTH}.D", f"{I_AUTH}.C"),
+    "reserved-outside-auth": (f"{AUTH}.C", f"{AUTH}.D", f"{I_AUTH}.C"),
+    "omit-v2-ike-auth-child": (f"{AUTH}.E", f"{AUTH}.F"),
+    # answers
+    "sa-creation": (f"{INIT}.B",),
+    "refuse-rekeys": (f"{REKEY}.C", "SGW.R.1.2.6.1"),
+    "refuse-rekeys=TEMPORARY_FAILURE": (f"{REKEY}.C", "SGW.R.1.2.6.1"),
+    "refuse-empty-informational": ("SGW.R.1.1.3.4", "SGW.I.1.1.6.12"),
+    "send-no-delete": ("SGW.R.1.1.3.6", "SGW.R.1.2.3.1", "SGW.I.1.2.3.1", "SGW.I.1.2.4.1"),
+    "v2_delete_protoid": ("SGW.R.1.1.3.6", "SGW.I.1.1.3.6", "SGW.I.1.2.3.1", "SGW.I.1.2.4.1"),
+    "delete-unknown-spi": ("SGW.R.1.1.3.6", "SGW.R.1.2.3.1", "SGW.I.1.2.3.1"),
+    "delete-ike-with-child": ("SGW.I.1.2.3.1",),
+    # what is heard
+    "accept-unknown-critical": ("SGW.R.1.1.4.4.A", "IKEPY.H.1.9", "IKEPY.H.2.6", "SGW.I.1.1.4.2.A"),
+    "refuse-unknown-payloads": ("SGW.R.1.1.4.3.A", "SGW.R.1.1.4.3.D", "SGW.I.1.1.4.1.A"),
+    "refuse-reserved-bits": (f"{RESERVED}.1", f"{RESERVED}.2", "SGW.I.1.1.11.1", "SGW.I.1.1.11.2"),
+    "refuse-reserved-flags": (f"{RESERVED}.1", f"{RESERVED}.2", "SGW.I.1.1.11.1", "SGW.I.1.1.11.2"),
+    "refuse-minor-version": ("SGW.R.1.1.4.1",),
+    "accept-major-version": ("SGW.R.1.1.4.2",),
+    "ignore-notify=COOKIE": ("SGW.I.1.1.5.1",),
+    "ignore-notify=INVALID_KE_PAYLOAD": ("SGW.I.1.1.6.11.A",),
+    "ignore-nat-detection": ("IKEPY.4555.3",),
+    "ignore-delete": ("SGW.R.1.1.3.5", "SGW.R.1.1.3.6"),
+    "ignore-v2-ike-auth-child": (f"{AUTH}.E",),
+    "accept-bad-auth": ("SGW.R.1.4.1.6", "IKEPY.H.2.1"),
+    # lifetimes
+    "ignore-soft-expire": ("IKEPY.7296.4",),
+    "ignore-hard-expire": ("SGW.I.1.2.3.3",),
+    # ESP
+    "esp-bad-icv": ("SGW.R.1.1.1.3", COMES_UP),
+    "esp-next-header": ("SGW.R.1.1.1.3",),
+    "esp-pad-length": ("SGW.R.1.1.1.3",),
+    "esp-repeat-sequence": ("SGW.R.1.2.5.6", "SGW.R.1.1.3.1"),
+    "esp-wrong-spi": ("SGW.R.1.1.1.3", COMES_UP),
+    "esp-accept-replays": ("IKEPY.H.2.40",),
+    "esp-accept-any-selectors": ("IKEPY.7296.3",),
+    "esp-no-inbound": ("SGW.R.1.1.1.3", COMES_UP),
+    "esp-no-outbound": ("SGW.R.1.1.1.3", COMES_UP),
+}

@@ -1,0 +1,107 @@
+"""What was fetched is kept, within bounds; failures for a minute."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+
+import pytest
+
+from ikepy.daemon.credentials import cache
+from ikepy.daemon.credentials.cache import Cache, Fetched
+from ikepy.daemon.credentials.fetch_error import FetchError
+
+
+class Source:
+    def __init__(self, until: float = 1000.0, size: int = 1) -> None:
+        self.calls, self.until, self.size = 0, until, size
+
+    def __call__(self) -> Fetched[int]:
+        self.calls += 1
+        return Fetched(self.calls, self.until, self.size)
+
+
+def test_until_it_is_out_of_date() -> None:
+    kept, source = Cache[int](), Source()
+    assert [kept.get("a", at, source) for at in (0, 999, 1001)] == [1, 1, 2]
+    assert kept.get("b", 0, source) == 3
+    kept.clear()
+    assert kept.get("a", 0, source) == 4
+
+
+def test_a_day_at_most_and_a_minute_at_least() -> None:
+    kept = Cache[int]()
+    forever, old = Source(until=1e12), Source(until=-5)
+    assert [kept.get("a", at, forever) for at in (0, cache.LONGEST - 1, cache.LONGEST + 1)] == [1, 1, 2]
+    assert [kept.get("b", at, old) for at in (0, cache.AGAIN - 1, cache.AGAIN + 1)] == [1, 1, 2]
+
+
+def test_a_failure_is_kept_for_a_minute() -> None:
+    kept, calls = Cache[int](), []
+
+    def fails() -> Fetched[int]:
+        calls.append(1)
+        raise FetchError("no answer")
+
+    for at in (0, 59, 61):
+        with pytest.raises(FetchError, match="no answer"):
+            kept.get("a", at, fails)
+    assert len(calls) == 2
+
+
+def test_a_failure_that_is_asked_for_often_keeps_no_frames() -> None:
+    kept = Cache[int]()
+
+    def fails() -> Fetched[int]:
+        raise FetchError("no answer")
+
+    def frames() -> int:
+        with pytest.raises(FetchError) as raised:
+            kept.get("a", 0, fails)
+        return len(list(traceback.walk_tb(raised.value.__traceback__)))
+
+    frames()
+    assert len({frames() for _ in range(5)}) == 1
+
+
+def test_bounds() -> None:
+    kept, small, large = Cache[int](), Source(), Source(size=cache.MAX_SIZE // 2)
+    for number in range(cache.MOST + 1):
+        kept.get(number, 0, small)
+    assert (kept.get(cache.MOST, 0, small), small.calls) == (cache.MOST + 1, cache.MOST + 1)
+    kept.get(0, 0, small)
+    assert small.calls == cache.MOST + 2  # the oldest was dropped
+    for number in range(3):
+        kept.get(("large", number), 0, large)
+    kept.get(("large", 0), 0, large)
+    assert large.calls == 4
+
+
+def test_one_fetches_and_the_others_wait() -> None:
+    kept, begun, go_on, source, found = Cache[int](), threading.Event(), threading.Event(), Source(), []
+
+    def slow() -> Fetched[int]:
+        begun.set()
+        go_on.wait(20)
+        return source()
+
+    threads = [threading.Thread(target=lambda: found.append(kept.get("a", 0, slow))) for _ in range(5)]
+    for one in threads:
+        one.start()
+    begun.wait(20)
+    go_on.set()
+    for one in threads:
+        one.join(20)
+    assert (found, source.calls) == ([1] * 5, 1)
+
+
+def test_a_fault_leaves_nobody_waiting() -> None:
+    kept = Cache[int]()
+
+    def broken() -> Fetched[int]:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        kept.get("a", 0, broken)
+    with pytest.raises(FetchError):
+        kept.get("a", 1, broken)
