@@ -208,12 +208,12 @@ class Iperf:
         while True:
             try:
                 result = json.loads(client.run(*command, *words, timeout=seconds + 30))
-                break
-            except LabError as error:  # the server may not have done with the test before
-                if not any(text in str(error) for text in _BUSY) or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
-        if "error" in result:  # its control connection may starve under its own traffic
-            raise LabError(f"iperf3 in {client.name}: {result['error']}")
-        end: dict[str, dict[str, float]] = result["end"]
-        return end
+                problem = result.get("error", "")  # most of them leave the exit status 0
+            except LabError as error:
+                problem = str(error)
+            if not problem:
+                end: dict[str, dict[str, float]] = result["end"]
+                return end
+            if not any(text in problem for text in _BUSY) or time.monotonic() > deadline:
+                raise LabError(f"iperf3 in {client.name}: {problem}")
+            time.sleep(0.1)  # the server may not have done with the test before

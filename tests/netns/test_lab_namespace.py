@@ -7,12 +7,13 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ikepy.lab.capture import Capture
-from ikepy.lab.measure import ping
+from ikepy.lab.measure import Iperf, ping
 from ikepy.lab.netns import LabError, Namespace, delete_all, veth
 from ikepy.lab.pair import RIGHT_HOST, RIGHT_HOST6, Pair
 from ikepy.lab.process import Process
@@ -67,6 +68,14 @@ def test_a_socket_opened_inside_stays_inside(spaces: tuple[Namespace, Namespace]
     with opened:
         assert ":7" in other.run("ss", "-Hltn")
         assert ":7" not in one.run("ss", "-Hltn")
+
+
+def test_iperf_clients_wait_for_each_other(spaces: tuple[Namespace, Namespace]) -> None:
+    """The server refuses one while it serves the other, in a word or by a reset."""
+    one, other = spaces
+    with Iperf(other) as iperf, ThreadPoolExecutor() as threads:
+        tests = [threads.submit(iperf.tcp, one, "192.0.2.2", 1, rate="1M") for _ in range(2)]
+        assert all(test.result() > 0.1 for test in tests)
 
 
 def test_errors_from_inside(spaces: tuple[Namespace, Namespace]) -> None:

@@ -88,12 +88,19 @@ class Client(Namespace):
 RECEIVED = '{"end": {"sum_received": {"bits_per_second": 3e6}}}'
 
 
-def test_a_server_that_has_not_done_with_the_test_before() -> None:
-    busy = LabError('{"error": "error - the server is busy running a test. try again later"}')
-    reset = LabError("error - unable to receive control message: Connection reset by peer")
-    assert Iperf(Namespace("server")).tcp(Client(busy, reset, RECEIVED), "10.2.0.10", 1) == 3
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"error": "the server is busy running a test. try again later"}',
+        '{"error": "unable to receive control message: Connection reset by peer"}',
+        LabError('{"error": "error - the server is busy running a test. try again later"}'),
+    ],
+)
+def test_a_server_that_has_not_done_with_the_test_before(said: str | LabError) -> None:
+    assert Iperf(Namespace("server")).tcp(Client(said, said, RECEIVED), "10.2.0.10", 1) == 3
 
 
-def test_another_error_of_iperf() -> None:
-    with pytest.raises(LabError, match="unable to connect"):
-        Iperf(Namespace("server")).tcp(Client(LabError("unable to connect"), RECEIVED), "10.2.0.10", 1)
+@pytest.mark.parametrize("said", ['{"error": "unable to connect"}', LabError("unable to connect")])
+def test_another_error_of_iperf(said: str | LabError) -> None:
+    with pytest.raises(LabError, match=r"iperf3 in client: .*unable to connect"):
+        Iperf(Namespace("server")).tcp(Client(said, RECEIVED), "10.2.0.10", 1)
