@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey
+from ikepy.sa.api.commands import ChildrenLost, Initiate, LocalAddressesChanged, Rekey
 from ikepy.sa.api.effects import Compute
 
-from .network import DELAY, Network, assert_joined
+from .network import ADDRESS_A, DELAY, Network, assert_joined
 from .reconfigured import (
     ANEW,
     IMPATIENT,
@@ -22,6 +22,7 @@ from .reconfigured import (
     sent,
     with_other,
 )
+from .test_mobike import SECOND_A
 from .two_children import child_id, established, ike_sas, late, options, policies
 
 
@@ -110,6 +111,34 @@ def test_the_only_child_of_a_set_up_is_removed() -> None:
     assert not ike_sas(net, "a")
     assert not net.a.outcomes[3].ok
     assert_joined(net, 0)
+
+
+@pytest.mark.parametrize("then", ["address gone", "no answer", "refused", "redirected"])
+def test_the_only_child_is_removed_during_ike_auth_that_comes_to_nothing(then: str) -> None:
+    """The IKE_SA itself stays configured, but has nothing left to be set up again for."""
+    a = replace(
+        PLAIN,
+        connection='mobike = false\nkeyingtries = 0\nredirect = "follow"',
+        local_addrs=f'["{ADDRESS_A}", "{SECOND_A}"]',
+        daemon="retransmit_timeout = 1\nretransmit_tries = 1",
+    )
+    b = replace(PLAIN, connection=f'redirect_to = "{SECOND_A}"' if then == "redirected" else "")
+    net = Network(a, replace(b, secret="another") if then == "refused" else b)
+    net.script = lambda line, nth, data: [] if then == "no answer" and "AUTH response" in line else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=3))
+    net.run(2.5 * DELAY)
+    assert net.ladder[-1] == "a -> b IKE_AUTH request 1"
+    net.ladder.clear()
+    net.replace_config("a", replace(a, more=""))
+    if then == "address gone":
+        net.gone.add(ADDRESS_A)
+        net.a.address = SECOND_A
+        net.command("a", LocalAddressesChanged((SECOND_A,)))
+    net.run(200)
+    assert not any("IKE_SA_INIT" in line for line in sent(net, "a"))
+    assert not net.a.manager.retrying
+    assert not ike_sas(net, "a")
+    assert not net.a.outcomes[3].ok
 
 
 @pytest.mark.parametrize("pause", [0.005, 0.015, 0.025])

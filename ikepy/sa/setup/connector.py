@@ -361,9 +361,7 @@ class Connector:
 
     def _follow(self, sa: IkeSa, redirect: Redirect, now: float) -> list[Effect]:
         """Set up at another gateway what this one did not want to (RFC 5685 3, 6)."""
-        if self._registry.stopping or not self._registry.is_current(sa.connection):
-            return outcomes(redirect.tickets, False, "not wanted any more: terminated or reconfigured")
-        demand = Demand(
+        found = Demand(
             sa.connection,
             redirect.children,
             redirect.tickets,
@@ -372,6 +370,9 @@ class Connector:
             redirect.packet,
             redirect=redirect,
         )
+        demand = self._current(found) if self._registry.is_current(sa.connection) else None
+        if self._registry.stopping or demand is None:
+            return outcomes(redirect.tickets, False, "not wanted any more: terminated or reconfigured")
         return self.connect(demand, now)
 
     def _after_failure(self, sa: IkeSa, now: float) -> list[Effect]:

@@ -33,8 +33,8 @@ class Demand:
 
     def configured(self, connection: Connection | None) -> Demand | None:
         """The same of the connection as it is configured now (None: not at all); None if nothing is left."""
-        if connection is self.connection or connection is None:
-            return None if connection is None else self
+        if connection is None:
+            return None
         children = tuple(name for name in self.children if name in connection.children)
         return replace(self, connection=connection, children=children) if children else None
 

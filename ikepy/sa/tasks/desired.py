@@ -150,6 +150,8 @@ def reconfigure(sa: IkeSa) -> list[Effect]:
             continue
         sa.desired.remove(wanted)
         effects += outcomes(wanted.tickets, False, f"{wanted.config.name} is not configured any more")
+    # Also that of the IKE_AUTH under way: it is not set up again if that fails.
+    sa.desired.purpose = [name for name in sa.desired.purpose if name in sa.connection.children]
     return effects
 
 
