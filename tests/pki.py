@@ -6,6 +6,7 @@ Made once in a test run. An RSA key takes a second: ask for `chain("rsa")` only 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from ikepy.pki.keys import PrivateKey
 
 TYPES = ("rsa", "ecdsa", "ed25519")
 SIZES = {"rsa": 3072, "ecdsa": 256, "brainpool": 256}
+EARLIER = timedelta(
+    hours=1
+)  # tests judge by when their module was read: a good while before, on a slow machine
 CRL_URI, OCSP_URI = "http://127.0.0.1:8880/ca.crl", "http://127.0.0.1:8880/ocsp"
 
 
@@ -100,6 +104,7 @@ class Chain:
     def issue(self, common: str, *, key: PrivateKey | None = None, **contents: object) -> Entity:
         """A certificate of "C=CH, O=ikepy, CN=<common>" by the intermediate CA; a new key unless given."""
         key = key or make_key(self.kind)
+        contents = {"not_before": _earlier(), **contents}
         made = Contents(dn=f"C=CH, O=ikepy, CN={common}", **contents)  # type: ignore[arg-type]
         certificate = certificates.issue(key.public_key(), self.ca.key, self.ca.certificate, made)
         return Entity(key, certificate, (self.ca.certificate,))
@@ -112,8 +117,14 @@ class Chain:
         by = self.root if root else self.ca
         listed = [crl.Revoked(one.certificate.serial_number, "key-compromise") for one in revoked]
         before = None if last is None else x509.load_der_x509_crl(last)
-        signed = crl.sign(by.key, by.certificate, listed, last=before, lifetime=lifetime)
+        signed = crl.sign(
+            by.key, by.certificate, listed, last=before, lifetime=lifetime, this_update=_earlier()
+        )
         return certificates.encode(signed, "der")
+
+
+def _earlier() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - EARLIER
 
 
 def make_key(kind: str) -> PrivateKey:
@@ -127,12 +138,14 @@ def chain(kind: str = "ecdsa", name: str = "") -> Chain:
     label = f"{kind}{name and f' {name}'}"
     root = Entity(
         root_key,
-        certificates.self_signed(root_key, Contents(dn=f"C=CH, O=ikepy, CN={label} root", ca=True)),
+        certificates.self_signed(
+            root_key, Contents(dn=f"C=CH, O=ikepy, CN={label} root", ca=True, not_before=_earlier())
+        ),
     )
     issued = certificates.issue(
         ca_key.public_key(),
         root_key,
         root.certificate,
-        Contents(dn=f"C=CH, O=ikepy, CN={label} CA", ca=True, path_length=0),
+        Contents(dn=f"C=CH, O=ikepy, CN={label} CA", ca=True, path_length=0, not_before=_earlier()),
     )
     return Chain(kind, root, Entity(ca_key, issued))
