@@ -81,9 +81,7 @@ class Flow:
         """The numbers that did not come back. ping waits for the last one's reply twice the RTT only, so that
         this one does not count."""
         assert self._process.stdout is not None
-        with self._process.stdout as stdout:  # not `communicate`, which misses lines that were read ahead
-            output = stdout.read()
-        self._process.wait()
+        output = self._process.stdout.read()  # `communicate` misses lines that were read ahead
         came = {1, *(int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", output))}
         return [number for number in range(1, self._count) if number not in came]
 
