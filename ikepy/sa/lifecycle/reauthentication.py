@@ -83,9 +83,10 @@ class Reauthentication:
                     self._registry.changed_sas.append(other)
 
     def _is_surplus(self, new: IkeSa) -> bool:
-        """Whether other IKE_SAs have all the children that `new` was set up for."""
-        others = list(self._registry.others(new))
-        return all(any(other.has_child(name) for other in others) for name in new.desired.purpose)
+        """Whether other IKE_SAs have all the children that `new` was set up for, of which some still are
+        configured."""
+        others, names = list(self._registry.others(new)), new.desired.purpose
+        return bool(names) and all(any(other.has_child(name) for other in others) for name in names)
 
     def enforce_unique(self, sa: IkeSa, newly: NewlyUp, now: float) -> list[Effect]:
         """Apply INITIAL_CONTACT and `unique` to older IKE_SAs between the same identities (RFC 7296 2.4)."""
