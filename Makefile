@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE # else each of the processes that run tests com
 
 help:
 	@echo "make lab     README's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
-	@echo "make test    linter, type checker and every test; unit and exchange tests under the newest Python, too"
+	@echo "make test    linter, type checker and every test; the unit tests under the newest Python, too"
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
 	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
 	@echo "make mutants mutation tests of the files where a wrong sign is a hole: do the tests notice? (ARGS=\"esp/packet/replay.py\")"

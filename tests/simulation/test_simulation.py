@@ -11,7 +11,7 @@ from tests.simulation import scenario
 from tests.simulation.many import PART, Part, part, pool
 from tests.simulation.scenario import Result, run
 
-RUNS = 10_000
+RUNS = 4_000
 PIECE = 500  # runs a test
 SHOWN = 2  # ladders a test
 # Runs that broke a law once, each the only one in a million: a standby child was activated before the peer
