@@ -175,9 +175,15 @@ class DeviceTable:
         flows = host_flows(device)
         if device.gone or not (flows or device.steered):
             return
-        device.steered, device.unsteered = True, True
+        device.unsteered = True
+        device.steered.add(device.index)
         self._network.steer(device.index, flows)
-        device.steered, device.unsteered = bool(flows), False
+        if not flows:
+            device.steered.discard(device.index)
+        for former in device.steered - {device.index}:  # their rules come first, and refuse
+            self._network.steer(former, ())
+            device.steered.discard(former)
+        device.unsteered = False
 
     # Children, and the path to the peer
 
@@ -280,7 +286,6 @@ class DeviceTable:
 
     def make_again(self, device: VtiDevice) -> Mended:
         """Create a device that was deleted, or could not be created, again. Raises OSError, `RouteError`."""
-        former = device.tun.index
         device.tun = self._create(device.name)
         device.gone = device.down = False
         device.retired.clear()
@@ -290,9 +295,6 @@ class DeviceTable:
             self.lost(device)  # its worker has not got it: it is made again from the beginning
             raise
         self._claims.liveness_changed(device)
-        if device.steered and former != device.index:
-            with contextlib.suppress(RouteError):  # the rules of the former device, which refuse now
-                self._network.steer(former, ())
         self._steer(device)
         return mended
 
@@ -356,9 +358,9 @@ class DeviceTable:
     def remove(self, device: VtiDevice) -> None:
         """Remove a device for good: other devices that claim its routes get them."""
         name = device.connection.name
-        if device.steered and not device.gone:
+        for index in device.steered:
             with contextlib.suppress(RouteError):
-                self._network.steer(device.index, ())
+                self._network.steer(index, ())
         self._claims.leave_shared(device)
         device.gone = True  # nothing is asked of the kernel any more: all goes with the device
         self._given.release_all(device)

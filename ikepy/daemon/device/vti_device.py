@@ -51,8 +51,9 @@ class VtiDevice:
     leaving: bool = False  # its connection is not configured any more
     rises: int = 0  # how often a child came up and it had no carrier
     settling: bool = False  # its first child came just now, and the peer may not have it yet
-    steered: bool = False  # packets of the host's own are led into it
-    unsteered: bool = False  # they should be, and the kernel refused that
+    # Indices of this device and of those before it, to which rules lead the host's own packets.
+    steered: set[int] = field(default_factory=set)
+    unsteered: bool = False  # the kernel refused to lead them as they should be
     unserved: bool = False  # its worker could not be started yet: nobody reads it
     unmet: dict[Operation, RouteError] = field(default_factory=dict)  # what the kernel refused
     names: NameTable = field(default_factory=NameTable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import ip_address
 
 import pytest
@@ -10,6 +11,7 @@ from ikepy.config.model import Config
 from ikepy.config.toml_source import parse
 from tests.unit.daemon.device.test_devices import Bed
 from tests.unit.daemon.fakes import NETS
+from tun.netlink import RouteError
 from tun.steering import HostFlow
 
 PEER, OURS = ip_address("192.0.2.2"), ip_address("192.0.2.1")
@@ -76,4 +78,60 @@ def test_a_peer_of_unknown_address_once_it_is_there() -> None:
         (flows,) = bed.network.steered.values()
         assert {flow.protocol for flow in flows} == {47}
         bed.devices.child_down(1, "a")
+        assert not any(bed.network.steered.values())
+
+
+def lost(bed: Bed, *, makes: bool = True) -> None:
+    """Somebody deletes the device; it is made again, unless the kernel refuses its configuration."""
+    device = bed.devices.of("a")
+    bed.tuns.clear()
+    bed.devices.lost(device)
+    assert device.steered, "what is sent is still refused"
+    if makes:
+        bed.devices.make_again(device)
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bed.network, "mend", refuse)
+        with pytest.raises(RouteError):
+            bed.devices.make_again(device)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise RouteError("refused", errno.ENOBUFS)
+
+
+def test_rules_lead_into_the_device_that_there_is_at_last() -> None:
+    """Those of each one before it are gone, also of one that came to nothing."""
+    with Bed(configuration("0.0.0.0/0[gre]", "0.0.0.0/0[gre]")) as bed:
+        lost(bed, makes=False)
+        lost(bed)
+        steered = {index for index, flows in bed.network.steered.items() if flows}
+        assert steered == {bed.devices.of("a").index} == bed.devices.of("a").steered
+
+
+def test_rules_of_former_devices_that_the_kernel_keeps_go_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Bed(configuration("0.0.0.0/0[gre]", "0.0.0.0/0[gre]")) as bed:
+        device = bed.devices.of("a")
+        before, steer = device.index, bed.network.steer
+
+        def steer_this(index: int, flows: frozenset[HostFlow]) -> None:
+            if index == before:
+                refuse()
+            steer(index, flows)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bed.network, "steer", steer_this)
+            lost(bed)
+        assert device.unsteered
+        assert bed.network.steered[before]
+        bed.devices.mend(device)
+        assert not device.unsteered
+        assert not bed.network.steered[before]
+
+
+def test_rules_go_with_a_device_that_is_away() -> None:
+    with Bed(configuration("0.0.0.0/0[gre]", "0.0.0.0/0[gre]")) as bed:
+        device = bed.devices.of("a")
+        bed.devices.lost(device)
+        bed.devices.remove(device)
         assert not any(bed.network.steered.values())
