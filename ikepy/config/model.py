@@ -61,9 +61,9 @@ _ACTIONS = {"none": "none", "trap": "trap", "start": "start"}
 _COMBINED = {"trap|start": "is not supported by ikepy yet"}
 _DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
 _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
-# "force" only matters in IKEv1: RFC 7383 never fragments IKE_SA_INIT, so there is nothing to force.
 _SYSCTLS = {word: word for word in ("check", "set", "ignore")}
 _POST_QUANTUM = {"require": "require", "prefer": "prefer", "off": "off"}
+# "force" only matters in IKEv1: RFC 7383 never fragments IKE_SA_INIT, so there is nothing to force.
 _FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept", "no": "no", "false": "no"}
 _CHILDLESS = {word: word for word in ("allow", "prefer", "force", "never")}
 _REDIRECT = {word: word for word in ("configured", "follow", "never")}
@@ -471,7 +471,7 @@ class Daemon(Section):
     invalid_selectors: Boolean = True
     # Largest IKE message received in one UDP datagram, in octets; charon's default.
     max_packet: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of a message")] = 10000
-    # Octets of the fragments of one message together (RFC 7383 5); from strangers never more than 16384.
+    # Octets of the fragments of one message together (RFC 7383 5); from strangers never more than 24576.
     max_message: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of all fragments")] = MAX_MESSAGE
     max_fragments: Annotated[int, fields.integer(1, MAX_FRAGMENTS, "fragments of a message")] = MAX_FRAGMENTS
     max_payloads: Annotated[int, fields.integer(8, MAX_PAYLOADS, "payloads of a message")] = MAX_PAYLOADS

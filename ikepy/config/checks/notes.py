@@ -146,6 +146,19 @@ def _into_itself(connection: Connection, key: str) -> Notes:
                 )
 
 
+def _in_the_clear(connection: Connection, key: str) -> Notes:
+    """Transport mode with peers to whose addresses nothing leads before they have a child."""
+    unknown = [
+        one for one in connection.remote_addrs if not isinstance(one, IPv4Address | IPv6Address | DnsName)
+    ]
+    if unknown and any(child.transport for child in connection.children.values()):
+        yield (
+            f"{key}.remote_addrs",
+            "names a peer of transport mode by no address of its own: what this host sends to it leaves in "
+            "the clear while it has no child; write its address or name, or have a firewall drop that",
+        )
+
+
 def _routed(connection: Connection) -> Iterator[tuple[str, Network | Selector]]:
     vti = connection.vti
     for index, address in enumerate(vti.addresses):
@@ -212,4 +225,5 @@ EACH: tuple[Callable[[Connection, str], Notes], ...] = (
     _lifetimes,
     _weak_algorithms,
     _into_itself,
+    _in_the_clear,
 )

@@ -12,8 +12,8 @@ WITH_PORTS = frozenset({6, 17, 33, 132})  # TCP, UDP, DCCP, SCTP: whose ports a 
 
 
 def host_flows(device: VtiDevice) -> frozenset[HostFlow]:
-    """The flows to the peers of a device, as configured: whether or not there is an SA, so that nothing
-    leaves in the clear."""
+    """The flows to the peers of a device. Those whose addresses are configured have them whether or not there
+    is an SA, so that nothing leaves in the clear; others while they have a child."""
     return frozenset(
         flow
         for child in device.connection.children.values()

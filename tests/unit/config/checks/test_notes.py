@@ -316,3 +316,20 @@ def test_a_responder_is_not_asked_by_eap(ours: str, action: str) -> None:
 def test_a_key_log_is_warned_of() -> None:
     found = remarks(minimal(rest=f'{STRONG}[daemon]\nkeylog_dir = "/root/keys"\n'))
     assert "ALL KEYS of IKE and ESP are written to /root/keys" in found["daemon.keylog_dir"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "told"),
+    [
+        ('["192.0.2.2"]', False),
+        ('["gw.example.org"]', False),
+        ('"%any"', True),
+        ('["192.0.2.0/24"]', True),
+        ('["192.0.2.2", "%any"]', True),
+    ],
+)
+def test_transport_mode_with_peers_of_unknown_address(remote: str, told: bool) -> None:
+    gre = 'mode = "transport"\nlocal_ts = ["0.0.0.0/0[gre]"]\nremote_ts = ["0.0.0.0/0[gre]"]'
+    found = noted(f"remote_addrs = {remote}", gre)
+    assert list(found) == ["connections.a.remote_addrs"] * told
+    assert not told or "in the clear" in found["connections.a.remote_addrs"]
