@@ -1,9 +1,9 @@
 """Transport mode: takes IP headers off packets, and puts them on what arrives (RFC 4303 3.1.1).
 
-A TUN device has whole packets, and a socket makes the outer header by itself: so the sender removes the inner
-header, and the receiver makes one of the selectors' addresses, which are one each. Where a NAT is on the path
-TCP and UDP had another pseudo-header: their checksums are made anew (RFC 3948 3.1.2), as ESP has verified the
-packet.
+The kernel writes the outer IP header of what a socket sends. So the sender strips the header of the packet
+that the TUN device gave, and the receiver builds one from the SA's selectors, which hold one address on each
+side. Behind a NAT these differ from the addresses that the peer's TCP or UDP checksum covers, so the checksum
+is recomputed (RFC 3948 3.1.2); ESP has verified the packet before.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class Headers:
         if self._version == 4:
             _write_checksum(packet)
         if self._nat:
-            self._mend(protocol, packet[self.size :])
+            self._recompute_checksum(protocol, packet[self.size :])
         return memory
 
-    def _mend(self, protocol: int, segment: memoryview) -> None:
+    def _recompute_checksum(self, protocol: int, segment: memoryview) -> None:
         """The checksum of TCP or UDP for the addresses that stand there now."""
         at = _CHECKSUM_AT.get(protocol)
         if at is None or len(segment) < at + 2:

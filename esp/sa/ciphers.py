@@ -31,7 +31,8 @@ from esp.sa.suites import (
     Suite,
 )
 
-NONCE_SALT = 4  # octets in front of a nonce's IV; a shorter salt stands behind zeros, which its cipher drops
+# Octets in front of a nonce's IV. A shorter salt (AES-CCM: 3, RFC 4309 4) follows zeros, which `_Ccm` drops.
+NONCE_SALT = 4
 _FIRST_BLOCK = b"\0\0\0\1"  # of AES-CTR's counter (RFC 3686 4)
 
 

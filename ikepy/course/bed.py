@@ -22,10 +22,6 @@ from ikepy.lab.netns import LabError, Namespace, delete_all, run, veth
 DIRECTORY = Path("/run/ikepy-course")
 PREFIX = "ikepy-course-"
 NODES = ("left", "right", "alice", "internet", "bob")  # in the order in which they are ended
-PICTURE = """\
-alice ─────────── left ══════════════ internet ══════════════ right ─────────── bob
-10.1.0.10   10.1.0.1 192.0.2.1             198.51.100.1 10.2.0.1       10.2.0.10
-"""
 CAPTURES = {"wire.pcap": "left", "far.pcap": "right"}  # by the internet's device
 _GATEWAYS = {"left": ("10.1.0", "192.0.2"), "right": ("10.2.0", "198.51.100")}
 _HOSTS = {"alice": "left", "bob": "right"}

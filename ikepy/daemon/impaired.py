@@ -46,9 +46,7 @@ def machine_of(config: Config, given: Sequence[str]) -> Callable[..., IkeManager
 
 def tell(active: Active) -> None:
     """Say in the log, loudly, what this daemon does wrong."""
-    log.warning(
-        SUBJECT, "THIS DAEMON MAY BREAK THE PROTOCOL ON PURPOSE: it is for tests, and protects nothing"
-    )
+    log.warning(SUBJECT, LOUD)
     for name, chosen in active.chosen.items():
         where = "" if name == EVERYWHERE else f", with {name} alone"
         for one in chosen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -148,8 +148,3 @@ def flipped(octets: bytes, at: int = -1) -> bytes:
     changed = bytearray(octets)
     changed[at] ^= 1
     return bytes(changed)
-
-
-def types_of(payloads: Iterable[AnyPayload]) -> list[int]:
-    """The payloads' types, in order."""
-    return [one.type for one in payloads]

@@ -56,6 +56,14 @@ def new_spi(size: int) -> bytes:
     return bytes([os.urandom(1)[0] | 0x10]) + os.urandom(size - 1)
 
 
+def _responded(ke: KePayload) -> tuple[bytes, Secret]:
+    """Our public value and the secret, as the exchange's responder. `Failed` where the peer's is none."""
+    try:
+        return registry.method(ke.group).respond(os.urandom, ke.data)()
+    except IkeError as error:
+        raise Failed(f"the peer's KE payload can't be used: {error}") from None
+
+
 class IkeSa:
     """An IKE_SA between the probe and the peer. `initiator`: the probe is its original initiator.
 
@@ -203,10 +211,7 @@ class IkeSa:
         group = first_key_exchange(chosen)
         if group != ke.group:
             raise Failed(f"expected a KE payload of group {group}; came group {ke.group}")
-        try:
-            public, secret = registry.method(ke.group).respond(os.urandom, ke.data)()
-        except IkeError as error:
-            raise Failed(f"the peer's KE payload can't be used: {error}") from None
+        public, secret = _responded(ke)
         self.nonce_i, self.init_request_octets = nonce.data, request.octets
         payloads: list[AnyPayload] = [SaPayload((chosen,)), KePayload(ke.group, public)]
         payloads.append(NoncePayload(self.nonce_r))
@@ -406,7 +411,7 @@ class IkeSa:
             if ke is not None:
                 kex = tuple(one for one in theirs.transforms if one.type == 4 and one.id == ke.group)
                 chosen = replace(chosen, transforms=(*chosen.transforms, *kex))
-                public, secret = registry.method(ke.group).respond(os.urandom, ke.data)()
+                public, secret = _responded(ke)
                 payloads.append(KePayload(ke.group, public))
         # The peer is the exchange's initiator here: TSr is what is behind us.
         spis, ts = (chosen.spi, theirs.spi), (ours.selectors, ts_i.selectors)
@@ -483,7 +488,7 @@ class IkeSa:
         if nonce is not None:
             new.nonce_r = nonce
         chosen = replace(chosen, number=theirs.number, spi=new.spi_r)
-        public, secret = registry.method(ke.group).respond(os.urandom, ke.data)()
+        public, secret = _responded(ke)
         payloads: list[AnyPayload] = [SaPayload((chosen,)), NoncePayload(new.nonce_r)]
         payloads.append(KePayload(ke.group, public))
         draft = self.response(request, payloads)

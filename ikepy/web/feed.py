@@ -38,11 +38,6 @@ class Feed:
             for listener in self._listeners:
                 listener.put(octets)
 
-    def publish_whole(self) -> None:
-        """Tell all pages everything again."""
-        for listener in self._listeners:
-            listener.begin_again()
-
     async def events(self) -> AsyncGenerator[bytes, None]:
         """What one page hears, until it is closed."""
         listener = _Listener()

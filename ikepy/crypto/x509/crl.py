@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -181,10 +180,6 @@ def crl(data: bytes) -> Crl:
         entries,
         tbs,
     )
-
-
-def issued_at(one: Crl) -> datetime:
-    return datetime.fromtimestamp(one.issued, UTC)
 
 
 def _points(certificate: Certificate) -> list[x509.GeneralName]:

@@ -79,7 +79,7 @@ class Reconciler:
             link = changes.links.get(device.tun.index)
             about = about or (link is not None and (device.down or link != Link(device.carrier, device.mtu)))
             # Of rules nobody is told whom they are for: `steered` are few.
-            about = about or (changes.gone and (device.steered or _waits(device)))
+            about = about or (changes.gone and (bool(device.steered) or _waits(device)))
             if changes.all or about:
                 self._dirty[device] = None
         if outside:

@@ -56,13 +56,14 @@ SUBJECT = "radius"
 
 @dataclass(slots=True)
 class Session:
-    """`began`: monotonic seconds. `told`: a server knows of it. `past`: what children carried that are gone;
-    `children`: by child_id."""
+    """`began`: monotonic seconds. `told`: its begin was sent; `unheard`: no server has taken that. `past`:
+    what children carried that are gone; `children`: by child_id."""
 
     id: str
     sa: IkeSaSnapshot
     began: float
     told: bool = False
+    unheard: bool = False
     past: Traffic = field(default_factory=Traffic)
     children: set[int] = field(default_factory=set)
     interval: float = 0  # seconds until the next report, from the last one on
@@ -89,7 +90,7 @@ class Accounting:
         self._boot = f"{int(time.time()):08x}{secrets.token_hex(2)}"
         self._loop = asyncio.get_running_loop()
         self._jobs = WaitingJobs(self._in_loop)
-        self._sending: dict[int, str] = {}  # users whom requests tell of, by ticket
+        self._sending: dict[int, tuple[Session, int]] = {}  # whom requests tell of, and the status, by ticket
         self._tickets = itertools.count(1)
         self._all_sent = asyncio.Event()
         self._lost = 0  # requests in a row that no server has answered, or for which there was no room
@@ -157,11 +158,11 @@ class Accounting:
             self._owners.pop(child_id, None)
 
     def _account(self, session: Session) -> None:
-        """Tell that it has begun, if that is still to be told, and report after the interval that the
+        """Tell that it has begun, if no server has heard it, and report after the interval that the
         configuration, or else the server, says."""
         settings = self._settings
-        if settings is not None and not session.told:
-            session.told = True
+        if settings is not None and (session.unheard or not session.told):
+            session.told, session.unheard = True, False
             self._send(session, START)
         interval = 0 if settings is None else settings.accounting_interval or session.sa.granted.interim
         if session.timer is not None and interval == session.interval:
@@ -203,11 +204,11 @@ class Accounting:
         if client is None or settings is None:
             return
         if len(self._sending) >= MOST_WAITING:
-            self._note_lost(session.sa.eap_id, "too much waits already")
+            self._note_lost(session, status, "too much waits already")
             return
         request = [*self._request(settings, session, status), *(more or [])]
         ticket = next(self._tickets)
-        self._sending[ticket] = session.sa.eap_id
+        self._sending[ticket] = session, status
         self._all_sent.clear()
         job = partial(client.account, request)
         self._jobs.submit(Compute(ticket, job, 0.0, Rank.ESTABLISHED, session.id, waits=True))
@@ -218,28 +219,31 @@ class Accounting:
             self._loop.call_soon_threadsafe(self._sent, job.ticket, result)
 
     def _sent(self, ticket: int, result: object) -> None:
-        user = self._sending.pop(ticket)
+        session, status = self._sending.pop(ticket)
         if isinstance(result, Exception):
-            self._note_lost(user, str(result))
+            self._note_lost(session, status, str(result))
         elif self._lost:
             log.warning(SUBJECT, f"accounting goes on; requests that were lost: {self._lost:,}")
             self._lost = 0
         if not self._sending:
             self._all_sent.set()
 
-    def _note_lost(self, user: str, why: str) -> None:
-        """The first one is told: thousands of users may have interim reports."""
+    def _note_lost(self, session: Session, status: int, why: str) -> None:
+        """The first one is told: thousands of users may have interim reports. A begin is sent again with the
+        next report or reload."""
+        session.unheard = session.unheard or status == START
         if not self._lost:
-            log.warning(SUBJECT, f"accounting of {user!a}: {why}; further ones are counted")
+            log.warning(SUBJECT, f"accounting of {session.sa.eap_id!a}: {why}; further ones are counted")
         self._lost += 1
 
     def _request(self, settings: Radius, session: Session, status: int) -> Attributes:
         sa, granted = session.sa, session.sa.granted
+        since = time.monotonic() - session.began if status == START else 0  # it may be sent late
         found: Attributes = [
             (ACCT_STATUS_TYPE, number(status)),
             (ACCT_SESSION_ID, attributes.text(session.id)),
             (ACCT_AUTHENTIC, number(BY_RADIUS)),
-            (EVENT_TIMESTAMP, number(int(time.time()) & 0xFFFFFFFF)),
+            (EVENT_TIMESTAMP, number(int(time.time() - since) & 0xFFFFFFFF)),
             (attributes.USER_NAME, attributes.text(granted.user or sa.eap_id)),
             *attributes.of_nas(settings, sa.ike_id, sa.connection, sa.path),
             *((attributes.framed(one), one.packed) for one in granted.addresses),

@@ -20,7 +20,6 @@ from ikepy.wire.reader import Reader
 
 CHALLENGE = 16  # octets of ours
 DIGEST = 16
-MAX_CHALLENGE = 255
 
 
 @dataclass(frozen=True, slots=True)

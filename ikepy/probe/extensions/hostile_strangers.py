@@ -35,7 +35,6 @@ from ikepy.wire.payloads import (
 from ikepy.wire.proposal import Proposal, Transform
 
 _UNKNOWN = 200  # a payload type without a meaning
-_MODP_SIZE = 256  # octets of group 14
 _LENGTH = 24  # its offset in the header
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from ikepy.config.identity import Identity
 from ikepy.config.proposals import parse
 from ikepy.probe.child import Child
-from ikepy.probe.draft import AnyPayload, Draft
+from ikepy.probe.draft import Draft
 from ikepy.probe.ike_sa import IkeSa
 from ikepy.probe.listen.profile import COMMON, Action, Profile
 from ikepy.probe.listen.trigger import Trigger
@@ -290,8 +290,3 @@ def next_host(host: Address, network: Network) -> Address:
     """Another address of a network, near the first one."""
     other = host + 4
     return other if other in network else host - 4
-
-
-def payloads_of(draft: Draft, *types: int) -> list[AnyPayload]:
-    """Those of a message that have these types."""
-    return [one for one in draft.payloads if one.type in types]

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from ikepy.crypto.secret import Secret
 
-MOST_CRASH_KEYS = 4  # tokens that a peer has to look at (RFC 6290 4.5)
-
 
 @dataclass(frozen=True, slots=True)
 class TicketKey:

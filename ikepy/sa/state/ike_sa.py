@@ -589,4 +589,4 @@ class IkeSa:
 
 
 Registry = SaRegistry[IkeSa]
-Settle = Callable[[IkeSa, list[Effect], float], list[Effect]]  # `IkeManager.settle`
+Settle = Callable[[IkeSa, list[Effect], float], list[Effect]]  # `IkeManager._settle`

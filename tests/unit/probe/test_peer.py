@@ -10,8 +10,8 @@ from ikepy.probe.draft import RawPayload, flipped
 from ikepy.probe.ike_sa import IkeSa
 from ikepy.probe.peer import Peer
 from ikepy.probe.verdict import Failed, Inconclusive, NotApplicable
-from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
-from ikepy.wire.payloads import NotifyPayload
+from ikepy.wire.constants import ExchangeType, KeGroup, NotifyType, PayloadType, ProtocolId
+from ikepy.wire.payloads import KePayload, NotifyPayload
 from tests.unit.probe.two_peers import two_peers
 
 
@@ -52,6 +52,20 @@ def test_a_child_and_the_ike_sa_are_rekeyed() -> None:
             responder.adopt(new)
             await responder.answer(theirs, got, draft)
             assert await initiator.alive(await rekeyed)
+
+    asyncio.run(scenario())
+
+
+def test_a_key_exchange_of_a_rekey_that_is_none_is_the_peers_failure() -> None:
+    async def scenario() -> None:
+        async with two_peers() as (initiator, responder):
+            ours, theirs = await established(initiator, responder)
+            request, _ = ours.rekey_request()
+            wrong = KePayload(KeGroup.CURVE_25519, bytes(31))
+            await initiator.send(request.without(PayloadType.KE).with_payloads(wrong), ours)
+            got = await responder.expect_request(ExchangeType.CREATE_CHILD_SA, sa=theirs)
+            with pytest.raises(Failed, match="the peer's KE payload can't be used"):
+                theirs.rekey_response(got)
 
     asyncio.run(scenario())
 

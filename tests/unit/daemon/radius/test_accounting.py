@@ -21,6 +21,7 @@ from ikepy.daemon.radius.accounting import (
     ACCT_SESSION_ID,
     ACCT_STATUS_TYPE,
     ACCT_TERMINATE_CAUSE,
+    EVENT_TIMESTAMP,
     INTERIM,
     START,
     STOP,
@@ -209,6 +210,24 @@ def test_a_server_that_does_not_answer_delays_nobody() -> None:
 
     run(told, scenario)
     assert sorted(statuses(told)) == [START, STOP]
+
+
+def test_a_begin_that_no_server_has_heard_is_sent_again() -> None:
+    told, sa = client(accounting_interval=0.05), alice()
+    told.fails = True
+
+    async def scenario(bus: EventBus, accounting: Accounting) -> None:
+        bus.publish(IkeUp(sa))
+        await asyncio.to_thread(wait_until, lambda: statuses(told).count(START) > 1, "another try", 30)
+        told.fails = False
+        told.told.clear()
+        await asyncio.to_thread(wait_until, lambda: statuses(told).count(INTERIM) > 2, "reports", 30)
+
+    run(told, scenario)
+    assert statuses(told).count(START) <= 2, "the last one may have been lost, and is told now"
+    assert statuses(told)[-1] == STOP
+    begins = {value(one, EVENT_TIMESTAMP) for one in told.told if value(one, ACCT_STATUS_TYPE)[-1] == START}
+    assert len(begins) <= 1, "when it began"
 
 
 def test_servers_that_do_not_answer_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
