@@ -30,7 +30,7 @@ class Step:
     rfc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SkKeys:
     """The seven secrets of RFC 7296 2.14, readable."""
 
@@ -245,7 +245,7 @@ def _formula_of(secrets: Sequence[bytes]) -> str:
 # -- AUTH --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Covered:
     """What AUTH of one end covers: its IKE_SA_INIT message, the other end's nonce, its ID payload without the
     generic header, with its own SK_p; `int_auth`: what IKE_INTERMEDIATE adds (RFC 9242 3.3.2)."""

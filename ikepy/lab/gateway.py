@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ikepy import listing
@@ -39,7 +39,7 @@ class Connection:
     remote_ts: tuple[str, ...] = ("0.0.0.0/0", "::/0")
     start_action: str = "none"
     child: str = "net"
-    secret: str = "s3cr3t"
+    secret: str = field(default="s3cr3t", repr=False)
     device: str = "vti0"
     addresses: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class Connection:
     esp: str = "aes_gcm128"
     left_subnet: str = "10.2.0.0/24"
     right_subnet: str = "10.1.0.0/24"
-    secret: str = "s3cr3t"
+    secret: str = field(default="s3cr3t", repr=False)
     options: dict[str, str] = field(default_factory=dict)
 
     def text(self) -> str:

@@ -107,7 +107,7 @@ class Connection:
     local_ts: str = "10.2.0.0/24"
     remote_ts: str = "10.1.0.0/24"
     child: str = "net"
-    secret: str = "s3cr3t"
+    secret: str = field(default="s3cr3t", repr=False)
     options: dict[str, str] = field(default_factory=dict)
     child_options: dict[str, str] = field(default_factory=dict)
     local_auth: str = "auth = psk"

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from ikepy.crypto.x509.certificate import MALFORMED
 from ikepy.pki import keys, names
 from ikepy.pki.keys import PrivateKey, PublicKey
 
@@ -99,9 +100,11 @@ def load(data: bytes) -> x509.Certificate:
     """A certificate in PEM or DER. ValueError."""
     pem = data.lstrip().startswith(keys.PEM_MARK)
     try:
-        return x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
-    except ValueError:
+        found = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
+        _ = found.subject, found.issuer, found.extensions  # read when they are asked for
+    except MALFORMED:
         raise ValueError("no certificate in PEM or DER") from None
+    return found
 
 
 def encode(
@@ -121,8 +124,8 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     pem = data.lstrip().startswith(keys.PEM_MARK)
     try:
         found = x509.load_pem_x509_csr(data) if pem else x509.load_der_x509_csr(data)
-        signed = found.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
+        signed, _ = found.is_signature_valid, (found.subject, found.extensions)
+    except MALFORMED:
         raise ValueError("no PKCS#10 request in PEM or DER") from None
     if not signed:
         raise ValueError("the request's signature is wrong: who sent it does not show that the key is theirs")

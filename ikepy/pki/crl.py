@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
+from ikepy.crypto.x509.certificate import MALFORMED
 from ikepy.pki import certificates, keys
 from ikepy.pki.keys import PrivateKey, PublicKey
 
@@ -71,9 +72,11 @@ def load(data: bytes) -> x509.CertificateRevocationList:
     """A CRL in PEM or DER. ValueError."""
     pem = data.lstrip().startswith(keys.PEM_MARK)
     try:
-        return x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
-    except ValueError:
+        found = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
+        _ = found.issuer, found.extensions  # read when they are asked for
+    except MALFORMED:
         raise ValueError("no CRL in PEM or DER") from None
+    return found
 
 
 def _entry(one: Revoked, now: datetime) -> x509.RevokedCertificate:

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp
 
+from ikepy.crypto.x509.certificate import MALFORMED
 from ikepy.pki import certificates, keys
 from ikepy.pki.keys import PrivateKey
 from ikepy.wire import der
@@ -45,7 +46,7 @@ class Responder:
         try:
             asked = ocsp.load_der_ocsp_request(request)
             serial, hash_, extensions = asked.serial_number, asked.hash_algorithm, asked.extensions
-        except (ValueError, NotImplementedError):  # several certificates at once are not answered
+        except (NotImplementedError, *MALFORMED):  # several certificates at once are not answered
             return _refusal(FAILED.MALFORMED_REQUEST)
         if not isinstance(hash_, HASHES) or not self._is_of_ours(asked, hash_):
             return _refusal(FAILED.UNAUTHORIZED)

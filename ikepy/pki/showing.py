@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from ikepy.pki import certificates, keys, names
+from ikepy.pki import crl as crls
 from ikepy.pki.keys import PublicKey
 
 WIDTH = 10
@@ -31,9 +32,9 @@ def of_der(kind: str, der: bytes) -> Iterator[str]:
     """The lines of what VICI calls X509, X509_CRL or PUBKEY. Raises ValueError."""
     match kind:
         case "X509":
-            yield from certificate(x509.load_der_x509_certificate(der))
+            yield from certificate(certificates.load(der))
         case "X509_CRL":
-            yield from crl(x509.load_der_x509_crl(der))
+            yield from crl(crls.load(der))
         case "PUBKEY":
             yield from public_key(keys.load_public(der))
         case _:

@@ -16,7 +16,8 @@ from ikepy.web.crossings import Crossing, Crossings, View
 from ikepy.web.window import NotThereError
 
 REMEMBERED = 500  # messages
-DATAGRAMS = 64  # of one message that are shown
+# Of one message and of all, beside each one's first: whoever repeats messages may send any number.
+DATAGRAMS, OCTETS = 64, 8 << 20
 
 Feed = Callable[
     [float, Endpoint, Endpoint, bytes], Iterable[Message]
@@ -30,6 +31,11 @@ class Rung:
     message: Message
     sender: str
     crossings: list[Crossing] = field(default_factory=list)
+
+    @property
+    def octets(self) -> int:
+        """Of the datagrams that it keeps."""
+        return sum(len(one.first.octets) for one in self.crossings)
 
     def describe(self) -> dict[str, object]:
         """For the ladder: no layers."""
@@ -48,7 +54,7 @@ class Rung:
             "findings": list(one.findings),
             "problems": list(one.problems),
             "octets": len(one.layers[0].octets),
-            "datagrams": [crossing.describe() for crossing in self.crossings[:DATAGRAMS]],
+            "datagrams": [crossing.describe() for crossing in self.crossings],
         }
 
 
@@ -65,6 +71,7 @@ class Rungs:
         self._crossings = Crossings()
         self._rungs: OrderedDict[int, Rung] = OrderedDict()
         self._of_crossing: OrderedDict[int, int] = OrderedDict()  # crossing -> message
+        self._octets = 0  # of the datagrams that rungs keep
 
     def sent(self, view: View) -> None:
         """An end sends a datagram."""
@@ -111,6 +118,7 @@ class Rungs:
         """Forget all messages."""
         self._rungs.clear()
         self._of_crossing.clear()
+        self._octets = 0
 
     def _dissect(self, crossing: Crossing) -> None:
         view = crossing.first
@@ -123,10 +131,14 @@ class Rungs:
                 rung = Rung(message, "" if crossing.sent is None else crossing.sent.node)
                 self._rungs[message.number] = rung
                 if len(self._rungs) > REMEMBERED:
-                    self._rungs.popitem(last=False)
+                    _, oldest = self._rungs.popitem(last=False)
+                    self._octets -= oldest.octets
             rung.message = message
             if place == 0:
-                rung.crossings.append(crossing)
+                more = len(rung.crossings) < DATAGRAMS and self._octets < OCTETS
+                if more or not rung.crossings:
+                    rung.crossings.append(crossing)
+                    self._octets += len(view.octets)
                 self._of_crossing[crossing.number] = message.number
                 if len(self._of_crossing) > 4 * REMEMBERED:
                     self._of_crossing.popitem(last=False)

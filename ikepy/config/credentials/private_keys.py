@@ -64,10 +64,12 @@ def _exposure(path: Path) -> str | None:
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
-    """A file that can be opened now."""
+    """A file that can be opened now. What can't be is not repeated: it may be a secret in the wrong place."""
     text = values.text(value)
     if not text or "\0" in text:
         raise ValueError("must be a file's path in quotes")
+    if "-----BEGIN" in text or "\n" in text:
+        raise ValueError("must be a file's path, not the key itself")
     context = info.context if isinstance(info.context, dict) else {}
     directory = Path(context.get("directory") or ".").absolute()
     kind = kind_of(str(context.get("name", "")))
@@ -80,8 +82,8 @@ def _path(value: object, info: ValidationInfo) -> Path:
         except OSError as error:
             if path is not paths[-1] and not isinstance(error, PermissionError):
                 continue
-            tried = ", ".join(str(one) for one in paths[: paths.index(path) + 1])
-            raise ValueError(f"this file can't be read: {error.strerror} ({tried})") from None
+            tried = ", ".join(str(one.parent) for one in paths[: paths.index(path) + 1])
+            raise ValueError(f"this file can't be read: {error.strerror} (in {tried})") from None
         break
     files_read.note_file(path, status)
     if not stat.S_ISREG(status.st_mode):

@@ -145,6 +145,7 @@ def certificate(data: bytes) -> Certificate:
     try:
         distinguished_name.decode(raw_issuer)
         distinguished_name.decode(raw_subject)
+        _ = found.issuer, found.subject  # the library reads them when they are asked for
         extensions = {one.oid: one.value for one in found.extensions}
         basic = extensions.get(x509.BasicConstraints.oid)
         usage = extensions.get(x509.ExtendedKeyUsage.oid)

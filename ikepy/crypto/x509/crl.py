@@ -41,6 +41,8 @@ UNDERSTOOD = frozenset(
 )
 ENTRY_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
 
+MAX_PARTS = 7  # of tbsCertList (RFC 5280 5.1)
+
 
 @dataclass(frozen=True, slots=True)
 class Crl:
@@ -201,14 +203,21 @@ def _spans(data: bytes) -> tuple[range, range]:
 
 
 def _parts(data: bytes, tbs: range) -> Iterator[tuple[range, bool]]:
-    """The parts of tbsCertList, and whether that is the entries: the SEQUENCE behind the times."""
+    """The parts of tbsCertList, and whether that is the entries: the SEQUENCE behind the times.
+
+    ValueError if there are more than a CRL has.
+    """
     _, at, stop = _header(data, tbs.start, tbs.stop)
     timed = False
-    while at < stop:
+    for _ in range(MAX_PARTS):
+        if at == stop:
+            return
         tag, _, after = _header(data, at, stop)
         timed = timed or tag in TIMES
         yield range(at, after), timed and tag == Tag.SEQUENCE
         at = after
+    if at < stop:
+        raise ValueError("it has more parts than a CRL")
 
 
 def _header(data: bytes, at: int, stop: int) -> tuple[int, int, int]:

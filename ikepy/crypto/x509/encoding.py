@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import binascii
-import re
 from base64 import b64decode
 
 MARK = b"-----BEGIN"
 MAX_TEXT = 65536  # octets that may stand before PEM
 SEQUENCE = b"\x30"  # what all DER here begins with
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s(.*?)-----END \1-----", re.DOTALL)
+_SPACE = b" \t\r\n\v\f"
 
 
 def der(data: bytes, most: int, *labels: bytes) -> bytes:
@@ -21,15 +20,17 @@ def der(data: bytes, most: int, *labels: bytes) -> bytes:
         _bound(len(data), most)
         return data
     _bound(len(data), 2 * most)  # base64, and what stands beside it
-    for found in _PEM.finditer(data):
-        if found[1] in labels:
-            return _decoded(found[2], most)
-    raise ValueError(f"it has no {labels[0].decode()} in PEM")
+    begins = ((data.find(b"-----BEGIN %b-----" % label), label) for label in labels)  # peers send it: linear
+    at, label = min(((at, label) for at, label in begins if at >= 0), default=(0, b""))
+    end = data.find(b"-----END %b-----" % label, at) if label else -1
+    if end < 0:
+        raise ValueError(f"it has no {labels[0].decode()} in PEM")
+    return _decoded(data[at + len(b"-----BEGIN -----") + len(label) : end], most)
 
 
 def _decoded(text: bytes, most: int) -> bytes:
     try:
-        decoded = b64decode(b"".join(text.split()), validate=True)
+        decoded = b64decode(text.translate(None, _SPACE), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("its PEM is no base64") from None
     _bound(len(decoded), most)

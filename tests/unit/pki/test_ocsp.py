@@ -105,3 +105,13 @@ def test_a_signer_needs_its_own_key() -> None:
     of = chain("ecdsa")
     with pytest.raises(ValueError, match="does not belong"):
         Responder(of.ca.certificate, of.moon.key, of.ca.certificate, lambda: crl.load(of.crl()))
+
+
+def test_a_request_with_a_hash_that_nobody_knows() -> None:
+    of = chain("ecdsa")
+    builder = ocsp.OCSPRequestBuilder().add_certificate(of.moon.certificate, of.ca.certificate, hashes.SHA1())
+    request = builder.build().public_bytes(serialization.Encoding.DER)
+    oid = bytes.fromhex("06052b0e03021a")
+    assert oid in request
+    answer = responder(of).answer(request.replace(oid, bytes.fromhex("06052b1e03021a")))
+    assert status_of(answer) is Status.MALFORMED_REQUEST

@@ -120,7 +120,7 @@ def test_a_file_that_others_may_read_is_warned_of(directory: Path) -> None:
     [
         (
             '[secrets.private-a]\nfile = "absent.pem"',
-            "/private/absent.pem, ",
+            "/private, ",
         ),
         ('[secrets.private-a]\nfile = "private"', "secrets.private-a.file: this file can't be read: Is a"),
         ("[secrets.private-a]\nfile = 3", "secrets.private-a.file: must be text"),
@@ -135,3 +135,11 @@ def test_a_file_that_others_may_read_is_warned_of(directory: Path) -> None:
 def test_mistakes(directory: Path, text: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IKEPY_T", "b")  # one that is read is wiped when a daemon starts
     assert why in mistake(directory, text)
+
+
+@pytest.mark.parametrize("text", ["-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQ", "MC4CAQAwBQ", "MC4C\nAQAwBQ"])
+@pytest.mark.parametrize("name", ["private-gw", "rsa-gw", "pkcs8-gw", "pkcs12-gw"])
+def test_a_key_in_the_place_of_its_file_is_not_repeated(directory: Path, name: str, text: str) -> None:
+    told = mistake(directory, f'[secrets.{name}]\nfile = """{text}"""')
+    assert f"secrets.{name}.file" in told
+    assert "MC4C" not in told
