@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -102,6 +102,11 @@ def test_a_name_server_that_hangs() -> None:
             with pytest.raises(FetchError, match=why):
                 slow.get("http://a.example/", 1)
         assert threading.active_count() - before <= fetcher.LOOK_UPS
+        go_on.set()
+        while threading.active_count() > before:  # those that waited have ended
+            sleep(0.01)
+        with pytest.raises(FetchError, match=r"no address|in time"):
+            slow.get("http://a.example/", 1)
     finally:
         go_on.set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 
 import pytest
 from cryptography import x509
@@ -58,12 +58,12 @@ def test_fifty_megabytes() -> None:
             standings.append(found.standing)
 
     thread = threading.Thread(target=work)
-    gaps, last = [0.0], perf_counter()
+    gaps, last = [0.0], (perf_counter(), process_time())
     thread.start()
     while thread.is_alive():
         sleep(0.001)
-        now = perf_counter()
-        gaps.append(now - last)
+        now = perf_counter(), process_time()
+        gaps.append(min(now[0] - last[0], now[1] - last[1]))  # where others have the processor, it is theirs
         last = now
     assert standings == [Standing.GOOD, *[Standing.REVOKED] * 1000]
     # A library that parses all of it keeps the interpreter's lock for two seconds.

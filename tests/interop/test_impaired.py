@@ -24,7 +24,7 @@ from tests.netns.namespaces import wait_until
 pytestmark = pytest.mark.root
 
 TARGET = probing.target(probing.IPV4).but(
-    limits=Limits(response_s=1.0, retransmit_s=0.4, quiet_s=0.3, interval_s=0.0, case_s=10.0),
+    limits=Limits(response_s=4.0, retransmit_s=0.4, quiet_s=0.3, interval_s=0.0, case_s=20.0),
     identities={},
     credentials=None,
 )

@@ -42,7 +42,7 @@ def bed(prefixes: Iterator[str], tmp_path: Path) -> Iterator[tuple[Pair, Gateway
 
 def listen(ends: Pair, psk: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-m", "ikepy", "probe", "conformance", pair.RIGHT, "--listen")
-    options = ("--psk-file", str(psk), "--interval", "0", "--timeout", "3")
+    options = ("--psk-file", str(psk), "--interval", "0", "--timeout", "20")
     return subprocess.run(
         ends.left.command(*command, *options, *arguments), capture_output=True, text=True, check=False
     )

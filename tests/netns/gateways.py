@@ -21,7 +21,7 @@ from tests.netns.namespaces import Namespace, wait_until
 SETTLED = 0.05  # seconds without a further line of the log
 RELOADED = "configuration: reloaded"
 T = TypeVar("T")
-IN_ALL = 5.0  # seconds: how long a daemon may take to end
+IN_ALL = 15.0  # seconds: how long a daemon may take to end
 
 
 @dataclass(frozen=True, slots=True)

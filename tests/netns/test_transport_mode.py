@@ -22,7 +22,7 @@ import socket, sys
 role, protocol, own, peer = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 sock = socket.socket(socket.AF_INET6 if ":" in own else socket.AF_INET, socket.SOCK_RAW, protocol)
 sock.bind((own, 0))
-sock.settimeout(10)
+sock.settimeout(60 if role == "echo" else 2)
 if role == "echo":
     print("ready", flush=True)
     while True:
@@ -33,7 +33,8 @@ if role == "say":
     sock.sendto(payload, (peer, 0))
     sys.exit()
 if role == "hear":
-    sock.settimeout(3)
+    sock.settimeout(5)
+    print("ready", flush=True)
     try:
         sys.exit(len(sock.recv(65535)))
     except TimeoutError:
@@ -108,6 +109,7 @@ def echoes(pair: Pair, protocol: int, left: Side, right: Side) -> None:
     arguments = [str(protocol), right.outer, left.outer]
     echo = pair.right.namespace.start(sys.executable, "-c", RAW, "echo", *arguments)
     try:
+        assert echo.stdout is not None and echo.stdout.readline()  # it listens
         arguments = [str(protocol), left.outer, right.outer]
         pair.left.namespace.run(sys.executable, "-c", RAW, "ask", *arguments)
     finally:
@@ -243,6 +245,7 @@ def test_nothing_leaves_in_the_clear(pair: Pair) -> None:
     assert steered(pair.left.namespace)
     heard = pair.right.namespace.start(sys.executable, "-c", RAW, "hear", "47", RIGHT.outer, LEFT.outer)
     try:
+        assert heard.stdout is not None and heard.stdout.readline()
         for _ in range(3):
             pair.left.namespace.run(sys.executable, "-c", RAW, "say", "47", LEFT.outer, RIGHT.outer)
         assert heard.wait(20) == 0, "a datagram came in the clear"
