@@ -92,3 +92,29 @@ def test_one_end_computes_for_long(thinker: str, later: float) -> None:
             net.run(200)
         note = f"b {later} delays later, {sender}'s {kind}s slow, {thinker} takes long for job {nth}"
         assert_agreed(net, ("IKE rekey",), note)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:3])
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("third", ["child delete", "child lost"])
+def test_a_delete_waits_until_the_peer_has_rekeyed_the_ike_sa(third: str, name: str, seed: str) -> None:
+    """The end whose own rekey has lost wants to delete a child. The peer's rekey would be refused for it, and
+    after that there would be the old IKE_SA, or none at all (RFC 7296 2.25.2)."""
+    peer = "b" if name == "a" else "a"
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        followup = line.startswith(f"{peer} -> {name} IKE_FOLLOWUP_KE request")
+        return [(6 if followup else 20 if " INFORMATIONAL response" in line else 1) * DELAY]
+
+    for halves in range(12):
+        net = crossing(seed)
+        (before,) = net.a.manager.ike_sas
+        net.script = script
+        act(net, name, "IKE rekey")
+        act(net, name, third)
+        net.run(halves * DELAY / 2)
+        act(net, peer, "IKE rekey")
+        net.run(200)
+        note = f"{name}: {third}, {peer} {halves / 2} delays later"
+        assert_agreed(net, ("IKE rekey", third), note)
+        assert net.a.manager.ike_sas[0].spi_i != before.spi_i, note

@@ -43,6 +43,8 @@ class TaskKind(Enum):
 
 # Tasks that create or replace a child: a request of the peer's may collide with theirs.
 CREATING = frozenset({TaskKind.CHILD_CREATE, TaskKind.CHILD_REKEY})
+# Tasks that create, replace or delete a child: no end begins one while the IKE_SA is being rekeyed.
+OF_CHILDREN = CREATING | {TaskKind.DELETE_CHILD, TaskKind.DISCARD_SPI}
 # Tasks that create, replace or delete no SA.
 HARMLESS = frozenset(
     {

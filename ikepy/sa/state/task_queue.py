@@ -14,7 +14,7 @@ from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.message.window import Window
 from ikepy.sa.state.children import Children
 from ikepy.sa.state.followups import Followups
-from ikepy.sa.state.task import CREATING, HARMLESS, Task, TaskKind
+from ikepy.sa.state.task import CREATING, HARMLESS, OF_CHILDREN, Task, TaskKind
 
 MAX_TASKS = 1024  # waiting tasks on one IKE_SA, beyond which user commands are refused
 OF_A_CHILD = 5  # more tasks per child: from the last command, the clock, the worker, the configuration
@@ -231,8 +231,8 @@ class TaskQueue(Generic[S]):
         """Whether a task may run beside those under way: only if they change different children."""
         if not self._sa.window.has_room:
             return False
-        if task.kind in CREATING and self._sa.followups.rekeys_ike:
-            return False  # the peer would refuse it (RFC 7296 2.25.2)
+        if task.kind in OF_CHILDREN and self._sa.followups.rekeys_ike:
+            return False  # one of the two would refuse the other's request (RFC 7296 2.25.2)
         about = task.about(self._sa)
         others = [other.about(self._sa) for other in self._under_way.values()]
         return not others or (about is not None and all(o is not None and not o & about for o in others))
