@@ -1,10 +1,12 @@
-"""The configuration model, independent of its source. Keys, meanings and defaults are swanctl.conf's."""
+"""The configuration model, independent of its source. Keys, meanings and defaults are swanctl.conf's.
+
+Sections in files of their own are parts of it to whoever uses it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
@@ -17,37 +19,34 @@ from ikepy.config.credentials import certificate_source, secret_source
 from ikepy.config.credentials.credential_files import Directories
 from ikepy.config.credentials.keyring import Keyring
 from ikepy.config.credentials.private_keys import KeyFile, TokenKey
-from ikepy.config.dns_name import DnsName as DnsName  # a part of the model, to whoever uses it
+from ikepy.config.daemon_settings import Daemon as Daemon
+from ikepy.config.daemon_settings import Http as Http
+from ikepy.config.dns_name import DnsName as DnsName
 from ikepy.config.fields import (
     Action,
     Childless,
     Fragmentation,
-    LogFormat,
-    LogLevel,
     OcspUse,
     PostQuantum,
-    Ready,
     Redirect,
     Revocation,
     SendCert,
-    Subsystem,
-    Sysctls,
     Unique,
 )
-from ikepy.config.identity import Identity as Identity  # a part of the model, to whoever uses it
-from ikepy.config.pools import Pool as Pool  # a part of the model, to whoever uses it
+from ikepy.config.identity import Identity as Identity
+from ikepy.config.pools import Pool as Pool
 from ikepy.config.probe import Probe
 from ikepy.config.proposals import default as default_proposals
 from ikepy.config.proposals import is_quantum_safe
 from ikepy.config.radius import Radius
 from ikepy.config.router_advertisement import RouterAdvertisement
 from ikepy.config.routing import StaticRoute as StaticRoute
-from ikepy.config.section import Boolean, Seconds, Section
+from ikepy.config.section import Boolean, Impairments, OwnPort, Port, Seconds, Section
 from ikepy.config.values import Address, AnyAddress, Dynamic, Interface, Network
+from ikepy.config.vxlan import Vxlan as Vxlan
 from ikepy.crypto.secret import Secret
 from ikepy.wire.constants import ProtocolId
-from ikepy.wire.message import MAX_FRAGMENTS, MAX_MESSAGE, MAX_PAYLOADS
-from ikepy.wire.proposal import MAX_PROPOSALS, Proposal
+from ikepy.wire.proposal import Proposal
 
 DYNAMIC: Dynamic = "dynamic"  # a traffic selector: the virtual address, or else the IKE address
 ANY_ADDRESS: AnyAddress = "%any"
@@ -55,13 +54,11 @@ ANY_USER = "%any"
 NT_HASH = 16  # octets
 MOST_VIPS = 8  # virtual addresses of a connection
 MOST_POOLS = 64  # of a connection
-MOST_IMPAIRMENTS = 32
 
 _ACTIONS = {"none": "none", "trap": "trap", "start": "start"}
 _COMBINED = {"trap|start": "is not supported by ikepy yet"}
 _DPD_ACTIONS = _ACTIONS | {"clear": "none", "restart": "start"}
 _UNIQUE = {word: word for word in ("no", "never", "keep", "replace")}
-_SYSCTLS = {word: word for word in ("check", "set", "ignore")}
 _POST_QUANTUM = {"require": "require", "prefer": "prefer", "off": "off"}
 # "force" only matters in IKEv1: RFC 7383 never fragments IKE_SA_INIT, so there is nothing to force.
 _FRAGMENTATION = {"yes": "yes", "true": "yes", "force": "yes", "accept": "accept", "no": "no", "false": "no"}
@@ -70,8 +67,6 @@ _REDIRECT = {word: word for word in ("configured", "follow", "never")}
 _OCSP = {word: word for word in ("reply", "request", "both", "never")}
 _SEND_CERT = {word: word for word in ("always", "ifasked", "never")}
 _REVOCATION = {word: word for word in ("strict", "ifuri", "relaxed")}
-_READY = {word: word for word in ("all", "any", "none")}
-_LEVELS = {word: word for word in ("debug", "info", "warning", "error")}
 
 EapId = Annotated[str | None, PlainValidator(values.sent_name)]
 Amount = Annotated[int, fields.integer(0, 2**63 - 1, "0: without limit")]
@@ -79,8 +74,6 @@ AddressPatterns = Annotated[
     tuple[Address | Network | AnyAddress | DnsName, ...], fields.each(values.address_pattern, required=True)
 ]
 Selectors = Annotated[tuple[Selector | Dynamic, ...], fields.each(values.selector, required=True)]
-Port = Annotated[int, fields.integer(1, 65535, "a UDP port")]
-OwnPort = Annotated[int, fields.integer(0, 65535, "a UDP port; 0: one that the kernel chooses at the start")]
 AuthWord = Annotated[AuthMethod, PlainValidator(fields.auth_method)]
 Certificates = Annotated[tuple[bytes, ...], certificate_source.certificate_list()]  # DER
 CaCertificates = Annotated[tuple[bytes, ...], certificate_source.ca_list()]
@@ -287,7 +280,7 @@ class Connection(Section):
     vips: Annotated[tuple[Address, ...], fields.each(values.address, most=MOST_VIPS)] = ()
     pools: Annotated[tuple[str, ...], fields.each(values.text, most=MOST_POOLS)] = ()
     # What the daemon does wrong on purpose with this peer: `ikepy.impair`.
-    impairments: Annotated[tuple[str, ...], fields.each(values.text, most=MOST_IMPAIRMENTS)] = ()
+    impairments: Impairments = ()
     children: dict[str, Child] = Field(default_factory=dict)
     vti: Vti
     probe: Probe | None = None
@@ -417,121 +410,6 @@ def _match(identity: Identity | None, own: Identity | None) -> int:
     if identity is None or not identity.matches(own):
         return 0
     return 2 if own.is_pattern else 3
-
-
-class Http(Section):
-    """The HTTP server: metrics, health and SAs, to read only.
-
-    `ready`: which of the children with `start_action = "start"` must be up for /readyz. `strongswan_names`:
-    add the metrics of ipsec-prometheus-exporter. `ladder`: a page that shows the messages of IKE.
-    """
-
-    listen: Annotated[tuple[Address, int], PlainValidator(values.listen)]
-    ready: Annotated[Ready, fields.choice("condition", _READY)] = "all"
-    strongswan_names: Boolean = False
-    ladder: Boolean = False
-
-
-class Daemon(Section):
-    """Settings of the whole daemon; the retransmission defaults are charon's. Times in seconds."""
-
-    port: OwnPort = 500
-    port_nat_t: OwnPort = 4500
-    retransmit_timeout: Annotated[float, fields.number(0.01, 600, "seconds")] = 4.0
-    retransmit_base: Annotated[float, fields.number(1, 10)] = 1.8
-    retransmit_tries: Annotated[int, fields.integer(0, 100)] = 5
-    retransmit_jitter: Annotated[int, fields.integer(0, 20, "percent")] = 10  # charon's default is 0
-    retransmit_limit: Seconds = 0.0  # of one interval; 0: none
-    # Requests a peer may have outstanding; above 1 it is announced by SET_WINDOW_SIZE (RFC 7296 2.3).
-    window_size: Annotated[int, fields.integer(1, 64, "requests at once")] = 1
-    keep_alive: Seconds = 20.0  # 0: no NAT keepalives
-    # Octets of a whole IP packet; 0: 576 over IPv4, 1280 over IPv6.
-    fragment_size: Annotated[int, fields.fragment_size] = 1280
-    # Seconds that a replaced secret is accepted beside its successor; 0: refused at once.
-    old_secret_grace: Seconds = 600.0
-    half_open_timeout: Annotated[float, fields.number(0.1, 3600, "seconds")] = 30.0
-    cookie_threshold: Annotated[int, fields.integer(0, 1_000_000, "half-open IKE_SAs; 0: no cookies")] = 30
-    cookie_threshold_ip: Annotated[
-        int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no cookies")
-    ] = 3
-    block_threshold: Annotated[
-        int, fields.integer(0, 1_000_000, "half-open IKE_SAs of one address; 0: no limit")
-    ] = 5
-    # charon's name. charon refuses new ones at the limit (default 0); here the oldest are dropped.
-    init_limit_half_open: Annotated[
-        int, fields.integer(0, 1_000_000, "half-open IKE_SAs in all; 0: no limit")
-    ] = 2000
-    # Where all clients that support REDIRECT (RFC 5685) are sent that begin; None: they are served here.
-    redirect_to: Annotated[Address | DnsName | None, PlainValidator(values.gateway)] = None
-    # Seconds for which the tickets that we grant are valid (RFC 5723).
-    ticket_lifetime: Annotated[float, fields.number(60, 86400, "seconds")] = 3600.0
-    # CPU budget for handshakes with unauthenticated peers.
-    strangers_cpu: Annotated[float, fields.number(0, 1000, "percent of one CPU; 0: no limit")] = 25.0
-    # Send rate-limited INVALID_SELECTORS for packets outside an SA's selectors (RFC 4301 5.2).
-    invalid_selectors: Boolean = True
-    # Largest IKE message received in one UDP datagram, in octets; charon's default.
-    max_packet: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of a message")] = 10000
-    # Octets of the fragments of one message together (RFC 7383 5); from strangers never more than 24576.
-    max_message: Annotated[int, fields.integer(1280, MAX_MESSAGE, "octets of all fragments")] = MAX_MESSAGE
-    max_fragments: Annotated[int, fields.integer(1, MAX_FRAGMENTS, "fragments of a message")] = MAX_FRAGMENTS
-    max_payloads: Annotated[int, fields.integer(8, MAX_PAYLOADS, "payloads of a message")] = MAX_PAYLOADS
-    max_proposals: Annotated[int, fields.integer(1, MAX_PROPOSALS, "of an SA payload")] = MAX_PROPOSALS
-    workers: Annotated[int | None, fields.integer(1, 256)] = None  # None: the CPUs it may use
-    # Real-time priority of workers under load, ahead of ordinary processes as the kernel's network stack is.
-    worker_priority: Annotated[int, fields.integer(0, 99, "real-time; 0: ordinary")] = 1
-    # Whom control becomes once a privileged process has its rights; "": nobody, it keeps them. None: "ikepy"
-    # if there is such a user, else "nobody".
-    user: str | None = None
-    worker_user: str = "nobody"  # "": the one that starts the daemon
-    socket: Annotated[Path, PlainValidator(values.absolute_path)] = Path("/run/ikepy/ikepy.sock")
-    # Where keys are kept that outlive the process, as of tokens (RFC 6290) and tickets (RFC 5723), and the
-    # leases of pools; None: they end with it.
-    state_dir: Annotated[Path | None, PlainValidator(values.absolute_path)] = None
-    # Tell peers under the protection of IKE_SAs how we say that we lost them; needs `state_dir`.
-    crash_detection: Boolean = True
-    # Where all keys are written, for Wireshark and `ikepy decode`; None: nowhere.
-    keylog_dir: Annotated[Path | None, PlainValidator(values.absolute_path)] = None
-    socket_group: str = ""  # whose members may use it; "": only root and who starts the daemon
-    log_level: Annotated[LogLevel, fields.choice("level", _LEVELS)] = "info"
-    log_levels: Annotated[tuple[tuple[Subsystem, LogLevel], ...], fields.each(fields.subsystem_level)] = ()
-    log_format: Annotated[LogFormat, fields.choice("format", {"text": "text", "json": "json"})] = "text"
-    # What becomes of kernel settings that a gateway needs.
-    sysctls: Annotated[Sysctls, fields.choice("way", _SYSCTLS)] = "check"
-    http: Http | None = None
-    # Whether `impairments`, here and in connections, may ask for a daemon that breaks the protocol.
-    impairments_allowed: Boolean = False
-    impairments: Annotated[tuple[str, ...], fields.each(values.text, most=MOST_IMPAIRMENTS)] = ()
-
-
-class Vxlan(Section):
-    """A VXLAN device that ikepy makes (RFC 7348), with unicast flooding to its peers.
-
-    `device`: the underlay; None: as routes lead. `local`: the source of outer packets, which also says their
-    IP version: IPv4 without it. `mtu` None: the underlay's less VXLAN's overhead, in octets.
-    """
-
-    name: Annotated[str, PlainValidator(values.device_name)]
-    vni: Annotated[int, fields.integer(1, 2**24 - 1, "VXLAN network identifier")]
-    device: Annotated[str | None, PlainValidator(values.device_name)] = None
-    port: Port = 4789
-    local: Annotated[Address | None, PlainValidator(values.address)] = None
-    peers: Annotated[tuple[Address | str, ...], fields.each(values.host)] = ()
-    addresses: Annotated[tuple[Interface, ...], fields.each(values.interface)] = ()
-    mtu: Annotated[int | None, fields.integer(fields.MIN_IPV4_MTU, fields.MAX_MTU, "octets")] = None
-
-    @property
-    def version(self) -> int:
-        """The IP version of outer packets."""
-        return 4 if self.local is None else self.local.version
-
-    @property
-    def peer_addresses(self) -> tuple[Address, ...]:
-        return tuple(one for one in self.peers if not isinstance(one, str))
-
-    @property
-    def peer_names(self) -> tuple[str, ...]:
-        """DNS names, each of which may have several addresses."""
-        return tuple(one for one in self.peers if isinstance(one, str))
 
 
 class Config(Section):

@@ -6,10 +6,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
-from ikepy.config import values
+from ikepy.config import fields, values
+
+MOST_IMPAIRMENTS = 32
 
 Boolean = Annotated[bool, PlainValidator(values.boolean)]
 Seconds = Annotated[float, PlainValidator(values.seconds)]
+Port = Annotated[int, fields.integer(1, 65535, "a UDP port")]
+OwnPort = Annotated[int, fields.integer(0, 65535, "a UDP port; 0: one that the kernel chooses at the start")]
+Impairments = Annotated[tuple[str, ...], fields.each(values.text, most=MOST_IMPAIRMENTS)]
 
 
 class Section(BaseModel):
