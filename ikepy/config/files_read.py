@@ -27,7 +27,7 @@ class FilesRead:
 
     def changed(self) -> bool:
         """Whether another reading could give something else: a file or a pattern's meaning has changed."""
-        return any(_stamp_of(path) != stamp for path, stamp in self.files.items()) or any(
+        return any(_stamp_of(path) != former for path, former in self.files.items()) or any(
             _meaning(pattern) != found for pattern, found in self.patterns.items()
         )
 
@@ -57,7 +57,7 @@ def note_file(path: Path, status: os.stat_result | None) -> None:
     """A file is read. `status`: of the open file; None if it can't be opened."""
     read = _noting.get()
     if read is not None:
-        read.files[path] = None if status is None else _stamp(status)
+        read.files[path] = None if status is None else stamp(status)
 
 
 def content(path: Path, most: int) -> tuple[bytes, os.stat_result]:
@@ -98,14 +98,15 @@ def _meaning(pattern: str) -> tuple[str, ...]:
         return ()
 
 
-def _stamp(status: os.stat_result) -> Stamp:
+def stamp(status: os.stat_result) -> Stamp:
+    """Another one means that the file is another one, or was written since."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _stamp_of(path: Path) -> Stamp | None:
     try:
         with files.open_file(path) as file:
-            return _stamp(os.fstat(file.fileno()))
+            return stamp(os.fstat(file.fileno()))
     except OSError:
         return None
 

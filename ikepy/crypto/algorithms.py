@@ -110,11 +110,6 @@ def integ_key_size(integ: int | None) -> int:
     return _integ(integ).key if integ else 0
 
 
-def integ_icv_size(integ: int | None) -> int:
-    """Bytes of the Integrity Checksum Data of an INTEG algorithm; 0 for None and NONE."""
-    return _integ(integ).icv if integ else 0
-
-
 def _encr(encr: int) -> EncrAlgorithm:
     try:
         return ENCR[encr]

@@ -130,11 +130,6 @@ class CapturedCipher:
         """Octets of the checksum behind it."""
         return self.encryption.icv if self.integrity is None else self.integrity.icv
 
-    @property
-    def is_checked(self) -> bool:
-        """Whether what is opened is known to be authentic."""
-        return self.encryption.is_aead or self._mac is not None
-
     def open(self, prefix: bytes, body: bytes, sequence_high: bytes = b"") -> bytes:
         """The plaintext with its padding. `prefix`: what stands in front of `body`, which goes from the IV to
         the checksum. `sequence_high`: of extended sequence numbers, the half that is not sent.

@@ -138,14 +138,6 @@ def fragment_prefix(header: IkeHeader, first: int, number: int, total: int, body
     )
 
 
-def sk_offset(data: bytes, message: Message) -> int:
-    """Where the body of the SK or SKF payload begins in the datagram `data` that `message` came from."""
-    last = message.payloads[-1] if message.payloads else None
-    if not isinstance(last, SkPayload | SkfPayload):
-        raise LocalMisuse("the message is not protected")
-    return len(data) - len(last.body)
-
-
 def _may_have_its_spi(header: IkeHeader, first: int) -> bool:
     """The initiator's SPI is not zero (3.1), but in what is told, unprotected, outside of an IKE_SA (1.5)."""
     if header.spi_i != _NO_SPI:

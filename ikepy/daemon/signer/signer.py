@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ikepy.config import files
+from ikepy.config import files, files_read
 from ikepy.crypto import private_keys
 from ikepy.crypto.schemes import Scheme
 from ikepy.crypto.secret import Secret
@@ -201,7 +201,7 @@ class Signer:
             return known or self._hold(_key(self._ask(_of_token(source)), source))
         password = b"" if source.password is None else source.password.expose()
         with files.open_file(source.path) as file:
-            stamp = _stamp(os.fstat(file.fileno()))
+            stamp = files_read.stamp(os.fstat(file.fileno()))
             if known is not None and self._stamps.get(known.key_id) == stamp:
                 return known
             answer = self._ask(lambda ticket: LoadKey(ticket, source.kind, password, b""), file.fileno())
@@ -397,10 +397,6 @@ def _key(answer: Answer, source: Source | None) -> Key:
     if not isinstance(answer, Loaded):
         raise SignerError("the signer answered something else")
     return Key(answer.key_id, answer.public_key, answer.certificates, source)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _told(error: Exception) -> str:
