@@ -17,13 +17,19 @@ class Key:
     meaning: str
 
 
-_AUTH = Key(
-    "auth",
-    '`"psk"`, `"pubkey"`, `"pubkey"` with constraints, `"eap-mschapv2"`, `"eap-tls"`, `"eap-md5"`, '
-    '`"eap-radius"`, `"eap-dynamic"`, `"eap"`',
-    "a pre-shared key (RFC 7296 2.15), a [public key](#public-keys) with a signature (RFC 7427), or "
-    "[EAP](#users-eap) (2.16)",
-)
+def _auth(*further: str) -> Key:
+    """The same on both sides, but for the methods that only the gateway can ask a user for."""
+    allowed = ("psk", "pubkey", *further, "eap-mschapv2", "eap-tls", "eap-md5", "eap-dynamic", "eap")
+    words = [f'`"{word}"`' for word in allowed]
+    words.insert(2, '`"pubkey"` with constraints')
+    return Key(
+        "auth",
+        ", ".join(words),
+        "a pre-shared key (RFC 7296 2.15), a [public key](#public-keys) with a signature (RFC 7427), or "
+        "[EAP](#users-eap) (2.16)",
+    )
+
+
 KEYS: dict[str, dict[str, Key]] = {
     "connection": {
         "version": Key("integer", "2", "IKEv2 is the only version"),
@@ -45,7 +51,8 @@ KEYS: dict[str, dict[str, Key]] = {
             "word",
             '`"require"`, `"prefer"`, `"off"`',
             "keys that later quantum computers won't find: ML-KEM beside a classical exchange (RFC 9370), "
-            "where `proposals` are absent; with `require` nothing else, and `proposals` must have it",
+            'where `proposals` are absent or `"default"`; with `require` nothing else, and `proposals` must '
+            "have it",
         ),
         "proposals": Key(
             "list of proposals", "IKE proposals", "what IKE_SAs are offered with and may be chosen from"
@@ -166,7 +173,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "probe": Key("section", "", "what is pinged through the tunnel, below. Absent: nothing"),
     },
     "local": {
-        "auth": _AUTH,
+        "auth": _auth(),
         "id": Key(
             "identity",
             "",
@@ -191,7 +198,7 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
     },
     "remote": {
-        "auth": _AUTH,
+        "auth": _auth("eap-radius"),
         "id": Key("identity", "", 'Absent: anybody (`"%any"`)'),
         "certs": Key("list of files", "", "the peer's own certificates, which are believed as they are"),
         "cacerts": Key(
