@@ -35,6 +35,7 @@ class EventChains:
     children: dict[int, int] = field(default_factory=dict)
     ended_ike_sas: set[int] = field(default_factory=set)  # ike_ids that were up and are not any more
     ended_children: set[int] = field(default_factory=set)
+    rekeyed_children: set[int] = field(default_factory=set)  # of these, the ones that may be up again
     failed: set[int] = field(default_factory=set)  # ike_ids that did not come up
     events: list[Event] = field(default_factory=list)
     bus: EventBus = field(default_factory=EventBus)
@@ -72,10 +73,13 @@ class EventChains:
                 assert sa.ike_id in self.ike_sas
             case ChildUp(sa, child):
                 assert sa.ike_id in self.ike_sas, "a child is up before its IKE_SA"
+                if child.child_id in self.rekeyed_children:
+                    self.ended_children.remove(child.child_id)
                 self._begin(self.children, self.ended_children, child.child_id)
             case ChildRekeyed(_, one, other):
                 self._go_on(self.children, self.ended_children, one.child_id, other.child_id)
                 assert one.name == other.name
+                self.rekeyed_children.add(one.child_id)
             case ChildDown(_, child):
                 self._end(self.children, self.ended_children, child.child_id)
             case ChildExpired(_, child) | ChildRekeyFailed(_, child):

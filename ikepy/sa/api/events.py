@@ -2,7 +2,8 @@
 
 Rekeys replace the SAs of a tunnel, so its events form a chain: one `IkeUp` begins it, each `IkeRekeyed` names
 the next SA, one `IkeDown` ends it; children likewise. A hook that counts ups and downs can ignore rekeys. An
-SA that never carried the tunnel (the redundant one of two colliding rekeys) has no events.
+SA that never carried the tunnel (the redundant one of two colliding rekeys) has no events. A child that stays
+because the peer has deleted what replaced it begins another chain.
 
 Each event holds copies of the SAs as they were at that moment, an IKE_SA's without its children. `text` is
 for people; programs decide by the other fields.

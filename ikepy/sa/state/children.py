@@ -26,6 +26,11 @@ class Children(dict[int, ChildSa]):
         """The child that has replaced this one, if it is still there."""
         return None if child.replaced_by is None else self.get(child.replaced_by)
 
+    def predecessor(self, child: ChildSa) -> ChildSa | None:
+        """The child that the peer has replaced by this one, as long as it has not deleted it."""
+        replaced = (c for c in self.values() if c.replaced_by == child.child_id)
+        return next((c for c in replaced if c.state is ChildState.REKEYED), None)
+
     def alike(self, child: ChildSa) -> ChildSa | None:
         """Another child of the same name and traffic that stays."""
         others = (c for c in self.values() if c is not child and c.stays)

@@ -20,7 +20,7 @@ from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
-from ikepy.sa.tasks import creating
+from ikepy.sa.tasks import creating, rekey_given_up
 from ikepy.sa.tasks.child_create import ChildCreate
 from ikepy.sa.tasks.create_exchange import CreateExchange
 from ikepy.sa.tasks.creating import Created
@@ -120,9 +120,12 @@ class ChildRekey(Task[IkeSa]):
         return outcomes(self._tickets, False, reason)
 
     def _is_rekeyed_by_peer(self, sa: IkeSa) -> bool:
-        """Whether the peer's colliding rekey has made a child, or still may."""
-        theirs = self._colliding
-        return theirs is not None and (theirs.sa is not None or sa.followups.rekeys(self.child_id))
+        """Whether the peer's colliding rekey has made a child that stays, or still may."""
+        if self._colliding is None:
+            return False
+        old = sa.children.get(self.child_id)
+        replaced = old is None or old.replaced_by is not None
+        return sa.followups.rekeys(self.child_id) or (self._colliding.sa is not None and replaced)
 
     def _loses(self, sa: IkeSa, payloads: Sequence[Payload]) -> bool:
         """Whether the peer's rekey stays, by the rule of 2.8.1."""
@@ -146,7 +149,7 @@ class ChildRekey(Task[IkeSa]):
         sa.followups.forget_rekey(self.child_id)
         theirs = None if self._colliding is None else self._colliding.sa
         colliding = None if theirs is None else sa.children.get(theirs.child_id)
-        if colliding is not None:
+        if colliding is not None and colliding.state is not ChildState.DELETED:
             colliding.state = ChildState.REKEYED
             colliding.replaced_by = new.child_id
             colliding.lifetime.expires_at = now + REDUNDANT_TIMEOUT
@@ -265,10 +268,7 @@ def _resume(sa: IkeSa, child_id: int, now: float) -> list[Effect]:
         return []
     if sa.tasks.replaces(child_id):
         return []
-    if old.state is ChildState.REKEYING:
-        old.state = ChildState.INSTALLED
-    if old.lifetime.rekey_at is None:
-        old.lifetime.postpone(now, sa.registry.entropy.uniform())
+    rekey_given_up.keep(sa, old, now)
     text = f"the peer does not go on with its rekey of {old.config.name} #{child_id}"
     return [sa.log(Level.INFO, text)]
 

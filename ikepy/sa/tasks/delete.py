@@ -13,7 +13,7 @@ from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
-from ikepy.sa.tasks import desired
+from ikepy.sa.tasks import desired, rekey_given_up
 from ikepy.wire.constants import ExchangeType, ProtocolId
 from ikepy.wire.payloads import DeletePayload, Payload
 
@@ -163,10 +163,25 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     """Remove a child that the peer has deleted, and bring it up again if it is configured so."""
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     again = again and child.child_id not in sa.tasks.unwanted
+    before = None if child.replaced_by is not None else sa.children.predecessor(child)
+    if again and before is not None:
+        return _taken_back(sa, child, before, now)
+    if before is not None:  # nobody wants it either
+        sa.enqueue(DeleteChild(before.child_id))
     effects = _gone(sa, child, now, ChildRemoval.DELETED_BY_PEER)
     if again:
         desired.reopen(sa, child, ChildEnd.DELETED_BY_PEER, now)
     return effects
+
+
+def _taken_back(sa: IkeSa, child: ChildSa, before: ChildSa, now: float) -> list[Effect]:
+    """Remove the child by which the peer has replaced another, which stays: the peer could not install it, or
+    its rekey was redundant (RFC 7296 2.8.1)."""
+    was_up = child.announced
+    rekey_given_up.keep(sa, before, now)
+    effects = _gone(sa, child, now, ChildRemoval.DELETED_BY_PEER)
+    effects.append(sa.log(Level.INFO, f"CHILD_SA {before.config.name} #{before.child_id} stays instead"))
+    return [*effects, *(sa.child_up(before) if was_up else ())]
 
 
 def _gone(sa: IkeSa, child: ChildSa, now: float, reason: ChildRemoval) -> list[Effect]:
@@ -189,6 +204,5 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, reason: ChildRemoval) -> list[E
 def _ready(sa: IkeSa, child: ChildSa) -> ChildSa:
     """The newest child that the peer surely has: `child`, or an earlier one as long as the peer may not have
     received the response that created `child` (RFC 7296 2.8)."""
-    replaced = (c for c in sa.children.values() if c.replaced_by == child.child_id)
-    before = next((c for c in replaced if c.state is ChildState.REKEYED), None)
+    before = sa.children.predecessor(child)
     return child if before is None else _ready(sa, before)
