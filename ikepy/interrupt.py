@@ -1,4 +1,4 @@
-"""While modules are imported, Ctrl-C ends the process without a traceback, and nobody searches for garbage."""
+"""While modules are imported: Ctrl-C ends the process without a traceback, garbage is not searched for."""
 
 import gc
 import os

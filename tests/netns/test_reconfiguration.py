@@ -233,7 +233,7 @@ def test_nobody_waits_while_the_kernel_removes_many_devices(pair: Pair, tmp_path
     three(pair)
     workers = pair.left.workers()
     many = ""
-    for number in range(150):
+    for number in range(60):
         own = replace(KEPT[0], identity=f"l{number}", vti=f"169.253.{number}.1")
         peer = replace(KEPT[1], identity=f"r{number}", vti=f"169.253.{number}.2", outer="192.0.2.77")
         many += configuration(own, peer, name=f"m{number}", device=f"vti-m{number}", child=NONE)
