@@ -274,3 +274,27 @@ def rekeyed_while_the_peers_request_is_late(seconds: float, daemon: str = "") ->
         "b -> a INFORMATIONAL response 4",
     ]
     return net
+
+
+@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize("rekeyed", [(), (0,), (1,), (0, 1), (1, 0)], ids=str)
+@pytest.mark.parametrize("early", [False, True])
+def test_both_children_of_a_crossing_are_lost_before_the_spare_one_is_deleted(
+    early: bool, rekeyed: tuple[int, ...], window: int
+) -> None:
+    """One takes their place, though users wish that each is rekeyed, the first one perhaps before.
+
+    b -> a CREATE_CHILD_SA request 1 (IKE_SA)      x
+    """
+    net = rekeyed_while_the_peers_request_is_late(8.0, daemon=f"window_size = {window}")
+    net.script = lambda line, nth, data: [1.0 if line.startswith("b -> a CREATE_CHILD_SA") else DELAY]
+    net.command("b", Rekey(ike="ab"))
+    if early:
+        net.command("b", Rekey(child_id=child_id(net, "b", "second")))
+    while len(both := [one.child_id for one in ike_sa(net, "b").children.values() if one.stays][1:]) < 2:
+        net.run(DELAY)
+    for number in rekeyed:
+        net.command("b", Rekey(child_id=both[number]))
+    net.command("b", ChildrenLost(tuple(both)))
+    net.run(100)
+    assert_joined(net, 2)

@@ -68,6 +68,9 @@ class ChildRekey(Task[IkeSa]):
             return None  # the peer, or an earlier request of ours, has replaced it already
         if old.state not in (ChildState.INSTALLED, ChildState.REKEYING):
             return None  # it is being deleted
+        if old.lost and sa.children.alike(old) is not None:
+            sa.enqueue(DeleteChild(self.child_id), first=True)
+            return None  # another one carries its traffic
         if old.config is not self.config:  # another configuration has it otherwise
             self.config = old.config
             self.create = CreateExchange(old.config, self._ts_request, rekeys=True)
