@@ -38,7 +38,6 @@ CONFIG = ConfigDict(
     strict=True,
     extra="forbid",
     allow_inf_nan=False,
-    defer_build=True,  # until one is validated: few processes ever do
     hide_input_in_errors=True,  # it may be a key
     ser_json_bytes="hex",
     val_json_bytes="hex",
