@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.api.commands import Rekey, Terminate
+from ikepy.sa.api.commands import ChildrenLost, Rekey, Terminate
 from ikepy.sa.api.ends import ChildRemoval
 from ikepy.sa.api.events import ChildDown, ChildRekeyed, ChildUp
 from ikepy.sa.state.child_sa import ChildSa, ChildState
@@ -32,14 +32,23 @@ def with_other_selectors(payloads: Sequence[Payload]) -> list[Payload]:
     ]
 
 
-def rekeyed_in_vain() -> tuple[Network, ChildSa]:
+def rekeyed_in_vain(*lost: int) -> tuple[Network, ChildSa]:
     """b rekeys the child, and can't use a's answer: it deletes what a has made, and will try again. Also a's
-    old child."""
+    old child. `lost`: children that a loses meanwhile."""
     net = established(options(), options(), "one")
     (old,) = ike_sa(net, "a").children.values()
     net.a.events.clear()
     line = "a -> b CREATE_CHILD_SA response 0"
-    answer_otherwise(net, line, lambda: net.command("b", Rekey(child="net")), with_other_selectors)
+
+    def act() -> None:
+        net.command("b", Rekey(child="net"))
+        if lost:
+            net.run(1.5 * DELAY)
+            net.command("a", ChildrenLost(lost))
+
+    answer_otherwise(net, line, act, with_other_selectors)
+    if lost:
+        return net, old
     net.run(10 * DELAY)
     assert net.ladder[2:] == ["b -> a INFORMATIONAL request 1", "a -> b INFORMATIONAL response 1"]
     return net, old
@@ -69,6 +78,15 @@ def test_the_responder_rekeys_by_itself_where_the_peer_does_not() -> None:
     net.command("a", Rekey(child="net"))
     net.run(15)
     assert old.child_id not in ike_sa(net, "a").children
+    assert_joined(net)
+
+
+@pytest.mark.parametrize("lost", [(1,), (2,), (1, 2)], ids=str)
+def test_children_are_lost_meanwhile(lost: tuple[int, ...]) -> None:
+    net, old = rekeyed_in_vain(*lost)
+    net.run(30)
+    (child,) = ike_sa(net, "a").children.values()
+    assert child.stays and child is not old
     assert_joined(net)
 
 

@@ -150,9 +150,13 @@ class ChildCreate(Task[IkeSa]):
         """Delete the child that was to be replaced, as the child `by` now stands in for it.
 
         Another request may have replaced it meanwhile, on the terms of a former configuration: what came of
-        that is replaced, too.
+        that is replaced, too. So is the one that the peer had replaced by it, if it has not deleted that yet.
         """
         old = None if self.replaces is None else sa.children.get(self.replaces)
+        before = None if old is None else sa.children.predecessor(old)
+        if before is not None and before.child_id != by:
+            before.replaced_by = by
+            sa.enqueue(DeleteChild(before.child_id))
         while old is not None and old.child_id != by:
             newer, old.replaced_by = sa.children.successor(old), old.replaced_by or by
             sa.enqueue(DeleteChild(old.child_id))
