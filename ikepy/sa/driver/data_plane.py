@@ -88,6 +88,8 @@ class DataPlaneReports:
             if sa is None:
                 continue
             child = sa.children[child_id]
+            if child.state is ChildState.REKEYED:
+                child.lost = True  # which counts if the peer deletes what has replaced it
             if child.in_use and sa.phase is Phase.ESTABLISHED:
                 child.lost = True
                 child_create.replace_lost(sa, child)

@@ -16,7 +16,7 @@ def proceed(sa: IkeSa, now: float) -> list[Effect]:
     effects: list[Effect] = []
     due = sa.desired.take_due(now) if sa.phase is not Phase.DEAD else []
     for wanted in due:
-        sa.enqueue(ChildCreate(wanted))
+        sa.enqueue(ChildCreate(wanted, replaces=wanted.replaces))
     while sa.phase is not Phase.DEAD and (task := sa.tasks.take()) is not None:
         work = sa.tasks.prepared(task)
         try:

@@ -164,12 +164,12 @@ def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     again = child.state is not ChildState.DELETING and child.replaced_by is None
     again = again and child.child_id not in sa.tasks.unwanted
     before = None if child.replaced_by is not None else sa.children.predecessor(child)
-    if again and before is not None and not before.lost:
+    if again and before is not None:
         return _taken_back(sa, child, before, now)
-    if before is not None:  # it carries nothing, or nobody wants it either
-        sa.enqueue(DeleteChild(before.child_id, end=ChildEnd.NOT_REPLACED if again else ChildEnd.DELETED))
+    if before is not None:  # nobody wants it either
+        sa.enqueue(DeleteChild(before.child_id))
     effects = _gone(sa, child, now, ChildRemoval.DELETED_BY_PEER)
-    if again and before is None:
+    if again:
         desired.reopen(sa, child, ChildEnd.DELETED_BY_PEER, now)
     return effects
 

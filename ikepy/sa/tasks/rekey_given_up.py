@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.wanted_child import WantedChild
+from ikepy.sa.tasks import desired
 
 
 def keep(sa: IkeSa, child: ChildSa, now: float) -> None:
@@ -13,5 +15,8 @@ def keep(sa: IkeSa, child: ChildSa, now: float) -> None:
         child.state = ChildState.REKEYING
         return
     child.state = ChildState.INSTALLED
+    if child.lost:  # while another one was to have its traffic
+        wanted = WantedChild(child.config, ts_request=child.ts_request, replaces=child.child_id)
+        desired.create(sa, wanted)
     if child.lifetime.rekey_at is None and not sa.tasks.replaces(child.child_id):
         child.lifetime.postpone(now, sa.registry.entropy.uniform())
