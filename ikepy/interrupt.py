@@ -26,7 +26,7 @@ def interruptible() -> Iterator[None]:
 
     Python's own KeyboardInterrupt would come out of whichever import was under way, with a traceback, or be
     swallowed there. Where SIGINT is ignored (a shell's background job) it stays so. Searches for garbage, of
-    which imports leave little, would take an eighth of a daemon's start.
+    which imports leave little, would take an eighth of its start.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:

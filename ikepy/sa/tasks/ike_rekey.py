@@ -251,7 +251,9 @@ def _ours(sa: IkeSa) -> Task[IkeSa] | None:
     """Our own rekey that the peer's crosses. PeerError TEMPORARY_FAILURE if we do something else."""
     ours = sa.tasks.current if sa.tasks.doing is TaskKind.IKE_REKEY else None
     if sa.tasks.busy and ours is None:
-        raise PeerError(NotifyType.TEMPORARY_FAILURE, "a child is being set up, replaced or deleted on this IKE_SA")
+        raise PeerError(
+            NotifyType.TEMPORARY_FAILURE, "a child is being set up, replaced or deleted on this IKE_SA"
+        )
     return ours
 
 
