@@ -118,3 +118,15 @@ def test_a_delete_waits_until_the_peer_has_rekeyed_the_ike_sa(third: str, name: 
         note = f"{name}: {third}, {peer} {halves / 2} delays later"
         assert_agreed(net, ("IKE rekey", third), note)
         assert net.a.manager.ike_sas[0].spi_i != before.spi_i, note
+
+
+@pytest.mark.parametrize("third", ["child delete", "child create", "child rekey"])
+def test_the_ike_sa_is_deleted_at_once_while_a_task_of_a_child_waits_for_its_rekey(third: str) -> None:
+    net = crossing("one")
+    net.script = lambda line, nth, data: [] if "IKE_FOLLOWUP_KE request" in line else [DELAY]
+    act(net, "b", "IKE rekey")
+    net.run(2 * DELAY)
+    act(net, "a", third)
+    act(net, "a", "IKE delete")
+    net.run(4 * DELAY)
+    assert not net.a.manager.ike_sas

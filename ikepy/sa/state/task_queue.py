@@ -175,12 +175,15 @@ class TaskQueue(Generic[S]):
             self._waiting.append(entry[1])  # the limit counts postponed tasks already
 
     def take(self) -> Task[S] | None:
-        """Remove and return the next task, if it may begin now."""
-        if not self._waiting or not self._may_begin(self._waiting[0]):
+        """Remove and return the next task, if it may begin now. Tasks of children that wait until the peer
+        has rekeyed the IKE_SA don't hold up those behind them, such as its deletion."""
+        task = next((one for one in self._waiting if not self._held(one)), None)
+        if task is None or not self._may_begin(task):
             return None
-        if self._waiting[0] in self._prepared and self._prepared[self._waiting[0]].awaited:
+        if task in self._prepared and self._prepared[task].awaited:
             return None
-        return self._waiting.popleft()
+        self._waiting.remove(task)
+        return task
 
     def prepared(self, task: Task[S]) -> Computation:
         """The results computed for the request of a task that was taken."""
@@ -227,12 +230,15 @@ class TaskQueue(Generic[S]):
         self._postponed.clear()
         self._prepared.clear()
 
+    def _held(self, task: Task[S]) -> bool:
+        """Whether it waits for the peer's rekey of the IKE_SA, which goes on in IKE_FOLLOWUP_KE: one of the
+        two would refuse the other's request (RFC 7296 2.25.2)."""
+        return task.kind in OF_CHILDREN and self._sa.followups.rekeys_ike
+
     def _may_begin(self, task: Task[S]) -> bool:
         """Whether a task may run beside those under way: only if they change different children."""
         if not self._sa.window.has_room:
             return False
-        if task.kind in OF_CHILDREN and self._sa.followups.rekeys_ike:
-            return False  # one of the two would refuse the other's request (RFC 7296 2.25.2)
         about = task.about(self._sa)
         others = [other.about(self._sa) for other in self._under_way.values()]
         return not others or (about is not None and all(o is not None and not o & about for o in others))

@@ -23,6 +23,7 @@ from ikepy.sa.state.task_queue import MAX_TASKS, OF_A_CHILD, TaskQueue, pause
 from ikepy.wire.constants import ExchangeType
 from ikepy.wire.payloads import Payload
 
+from .test_followups import followup
 from .test_registry import Entropy, shared
 
 HERE = Endpoint(IPv4Address("192.0.2.1"), 500)
@@ -145,6 +146,19 @@ def test_no_task_overtakes_one_that_may_not_begin() -> None:
     tasks = queue(Job("a"), Job("a"), Job("b"))
     begin(tasks, 0)
     assert tasks.take() is None
+
+
+def test_what_waits_for_the_peers_rekey_of_the_ike_sa_is_overtaken() -> None:
+    """Its IKE_FOLLOWUP_KE: a task of a child waits for that, others need not."""
+    owner = Owner()
+    tasks = OwnQueue(owner)
+    of_a_child, check = Job("a"), Check()
+    tasks.enqueue(of_a_child)
+    tasks.enqueue(check)
+    owner.followups.add(b"1", followup(rekeys_ike=True), 0.0)
+    assert [tasks.take(), tasks.take()] == [check, None]
+    owner.followups.forget_ike_rekey()
+    assert tasks.take() is of_a_child
 
 
 def test_no_task_begins_without_room_in_the_window() -> None:

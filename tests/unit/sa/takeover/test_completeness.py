@@ -91,7 +91,8 @@ def test_every_attribute_of_an_ike_sa() -> None:
 
 def test_every_attribute_of_the_desired_children() -> None:
     assert vars(DesiredChildren()).keys() == {"purpose", "waiting", "due", "unmet", "bounced"}
-    assert names(WantedChild) == {"config", "tickets", "ts_request"}  # `tickets`: refused
+    # `tickets`: refused. `replaces`: a lost child, for which the IKE_SA is refused.
+    assert names(WantedChild) == {"config", "tickets", "ts_request", "replaces"}
 
 
 @pytest.mark.parametrize(
