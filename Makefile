@@ -23,14 +23,14 @@ set-up:
 lab: set-up
 	@$(BIN)/ikepy lab $(ARGS)
 
-# Three at a time keep two processors busy, as some wait (tests/turns.py); a file in one process. They are compiled
-# once, beside mypy, and the newest Python's environment is made.
+# Tests wait more than they compute: three at a time keep two processors busy, a file in one process. They are
+# compiled once, beside mypy.
 JOBS ?= 3
 test: set-up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(if $(ARGS),,{ .ci/set-up newest; $(BIN)/pytest --collect-only -q; } >/dev/null 2>&1 &) $(BIN)/mypy
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(if $(ARGS),,$(BIN)/pytest --collect-only -q >/dev/null 2>&1 &) $(BIN)/mypy
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 	@$(if $(ARGS),,.ci/newest-python)
 
 bench: set-up

@@ -31,7 +31,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.netns.namespaces import MakeNamespace, Namespace, factory, remove_stale
-from tests.turns import mixed
 
 # The machine may be busy, and no test is about the speed of its examples.
 settings.register_profile(
@@ -59,8 +58,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items[:] = mixed(items)
 
 
 @pytest.fixture(autouse=True)
