@@ -24,12 +24,12 @@ lab: set-up
 	@$(BIN)/ikepy lab $(ARGS)
 
 # Tests wait more than they compute: three at a time keep two processors busy, a file in one process. They are
-# compiled once, beside mypy.
+# compiled once, beside mypy, and the newest Python's environment is made.
 JOBS ?= 3
 test: set-up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(if $(ARGS),,$(BIN)/pytest --collect-only -q >/dev/null 2>&1 &) $(BIN)/mypy
+	$(if $(ARGS),,{ .ci/set-up newest; $(BIN)/pytest --collect-only -q; } >/dev/null 2>&1 &) $(BIN)/mypy
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 	@$(if $(ARGS),,.ci/newest-python)
 
