@@ -24,7 +24,8 @@ from .sites import ADDRESSES, CHILDREN, OTHER, OUTER, SECOND, Options
 from .world import CALM, Weather, World
 
 QUIET = 200.0  # seconds of calm after which the ends must agree
-PATIENCE = 200.0  # further seconds until no timer is just at work
+PATIENCE = 200.0  # further seconds for a run that is checked as soon as all is well
+STILL = 1000.0  # further seconds until no timer is just at work: several IKE_SAs are rekeyed all the time
 REAL = 10  # one run in so many has real crypto
 THOUGHTFUL = 0.35  # share of the runs in which key exchanges take their time
 PATIENT = 8  # one run in so many waits that long, the others until all is well
@@ -145,7 +146,7 @@ class Scenario:
             self._settle()
         else:
             world.run(QUIET)
-            until = world.now + PATIENCE
+            until = world.now + STILL
             while not world.still:
                 if not world.step(until):
                     raise Breach("no rest after all")
