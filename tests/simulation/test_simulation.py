@@ -19,7 +19,8 @@ SHOWN = 2  # ladders a test
 # two requests that replaced one lost child, on former and present terms, both children stayed. Of the last
 # three, each in some hundred: a gateway told the token of an IKE_SA whose rekey it had not finished. In three
 # a law was wrong: a restored IKE_SA may send before the next one is restored; a new process does not know the
-# last response on an IKE_SA that ended before; three IKE_SAs may be busy with rekeys for minutes on end.
+# last response on an IKE_SA that ended before; three IKE_SAs may be busy with rekeys for minutes on
+# end. In a fourth, too: packets go under a child of an IKE_SA that the new process does not know.
 ONCE_BROKEN = (
     *(60871009, 60469500, 20195, 52614, 102874, 83001029, 83028506, 83046726, 83064326, 5568),
     *(90005748, 90109891, 90161720, 200027464, 300033252),
@@ -27,7 +28,7 @@ ONCE_BROKEN = (
     *(1000000165, 1000000208, 1000000278),
     *(3100005086, 3100009430, 3100028222, 700200955, 2300010771, 2300048416),
     *(800173902, 800043565, 800036932),
-    *(900071925, 3400002828, 2500016652, 2600012496, 2860124440),
+    *(900071925, 3400002828, 2500016652, 2600012496, 2860124440, 2860230806),
 )
 
 

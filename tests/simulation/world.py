@@ -23,7 +23,6 @@ from ikepy.sa.api.effects import (
 from ikepy.sa.api.ends import ChildRemoval, Silence
 from ikepy.sa.api.events import ChildDown, Event, IkeDown
 from ikepy.sa.api.path import Address, Endpoint, Path
-from ikepy.sa.api.snapshot import IkeSaSnapshot
 from ikepy.sa.state.event_text import ENDED
 from ikepy.wire.constants import ExchangeType, HeaderFlag, PayloadType
 from tests.exchange.network import outcome_of
@@ -227,7 +226,8 @@ class World:
                     ended[sa.ike_id] = effect
                 case ChildDown(sa=sa, reason=ChildRemoval.WITH_IKE_SA):
                     self.disturbed.add(site.name)
-                    given_up = _is_given_up(ended[sa.ike_id]) and not self._forgotten(site, sa)
+                    forgotten = self._forgotten(site, sa.connection, sa.spi_i)
+                    given_up = _is_given_up(ended[sa.ike_id]) and not forgotten
                     if given_up and self.gentle and not self.lossy:
                         raise Breach(f"{site.name} gives up a peer that is there")
                 case Log():
@@ -256,11 +256,16 @@ class World:
         for outcome in answered:
             self._check_answer(site, outcome)
 
-    def _forgotten(self, site: Site, sa: IkeSaSnapshot) -> bool:
+    def _forgotten(self, site: Site, connection: str, spi_i: bytes) -> bool:
         """Whether the peer has deleted it, and may have been taken over since: a new process does not know
         what the former one answered last on IKE_SAs that had ended."""
-        peer = self.sites[peer_of(site.name, sa.connection)]
-        return self.taken_over > 0 and all(one.spi_i != sa.spi_i for one in peer.sas())
+        peer = self.sites[peer_of(site.name, connection)]
+        return self.taken_over > 0 and all(one.spi_i != spi_i for one in peer.sas())
+
+    def _of_a_forgotten(self, site: Site, spi_out: int) -> bool:
+        """Whether a packet goes under a child of such an IKE_SA, which still waits for that answer."""
+        ending = [sa for sa in site.sas() if sa.is_ending and sa.children.by_outbound_spi(spi_out)]
+        return any(self._forgotten(site, sa.connection.name, sa.spi_i) for sa in ending)
 
     def _think(self, site: Site, job: Compute) -> None:
         """What a site computes takes a moment or, now and then, longer than a retransmission."""
@@ -392,7 +397,8 @@ class World:
     def _judge(self, sender: str, receiver: Site, policy: str, packet: Packet) -> None:
         """A packet can't be decrypted: whether that is allowed."""
         had = packet.sa.spi in receiver.plane.spis
-        if self.strict and (sender, policy) in self.up:
+        forgotten = self._of_a_forgotten(self.sites[sender], packet.sa.spi)
+        if self.strict and (sender, policy) in self.up and not forgotten:
             raise Breach(
                 f"{sender} sends for {policy} under {packet.sa.spi:08x}, {receiver.name} can't decrypt it"
             )
