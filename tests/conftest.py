@@ -42,14 +42,17 @@ settings.load_profile("ikepy")
 # A shell's jobs in the background have it ignored, and whatever tests start would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What collecting makes stays: to look for garbage in it would take a quarter of its time.
-gc.disable()
-
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 
 
-def pytest_collection_finish() -> None:
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What collecting makes stays: to look for garbage in it would take a quarter of its time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
