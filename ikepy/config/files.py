@@ -21,8 +21,8 @@ class Files(Protocol):
         """The names of files that a pattern means (glob(7)). Raises OSError."""
 
 
-class _Own:
-    """With this process's rights."""
+class Own:
+    """Opens them with this process's rights."""
 
     def open(self, path: str) -> int:
         # A FIFO without a writer is not waited for here; what a shell's <(...) gives is read to its end.
@@ -34,7 +34,7 @@ class _Own:
         return glob.glob(pattern)  # noqa: PTH207
 
 
-_files: list[Files] = [_Own()]
+_files: list[Files] = [Own()]
 
 
 def open_by(files: Files) -> None:

@@ -32,6 +32,7 @@ EMPTY = (
     "says nothing any more, as after a full disk or a write that was cut off; to end all of its connections, "
     "leave an empty section in it, such as [daemon]"
 )
+FAULT = "it failed by a fault of the daemon's own, which stands below: please report it"
 REMARKS = 20  # warnings on a file that is read again, at most
 
 Apply = Callable[[Config, str], Awaitable[ConfigDifference]]
@@ -130,6 +131,9 @@ class DesiredConfig:
                 raise
             except LocalMisuse as error:  # it ends, or has not begun
                 self._publish(ConfigRefused(cause, (str(error),)))
+                raise
+            except Exception as error:  # a fault of ours: whoever waits for the reload's end hears of it
+                self._publish(ConfigRefused(cause, (f"{FAULT}: {type(error).__name__}",)))
                 raise
             _wipe(before, self._layers)
             self._reset_levels()

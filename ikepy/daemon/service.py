@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from esp.net import sockets
 from ikepy.config.difference import ConfigDifference
+from ikepy.config.files_read import FilesRead
 from ikepy.config.model import Config, Http
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import DaemonEnding, DaemonStarted
@@ -322,9 +323,9 @@ class Daemon:
         elif self._dependencies.drop_capabilities:
             give_up_the_rest()
 
-    def _files_read(self) -> list[Path]:
+    def _files_read(self) -> FilesRead:
         """The configuration's file and those that it names, as they were read."""
-        return [] if self._file is None else list(self._file.files_read.files)
+        return FilesRead() if self._file is None else self._file.files_read
 
     def _own_rights(self, account: Account | None) -> Rights:
         """This process's; `account`: whom workers become."""

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from ikepy.control.client import ask_for_list
 from ikepy.daemon.process.account import Account, closed_to
 from ikepy.daemon.process.capabilities import KEPT, Capability
 from tests.netns.gateways import LEFT, RIGHT, Pair, configuration, ping
 from tests.netns.namespaces import wait_until
 from tests.netns.test_privileges import START, capabilities, core_limit, status
+from tests.pki import chain
 
 pytestmark = pytest.mark.root
 
@@ -176,6 +178,33 @@ def _devices(pair: Pair) -> list[str]:
 def _exemptions(pair: Pair) -> str:
     done = pair.left.namespace.run("ip", "route", "show", "table", "4500", check=False)
     return done.stdout
+
+
+def test_a_reload_keeps_credentials_of_directories_and_takes_new_ones(pair: Pair, tmp_path: Path) -> None:
+    """Of the pod's image: the configuration's directory is another one than theirs."""
+    pki, place = chain(), tmp_path / "left"
+    folders = {name: place / name for name in ("ipsec.config.d", "ipsec.secrets.d", "ipsec.d/cacerts")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    (folders["ipsec.config.d"] / "a.conf").write_text(
+        f"conn net\n left={LEFT.outer}\n right={RIGHT.outer}\n authby=pubkey\n leftid=@gwa\n rightid=@gwb\n"
+        f" leftsubnet={LEFT.networks[0]}\n rightsubnet={RIGHT.networks[0]}\n auto=add\n"
+    )
+    folders["ipsec.secrets.d"].chmod(0o700)
+    (folders["ipsec.secrets.d"] / "a.secrets").write_text("")
+    (folders["ipsec.d/cacerts"] / "root.pem").write_bytes(pki.root.pem)
+    pair.left.start_file(folders["ipsec.config.d"] / "a.conf")
+    assert certificates(pair) == [pki.root.der]
+    pair.left.ask("reload")
+    assert certificates(pair) == [pki.root.der]
+    (folders["ipsec.d/cacerts"] / "ca.pem").write_bytes(pki.ca.pem)
+    pair.left.ask("reload")
+    assert set(certificates(pair)) == {pki.root.der, pki.ca.der}
+
+
+def certificates(pair: Pair) -> list[bytes]:
+    found = ask_for_list(pair.left.socket, "list-certs", "list-cert", {})
+    return [str(one["data"]).encode(errors="surrogateescape") for one in found]
 
 
 def test_a_secret_that_only_root_reads_is_read_again(pair: Pair, tmp_path: Path) -> None:

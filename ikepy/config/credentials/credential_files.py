@@ -19,6 +19,7 @@ from ikepy.crypto.x509.certificate import Certificate, certificate
 from ikepy.crypto.x509.crl import MAX_CRL, Crl, crl
 from ikepy.crypto.x509.encoding import MARK
 from ikepy.crypto.x509.public_key import PublicKey, public_key
+from ikepy.errors import ConfigError
 
 MAX_FILE = 262144  # octets of a certificate's or key's: PEM, with what stands beside it
 MAX_FILES = 4096  # of one directory
@@ -86,8 +87,20 @@ class Directories:
     layout: Layout = field(default=SWANCTL, compare=False)
 
 
+def files_of(directory: Path) -> tuple[str, ...]:
+    """The names of a directory's files; none if it is not there. ConfigError where it may not be looked into:
+    a reload must not take that for a directory without CAs."""
+    try:
+        return files_read.expand(f"{directory.absolute()}/*")
+    except OSError as error:
+        raise ConfigError(directory, [("", f"can't be looked into: {error.strerror}")]) from None
+
+
 def read_directories(beside: Path, tell: Callable[[str, str], None], layout: Layout = SWANCTL) -> Directories:
-    """Read them. `tell`: is told each file that can't be used, as swanctl goes on with the others."""
+    """Read them. `tell`: is told each file that can't be used, as swanctl goes on with the others.
+
+    Raises ConfigError as `files_of`.
+    """
 
     def each(kind: Kind, read: Callable[[bytes], T]) -> tuple[T, ...]:
         return tuple(_all(beside / kind.directory, kind, read, tell))
@@ -105,10 +118,7 @@ def read_directories(beside: Path, tell: Callable[[str, str], None], layout: Lay
 def _all(
     directory: Path, kind: Kind, read: Callable[[bytes], T], tell: Callable[[str, str], None]
 ) -> Iterator[T]:
-    try:
-        names = files_read.expand(f"{directory.absolute()}/*")
-    except OSError:
-        return  # it is not there, or not ours to read
+    names = files_of(directory)
     if len(names) > MAX_FILES:
         tell(str(directory), f"has too many files; allowed: at most {MAX_FILES}")
     for name in names[:MAX_FILES]:

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, model_va
 
 from ikepy.config import fields, files, files_read, values
 from ikepy.config.credentials import secrecy, secret_source
+from ikepy.config.credentials.credential_files import files_of
 from ikepy.config.section import Section
 from ikepy.crypto.secret import Secret
 
@@ -37,16 +38,12 @@ def in_directories(
     """The files in the directories of private keys beside a configuration file, but for those `named`: keys
     without a password need no section. Each has a name that begins with its directory's.
 
-    `tell`: is told each that others may read, by its name.
+    `tell`: is told each that others may read, by its name. Raises ConfigError as `files_of`.
     """
     known = {one.path for one in named}
     found: dict[str, KeyFile] = {}
     for kind in KINDS:
-        try:
-            files_there = files_read.expand(f"{(beside / kind).absolute()}/*")
-        except OSError:
-            continue  # it is not there, or not ours to look into
-        for path in map(Path, files_there[:MAX_FILES]):
+        for path in map(Path, files_of(beside / kind)[:MAX_FILES]):
             if path not in known:
                 name = f"{kind}/{path.name}"
                 found[name] = KeyFile.model_construct(path=path)

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
+from ikepy.config import files, files_read
 from ikepy.config.sources.draft import Draft, Lost, Origin
 from ikepy.config.sources.ipsec_conn import directory
 from ikepy.config.sources.place import Place, failure, included, read_file
@@ -38,14 +39,26 @@ def beside(path: Path, draft: Draft) -> Table:
     file = path.with_suffix(".secrets")
     if path.parent.name.endswith(".config.d"):
         other = path.parent.with_name(path.parent.name.removesuffix(".config.d") + ".secrets.d") / file.name
-        file = other if other.exists() else file
-    if not file.exists():
+        file = other if _is_there(other) else file
+    if not _is_there(file):
         text = f"there is no {file}: make it, with the secrets and the names of private keys"
         draft.refused.append(Lost("secrets", Place(str(path), 0), text))
         return {}
     table: Table = {}
     _read(file, table, draft, None, 0)
     return table
+
+
+def _is_there(path: Path) -> bool:
+    """If it is not, that is noted: it may come. Where we may not look it counts as there: reading tells."""
+    files_read.note_file(path, None)
+    try:
+        files.open_file(path).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _read(file: Path, table: Table, draft: Draft, named_at: Place | None, nested: int) -> None:

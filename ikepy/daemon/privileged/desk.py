@@ -100,7 +100,7 @@ class Desk:
         self._links: dict[int, Link] = {}
         self._exempt: set[IPv4Address | IPv6Address] = set()
         self._vxlans: set[str] = set()  # names that were asked for
-        self._files = Files(begin.files)
+        self._files = Files(begin.files, begin.patterns)
         account = None if begin.account is None else Account(*begin.account)
         self._launcher = WorkerLauncher(account, begin.priority)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from ikepy.config import files
+from ikepy.config.files_read import FilesRead
 from ikepy.config.model import Daemon as Settings
 from ikepy.daemon.interfaces import Launcher, NetworkConfig, SocketOpener, Tun
 from ikepy.daemon.privileged.client import Privileged
+from ikepy.daemon.privileged.files import to_name
 from ikepy.daemon.privileged.requests import Begin
 from ikepy.daemon.privileged.separated import (
     SeparatedDevices,
@@ -44,21 +47,23 @@ def separate(
     user: Account,
     account: Account | None,
     control_sockets: Collection[tuple[Path, int]],
-    read: Collection[Path],
+    read: FilesRead,
 ) -> Rights:
     """Give this process's rights up for good, and return those of the privileged one. Raises OSError.
 
     `user`: whom control becomes; `account`: whom workers become; `control_sockets`: with their inodes,
-    which control can't remove any more; `read`: the configuration's file and those that it names.
+    which control can't remove any more; `read`: the configuration's file first, and what it names.
     Whatever only root can open is open before.
     """
+    patterns = tuple(map(os.path.abspath, read.patterns))  # as later requests have them
     begin = Begin(
         ports=(settings.port, settings.port_nat_t),
         workers=workers,
         priority=settings.worker_priority,
         account=None if account is None else (account.uid, account.gid),
         sockets=tuple((str(path.absolute()), inode) for path, inode in control_sockets),
-        files=tuple(str(path.absolute()) for path in read),
+        files=tuple(to_name([str(path.absolute()) for path in read.files], patterns)),
+        patterns=patterns,
         keep_reading=closed_to_root() is not None,
     )
     privileged.begin(begin)

@@ -31,6 +31,7 @@ class Bed:
         self.readings = 0
         self.reading = threading.Event()
         self.mistake: ConfigError | None = None
+        self.fault: Exception | None = None
         self.may_read = threading.Event()
         self.may_read.set()
         self.may_apply = asyncio.Event()
@@ -60,6 +61,8 @@ class Bed:
         self.readings += 1
         self.reading.set()
         self.may_read.wait(10)
+        if self.fault is not None:
+            raise self.fault
         if self.mistake is not None:
             raise self.mistake
         return Reading(self.content, (), empty=self.content == Config())
@@ -175,6 +178,23 @@ def test_a_file_with_a_mistake_changes_nothing_and_is_told() -> None:
             ConfigReloading("command"),
             ConfigRefused("command", ("site.toml: connections.bad: is bad",)),
         ]
+
+    run(scenario)
+
+
+def test_a_fault_of_ours_ends_the_reload_for_all_who_wait() -> None:
+    """`Type=notify` of systemd waits for READY=1, and the metric of the last reload tells of it."""
+
+    async def scenario(bed: Bed) -> None:
+        bed.fault = ZeroDivisionError("a fault")
+        with pytest.raises(ZeroDivisionError):
+            await bed.desired.reload("SIGHUP")
+        (begun, refused) = bed.events
+        assert begun == ConfigReloading("SIGHUP")
+        assert isinstance(refused, ConfigRefused) and "ZeroDivisionError" in refused.problems[0]
+        bed.fault = None
+        await bed.desired.reload("SIGHUP")
+        assert bed.events[-1] == ConfigReloaded("SIGHUP")
 
     run(scenario)
 

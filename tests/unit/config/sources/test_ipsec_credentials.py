@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikepy.config import toml_source
+from ikepy.config import files, toml_source
 from ikepy.config.model import AuthRemote, Config, Connection
 from ikepy.config.sources import convert, recognise
 from ikepy.config.toml_source import Reading
@@ -92,6 +95,41 @@ def test_those_of_the_images_folders_are_beside_them(place: Path) -> None:
     assert config.connections["net"].local.certs == (PKI.moon.der,)
     assert [one.der for one in config.directories.cas] == [PKI.root.der]
     assert list(config.private_keys) == ["pkcs8-1"]
+
+
+class Refusing:
+    """What opens files for a daemon that has given up its rights: it lists no directory."""
+
+    def open(self, path: str) -> int:
+        return os.open(path, os.O_RDONLY)
+
+    def matching(self, pattern: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "not one of the files that the start has read", pattern)
+
+
+@pytest.fixture
+def refusing() -> Iterator[None]:
+    files.open_by(Refusing())
+    yield
+    files.open_by(files.Own())
+
+
+@pytest.mark.usefixtures("refusing")
+def test_directories_that_may_not_be_looked_into_are_a_mistake(place: Path) -> None:
+    """A reload that took them for empty would end with no CA at all."""
+    assert "ipsec.d/cacerts: can't be looked into: not one of the files" in mistakes(place, conn())
+
+
+@pytest.mark.usefixtures("refusing")
+def test_secrets_are_looked_for_by_whoever_may_read_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object, **__: object) -> bool:
+        raise PermissionError(errno.EACCES, "the directory is root's")
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    monkeypatch.setattr(Path, "stat", forbidden)
+    assert "secrets" not in mistakes(place, conn(), ": PKCS8 moon.key\n")
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,17 @@ from tun.vxlan_state import VxlanState
 REQUESTS = get_args(Request)
 ANSWERS = get_args(Answer)
 VALUES = [
-    Begin((500, 4500), 2, 1, (65534, 65534), (("/run/ikepy/ikepy.sock", 7),), ("/etc/a",), False),
-    Begin((500, 4500), 2, 0, None, (), (), True),
+    Begin(
+        (500, 4500),
+        2,
+        1,
+        (65534, 65534),
+        (("/run/ikepy/ikepy.sock", 7),),
+        ("/etc/a",),
+        ("/etc/x509/*",),
+        False,
+    ),
+    Begin((500, 4500), 2, 0, None, (), (), (), True),
     MakeDevice("vti0"),
     MendVxlan(VxlanState("vx0", 7, 4789)),
     MendVxlan(

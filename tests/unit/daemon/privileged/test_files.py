@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ikepy.daemon.privileged.files import Files
+from ikepy.daemon.privileged.files import Files, to_name
 
 
 def content(files: Files, path: Path | str) -> bytes:
@@ -78,6 +78,40 @@ def test_patterns(files: Files, directory: Path) -> None:
     for pattern in ("*.psk", "etc/../*", "*/*", "../*"):
         with pytest.raises(OSError, match="restart the daemon"):
             files.matching(str(directory / pattern))
+
+
+def test_what_patterns_of_the_start_mean_now(directory: Path) -> None:
+    """Of `/etc/ipsec.conf`, whose directory is not opened: `/etc/ipsec.d/cacerts/*`."""
+    for name in ("d/ca", "d/other", "conf.d/a"):
+        (directory / name).mkdir(parents=True)
+    patterns = [f"{directory}/d/ca/*", f"{directory}/*.conf", f"{directory}/conf.d/*/*.conf"]
+    files = Files(("/etc/ipsec.conf",), patterns)
+    assert files.matching(patterns[0]) == []
+    allowed = ["d/ca/new.pem", "b.conf", "conf.d/a/c.conf"]
+    refused = ["d/other/x.pem", "d/x.pem", "other.psk", "conf.d/x.conf", "conf.d/a/x", "d/ca/../other/x.pem"]
+    for name in (*allowed, *refused):
+        (directory / name).write_text(name)
+    assert [files.matching(one) for one in patterns] == [[str(directory / one)] for one in allowed]
+    assert [content(files, directory / one).decode() for one in allowed] == allowed
+    (directory / "d" / "ca" / "link").symlink_to(directory / "other.psk")
+    (directory / "d" / "ca" / "beneath").symlink_to("new.pem")
+    assert content(files, directory / "d" / "ca" / "beneath") == b"d/ca/new.pem"
+    for name in (*refused, "d/ca/link"):
+        with pytest.raises(OSError, match="restart the daemon"):
+            content(files, directory / name)
+    for pattern in (f"{directory}/*", f"{directory}/d/*/*", f"{directory}/d/other/*"):
+        with pytest.raises(OSError, match="restart the daemon"):
+            files.matching(pattern)
+
+
+def test_which_files_are_named_beside_the_patterns(directory: Path) -> None:
+    (directory / "conf.d").mkdir()
+    included = [str(directory / "conf.d" / f"{'site' * 25}-{number:04}.conf") for number in range(3000)]
+    link = directory / "conf.d" / "link.conf"
+    link.symlink_to(directory / "other.psk")
+    own, psk = str(directory / "conf.d" / "own.conf"), str(directory / "elsewhere.psk")
+    named = to_name([own, *included, psk, str(link)], [f"{directory}/conf.d/*.conf"])
+    assert named == [own, psk, str(link)]
 
 
 def test_a_daemon_without_a_file_opens_none() -> None:

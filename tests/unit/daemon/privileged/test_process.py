@@ -57,7 +57,7 @@ LOOPBACK = ip_address("127.0.0.1")
 
 
 def begin(*ports: int) -> Begin:
-    return Begin(ports, 1, 1, None, (), (), True)
+    return Begin(ports, 1, 1, None, (), (), (), True)
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_it_ends_with_control_and_removes_its_sockets(tmp_path: Path) -> None:
             sock.bind(str(each))
     process = Privileged.start()
     sockets = ((str(path), path.stat().st_ino), (str(other), path.stat().st_ino))
-    process.begin(Begin((), 1, 1, None, sockets, (), True))
+    process.begin(Begin((), 1, 1, None, sockets, (), (), True))
     refused(process, OpenUdp(LOOPBACK, 1, reuse_port=False, probe=True))
     process.close()
     assert not Path(f"/proc/{process.pid}").exists()
@@ -312,7 +312,7 @@ def test_as_many_files_as_there_are(tmp_path: Path) -> None:
         Path(name).touch()
     process = Privileged.start()
     try:
-        process.begin(Begin((), 1, 1, None, (), (str(directory / "ikepy.toml"),), True))
+        process.begin(Begin((), 1, 1, None, (), (str(directory / "ikepy.toml"),), (), True))
         assert SeparatedFiles(process).matching(str(directory / "*.conf")) == names
     finally:
         process.close()
