@@ -6,8 +6,10 @@ A capture is a stranger's: lengths are bounded, and what is cut short ends it. T
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from gzip import BadGzipFile
 from typing import BinaryIO
 
 MAX_RECORD = 1 << 20  # octets of a packet or block
@@ -73,7 +75,11 @@ class Capture:
         if size > MAX_RECORD:
             self.cut = True
             return None
-        data = self._stream.read(size)
+        try:
+            data = self._stream.read(size)
+        except (EOFError, zlib.error, BadGzipFile):  # what was compressed is cut short, or damaged
+            self.cut = True
+            return None
         if len(data) < size:
             self.cut = self.cut or bool(data)
             return None

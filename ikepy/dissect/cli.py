@@ -14,6 +14,7 @@ from typing import BinaryIO, NoReturn, cast
 
 import click
 
+from ikepy import option_types
 from ikepy.control.options import examples
 from ikepy.control.terminal import console, print_lines
 from ikepy.dissect import key_sources
@@ -42,12 +43,12 @@ _GZIP = b"\x1f\x8b"
         "tcpdump -i any -w - 'udp port 500 or udp port 4500 or esp' -c 20 | ikepy decode -",
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", type=option_types.PATH_OR_DASH)
 @click.option(
     "-k",
     "--keys",
     "sources",
-    type=click.Path(path_type=Path),
+    type=option_types.PATH,
     multiple=True,
     metavar="FILE",
     help="Wireshark's ikev2_decryption_table or esp_sa, our own ikepy_keys, or a directory with them, as "
@@ -56,7 +57,7 @@ _GZIP = b"\x1f\x8b"
 @click.option(
     "--esp-keys",
     "esp_sources",
-    type=click.Path(path_type=Path),
+    type=option_types.PATH,
     multiple=True,
     metavar="FILE",
     help="Wireshark's esp_sa. May be given again.",
@@ -64,7 +65,7 @@ _GZIP = b"\x1f\x8b"
 @click.option(
     "--psk-file",
     "psk_files",
-    type=click.Path(path_type=Path),
+    type=option_types.PATH,
     multiple=True,
     metavar="FILE",
     help="A preshared key, to verify AUTH with. May be given again.",
@@ -88,7 +89,7 @@ _GZIP = b"\x1f\x8b"
     help="html is a page for itself, svg a picture, mermaid a diagram's text.",
 )
 @click.option("-j", "--json", "as_json_too", is_flag=True, help="The same as --format json.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT", help="Write it to a file.")
+@click.option("-o", "--output", type=option_types.PATH, metavar="OUT", help="Write it to a file.")
 def decode_command(
     file: Path,
     sources: Sequence[Path],
@@ -114,8 +115,14 @@ def decode_command(
         _fail(str(error))
     kinds = [one for one in Kind if not (no_esp and one in (Kind.ESP, Kind.KEEPALIVE))]
     decoded = _decoded(file, keys, psks, kinds)
+    for link, number in sorted(decoded.unread.items()):
+        packets = "1 packet is" if number == 1 else f"{number} packets are"
+        _say(
+            f"{file}: {packets} not read, of link type {link}; capture at an interface of Ethernet, or -i any"
+        )
     if not len(decoded.ladder):
-        _say(f"{file}: no IKE and no ESP is in it")
+        elsewhere = " of what is read" if decoded.unread else ""
+        _say(f"{file}: no IKE and no ESP is in it{elsewhere}")
     if decoded.cut:
         _say(f"{file}: is cut short, or damaged: shown is what comes before")
     if decoded.left_out:

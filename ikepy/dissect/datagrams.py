@@ -1,12 +1,12 @@
 """Finds IKE and ESP in captured packets: from the link up to UDP, and IP fragments put together.
 
-Ethernet with VLAN tags, Linux's cooked captures, loopback, bare IP; RFC 791 3.2, RFC 8200 4.5 (fragments).
-Bounded: fragments that stay alone are forgotten.
+Ethernet with VLAN tags, PPPoE (RFC 2516 4), PPP (RFC 1661 2, RFC 1662 3.1), Linux's cooked captures,
+loopback, bare IP; RFC 791 3.2, RFC 8200 4.5 (fragments). Bounded: fragments that stay alone are forgotten.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -21,6 +21,11 @@ _ETHERTYPES, _TAGS = frozenset({0x0800, 0x86DD}), frozenset({0x8100, 0x88A8, 0x9
 _ETHERNET, _SLL, _SLL2 = 1, 113, 276
 _NULL, _LOOP = 0, 108
 _RAW = frozenset({12, 14, 101, 228, 229})
+_PPP = frozenset({9, 50})
+_PPPOE, _PPPOE_SESSION = 51, 0x8864  # LINKTYPE and EtherType
+_LINKS = _RAW | _PPP | {_ETHERNET, _SLL, _SLL2, _NULL, _LOOP, _PPPOE}
+_PPP_PROTOCOLS = frozenset({0x0021, 0x0057})  # of IPv4 and IPv6
+_PPP_FRAMING = b"\xff\x03"  # address and control of HDLC, which may be left out
 MAX_WAITING = 256  # IP packets whose fragments wait
 MAX_PACKET = 65535  # octets
 MAX_PARTS = 1400  # fragments of an IP packet: one of 65535 octets has 1366 over IPv4's least MTU
@@ -57,10 +62,12 @@ class _Fragments:
 
 
 class Datagrams:
-    """Iterates over what UDP and ESP carry in these packets."""
+    """Iterates over what UDP and ESP carry in these packets. `unread`: LINKTYPEs of packets that are passed
+    over, and how many these are."""
 
     def __init__(self, packets: Iterable[Packet]) -> None:
         self._packets = packets
+        self.unread: Counter[int] = Counter()
         self._waiting: OrderedDict[bytes, _Fragments] = OrderedDict()
 
     @property
@@ -70,6 +77,9 @@ class Datagrams:
 
     def __iter__(self) -> Iterator[Datagram]:
         for packet in self._packets:
+            if packet.link not in _LINKS:
+                self.unread[packet.link] += 1
+                continue
             found = self._ip(packet.time_s, _network(packet))
             if found is not None:
                 yield found
@@ -134,20 +144,35 @@ def _network(packet: Packet) -> bytes:
         return data
     if link in (_NULL, _LOOP):
         return data[4:]
+    if link in _PPP:
+        return _of_ppp(data.removeprefix(_PPP_FRAMING))
+    if link == _PPPOE:
+        return _of_pppoe(data)
     if link == _SLL:
         at = 14
     elif link == _SLL2:
         return data[20:] if int.from_bytes(data[:2], "big") in _ETHERTYPES else b""
-    elif link == _ETHERNET:
-        at = 12
     else:
-        return b""
+        at = 12
     for _ in range(_MAX_HEADERS):
         type = int.from_bytes(data[at : at + 2], "big")
+        if type == _PPPOE_SESSION:
+            return _of_pppoe(data[at + 2 :])
         if type not in _TAGS:
             return data[at + 2 :] if type in _ETHERTYPES else b""
         at += 4
     return b""
+
+
+def _of_pppoe(data: bytes) -> bytes:
+    length = int.from_bytes(data[4:6], "big")
+    return _of_ppp(data[6 : 6 + length])
+
+
+def _of_ppp(data: bytes) -> bytes:
+    """The protocol's first octet may be left out, as it is 0 (RFC 1661 6.5)."""
+    size = 1 if data[:1] and data[0] & 1 else 2
+    return data[size:] if int.from_bytes(data[:size], "big") in _PPP_PROTOCOLS else b""
 
 
 def _transport(

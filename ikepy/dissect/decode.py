@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -22,12 +22,13 @@ MAX_FIELDS = 1_000_000  # of all messages that are shown
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """`cut`: the capture is not whole. `left_out`: datagrams beyond MAX_MESSAGES and MAX_FIELDS, which are
-    only counted. `steps`: of all keys."""
+    only counted. `steps`: of all keys. `unread`: LINKTYPEs that are not read, with the numbers of packets."""
 
     ladder: Ladder
     cut: bool
     left_out: int
     steps: tuple[Step, ...]
+    unread: Mapping[int, int]
 
 
 def decode(
@@ -37,7 +38,8 @@ def decode(
     capture = Capture(stream)
     session, ladder, comments = Session(keys, psks), Ladder(), 0
     fields, left_out = 0, 0
-    for datagram in Datagrams(capture):
+    datagrams = Datagrams(capture)
+    for datagram in datagrams:
         if left_out:  # no more time for what is not shown
             left_out += 1
             continue
@@ -56,4 +58,4 @@ def decode(
         else:
             left_out = 1
     steps = [step for sa in session.witness.sas for step in session.witness.steps(*sa)]
-    return Decoded(ladder, capture.cut, left_out, tuple(steps))
+    return Decoded(ladder, capture.cut, left_out, tuple(steps), datagrams.unread)

@@ -20,12 +20,12 @@ def take(path: Path, into: Keys) -> None:
 
     ConfigError if there are none, or a line is no row of a table.
     """
-    if path.is_dir():
-        found = sorted(one for name in _NAMES for one in path.glob(f"*{name}") if _is_named(one, name))
-        if not found:
+    tables = _tables_in(path)
+    if tables is not None:
+        if not tables:
             told = f"has no tables of keys; allowed: {', '.join(_NAMES)}, also behind a name and a dot"
             raise ConfigError(path, [("", told)])
-        for one in found:
+        for one in tables:
             take(one, into)
         return
     text = _text(path)
@@ -40,9 +40,18 @@ def take(path: Path, into: Keys) -> None:
             into.add_ike(ike)
 
 
-def _is_named(path: Path, name: str) -> bool:
-    """Whether it is a file `name`, or one of a case: `SGW.R.1.1.1.1.A.esp_sa`."""
-    return path.is_file() and (path.name == name or path.name.endswith(f".{name}"))
+def _tables_in(path: Path) -> list[Path] | None:
+    """The tables in a directory; None if the path is no directory's. ConfigError if it can't be looked at."""
+    try:
+        return sorted(filter(_is_a_table, path.iterdir())) if path.is_dir() else None
+    except OSError as error:
+        raise ConfigError(path, [("", f"{error.strerror}")]) from None
+
+
+def _is_a_table(path: Path) -> bool:
+    """Whether it is a file with a name of ours, or one of a case: `SGW.R.1.1.1.1.A.esp_sa`."""
+    named = path.name in _NAMES or path.name.endswith(tuple(f".{name}" for name in _NAMES))
+    return named and path.is_file()
 
 
 def take_comment(text: str, into: Keys) -> None:

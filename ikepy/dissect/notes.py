@@ -285,7 +285,7 @@ _NOTIFIES: dict[str, Note] = {
         "Signature may not be used.",
     ),
     "notify.MOBIKE_SUPPORTED": (
-        "RFC 4555 3.3",
+        "RFC 4555 3.2",
         "The IKE SA may move to other addresses. Only its original initiator decides when.",
     ),
     "notify.INITIAL_CONTACT": (

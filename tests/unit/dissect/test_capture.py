@@ -13,6 +13,7 @@ from scapy.layers.inet import IP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import CookedLinux, Dot1Q, Ether, Loopback
+from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Packet as Layer
 from scapy.packet import Raw
 from scapy.utils import PcapNgReader, PcapNgWriter, PcapWriter
@@ -82,12 +83,31 @@ def test_pcapng(tmp_path: Path) -> None:
         LINK / Dot1Q(vlan=7) / Dot1Q(vlan=8) / UDP4,
         CookedLinux() / UDP4,
         Loopback() / UDP4,
+        LINK / PPPoE(sessionid=7) / PPP() / UDP4,
+        LINK / Dot1Q(vlan=7) / PPPoE(sessionid=7) / PPP() / UDP4,
+        CookedLinux() / PPPoE(sessionid=7) / PPP() / UDP4,
         UDP4,
     ],
-    ids=["VLAN", "two VLANs", "cooked", "loopback", "bare IP"],
+    ids=[
+        *("VLAN", "two VLANs", "cooked", "loopback", "PPPoE", "PPPoE in a VLAN", "cooked PPPoE", "bare IP"),
+    ],
 )
 def test_links(packet: Layer) -> None:
     assert datagrams(pcap(packet, link=101 if packet is UDP4 else None)) == [expected(4)]
+
+
+@pytest.mark.parametrize("link", [9, 50])
+@pytest.mark.parametrize("framing", ["", "ff03"])
+@pytest.mark.parametrize("protocol", ["0021", "21"])
+def test_ppp(link: int, framing: str, protocol: str) -> None:
+    head = bytes.fromhex(framing + protocol)
+    data = pcap(Raw(head + bytes(UDP4)), Raw(bytes.fromhex("c021") + bytes(UDP4)), Raw(b"\x21"), link=link)
+    assert datagrams(data) == [expected(4)]
+
+
+def test_packets_of_links_that_are_not_read_are_counted() -> None:
+    found = Datagrams(Capture(BytesIO(pcap(UDP4, UDP4, link=239))))
+    assert list(found) == [] and found.unread == {239: 2}
 
 
 def test_esp_without_udp() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import struct
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -138,6 +139,26 @@ def test_what_is_no_capture(tmp_path: Path) -> None:
     assert "No such file" in decode(tmp_path / "none").stderr
     (tmp_path / "broken.gz").write_bytes(gzip.compress(b"x" * 1000)[:-20])
     assert decode(tmp_path / "broken.gz").exit_code == 1
+
+
+def test_what_was_compressed_is_shown_up_to_where_it_is_cut(bed: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.gz").write_bytes((bed / "a.pcapng.gz").read_bytes()[:-30])
+    result = decode(tmp_path / "cut.gz", "--detail", "arrows")
+    assert result.exit_code == 0 and "IKE_SA_INIT request 0" in result.stdout
+    assert "is cut short, or damaged: shown is what comes before" in result.stderr
+
+
+def test_a_link_that_is_not_read_is_told(tmp_path: Path) -> None:
+    head = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 239)
+    (tmp_path / "nflog").write_bytes(head + struct.pack("<IIII", 0, 0, 4, 4) + bytes(4))
+    result = decode(tmp_path / "nflog")
+    assert "1 packet is not read, of link type 239; capture at an interface of Ethernet" in result.stderr
+    assert "no IKE and no ESP is in it of what is read" in result.stderr
+
+
+def test_keys_with_a_name_that_is_too_long(bed: Path) -> None:
+    result = decode(bed / "a.pcapng", "--keys", "k" * 300)
+    assert result.exit_code == 1 and "File name too long" in result.stderr
 
 
 def test_keys_that_are_none(bed: Path, tmp_path: Path) -> None:
