@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import click
 from click.core import ParameterSource
 
-from ikepy import __version__
+from ikepy import __version__, option_types
 from ikepy.control import actions, lists, tunnels
 from ikepy.control.options import examples
 from ikepy.interrupt import interruptible
@@ -58,7 +58,7 @@ def config_option(function: Function) -> Function:
         "-c",
         "--config",
         "path",
-        type=click.Path(path_type=Path),
+        type=option_types.PATH,
         default=DEFAULT_CONFIG,
         show_default=True,
         metavar="FILE",
@@ -101,7 +101,7 @@ def main() -> None:
 @click.option(
     "--socket",
     "socket",
-    type=click.Path(path_type=Path),
+    type=option_types.PATH,
     envvar="IKEPY_SOCKET",
     show_envvar=True,
     metavar="PATH",
@@ -159,7 +159,7 @@ def _with_line(key: str, reading: Reading) -> str:
         "ikepy check --json | jq -r '.warnings[].text'",
     )
 )
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=option_types.PATH, required=False)
 @config_option
 @environment_option
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON: an object, also of mistakes.")
@@ -291,12 +291,12 @@ def _read_from(
         "ikepy convert /etc/swanctl/swanctl.conf -o /etc/ikepy/ikepy.toml", "ikepy convert ipsec.conf"
     )
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=option_types.PATH)
 @click.option(
     "-o",
     "--output",
     "out",
-    type=click.Path(path_type=Path),
+    type=option_types.PATH,
     metavar="OUT",
     help="The file to make, mode 0600, secrets included.  [default: print it without them]",
 )

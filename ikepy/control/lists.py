@@ -14,6 +14,7 @@ from ikepy.control.client import ANSWER_TIMEOUT, ClientError, Message, ask
 from ikepy.control.formats import as_json, dump
 from ikepy.control.options import JSON, examples, fail, form_options, say, show, socket_option
 from ikepy.daemon.vici.message import Value
+from ikepy.option_types import Number
 
 Arguments = dict[str, Value]
 T = TypeVar("T")
@@ -106,7 +107,7 @@ def drops(form: str | None, socket: Path) -> None:
 @click.option(
     "-t",
     "--timeout",
-    type=click.FloatRange(min=1, max=600),
+    type=Number(min=1, max=600),
     default=60,
     show_default=True,
     metavar="SECONDS",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from ikepy import option_types
 from ikepy.control.client import DEFAULT_SOCKET, Message
 from ikepy.control.formats import as_json, dump, pretty, raw
+from ikepy.option_types import Number
 
 Function = Callable[..., None]
 LONGEST = 86400  # seconds of a timeout
@@ -26,7 +27,7 @@ def socket_option(function: Function) -> Function:
     return click.option(
         "--socket",
         "socket",
-        type=click.Path(path_type=Path),
+        type=option_types.PATH,
         default=DEFAULT_SOCKET,
         show_default=True,
         envvar="IKEPY_SOCKET",
@@ -40,7 +41,7 @@ def timeout_option(function: Function) -> Function:
     return click.option(
         "-t",
         "--timeout",
-        type=click.FloatRange(min=0, max=LONGEST),
+        type=Number(min=0, max=LONGEST),
         default=0,
         metavar="SECONDS",
         help="How long to wait for the end; 0: until it comes.",

@@ -11,6 +11,7 @@ from ikepy.control.client import ClientError
 from ikepy.control.formats import dump
 from ikepy.control.lists import given, show_list
 from ikepy.control.options import JSON, examples, fail, form_options, socket_option
+from ikepy.option_types import Number
 
 
 @click.command(epilog=examples("ikepy status", "ikepy status site-b", "ikepy status --json | jq"))
@@ -51,7 +52,7 @@ def status(connection: str | None, form: str | None, socket: Path) -> None:
 @click.option(
     "-n",
     "--interval",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=Number(min=0.1, max=3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

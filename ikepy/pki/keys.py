@@ -36,7 +36,7 @@ FIXED: dict[str, Any] = {
 }
 TYPES = ("rsa", *CURVES, *FIXED)
 DEFAULT_SIZE = {"rsa": 3072, "ecdsa": 384, "brainpool": 384}
-LEAST_RSA, MOST_RSA = 2048, 16384  # bits; the least is RFC 8247 4.1.1's
+LEAST_RSA, MOST_RSA = 2048, 16384  # bits; the least is RFC 8247 3.1.1's
 Digest = (
     hashes.SHA224
     | hashes.SHA256

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import click
 from cryptography import x509
 
+from ikepy import option_types
+from ikepy.option_types import Number
 from ikepy.pki import certificates, crl, files, keys
 from ikepy.pki.certificates import Contents
 from ikepy.pki.keys import PrivateKey, PublicKey
@@ -20,8 +22,8 @@ from ikepy.pki.keys import PrivateKey, PublicKey
 F = TypeVar("F", bound=Callable[..., None])
 T = TypeVar("T")
 DATEFORM = "%d.%m.%y %H:%M:%S"  # pki's %d.%m.%y %T
-FILE = click.Path(path_type=Path, dir_okay=False)
-DAYS = click.FloatRange(min=0, min_open=True, max=36500)
+FILE = option_types.FILE
+DAYS = Number(min=0, min_open=True, max=36500)
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -157,6 +157,7 @@ RULES = [
             {
                 *("ikepy.control", "ikepy.listing", "ikepy.errors", "ikepy.__version__"),
                 *("ikepy.daemon.vici.message", "ikepy.daemon.vici.packets", "ikepy.pki.showing"),
+                "ikepy.option_types",
             }
         ),
     ),

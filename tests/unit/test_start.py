@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +77,36 @@ def test_a_background_job_that_ignores_ctrl_c_goes_on(tmp_path: Path) -> None:
     ended = start(tmp_path, "click", EXAMPLE.replace("mtu ", "mut "), ignored=True)
     assert ended.returncode == 1
     assert "vti.mut: unknown key" in ended.stderr
+
+
+def command(*words: str, **kept: Any) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "ikepy", *words]
+    return subprocess.run(line, check=False, stderr=subprocess.PIPE, text=True, timeout=60, **kept)
+
+
+@pytest.mark.parametrize("words", [("schema",), ("--help",)], ids=" ".join)
+def test_a_full_disk_is_told(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = command(*words, stdout=full)
+    assert ended.returncode == 1
+    assert ended.stderr == "ikepy: standard output can't be written: No space left on device\n"
+
+
+def test_a_pipe_that_nobody_reads_ends_it_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ended = command("schema", stdout=write)
+    finally:
+        os.close(write)
+    assert ended.returncode == 1 and ended.stderr == ""
+
+
+def test_without_standard_output_nothing_breaks() -> None:
+    assert command("--version", preexec_fn=lambda: os.close(1)).stderr == ""
+
+
+def test_an_encoding_that_lacks_a_character() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1"}
+    ended = command("check", "--help", env=environment, stdout=subprocess.PIPE)
+    assert ended.returncode == 0 and "IPSEC_?" in ended.stdout

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ikepy import option_types
 from ikepy.control.options import examples
 from ikepy.pki import keys, lab_set, options
 
@@ -16,7 +17,7 @@ from ikepy.pki import keys, lab_set, options
         "ikepy pki lab --out pki --gateway gw.example.org --user carol@example.org --type rsa --size 3072",
     )
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIRECTORY")
+@click.option("--out", type=option_types.DIRECTORY, required=True, metavar="DIRECTORY")
 @click.option(
     "--gateway", "gateways", multiple=True, required=True, metavar="NAME[,NAME...]",
     help="A gateway's DNS name, and its other names or addresses.",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ikepy.control.options import examples
+from ikepy.option_types import Number
 from ikepy.pki import certificates, crl, options
 
 
@@ -25,7 +26,7 @@ from ikepy.pki import certificates, crl, options
 )
 @click.option("-s", "--serial", multiple=True, metavar="HEX", help="The serial number of one to revoke.")
 @click.option("-r", "--reason", type=click.Choice(tuple(crl.REASONS)), help="Why these are revoked.")
-@click.option("-d", "--date", type=float, metavar="SECONDS", help="When, since 1970.  [default: now]")
+@click.option("-d", "--date", type=Number(), metavar="SECONDS", help="When, since 1970.  [default: now]")
 @options.signature
 @options.output
 @options.guarded

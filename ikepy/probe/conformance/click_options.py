@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from ikepy import option_types
+from ikepy.option_types import Number
 from ikepy.probe.target import ESP_SUITE, IKE_SUITE
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_SECONDS = click.FloatRange(min=0)
-_FILE = click.Path(path_type=Path)
+_SECONDS = Number(min=0)
+_FILE = option_types.PATH
 _PORT = click.IntRange(1, 65535)
 _PEER = (
     click.option("-4", "family", flag_value=4, type=int, help="Over IPv4."),
@@ -80,7 +81,7 @@ _RUN = (
         "--load",
         "files",
         multiple=True,
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=option_types.FILE,
         metavar="FILE",
         help="A Python file with cases of your own.",
     ),

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ikepy import __version__
+from ikepy import __version__, option_types
 from ikepy.control.options import examples, fail
 from ikepy.control.terminal import console, print_lines
 from ikepy.errors import LocalMisuse
@@ -50,12 +50,12 @@ PERMISSION = (
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=option_types.DIRECTORY,
     help="A directory for reports, packets and keys.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that the directory holds.")
 @click.option("-j", "--json", "as_json_text", is_flag=True, help="Print JSON.")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML.")
+@click.option("--junit", type=option_types.PATH, metavar="FILE", help="Write JUnit XML.")
 @click.option("--list", "only_list", is_flag=True, help="List the cases, and send nothing.")
 @click.option("--mapping", is_flag=True, help="Print which algorithms take the place of obsolete ones.")
 @click.option(

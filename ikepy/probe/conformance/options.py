@@ -30,6 +30,8 @@ _LOCAL_NET = {4: "10.1.0.0/24", 6: "2001:db8:f:2::/64"}
 _REMOTE_NET = {4: "10.2.0.0/24", 6: "2001:db8:1:2::/64"}
 _HOST = 15  # ...::f, as the specification numbers hosts
 _MAX_SECRET = 4096  # octets
+_SET_UPS = "config", "certificate", "rekey-child", "rekey-ike"
+_TRIGGERS = "initiate", "stop", "new-child", "rekey-child", "rekey-ike", "delete-child", "delete-ike"
 
 
 class OptionError(ValueError):
@@ -93,8 +95,8 @@ def target(words: Words, limits: Limits) -> Target:
         local_nat_port=words.ports[3],
         limits=limits,
         credentials=_credentials(words),
-        identities=dict(_named("--identity", one) for one in words.identities),
-        triggers={name: shlex.split(command) for name, command in map(_trigger, words.triggers)},
+        identities=dict(map(_set_up, words.identities)),
+        triggers=dict(map(_trigger, words.triggers)),
     )
 
 
@@ -111,6 +113,8 @@ def resolve(host: str, family: int | None) -> Address:
         found = socket.getaddrinfo(host, None, wanted, socket.SOCK_DGRAM)
     except OSError as error:
         raise OptionError(f"{host}: {error.strerror or error}; name a host or an address") from None
+    except UnicodeError:  # a label that is empty or too long (RFC 5891 4.4)
+        raise OptionError(f"{host} is no host's name; name a host or an address") from None
     address = ip_address(str(found[0][4][0]))
     if address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255":
         raise OptionError(f"{host}: {address} is no single host")
@@ -176,22 +180,21 @@ def _identity(option: str, text: str) -> Identity:
     return identity
 
 
-def _named(option: str, text: str) -> tuple[str, Identity]:
+def _set_up(text: str) -> tuple[str, Identity]:
     name, equals, identity = text.partition("=")
-    if not equals:
-        raise OptionError(f"{option}: {text!r} is not NAME=ID")
-    return name, _identity(option, identity)
+    if not equals or name not in _SET_UPS:
+        raise OptionError(f"--identity: {text!r} is not NAME=ID; names: {', '.join(_SET_UPS)}")
+    return name, _identity("--identity", identity)
 
 
-def _trigger(text: str) -> tuple[str, str]:
+def _trigger(text: str) -> tuple[str, list[str]]:
     name, equals, command = text.partition("=")
-    allowed = (
-        *("initiate", "stop", "new-child"),
-        *("rekey-child", "rekey-ike", "delete-child", "delete-ike"),
-    )
-    if not equals or name not in allowed or not command.strip():
-        raise OptionError(f"--trigger: {text!r} is not NAME=COMMAND; names: {', '.join(allowed)}")
-    return name, command
+    if not equals or name not in _TRIGGERS or not command.strip():
+        raise OptionError(f"--trigger: {text!r} is not NAME=COMMAND; names: {', '.join(_TRIGGERS)}")
+    try:
+        return name, shlex.split(command)
+    except ValueError as error:
+        raise OptionError(f"--trigger: {text!r}: {error}") from None
 
 
 def _address(option: str, text: str, version: int) -> Address:

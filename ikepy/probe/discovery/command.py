@@ -12,8 +12,10 @@ from pathlib import Path
 
 import click
 
+from ikepy import option_types
 from ikepy.control.options import examples, fail
 from ikepy.control.terminal import console, print_lines
+from ikepy.option_types import Number
 from ikepy.probe.conformance.options import OptionError, Words, resolve, target
 from ikepy.probe.discovery.as_html import page
 from ikepy.probe.discovery.as_text import lines
@@ -44,7 +46,7 @@ PERMISSION = (
 @click.option("-6", "family", flag_value="6", help="Ask over IPv6.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0.05, 100),
+    type=Number(0.05, 100),
     default=1.0,
     show_default=True,
     metavar="N",
@@ -52,7 +54,7 @@ PERMISSION = (
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 30),
+    type=Number(0.1, 30),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
@@ -67,7 +69,7 @@ PERMISSION = (
 )
 @click.option(
     "--max-time",
-    type=click.FloatRange(1, 86400),
+    type=Number(1, 86400),
     default=600.0,
     show_default=True,
     metavar="SECONDS",
@@ -91,7 +93,7 @@ PERMISSION = (
 )
 @click.option(
     "--psk-file",
-    type=click.Path(path_type=Path),
+    type=option_types.PATH,
     metavar="FILE",
     help="The preshared key, as text or 0x and hexadecimal digits: to ask for ESP's algorithms, too. This "
     "takes our ports 500 and 4500.",
@@ -101,7 +103,7 @@ PERMISSION = (
 @click.option("--local-net", metavar="NETWORK", help="With --psk-file: the network behind us.")
 @click.option("--remote-net", metavar="NETWORK", help="With --psk-file: the network behind HOST.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, too.")
+@click.option("--html", type=option_types.PATH, metavar="FILE", help="Write a page, too.")
 @click.option(
     "--profile",
     type=click.Choice(list(PROFILES)),

@@ -66,7 +66,11 @@ def test_identities_and_triggers() -> None:
         ({"local_id": "%any"}, "--local-id: "),
         ({"ike": "aes128-nonsense"}, "--ike: "),
         ({"esp": "aes128-nonsense"}, "--esp: "),
+        ({"host": "vpn..example.org"}, "is no host's name"),
+        ({"host": f"{'a' * 64}.example.org"}, "is no host's name"),
         ({"identities": ("config",)}, "is not NAME=ID"),
+        ({"identities": ("certifcate=a.example",)}, "names: config, certificate"),
+        ({"triggers": ("initiate='ssh a",)}, "--trigger: .*No closing quotation"),
         ({"triggers": ("explode=now",)}, "names: initiate, stop"),
     ],
 )
