@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ikepy.config import proposals, report, values
 from ikepy.config.checks import notes, secret_use
 from ikepy.config.checks.mistakes import check
-from ikepy.config.credentials import secrecy
+from ikepy.config.credentials import private_keys, secrecy
 from ikepy.config.credentials.private_keys import KeyFile, TokenKey
 from ikepy.config.model import (
     Authority,
@@ -212,7 +212,8 @@ class _Source:
             why = (
                 f"secrets of the kind {other} are not supported by ikepy yet; allowed" if other else "allowed"
             )
-            self._add(path, f"{why}: a name that begins with {_either(SECRET_KINDS)}")
+            kinds = (*SECRET_KINDS, *private_keys.KINDS, private_keys.TOKEN)
+            self._add(path, f"{why}: a name that begins with {_either(kinds)}")
         if isinstance(table, dict):
             if "kind" in table:
                 self._add((*path, "kind"), "unknown key: the kind is how the section's name begins")

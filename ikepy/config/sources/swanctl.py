@@ -17,6 +17,7 @@ from ikepy.config.toml_source import Table
 
 FORMAT = "swanctl.conf"
 OURS = ("daemon", "radius", "router_advertisements", "vxlan")  # sections that strongSwan does not have
+OURS_OF_A_CONNECTION = ("vti", "probe")
 LISTS = frozenset(
     {
         "crl_uris",
@@ -110,7 +111,12 @@ class _Translator:
         lifetimes.of_ike_sa(table)
         self._rounds(table, section, path)
         children: Table = {}
-        vti = self._plain(section.sections["vti"], (*path, "vti")) if "vti" in section.sections else {}
+        ours = {
+            one: self._plain(section.sections[one], (*path, one))
+            for one in OURS_OF_A_CONNECTION
+            if one in section.sections
+        }
+        vti = ours.setdefault("vti", {})
         whole = self._numbers(section, path)
         numbers: dict[str, tuple[int, ...]] = {}
         for child, inner in _sections(section, "children"):
@@ -124,10 +130,10 @@ class _Translator:
             child_origin = self._note((*path, "children", child), inner)
             device.refuse_all_traffic(self.draft, vti, remote, child_origin)
         for other, inner in section.sections.items():
-            if other not in ("children", "vti") and not other.startswith(("local", "remote")):
+            if other not in ("children", *OURS_OF_A_CONNECTION) and not other.startswith(("local", "remote")):
                 table[other] = {}  # the model says that there is no such key
                 self._note((*path, other), inner)
-        table["children"], table["vti"] = children, vti
+        table |= {"children": children, **ours}
         return table, vti
 
     def _rounds(self, table: Table, section: Section, path: tuple[str, ...]) -> None:

@@ -24,8 +24,8 @@ Path = tuple[str, ...]
 BINARY = {"certs": "CERTIFICATE", "cacerts": "CERTIFICATE", "pubkeys": "PUBLIC KEY"}
 LISTS = swanctl.LISTS | BINARY.keys() | {"ah_proposals", "groups", "cert_policy"}
 CERTIFICATES = ("cert", "cacert")  # sections with a `file`
-SECTIONS = frozenset({"local", "remote", "children", "vti"})
-OURS = "vti"  # whose keys may all be lists: charon does not know the section
+OURS = frozenset(swanctl.OURS_OF_A_CONNECTION)  # whose keys may all be lists: charon does not know them
+SECTIONS = frozenset({"local", "remote", "children"}) | OURS
 
 
 def read(tree: Tree, layers: Layers) -> Reading:
@@ -68,7 +68,8 @@ def _section(tree: Tree, path: Path, problems: list[tuple[str, str]]) -> Section
 def _text(value: bytes | list[bytes], path: Path) -> str | None:
     """What stands in the file for a value or list; None for an empty list, which leaves the default."""
     name = path[-1]
-    if name in SECTIONS and OURS not in path[:-1]:
+    of_ours = not OURS.isdisjoint(path[:-1])
+    if name in SECTIONS and not of_ours:
         raise ValueError("must be a section")
     if isinstance(value, bytes) and name == "file" and len(path) > 1 and path[-2].startswith(CERTIFICATES):
         return _pem(value, "CERTIFICATE")
@@ -76,7 +77,7 @@ def _text(value: bytes | list[bytes], path: Path) -> str | None:
         if name in LISTS:
             raise ValueError("must be a list")
         return _decoded(value)
-    if name not in LISTS and OURS not in path[:-1]:
+    if name not in LISTS and not of_ours:
         raise ValueError("must be a value, not a list")
     if name in BINARY:
         return ", ".join(_pem(one, BINARY[name]) for one in value) or None

@@ -144,6 +144,7 @@ def test_swanctls_keys_that_we_lack_are_told_apart(text: str, key: str) -> None:
         ("[secrets.ntlm-x]\nsecret='x'", "secrets.ntlm-x", "an NT hash has 16 octets"),
         ("[secrets.eap-x]\nsecret='x'\nkind='ike'", "secrets.eap-x.kind", "how the section's name begins"),
         ("[secrets.other]\nsecret='x'", "secrets.other", 'begins with "ike"'),
+        ("[secrets.pkcs-x]\nsecret='x'", "secrets.pkcs-x", '"pkcs8", "pkcs12" or "token"'),
     ],
 )
 def test_each_kind_of_mistake(text: str, key: str, part: str) -> None:

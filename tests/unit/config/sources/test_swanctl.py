@@ -105,6 +105,8 @@ def test_every_key_means_what_it_means_to_strongswan() -> None:
                   routes = 10.2.0.0/16, 10.3.0.0/16
                   mtu = 1400
                   mss_clamp = yes }
+            probe { targets = 10.2.0.1, 10.3.0.1
+                    interval = 5 }
             """,
             """
             esp_proposals = aes128gcm16-x25519
@@ -133,6 +135,11 @@ def test_every_key_means_what_it_means_to_strongswan() -> None:
     assert (connection.dpd_delay, connection.keyingtries, connection.unique) == (120, 0, "replace")
     assert (connection.rekey_time, connection.over_time, connection.rand_time) == (10800, 600, 0)
     assert (connection.vti.mtu, connection.vti.mss_clamp, len(connection.vti.routes or ())) == (1400, True, 2)
+    assert connection.probe is not None
+    assert (list(map(str, connection.probe.targets)), connection.probe.interval) == (
+        ["10.2.0.1", "10.3.0.1"],
+        5,
+    )
     child = connection.children["net"]
     assert child.local_ts[0] == Selector.of("10.1.0.0/16", 6, 443, 443)
     assert child.local_ts[2] == "dynamic"

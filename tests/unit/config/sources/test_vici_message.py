@@ -34,7 +34,9 @@ def test_keys_are_those_of_swanctl_conf() -> None:
         dpd_delay=b"30s",
         encap=b"yes",
         vti={"addresses": [b"10.9.0.1/30"], "routes": b"10.3.0.0/16 metric 5, 10.4.0.0/16"},
+        probe={"targets": [b"10.3.0.1", b"10.4.0.1"]},
     )
+    assert found.probe is not None and list(map(str, found.probe.targets)) == ["10.3.0.1", "10.4.0.1"]
     assert (found.dpd_delay, found.encap, found.keyingtries) == (30.0, True, 1)
     child = found.children["net"]
     assert [str(one) for one in child.remote_ts] == ["10.2.0.0/16", "10.3.0.0/16"]
