@@ -143,7 +143,7 @@ def suite_for(encr: int, key_bits: int | None, integ: int | None) -> Suite:
 
 
 def inner_mtu(outer_mtu: int, outer_version: int, encap: bool, suite: Suite) -> int:
-    """The largest inner packet, in octets, whose ESP packet fits `outer_mtu` (RFC 4303 3.3.5)."""
+    """The largest inner packet, in octets, whose ESP packet fits `outer_mtu` (RFC 4303 2)."""
     outer = IP_HEADER[outer_version] + (UDP_HEADER if encap else 0)
     room = outer_mtu - outer - suite.overhead
     return room - room % suite.block - TRAILER

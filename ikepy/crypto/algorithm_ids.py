@@ -106,7 +106,7 @@ _KNOWN |= {_ENCODED[scheme]: Algorithm(scheme, salt_of(scheme)) for scheme in _P
 
 
 def _pss(der: bytes) -> Algorithm | None:
-    """RSASSA-PSS with its parameters (RFC 4055 3.1). Empty ones mean SHA-1: refused (RFC 8247 4.1.2)."""
+    """RSASSA-PSS with its parameters (RFC 4055 3.1). Empty ones mean SHA-1: refused (RFC 8247 3.2)."""
     try:
         return _read_pss(der)
     except ValueError:

@@ -95,7 +95,7 @@ def has_nonces(encr: int) -> bool:
 
 
 def encr_key_size(encr: int, key_bits: int | None) -> int:
-    """Bytes of SK_e: the key, and behind it the salt of an AEAD or of CTR (RFC 5282 7.1, 5930 2.1, 7634 3).
+    """Bytes of SK_e: the key, and behind it the salt of an AEAD or of CTR (RFC 5282 7.1, 5930 3, 7634 3).
 
     `key_bits` is the Key Length attribute, None if the transform has none. LocalMisuse if unknown.
     """

@@ -22,7 +22,7 @@ from ikepy.errors import LocalMisuse
 from ikepy.wire.constants import HashAlgorithm
 
 OPENSSL = openssl.backend  # else the first signature loads it, when the signer may read no file any more
-LEAST_RSA, MOST_RSA = 2048, 8192  # bits (RFC 8247 4.1.1); verification is quadratic in them
+LEAST_RSA, MOST_RSA = 2048, 8192  # bits (RFC 8247 3.1.1); verification is quadratic in them
 # Of RSA (FIPS 186-5 A.1.1). 3 is what lax checks of PKCS#1 v1.5 were broken with, 1 is no key at all, and
 # large ones cost much.
 LEAST_EXPONENT, MOST_EXPONENT = 65537, 2**64

@@ -109,7 +109,7 @@ class SkCipher:
         return plaintext[:end]
 
     def _padded_length(self, plaintext_length: int) -> int:
-        # The pad length byte counts too; AEADs (RFC 7634 3) and CTR (RFC 5930 2.2) have blocks of 1.
+        # The pad length byte counts too; AEADs (RFC 7634 3) and CTR (RFC 5930 2) have blocks of 1.
         return -(-(plaintext_length + 1) // self._block) * self._block
 
     def _draw_iv(self, random: Callable[[int], bytes]) -> bytes:
