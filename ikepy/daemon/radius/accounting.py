@@ -29,8 +29,8 @@ from ikepy.daemon.radius.answers import Client
 from ikepy.daemon.radius.attributes import Attributes, number
 from ikepy.sa.api.effects import Compute, Rank
 from ikepy.sa.api.ends import End
-from ikepy.sa.api.events import ChildUp, IkeDown, IkeRekeyed, IkeUp
-from ikepy.sa.api.snapshot import IkeSaSnapshot
+from ikepy.sa.api.events import ChildRekeyed, ChildUp, IkeDown, IkeRekeyed, IkeUp
+from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 
 START, STOP, INTERIM = 1, 2, 3
 ACCT_STATUS_TYPE, ACCT_INPUT_OCTETS, ACCT_OUTPUT_OCTETS, ACCT_SESSION_ID, ACCT_AUTHENTIC = 40, 42, 43, 44, 45
@@ -95,7 +95,8 @@ class Accounting:
         self._all_sent = asyncio.Event()
         self._lost = 0  # requests in a row that no server has answered, or for which there was no room
         bus.listen((IkeUp,), self._up)
-        bus.listen((ChildUp,), self._child_up)
+        bus.listen((ChildUp,), lambda event: self._has_child(event.sa, event.child))
+        bus.listen((ChildRekeyed,), lambda event: self._has_child(event.sa, event.new))
         bus.listen((IkeRekeyed,), self._rekeyed)
         bus.listen((IkeDown,), self._down)
         bus.listen((ConfigReloaded,), self._reloaded)
@@ -127,11 +128,12 @@ class Accounting:
         self._sessions[sa.ike_id] = session
         self._account(session)
 
-    def _child_up(self, event: ChildUp) -> None:
-        session = self._sessions.get(event.sa.ike_id)
+    def _has_child(self, sa: IkeSaSnapshot, child: ChildSnapshot) -> None:
+        """The session's figures are this child's, too; one that it replaces counts on until `removing`."""
+        session = self._sessions.get(sa.ike_id)
         if session is not None:
-            session.children.add(event.child.child_id)
-            self._owners[event.child.child_id] = session
+            session.children.add(child.child_id)
+            self._owners[child.child_id] = session
 
     def _rekeyed(self, event: IkeRekeyed) -> None:
         session = self._sessions.pop(event.old.ike_id, None)

@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
+from esp.ipc.counters import CounterBlock
 from ikepy.config.radius import Radius
 from ikepy.daemon.bus.daemon_events import ConfigReloaded
 from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.device.absent import AbsentTun
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.effects.past_traffic import SETTLED
 from ikepy.daemon.radius import accounting as accounting_module
 from ikepy.daemon.radius import attributes
 from ikepy.daemon.radius.accounting import (
+    ACCT_INPUT_OCTETS,
     ACCT_SESSION_ID,
     ACCT_STATUS_TYPE,
     ACCT_TERMINATE_CAUSE,
@@ -31,10 +36,11 @@ from ikepy.daemon.radius.answers import Answer, NoAnswer
 from ikepy.daemon.radius.attributes import Attributes, Key
 from ikepy.eap.granted import Granted
 from ikepy.sa.api.ends import End
-from ikepy.sa.api.events import IkeDown, IkeRekeyed, IkeUp
-from ikepy.sa.api.snapshot import IkeSaSnapshot
+from ikepy.sa.api.events import ChildRekeyed, ChildUp, IkeDown, IkeRekeyed, IkeUp
+from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
 from tests.exchange.test_established import established
 from tests.netns.namespaces import wait_until
+from tests.unit.daemon.fakes import config
 
 from .server import settings
 
@@ -77,10 +83,16 @@ def statuses(of: Client) -> list[int]:
     return [int.from_bytes(value(one, ACCT_STATUS_TYPE), "big") for one in of.told]
 
 
-def run(of: Client | None, scenario: Callable[[EventBus, Accounting], Coroutine[Any, Any, None]]) -> None:
+def run(
+    of: Client | None,
+    scenario: Callable[[EventBus, Accounting], Coroutine[Any, Any, None]],
+    children: ChildTable | None = None,
+    block: CounterBlock | None = None,
+) -> None:
     async def inside() -> None:
         bus = EventBus()
-        accounting = Accounting(bus, lambda: of, ChildTable(1, 8), lambda slot: None)
+        table = children or ChildTable(1, 8)
+        accounting = Accounting(bus, lambda: of, table, lambda slot: block)
         try:
             await scenario(bus, accounting)
         finally:
@@ -107,6 +119,45 @@ def test_a_session_begins_goes_on_over_a_rekey_and_ends() -> None:
         assert value(each, attributes.USER_NAME) == b"Alice"
         assert value(each, attributes.FRAMED_IP_ADDRESS) == IPv4Address("10.9.0.5").packed
         assert value(each, attributes.CLASS) == b"gold"
+
+
+@pytest.mark.parametrize("status", [INTERIM, STOP])
+def test_what_a_child_carries_after_its_rekey_counts(status: int) -> None:
+    """With what the one before it carried, which is removed later; and again after the next rekey."""
+    told, sa = client(accounting_interval=0.05 if status == INTERIM else 0), alice()
+    (first,) = sa.children
+    table, block = ChildTable(1, 8), CounterBlock.create(8)
+    device = VtiDevice(1, config().connections["a"], 0, AbsentTun("vti-a"), 1400, trap=False)
+
+    def installed(child: ChildSnapshot, octets: int) -> None:
+        record = table.add(child.child_id, device, child.suite, child.name)
+        record.added -= SETTLED
+        block.clear(record.counter)
+        block.count_in(record.counter, 1, octets, 1.0e9)
+
+    async def scenario(bus: EventBus, accounting: Accounting) -> None:
+        table.removing = accounting.removing
+        installed(first, 1000)
+        bus.publish(IkeUp(sa))
+        bus.publish(ChildUp(sa, first))
+        old = first
+        for octets in (20_000, 300_000):
+            new = replace(old, child_id=old.child_id + 1)
+            installed(new, octets)
+            bus.publish(ChildRekeyed(sa, old, new))
+            table.remove(old.child_id)
+            old = new
+        told.told.clear()
+        if status == INTERIM:
+            await asyncio.to_thread(wait_until, lambda: INTERIM in statuses(told), "a report", 30)
+        else:
+            bus.publish(IkeDown(sa, End.DELETED_BY_PEER, None, ""))
+            table.remove(old.child_id)
+
+    with block:
+        run(told, scenario, table, block)
+    report = next(one for one in told.told if value(one, ACCT_STATUS_TYPE) == attributes.number(status))
+    assert value(report, ACCT_INPUT_OCTETS) == attributes.number(321_000)
 
 
 def test_a_session_that_the_daemon_leaves_ends_with_it() -> None:
