@@ -35,10 +35,11 @@ from ikepy.daemon.diagnosis.findings import (
     State,
     TunnelDiagnosis,
 )
-from ikepy.daemon.diagnosis.history import ConnectionHistory, History, Try
+from ikepy.daemon.diagnosis.history import ConnectionHistory, Dated, History, Try
 from ikepy.daemon.diagnosis.tables import Tables
 from ikepy.daemon.effects.past_traffic import Traffic
-from ikepy.sa.api.ends import Party
+from ikepy.daemon.net.icmp_errors import IcmpError
+from ikepy.sa.api.ends import End, Party
 from ikepy.sa.api.path import Address
 from ikepy.sa.api.snapshot import ChildWait, IkeSaSnapshot, Waiting
 from ikepy.sa.auth.words import shortened
@@ -55,7 +56,8 @@ SECTIONS = frozenset(
     }
 )
 RECENT = 600.0  # seconds for which what is over is still told
-FLAPS = 3  # ends of IKE_SAs within RECENT
+FLAPS = 3  # times that a tunnel went down within RECENT
+MEANT = frozenset({End.REAUTHENTICATED, End.REPLACED})  # another IKE_SA is to follow: no flapping
 ESTABLISHED = "ESTABLISHED"
 CARRYING = frozenset({"INSTALLED", "REKEYING"})
 
@@ -186,22 +188,23 @@ class _Tunnel:
     def _of_established(self) -> Iterator[Finding]:
         history, now = self.history, self.tables.at
         sent = history.retransmitted
-        if sent is not None and sent.event.sa.established_at is not None and self.ike_sas:
+        if sent is not None and sent.event.sa.established_at is not None and self._is_there(sent.event.sa):
             waits = silence.unanswered(sent, now, self._esp_heard(sent.event.sa))
             yield silence.hinted(waits, history.icmp, now, nat_remote=sent.event.sa.nat_remote)
         yield from duplicates.several([one.sa for one in self.established], self.config, now)
         recent = [one for one in history.ends if now - one.at < RECENT]
-        if len(recent) >= FLAPS:
-            ends = Counter(refusals.end_text(one.end) for one in recent)
+        flaps = [one for one in recent if one.end not in MEANT]
+        if len(flaps) >= FLAPS:
+            ends = Counter(refusals.end_text(one.end) for one in flaps)
             told = "; ".join(f"{number} times: {text}" for text, number in ends.most_common())
             yield Finding(
                 Code.FLAPPING,
                 Severity.WARNING,
-                f"It went down {len(recent)} times in {RECENT / 60:.0f} minutes. {told}.",
+                f"It went down {len(flaps)} times in {RECENT / 60:.0f} minutes. {told}.",
                 "",
                 "Compare dpd_delay, rekey_time and reauth_time with the peer's; its log says why it "
                 "ends them.",
-                at=recent[-1].at,
+                at=flaps[-1].at,
             )
         elif self.established and recent:
             yield replace(refusals.of_end(recent[-1], self.config), severity=Severity.NOTE)
@@ -227,6 +230,10 @@ class _Tunnel:
                 "A NAT's mapping changed, or one end has another address (MOBIKE).",
                 at=history.moved.at,
             )
+
+    def _is_there(self, sa: IkeSaSnapshot) -> bool:
+        """Whether it still is: an IKE_SA whose children another one has ends without an event."""
+        return any(one.sa.ike_id == sa.ike_id for one in self.ike_sas)
 
     def _esp_heard(self, sa: IkeSaSnapshot) -> float | None:
         """Seconds since an IKE_SA's children received something, if that is later than what itself did."""
@@ -264,9 +271,8 @@ class _Tunnel:
                 self.tables.at,
                 self.tables.unix_at,
             )
-            findings += (
-                silence.hinted(one, self.history.esp_icmp, self.tables.at) for one in traffic.findings(state)
-            )
+            icmp = self._esp_icmp(self.carriers[wait.child])
+            findings += (silence.hinted(one, icmp, self.tables.at) for one in traffic.findings(state))
             dropped = None if history is None else history.dropped
             findings += outside.coming_in(installed, dropped, self.config, self.installed)
         since = None if history is None else history.up_since if installed else history.down_since
@@ -281,6 +287,12 @@ class _Tunnel:
             traffic=total,
             findings=_gravest_and_newest_first(findings),
         )
+
+    def _esp_icmp(self, carrier: IkeSaSnapshot) -> Dated[IcmpError] | None:
+        """What ICMP says of ESP to the peer of this IKE_SA: the connection may have others."""
+        icmp = self.history.esp_icmp
+        there = icmp is not None and icmp.event.remote.address == carrier.path.remote.address
+        return icmp if there else None
 
     def _outside(self) -> Iterator[Finding]:
         """Packets that no child may carry."""

@@ -1,7 +1,8 @@
 """Keeps what `ikepy status` needs of the past: by connection and child how the last tries ended, and why.
 
-Bounded: a fixed number of facts a connection and child of the configuration, and the last refused strangers.
-Times are on the monotonic clock.
+A connection may have many IKE_SAs at once, of many peers: it is up while one of them is. Bounded: a fixed
+number of facts a connection and child of the configuration, a few of each SA that is up, and the last refused
+strangers. Times are on the monotonic clock.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from ikepy.config.identity import Identity
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved, PacketWithoutSa
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.bus.given_up import given_up
@@ -44,6 +46,9 @@ from ikepy.sa.api.snapshot import IkeSaSnapshot
 MOST_ENDS = 16  # ends of a connection's IKE_SAs, and pauses, that are kept
 PAUSE = 2  # retransmissions that are more than a lost packet
 MOST_STRANGERS = 16  # addresses whose refused requests are kept
+LOST = frozenset({End.RESTARTED, End.LOST_BY_PEER})  # the peer had lost it before it ended
+
+Who = tuple[Identity | None, str]  # a peer's identity, and its user's by EAP
 
 E = TypeVar("E", covariant=True)
 
@@ -60,9 +65,19 @@ class Try:
     text: str
 
 
+@dataclass(slots=True)
+class Standing:
+    """An IKE_SA that is up. `since`: over its rekeys; None: begun before. `peer`: where it is."""
+
+    since: float | None
+    who: Who
+    peer: Address
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of an IKE_SA that was up. `lived`: seconds, over all its rekeys; None: begun before."""
+    """The end of an IKE_SA that took the tunnel down. `lived`: seconds, over all its rekeys; None: begun
+    before."""
 
     at: float
     end: End
@@ -106,8 +121,9 @@ class Unmatched:
 
 @dataclass(slots=True)
 class ChildHistory:
-    """One configured child. `up_since`: over its rekeys; None while it is down."""
+    """One configured child. `up_since`: over its rekeys; None while no CHILD_SA has its traffic."""
 
+    up: set[int] = field(default_factory=set)  # the child_ids of those that have it
     up_since: float | None = None
     down_since: float | None = None
     failed: Dated[ChildSetUpFailed] | None = None  # until it is up
@@ -118,9 +134,11 @@ class ChildHistory:
 
 @dataclass(slots=True)
 class ConnectionHistory:
-    """One connection. `tries`: those of ours in a row that came to nothing, since `failing_since`."""
+    """One connection. `up_since`: None while no IKE_SA is up. `tries`: those of ours in a row that came to
+    nothing, since `failing_since`."""
 
-    up_since: float | None = None
+    up: dict[int, Standing] = field(default_factory=dict)  # by ike_id
+    up_since: float | None = None  # without an interruption
     down_since: float | None = None
     tries: int = 0
     failing_since: float | None = None
@@ -133,8 +151,7 @@ class ConnectionHistory:
     retransmitted: Dated[Retransmitted] | None = None  # until an answer comes
     icmp: Dated[IcmpError] | None = None  # a hint, which anybody can forge; until an answer comes
     own_icmp: Dated[IcmpError] | None = None  # the same of `own_try`
-    peer: Address | None = None  # where it is, while it is up
-    esp_icmp: Dated[IcmpError] | None = None  # of packets to there; until it is up anew
+    esp_icmp: Dated[IcmpError] | None = None  # of packets to a peer; until that is up anew
     moved: Dated[IkeMoved] | None = None
     unmatched: Unmatched | None = None  # since a child came up last
     address_gone: tuple[float, Address] | None = None
@@ -174,7 +191,7 @@ class History:
         with each whose peer is there."""
         for of in self.connections.values():
             if not error.remote.port:
-                if of.peer == error.remote.address:
+                if any(one.peer == error.remote.address for one in of.up.values()):
                     of.esp_icmp = Dated(self._clock(), error)
             elif of.retransmitted is not None and of.retransmitted.event.sa.path.remote == error.remote:
                 of.icmp = Dated(self._clock(), error)
@@ -224,14 +241,20 @@ def _note_child(
     match event:
         case ChildUp(child=child):
             mine = of.child(child.name)
-            mine.up_since, mine.down_since = mine.up_since or now, None
+            mine.up.add(child.child_id)
+            mine.up_since, mine.down_since = now if mine.up_since is None else mine.up_since, None
             mine.failed, mine.rekey_failed, mine.expired_at = None, None, None
             of.offer_refused, of.unmatched = None, None
-        case ChildRekeyed(new=child):
-            of.child(child.name).rekey_failed = None
+        case ChildRekeyed(old=old, new=child):
+            mine = of.child(child.name)
+            mine.up.discard(old.child_id)
+            mine.up.add(child.child_id)
+            mine.rekey_failed = None
         case ChildDown(child=child):
             mine = of.child(child.name)
-            mine.up_since, mine.down_since = None, now
+            mine.up.discard(child.child_id)
+            if not mine.up:
+                mine.up_since, mine.down_since = None, now
         case ChildRekeyFailed(child=child):
             of.child(child.name).rekey_failed = Dated(now, event)
         case ChildExpired(child=child):
@@ -241,21 +264,16 @@ def _note_child(
 def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
     match event:
         case IkeUp(sa):
-            of.peer, of.esp_icmp = sa.path.remote.address, None
-            of.up_since, of.down_since = of.up_since or now, None
-            of.tries, of.failing_since = 0, None
-            of.own_try, of.refused, of.ignored, of.offer_refused = None, None, None, None
-            of.rekey_failed, of.retransmitted, of.address_gone = None, None, None
-            of.icmp, of.own_icmp = None, None
-        case IkeRekeyed():
+            _note_up(of, sa, now)
+        case IkeRekeyed(old, new):
             of.rekey_failed = None
-        case IkeDown(sa, end, failure):
-            lived = None if of.up_since is None else now - of.up_since
-            of.ends.append(Ended(now, end, failure, lived))
-            of.up_since, of.down_since, of.retransmitted, of.icmp = None, now, None, None
-            of.peer = None
-        case IkeSetUpFailed() if given_up(event):
-            of.retransmitted, of.ignored, of.icmp = None, None, None
+            before = of.up.pop(old.ike_id, None)
+            of.up[new.ike_id] = _standing(new, None if before is None else before.since)
+        case IkeDown():
+            _note_down(of, event, now)
+        case IkeSetUpFailed(sa=sa) if sa is not None and given_up(event):
+            of.ignored = None
+            _waits_no_more(of, sa)
         case IkeSetUpFailed(sa, path, end, failure, text) if sa is not None:
             failed = Try(now, path, end, failure, sa, text)
             if not sa.initiator:
@@ -263,9 +281,9 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
                 return
             of.own_try, of.tries = failed, of.tries + 1
             of.own_ignored, of.ignored = of.ignored, None
-            of.own_icmp, of.icmp = of.icmp or of.own_icmp, None
+            of.own_icmp = (of.icmp if _waits(of, sa) else None) or of.own_icmp
             of.failing_since = now if of.failing_since is None else of.failing_since
-            of.retransmitted = None
+            _waits_no_more(of, sa)
         case IkeRekeyFailed():
             of.rekey_failed = Dated(now, event)
         case ResponseIgnored():
@@ -273,13 +291,59 @@ def _note_ike(of: ConnectionHistory, event: Event, now: float) -> None:
         case Retransmitted():
             of.retransmitted = Dated(now, event)
         case RetransmissionsEnded(sa, _, attempt):
-            if of.retransmitted is not None and sa.established_at is not None and attempt >= PAUSE:
-                of.pauses.append(Pause(now, now - of.retransmitted.event.sa.heard_at))
-            of.retransmitted, of.icmp = None, None
+            sent = of.retransmitted if _waits(of, sa) else None
+            if sent is not None and sa.established_at is not None and attempt >= PAUSE:
+                of.pauses.append(Pause(now, now - sent.event.sa.heard_at))
+            _waits_no_more(of, sa)
         case IkeMoved(sa):
-            of.peer = sa.path.remote.address
+            if sa.ike_id in of.up:
+                of.up[sa.ike_id].peer = sa.path.remote.address
             of.moved = Dated(now, event)
         case LocalAddressGone(address=address, back=back):
             of.address_gone = None if back else (now, address)
         case _:  # IkeExpired: its IkeDown follows
             pass
+
+
+def _note_up(of: ConnectionHistory, sa: IkeSaSnapshot, now: float) -> None:
+    of.up[sa.ike_id] = _standing(sa, now)
+    of.up_since, of.down_since = now if of.up_since is None else of.up_since, None
+    of.tries, of.failing_since = 0, None
+    of.own_try, of.refused, of.ignored, of.offer_refused = None, None, None, None
+    of.rekey_failed, of.address_gone, of.own_icmp = None, None, None
+    if of.esp_icmp is not None and of.esp_icmp.event.remote.address == sa.path.remote.address:
+        of.esp_icmp = None
+    _waits_no_more(of, sa)
+
+
+def _note_down(of: ConnectionHistory, event: IkeDown, now: float) -> None:
+    """It is an end of the connection only where this interrupts the tunnel: not where another IKE_SA goes on
+    with it, as at a reauthentication, or other users have theirs."""
+    sa = event.sa
+    _waits_no_more(of, sa)
+    ended = of.up.pop(sa.ike_id, None)
+    others = of.up.values()
+    # A peer that has lost its SAs begins anew before the old one ends here.
+    if not others or (event.end in LOST and all(one.who == _who(sa) for one in others)):
+        lived = None if ended is None or ended.since is None else now - ended.since
+        of.ends.append(Ended(now, event.end, event.failure, lived))
+        of.up_since, of.down_since = (now, None) if others else (None, now)
+
+
+def _waits(of: ConnectionHistory, sa: IkeSaSnapshot) -> bool:
+    """Whether it is this IKE_SA whose request was retransmitted last, and waits for its answer."""
+    return of.retransmitted is not None and of.retransmitted.event.sa.ike_id == sa.ike_id
+
+
+def _waits_no_more(of: ConnectionHistory, sa: IkeSaSnapshot) -> None:
+    """No request of this IKE_SA waits for an answer; one of another's may."""
+    if _waits(of, sa):
+        of.retransmitted, of.icmp = None, None
+
+
+def _standing(sa: IkeSaSnapshot, since: float | None) -> Standing:
+    return Standing(since, _who(sa), sa.path.remote.address)
+
+
+def _who(sa: IkeSaSnapshot) -> Who:
+    return sa.remote_id, sa.eap_id

@@ -295,10 +295,11 @@ def test_it_flaps() -> None:
 
 def test_a_request_without_an_answer() -> None:
     bed = Bed()
-    bed.happens(IkeUp(SA), Retransmitted(SA, 4, 2, ()))
+    first = replace(SA, ike_id=0)  # the bed's
+    bed.happens(IkeUp(first), Retransmitted(first, 4, 2, ()))
     told = next(iter(every(bed.diagnosis(up=True))))
     assert told.code is Code.UNANSWERED and "request 4 was sent 3 times" in told.what
-    bed.happens(RetransmissionsEnded(SA, 4, 2))
+    bed.happens(RetransmissionsEnded(first, 4, 2))
     assert Code.UNANSWERED not in codes(bed.diagnosis(up=True))
 
 
