@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from ikepy.daemon.errors import StartError
 from tun.links import link_driver
 
 FOR_HTTP = ("h11", "prometheus_client")  # pyproject.toml: the extra "http"
-FOR_EAP = {"eap-tls": ("OpenSSL",), "eap-mschapv2": ("Crypto",), "eap-radius": ("pyrad",)}  # the extra "eap"
+FOR_EAP = {"eap-tls": ("OpenSSL",), "eap-mschapv2": ("Crypto",)}  # the extra "eap"
+FOR_RADIUS = ("pyrad",)  # of the same
 FOR_TOKENS = "pkcs11"  # the extra of this name
 GOING_AWAY = 5.0  # seconds to wait for a device of a killed daemon; the kernel removes a thousand one by one
 LOOK_AGAIN = 0.02  # seconds between two looks
@@ -36,16 +37,24 @@ def check(config: Config, control: Path) -> None:
 
 def missing_libraries(config: Config) -> Iterator[tuple[str, str]]:
     """What the configuration needs and is not installed with ikepy alone, as (key path, text)."""
-    for connection in config.connections.values():
-        yield from _missing_for_eap(connection)
-    if config.daemon.http is not None:
-        missing = [name for name in FOR_HTTP if find_spec(name) is None]
-        if missing:
+    lacking = {word for word, modules in FOR_EAP.items() if _missing(modules)}
+    for connection in config.connections.values() if lacking else ():
+        yield from _missing_for_eap(connection, lacking)
+    sections = (
+        ("radius", config.radius, FOR_RADIUS, "eap"),
+        ("daemon.http", config.daemon.http, FOR_HTTP, "http"),
+    )
+    for key, section, modules, extra in sections:
+        if section is not None and (missing := _missing(modules)):
             yield (
-                "daemon.http",
+                key,
                 f"needs {' and '.join(missing)}, which this Python does not have: install ikepy with its "
-                "extra \"http\" (in a clone: pip install '.[http]'), or leave the section out",
+                f"extra \"{extra}\" (in a clone: pip install '.[{extra}]'), or leave the section out",
             )
+
+
+def _missing(modules: Iterable[str]) -> list[str]:
+    return [name for name in modules if find_spec(name) is None]
 
 
 def unknown_impairments(config: Config) -> Iterator[tuple[str, str]]:
@@ -67,11 +76,10 @@ def missing_for_tokens(config: Config) -> Iterator[tuple[str, str]]:
             )
 
 
-def _missing_for_eap(connection: Connection) -> Iterator[tuple[str, str]]:
+def _missing_for_eap(connection: Connection, lacking: Set[str]) -> Iterator[tuple[str, str]]:
+    """`lacking`: the words of `auth` whose libraries are not here."""
     for side, auth in connection.ends.items():
-        words = ("eap-tls", "eap-mschapv2") if auth.eap in ("eap", "eap-dynamic") else (auth.eap,)
-        needed = {module for word in words for module in FOR_EAP.get(word, ())}
-        if any(find_spec(module) is None for module in needed):
+        if auth.eap in lacking or auth.eap in ("eap", "eap-dynamic"):
             yield (
                 f"connections.{connection.name}.{side}.auth",
                 f'"{auth.eap}" needs libraries that this Python does not have: install ikepy with its extra '

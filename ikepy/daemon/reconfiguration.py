@@ -1,8 +1,9 @@
 """Changes the configuration of a running daemon: of its sockets, devices, workers and IKE machine.
 
 All that can be checked is checked before anything is changed. What the kernel refuses after that (a device,
-an address that does not exist yet) stays part of the desired state: it is logged and tried again. Connections
-that did not change are not touched.
+an address that does not exist yet) stays part of the desired state: it is logged and tried again. After a fault
+before the IKE machine has the new configuration all is as the former one asks for again. Connections that did
+not change are not touched.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ikepy.config.fields import Subsystem
 from ikepy.config.model import Config, Connection
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved
-from ikepy.daemon.checks import device_index, is_tun, unknown_impairments
+from ikepy.daemon.checks import device_index, is_tun, missing_libraries, unknown_impairments
 from ikepy.daemon.core import Core
 from ikepy.daemon.credentials.collection import Collection
 from ikepy.daemon.device.configured import is_trap
@@ -90,22 +91,21 @@ class Reconfiguration:
         change = difference(former, self.ports.applied(config))
         self._check(change, source)
         self._open_raw(change.config, source)
-        await self._change_devices(change)
-        self.services.names.configure(change.config)
-        if change.vxlan:
-            await self.services.vxlans.replace_config(change.config)
-        self.core.relay.configure(change.config.radius)
-        await self.services.follower.replace_config(change.config)
-        # Last of what is waited for: until there are their certificates, new keys serve nobody, and former
-        # certificates have none.
-        await asyncio.to_thread(load_private_keys, self.services.signer, change.config)
-        self.credentials.configure(change.config)
-        self.core.runner.replace_config(change.config)
+        try:
+            await self._fit_devices(change.config)
+            if change.added or change.removed or change.changed:
+                self.core.reconciler.refit()
+            await self._fit_services(change.config, vxlan=bool(change.vxlan))
+            self.core.runner.replace_config(change.config)
+        except Exception:
+            if not self._stopped:  # else all is closed soon
+                log.error(SUBJECT, f"{source}: a fault, the former configuration stays in use", "config")
+                await self._take_back()
+            raise
         self.services.traffic.replace_config(change.config)
         self.services.router.replace_config(change.config)
         self.services.prober.replace_config(change.config)
-        for connection in change.removed:
-            self._leave(connection.name)
+        self._leave_all_but(change.config)
         self._remove_unused()
         log.set_style(change.config.daemon.log_format)
         if _levels(change.config) != _levels(former):  # else those that `log-levels` has set stay
@@ -117,12 +117,36 @@ class Reconfiguration:
             _tell_lack_of_secrets(former, change)
         return change
 
+    async def _fit_services(self, config: Config, *, vxlan: bool) -> None:
+        """Have what the machine needs for a configuration, beside devices."""
+        self.services.names.configure(config)
+        if vxlan:
+            await self.services.vxlans.replace_config(config)
+        self.core.relay.configure(config.radius)
+        await self.services.follower.replace_config(config)
+        # Last of what is waited for: until there are their certificates, new keys serve nobody, and former
+        # certificates have none.
+        await asyncio.to_thread(load_private_keys, self.services.signer, config)
+        self.credentials.configure(config)
+
+    async def _take_back(self) -> None:
+        """After a fault: have what the machine's configuration asks for again, and no other devices."""
+        config = self.core.machine.config
+        await self._fit_devices(config)
+        self._leave_all_but(config)
+        self._remove_unused()
+        self.core.reconciler.refit()
+        await self._fit_services(config, vxlan=True)
+
     # -- before ------------------------------------------------------------------------------------
 
     def _check(self, change: ConfigDifference, source: str) -> None:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
         # A secret or pool may come after its connection, and go before it, by VICI: it is named then.
         problems += mistakes.check(change.config, {"secrets", "pools"})
+        problems += missing_libraries(
+            change.config
+        )  # [daemon.http] stays as it was when there was its library
         problems += unknown_impairments(change.config)
         own = self.core.devices.names()
         self._going = {name: index for name, index in self._going.items() if device_index(name) == index}
@@ -149,17 +173,20 @@ class Reconfiguration:
 
     # -- devices -----------------------------------------------------------------------------------
 
-    async def _change_devices(self, change: ConfigDifference) -> None:
-        connections = change.config.connections
-        names = {name: one.vti.name for name, one in connections.items()}
-        self.core.devices.make_way(names)
-        for each in change.changed:
-            if each.device or _traps(each.old) != _traps(each.new):
-                self._reconfigure(self.core.devices.of(each.name), each.new)
+    async def _fit_devices(self, config: Config) -> None:
+        """Have the devices of these connections, as they are to be; others stay for now."""
+        connections, added = config.connections, list[Connection]()
+        self.core.devices.make_way({name: one.vti.name for name, one in connections.items()})
+        for connection in connections.values():
+            device = self.core.devices.find(connection.name)
+            if device is None or connection.name in self._leaving:
+                added.append(connection)
+            elif device.connection.vti != connection.vti or _traps(device.connection) != _traps(connection):
+                self._reconfigure(device, connection)
             else:
-                self.core.devices.of(each.name).connection = each.new
+                device.connection = connection
         begin = self.clock()
-        for number, connection in enumerate(change.added, 1):
+        for number, connection in enumerate(added, 1):
             former = self._leaving.pop(connection.name, None)
             if former is not None:
                 former.end.cancel()
@@ -176,8 +203,6 @@ class Reconfiguration:
                 begin = self.clock()
         leaving = [one.device.connection for one in self._leaving.values()]
         self.core.devices.name_peers([*connections.values(), *leaving])
-        if change.added or change.removed or change.changed:
-            self.core.reconciler.refit()
         self.core.route_check.forget()
 
     def _reconfigure(self, device: VtiDevice, connection: Connection) -> None:
@@ -188,14 +213,15 @@ class Reconfiguration:
             self.core.reconciler.suspect(device)
         self.core.pool.replace_device(device)
 
-    def _leave(self, connection: str) -> None:
-        """Keep a removed connection's device until it has no IKE_SA any more, but at most FAREWELL
-        seconds."""
-        device = self.core.devices.find(connection)
-        if device is not None:
-            end = asyncio.get_running_loop().call_later(FAREWELL, self._end, connection)
-            self._leaving[connection] = Leaving(device, end)
-            self.core.devices.leave(device, True)
+    def _leave_all_but(self, config: Config) -> None:
+        """Keep the device of a connection that is not configured any more until it has no IKE_SA, but at most
+        FAREWELL seconds."""
+        for device in list(self.core.devices):
+            name = device.connection.name
+            if name not in config.connections and name not in self._leaving:
+                end = asyncio.get_running_loop().call_later(FAREWELL, self._end, name)
+                self._leaving[name] = Leaving(device, end)
+                self.core.devices.leave(device, True)
 
     def _end(self, connection: str) -> None:
         if self.core.runner.has_ike_sa(connection):

@@ -301,9 +301,16 @@ class DeviceTable:
     # Another configuration
 
     def add(self, connection: Connection) -> VtiDevice:
-        """Create the device of one more connection; one that can't be created yet is logged, and `gone`."""
+        """Create the device of one more connection; one that can't be created yet is logged, and `gone`.
+
+        Raises OSError, with nothing left of it, where no descriptor is free to ask for the path's MTU.
+        """
         self._slots[connection.name] = self._allot_slot()
-        device = self._enter(connection, AbsentTun(connection.vti.name))
+        try:
+            device = self._enter(connection, AbsentTun(connection.vti.name))
+        except BaseException:
+            self._load[self._slots.pop(connection.name)] -= 1
+            raise
         device.gone = True
         try:
             self.make_again(device)

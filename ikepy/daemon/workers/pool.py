@@ -132,8 +132,11 @@ class WorkerPool:
             self._hand_over(process, device)
 
     def remove_device(self, device: VtiDevice) -> None:
-        """Let a slot's process close a device, and remove the SAs that the device still has."""
+        """Let a slot's process close a device, and remove the SAs that the device still has. Nothing happens
+        for one that it was not given."""
         state = self._slots[device.slot]
+        if device not in state.devices:
+            return
         state.devices.remove(device)
         if state.process is not None:
             state.process.send(RemoveDevice(device.device_id))

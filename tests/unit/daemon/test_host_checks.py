@@ -12,6 +12,7 @@ from ikepy.config import toml_source
 from ikepy.config.model import Config
 from ikepy.config.sources import recognise
 from ikepy.daemon import checks
+from ikepy.daemon.errors import StartError
 from ikepy.daemon.host_checks import mistakes, remarks
 from ikepy.pki import keys
 from tests.pki import chain
@@ -149,6 +150,18 @@ def test_the_extra_of_eap_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     text = f'[connections.a.{side}]\nauth = "eap-mschapv2"\n[connections.a.children.net]\n{secret}'
     found = dict(mistakes(toml_source.parse(text, str(tmp_path / "a.toml"))))
     assert ".[eap]" in found[f"connections.a.{side}.auth"]
+
+
+def test_the_extra_of_radius_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also without a connection that asks the servers."""
+    text = '[radius.servers.r]\naddress = "192.0.2.9"\nsecret = "x8.Kd93jq-Lw0aPz"\n'
+    written = toml_source.parse(text, str(tmp_path / "a.toml"))
+    assert not list(mistakes(written))
+    monkeypatch.setattr(checks, "find_spec", lambda _: None)
+    ((key, told),) = mistakes(written)
+    assert key == "radius" and "needs pyrad" in told and ".[eap]" in told
+    with pytest.raises(StartError, match="radius: needs pyrad"):
+        checks.check(written, tmp_path / "socket")
 
 
 def test_the_extra_of_tokens_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,9 +18,17 @@ import pytest
 
 from ikepy.config.difference import ConfigDifference
 from ikepy.config.model import Config
+from ikepy.config.radius import Radius
 from ikepy.daemon import log, reconfiguration
+from ikepy.daemon.credentials.collection import Collection
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.vxlans import VxlanDevices
+from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.addresses import AddressFollower
+from ikepy.daemon.net.names import NameService
+from ikepy.daemon.radius.relay import RadiusRelay
 from ikepy.daemon.signer.signer import Signer, Source
+from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Initiate, Terminate
 from tests.unit.daemon.bed import Bed, run
@@ -225,6 +235,102 @@ def test_a_mistake_leaves_everything_as_it_is(control: Path) -> None:
             await bed.daemon.replace_config(twice)
         assert names(bed) == ["vti-a"]
         assert "replace_config" not in bed.machine.calls
+
+    run(Bed(control), scenario)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (NameService, "configure"),
+        (VxlanDevices, "replace_config"),
+        (RadiusRelay, "configure"),
+        (AddressFollower, "replace_config"),
+        (Signer, "configure"),
+        (Collection, "configure"),
+        (EffectsRunner, "replace_config"),
+        (DeviceTable, "name_peers"),
+        (WorkerPool, "add_device_later"),
+    ],
+    ids=lambda fault: f"{fault[0].__name__}.{fault[1]}",
+)
+def test_a_fault_leaves_the_former_configuration(
+    control: Path, monkeypatch: pytest.MonkeyPatch, fault: tuple[type, str]
+) -> None:
+    """Nothing half applied is left: no device, no changed one; and the next reload does it all."""
+
+    async def scenario(bed: Bed) -> None:
+        await bed.daemon.replace_config(configured(bed, "a", "c"))
+        mtu = bed.network.mtus["vti-a"]
+        vxlan = {"vx": {"name": "vx", "vni": 7, "device": "lo", "peers": ["192.0.2.9"]}}
+        new = Config.model_validate(
+            {**configured(bed, "a", "b", vti={"name": "vti-a", "mtu": 1300}).__dict__, "vxlan": vxlan}
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(*fault, failing(getattr(*fault)))
+            with pytest.raises(RuntimeError, match="a fault of ours"):
+                await bed.daemon.replace_config(new)
+        assert sorted(bed.machine.config.connections) == ["a", "c"]
+        assert (names(bed), bed.network.mtus["vti-a"]) == (["vti-a", "vti-c"], mtu)
+        assert not bed.network.vxlans
+        assert str(await bed.daemon.replace_config(configured(bed, "a", "c"))) == "nothing changed"
+
+        bed.taken = set(names(bed))  # no name twice
+        change = await bed.daemon.replace_config(new)
+        assert [one.name for one in change.added] == ["b"]
+        assert (names(bed), bed.network.mtus["vti-a"]) == (["vti-a", "vti-b"], 1300)
+        assert list(bed.network.vxlans) == ["vx"]
+
+    run(Bed(control), scenario)
+
+
+def failing(method: Callable[..., Any], times: int = 1) -> Callable[..., Any]:
+    """As `method`, but the first calls fail."""
+    calls = itertools.count()
+
+    def called(*arguments: Any, **keys: Any) -> Any:
+        if next(calls) < times:
+            raise RuntimeError("a fault of ours")
+        return method(*arguments, **keys)
+
+    return called
+
+
+@pytest.mark.parametrize("then", [("a",), ("a", "b")])
+def test_what_a_fault_that_lasts_has_left_is_put_right_by_the_next_reload(
+    control: Path, monkeypatch: pytest.MonkeyPatch, then: tuple[str, ...]
+) -> None:
+    async def scenario(bed: Bed) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(DeviceTable, "name_peers", failing(DeviceTable.name_peers, times=2))
+            with pytest.raises(RuntimeError, match="a fault of ours"):
+                await bed.daemon.replace_config(configured(bed, "a", "b"))
+        bed.taken = set(names(bed))  # no name twice
+        await bed.daemon.replace_config(configured(bed, *then))
+        assert names(bed) == [f"vti-{name}" for name in then]
+
+    run(Bed(control), scenario)
+
+
+def test_what_a_missing_library_is_needed_for_is_refused(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = {"r": {"name": "r", "address": "127.0.0.1", "secret": "correct horse battery"}}
+
+    async def scenario(bed: Bed) -> None:
+        for module in ("pyrad", "Crypto"):
+            monkeypatch.setitem(sys.modules, module, None)  # type: ignore[misc]
+        config = configured(bed, "a", "b")
+        radius = Radius.model_validate({"servers": servers})
+        with pytest.raises(ConfigError, match=r'site\.toml: radius: needs pyrad, .* extra "eap"'):
+            await bed.daemon.replace_config(config.model_copy(update={"radius": radius}), "site.toml")
+        users = configured(bed, "a", remote={"auth": "eap-mschapv2", "eap_id": "%any"})
+        with pytest.raises(ConfigError, match=r"connections\.a\.remote\.auth: .*libraries"):
+            await bed.daemon.replace_config(users)
+        assert names(bed) == ["vti-a"]
+        assert "replace_config" not in bed.machine.calls
+        await bed.daemon.replace_config(config)
+        assert names(bed) == ["vti-a", "vti-b"]
 
     run(Bed(control), scenario)
 

@@ -51,6 +51,23 @@ def bed() -> Iterator[Bed]:
     one.devices.close()
 
 
+def test_a_device_for_which_there_are_no_descriptors_takes_no_place(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would count for its worker for ever."""
+
+    def uplink_mtu(remote: object, local: object) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bed.network, "uplink_mtu", uplink_mtu)
+        with pytest.raises(OSError, match="too many open files"):
+            bed.devices.add(only({"name": "vti-b"}, name="b"))
+    assert bed.devices.find("b") is None
+    slots = [bed.devices.add(only({"name": f"vti-{name}"}, name=name)).slot for name in "bcd"]
+    assert slots == [1, 0, 1]
+
+
 def test_routes_are_the_configured_ones_now_and_the_negotiated_ones_again(bed: Bed) -> None:
     negotiated = {"10.2.0.0/24", "fd02::/64"}
     assert bed.network.routes["vti-a"] == negotiated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,21 @@ def test_a_connection_comes_changes_and_goes(control: Path) -> None:
         assert await client.ask("unload-conn", name="site") == (OK, [])
         assert await names(client) == [] and list(config(bed).connections) == ["a"]
         assert devices(bed) == ["vti-a"]
+        client.writer.close()
+
+    run(Bed(control), scenario)
+
+
+def test_what_a_missing_library_is_needed_for_is_refused(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed)
+        monkeypatch.setitem(sys.modules, "OpenSSL", None)  # type: ignore[misc]
+        users = {"auth": "eap-tls", "eap_id": "%any"}
+        said = await client.fails("load-conn", site=section(remote=users))
+        assert "connections.site.remote.auth" in said and 'extra "eap"' in said
+        assert devices(bed) == ["vti-a"] and list(config(bed).connections) == ["a"]
         client.writer.close()
 
     run(Bed(control), scenario)
