@@ -93,7 +93,7 @@ def main(before: Path | None, pairs: int, raw: bool) -> None:
     if before is not None:
         in_pairs(before, pairs)
         return
-    setting = Setting("cpu", 1, SECONDS, False, partial(click.echo, err=True))
+    setting = Setting(f"cpu{os.getpid()}-", 1, SECONDS, False, partial(click.echo, err=True))
     (figures,) = in_turn(setting, measure, [OURS])[OURS]
     if raw:
         click.echo(json.dumps(figures))

@@ -11,6 +11,7 @@ of a daemon.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -77,7 +78,7 @@ def until_up(gateway: Gateway, count: int, begin: float) -> float:
 def measure(count: int, directory: Path) -> bool:
     """Print the figures; whether all of them are within their limits."""
     secrets = [token_hex(24) for _ in range(count)]
-    with Pair("many") as ends:
+    with Pair(f"many{os.getpid()}-") as ends:
         responder, initiator = (
             Gateway(where, directory / name) for where, name in ((ends.right, "r"), (ends.left, "i"))
         )

@@ -106,9 +106,15 @@ def measure(bed: Pair, left: Gateway, children: int, ikes: int) -> Result:
                 left.rekey(ike="net")
                 done += 1
                 time.sleep(BREAK)
+        if udp.done() or tcp.done():
+            raise LabError(
+                f"the flows of {seconds} s ended before the last rekey: fewer rekeys fit in them here"
+            )
         rate, share = udp.result()
+        if share == 1:
+            raise LabError("no UDP packet arrived")
         arrived = round(rate * seconds)
-        lost = round(arrived * share / (1 - share)) if share < 1 else arrived
+        lost = round(arrived * share / (1 - share))
         return Result(children, done, arrived + lost, lost, tcp.result())
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -166,7 +167,7 @@ def flow(ends: Pair, gateway: Gateway, rest: Sequence[Connection]) -> Flow:
 
 def measure(count: int, directory: Path) -> tuple[Start, Flow]:
     """The figures of a gateway with `count` connections, the tunnel's own among them."""
-    with Pair(f"reload{count}") as ends:
+    with Pair(f"reload{os.getpid()}-") as ends:
         responder, initiator = (
             Gateway(where, directory / name) for where, name in ((ends.right, "r"), (ends.left, "i"))
         )

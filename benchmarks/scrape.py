@@ -9,6 +9,7 @@ the daemon measures itself; the CPU-seconds are those of its control process.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from http.client import HTTPConnection
@@ -50,7 +51,7 @@ def value(text: str, name: str) -> float:
 def measure(count: int, strongswan: bool, directory: Path) -> None:
     """Print the figures."""
     secrets = [token_hex(24) for _ in range(count)]
-    with Pair("scrape") as ends:
+    with Pair(f"scrape{os.getpid()}-") as ends:
         responder, initiator = (
             Gateway(where, directory / name) for where, name in ((ends.right, "r"), (ends.left, "i"))
         )

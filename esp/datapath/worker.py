@@ -361,7 +361,7 @@ class Worker:
         else:
             self._database.install_outbound(message)
         if fresh:
-            self._counters.clear(message.slot)
+            self._counters.clear(message.slot, message.child_id)
         if isinstance(message, AddOutboundSa) and not message.standby:
             self._egress.release_waiting(message.device_id)
 

@@ -1,8 +1,9 @@
 """Counters of one worker in shared memory: the worker writes, control reads without asking.
 
 The memory is an array of 64-bit words: first the drops without an SA, a word a reason; then for each slot (an
-SA pair) packets, octets, times and the sequence number, and its drops, a word a reason. Only the worker
-writes.
+SA pair) packets, octets, times, the sequence number and whose they are, and its drops, a word a reason.
+Only the worker writes. Control gives a slot to another SA pair before the worker knows of it: until then its
+counters are the former one's.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ class SaCounters:
     drops: dict[str, int]  # by `Drop.text`, without those that are 0
 
 
+NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
 _IN_PACKETS, _IN_BYTES, _IN_LAST, _OUT_PACKETS, _OUT_BYTES, _OUT_LAST, _OUT_SEQ = range(
     len(fields(SaCounters)) - 1
 )
-_SA_DROPS = _OUT_SEQ + 1
+_OWNER = _OUT_SEQ + 1  # 1 + child_id; 0: nobody
+_SA_DROPS = _OWNER + 1
 _REASONS = len(Drop)
 _SA_WORDS = _SA_DROPS + _REASONS
 
@@ -113,16 +116,22 @@ class CounterBlock:
         """The counters of a slot. Raises IndexError if there is no such slot."""
         base = self._base(slot)
         in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq = self._words[
-            base : base + _SA_DROPS
+            base : base + _OWNER
         ].tolist()
         drops = self._drops_at(base + _SA_DROPS)
         return SaCounters(in_packets, in_bytes, in_last, out_packets, out_bytes, out_last, out_seq, drops)
 
-    def volume(self, slot: int) -> tuple[int, int]:
-        """Octets and packets of an SA pair, each of the direction that had more. Raises IndexError if there
-        is no such slot."""
+    def of_child(self, slot: int, child_id: int) -> SaCounters:
+        """The counters of a child's SA pair; nothing, until the worker has taken the slot for it. Raises
+        IndexError if there is no such slot."""
+        return self.sa(slot) if self._words[self._base(slot) + _OWNER] == child_id + 1 else NOTHING
+
+    def volume(self, slot: int, child_id: int) -> tuple[int, int]:
+        """Octets and packets of an SA pair, each of the direction that had more; as `of_child`."""
         base = self._base(slot)
         words = self._words
+        if words[base + _OWNER] != child_id + 1:
+            return 0, 0
         return (
             max(words[base + _IN_BYTES], words[base + _OUT_BYTES]),
             max(words[base + _IN_PACKETS], words[base + _OUT_PACKETS]),
@@ -130,10 +139,11 @@ class CounterBlock:
 
     # Writing: the worker only
 
-    def clear(self, slot: int) -> None:
-        """Zero a slot for a new SA pair. Raises IndexError if there is no such slot."""
+    def clear(self, slot: int, child_id: int) -> None:
+        """Zero a slot, which is that child's from now on. Raises IndexError if there is no such slot."""
         base = self._base(slot)
         self._words[base : base + _SA_WORDS] = memoryview(bytes(_SA_WORDS * _WORD)).cast("Q")
+        self._words[base + _OWNER] = child_id + 1
 
     def count_in(self, slot: int, packets: int, octets: int, now: float) -> None:
         """Count `packets` of `octets` in all that were received at `now` (Unix seconds)."""

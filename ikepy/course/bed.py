@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +36,7 @@ _PROGRAMS = {  # program -> Debian's package
     "python3": "python3",
     "tcpdump": "tcpdump",
 }
+_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 _START = 60.0  # seconds that a daemon may take to answer
 _COLUMNS = 100
 
@@ -185,18 +189,35 @@ class Bed:
         return self.directory / "bin"
 
     def down(self) -> None:
-        """End what runs, remove the namespaces and the files. No bed is no error."""
+        """End what runs, remove the namespaces and the files, whatever signals come. No bed is no error."""
         self._starting.clear()
-        try:
-            delete_all(list(self.nodes.values()), patience=1.0)
-        finally:
-            while self._captures:
-                self._captures.pop().wait()
-            if self.directory.exists():
-                run("rm", "-rf", "--", *map(str, self._files()))
+        with _uninterrupted():
+            try:
+                delete_all(list(self.nodes.values()), patience=1.0)
+            finally:
+                while self._captures:
+                    capture = self._captures.pop()
+                    capture.kill()
+                    capture.wait()
+                if self.directory.exists():
+                    run("rm", "-rf", "--", *map(str, self._files()))
 
     def _files(self) -> list[Path]:
         return [path for path in self.directory.iterdir() if path.name != "lock"]
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Another Ctrl-C while a lab is removed would leave the rest of it. Threads get no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _require() -> None:

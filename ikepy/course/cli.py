@@ -125,6 +125,8 @@ def _lead(lab: Lab, progress: Progress, everything: bool, done: int) -> int:
             except Restart:
                 done = 0
                 continue
+            finally:
+                console.print(Text("removing the lab ...", style="dim"))
         break
     if everything and tour.differing:
         click.echo(f"ikepy lab course: {_DIFFERS}:", err=True)

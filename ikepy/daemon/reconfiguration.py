@@ -1,9 +1,9 @@
 """Changes the configuration of a running daemon: of its sockets, devices, workers and IKE machine.
 
 All that can be checked is checked before anything is changed. What the kernel refuses after that (a device,
-an address that does not exist yet) stays part of the desired state: it is logged and tried again. After a fault
-before the IKE machine has the new configuration all is as the former one asks for again. Connections that did
-not change are not touched.
+an address that does not exist yet) stays part of the desired state: it is logged and tried again. After a
+fault before the IKE machine has the new configuration all is as the former one asks for again. Connections
+that did not change are not touched.
 """
 
 from __future__ import annotations

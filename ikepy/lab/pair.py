@@ -5,7 +5,7 @@ left_host -- left ==== right -- right_host
 
 from __future__ import annotations
 
-from ikepy.lab.netns import Namespace, delete_all, veth
+from ikepy.lab.netns import LabError, Namespace, delete_all, veth
 
 LEFT, RIGHT = "192.0.2.1", "192.0.2.2"
 LEFT6, RIGHT6 = "2001:db8::1", "2001:db8::2"
@@ -30,6 +30,9 @@ class Pair:
         return [self.left_host, self.left, self.right, self.right_host]
 
     def __enter__(self) -> Pair:
+        """LabError, and nothing is touched, where one of these namespaces is there already."""
+        if there := [namespace.name for namespace in self.namespaces if namespace.exists]:
+            raise LabError(f"{', '.join(there)}: another run's namespaces; end it, or `ip netns del` them")
         try:
             self._build()
         except BaseException:

@@ -433,15 +433,18 @@ class Peer:
 
     async def close(self) -> None:
         """Delete the IKE_SAs that still stand, and end what runs beside the case. Those that are half-open
-        are established for that: a peer may take no more of us while it has many of these."""
-        for sa in self.sas:
-            with contextlib.suppress(CaseEnd):
-                await self._finish(sa)
-            if sa.established and sa.keys is not None:
+        are established for that: a peer may take no more of us while it has many of these. Raises OSError
+        where nothing can be sent."""
+        try:
+            for sa in self.sas:
                 with contextlib.suppress(CaseEnd):
-                    await self.ask(sa.delete(), within=self.limits.quiet_s, again=False)
-                sa.established = False
-        await self._line.close()
+                    await self._finish(sa)
+                if sa.established and sa.keys is not None:
+                    with contextlib.suppress(CaseEnd):
+                        await self.ask(sa.delete(), within=self.limits.quiet_s, again=False)
+                    sa.established = False
+        finally:
+            await self._line.close()
 
     async def _finish(self, sa: IkeSa) -> None:
         """IKE_AUTH, if IKE_SA_INIT alone was answered."""

@@ -89,8 +89,9 @@ async def run_case(
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await peer.close()
-        except TimeoutError:
-            reason = f"{reason}; its IKE_SAs could not be deleted".lstrip("; ")
+        except OSError as error:  # TimeoutError is one
+            why = f": {error.strerror}" if error.strerror else ""
+            reason = f"{reason}; its IKE_SAs could not be deleted{why}".lstrip("; ")
     return Result(one, verdict, reason, seconds, peer.trace, peer.sas)
 
 

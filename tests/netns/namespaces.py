@@ -127,10 +127,13 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 30) 
 
 
 def remove_stale() -> None:
-    """Delete the namespaces of test runs that were killed."""
+    """Delete the namespaces of test runs that were killed, and end what still runs in them."""
     for path in NAMESPACES.glob(PREFIX + "*") if NAMESPACES.is_dir() else ():
         made_by = re.match(re.escape(PREFIX) + r"(\d+)-", path.name)
         if made_by and not Path("/proc", made_by[1]).exists():
+            for pid in _run(["ip", "netns", "pids", path.name], False, 10).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             _run(["ip", "netns", "del", path.name], False, 10)
 
 

@@ -87,6 +87,9 @@ def test_stale_namespaces_are_removed(namespace: Namespace) -> None:
     dead.wait()
     stale = f"ikt-{dead.pid}-one-0000"
     ip("netns", "add", stale)
+    left = subprocess.Popen(["ip", "netns", "exec", stale, "sleep", "1000"])
+    wait_until(lambda: str(left.pid) in ip("netns", "pids", stale), "it runs there")
     remove_stale()
+    assert left.wait(10) == -signal.SIGKILL
     assert not (NAMESPACES / stale).exists()
     assert (NAMESPACES / namespace.name).exists()

@@ -60,8 +60,8 @@ _DO: dict[str, Callable[[CounterBlock, int, int, int, float], object]] = {
     "sequence": lambda block, slot, size, number, now: block.set_sequence(slot, number),
     "sealed": lambda block, slot, size, number, now: block.count_sealed(slot, 2, 2 * size, number, now),
     "drop": lambda block, slot, size, number, now: block.drop(Drop.REPLAY, 2, slot),
-    "clear": lambda block, slot, size, number, now: block.clear(slot),
-    "read": lambda block, slot, size, number, now: block.volume(slot),
+    "clear": lambda block, slot, size, number, now: block.clear(slot, number),
+    "read": lambda block, slot, size, number, now: block.volume(slot, number),
 }
 
 
@@ -93,7 +93,7 @@ def test_not_more_than_so_many_wait(direction: str) -> None:
 def test_what_waits_is_not_counted_for_the_next_sa_of_a_slot() -> None:
     with CounterBlock.create(SLOTS) as worker:
         worker.count_each_out([2, 3], 100, np.array([7, 8], np.uint64), 60.0)
-        worker.clear(2)
+        worker.clear(2, 7)
         assert worker.sa(2).out_packets == worker.sa(2).out_seq == 0
         assert worker.sa(3).out_packets == 1
 

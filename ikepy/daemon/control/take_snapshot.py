@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from esp.ipc.counters import CounterBlock, SaCounters
+from esp.ipc.counters import NOTHING, CounterBlock
 from ikepy import __version__
 from ikepy.daemon.control.snapshot import (
     EVERYTHING,
@@ -29,15 +29,12 @@ from ikepy.daemon.credentials.certificate_state import CertificateState
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
-from ikepy.daemon.effects.past_traffic import Traffic, has_own_counters
+from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.process.usage import usage
 from ikepy.sa.api.path import Address, Endpoint
 from ikepy.sa.api.snapshot import ChildSnapshot, IkeSaSnapshot
-
-_NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
-
 
 CheckMtu = Callable[[str | None, float], Awaitable[Collection[tuple[str, Address]]]]  # `Prober.check_mtu`
 
@@ -119,11 +116,10 @@ def with_traffic(sources: Sources, child: ChildSnapshot) -> InstalledChild:
     """A child with its device and its counters as they are now."""
     known = sources.children.get(child.child_id)
     if known is None:
-        return InstalledChild(child, None, _NOTHING)
+        return InstalledChild(child, None, NOTHING)
     block = sources.workers.counters(known.device.slot)
-    return InstalledChild(
-        child, known.device.tun.name, _NOTHING if block is None else block.sa(known.counter)
-    )
+    counters = NOTHING if block is None else block.of_child(known.counter, child.child_id)
+    return InstalledChild(child, known.device.tun.name, counters)
 
 
 def _connections(sources: Sources) -> Iterator[ConnectionState]:
@@ -147,9 +143,10 @@ def _traffic(sources: Sources) -> Iterator[ChildTraffic]:
             totals[key] = past
     for child in sources.children:
         block = sources.workers.counters(child.device.slot)
-        if block is not None and has_own_counters(child):
+        if block is not None:
             key = (child.device.connection.name, child.name)
-            totals[key] = totals.get(key, Traffic()).plus(block.sa(child.counter))
+            carried = block.of_child(child.counter, child.child_id)
+            totals[key] = totals.get(key, Traffic()).plus(carried)
     for (connection, name), total in totals.items():
         yield ChildTraffic(connection, name, total)
 

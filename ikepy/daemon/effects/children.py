@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, KeysView
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from esp.sa.suites import Suite
@@ -28,7 +27,6 @@ class Child:
     name: str  # of its configuration
     spi_in: int | None = None
     packets: int = 0  # carried when `TrafficWatch` looked last
-    added: float = field(default_factory=time.monotonic)
     tfc_padding: int | Literal["mtu"] = 0  # of what it sends: as configured, if the peer takes it
 
     @property

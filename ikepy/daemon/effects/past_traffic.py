@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from esp.ipc.counters import SaCounters
 from ikepy.daemon.effects.children import Child
 from ikepy.daemon.interfaces import Counters
-
-SETTLED = 1.0  # seconds until a new child's counters are read: a worker that is busy zeroes them late
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,6 @@ class Traffic:
         )
 
 
-def has_own_counters(child: Child) -> bool:
-    """Whether the worker must have zeroed the child's slot, which another one may have had before."""
-    return time.monotonic() - child.added >= SETTLED
-
-
 class PastTraffic:
     """Sums by connection and child. What a worker counts after control has removed an SA is not in them."""
 
@@ -56,6 +48,7 @@ class PastTraffic:
     def note(self, child: Child) -> None:
         """Add a child that is being removed, while its counters stand."""
         block = self._counters(child.device.slot)
-        if block is not None and has_own_counters(child):
+        if block is not None:
             key = (child.device.connection.name, child.name)
-            self.sums[key] = self.sums.get(key, Traffic()).plus(block.sa(child.counter))
+            carried = block.of_child(child.counter, child.child_id)
+            self.sums[key] = self.sums.get(key, Traffic()).plus(carried)

@@ -37,7 +37,7 @@ class EspHeard:
         block = None if child is None else self._counters(child.device.slot)
         if child is None or block is None:
             return None
-        last = block.sa(child.counter).in_last
+        last = block.of_child(child.counter, child_id).in_last
         return time.monotonic() - max(time.time() - last, 0.0) if last else None
 
 
@@ -74,7 +74,7 @@ class TrafficWatch:
             block = self._counters(child.device.slot)
             if block is None:
                 continue
-            octets, packets = block.volume(child.counter)
+            octets, packets = block.volume(child.counter, child.child_id)
             if packets != child.packets:  # the machine is told of those that are not idle
                 child.packets = packets
                 self._runner.usage(child.child_id, octets, packets)

@@ -21,7 +21,7 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConfigReloaded
 from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.effects.children import Child, ChildTable
-from ikepy.daemon.effects.past_traffic import Traffic, has_own_counters
+from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.effects.waiting_jobs import WaitingJobs
 from ikepy.daemon.interfaces import Counters
 from ikepy.daemon.radius import attributes
@@ -189,9 +189,7 @@ class Accounting:
 
     def _with(self, traffic: Traffic, child: Child) -> Traffic:
         block = self._counters(child.device.slot)
-        if block is None or not has_own_counters(child):
-            return traffic
-        return traffic.plus(block.sa(child.counter))
+        return traffic if block is None else traffic.plus(block.of_child(child.counter, child.child_id))
 
     def _carried(self, session: Session) -> Traffic:
         traffic = session.past

@@ -319,7 +319,7 @@ def test_what_a_missing_library_is_needed_for_is_refused(
 
     async def scenario(bed: Bed) -> None:
         for module in ("pyrad", "Crypto"):
-            monkeypatch.setitem(sys.modules, module, None)  # type: ignore[misc]
+            monkeypatch.setitem(sys.modules, module, None)
         config = configured(bed, "a", "b")
         radius = Radius.model_validate({"servers": servers})
         with pytest.raises(ConfigError, match=r'site\.toml: radius: needs pyrad, .* extra "eap"'):

@@ -17,6 +17,8 @@ import yaml
 from ikepy import __version__
 from ikepy.config.model import Config
 from ikepy.config.sources.recognise import read
+from ikepy.control import alive
+from ikepy.control.client import DEFAULT_SOCKET
 from ikepy.daemon.process.capabilities import KEPT, Capability
 from ikepy.daemon.service import FAREWELL
 from tests.unit.docs.pages import DOCS, ROOT
@@ -126,8 +128,14 @@ def test_the_configuration(example: Path, tmp_path: Path) -> None:
     ports = {port["name"]: port["containerPort"] for port in container(example)["ports"]}
     assert config.daemon.http.listen[1] == ports["metrics"]
     assert (config.daemon.port, config.daemon.port_nat_t) == (ports["ike"], ports["ike-nat-t"])
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+    for probe in ("readinessProbe", "startupProbe"):
         assert container(example)[probe]["httpGet"]["port"] == "metrics"
+    python, *words = container(example)["livenessProbe"]["exec"]["command"]
+    assert (
+        f'["{python.removesuffix("/python")}/ikepy"]' in (ROOT / "deploy/container/Containerfile").read_text()
+    )
+    assert words == ["-m", alive.__name__]
+    assert config.daemon.socket == DEFAULT_SOCKET
 
 
 def configuration(example: Path, directory: Path) -> Config:

@@ -16,9 +16,10 @@ from ikepy.config.model import Daemon
 from ikepy.daemon.process.capabilities import KEPT
 from ikepy.daemon.service import FAREWELL
 from tests.unit.daemon.http.everything import labels_by_metric
-from tests.unit.docs.pages import README, ROOT
+from tests.unit.docs.pages import DOCS, README, ROOT, tables
 
 DASHBOARD = ROOT / "deploy/grafana/ikepy.json"
+ALERTS = ROOT / "deploy/kubernetes/monitoring/prometheusrule.yaml"
 UNIT = ROOT / "deploy/systemd/ikepy.service"
 USERS = ROOT / "deploy/systemd/ikepy.conf"
 BY_PROMETHEUS = {"instance", "job"}
@@ -52,6 +53,18 @@ def test_the_dashboard_groups_and_names_by_labels_that_exist() -> None:
             )
             shown = re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])
             assert {*by, *shown} <= labels | BY_PROMETHEUS, target
+
+
+def test_no_alert_of_drops_that_ask_for_nothing() -> None:
+    """Of packets under an SA, the reasons at which the documentation has nothing to do."""
+    (expression,) = re.findall(r"expr: (rate\(ikepy_child_drops_total.*)", ALERTS.read_text())
+    (left_out,) = re.findall(r'reason!~"([^"]+)"', expression)
+    harmless = {
+        row[0].strip("`")
+        for row in tables(DOCS / "troubleshooting.md")["Drop reasons"]
+        if re.match(r"nothing(:|$)", row[3])
+    }
+    assert set(left_out.split("|")) == harmless - {"keepalive"}  # which has no SA
 
 
 def test_every_metric_of_ours_that_is_no_detail_is_on_the_dashboard() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -72,6 +74,23 @@ def test_verdicts(function: Callable[[Peer], Awaitable[None]], verdict: Verdict,
     (result,) = asyncio.run(runner.run([a_case(function)], target.but(limits=limits)))
     assert result.verdict is verdict
     assert reason in result.reason
+
+
+def test_a_path_that_is_gone_when_a_case_is_closed_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Peer] = []
+
+    async def close(peer: Peer) -> None:
+        closed.append(peer)
+        if len(closed) == 2:
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+    monkeypatch.setattr(Peer, "close", close)
+    target = targets()[0]
+    limits = replace(target.limits, interval_s=0.0)
+    cases = [a_case(passes, f"T.{number}") for number in range(3)]
+    results = asyncio.run(runner.run(cases, target.but(limits=limits)))
+    said = "its IKE_SAs could not be deleted: Network is unreachable"
+    assert [one.reason for one in results] == ["", said, ""]
 
 
 def test_a_host_that_answers_nothing_is_left_alone() -> None:

@@ -87,7 +87,8 @@ def sources(net: Network, workers: FakeWorkers) -> Iterator[Sources]:
     devices.open()
     children = ChildTable(2, 4)
     for effect in net.a.plane.outbound.values():
-        children.add(effect.child_id, devices.of("ab"), effect.suite, effect.child)
+        child = children.add(effect.child_id, devices.of("ab"), effect.suite, effect.child)
+        workers.block.clear(child.counter, child.child_id)
         devices.child_up(effect.child_id, "ab", effect.ts_remote, effect.path, effect.encap, effect.suite)
     yield Sources(
         machine=net.a.manager,

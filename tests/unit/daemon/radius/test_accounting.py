@@ -18,7 +18,6 @@ from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.device.absent import AbsentTun
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
-from ikepy.daemon.effects.past_traffic import SETTLED
 from ikepy.daemon.radius import accounting as accounting_module
 from ikepy.daemon.radius import attributes
 from ikepy.daemon.radius.accounting import (
@@ -131,8 +130,7 @@ def test_what_a_child_carries_after_its_rekey_counts(status: int) -> None:
 
     def installed(child: ChildSnapshot, octets: int) -> None:
         record = table.add(child.child_id, device, child.suite, child.name)
-        record.added -= SETTLED
-        block.clear(record.counter)
+        block.clear(record.counter, child.child_id)
         block.count_in(record.counter, 1, octets, 1.0e9)
 
     async def scenario(bus: EventBus, accounting: Accounting) -> None:

@@ -78,7 +78,7 @@ def test_what_a_missing_library_is_needed_for_is_refused(
 ) -> None:
     async def scenario(bed: Bed) -> None:
         client = await Vici.connect(bed)
-        monkeypatch.setitem(sys.modules, "OpenSSL", None)  # type: ignore[misc]
+        monkeypatch.setitem(sys.modules, "OpenSSL", None)
         users = {"auth": "eap-tls", "eap_id": "%any"}
         said = await client.fails("load-conn", site=section(remote=users))
         assert "connections.site.remote.auth" in said and 'extra "eap"' in said

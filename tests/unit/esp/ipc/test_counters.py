@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from esp.ipc.counters import CounterBlock, SaCounters
+from esp.ipc.counters import NOTHING, CounterBlock, SaCounters
 from esp.packet.drop_reasons import Drop
 
 
@@ -55,9 +55,22 @@ def test_clear_is_for_one_slot() -> None:
         for slot in range(3):
             block.count_in(slot, 1, 1, 1.0)
             block.drop(Drop.SEND, 1, slot)
-        block.clear(1)
+        block.clear(1, 7)
         assert [block.sa(slot).in_packets for slot in range(3)] == [1, 0, 1]
         assert [block.sa(slot).drops for slot in range(3)] == [{"send": 1}, {}, {"send": 1}]
+
+
+def test_a_slot_has_nothing_of_a_child_until_the_worker_has_taken_it_for_that_one() -> None:
+    with CounterBlock.create(2) as block:
+        assert block.of_child(1, 0) == NOTHING
+        block.clear(1, 0)
+        block.count_in(1, 2, 300, 1000.9)
+        assert (block.of_child(1, 0).in_bytes, block.volume(1, 0)) == (300, (300, 2))
+        assert (block.of_child(1, 7), block.volume(1, 7)) == (NOTHING, (0, 0))
+        block.clear(1, 7)
+        block.count_in(1, 1, 100, 1001.0)
+        assert (block.of_child(1, 7).in_bytes, block.volume(1, 7)) == (100, (100, 1))
+        assert block.of_child(1, 0) == NOTHING
 
 
 def test_every_reason_has_a_word_of_its_own() -> None:
@@ -73,7 +86,7 @@ def test_every_reason_has_a_word_of_its_own() -> None:
 @pytest.mark.parametrize("slot", [-1, 3])
 def test_no_such_slot(slot: int) -> None:
     with CounterBlock.create(3) as block:
-        for use in (block.sa, block.clear):
+        for use in (block.sa, lambda slot: block.clear(slot, 7), lambda slot: block.of_child(slot, 7)):
             with pytest.raises(IndexError):
                 use(slot)
         with pytest.raises(IndexError):
