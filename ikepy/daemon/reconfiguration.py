@@ -26,6 +26,7 @@ from ikepy.daemon.credentials.collection import Collection
 from ikepy.daemon.device.configured import is_trap
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.farewell import within
 from ikepy.daemon.net.own_ports import OwnPorts
 from ikepy.daemon.services import Services
 from ikepy.daemon.signer.configured import load as load_private_keys
@@ -34,11 +35,13 @@ from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Terminate
 from tun.netlink import RouteError
 
+PATIENCE = 2.0  # seconds for what is under way when the daemon ends: a token may be silent for longer
 FAREWELL = 12.0  # seconds for the peer of a removed connection to answer our delete: two retransmissions
 AT_ONCE = 4  # devices that are made before others have as much time: a thousand may be added
 LOOK_AGAIN = 0.05  # seconds: the machine may be called thousands of times in them
 MOST_TOLD = 10  # connections without a secret in the log, at most
 SUBJECT = "configuration"
+ENDING = "the daemon is ending"
 PORTS = ("daemon.port", "daemon.port_nat_t")  # connections depend on them, so they can't change
 
 
@@ -63,6 +66,7 @@ class Reconfiguration:
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     _look: asyncio.TimerHandle | None = None  # for devices that are used no more
     _stopped: bool = False
+    _given_up: bool = False  # what was under way then: other parts may be closed
 
     def __post_init__(self) -> None:
         self.core.runner.settled = self._look_soon
@@ -78,13 +82,20 @@ class Reconfiguration:
                 raise LocalMisuse("the daemon is not running")
             return await to_the_end(self._replace(config, source))
 
-    async def stop(self) -> None:
-        """Finish what has begun, and change nothing any more."""
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Change nothing any more. What has begun is finished, or given up after PATIENCE seconds and at
+        `hurry`: the machine goes on with its former configuration then."""
         self._stopped = True
+        if not await within(PATIENCE, hurry, self._until_idle()):
+            self._given_up = True
+            log.warning(SUBJECT, "the change that is under way is given up: the daemon ends", "config")
+        for handle in (self._look, *(one.end for one in self._leaving.values())):
+            if handle is not None:
+                handle.cancel()
+
+    async def _until_idle(self) -> None:
         async with self._busy:
-            for handle in (self._look, *(one.end for one in self._leaving.values())):
-                if handle is not None:
-                    handle.cancel()
+            pass
 
     async def _replace(self, config: Config, source: str) -> ConfigDifference:
         former = self.core.machine.config
@@ -119,15 +130,24 @@ class Reconfiguration:
 
     async def _fit_services(self, config: Config, *, vxlan: bool) -> None:
         """Have what the machine needs for a configuration, beside devices."""
+        self._go_on()
         self.services.names.configure(config)
         if vxlan:
             await self.services.vxlans.replace_config(config)
+            self._go_on()
         self.core.relay.configure(config.radius)
         await self.services.follower.replace_config(config)
+        self._go_on()
         # Last of what is waited for: until there are their certificates, new keys serve nobody, and former
         # certificates have none.
         await asyncio.to_thread(load_private_keys, self.services.signer, config)
+        self._go_on()
         self.credentials.configure(config)
+
+    def _go_on(self) -> None:
+        """Raise LocalMisuse if the daemon's end does not wait for this change."""
+        if self._given_up:
+            raise LocalMisuse(ENDING)
 
     async def _take_back(self) -> None:
         """After a fault: have what the machine's configuration asks for again, and no other devices."""
@@ -197,7 +217,7 @@ class Reconfiguration:
                 if not self.core.pool.add_device_later(device):
                     self.core.devices.serve(device, False)
             if self._stopped:
-                raise LocalMisuse("the daemon is ending")
+                raise LocalMisuse(ENDING)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(self.clock() - begin)
                 begin = self.clock()

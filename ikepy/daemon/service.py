@@ -34,6 +34,7 @@ from ikepy.daemon.device import sysctls
 from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import RunError, StartError
+from ikepy.daemon.farewell import within
 from ikepy.daemon.interfaces import (
     KeyLogDirectory,
     MakeMachine,
@@ -78,7 +79,7 @@ from ikepy.sa.api.commands import Shutdown
 from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Path as NetworkPath
 
-FAREWELL = 4.0  # seconds for the peers to answer our deletes
+FAREWELL = 4.0  # seconds for a reload that is under way, and for the peers to answer our deletes
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ class Daemon:
         core.runner.leases_changed = leases.changed
         await core.run()
         icmp_errors.start((config.daemon.port, config.daemon.port_nat_t), self._history.note_icmp)
-        services = Services.of(stack, config, core, self._names, bus, signer)
+        services = Services.of(stack, config, core, self._names, bus, signer, self._hurry)
         key_directory = None if key_log is None else key_log.directory
         sources = replace(
             services.sources(core), certificates=self._credentials.states, key_log=key_directory
@@ -375,16 +376,14 @@ class Daemon:
     async def _say_farewell(self, runner: EffectsRunner) -> None:
         if self._reconfiguration is None:
             return
-        await self._reconfiguration.stop()
+        clock = asyncio.get_running_loop().time
+        end = clock() + FAREWELL
+        await self._reconfiguration.stop(self._hurry)
         told_hosts = asyncio.create_task(self._reconfiguration.services.router.end())
         runner.request(Shutdown())
-        waiting = [asyncio.create_task(event.wait()) for event in (runner.idle, self._hurry)]
-        _, late = await asyncio.wait(waiting, timeout=FAREWELL, return_when=asyncio.FIRST_COMPLETED)
-        await told_hosts
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        if len(late) == len(waiting):
+        answered = await within(end - clock(), self._hurry, runner.idle.wait())
+        await told_hosts  # within a second: hosts that are not told send into the void for half an hour
+        if not answered and not self._hurry.is_set():
             log.warning(SUBJECT, "not every peer has answered the delete")
 
 

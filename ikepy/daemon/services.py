@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -48,11 +49,13 @@ class Services:
         names: NameTable,
         bus: EventBus,
         signer: Signer,
+        hurry: asyncio.Event,
     ) -> Services:
-        """The parts of a daemon with this core; `stack` stops them in reverse order."""
+        """The parts of a daemon with this core; `stack` stops them in reverse order, and at once if `hurry`
+        is set."""
         past = PastTraffic(core.pool.counters)
         accounting = Accounting(bus, lambda: core.relay.client, core.children, core.pool.counters)
-        stack.push_async_callback(accounting.stop)
+        stack.push_async_callback(accounting.stop, hurry)
 
         def removing(child: Child) -> None:
             past.note(child)

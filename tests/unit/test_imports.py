@@ -223,6 +223,7 @@ DAEMON_ROOMS = (
     "bus",
     "credentials",
     "to_the_end",
+    "farewell",
     "desired_config",
     "reload_requests",
     "config_watch",

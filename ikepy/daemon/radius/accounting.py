@@ -23,6 +23,7 @@ from ikepy.daemon.bus.event_bus import EventBus
 from ikepy.daemon.effects.children import Child, ChildTable
 from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.daemon.effects.waiting_jobs import WaitingJobs
+from ikepy.daemon.farewell import within
 from ikepy.daemon.interfaces import Counters
 from ikepy.daemon.radius import attributes
 from ikepy.daemon.radius.answers import Client
@@ -108,14 +109,13 @@ class Accounting:
             session.children.discard(child.child_id)
             session.past = self._with(session.past, child)
 
-    async def stop(self) -> None:
-        """End the sessions there are still, and send no more; what is under way has a few seconds."""
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """End the sessions there are still, and send no more; what is under way has a few seconds, until
+        `hurry`."""
         for ike_id in tuple(self._sessions):
             self._end(ike_id, REBOOT)
         if self._sending:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    await self._all_sent.wait()
+            await within(PATIENCE, hurry, self._all_sent.wait())
         self._jobs.close()
 
     # -- events ------------------------------------------------------------------------------------

@@ -87,15 +87,19 @@ def run(
     scenario: Callable[[EventBus, Accounting], Coroutine[Any, Any, None]],
     children: ChildTable | None = None,
     block: CounterBlock | None = None,
+    *,
+    hurried: bool = False,
 ) -> None:
     async def inside() -> None:
-        bus = EventBus()
+        bus, hurry = EventBus(), asyncio.Event()
+        if hurried:
+            hurry.set()
         table = children or ChildTable(1, 8)
         accounting = Accounting(bus, lambda: of, table, lambda slot: block)
         try:
             await scenario(bus, accounting)
         finally:
-            await accounting.stop()
+            await accounting.stop(hurry)
 
     asyncio.run(inside())
 
@@ -171,9 +175,12 @@ def test_a_session_that_the_daemon_leaves_ends_with_it() -> None:
     assert value(stop, ACCT_TERMINATE_CAUSE) == attributes.number(7)
 
 
-def test_a_server_that_does_not_answer_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread that waits for it is waited for, by the interpreter either."""
-    monkeypatch.setattr(accounting_module, "PATIENCE", 0.05)
+@pytest.mark.parametrize("hurried", [False, True])
+def test_a_server_that_does_not_answer_holds_up_no_end(
+    monkeypatch: pytest.MonkeyPatch, hurried: bool
+) -> None:
+    """No thread that waits for it is waited for, by the interpreter either; in a hurry, nothing is."""
+    monkeypatch.setattr(accounting_module, "PATIENCE", 60 if hurried else 0.05)
     told, sa, gate = client(), alice(), threading.Event()
     monkeypatch.setattr(told, "account", lambda _: gate.wait(30))
 
@@ -185,7 +192,8 @@ def test_a_server_that_does_not_answer_holds_up_no_end(monkeypatch: pytest.Monke
         assert all(one.daemon for one in waiting)
 
     try:
-        run(told, scenario)
+        run(told, scenario, hurried=hurried)
+        assert not gate.is_set()
     finally:
         gate.set()
 
