@@ -107,9 +107,7 @@ def measure(bed: Pair, left: Gateway, children: int, ikes: int) -> Result:
                 done += 1
                 time.sleep(BREAK)
         if udp.done() or tcp.done():
-            raise LabError(
-                f"the flows of {seconds} s ended before the last rekey: fewer rekeys fit in them here"
-            )
+            raise LabError(f"flows of {seconds} s ended before the last rekey: fewer fit in them here")
         rate, share = udp.result()
         if share == 1:
             raise LabError("no UDP packet arrived")
