@@ -201,6 +201,8 @@ class Reconfiguration:
             device = self.core.devices.find(connection.name)
             if device is None or connection.name in self._leaving:
                 added.append(connection)
+            elif device.connection is connection:
+                continue  # as most of thousands: nothing is compared
             elif device.connection.vti != connection.vti or _traps(device.connection) != _traps(connection):
                 self._reconfigure(device, connection)
             else:
