@@ -74,7 +74,8 @@ class Policy:
         ]
         if not local or not remote:
             return None
-        return min(_width(ours, theirs) for ours in local for theirs in remote)
+        # The narrowest of each side are the narrowest pair.
+        return _width(min(local, key=_extent), min(remote, key=_extent))
 
 
 def _any(version: int, selectors: Sequence[Selector]) -> bool:
@@ -82,6 +83,10 @@ def _any(version: int, selectors: Sequence[Selector]) -> bool:
         each.version == version and each.all_addresses and each.protocol == 0 and each.all_ports
         for each in selectors
     )
+
+
+def _extent(selector: Selector) -> tuple[int, int]:
+    return selector.last - selector.first, _ports(selector)
 
 
 def _width(local: Selector, remote: Selector) -> Width:

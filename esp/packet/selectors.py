@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
+from itertools import islice
 
 BITS = {4: 32, 6: 128}
+MOST = 255  # selectors of one side (RFC 7296 3.13)
 PROTOCOL_NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "ipv6-icmp", 132: "sctp"}
 
 
@@ -143,9 +145,10 @@ class Selector:
 
 
 def narrow(ours: Sequence[Selector], theirs: Sequence[Selector]) -> tuple[Selector, ...]:
-    """The largest subset of `theirs` that `ours` permits (RFC 7296 2.9), without contained entries."""
-    common = [both for mine in ours for other in theirs if (both := mine.intersection(other)) is not None]
-    return without_contained(common)
+    """The largest subset of `theirs` that `ours` permits (RFC 7296 2.9), without contained entries, of the
+    first MOST that differ: what is compared grows with their square."""
+    common = (both for mine in ours for other in theirs if (both := mine.intersection(other)) is not None)
+    return without_contained(islice(dict.fromkeys(common), MOST))
 
 
 def without_contained(selectors: Iterable[Selector]) -> tuple[Selector, ...]:

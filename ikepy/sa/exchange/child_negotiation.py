@@ -304,7 +304,8 @@ def _choose(
         if chosen is not None:
             _check_spi(chosen)
             agreed = Selectors(narrow_local, narrow_remote)
-            more = any(_adds(agreed, _narrow(sa, other, ts_local, ts_remote)) for other in candidates)
+            every = (Selectors(*_narrow(sa, other, ts_local, ts_remote)) for other in candidates)
+            more = not all(agreed.carries_all(other) for other in every)
             tfc = _takes_tfc(payloads)
             return ChildChoice(config, chosen, narrow_local, narrow_remote, more, tfc, only is not None)
     if matching:
@@ -337,10 +338,6 @@ def _narrow(
 ) -> tuple[tuple[Selector, ...], tuple[Selector, ...]]:
     ours = configured(sa, config)
     return narrow(ours.local, ts_local), narrow(ours.remote, ts_remote)
-
-
-def _adds(agreed: Selectors, other: tuple[tuple[Selector, ...], tuple[Selector, ...]]) -> bool:
-    return any(not agreed.carries(pair) for pair in Selectors(*other).pairs())
 
 
 def _takes_tfc(payloads: Sequence[Payload]) -> bool:

@@ -47,16 +47,26 @@ class Selectors:
         """All pairs of a local and a remote selector of the same IP version."""
         return (Pair(a, b) for a in self.local for b in self.remote if a.version == b.version)
 
+    # Pairs are all combinations of two sides of the same IP version, so that each side is asked by itself: a
+    # peer's 255 and 255 selectors have 65,025 pairs.
+
     def carries(self, pair: Pair) -> bool:
         """Whether one pair of these contains all of `pair`."""
-        return any(own.contains(pair) for own in self.pairs())
+        if pair.local.version != pair.remote.version:
+            return False
+        return _contained(pair.local, self.local) and _contained(pair.remote, self.remote)
+
+    def carries_all(self, other: Selectors) -> bool:
+        """Whether `carries` holds for every pair of `other`."""
+        versions = {one.version for one in other.local} & {one.version for one in other.remote}
+        sides = (other.local, self.local), (other.remote, self.remote)
+        return all(_contained(one, own) for theirs, own in sides for one in theirs if one.version in versions)
 
     def touches(self, pair: Pair) -> bool:
         """Whether any part of `pair` is permitted."""
-        return any(
-            own.local.intersection(pair.local) and own.remote.intersection(pair.remote)
-            for own in self.pairs()
-        )
+        if pair.local.version != pair.remote.version:
+            return False
+        return _touched(pair.local, self.local) and _touched(pair.remote, self.remote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +112,18 @@ class TsRequest:
         """Whether a child with the `agreed` selectors satisfies this request."""
         if self.packet is not None:
             return agreed.carries(self.packet)
-        return self.within is None or all(agreed.carries(pair) for pair in self.within.pairs())
+        return self.within is None or agreed.carries_all(self.within)
 
 
 EVERYTHING = TsRequest()
+
+
+def _contained(selector: Selector, side: tuple[Selector, ...]) -> bool:
+    return selector in side or any(one.contains(selector) for one in side)
+
+
+def _touched(selector: Selector, side: tuple[Selector, ...]) -> bool:
+    return any(one.intersection(selector) is not None for one in side)
 
 
 def _first(own: Selector, others: tuple[Selector, ...]) -> tuple[Selector, ...]:
@@ -118,10 +136,9 @@ def is_partial(configured: Selectors, agreed: Selectors, *, more: bool) -> bool:
     `more`: the peer said so, or made us request a part. Otherwise a configured pair must be missing
     entirely: a peer that narrows 0.0.0.0/0 does so because it wants nothing else.
     """
-    missing = [pair for pair in configured.pairs() if not agreed.carries(pair)]
     if more:
-        return bool(missing)
-    return any(not pair.is_wildcard and not agreed.touches(pair) for pair in missing)
+        return not agreed.carries_all(configured)
+    return any(not pair.is_wildcard and not agreed.touches(pair) for pair in configured.pairs())
 
 
 def pair_of(configured: Selectors, packet: Pair) -> Pair | None:
