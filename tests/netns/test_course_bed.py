@@ -30,7 +30,7 @@ with Bed(prefix, Path(directory)) as bed:
 def test_a_second_ctrl_c_while_it_is_removed(tmp_path: Path) -> None:
     prefix, directory = f"{PREFIX}{os.getpid()}-co{os.urandom(2).hex()}-", tmp_path / "bed"
     directory.mkdir()
-    command = [sys.executable, "-c", SCRIPT, prefix, directory]
+    command = [sys.executable, "-c", SCRIPT, prefix, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == "up\n"

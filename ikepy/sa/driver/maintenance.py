@@ -16,7 +16,7 @@ from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import TaskKind
-from ikepy.sa.tasks import child_rekey, ike_rekey
+from ikepy.sa.tasks import child_rekey, ike_rekey, standby
 from ikepy.sa.tasks.delete import DeleteChild, DeleteIke
 from ikepy.sa.tasks.liveness import Liveness
 from ikepy.sa.tasks.notify import SendNotify
@@ -96,7 +96,7 @@ def _tend_child(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
         return sa.report(ChildExpired(sa.itself, child.snapshot()), Level.WARNING)
     if child.state is ChildState.INSTALLED and life.rekey_at is not None and now >= life.rekey_at:
         child_rekey.begin(sa, child)
-    return []
+    return standby.tend(sa, child, now)
 
 
 def _hindered(sa: IkeSa, now: float) -> float:

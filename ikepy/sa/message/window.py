@@ -129,6 +129,10 @@ class Window:
         """The lowest message ID of a request of the peer's that is not answered yet."""
         return self._expected
 
+    def knows_answered(self, message_id: int) -> bool:
+        """Whether the peer has shown that it has our response: it has sent a request beyond the window."""
+        return self._expected > message_id + self._most_theirs
+
     def begun(self, message_id: int) -> None:
         """Note that a new request is being processed, and will be answered."""
         self._pending.add(message_id)

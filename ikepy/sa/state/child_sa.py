@@ -33,6 +33,19 @@ class ChildState(Enum):
 
 
 @dataclass(slots=True)
+class Standby:
+    """An outbound SA that is not sent under yet, as the peer may not have our response.
+
+    `look_at`: when we look at it next. `message_id`: the request's; None: the peer has the response.
+    `first`: the request was IKE_AUTH.
+    """
+
+    look_at: float
+    message_id: int | None
+    first: bool
+
+
+@dataclass(slots=True)
 class ChildSa:
     """Both directions of one CHILD_SA. SPIs are integers; times are seconds on the machine's clock."""
 
@@ -58,6 +71,7 @@ class ChildSa:
     announced: bool = False  # events tell that it is up (`api.events`)
     lost: bool = False  # negotiated, but the worker that carried it died
     remove_at: float | None = None
+    waiting: Standby | None = None  # for the peer to have it
     _copy: tuple[Hashable, ChildSnapshot] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -74,7 +88,8 @@ class ChildSa:
     def deadlines(self) -> tuple[float | None, ...]:
         """Times at which it is rekeyed, expires or is removed; None: never."""
         if self.state is ChildState.INSTALLED:
-            return self.lifetime.rekey_at, self.lifetime.expires_at, self.remove_at
+            look_at = None if self.waiting is None else self.waiting.look_at
+            return self.lifetime.rekey_at, self.lifetime.expires_at, self.remove_at, look_at
         if self.state in (ChildState.REKEYING, ChildState.REKEYED):
             return self.lifetime.expires_at, self.remove_at
         return (self.remove_at,)

@@ -296,6 +296,12 @@ class SaRegistry(Generic[S]):
         alike = self._by_traffic.get((connection, selectors), {})
         return any(child.state is not ChildState.DELETED for child in alike.values())
 
+    def beside(self, sa: S, child: ChildSa) -> list[S]:
+        """The owners of the other children for exactly this traffic that are not deleted."""
+        alike = self._by_traffic.get((sa.connection.name, child.selectors), {})
+        others = [one for one in alike.values() if one is not child and one.state is not ChildState.DELETED]
+        return [self.owners[one.child_id] for one in others if one.child_id in self.owners]
+
     def count_children(self, connection: str) -> int:
         """The number of a connection's children, including those about to be deleted."""
         return self._children[connection]

@@ -18,7 +18,7 @@ from ikepy.errors import ExportRefusedError
 from ikepy.sa.api.esp_state import EspState
 from ikepy.sa.api.network_settings import NetworkSettings
 from ikepy.sa.api.path import Path
-from ikepy.sa.state.child_sa import ChildSa, ChildState
+from ikepy.sa.state.child_sa import ChildSa, ChildState, Standby
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
 from ikepy.sa.state.peer_addresses import Mobike
@@ -37,6 +37,7 @@ from ikepy.sa.takeover.values import (
     ExportedRequest,
     ExportedResumption,
     ExportedSetUp,
+    ExportedStandby,
     ExportedTerms,
     ExportedTicket,
     ExportedWindow,
@@ -287,7 +288,14 @@ def _child(child: ChildSa, state: EspState, now: float) -> ExportedChild:
         packets_left=_left(child.packets, state.packets),
         deleted=child.state is ChildState.DELETED,
         remove_in=_until(child.remove_at, now),
+        waiting=_standby(child.waiting, now),
     )
+
+
+def _standby(waiting: Standby | None, now: float) -> ExportedStandby | None:
+    if waiting is None:
+        return None
+    return ExportedStandby(waiting.look_at - now, waiting.message_id, waiting.first)
 
 
 def _left(limit: TrafficLimit, used: int) -> ExportedLimit:

@@ -23,7 +23,7 @@ from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.message.window import WindowState
 from ikepy.sa.negotiation.nat import Nat
 from ikepy.sa.negotiation.ts_request import Pair, Selectors, TsRequest
-from ikepy.sa.state.child_sa import ChildSa, ChildState, esp_suite, uses_esn
+from ikepy.sa.state.child_sa import ChildSa, ChildState, Standby, esp_suite, uses_esn
 from ikepy.sa.state.ike_keys import IkeSaKeys, ike_sa_keys, suite_of
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.lifetime import Lifetime, TrafficLimit
@@ -42,6 +42,7 @@ from ikepy.sa.takeover.values import (
     ExportedPath,
     ExportedRequest,
     ExportedResumption,
+    ExportedStandby,
     ExportedTicket,
     ExportedWindow,
 )
@@ -318,7 +319,14 @@ def _child(exported: ExportedChild, connection: Connection, child_id: int, now: 
         tfc_padding=exported.tfc_padding,
         quantum_safe=exported.quantum_safe,
         remove_at=_at(exported.remove_in, now),
+        waiting=_standby(exported.waiting, now),
     )
+
+
+def _standby(exported: ExportedStandby | None, now: float) -> Standby | None:
+    if exported is None:
+        return None
+    return Standby(now + exported.look_in, exported.message_id, exported.first)
 
 
 def _installed(sa: IkeSa, exported: Sequence[ExportedChild]) -> list[Effect]:

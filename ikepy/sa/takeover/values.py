@@ -321,6 +321,15 @@ class ExportedLimit:
 
 
 @dataclass(frozen=True, slots=True, config=CONFIG)
+class ExportedStandby:
+    """`ikepy.sa.state.child_sa.Standby`."""
+
+    look_in: Seconds
+    message_id: U32 | None
+    first: bool
+
+
+@dataclass(frozen=True, slots=True, config=CONFIG)
 class ExportedChild:
     """A CHILD_SA in use; or, if `deleted`, one whose late packets are still accepted.
 
@@ -349,6 +358,7 @@ class ExportedChild:
     packets_left: ExportedLimit
     deleted: bool
     remove_in: Seconds | None
+    waiting: ExportedStandby | None
 
 
 @dataclass(frozen=True, slots=True, config=CONFIG)

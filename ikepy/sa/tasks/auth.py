@@ -51,6 +51,7 @@ from ikepy.sa.state.init_exchange import InitExchange
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import desired, mobike
+from ikepy.sa.tasks import standby as waiting
 from ikepy.sa.tasks.delete import DiscardSpi
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, ProtocolId
@@ -468,9 +469,11 @@ def _respond_child(
         # Over a reauthentication the older child goes on until the peer has heard of this one.
         standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
         spi_in = child_negotiation.own_spi(sa)
-        _, effects = child_negotiation.accept(sa, choice, spi_in, result, now, standby=standby)
+        child, effects = child_negotiation.accept(sa, choice, spi_in, result, now, standby=standby)
     except PeerError as error:
         return _no_child(sa, error)
+    if standby:
+        waiting.begin(sa, child, now, first=True)
     return effects, choice.payloads(spi_in)
 
 

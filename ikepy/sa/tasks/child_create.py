@@ -20,6 +20,7 @@ from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import creating, desired
+from ikepy.sa.tasks import standby as waiting
 from ikepy.sa.tasks.create_exchange import CreateExchange
 from ikepy.sa.tasks.creating import Created
 from ikepy.sa.tasks.delete import DeleteChild, deleted_by_peer
@@ -185,6 +186,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         # Standby as in a rekey, if a child for the same traffic is already there.
         standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
         child, effects = created.install(sa, later, standby=standby)
+        if standby:
+            waiting.begin(sa, child, later, first=False)
         for ours in sa.tasks.under_way:
             if ours.kind is TaskKind.CHILD_CREATE and ours.wanted is not None and ours.wanted.met_by(child):
                 ours.collide(child, created.nonces)

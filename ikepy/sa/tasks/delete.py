@@ -147,16 +147,28 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
     effects: list[Effect] = []
     ours: list[bytes] = []
     for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
-        child = sa.children.by_outbound_spi(int.from_bytes(spi, "big"))
-        if child is None or child.state is ChildState.DELETED:
+        owner, child = _named(sa, int.from_bytes(spi, "big"))
+        if child is None:
             for task in sa.tasks.creating:  # perhaps the child that a late response will announce
                 task.overtaken_by_delete(int.from_bytes(spi, "big"))
             effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
             continue
         if child.state is not ChildState.DELETING:  # else our own DELETE, which crossed it, names our SPI
             ours.append(child.spi_in.to_bytes(4, "big"))
-        effects += deleted_by_peer(sa, child, now)
+        effects += deleted_by_peer(owner, child, now)
+        if owner is not sa:
+            sa.registry.changed_sas.append(owner)
     return Answer([DeletePayload(ProtocolId.ESP, tuple(ours))] if ours else [], before=effects)
+
+
+def _named(sa: IkeSa, spi_out: int) -> tuple[IkeSa, ChildSa | None]:
+    """The child that a DELETE means, and its IKE_SA: it may come on the one that we have just rekeyed, from a
+    peer that deletes a child and takes our rekey meanwhile (RFC 7296 2.25.2)."""
+    for owner in (sa, sa.successor):
+        child = owner.children.by_outbound_spi(spi_out)
+        if child is not None and child.state is not ChildState.DELETED:
+            return owner, child
+    return sa, None
 
 
 def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:

@@ -46,6 +46,9 @@ def successor(
 
 def hand_over(sa: IkeSa, new: IkeSa, now: float) -> list[Effect]:
     """Move the children and the waiting tasks from `sa` to `new`; `sa` then waits to be deleted."""
+    for child in sa.children.values():
+        if child.waiting is not None:  # it has been rekeyed since: the peer has our response
+            child.waiting.message_id = None
     new.children.update(sa.children)
     sa.registry.owners.update(dict.fromkeys(sa.children, new))
     sa.children = Children()

@@ -14,7 +14,7 @@ from ikepy.errors import PeerError
 from ikepy.sa.api.effects import InstallInbound, InstallOutbound
 from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.negotiation.ts_request import EVERYTHING, Pair, Selectors, TsRequest
-from ikepy.sa.state.child_sa import ChildSa, ChildState, esp_suite, texts
+from ikepy.sa.state.child_sa import ChildSa, ChildState, Standby, esp_suite, texts
 from ikepy.sa.state.lifetime import Lifetime
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.wire.constants import Encr, Esn, Integ, NotifyType, ProtocolId, TransformType
@@ -53,7 +53,7 @@ def child() -> ChildSa:
 @pytest.mark.parametrize(
     ("state", "in_use", "deadlines"),
     [
-        (ChildState.INSTALLED, True, (10.0, 20.0, 30.0)),
+        (ChildState.INSTALLED, True, (10.0, 20.0, 30.0, 40.0)),
         (ChildState.REKEYING, True, (20.0, 30.0)),
         (ChildState.REKEYED, False, (20.0, 30.0)),
         (ChildState.DELETING, False, (30.0,)),
@@ -61,7 +61,7 @@ def child() -> ChildSa:
     ],
 )
 def test_each_state(state: ChildState, in_use: bool, deadlines: tuple[float, ...]) -> None:
-    one = replace(child(), state=state, remove_at=30.0)
+    one = replace(child(), state=state, remove_at=30.0, waiting=Standby(40.0, 1, first=True))
     assert (one.in_use, one.stays, one.deadlines) == (in_use, in_use, deadlines)
 
 

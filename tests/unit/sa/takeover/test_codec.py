@@ -32,6 +32,7 @@ from ikepy.sa.takeover.values import (
     ExportedRequest,
     ExportedResumption,
     ExportedSetUp,
+    ExportedStandby,
     ExportedTerms,
     ExportedTicket,
     ExportedWindow,
@@ -95,6 +96,7 @@ children = st.builds(
     packets_left=limits,
     deleted=st.booleans(),
     remove_in=perhaps_seconds,
+    waiting=st.none() | st.builds(ExportedStandby, seconds, st.none() | u32, st.booleans()),
 )
 windows = st.builds(
     ExportedWindow,

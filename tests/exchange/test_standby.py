@@ -1,0 +1,132 @@
+"""A child that the peer sets up beside one for the same traffic: when it is sent under (RFC 7296 2.8)."""
+
+from __future__ import annotations
+
+import pytest
+
+from ikepy.sa.api.commands import Initiate, Rekey, Terminate
+from ikepy.sa.api.ends import ChildRemoval
+from ikepy.sa.state.ike_sa import IkeSa
+from ikepy.sa.state.task import Task, TaskKind
+from ikepy.sa.takeover import codec
+from tests.exchange.test_takeover import states
+
+from .network import DELAY, Network, Options
+from .test_established import established, ike_sa
+
+STAYS = Options(connection="rekey_time = 0", child="rekey_time = 0")
+
+
+def second_life(b: Options = STAYS) -> Network:
+    """a is up with b, loses its memory, and comes up again without INITIAL_CONTACT."""
+    net = established(Options(connection='unique = "never"', child="rekey_time = 0"), b)
+    net.a.restart()
+    net.ladder.clear()
+    net.command("a", Initiate("ab", "net", ticket=2))
+    net.run(1)
+    assert net.a.outcomes[2].ok
+    return net
+
+
+def reaches(net: Network) -> bool:
+    """Whether a has what b sends."""
+    newest = max(net.b.plane.sending(), key=lambda one: one.child_id)
+    return newest.spi in {one.spi for one in net.a.plane.inbound.values()}
+
+
+def test_a_peer_that_waits_for_our_packets_gets_them() -> None:
+    """Its answer to a liveness check shows that it has our response."""
+    net = second_life()
+    assert not reaches(net), "it may not have our response yet"
+    net.run(12)
+    assert reaches(net)
+    assert net.ladder[4:6] == ["b -> a INFORMATIONAL request 0", "a -> b INFORMATIONAL response 0"]
+    assert not net.b.errors()
+
+
+def test_what_the_peer_has_lost_is_given_up() -> None:
+    net = second_life()
+    net.run(200)
+    assert reaches(net) and len(net.b.manager.list_sas(net.now)) == 1
+
+
+def test_nothing_is_sent_under_it_while_the_peer_has_no_response() -> None:
+    net = established(Options(connection='unique = "never"', child="rekey_time = 0"), STAYS)
+    net.a.restart()
+    net.script = lambda line, nth, data: [] if line.startswith("b -> a IKE_AUTH response") else [DELAY]
+    net.command("a", Initiate("ab", "net", ticket=2))
+    net.run(100)
+    assert not reaches(net) and len(net.b.plane.standby) == 1
+
+
+def test_a_reauthentication_asks_for_nothing() -> None:
+    """The other child goes in time."""
+    net = established(Options(connection="reauth_time = 20\nrekey_time = 0", child="rekey_time = 0"), STAYS)
+    net.run(60)
+    assert reaches(net)
+    assert not [
+        line for line in net.ladder if line.startswith("b -> a INFORMATIONAL request") and "[]" in line
+    ]
+
+
+def another_child(net: Network) -> None:
+    """a has lost its child, tells nothing, and asks for another one on the IKE_SA that stands."""
+    sa = ike_sa(net, "a")
+    (child,) = sa.children
+    net.run_effects("a", sa.remove_child(child, ChildRemoval.DELETED))
+    net.command("a", Initiate("ab", "net", ticket=3))
+    net.run(1)
+    assert net.a.outcomes[3].ok
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_further_child_on_the_same_ike_sa(asks: bool) -> None:
+    """A further request of the peer's shows that it has our response; else it is waited for longer."""
+    liveness = "dpd_delay = 20" if asks else ""
+    net = established(Options(connection=f"rekey_time = 0\n{liveness}", child="rekey_time = 0"), STAYS)
+    another_child(net)
+    net.run(60)
+    assert reaches(net) == asks
+    net.run(150)
+    assert reaches(net)
+
+
+def test_a_rekey_of_the_ike_sa_shows_it_too() -> None:
+    net = established(STAYS, STAYS)
+    another_child(net)
+    net.command("a", Rekey(ike="ab", ticket=4))
+    net.run(12)
+    assert reaches(net)
+
+
+def test_it_goes_on_in_another_process() -> None:
+    net = second_life()
+    newest = net.b.manager.list_sas(net.now)[-1].ike_id
+    value = net.b.manager.export(newest, states(net.b.plane), net.now)
+    (child,) = codec.decode(codec.encode(value)).children
+    assert child.waiting is not None and child.waiting.first and 0 < child.waiting.look_in <= 5
+
+
+def test_a_child_is_deleted_on_the_ike_sa_that_was_just_rekeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that takes our rekey of the IKE_SA while its DELETE is under way (RFC 7296 2.25.2)."""
+
+    def rekeys_alone(sa: IkeSa) -> Task[IkeSa] | None:  # collide for it, deletes don't
+        return sa.tasks.current if sa.tasks.doing is TaskKind.IKE_REKEY else None
+
+    monkeypatch.setattr("ikepy.sa.tasks.ike_rekey._ours", rekeys_alone)
+    net = established(STAYS, STAYS)
+    held: list[str] = []
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        if line.startswith("a -> b INFORMATIONAL request") and not held:
+            held.append(line)
+            return [4 * DELAY]  # behind the response, before the old IKE_SA ends
+        return [DELAY]
+
+    net.script = script
+    net.command("a", Terminate(ike="ab", child="net", ticket=5))
+    net.command("b", Rekey(ike="ab", ticket=6))
+    net.run(100)
+    assert net.b.outcomes[6].ok
+    assert [child for sa in net.b.manager.list_sas(net.now) for child in sa.children] == []
+    assert not net.b.plane.outbound
