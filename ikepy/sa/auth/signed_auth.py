@@ -20,7 +20,7 @@ from ikepy.sa.auth.announced import Announced
 from ikepy.wire.constants import AuthMethod, HashAlgorithm
 from ikepy.wire.payloads import AuthPayload
 
-# What we verify, and announce: all but SHA-1 (RFC 8247 4.1.2).
+# What we verify, and announce: all but SHA-1 (RFC 8247 3.2).
 HASHES = (HashAlgorithm.SHA2_256, HashAlgorithm.SHA2_384, HashAlgorithm.SHA2_512, HashAlgorithm.IDENTITY)
 # method -> scheme and the curve that it is of (RFC 4754 3)
 CURVE_METHODS: dict[int, tuple[Scheme, str]] = {
@@ -106,7 +106,7 @@ def schemes_of(key: KeyFacts) -> tuple[Scheme, ...]:
 def _place(way: Way, key: KeyFacts, rules: Sequence[KeyRule], *, announced: bool) -> tuple[object, ...]:
     """The order of preference: a Digital Signature, then as `ike:` lists hashes, then what suits the key.
 
-    PSS goes before PKCS#1 v1.5 (RFC 8247 4.1.2) if it is `announced` that the peer verifies it."""
+    PSS goes before PKCS#1 v1.5 (RFC 8247 3.2) if it is `announced` that the peer verifies it."""
     listed = [one for rule in rules if rule.permits_key(key) for one in rule.hashes]
     suited = (*schemes_of(key), Scheme.RSA_SHA1)
     asked = listed.index(way.scheme.hash) if way.scheme.hash in listed else len(listed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from esp.packet.selectors import Selector
+
+Side = Sequence[Selector]  # of a child: ours, or the peer's
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,6 @@ class Pair:
     def width(self) -> tuple[int, int]:
         """Sizes of the remote and the local range, compared in this order, as in `esp.packet.policy`."""
         return self.remote.last - self.remote.first, self.local.last - self.local.first
-
-    @property
-    def is_wildcard(self) -> bool:
-        """Whether either side is 0.0.0.0/0 or ::/0."""
-        return self.local.all_addresses or self.remote.all_addresses
 
     def __str__(self) -> str:
         return f"{self.local} === {self.remote}"
@@ -58,9 +55,10 @@ class Selectors:
 
     def carries_all(self, other: Selectors) -> bool:
         """Whether `carries` holds for every pair of `other`."""
-        versions = {one.version for one in other.local} & {one.version for one in other.remote}
-        sides = (other.local, self.local), (other.remote, self.remote)
-        return all(_contained(one, own) for theirs, own in sides for one in theirs if one.version in versions)
+        local, remote = _paired(other.local, other.remote)
+        return all(_contained(one, self.local) for one in local) and all(
+            _contained(one, self.remote) for one in remote
+        )
 
     def touches(self, pair: Pair) -> bool:
         """Whether any part of `pair` is permitted."""
@@ -118,11 +116,23 @@ class TsRequest:
 EVERYTHING = TsRequest()
 
 
-def _contained(selector: Selector, side: tuple[Selector, ...]) -> bool:
+def _paired(local: Side, remote: Side) -> tuple[Side, Side]:
+    """Those of either side that have one of their IP version on the other."""
+    versions = {one.version for one in local} & {one.version for one in remote}
+    return [one for one in local if one.version in versions], [
+        one for one in remote if one.version in versions
+    ]
+
+
+def _narrower(side: Side) -> Side:
+    return [one for one in side if not one.all_addresses]
+
+
+def _contained(selector: Selector, side: Side) -> bool:
     return selector in side or any(one.contains(selector) for one in side)
 
 
-def _touched(selector: Selector, side: tuple[Selector, ...]) -> bool:
+def _touched(selector: Selector, side: Side) -> bool:
     return any(one.intersection(selector) is not None for one in side)
 
 
@@ -138,7 +148,10 @@ def is_partial(configured: Selectors, agreed: Selectors, *, more: bool) -> bool:
     """
     if more:
         return not agreed.carries_all(configured)
-    return any(not pair.is_wildcard and not agreed.touches(pair) for pair in configured.pairs())
+    local, remote = _paired(_narrower(configured.local), _narrower(configured.remote))
+    return any(not _touched(one, agreed.local) for one in local) or any(
+        not _touched(one, agreed.remote) for one in remote
+    )
 
 
 def pair_of(configured: Selectors, packet: Pair) -> Pair | None:

@@ -54,20 +54,6 @@ def test_the_remote_side_decides_which_pair_is_narrower() -> None:
     assert pair("10.1.0.1/32", B).width < pair(A, B).width
 
 
-@pytest.mark.parametrize(
-    ("local", "remote", "wildcard"),
-    [
-        ("0.0.0.0/0", B, True),
-        (A, "0.0.0.0/0", True),
-        ("::/0", "fd00::/8", True),
-        (A, B, False),
-        ("0.0.0.0/1", "128.0.0.0/1", False),
-    ],
-)
-def test_a_wildcard_is_all_of_a_version(local: str, remote: str, wildcard: bool) -> None:
-    assert pair(local, remote).is_wildcard is wildcard
-
-
 def test_pairs_are_of_one_version() -> None:
     both = Selectors(of(A, "fd01::/64"), of("fd02::/64", B))
     assert list(both.pairs()) == [pair(A, B), pair("fd01::/64", "fd02::/64")]
