@@ -7,6 +7,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esp.packet.headers import Flow
 from esp.packet.policy import Policy
 from esp.packet.selectors import BITS, MOST, Selector, narrow, without_contained
 from ikepy.sa.negotiation.ts_request import Pair, Selectors, is_partial
@@ -82,6 +83,6 @@ def test_the_narrowest_pair_of_a_packet(local: list[Selector], remote: list[Sele
         for one, other in product(local, remote)
         if one.matches(4, source, 17, 7) and other.matches(4, destination, 17, 9)
     ]
-    assert Policy(local, remote).match_outbound((4, source, destination, 17, 7, 9)) == min(
+    assert Policy(local, remote).match_outbound(Flow(4, source, destination, 17, 7, 9)) == min(
         matching, default=None
     )
