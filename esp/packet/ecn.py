@@ -56,7 +56,7 @@ def add_ecn_delta(packets: Octets, change: int) -> None:
         packets[:, 1] += np.uint8(change << 4 & 0xFF)
         return
     packets[:, 1] += np.uint8(change & 0xFF)
-    # RFC 1624 eqn. 3, with the difference of old and new value
+    # RFC 1624 eqn. 3, with the difference of old and new value, which is below 0xFFFF: one fold is enough
     field = packets[:, _CHECKSUM : _CHECKSUM + 2].view(_BE16)[:, 0]
-    total = (0xFFFF - field.astype(np.int64)) + change + 0xFFFF
+    total = (0xFFFF - field.astype(np.int64)) + change % 0xFFFF
     field[:] = 0xFFFF - ((total & 0xFFFF) + (total >> 16))
