@@ -52,17 +52,19 @@ def exempt(remote: Address, hop: Hop, source: Address | None) -> None:
 
 
 def end_exemption(remote: Address) -> None:
-    """Remove an exemption: other routes decide again. Raises OSError."""
+    """Remove an exemption, if it is there: other routes decide again. Raises OSError."""
     header, attributes = _exemption(remote)
-    converse(
-        rtmsg,
-        RTM_DELROUTE,
-        NLM_F_ACK,
-        header | {"scope": rt_scope["nowhere"], "type": rt_type["unicast"]},
-        attributes,
-    )
+    header |= {"scope": rt_scope["nowhere"], "type": rt_type["unicast"]}
+    with contextlib.suppress(ProcessLookupError):  # the kernel removes routes with their address or device
+        converse(rtmsg, RTM_DELROUTE, NLM_F_ACK, header, attributes)
     if not exempted(remote.version):
-        _change_rule(remote.version, RTM_DELRULE, 0)
+        end_rule(remote.version)
+
+
+def end_rule(version: int) -> None:
+    """Remove the rule that leads to the exemptions, if it is there. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        _change_rule(version, RTM_DELRULE, 0)
 
 
 def exempted(version: int) -> frozenset[Address]:

@@ -288,11 +288,14 @@ def end_exemption(remote: Address) -> None:
 
 
 def end_exemptions() -> None:
-    """Remove all exemptions, also those that a killed daemon has left."""
+    """Remove all exemptions, also those that a killed daemon has left, and the rules, which are left where
+    the kernel has removed the routes."""
     for version in FAMILIES:
         with contextlib.suppress(OSError):
             for remote in exemptions.exempted(version):
                 exemptions.end_exemption(remote)
+        with contextlib.suppress(OSError):
+            exemptions.end_rule(version)
 
 
 def steer(index: int, flows: Collection[steering.HostFlow]) -> None:

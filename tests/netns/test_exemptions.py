@@ -122,6 +122,21 @@ def test_a_killed_daemon_leaves_nothing_to_the_next(pair: Pair) -> None:
     wait_until(lambda: initiates(pair), "the child is up", 5)
 
 
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_nothing_stays_where_the_uplink_went_first(pair: Pair, how: str) -> None:
+    """The kernel removes the exemption's route with it, but not the rule."""
+    up(pair, 4)
+    left = pair.left.namespace
+    left.ip("route", "replace", "default", "dev", "vti0")
+    wait_until(lambda: exempted(left, 4), "the peer's address is exempted")
+    left.ip("link", "set", "eth0", "down")
+    if how == "stopped":
+        pair.left.stop()
+    else:
+        pair.left.kill()
+    wait_until(lambda: not exempted(left, 4), "the rule is gone", 5)
+
+
 def test_our_address_goes_and_comes_back_meanwhile(pair: Pair) -> None:
     """No route through the uplink but the last known one; the kernel takes our exemption with the address."""
     up(pair, 4)

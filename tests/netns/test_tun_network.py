@@ -16,7 +16,16 @@ from tests.netns.kernel import add_route, configure, remove_route, set_mtu
 from tests.netns.namespaces import MakeNamespace, Namespace, connect
 from tun.device import TunDevice
 from tun.netlink import RouteError
-from tun.network import best_route, local_addresses, outlet, source_address, uplink_mtu
+from tun.network import (
+    best_route,
+    end_exemption,
+    end_exemptions,
+    exempt,
+    local_addresses,
+    outlet,
+    source_address,
+    uplink_mtu,
+)
 from tun.rtnetlink import BestRoute, Hop
 
 pytestmark = pytest.mark.root
@@ -373,3 +382,53 @@ def test_the_best_route_to_an_address(namespace: Namespace) -> None:
     )
     assert namespace.call(outlet, ip_address("203.0.113.7"), ip_address("192.0.2.1")) == "up0"
     assert namespace.call(outlet, ip_address("2001:db8::7"), ip_address("2001:db8::1")) is None
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("how", ["it alone", "all", "the last of two"])
+def test_an_exemption_whose_route_the_kernel_has_removed(
+    namespace: Namespace, version: int, how: str
+) -> None:
+    """With the uplink it goes; the rule, which the kernel leaves, goes when exemptions are ended."""
+    namespace.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    namespace.ip("link", "set", "up1", "up")
+    namespace.ip("addr", "add", {4: "192.0.2.1/24", 6: "2001:db8::1/64"}[version], "dev", "up0")
+    namespace.ip("link", "set", "up0", "up")
+    device = namespace.call(socket.if_nametoindex, "up0")
+    peer, other, gateway = map(
+        ip_address,
+        {
+            4: ("198.51.100.7", "198.51.100.8", "192.0.2.254"),
+            6: ("2001:db8:1::7", "2001:db8:1::8", "2001:db8::2"),
+        }[version],
+    )
+
+    def rules() -> bool:
+        return "lookup 4500" in namespace.ip(f"-{version}", "rule")
+
+    namespace.call(exempt, peer, Hop(device, gateway), None)
+    if how == "the last of two":
+        namespace.call(exempt, other, Hop(device, gateway), None)
+    assert rules()
+    namespace.ip("link", "set", "up0", "down")
+    assert not namespace.ip(f"-{version}", "route", "show", "table", "4500")
+    if how == "all":
+        namespace.call(end_exemptions)
+    else:
+        namespace.call(end_exemption, peer)
+    assert not rules()
+
+
+def test_an_exemption_is_ended_beside_another_one(namespace: Namespace) -> None:
+    namespace.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    namespace.ip("addr", "add", "192.0.2.1/24", "dev", "up0")
+    for name in ("up0", "up1"):
+        namespace.ip("link", "set", name, "up")
+    hop = Hop(namespace.call(socket.if_nametoindex, "up0"), ip_address("192.0.2.254"))
+    for address in ("198.51.100.7", "198.51.100.8"):
+        namespace.call(exempt, ip_address(address), hop, None)
+    namespace.call(end_exemption, ip_address("198.51.100.7"))
+    assert "lookup 4500" in namespace.ip("rule")
+    assert namespace.ip("route", "show", "table", "4500").split()[0] == "198.51.100.8"
+    namespace.call(end_exemption, ip_address("198.51.100.8"))
+    assert "lookup 4500" not in namespace.ip("rule")

@@ -216,14 +216,14 @@ class Desk:
                     raise OSError(errno.ENOSPC, "too many exemptions")
                 if remote.is_multicast or remote.is_unspecified:
                     raise _refusal(f"an exemption of {remote}")
+                self._exempt.add(remote)  # before: it may fail half-done, and `close` ends what is here
                 exemptions.exempt(remote, hop, source)
-                self._exempt.add(remote)
             case EndExemption(remote=remote):
-                self._exempt.discard(remote)
                 exemptions.end_exemption(remote)
+                self._exempt.discard(remote)
             case EndExemptions():
-                self._exempt.clear()
                 network.end_exemptions()
+                self._exempt.clear()
         return Done()
 
     def _steer(self, request: Steer | EndSteering) -> Done:
