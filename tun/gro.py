@@ -38,6 +38,7 @@ _MERGED = _ACK | _ECE | PSH | FIN  # flags that a merged segment may have; ACK i
 _ENDS = bytes(bool(flags & (PSH | FIN)) for flags in range(256))
 _ONES, _NONE = 0xFFFF, 0
 _MAX_CHAINS = 4  # of one call: rows that rarely merge must not cost quadratic time
+_MOST_UDP = 64  # segments of a frame: UDP_MAX_SEGMENTS of every kernel (linux/udp.h), which refuses more
 _AE = 0x0F  # the low bits beside TCP's data offset: reserved, or flags of later RFCs
 
 
@@ -212,7 +213,8 @@ class _Chain:
             NEEDS_CSUM, shape.kind, shape.headers, self.gso, shape.l4, shape.field - shape.l4
         )
         self._rows, self._base, self._lacks = rows, base, size - last
-        self._most = (MAX_PACKET - shape.headers) // self.gso
+        most = (MAX_PACKET - shape.headers) // self.gso
+        self._most = most if shape.tcp else min(most, _MOST_UDP)
         self._residues = _residues(rows, shape.l4, size, last)
         self._breaks = _breaks(rows, shape, self._residues, size, last)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 
 import numpy as np
 import pytest
 
 from tests.netns.kernel import configure
 from tests.netns.namespaces import MakeNamespace, Namespace, wait_until
+from tests.unit.tun.plain import UDP, Flow, Packet
 from tun.device import PacketIo, TunDevice
 from tun.frames import HEADROOM, FrameIo, packet_io
 from tun.gso import GsoFrame
@@ -127,6 +129,38 @@ def test_udp_segments(make_namespace: MakeNamespace) -> None:
         one.run(sys.executable, "-c", DATAGRAMS)
         assert server.communicate(timeout=20)[0].strip() == str([1000] * 9 + [500])
         assert wire.largest in (0, 10)  # 0: before Linux 6.2
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_long_run_of_small_datagrams(namespace: Namespace, version: int) -> None:
+    """The kernel takes it in several frames, and goes on taking frames."""
+    source, target = {4: ("10.9.0.2", "10.9.0.1"), 6: ("fd09::2", "fd09::1")}[version]
+    flow = Flow(version, UDP, addresses=ip_address(source).packed + ip_address(target).packed)
+    with namespace.call(TunDevice.create, "vti0") as device:
+        addresses = [ip_interface("10.9.0.1/24"), ip_interface("fd09::1/64")]
+        namespace.call(configure, "vti0", addresses, [], 1400, None)
+        frames = packet_io(device.fd)
+        assert isinstance(frames, FrameIo)
+
+        def written(count: int) -> int:
+            """What the kernel counts as packets of a run of so many."""
+            packets = [one.octets() for one in Packet(flow, bytes(count * 100)).split(100)]
+            size = len(packets[0])
+            rows = np.zeros((count, HEADROOM + size + 3), np.uint8)
+            rows[:, HEADROOM : HEADROOM + size] = np.frombuffer(b"".join(packets), np.uint8).reshape(
+                count, -1
+            )
+            before = received(namespace)
+            assert frames.write_rows(rows, size, size) == count
+            return received(namespace) - before
+
+        if written(20) == 1:  # since Linux 6.2
+            assert [written(286), written(20)] == [5, 1]
+
+
+def received(namespace: Namespace) -> int:
+    (link,) = json.loads(namespace.ip("-s", "-j", "link", "show", "dev", "vti0"))
+    return int(link["stats64"]["rx"]["packets"])
 
 
 def test_what_reads_a_device_is_told_by_the_device(make_namespace: MakeNamespace) -> None:

@@ -84,6 +84,13 @@ def test_a_frame_ends_where_the_device_takes_no_more(flow: Flow) -> None:
     assert merged(packets) == [most, 60 - most]
 
 
+@pytest.mark.parametrize("flow", FLOWS, ids=NAMES)
+def test_a_frame_of_udp_has_no_more_segments_than_every_kernel_takes(flow: Flow) -> None:
+    """UDP_MAX_SEGMENTS: a kernel refuses a frame of more, by the error for a kind that it has not."""
+    assert merged(segments_of(flow, 150)) == ([150] if flow.protocol == TCP else [64, 64, 22])
+    assert merged(segments_of(flow, 65, last=1)) == ([65] if flow.protocol == TCP else [64, 1])
+
+
 @pytest.mark.parametrize(
     ("flow", "at", "add"),
     [
