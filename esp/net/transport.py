@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -46,6 +48,7 @@ MAX_SEGMENTS = 64  # of one send: UDP_MAX_SEGMENTS of every kernel
 MAX_DATAGRAM = 65507  # octets of a UDP datagram in IPv4
 _MIN_SENDMMSG = 4  # datagrams from which on sendmmsg is faster
 _MAX_REMOTES = 4096  # remotes whose refused segment size is kept
+GSO_RETRY = 60.0  # seconds after which refused GSO is tried again: the path, or its MTU, may be another one
 
 
 def drop_reason(number: int | None) -> Drop:
@@ -89,7 +92,7 @@ class GsoSend:
 class Transport:
     """A socket given to the worker, which owns it from then on.
 
-    `tell` is called, once, when GSO is refused and packets leave one by one instead.
+    `tell` is called, once for a remote address, when GSO is refused and packets leave one by one for a while.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Transport:
         local_address: Address,
         local_port: int,
         tell: Callable[[str], None] = lambda text: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises ValueError if the arguments contradict each other."""
         family = socket.AF_INET if version == 4 else socket.AF_INET6
@@ -114,6 +118,7 @@ class Transport:
         self.local_port = local_port
         self.moderation = InterruptModeration()
         self._tell = tell
+        self._clock = clock
         self.wildcard = local_address.is_unspecified
         self._gso = kind is SocketKind.UDP
         # Of the last datagram, and the same parsed: a peer's rarely change
@@ -123,6 +128,8 @@ class Transport:
         self.plain_ancillary: cmsg.AncillaryData | None = None
         self.sender = Sender()
         self._refused_segments: dict[tuple[str, int], int] = {}  # by remote: the size that its path refused
+        self._retry_at = math.inf  # when what was refused is forgotten
+        self._told: set[str] = set()  # of whose packets that was told, in words
         with contextlib.suppress(OSError):
             cmsg.enable_tos(sock)
         if kind is SocketKind.UDP:
@@ -226,7 +233,7 @@ class Transport:
     ) -> dict[int, Drop]:
         """Send uniform ESP packets, in as few GSO sends as possible. Returns the reason of each packet that
         was not sent, by index."""
-        if not self._gso and len(gso.buffers) == 1:
+        if not self._gso and len(gso.buffers) == 1 and not self._retries():
             return self._send_each(gso, source, remote, tos)
         most = min(MAX_SEGMENTS, MAX_DATAGRAM // gso.segment) or 1
         ancillary = cmsg.udp_segment(gso.segment)
@@ -254,7 +261,10 @@ class Transport:
         self, gso: GsoSend, ancillary: cmsg.AncillaryData, source: Address, remote: tuple[str, int], tos: int
     ) -> dict[int, Drop]:
         """Send what one GSO send takes; without GSO where the kernel or the path refuses it."""
-        if gso.count < 2 or not self._gso or gso.segment >= self._refused_segments.get(remote, 1 << 16):
+        if gso.count < 2 or (
+            (not self._gso or gso.segment >= self._refused_segments.get(remote, 1 << 16))
+            and not self._retries()
+        ):
             return self.send(gso.rows(), source, remote, tos)
         try:
             self.sock.sendmsg(gso.buffers, ancillary, 0, remote)
@@ -266,14 +276,27 @@ class Transport:
         return {}
 
     def _degrade(self, segment: int, remote: tuple[str, int], error: OSError) -> None:
-        """Give up GSO: for segments of this size to this remote, or for the socket."""
-        if error.errno in (errno.EINVAL, errno.EMSGSIZE) and len(self._refused_segments) < _MAX_REMOTES:
-            if remote not in self._refused_segments:
-                self._tell(f"packets of {segment} octets to {remote[0]} leave one by one: {error.strerror}")
+        """Give up GSO for a while: for segments of this size to this remote, or for the socket."""
+        self._retry_at = min(self._retry_at, self._clock() + GSO_RETRY)
+        of_path = error.errno in (errno.EINVAL, errno.EMSGSIZE)
+        if of_path and len(self._refused_segments) < _MAX_REMOTES:
             self._refused_segments[remote] = segment
-            return
-        self._gso = False
-        self._tell(f"packets from {self.local_address} leave one by one: {error.strerror}")
+            which = f"to {remote[0]}"
+        else:
+            self._gso = False
+            which = f"from {self.local_address}"
+        if which not in self._told and len(self._told) < _MAX_REMOTES:
+            self._told.add(which)
+            self._tell(f"packets of {segment} octets {which} leave one by one for a while: {error.strerror}")
+
+    def _retries(self) -> bool:
+        """Forget all that was refused once `GSO_RETRY` has passed; whether it has."""
+        if self._clock() < self._retry_at:
+            return False
+        self._retry_at = math.inf
+        self._gso = True
+        self._refused_segments.clear()
+        return True
 
     def _ancillary(self, source: Address, tos: int) -> cmsg.AncillaryData:
         ancillary = cmsg.tos_octet(self.version, tos) if tos else []
