@@ -225,7 +225,7 @@ class Ingress:
             return
         source = (str(message.remote_address), message.remote_port) if message.encap else None
         # An SPI of yet another worker is unknown here: forwarding it again could go in circles.
-        if not self._open(_spi(row), [row], source, 0):
+        if not self._open(_spi(row), [row], source, message.tos):
             self._counters.drop(Drop.UNKNOWN_SPI)
 
     # 3. and 4. Check, open and unwrap

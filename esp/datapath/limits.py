@@ -12,6 +12,7 @@ TURN_PACKETS = 64  # packets that one turn of a worker reads from a device or a 
 WAITING_PACKETS = 64
 WAITING_SECONDS = 10.0
 MAX_KEYS = 256
+FORWARD = (0.001, 1000)  # of ESP packets from a socket to another worker: seconds between two, after a burst
 
 
 class RateLimit:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from esp.datapath.context import Context
-from esp.datapath.limits import RateLimit
+from esp.datapath.limits import FORWARD, RateLimit
 from esp.ipc.messages import ForwardEsp, ForwardIke, UnknownSpi
 from esp.net.sockets import SocketKind
 from esp.net.transport import Received, Transport
@@ -23,7 +23,6 @@ MARKER = 4  # octets of the non-ESP marker, or of an SPI
 # seconds between two messages, after a burst of so many
 _UNKNOWN_SPI = (0.1, 10)
 _STRAY = (0.005, 200)
-_FORWARD = (0.001, 1000)
 
 
 class Unmatched:
@@ -33,7 +32,7 @@ class Unmatched:
         self._counters, self._post = context.counters, context.post
         self._unknown_spi = RateLimit(*_UNKNOWN_SPI)
         self._stray = RateLimit(*_STRAY)
-        self._forward = RateLimit(*_FORWARD)
+        self._forward = RateLimit(*FORWARD)
 
     def report_unknown_spi(self, transport: Transport, spi: int, received: Received, count: int) -> None:
         """Count ESP packets under an SPI that no SA has, and report it."""
@@ -52,7 +51,7 @@ class Unmatched:
         """Forward ESP packets of another worker's SPI to control, which hands them on."""
         encap = transport.kind is SocketKind.UDP
         for row in rows:
-            message = ForwardEsp(encap, *_endpoints(transport, received), bytes(row))
+            message = ForwardEsp(encap, received.tos, *_endpoints(transport, received), bytes(row))
             if not (self._forward.allow(time.monotonic()) and self._post(message)):
                 self._counters.drop(Drop.STRAY)
 

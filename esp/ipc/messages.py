@@ -171,6 +171,7 @@ class ForwardEsp:
     """An ESP packet (from its SPI on) that reached the wrong worker: control forwards it to the right one."""
 
     encap: bool  # it came in UDP
+    tos: int  # TOS octet or traffic class of the outer header
     local_address: Address
     local_port: int
     remote_address: Address

@@ -54,11 +54,6 @@ def enable_tos(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
 
 
-def enable_gro(sock: socket.socket) -> None:
-    """Have the kernel coalesce datagrams of one source and one size (UDP_GRO). Raises OSError."""
-    sock.setsockopt(_SOL_UDP, _UDP_GRO, 1)
-
-
 def parse(ancillary: AncillaryData) -> Ancillary:
     """Parse what is known here; other data is ignored."""
     return _read(tuple(ancillary)) if ancillary else _NOTHING

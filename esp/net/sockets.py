@@ -22,6 +22,7 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
 _PMTUDISC_DONT = 0
 _IP_PKTINFO = 8
+_SOL_UDP, _UDP_GRO = 17, 104
 
 
 class SocketKind(IntEnum):
@@ -59,7 +60,10 @@ def open_group(
 ) -> list[socket.socket]:
     """1 + `workers` UDP sockets on one port, steered by BPF (`esp.net.bpf`): control's, then one a slot.
 
-    A `port` of 0 takes a free one. `open_one`: as `open_udp`. Raises OSError.
+    All have UDP_GRO: whether datagrams are coalesced the kernel asks of one that it picks by hash, before
+    there is a datagram for the program to look at (udp4_gro_lookup_skb), and then the first datagram steers
+    all. So each may read what is for another one. A `port` of 0 takes a free one. `open_one`: as `open_udp`.
+    Raises OSError.
     """
     with contextlib.ExitStack() as undo:
         group: list[socket.socket] = []
@@ -67,9 +71,16 @@ def open_group(
             sock = undo.enter_context(open_one(address, port, reuse_port=True))
             port = sock.getsockname()[1]
             group.append(sock)
+            with contextlib.suppress(OSError):  # before Linux 5.0
+                enable_gro(sock)
         attach_reuseport(group[0], workers)
         undo.pop_all()
     return group
+
+
+def enable_gro(sock: socket.socket) -> None:
+    """Have the kernel coalesce datagrams of one source and one size (UDP_GRO). Raises OSError."""
+    sock.setsockopt(_SOL_UDP, _UDP_GRO, 1)
 
 
 def _open(address: Address, port: int, kind: int, protocol: int, *, reuse_port: bool) -> socket.socket:

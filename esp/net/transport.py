@@ -17,7 +17,7 @@ from typing import NamedTuple
 from esp.net import cmsg
 from esp.net.interrupt_moderation import InterruptModeration
 from esp.net.mmsg import MAX_MESSAGES, IoVectors, Receiver, Sender
-from esp.net.sockets import SocketKind
+from esp.net.sockets import SocketKind, enable_gro
 from esp.packet import ecn
 from esp.packet.drop_reasons import Drop
 
@@ -134,7 +134,7 @@ class Transport:
             cmsg.enable_tos(sock)
         if kind is SocketKind.UDP:
             with contextlib.suppress(OSError):
-                cmsg.enable_gro(sock)
+                enable_gro(sock)
 
         self._dropped_before = self._kernel_drops()
         self._next_meminfo = 0.0

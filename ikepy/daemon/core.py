@@ -65,12 +65,13 @@ class Core:
     async def run(self) -> None:
         """Serve IKE as soon as the workers can take SAs."""
         await self.pool.ready(WORKERS_START)
-        await self.listeners.start(self.reception)
+        self.listeners.start(self.reception)
 
     def unserved(self) -> dict[str, int]:
         """What control did not serve, by reason, as `ikepy counters` prints it."""
         return {
             **self.machine.counters(),
+            "stray ESP packets lost": self.listeners.stray,
             "strangers' messages lost": self.reception.lost,
             "strangers' key exchanges not begun": self.runner.computing.refused,
             "log lines lost": log.lost(),
@@ -160,6 +161,7 @@ def assemble(
     reconciler = Reconciler(devices, runner, pool.replace_device, exemptions)
     stack.push_async_callback(reconciler.stop)
     events = WorkerEvents(runner, pool, children, devices, reconciler.suspect, exemptions.led_inside)
+    listeners.forward_esp = events.forward
     _start_workers(pool, events, devices, reconciler)
     return Core(
         rights,

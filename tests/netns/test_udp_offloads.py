@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import array
+import asyncio
+import fcntl
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
 
-from esp.net.sockets import SocketKind, open_udp
+from esp.ipc.messages import ForwardEsp
+from esp.net import cmsg
+from esp.net.sockets import SocketKind, open_group, open_udp
 from esp.net.transport import GSO_RETRY, GsoSend, Transport
-from tests.netns.namespaces import MakeNamespace, connect
+from ikepy.daemon.net.listeners import Listeners
+from ikepy.daemon.net.reception import Reception
+from tests.netns.namespaces import MakeNamespace, Namespace, connect
 
 pytestmark = pytest.mark.root
 
 LEFT, RIGHT = ip_address("192.0.2.1"), ip_address("192.0.2.2")
 PORT = 4500
+PEER_PORTS = range(4500, 4512)  # behind a NAT
+FLUSH = 50_000_000  # nanoseconds for which NAPI holds what it may coalesce
+SIOCETHTOOL, ETHTOOL_STSO, ETHTOOL_SGRO = 0x8946, 0x1F, 0x2C  # linux/sockios.h, linux/ethtool.h
 
 
 def test_gso_is_back_once_the_path_takes_the_size_again(make_namespace: MakeNamespace) -> None:
@@ -46,3 +62,91 @@ def test_gso_is_back_once_the_path_takes_the_size_again(make_namespace: MakeName
     assert told[0].startswith(f"packets of 1400 octets to {RIGHT} leave one by one")
     transport.close()
     peer.close()
+
+
+@contextmanager
+def received_by_napi(make_namespace: MakeNamespace) -> Iterator[tuple[Namespace, Namespace]]:
+    """Two hosts on a link whose right end receives as a NIC does: what comes shortly after another is
+    coalesced."""
+    left, right = make_namespace("left"), make_namespace("right")
+    connect(left, right, "eth0", "eth0", [f"{LEFT}/24"], [f"{RIGHT}/24"])
+    left.call(ethtool, "eth0", ETHTOOL_STSO, 0)  # else the other end has no use for NAPI (veth_xmit)
+    right.call(ethtool, "eth0", ETHTOOL_SGRO, 1)
+    for name, value in (("gro_flush_timeout", FLUSH), ("napi_defer_hard_irqs", 2)):
+        right.run("sh", "-c", f"echo {value} > /sys/class/net/eth0/{name}")
+    yield left, right
+
+
+def ethtool(device: str, command: int, value: int) -> None:
+    """`ethtool -K DEVICE ...`."""
+    request = array.array("I", [command, value])
+    with socket.socket() as sock:
+        fcntl.ioctl(sock, SIOCETHTOOL, struct.pack("16sP16x", device.encode(), request.buffer_info()[0]))
+
+
+def esp(spi: int, number: int, octets: int) -> bytes:
+    return struct.pack("!II", spi, number) + bytes(octets - 8)
+
+
+def take(into: list[ForwardEsp], message: ForwardEsp) -> bool:
+    into.append(message)
+    return True
+
+
+def read_all(group: list[socket.socket], octets: int) -> list[tuple[int, list[bytes]]]:
+    """The index of the socket and the datagrams of each read, until there are so many octets."""
+    found: list[tuple[int, list[bytes]]] = []
+    while sum(len(one) for _, datagrams in found for one in datagrams) < octets:
+        ready, _, _ = select.select(group, [], [], 5)
+        assert ready, f"only {found}"
+        for sock in ready:
+            data, ancillary, _, _ = sock.recvmsg(65536, cmsg.SPACE)
+            size = cmsg.parse(ancillary).udp_segment or len(data)
+            found.append((group.index(sock), [data[at : at + size] for at in range(0, len(data), size)]))
+    return found
+
+
+def test_every_peers_esp_is_coalesced(make_namespace: MakeNamespace) -> None:
+    """The kernel asks one socket of the group whether it may, which a hash of the ports and addresses
+    picks."""
+    with received_by_napi(make_namespace) as (left, right), ExitStack() as stack:
+        group = right.call(open_group, RIGHT, PORT, 2)
+        for sock in group:
+            stack.enter_context(sock)
+        for port in PEER_PORTS:
+            peer = stack.enter_context(left.call(open_udp, LEFT, port))
+            for number in range(6):
+                peer.sendto(esp(0x1000, number, 1000), (str(RIGHT), PORT))
+            reads = read_all(group, 6 * 1000)
+            assert {index for index, _ in reads} == {1}
+            assert len(reads) < 6, f"of the peer's port {port} nothing was coalesced"
+
+
+def test_esp_right_behind_an_ike_message_is_not_lost(make_namespace: MakeNamespace) -> None:
+    """Which the kernel coalesces if it is no longer than that, and gives to control as a whole."""
+    with received_by_napi(make_namespace) as (left, right), ExitStack() as stack:
+        listeners = right.call(Listeners.open, [RIGHT], (500, PORT), 2, False)
+        ike, forwarded = list[bytes](), list[ForwardEsp]()
+        listeners.forward_esp = partial(take, forwarded)
+        workers = [one.sock for slot in range(2) for one in listeners.of_slot(slot)]
+        direct: list[bytes] = []
+
+        async def scenario() -> None:
+            listeners.start(Reception(lambda data, path: ike.append(data)))
+            for port in PEER_PORTS:
+                peer = stack.enter_context(left.call(open_udp, LEFT, port))
+                peer.sendto(bytes(4) + bytes(300), (str(RIGHT), PORT))
+                for number in range(3):
+                    peer.sendto(esp(0x1001, number, 304 - 100 * (number == 2)), (str(RIGHT), PORT))
+            async with asyncio.timeout(5):
+                while len(ike) < len(PEER_PORTS) or len(forwarded) + len(direct) < 3 * len(PEER_PORTS):
+                    await asyncio.sleep(0.01)
+                    for sock in select.select(workers, [], [], 0)[0]:
+                        direct.extend(datagram for _, row in read_all([sock], 1) for datagram in row)
+            await listeners.close()
+
+        asyncio.run(scenario())
+        assert ike == [bytes(300)] * len(PEER_PORTS)
+        assert forwarded, "nothing was coalesced"
+        assert listeners.stray == 0
+        assert {(one.remote_address, one.tos) for one in forwarded} == {(LEFT, 0)}

@@ -157,15 +157,15 @@ class AddressFollower:
         self._refused &= set(wanted)
         for address in wanted:
             if address not in self._listeners.addresses:
-                await self._open(address)
+                self._open(address)
         for address in self._listeners.addresses.difference(wanted):
             if now - self._gone_since.setdefault(address, now) >= LINGER:
                 del self._gone_since[address]
                 await self._close(address)
 
-    async def _open(self, address: Address) -> None:
+    def _open(self, address: Address) -> None:
         try:
-            opened = await self._listeners.add(address)
+            opened = self._listeners.add(address)
         except (StartError, OSError) as error:
             if address not in self._refused:
                 self._publish(ListeningFailed(address, str(error)))

@@ -76,7 +76,7 @@ class WorkerEvents:
             case messages.ForwardIke():
                 self._stray(message)
             case messages.ForwardEsp():
-                self._forward(slot, message)
+                self.forward(message, slot)
             case messages.UnknownSpi():
                 source = Endpoint(message.remote_address, message.remote_port)
                 log.debug(f"worker {slot}", f"{source} sends under the unknown SPI {message.spi:08x}", "esp")
@@ -126,12 +126,13 @@ class WorkerEvents:
         remote = Endpoint(message.remote_address, message.remote_port)
         self._runner.receive(message.data, Path(local, remote))
 
-    def _forward(self, slot: int, message: messages.ForwardEsp) -> None:
-        """Forward an ESP packet to the worker that its SPI names, but never back to its sender."""
+    def forward(self, message: messages.ForwardEsp, sender: int | None = None) -> bool:
+        """Forward an ESP packet to the worker that its SPI names, but never back to the slot that sent it.
+
+        Whether it was forwarded: the packets of strangers don't wait where keys and devices do.
+        """
         right = int.from_bytes(message.data[:SPI], "big") % self._pool.workers
-        if right != slot:
-            with suppress(WorkerDown):
-                self._pool.send(right, message)
+        return right != sender and self._pool.offer(right, message)
 
     def _lost(self, slot: int, child_id: int, text: str) -> None:
         child = self._children.get(child_id)

@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
-import asyncio_dgram
-
-from esp.datapath.limits import RateLimit
+from esp.datapath.limits import FORWARD, RateLimit
+from esp.ipc.messages import ForwardEsp
+from esp.net import cmsg
 from esp.net import sockets as direct_sockets
 from esp.net.bpf import attach_outside, attach_raw_filter
 from esp.net.sockets import open_group
+from esp.sa.suites import ESP_HEADER
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import looped
 from ikepy.daemon.errors import StartError
@@ -44,6 +45,8 @@ QUEUE = 1024  # messages that wait for one socket; more are lost, as UDP may los
 MAX_DATAGRAM = 65535
 DRAIN = 0.3  # seconds for the last messages at the end
 SUBJECT = "net"
+
+Forward = Callable[[ForwardEsp], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +72,20 @@ class IkeSocket:
         self.local = local
         self._sock = sock
         self._marked = marked
-        self._queue: asyncio.Queue[tuple[bytes, Endpoint]] = asyncio.Queue(QUEUE)
-        self._stream: asyncio_dgram.DatagramServer | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None  # which waits for the socket
+        self._queue: deque[tuple[bytes, Endpoint]] = deque()
+        self._drained = asyncio.Event()  # nothing is queued any more
         self._unsent: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=UNSENT)
         self._log_rate = RateLimit(*LOG_RATE)
 
-    async def start(self, reception: Reception, sockets: Callable[[], int]) -> None:
-        """Begin to receive. `sockets` gives the number of sockets that share the time for reading."""
-        self._stream = await asyncio_dgram.from_socket(self._sock)
-        self._tasks = [
-            asyncio.create_task(self._read(reception, sockets), name=f"read {self.local}"),
-            asyncio.create_task(self._write(), name=f"write {self.local}"),
-        ]
+    def start(self, reception: Reception, sockets: Callable[[], int], forward: Forward) -> None:
+        """Begin to receive. `sockets` gives the number of sockets that share the time for reading; `forward`
+        gets ESP packets."""
+        if self._marked:
+            with contextlib.suppress(OSError):
+                cmsg.enable_tos(self._sock)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._sock, self._read, reception, sockets, forward)
 
     def refuse_from(self, devices: Collection[int]) -> None:
         """Receive nothing that came in through these devices (kernel indices). Raises OSError."""
@@ -95,19 +99,43 @@ class IkeSocket:
         self._enqueue(KEEPALIVE, remote)
 
     def _enqueue(self, data: bytes, remote: Endpoint) -> None:
-        if self._queue.empty():
+        if not self._queue and self._send_now(data, remote):
+            return
+        if len(self._queue) >= QUEUE:
+            self._complain(f"{self.local}: too much to send, a message to {remote} is lost")
+            return
+        if not self._queue:
+            self._drained.clear()
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_writer(self._sock, self._write)
+        self._queue.append((data, remote))
+
+    def _send_now(self, data: bytes, remote: Endpoint) -> bool:
+        """Send, or find that it can't be sent. False: the kernel's buffer is full."""
+        failure = ""
+        for _ in range(2):  # the first error may be of an earlier packet
             try:
                 self._sock.sendto(data, (str(remote.address), remote.port))
-                return
+                return True
+            except BlockingIOError:
+                return False
             except OSError as error:
                 if error.errno in NO_WAY:
                     self._keep(data, remote, error)
-                    return
-                # The buffer is full, or an earlier packet failed: the stream tells them apart.
-        try:
-            self._queue.put_nowait((data, remote))
-        except asyncio.QueueFull:
-            self._complain(f"{self.local}: too much to send, a message to {remote} is lost")
+                    return True
+                failure = error.strerror or str(error)
+        self._complain(f"{self.local} to {remote}: {failure}")
+        return True
+
+    def _write(self) -> None:
+        """Send what is queued: the kernel's buffer has room."""
+        while self._queue:
+            if not self._send_now(*self._queue[0]):
+                return
+            self._queue.popleft()
+        self._drained.set()
+        if self._loop is not None:
+            self._loop.remove_writer(self._sock)
 
     def _keep(self, data: bytes, remote: Endpoint, error: OSError) -> None:
         """This host has no route to the peer now: keep the message, for there may be one again soon."""
@@ -128,73 +156,65 @@ class IkeSocket:
         if self._log_rate.allow(time.monotonic()):
             log.warning(SUBJECT, text, "net")
 
-    async def _read(self, reception: Reception, sockets: Callable[[], int]) -> None:
-        assert self._stream is not None
+    def _read(self, reception: Reception, sockets: Callable[[], int], forward: Forward) -> None:
+        """Read until the turn is over: under a flood the loop's round for each read costs more than that."""
+        is_over = reception.turn(sockets())
         while True:
             try:
-                data, source = await self._stream.recv()
-            except asyncio_dgram.TransportClosed:
+                data, ancillary, _, source = self._sock.recvmsg(MAX_DATAGRAM, cmsg.SPACE)
+            except BlockingIOError:
                 return
             except OSError as error:  # of an earlier packet: this socket goes on
                 log.debug(SUBJECT, f"{self.local}: {error}", "net")
-                continue
-            is_over = reception.turn(sockets())
-            self._hand_over(data, source, reception)
-            # Under a flood the loop's round for each datagram costs more than the datagram.
-            with contextlib.suppress(OSError):
-                while not is_over():
-                    self._hand_over(*self._sock.recvfrom(MAX_DATAGRAM), reception)
+            else:
+                self._hand_over(data, ancillary, source, reception, forward)
+            if is_over():
+                return
 
-    def _hand_over(self, data: bytes, source: tuple[str, int], reception: Reception) -> None:
-        if self._marked:
-            if not data.startswith(NON_ESP_MARKER):
-                return  # a keepalive, or junk too short for an SPI
-            data = data[len(NON_ESP_MARKER) :]
-        answer = reception.take(data, Path(self.local, _endpoint(*source[:2])))
+    def _hand_over(
+        self,
+        data: bytes,
+        ancillary: cmsg.AncillaryData,
+        source: tuple[str, int],
+        reception: Reception,
+        forward: Forward,
+    ) -> None:
+        """Hand over what one read has given: a datagram or, with UDP_GRO, several of one source."""
+        remote = _endpoint(*source[:2])
+        path = Path(self.local, remote)
+        if not self._marked:
+            self._answer(reception.take(data, path), source)
+            return
+        segment, tos, _ = cmsg.parse(ancillary)
+        for at in range(0, len(data), segment or MAX_DATAGRAM):
+            datagram = data[at : at + segment] if segment else data
+            if datagram.startswith(NON_ESP_MARKER):
+                self._answer(reception.take(datagram[len(NON_ESP_MARKER) :], path), source)
+            elif len(datagram) >= ESP_HEADER:  # coalesced behind an IKE message; else a keepalive, or junk
+                forward(ForwardEsp(True, tos, *_flat(self.local), *_flat(remote), datagram))
+
+    def _answer(self, answer: bytes | None, source: tuple[str, int]) -> None:
         if answer is not None:
             with contextlib.suppress(OSError):  # the peer retransmits
                 self._sock.sendto(NON_ESP_MARKER + answer if self._marked else answer, source)
 
-    async def _write(self) -> None:
-        assert self._stream is not None
-        while True:
-            data, remote = await self._queue.get()
-            self._queue.task_done()  # `close` waits for no more: only the kernel's buffer delays it
-            self._report(None)
-            try:
-                await self._stream.send(data, (str(remote.address), remote.port))
-            except asyncio_dgram.TransportClosed:
-                return
-            except OSError as error:
-                self._complain(f"{self.local} to {remote}: {error.strerror or error}")
-            self._report(remote)
-
-    def _report(self, remote: Endpoint | None) -> None:
-        """Log the errors that the stream keeps: else it raises them instead of sending the next message."""
-        assert self._stream is not None
-        while True:
-            try:
-                _ = self._stream.exception
-                return
-            except OSError as error:
-                target = f" to {remote}" if remote is not None else ""
-                self._complain(f"{self.local}{target}: {error.strerror or error}")
-
     async def close(self) -> None:
         """Send what is queued, as far as the kernel takes it soon, then close."""
-        if self._stream is not None:
+        if self._queue:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._queue.join(), DRAIN)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._stream.close()
-            await asyncio.sleep(0)  # the transport closes its socket in the loop's next round
+                await asyncio.wait_for(self._drained.wait(), DRAIN)
         self.close_socket()
 
     def close_socket(self) -> None:
-        """Close the socket alone: one that was never started, or whose tasks have ended."""
+        """Close the socket at once."""
+        if self._loop is not None and self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
         self._sock.close()
+
+
+def _flat(endpoint: Endpoint) -> tuple[Address, int]:
+    return endpoint.address, endpoint.port
 
 
 class Listeners:
@@ -216,6 +236,10 @@ class Listeners:
         self._unfiltered = False  # a filter was refused, which was told
         self._inside: frozenset[int] = frozenset()  # indices of our own devices
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # the device that a path would enter
+        # Forwards a packet to the worker of its SPI, and returns whether it did.
+        self.forward_esp: Callable[[ForwardEsp], bool] = lambda message: False
+        self._forward_rate = RateLimit(*FORWARD)
+        self.stray = 0  # ESP packets that control received and did not forward
 
     @classmethod
     def open(
@@ -245,7 +269,7 @@ class Listeners:
         """The local endpoints that receive IKE messages."""
         return list(self._ike)
 
-    async def add(self, address: Address) -> list[tuple[int, WorkerSocket]]:
+    def add(self, address: Address) -> list[tuple[int, WorkerSocket]]:
         """Listen on one more address. Returns the slots' new sockets. Opens all, or none and raises
         StartError."""
         try:
@@ -256,7 +280,7 @@ class Listeners:
         if self._reception is not None:
             self._start_path_mtu(address)
             for ike in self._of_address(address):
-                await ike.start(self._reception, self._ike.__len__)
+                ike.start(self._reception, self._ike.__len__, self._forward)
         return self._esp_of(address)
 
     def add_raw(self) -> list[tuple[int, WorkerSocket]]:
@@ -368,13 +392,18 @@ class Listeners:
     def _add_esp(self, slot: int, kind: str, address: Address, port: int, sock: socket.socket) -> None:
         self._workers[slot].append(WorkerSocket(next(self._indices), kind, address, port, sock))
 
-    async def start(self, reception: Reception) -> None:
+    def start(self, reception: Reception) -> None:
         """Begin to receive; `reception` gets messages without the non-ESP marker."""
         self._reception = reception
         for address in self._path_mtu:
             self._start_path_mtu(address)
         for ike in self._ike.values():
-            await ike.start(reception, self._ike.__len__)
+            ike.start(reception, self._ike.__len__, self._forward)
+
+    def _forward(self, message: ForwardEsp) -> None:
+        """Forward an ESP packet, at a limited rate: whoever sends it need be no peer."""
+        if not (self._forward_rate.allow(time.monotonic()) and self.forward_esp(message)):
+            self.stray += 1
 
     def send_again(self) -> None:
         """Send what had no route: routes have changed, and there may be one."""

@@ -157,6 +157,11 @@ class WorkerPool:
         else:
             raise WorkerDown(f"worker {slot} is not running")
 
+    def offer(self, slot: int, message: Message) -> bool:
+        """Send a message that may be lost to a slot's process. Whether it was sent."""
+        process = self._slots[slot].process
+        return process is not None and process.offer(message)
+
     async def ready(self, seconds: float) -> None:
         """Wait until all started processes are ready, at most so many seconds.
 

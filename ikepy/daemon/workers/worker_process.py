@@ -85,6 +85,19 @@ class WorkerProcess:
             encode(message)  # a message that can't be encoded raises now, not when its turn comes
             self._queue.append((message, fd))
 
+    def offer(self, message: Message) -> bool:
+        """Send a message that may be lost, unless the worker has to be waited for. Whether it was sent."""
+        if self._queue:
+            return False
+        try:
+            channel.send(self._sock, message)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.kill()  # as in `send`
+            return False
+        return True
+
     def ping(self) -> str | None:
         """Ping the worker. Returns why it is taken to hang; None if it is not."""
         if self._sock.fileno() < 0:

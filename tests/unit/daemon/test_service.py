@@ -135,7 +135,7 @@ def test_list_conns_shows_no_secret(control: Path) -> None:
 
 def test_counters_name_control_worker_and_device(control: Path) -> None:
     async def scenario(bed: Bed) -> None:
-        ours = ("strangers' messages lost", "strangers' key exchanges not begun")
+        ours = ("stray ESP packets lost", "strangers' messages lost", "strangers' key exchanges not begun")
         lines = ("log lines lost", "log lines summed up")
         control_plane = {"cookies asked for": 3, **dict.fromkeys((*ours, *lines), 0)}
         assert await bed.drops() == {"control": control_plane, "worker 0 (vti-a)": {}}

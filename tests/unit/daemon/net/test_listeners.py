@@ -2,11 +2,17 @@
 
 import asyncio
 import errno
+import os
 import socket
+from functools import partial
 from ipaddress import IPv4Address
+from typing import ClassVar
 
 import pytest
 
+from esp.datapath.limits import FORWARD
+from esp.ipc.messages import ForwardEsp
+from esp.net import cmsg
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.reception import Reception
@@ -35,7 +41,7 @@ class Bed:
         self.remote = Endpoint(LOOPBACK, self.peer.getsockname()[1])
 
     async def __aenter__(self) -> "Bed":
-        await self.listeners.start(Reception(lambda data, path: self.received.put_nowait((data, path))))
+        self.listeners.start(Reception(lambda data, path: self.received.put_nowait((data, path))))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -85,6 +91,59 @@ def test_keepalives_and_esp_never_reach_the_machine() -> None:
     asyncio.run(scenario())
 
 
+def train(bed: Bed, *datagrams: bytes, tos: int = 0) -> None:
+    """Send datagrams of one length, the last one perhaps shorter, as the kernel coalesces them (UDP_GRO)."""
+    ancillary = cmsg.udp_segment(len(datagrams[0])) + cmsg.tos_octet(4, tos)
+    bed.peer.sendmsg(datagrams, ancillary, 0, ("127.0.0.1", bed.nat_t))
+
+
+def esp(spi: int, number: int) -> bytes:
+    return spi.to_bytes(4, "big") + number.to_bytes(4, "big") + bytes(40)
+
+
+def take(into: list[ForwardEsp], message: ForwardEsp) -> bool:
+    into.append(message)
+    return True
+
+
+def test_esp_that_is_coalesced_behind_an_ike_message_goes_to_its_worker() -> None:
+    """RFC 3948 2.2: each datagram has its own marker, or none."""
+
+    async def scenario() -> None:
+        async with Bed() as bed:
+            forwarded: list[ForwardEsp] = []
+            bed.listeners.forward_esp = partial(take, forwarded)
+            ike = [bytes(4) + bytes([number]) * 44 for number in (1, 2)]
+            train(bed, ike[0], esp(0x1001, 1), esp(0x1000, 2), ike[1], esp(0x1001, 3)[:20], tos=0x2B)
+            assert [await bed.catch() for _ in ike] == [(one[4:], bed.path(bed.nat_t)) for one in ike]
+            ends = (LOOPBACK, bed.nat_t, LOOPBACK, bed.remote.port)
+            rows = (esp(0x1001, 1), esp(0x1000, 2), esp(0x1001, 3)[:20])
+            assert forwarded == [ForwardEsp(True, 0x2B, *ends, row) for row in rows]
+            assert bed.listeners.stray == 0
+            assert bed.received.empty()
+
+    asyncio.run(scenario())
+
+
+def test_esp_that_cannot_be_forwarded_is_counted() -> None:
+    """Where its worker does not run; and beyond the limit, since anyone can send it."""
+
+    async def scenario() -> None:
+        async with Bed() as bed:
+            train(bed, bytes(4) + bytes(44), esp(0x1001, 1), b"\xff")
+            await bed.catch()
+            assert bed.listeners.stray == 1
+            taken: list[ForwardEsp] = []
+            bed.listeners.forward_esp = partial(take, taken)
+            for number in range(50):
+                train(bed, bytes(4) + bytes(44), *[esp(0x1001, number)] * 40)
+                await bed.catch()
+            assert FORWARD[1] <= len(taken) < 2000
+            assert bed.listeners.stray == 1 + 2000 - len(taken)
+
+    asyncio.run(scenario())
+
+
 def test_esp_is_steered_to_the_worker_that_its_spi_names() -> None:
     async def scenario() -> None:
         async with Bed() as bed:
@@ -108,6 +167,62 @@ def test_what_cannot_be_sent_stops_nothing() -> None:
             assert await bed.sent() == (b"next", bed.ike)
             bed.throw(b"in", bed.ike)
             assert (await bed.catch())[0] == b"in"
+
+    asyncio.run(scenario())
+
+
+class ObstinateSocket(socket.socket):
+    """Refuses what is sent with the errors of `plan` first."""
+
+    plan: ClassVar[list[int]] = []
+
+    def sendto(self, data: bytes, address: tuple[str, int]) -> int:  # type: ignore[override]
+        if self.plan:
+            number = self.plan.pop(0)
+            raise OSError(number, os.strerror(number))
+        return super().sendto(data, address)
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The errors of all sockets that are opened."""
+    monkeypatch.setattr("esp.net.sockets.socket.socket", ObstinateSocket)
+    ObstinateSocket.plan.clear()
+    return ObstinateSocket.plan
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["later", "at the end"])
+def test_what_the_kernel_has_no_room_for_leaves_in_order(plan: list[int], closed: bool) -> None:
+    async def scenario() -> None:
+        async with Bed() as bed:
+            plan.extend([errno.EAGAIN] * 3)
+            for number in range(5):
+                bed.listeners.send(bed.path(bed.ike), b"%d" % number)
+            if closed:
+                await bed.listeners.close()
+            assert [(await bed.sent())[0] for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+            assert not plan
+
+    asyncio.run(scenario())
+
+
+def test_what_never_finds_room_does_not_hold_up_the_end(plan: list[int]) -> None:
+    async def scenario() -> None:
+        async with Bed() as bed:
+            plan.extend([errno.EAGAIN] * 200_000)
+            for number in range(2000):
+                bed.listeners.send(bed.path(bed.ike), b"%d" % number)
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
+    plan.clear()
+
+
+def test_an_error_of_an_earlier_packet_costs_no_message(plan: list[int]) -> None:
+    async def scenario() -> None:
+        async with Bed() as bed:
+            plan.append(errno.ECONNREFUSED)
+            bed.listeners.send(bed.path(bed.ike), b"sent all the same")
+            assert await bed.sent() == (b"sent all the same", bed.ike)
 
     asyncio.run(scenario())
 
@@ -153,7 +268,7 @@ def test_a_filter_that_the_kernel_refuses_stops_nothing(
                 bed.listeners.refuse_from({7, 9, 11})
             bed.throw(b"plain", bed.ike)
             assert await bed.catch() == (b"plain", bed.path(bed.ike))
-            assert len(await bed.listeners.add(IPv4Address("127.0.0.2"))) == 2
+            assert len(bed.listeners.add(IPv4Address("127.0.0.2"))) == 2
 
     asyncio.run(scenario())
     told = [message for message in caplog.messages if "a filter for 2 devices is refused" in message]

@@ -346,7 +346,6 @@ NEVER = {
     "cryptography",
     "pydantic",
     "lark",
-    "asyncio_dgram",
     "click",
     "tomllib",
     "prometheus_client",

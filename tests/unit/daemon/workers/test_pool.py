@@ -283,6 +283,35 @@ def test_control_never_waits_for_a_worker_that_stands_still() -> None:
     _run(scenario)
 
 
+def test_packets_for_a_worker_that_stands_still_are_lost_and_it_is_not_ended_for_them() -> None:
+    """They may come from strangers; what else is said to it goes on."""
+
+    async def scenario(bed: Bed) -> None:
+        bed.start()
+        await bed.pool.ready(5)
+        pid = bed.pool.pid(1)
+        assert pid is not None
+        esp = messages.ForwardEsp(True, 0, LOOPBACK, 4500, LOOPBACK, 4500, b"\0\0\x10\x01" + bytes(1400))
+        assert bed.pool.offer(1, esp)
+        os.kill(pid, signal.SIGSTOP)
+        taken = [bed.pool.offer(1, esp) for _ in range(5000)]
+        assert not taken[-1]
+        bed.install(0x1001)
+        assert not bed.pool.offer(1, esp), "nothing overtakes what waits"
+        os.kill(pid, signal.SIGCONT)
+        assert await bed.carry(b"goes on") == b"goes on"
+        assert bed.pool.pid(1) == pid
+
+    _run(scenario)
+
+
+def test_packets_for_a_worker_that_does_not_run_are_lost() -> None:
+    async def scenario(bed: Bed) -> None:
+        assert not bed.pool.offer(1, messages.ForwardEsp(True, 0, LOOPBACK, 1, LOOPBACK, 1, bytes(8)))
+
+    _run(scenario)
+
+
 def test_a_worker_that_is_stopped_is_replaced_and_the_others_are_left_alone() -> None:
     async def scenario(bed: Bed) -> None:
         bed.start()

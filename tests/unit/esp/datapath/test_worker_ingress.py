@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from functools import partial
 
 from esp.ipc.messages import BusyChanged, ForwardEsp, ForwardIke, NotPermitted, PeerMoved, UnknownSpi
 from esp.net.sockets import open_udp
+from esp.packet import ecn
 from esp.packet.selectors import Selector
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound
 from tests.unit.esp.packets import ipv4
@@ -61,9 +63,27 @@ def test_foreign_spi_goes_to_its_worker() -> None:
             assert device.recv(65536) == ipv4()
 
 
+def test_a_foreign_spi_takes_the_outer_ecn_field_to_its_worker() -> None:
+    """RFC 6040 4.2 is done where the packet is opened."""
+    capable = memoryview(bytearray(ipv4()))
+    capable[1] = ecn.ECT0
+    with Bed(slot=0, workers=2) as right, Bed(slot=1, workers=2) as wrong:
+        device = right.add_device()
+        port = wrong.add_socket(open_udp(LOOPBACK, 0))
+        right.tell(inbound(1, 0x1000, local_port=port))
+        peer = Peer(port)
+        with peer.sock:
+            peer.sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x28 | ecn.CE)
+            peer.send(*peer.sa(0x1000).seal_batch([capable]))
+            forward = wrong.hear(ForwardEsp)
+            assert forward.tos == 0x28 | ecn.CE
+            right.tell(forward)
+            assert device.recv(65536)[1] == ecn.CE
+
+
 def test_forwarded_nonsense_goes_nowhere(bed: Bed, port: int) -> None:
     for data in (b"", bytes(7), bytes(8), b"\0\0\1\1" + bytes(60)):
-        bed.tell(ForwardEsp(True, LOOPBACK, port, LOOPBACK, 1, data))
+        bed.tell(ForwardEsp(True, 0, LOOPBACK, port, LOOPBACK, 1, data))
     bed.sync()
     assert bed.counters.drops() == {"malformed": 2, "unknown_spi": 2}
     assert bed.hears_nothing(ForwardEsp)

@@ -59,7 +59,7 @@ MESSAGES: list[Message] = [
     RemoveOutboundSa(1),
     RemoveSaPair(1),
     UpdateSaPath(1, False, V6, 0, V6, 0),
-    ForwardEsp(True, V4, 4500, V4, 1, bytes(65535)),
+    ForwardEsp(True, 255, V4, 4500, V4, 1, bytes(65535)),
     Ready(),
     Ping(),
     Pong(),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from esp.net import cmsg
 from esp.net.bpf import attach_outside, attach_raw_filter, attach_reuseport, raw_program, reuseport_program
 from esp.net.sockets import BUFFER, PROMPT_BUFFER, open_group, open_raw, open_udp, size_queue
 from tests.unit.esp.bed import QUIET, SECONDS
@@ -53,6 +54,18 @@ def test_a_group_is_steered_by_spi(address: Address, workers: int) -> None:
             peer.sendto(esp(spi), target)
         expected = sorted((1 + spi % workers, esp(spi)) for spi in spis)
         assert sorted(arrivals(group, len(spis))) == expected
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=str)
+def test_all_of_a_group_read_coalesced_datagrams(address: Address) -> None:
+    """The kernel coalesces for any of them, the first datagram steers: control's is one of them."""
+    with opened(open_group(address, 0, 2)) as group, open_udp(address, 0) as peer:
+        for spi in (0, 0x1000, 0x1001):
+            peer.sendmsg([esp(spi), esp(0x1001)], cmsg.udp_segment(68), 0, group[0].getsockname()[:2])
+        for index, spi in enumerate((0, 0x1000, 0x1001)):
+            data, ancillary, _, _ = group[index].recvmsg(65536, cmsg.SPACE)
+            assert data == esp(spi) + esp(0x1001)
+            assert cmsg.parse(ancillary).udp_segment == 68
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=str)
