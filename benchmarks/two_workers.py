@@ -1,7 +1,8 @@
 """Two tunnels on two devices, a worker each: do they carry more together than one alone?
 
-Between two pairs of addresses of the same hosts. On two CPUs, which both gateways, both hosts and the kernel
-share, one tunnel fills the machine already; this shows what a second worker costs or brings there.
+Between two pairs of addresses of the same gateways: tunnels between one pair share a worker. On two CPUs,
+which both gateways, both hosts and the kernel share, one tunnel fills the machine already; this shows what a
+second worker costs or brings there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ikepy.lab.pair import Pair
 
 WORKERS = 2
 FIRST_PORT = 5201
-SIDES = {"1": (pair.LEFT, pair.RIGHT), "2": (pair.RIGHT, pair.LEFT)}  # own and other address, by side
+OUTER = {"1": (pair.LEFT, "192.0.2.101"), "2": (pair.RIGHT, "192.0.2.102")}  # by side and tunnel
 HALVES = (("10.{}.0.0/25", "10.{}.0.10"), ("10.{}.0.128/25", "10.{}.0.130"))  # network and host, by tunnel
 
 
@@ -31,6 +32,8 @@ def rows(setting: Setting) -> list[Row]:
     with bed.hosts(setting) as (hosts, directory):
         hosts.left_host.ip("addr add 10.1.0.130/24 dev eth0")
         hosts.right_host.ip("addr add 10.2.0.130/24 dev eth0")
+        hosts.left.ip(f"addr add {OUTER['1'][1]}/24 dev eth0")
+        hosts.right.ip(f"addr add {OUTER['2'][1]}/24 dev eth0")
         for count in range(1, setting.rounds + 1):
             setting.say(f"  round {count} of {setting.rounds}: {WORKERS} workers")
             one, both = _figures(setting.seconds, hosts, directory)
@@ -65,7 +68,7 @@ def _figures(seconds: int, hosts: Pair, directory: Path) -> tuple[float, float]:
         ]
 
         def flow(tunnel: int) -> float:
-            source, target = (HALVES[tunnel][1].format(side) for side in SIDES)
+            source, target = (HALVES[tunnel][1].format(side) for side in OUTER)
             return servers[tunnel].tcp(hosts.left_host, target, seconds, source=source)
 
         alone = flow(0)
@@ -75,14 +78,13 @@ def _figures(seconds: int, hosts: Pair, directory: Path) -> tuple[float, float]:
 
 def configuration(side: str) -> str:
     """The TOML file of one gateway: two connections, each with a device of its own."""
-    own, other = SIDES[side]
-    other_side = next(one for one in SIDES if one != side)
+    other_side = next(one for one in OUTER if one != side)
     connections = [
         gateway.Connection(
             name=f"net{tunnel}",
             child=f"net{tunnel}",
-            local_addrs=(own,),
-            remote_addrs=(other,),
+            local_addrs=(OUTER[side][tunnel],),
+            remote_addrs=(OUTER[other_side][tunnel],),
             local_id=f"gw{side}-{tunnel}",
             remote_id=f"gw{other_side}-{tunnel}",
             esp_proposals=(bed.SUITE,),

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -21,7 +22,9 @@ from esp.net.sockets import SocketKind, open_group, open_udp
 from esp.net.transport import GSO_RETRY, GsoSend, Transport
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.reception import Reception
-from tests.netns.namespaces import MakeNamespace, Namespace, connect
+from tests.netns import gateways
+from tests.netns.gateways import Pair, Side, configuration, ping
+from tests.netns.namespaces import MakeNamespace, Namespace, connect, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -29,6 +32,16 @@ LEFT, RIGHT = ip_address("192.0.2.1"), ip_address("192.0.2.2")
 PORT = 4500
 PEER_PORTS = range(4500, 4512)  # behind a NAT
 FLUSH = 50_000_000  # nanoseconds for which NAPI holds what it may coalesce
+LEFTS = (
+    gateways.LEFT,
+    Side("gwc", "192.0.2.3", "169.254.20.1", ("10.1.0.0/24",)),
+    Side("gwe", "192.0.2.5", "169.254.30.1", ("10.1.0.0/24",)),
+)
+RIGHTS = (
+    gateways.RIGHT,
+    Side("gwd", "192.0.2.4", "169.254.20.2", ("10.4.0.0/24",)),
+    Side("gwf", "192.0.2.6", "169.254.30.2", ("10.6.0.0/24",)),
+)
 SIOCETHTOOL, ETHTOOL_STSO, ETHTOOL_SGRO = 0x8946, 0x1F, 0x2C  # linux/sockios.h, linux/ethtool.h
 
 
@@ -122,6 +135,21 @@ def test_every_peers_esp_is_coalesced(make_namespace: MakeNamespace) -> None:
             assert len(reads) < 6, f"of the peer's port {port} nothing was coalesced"
 
 
+def test_what_comes_from_one_port_reaches_one_worker(make_namespace: MakeNamespace) -> None:
+    """The first SPI of what is coalesced names it: why the tunnels of one peer share a worker."""
+    with received_by_napi(make_namespace) as (left, right), ExitStack() as stack:
+        group = right.call(open_group, RIGHT, PORT, 2)
+        for sock in group:
+            stack.enter_context(sock)
+        mixed = 0
+        for port in PEER_PORTS:
+            peer = stack.enter_context(left.call(open_udp, LEFT, port))
+            for number in range(6):
+                peer.sendto(esp(0x1000 + number % 2, number, 1000), (str(RIGHT), PORT))
+            mixed += any(len({row[:4] for row in rows}) == 2 for _, rows in read_all(group, 6 * 1000))
+        assert mixed
+
+
 def test_esp_right_behind_an_ike_message_is_not_lost(make_namespace: MakeNamespace) -> None:
     """Which the kernel coalesces if it is no longer than that, and gives to control as a whole."""
     with received_by_napi(make_namespace) as (left, right), ExitStack() as stack:
@@ -150,3 +178,30 @@ def test_esp_right_behind_an_ike_message_is_not_lost(make_namespace: MakeNamespa
         assert forwarded, "nothing was coalesced"
         assert listeners.stray == 0
         assert {(one.remote_address, one.tos) for one in forwarded} == {(LEFT, 0)}
+
+
+def tunnels(own: tuple[Side, ...], peer: tuple[Side, ...], workers: int, child: str) -> str:
+    """Connections c0, c1 ... over vti0, vti1 ..., all in UDP."""
+    found = "".join(
+        configuration(
+            one, other, name=f"c{number}", device=f"vti{number}", connection="encap = true", child=child
+        )
+        for number, (one, other) in enumerate(zip(own, peer, strict=True))
+    )
+    return f"{found}[daemon]\nworkers = {workers}\n"
+
+
+def test_tunnels_to_one_peer_are_on_one_worker(pair: Pair) -> None:
+    """What comes from one port is coalesced, see above. Another peer's tunnel is apart."""
+    ours = LEFTS[0], replace(LEFTS[1], outer=LEFTS[0].outer)
+    peers = RIGHTS[0], replace(RIGHTS[1], outer=RIGHTS[0].outer)
+    pair.right.namespace.ip("addr", "add", "10.4.0.1/24", "dev", "lo")
+    pair.right.start(tunnels(peers, ours, 2, 'start_action = "none"'))
+    pair.left.start(tunnels(ours, peers, 1, 'start_action = "start"'))
+    wait_until(lambda: len(pair.left.children()) == len(pair.right.children()) == 2, "both are up")
+    for own, peer in zip(ours, peers, strict=True):
+        assert ping(pair.left.namespace, own, peer)
+    assert list(pair.right.drops()) == ["control", "worker 0 (vti0, vti1)"]
+    pair.right.namespace.ip("addr", "add", f"{RIGHTS[2].outer}/24", "dev", "eth0")
+    pair.right.reload(tunnels((*peers, RIGHTS[2]), (*ours, LEFTS[2]), 2, 'start_action = "none"'))
+    wait_until(lambda: "worker 1 (vti2)" in pair.right.drops(), "the third one's device")

@@ -30,6 +30,7 @@ from ikepy.daemon.device.kernel_devices import KernelDevices
 from ikepy.daemon.device.route_claims import RouteClaims
 from ikepy.daemon.device.route_exclusion import RouteExclusion
 from ikepy.daemon.device.vti_device import CONFIGURED, VtiDevice
+from ikepy.daemon.device.worker_slots import WorkerSlots
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Mended, NetworkConfig, Tun
 from ikepy.sa.api.names import NameTable
@@ -47,7 +48,7 @@ FITS = 1.0
 
 
 class DeviceTable:
-    """All devices. A device keeps its number and its worker slot, chosen by least load, for all its life."""
+    """All devices. A device keeps its number and its worker slot (`worker_slots`) for all its life."""
 
     def __init__(
         self,
@@ -64,8 +65,7 @@ class DeviceTable:
         self._names = NameTable() if names is None else names
         self._create = create
         self._network = network
-        self._load = [0] * workers  # devices of each slot
-        self._slots = {name: self._allot_slot() for name in config.connections}
+        self._slots = WorkerSlots(workers, config.connections.values())
         self._numbers = itertools.count(1)
         self._by_connection: dict[str, VtiDevice] = {}
         self._by_id: dict[int, VtiDevice] = {}
@@ -82,11 +82,6 @@ class DeviceTable:
         self._kernel = KernelDevices(network, tell)
         self._claims = RouteClaims(self._kernel, tell)
         self._given = AddressesAndRoutes(self._kernel, self._claims, self._exclusion, tell)
-
-    def _allot_slot(self) -> int:
-        slot = self._load.index(min(self._load))
-        self._load[slot] += 1
-        return slot
 
     def slot_of(self, connection: str) -> int:
         """The worker slot of a connection's device, which is chosen before there is a device."""
@@ -305,11 +300,11 @@ class DeviceTable:
 
         Raises OSError, with nothing left of it, where no descriptor is free to ask for the path's MTU.
         """
-        self._slots[connection.name] = self._allot_slot()
+        self._slots.allot(connection, beside=(device.connection for device in self))
         try:
             device = self._enter(connection, AbsentTun(connection.vti.name))
         except BaseException:
-            self._load[self._slots.pop(connection.name)] -= 1
+            self._slots.release(connection.name)
             raise
         device.gone = True
         try:
@@ -372,7 +367,7 @@ class DeviceTable:
         device.gone = True  # nothing is asked of the kernel any more: all goes with the device
         self._given.release_all(device)
         del self._by_connection[name], self._by_id[device.device_id]
-        self._load[self._slots.pop(name)] -= 1
+        self._slots.release(name)
         device.tun.close_later()
 
     def close(self) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
+
 from benchmarks.two_workers import WORKERS, configuration
+from ikepy.config.toml_source import parse
+from ikepy.daemon.device.worker_slots import WorkerSlots
 
 
 def test_the_two_ends_fit() -> None:
@@ -18,3 +22,10 @@ def test_the_two_ends_fit() -> None:
         assert one["vti"]["name"] == other["vti"]["name"]
         assert one["vti"]["routes"] != other["vti"]["routes"]
     assert len({one["vti"]["name"] for one in left["connections"].values()}) == WORKERS
+
+
+@pytest.mark.parametrize("side", ["1", "2"])
+def test_each_tunnel_has_a_worker(side: str) -> None:
+    connections = list(parse(configuration(side)).connections.values())
+    slots = WorkerSlots(WORKERS, connections)
+    assert [slots[one.name] for one in connections] == list(range(WORKERS))

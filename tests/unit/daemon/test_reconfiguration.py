@@ -37,10 +37,11 @@ from tun.netlink import HostAddress
 
 
 def configured(bed: Bed, *names: str, daemon: dict[str, Any] | None = None, **keys: Any) -> Config:
-    """The bed's own connection, if it is named, with further `keys`, and others like it."""
+    """The bed's own connection, if it is named, with further `keys`, and others like it, of other peers."""
     entries = {}
     for name in names:
-        entries[name] = connection(name, **{**bed.local, **(keys if name == "a" else {})})
+        own = keys if name == "a" else {"remote_addrs": [f"192.0.2.{ord(name[0])}"]}
+        entries[name] = connection(name, **{**bed.local, **own})
     settings = {**bed.config.daemon.model_dump(exclude_unset=True), **(daemon or {})}
     secrets = {"ike": {"secret": "correct horse"}}
     return Config.model_validate({"connections": entries, "secrets": secrets, "daemon": settings})

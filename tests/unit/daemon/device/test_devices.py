@@ -241,7 +241,7 @@ def test_a_trap_has_carrier_and_its_routes_always(key: str) -> None:
 
 
 def test_slots_are_given_round_robin() -> None:
-    connections = {name: connection(name) for name in "abc"}
+    connections = {name: connection(name, remote_addrs=[f"{name}.example"]) for name in "abc"}
     with Bed(Config.model_validate({"connections": connections})) as bed:
         assert [device.slot for device in bed.devices] == [0, 1, 0]
         assert [bed.devices.slot_of(name) for name in "abc"] == [0, 1, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -122,15 +123,31 @@ def test_a_trap_has_carrier_without_a_child(bed: Bed) -> None:
     assert not bed.network.routes["vti-a"]
 
 
+def elsewhere(name: str, peer: str) -> Connection:
+    return only({"name": f"vti-{name}"}, name=name).model_copy(update={"remote_addrs": (ip_address(peer),)})
+
+
 def test_numbers_are_never_given_twice_and_slots_to_the_least_loaded(bed: Bed) -> None:
-    b = bed.devices.add(only({"name": "vti-b"}, name="b"))
+    b = bed.devices.add(elsewhere("b", "192.0.2.3"))
     assert (b.device_id, b.slot) == (2, 1)
     bed.devices.remove(bed.devices.of("a"))
     assert bed.tuns[0].closed
     assert bed.devices.find("a") is None
-    c = bed.devices.add(only({"name": "vti-c"}, name="c"))
+    c = bed.devices.add(elsewhere("c", "192.0.2.4"))
     assert (c.device_id, c.slot) == (3, 0)
     assert bed.devices.slot_of("b") == 1
+
+
+def test_a_connection_comes_to_the_worker_of_its_peers_other_ones(bed: Bed) -> None:
+    """As their addresses are now; what is there stays where it is."""
+    assert bed.devices.add(only({"name": "vti-b"}, name="b")).slot == 0
+    assert bed.devices.add(elsewhere("c", "192.0.2.3")).slot == 1
+    bed.devices.of("a").connection = elsewhere("a", "192.0.2.3")
+    assert bed.devices.slot_of("a") == 0
+    bed.devices.remove(bed.devices.of("b"))
+    assert bed.devices.add(elsewhere("d", "192.0.2.2")).slot == 0, "by least load: nobody is there any more"
+    bed.devices.remove(bed.devices.of("c"))
+    assert bed.devices.add(elsewhere("e", "192.0.2.3")).slot == 0, "a is there now"
 
 
 def test_who_wants_the_same_route_has_it_when_the_first_one_is_removed(bed: Bed) -> None:

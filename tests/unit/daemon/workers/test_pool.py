@@ -26,6 +26,7 @@ from ikepy.daemon.workers.pool import WorkerDown, WorkerPool
 from tests.unit.daemon.fakes import SUITE, FakeNetwork, FakeTun, connection
 
 LOOPBACK = IPv4Address("127.0.0.1")
+PEERS = {"a": "192.0.2.2", "b": "192.0.2.3"}
 EVERYTHING = (Selector.of("0.0.0.0/0"),)
 
 
@@ -44,7 +45,9 @@ class Bed:
             other.bind(("127.0.0.1", 0))
             self.ports = one.getsockname()[1], other.getsockname()[1]
         self.tuns: dict[str, FakeTun] = {}
-        config = Config.model_validate({"connections": {name: connection(name) for name in "ab"}})
+        config = Config.model_validate(
+            {"connections": {one: connection(one, remote_addrs=[peer]) for one, peer in PEERS.items()}}
+        )
         self.devices = DeviceTable(config, 2, self._create, FakeNetwork())
         self.devices.open()
         self.listeners = Listeners.open([LOOPBACK], self.ports, 2, raw=False)
