@@ -71,7 +71,7 @@ class Core:
         """What control did not serve, by reason, as `ikepy counters` prints it."""
         return {
             **self.machine.counters(),
-            "stray ESP packets lost": self.listeners.stray,
+            "stray ESP packets lost": self.listeners.stray + self.pool.lost,
             "strangers' messages lost": self.reception.lost,
             "strangers' key exchanges not begun": self.runner.computing.refused,
             "log lines lost": log.lost(),

@@ -253,4 +253,4 @@ def test_nobody_waits_while_the_kernel_removes_many_devices(pair: Pair, tmp_path
     assert flow.end()[1] == 0
     times = [float(each) for each in re.findall(r"time=([\d.]+) ms", (tmp_path / "ping").read_text())]
     assert max(times) / 1000 < max(removed / 2, 0.5)
-    assert pair.left.workers() == workers
+    assert set(workers) <= set(pair.left.workers())  # the many devices of another peer have one of their own

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -101,11 +100,6 @@ def esp(spi: int, number: int, octets: int) -> bytes:
     return struct.pack("!II", spi, number) + bytes(octets - 8)
 
 
-def take(into: list[ForwardEsp], message: ForwardEsp) -> bool:
-    into.append(message)
-    return True
-
-
 def read_all(group: list[socket.socket], octets: int) -> list[tuple[int, list[bytes]]]:
     """The index of the socket and the datagrams of each read, until there are so many octets."""
     found: list[tuple[int, list[bytes]]] = []
@@ -155,7 +149,7 @@ def test_esp_right_behind_an_ike_message_is_not_lost(make_namespace: MakeNamespa
     with received_by_napi(make_namespace) as (left, right), ExitStack() as stack:
         listeners = right.call(Listeners.open, [RIGHT], (500, PORT), 2, False)
         ike, forwarded = list[bytes](), list[ForwardEsp]()
-        listeners.forward_esp = partial(take, forwarded)
+        listeners.forward_esp = forwarded.append
         workers = [one.sock for slot in range(2) for one in listeners.of_slot(slot)]
         direct: list[bytes] = []
 

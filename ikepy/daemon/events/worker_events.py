@@ -126,13 +126,14 @@ class WorkerEvents:
         remote = Endpoint(message.remote_address, message.remote_port)
         self._runner.receive(message.data, Path(local, remote))
 
-    def forward(self, message: messages.ForwardEsp, sender: int | None = None) -> bool:
+    def forward(self, message: messages.ForwardEsp, sender: int | None = None) -> None:
         """Forward an ESP packet to the worker that its SPI names, but never back to the slot that sent it.
 
-        Whether it was forwarded: the packets of strangers don't wait where keys and devices do.
+        The packets of strangers don't wait where keys and devices do.
         """
         right = int.from_bytes(message.data[:SPI], "big") % self._pool.workers
-        return right != sender and self._pool.offer(right, message)
+        if right != sender:
+            self._pool.offer(right, message)
 
     def _lost(self, slot: int, child_id: int, text: str) -> None:
         child = self._children.get(child_id)

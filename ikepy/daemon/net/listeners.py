@@ -236,10 +236,9 @@ class Listeners:
         self._unfiltered = False  # a filter was refused, which was told
         self._inside: frozenset[int] = frozenset()  # indices of our own devices
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # the device that a path would enter
-        # Forwards a packet to the worker of its SPI, and returns whether it did.
-        self.forward_esp: Callable[[ForwardEsp], bool] = lambda message: False
+        self.forward_esp: Forward = lambda message: None  # forwards a packet to the worker of its SPI
         self._forward_rate = RateLimit(*FORWARD)
-        self.stray = 0  # ESP packets that control received and did not forward
+        self.stray = 0  # ESP packets beyond the limit, which are dropped
 
     @classmethod
     def open(
@@ -402,7 +401,9 @@ class Listeners:
 
     def _forward(self, message: ForwardEsp) -> None:
         """Forward an ESP packet, at a limited rate: whoever sends it need be no peer."""
-        if not (self._forward_rate.allow(time.monotonic()) and self.forward_esp(message)):
+        if self._forward_rate.allow(time.monotonic()):
+            self.forward_esp(message)
+        else:
             self.stray += 1
 
     def send_again(self) -> None:

@@ -82,6 +82,7 @@ class WorkerPool:
         self._on_service: OnService = lambda slot, running: None
         self._slots = [_Slot() for _ in range(workers)]
         self._closing = False
+        self.lost = 0  # messages that were offered in vain
         self._beat: asyncio.TimerHandle | None = None
         self._beat_at = 0.0
 
@@ -158,9 +159,11 @@ class WorkerPool:
             raise WorkerDown(f"worker {slot} is not running")
 
     def offer(self, slot: int, message: Message) -> bool:
-        """Send a message that may be lost to a slot's process. Whether it was sent."""
+        """Send a message that may be lost to a slot's process. Whether it was sent; else it is counted."""
         process = self._slots[slot].process
-        return process is not None and process.offer(message)
+        sent = process is not None and process.offer(message)
+        self.lost += not sent
+        return sent
 
     async def ready(self, seconds: float) -> None:
         """Wait until all started processes are ready, at most so many seconds.

@@ -299,9 +299,12 @@ def test_packets_for_a_worker_that_stands_still_are_lost_and_it_is_not_ended_for
         os.kill(pid, signal.SIGSTOP)
         taken = [bed.pool.offer(1, esp) for _ in range(5000)]
         assert not taken[-1]
+        assert bed.pool.lost == taken.count(False)
         bed.install(0x1001)
         assert not bed.pool.offer(1, esp), "nothing overtakes what waits"
         os.kill(pid, signal.SIGCONT)
+        while not bed.pool.offer(1, esp):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         assert await bed.carry(b"goes on") == b"goes on"
         assert bed.pool.pid(1) == pid
 
@@ -311,6 +314,7 @@ def test_packets_for_a_worker_that_stands_still_are_lost_and_it_is_not_ended_for
 def test_packets_for_a_worker_that_does_not_run_are_lost() -> None:
     async def scenario(bed: Bed) -> None:
         assert not bed.pool.offer(1, messages.ForwardEsp(True, 0, LOOPBACK, 1, LOOPBACK, 1, bytes(8)))
+        assert bed.pool.lost == 1
 
     _run(scenario)
 
