@@ -25,6 +25,7 @@ UNBOUND = {"cryptography", "google-re2", "pyopenssl"}  # an upper bound would ke
 DISTRIBUTIONS = {
     "Crypto": "pycryptodome",
     "OpenSSL": "pyopenssl",
+    "asyncio_dgram": "asyncio-dgram",
     "pkcs11": "python-pkcs11",
     "re2": "google-re2",
     "pydantic_core": "pydantic",

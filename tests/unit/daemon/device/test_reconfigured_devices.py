@@ -65,7 +65,11 @@ def test_a_device_for_which_there_are_no_descriptors_takes_no_place(
         with pytest.raises(OSError, match="too many open files"):
             bed.devices.add(only({"name": "vti-b"}, name="b"))
     assert bed.devices.find("b") is None
-    slots = [bed.devices.add(only({"name": f"vti-{name}"}, name=name)).slot for name in "bcd"]
+    slots = []
+    for number, name in enumerate("bcd"):  # with peers of their own
+        one = only({"name": f"vti-{name}"}, name=name)
+        remote = (IPv4Address(f"203.0.113.{number}"),)
+        slots.append(bed.devices.add(one.model_copy(update={"remote_addrs": remote})).slot)
     assert slots == [1, 0, 1]
 
 

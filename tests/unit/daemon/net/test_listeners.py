@@ -253,7 +253,7 @@ def test_a_filter_that_the_kernel_refuses_stops_nothing(
 
     async def scenario() -> None:
         async with Bed() as bed:
-            monkeypatch.setattr("ikepy.daemon.net.listeners.attach_outside", fail)
+            monkeypatch.setattr("ikepy.daemon.net.ike_sockets.attach_outside", fail)
             with caplog.at_level("WARNING", "ikepy"):
                 bed.listeners.refuse_from({7, 9})
                 bed.listeners.refuse_from({7, 9, 11})
