@@ -207,7 +207,12 @@ KEYS: dict[str, dict[str, Key]] = {
             "CAs of which one must have issued the peer's certificate, in `x509ca` beside this file or "
             "relative to it. Without any, and without `certs` and `pubkeys`: all CAs that are loaded",
         ),
-        "pubkeys": Key("list of files", "", "the peer's own raw public keys (RFC 7670)"),
+        "pubkeys": Key(
+            "list of files",
+            "",
+            "the peer's own raw public keys (RFC 7670). Without `cacerts` a certificate of another key, and not "
+            "in `certs`, is refused, whoever issued it",
+        ),
         "ca_id": Key("identity", "", "of a CA that must be in the peer's chain. Absent: of any"),
         "cert_policy": Key("list of object identifiers", "", "policies, all of which the chain must have"),
         "revocation": Key(

@@ -99,11 +99,12 @@ class Verification:
             raise ValueError(f"certificate: {error}") from None
         if not proves(end, identity):
             raise ValueError(f'{end}: it is not of "{identity}": no alternative name and no subject says so')
-        if auth.certs:
-            if der in auth.certs:
-                return self._configured(end)
-            if not auth.cacerts:
-                raise ValueError(f"{end}: it is none of those in certs")
+        if der in auth.certs:
+            return self._configured(end)
+        # Where the peer's own is named, a CA that is loaded for others can't vouch for something else.
+        pinned = [name for name in ("certs", "pubkeys") if getattr(auth, name)]
+        if pinned and not auth.cacerts and end.public_key_info not in auth.pubkeys:
+            raise ValueError(f"{end}: it is none of those in {' and '.join(pinned)}")
         return self._by_path(auth, end, presented)
 
     def _by_path(self, auth: AuthRemote, end: Certificate, presented: Presented) -> Verdict:

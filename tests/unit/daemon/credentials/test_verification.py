@@ -139,6 +139,16 @@ def test_raw_keys() -> None:
     assert "none of those in pubkeys" in why(shown)
 
 
+def test_a_certificate_beside_pinned_keys() -> None:
+    """A CA that is loaded for other connections does not vouch for another key."""
+    pinned = (PKI.sun.spki,)
+    assert "it is none of those in pubkeys" in why(SHOWN, pubkeys=pinned)
+    assert "it is none of those in certs and pubkeys" in why(SHOWN, pubkeys=pinned, certs=(PKI.sun.der,))
+    assert isinstance(verdict(SHOWN, pubkeys=pinned, cacerts=(PKI.root.der,)), Trusted)
+    assert isinstance(verdict(SHOWN, pubkeys=(*pinned, PKI.moon.spki)), Trusted)
+    assert "no CA is configured" in why(SHOWN, of=known(), pubkeys=(PKI.moon.spki,))
+
+
 def test_a_peer_that_shows_nothing() -> None:
     assert "it sends none" in why(Presented())
     assert isinstance(verdict(Presented(), certs=(PKI.moon.der,)), Trusted)
