@@ -210,8 +210,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "pubkeys": Key(
             "list of files",
             "",
-            "the peer's own raw public keys (RFC 7670). Without `cacerts` a certificate of another key, and not "
-            "in `certs`, is refused, whoever issued it",
+            "the peer's own raw public keys (RFC 7670). Without `cacerts` a certificate of another key, and "
+            "not in `certs`, is refused, whoever issued it",
         ),
         "ca_id": Key("identity", "", "of a CA that must be in the peer's chain. Absent: of any"),
         "cert_policy": Key("list of object identifiers", "", "policies, all of which the chain must have"),

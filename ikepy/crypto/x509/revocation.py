@@ -42,6 +42,17 @@ PERMITTED = {
 }
 
 
+def gravest(findings: Iterable[Finding]) -> Finding | None:
+    """What several together say: that it is revoked, if one of them does, else that it is good, else what the
+    first says; None: there is none."""
+    found = list(findings)
+    for standing in (Standing.REVOKED, Standing.GOOD):
+        for one in found:
+            if one.standing is standing:
+                return one
+    return found[0] if found else None
+
+
 def by_crls(of: Certificate, issuer: Certificate, crls: Iterable[Crl], at: float) -> Finding | None:
     """What the CRLs of its CA say; None: there is none. A list that is out of date can still revoke."""
     found: Finding | None = None
@@ -71,20 +82,27 @@ def by_ocsp(
     responders: Collection[Certificate] = (),
 ) -> Finding | None:
     """What OCSP responses say, each with its request's nonce; None: there is none."""
-    found: Finding | None = None
-    for data, nonce in responses:
-        try:
-            said = ocsp.answer(data, of, issuer, at, nonce, responders)
-        except ValueError as error:
-            found = found or Finding(Standing.UNKNOWN, f"OCSP: {error}")
-            continue
-        match said.says:
-            case ocsp.Says.REVOKED:
-                return Finding(Standing.REVOKED, f"revoked ({said.text})")
-            case ocsp.Says.GOOD:
-                return Finding(Standing.GOOD, "good by OCSP", said.until)
-        found = found or Finding(Standing.UNKNOWN, f"OCSP: {said.text}")
-    return found
+    return gravest([_of_response(of, issuer, data, nonce, at, responders) for data, nonce in responses])
+
+
+def _of_response(
+    of: Certificate,
+    issuer: Certificate,
+    data: bytes,
+    nonce: bytes,
+    at: float,
+    responders: Collection[Certificate],
+) -> Finding:
+    try:
+        said = ocsp.answer(data, of, issuer, at, nonce, responders)
+    except ValueError as error:
+        return Finding(Standing.UNKNOWN, f"OCSP: {error}")
+    match said.says:
+        case ocsp.Says.REVOKED:
+            return Finding(Standing.REVOKED, f"revoked ({said.text})")
+        case ocsp.Says.GOOD:
+            return Finding(Standing.GOOD, "good by OCSP", said.until)
+    return Finding(Standing.UNKNOWN, f"OCSP: {said.text}")
 
 
 def ocsp_uris(of: Certificate) -> list[str]:

@@ -57,6 +57,12 @@ class Cache(Generic[T]):
             raise FetchError(*found.value.args)
         return found.value
 
+    def kept(self, key: Hashable, at: float) -> T | None:
+        """The value of a key if it is here and not out of date: nothing is fetched or waited for."""
+        with self._lock:
+            found = self._found(key, at)
+        return None if found is None or isinstance(found.value, FetchError) else found.value
+
     def clear(self) -> None:
         """Forget all of it."""
         with self._lock:

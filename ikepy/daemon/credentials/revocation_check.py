@@ -1,17 +1,19 @@
 """Finds out whether certificates of a valid path are revoked: by what is at hand, then by what is fetched.
 
-OCSP is asked first, then CRLs, as charon does. Nothing is fetched for a certificate whose path is not valid.
-Responses about a certificate of ours are had alike, to be sent with it (RFC 4806).
+All that is at hand has its say, as a peer chooses which OCSP response it sends (RFC 4806), perhaps the last
+one before it was revoked. Elsewhere OCSP is asked first, then CRLs, as charon does. Nothing is fetched for a
+certificate whose path is not valid. Responses about a certificate of ours are had alike, to be sent with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from time import monotonic
+from typing import TypeVar
 
 from ikepy.crypto.x509 import crl as x509_crl
 from ikepy.crypto.x509 import ocsp, revocation
@@ -22,6 +24,7 @@ from ikepy.daemon.credentials.cache import Cache, Fetched
 from ikepy.daemon.credentials.fetch_error import FetchError
 from ikepy.daemon.credentials.fetcher import Fetcher
 
+T = TypeVar("T")
 Step = Callable[[], Finding | None]
 OCSP_REQUEST = "application/ocsp-request"
 MAX_RESPONSES = 8  # of a peer's own that are looked at
@@ -74,26 +77,44 @@ class RevocationCheck:
         `deadline`: monotonic seconds after which nobody is asked any more.
         """
         places = hand.places.get(issuer.der, Places())
-        own = [(one, b"") for one in stapled[:MAX_RESPONSES]]
-        asked = [*revocation.ocsp_uris(of), *places.ocsp_uris]
-        listed = [*revocation.crl_uris(of), *places.crl_uris]
-        at_hand: list[Step] = [
-            partial(revocation.by_ocsp, of, issuer, own, at, hand.responders),
-            partial(revocation.by_crls, of, issuer, hand.crls, at),
-        ]
+        asked = list(dict.fromkeys([*revocation.ocsp_uris(of), *places.ocsp_uris]))
+        listed = list(dict.fromkeys([*revocation.crl_uris(of), *places.crl_uris]))
+        at_hand = self._at_hand(of, issuer, hand, at, stapled, asked, listed)
+        if at_hand is not None and at_hand.standing is not Standing.UNKNOWN:
+            return at_hand
         elsewhere: list[Step] = [
-            *(partial(self._ask, uri, of, issuer, hand, at) for uri in dict.fromkeys(asked)),
-            *(partial(self._look, uri, of, issuer, at) for uri in dict.fromkeys(listed)),
+            *(partial(self._ask, uri, of, issuer, hand, at) for uri in asked),
+            *(partial(self._look, uri, of, issuer, at) for uri in listed),
         ]
-        worst: Finding | None = None
-        for number, step in enumerate((*at_hand, *elsewhere)):
-            if number >= len(at_hand) and monotonic() > deadline:
+        worst = at_hand
+        for step in elsewhere:
+            if monotonic() > deadline:
                 return worst or Finding(Standing.UNKNOWN, "there was no time left to ask")
             finding = step()
             if finding is not None and finding.standing in (Standing.GOOD, Standing.REVOKED):
                 return finding
             worst = worst or finding
         return worst or Finding(Standing.UNSAID, "no CRL and no OCSP responder is known")
+
+    def _at_hand(
+        self,
+        of: Certificate,
+        issuer: Certificate,
+        hand: AtHand,
+        at: float,
+        stapled: Sequence[bytes],
+        asked: Sequence[str],
+        listed: Sequence[str],
+    ) -> Finding | None:
+        """What is said without asking: by what came along, is configured, or was fetched before."""
+        responses = [(one, b"") for one in stapled[:MAX_RESPONSES]]
+        responses += _there(self._responses.kept(_of_responder(uri, of, issuer), at) for uri in asked)
+        crls = [*hand.crls, *_there(self._crls.kept(uri, at) for uri in listed)]
+        findings = (
+            revocation.by_ocsp(of, issuer, responses, at, hand.responders),
+            revocation.by_crls(of, issuer, crls, at),
+        )
+        return revocation.gravest(_there(findings))
 
     def responses(self, own: Certificate, issuer: Certificate, hand: AtHand, at: float) -> tuple[bytes, ...]:
         """A response about a certificate of ours that is valid now, of whoever answers first; none if nobody
@@ -126,7 +147,7 @@ class RevocationCheck:
                 raise FetchError(str(error)) from None
             return Fetched((data, nonce), until, len(data))
 
-        return self._responses.get((uri, issuer.key_id, of.der), at, fetch)
+        return self._responses.get(_of_responder(uri, of, issuer), at, fetch)
 
     def _ask(self, uri: str, of: Certificate, issuer: Certificate, hand: AtHand, at: float) -> Finding | None:
         try:
@@ -155,3 +176,11 @@ class RevocationCheck:
             return Finding(Standing.UNKNOWN, f"CRL of {uri[:120]!r}: {error}")
         finding = revocation.by_crls(of, issuer, [found], at)
         return finding or Finding(Standing.UNKNOWN, f"CRL of {uri[:120]!r}: it is for other certificates")
+
+
+def _of_responder(uri: str, of: Certificate, issuer: Certificate) -> Hashable:
+    return uri, issuer.key_id, of.der
+
+
+def _there(several: Iterable[T | None]) -> list[T]:
+    return [one for one in several if one is not None]

@@ -29,6 +29,20 @@ def test_until_it_is_out_of_date() -> None:
     assert kept.get("a", 0, source) == 4
 
 
+def test_what_is_there_without_asking() -> None:
+    kept, source = Cache[int](), Source()
+    assert kept.kept("a", 0) is None
+    kept.get("a", 0, source)
+    assert [kept.kept("a", at) for at in (0, 999, 1001)] == [1, 1, None]
+
+    def fails() -> Fetched[int]:
+        raise FetchError("no")
+
+    with pytest.raises(FetchError):
+        kept.get("b", 0, fails)
+    assert kept.kept("b", 0) is None
+
+
 def test_a_day_at_most_and_a_minute_at_least() -> None:
     kept = Cache[int]()
     forever, old = Source(until=1e12), Source(until=-5)

@@ -309,6 +309,24 @@ def test_ocsp_responses_that_the_peer_sends() -> None:
     assert isinstance(verdict(many), Trusted)  # only a few are looked at
 
 
+def test_a_peer_that_sends_the_last_good_response_before_it_was_revoked() -> None:
+    """It lives for hours yet; a CRL that is known here has its say, too, configured or fetched before."""
+    shown = Presented(certificates=PKI.moon.chain, ocsp=(response(PKI.moon, GOOD),))
+    root_crl, listing = PKI.crl(root=True), PKI.crl(PKI.moon)
+    for policy in ("strict", "ifuri", "relaxed"):
+        told = why(shown, of=known(PKI.root, crls=(root_crl, listing)), revocation=policy)
+        assert "revoked (keyCompromise" in told, policy
+    with serving(answer(listing)) as server:
+        places = {read(PKI.ca).der: Places((server.uri(),))}
+        of, check = known(PKI.root, crls=(root_crl,), places=places), RevocationCheck(Fetcher(), bytes)
+        assert isinstance(verdict(shown, of=of, check=check), Trusted)
+        assert len(server.requests) == 0, "nobody else is asked"
+        assert "revoked" in why(SHOWN, of=of, check=check)
+        assert "revoked" in why(shown, of=of, check=check)
+    both = replace(shown, ocsp=(response(PKI.moon, GOOD), response(PKI.moon, REVOKED)))
+    assert "revoked (unspecified" in why(both)
+
+
 def test_ocsp_that_is_asked_for() -> None:
     with serving(answer(response(PKI.moon, GOOD))) as server:
         check = RevocationCheck(Fetcher(), bytes)
