@@ -39,6 +39,7 @@ UNDERSTOOD = frozenset(
         x509.FreshestCRL.oid,
     }
 )
+_OF_SERIES = (x509.AuthorityKeyIdentifier.oid, x509.IssuingDistributionPoint.oid)
 ENTRY_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
 
 MAX_PARTS = 7  # of tbsCertList (RFC 5280 5.1)
@@ -104,7 +105,16 @@ class Crl:
             return False
         if scope.only_contains_ca_certs and not certificate.is_ca:
             return False
-        return scope.full_name is None or not set(scope.full_name).isdisjoint(_points(certificate))
+        of_part = _names_of(scope, certificate)
+        points = certificate.extension(x509.CRLDistributionPoints) or ()
+        return not of_part or any(not of_part.isdisjoint(_names_of(one, certificate)) for one in points)
+
+    @property
+    def series(self) -> tuple[bytes, ...]:
+        """What all lists have that replace one another: issuer, its key, and which certificates they are for
+        (RFC 5280 5.2.1, 5.2.5). A CA may have several, of which none says what the others do."""
+        told = {e.oid: e.value.public_bytes() for e in self.head.extensions if e.oid in _OF_SERIES}
+        return self.raw_issuer, *(told.get(oid, b"") for oid in _OF_SERIES)
 
     def revoked(self, serial: int) -> str | None:
         """Why and since when a certificate of this serial number is revoked; None: it is not. ValueError."""
@@ -184,9 +194,14 @@ def crl(data: bytes) -> Crl:
     )
 
 
-def _points(certificate: Certificate) -> list[x509.GeneralName]:
-    points = certificate.extension(x509.CRLDistributionPoints) or ()
-    return [name for point in points for name in point.full_name or ()]
+def _names_of(
+    point: x509.IssuingDistributionPoint | x509.DistributionPoint, certificate: Certificate
+) -> set[x509.GeneralName]:
+    """The names of a distribution point of a certificate's CA; one may be relative to the CA's own (RFC 5280
+    4.2.1.13)."""
+    if point.relative_name is not None:
+        return {x509.DirectoryName(x509.Name([*certificate.found.issuer.rdns, point.relative_name]))}
+    return set(point.full_name or ())
 
 
 def _spans(data: bytes) -> tuple[range, range]:

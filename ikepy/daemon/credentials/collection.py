@@ -49,9 +49,9 @@ class Collection:
         self._tell()
 
     def load(self, found: Credential, flag: str) -> None:
-        """Keep one by VICI; of an issuer's CRLs the latest, as charon. ValueError if there are too many."""
+        """Keep one by VICI; of CRLs that replace one another the latest. ValueError if there are too many."""
         if isinstance(found, Crl):
-            older = self._of_issuer(found)
+            older = self._of_series(found)
             if any(other.issued > found.issued for other in older):
                 return
             for other in older:
@@ -61,9 +61,9 @@ class Collection:
         self._loaded[found.der] = found, flag
         self._tell()
 
-    def _of_issuer(self, crl: Crl) -> list[Crl]:
+    def _of_series(self, crl: Crl) -> list[Crl]:
         loaded = (one for one, _ in self._loaded.values())
-        return [one for one in loaded if isinstance(one, Crl) and one.raw_issuer == crl.raw_issuer]
+        return [one for one in loaded if isinstance(one, Crl) and one.series == crl.series]
 
     def flush(self) -> None:
         """Forget what was fetched."""

@@ -132,6 +132,39 @@ def test_scopes(scope: dict[str, object], counts: bool) -> None:
     assert (finding is not None) is counts
 
 
+def part(name: str) -> x509.RelativeDistinguishedName:
+    return x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def test_a_partition_that_is_named_relative_to_the_issuer() -> None:
+    """RFC 5280 6.3.3 (b) (2) (i): of others it says nothing; the whole name may stand there as well."""
+    whole = x509.DirectoryName(x509.Name([*PKI.ca.certificate.subject.rdns, part("part 7")]))
+    relative, full = ((None, part("part 7")), ([whole], None))
+    listing = [
+        made(point(full_name=names, relative_name=rdn), revoked=entry(PKI.sun))
+        for names, rdn in (relative, full)
+    ]
+    for one in listing:
+        assert found(one) is None
+        assert found(one, of=CDP) is None
+    for names, rdn in (relative, full):
+        points = x509.CRLDistributionPoints([x509.DistributionPoint(names, rdn, None, None)]), False
+        within = PKI.issue("within", further=(points,))
+        for one in listing:
+            finding = found(one, of=within)
+            assert finding is not None and finding.standing is Standing.GOOD
+        revoked = found(made(point(relative_name=part("part 7")), revoked=entry(within)), of=within)
+        assert revoked is not None and revoked.standing is Standing.REVOKED
+
+
+def test_which_lists_replace_one_another() -> None:
+    key = x509.AuthorityKeyIdentifier(b"key", None, None), False
+    users = point(only_contains_user_certs=True)
+    lists = [made(), made(key), made(users), made(key, users), made(point(only_contains_ca_certs=True))]
+    assert len({crl(one).series for one in lists}) == len(lists)
+    assert crl(made(users, key)).series == crl(made(key, users, age=1, revoked=entry(PKI.sun))).series
+
+
 def test_delta_and_unknown_critical_extensions() -> None:
     with pytest.raises(ValueError, match="delta CRL"):
         crl(made((x509.DeltaCRLIndicator(1), True)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from ikepy.config.credentials.credential_files import Directories
 from ikepy.config.identity import Identity
@@ -14,11 +17,12 @@ from ikepy.config.model import AuthLocal, Authority, AuthRemote, Config
 from ikepy.crypto.schemes import Scheme
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.x509.certificate import certificate
-from ikepy.crypto.x509.crl import crl
+from ikepy.crypto.x509.crl import Crl, crl
 from ikepy.crypto.x509.public_key import public_key
 from ikepy.daemon.credentials import collection
 from ikepy.daemon.credentials.collection import CA, NONE, Collection
 from ikepy.daemon.credentials.store import Store
+from ikepy.pki import certificates
 from ikepy.sa.auth.credentials import Presented, Trusted
 from tests.pki import Entity, chain
 
@@ -158,12 +162,24 @@ def test_vici_and_the_configuration_are_one_store() -> None:
     assert [one.der for one in made.store.known.anchors.cas] == [PKI.root.der]
 
 
-def test_of_an_issuers_crls_the_latest() -> None:
+def test_of_crls_that_replace_one_another_the_latest() -> None:
+    """Those of another key, or for other certificates of the same CA, stay."""
+
+    def listing(*further: x509.ExtensionType, age: int = 0) -> Crl:
+        at = datetime.now(UTC) - timedelta(days=age)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(PKI.ca.certificate.subject)
+        builder = builder.last_update(at).next_update(at + timedelta(days=9))
+        for one in further:
+            builder = builder.add_extension(one, critical=False)
+        return crl(certificates.encode(builder.sign(PKI.ca.key, hashes.SHA256()), "der"))
+
     made = known()
-    lists = [crl(PKI.crl(lifetime=days)) for days in (1, 2)]
-    for one in lists:
+    rekeyed = x509.AuthorityKeyIdentifier(b"old", None, None)
+    users = x509.IssuingDistributionPoint(None, None, True, False, None, False, False)
+    kept = [listing(), listing(rekeyed), listing(users, age=1), listing(rekeyed, users, age=2)]
+    for one in (listing(age=1), *kept, listing(age=2), listing(users, age=3)):
         made.load(one, NONE)
-    assert len(made.store.known.hand.crls) == 1
+    assert set(made.store.known.hand.crls) == set(kept)
 
 
 def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
