@@ -17,6 +17,7 @@ from tests.pki import Entity, chain, make_key
 
 BOUND = 2.0  # seconds of CPU time: what is measured takes a tenth of it on a slow machine
 TOP = chain().root
+EMAIL = x509.RFC822Name
 
 
 def read(one: Entity) -> Certificate:
@@ -83,6 +84,45 @@ def test_names_and_constraints_without_end() -> None:
     assert "do not permit" in refused(end, [ca])
     end = issued(ca, "end", san=tuple("a1499.example.org" for number in range(1500)))
     assert "too many names and name constraints" in refused(end, [ca])
+
+
+def layers(*top: tuple[x509.ExtensionType, bool]) -> list[Entity]:
+    """Six of two CAs each that have the same name and key: 64 paths. `top`: extensions of the upper two."""
+    sent, by = list[Entity](), TOP
+    for number in range(6):
+        key, further = make_key("ecdsa"), top if number == 0 else ()
+        contents = Contents(dn=f"CN=layer {number}", ca=True, further=further)
+        for _ in range(2):
+            sent.append(Entity(key, certificates.issue(key.public_key(), by.key, by.certificate, contents)))
+        by = sent[-1]
+    return sent
+
+
+def test_names_and_constraints_over_many_paths() -> None:
+    """The limit is for all of them together; constraints of other kinds than the names count, too."""
+
+    def directory(text: str) -> x509.GeneralName:
+        parts = [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{text}{number % 10}") for number in range(64)]
+        return x509.DirectoryName(x509.Name(parts))
+
+    # The end entity is refused after its names were compared: it has no policy.
+    policy = x509.PolicyConstraints(require_explicit_policy=6, inhibit_policy_mapping=None), True
+    excluded = x509.NameConstraints(None, [directory(f"a{number}") for number in range(50)]), True
+    permitted = x509.NameConstraints([EMAIL(f"a{number}.example") for number in range(3000)], None), True
+    for constraints, names in (
+        (excluded, [directory(f"b{number}") for number in range(50)]),
+        (permitted, [x509.DNSName(f"a{number}.example") for number in range(3000)]),
+    ):
+        sent = layers(constraints, policy)
+        end = issued(sent[-1], "end", further=((x509.SubjectAlternativeName(names), False),))
+        assert "too many names and name constraints" in refused(end, sent), names[0]
+
+
+def test_many_paths_that_are_not_valid() -> None:
+    sent = layers()
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True
+    told = refused(issued(sent[-1], "end", further=(unknown,)), sent)
+    assert "critical extension 1.2.3.4 is not known here; of its chains 16 at most" in told
 
 
 def test_a_certificate_of_60_kilobytes() -> None:

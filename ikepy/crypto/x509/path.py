@@ -3,8 +3,9 @@
 `cryptography.x509.verification` follows the Web PKI's profile: it knows neither Ed25519 and brainpool keys
 nor identities other than DNS names and addresses. So its primitives are used, and the path algorithm is here.
 
-What a path may cost is bounded: so many certificates of the peer, so many signatures, so long a path. A CA
-of ours ends it, unless another one issued that: a revoked intermediate is no anchor because it is known.
+What a path may cost is bounded: so many certificates of the peer, so many signatures, so many names that are
+compared, so long a path. A CA of ours ends it, unless another one issued that: a revoked intermediate is no
+anchor because it is known.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from ikepy.crypto.schemes import KeyFacts
 from ikepy.crypto.x509 import path_checks, public_key
 from ikepy.crypto.x509.certificate import Certificate
+from ikepy.crypto.x509.name_constraints import Names
 
 MAX_SENT = 16  # certificates of a peer that are looked at
 MAX_PATH = 8  # certificates, the anchor among them
 MAX_SIGNATURES = 24  # that are verified for one peer
+MAX_CHECKED = (
+    16  # paths to an anchor that are looked at, for one peer: a dozen certificates can make a hundred
+)
 MAX_CANDIDATES = 64  # CAs of one name that are tried
 
 
@@ -83,18 +88,15 @@ class _Search:
     at: float
     requirements: path_checks.Requirements
     signatures: dict[tuple[Certificate, Certificate], Link | str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+    checked: int = 0
     why: str = ""
 
     def paths(self, path: tuple[Certificate, ...], links: tuple[Link, ...]) -> Iterator[Path]:
         last = path[-1]
         if len(path) > 1 and self.anchors.ends(last):
-            found = Path(path, links)
-            try:
-                path_checks.check(path, self.at, self.requirements)
-            except ValueError as error:
-                self.why = str(error)
-                return
-            yield found
+            if self._is_valid(path):
+                yield Path(path, links)
             return
         if len(path) >= MAX_PATH:
             self.why = f"its chain is longer than {MAX_PATH} certificates"
@@ -108,6 +110,21 @@ class _Search:
                 self.why = link
                 continue
             yield from self.paths((*path, issuer), (*links, link))
+
+    def _is_valid(self, path: tuple[Certificate, ...]) -> bool:
+        """Why not, is in `why`. ValueError if it is of no use to look at further paths."""
+        self.checked += 1
+        try:
+            path_checks.check(path, self.at, self.requirements, self.names)
+        except ValueError as error:
+            self.why = str(error)
+            if self.names.left < 0:
+                raise
+            if self.checked >= MAX_CHECKED:
+                text = f"{error}; of its chains {MAX_CHECKED} at most are looked at"
+                raise ValueError(text) from None
+            return False
+        return True
 
     def _issuers(self, of: Certificate) -> list[Certificate]:
         """Ours first."""

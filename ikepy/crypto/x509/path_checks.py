@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ikepy.crypto.x509.certificate import Certificate
-from ikepy.crypto.x509.name_constraints import NameConstraints
+from ikepy.crypto.x509.name_constraints import NameConstraints, Names
 
 SKEW = 300.0  # seconds by which our clock may be behind that of whoever issues
 USAGES = frozenset(
@@ -71,9 +71,10 @@ def check_end(end: Certificate) -> None:
         raise ValueError("its extended key usage has nothing that IKE accepts, as serverAuth or ipsecIKE")
 
 
-def check(path: Sequence[Certificate], at: float, requirements: Requirements) -> None:
-    """Whether a path of certificates, each signed by the next one, is valid at a time. ValueError."""
-    names, policies = NameConstraints(), _Policies()
+def check(path: Sequence[Certificate], at: float, requirements: Requirements, peer: Names) -> None:
+    """Whether a path of certificates, each signed by the next one, is valid at a time. ValueError. `peer`:
+    the names of all its paths."""
+    names, policies = NameConstraints(peer), _Policies()
     for depth in range(len(path) - 1, -1, -1):
         one = path[depth]
         try:
