@@ -135,6 +135,98 @@ def test_what_does_not_work_is_told(
     assert signer.load_token(source("03"))  # the signer goes on
 
 
+def signs(signer: Signer, entity: Entity, scheme: Scheme = Scheme.ECDSA_SHA256) -> bool:
+    """Whether a signature is made by this key, and no other one of the token."""
+    made = signer.job(entity.key_id, scheme, OCTETS)()
+    public = entity.key.public_key()
+    match public:
+        case ec.EllipticCurvePublicKey():
+            public.verify(made, OCTETS, ec.ECDSA(hashes.SHA256()))
+        case ed25519.Ed25519PublicKey():
+            public.verify(made, OCTETS)
+    return True
+
+
+def test_two_keys_of_one_token(token: Path, signer: Signer) -> None:
+    """There is one login for both (PKCS#11 5.6)."""
+    moon, sun = chain("ecdsa").moon, chain("ecdsa").sun
+    put(moon, token, "a1")
+    put(sun, token, "a2")
+    assert signer.configure([source("a1"), source("a2")]) == []
+    assert signs(signer, moon) and signs(signer, sun)
+    assert signer.load_token(source("a1")).key_id == moon.key_id, "a second load-creds"
+    with pytest.raises(SignerError, match="no token has a private key with this ID"):
+        signer.load_token(source("ff"))
+    assert signs(signer, moon) and signs(signer, sun), "an ID that is not there ends nobody's login"
+
+
+def test_a_key_that_is_removed_and_comes_again(token: Path, signer: Signer) -> None:
+    moon = chain("ecdsa").moon
+    put(moon, token, "a1")
+    for _ in range(2):
+        assert signer.configure([source("a1")]) == []
+        assert signs(signer, moon)
+        assert signer.configure([]) == []
+        assert not signer.has(moon.key_id)
+
+
+def test_a_certificate_without_the_public_key(token: Path, signer: Signer) -> None:
+    """Ed25519: what the private key object says of itself has no place in the module's own numbers."""
+    moon = chain("ed25519").moon
+    put(moon, token, "02")
+    in_token(
+        "for one in list(session.get_objects({Attribute.CLASS: ObjectClass.PUBLIC_KEY})):\n"
+        "    one.destroy()\n"
+        f"certificate = decode_x509_certificate(bytes.fromhex({moon.der.hex()!r}))\n"
+        "session.create_object({**certificate, Attribute.TOKEN: True, Attribute.ID: bytes([2])})\n"
+    )
+    key = signer.load_token(source("02"))
+    assert (key.key_id, key.certificates) == (moon.key_id, (moon.der,))
+    assert signs(signer, moon, Scheme.ED25519)
+
+
+def in_token(code: str) -> None:
+    """Change a token from a process of its own, as a login is a process's."""
+    before = (
+        "import pkcs11\n"
+        "from pkcs11 import Attribute, ObjectClass\n"
+        "from pkcs11.util.x509 import decode_x509_certificate\n"
+        f"token = next(pkcs11.lib({MODULE!r}).get_tokens(token_label='test'))\n"
+        f"session = token.open(rw=True, user_pin={PIN!r})\n"
+    )
+    subprocess.run([sys.executable, "-c", before + code], check=True, timeout=60)
+
+
+LOSES = f"""
+import ctypes
+from ikepy.crypto.schemes import Scheme
+from ikepy.daemon.signer import token
+
+module = ctypes.CDLL({MODULE!r})
+first, second = (token.open_key({MODULE!r}, None, one, {PIN.encode()!r}) for one in ("a1", "a2"))
+slot = next(iter(token.pkcs11.lib({MODULE!r}).get_slots())).slot_id
+for _ in range(2):
+    assert module.C_CloseAllSessions(ctypes.c_ulong(slot)) == 0
+    for key in (second, first, second):
+        print(key.sign(Scheme.ECDSA_SHA256, {OCTETS!r}).hex())
+"""
+
+
+def test_a_session_that_is_lost(token: Path) -> None:
+    """As with an HSM whose connection broke, here by the module's own call: it is opened again."""
+    moon, sun = chain("ecdsa").moon, chain("ecdsa").sun
+    put(moon, token, "a1")
+    put(sun, token, "a2")
+    done = subprocess.run(
+        [sys.executable, "-c", LOSES], check=True, capture_output=True, text=True, timeout=60
+    )
+    made = done.stdout.split()
+    for signature, entity in zip(made, (sun, moon, sun) * 2, strict=True):
+        public = entity.key.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        public.verify(bytes.fromhex(signature), OCTETS, ec.ECDSA(hashes.SHA256()))
+
+
 def test_a_replaced_signer_opens_the_token_again(token: Path, signer: Signer) -> None:
     moon = chain("ecdsa").moon
     handle = secrets.token_hex(4)
