@@ -6,20 +6,22 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ikepy.crypto.x509 import path
+from ikepy.crypto.x509 import path, revocation
 from ikepy.crypto.x509.certificate import Certificate, certificate
 from ikepy.crypto.x509.crl import Crl, crl
+from ikepy.crypto.x509.revocation import Standing
 
 
 def verify(leaf: bytes, cas: Sequence[bytes], crls: Sequence[bytes], now: float | None = None) -> list[str]:
     """The subjects of the path from `leaf` to one of `cas` that nobody above it issued. ValueError: why none.
 
-    `crls`: each certificate is looked for in that of its issuer; none: revocation is not looked at. All in
-    PEM or DER. `now`: seconds since 1970.
+    `leaf` may be a CA's. `crls`: each certificate is looked for in those of its issuer, as the daemon does;
+    none: revocation is not looked at. All in PEM or DER. `now`: seconds since 1970.
     """
     now = time.time() if now is None else now
     anchors = path.Anchors([certificate(one) for one in cas])
-    found = path.find(certificate(leaf), [], anchors, now)
+    end = certificate(leaf)
+    found = path.find(end, [], anchors, now, of_peer=not end.is_ca)
     lists = [crl(one) for one in crls]
     if lists:
         for one, issuer in pairwise(found.certificates):
@@ -28,20 +30,9 @@ def verify(leaf: bytes, cas: Sequence[bytes], crls: Sequence[bytes], now: float 
 
 
 def _check(one: Certificate, issuer: Certificate, lists: Sequence[Crl], now: float) -> None:
-    why = f'that of "{issuer.subject}" is not given'
-    for own in lists:
-        if own.issuer.folded != issuer.subject.folded:
-            continue
-        try:
-            own.verify(issuer)
-        except ValueError as error:
-            why = str(error)
-            continue
-        if not own.is_current(now):
-            why = "it is stale"
-            continue
-        revoked = own.revoked(one.found.serial_number)
-        if revoked is not None:
-            raise ValueError(f'"{one.subject}" was revoked: {revoked}')
-        return
-    raise ValueError(f'no CRL says that "{one.subject}" is not revoked: {why}')
+    finding = revocation.by_crls(one, issuer, lists, now)
+    if finding is not None and finding.standing is Standing.REVOKED:
+        raise ValueError(f'"{one.subject}" was {finding.text}')
+    if finding is None or finding.standing is not Standing.GOOD:
+        why = f'none of "{issuer.subject}" that is given covers it' if finding is None else finding.text
+        raise ValueError(f'no CRL says that "{one.subject}" is not revoked: {why}')

@@ -151,16 +151,20 @@ def find(
     anchors: Anchors,
     at: float,
     requirements: path_checks.Requirements = path_checks.ANYTHING,
+    *,
+    of_peer: bool = True,
 ) -> Path:
     """A valid path from an end entity's certificate. ValueError, with a text for the log, if there is none.
 
-    `sent`: other certificates of the peer, undecided. `at`: now, in seconds since 1970.
+    `sent`: other certificates of the peer, undecided. `at`: now, in seconds since 1970. `of_peer`: whether it
+    has to be one that authenticates an IKE peer.
     """
     by_name: dict[str, list[Certificate]] = {}
     for one in sent[: MAX_SENT - 1]:
         by_name.setdefault(one.subject.folded, []).append(one)
     try:
-        path_checks.check_end(end)
+        if of_peer:
+            path_checks.check_end(end)
     except ValueError as error:
         raise ValueError(f"{end}: {error}") from None
     search = _Search(anchors, by_name, at, requirements)
