@@ -57,7 +57,7 @@ class Contents:
 def self_signed(key: PrivateKey, contents: Contents) -> x509.Certificate:
     """A certificate of the key by itself, as a root CA is. ValueError."""
     name = names.subject(contents.dn)
-    return _sign(_builder(key.public_key(), contents, name, key.public_key()), key, contents)
+    return _sign(_builder(key.public_key(), contents, name), key, contents)
 
 
 def issue(
@@ -67,7 +67,8 @@ def issue(
     check_pair(ca_key, ca)
     if not is_ca(ca):
         raise ValueError("the CA's certificate is no CA's: it has no basicConstraints with CA (--ca)")
-    return _sign(_builder(public, contents, ca.subject, public_key(ca)), ca_key, contents)
+    builder = _builder(public, contents, ca.subject)
+    return _sign(builder.add_extension(authority_key_identifier(ca), critical=False), ca_key, contents)
 
 
 def request(key: PrivateKey, contents: Contents) -> x509.CertificateSigningRequest:
@@ -152,9 +153,17 @@ def names_of(request: x509.CertificateSigningRequest) -> tuple[tuple[x509.Extens
     return ((found.value, False),)
 
 
-def _builder(
-    public: PublicKey, contents: Contents, issuer: x509.Name, issuer_key: PublicKey
-) -> x509.CertificateBuilder:
+def authority_key_identifier(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """What a CA's certificates and CRLs call its key: as its own certificate does, however that was made
+    (RFC 5280 4.2.1.1, 5.2.1). ValueError."""
+    try:
+        own = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key(ca))
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def _builder(public: PublicKey, contents: Contents, issuer: x509.Name) -> x509.CertificateBuilder:
     begin, end = validity(contents.lifetime, contents.not_before, contents.not_after)
     builder = (
         x509.CertificateBuilder()
@@ -165,7 +174,7 @@ def _builder(
         .not_valid_before(begin)
         .not_valid_after(end)
     )
-    for extension, critical in (*_extensions(public, contents, issuer_key), *contents.further):
+    for extension, critical in (*_extensions(public, contents), *contents.further):
         builder = builder.add_extension(extension, critical)
     return builder
 
@@ -190,17 +199,13 @@ def _sign(builder: x509.CertificateBuilder, key: PrivateKey, contents: Contents)
     return builder.sign(key, digest, rsa_padding=keys.rsa_padding(key, contents.rsa_padding))
 
 
-def _extensions(
-    public: PublicKey, contents: Contents, issuer_key: PublicKey
-) -> Iterator[tuple[x509.ExtensionType, bool]]:
+def _extensions(public: PublicKey, contents: Contents) -> Iterator[tuple[x509.ExtensionType, bool]]:
     if contents.path_length is not None and not contents.ca:
         raise ValueError("a path length goes with a CA: give --ca, too")
     if contents.ca:
         yield x509.BasicConstraints(ca=True, path_length=contents.path_length), True
     yield _usage(contents), True
     yield x509.SubjectKeyIdentifier.from_public_key(public), False
-    if issuer_key is not public:
-        yield x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False
     if contents.san:
         yield _alternative(contents), not (contents.dn or contents.subject)
     if usage := _extended(contents):

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from ikepy.crypto.x509.certificate import MALFORMED
 from ikepy.pki import certificates, keys
-from ikepy.pki.keys import PrivateKey, PublicKey
+from ikepy.pki.keys import PrivateKey
 
 LIFETIME = 15  # days, as pki's
 REASONS = {
@@ -50,15 +50,13 @@ def sign(
     """
     certificates.check_pair(ca_key, ca)
     begin, end = certificates.validity(lifetime, this_update, next_update)
-    public = ca.public_key()
-    assert isinstance(public, PublicKey)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.subject)
         .last_update(begin)
         .next_update(end)
         .add_extension(x509.CRLNumber(_number(last) + 1), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .add_extension(certificates.authority_key_identifier(ca), critical=False)
     )
     listed = {one.serial_number: one for one in last or ()}
     listed |= {one.serial: _entry(one, begin) for one in revoked}

@@ -21,7 +21,8 @@ from ikepy.crypto.x509 import encoding
 
 MAX_KEY = 8192  # octets of DER
 MAX_RSA = 16384  # bits
-HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512, hashes.SHA3_256, hashes.SHA3_384)
+SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
+SHA3 = (hashes.SHA3_224, hashes.SHA3_256, hashes.SHA3_384, hashes.SHA3_512)
 MlDsa = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
 Keys = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | MlDsa
 Parameters = padding.PSS | padding.PKCS1v15 | ec.ECDSA | None
@@ -73,7 +74,7 @@ def verify(
 
     `data` may be long: it is hashed in parts, so that other threads go on.
     """
-    if hashed is not None and not isinstance(hashed, HASHES):
+    if hashed is not None and not isinstance(hashed, (*SHA2, *SHA3)):
         raise ValueError(f"it is signed with {hashed.name}, which is too weak; allowed: SHA-2 and SHA-3")
     try:
         match key:
