@@ -7,9 +7,10 @@ and URL has to be fetched before that, and is only where `hash_and_url` permits 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 from time import monotonic
 
@@ -179,16 +180,35 @@ class Verification:
         return _raw(der)
 
     def _by_what_is_known(self, auth: AuthRemote, identity: Identity) -> Verdict:
-        """A peer that shows nothing is expected to be known, as it may be for charon."""
-        for der in auth.pubkeys[:1]:
-            return _raw(der)
+        """A peer that shows nothing is expected to be known, as it may be for charon: by any of its keys, as
+        they change from one to the next."""
+        refused: list[Untrusted] = []
+        for believe in self._expected(auth, identity):
+            try:
+                found = believe()
+                if isinstance(found, Trusted):
+                    doubt = self.doubt(found.public_key)
+                    if not doubt:
+                        return found
+                    found = Untrusted(f"{found.name}: {doubt}"[:MAX_WHY], unproven=True)
+            except ValueError as error:
+                found = Untrusted(str(error)[:MAX_WHY])
+            refused.append(found)
+        if not refused:
+            raise ValueError(NOT_SHOWN)
+        return next((one for one in refused if not one.unproven), refused[0])
+
+    def _expected(self, auth: AuthRemote, identity: Identity) -> Iterator[Callable[[], Verdict]]:
+        """What decides whether the peer is believed, for each key that may be its own."""
+        for der in auth.pubkeys:
+            yield partial(_raw, der)
         for end in map(parsed, auth.certs):
             if proves(end, identity):
-                return self._configured(end)
-        for end in self.known.certificates:
-            if not auth.certs and proves(end, identity):
-                return self._by_path(auth, end, Presented())
-        raise ValueError(NOT_SHOWN)
+                yield partial(self._configured, end)
+        if not auth.certs and not auth.pubkeys:
+            for end in self.known.certificates:
+                if proves(end, identity):
+                    yield partial(self._by_path, auth, end, Presented())
 
 
 def _raw(der: bytes) -> Trusted:

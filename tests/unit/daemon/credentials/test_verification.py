@@ -30,7 +30,7 @@ from ikepy.daemon.credentials.fetcher import Places as Addresses
 from ikepy.daemon.credentials.known import Known
 from ikepy.daemon.credentials.revocation_check import AtHand, Places, RevocationCheck
 from ikepy.daemon.credentials.verification import Verification
-from ikepy.sa.auth.credentials import Presented, Trusted, Untrusted, Verdict
+from ikepy.sa.auth.credentials import Doubt, Presented, Trusted, Untrusted, Verdict, no_doubt
 from ikepy.wire.constants import HashAlgorithm
 from tests.pki import Entity, chain
 from tests.raw_http import answer, serving
@@ -62,12 +62,13 @@ def verdict(
     of: Known | None = None,
     check: RevocationCheck | None = None,
     lookup: CertificateLookup | None = None,
+    doubt: Doubt = no_doubt,
     **auth: Any,
 ) -> Verdict:
     claimed = Identity.parse(identity)
     assert claimed is not None
     check = check or RevocationCheck(Fetcher(nowhere), bytes)
-    own = Verification(of or known(PKI.root), check, lookup or NO_LOOKUP, time.time())
+    own = Verification(of or known(PKI.root), check, lookup or NO_LOOKUP, time.time(), doubt)
     return own.verdict(AuthRemote().model_copy(update=auth), claimed, presented)
 
 
@@ -158,6 +159,34 @@ def test_a_peer_that_shows_nothing() -> None:
     found = verdict(Presented(), pubkeys=(PKI.moon.spki,))
     assert isinstance(found, Trusted)
     assert found.public_key == PKI.moon.spki
+
+
+def test_a_key_that_replaces_another_of_a_peer_that_shows_nothing() -> None:
+    """Of several that are configured or known, the one that has signed and is valid."""
+    names, past = ("moon.example.org",), datetime(2020, 1, 1)
+    old = PKI.issue("moon", san=names, not_before=past, not_after=past + timedelta(days=9))
+    late = PKI.issue("moon", san=names)
+    signed_by = [b""]
+
+    def doubt(key: bytes) -> str:
+        return "" if key == signed_by[0] else "its signature is wrong"
+
+    both = (PKI.moon.der, late.der)
+    for auth in (
+        {"pubkeys": (PKI.moon.spki, late.spki)},
+        {"certs": both},
+        {"certs": (old.der, *both)},
+        {"pubkeys": (PKI.moon.spki,), "certs": (late.der,)},
+        {"of": known(PKI.root, PKI.ca, certificates=tuple(map(read, (old, PKI.moon, late))))},
+    ):
+        for signer in (PKI.moon, late):
+            signed_by[0] = signer.spki
+            found = verdict(Presented(), doubt=doubt, **auth)
+            assert isinstance(found, Trusted) and found.public_key == signer.spki, auth
+    signed_by[0] = old.spki
+    assert "has expired" in why(Presented(), doubt=doubt, certs=(PKI.moon.der, old.der))
+    refused = verdict(Presented(), doubt=doubt, pubkeys=(PKI.moon.spki, late.spki))
+    assert refused == Untrusted(f"raw public key {PKI.moon.key_id}: its signature is wrong", unproven=True)
 
 
 def test_time_for_all_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
