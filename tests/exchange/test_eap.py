@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from ikepy.crypto.secret import Secret
+from ikepy.crypto.x509.certificate import certificate
+from ikepy.crypto.x509.path import Anchors
+from ikepy.daemon.credentials.known import Known
+from ikepy.daemon.credentials.store import Store
 from ikepy.sa.api.commands import Initiate, Rekey
+from tests.pki import Entity, chain
 
+from .credentials import KeyOf
+from .eap_tls import Store as TlsStore
 from .network import Network, Options, assert_joined
 from .test_authenticators import INIT_LADDER, assert_nothing_left, round_of
 
@@ -225,4 +233,61 @@ def test_a_user_alone_does_not_do_where_a_secret_is_asked_for_too() -> None:
     _, b = twice()
     net = connect(options("eap-mschapv2")[0], b)
     assert not net.a.outcomes[1].ok
+    assert_nothing_left(net)
+
+
+class KeyForTls(KeyOf):
+    def private_key(self, key_id: str) -> Secret | None:
+        return Secret(self.of.pkcs8)
+
+
+def by_certificate(pattern: str, claimed: str, user: Entity) -> Network:
+    """A client without a name of EAP's own, which the gateway knows by its IKE identity."""
+    made = chain()
+    server = made.issue("gwb", san=("gwb",))
+    store = Store(keys=KeyForTls(server))
+    store.known = Known(
+        (certificate(server.der),), Anchors([certificate(one.der) for one in (made.root, made.ca)])
+    )
+    net = Network(
+        Options(local='auth = "eap-tls"', local_id=claimed),
+        Options(remote='auth = "eap-tls"', remote_id=pattern),
+        credentials=(TlsStore(user, {"gwb": server}), store),
+    )
+    net.command("a", Initiate("ab", "net", ticket=1))
+    net.run(5)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("pattern", "claimed", "common", "names"),
+    [
+        ("*.example.org", "gw.example.org", "gw", ("gw.example.org",)),
+        ("*@example.org", "alice@example.org", "alice", ("alice@example.org",)),
+        ("C=CH, O=ikepy, CN=*", "C=CH, O=ikepy, CN=gw.example.org", "gw.example.org", ()),
+    ],
+)
+def test_a_certificate_proves_the_ike_identity(
+    pattern: str, claimed: str, common: str, names: tuple[str, ...]
+) -> None:
+    net = by_certificate(pattern, claimed, chain().issue(common, san=names))
+    assert net.a.outcomes[1].ok, net.a.outcomes[1].text
+    assert_joined(net)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "claimed", "common", "names"),
+    [
+        ("*.example.org", "fqdn:C=CH, O=ikepy, CN=gw.example.org", "gw.example.org", ()),
+        ("*.example.org", "fqdn:alice@vpn.example.org", "alice", ("alice@vpn.example.org",)),
+        ("*@example.org", "email:C=CH, O=ikepy, CN=x@example.org", "x@example.org", ()),
+    ],
+)
+def test_a_certificate_of_the_same_text_and_another_type_does_not(
+    pattern: str, claimed: str, common: str, names: tuple[str, ...]
+) -> None:
+    """A CA that lets people choose their subject, or proves their mailbox, does not vouch for an FQDN."""
+    net = by_certificate(pattern, claimed, chain().issue(common, san=names))
+    assert not net.a.outcomes[1].ok
+    assert any("it is not of" in one for one in net.b.errors())
     assert_nothing_left(net)

@@ -125,15 +125,18 @@ class EapVerifier:
         identifier = context.random(1)[0]
         talk = _Talk(
             eap_methods.effort(self.auth.eap),
-            partial(self._verify, context),
+            partial(self._verify, context, None if self.auth.eap_id else message.remote_id),
             partial(self._accepted, context),
         )
         if self.auth.eap_id == ANY_USER:
             return talk.step(ask_identity(identifier, begin))
         return talk.run(partial(begin, self.auth.eap_id or str(message.remote_id), identifier))
 
-    def _verify(self, context: Context, trust: Trust[Turn]) -> Callable[[], Verdict]:
-        identity = Identity.of_user(trust.user)
+    def _verify(
+        self, context: Context, claimed: Identity | None, trust: Trust[Turn]
+    ) -> Callable[[], Verdict]:
+        """`claimed`: its IKE identity if that is the user: as text it could mean one of another type."""
+        identity = claimed or Identity.of_user(trust.user)
         if identity is None:
             return lambda: Untrusted(f"{words.user(trust.user)} is no name of a user")
         job = context.credentials.verify(self.auth, identity, Presented(trust.certificates))
