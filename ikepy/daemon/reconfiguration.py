@@ -164,9 +164,8 @@ class Reconfiguration:
         problems = [(key, text) for key, text in change.fixed if key in PORTS]
         # A secret or pool may come after its connection, and go before it, by VICI: it is named then.
         problems += mistakes.check(change.config, {"secrets", "pools"})
-        problems += missing_libraries(
-            change.config
-        )  # [daemon.http] stays as it was when there was its library
+        # Of [daemon.http] it finds nothing: that stays as it was when its library was there.
+        problems += missing_libraries(change.config)
         problems += unknown_impairments(change.config)
         own = self.core.devices.names()
         self._going = {name: index for name, index in self._going.items() if device_index(name) == index}

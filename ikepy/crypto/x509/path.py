@@ -23,9 +23,7 @@ from ikepy.crypto.x509.name_constraints import Names
 MAX_SENT = 16  # certificates of a peer that are looked at
 MAX_PATH = 8  # certificates, the anchor among them
 MAX_SIGNATURES = 24  # that are verified for one peer
-MAX_CHECKED = (
-    16  # paths to an anchor that are looked at, for one peer: a dozen certificates can make a hundred
-)
+MAX_CHECKED = 16  # paths to an anchor that are looked at for one peer: a dozen certificates can make 100
 MAX_CANDIDATES = 64  # CAs of one name that are tried
 
 
