@@ -265,7 +265,7 @@ class _Tunnel:
                 self.config,
                 self.carriers[wait.child],
                 installed,
-                total,
+                traffic.since_up(installed, None if history is None else history.up_since, total),
                 self.device,
                 self.history.unmatched is not None,
                 self.tables.at,

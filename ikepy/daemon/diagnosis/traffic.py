@@ -15,6 +15,7 @@ from ikepy.daemon.effects.past_traffic import Traffic
 from ikepy.sa.api.snapshot import IkeSaSnapshot
 
 SETTLED = 3.0  # seconds after which a child that carries nothing is remarkable
+SAME = 1.0  # seconds between a set-up and its event at most
 ENOUGH = 3  # packets that are sent before silence is remarkable
 # Seconds of sending without anything coming back, where something came before; less with a shorter dpd_delay.
 FORGOTTEN = 30.0
@@ -23,7 +24,7 @@ TRUNCATING = "HMAC_SHA2_256"
 
 @dataclass(frozen=True, slots=True)
 class ChildTrafficState:
-    """An installed child of `ike_sa`, and its traffic. `total`: over all its SAs since the start.
+    """An installed child of `ike_sa`, and its traffic. `total`: since it is up, as `since_up` has it.
 
     `unmatched`: whether packets came into the device that no child may carry.
     `now`: monotonic; `unix_now`: since 1970.
@@ -44,6 +45,14 @@ class ChildTrafficState:
 
     def drops(self, reason: Drop) -> int:
         return self.installed.traffic.drops.get(reason.text, 0)
+
+
+def since_up(installed: InstalledChild, up_since: float | None, total: Traffic) -> Traffic:
+    """What a child has carried since it is up: what it has before says nothing of its way now. One that was
+    rekeyed meanwhile has what all its SAs have had (`total`): a rekey begins the counters anew."""
+    if up_since is None or installed.sa.installed_at - up_since > SAME:
+        return total
+    return Traffic().plus(installed.traffic)
 
 
 def findings(of: ChildTrafficState) -> Iterator[Finding]:

@@ -367,6 +367,15 @@ def test_counters(counters: object, code: Code | None) -> None:
     assert codes(bed.diagnosis(up=True, counters=counters)) == ([] if code is None else [code])
 
 
+def test_what_was_carried_before_it_came_up_anew_hides_nothing() -> None:
+    bed = Bed()
+    came_before = Traffic(in_packets=9, out_packets=20)
+    bed.now = CHILD.installed_at
+    bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
+    bed.now += 60
+    assert codes(bed.diagnosis(up=True, counters=SENT, total=came_before)) == [Code.ESP_BLOCKED]
+
+
 def test_more_of_the_counters() -> None:
     bed = Bed()
     assert codes(bed.diagnosis(up=True, counters=SENT, encap=True)) == [Code.NOTHING_COMES_IN]
