@@ -74,7 +74,13 @@ class Selector:
         return list(summarize_address_range(IPv6Address(self.first), IPv6Address(self.last)))
 
     def contains(self, other: Selector) -> bool:
-        return self.intersection(other) == other
+        """Whether it permits all that `other` does: their intersection is `other`."""
+        return (
+            self.version == other.version
+            and self.first <= other.first <= other.last <= self.last
+            and self.protocol in (0, other.protocol)
+            and self._common_ports(other) == (other.first_port, other.last_port)
+        )
 
     @property
     def opaque_ports(self) -> bool:

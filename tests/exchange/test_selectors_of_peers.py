@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from esp.packet.selectors import MOST, Selector
@@ -25,15 +27,19 @@ def test_as_many_selectors_as_there_may_be(monkeypatch: pytest.MonkeyPatch, seve
         Options(local_ts=ports("10.1.0.0/24"), remote_ts=ports("10.2.0.0/24")),
         Options(local_ts=EVERYTHING, remote_ts=EVERYTHING, more=further if several else ""),
     )
-    compared, intersection = 0, Selector.intersection
+    compared = 0
 
-    def counted(one: Selector, other: Selector) -> Selector | None:
-        nonlocal compared
-        compared += 1
-        assert compared < ENOUGH
-        return intersection(one, other)
+    def counted(way: Callable[[Selector, Selector], object]) -> Callable[[Selector, Selector], object]:
+        def compare(one: Selector, other: Selector) -> object:
+            nonlocal compared
+            compared += 1
+            assert compared < ENOUGH
+            return way(one, other)
 
-    monkeypatch.setattr(Selector, "intersection", counted)
+        return compare
+
+    for name in ("intersection", "contains"):
+        monkeypatch.setattr(Selector, name, counted(getattr(Selector, name)))
     net.command("a", Initiate("ab", "net", ticket=1))
     net.run(5)
     assert net.a.outcomes[1].ok, net.a.outcomes[1].text

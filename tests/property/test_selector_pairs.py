@@ -48,6 +48,11 @@ def test_all_pairs(own: Selectors, other: Selectors) -> None:
     assert is_partial(other, own, more=False) == any(not own.touches(pair) for pair in whole)
 
 
+@given(selectors(), selectors())
+def test_what_a_selector_contains_is_its_intersection(one: Selector, other: Selector) -> None:
+    assert one.contains(other) == (one.intersection(other) == other)
+
+
 @given(sides, sides)
 def test_narrowing(ours: tuple[Selector, ...], theirs: tuple[Selector, ...]) -> None:
     common = [both for one, other in product(ours, theirs) if (both := one.intersection(other)) is not None]

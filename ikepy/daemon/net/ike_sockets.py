@@ -46,7 +46,7 @@ def _endpoint(host: str, port: int) -> Endpoint:
     return Endpoint(ip_address(host), port)
 
 
-class ControlSocket(ABC):
+class UdpSocket(ABC):
     """One of control's UDP sockets; `marker` stands in front of each IKE message."""
 
     marker = b""
@@ -153,7 +153,7 @@ class ControlSocket(ABC):
         self._sock.close()
 
 
-class IkeSocket(ControlSocket):
+class IkeSocket(UdpSocket):
     """On port 500: IKE alone."""
 
     def __init__(self, sock: socket.socket, local: Endpoint) -> None:
@@ -181,6 +181,11 @@ class IkeSocket(ControlSocket):
                 while not is_over():
                     self._take(*self._sock.recvfrom(MAX_DATAGRAM), reception)
 
+    async def close(self) -> None:
+        await super().close()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
     def close_socket(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -189,7 +194,7 @@ class IkeSocket(ControlSocket):
         super().close_socket()
 
 
-class NatSocket(ControlSocket):
+class NatSocket(UdpSocket):
     """On port 4500: IKE behind the marker, of a group with the workers' sockets, which have ESP.
 
     The kernel coalesces datagrams of one source, whatever they are, and gives all of them to the socket of

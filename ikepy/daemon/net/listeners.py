@@ -26,7 +26,7 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import looped
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import SocketOpener
-from ikepy.daemon.net.ike_sockets import ControlSocket, IkeSocket, NatSocket
+from ikepy.daemon.net.ike_sockets import IkeSocket, NatSocket, UdpSocket
 from ikepy.daemon.net.path_mtu import PathMtuSocket
 from ikepy.daemon.net.reception import Reception
 from ikepy.sa.api.path import Address, Endpoint, Path
@@ -56,7 +56,7 @@ class Listeners:
         self._opener = opener
         self._ports = ports
         self._raw = raw
-        self._ike: dict[Endpoint, ControlSocket] = {}
+        self._ike: dict[Endpoint, UdpSocket] = {}
         self._workers: list[list[WorkerSocket]] = [[] for _ in range(workers)]
         self._indices = itertools.count()
         self._path_mtu: dict[Address, PathMtuSocket] = {}
@@ -65,8 +65,8 @@ class Listeners:
         self._unfiltered = False  # a filter was refused, which was told
         self._inside: frozenset[int] = frozenset()  # indices of our own devices
         self.tunnel: Callable[[Path], str | None] = lambda path: None  # the device that a path would enter
-        # Forwards a packet to the worker of its SPI; returns whether it did.
-        self.forward_esp: Callable[[ForwardEsp], object] = lambda message: None
+        # Forwards a packet to the worker of its SPI.
+        self.forward_esp: Callable[[ForwardEsp], None] = lambda message: None
         self._forward_rate = RateLimit(*FORWARD)
         self.stray = 0  # ESP packets beyond the limit, which are dropped
 
@@ -148,7 +148,7 @@ class Listeners:
         self._close_sockets(address)
         return gone
 
-    def _of_address(self, address: Address) -> list[ControlSocket]:
+    def _of_address(self, address: Address) -> list[UdpSocket]:
         return [ike for local, ike in self._ike.items() if local.address == address]
 
     def _esp_of(self, address: Address) -> list[tuple[int, WorkerSocket]]:
@@ -198,7 +198,7 @@ class Listeners:
             for ike in self._ike.values():
                 self._filter(ike)
 
-    def _filter(self, ike: ControlSocket) -> None:
+    def _filter(self, ike: UdpSocket) -> None:
         """Without it the daemon works all the same: paths into a tunnel are found by their routes as well."""
         try:
             ike.refuse_from(self._inside)
@@ -213,7 +213,7 @@ class Listeners:
                 )
             self._unfiltered = True
 
-    def _add_ike(self, ike: ControlSocket) -> None:
+    def _add_ike(self, ike: UdpSocket) -> None:
         self._ike[ike.local] = ike
         if self._inside:
             self._filter(ike)
@@ -251,7 +251,7 @@ class Listeners:
         if (ike := self._of(path)) is not None:
             ike.send_keepalive(path.remote)
 
-    def _of(self, path: Path) -> ControlSocket | None:
+    def _of(self, path: Path) -> UdpSocket | None:
         """The socket to send from; None, with a log line, if there is none or the path enters a tunnel of
         ours."""
         tunnel = self.tunnel(path)

@@ -304,7 +304,8 @@ def _choose(
         if chosen is not None:
             _check_spi(chosen)
             agreed = Selectors(narrow_local, narrow_remote)
-            wider = (Selectors(*_narrow(sa, other, ts_local, ts_remote)) for other in candidates)
+            others = (one for one in candidates if one is not config)
+            wider = (Selectors(*_narrow(sa, other, ts_local, ts_remote)) for other in others)
             more = not all(agreed.carries_all(other) for other in wider)
             tfc = _takes_tfc(payloads)
             return ChildChoice(config, chosen, narrow_local, narrow_remote, more, tfc, only is not None)

@@ -30,14 +30,16 @@ def tend(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
         return []
     beside = sa.registry.beside(sa, child)
     if not child.stays or not beside or sa.registry.esp_heard(child.child_id) is not None:
-        child.waiting = None  # the worker sends under it
+        child.waiting = None  # the worker sends under it, or nobody is to
         return []
-    if _has_our_response(sa, child, waiting) or now >= child.installed_at + PATIENCE:
+    has_it = _has_our_response(sa, child, waiting)
+    if has_it or now >= child.installed_at + PATIENCE:
         child.waiting = None
         # The peer may have lost its others.
         lost = [one for one in sa.registry.all_between(sa) if one in beside and one is not sa]
         sa.registry.to_probe += lost
-        text = f"child {child.config.name} #{child.child_id} is sent under now: the peer has it"
+        why = "the peer has it" if has_it else f"the peer has had {PATIENCE:.0f} s for it"
+        text = f"child {child.config.name} #{child.child_id} is sent under now: {why}"
         return [ActivateOutbound(child.child_id), sa.log(Level.INFO, text)]
     waiting.look_at = now + LOOK
     if waiting.first and not sa.window.outstanding and not sa.tasks.waiting:
