@@ -79,8 +79,15 @@ class Selector:
             self.version == other.version
             and self.first <= other.first <= other.last <= self.last
             and self.protocol in (0, other.protocol)
-            and self._common_ports(other) == (other.first_port, other.last_port)
+            and (
+                self.first_port <= other.first_port <= other.last_port <= self.last_port
+                or (other.first_port > other.last_port and (self.all_ports or self.ports == other.ports))
+            )
         )
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.first_port, self.last_port
 
     @property
     def opaque_ports(self) -> bool:
@@ -120,7 +127,7 @@ class Selector:
         return Selector(self.version, first, last, self.protocol or other.protocol, *ports)
 
     def _common_ports(self, other: Selector) -> tuple[int, int] | None:
-        mine, theirs = (self.first_port, self.last_port), (other.first_port, other.last_port)
+        mine, theirs = self.ports, other.ports
         if mine == theirs or other.all_ports:
             return mine
         if self.all_ports:
@@ -159,10 +166,13 @@ def narrow(ours: Sequence[Selector], theirs: Sequence[Selector]) -> tuple[Select
 
 def without_contained(selectors: Iterable[Selector]) -> tuple[Selector, ...]:
     """`selectors` in order, less those that another one contains."""
-    kept: list[Selector] = []
-    for one in selectors:
-        if any(other.contains(one) for other in kept):
-            continue
-        kept = [other for other in kept if not one.contains(other)]
-        kept.append(one)
-    return tuple(kept)
+    every = dict.fromkeys(selectors)
+    kept: dict[Selector, None] = {}
+    for one in sorted(every, key=_width, reverse=True):  # what contains another comes before it
+        if not any(other.contains(one) for other in kept):
+            kept[one] = None
+    return tuple(one for one in every if one in kept)
+
+
+def _width(one: Selector) -> tuple[int, int, bool]:
+    return one.last - one.first, one.last_port - one.first_port, one.protocol == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -20,6 +21,7 @@ from .two_children import established, options
 
 NO_INITIAL_CONTACT = Options(connection='unique = "never"')
 CREATE = ExchangeType.CREATE_CHILD_SA
+ELSEWHERE = IPv4Address("203.0.113.9")
 
 
 def limited(limit: str) -> Network:
@@ -71,12 +73,16 @@ def test_initial_contact_counts_nothing_that_it_ends() -> None:
     assert_joined(net)
 
 
-def test_ike_rekeys_without_deletes() -> None:
-    """Each waits a minute for its delete: beyond some of them a rekey has to wait."""
+@pytest.mark.parametrize("moves", [False, True])
+def test_ike_rekeys_without_deletes(moves: bool) -> None:
+    """Each waits a minute for its delete: beyond some of them a rekey has to wait, wherever it comes from."""
     net = established(options(), options(), second=False)
     net.script = lambda line, nth, data: [] if line.startswith("a -> b INFORMATIONAL") else [DELAY]
     tasks = [RekeyIke() for _ in range(MOST_REPLACED + 1)]
     for task in tasks:
+        if moves:
+            for one in net.b.manager.ike_sas[:-1]:
+                one.path = replace(one.path, remote=replace(one.path.remote, address=ELSEWHERE))
         sa = next(sa for sa in reversed(net.a.manager.ike_sas) if sa.established)
         sa.enqueue(task)
         net.run_effects("a", net.a.manager.proceed(sa, net.now))

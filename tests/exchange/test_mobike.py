@@ -467,3 +467,18 @@ def test_a_packet_that_just_comes_from_elsewhere_moves_nothing() -> None:
     a = ike_sa(net, "a")
     net.inject("b", path(ADDRESS_B, SECOND_A), request(a, message_id=2))
     assert ike_sa(net, "b").path == path(ADDRESS_B, ADDRESS_A)
+
+
+def test_an_update_that_a_later_one_has_overtaken_changes_nothing() -> None:
+    """With a window of several requests they come in any order (RFC 4555 3.5)."""
+    net = set_up(b=replace(FIXED, daemon="window_size = 4"))
+    a, b = ike_sa(net, "a"), ike_sa(net, "b")
+    update = NotifyPayload(NotifyType.UPDATE_SA_ADDRESSES)
+    former = NotifyPayload(NotifyType.ADDITIONAL_IP4_ADDRESS, ADDRESS_A.packed)
+    net.inject("b", path(ADDRESS_B, THIRD_A), request(a, update, message_id=3))
+    effects = net.inject("b", path(ADDRESS_B, SECOND_A), request(a, update, former, message_id=2))
+    assert any(isinstance(effect, Send) for effect in effects), "it is answered as any other"
+    assert b.path == path(ADDRESS_B, THIRD_A)
+    assert b.mobike is not None and not b.mobike.remote
+    net.inject("b", path(ADDRESS_B, SECOND_A), request(a, update, message_id=4))
+    assert b.path == path(ADDRESS_B, SECOND_A)

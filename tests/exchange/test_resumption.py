@@ -12,9 +12,13 @@ from ikepy.crypto.secret import Secret
 from ikepy.sa.api.commands import Initiate, Rekey, Terminate
 from ikepy.sa.api.events import IkeUp
 from ikepy.sa.api.restart_keys import TicketKey
+from ikepy.sa.exchange.resumption import MOST_GRANTED
+from ikepy.sa.state.resumption import ClientTicket
 from ikepy.sa.tasks.liveness import Liveness
+from ikepy.sa.tasks.notify import SendNotify
 from ikepy.wire.constants import ExchangeType, NotifyType
 from ikepy.wire.message import decode_message
+from ikepy.wire.payloads import NotifyPayload
 
 from .network import Network, Options, assert_joined, duplicate, lose
 from .test_crash_detection import SECRET
@@ -341,3 +345,44 @@ def test_one_with_ml_kem_is_as_safe_as_before() -> None:
     for site in (net.a, net.b):
         (sa,) = site.manager.list_sas(net.now)
         assert (sa.resumed, sa.quantum_safe) == (True, True)
+
+
+def held(net: Network) -> ClientTicket:
+    """A copy of the ticket that a has."""
+    sa = ike_sa(net, "a")
+    ticket = sa.registry.tickets.held(sa.connection, sa.ike_id)
+    assert ticket is not None
+    return replace(ticket, sk_d=Secret(ticket.sk_d.expose()))
+
+
+def ask(net: Network, found: dict[bytes, ClientTicket]) -> int:
+    """Ask for another ticket; how many are found by now."""
+    do(net, "a", SendNotify(NotifyPayload(NotifyType.TICKET_REQUEST)))
+    net.run(0.1)
+    found[held(net).data] = held(net)
+    return len(found)
+
+
+def test_a_client_that_asks_for_many_tickets_has_none_left_that_is_worth_anything() -> None:
+    """Once it is terminated."""
+    net = established(replace(RESUMES, connection=ALONE, child=""))
+    found = {held(net).data: held(net)}
+    assert max(ask(net, found) for _ in range(2 * MOST_GRANTED)) == MOST_GRANTED
+    tickets = ike_sa(net, "a").registry.tickets
+    for ticket in found.values():
+        net.command("b", Terminate(ike="ab"))
+        net.run(1)
+        net.ladder.clear()
+        tickets.put(ticket)
+        net.command("a", Initiate("ab", "net"))
+        net.run(1)
+        assert net.ladder[0] == IN_FULL[0] and "a -> b IKE_SA_INIT request 0" in net.ladder
+        assert not is_resumed(net, "b")
+
+
+def test_a_client_gets_further_tickets_as_the_first_ones_expire() -> None:
+    net = established(replace(RESUMES, connection=ALONE, child="", daemon=f"{QUICK}\nticket_lifetime = 60"))
+    found = {held(net).data: held(net)}
+    assert max(ask(net, found) for _ in range(2 * MOST_GRANTED)) == MOST_GRANTED
+    net.run(61)
+    assert ask(net, found) == MOST_GRANTED + 1

@@ -206,3 +206,15 @@ def _merged(one: Any, other: Any) -> Any:
         return other
     both = {key: _merged(one[key], other[key]) for key in one.keys() & other.keys()}
     return {**one, **other, **both}
+
+
+@pytest.mark.parametrize("name", [b"ALICE", b"@alice", b" alice", b"fqdn:alice", b"dns:#616c696365"])
+def test_a_user_who_writes_his_name_otherwise_is_no_other_user(name: bytes) -> None:
+    """Where his name decides how many IKE_SAs he may have, and which address is his."""
+    connection = WITH_EAP.connection.replace('unique = "never"', 'unique = "keep"')
+    options = replace(WITH_EAP, connection=f"{connection}\nmax_ike_sas_per_identity = 1")
+    net = Network(options, options, credentials=(Memory(), Memory(certificate("ecdsa"))))
+    for number, one in enumerate((b"alice", name), 1):
+        User(net, CLIENTS["iOS"], number).connect(one)
+    net.run(1)
+    assert len(net.b.manager.ike_sas) == 1

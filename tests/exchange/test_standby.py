@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ikepy.sa.api.commands import Initiate, Rekey, Terminate
+from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey, Terminate
 from ikepy.sa.api.ends import ChildRemoval
 from ikepy.sa.takeover import codec
 from tests.exchange.test_takeover import states
@@ -95,6 +95,47 @@ def test_a_rekey_of_the_ike_sa_shows_it_too() -> None:
     net.command("a", Rekey(ike="ab", ticket=4))
     net.run(12)
     assert reaches(net)
+
+
+def worker_dies(net: Network) -> None:
+    """b's worker, with all SAs."""
+    plane = net.b.plane
+    lost = tuple(plane.inbound)
+    for table in (plane.inbound, plane.outbound, plane.standby):
+        table.clear()
+    net.command("b", ChildrenLost(lost))
+
+
+def test_beside_a_child_that_no_worker_has_any_more_it_does_not_wait() -> None:
+    """The peer restarts while we ask it for another one."""
+    net = established(STAYS, STAYS)
+    net.script = lambda line, nth, data: [] if line.startswith("b -> a CREATE_CHILD_SA") else [DELAY]
+    worker_dies(net)
+    net.run(20)
+    net.a.restart()
+    net.script = lambda line, nth, data: [DELAY]
+    net.command("a", Initiate("ab", "net", ticket=2))
+    net.run(1)
+    assert net.a.outcomes[2].ok and reaches(net)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_worker_dies_around_a_reauthentication(before: bool) -> None:
+    """Just before the new child is there, or just after; what we ask the peer for is lost once."""
+    net = established(STAYS, STAYS)
+    met: list[str] = []
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        end = "a -> b IKE_AUTH request" if before else "b -> a IKE_AUTH response"
+        if line.startswith(end) and not met:
+            met.append(line)
+            worker_dies(net)
+        return [] if line == "b -> a CREATE_CHILD_SA request 0" and nth == 0 else [DELAY]
+
+    net.script = script
+    net.command("a", Rekey(ike="ab", reauth=True, ticket=4))
+    net.run(30)
+    assert net.a.outcomes[4].ok and reaches(net)
 
 
 def test_it_goes_on_in_another_process() -> None:

@@ -19,8 +19,8 @@ from ikepy.sa.takeover import codec
 from ikepy.sa.takeover.restore import IV_MARGIN
 from ikepy.sa.takeover.values import ExportedIkeSa
 
-from . import test_auth_lifetime
-from .network import ADDRESS_A, DataPlane, Network, Options, Site, assert_joined, lose
+from . import test_auth_lifetime, test_followups, test_redirect
+from .network import ADDRESS_A, DELAY, DataPlane, Network, Options, Site, assert_joined, lose
 from .test_established import TWO_CHILDREN, established, ike_sa
 
 KEY = Secret(bytes(range(32)))
@@ -229,6 +229,27 @@ def test_an_exchange_under_way_is_refused_until_it_is_over(command: Rekey | Term
     net.run(10)
     newest = net.a.manager.list_sas(net.now)[-1].ike_id
     assert net.a.manager.export(newest, states(net.a.plane), net.now)
+
+
+@pytest.mark.parametrize("command", [Rekey(child="net"), Rekey(ike="ab"), Initiate("ab", "second")])
+def test_an_exchange_that_the_peer_has_not_gone_on_with_is_refused(command: Rekey | Initiate) -> None:
+    """Of additional key exchanges another process has no secrets (RFC 9370 2.2.4)."""
+    net = test_followups.established()
+    net.script = lambda line, nth, data: [] if line.startswith("a -> b IKE_FOLLOWUP_KE") else [DELAY]
+    net.command("a", command)
+    net.run(1)
+    with pytest.raises(ExportRefusedError, match="under way"):
+        exported(net, "b")
+    net.script = lambda line, nth, data: [DELAY]
+    net.run(30)
+    newest = net.b.manager.list_sas(net.now)[-1].ike_id
+    assert net.b.manager.export(newest, states(net.b.plane), net.now)
+
+
+def test_a_client_that_follows_redirects_follows_those_of_the_new_process() -> None:
+    net = test_redirect.set_up(test_redirect.CLIENT, test_redirect.SERVES)
+    take_over(net, "b")
+    assert ike_sa(net, "b").redirection.followed_by_peer
 
 
 def test_an_ike_sa_that_ends_is_refused() -> None:

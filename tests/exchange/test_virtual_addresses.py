@@ -266,11 +266,12 @@ def test_networks_beside_the_pool_stay_what_they_are() -> None:
     assert child.ts_remote == (FIRST, Selector.of("10.4.0.0/24"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Granting:
     """As a gateway whose AAA server says who the user is, and what he gets."""
 
     granted: Granted
+    user: str = "alice@example.org"
 
     def initiate(self, context: Context) -> Step:
         return PSK.initiate(context)
@@ -279,10 +280,28 @@ class Granting:
         step = PSK.respond(context, message)
         if not isinstance(step, Done):
             return step
-        return replace(step, eap_id="alice@example.org", granted=self.granted)
+        return replace(step, eap_id=self.user, granted=self.granted)
 
     def credential(self, context: Context) -> str:
         return PSK.credential(context)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_address_that_an_aaa_server_grants_to_two_users(order: tuple[int, int]) -> None:
+    """As it does if it has missed the end of a session. Each of theirs ends as any other."""
+    granting = Granting(Granted(addresses=(ip_address("10.5.0.9"),)))
+    client = replace(CLIENT, connection=f'{CLIENT.connection}\nunique = "never"')
+    net = Network(client, GATEWAY, methods=(PSK, granting))
+    for granting.user in ("alice", "bob"):
+        net.a = Network(client, seed=granting.user).a
+        net.command("a", Initiate("ab", "net", ticket=1))
+        net.run(5)
+        assert net.a.outcomes[1].ok, net.a.outcomes[1].text
+    both = [sa.ike_id for sa in net.b.manager.ike_sas]
+    for index in order:
+        net.command("b", Terminate(ike_id=both[index], force=True))
+    assert net.b.manager.idle and not net.b.plane.inbound
+    assert leases(net) == []
 
 
 def test_what_an_aaa_server_grants_goes_before_the_pools() -> None:

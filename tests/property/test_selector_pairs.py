@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from esp.packet.headers import Flow
 from esp.packet.policy import Policy
 from esp.packet.selectors import BITS, MOST, Selector, narrow, without_contained
-from ikepy.sa.negotiation.ts_request import Pair, Selectors, is_partial
+from ikepy.sa.negotiation.ts_request import Pair, Selectors, is_partial, leaves_more
 
 
 @st.composite
@@ -46,6 +46,25 @@ def test_all_pairs(own: Selectors, other: Selectors) -> None:
     assert is_partial(other, own, more=True) == bool(missing)
     whole = [pair for pair in missing if not pair.local.all_addresses and not pair.remote.all_addresses]
     assert is_partial(other, own, more=False) == any(not own.touches(pair) for pair in whole)
+
+
+@given(of_a_child, of_a_child, st.lists(of_a_child, max_size=3))
+def test_what_the_peer_may_still_ask_for(asked: Selectors, own: Selectors, others: list[Selectors]) -> None:
+    def narrowed(by: Selectors) -> Selectors:
+        return Selectors(narrow(by.local, asked.local), narrow(by.remote, asked.remote))
+
+    agreed = narrowed(own)
+    assert own.overlaps(asked) == asked.overlaps(own) == bool(agreed.local and agreed.remote)
+    more = any(not agreed.carries_all(narrowed(other)) for other in others)
+    assert leaves_more(agreed, asked, others) == more
+
+
+@given(sides)
+def test_without_those_that_others_contain(some: tuple[Selector, ...]) -> None:
+    kept = without_contained(some)
+    distinct = dict.fromkeys(some)
+    expected = [one for one in distinct if not any(x.contains(one) for x in distinct if x != one)]
+    assert list(kept) == expected
 
 
 @given(selectors(), selectors())

@@ -306,7 +306,7 @@ def _answer(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Pat
             return Answer([], after=sa.kill(End.REDIRECTED, "its client goes elsewhere"))
         if sa.phase is Phase.CONNECTING:
             raise PeerError(NotifyType.INVALID_SYNTAX, "INFORMATIONAL before the end of IKE_AUTH")
-    return respond.respond(sa, header.exchange, payloads, path, now)
+    return respond.respond(sa, header, payloads, path, now)
 
 
 # The exchange whose rules say what our refusal does to the IKE_SA; INFORMATIONAL for all others. A rekey that

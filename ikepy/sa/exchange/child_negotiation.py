@@ -20,7 +20,7 @@ from ikepy.sa.exchange.configuration import configured
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.traffic_selectors import from_payload, to_payload
-from ikepy.sa.negotiation.ts_request import EVERYTHING, Pair, Selectors, TsRequest, is_partial
+from ikepy.sa.negotiation.ts_request import EVERYTHING, Pair, Selectors, TsRequest, is_partial, leaves_more
 from ikepy.sa.state import event_text, lifetime, sa_limits
 from ikepy.sa.state.child_sa import ChildSa, esp_suite, texts
 from ikepy.sa.state.ike_sa import IkeSa
@@ -291,24 +291,19 @@ def _choose(
     if ts_local and ts_remote:
         wish = Pair(ts_local[0], ts_remote[0])
         candidates.sort(key=lambda one: not configured(sa, one).carries(wish))
-    matching: list[Child] = []
-    for config in candidates:
-        narrow_local, narrow_remote = _narrow(sa, config, ts_local, ts_remote)
-        if not narrow_local or not narrow_remote:
-            continue
-        matching.append(config)
+    matching = [one for one in candidates if configured(sa, one).overlaps(asked)]
+    for config in matching:
         ours, theirs = config.esp_proposals, offered
         if not key_exchange:
             ours, theirs = proposals.without_ke(ours), proposals.without_ke(theirs)
         chosen = proposals.select(ours, theirs)
         if chosen is not None:
             _check_spi(chosen)
-            agreed = Selectors(narrow_local, narrow_remote)
-            others = (one for one in candidates if one is not config)
-            wider = (Selectors(*_narrow(sa, other, ts_local, ts_remote)) for other in others)
-            more = not all(agreed.carries_all(other) for other in wider)
+            permitted = configured(sa, config)
+            agreed = Selectors(narrow(permitted.local, ts_local), narrow(permitted.remote, ts_remote))
+            more = leaves_more(agreed, asked, [configured(sa, one) for one in matching if one is not config])
             tfc = _takes_tfc(payloads)
-            return ChildChoice(config, chosen, narrow_local, narrow_remote, more, tfc, only is not None)
+            return ChildChoice(config, chosen, agreed.local, agreed.remote, more, tfc, only is not None)
     if matching:
         raise PeerError(
             NotifyType.NO_PROPOSAL_CHOSEN,
@@ -332,13 +327,6 @@ def _why_none(config: Child, offered: Sequence[Proposal]) -> str:
         return f"no ESP proposal fits (of {config.name}): {differing}"
     mine, theirs = proposals.key_exchange_names(ours), proposals.key_exchange_names(offered)
     return f"a PFS mismatch: the peer offers {theirs}, our esp_proposals have {mine}"
-
-
-def _narrow(
-    sa: IkeSa, config: Child, ts_local: Sequence[Selector], ts_remote: Sequence[Selector]
-) -> tuple[tuple[Selector, ...], tuple[Selector, ...]]:
-    ours = configured(sa, config)
-    return narrow(ours.local, ts_local), narrow(ours.remote, ts_remote)
 
 
 def _takes_tfc(payloads: Sequence[Payload]) -> bool:

@@ -29,7 +29,7 @@ from ikepy.wire.writer import u32
 LONGEST = 24 * 3600
 _ANYBODY = Secret(bytes(32))
 LEAST = 10  # seconds that a ticket has to be valid to be worth anything
-MOST_GRANTED = 8  # tickets of an IKE_SA that its end takes back
+MOST_GRANTED = 8  # valid tickets of an IKE_SA: its end takes them back
 # Ends after which the peer may still be willing to resume; with any other the IKE_SA is over (6.2).
 INTERRUPTED = (End.TIMEOUT, End.LOST_BY_PEER, End.RESTARTED, End.ADDRESS_GONE, End.FAULT)
 
@@ -115,15 +115,17 @@ def grant(sa: IkeSa, payloads: Sequence[Payload], now: float) -> list[NotifyPayl
     than the peer's authentication is (4.1)."""
     if query.notify(payloads, NotifyType.TICKET_REQUEST) is None:
         return []
-    ticket = _made(sa, now)
+    at = unix(sa.registry, now)
+    granted = tuple(one for one in sa.resumption.granted if one[1] >= at)
+    ticket = _made(sa, now) if len(granted) < MOST_GRANTED else None
     if ticket is None:
         return [NotifyPayload(NotifyType.TICKET_NACK)]
     registry = sa.registry
     data = sealed(ticket, registry.restart_keys.tickets[0], registry.entropy.random)
     if len(data) > MAX_SIZE:  # an AAA server has granted so much
         return [NotifyPayload(NotifyType.TICKET_NACK)]
-    sa.resumption.granted = (*sa.resumption.granted, (ticket.ticket_id, ticket.expires))[-MOST_GRANTED:]
-    lifetime = ticket.expires - int(unix(registry, now))
+    sa.resumption.granted = (*granted, (ticket.ticket_id, ticket.expires))
+    lifetime = ticket.expires - int(at)
     return [NotifyPayload(NotifyType.TICKET_LT_OPAQUE, u32(lifetime) + data)]
 
 

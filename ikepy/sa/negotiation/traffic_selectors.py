@@ -27,9 +27,10 @@ def _from_wire(ts: TrafficSelector) -> Selector | None:
     if version is None:
         return None
     first, last = int.from_bytes(ts.first, "big"), int.from_bytes(ts.last, "big")
-    if first > last:
+    selector = Selector(version, first, last, ts.protocol, ts.first_port, ts.last_port)
+    if first > last or (ts.first_port > ts.last_port and not selector.opaque_ports):
         return None
-    return Selector(version, first, last, ts.protocol, ts.first_port, ts.last_port)
+    return selector
 
 
 def _to_wire(one: Selector) -> TrafficSelector:

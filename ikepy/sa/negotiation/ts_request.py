@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from esp.packet.selectors import Selector
 
 Side = Sequence[Selector]  # of a child: ours, or the peer's
+MOST_COMPARED = 1 << 18  # selectors with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,12 @@ class Selectors:
         local, remote = _paired(other.local, other.remote)
         return all(_contained(one, self.local) for one in local) and all(
             _contained(one, self.remote) for one in remote
+        )
+
+    def overlaps(self, other: Selectors) -> bool:
+        """Whether both permit something on either side."""
+        return any(_touched(one, self.local) for one in other.local) and any(
+            _touched(one, self.remote) for one in other.remote
         )
 
     def touches(self, pair: Pair) -> bool:
@@ -136,8 +143,38 @@ def _touched(selector: Selector, side: Side) -> bool:
     return any(one.intersection(selector) is not None for one in side)
 
 
+def _common(ours: Side, theirs: Side) -> tuple[Selector, ...]:
+    both = (mine.intersection(one) for mine in ours for one in theirs)
+    return tuple(dict.fromkeys(one for one in both if one is not None))
+
+
 def _first(own: Selector, others: tuple[Selector, ...]) -> tuple[Selector, ...]:
     return own, *(other for other in others if other != own)
+
+
+def leaves_more(agreed: Selectors, asked: Selectors, others: Sequence[Selectors]) -> bool:
+    """Whether the peer may ask for more than was agreed, as `others` permit it: ADDITIONAL_TS_POSSIBLE (RFC
+    7296 2.9).
+
+    A peer may ask for 255 selectors a side, and each be compared with as many for each of `others`: beyond
+    MOST_COMPARED there may be more.
+    """
+    rest = Selectors(
+        tuple(one for one in asked.local if not _contained(one, agreed.local)),
+        tuple(one for one in asked.remote if not _contained(one, agreed.remote)),
+    )
+    if not (rest.local or rest.remote):
+        return False
+    compared = 0
+    for other in others:
+        compared += len(other.local) * len(asked.local) * len(agreed.local)
+        compared += len(other.remote) * len(asked.remote) * len(agreed.remote)
+        if compared > MOST_COMPARED:
+            return True
+        common = Selectors(_common(other.local, asked.local), _common(other.remote, asked.remote))
+        if not agreed.carries_all(common):
+            return True
+    return False
 
 
 def is_partial(configured: Selectors, agreed: Selectors, *, more: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import chain
 
 from ikepy.config.model import Daemon
 from ikepy.sa.admission.cpu_budget import Charge
@@ -44,6 +45,7 @@ class HalfOpen:
         self._requests: dict[int, tuple[bytes, Endpoint]] = {}  # by ike_id
         self._open: dict[int, _Open] = {}  # by ike_id, oldest first
         self._per_address: dict[Address, dict[int, _Open]] = {}  # the same, oldest first
+        self._between_rounds: set[int] = set()  # of these, those that IKE_AUTH takes several rounds for
         self._failed = Fading(MEMORY)  # by address, and in all
 
     def made_by(self, request: bytes, remote: Endpoint) -> IkeSa | None:
@@ -68,16 +70,21 @@ class HalfOpen:
         """The half-open IKE_SAs to end before one more from this address is accepted.
 
         Beyond `block_threshold` of this address: its oldest ones that are AGED. Beyond
-        `init_limit_half_open`: the oldest of all.
+        `init_limit_half_open`: the oldest of all. Those between two rounds of IKE_AUTH go after the others,
+        as a user may take a minute to confirm; in all no more than half of the places are kept so, for
+        strangers get as far.
         """
         gone: list[IkeSa] = []
         own = self._per_address.get(address, {})
         if self.limits.block_threshold and len(own) >= self.limits.block_threshold:
             aged = [one.sa for one in own.values() if now - one.charge.at >= AGED]
+            aged.sort(key=lambda sa: sa.ike_id in self._between_rounds)
             gone += aged[: max(0, len(aged) - self.limits.block_threshold + 1)]
         limit = self.limits.init_limit_half_open
         if limit and len(self._open) - len(gone) >= limit:
-            gone.append(next(one.sa for one in self._open.values() if one.sa not in gone))
+            kept = self._between_rounds if len(self._between_rounds) <= limit / 2 else frozenset[int]()
+            first = (one for ike_id, one in self._open.items() if ike_id not in kept)
+            gone.append(next(one.sa for one in chain(first, self._open.values()) if one.sa not in gone))
         return gone
 
     def add(self, sa: IkeSa, charge: Charge, request: bytes) -> None:
@@ -101,6 +108,8 @@ class HalfOpen:
         """
         charge = None
         one = self._open.get(sa.ike_id)
+        if one is not None and sa.auth_round is not None:
+            self._between_rounds.add(sa.ike_id)
         if one is not None and sa.phase is not Phase.CONNECTING:
             self._close(one)
             if sa.established_at is None:
@@ -113,6 +122,7 @@ class HalfOpen:
 
     def _close(self, one: _Open) -> None:
         del self._open[one.sa.ike_id]
+        self._between_rounds.discard(one.sa.ike_id)
         own = self._per_address[one.address]
         del own[one.sa.ike_id]
         if not own:

@@ -20,7 +20,8 @@ MOST_LEASES = 16_384  # of all pools; of more, the oldest that nobody uses are f
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """`holders`: the IKE_SAs that use it, two while one follows the other."""
+    """`identity`: whose it is, the last one's that got it. `holders`: the IKE_SAs that use it, two while one
+    follows the other."""
 
     address: Address
     identity: Identity
@@ -175,18 +176,17 @@ class AddressPools:
         name = name or ("" if pool is None else pool.name)
         book = self._books.setdefault(name, _Book())
         lease = book.held.get(address)
-        if lease is None or lease.identity.folded != identity.folded:
+        if lease is None or (not lease.holders and lease.identity.folded != identity.folded):
             self._count += lease is None
             lease = book.enter(address, identity)
+        lease.identity = identity  # even if others use it: an AAA server may frame one for several users
         book.use(lease, ike_id)
         self._forget_old()
         return name
 
     def _let_go(self, ike_id: int, name: str, address: Address) -> None:
         book = self._books[name]
-        lease = book.held.get(address)
-        if lease is None or ike_id not in lease.holders:
-            return
+        lease = book.held[address]
         lease.holders.discard(ike_id)
         if lease.holders:
             return

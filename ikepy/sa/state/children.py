@@ -31,6 +31,14 @@ class Children(dict[int, ChildSa]):
         replaced = (c for c in self.values() if c.replaced_by == child.child_id)
         return next((c for c in replaced if c.state is ChildState.REKEYED), None)
 
+    def ready(self, child: ChildSa) -> ChildSa:
+        """The newest child that the peer surely has: `child`, or an earlier one as long as the peer may not
+        have received the response that created `child` (RFC 7296 2.8)."""
+        before = {c.replaced_by: c for c in reversed(self.values()) if c.state is ChildState.REKEYED}
+        while child.child_id in before:
+            child = before[child.child_id]
+        return child
+
     def alike(self, child: ChildSa) -> ChildSa | None:
         """Another child of the same name and traffic that stays."""
         others = (c for c in self.values() if c is not child and c.stays)

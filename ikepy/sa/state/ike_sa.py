@@ -247,7 +247,12 @@ class IkeSa:
     @property
     def successor(self) -> IkeSa:
         """The IKE_SA that has the children after rekeys; this one if it was not rekeyed."""
-        return self if self.rekeyed is None or self.rekeyed.by is None else self.rekeyed.by.successor
+        newest = self
+        while newest.rekeyed is not None and newest.rekeyed.by is not None:
+            newest = newest.rekeyed.by
+        if self.rekeyed is not None and newest is not self:  # those between are kept no longer
+            self.rekeyed = replace(self.rekeyed, by=newest)
+        return newest
 
     @property
     def replaced(self) -> list[IkeSa]:
@@ -544,7 +549,7 @@ class IkeSa:
         """To whom a virtual address is given: the user that EAP has authenticated, or else the peer."""
         if not self.eap_id:
             return self.remote_id
-        return Identity(IdType.RFC822_ADDR if "@" in self.eap_id else IdType.FQDN, self.eap_id.encode())
+        return Identity.of_user(self.eap_id) or Identity(IdType.FQDN, self.eap_id.encode())
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:

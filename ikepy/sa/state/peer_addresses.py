@@ -23,7 +23,8 @@ class Mobike:
 
     `initiator`: we were the original initiator, which chooses the path. `local`: our usable addresses, best
     first. `remote`: the peer's additional addresses. `worked`: paths on which the peer answered, the latest
-    first, then those on which it only sent; later announcements don't remove them.
+    first, then those on which it only sent; later announcements don't remove them. `told_by`: ike_id and
+    message ID of the last request that told where the peer is.
     """
 
     initiator: bool
@@ -33,6 +34,15 @@ class Mobike:
     searching: bool = False  # a request was sent on other paths than the one in use
     probed: int = 0  # how many untried paths the search has probed
     seen_as: bytes = b""  # the peer's last NAT_DETECTION_DESTINATION_IP: how it sees us
+
+    told_by: tuple[int, int] = (0, 0)
+
+    def is_newest(self, ike_id: int, message_id: int) -> bool:
+        """Note a request that tells where the peer is. Whether none was heeded that it sent later: with a
+        window of several requests they come in any order."""
+        newest = (ike_id, message_id) > self.told_by
+        self.told_by = max(self.told_by, (ike_id, message_id))
+        return newest
 
     def paths(self, current: Path) -> list[Path]:
         """All address pairs of one family: with the current remote end first, then those that worked, then

@@ -38,7 +38,7 @@ from ikepy.sa.state.resumption import ClientTickets, UsedTickets
 ISSUED = 65_536  # of our SPIs are remembered
 
 K = TypeVar("K")
-Identities = tuple[Identity | None, Identity | None]  # ours and the peer's
+Identities = tuple[Identity | None, Identity | None]  # ours and the peer's, folded
 LeadsOut = Callable[[Path], bool]  # whether the route leaves this host, not into a device of ours
 EspHeard = Callable[[int], float | None]  # when ESP last arrived on this child, None: never
 
@@ -223,7 +223,7 @@ class SaRegistry(Generic[S]):
         self.sas.pop(sa.ike_id, None)
         self.by_spi.pop(sa.spi_local, None)
         _drop(self._by_connection, sa.connection.name, sa)
-        _drop(self._by_identities, (sa.local_id, sa.lessee), sa)
+        _drop(self._by_identities, _ends(sa.local_id, sa.lessee), sa)
 
     def assign(self, sa: S, connection: Connection) -> None:
         """Move `sa` to the connection that its peer turned out to mean."""
@@ -265,7 +265,7 @@ class SaRegistry(Generic[S]):
 
     def established(self, sa: S) -> None:
         """Index `sa` by its identities, which are final once it is established."""
-        self._by_identities[sa.local_id, sa.lessee][sa.ike_id] = sa
+        self._by_identities[_ends(sa.local_id, sa.lessee)][sa.ike_id] = sa
 
     def of_connection(self, name: str) -> Iterable[S]:
         """The living IKE_SAs of a connection, newest first."""
@@ -292,9 +292,9 @@ class SaRegistry(Generic[S]):
         return max(found, key=lambda one: one.ike_id, default=None)
 
     def sends(self, connection: str, selectors: Selectors) -> bool:
-        """Whether any IKE_SA of the connection has a child for exactly this traffic, not deleted."""
+        """Whether any IKE_SA of the connection sends under a child for exactly this traffic."""
         alike = self._by_traffic.get((connection, selectors), {})
-        return any(child.state is not ChildState.DELETED for child in alike.values())
+        return any(child.state is not ChildState.DELETED and not child.lost for child in alike.values())
 
     def beside(self, sa: S, child: ChildSa) -> list[S]:
         """The owners of the other children for exactly this traffic that are not deleted."""
@@ -313,13 +313,13 @@ class SaRegistry(Generic[S]):
 
     def all_between(self, sa: S) -> Iterable[S]:
         """All IKE_SAs established between the same two identities and not removed yet, `sa` included."""
-        return self._by_identities.get((sa.local_id, sa.lessee), {}).values()
+        return self._by_identities.get(_ends(sa.local_id, sa.lessee), {}).values()
 
     def duplicates(self, sa: S) -> list[S]:
         """Established IKE_SAs other than `sa` between the same two identities."""
         return [
             other
-            for other in self._by_identities.get((sa.local_id, sa.lessee), {}).values()
+            for other in self._by_identities.get(_ends(sa.local_id, sa.lessee), {}).values()
             if other is not sa and other.phase is Phase.ESTABLISHED
         ]
 
@@ -349,7 +349,12 @@ def _by_identities(config: Config) -> dict[Identities, list[str]]:
 
 
 def _configured(connection: Connection) -> Identities:
-    return connection.local.id, connection.remote.id
+    return _ends(connection.local.id, connection.remote.id)
+
+
+def _ends(ours: Identity | None, theirs: Identity | None) -> Identities:
+    """Two identities as an index has them: a peer writes its own one as it likes."""
+    return ours and ours.folded, theirs and theirs.folded
 
 
 def _drop(index: dict[K, dict[int, S]], key: K, sa: S) -> None:

@@ -39,11 +39,11 @@ def check_ike_sa(sa: IkeSa) -> None:
 
 def check_ike_rekey(sa: IkeSa) -> None:
     """PeerError TEMPORARY_FAILURE if the peer rekeys again and again and deletes nothing."""
-    path = sa.path.remote.address
+    address = sa.path.remote.address  # which may change, unlike the set-up that they have in common
     replaced = [
         one
         for one in sa.registry.all_between(sa)
-        if one.phase is Phase.REKEYED and one.path.remote.address == path
+        if one.phase is Phase.REKEYED and (one.set_up == sa.set_up or one.path.remote.address == address)
     ]
     if len(replaced) >= MOST_REPLACED:
         text = f"{len(replaced)} IKE_SAs that were rekeyed wait for the peer's delete"

@@ -54,7 +54,7 @@ def obstacle(sa: IkeSa) -> str:
         return "it is about to end, or to end others"
     if sa.conforms_to != sa.registry.generation:
         return "it does not conform to the configuration yet"
-    if sa.tasks.all or sa.jobs.tickets or not sa.window.settled:
+    if sa.tasks.all or sa.jobs.tickets or not sa.window.settled or sa.followups.deadline is not None:
         return "an exchange is under way or waits for its turn"
     if any(wanted.tickets for _, wanted in sa.desired.due) or sa.desired.waiting:
         return "a command waits for a child"
@@ -99,6 +99,7 @@ def export(sa: IkeSa, states: Mapping[int, EspState], now: float) -> ExportedIke
         nat_local=sa.nat.local,
         nat_remote=sa.nat.remote,
         fragmentation=sa.fragmentation,
+        follows_redirects=sa.redirection.followed_by_peer,
         ppk=sa.ppk,
         quantum_safe=sa.quantum_safe,
         keeps_safe=sa.keeps_safe,

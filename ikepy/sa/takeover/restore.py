@@ -174,6 +174,7 @@ def _fill(sa: IkeSa, exported: ExportedIkeSa, now: float) -> None:
     sa.kept_path = None if kept is None else _path(kept)
     sa.nat = Nat(exported.nat_supported, exported.nat_local, exported.nat_remote)
     sa.fragmentation = exported.fragmentation
+    sa.redirection.followed_by_peer = exported.follows_redirects
     sa.ppk = exported.ppk
     sa.quantum_safe, sa.keeps_safe = exported.quantum_safe, exported.keeps_safe
     sa.mobike = None if exported.mobike is None else _mobike(exported.mobike)

@@ -1,4 +1,4 @@
-"""An exported IKE_SA as a value: format version 2, with the limits of every field.
+"""An exported IKE_SA as a value: format version 3, with the limits of every field.
 
 It refers to nothing of the machine that it comes from. Times are seconds relative to the export (in the past:
 negative), as monotonic clocks of two machines have nothing in common. Whoever changes a field here changes
@@ -30,7 +30,7 @@ from ikepy.wire.message import MAX_MESSAGE
 from ikepy.wire.proposal import Proposal
 from ikepy.wire.reader import Reader
 
-VERSION = 2
+VERSION = 3
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
@@ -379,6 +379,7 @@ class ExportedIkeSa:
     nat_local: bool
     nat_remote: bool
     fragmentation: bool
+    follows_redirects: bool  # the peer said so (RFC 5685)
     ppk: bool
     quantum_safe: bool
     keeps_safe: bool

@@ -146,29 +146,37 @@ def respond(sa: IkeSa, deletes: Sequence[DeletePayload], now: float) -> Answer:
         return Answer([], before=saved, after=sa.kill(End.DELETED_BY_PEER, "deleted by the peer"))
     effects: list[Effect] = []
     ours: list[bytes] = []
-    for spi in (spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis):
-        owner, child = _named(sa, int.from_bytes(spi, "big"))
+    named, unknown = _by_outbound_spi(sa), list[int]()
+    spis = dict.fromkeys(spi for d in deletes if d.protocol == ProtocolId.ESP for spi in d.spis)
+    for spi in (int.from_bytes(one, "big") for one in spis):
+        owner, child = named.get(spi, (sa, None))
         if child is None:
-            for task in sa.tasks.creating:  # perhaps the child that a late response will announce
-                task.overtaken_by_delete(int.from_bytes(spi, "big"))
-            effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {spi.hex()}"))
+            unknown.append(spi)
             continue
         if child.state is not ChildState.DELETING:  # else our own DELETE, which crossed it, names our SPI
             ours.append(child.spi_in.to_bytes(4, "big"))
         effects += deleted_by_peer(owner, child, now)
         if owner is not sa:
             sa.registry.changed_sas.append(owner)
+    for task in sa.tasks.creating:
+        for spi in unknown:  # perhaps the child that a late response will announce
+            task.overtaken_by_delete(spi)
+    if unknown:
+        more = f" and {len(unknown) - 1} others" if len(unknown) > 1 else ""
+        effects.append(sa.log(Level.DEBUG, f"DELETE for the unknown SPI {unknown[0]:08x}{more}"))
     return Answer([DeletePayload(ProtocolId.ESP, tuple(ours))] if ours else [], before=effects)
 
 
-def _named(sa: IkeSa, spi_out: int) -> tuple[IkeSa, ChildSa | None]:
-    """The child that a DELETE means, and its IKE_SA: it may come on the one that we have just rekeyed, from a
-    peer that deletes a child and takes our rekey meanwhile (RFC 7296 2.25.2)."""
-    for owner in (sa, sa.successor):
-        child = owner.children.by_outbound_spi(spi_out)
-        if child is not None and child.state is not ChildState.DELETED:
-            return owner, child
-    return sa, None
+def _by_outbound_spi(sa: IkeSa) -> dict[int, tuple[IkeSa, ChildSa]]:
+    """The children that a DELETE may mean, and their IKE_SAs: it may come on the one that we have just
+    rekeyed, from a peer that deletes a child and takes our rekey meanwhile (RFC 7296 2.25.2)."""
+    owners = dict.fromkeys((sa, sa.successor))
+    found = [(owner, child) for owner in owners for child in owner.children.values()]
+    return {  # if the peer gave an SPI to two, the first
+        child.spi_out: (owner, child)
+        for owner, child in reversed(found)
+        if child.state is not ChildState.DELETED
+    }
 
 
 def deleted_by_peer(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
@@ -209,12 +217,5 @@ def _gone(sa: IkeSa, child: ChildSa, now: float, reason: ChildRemoval) -> list[E
     # The DELETE shows that the peer has the direct successor. If that is gone too, it says nothing about
     # whether the peer already has the successor's successor.
     if successor is not None and child.replaced_by in (None, successor.child_id):
-        effects.insert(0, ActivateOutbound(_ready(sa, successor).child_id))
+        effects.insert(0, ActivateOutbound(sa.children.ready(successor).child_id))
     return effects
-
-
-def _ready(sa: IkeSa, child: ChildSa) -> ChildSa:
-    """The newest child that the peer surely has: `child`, or an earlier one as long as the peer may not have
-    received the response that created `child` (RFC 7296 2.8)."""
-    before = sa.children.predecessor(child)
-    return child if before is None else _ready(sa, before)

@@ -262,8 +262,11 @@ def probed(sa: IkeSa, payloads: Sequence[Payload]) -> None:
 # -- the peer's requests ---------------------------------------------------------------------------
 
 
-def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
-    """Handle the MOBIKE notifies of an INFORMATIONAL request that came over `path`."""
+def respond(sa: IkeSa, message_id: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+    """Handle the MOBIKE notifies of an INFORMATIONAL request that came over `path`.
+
+    Addresses that a later request has replaced already are answered, and change nothing (RFC 4555 3.5).
+    """
     mobike = sa.mobike
     if mobike is None:
         return Answer([])
@@ -277,6 +280,8 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> A
     if update and (mobike.initiator or not usable(path.remote.address)):
         answer.append(NotifyPayload(NotifyType.UNACCEPTABLE_ADDRESSES))
         return Answer(answer, [sa.log(Level.WARNING, f"refused to move, {path}")])
+    if (update or addresses is not None) and not mobike.is_newest(sa.ike_id, message_id):
+        update, addresses = False, None
     if addresses is not None:
         mobike.remote = addresses
     effects: list[Effect] = []

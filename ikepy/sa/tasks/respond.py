@@ -16,18 +16,20 @@ from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import Answer, TaskKind
 from ikepy.sa.tasks import child_create, child_rekey, delete, followup_ke, ike_rekey, mobike, next_exchange
 from ikepy.wire.constants import ExchangeType, NotifyType, ProtocolId
+from ikepy.wire.message import IkeHeader
 from ikepy.wire.payloads import DeletePayload, Payload, SaPayload
 
 
-def respond(sa: IkeSa, exchange: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+def respond(sa: IkeSa, header: IkeHeader, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
     """Answer a request that `phase.PERMITTED` permits; PeerError carries an error notify."""
+    exchange = header.exchange
     if sa.phase is Phase.CONNECTING:
         return next_exchange.respond(sa, payloads, path, now)
     if exchange == ExchangeType.CREATE_CHILD_SA:
         return _create(sa, payloads, now)
     if exchange == ExchangeType.IKE_FOLLOWUP_KE:
         return followup_ke.respond(sa, payloads, now)
-    return _informational(sa, payloads, path, now)
+    return _informational(sa, header.message_id, payloads, path, now)
 
 
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
@@ -64,8 +66,8 @@ def _create_child(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     return replace(answer, payloads=[*told, *answer.payloads], before=[*given, *answer.before])
 
 
-def _informational(sa: IkeSa, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
-    moved = mobike.respond(sa, payloads, path, now)
+def _informational(sa: IkeSa, message_id: int, payloads: Sequence[Payload], path: Path, now: float) -> Answer:
+    moved = mobike.respond(sa, message_id, payloads, path, now)
     deleted = delete.respond(sa, [p for p in payloads if isinstance(p, DeletePayload)], now)
     redirected = redirecting.heard(sa, payloads, now)
     given, told = configuration.answer(sa, payloads)

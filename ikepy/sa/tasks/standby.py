@@ -29,9 +29,12 @@ def tend(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:
     if waiting is None or now < waiting.look_at:
         return []
     beside = sa.registry.beside(sa, child)
-    if not child.stays or not beside or sa.registry.esp_heard(child.child_id) is not None:
-        child.waiting = None  # the worker sends under it, or nobody is to
+    if not child.stays:
+        child.waiting = None
         return []
+    if not beside or sa.registry.esp_heard(child.child_id) is not None:
+        child.waiting = None  # the worker sends under it, unless it is a new one that never had the other
+        return [ActivateOutbound(child.child_id)]
     has_it = _has_our_response(sa, child, waiting)
     if has_it or now >= child.installed_at + PATIENCE:
         child.waiting = None

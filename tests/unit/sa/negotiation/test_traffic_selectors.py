@@ -17,7 +17,8 @@ def selectors(draw: st.DrawFn) -> Selector:
     address = st.integers(0, 2 ** BITS[version] - 1)
     first, last = sorted((draw(address), draw(address)))
     port = st.integers(0, 65535)
-    return Selector(version, first, last, draw(st.integers(0, 255)), draw(port), draw(port))
+    ports = draw(st.tuples(port, port).map(sorted) | st.just([65535, 0]))
+    return Selector(version, first, last, draw(st.integers(0, 255)), *ports)
 
 
 @given(st.lists(selectors(), max_size=5))
@@ -40,5 +41,6 @@ def test_unknown_types_and_empty_ranges_are_left_out() -> None:
     good = TrafficSelector(TsType.IPV4_ADDR_RANGE, 0, 0, 65535, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 1]))
     empty = TrafficSelector(TsType.IPV4_ADDR_RANGE, 0, 0, 65535, bytes([10, 0, 0, 2]), bytes([10, 0, 0, 1]))
     unknown = TrafficSelector(9, 0, 0, 65535, bytes(4), bytes(4))
-    payload = TsPayload(PayloadType.TS_I, (unknown, empty, good))
+    no_port = TrafficSelector(TsType.IPV4_ADDR_RANGE, 6, 80, 79, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 1]))
+    payload = TsPayload(PayloadType.TS_I, (unknown, empty, no_port, good))
     assert from_payload(payload) == (Selector.of("10.0.0.1/32"),)

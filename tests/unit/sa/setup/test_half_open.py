@@ -6,12 +6,17 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
+from ikepy.config.identity import Identity
 from ikepy.config.model import Daemon
 from ikepy.sa.admission.cpu_budget import Charge, CpuBudget
 from ikepy.sa.api.path import Endpoint, Path
+from ikepy.sa.auth.authenticator import Failed
 from ikepy.sa.setup.half_open import AGED, MEMORY, HalfOpen, Verdict
+from ikepy.sa.state.auth_round import AuthRound, Claim
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.phase import Phase
+from ikepy.wire.constants import IdType, PayloadType
+from ikepy.wire.payloads import IdPayload
 
 from ..state.test_registry import shared
 
@@ -46,6 +51,12 @@ class Peers:
         sa.enter(Phase.CONNECTING)
         self.of.add(sa, Charge(self.budget, remote, 0.001, at), sa.spi_i)
         return sa
+
+    def between_rounds(self, sa: IkeSa) -> None:
+        who = Identity(IdType.FQDN, b"alice")
+        claim = Claim(who, IdPayload(PayloadType.ID_I, who.id_type, who.data, bytes(3)), None, 1)
+        sa.connecting.auth_round = AuthRound(1, claim, lambda message: Failed("nobody answers"))
+        self.of.update(sa, 0.0)
 
     def authenticated(self, sa: IkeSa, now: float) -> Charge | None:
         sa.enter(Phase.ESTABLISHED)
@@ -251,3 +262,22 @@ def test_what_goes_for_its_address_makes_room_in_all() -> None:
     assert peers.of.crowded_out(ONE.address, AGED) == [first, second]
     assert peers.of.crowded_out(OTHER.address, AGED) == [third, first]
     assert fourth.phase is Phase.CONNECTING
+
+
+def test_whoever_logs_in_goes_last() -> None:
+    """A user who confirms on a phone takes longer than AGED, and others begin from the same address."""
+    peers = Peers(half_open(block_threshold=2))
+    user, first, second = peers.begin(), peers.begin(), peers.begin()
+    peers.between_rounds(user)
+    assert peers.of.crowded_out(ONE.address, AGED) == [first, second]
+    peers = Peers(half_open(init_limit_half_open=4))
+    user, first, second, third = (peers.begin() for _ in range(4))
+    peers.between_rounds(user)
+    assert peers.of.crowded_out(HERE, 0.0) == [first]
+    peers.between_rounds(first)
+    assert peers.of.crowded_out(HERE, 0.0) == [second]
+    peers.between_rounds(second)
+    assert peers.of.crowded_out(HERE, 0.0) == [user], "strangers get as far, and no more than half is kept"
+    peers.ended(second, 0.0)
+    peers.begin()
+    assert peers.of.crowded_out(HERE, 0.0) == [third]

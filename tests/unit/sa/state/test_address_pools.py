@@ -17,6 +17,7 @@ from ikepy.sa.state import address_pools
 from ikepy.sa.state.address_pools import AddressPools
 
 ALICE, BOB = Identity(2, b"alice"), Identity(2, b"bob")
+OUTSIDE = ip_address("10.5.0.9"), ip_address("10.5.0.10")  # of no pool
 
 
 def pool(name: str, addrs: str) -> Pool:
@@ -159,13 +160,28 @@ def test_what_is_restored_is_what_was_kept() -> None:
     assert given(again, 1, BOB) == "10.3.0.2"
 
 
+def test_one_that_an_aaa_server_frames_for_two_users_is_in_use_until_both_are_gone() -> None:
+    framed = ip_address("10.3.0.1")
+    for first, second in ((1, 2), (2, 1)):
+        pools = made()
+        pools.hold(1, ["p"], ALICE, [framed])
+        pools.hold(2, ["p"], BOB, [framed])
+        assert [(one.identity, one.online) for one in pools.leases()] == [(BOB, True)]
+        pools.hold(first, ["p"], ALICE, [])
+        assert given(pools, 3, ALICE, "10.3.0.1") == "10.3.0.2"
+        pools.hold(second, ["p"], BOB, [])
+        assert given(pools, 4, BOB) == "10.3.0.1"
+
+
 class Laws(RuleBasedStateMachine):
-    """Whatever happens: an address has one owner, and whoever uses one keeps it."""
+    """Whatever happens: whoever uses an address keeps it, and shares it only as an AAA server says. It is the
+    last one's that got it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pools = AddressPools({"p": pool("p", "10.3.0.1-10.3.0.3"), "q": pool("q", "10.4.0.1-10.4.0.2")})
         self.used: dict[int, tuple[Identity, Address]] = {}
+        self.owners: dict[Address, Identity] = {}
         self.count = 0
 
     @rule(
@@ -178,13 +194,25 @@ class Laws(RuleBasedStateMachine):
         wished = None if wish is None else ip_address(wish)
         found = self.pools.choose(["p", "q"], who, 4, wished, lambda _: follows)
         if found is None:
-            assert len({address for _, address in self.used.values()}) == 5
+            assert len({address for _, address in self.used.values() if address not in OUTSIDE}) == 5
             return
-        users = {owner for owner, address in self.used.values() if address == found}
-        assert users <= ({who} if follows and found == wished else set())
+        if any(address == found for _, address in self.used.values()):
+            assert follows and found == wished and self.owners[found] == who
+        self.hold(who, found)
+
+    def hold(self, who: Identity, address: Address) -> None:
         self.count += 1
-        self.pools.hold(self.count, ["p", "q"], who, [found])
-        self.used[self.count] = who, found
+        self.pools.hold(self.count, ["p", "q"], who, [address])
+        self.used[self.count] = who, address
+        self.owners[address] = who
+
+    @rule(
+        name=st.sampled_from([b"a", b"b", b"c"]),
+        address=st.sampled_from([ip_address("10.3.0.1"), ip_address("10.4.0.2"), *OUTSIDE]),
+    )
+    def framed(self, name: bytes, address: Address) -> None:
+        """An AAA server says which one it is."""
+        self.hold(Identity(2, name), address)
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
@@ -197,15 +225,14 @@ class Laws(RuleBasedStateMachine):
         if self.used:
             ike_id = data.draw(st.sampled_from(sorted(self.used)))
             who, address = self.used.pop(ike_id)
-            self.count += 1
-            self.pools.hold(self.count, ["p", "q"], who, [address])
+            self.hold(who, address)
             self.pools.hold(ike_id, ["p", "q"], who, [])
-            self.used[self.count] = who, address
 
     @rule(addrs=st.sampled_from(["10.3.0.1-10.3.0.3", "10.3.0.2-10.3.0.4"]))
     def reconfigure(self, addrs: str) -> None:
         self.pools.replace({"p": pool("p", addrs), "q": pool("q", "10.4.0.1-10.4.0.2")})
-        for owner, address in self.used.values():
+        for _, address in self.used.values():
+            owner = self.owners[address]
             assert any(one.address == address and one.identity == owner for one in self.pools.leases())
         self.pools.replace({"p": pool("p", "10.3.0.1-10.3.0.3"), "q": pool("q", "10.4.0.1-10.4.0.2")})
 
@@ -215,7 +242,7 @@ class Laws(RuleBasedStateMachine):
         self.pools = AddressPools({"p": pool("p", "10.3.0.1-10.3.0.3"), "q": pool("q", "10.4.0.1-10.4.0.2")})
         self.pools.restore(kept)
         assert {(one.address, one.identity) for one in self.pools.leases()} == {
-            (one.address, one.identity) for one in kept
+            (one.address, one.identity) for one in kept if one.address not in OUTSIDE
         }
         self.used = {}
 
@@ -224,7 +251,7 @@ class Laws(RuleBasedStateMachine):
         leases = list(self.pools.leases())
         assert len({one.address for one in leases}) == len(leases)
         online = {(one.identity, one.address) for one in leases if one.online}
-        assert online == set(self.used.values())
+        assert online == {(self.owners[address], address) for _, address in self.used.values()}
 
 
 TestLaws = Laws.TestCase

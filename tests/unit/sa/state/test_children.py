@@ -68,3 +68,15 @@ def test_a_packet_that_a_child_carries_and_one_that_needs_another() -> None:
     assert not children(part).lacks("net", HOSTS)
     assert not children(replace(part, state=ChildState.REKEYED)).lacks("net", ELSEWHERE)
     assert not children(part).lacks("other", ELSEWHERE)
+
+
+def test_the_newest_that_the_peer_surely_has() -> None:
+    """However long it has rekeyed and deleted nothing."""
+    most = 5000
+    chain = [replace(child(), child_id=n, replaced_by=n + 1, state=ChildState.REKEYED) for n in range(most)]
+    newest, alone = replace(child(), child_id=most), replace(child(), child_id=most + 1)
+    found = children(*chain, newest, alone)
+    assert found.ready(newest) is chain[0]
+    assert found.ready(alone) is alone
+    chain[9].state = ChildState.DELETED
+    assert found.ready(newest) is chain[10]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from ipaddress import IPv4Address
+from itertools import pairwise
 
 import pytest
 
@@ -14,6 +15,7 @@ from ikepy.sa.api.path import Endpoint, Path
 from ikepy.sa.state.ike_sa import IkeSa, Registry
 from ikepy.sa.state.phase import FOLLOWS, Phase
 from ikepy.sa.state.registry import SaRegistry
+from ikepy.sa.state.replacement import Rekeyed
 from ikepy.wire.constants import IdType
 
 PATH = Path(Endpoint(IPv4Address("192.0.2.1"), 500), Endpoint(IPv4Address("192.0.2.2"), 500))
@@ -80,6 +82,35 @@ def test_duplicates_have_the_same_identities() -> None:
     assert table.duplicates(first) == [third]
     table.remove(third)
     assert table.duplicates(first) == []
+
+
+@pytest.mark.parametrize(
+    "users", [("alice", "ALICE", "@alice", " alice", "fqdn:alice"), ("a@x.org", "A@x.ORG")]
+)
+def test_nobody_is_another_by_writing_its_name_otherwise(users: tuple[str, ...]) -> None:
+    table = shared()
+    some = [established(table, "one", name) for name in ("gwb", "GWB", "gwB")]
+    assert table.duplicates(some[0]) == some[1:]
+    for name in users:
+        sa = added(table, "one")
+        sa.local_id, sa.remote_id, sa.eap_id = some[0].local_id, some[0].remote_id, name
+        sa.establish(0.0)
+        some.append(sa)
+    assert table.siblings(some[3]) == some[:3:-1]
+    for sa in some:
+        table.remove(sa)
+    assert table.duplicates(some[0]) == []
+
+
+def test_an_ike_sa_is_found_through_all_its_rekeys() -> None:
+    """Of those between nothing is kept."""
+    table = shared()
+    chain = [added(table, "one", Phase.ESTABLISHED) for _ in range(5000)]
+    for old, new in pairwise(chain):
+        old.enter(Phase.REKEYED)
+        old.rekeyed = Rekeyed(60.0, new)
+    assert chain[0].successor is chain[-1]
+    assert chain[0].rekeyed is not None and chain[0].rekeyed.by is chain[-1]
 
 
 def test_of_a_connection_the_newest_comes_first() -> None:

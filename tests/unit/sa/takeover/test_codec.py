@@ -187,6 +187,7 @@ ike_sas = st.builds(
     nat_local=st.booleans(),
     nat_remote=st.booleans(),
     fragmentation=st.booleans(),
+    follows_redirects=st.booleans(),
     ppk=st.booleans(),
     quantum_safe=st.booleans(),
     keeps_safe=st.booleans(),
