@@ -5,7 +5,7 @@ The entry point of the sans-IO machine (RFC 7296): every call takes the time and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ikepy.config.difference import difference
 from ikepy.config.model import Config
@@ -28,6 +28,7 @@ from ikepy.sa.api.effects import Effect, Level, Log, Send
 from ikepy.sa.api.ends import End, Failure, HalfOpenLimit, Party
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.api.esp_state import EspState
+from ikepy.sa.api.events import IkeDown
 from ikepy.sa.api.key_log import NOBODY, KeyLog
 from ikepy.sa.api.leases import Lease, PoolState
 from ikepy.sa.api.log_source import Peer, kind_of
@@ -189,6 +190,17 @@ class IkeManager:
         self.ticking = sa.ike_id
         return self._settle(sa, clock.tick(sa, now), now)
 
+    def recover(self, now: float) -> list[Effect]:
+        """Remove the IKE_SAs that an exception has left dead: the effects of its call are lost."""
+        effects: list[Effect] = []
+        for sa in self.ike_sas:
+            if sa.ended is not None:
+                if sa.ended.was_up:
+                    effects.append(IkeDown(sa.itself, sa.ended.why, None, sa.ended.text))
+                sa.ended.torn_down = False  # or not wholly
+                effects += self._settle(sa, [], now)
+        return effects
+
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this ike_id."""
         return self._registry.sas.get(ike_id)
@@ -196,6 +208,16 @@ class IkeManager:
     def proceed(self, sa: IkeSa, now: float) -> list[Effect]:
         """Begin the tasks that a caller enqueued on `sa`."""
         return self._settle(sa, proceed(sa, now), now)
+
+    def ike_ids(self) -> Collection[int]:
+        """The living IKE_SAs."""
+        return self._registry.sas.keys()
+
+    def child_ids(self) -> Collection[int]:
+        """The children that workers have, if all effects were carried out."""
+        owners = self._registry.owners
+        children = {one: sa.children.get(one) for one, sa in owners.items()}
+        return frozenset(one for one, child in children.items() if child is not None and not child.lost)
 
     @property
     def ike_sas(self) -> list[IkeSa]:

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from esp.packet.selectors import Selector
 from esp.sa.suites import Suite
@@ -34,7 +34,7 @@ from ikepy.daemon.device.worker_slots import WorkerSlots
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import Mended, NetworkConfig, Tun
 from ikepy.sa.api.names import NameTable
-from ikepy.sa.api.network_settings import NetworkSettings
+from ikepy.sa.api.network_settings import NO_SETTINGS, NetworkSettings
 from ikepy.sa.api.path import Path
 from tun.netlink import RouteError
 from tun.state import SetMtu
@@ -156,6 +156,12 @@ class DeviceTable:
         device = self._by_connection.get(connection)
         if device is not None:
             self._given.set_settings(device, ike_id, settings)
+
+    def end_settings(self, remaining: Collection[int]) -> None:
+        """Take from all devices what they have of IKE_SAs that are not among these, by ike_id."""
+        for device in self:
+            for ike_id in set(device.settings) - {CONFIGURED, *remaining}:
+                self._given.set_settings(device, ike_id, NO_SETTINGS)
 
     def _steer(self, device: VtiDevice) -> None:
         """Lead the host's own packets that children in transport mode carry into the device, later if the

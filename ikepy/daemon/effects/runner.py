@@ -1,7 +1,7 @@
 """Calls the IKE machine, and carries out its effects in order: on sockets, workers, devices, log and clients.
 
 `_guarded` catches every exception: a fault of ours in the work for one IKE_SA is logged with its context, and
-that IKE_SA alone is torn down.
+that IKE_SA alone is torn down. What it has in workers and devices goes with it (`_compare`).
 """
 
 from __future__ import annotations
@@ -240,10 +240,23 @@ class EffectsRunner:
                 torn_down.add(ike_id)
                 command = Terminate(ike_id=ike_id, force=True, fault=True)
                 self._run(partial(self._machine.request, command), ("tearing down", f"#{ike_id}"), _nobody)
+        if self._faulty:
+            self._run(self._machine.recover, ("recovering",), _nobody)
+            self._guarded(("comparing SAs",), _nobody, self._compare)
         if self._refused:
             self._run(self._tell_refused, ("no room for children",), _nobody)
         self._guarded(("after it",), _nobody, self._follow)
         return taken
+
+    def _compare(self) -> None:
+        """After a fault, as effects are lost: workers and devices have what the machine has, no more; of what
+        they lack the machine is told."""
+        known = self._machine.child_ids()
+        installed = {child.child_id for child in self._children}
+        for child_id in installed.difference(known):
+            self._remove_child(RemoveChild(child_id))
+        self._refused += sorted(set(known) - installed - set(self._refused))
+        self._devices.end_settings(self._machine.ike_ids())
 
     def _tell_refused(self, now: float) -> Sequence[Effect]:
         refused, self._refused = tuple(self._refused), []

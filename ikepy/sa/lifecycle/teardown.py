@@ -26,8 +26,8 @@ def tear_down(sa: IkeSa) -> list[Effect]:
     if ended is None or ended.torn_down:
         return []
     ended.torn_down = True
-    ended.children = desired.intended(sa)
-    ended.unfulfilled = desired.unfulfilled(sa)
+    ended.children = ended.children or desired.intended(sa)
+    ended.unfulfilled = ended.unfulfilled or desired.unfulfilled(sa)
     effects: list[Effect] = []
     for child in list(sa.children.values()):
         effects += _let_go(sa, child)

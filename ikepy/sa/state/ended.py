@@ -10,7 +10,8 @@ from ikepy.sa.api.ends import End
 
 @dataclass(slots=True)
 class Ended:
-    """`text`: why, for users. The rest is known once `lifecycle.teardown` has run.
+    """`text`: why, for users. `was_up`: events told that it was up. The rest is known once
+    `lifecycle.teardown` has run.
 
     `children`: those that were installed, or still to come up. `unfulfilled`: of these, the ones that were
     not installed.
@@ -18,6 +19,7 @@ class Ended:
 
     why: End
     text: str
+    was_up: bool
     torn_down: bool = False
     children: tuple[Child, ...] = ()
     unfulfilled: tuple[Child, ...] = ()

@@ -493,7 +493,7 @@ class IkeSa:
         else:  # our own reason holds even if the peer's delete crosses ours, or no response comes
             meant = [one for one in (self.announced_end, *self.tasks.ends) if one in MEANT]
             end = min(meant, key=MEANT.index, default=end)
-        self.ended = Ended(end, text)
+        self.ended = Ended(end, text, self.announced)
         self.enter(Phase.DEAD)
         told = text + details
         if self.announced:

@@ -296,6 +296,7 @@ class FakeMachine:
         self.config = Config()
         self.kept_leases: list[Lease] = []
         self.asked = 0  # how often `has_ike_sa` was
+        self.children: Callable[[], Collection[int]] = lambda: ()
         self._answer = answer
 
     @property
@@ -345,6 +346,15 @@ class FakeMachine:
 
     def peer_moved(self, child_id: int, remote: Endpoint, now: float) -> list[Effect]:
         return self._called(f"peer_moved {child_id} {remote}")
+
+    def recover(self, now: float) -> list[Effect]:
+        return self._called("recover")
+
+    def ike_ids(self) -> Collection[int]:
+        return [sa.ike_id for sa in self.sas]
+
+    def child_ids(self) -> Collection[int]:
+        return self.children()
 
     def counters(self) -> dict[str, int]:
         return {"cookies asked for": 3}

@@ -65,6 +65,7 @@ class Bed:
         self.devices = DeviceTable(config(), 2, self._create, self.network)
         self.devices.open()
         self.children = ChildTable(2, 4)
+        self.machine.children = lambda: [child.child_id for child in self.children]
         self.runner = EffectsRunner(self.machine, self.notes, self.notes, self.devices, self.children)
 
     def _create(self, name: str) -> FakeTun:
@@ -251,7 +252,8 @@ def test_a_fault_tears_down_one_ike_sa_and_the_rest_is_run() -> None:
 
     bed = _run(scenario, {"start": [inbound(), Send(PATH, b"\x02")]})
     assert bed.notes.lines == [f"send 02 {PATH}"]
-    assert bed.machine.calls == ["start", f"request {Terminate(ike_id=7, force=True, fault=True)}"]
+    ends = f"request {Terminate(ike_id=7, force=True, fault=True)}"
+    assert bed.machine.calls == ["start", ends, "recover"]
 
 
 def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
@@ -261,7 +263,26 @@ def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
         bed.runner.start()
 
     bed = _run(scenario, {"start": [inbound()], "request": [inbound()]})
-    assert len(bed.machine.calls) == 2
+    assert len(bed.machine.calls) == 3
+
+
+def test_what_the_machine_has_no_more_goes_after_a_fault() -> None:
+    """As the call that failed has lost its effects. What nobody has installed the machine hears of."""
+    settings = NetworkSettings((ip_interface("10.7.0.5/32"),), (ip_network("10.8.0.0/16"),))
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        assert bed.children.spis and "10.8.0.0/16" in bed.routes
+        bed.machine.children = lambda: {9}
+        bed.notes.broken = messages.ActivateOutboundSa
+        bed.runner.tick()
+        assert not bed.children.spis
+        assert bed.notes.lines[-1] == "worker 0 RemoveSaPair"
+        assert bed.machine.calls[2:] == ["recover", "request ChildrenLost(child_ids=(9,))"]
+        assert (bed.carrier, bed.routes) == (False, set())
+
+    start: list[Effect] = [inbound(), install_outbound(), SetNetworkSettings("a", 3, settings)]
+    _run(scenario, {"start": start, "tick": [ActivateOutbound(1)]})
 
 
 def test_a_fault_in_the_machine_is_blamed_on_the_messages_ike_sa() -> None:
@@ -409,7 +430,7 @@ def test_a_machine_that_always_fails_is_no_busy_loop() -> None:
         bed.devices.close()
         return machine.calls
 
-    assert asyncio.run(inside()) == ["start"]
+    assert asyncio.run(inside()) == ["start", "recover"]
 
 
 def test_a_worker_without_room_costs_one_child() -> None:
