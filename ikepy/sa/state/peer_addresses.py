@@ -34,7 +34,6 @@ class Mobike:
     searching: bool = False  # a request was sent on other paths than the one in use
     probed: int = 0  # how many untried paths the search has probed
     seen_as: bytes = b""  # the peer's last NAT_DETECTION_DESTINATION_IP: how it sees us
-
     told_by: tuple[int, int] = (0, 0)
 
     def is_newest(self, ike_id: int, message_id: int) -> bool:
