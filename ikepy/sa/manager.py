@@ -183,6 +183,7 @@ class IkeManager:
             return [Log(Level.INFO, "secrets", f"{words.entry(name)}: {REFUSED}") for name in expired]
         demand = self._connector.pop(now)
         if demand is not None:
+            self.ticking = None
             return self._connector.bring_up(demand, now)
         sa = self._timers.pop(now)
         if sa is None:
@@ -191,7 +192,8 @@ class IkeManager:
         return self._settle(sa, clock.tick(sa, now), now)
 
     def recover(self, now: float) -> list[Effect]:
-        """Remove the IKE_SAs that an exception has left dead: the effects of its call are lost."""
+        """Remove the IKE_SAs that an exception has left dead, as the effects of its call are lost, and those
+        of ours that wait for nothing any more."""
         effects: list[Effect] = []
         for sa in self.ike_sas:
             if sa.ended is not None:
@@ -199,7 +201,13 @@ class IkeManager:
                     effects.append(IkeDown(sa.itself, sa.ended.why, None, sa.ended.text))
                 sa.ended.torn_down = False  # or not wholly
                 effects += self._settle(sa, [], now)
+            elif sa.phase is Phase.CONNECTING and sa.initiator and sa.waits_for_nothing:
+                effects += self._settle(sa, sa.kill(End.FAULT, "by a fault of the daemon's own"), now)
         return effects
+
+    def awaited(self) -> Collection[int]:
+        """The tickets of `Compute` and `LookUp` that IKE_SAs and demands wait for."""
+        return self._registry.computing.keys() | self._connector.look_ups
 
     def find(self, ike_id: int) -> IkeSa | None:
         """The living IKE_SA with this ike_id."""
@@ -391,7 +399,7 @@ class IkeManager:
         """
         if self._init_admission.looked_up(ticket):
             return []
-        if self._connector.awaits(ticket):
+        if ticket in self._connector.look_ups:
             self.ticking = None
             return self._connector.looked_up(ticket, now)
         sa = self._registry.computing.pop(ticket, None)
@@ -487,7 +495,14 @@ class IkeManager:
             effects += self._reauthentication.reauthenticate(sa, now)
         effects += self._reauthentication.end_replaced(sa, now)
         self._reauthentication.let_go(sa)
-        changed = [sa]
+        effects += self._settle_changed([sa], now)
+        while self._registry.to_probe or self._registry.changed_sas:  # by what became of these
+            effects += self._settle_changed([], now)
+        return effects
+
+    def _settle_changed(self, changed: list[IkeSa], now: float) -> list[Effect]:
+        """Do what follows for IKE_SAs that changed in another one's turn, and for these."""
+        effects: list[Effect] = []
         while self._registry.to_probe:
             one = self._registry.to_probe.pop()
             changed.append(one)

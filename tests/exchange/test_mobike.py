@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ikepy.sa.api.commands import Initiate, LocalAddressesChanged
+from ikepy.sa.api.commands import Initiate, LocalAddressesChanged, Rekey
 from ikepy.sa.api.effects import Effect, Send
 from ikepy.sa.api.events import ChildDown, IkeDown
 from ikepy.sa.api.path import Address, Endpoint, Path
@@ -21,7 +21,7 @@ from ikepy.wire.constants import ExchangeType, HeaderFlag, NotifyType, PayloadTy
 from ikepy.wire.message import IkeHeader, decode_message, decode_payloads, protected_prefix
 from ikepy.wire.payloads import NotifyPayload, Payload, SkPayload
 
-from .network import ADDRESS_A, ADDRESS_B, Network, Options, assert_joined, lose
+from .network import ADDRESS_A, ADDRESS_B, DELAY, Network, Options, assert_joined, lose
 from .rekeying_peer import RekeyIke
 from .test_established import do, established, ike_sa
 
@@ -482,3 +482,16 @@ def test_an_update_that_a_later_one_has_overtaken_changes_nothing() -> None:
     assert b.mobike is not None and not b.mobike.remote
     net.inject("b", path(ADDRESS_B, SECOND_A), request(a, update, message_id=4))
     assert b.path == path(ADDRESS_B, SECOND_A)
+
+
+def test_an_address_that_comes_while_a_rekeyed_ike_sa_still_stands_is_announced() -> None:
+    """Both know the same of addresses."""
+    net = set_up(Options(local_addrs="%any", connection="rekey_time = 0"))
+    net.script = lambda line, nth, data: [] if line.startswith("b -> a INFORMATIONAL request") else [DELAY]
+    net.command("b", Rekey(ike="ab"))
+    net.run(1)
+    assert len(net.a.manager.ike_sas) == 2
+    has(net, "a", ADDRESS_A, SECOND_A)
+    net.run(1)
+    known = net.b.manager.ike_sas[-1].mobike
+    assert known is not None and known.remote == (SECOND_A,)

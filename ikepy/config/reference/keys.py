@@ -116,9 +116,9 @@ KEYS: dict[str, dict[str, Key]] = {
         "unique": Key(
             "word",
             '`"no"`, `"never"`, `"keep"`, `"replace"`',
-            "several IKE_SAs of the same identities: kept, unless the peer sends INITIAL_CONTACT "
-            '(`"no"`); kept whatever it sends (`"never"`); the new one refused (`"keep"`); the old '
-            'one deleted (`"replace"`)',
+            "several IKE_SAs of the connection with the same identities: kept, unless the peer sends "
+            'INITIAL_CONTACT (`"no"`); kept whatever it sends (`"never"`); the new one refused '
+            '(`"keep"`); the old one deleted (`"replace"`)',
         ),
         "max_ike_sas": Key("integer", "1 to 1000000", "IKE_SAs of the connection"),
         "max_ike_sas_per_identity": Key(

@@ -28,6 +28,7 @@ from ikepy.daemon.effects.timer import DeadlineTimer
 from ikepy.daemon.effects.waiting_clients import ENDING, FAULT, Waiting
 from ikepy.daemon.interfaces import Machine
 from ikepy.daemon.workers.pool import WorkerDown
+from ikepy.errors import PeerError
 from ikepy.sa.api.commands import (
     ChildrenLost,
     Command,
@@ -56,6 +57,7 @@ from ikepy.sa.api.effects import (
 from ikepy.sa.api.events import EVENTS, Event, concerned
 from ikepy.sa.api.log_source import Peer, kind_of
 from ikepy.sa.api.path import Endpoint, Path
+from ikepy.wire.constants import NotifyType
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -63,6 +65,7 @@ Context = tuple[object, ...]  # what is being done, in words that are joined onl
 Call = Callable[[float], Sequence[Effect]]
 Guilty = Callable[[], int | None]  # the ike_id of the IKE_SA to blame
 FAULT_PAUSE = 1.0  # seconds
+LOST = "what was to be computed was lost by a fault of the daemon's own"
 FAULTS = Peer("fault")  # the source of log lines on our own faults, which a peer may know how to trigger
 OPERATORS = (Initiate, Terminate, Rekey, Shutdown, LocalAddressesChanged)  # commands that no peer can cause
 SPI = 8  # octets of an IKE SPI: the first two fields of every message
@@ -106,6 +109,7 @@ class EffectsRunner:
         self._stopped = False
         self._guilty: list[Guilty] = []
         self._faulty = False  # a fault was caught since the timer was set last
+        self._pending: set[int] = set()  # tickets of the machine's jobs and look-ups that are under way
         self._refused: list[int] = []  # children that no worker can have; the machine is told after the call
         self.log = LimitedLog(EventBus(), self._clock) if written is None else written
         self.bus = self.log.bus
@@ -173,6 +177,7 @@ class EffectsRunner:
 
     def complete(self, ticket: int, result: object) -> None:
         """A job of the machine's (`Compute`) has this result."""
+        self._pending.discard(ticket)
         call = partial(self._machine.complete, ticket, result)
         self._drive(call, ("going on with job", ticket), lambda: self._machine.ticking)
 
@@ -243,6 +248,9 @@ class EffectsRunner:
         if self._faulty:
             self._run(self._machine.recover, ("recovering",), _nobody)
             self._guarded(("comparing SAs",), _nobody, self._compare)
+            for ticket in sorted(set(self._machine.awaited()) - self._pending):
+                lost = partial(self._machine.complete, ticket, PeerError(NotifyType.TEMPORARY_FAILURE, LOST))
+                self._run(lost, ("giving up job", ticket), lambda: self._machine.ticking)
         if self._refused:
             self._run(self._tell_refused, ("no room for children",), _nobody)
         self._guarded(("after it",), _nobody, self._follow)
@@ -415,9 +423,11 @@ class EffectsRunner:
                 self._pool.send(child.device.slot, message)
 
     def _compute(self, effect: Compute) -> None:
+        self._pending.add(effect.ticket)
         self.computing.submit(effect)
 
     def _look_up(self, effect: LookUp) -> None:
+        self._pending.add(effect.ticket)
         self.look_up(effect)
 
     def _not_looked_up(self, effect: LookUp) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from ikepy.sa.api.commands import RedirectClients, Rekey, Terminate
 from ikepy.sa.api.effects import Effect
@@ -11,12 +11,13 @@ from ikepy.sa.driver.turns import proceed
 from ikepy.sa.lifecycle import teardown
 from ikepy.sa.lifecycle.reauthentication import Reauthentication
 from ikepy.sa.setup.connector import Connector
+from ikepy.sa.setup.demand import Key
 from ikepy.sa.state.child_sa import ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.target_ticket import TargetTicket
 from ikepy.sa.state.task import outcomes
-from ikepy.sa.tasks import child_rekey, ike_rekey, redirect
+from ikepy.sa.tasks import child_rekey, desired, ike_rekey, redirect
 
 Target = tuple[IkeSa, int | None]  # a child of an IKE_SA, or with None all of it
 
@@ -40,22 +41,35 @@ class ByCriteria:
             return outcomes([command.ticket], False, crowded)
         given_up: list[str] = []
         if command.ike_id is None and command.child_id is None:
-            given_up = self._connector.give_up(command.ike, command.child)
+            given_up = self._connector.give_up(_meant_by(command))
+        effects = self._give_up(command, {sa for sa, child_id in targets if child_id is None}, given_up)
         if not targets:
             text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
-            return outcomes([command.ticket], bool(given_up), text)
+            return [*effects, *outcomes([command.ticket], bool(given_up), text)]
         if command.force:  # an IKE_SA of a colliding rekey would get the children: it ends too
             colliding = [ike_rekey.colliding(sa) for sa, child_id in targets if child_id is None]
             targets += [(one, None) for one in colliding if one is not None and (one, None) not in targets]
         end = End.FAULT if command.fault else End.DELETED
         teardown.announce_end((sa for sa, child_id in targets if child_id is None), end)
-        effects: list[Effect] = []
         for (sa, child_id), tickets in zip(targets, _tickets(command, targets), strict=True):
             if _is_gone(sa, child_id):
                 effects += outcomes(tickets, True, f"{_name(sa, child_id)} is gone")
                 continue
             ended = teardown.terminate(sa, child_id, command.force, tickets, now, end=end)
             effects += self._settle(sa, ended, now)
+        return effects
+
+    def _give_up(self, command: Terminate, ending: Collection[IkeSa], given_up: list[str]) -> list[Effect]:
+        """Give up the child that is still to come up on IKE_SAs which stay; adds what it finds to `given_up`,
+        as "connection/child"."""
+        effects: list[Effect] = []
+        for sa in self._registry.sas.values():
+            name = sa.connection.name
+            meant = command.ike in (None, name) and command.ike_id in (None, sa.ike_id)
+            if command.child is not None and command.child_id is None and meant and sa not in ending:
+                told = desired.give_up(sa, command.child)
+                effects += told or []
+                given_up += [] if told is None else [f"{name}/{command.child}"]
         return effects
 
     def rekey(self, command: Rekey, now: float) -> list[Effect]:
@@ -110,6 +124,10 @@ def _tickets(command: Terminate | Rekey | RedirectClients, targets: list[Target]
     if len(targets) == 1 or not command.ticket:
         return [[command.ticket] for _ in targets]
     return [[one] for one in TargetTicket.each(command.ticket, [_name(*target) for target in targets])]
+
+
+def _meant_by(command: Terminate) -> Callable[[Key], bool]:
+    return lambda key: command.ike in (None, key[0]) and command.child in (None, key[1])
 
 
 def _matches(sa: IkeSa, command: Terminate | Rekey) -> list[int | None]:

@@ -45,7 +45,7 @@ class Reauthentication:
         names = tuple(config.name for config in desired.intended(old) if config.name in children)
         if not names:
             return self._settle(old, terminate(old, None, False, list(tickets), now), now)
-        if any(old in sa.replaced for sa in self._registry.sas.values()):
+        if self._registry.is_being_replaced(old):
             return outcomes(tickets, False, f"IKE_SA #{old.ike_id} is being reauthenticated already")
         redirect, old.redirection.to = old.redirection.to, None
         demand = Demand(old.connection, names, tuple(tickets), replaces=old, redirect=redirect)
@@ -89,11 +89,14 @@ class Reauthentication:
         return bool(names) and all(any(other.has_child(name) for other in others) for name in names)
 
     def enforce_unique(self, sa: IkeSa, newly: NewlyUp, now: float) -> list[Effect]:
-        """Apply INITIAL_CONTACT and `unique` to older IKE_SAs between the same identities (RFC 7296 2.4)."""
+        """Apply INITIAL_CONTACT and `unique` to older IKE_SAs between the same identities (RFC 7296 2.4).
+
+        `unique` is about those of the connection, as in charon: others there may be for other networks.
+        """
         policy = sa.connection.unique
         effects = self._end_forgotten(sa, now) if newly.initial_contact else []
         replaced, one_stays = sa.replaced, policy == "replace" or sa.set_up.again
-        for other in self._registry.duplicates(sa):  # of an identity that many share there may be thousands
+        for other in reversed(self._registry.siblings(sa)):  # of a shared identity there may be thousands
             if replaced and other in replaced:
                 continue  # `end_replaced` deletes it when its children are up on `sa`
             if (one_stays or other.set_up.again) and uniqueness.crossed(sa, other):

@@ -25,7 +25,7 @@ from ikepy.sa.api.path import Address
 from ikepy.sa.driver.turns import proceed
 from ikepy.sa.lifecycle import teardown
 from ikepy.sa.setup.connector import Connector
-from ikepy.sa.setup.demand import Demand
+from ikepy.sa.setup.demand import Demand, Key
 from ikepy.sa.state import lifetime
 from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
@@ -71,31 +71,15 @@ class Reconfiguration:
         for sa in affected:
             if sa.ike_id in registry.sas:
                 effects += self._settle(sa, self._end(sa, now) if sa in obsolete else [], now)
-        for connection in change.removed:
-            self._connector.give_up(connection.name, None)
+        removed, other = {one.name for one in change.removed}, _otherwise_started(change.changed)
+        self._connector.give_up(lambda key: key[0] in removed or key in other)
         if registry.stopping:
             return effects
         for connection in change.added:
             effects += self._bring_up(connection, connection.children, now)
         for each in change.changed:
-            effects += self._bring_up(each.new, self._begun(each), now)
+            effects += self._bring_up(each.new, _begun(each), now)
         return effects
-
-    def _begun(self, change: ConnectionChange) -> list[str]:
-        """The names of a changed connection's children that are to be set up, if they are to be up at all."""
-        if change.impact is Impact.REPLACE:
-            return list(change.new.children)
-        names = []
-        for name, child in change.new.children.items():
-            old = change.old.children.get(name)
-            if old is child:
-                continue
-            if old is None or child_impact(old, child) is Impact.REPLACE:
-                names.append(name)
-            elif old.start_action != child.start_action:
-                self._connector.give_up(change.name, name)
-                names.append(name)
-        return names
 
     def _bring_up(self, connection: Connection, names: Iterable[str], now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -250,6 +234,35 @@ class Reconfiguration:
             if self._registry.is_kept_up(sa.connection, name):
                 desired.want_as_configured(sa, config)
         return effects
+
+
+def _begun(change: ConnectionChange) -> list[str]:
+    """The names of a changed connection's children that are to be set up, if they are to be up at all."""
+    if change.impact is Impact.REPLACE:
+        return list(change.new.children)
+    olds = change.old.children
+    return [
+        name
+        for name, child in change.new.children.items()
+        if (old := olds.get(name)) is not child
+        and (old is None or child_impact(old, child) is Impact.REPLACE or _starts_otherwise(old, child))
+    ]
+
+
+def _otherwise_started(changes: Iterable[ConnectionChange]) -> set[Key]:
+    """The children that are started otherwise from now on, and not replaced."""
+    return {
+        (each.name, name)
+        for each in changes
+        if each.impact is not Impact.REPLACE
+        for name, child in each.new.children.items()
+        if (old := each.old.children.get(name)) is not None and old is not child
+        if child_impact(old, child) is not Impact.REPLACE and _starts_otherwise(old, child)
+    }
+
+
+def _starts_otherwise(old: Child, new: Child) -> bool:
+    return old.start_action != new.start_action
 
 
 def _adopt_child(sa: IkeSa, child: ChildSa, config: Child, now: float) -> None:

@@ -14,6 +14,7 @@ from ikepy.sa.setup.address_turns import Resolve
 from ikepy.sa.setup.connector import Connector
 from ikepy.sa.state import event_text
 from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
+from ikepy.sa.state.phase import Phase
 from ikepy.sa.tasks import mobike
 from ikepy.sa.tasks.liveness import Liveness
 
@@ -36,7 +37,12 @@ class Roaming:
         self._registry.local_addresses = command.addresses
         effects: list[Effect] = []
         # Stranded IKE_SAs try again without a change too: a route may appear later than its address.
-        affected = [sa for sa in self._registry.sas.values() if changed or sa.stranded]
+        # One that was rekeyed shares what it knows of addresses with its successor, which tells the peer.
+        affected = [
+            sa
+            for sa in self._registry.sas.values()
+            if (changed or sa.stranded) and sa.phase is not Phase.REKEYED
+        ]
         followed = [(sa, *self._follow_address(sa, command, now)) for sa in affected]
         teardown.announce_end((sa for sa, _, why in followed if why), End.ADDRESS_GONE)
         for sa, done, why in followed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, KeysView, Sequence
 from dataclasses import replace
 
 from ikepy.config.model import Connection, DnsName
@@ -16,7 +16,7 @@ from ikepy.sa.driver.turns import proceed
 from ikepy.sa.negotiation.ts_request import Pair
 from ikepy.sa.setup.address_turns import AddressTurns, Resolve
 from ikepy.sa.setup.connect_gates import ConnectGates
-from ikepy.sa.setup.demand import Demand
+from ikepy.sa.setup.demand import Demand, Key
 from ikepy.sa.setup.name_lookups import NameLookups
 from ikepy.sa.setup.retries import Retries
 from ikepy.sa.state import end_actions
@@ -25,7 +25,7 @@ from ikepy.sa.state.ike_sa import IkeSa, Registry, Settle
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.redirect import Redirect
 from ikepy.sa.state.set_up import SetUp
-from ikepy.sa.state.task import outcomes
+from ikepy.sa.state.task import TaskKind, outcomes
 from ikepy.sa.tasks import desired
 from ikepy.sa.tasks.resume import first_task
 
@@ -64,7 +64,8 @@ class Connector:
         """Bring up the children that are not up: on an existing or nascent IKE_SA, or else on a new one."""
         name = demand.connection.name
         # An IKE_SA with a former configuration of the connection ends soon: it does not count.
-        sas = [sa for sa in self._registry.of_connection(name) if sa.connection is demand.connection]
+        of_it = self._registry.of_connection(name)
+        sas = [sa for sa in of_it if sa.connection is demand.connection and not _is_deleted(sa)]
         missing = [name for name in demand.children if not any(_has(sa, name, demand.packet) for sa in sas)]
         if not missing:
             return outcomes(demand.tickets, True, _up_already(sas, demand.children, now))
@@ -114,7 +115,8 @@ class Connector:
         )
         olds = [] if demand.replaces is None else [demand.replaces]
         sa.replacing.olds = olds
-        sa.redirection.came_from = None if redirect is None else redirect.by
+        if redirect is not None:
+            sa.redirection.came_from, sa.redirection.reauthenticates = redirect.by, redirect.reauthenticates
         for name in demand.children:
             desired.want(sa, name, tickets if name == demand.children[0] else (), demand.packet)
         self._registry.add(sa)
@@ -167,35 +169,38 @@ class Connector:
         ticket = self._lookups.add(demand, self._registry.next_ticket)
         return [LookUp(ticket, _names(demand))] if ticket else []
 
-    def awaits(self, ticket: int) -> bool:
-        """Whether demands wait for the look-up with this ticket."""
-        return self._lookups.awaits(ticket)
+    @property
+    def look_ups(self) -> KeysView[int]:
+        """The tickets of the look-ups that demands wait for."""
+        return self._lookups.tickets
 
     def looked_up(self, ticket: int, now: float) -> list[Effect]:
         """Go on with the demands whose names have been looked up."""
         effects: list[Effect] = []
         for waiting in self._lookups.take(ticket):
             demand = self._current(waiting) if waiting.children else None
-            old = waiting.replaces
-            if demand is None:
-                effects += outcomes(waiting.tickets, False, "not wanted any more: terminated or reconfigured")
-            elif old is None:
+            old = None if waiting.replaces is None else waiting.replaces.successor  # rekeyed meanwhile
+            if demand is not None and old is None:
                 effects += self.bring_up(replace(demand, looked_up=True), now)
-            elif self._may_be_replaced(old) and demand.connection is old.connection:
-                effects += self.connect(replace(demand, looked_up=True), now)
+            elif demand is not None and old is not None and self._may_be_replaced(old, demand.connection):
+                effects += self.connect(replace(demand, looked_up=True, replaces=old), now)
             else:
-                effects += outcomes(
-                    demand.tickets, False, f"IKE_SA #{old.ike_id} is gone, or replaced already"
-                )
+                text = "not wanted any more: terminated or reconfigured"
+                if demand is not None and old is not None:
+                    text = f"IKE_SA #{old.ike_id} is gone, replaced already, or reconfigured"
+                effects += outcomes(waiting.tickets, False, text)
+                if old is not None:
+                    self._put_off_reauthentication(old, now)
         return effects
 
-    def _may_be_replaced(self, old: IkeSa) -> bool:
+    def _may_be_replaced(self, old: IkeSa, connection: Connection) -> bool:
         """Whether it is still there to be reauthenticated, and that is not under way."""
-        return (
-            old.established
-            and not old.is_ending
-            and not any(old in sa.replaced for sa in self._registry.sas.values())
-        )
+        stands = old.established and not old.is_ending and old.connection is connection
+        return stands and not self._registry.is_being_replaced(old)
+
+    def _put_off_reauthentication(self, old: IkeSa, now: float) -> None:
+        old.reauth_at = now + RETRY_LONGEST
+        self._registry.changed_sas.append(old)
 
     def _unresolved(self, demand: Demand, why: str, now: float) -> list[Effect]:
         """Put off a demand because the peer's address or our own is unknown."""
@@ -253,21 +258,15 @@ class Connector:
         self._stranded.clear()
         return outcomes(self._lookups.clear(), False, "the daemon is going down")
 
-    def give_up(self, connection: str | None, child: str | None) -> list[str]:
-        """Forget the waiting demands for these children (None: any), as a user wants them down.
+    def give_up(self, meant: Callable[[Key], bool]) -> list[str]:
+        """Forget the waiting demands for these children, as a user wants them down.
 
         Returns the children that waited for their turn or their next try, as "connection/child".
         """
-
-        def meant(key: tuple[str, str]) -> bool:
-            return connection in (None, key[0]) and child in (None, key[1])
-
         for key in [key for key in self._registry.standing if meant(key)]:
             self._registry.standing.discard(key)
         for demand, why in list(self._stranded.values()):
-            if connection not in (None, demand.connection.name):
-                continue
-            left = tuple(name for name in demand.children if child not in (None, name))
+            left = tuple(name for name in demand.children if not meant((demand.connection.name, name)))
             if left:
                 self._stranded[demand.connection.name] = replace(demand, children=left), why
             else:
@@ -332,12 +331,12 @@ class Connector:
 
     def after_refusals(self, sa: IkeSa, now: float) -> list[Effect]:
         """Try again the children that did not come up though `sa` is established."""
-        unmet = desired.take_unmet(sa)
-        if self._registry.stopping or sa.phase is not Phase.ESTABLISHED or not unmet:
-            return []
+        if self._registry.stopping or sa.phase is not Phase.ESTABLISHED:
+            return []  # of one that ends they are `unfulfilled`
         if not self._registry.is_current(sa.connection):
             return []
-        return self._try_again(Demand(sa.connection, unmet), _subject(sa), now)
+        unmet = desired.take_unmet(sa)
+        return self._try_again(Demand(sa.connection, unmet), _subject(sa), now) if unmet else []
 
     def after_end(self, sa: IkeSa, now: float) -> list[Effect]:
         """Set up anew what `keyingtries` and the actions of its children ask for."""
@@ -349,9 +348,8 @@ class Connector:
         if sa.end is End.TIMEOUT or (sa.established_at is None and sa.end in FAILURES):
             self._turns.fails(sa.connection, sa.path.remote.address)
         olds = sa.replaced
-        for old in olds if sa.redirection.came_from is None else ():
-            old.reauth_at = now + RETRY_LONGEST
-            self._registry.changed_sas.append(old)
+        for old in olds if sa.redirection.reauthenticates or sa.redirection.came_from is None else ():
+            self._put_off_reauthentication(old, now)
         if not self._registry.is_current(sa.connection):
             return []  # reconfigured or removed: `Reconfiguration` brings up what is configured now
         if sa.established_at is None:
@@ -361,6 +359,8 @@ class Connector:
 
     def _follow(self, sa: IkeSa, redirect: Redirect, now: float) -> list[Effect]:
         """Set up at another gateway what this one did not want to (RFC 5685 3, 6)."""
+        due = sa.redirection.came_from is None or sa.redirection.reauthenticates
+        redirect = replace(redirect, reauthenticates=due and bool(sa.replaced))
         found = Demand(
             sa.connection,
             redirect.children,
@@ -389,7 +389,8 @@ class Connector:
         """Start or trap the children of an IKE_SA that was established; with delays if it never lasts."""
         name, end = sa.connection.name, ended.why
         configured = sa.connection.children
-        children = [configured[child.name] for child in ended.children if child.name in configured]
+        names = dict.fromkeys(child.name for child in (*ended.children, *ended.unfulfilled))
+        children = [configured[child] for child in names if child in configured]
         actions = [(child, end_actions.after_ike(end, child)) for child in children]
         self._registry.trapped |= {
             (name, child.name) for child, action in actions if action == end_actions.TRAP
@@ -404,12 +405,12 @@ class Connector:
         self._registry.standing |= {
             (name, child.name) for child in started if end_actions.kept(child) == end_actions.START
         }
-        names = tuple(child.name for child in started)
-        if not names:
+        again = tuple(child.name for child in started)
+        if not again:
             return []
         if now - sa.set_up.ended_at >= STABLE or end is End.ADDRESS_GONE:
-            return self.bring_up(Demand(sa.connection, names), now)
-        demand = Demand(sa.connection, names, bounces=sa.set_up.bounces + 1)
+            return self.bring_up(Demand(sa.connection, again), now)
+        demand = Demand(sa.connection, again, bounces=sa.set_up.bounces + 1)
         if not sa.set_up.bounces:
             return self.bring_up(demand, now)
         wait = self._put_off(demand, sa.set_up.bounces - 1, now)
@@ -433,8 +434,17 @@ def _subject(sa: IkeSa) -> str:
 
 
 def _has(sa: IkeSa, name: str, packet: Pair | None) -> bool:
-    """Whether a child of this name is up and, if a packet is given, carries it."""
-    return sa.has_child(name) and not (packet is not None and sa.children.lacks(name, packet))
+    """Whether a child of this name is up, not to be deleted and, if a packet is given, carries it."""
+    unwanted, config = sa.tasks.unwanted, sa.connection.children.get(name)
+    stays = any(
+        one.config is config and one.stays for one in sa.children.values() if one.child_id not in unwanted
+    )
+    return stays and not (packet is not None and sa.children.lacks(name, packet))
+
+
+def _is_deleted(sa: IkeSa) -> bool:
+    """Whether its DELETE waits for its turn: as good as gone."""
+    return sa.tasks.waits(TaskKind.DELETE_IKE)
 
 
 def _up_already(sas: Iterable[IkeSa], names: Sequence[str], now: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field, replace
 
 from ikepy.sa.setup.demand import Demand, Key
@@ -43,9 +43,10 @@ class NameLookups:
         name = self._names.pop(ticket, None)
         return [] if name is None else self._by_connection.pop(name).demands
 
-    def awaits(self, ticket: int) -> bool:
-        """Whether it is a look-up's ticket."""
-        return ticket in self._names
+    @property
+    def tickets(self) -> KeysView[int]:
+        """Of the look-ups under way."""
+        return self._names.keys()
 
     def waits(self, key: Key) -> bool:
         """Whether this child waits for a look-up."""
@@ -53,8 +54,8 @@ class NameLookups:
         return under_way is not None and any(key[1] in one.children for one in under_way.demands)
 
     def take_back(self, wanted: Callable[[Key], bool]) -> list[Key]:
-        """Forget the children for which `wanted` is true. Commands still get their outcome: that their demand
-        has no child any more."""
+        """Forget the children for which `wanted` is true. Commands, and reauthentications, still hear of it:
+        that their demand has no child any more."""
         forgotten: dict[Key, None] = {}
         for name, under_way in self._by_connection.items():
             left = []
@@ -62,7 +63,7 @@ class NameLookups:
                 gone = [child for child in demand.children if wanted((name, child))]
                 forgotten.update(dict.fromkeys((name, child) for child in gone))
                 children = tuple(child for child in demand.children if child not in gone)
-                if children or any(demand.tickets):
+                if children or any(demand.tickets) or demand.replaces is not None:
                     left.append(replace(demand, children=children))
             under_way.demands = left
         return list(forgotten)

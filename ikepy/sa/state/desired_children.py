@@ -6,6 +6,8 @@ from collections import deque
 
 from ikepy.sa.state.wanted_child import WantedChild
 
+AT_ONCE = float("-inf")
+
 
 class DesiredChildren:
     """`purpose`: names of the children requested before the IKE_SA was established."""
@@ -33,6 +35,10 @@ class DesiredChildren:
         self.due = [one for one in self.due if one[0] > now]
         return found
 
+    def bring_forward(self, wanted: WantedChild) -> None:
+        """If this one is due later, it is due now."""
+        self.due = [(min(at, AT_ONCE) if one is wanted else at, one) for at, one in self.due]
+
     def remove(self, wanted: WantedChild) -> None:
         """This one is not to come up."""
         self.waiting = deque(one for one in self.waiting if one is not wanted)
@@ -43,4 +49,5 @@ class DesiredChildren:
         """Move the children that are to come up to the successor's."""
         other.purpose = self.purpose
         other.due += self.due
-        self.due = []
+        other.unmet |= self.unmet
+        self.due, self.unmet = [], {}

@@ -194,6 +194,11 @@ class IkeSa:
         return self.phase is Phase.ESTABLISHED and not (self.tasks.all or self.desired.open)
 
     @property
+    def waits_for_nothing(self) -> bool:
+        """Whether neither a request of ours nor a computation is under way."""
+        return not (self.window.outstanding or self.jobs.tickets)
+
+    @property
     def entropy(self) -> Entropy:
         return self.registry.entropy
 

@@ -17,21 +17,24 @@ LOOP_DETECT_PERIOD = 300.0  # seconds
 @dataclass(frozen=True, slots=True)
 class Redirect:
     """`gateway`: where to go, said by the gateway `by`. What was to be set up there: `children` by name, the
-    commands that wait for them, the packet that needs them."""
+    commands that wait for them, the packet that needs them. `reauthenticates`: a reauthentication was due."""
 
     gateway: Address | DnsName
     by: Address
     children: tuple[str, ...] = ()
     tickets: tuple[int, ...] = ()
     packet: Pair | None = None
+    reauthenticates: bool = False
 
 
 @dataclass(slots=True)
 class Redirection:
-    """What an IKE_SA knows of redirects: whether its peer follows them, who sent us here, and where we go."""
+    """What an IKE_SA knows of redirects: whether its peer follows them, who sent us here, where we go.
+    `reauthenticates`: as in the redirect that led here."""
 
     followed_by_peer: bool = False
     came_from: Address | None = None
+    reauthenticates: bool = False
     to: Redirect | None = None
 
 

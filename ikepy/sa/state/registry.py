@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from ikepy.config.identity import Identity
@@ -64,6 +64,9 @@ class Listed(Protocol):
 
     @property
     def spi_local(self) -> bytes: ...
+
+    @property
+    def replaced(self) -> Sequence[Listed]: ...
 
     @property
     def alive(self) -> bool: ...
@@ -326,6 +329,11 @@ class SaRegistry(Generic[S]):
     def siblings(self, sa: S) -> list[S]:
         """The other established IKE_SAs of the connection with the same peer, newest first."""
         return [one for one in reversed(self.duplicates(sa)) if one.connection.name == sa.connection.name]
+
+    def is_being_replaced(self, old: S) -> bool:
+        """Whether another IKE_SA reauthenticates this one, or is to end it when its children are up there."""
+        near = (*self._by_connection.get(old.connection.name, {}).values(), *self.all_between(old))
+        return any(old in sa.replaced for sa in near)
 
     def is_first_contact(self, sa: S) -> bool:
         """Whether to send INITIAL_CONTACT: these identities have no other IKE_SA (RFC 7296 2.4).

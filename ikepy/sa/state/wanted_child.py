@@ -12,12 +12,14 @@ from ikepy.sa.state.child_sa import ChildSa
 @dataclass(slots=True)
 class WantedChild:
     """`tickets`: of the waiting commands. `ts_request`: which part of the configured traffic to request.
-    `replaces`: the child_id of a lost child that is deleted when this one is up."""
+    `replaces`: the child_id of a lost child that is deleted when this one is up. `given_up`: a user wants it
+    down; it is not asked for any more, and if it was already, deleted."""
 
     config: Child
     tickets: list[int] = field(default_factory=list)
     ts_request: TsRequest = EVERYTHING
     replaces: int | None = None
+    given_up: bool = False
 
     def reconfigure(self, config: Child) -> None:
         """Ask for the child as it is configured now; a part of other selectors means nothing any more."""

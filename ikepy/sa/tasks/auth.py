@@ -52,7 +52,7 @@ from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
 from ikepy.sa.state.wanted_child import WantedChild
 from ikepy.sa.tasks import desired, mobike
 from ikepy.sa.tasks import standby as waiting
-from ikepy.sa.tasks.delete import DiscardSpi
+from ikepy.sa.tasks.delete import DeleteChild, DiscardSpi
 from ikepy.wire import rules
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ikepy.wire.payloads import AuthPayload, DeletePayload, EapPayload, NotifyPayload, Payload, SaPayload
@@ -235,6 +235,8 @@ class AuthTask(Task[IkeSa]):
             text = f"child {self.wanted.config.name}: {error}"
             told = ChildSetUpFailed(sa.itself, self.wanted.config.name, failure_of(error), text)
             return [*desired.failed(sa, self.wanted, text), *sa.report(told, Level.ERROR)]
+        if self.wanted.given_up:
+            sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 
@@ -345,7 +347,7 @@ def _grant(
     sa: IkeSa, connection: Connection, request: Sequence[Payload], path: Path, now: float
 ) -> tuple[list[Effect], list[Payload]]:
     """Grant an authenticated peer what its first request asks for: the child, MOBIKE, the window."""
-    if connection.unique == "keep" and sa.registry.duplicates(sa):
+    if connection.unique == "keep" and sa.registry.siblings(sa):
         text = f"an IKE_SA with {words.identity(sa.remote_id)} exists, and unique = keep"
         raise _failed(text, AuthenticationFault.NOT_UNIQUE, sa.local_id, sa.remote_id)
     if resumption.is_used(sa, now):

@@ -53,8 +53,8 @@ class ChildCreate(Task[IkeSa]):
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         config = sa.connection.children.get(self.wanted.config.name)
-        if config is None:
-            return None  # another configuration is without it
+        if config is None or (self.wanted.given_up and not self.midway):
+            return None  # another configuration is without it, or a user wants it down
         if config is not self.wanted.config:
             self.wanted.reconfigure(config)
             self.create = CreateExchange(config, self.wanted.ts_request)
@@ -96,6 +96,8 @@ class ChildCreate(Task[IkeSa]):
         if self._colliding is not None and self._loses(sa, payloads):
             self._retire(sa, self._colliding.sa.child_id)
             return self.failed(sa, "the peer's stays")
+        key = sa.connection.name, self.wanted.config.name
+        failures = sa.registry.failures.get(key, 0)
         try:
             if not self.create.take(sa, payloads):
                 sa.enqueue(self, first=True)
@@ -106,6 +108,8 @@ class ChildCreate(Task[IkeSa]):
                 raise
             return self._refuse(sa, payloads, error)
         if self.create.is_deleted(child):
+            if failures:
+                sa.registry.failures[key] = failures  # it was no success
             effects += deleted_by_peer(sa, child, now)
             if self.replaces is not None:
                 sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.DELETED_BY_PEER))
@@ -116,6 +120,8 @@ class ChildCreate(Task[IkeSa]):
             theirs = self._colliding.sa
             sa.enqueue(DeleteChild(theirs.child_id, wanted=True, like=theirs, spare=True))
         self._retire(sa, child.child_id)
+        if self.wanted.given_up:
+            sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 

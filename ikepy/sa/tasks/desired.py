@@ -13,6 +13,7 @@ from ikepy.sa.exchange.configuration import configured
 from ikepy.sa.negotiation.ts_request import Pair, Selectors, TsRequest, pair_of
 from ikepy.sa.state import end_actions
 from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.desired_children import AT_ONCE
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.phase import Phase
 from ikepy.sa.state.task import outcomes
@@ -21,7 +22,6 @@ from ikepy.sa.state.wanted_child import WantedChild
 
 MOST_DOUBLINGS = 7  # of the delay before a short-lived child is brought up again: up to 2 minutes
 STABLE = 10.0  # seconds: a child that ends sooner is brought up again after a delay
-AT_ONCE = float("-inf")
 
 
 def wants(sa: IkeSa, name: str) -> bool:
@@ -42,21 +42,32 @@ def intended(sa: IkeSa) -> tuple[Child, ...]:
 
 
 def unfulfilled(sa: IkeSa) -> tuple[Child, ...]:
-    """The configurations of the children that are still to come up here."""
+    """The configurations of the children that are still to come up here, or failed to, last."""
     configs = [wanted.config for wanted in _all(sa)]
-    return tuple(config for config in configs if not sa.has_child(config.name))
+    configs += [config for name in sa.desired.unmet if (config := sa.connection.children.get(name))]
+    return tuple(
+        config for config in {one.name: one for one in configs}.values() if not sa.has_child(config.name)
+    )
 
 
 def _all(sa: IkeSa) -> list[WantedChild]:
+    return [one for one in _asked(sa) if not one.given_up]
+
+
+def _asked(sa: IkeSa) -> list[WantedChild]:
     asked = [task.wanted for task in sa.tasks.all if task.wanted is not None]
     return [*sa.desired.waiting, *asked, *(wanted for _, wanted in sa.desired.due)]
 
 
 def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = None) -> None:
-    """Bring up a child once `sa` is established. `packet`: the packet that needs it, if one does."""
-    for wanted in _all(sa):
+    """Bring up a child once `sa` is established, at once for a user. `packet`: the packet that needs it, if
+    one does."""
+    for wanted in _asked(sa):
         if wanted.config.name == name:
-            wanted.tickets += tickets
+            wanted.given_up = False
+            wanted.tickets = [*wanted.tickets, *tickets]
+            if any(tickets):
+                sa.desired.bring_forward(wanted)
             return
     config = sa.connection.children.get(name)
     if config is None:
@@ -125,7 +136,9 @@ def failed(sa: IkeSa, wanted: WantedChild, reason: str) -> list[Effect]:
     name, replaces = wanted.config.name, sa.established_at is None and bool(sa.replaced)
     if not replaces and stands(sa, wanted):
         return outcomes(wanted.tickets, True, f"CHILD_SA {name} is up already")
-    if sa.phase is Phase.ESTABLISHED:  # the connector decides whether it is tried again
+    if (
+        sa.phase is Phase.ESTABLISHED and not wanted.given_up
+    ):  # the connector decides whether it is tried again
         sa.desired.unmet[name] = None
         sa.registry.changed_sas.append(sa)
     return outcomes(wanted.tickets, False, reason)
@@ -135,6 +148,18 @@ def stands(sa: IkeSa, wanted: WantedChild) -> bool:
     """Whether such a child is up on any IKE_SA of the connection that is not about to end."""
     sas = [one for one in sa.registry.of_connection(sa.connection.name) if not one.is_ending]
     return any(wanted.met_by(child) and child.stays for one in sas for child in one.children.values())
+
+
+def give_up(sa: IkeSa, name: str) -> list[Effect] | None:
+    """A user wants this child down before it is up; None if it is not to come up here."""
+    meant = [one for one in _all(sa) if one.config.name == name]
+    effects: list[Effect] = []
+    for wanted in meant:
+        wanted.given_up = True
+        sa.desired.remove(wanted)
+        effects += outcomes(wanted.tickets, False, "terminated")
+        wanted.tickets = []
+    return effects if meant else None
 
 
 def reconfigure(sa: IkeSa) -> list[Effect]:

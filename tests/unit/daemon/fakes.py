@@ -296,6 +296,7 @@ class FakeMachine:
         self.config = Config()
         self.kept_leases: list[Lease] = []
         self.asked = 0  # how often `has_ike_sa` was
+        self.jobs: set[int] = set()
         self.children: Callable[[], Collection[int]] = lambda: ()
         self._answer = answer
 
@@ -349,6 +350,9 @@ class FakeMachine:
 
     def recover(self, now: float) -> list[Effect]:
         return self._called("recover")
+
+    def awaited(self) -> Collection[int]:
+        return self.jobs
 
     def ike_ids(self) -> Collection[int]:
         return [sa.ike_id for sa in self.sas]

@@ -15,7 +15,7 @@ from esp.sa.suites import inner_mtu
 from ikepy.daemon import log
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.children import ChildTable
-from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.effects.runner import LOST, EffectsRunner
 from ikepy.daemon.effects.waiting_clients import ENDING, FAULT
 from ikepy.daemon.log_limit import EACH_OF_PEER
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
@@ -25,6 +25,7 @@ from ikepy.sa.api.effects import (
     Effect,
     Level,
     Log,
+    LookUp,
     Outcome,
     Rank,
     RemoveChild,
@@ -264,6 +265,21 @@ def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
 
     bed = _run(scenario, {"start": [inbound()], "request": [inbound()]})
     assert len(bed.machine.calls) == 3
+
+
+def test_what_the_machine_waits_for_and_nobody_does_is_given_up_after_a_fault() -> None:
+    """The job, or the look-up, was among the effects of the call that failed."""
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.look_up = lambda effect: None
+        bed.runner.start()
+        bed.machine.jobs = {3, 4}
+        bed.notes.broken = messages.ActivateOutboundSa
+        bed.runner.tick()
+
+    start: list[Effect] = [inbound(), LookUp(3, ())]
+    bed = _run(scenario, {"start": start, "tick": [ActivateOutbound(1)]})
+    assert bed.machine.calls == ["start", "tick", "recover", f"complete 4 {LOST}"]
 
 
 def test_what_the_machine_has_no_more_goes_after_a_fault() -> None:

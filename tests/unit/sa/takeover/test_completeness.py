@@ -89,8 +89,8 @@ def test_every_attribute_of_an_ike_sa() -> None:
 
 def test_every_attribute_of_the_desired_children() -> None:
     assert vars(DesiredChildren()).keys() == {"purpose", "waiting", "due", "unmet", "bounced"}
-    # `tickets`: refused. `replaces`: a lost child, for which the IKE_SA is refused.
-    assert names(WantedChild) == {"config", "tickets", "ts_request", "replaces"}
+    # `tickets`: refused. `replaces`: a lost child, for which the IKE_SA is refused. `given_up`: not due then.
+    assert names(WantedChild) == {"config", "tickets", "ts_request", "replaces", "given_up"}
 
 
 @pytest.mark.parametrize(
