@@ -201,7 +201,7 @@ class IkeManager:
                     effects.append(IkeDown(sa.itself, sa.ended.why, None, sa.ended.text))
                 sa.ended.torn_down = False  # or not wholly
                 effects += self._settle(sa, [], now)
-            elif sa.phase is Phase.CONNECTING and sa.initiator and sa.waits_for_nothing:
+            elif sa.alive and not sa.established and sa.initiator and sa.waits_for_nothing:
                 effects += self._settle(sa, sa.kill(End.FAULT, "by a fault of the daemon's own"), now)
         return effects
 

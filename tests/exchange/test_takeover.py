@@ -252,6 +252,16 @@ def test_a_client_that_follows_redirects_follows_those_of_the_new_process() -> N
     assert ike_sa(net, "b").redirection.followed_by_peer
 
 
+def test_an_ike_sa_that_is_being_reauthenticated_is_refused() -> None:
+    net = established(Options(connection="reauth_time = 600\nrand_time = 0"), Options())
+    net.script = lose("a -> b IKE_SA_INIT request 0", times=9)
+    reauth_at = ike_sa(net, "a").reauth_at
+    assert reauth_at is not None
+    net.run(reauth_at - net.now + 1)
+    with pytest.raises(ExportRefusedError, match="is being reauthenticated"):
+        exported(net, "a")
+
+
 def test_an_ike_sa_that_ends_is_refused() -> None:
     net = established()
     net.script = lose("b -> a INFORMATIONAL response 2", times=9)

@@ -106,10 +106,15 @@ class NameService:
     async def _answer(self, effect: LookUp) -> None:
         foreign = Counter(frozenset(effect.names) - self._names)
         self._foreign += foreign
+        stopped = False
         try:
             await self._learn(effect.names)
-            self.complete(effect.ticket, None)
+        except asyncio.CancelledError:
+            stopped = True
+            raise
         finally:
+            if not stopped:  # also after a fault: who waits goes on with what is known
+                self.complete(effect.ticket, None)
             self._foreign -= foreign
             if foreign:
                 self._table.keep(self._wanted)

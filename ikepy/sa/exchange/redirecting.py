@@ -121,7 +121,8 @@ def leave(sa: IkeSa, redirect: Redirect, wanted: WantedChild | None = None) -> l
 
     `wanted`: the child of the IKE_AUTH under way.
     """
-    waiting = [*([] if wanted is None else [wanted]), *sa.desired.waiting]
+    under_way = [] if wanted is None or wanted.given_up else [wanted]
+    waiting = [*under_way, *sa.desired.waiting]
     sa.desired.waiting.clear()
     tickets = tuple(ticket for one in waiting for ticket in one.tickets)
     for one in waiting:

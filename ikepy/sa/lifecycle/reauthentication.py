@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ikepy.sa.api.effects import Effect, Level
 from ikepy.sa.api.ends import End
@@ -48,6 +49,8 @@ class Reauthentication:
         if self._registry.is_being_replaced(old):
             return outcomes(tickets, False, f"IKE_SA #{old.ike_id} is being reauthenticated already")
         redirect, old.redirection.to = old.redirection.to, None
+        if redirect is not None and old.reauth_at is None and old.connection.reauth_time:
+            redirect = replace(redirect, reauthenticates=True)  # it was due, too
         demand = Demand(old.connection, names, tuple(tickets), replaces=old, redirect=redirect)
         log = old.log(Level.INFO, "reauthenticating")
         return [log, *self._connector.connect(demand, now)]
@@ -101,9 +104,11 @@ class Reauthentication:
                 continue  # `end_replaced` deletes it when its children are up on `sa`
             if (one_stays or other.set_up.again) and uniqueness.crossed(sa, other):
                 self._prefer_one(sa, other, now)
-            elif policy == "replace" and sa.set_up.ours:
+            elif policy == "replace" and sa.set_up.ours and not other.is_ending:
                 sa.replacing.olds.append(other)
-            elif policy == "replace":  # the peer may be reauthenticating: it deletes it when it is done
+            elif (
+                policy == "replace" and not sa.set_up.ours
+            ):  # the peer may be reauthenticating: it deletes it when it is done
                 self._supersede(other, sa, now)
             elif not sa.set_up.ours and other.reauth_at is not None:
                 # The peer may be reauthenticating `other` just now.

@@ -191,6 +191,7 @@ class Connector:
                 effects += outcomes(waiting.tickets, False, text)
                 if old is not None:
                     self._put_off_reauthentication(old, now)
+                    effects += self._settle(old, [], now)
         return effects
 
     def _may_be_replaced(self, old: IkeSa, connection: Connection) -> bool:

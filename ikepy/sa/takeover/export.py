@@ -58,9 +58,12 @@ def obstacle(sa: IkeSa) -> str:
         return "an exchange is under way or waits for its turn"
     if any(wanted.tickets for _, wanted in sa.desired.due) or sa.desired.waiting:
         return "a command waits for a child"
+    if sa.connection.reauth_time and sa.reauth_at is None:
+        return "it is being reauthenticated"
     preferred = sa.replacing.yields_to
     yields = preferred is not None and preferred.successor.established
-    if sa.collides_with or sa.superseded or sa.replaced or sa.replacing.settles_at is not None or yields:
+    replaced = sa.replaced or sa.registry.is_being_replaced(sa)
+    if sa.collides_with or sa.superseded or replaced or sa.replacing.settles_at is not None or yields:
         return "it or another IKE_SA of the same peer is to go"
     for child in sa.children.values():
         if child.lost or child.state not in _STEADY:

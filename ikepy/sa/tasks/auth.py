@@ -236,7 +236,7 @@ class AuthTask(Task[IkeSa]):
             told = ChildSetUpFailed(sa.itself, self.wanted.config.name, failure_of(error), text)
             return [*desired.failed(sa, self.wanted, text), *sa.report(told, Level.ERROR)]
         if self.wanted.given_up:
-            sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
+            sa.enqueue(DeleteChild(child.child_id, wanted=True))
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 

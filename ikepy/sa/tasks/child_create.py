@@ -14,7 +14,7 @@ from ikepy.sa.message import error_handling, query
 from ikepy.sa.message.error_handling import Exchange, Step
 from ikepy.sa.negotiation.collision import Colliding, Nonces, ours_is_redundant
 from ikepy.sa.negotiation.ts_request import Selectors
-from ikepy.sa.state.child_sa import ChildSa
+from ikepy.sa.state.child_sa import ChildSa, ChildState
 from ikepy.sa.state.end_actions import ChildEnd
 from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.task import Answer, Task, TaskKind, outcomes
@@ -94,7 +94,10 @@ class ChildCreate(Task[IkeSa]):
             wait = sa.tasks.postpone(self, self._failures, now)
             return [sa.log(Level.INFO, f"the peer is busy: CREATE_CHILD_SA again in {wait:.0f} s")]
         if self._colliding is not None and self._loses(sa, payloads):
-            self._retire(sa, self._colliding.sa.child_id)
+            theirs = self._colliding.sa
+            self._retire(sa, theirs.child_id)
+            if self.wanted.given_up:
+                sa.enqueue(DeleteChild(theirs.child_id, wanted=True))
             return self.failed(sa, "the peer's stays")
         key = sa.connection.name, self.wanted.config.name
         failures = sa.registry.failures.get(key, 0)
@@ -110,6 +113,8 @@ class ChildCreate(Task[IkeSa]):
         if self.create.is_deleted(child):
             if failures:
                 sa.registry.failures[key] = failures  # it was no success
+            if self.wanted.given_up:
+                child.state = ChildState.DELETING  # nor is it brought up again
             effects += deleted_by_peer(sa, child, now)
             if self.replaces is not None:
                 sa.enqueue(DeleteChild(self.replaces, end=ChildEnd.DELETED_BY_PEER))
@@ -121,7 +126,7 @@ class ChildCreate(Task[IkeSa]):
             sa.enqueue(DeleteChild(theirs.child_id, wanted=True, like=theirs, spare=True))
         self._retire(sa, child.child_id)
         if self.wanted.given_up:
-            sa.enqueue(DeleteChild(child.child_id, wanted=True, like=child))
+            sa.enqueue(DeleteChild(child.child_id, wanted=True))
         text = f"CHILD_SA {child.config.name} #{child.child_id} is up"
         return effects + outcomes(self.wanted.tickets, True, text)
 

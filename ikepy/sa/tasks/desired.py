@@ -36,7 +36,11 @@ def intended(sa: IkeSa) -> tuple[Child, ...]:
     configs += [wanted.config for wanted in _all(sa)]
     # A rekey under way counts even if the peer has deleted both children meanwhile; so does the deletion of a
     # child that is brought up again.
-    replacing = [task for task in sa.tasks.under_way if task.replaces not in unwanted]
+    replacing = [
+        task
+        for task in sa.tasks.under_way
+        if task.replaces not in unwanted and not (task.wanted is not None and task.wanted.given_up)
+    ]
     configs += [config for task in replacing if (config := task.intends(sa)) is not None]
     return tuple({config.name: config for config in configs}.values())
 
@@ -63,9 +67,11 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
     """Bring up a child once `sa` is established, at once for a user. `packet`: the packet that needs it, if
     one does."""
     for wanted in _asked(sa):
-        if wanted.config.name == name:
+        if wanted.config.name == name and not _is_doomed(sa, wanted):
             wanted.given_up = False
             wanted.tickets = [*wanted.tickets, *tickets]
+            if sa.phase is not Phase.ESTABLISHED and name not in sa.desired.purpose:
+                sa.desired.purpose.append(name)
             if any(tickets):
                 sa.desired.bring_forward(wanted)
             return
@@ -78,6 +84,13 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
     else:
         sa.desired.waiting.append(wanted)
         sa.desired.purpose.append(name)
+
+
+def _is_doomed(sa: IkeSa, wanted: WantedChild) -> bool:
+    """Whether it is to replace a lost child which is to be deleted, and then goes with that."""
+    unwanted = sa.tasks.unwanted
+    replaced = [task.replaces for task in sa.tasks.all if task.wanted is wanted]
+    return any(child_id in unwanted for child_id in (wanted.replaces, *replaced))
 
 
 def _ts_request(sa: IkeSa, config: Child, packet: Pair | None) -> TsRequest:

@@ -29,7 +29,7 @@ class Threads:
 
     def __init__(self) -> None:
         self.known: dict[DnsName, list[Address]] = {}
-        self.why = LookUpError("no such name", gone=True)
+        self.why: Exception = LookUpError("no such name", gone=True)
         self.asked: list[DnsName] = []
         self.silent: set[DnsName] = set()
 
@@ -80,6 +80,22 @@ async def test_a_look_up_is_in_the_table_and_told_before_the_ticket_goes_back(
     await bed.until(lambda: 8 in bed.told)
     assert bed.told == ["changed", 7, 8], "nothing changed"
     await bed.service.stop()
+
+
+@in_loop
+async def test_the_ticket_goes_back_after_a_fault_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or whoever waits would wait until the daemon starts anew."""
+    bed = Bed(monkeypatch)
+    bed.threads.why = RuntimeError("can't start new thread")
+    bed.service.look_up(LookUp(7, (PEER,)))
+    await bed.until(lambda: bed.told)
+    assert bed.told == [7]
+    await bed.service.stop()
+    bed.threads.silent = {PEER}
+    bed.service.look_up(LookUp(8, (PEER,)))
+    await asyncio.sleep(0.02)
+    await bed.service.stop()
+    assert bed.told == [7], "at the end nobody waits any more"
 
 
 @in_loop
