@@ -146,15 +146,21 @@ def failed(sa: IkeSa, wanted: WantedChild, reason: str) -> list[Effect]:
 
     Of a reauthentication that failed it is none that the child is up on the IKE_SA that was to be replaced.
     """
-    name, replaces = wanted.config.name, sa.established_at is None and bool(sa.replaced)
-    if not replaces and stands(sa, wanted):
-        return outcomes(wanted.tickets, True, f"CHILD_SA {name} is up already")
-    if (
-        sa.phase is Phase.ESTABLISHED and not wanted.given_up
-    ):  # the connector decides whether it is tried again
-        sa.desired.unmet[name] = None
+    up = _is_up(sa, wanted)
+    if sa.phase is Phase.ESTABLISHED and not wanted.given_up and not up:
+        sa.desired.unmet[wanted.config.name] = None  # the connector decides whether it is tried again
         sa.registry.changed_sas.append(sa)
-    return outcomes(wanted.tickets, False, reason)
+    return _told(wanted, up, reason)
+
+
+def _is_up(sa: IkeSa, wanted: WantedChild) -> bool:
+    replaces = sa.established_at is None and bool(sa.replaced)
+    return not replaces and stands(sa, wanted)
+
+
+def _told(wanted: WantedChild, up: bool, reason: str) -> list[Effect]:
+    text = f"CHILD_SA {wanted.config.name} is up already" if up else reason
+    return outcomes(wanted.tickets, up, text)
 
 
 def stands(sa: IkeSa, wanted: WantedChild) -> bool:
@@ -170,7 +176,7 @@ def give_up(sa: IkeSa, name: str) -> list[Effect] | None:
     for wanted in meant:
         wanted.given_up = True
         sa.desired.remove(wanted)
-        effects += outcomes(wanted.tickets, False, "terminated")
+        effects += _told(wanted, _is_up(sa, wanted), "terminated")
         wanted.tickets = []
     return effects if meant else None
 
