@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from esp.packet.headers import Flow
 from esp.packet.policy import Policy
 from esp.packet.selectors import BITS, MOST, Selector, narrow, without_contained
-from ikepy.sa.negotiation.ts_request import Pair, Selectors, is_partial, leaves_more
+from ikepy.sa.negotiation.ts_request import Pair, Selectors, additional_ts_possible, is_partial
 
 
 @st.composite
@@ -56,7 +56,7 @@ def test_what_the_peer_may_still_ask_for(asked: Selectors, own: Selectors, other
     agreed = narrowed(own)
     assert own.overlaps(asked) == asked.overlaps(own) == bool(agreed.local and agreed.remote)
     more = any(not agreed.carries_all(narrowed(other)) for other in others)
-    assert leaves_more(agreed, asked, others) == more
+    assert additional_ts_possible(agreed, asked, others) == more
 
 
 @given(sides)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -109,6 +110,7 @@ class EffectsRunner:
         self._stopped = False
         self._guilty: list[Guilty] = []
         self._faulty = False  # a fault was caught since the timer was set last
+        self._compare_at, self._compared_at = math.inf, -math.inf  # when `_compare` is due, and was last
         self._pending: set[int] = set()  # tickets of the machine's jobs and look-ups that are under way
         self._refused: list[int] = []  # children that no worker can have; the machine is told after the call
         self.log = LimitedLog(EventBus(), self._clock) if written is None else written
@@ -246,25 +248,31 @@ class EffectsRunner:
                 command = Terminate(ike_id=ike_id, force=True, fault=True)
                 self._run(partial(self._machine.request, command), ("tearing down", f"#{ike_id}"), _nobody)
         if self._faulty:
-            self._run(self._machine.recover, ("recovering",), _nobody)
-            self._guarded(("comparing SAs",), _nobody, self._compare)
-            for ticket in sorted(set(self._machine.awaited()) - self._pending):
-                lost = partial(self._machine.complete, ticket, PeerError(NotifyType.TEMPORARY_FAILURE, LOST))
-                self._run(lost, ("giving up job", ticket), lambda: self._machine.ticking)
+            self._compare_at = min(self._compare_at, self._compared_at + FAULT_PAUSE)
+        if self._clock() >= self._compare_at:
+            self._guarded(("comparing with the machine",), _nobody, self._compare)
         if self._refused:
             self._run(self._tell_refused, ("no room for children",), _nobody)
         self._guarded(("after it",), _nobody, self._follow)
         return taken
 
     def _compare(self) -> None:
-        """After a fault, as effects are lost: workers and devices have what the machine has, no more; of what
-        they lack the machine is told."""
+        """After a fault, as the effects of its call are lost: take from workers and devices what the machine
+        does not have, and tell it of what they lack, and of jobs that nobody does.
+
+        Whoever knows how to trigger a fault of ours does not have all SAs compared more often than that.
+        """
+        self._compared_at, self._compare_at = self._clock(), math.inf
+        self._run(self._machine.recover, ("recovering",), _nobody)
         known = self._machine.child_ids()
         installed = {child.child_id for child in self._children}
         for child_id in installed.difference(known):
             self._remove_child(RemoveChild(child_id))
         self._refused += sorted(set(known) - installed - set(self._refused))
         self._devices.end_settings(self._machine.ike_ids())
+        for ticket in sorted(set(self._machine.awaited()) - self._pending):
+            lost = partial(self._machine.complete, ticket, PeerError(NotifyType.TEMPORARY_FAILURE, LOST))
+            self._run(lost, ("giving up job", ticket), lambda: self._machine.ticking)
 
     def _tell_refused(self, now: float) -> Sequence[Effect]:
         refused, self._refused = tuple(self._refused), []
@@ -281,6 +289,8 @@ class EffectsRunner:
         if self._faulty and deadline is not None:
             deadline = max(deadline, self._clock() + FAULT_PAUSE)
         self._faulty = False
+        if self._compare_at < math.inf:
+            deadline = self._compare_at if deadline is None else min(deadline, self._compare_at)
         self._timer.set(deadline)
         self.settled()
 

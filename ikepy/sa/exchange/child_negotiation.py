@@ -20,7 +20,14 @@ from ikepy.sa.exchange.configuration import configured
 from ikepy.sa.message import query
 from ikepy.sa.negotiation import proposals
 from ikepy.sa.negotiation.traffic_selectors import from_payload, to_payload
-from ikepy.sa.negotiation.ts_request import EVERYTHING, Pair, Selectors, TsRequest, is_partial, leaves_more
+from ikepy.sa.negotiation.ts_request import (
+    EVERYTHING,
+    Pair,
+    Selectors,
+    TsRequest,
+    additional_ts_possible,
+    is_partial,
+)
 from ikepy.sa.state import event_text, lifetime, sa_limits
 from ikepy.sa.state.child_sa import ChildSa, esp_suite, texts
 from ikepy.sa.state.ike_sa import IkeSa
@@ -301,7 +308,9 @@ def _choose(
             _check_spi(chosen)
             permitted = configured(sa, config)
             agreed = Selectors(narrow(permitted.local, ts_local), narrow(permitted.remote, ts_remote))
-            more = leaves_more(agreed, asked, [configured(sa, one) for one in matching if one is not config])
+            more = additional_ts_possible(
+                agreed, asked, [configured(sa, one) for one in matching if one is not config]
+            )
             tfc = _takes_tfc(payloads)
             return ChildChoice(config, chosen, agreed.local, agreed.remote, more, tfc, only is not None)
     if matching:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
 from ikepy.sa.api.commands import RedirectClients, Rekey, Terminate
 from ikepy.sa.api.effects import Effect
@@ -42,7 +42,10 @@ class ByCriteria:
         given_up: list[str] = []
         if command.ike_id is None and command.child_id is None:
             given_up = self._connector.give_up(_meant_by(command))
-        effects = self._give_up(command, {sa for sa, child_id in targets if child_id is None}, given_up)
+        ending = {sa for sa, child_id in targets if child_id is None}
+        coming = self._give_up(command, [sa for sa in self._registry.sas.values() if sa not in ending])
+        given_up += [f"{sa.connection.name}/{command.child}" for sa in coming]
+        effects = [effect for told in coming.values() for effect in told]
         if not targets:
             text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
             return [*effects, *outcomes([command.ticket], bool(given_up), text)]
@@ -59,18 +62,17 @@ class ByCriteria:
             effects += self._settle(sa, ended, now)
         return effects
 
-    def _give_up(self, command: Terminate, ending: Collection[IkeSa], given_up: list[str]) -> list[Effect]:
-        """Give up the child that is still to come up on IKE_SAs which stay; adds what it finds to `given_up`,
-        as "connection/child"."""
-        effects: list[Effect] = []
-        for sa in self._registry.sas.values():
-            name = sa.connection.name
-            meant = command.ike in (None, name) and command.ike_id in (None, sa.ike_id)
-            if command.child is not None and command.child_id is None and meant and sa not in ending:
+    def _give_up(self, command: Terminate, sas: Iterable[IkeSa]) -> dict[IkeSa, list[Effect]]:
+        """Give up a child that is still to come up on some of these IKE_SAs: what is told at each of them."""
+        if command.child is None or command.child_id is not None:
+            return {}
+        found = {}
+        for sa in sas:
+            if command.ike in (None, sa.connection.name) and command.ike_id in (None, sa.ike_id):
                 told = desired.give_up(sa, command.child)
-                effects += told or []
-                given_up += [] if told is None else [f"{name}/{command.child}"]
-        return effects
+                if told is not None:
+                    found[sa] = told
+        return found
 
     def rekey(self, command: Rekey, now: float) -> list[Effect]:
         meant = [(sa, child) for sa in list(self._registry.sas.values()) for child in _matches(sa, command)]

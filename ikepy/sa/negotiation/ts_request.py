@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from esp.packet.selectors import Selector
 
 Side = Sequence[Selector]  # of a child: ours, or the peer's
-MOST_COMPARED = 1 << 18  # selectors with others
+MOST_COMPARED = 1 << 18  # pairs of selectors, to answer one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +152,11 @@ def _first(own: Selector, others: tuple[Selector, ...]) -> tuple[Selector, ...]:
     return own, *(other for other in others if other != own)
 
 
-def leaves_more(agreed: Selectors, asked: Selectors, others: Sequence[Selectors]) -> bool:
-    """Whether the peer may ask for more than was agreed, as `others` permit it: ADDITIONAL_TS_POSSIBLE (RFC
-    7296 2.9).
+def additional_ts_possible(agreed: Selectors, asked: Selectors, others: Sequence[Selectors]) -> bool:
+    """Whether another child could carry what was asked for and not agreed, as one of `others` (our configured
+    children) permits it (RFC 7296 2.9).
 
-    A peer may ask for 255 selectors a side, and each be compared with as many for each of `others`: beyond
-    MOST_COMPARED there may be more.
+    Beyond MOST_COMPARED comparisons the answer is that it could: the peer then finds out by asking.
     """
     rest = Selectors(
         tuple(one for one in asked.local if not _contained(one, agreed.local)),

@@ -25,9 +25,8 @@ def check_ike_sa(sa: IkeSa) -> None:
     may_share = connection.unique == "never"  # the identity, among many peers
     if not may_share and not sa.connecting.initial_contact:
         most, alike = connection.max_ike_sas_per_identity, registry.duplicates(sa)
-        staying = sum(one.superseded is None for one in alike)  # `unique` = "replace": none stays
-        if connection.unique == "replace":
-            staying = 0
+        goes = registry.siblings(sa) if connection.unique == "replace" else []
+        staying = sum(one.superseded is None and one not in goes for one in alike)
         if staying >= most or len(alike) >= SUPERSEDED_SHARES * most:
             registry.to_probe += alike
             text = f"{sa.remote_id} has {len(alike)} IKE_SAs already"

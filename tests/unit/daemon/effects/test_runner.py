@@ -1,4 +1,4 @@
-"""Effects are run in their order; a fault of ours costs one IKE_SA and nothing else."""
+"""Effects are run in their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from esp.sa.suites import inner_mtu
 from ikepy.daemon import log
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.children import ChildTable
-from ikepy.daemon.effects.runner import LOST, EffectsRunner
+from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.effects.waiting_clients import ENDING, FAULT
 from ikepy.daemon.log_limit import EACH_OF_PEER
 from ikepy.sa.api.commands import Acquire, ChildrenLost, Initiate, Rekey, Terminate
@@ -25,7 +25,6 @@ from ikepy.sa.api.effects import (
     Effect,
     Level,
     Log,
-    LookUp,
     Outcome,
     Rank,
     RemoveChild,
@@ -88,7 +87,7 @@ class Bed:
         return self.network.routes.get("vti-a", set())
 
 
-def _run(scenario: Callable[[Bed], None], answers: dict[str, list[Effect]] | None = None) -> Bed:
+def run(scenario: Callable[[Bed], None], answers: dict[str, list[Effect]] | None = None) -> Bed:
     async def inside() -> Bed:
         bed = Bed(answers)
         try:
@@ -103,7 +102,7 @@ def _run(scenario: Callable[[Bed], None], answers: dict[str, list[Effect]] | Non
 
 def test_a_responder_installs_before_it_answers() -> None:
     effects: list[Effect] = [inbound(), install_outbound(), Send(PATH, b"\x01"), SendKeepalive(PATH)]
-    bed = _run(lambda bed: bed.runner.receive(b"\xff", PATH), {"receive ff": effects})
+    bed = run(lambda bed: bed.runner.receive(b"\xff", PATH), {"receive ff": effects})
     assert bed.notes.lines == [
         "worker 0 AddInboundSa",
         "worker 0 AddOutboundSa",
@@ -113,7 +112,7 @@ def test_a_responder_installs_before_it_answers() -> None:
 
 
 def test_what_the_worker_gets() -> None:
-    bed = _run(lambda bed: bed.runner.start(), {"start": [inbound(), install_outbound()]})
+    bed = run(lambda bed: bed.runner.start(), {"start": [inbound(), install_outbound()]})
     message = bed.notes.messages[0]
     assert isinstance(message, messages.AddInboundSa)
     assert (message.child_id, message.device_id, message.spi, message.replay_window) == (1, 1, 0x1000, 64)
@@ -129,7 +128,7 @@ def test_sas_that_go_on_from_elsewhere_say_so_to_the_worker() -> None:
         replace(inbound(), replay_top=1 << 40),
         replace(install_outbound(), last_sequence=1 << 41),
     ]
-    bed = _run(lambda bed: bed.runner.start(), {"start": effects})
+    bed = run(lambda bed: bed.runner.start(), {"start": effects})
     into, out = bed.notes.messages
     assert isinstance(into, messages.AddInboundSa) and isinstance(out, messages.AddOutboundSa)
     assert (into.replay_top, out.last_sequence) == (1 << 40, 1 << 41)
@@ -147,7 +146,7 @@ def test_what_an_ike_sa_gives_its_device() -> None:
         bed.runner.tick()
         seen.append(set(bed.routes))
 
-    bed = _run(scenario, {"start": come})
+    bed = run(scenario, {"start": come})
     assert seen == [{"10.8.0.0/16"}, set()]
     assert bed.network.removed == ["10.7.0.5/32"]
 
@@ -166,7 +165,7 @@ def test_tfc_padding_never_exceeds_the_mtu() -> None:
         replace(install_outbound(3), tfc_padding=100),
         replace(install_outbound(4), tfc_padding=9000),
     ]
-    bed = _run(scenario, {"start": more})
+    bed = run(scenario, {"start": more})
     *installed, moved = bed.notes.messages
     mtu = inner_mtu(1500, 4, False, SUITE)
     assert [m.tfc_padding for m in installed if isinstance(m, messages.AddOutboundSa)] == [mtu, 100, mtu]
@@ -182,7 +181,7 @@ def test_routes_for_what_further_children_are_to_carry() -> None:
         bed.runner.start()
         seen.append(bed.routes)
 
-    bed = _run(scenario, {"start": [trapped]})
+    bed = run(scenario, {"start": [trapped]})
     assert seen == [{"10.2.0.0/24", "fd02::/64", "10.3.0.0/24"}]
     (message,) = bed.notes.messages
     assert isinstance(message, messages.AddOutboundSa)
@@ -204,7 +203,7 @@ def test_carrier_and_routes_exactly_while_a_child_can_send() -> None:
         bed.runner.tick()
         assert (bed.carrier, bed.routes) == (False, set())
 
-    _run(scenario, {"start": [inbound(), install_outbound()]})
+    run(scenario, {"start": [inbound(), install_outbound()]})
 
 
 def test_messages_of_a_child_go_to_its_worker_only_while_it_is_known() -> None:
@@ -225,7 +224,7 @@ def test_messages_of_a_child_go_to_its_worker_only_while_it_is_known() -> None:
         }
         bed.runner.tick()
 
-    bed = _run(scenario, {"start": [inbound(), install_outbound()]})
+    bed = run(scenario, {"start": [inbound(), install_outbound()]})
     assert [line.split()[-1] for line in bed.notes.lines[2:]] == [
         "ActivateOutboundSa",
         "UpdateSaPath",
@@ -242,85 +241,7 @@ def test_the_live_spis_are_those_installed() -> None:
         bed.runner.tick()
         assert not bed.children.spis
 
-    _run(scenario, {"start": [inbound()]})
-
-
-def test_a_fault_tears_down_one_ike_sa_and_the_rest_is_run() -> None:
-    def scenario(bed: Bed) -> None:
-        bed.machine.sas = [ike_info(7, 1), ike_info(8, 2)]
-        bed.notes.broken = messages.AddInboundSa
-        bed.runner.start()
-
-    bed = _run(scenario, {"start": [inbound(), Send(PATH, b"\x02")]})
-    assert bed.notes.lines == [f"send 02 {PATH}"]
-    ends = f"request {Terminate(ike_id=7, force=True, fault=True)}"
-    assert bed.machine.calls == ["start", ends, "recover"]
-
-
-def test_a_fault_while_tearing_down_is_the_end_of_it() -> None:
-    def scenario(bed: Bed) -> None:
-        bed.machine.sas = [ike_info(7, 1)]
-        bed.notes.broken = messages.AddInboundSa
-        bed.runner.start()
-
-    bed = _run(scenario, {"start": [inbound()], "request": [inbound()]})
-    assert len(bed.machine.calls) == 3
-
-
-def test_what_the_machine_waits_for_and_nobody_does_is_given_up_after_a_fault() -> None:
-    """The job, or the look-up, was among the effects of the call that failed."""
-
-    def scenario(bed: Bed) -> None:
-        bed.runner.look_up = lambda effect: None
-        bed.runner.start()
-        bed.machine.jobs = {3, 4}
-        bed.notes.broken = messages.ActivateOutboundSa
-        bed.runner.tick()
-
-    start: list[Effect] = [inbound(), LookUp(3, ())]
-    bed = _run(scenario, {"start": start, "tick": [ActivateOutbound(1)]})
-    assert bed.machine.calls == ["start", "tick", "recover", f"complete 4 {LOST}"]
-
-
-def test_what_the_machine_has_no_more_goes_after_a_fault() -> None:
-    """As the call that failed has lost its effects. What nobody has installed the machine hears of."""
-    settings = NetworkSettings((ip_interface("10.7.0.5/32"),), (ip_network("10.8.0.0/16"),))
-
-    def scenario(bed: Bed) -> None:
-        bed.runner.start()
-        assert bed.children.spis and "10.8.0.0/16" in bed.routes
-        bed.machine.children = lambda: {9}
-        bed.notes.broken = messages.ActivateOutboundSa
-        bed.runner.tick()
-        assert not bed.children.spis
-        assert bed.notes.lines[-1] == "worker 0 RemoveSaPair"
-        assert bed.machine.calls[2:] == ["recover", "request ChildrenLost(child_ids=(9,))"]
-        assert (bed.carrier, bed.routes) == (False, set())
-
-    start: list[Effect] = [inbound(), install_outbound(), SetNetworkSettings("a", 3, settings)]
-    _run(scenario, {"start": start, "tick": [ActivateOutbound(1)]})
-
-
-def test_a_fault_in_the_machine_is_blamed_on_the_messages_ike_sa() -> None:
-    def broken(call: str) -> list[Effect]:
-        if call.startswith("receive"):
-            raise ZeroDivisionError("a bug")
-        return []
-
-    async def inside() -> FakeMachine:
-        bed = Bed()
-        machine = FakeMachine(broken)
-        machine.sas = [ike_info(7), ike_info(8)]
-        runner = EffectsRunner(machine, bed.notes, bed.notes, bed.devices, bed.children)
-        runner.receive(bytes([8] * 8 + [108] * 8) + b"rest", PATH)
-        runner.receive(b"of nobody's", PATH)
-        runner.stop()
-        bed.devices.close()
-        return machine
-
-    machine = asyncio.run(inside())
-    requests = [call for call in machine.calls if call.startswith("request")]
-    assert requests == [f"request {Terminate(ike_id=8, force=True, fault=True)}"]
+    run(scenario, {"start": [inbound()]})
 
 
 def test_a_lost_worker_takes_its_children_from_the_device() -> None:
@@ -329,7 +250,7 @@ def test_a_lost_worker_takes_its_children_from_the_device() -> None:
         bed.runner.children_lost(bed.children.of_slot(0))
         assert (bed.carrier, bed.routes, set(bed.children.spis)) == (False, set(), set())
 
-    bed = _run(scenario, {"start": [inbound(), install_outbound()]})
+    bed = run(scenario, {"start": [inbound(), install_outbound()]})
     assert bed.machine.calls[-1] == "request ChildrenLost(child_ids=(1,))"
 
 
@@ -431,24 +352,6 @@ def test_idle_follows_the_machine_and_ticks_follow_the_deadline() -> None:
     assert set(calls[1:]) == {"tick"}  # what comes after the stop is dropped
 
 
-def test_a_machine_that_always_fails_is_no_busy_loop() -> None:
-    def broken(call: str) -> list[Effect]:
-        raise ZeroDivisionError("a bug")
-
-    async def inside() -> list[str]:
-        bed = Bed()
-        machine = FakeMachine(broken)
-        machine.deadline = 0.0
-        runner = EffectsRunner(machine, bed.notes, bed.notes, bed.devices, bed.children)
-        runner.start()
-        await asyncio.sleep(0.1)
-        runner.stop()
-        bed.devices.close()
-        return machine.calls
-
-    assert asyncio.run(inside()) == ["start", "recover"]
-
-
 def test_a_worker_without_room_costs_one_child() -> None:
     """No other SA, no traceback: the machine hears that the child is lost, once, after all that it wanted."""
     effects: list[Effect] = []
@@ -458,7 +361,7 @@ def test_a_worker_without_room_costs_one_child() -> None:
     def scenario(bed: Bed) -> None:
         bed.runner.receive(b"\xff", PATH)
 
-    bed = _run(scenario, {"receive ff": [*effects, Send(PATH, b"\x01")]})
+    bed = run(scenario, {"receive ff": [*effects, Send(PATH, b"\x01")]})
     assert [line for line in bed.notes.lines if "boundSa" in line] == [
         "worker 0 AddInboundSa",
         "worker 0 AddOutboundSa",
@@ -477,7 +380,7 @@ def _logged(scenario: Callable[[Bed], None], answers: dict[str, list[Effect]]) -
     stream = StringIO()
     log.set_up("info", stream)
     try:
-        _run(scenario, answers)
+        run(scenario, answers)
     finally:
         log.close()
     return stream.getvalue().splitlines()
