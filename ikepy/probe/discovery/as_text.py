@@ -13,7 +13,12 @@ from ikepy.probe.discovery.report import Esp, Odd, Report, title
 
 _HEAD, _GOOD, _POOR, _BAD, _QUIET = "bold", "green", "yellow", "bold red", "dim"
 _LETTERS = {"A": _GOOD, "B": _GOOD, "C": _POOR, "F": _BAD, "-": _QUIET}
-_VERDICTS = {Verdict.RIGHT.value: _GOOD, Verdict.ALLOWED.value: _QUIET, Verdict.WRONG.value: _BAD}
+_VERDICTS = {
+    Verdict.RIGHT.value: _GOOD,
+    Verdict.ALLOWED.value: _QUIET,
+    Verdict.WRONG.value: _BAD,
+    Verdict.UNCLEAR.value: _POOR,
+}
 _WIDTH = 30  # columns of what stands on the left
 
 

@@ -18,7 +18,7 @@ from ikepy.crypto.kex.method import Random
 from ikepy.probe.discovery import replies
 from ikepy.probe.discovery.algorithms import ADDKE
 from ikepy.probe.discovery.line import ClosedPortError, LimitReachedError, Line, Pace
-from ikepy.probe.discovery.offers import Offer, Request, everything, request
+from ikepy.probe.discovery.offers import SPI_BEGINS, SPI_SIZE, Offer, Request, everything, request
 from ikepy.probe.discovery.replies import CLOSED, SILENCE, Outcome, Reply
 from ikepy.probe.discovery.report import Report
 from ikepy.wire.constants import HeaderFlag, KeGroup
@@ -37,7 +37,7 @@ _FLAGS = 19  # offset in the header
 class Options:
     """`rate`: connections a second; `timeout`: seconds for an answer to the first of `tries` sendings;
     `most`: requests in all; `seconds`: for all of it; `listen`: seconds for repetitions of IKEv1;
-    `patience`: seconds to wait where no answer is expected.
+    `patience`: seconds at least to wait where no answer is expected.
     """
 
     rate: float = 1.0
@@ -54,20 +54,23 @@ class Options:
 
 @dataclass
 class Asker:
-    """`stateless`, see above. `silent_refusals`: offers that are not acceptable get no answer."""
+    """`stateless`, see above. `honest`: where offers that are not acceptable get no answer, one that gets
+    one: it tells such a silence from that of a host that is gone.
+    """
 
     report: Report
     options: Options
     random: Random
     pace: Pace
     stateless: bool = True
-    silent_refusals: bool = False
+    honest: Offer | None = None
     redirect: bool = True
     addke: tuple[Transform, ...] = ()  # in each offer, where nothing is accepted without
     seconds: list[float] = field(default_factory=list)  # of the answers
     last: bytes = b""  # the datagram that was answered last
     _half_open: list[float] = field(default_factory=list)
     _silent: int = 0
+    _slowest: float = 0.0  # seconds from the first sending to an answer
 
     def everything(self) -> Offer:
         """All transforms that there are, with additional key exchanges where need be."""
@@ -89,9 +92,12 @@ class Asker:
 
     async def question(self, over: Line, offer: Offer) -> bool | None:
         """Whether something of the offer is acceptable; the KE payload's group is chosen here."""
-        reply = await self.ask(over, self.grouped(offer))
-        if reply.outcome is Outcome.SILENT and self.silent_refusals:
-            return False
+        return await self.verdict(over, await self.ask(over, self.grouped(offer)))
+
+    async def verdict(self, over: Line, reply: Reply) -> bool | None:
+        """Whether the offer that was answered so is acceptable; None if that is unknown."""
+        if reply.outcome is Outcome.SILENT and self.honest is not None:
+            return False if (await self.ask(over, self.grouped(self.honest))).acceptable else None
         return reply.acceptable
 
     def grouped(self, offer: Offer) -> Offer:
@@ -103,34 +109,55 @@ class Asker:
         computed = [one.id for one in offer.ke if one.id in registry.supported()]
         return offer.with_group(computed[0] if computed else offer.ke[0].id)
 
-    async def send(
-        self, over: Line, made: Request, datagram: bytes, *, counted: bool = True, odd: bool = False
-    ) -> Reply:
-        """Send any octets in place of a request, and read what comes back. `odd`: once, and whatever
-        comes.
+    async def send(self, over: Line, made: Request, datagram: bytes, *, counted: bool = True) -> Reply:
+        """Send any octets in place of a request, again while there is no answer, and read what comes back."""
+        timeout, tries = self.options.timeout, self.options.tries
+        reply = await self._exchange(over, datagram, lambda got: answers(made, got), timeout, tries, counted)
+        self._count_silence(reply)
+        return reply
+
+    async def send_odd(self, over: Line, datagram: bytes, *, due: bool, counted: bool = True) -> Reply:
+        """Send an odd message, and read whatever comes under its SPI. `due`: an answer is, so that it is sent
+        again while there is none; else it is sent once.
         """
+        tries, seconds = (self.options.tries, self.options.timeout) if due else (1, self._patience)
+        return await self._exchange(over, datagram, answers_odd(datagram), seconds, tries, counted)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which an answer would be there: some hosts, and paths, are slow."""
+        return max(self.options.patience, 2 * min(self._slowest, self.options.timeout))
+
+    async def _exchange(
+        self,
+        over: Line,
+        datagram: bytes,
+        match: Callable[[bytes], bool],
+        seconds: float,
+        tries: int,
+        counted: bool,
+    ) -> Reply:
         if counted:
             await self.pace.turn()
             await self._room()
-        tries, timeout = (1, self.options.patience) if odd else (self.options.tries, self.options.timeout)
+        begun = time.monotonic()
         try:
-            came = await over.ask(datagram, lambda got: odd or answers(made, got), timeout, tries)
+            came = await over.ask(datagram, match, seconds, tries)
         except ClosedPortError:
-            self._count_silence(odd)
             return CLOSED
         if came is None:
-            self._count_silence(odd)
             return SILENCE
         self._silent, self.last = 0, datagram
+        self._slowest = max(self._slowest, time.monotonic() - begun)
         self.seconds.append(came[1])
         reply = replies.read(*came)
         if reply.outcome is Outcome.CHOSEN:
             self._half_open.append(time.monotonic())
         return reply
 
-    def _count_silence(self, odd: bool) -> None:
-        self._silent += not odd
-        if self._silent >= _MOST_SILENT and self.report.answers and not self.silent_refusals:
+    def _count_silence(self, reply: Reply) -> None:
+        self._silent += reply.outcome in (Outcome.SILENT, Outcome.CLOSED)
+        if self._silent >= _MOST_SILENT and self.report.answers:
             raise LimitReachedError(f"it left {self._silent} requests in a row without an answer")
 
     async def _room(self) -> None:
@@ -152,6 +179,16 @@ def answers(made: Request, datagram: bytes) -> bool:
         and datagram.startswith(made.spi_i)
         and bool(datagram[_FLAGS] & HeaderFlag.RESPONSE)
     )
+
+
+def answers_odd(datagram: bytes) -> Callable[[bytes], bool]:
+    """What tells an answer to these octets from a late one to former requests: their SPI; where they have
+    none, any that is not of our requests.
+    """
+    spi = datagram[:SPI_SIZE]
+    if len(spi) < SPI_SIZE:
+        return lambda got: not got.startswith(SPI_BEGINS)
+    return lambda got: got.startswith(spi)
 
 
 Progress = Callable[[str], None]

@@ -114,7 +114,7 @@ PERMISSION = (
 @click.option(
     "--fail-below",
     type=click.Choice(["A", "B", "C"]),
-    help="End with status 1 if the grade of that profile is a lower one.",
+    help="End with status 1 if the grade of that profile is a lower one, or not known.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Don't say on standard error what is being done.")
 def probe_host(

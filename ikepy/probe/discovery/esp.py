@@ -42,6 +42,12 @@ _CIPHERS = _known(ENCR, *_OLD)
 _INTEGS = _known(INTEG, Transform(INTEG, 1), Transform(INTEG, 7))
 _GROUPS = _known(KE, *(Transform(KE, one) for one in (1, 22, 23, 24)))
 _ESNS = (Transform(ESN, 1), Transform(ESN, 0))
+CANDIDATES = {ENCR: _CIPHERS, INTEG: _INTEGS, ESN: _ESNS, KE: _GROUPS}
+_PFS: dict[tuple[bool | None, ...], str] = {
+    (True, True): "optional",
+    (False, True): "required",
+    (True, False): "not accepted",
+}
 _GMAC = 21  # an AEAD, too
 
 
@@ -168,9 +174,9 @@ async def _ask(report: Report, peer: Peer, pace: Pace) -> None:
     sa.established = True
     report.esp = Esp(mobike=got.notify(NotifyType.MOBIKE_SUPPORTED) is not None)
     asker = _Asker(peer, pace, sa)
-    for groups in ((), _GROUPS):
-        if await asker.once(_Offer(ke=groups)):
-            asker.modes.append(groups)
+    without, with_pfs = [await asker.once(_Offer(ke=groups)) for groups in ((), _GROUPS)]
+    asker.modes = [groups for groups, taken in (((), without), (_GROUPS, with_pfs)) if taken]
+    report.esp.pfs = _PFS.get((without, with_pfs), "unclear")
     if not asker.modes:
         report.remarks.append(f"no child was agreed on with all algorithms: {got}")
         return
@@ -191,10 +197,6 @@ async def _sort(esp: Esp, asker: _Asker) -> None:
         await bisect(candidates, ask, found)
         if kind == ENCR:
             offer = replace(offer, encr=[*found.accepted, *found.unclear])
-    if len(asker.modes) == 2:
-        esp.pfs = "optional"
-    else:
-        esp.pfs = "required" if _GROUPS in asker.modes else "not accepted"
     if _GROUPS in asker.modes:
 
         async def one_of(groups: tuple[Transform, ...]) -> bool | None:

@@ -29,6 +29,7 @@ class Verdict(Enum):
     RIGHT = "as RFC 7296 has it"
     ALLOWED = "allowed"
     WRONG = "not as RFC 7296 has it"
+    UNCLEAR = "unclear"
 
 
 class Expected(Enum):
@@ -42,6 +43,10 @@ class Expected(Enum):
     UNKNOWN_SPI = "INVALID_IKE_SPI, or no answer"
 
 
+ANSWER_IS_DUE = frozenset({Expected.HONEST, Expected.CRITICAL})
+_SAYS_NOTHING = frozenset({Outcome.COOKIE, Outcome.CLOSED})
+
+
 @dataclass(frozen=True, slots=True)
 class OddMessage:
     """`build`: its octets, from an honest request. `section`: of RFC 7296."""
@@ -52,13 +57,19 @@ class OddMessage:
     build: Callable[[Request, Random], bytes]
 
 
-def judge(expected: Expected, reply: Reply) -> Verdict:
-    """What RFC 7296 says of that answer."""
+def judge(expected: Expected, reply: Reply, honest: Reply) -> Verdict:
+    """What RFC 7296 says of that answer; `honest`: what an honest request got. No answer where one was due
+    may also be a loss.
+    """
     silent = reply.outcome is Outcome.SILENT
     error = reply.notify if reply.outcome is Outcome.ERROR else 0
+    if reply.outcome in _SAYS_NOTHING:
+        return Verdict.UNCLEAR
     match expected:
         case Expected.HONEST:
-            right, allowed = bool(reply.acceptable), False
+            if silent or honest.acceptable is None:
+                return Verdict.UNCLEAR
+            right, allowed = reply.acceptable in (True, honest.acceptable), False
         case Expected.MAJOR:
             right, allowed = error == NotifyType.INVALID_MAJOR_VERSION, silent
         case Expected.CRITICAL:

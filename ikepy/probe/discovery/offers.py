@@ -18,6 +18,7 @@ from ikepy.wire.proposal import Proposal, Transform
 SPI_SIZE = 8
 NO_SPI = bytes(SPI_SIZE)
 NONCE_SIZE = 32
+SPI_BEGINS = b"\1"  # all SPIs of our requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def header(spi_i: bytes, exchange: int = ExchangeType.IKE_SA_INIT, *, spi_r: byt
 
 def request(offer: Offer, ends: Ends, random: Random, *, redirect: bool = True) -> Request:
     """An IKE_SA_INIT that announces whatever has an answer; `redirect`: that we may be sent elsewhere."""
-    spi_i = b"\1" + random(SPI_SIZE - 1)
+    spi_i = SPI_BEGINS + random(SPI_SIZE - len(SPI_BEGINS))
     return Request(
         spi_i,
         (

@@ -115,8 +115,8 @@ def _esp_transforms() -> dict[int, Sorted]:
 
 @dataclass
 class Esp:
-    """What is accepted for ESP, which takes credentials. `pfs`: "optional", "required" or "not accepted";
-    KE has the groups of it. `mobike`: it is announced in IKE_AUTH.
+    """What is accepted for ESP, which takes credentials. `pfs`: "optional", "required", "not accepted" or
+    "unclear"; KE has the groups of it. `mobike`: it is announced in IKE_AUTH.
     """
 
     transforms: dict[int, Sorted] = field(default_factory=_esp_transforms)

@@ -9,8 +9,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ikepy.crypto.kex.method import Random
 from ikepy.probe.discovery import steps
-from ikepy.probe.discovery.algorithms import ASKED, ENCR, INTEG, KE, PRF
+from ikepy.probe.discovery.algorithms import ASKED, CANDIDATES, ENCR, INTEG, KE, PRF
 from ikepy.probe.discovery.asking import FIRST_GROUP, Asker, Options, Progress
+from ikepy.probe.discovery.esp import CANDIDATES as ESP
 from ikepy.probe.discovery.esp import MakeTarget, ask_for_esp
 from ikepy.probe.discovery.grading import grade
 from ikepy.probe.discovery.line import LimitReachedError, Line, Pace, line
@@ -77,7 +78,6 @@ async def _ask(asker: Asker, address: IPv4Address | IPv6Address, progress: Progr
 
 
 async def _ask_for_all(asker: Asker, over: Line, first: Reply, progress: Progress) -> None:
-    report = asker.report
     chosen = first.chosen.transforms if first.chosen is not None else ()
     await steps.habits(asker, over, chosen)
     progress("which key exchanges?")
@@ -88,10 +88,6 @@ async def _ask_for_all(asker: Asker, over: Line, first: Reply, progress: Progres
     progress("what becomes of a false cookie, and of odd messages?")
     await steps.cookie_that_nobody_gave(asker, over, good)
     await steps.odd_messages(asker, over, good)
-    if await asker.question(over, good) is None:
-        report.remarks.append(
-            "it does not answer an honest request any more: what came last may not be right"
-        )
 
 
 def _good(asker: Asker) -> Offer:
@@ -120,20 +116,12 @@ def _sum_up(asker: Asker) -> None:
         timing.answers = len(asker.seconds)
         timing.least, timing.most = round(min(asker.seconds), 6), round(max(asker.seconds), 6)
         timing.median = round(statistics.median(asker.seconds), 6)
-    accepted = [one for kind in ASKED for one in report.accepted(kind)]
-    hashes = report.features.signature_hashes
+    hashes = None if report.features.nat_detection is None else report.features.signature_hashes
+    ike = [(report.transforms[kind], CANDIDATES[kind]) for kind in ASKED]
+    esp = [] if report.esp is None else [(report.esp.transforms[kind], ESP[kind]) for kind in (ENCR, INTEG)]
     for profile in PROFILES.values():
-        if profile.esp:
-            esp = (
-                ()
-                if report.esp is None
-                else [
-                    one
-                    for found in report.esp.transforms.values()
-                    for one in found.accepted
-                    if one.type in (ENCR, INTEG)
-                ]
-            )
-            report.grades.append(grade(profile, esp, (), why_unknown=ESP_UNSEEN))
-        else:
-            report.grades.append(grade(profile, accepted, hashes))
+        asked = esp if profile.esp else ike
+        accepted = [one for found, _ in asked for one in found.accepted]
+        unknown = [one for found, candidates in asked for one in found.unknown(candidates)]
+        why = "" if asked else ESP_UNSEEN
+        report.grades.append(grade(profile, accepted, hashes, unknown=unknown, why_unknown=why))

@@ -7,7 +7,7 @@ and an accepted set is halved until its members are known: few of many cost abou
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ikepy.wire.proposal import Transform
@@ -26,6 +26,11 @@ class Sorted:
 
     def sort(self, transforms: Sequence[Transform], verdict: bool | None) -> None:
         {True: self.accepted, False: self.refused, None: self.unclear}[verdict].extend(transforms)
+
+    def unknown(self, candidates: Iterable[Transform]) -> list[Transform]:
+        """Which of these are neither accepted nor refused: unclear, or not asked for."""
+        known = {*self.accepted, *self.refused}
+        return [one for one in candidates if one not in known]
 
 
 async def bisect(

@@ -11,7 +11,7 @@ from ikepy.probe.discovery import features, ikev1
 from ikepy.probe.discovery.algorithms import ADDKE, CANDIDATES, ENCR, INTEG, KE, PRF, combined, name
 from ikepy.probe.discovery.asking import FIRST_GROUP, Asker
 from ikepy.probe.discovery.line import ClosedPortError, Line
-from ikepy.probe.discovery.odd_messages import ODD_MESSAGES, judge
+from ikepy.probe.discovery.odd_messages import ANSWER_IS_DUE, ODD_MESSAGES, OddMessage, Verdict, judge
 from ikepy.probe.discovery.offers import Offer, request, usual
 from ikepy.probe.discovery.replies import Outcome, Reply
 from ikepy.probe.discovery.report import Odd
@@ -88,8 +88,8 @@ async def habits(asker: Asker, over: Line, chosen: tuple[Transform, ...]) -> Non
     refused = good.with_type(ENCR, [Transform(ENCR, _UNASSIGNED)]).with_type(KE, good.ke)
     refused = replace(refused, integ=CANDIDATES[INTEG])
     reply = await asker.ask(over, asker.grouped(refused))
-    asker.silent_refusals = reply.outcome is Outcome.SILENT
-    if asker.silent_refusals:
+    if reply.outcome is Outcome.SILENT and (await asker.ask(over, asker.grouped(good))).acceptable:
+        asker.honest = good
         asker.report.remarks.append(
             "an offer that it does not accept gets no answer: silence is taken as a refusal"
         )
@@ -111,9 +111,7 @@ async def groups(asker: Asker, over: Line) -> None:
             found.sort(taken, True)
             left = [one for one in left if one.id != named]
             continue
-        refused = reply.outcome is Outcome.REFUSED or (
-            reply.outcome is Outcome.SILENT and asker.silent_refusals
-        )
+        refused = await asker.verdict(over, reply) is False
         found.sort(offered, False if refused else None)
         left = [one for one in left if one not in offered]
 
@@ -140,7 +138,7 @@ async def algorithms(asker: Asker, over: Line, chosen: tuple[Transform, ...]) ->
     offer = await _one_type(asker, over, PRF, offer, chosen)
     if any(not combined(one) for one in offer.encr):
         offer = await _one_type(asker, over, INTEG, offer, chosen)
-    else:
+    elif offer.encr:
         report.transforms[INTEG].sort(CANDIDATES[INTEG], False)
         report.remarks.append("only AEADs are accepted: they have no integrity algorithms")
     if offer.encr and offer.prf:
@@ -153,9 +151,11 @@ async def _only_beside_additional(asker: Asker, over: Line) -> None:
     """What was refused so far may be accepted with additional key exchanges alone."""
     report = asker.report
     asker.addke = tuple(report.accepted(ADDKE))
-    for kind in (KE, ENCR, PRF, INTEG):
-        refused = report.transforms[kind].refused
-        report.transforms[kind].refused = []
+    found = {kind: report.transforms[kind] for kind in (KE, ENCR, PRF, INTEG)}
+    again = {kind: one.refused for kind, one in found.items()}
+    for one in found.values():  # at once: what is not asked for again is not known
+        one.refused = []
+    for kind, refused in again.items():
         await _sort(asker, over, kind, asker.everything(), refused)
     asker.addke = ()
 
@@ -201,22 +201,42 @@ async def cookie_that_nobody_gave(asker: Asker, over: Line, good: Offer) -> None
 
 
 async def odd_messages(asker: Asker, over: Line, good: Offer) -> None:
-    """Odd and malformed messages, each once."""
+    """Odd and malformed messages, between two honest requests. Silence says something only where a later
+    request is answered: until then it is unclear.
+    """
+    honest = await asker.ask(over, asker.grouped(good))
+    silent: list[tuple[Odd, Verdict]] = []
     for one in ODD_MESSAGES:
-        made = request(asker.grouped(good), over.ends, asker.random, redirect=False)
-        reply = await asker.send(over, made, one.build(made, asker.random), odd=True)
-        if reply.outcome is Outcome.COOKIE:  # says nothing of what is behind it
-            made = made.with_cookie(reply.cookie)
-            reply = await asker.send(over, made, one.build(made, asker.random), odd=True, counted=False)
-        asker.report.odd.append(
-            Odd(
-                one.name,
-                f"RFC 7296 {one.section}",
-                one.expected.value,
-                reply.words(),
-                judge(one.expected, reply).value,
-            )
-        )
+        reply = await _odd(asker, over, good, one)
+        verdict = judge(one.expected, reply, honest)
+        told = Odd(one.name, f"RFC 7296 {one.section}", one.expected.value, reply.words(), verdict.value)
+        asker.report.odd.append(told)
+        if reply.outcome is Outcome.SILENT:
+            told.verdict = Verdict.UNCLEAR.value
+            silent.append((told, verdict))
+        elif reply.outcome is not Outcome.CLOSED:
+            _believe(silent)
+    if (await asker.ask(over, asker.grouped(good))).octets:
+        _believe(silent)
+    else:
+        asker.report.remarks.append("it does not answer an honest request any more")
+
+
+async def _odd(asker: Asker, over: Line, good: Offer, one: OddMessage) -> Reply:
+    made = request(asker.grouped(good), over.ends, asker.random, redirect=False)
+    reply = await asker.send_odd(over, one.build(made, asker.random), due=one.expected in ANSWER_IS_DUE)
+    if reply.outcome is not Outcome.COOKIE:
+        return reply
+    made = made.with_cookie(reply.cookie)  # a COOKIE says nothing of what is behind it
+    octets = one.build(made, asker.random)
+    return await asker.send_odd(over, octets, due=one.expected in ANSWER_IS_DUE, counted=False)
+
+
+def _believe(silent: list[tuple[Odd, Verdict]]) -> None:
+    """The host is there still: those silences were its answers."""
+    for odd, verdict in silent:
+        odd.verdict = verdict.value
+    silent.clear()
 
 
 async def old_ike(asker: Asker, over: Line) -> None:
@@ -248,7 +268,9 @@ async def _repetitions(over: Line, spi: bytes, seconds: float) -> list[float]:
 async def _old(asker: Asker, over: Line, spi: bytes, datagram: bytes) -> ikev1.Answer:
     await asker.pace.turn()
     try:
-        came = await over.ask(datagram, lambda got: ikev1.belongs(spi, got), asker.options.timeout)
+        came = await over.ask(
+            datagram, lambda got: ikev1.belongs(spi, got), asker.options.timeout, asker.options.tries
+        )
     except ClosedPortError:
         return ikev1.Answer(False, words="port unreachable")
     return ikev1.SILENT if came is None else ikev1.read(came[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -34,7 +34,8 @@ class Responder:
 
     `cookies`: one is asked for. `mute`: offers that are not acceptable get no answer. `strict`: a KE payload
     of a group that was not offered is INVALID_SYNTAX. `redirect`: data of a REDIRECT for those that support
-    it. `raw`: what is answered to everything, in place of all that.
+    it. `raw`: what is answered to everything, in place of all that. `lost`: of a datagram, whether it never
+    comes here. `seconds`: until an answer is sent.
     """
 
     suites: Collection[Collection[Transform]]
@@ -47,6 +48,8 @@ class Responder:
     most: int = 10**6  # answers, before it falls silent
     requests: list[Message] = field(default_factory=list)
     half_open: int = 0
+    lost: Callable[[bytes], bool] = lambda _: False
+    seconds: float = 0.0
     old: bytes = b""  # the payloads of an IKEv1 answer, which comes three times
 
     def answer(self, datagram: bytes) -> bytes | None:
@@ -121,6 +124,8 @@ class _Port(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
+        if self._responder.lost(data.removeprefix(self._marker)):
+            return
         if self._responder.old and data[17:18] == b"\x10":
             body = self._responder.old
             whole = data[:8] + SPI_R + b"\1\x10" + data[18:24] + (28 + len(body)).to_bytes(4, "big") + body
@@ -129,7 +134,8 @@ class _Port(asyncio.DatagramProtocol):
             return
         answer = self._responder.answer(data.removeprefix(self._marker))
         if answer is not None:
-            self._transport.sendto(self._marker + answer, addr)
+            whole, loop = self._marker + answer, asyncio.get_running_loop()
+            loop.call_later(self._responder.seconds, self._send, whole, addr)
 
     def _send(self, datagram: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None

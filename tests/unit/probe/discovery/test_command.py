@@ -100,6 +100,13 @@ def test_text_and_a_grade_that_is_too_low() -> None:
     assert not result.stderr
 
 
+def test_a_grade_of_which_almost_nothing_was_asked() -> None:
+    with served(Responder([MODERN])) as options:
+        result = run(*options, "-q", "--max-requests", "6", "--fail-below", "C", "127.0.0.1")
+    assert result.exit_code == 1
+    assert "not known: whether it accepts" in result.stdout
+
+
 def test_no_answer() -> None:
     with served(Responder([MODERN], most=0)) as options:
         result = run(*options, "127.0.0.1", "--max-requests", "2")

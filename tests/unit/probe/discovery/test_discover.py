@@ -12,6 +12,7 @@ import pytest
 
 from ikepy.probe.discovery.algorithms import ADDKE, CANDIDATES, ENCR, INTEG, KE, PRF
 from ikepy.probe.discovery.asking import Options
+from ikepy.probe.discovery.odd_messages import Expected
 from ikepy.probe.discovery.report import Report
 from ikepy.probe.discovery.run import discover
 from ikepy.wire.constants import Encr, Integ, KeGroup, NotifyType, Prf, TransformType
@@ -130,6 +131,74 @@ def test_a_false_cookie_that_nobody_wants() -> None:
     assert report.cookies.false_cookie == "ignored (INVALID_KE_PAYLOAD)"
 
 
+def odd(report: Report, expected: Expected) -> dict[str, str]:
+    """The verdicts of the odd messages of that kind."""
+    return {one.name: one.verdict for one in report.odd if one.expected == expected.value}
+
+
+def test_late_answers_are_judged_as_those_to_their_own_messages() -> None:
+    report = probe(Responder([MODERN], seconds=0.03), replace(QUICK, timeout=2.0))
+    assert set(odd(report, Expected.HONEST).values()) == {"as RFC 7296 has it"}
+    answered = {one.name for one in report.odd if one.answer != "no answer"}
+    assert "no nonce" in answered
+    assert "a length beyond the datagram" not in answered
+
+
+@pytest.mark.parametrize("lost", [b"\x25", b"\x10"])
+def test_one_lost_datagram_changes_nothing(lost: bytes) -> None:
+    """Of minor version 5, and of IKEv1."""
+    seen: list[bytes] = []
+
+    def first(datagram: bytes) -> bool:
+        seen.append(datagram[17:18])
+        return seen.count(lost) == 1 and seen[-1] == lost
+
+    body = accepted_by_ikev1((1, 7), (14, 128), (2, 2), (3, 1), (4, 2))
+    old = (4 + len(body)).to_bytes(4, "big") + body
+    options = replace(QUICK, timeout=0.2, tries=3, listen=0.2)
+    report = probe(Responder([MODERN], lost=first, old=old), options)
+    assert seen.count(lost) > 1
+    assert set(odd(report, Expected.HONEST).values()) == {"as RFC 7296 has it"}
+    assert report.ikev1.alive
+
+
+def test_an_honest_message_that_is_never_answered_is_unclear() -> None:
+    report = probe(Responder([MODERN], lost=lambda datagram: datagram[17:18] == b"\x25"))
+    verdicts = odd(report, Expected.HONEST)
+    assert verdicts.pop("minor version 5") == "unclear"
+    assert set(verdicts.values()) == {"as RFC 7296 has it"}
+
+
+def test_the_silence_of_a_host_that_is_gone_says_nothing() -> None:
+    gone: list[bytes] = []
+
+    def after_minor_version_5(datagram: bytes) -> bool:
+        gone.extend([datagram] if datagram[17:18] == b"\x25" else [])
+        return bool(gone) and datagram not in gone
+
+    report = probe(Responder([MODERN], lost=after_minor_version_5))
+    verdicts = [one.verdict for one in report.odd]
+    assert verdicts[1] == "as RFC 7296 has it"
+    assert set(verdicts[2:]) == {"unclear"}
+    assert any("an honest request any more" in one for one in report.remarks)
+
+
+def test_odd_messages_of_which_nothing_is_accepted() -> None:
+    """NO_PROPOSAL_CHOSEN is the answer to an honest request, too."""
+    report = probe(Responder([]))
+    assert set(odd(report, Expected.HONEST).values()) == {"as RFC 7296 has it"}
+
+
+@pytest.mark.parametrize("most", [4, 12, 25])
+def test_who_gives_no_answer_to_refusals_and_then_none_at_all(most: int) -> None:
+    """What is not accepted is not refused either: the host is gone."""
+    report = probe(Responder([MODERN], mute=True, most=most))
+    assert not report.complete
+    refused = {one for found in report.transforms.values() for one in found.refused}
+    assert not refused & MODERN
+    assert report.grades[0].letter == "-"
+
+
 def test_refusals_without_an_answer() -> None:
     report = probe(Responder([MODERN], mute=True))
     assert accepted(report) == MODERN
@@ -185,6 +254,7 @@ def test_who_falls_silent_is_left_alone() -> None:
     assert not report.complete
     assert any("without an answer" in one for one in report.remarks)
     assert len(responder.requests) < 30
+    assert report.grades[0].letter == "-"
 
 
 def test_no_more_requests_than_permitted() -> None:

@@ -86,6 +86,30 @@ def test_nothing_is_known() -> None:
     assert (found.letter, found.words) == ("-", "not asked")
 
 
+def test_what_is_not_known_gives_no_grade_unless_it_can_t_change_it() -> None:
+    """An answer that is missing is none that excludes what is forbidden."""
+    forbidden, should, must = ke(22), [encr(Encr.CHACHA20_POLY1305)], ke(KeGroup.MODP_2048)
+    assert grade(RFC8247, MUSTS, [], unknown=forbidden).letter == "-"
+    assert "MODP_1024_160" in grade(RFC8247, MUSTS, [], unknown=forbidden).words
+    assert grade(RFC8247, [*MUSTS, *ke(KeGroup.MODP_1024)], [], unknown=forbidden).letter == "-"
+    assert grade(RFC8247, [*MUSTS, *ke(1)], [], unknown=forbidden).letter == "F"
+    assert grade(RFC8247, MUSTS, [], unknown=should).letter == "A"
+    assert grade(RFC8247, [*MUSTS, *ke(KeGroup.MODP_1024)], [], unknown=must).letter == "C"
+    assert grade(NIST, STRONG, [], unknown=[encr(9)]).letter == "-"
+
+
+def test_what_is_not_known_is_not_missing() -> None:
+    found = grade(RFC8247, MUSTS[:-1], [], unknown=ke(KeGroup.MODP_2048))
+    assert found.letter == "-"
+    assert "MODP_2048" not in {one.name for one in found.findings}
+
+
+def test_hashes_that_were_not_seen() -> None:
+    assert grade(RFC8247, MUSTS, None).letter == "-"
+    assert grade(RFC8247, [*MUSTS, *ke(1)], None).letter == "F"
+    assert grade(RFC8221, [encr(Encr.AES_GCM_16, 256)], None).letter == "B"
+
+
 def test_esp() -> None:
     assert grade(RFC8221, [encr(Encr.AES_GCM_16, 256), encr(Encr.TRIPLE_DES_CBC)], []).letter == "C"
     assert grade(RFC8221, [encr(7, 128)], []).letter == "F"
