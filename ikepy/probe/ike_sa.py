@@ -18,10 +18,11 @@ from ikepy.crypto.secret import Secret
 from ikepy.errors import IkeError, LocalMisuse
 from ikepy.probe.child import Child, esp_suite
 from ikepy.probe.draft import AnyPayload, Draft
-from ikepy.probe.received import Received
+from ikepy.probe.received import Received, read
 from ikepy.probe.target import Target, esp_proposal, ike_proposal, selector
 from ikepy.probe.verdict import Failed, NotApplicable
 from ikepy.sa.message import query
+from ikepy.sa.message.fragments import Reassembly
 from ikepy.sa.message.int_auth import IntAuth
 from ikepy.sa.negotiation.proposals import first_key_exchange
 from ikepy.sa.state.ike_keys import IkeSaKeys, ike_sa_keys, suite_of
@@ -90,6 +91,7 @@ class IkeSa:
         self.established = False
         self.courteous = True
         self.begun: Begun | None = None
+        self._fragments: Reassembly | None = None
         self.int_auth = IntAuth()  # what IKE_INTERMEDIATE adds to AUTH (RFC 9242 3.3.2)
 
     @property
@@ -99,6 +101,15 @@ class IkeSa:
         if not self.children:
             raise LocalMisuse("the IKE_SA has no child")
         return self.children[0]
+
+    @property
+    def fragments(self) -> Reassembly | None:
+        """What puts the peer's fragments together; None unless both ends announced that they take some (RFC
+        7383 2.3)."""
+        both = (self.init_request_octets, self.init_response_octets)
+        if self._fragments is None and all(_takes_fragments(one) for one in both):
+            self._fragments = Reassembly()
+        return self._fragments
 
     def _need_children(self) -> None:
         if self.target.childless:
@@ -500,6 +511,13 @@ class IkeSa:
         schedule = self.must_keys.schedule.rekeyed(suite_of(chosen), [secret], seed)
         new.keys = ike_sa_keys(chosen, schedule, new.initiator)
         new.established, new.children, self.children = True, self.children, []
+        new._fragments = None if self.fragments is None else Reassembly()
+
+
+def _takes_fragments(init: bytes) -> bool:
+    """Whether an IKE_SA_INIT message announces it; False where there is none."""
+    got = read(0.0, init, 0, 0)
+    return got is not None and got.notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) is not None
 
 
 def _only(chosen: SaPayload, answer: Received) -> Proposal:

@@ -50,6 +50,7 @@ class Inbox:
         self.answers_echo = True
         self._line = line
         self._requests: dict[bytes, Received] = {}
+        self._fragments = 0  # that came
         self._children: dict[bytes, Child] = {}  # all that ever received
 
     def sa_of(self, spi_i: bytes, spi_r: bytes) -> IkeSa | None:
@@ -67,30 +68,41 @@ class Inbox:
             return False
         self._line.trace.add(datagram)
         sa = self.sa_of(header.spi_i, header.spi_r)
-        if sa is not None and sa.keys is not None:
-            unseal(got, sa.keys.cipher_in)
-        if sa is not None and header.exchange == ExchangeType.IKE_SA_INIT and got.error is None:
-            sa.init_answer = got
-        if not self._is_copy(got) and len(self.messages) < _MOST:
-            self.messages.append(got)
-            if sa is not None and sa.courteous and sa.established and not got.problem:
-                self._be_courteous(sa, got)
+        if not self._is_copy(got) and self._is_whole(sa, got):
+            self._take(sa, got)
         self._line.wake()
         return True
 
     def _is_copy(self, got: Received) -> bool:
-        """Whether it is a request that came before; if it was answered, it is answered again."""
-        if got.header.is_response:
-            return False
-        before = self._requests.get(got.octets)
+        """Whether it is a request that came before, or its first fragment (RFC 7383 2.6.1); if it was
+        answered, it is answered again."""
+        before = None if got.header.is_response else self._requests.get(got.octets)
         if before is None:
-            if len(self._requests) < _MOST:
-                self._requests[got.octets] = got
             return False
         before.copies += 1
         if before.answer is not None:
             self._line.courtesy(self._line.send_ike(before.answer, got.port))
         return True
+
+    def _is_whole(self, sa: IkeSa | None, got: Received) -> bool:
+        """Open it if we have the keys. False for a fragment of a message whose others have not come."""
+        if sa is None or sa.keys is None:
+            return True
+        self._fragments += got.is_fragment
+        if got.is_fragment and self._fragments > _MOST:
+            got.problem = f"more than {_MOST} fragments"
+            return True
+        return unseal(got, sa.keys.cipher_in, sa.fragments)
+
+    def _take(self, sa: IkeSa | None, got: Received) -> None:
+        if not got.header.is_response and len(self._requests) < _MOST:
+            self._requests[got.octets] = got
+        if sa is not None and got.header.exchange == ExchangeType.IKE_SA_INIT and got.error is None:
+            sa.init_answer = got
+        if len(self.messages) < _MOST:
+            self.messages.append(got)
+            if sa is not None and sa.courteous and sa.established and not got.problem:
+                self._be_courteous(sa, got)
 
     def _be_courteous(self, sa: IkeSa, got: Received) -> None:
         """Answer a liveness check or a delete, and note what was deleted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeVar
@@ -10,8 +11,9 @@ from typing import TypeVar
 from ikepy.crypto.sk_cipher import SkCipher
 from ikepy.errors import IntegrityError, WireError
 from ikepy.sa.message import query
+from ikepy.sa.message.fragments import OpenedMessage, Reassembly
 from ikepy.wire.constants import ExchangeType, NotifyType, PayloadType
-from ikepy.wire.message import HEADER_SIZE, MAX_PAYLOADS, IkeHeader, decode_header
+from ikepy.wire.message import HEADER_SIZE, MAX_PAYLOADS, IkeHeader, Message, decode_header
 from ikepy.wire.payloads import NotifyPayload, Payload, SkfPayload, SkPayload, decode_payload
 from ikepy.wire.reader import Reader
 
@@ -35,7 +37,8 @@ class Generic:
 class Received:
     """A message that came. `generic`: its payloads' generic headers, `inner`: those inside SK, `payloads`:
     the decoded ones, from inside SK where there is one. `problem`: why it is not understood, empty if it is.
-    `copies`: how often it came again."""
+    `copies`: how often it came again. Of a message in fragments `octets` and `generic` are a fragment's;
+    `opened`: what was inside SK or SKF."""
 
     time_s: float
     octets: bytes
@@ -49,6 +52,7 @@ class Received:
     protected: bool = False
     problem: str = ""
     copies: int = 0
+    opened: OpenedMessage | None = field(default=None, repr=False)
     answer: bytes | None = field(default=None, repr=False)
 
     def maybe(self, kind: type[P]) -> P | None:
@@ -67,6 +71,11 @@ class Received:
     def error(self) -> NotifyPayload | None:
         """The first notify of an error type."""
         return query.error(self.payloads)
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether it is one fragment of a message, still sealed."""
+        return bool(self.payloads) and isinstance(self.payloads[-1], SkfPayload)
 
     def generic_of(self, type: int) -> Generic | None:
         """The first generic header of a payload of this type, inside SK or not."""
@@ -155,17 +164,23 @@ def read(time_s: float, octets: bytes, port: int, source_port: int) -> Received 
     return got
 
 
-def unseal(got: Received, cipher: SkCipher) -> None:
-    """Open what is inside SK. What can't be opened or decoded is a `problem`."""
-    sk = got.payloads[-1] if got.payloads else None
-    if not isinstance(sk, SkPayload):
-        return
+def unseal(got: Received, cipher: SkCipher, fragments: Reassembly | None = None) -> bool:
+    """Open what is inside SK, or inside SKF with the fragments that came before; False while some are
+    missing. `fragments`: those of the IKE_SA, None where none were agreed on. What can't be opened or decoded
+    is a `problem`."""
+    if not got.protected:
+        return True
+    message, agreed = Message(got.header, got.payloads), fragments is not None
+    collected = fragments or Reassembly()
     try:
-        plaintext = cipher.open(got.octets, len(got.octets) - len(sk.body))
-        got.inner = walk(sk.first, plaintext)
-        got.payloads = ()
-        got.payloads = decode_chain(sk.first, plaintext)
+        opened = collected.open(got.octets, message, cipher, time.monotonic(), negotiated=agreed)
+        if opened is None:
+            return False
+        got.opened, got.octets, got.payloads = opened, opened.datagram, ()
+        got.inner = walk(opened.first, opened.plaintext)
+        got.payloads = decode_chain(opened.first, opened.plaintext)
     except IntegrityError as error:
         got.problem = str(error)
     except WireError as error:
-        got.problem = f"inside SK: {error}"
+        got.problem = f"inside SK: {error}" if got.opened else str(error)
+    return True

@@ -25,11 +25,10 @@ from ikepy.probe.registry import case
 from ikepy.probe.target import ike_proposal
 from ikepy.probe.verdict import Failed, NotApplicable
 from ikepy.sa.message import int_auth
-from ikepy.sa.message.fragments import OpenedMessage
 from ikepy.sa.state.ike_keys import ike_sa_keys
 from ikepy.wire.constants import ExchangeType, KeGroup, NotifyType, TransformType
 from ikepy.wire.message import IkeHeader
-from ikepy.wire.payloads import KePayload, NotifyPayload, Payload, SaPayload, SkPayload
+from ikepy.wire.payloads import KePayload, NotifyPayload, Payload, SaPayload
 from ikepy.wire.proposal import Proposal, Transform
 
 _SUPPORTED = NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED
@@ -85,12 +84,9 @@ def _cover(sa: IkeSa, request: Draft, got: Received) -> None:
     payloads: list[Payload] = [one for one in request.payloads if isinstance(one, KePayload)]
     sent = int_auth.of_sent(header, payloads)
     sa.int_auth = sa.int_auth.after(keys.suite.prf, keys.sk_p_local, sent, initiator=True)
-    sk = SkPayload
-    offset = len(got.octets) - len(got.generic[-1].body)
-    plaintext = keys.cipher_in.open(got.octets, offset)
-    assert got.generic[-1].type == sk.type
-    opened = OpenedMessage(got.generic[-1].following, plaintext, got.octets, offset)
-    came = int_auth.of_received(opened)
+    if got.opened is None:
+        raise Failed(f"expected a protected IKE_INTERMEDIATE response; came {got}")
+    came = int_auth.of_received(got.opened)
     sa.int_auth = sa.int_auth.after(keys.suite.prf, keys.sk_p_remote, came, initiator=False)
 
 

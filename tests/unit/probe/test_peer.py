@@ -129,6 +129,92 @@ def test_what_is_asked_again_is_answered_again_and_counted() -> None:
     asyncio.run(scenario())
 
 
+async def half_open(initiator: Peer, responder: Peer, *extra: NotifyPayload) -> tuple[IkeSa, IkeSa]:
+    """After IKE_SA_INIT, with these payloads in both of its messages."""
+    ours = initiator.new_sa()
+    asking = asyncio.create_task(initiator.ask_init(ours.init_request(extra=extra)))
+    theirs, init = await responder.accept()
+    theirs.init_response_octets = await responder.answer(
+        theirs, init, theirs.init_response(init, extra=extra)
+    )
+    ours.take_init_response((await asking)[1])
+    return ours, theirs
+
+
+FRAGMENTS = NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
+
+
+def test_fragments_are_put_together_in_both_roles_and_on_a_rekeyed_ike_sa() -> None:
+    async def scenario() -> None:
+        async with two_peers() as (initiator, responder):
+            ours, theirs = await half_open(initiator, responder, FRAGMENTS)
+            request = ours.auth_request()
+            for piece in request.fragments(48)[::-1]:
+                await initiator.send_octets(piece, ours.port)
+            auth = await responder.expect_request(ExchangeType.IKE_AUTH, sa=theirs)
+            theirs.check_auth(auth)
+            pieces = theirs.auth_response(auth).fragments(48)
+            for piece in [pieces[0], flipped(pieces[1]), *pieces]:
+                await responder.send_octets(piece, auth.port)
+            ours.take_auth_response(await initiator.expect(lambda got: got.payloads), request)
+            theirs.port, theirs.established = auth.port, True
+            await initiator.ping(ours.child)
+
+            rekey, new = ours.rekey_request()
+            initiator.adopt(new)
+            asking = asyncio.create_task(initiator.ask(rekey))
+            got = await responder.expect_request(ExchangeType.CREATE_CHILD_SA, sa=theirs)
+            draft, renewed = theirs.rekey_response(got)
+            responder.adopt(renewed)
+            await responder.answer(theirs, got, draft)
+            ours.take_rekey(await asking, new)
+            for piece in new.informational(NotifyPayload(40000, bytes(90))).fragments(48):
+                await initiator.send_octets(piece, new.port)
+            await initiator.expect(lambda got: got.header.spi_i == new.spi_i and got.header.is_response)
+
+    asyncio.run(scenario())
+
+
+def test_the_first_fragment_of_a_request_alone_is_answered_again() -> None:
+    """RFC 7383 2.6.1."""
+
+    async def scenario() -> None:
+        async with two_peers() as (initiator, responder):
+            ours, theirs = await half_open(initiator, responder, FRAGMENTS)
+            pieces = ours.auth_request().fragments(48)
+            for piece in pieces:
+                await initiator.send_octets(piece, ours.port)
+            auth = await responder.expect_request(ExchangeType.IKE_AUTH, sa=theirs)
+            await responder.answer_auth(theirs, auth)
+            first = await initiator.expect(lambda got: got.header.message_id == 1)
+            for piece in pieces[1:]:
+                await initiator.send_octets(piece, ours.port)
+            await initiator.expect_nothing(what="answer")
+            await initiator.send_octets(pieces[0], ours.port)
+            again = await initiator.expect(lambda got: got.header.message_id == 1)
+            assert again.octets == first.octets
+            assert auth.copies == 1
+            ours.take_auth_response(again, ours.auth_request())
+
+    asyncio.run(scenario())
+
+
+def test_fragments_that_were_not_agreed_on_are_no_answer_and_said() -> None:
+    async def scenario() -> None:
+        async with two_peers() as (initiator, responder):
+            ours, theirs = await established(initiator, responder)
+            theirs.courteous = False
+            asking = asyncio.create_task(initiator.ask(ours.informational(), within=1.0))
+            got = await responder.expect_request(ExchangeType.INFORMATIONAL, sa=theirs)
+            (piece,) = theirs.response(got).fragments(48)
+            await responder.send_octets(piece, got.port)
+            with pytest.raises(Failed, match="a fragment, which was not negotiated"):
+                await asking
+            theirs.courteous = True
+
+    asyncio.run(scenario())
+
+
 def test_judgements() -> None:
     async def scenario() -> None:
         async with two_peers() as (initiator, responder):
