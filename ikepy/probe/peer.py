@@ -332,7 +332,7 @@ class Peer:
     async def alive(self, sa: IkeSa) -> bool:
         """Whether the peer answers a liveness check on an IKE_SA."""
         try:
-            answer = await self.ask(sa.informational(), within=2 * self.limits.quiet_s)
+            answer = await self.ask(sa.informational())
         except Failed:
             return False
         return answer.error is None

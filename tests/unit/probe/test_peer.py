@@ -85,6 +85,23 @@ def test_deletes_are_answered_by_courtesy_alone() -> None:
     asyncio.run(scenario())
 
 
+def test_a_liveness_check_may_be_answered_late() -> None:
+    """A slow peer is no dead one."""
+
+    async def scenario() -> None:
+        async with two_peers() as (initiator, responder):
+            ours, theirs = await established(initiator, responder)
+            theirs.courteous = False
+            asking = asyncio.create_task(initiator.alive(ours))
+            got = await responder.expect_request(ExchangeType.INFORMATIONAL, sa=theirs)
+            await responder.pause(4 * initiator.limits.quiet_s)
+            await responder.answer(theirs, got)
+            assert await asking
+            theirs.courteous = True
+
+    asyncio.run(scenario())
+
+
 def test_what_does_not_open_is_no_answer_and_said() -> None:
     async def scenario() -> None:
         async with two_peers() as (initiator, responder):
