@@ -23,6 +23,7 @@ from ikepy.probe.target import Target
 from ikepy.probe.verdict import Verdict
 
 ABOUT = "run.json"
+_SETTLED = frozenset({Verdict.PASS.value, Verdict.FAIL.value})
 
 
 class Taken(Exception):  # noqa: N818  the text is for the user
@@ -51,15 +52,15 @@ class Directory:
         former.write_text(json.dumps(about, indent=1), "utf-8")
 
     def done(self) -> dict[str, Record]:
-        """The cases that came to a verdict, by their IDs. What was inconclusive is to be seen again; files
-        that can't be read are as if they weren't there."""
+        """The cases that passed or failed, by their IDs. What was inconclusive is to be seen again, and what
+        was not applicable may be it by now; files that can't be read are as if they weren't there."""
         found = {}
         for file in sorted(self._cases.glob("*.json")):
             try:
                 record = Record.from_json(file.read_text("utf-8"))
             except (OSError, ValueError):
                 continue
-            if record.verdict != Verdict.INCONCLUSIVE.value:
+            if record.verdict in _SETTLED:
                 found[record.id] = record
         return found
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -113,6 +114,17 @@ def test_a_directory_holds_one_run_and_is_resumed(tmp_path: Path) -> None:
     directory.finish([record])
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"run.json", "report.txt", "report.html", "report.json", "junit.xml", "cases"}
+
+
+def test_only_what_passed_or_failed_is_over(tmp_path: Path) -> None:
+    """With --trigger or --cert added, a case applies that did not."""
+    result, target = asyncio.run(a_ping())
+    directory = Directory(tmp_path, {}, resume=False)
+    for number, verdict in enumerate(Verdict):
+        case = replace(result.case, id=f"T.{number}")
+        directory.add(replace(result, case=case, verdict=verdict), target)
+    found = Directory(tmp_path, {}, resume=True).done()
+    assert {one.verdict for one in found.values()} == {"pass", "fail"}
 
 
 def test_a_directory_with_something_else_stays_as_it_is(tmp_path: Path) -> None:
