@@ -63,7 +63,7 @@ async def _both_rekey_the_child(peer: Peer, ours: bytes, answer: bytes) -> tuple
     return sa, old, made_by_us, sa.children[-1]
 
 
-@case("IKEPY.C.1", rfc="RFC 7296 2.8.1, 2.25.1", group=GROUP)
+@case("IKEPY.C.1", rfc="RFC 7296 2.8.1, 2.25.1", level="SHOULD", group=GROUP)
 async def our_child_is_redundant(peer: Peer) -> None:
     """Both rekey the child, and our exchange has the lowest nonce: the peer deletes the old child, we the
     new one.
@@ -75,7 +75,7 @@ async def our_child_is_redundant(peer: Peer) -> None:
     await still_stands(peer, sa)
 
 
-@case("IKEPY.C.2", rfc="RFC 7296 2.8.1, 2.25.1", group=GROUP)
+@case("IKEPY.C.2", rfc="RFC 7296 2.8.1, 2.25.1", level="SHOULD", group=GROUP)
 async def their_child_is_redundant(peer: Peer) -> None:
     """Both rekey the child, and the peer's exchange has the lowest nonce: it deletes the child that it
     made.
@@ -160,7 +160,7 @@ async def _both_rekey_the_ike_sa(peer: Peer, ours: bytes, answer: bytes) -> tupl
     return sa, made_by_us, made_by_them
 
 
-@case("IKEPY.C.10", rfc="RFC 7296 2.8.2, 2.25.2", group=GROUP)
+@case("IKEPY.C.10", rfc="RFC 7296 2.8.2, 2.25.2", level="SHOULD", group=GROUP)
 async def our_ike_sa_is_redundant(peer: Peer) -> None:
     """Both rekey the IKE_SA, and our exchange has the lowest nonce: ours goes, and the peer deletes the
     old one.
@@ -172,7 +172,7 @@ async def our_ike_sa_is_redundant(peer: Peer) -> None:
     await still_stands(peer, theirs)
 
 
-@case("IKEPY.C.11", rfc="RFC 7296 2.8.2, 2.25.2", group=GROUP)
+@case("IKEPY.C.11", rfc="RFC 7296 2.8.2, 2.25.2", level="SHOULD", group=GROUP)
 async def their_ike_sa_is_redundant(peer: Peer) -> None:
     """Both rekey the IKE_SA, and the peer's exchange has the lowest nonce: it deletes the IKE_SA that it
     made.

@@ -95,12 +95,14 @@ for _part, (_kind, _theirs, _ours) in _PARTS.items():
     initiator_case(
         f"SGW.I.1.1.10.1.{_part}",
         rfc="RFC 7296 3.6",
+        level="SHOULD",
         group="ADVANCED",
         title=f"Sending CERT payload, ID of type {_kind}",
     )(_sent(_by_theirs))
     initiator_case(
         f"SGW.I.1.1.10.2.{_part}",
         rfc="RFC 7296 3.7",
+        level="MAY",
         group="ADVANCED",
         title=f"Sending CERTREQ payload, ID of type {_kind}",
     )(_asked_for(_by_ours))

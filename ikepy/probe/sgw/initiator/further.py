@@ -37,7 +37,7 @@ async def second_child_used(nut: UnderTest) -> None:
     await nut.ping_from(second, new, answered=True)
 
 
-@initiator_case("SGW.I.1.2.6.3", rfc="RFC 7296 2.8.1")
+@initiator_case("SGW.I.1.2.6.3", rfc="RFC 7296 2.8.1", level="SHOULD")
 async def child_rekeys_cross(nut: UnderTest) -> None:
     """Simultaneous CHILD_SA rekeying.
 
@@ -59,7 +59,7 @@ async def child_rekeys_cross(nut: UnderTest) -> None:
     await nut.peer.ping(winner)
 
 
-@initiator_case("SGW.I.1.2.6.4", rfc="RFC 7296 2.8.1, 2.25.1")
+@initiator_case("SGW.I.1.2.6.4", rfc="RFC 7296 2.8.1, 2.25.1", level="SHOULD")
 async def child_rekey_late(nut: UnderTest) -> None:
     """Simultaneous CHILD_SA rekeying with retransmission.
 
@@ -80,7 +80,7 @@ async def child_rekey_late(nut: UnderTest) -> None:
     await nut.peer.ping(new)
 
 
-@initiator_case("SGW.I.1.2.6.5", rfc="RFC 7296 2.8.2")
+@initiator_case("SGW.I.1.2.6.5", rfc="RFC 7296 2.8.2", level="SHOULD")
 async def ike_rekeys_cross(nut: UnderTest) -> None:
     """Simultaneous IKE_SA rekeying.
 
@@ -100,7 +100,7 @@ async def ike_rekeys_cross(nut: UnderTest) -> None:
     await nut.answers(winner, "on the new IKE_SA")
 
 
-@initiator_case("SGW.I.1.2.6.6", rfc="RFC 7296 2.8.2")
+@initiator_case("SGW.I.1.2.6.6", rfc="RFC 7296 2.8.2, 2.25.2", level="SHOULD")
 async def ike_rekey_late(nut: UnderTest) -> None:
     """Simultaneous IKE_SA rekeying with retransmission."""
     sa = await nut.sets_up(CHILDLESS)

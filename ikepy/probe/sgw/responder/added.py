@@ -86,7 +86,7 @@ async def unknown_attribute(peer: Peer) -> None:
     await _first_is_passed_over(peer, replace(cipher, unknown_attributes=_UNKNOWN_ATTRIBUTE))
 
 
-@case("SGW.R.1.4.1.6", rfc="RFC 7296 2.21.2")
+@case("SGW.R.1.4.1.6", rfc="RFC 7296 2.21.2", level="SHOULD")
 async def wrong_auth(peer: Peer) -> None:
     """Sending AUTHENTICATION_FAILED."""
     sa = await peer.init()
@@ -116,7 +116,7 @@ async def _while_rekeying(peer: Peer, what: str) -> tuple[IkeSa, Received]:
     return sa, request
 
 
-@case("SGW.R.1.4.1.7", rfc="RFC 7296 2.25.1")
+@case("SGW.R.1.4.1.7", rfc="RFC 7296 2.25.1", level="SHOULD")
 async def close_a_child_being_rekeyed(peer: Peer) -> None:
     """Sending Delete for a CHILD_SA that the peer is rekeying."""
     sa, _ = await _while_rekeying(peer, "rekey-child")
@@ -124,7 +124,7 @@ async def close_a_child_being_rekeyed(peer: Peer) -> None:
     check_deleted(peer, await peer.ask(sa.delete(child)), child)
 
 
-@case("SGW.R.1.4.1.8", rfc="RFC 7296 2.25.2")
+@case("SGW.R.1.4.1.8", rfc="RFC 7296 2.25.2", level="SHOULD")
 async def close_an_ike_sa_being_rekeyed(peer: Peer) -> None:
     """Sending Delete for an IKE_SA that the peer is rekeying."""
     sa, request = await _while_rekeying(peer, "rekey-ike")
@@ -136,7 +136,7 @@ async def close_an_ike_sa_being_rekeyed(peer: Peer) -> None:
     peer.check(request.copies == before, "no request to rekey the IKE_SA any more", "one")
 
 
-@case("SGW.R.1.4.1.9", rfc="RFC 7296 2.25.2")
+@case("SGW.R.1.4.1.9", rfc="RFC 7296 2.25.2", level="SHOULD")
 async def rekey_a_child_meanwhile(peer: Peer) -> None:
     """Rekeying a CHILD_SA while the peer rekeys the IKE_SA."""
     sa, _ = await _while_rekeying(peer, "rekey-ike")
@@ -144,7 +144,7 @@ async def rekey_a_child_meanwhile(peer: Peer) -> None:
     peer.check_notify(got, NotifyType.TEMPORARY_FAILURE)
 
 
-@case("SGW.R.1.4.1.10", rfc="RFC 7296 2.25.2")
+@case("SGW.R.1.4.1.10", rfc="RFC 7296 2.25.2", level="SHOULD")
 async def close_a_child_meanwhile(peer: Peer) -> None:
     """Sending Delete for a CHILD_SA while the peer rekeys the IKE_SA."""
     sa, _ = await _while_rekeying(peer, "rekey-ike")

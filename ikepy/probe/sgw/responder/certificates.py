@@ -69,6 +69,7 @@ def _parts(part: str, kind: str, name: str) -> None:
     @case(
         f"SGW.R.1.1.10.1.{part}",
         rfc="RFC 7296 3.6",
+        level="SHOULD",
         group="ADVANCED",
         title=f"Sending Certificate payload, ID of type {kind}",
     )
@@ -84,6 +85,7 @@ def _parts(part: str, kind: str, name: str) -> None:
     @case(
         f"SGW.R.1.1.10.2.{part}",
         rfc="RFC 7296 3.7",
+        level="MAY",
         group="ADVANCED",
         title=f"Sending Certificate Request payload, ID of type {kind}",
     )

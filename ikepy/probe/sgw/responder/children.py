@@ -62,7 +62,7 @@ async def create_child_ts_r(peer: Peer) -> None:
     await authenticated.selectors(peer, _rekey, PayloadType.TS_R)
 
 
-@case("SGW.R.1.2.3.1", rfc="RFC 7296 1.4.1", group="ADVANCED")
+@case("SGW.R.1.2.3.1", rfc="RFC 7296 1.4.1", level="SHOULD", group="ADVANCED")
 async def delete_of_children(peer: Peer) -> None:
     """Receiving Delete payload for multiple CHILD_SAs."""
     sa = await peer.establish()
@@ -110,7 +110,7 @@ async def close(peer: Peer, sa: IkeSa, old: Child) -> None:
     sa.children.remove(old)
 
 
-@case("SGW.R.1.2.5.1", rfc="RFC 7296 1.3.3, 2.8")
+@case("SGW.R.1.2.5.1", rfc="RFC 7296 1.3.3, 2.8", level="SHOULD")
 async def close_the_replaced(peer: Peer) -> None:
     """Close the replaced CHILD_SA."""
     sa, old, _ = await _replaced(peer)

@@ -70,6 +70,7 @@ async def unacceptable(peer: Peer) -> None:
     sa = await peer.establish()
     child = sa.child_payloads(ts_i=[selector(stranger(peer.target))])
     got = await peer.ask(sa.create_child_request(child=child))
+    peer.lacking(got, "a further CHILD_SA", NotifyType.NO_ADDITIONAL_SAS)
     peer.check_notify(got, NotifyType.TS_UNACCEPTABLE)
     peer.check(await peer.alive(sa), "an IKE_SA that lives on", "none")
 

@@ -51,7 +51,7 @@ async def delete_of_ike_sa(peer: Peer) -> None:
     peer.check(not await peer.alive(sa), "no answer on the deleted IKE_SA afterwards", "one")
 
 
-@case("SGW.R.1.1.3.6", rfc="RFC 7296 1.4.1")
+@case("SGW.R.1.1.3.6", rfc="RFC 7296 1.4.1", level="SHOULD")
 async def delete_of_child(peer: Peer) -> None:
     """Receiving Delete payload for CHILD_SA."""
     sa = await peer.establish()
