@@ -27,17 +27,35 @@ def write(path: Path, data: bytes, *, private: bool, overwrite: bool = False) ->
     """Make a file. `private`: none but its owner may read it. ValueError that names it.
 
     What is overwritten is another file from then on: who has the old one open goes on with that, and no
-    private key gets into a file that others may read.
+    private key gets into a file that others may read. A device or a pipe stays what it is. Nothing is left of
+    a file that can't be written whole.
     """
-    made = path.with_name(f".{path.name}.{os.getpid()}") if overwrite else path
     try:
+        if overwrite and path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        made = path.with_name(f".{path.name}.{os.getpid()}") if overwrite else path
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(made, flags, PRIVATE if private else PUBLIC)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        if overwrite:
-            made.replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            if overwrite:
+                made.replace(path)
+        except BaseException:
+            made.unlink()
+            raise
     except FileExistsError:
-        raise ValueError(f"{path}: is there already: name another file, or give --force") from None
+        raise _is_there(path) from None
     except OSError as error:
         raise ValueError(f"{path}: can't be made: {error.strerror}") from None
+
+
+def check_new(path: Path) -> None:
+    """That there is no such file. ValueError that names it."""
+    if os.path.lexists(path):
+        raise _is_there(path)
+
+
+def _is_there(path: Path) -> ValueError:
+    return ValueError(f"{path}: is there already: name another file, or give --force")
