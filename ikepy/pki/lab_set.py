@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ikepy.pki.certificates import Contents
 from ikepy.pki.keys import PrivateKey
 
 ORGANIZATION = "ikepy lab"
+ROOT, CA = "root", "ca"  # what their files are called
 DAYS = 365.0
 GATEWAY_FLAGS = ("serverAuth", "clientAuth", "ikeIntermediate")
 
@@ -25,13 +26,10 @@ class Member:
     key: PrivateKey = field(repr=False)
     certificate: x509.Certificate
 
-    def write(self, directory: Path, *, overwrite: bool = False) -> tuple[Path, Path]:
-        """Make `<name>.crt` and `<name>.key` there; returns both. Raises ValueError."""
-        certificate, key = directory / f"{self.name}.crt", directory / f"{self.name}.key"
-        files.write(key, keys.private_bytes(self.key), private=True, overwrite=overwrite)
-        made = certificates.encode(self.certificate, "pem")
-        files.write(certificate, made, private=False, overwrite=overwrite)
-        return certificate, key
+    def files(self) -> Iterator[tuple[str, bytes, bool]]:
+        """`<name>.crt` and `<name>.key`: their content in PEM, and whether it is for their owner alone."""
+        yield f"{self.name}.crt", certificates.encode(self.certificate, "pem"), False
+        yield f"{self.name}.key", keys.private_bytes(self.key), True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +49,25 @@ class LabSet:
         }
 
     def write(self, directory: Path, *, overwrite: bool = False) -> list[Path]:
-        """Make all files in a directory, which is made if it is not there. Raises ValueError."""
+        """Make all files in a directory, which is made if it is not there: none, if one of them is there and
+        `overwrite` is not told. Raises ValueError."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"{directory}: can't be made: {error.strerror}") from None
-        made: list[Path] = []
+        made = [(directory / name, data, private) for name, data, private in self._files()]
+        if not overwrite:
+            for path, _, _ in made:
+                files.check_new(path)
+        for path, data, private in made:
+            files.write(path, data, private=private, overwrite=overwrite)
+        return [path for path, _, _ in made]
+
+    def _files(self) -> Iterator[tuple[str, bytes, bool]]:
         for member in (self.root, self.ca, *self.gateways, *self.users):
-            made += member.write(directory, overwrite=overwrite)
+            yield from member.files()
         for name, data in self.crls().items():
-            path = directory / f"{name}.crl"
-            files.write(path, data, private=False, overwrite=overwrite)
-            made.append(path)
-        return made
+            yield f"{name}.crl", data, False
 
 
 def make(
@@ -79,8 +83,10 @@ def make(
 
     Of a gateway the first word is its DNS name, and the name of its files.
     """
-    root_key, ca_key = (keys.generate(kind, size) for _ in range(2))
+    split = [tuple(part.strip() for part in one.split(",")) for one in gateways]
+    _check_names([*(one[0] for one in split), *users])
     named = f"O={ORGANIZATION}"
+    root_key, ca_key = (keys.generate(kind, size) for _ in range(2))
     root = certificates.self_signed(root_key, Contents(dn=f"{named}, CN=root", ca=True, lifetime=DAYS))
     below = Contents(dn=f"{named}, CN=CA", ca=True, path_length=0, lifetime=DAYS)
     ca = certificates.issue(ca_key.public_key(), root_key, root, below)
@@ -97,13 +103,21 @@ def make(
         )
         return Member(name, key, certificates.issue(key.public_key(), ca_key, ca, contents))
 
-    split = [tuple(part.strip() for part in one.split(",")) for one in gateways]
-    for name in (*(one[0] for one in split), *users):
-        if not name or "/" in name or name.startswith((".", "-")):
-            raise ValueError(f'"{name}" is no name of a gateway or user: files are called by it')
     return LabSet(
-        Member("root", root_key, root),
-        Member("ca", ca_key, ca),
+        Member(ROOT, root_key, root),
+        Member(CA, ca_key, ca),
         tuple(member(one[0], one, GATEWAY_FLAGS) for one in split),
         tuple(member(one, (one,), ("clientAuth",)) for one in users),
     )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """That each can be the name of files, and that no two share them. ValueError."""
+    taken = {ROOT, CA}
+    for name in names:
+        if not name or "/" in name or name.startswith((".", "-")):
+            raise ValueError(f'"{name}" is no name of a gateway or user: files are called by it')
+        if name in taken:
+            whose = "of a CA's files" if name in (ROOT, CA) else "of another gateway or user"
+            raise ValueError(f'"{name}" is the name {whose}: give each its own')
+        taken.add(name)

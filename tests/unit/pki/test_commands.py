@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -303,3 +304,56 @@ def test_a_lab() -> None:
     assert 'is not revoked: none of "O=ikepy lab, CN=root" that is given covers it' in told
     assert "is there already" in refused("lab", "--out", "set", "--gateway", "moon.example.org")
     assert "no name of a gateway" in refused("lab", "--out", "other", "--gateway", "../moon")
+
+
+@pytest.mark.parametrize(
+    ("words", "whose"),
+    [
+        (("--gateway", "moon", "--gateway", "ca,192.0.2.1"), "a CA's"),
+        (("--gateway", "moon", "--user", "root"), "a CA's"),
+        (("--gateway", "moon", "--gateway", "moon,192.0.2.2"), "another gateway or user"),
+        (("--gateway", "moon", "--user", "moon"), "another gateway or user"),
+    ],
+)
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_lab_whose_files_would_be_the_same(
+    words: tuple[str, ...], whose: str, force: tuple[str, ...]
+) -> None:
+    assert f"is the name of {whose}" in refused("lab", "--out", "set", *words, *force)
+    assert not Path("set").exists()
+
+
+def test_a_lab_is_made_whole_or_not_at_all() -> None:
+    Path("set").mkdir()
+    Path("set/sun.key").write_text("another's")
+    words = ("lab", "--out", "set", "--gateway", "moon", "--gateway", "sun")
+    assert "set/sun.key: is there already" in refused(*words)
+    assert [one.name for one in Path("set").iterdir()] == ["sun.key"]
+    pki(*words, "--force")
+    assert b"PRIVATE KEY" in Path("set/sun.key").read_bytes()
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_nothing_is_left_of_a_file_that_is_not_written_whole(force: tuple[str, ...]) -> None:
+    if force:
+        Path("key").write_text("the former one")
+    words = ("gen", "--type", "ed25519", "--out", "key", *force)
+    code = (
+        "import resource, signal, sys; from ikepy.cli import main; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "  # the write fails instead
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); sys.argv = {['ikepy', 'pki', *words]!r}; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "key: can't be made: File too large" in done.stderr
+    assert [(one.name, one.read_text()) for one in Path().iterdir()] == [("key", "the former one")] * len(force)
+
+
+def test_force_leaves_a_device_what_it_is() -> None:
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        pki("gen", "--type", "ed25519", "--out", "pipe", "--force")
+        assert b"PRIVATE KEY" in os.read(reader, 4096)
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
