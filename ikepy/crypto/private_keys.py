@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ikepy.crypto.secret import Secret
 from ikepy.crypto.signatures import LEAST_RSA, MOST_RSA
+from ikepy.crypto.x509.encoding import is_pem
 
 MAX_FILE = 65536  # octets of a key, or of a PKCS#12 container with its certificates
-PEM = b"-----BEGIN"
 SigningKey = (
     rsa.RSAPrivateKey
     | ec.EllipticCurvePrivateKey
@@ -58,8 +58,7 @@ def load(data: bytes | bytearray, kind: str = "private", password: bytes | None 
         raise ValueError(f"it is too long; allowed: at most {MAX_FILE} octets")
     if kind == PKCS12:
         return _from_pkcs12(data, password)
-    pem = bytes(data[:64]).lstrip().startswith(PEM)
-    read = serialization.load_pem_private_key if pem else serialization.load_der_private_key
+    read = serialization.load_pem_private_key if is_pem(data) else serialization.load_der_private_key
     try:
         found = read(data, password)
     except TypeError:

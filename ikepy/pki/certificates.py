@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from ikepy.crypto.x509.certificate import MALFORMED
+from ikepy.crypto.x509.encoding import is_pem
 from ikepy.pki import keys, names
 from ikepy.pki.keys import PrivateKey, PublicKey
 
@@ -99,9 +100,9 @@ def is_ca(certificate: x509.Certificate) -> bool:
 
 def load(data: bytes) -> x509.Certificate:
     """A certificate in PEM or DER. ValueError."""
-    pem = data.lstrip().startswith(keys.PEM_MARK)
+    read = x509.load_pem_x509_certificate if is_pem(data) else x509.load_der_x509_certificate
     try:
-        found = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
+        found = read(data)
         _ = found.subject, found.issuer, found.extensions  # read when they are asked for
     except MALFORMED:
         raise ValueError("no certificate in PEM or DER") from None
@@ -122,9 +123,9 @@ def subject_text(certificate: x509.Certificate) -> str:
 
 def load_request(data: bytes) -> x509.CertificateSigningRequest:
     """A PKCS#10 request in PEM or DER, whose signature is right. ValueError."""
-    pem = data.lstrip().startswith(keys.PEM_MARK)
+    read = x509.load_pem_x509_csr if is_pem(data) else x509.load_der_x509_csr
     try:
-        found = x509.load_pem_x509_csr(data) if pem else x509.load_der_x509_csr(data)
+        found = read(data)
         signed, _ = found.is_signature_valid, (found.subject, found.extensions)
     except MALFORMED:
         raise ValueError("no PKCS#10 request in PEM or DER") from None

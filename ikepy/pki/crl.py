@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 
 from ikepy.crypto.x509.certificate import MALFORMED
+from ikepy.crypto.x509.encoding import is_pem
 from ikepy.pki import certificates, keys
 from ikepy.pki.keys import PrivateKey
 
@@ -68,9 +69,9 @@ def sign(
 
 def load(data: bytes) -> x509.CertificateRevocationList:
     """A CRL in PEM or DER. ValueError."""
-    pem = data.lstrip().startswith(keys.PEM_MARK)
+    read = x509.load_pem_x509_crl if is_pem(data) else x509.load_der_x509_crl
     try:
-        found = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
+        found = read(data)
         _ = found.issuer, found.extensions  # read when they are asked for
     except MALFORMED:
         raise ValueError("no CRL in PEM or DER") from None

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 
 from ikepy.crypto.private_keys import SigningKey
+from ikepy.crypto.x509.encoding import is_pem
 
 PrivateKey = SigningKey
 PublicKey = (
@@ -21,7 +22,6 @@ PublicKey = (
     | mldsa.MLDSA65PublicKey
     | mldsa.MLDSA87PublicKey
 )
-PEM_MARK = b"-----BEGIN"
 PUBLIC_EXPONENT = 65537
 CURVES: dict[str, dict[int, type[ec.EllipticCurve]]] = {
     "ecdsa": {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1},
@@ -80,8 +80,7 @@ def generate(kind: str, size: int | None = None) -> PrivateKey:
 
 def load_private(data: bytes, password: bytes | None = None) -> PrivateKey:
     """A private key, as PKCS#8, PKCS#1 or SEC 1, in PEM or DER. ValueError, which repeats nothing of it."""
-    pem = data.lstrip().startswith(PEM_MARK)
-    load = serialization.load_pem_private_key if pem else serialization.load_der_private_key
+    load = serialization.load_pem_private_key if is_pem(data) else serialization.load_der_private_key
     try:
         found = load(data, password)
     except TypeError:
@@ -97,8 +96,7 @@ def load_private(data: bytes, password: bytes | None = None) -> PrivateKey:
 
 def load_public(data: bytes) -> PublicKey:
     """A public key, as SubjectPublicKeyInfo or PKCS#1, in PEM or DER. ValueError."""
-    pem = data.lstrip().startswith(PEM_MARK)
-    load = serialization.load_pem_public_key if pem else serialization.load_der_public_key
+    load = serialization.load_pem_public_key if is_pem(data) else serialization.load_der_public_key
     try:
         found = load(data)
     except (ValueError, UnsupportedAlgorithm):

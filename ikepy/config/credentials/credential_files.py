@@ -131,7 +131,7 @@ def _all(
 def content(value: object, info: ValidationInfo, kind: Kind) -> bytes:
     """What a configuration's value names, or is. ValueError."""
     text = values.text(value)
-    if text.lstrip().startswith(MARK.decode()):
+    if MARK.decode() in text:
         return text.encode()
     if "\0" in text or not text:
         raise ValueError(ALLOWED)

@@ -14,6 +14,7 @@ from ikepy.config.sources import swanctl
 from ikepy.config.sources.place import Place, Value
 from ikepy.config.sources.settings import Section
 from ikepy.config.toml_source import Reading
+from ikepy.crypto.x509 import certificate, encoding, public_key
 from ikepy.errors import ConfigError
 
 SOURCE = "VICI"  # what errors call it
@@ -22,6 +23,7 @@ Path = tuple[str, ...]
 
 # Lists of what files hold, and what it is in PEM.
 BINARY = {"certs": "CERTIFICATE", "cacerts": "CERTIFICATE", "pubkeys": "PUBLIC KEY"}
+LABELS = {"CERTIFICATE": certificate.LABELS, "PUBLIC KEY": public_key.LABELS}
 LISTS = swanctl.LISTS | BINARY.keys() | {"ah_proposals", "groups", "cert_policy"}
 CERTIFICATES = ("cert", "cacert")  # sections with a `file`
 OURS = frozenset(swanctl.OURS_OF_A_CONNECTION)  # whose keys may all be lists: charon does not know them
@@ -85,10 +87,9 @@ def _text(value: bytes | list[bytes], path: Path) -> str | None:
 
 
 def _pem(data: bytes, label: str) -> str:
-    """What a file held, as PEM."""
-    if data.lstrip().startswith(b"-----BEGIN"):
-        return _decoded(data)
-    return f"-----BEGIN {label}-----\n{b64encode(data).decode()}\n-----END {label}-----\n"
+    """What a file held, as PEM without what stands around it: commas, too. ValueError."""
+    content = encoding.der(data, len(data), *LABELS[label])
+    return f"-----BEGIN {label}-----\n{b64encode(content).decode()}\n-----END {label}-----\n"
 
 
 def _items(value: list[bytes]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from ikepy.wire.der import Tag
 from ikepy.wire.distinguished_name import DistinguishedName
 
 MAX_CERTIFICATE = 65535  # octets
+LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")  # of PEM
 # What the library raises for what is malformed: TypeError for a name with a BIT STRING in it.
 MALFORMED = (
     ValueError,
@@ -136,7 +137,7 @@ class Certificate:
 
 def certificate(data: bytes) -> Certificate:
     """Read an X.509 certificate, PEM or DER. ValueError if it is none."""
-    content = encoding.der(data, MAX_CERTIFICATE, b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
+    content = encoding.der(data, MAX_CERTIFICATE, *LABELS)
     try:
         raw_issuer, raw_subject = _raw_names(content)
         found = x509.load_der_x509_certificate(content)

@@ -6,9 +6,13 @@ import binascii
 from base64 import b64decode
 
 MARK = b"-----BEGIN"
-MAX_TEXT = 65536  # octets that may stand before PEM
 SEQUENCE = b"\x30"  # what all DER here begins with
 _SPACE = b" \t\r\n\v\f"
+
+
+def is_pem(data: bytes | bytearray) -> bool:
+    """Whether it is PEM, not DER: perhaps with text around it, as openssl writes it."""
+    return data[:1] != SEQUENCE and MARK in data
 
 
 def der(data: bytes, most: int, *labels: bytes) -> bytes:
@@ -16,7 +20,7 @@ def der(data: bytes, most: int, *labels: bytes) -> bytes:
 
     `most`: octets that the DER may have. ValueError if it is neither, or longer.
     """
-    if data[:1] == SEQUENCE or MARK not in data[:MAX_TEXT]:
+    if not is_pem(data):
         _bound(len(data), most)
         return data
     _bound(len(data), 2 * most)  # base64, and what stands beside it

@@ -20,6 +20,7 @@ from ikepy.crypto.schemes import KeyFacts
 from ikepy.crypto.x509 import encoding
 
 MAX_KEY = 8192  # octets of DER
+LABELS = (b"PUBLIC KEY", b"RSA PUBLIC KEY")  # of PEM
 MAX_RSA = 16384  # bits
 SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 SHA3 = (hashes.SHA3_224, hashes.SHA3_256, hashes.SHA3_384, hashes.SHA3_512)
@@ -38,7 +39,7 @@ class PublicKey:
 
 def public_key(data: bytes) -> PublicKey:
     """Read a public key, as SubjectPublicKeyInfo or PKCS#1, PEM or DER. ValueError if it is none."""
-    der = encoding.der(data, MAX_KEY, b"PUBLIC KEY", b"RSA PUBLIC KEY")
+    der = encoding.der(data, MAX_KEY, *LABELS)
     try:
         found = serialization.load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):

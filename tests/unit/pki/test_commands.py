@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from cryptography import x509
 
 from ikepy.cli import main
+from ikepy.pki import certificates, keys
+from ikepy.pki.certificates import Contents
 
 pytestmark = pytest.mark.skipif(
     shutil.which("pki") is None or shutil.which("openssl") is None, reason="needs pki and openssl"
@@ -272,6 +274,57 @@ def test_mistakes(words: tuple[str, ...], why: str) -> None:
 
 
 @pytest.mark.usefixtures("ca")
+def test_text_around_pem() -> None:
+    """What openssl writes in front of all of these."""
+    pki("signcrl", "--cacert", "root.crt", "--cakey", "root.key", "--out", "root.crl")
+    pki("req", "--in", "root.key", "--dn", "CN=carol", "--out", "user.req")
+    judge(
+        "openssl",
+        "pkcs12",
+        "-export",
+        "-in",
+        "root.crt",
+        "-inkey",
+        "root.key",
+        "-out",
+        "p12",
+        "-passout",
+        "pass:a",
+    )
+    shown = {
+        "priv": judge("openssl", "pkcs12", "-in", "p12", "-nodes", "-passin", "pass:a"),
+        "x509": judge("openssl", "x509", "-in", "root.crt", "-text"),
+        "crl": judge("openssl", "crl", "-in", "root.crl", "-text"),
+        "pkcs10": judge("openssl", "req", "-in", "user.req", "-text"),
+        "pub": f"A text.\n{pki('pub', '--in', 'root.key')}",
+    }
+    for (kind, text), bare in zip(
+        shown.items(), ("root.key", "root.crt", "root.crl", "user.req", "root.key"), strict=True
+    ):
+        assert not text.startswith("-----BEGIN")
+        Path("text").write_text(text)
+        before = pki("print", "--type", "priv" if kind == "pub" else kind, "--in", bare)
+        assert pki("print", "--type", kind, "--in", "text") == before
+
+
+def test_who_may_be_asked_about_a_certificate() -> None:
+    key = keys.generate("ed25519")
+    method = x509.oid.AuthorityInformationAccessOID
+    several = [
+        (method.OCSP, "http://a/ocsp"),
+        (method.CA_ISSUERS, "http://a/ca.crt"),
+        (x509.ObjectIdentifier("1.2.3"), "http://a/x"),
+    ]
+    access = x509.AuthorityInformationAccess(
+        [x509.AccessDescription(one, x509.UniformResourceIdentifier(uri)) for one, uri in several]
+    )
+    made = certificates.self_signed(key, Contents(dn="CN=a", further=((access, False),)))
+    Path("a.crt").write_bytes(certificates.encode(made, "pem"))
+    shown = [line for line in pki("print", "--in", "a.crt").splitlines() if "http" in line]
+    assert shown == ["OCSP URIs: http://a/ocsp", "CA URIs:   http://a/ca.crt"]
+
+
+@pytest.mark.usefixtures("ca")
 def test_who_is_no_ca_issues_nothing() -> None:
     issued = ("issue", "--in", "gw.key", "--type", "priv", "--dn", "CN=x", "--cacert", "gw.crt")
     assert "is no CA's" in refused(*issued, "--cakey", "gw.key")
@@ -333,19 +386,20 @@ def test_a_lab_is_made_whole_or_not_at_all() -> None:
     assert b"PRIVATE KEY" in Path("set/sun.key").read_bytes()
 
 
-@pytest.mark.parametrize("force", [(), ("--force",)])
-def test_nothing_is_left_of_a_file_that_is_not_written_whole(force: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("force", [False, True])
+def test_nothing_is_left_of_a_file_that_is_not_written_whole(force: bool) -> None:
     if force:
         Path("key").write_text("the former one")
-    words = ("gen", "--type", "ed25519", "--out", "key", *force)
+    command = ["ikepy", "pki", "gen", "--type", "ed25519", "--out", "key", *(["--force"] if force else [])]
     code = (
         "import resource, signal, sys; from ikepy.cli import main; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "  # the write fails instead
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); sys.argv = {['ikepy', 'pki', *words]!r}; main()"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); sys.argv = {command!r}; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "key: can't be made: File too large" in done.stderr
-    assert [(one.name, one.read_text()) for one in Path().iterdir()] == [("key", "the former one")] * len(force)
+    left = {one.name: one.read_text() for one in Path().iterdir()}
+    assert left == ({"key": "the former one"} if force else {})
 
 
 def test_force_leaves_a_device_what_it_is() -> None:

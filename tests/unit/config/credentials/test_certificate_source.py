@@ -110,13 +110,21 @@ def test_toml(files: Path) -> None:
     hold(toml_source.load(path).connections["net"])
 
 
+def test_text_around_pem(files: Path) -> None:
+    text = f"Issuer: C=CH, O=ikepy\n{chain().moon.pem.decode()}"
+    path = files / "ikepy.toml"
+    found = toml_source.parse(TOML.replace('"moon.crt"', f'"""{text}"""'), str(path))
+    hold(found.connections["net"])
+
+
 def test_swanctl_conf(files: Path) -> None:
     """In the order of `round`, by whatever name."""
     hold(swanctl.draft(files / "swanctl.conf", SWANCTL).read().config.connections["net"])
 
 
-def test_vici() -> None:
-    """swanctl sends what the files hold; in sections for single certificates too."""
+@pytest.mark.parametrize("text", [b"", b"        Issuer: C=CH, O=Caf\xe9\n"])
+def test_vici(text: bytes) -> None:
+    """swanctl sends what the files hold, with text around it; in sections for single certificates too."""
     tree: Tree = {
         "net": {
             "remote_addrs": [b"192.0.2.2"],
@@ -124,11 +132,11 @@ def test_vici() -> None:
             "send_certreq": b"no",
             "ocsp": b"both",
             "local-1": {"round": b"2", "auth": b"psk", "id": b"user"},
-            "local-0": {"auth": b"pubkey", "certs": [chain().moon.der]},
+            "local-0": {"auth": b"pubkey", "certs": [text + chain().moon.pem if text else chain().moon.der]},
             "remote": {
                 "auth": b"rsa-3072-ecdsa-256",
                 "id": b"sun.example.org",
-                "cacert1": {"file": chain().root.pem},
+                "cacert1": {"file": text + chain().root.pem},
                 "ca_id": b"C=CH, O=ikepy, CN=ecdsa root",
                 "cert_policy": [b"1.2.3.4"],
                 "hash_and_url": b"yes",

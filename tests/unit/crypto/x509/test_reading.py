@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,23 @@ def test_keys(kind: str) -> None:
         else:
             with pytest.raises(ValueError, match=f"another kind; allowed: {other.upper()}"):
                 private_key(made.private(key), other)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\nMore of it, and nothing else.\n"])
+def test_text_around_pem(behind: bytes) -> None:
+    """As `openssl pkcs12 -nodes` and `openssl crl -text` write it."""
+    before = b"Bag Attributes\n    localKeyID: 01 02\nsubject=CN = x\n" * 2000
+    ca, list_ = made.certificate("CA", KEY, KEY, ca=True), made.crl(KEY)
+    assert certificate(before + ca.public_bytes(PEM) + behind).der == ca.public_bytes(DER)
+    assert crl(before + list_.public_bytes(PEM) + behind).der == list_.public_bytes(DER)
+    public = KEY.public_key().public_bytes(PEM, PublicFormat.SubjectPublicKeyInfo)
+    assert public_key(before[:1000] + public + behind) == public_key(made.public(KEY))
+    other = ca.public_bytes(PEM)
+    for key in KEYS.values():
+        found = private_key(before[:1000] + other + made.private(key, PEM) + behind)
+        assert found == private_key(made.private(key))
+    with pytest.raises(ValueError, match="it is encrypted"):
+        private_key(before[:1000] + made.private(KEY, PEM, b"password"))
 
 
 def test_keys_that_are_none() -> None:
