@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from ikepy.pki import certificates, keys, names
 from ikepy.pki import crl as crls
 from ikepy.pki.keys import PublicKey
 
 WIDTH = 10
+OF_ACCESS = {
+    AuthorityInformationAccessOID.OCSP: "OCSP URIs",
+    AuthorityInformationAccessOID.CA_ISSUERS: "CA URIs",
+}
 OF_FLAGS = {oid: name for name, oid in certificates.FLAGS.items()}
 
 
@@ -84,7 +89,9 @@ def _extensions(extensions: x509.Extensions) -> Iterator[str]:
                 for point in found:
                     yield from (_line("CRL URIs", names.general_text(one)) for one in point.full_name or ())
             case x509.AuthorityInformationAccess() as found:
-                yield from (_line("OCSP URIs", names.general_text(one.access_location)) for one in found)
+                for one in found:
+                    if one.access_method in OF_ACCESS:
+                        yield _line(OF_ACCESS[one.access_method], names.general_text(one.access_location))
             case x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=excluded):
                 for word, several in (("permitted", permitted), ("excluded", excluded)):
                     yield from (_line(word, names.general_text(one)) for one in several or ())
