@@ -33,12 +33,13 @@ class Contents:
 
     `lifetime` in days, unless `not_after` is given; `serial` None: random (RFC 5280 4.1.2.2). `flags`: FLAGS
     and crlSign. `path_length` only with `ca`. `crl`, `ocsp`: addresses (URI).
-    `subject`: instead of `dn`.
+    `subject`, `alternative`: instead of `dn` and `san`, those of a request.
     """
 
     dn: str = ""
     subject: x509.Name | None = None
     san: tuple[str, ...] = ()
+    alternative: x509.SubjectAlternativeName | None = None
     lifetime: float = LIFETIME
     not_before: datetime | None = None
     not_after: datetime | None = None
@@ -75,8 +76,8 @@ def issue(
 def request(key: PrivateKey, contents: Contents) -> x509.CertificateSigningRequest:
     """A PKCS#10 request: subject and alternative names. ValueError."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(names.subject(contents.dn))
-    if contents.san:
-        builder = builder.add_extension(_alternative(contents), critical=False)
+    if alternative := _alternative(contents):
+        builder = builder.add_extension(alternative, critical=False)
     if usage := _extended(contents):
         builder = builder.add_extension(usage, critical=False)
     return builder.sign(
@@ -145,13 +146,12 @@ def public_key(certified: x509.Certificate | x509.CertificateSigningRequest) -> 
     return found
 
 
-def names_of(request: x509.CertificateSigningRequest) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    """The alternative names that a request asks for, as `Contents.further` has them."""
+def names_of(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
+    """The alternative names that a request asks for."""
     try:
-        found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return ()
-    return ((found.value, False),)
+        return None
 
 
 def authority_key_identifier(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
@@ -207,8 +207,8 @@ def _extensions(public: PublicKey, contents: Contents) -> Iterator[tuple[x509.Ex
         yield x509.BasicConstraints(ca=True, path_length=contents.path_length), True
     yield _usage(contents), True
     yield x509.SubjectKeyIdentifier.from_public_key(public), False
-    if contents.san:
-        yield _alternative(contents), not (contents.dn or contents.subject)
+    if alternative := _alternative(contents):
+        yield alternative, not (contents.dn or contents.subject)  # RFC 5280 4.2.1.6
     if usage := _extended(contents):
         yield usage, False
     if contents.crl:
@@ -238,7 +238,9 @@ def _extended(contents: Contents) -> x509.ExtendedKeyUsage | None:
     return x509.ExtendedKeyUsage(found) if found else None
 
 
-def _alternative(contents: Contents) -> x509.SubjectAlternativeName:
+def _alternative(contents: Contents) -> x509.SubjectAlternativeName | None:
+    if not contents.san:
+        return contents.alternative
     return x509.SubjectAlternativeName([names.alternative(text) for text in contents.san])
 
 

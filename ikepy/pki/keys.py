@@ -79,13 +79,17 @@ def generate(kind: str, size: int | None = None) -> PrivateKey:
 
 
 def load_private(data: bytes, password: bytes | None = None) -> PrivateKey:
-    """A private key, as PKCS#8, PKCS#1 or SEC 1, in PEM or DER. ValueError, which repeats nothing of it."""
+    """A private key, as PKCS#8, PKCS#1 or SEC 1, in PEM or DER. ValueError, which repeats nothing of it.
+
+    A password that it does not need is ignored, as by the daemon: several keys may be read by one.
+    """
     load = serialization.load_pem_private_key if is_pem(data) else serialization.load_der_private_key
     try:
         found = load(data, password)
     except TypeError:
-        text = "is encrypted: give its password" if password is None else "is not encrypted: give no password"
-        raise ValueError(f"the private key {text}") from None
+        if password is not None:
+            return load_private(data)
+        raise ValueError("the private key is encrypted: give its password") from None
     except (ValueError, UnsupportedAlgorithm):
         why = "no private key in PEM or DER"
         raise ValueError(why if password is None else f"{why}, or of another password") from None

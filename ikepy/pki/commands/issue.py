@@ -51,13 +51,11 @@ def issue(
     if kind == "pkcs10":
         request = certificates.load_request(read(source))
         public = certificates.public_key(request)
-        if not contents.dn:
-            contents = replace(contents, subject=request.subject)
-        if not contents.san:
-            contents = replace(contents, further=certificates.names_of(request))
+        asked = certificates.names_of(request)
+        contents = replace(contents, subject=request.subject, alternative=asked)
     else:
         public = options.read_public(source, kind, password_file)
-    if not (contents.dn or contents.subject or contents.san):
+    if not (contents.dn or contents.subject or contents.san or contents.alternative):
         raise ValueError("give its subject or an alternative name: --dn, --san")
     ca = options.read_certificate(cacert)
     made = certificates.issue(public, options.read_private(cakey, password_file), ca, contents)

@@ -247,6 +247,50 @@ def test_an_encrypted_key() -> None:
     assert "is encrypted: give its password" in refused("pub", "--in", "key")
 
 
+def test_one_password_of_several_keys_is_for_those_that_need_it() -> None:
+    Path("pw").write_text("open sesame\n")
+    pki("gen", "--type", "ed25519", "--password-file", "pw", "--out", "ca.key")
+    pki("self", "--ca", "--in", "ca.key", "--password-file", "pw", "--dn", "CN=ca", "--out", "ca.crt")
+    pki("gen", "--type", "ed25519", "--out", "gw.key")
+    issued = ("issue", "--in", "gw.key", "--type", "priv", "--cacert", "ca.crt", "--cakey", "ca.key")
+    pki(*issued, "--password-file", "pw", "--dn", "CN=gw", "--out", "gw.crt")
+    assert "certificate trusted" in pki("verify", "--in", "gw.crt", "--cacert", "ca.crt")
+
+
+@pytest.mark.usefixtures("ca")
+@pytest.mark.parametrize(
+    ("subject", "given", "critical"),
+    [("/", (), True), ("/CN=carol", (), False), ("/", ("--dn", "CN=carol"), False)],
+)
+def test_a_request_for_an_alternative_name(subject: str, given: tuple[str, ...], critical: bool) -> None:
+    """The name is critical where it is the only one (RFC 5280 4.2.1.6)."""
+    asked = (
+        "req",
+        "-new",
+        "-key",
+        "root.key",
+        "-subj",
+        subject,
+        "-addext",
+        "subjectAltName=DNS:carol.example",
+    )
+    judge("openssl", *asked, "-out", "user.req")
+    issued = ("issue", "--type", "pkcs10", "--in", "user.req", "--cacert", "root.crt", "--cakey", "root.key")
+    pki(*issued, *given, "--out", "user.crt")
+    made = x509.load_pem_x509_certificate(Path("user.crt").read_bytes())
+    found = made.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert found.value.get_values_for_type(x509.DNSName) == ["carol.example"]
+    assert (found.critical, len(made.subject)) == (critical, 0 if critical else 1)
+    assert "user.crt: OK" in judge("openssl", "verify", "-x509_strict", "-CAfile", "root.crt", "user.crt")
+
+
+@pytest.mark.usefixtures("ca")
+def test_a_request_for_no_name() -> None:
+    judge("openssl", "req", "-new", "-key", "root.key", "-subj", "/", "-out", "user.req")
+    issued = ("issue", "--type", "pkcs10", "--in", "user.req", "--cacert", "root.crt", "--cakey", "root.key")
+    assert "give its subject or an alternative name" in refused(*issued)
+
+
 @pytest.mark.usefixtures("ca")
 @pytest.mark.parametrize(
     ("words", "why"),
