@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from ikepy.crypto.x509.certificate import MALFORMED
 from ikepy.crypto.x509.encoding import is_pem
-from ikepy.pki import certificates, keys
+from ikepy.pki import certificates, keys, names
 from ikepy.pki.keys import PrivateKey
 
 LIFETIME = 15  # days, as pki's
@@ -47,9 +48,11 @@ def sign(
 ) -> x509.CertificateRevocationList:
     """A CRL of the CA. `last`: the one before, whose entries it takes over and after which it is numbered.
 
-    Raises ValueError.
+    Raises ValueError, also if that is another CA's.
     """
     certificates.check_pair(ca_key, ca)
+    if last is not None:
+        check_issuer(last, ca)
     begin, end = certificates.validity(lifetime, this_update, next_update)
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -76,6 +79,37 @@ def load(data: bytes) -> x509.CertificateRevocationList:
     except MALFORMED:
         raise ValueError("no CRL in PEM or DER") from None
     return found
+
+
+def check_issuer(found: x509.CertificateRevocationList, ca: x509.Certificate) -> None:
+    """That a CA has issued a CRL, by name and signature. ValueError."""
+    if found.issuer != ca.subject:
+        told = names.text_of(found.issuer), certificates.subject_text(ca)
+        raise ValueError('the CRL is another CA\'s: of "{}", not of "{}"'.format(*told))
+    try:
+        signed = found.is_signature_valid(certificates.public_key(ca))
+    except UnsupportedAlgorithm:
+        signed = False
+    if not signed:
+        raise ValueError("the CRL is not signed by the CA's key")
+
+
+def check_complete(found: x509.CertificateRevocationList, now: datetime) -> None:
+    """That what a CRL does not list is not revoked: it is current, and of all certificates (RFC 5280 5.2.4,
+    5.2.5). ValueError."""
+    if found.next_update_utc is None or found.next_update_utc < now:
+        raise ValueError("the CRL is out of date")
+    for extension in found.extensions:
+        match extension.value:
+            case x509.DeltaCRLIndicator():
+                raise ValueError("the CRL is a delta CRL: it lists what is new alone")
+            case x509.IssuingDistributionPoint() as scope if _is_partial(scope):
+                raise ValueError("the CRL is of some of the CA's certificates, or of some reasons alone")
+
+
+def _is_partial(scope: x509.IssuingDistributionPoint) -> bool:
+    some = scope.only_contains_user_certs or scope.only_contains_ca_certs or scope.only_some_reasons
+    return bool(some or scope.only_contains_attribute_certs or scope.indirect_crl)
 
 
 def _entry(one: Revoked, now: datetime) -> x509.RevokedCertificate:

@@ -19,7 +19,10 @@ CRL_TYPE = b"application/pkix-crl"
 
 
 class OcspServer:
-    """Serves `answer`'s responses by POST and GET, and `crl`, in DER, at every path that ends in .crl."""
+    """Serves `answer`'s responses by POST and GET, and `crl`, in DER, at every path that ends in .crl.
+
+    `crl` raises ValueError while there is none.
+    """
 
     def __init__(self, answer: Callable[[bytes], bytes], crl: Callable[[], bytes]) -> None:
         self._answer = answer
@@ -79,7 +82,10 @@ class OcspServer:
         if request.method != b"GET":
             return 405, b"text/plain", b"GET and POST only\n"
         if path.endswith(b".crl"):
-            return 200, CRL_TYPE, self._crl()
+            try:
+                return 200, CRL_TYPE, self._crl()
+            except ValueError:
+                return 503, b"text/plain", b"the CRL can't be read now\n"
         try:
             asked = b64decode(unquote_to_bytes(path.strip(b"/").rpartition(b"ocsp/")[2]), validate=True)
         except ValueError:

@@ -34,14 +34,18 @@ def guarded(function: F) -> F:
         try:
             function(*arguments, **given)
         except ValueError as error:
-            text = "".join(c if c.isprintable() else "?" for c in str(error))
-            click.echo(f"ikepy: {text}", err=True)
+            say(str(error))
             sys.exit(1)
 
     run.__doc__, run.__name__ = function.__doc__, function.__name__
     if hasattr(function, "__click_params__"):
         run.__click_params__ = function.__click_params__  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
+
+
+def say(text: str) -> None:
+    """A line on standard error, without what a terminal would act on."""
+    click.echo(f"ikepy: {''.join(c if c.isprintable() else '?' for c in text)}", err=True)
 
 
 def options(*several: Callable[[Any], Any]) -> Callable[[F], F]:

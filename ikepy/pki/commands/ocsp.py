@@ -11,7 +11,7 @@ import click
 
 from ikepy.control.options import examples
 from ikepy.interrupt import interruptible
-from ikepy.pki import certificates, crl, files, options
+from ikepy.pki import certificates, options
 from ikepy.pki.ocsp import Responder
 from ikepy.pki.ocsp_server import OcspServer
 
@@ -46,7 +46,8 @@ def ocsp(
 ) -> None:
     """Answer OCSP requests about a CA's certificates, for labs, until it is interrupted.
 
-    It serves the CRL as well, at every path that ends in .crl.
+    It serves the CRL as well, at every path that ends in .crl. While that is another CA's, out of date or
+    can't be read, the answer is "try later".
     """
     host, port = _endpoint(listen)
     if (cakey is None) == (key is None) or (key is None) != (cert is None):
@@ -54,9 +55,8 @@ def ocsp(
     ca = options.read_certificate(cacert)
     certificate = ca if cert is None else options.read_certificate(cert)
     signer = options.read_private(cakey or key, password_file)
-    options.read_crl(crl_file)
-    responder = Responder(ca, signer, certificate, lambda: crl.load(files.read(crl_file)))
-    server = OcspServer(responder.answer, lambda: certificates.encode(crl.load(files.read(crl_file)), "der"))
+    responder = Responder(ca, signer, certificate, lambda: options.read_crl(crl_file), options.say)
+    server = OcspServer(responder.answer, lambda: certificates.encode(options.read_crl(crl_file), "der"))
     with interruptible(), contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve(server, host, port))
 

@@ -164,6 +164,20 @@ def test_verify_and_revoke() -> None:
     assert "ikepy: " in refused("verify", "--in", "gw.crt", "--cacert", "other.crt")
 
 
+def test_another_cas_list() -> None:
+    pki("lab", "--out", "set", "--gateway", "gw.example.org")
+    root = ("--cacert", "set/root.crt", "--cakey", "set/root.key")
+    told = 'the CRL is another CA\'s: of "O=ikepy lab, CN=CA", not of "O=ikepy lab, CN=root"'
+    assert told in refused("signcrl", *root, "--lastcrl", "set/ca.crl", "--out", "new.crl")
+    assert not Path("new.crl").exists()
+    assert told in refused("ocsp", *root, "--crl", "set/ca.crl", "--listen", "127.0.0.1:0")
+    times = ("--this-update", "01.02.20 00:00:00", "--next-update", "01.02.21 00:00:00")
+    pki("signcrl", *root, *times, "--serial", "01", "--out", "old.crl")
+    assert "the CRL is out of date" in refused("ocsp", *root, "--crl", "old.crl", "--listen", "127.0.0.1:0")
+    pki("signcrl", *root, "--lastcrl", "old.crl", "--out", "new.crl")
+    assert len(x509.load_pem_x509_crl(Path("new.crl").read_bytes())) == 1
+
+
 @pytest.mark.usefixtures("ca")
 def test_requests() -> None:
     pki("gen", "--type", "ecdsa", "--out", "user.key")
