@@ -25,6 +25,7 @@ from ikepy.dissect.message import Kind
 from ikepy.dissect.render import as_html, as_json, as_mermaid, as_svg, as_text
 from ikepy.dissect.render.as_text import Detail
 from ikepy.errors import ConfigError
+from ikepy.pki import files
 
 DETAILS = {one.name.lower(): one for one in Detail}
 FORMS = ("text", "json", "html", "svg", "mermaid")
@@ -183,11 +184,15 @@ def _show(decoded: Decoded, form: str, detail: Detail, name: str, derive: bool, 
         click.echo(octets, nl=False)
         return
     try:
-        if steps:
-            output.touch(0o600)  # keys are for who has asked for them
-        output.write_bytes(octets)
+        if steps:  # keys are for who has asked for them, and in no file that others have open
+            path = output.resolve() if output.is_file() else output
+            files.write(path, octets, private=True, overwrite=True)
+        else:
+            output.write_bytes(octets)
     except OSError as error:
         _fail(f"{output}: {error.strerror}")
+    except ValueError as error:
+        _fail(str(error))
 
 
 def _fail(text: str) -> NoReturn:

@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -82,6 +84,26 @@ def test_keys_are_written_for_their_owner_alone(bed: Path, tmp_path: Path) -> No
     assert decode(bed / "with-keys.pcapng", "--derive", "-o", out).exit_code == 0
     assert "SKEYSEED = prf(Ni | Nr, g^ir)" in out.read_text("utf-8")
     assert out.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_get_into_no_file_that_others_read(bed: Path, tmp_path: Path) -> None:
+    out, link = tmp_path / "keys.txt", tmp_path / "link"
+    link.symlink_to(out.name)
+    out.write_text("the former one")
+    out.chmod(0o644)
+    with out.open() as others:
+        assert decode(bed / "with-keys.pcapng", "--derive", "-o", link).exit_code == 0
+        assert others.read() == "the former one"
+    assert "SKEYSEED = prf(Ni | Nr, g^ir)" in out.read_text("utf-8")
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert {one.name for one in tmp_path.iterdir()} == {"keys.txt", "link"}
+
+
+def test_keys_may_go_into_a_pipe(bed: Path) -> None:
+    code = "import sys; sys.argv[0] = 'ikepy'; from ikepy.cli import main; main()"
+    words = ("decode", bed / "with-keys.pcapng", "--derive", "-o", "/dev/stdout")
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0 and "SKEYSEED = prf(Ni | Nr, g^ir)" in done.stdout
 
 
 def test_auth(bed: Path) -> None:
