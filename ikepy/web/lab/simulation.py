@@ -79,8 +79,11 @@ class Simulation:
         number = int(seed)
         if number in self._runs:
             return self._runs[number]
+        if self._at_work is not None and self._at_work[0] != number and self._at_work[1].done():
+            self._at_work[1].exception()  # the page that asked for it has gone: nobody wants to know
+            self._at_work = None
         if self._at_work is None:
-            self._at_work = number, asyncio.create_task(_told(number))
+            self._at_work = number, asyncio.create_task(self._kept(number))
         if self._at_work[0] != number:
             raise RefusedError(f"the run of seed {self._at_work[0]} is at work still")
         task = self._at_work[1]
@@ -89,10 +92,14 @@ class Simulation:
             return None
         if self._at_work is not None and self._at_work[1] is task:  # else another page was here first
             self._at_work = None
-        self._runs[number] = task.result()
+        return task.result()
+
+    async def _kept(self, number: int) -> dict[str, object]:
+        """What a run says, which is kept also if nobody waits for it any more. Raises RefusedError."""
+        run = self._runs[number] = await _told(number)
         if len(self._runs) > KEPT:
             self._runs.popitem(last=False)
-        return self._runs[number]
+        return run
 
 
 async def _told(seed: int) -> dict[str, object]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -74,6 +77,37 @@ def test_a_run_that_takes_longer_than_an_answer(monkeypatch: pytest.MonkeyPatch)
         await runs.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_a_page_that_has_gone_holds_up_nobody(monkeypatch: pytest.MonkeyPatch, well: bool) -> None:
+    """Its run is kept, where there is one."""
+    monkeypatch.setattr(simulation, "WAIT", 0.0)
+    if not well:
+        monkeypatch.setattr(sys, "executable", shutil.which("false"))
+
+    async def scenario() -> None:
+        faults: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: faults.append(told))
+        runs = Simulation()
+        assert await runs.run("8") == {"running": True}
+        refused = True
+        while refused:
+            try:
+                assert await runs.run("9") == {"running": True}
+                refused = False
+            except RefusedError as error:
+                assert str(error) == "the run of seed 8 is at work still"
+                await asyncio.sleep(0.05)
+        if well:
+            found = await runs.run("8")
+            assert isinstance(found, dict) and found["seed"] == 8
+        await runs.close()
+        del runs
+        gc.collect()
+        assert not faults
+
+    asyncio.run(asyncio.wait_for(scenario(), 2 * simulation.SECONDS))
 
 
 @pytest.mark.parametrize("seed", ["", "x", "-1", "7; true", "1" * 11])
