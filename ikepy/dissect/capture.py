@@ -1,6 +1,7 @@
 """Reads captures: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng), of either byte order.
 
-A capture is a stranger's: lengths are bounded, and what is cut short ends it. Timestamps are in seconds.
+A capture is a stranger's: of what is longer than a packet may be, the rest is skipped in pieces, and what is
+cut short ends it. Timestamps are in seconds.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from gzip import BadGzipFile
 from typing import BinaryIO
 
-MAX_RECORD = 1 << 20  # octets of a packet or block
-MAX_COMMENT = 8 << 20  # octets of all comments that are kept
+MAX_RECORD = 1 << 20  # octets of a packet or block that are read
+MAX_COMMENT = 64 << 20  # octets of all comments that are kept: keys of tens of thousands of exchanges
 MAX_INTERFACES = 4096
+_STRING = 64  # octets that a comment takes beside its text
 _PCAP = {
     0xA1B2C3D4: 1e-6,
     0xA1B23C4D: 1e-9,
@@ -22,6 +24,7 @@ _PCAP = {
 _SECTION, _INTERFACE, _SIMPLE, _ENHANCED, _OBSOLETE = 0x0A0D0D0A, 1, 3, 6, 2
 _ORDER = 0x1A2B3C4D
 _COMMENT, _RESOLUTION, _OFFSET = 1, 9, 14  # options
+_SECTION_HEADER = 24  # octets of a Section Header Block in front of its options
 _PACKET_HEADER = 20  # octets of an Enhanced Packet Block in front of its packet
 
 
@@ -130,30 +133,45 @@ class Capture:
         self._order = next((one for one in "<>" if struct.unpack(f"{one}I", head[4:])[0] == _ORDER), "")
         if not self._order:
             raise CaptureError("a section without a byte order")
-        size = struct.unpack(f"{self._order}I", head[:4])[0]
-        body = self._rest(size, 8)
-        if body is not None:
-            for code, value in self._options(body[12:]):
-                if code == _COMMENT and self._kept + len(value) <= MAX_COMMENT:
-                    self._kept += len(value)
-                    self.comments.append(value.decode("utf-8", "replace"))
-        return b""
-
-    def _body(self) -> bytes | None:
-        head = self._read(4)
-        return None if head is None else self._rest(struct.unpack(f"{self._order}I", head)[0], 4)
-
-    def _rest(self, size: int, before: int) -> bytes | None:
-        """A block without type and lengths; `before`: octets that were read behind the type."""
-        left = size - 4 - before
-        if left < 4 or size % 4:
+        left = struct.unpack(f"{self._order}I", head[:4])[0] - _SECTION_HEADER
+        if left < 4 or left % 4 or self._read(12) is None:  # the version, and the section's length
             self.cut = True
             return None
-        data = self._read(left)
-        if data is None:
+        while left >= 8:  # one option after the other: our own keys are in some that are long together
+            option = self._read(4)
+            left -= 4
+            code, size = (0, 0) if option is None else struct.unpack(f"{self._order}HH", option)
+            padded = (size + 3) // 4 * 4
+            value = self._read(padded) if code and padded <= left - 4 else None
+            if value is None:
+                break
+            left -= padded
+            if code == _COMMENT and self._kept + _STRING + size <= MAX_COMMENT:
+                self._kept += _STRING + size
+                self.comments.append(value[:size].decode("utf-8", "replace"))
+        return b"" if self._skipped(left) else None
+
+    def _body(self) -> bytes | None:
+        """Another block, without type and lengths; of a long one the beginning."""
+        head = self._read(4)
+        if head is None:
+            return None
+        left = struct.unpack(f"{self._order}I", head)[0] - 8
+        data = self._read(min(left, MAX_RECORD)) if left >= 4 and left % 4 == 0 else None
+        if data is None or not self._skipped(left - len(data)):
             self.cut = True
             return None
         return data[:-4]
+
+    def _skipped(self, size: int) -> bool:
+        """Whether so many octets are there, which are passed over."""
+        while size:
+            piece = self._read(min(size, MAX_RECORD))
+            if piece is None:
+                self.cut = True
+                return False
+            size -= len(piece)
+        return True
 
     def _options(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         at = 0

@@ -21,6 +21,7 @@ from scapy.utils import PcapNgReader, PcapNgWriter, PcapWriter
 from ikepy.dissect import capture, pcapng
 from ikepy.dissect.capture import Capture, CaptureError
 from ikepy.dissect.datagrams import Datagram, Datagrams
+from ikepy.dissect.decode import decode
 from ikepy.dissect.keys import Keys
 from ikepy.sa.api.path import Endpoint
 
@@ -163,6 +164,43 @@ def test_a_length_that_is_too_long() -> None:
     data = pcap(LINK / UDP4)[:24] + struct.pack("<IIII", 0, 0, capture.MAX_RECORD + 1, 1)
     huge = Capture(BytesIO(data))
     assert list(huge) == [] and huge.cut
+
+
+@pytest.mark.parametrize("exchanges", [300, 3000])
+def test_any_number_of_keys_is_read(exchanges: int) -> None:
+    """Of key exchanges by ML-KEM-768: 300 take more than a packet may have."""
+    keys, stream = Keys(), BytesIO()
+    for number in range(exchanges):
+        keys.add_secret(number.to_bytes(4, "big") * 296, bytes(1088), bytes(32))
+    pcapng.write(stream, [expected(4)], keys)
+    assert len(stream.getvalue()) > exchanges * 4096
+    found = Keys()
+    decoded = decode(BytesIO(stream.getvalue()), found)
+    assert not decoded.cut and len(decoded.ladder) == 1
+    assert found.secrets == keys.secrets
+
+
+@pytest.mark.parametrize("size", [capture.MAX_RECORD + 4, 3 * capture.MAX_RECORD])
+def test_a_long_block_is_passed_over(size: int) -> None:
+    stream = BytesIO()
+    pcapng.write(stream, [expected(4)])
+    own = stream.getvalue()
+    at = struct.unpack_from("<I", own, 4)[0]  # behind the section's header
+    secrets = struct.pack("<II", 10, 12 + size) + bytes(size) + struct.pack("<I", 12 + size)
+    whole = Capture(BytesIO(own[:at] + secrets + own[at:]))
+    assert [one.payload for one in Datagrams(whole)] == [BODY] and not whole.cut
+    short = Capture(BytesIO(own[:at] + secrets[:-8]))
+    assert list(Datagrams(short)) == [] and short.cut
+
+
+def test_comments_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "MAX_COMMENT", 10_000)
+    comments = struct.pack("<HH", 1, 0) * 100_000 + struct.pack("<HH", 1, 4) + b"text"
+    size = struct.pack("<I", 28 + len(comments))
+    head = struct.pack("<I", 0x0A0D0D0A) + size + struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+    read = Capture(BytesIO(head + comments + size))
+    assert list(read) == [] and not read.cut
+    assert 0 < len(read.comments) < 1000
 
 
 def test_written_files_are_read(tmp_path: Path) -> None:
