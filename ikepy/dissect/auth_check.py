@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from ikepy.crypto.algorithms import PRF
 from ikepy.crypto.schemes import Scheme
-from ikepy.dissect import derivation
+from ikepy.dissect import derivation, signature
 from ikepy.dissect.derivation import Covered
 from ikepy.dissect.keys import Keys
 from ikepy.dissect.seen import Seen
 from ikepy.dissect.words import certificate, public_key
-from ikepy.sa.auth.signed_auth import METHODS, check
+from ikepy.sa.auth.signed_auth import METHODS
 from ikepy.wire.constants import AuthMethod
 from ikepy.wire.payloads import AuthPayload
 
@@ -81,12 +81,15 @@ class AuthCheck:
             return NOTHING
         why = ""
         for one in covered:
-            found = check(proof, key, derivation.signed_octets(one), (), experimental=True)
+            try:
+                found = signature.check(proof, key, derivation.signed_octets(one))
+            except ValueError as error:
+                return Conclusions((f"AUTH of the {name} can't be verified: {error}",))
             if isinstance(found, Scheme):
                 named = certificate(cert.encoding, cert.data).partition(", issued")[0]
                 text = f"AUTH of the {name} is right: {found.value} by the key of {named}"
                 return Conclusions((f"{text}; who issued that is not looked at",))
-            why = found.why
+            why = found
         return Conclusions(problems=(f"AUTH of the {name} is wrong: {why}",))
 
     def _covered(self, seen: Seen, initiator: bool) -> list[Covered] | Conclusions:
