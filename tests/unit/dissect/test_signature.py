@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from ikepy.crypto import algorithm_ids, signatures
 from ikepy.crypto.captured import ENCRYPTION
@@ -21,7 +21,8 @@ SEED = Seed(b"n" * 32, b"m" * 32, b"initiatr", b"respondr")
 COVERED = Covered(Prf.HMAC_SHA2_256, b"request", SEED.nonce_r, b"p" * 32, b"\2\0\0\0gwa", b"")
 OCTETS = signed_octets(COVERED)
 SHA1, SHA256, V15 = hashes.SHA1(), hashes.SHA256(), padding.PKCS1v15()
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Case = tuple[Key, AuthMethod, bytes]
 P256, P384 = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())
 RSA, SMALL, CUBE = (rsa.generate_private_key(e, n) for e, n in ((65537, 2048), (65537, 1024), (3, 2048)))
 KOBLITZ = ec.generate_private_key(ec.SECP256K1())
@@ -40,8 +41,8 @@ def judged(key: Key, method: AuthMethod, data: bytes) -> Conclusions:
     return AuthCheck(keys, ()).judge(seen, AuthPayload(method, data), True)
 
 
-def digital(signature: bytes, scheme: Scheme | None = None, algorithm: bytes = b"") -> bytes:
-    algorithm = algorithm or algorithm_ids.encoded(scheme)
+def digital(signature: bytes, by: Scheme | bytes) -> bytes:
+    algorithm = algorithm_ids.encoded(by) if isinstance(by, Scheme) else by
     return bytes([len(algorithm)]) + algorithm + signature
 
 
@@ -50,20 +51,20 @@ def raw(key: ec.EllipticCurvePrivateKey, hash: hashes.HashAlgorithm, bits: int) 
 
 
 DS, OLD, CURVE = AuthMethod.DIGITAL_SIGNATURE, AuthMethod.RSA_SIGNATURE, AuthMethod.ECDSA_SHA_256_P256
-RIGHT = {
+RIGHT: dict[str, Case] = {
     "rsa-sha1": (RSA, OLD, RSA.sign(OCTETS, V15, SHA1)),
     "rsa-sha256": (RSA, OLD, RSA.sign(OCTETS, V15, SHA256)),
     "rsa-sha1 ": (RSA, DS, digital(RSA.sign(OCTETS, V15, SHA1), Scheme.RSA_SHA1)),
     "ecdsa-sha256": (P256, CURVE, raw(P256, SHA256, 256)),
     "ecdsa-sha256 ": (P384, DS, digital(P384.sign(OCTETS, ec.ECDSA(SHA256)), Scheme.ECDSA_SHA256)),
 }
-UNTOLD = {
+UNTOLD: dict[str, Case] = {
     "an RSA key of 1024 bits": (SMALL, OLD, SMALL.sign(OCTETS, V15, SHA1)),
     "an RSA key with the exponent 3": (CUBE, OLD, CUBE.sign(OCTETS, V15, SHA1)),
     "a key on the curve secp256k1": (KOBLITZ, DS, digital(b"signature", Scheme.ECDSA_SHA256)),
-    "its algorithm is not known here: 300906072a86": (P256, DS, digital(b"signature", None, ECDSA_SHA1)),
+    "its algorithm is not known here: 300906072a86": (P256, DS, digital(b"signature", ECDSA_SHA1)),
 }
-WRONG = {
+WRONG: dict[str, Case] = {
     "its signature is wrong": (RSA, OLD, RSA.sign(OCTETS[1:], V15, SHA1)),
     "its signature is wrong: ": (RSA, DS, digital(RSA.sign(OCTETS[1:], V15, SHA1), Scheme.RSA_SHA1)),
     "its method is for another curve": (P384, CURVE, raw(P384, SHA256, 384)),
