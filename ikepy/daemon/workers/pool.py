@@ -25,9 +25,10 @@ from ikepy.daemon.interfaces import Launcher, SocketOpener
 from ikepy.daemon.net.listeners import WorkerSocket
 from ikepy.daemon.process.launcher import WorkerLauncher
 from ikepy.daemon.workers.heartbeat import BEAT
-from ikepy.daemon.workers.worker_process import QUEUE, OnMessage, WorkerProcess
+from ikepy.daemon.workers.worker_process import OnMessage, WorkerProcess
 from ikepy.errors import IkeError
 
+QUEUE = 4096  # messages that wait for the next process
 SA_SLOTS = 65536  # children a worker has counters for: pages that are not touched take no memory
 LIFETIME = 1.0  # seconds: a process that dies sooner is replaced after a pause of 1 s, then 2 s, 4 s, ...
 LONGEST_PAUSE = 30.0  # seconds
@@ -264,14 +265,15 @@ class WorkerPool:
     def _give_socket(process: WorkerProcess, one: WorkerSocket) -> None:
         kind = SocketKind.UDP if one.kind == "udp" else SocketKind.RAW
         message = AddSocket(one.index, one.address.version, kind, one.address, one.port)
-        process.send(message, one.sock.fileno())
+        process.send(message, one.sock.fileno)
 
     @staticmethod
     def _hand_over(process: WorkerProcess, device: VtiDevice) -> None:
         if device.gone:
             return  # the process gets it once it exists
-        message = AddDevice(device.device_id, device.tun.name, device.trap, *device.mss)
-        process.send(message, device.tun.fd)
+        tun = device.tun  # one that is made again is handed over by itself
+        message = AddDevice(device.device_id, tun.name, device.trap, *device.mss)
+        process.send(message, lambda: tun.fd)
 
     def _exited(self, slot: int, process: WorkerProcess, status: int) -> None:
         if self._closing:

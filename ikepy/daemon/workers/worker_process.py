@@ -1,7 +1,8 @@
 """Control's side of one worker process: starts it, exchanges messages with it, notices its exit.
 
-Control never waits for a worker: its end of the SOCK_SEQPACKET pair (unix(7)) doesn't block, messages that
-don't fit are queued, and a worker that leaves too many unread is ended.
+Control never waits for a worker: its end of the SOCK_SEQPACKET pair (unix(7)) doesn't block, and messages that
+don't fit are queued: as many as there are devices and sockets may come at once. A worker that reads none of
+them is ended as one that hangs (`ikepy.daemon.workers.heartbeat`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from ikepy.daemon.interfaces import Launcher
 from ikepy.daemon.workers.heartbeat import Pulse
 from ikepy.daemon.workers.worker_main import greet
 
-QUEUE = 4096  # messages
 BATCH = 64  # messages read before the loop gets its turn again
 
+# Gives the descriptor that goes with a message when its turn comes; negative: it was closed meanwhile, and its
+# number may be another file's.
+Descriptor = Callable[[], int]
 OnMessage = Callable[[int, Message], None]
 OnReady = Callable[[], None]
 
@@ -43,7 +46,7 @@ class WorkerProcess:
         self._slot = slot
         self._on_message = on_message
         self._on_ready = on_ready
-        self._queue: deque[tuple[Message, int | None]] = deque()
+        self._queue: deque[tuple[Message, Descriptor | None]] = deque()
         self._loop = asyncio.get_running_loop()
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
@@ -66,11 +69,14 @@ class WorkerProcess:
         """Call `on_exit` once with the exit status (negative: the signal)."""
         self._loop.add_reader(self._pidfd, self._exited, on_exit)
 
-    def send(self, message: Message, fd: int | None = None) -> None:
-        """Send in order, without waiting. Raises MessageError."""
+    def send(self, message: Message, descriptor: Descriptor | None = None) -> None:
+        """Send in order, without waiting; a message whose descriptor is closed by then is left out.
+
+        Raises MessageError.
+        """
         if not self._queue:
             try:
-                channel.send(self._sock, message, fd)
+                self._send(message, descriptor)
             except BlockingIOError:
                 self._loop.add_writer(self._sock, self._write)
             except OSError:
@@ -78,12 +84,13 @@ class WorkerProcess:
                 return
             else:
                 return
-        if len(self._queue) >= QUEUE:
-            log.error(f"worker {self._slot}", "does not read its messages: it is ended", "esp")
-            self.kill()
-        else:
-            encode(message)  # a message that can't be encoded raises now, not when its turn comes
-            self._queue.append((message, fd))
+        encode(message)  # a message that can't be encoded raises now, not when its turn comes
+        self._queue.append((message, descriptor))
+
+    def _send(self, message: Message, descriptor: Descriptor | None) -> None:
+        fd = None if descriptor is None else descriptor()
+        if fd is None or fd >= 0:
+            channel.send(self._sock, message, fd)
 
     def offer(self, message: Message) -> bool:
         """Send a message that may be lost, unless the worker has to be waited for. Whether it was sent."""
@@ -110,13 +117,15 @@ class WorkerProcess:
     def _write(self) -> None:
         try:
             while self._queue:
-                channel.send(self._sock, *self._queue[0])
+                self._send(*self._queue[0])
                 self._queue.popleft()
+                self.pulse.answered(self._loop.time())  # it reads: as long as messages wait, it gets no ping
         except BlockingIOError:
             return
         except OSError:
             self.kill()
-        self._loop.remove_writer(self._sock)
+        else:
+            self._loop.remove_writer(self._sock)
 
     def _read(self) -> None:
         for _ in range(BATCH):
@@ -141,6 +150,8 @@ class WorkerProcess:
                 self.pulse.answered(self._loop.time())
                 continue
             self._on_message(self._slot, message)
+            if self._sock.fileno() < 0:  # an answer to it found the other end closed
+                return
 
     def kill(self) -> None:
         """End the process by SIGKILL; its exit is reported as any other."""

@@ -276,7 +276,7 @@ def test_control_never_waits_for_a_worker_that_stands_still() -> None:
         pid = bed.pool.pid(0)
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        for number in range(20_000):  # more than its socket and its queue take
+        for number in range(20_000):  # more than its socket takes
             bed.pool.send(0, messages.RemoveSaPair(number))
             await asyncio.sleep(0)
             if not bed.dead.empty():
