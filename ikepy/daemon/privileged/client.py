@@ -16,10 +16,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 from ikepy.daemon.privileged import codec, pair
-from ikepy.daemon.privileged.requests import Answer, Begin, Done, Failed, Request
+from ikepy.daemon.privileged.requests import Answer, Begin, BeginNames, Done, Failed, Request
 from ikepy.daemon.process.launcher import environment
 
 PATIENCE = 7.0  # seconds for an answer
@@ -67,7 +68,16 @@ class Privileged:
     def begin(self, begin: Begin) -> None:
         """Tell the process what it may be asked for. Raises OSError."""
         self._begun = True
-        pair.send(self._sock, codec.encode(begin))
+        parts = [BeginNames(part, ()) for part in codec.in_parts(begin.files)]
+        parts += [BeginNames((), part) for part in codec.in_parts(begin.patterns)]
+        for message in (*parts, replace(begin, files=(), patterns=())):
+            data = _encoded(message)
+            try:
+                pair.send(self._sock, data)
+            except TimeoutError as error:  # it may still load, and reads nothing
+                raise TimeoutError(errno.ETIMEDOUT, SILENT) from error
+            except OSError as error:
+                raise OSError(error.errno, ENDED) from error
 
     def watch(self, on_end: Callable[[str], None]) -> None:
         """Call `on_end` with how the process ended, or fell silent, if that is before `close`."""
@@ -117,10 +127,7 @@ class Privileged:
         self.ask(request, Done)
 
     def _exchange(self, request: Request, expected: type[T], fd: int | None) -> tuple[T, list[int]]:
-        try:
-            data = codec.encode(request)
-        except codec.CodecError as error:
-            raise OSError(errno.EMSGSIZE, str(error)) from error
+        data = _encoded(request)
         with self._lock:
             try:
                 pair.send(self._sock, data, fd)
@@ -159,3 +166,11 @@ class Privileged:
             with contextlib.suppress(PermissionError):  # another user's: it ends by itself
                 self._process.kill()
         os.close(self._pidfd)
+
+
+def _encoded(message: Begin | BeginNames | Request) -> bytes:
+    """Raises OSError for one that is too large."""
+    try:
+        return codec.encode(message)
+    except codec.CodecError as error:
+        raise OSError(errno.EMSGSIZE, str(error)) from error

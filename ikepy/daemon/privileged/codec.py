@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from ipaddress import (
     IPv4Address,
@@ -49,6 +49,20 @@ def encode(value: object) -> bytes:
     if len(data) > MAX_MESSAGE:
         raise CodecError(f"{type(value).__name__}: {len(data)} octets, at most {MAX_MESSAGE}")
     return data
+
+
+def in_parts(texts: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Any number of texts, in parts of which each has room in a message. None: no part."""
+    part: list[str] = []
+    room = MAX_MESSAGE // 2  # with a quarter of it for one text (PATH_MAX), the rest for what surrounds them
+    for text in texts:
+        room -= len(json.dumps(text)) + 1
+        part.append(text)
+        if room < 0 or len(part) == MAX_ITEMS:
+            yield tuple(part)
+            part, room = [], MAX_MESSAGE // 2
+    if part:
+        yield tuple(part)
 
 
 def decode(data: bytes, *expected: type[Any]) -> Any:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from esp.net import sockets
-from ikepy.daemon.privileged.codec import MAX_ITEMS, MAX_MESSAGE
+from ikepy.daemon.privileged.codec import in_parts
 from ikepy.daemon.privileged.files import Files
 from ikepy.daemon.privileged.requests import (
     Answer,
@@ -122,7 +121,8 @@ class Desk:
             case OpenFile(path=path):
                 return Done(), self._files.open(path)
             case ListFiles(pattern=pattern, after=after):
-                return _first(name for name in self._files.matching(pattern) if name > after), None
+                names = (name for name in self._files.matching(pattern) if name > after)
+                return Named(next(in_parts(names), ())), None
 
     # -- devices
 
@@ -134,7 +134,8 @@ class Desk:
                     raise OSError(errno.ENOSPC, "too many devices")
                 made = TunDevice.create(name)
                 self._links[made.index] = Link(made.index, name)
-                network.set_queue(made.index)
+                with contextlib.suppress(OSError):  # it works with any
+                    network.set_queue(made.index)
                 return Made(made.index), made.fd
             case RenameDevice(index=index, name=name):
                 link = self._link(index)
@@ -306,20 +307,6 @@ class Desk:
 def _remove_vxlan(name: str) -> None:
     with contextlib.suppress(RouteError, OSError):
         network.remove_vxlan(name)
-
-
-def _first(names: Iterable[str]) -> Named:
-    """As many as an answer has room for."""
-    found: list[str] = []
-    room = (
-        MAX_MESSAGE // 2
-    )  # with a quarter of it for one name (PATH_MAX), and the rest for what surrounds them
-    for name in names:
-        room -= len(json.dumps(name)) + 1
-        found.append(name)
-        if room < 0 or len(found) == MAX_ITEMS:
-            break
-    return Named(tuple(found))
 
 
 def _remove_socket(path: str, inode: int) -> None:

@@ -87,6 +87,6 @@ def _means(pattern: str, path: str, real: str) -> bool:
 
 def to_name(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """Those of the files read, of which the first is the configuration's own, that `Files` has to be told of
-    beside the patterns: thousands of names that these mean are too large a message."""
+    beside the patterns."""
     meant = Files((), patterns)
     return [*paths[:1], *(path for path in paths[1:] if not meant.is_meant(path, os.path.realpath(path)))]

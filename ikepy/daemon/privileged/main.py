@@ -1,8 +1,8 @@
 """The program of the privileged process, which control starts before it gives up its own rights.
 
 `python -P -m ikepy.daemon.privileged.main FD`: FD is its end of a SOCK_SEQPACKET pair (unix(7)). The first
-message is `Begin`, each further one a request. It ends when control's end is closed, and takes what is left
-of control with it.
+message is `Begin`, perhaps behind some `BeginNames`, each further one a request. It ends when control's end is
+closed, and takes what is left of control with it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,28 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from typing import get_args
 
 from ikepy.daemon.privileged import codec, pair
 from ikepy.daemon.privileged.desk import Desk, Reply
-from ikepy.daemon.privileged.requests import WITH_DESCRIPTOR, Answer, Begin, Failed, Request
+from ikepy.daemon.privileged.requests import WITH_DESCRIPTOR, Answer, Begin, BeginNames, Failed, Request
 from ikepy.daemon.process.capabilities import KEPT, Capability, keep_memory_private, keep_only
 
 REQUESTS = get_args(Request)
+
+
+def receive_begin(sock: socket.socket) -> Begin | None:
+    """`Begin` with all its names; None where the other end is closed. Raises CodecError and OSError."""
+    files: list[str] = []
+    patterns: list[str] = []
+    while (received := pair.receive(sock)) is not None:
+        message = codec.decode(received[0], Begin, BeginNames)
+        files += message.files
+        patterns += message.patterns
+        if isinstance(message, Begin):
+            return replace(message, files=tuple(files), patterns=tuple(patterns))
+    return None
 
 
 def serve(sock: socket.socket, desk: Desk) -> None:
@@ -69,10 +83,9 @@ def main(arguments: list[str]) -> int:
     keep_memory_private()
     with socket.socket(fileno=int(arguments[0])) as sock:
         sock.set_inheritable(False)
-        first = pair.receive(sock)
-        if first is None:
+        begin = receive_begin(sock)
+        if begin is None:
             return 0
-        begin = codec.decode(first[0], Begin)
         keep_only((*KEPT, Capability.DAC_READ_SEARCH) if begin.keep_reading else KEPT)
         desk = Desk(begin)
         try:

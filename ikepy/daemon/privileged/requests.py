@@ -14,12 +14,12 @@ from tun.vxlan_state import VxlanState
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The first message, of a control that still has its rights: what later ones are held against.
+    """The first message but `BeginNames`, of a control that still has its rights: what later ones are held against.
 
     `ports`: the UDP ports that may be bound, 0: any from 1024 on. `account`: uid and gid of the workers;
     None: they stay the user that this process is. `sockets`: control sockets (path, inode) that are removed
     at the end. `files`: the paths of files that the configuration was read from; `patterns`: the names with
-    wildcards that it was looked for by.
+    wildcards that it was looked for by; behind those that came in `BeginNames`.
     """
 
     ports: tuple[int, ...]
@@ -30,6 +30,15 @@ class Begin:
     files: tuple[str, ...]
     patterns: tuple[str, ...]
     keep_reading: bool  # CAP_DAC_READ_SEARCH, without which the workers' program could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class BeginNames:
+    """Ahead of `Begin`, any number of times: a part of its `files` and `patterns`, of which there may be more
+    than a message has room for."""
+
+    files: tuple[str, ...]
+    patterns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,14 @@ from ikepy.daemon.privileged.desk import Desk
 from ikepy.daemon.privileged.main import answer_one, encoded
 from ikepy.daemon.privileged.requests import (
     Begin,
+    BeginNames,
     Done,
     EndExemption,
     EndExemptions,
     Exempt,
     Failed,
     KillWorker,
+    Made,
     MakeDevice,
     OpenEcho,
     OpenFile,
@@ -49,6 +51,8 @@ from ikepy.daemon.privileged.requests import (
 )
 from ikepy.daemon.privileged.separated import SeparatedFiles
 from ikepy.daemon.process.launcher import WorkerLauncher
+from tun import network
+from tun.device import TunDevice
 from tun.rtnetlink import Hop
 from tun.state import AddAddress, AddRoute, Operation, Route, SetCarrier, SetMtu, SetUp
 from tun.steering import HostFlow
@@ -316,6 +320,52 @@ def test_as_many_files_as_there_are(tmp_path: Path) -> None:
         assert SeparatedFiles(process).matching(str(directory / "*.conf")) == names
     finally:
         process.close()
+
+
+def test_as_many_files_and_patterns_as_the_configuration_names(tmp_path: Path) -> None:
+    """Each `secret_file` and each `include` is one."""
+    own, last = tmp_path / "own" / "ikepy.toml", tmp_path / "last.psk"
+    last.touch()
+    files = [str(own), *(f"{tmp_path}/{'site' * 10}-{number:05}.psk" for number in range(9000)), str(last)]
+    patterns = [f"{tmp_path}/conf.d/{number:05}/*.conf" for number in range(9000)]
+    process = Privileged.start()
+    try:
+        process.begin(Begin((), 1, 1, None, (), tuple(files), tuple(patterns), True))
+        os.close(process.ask_for_descriptor(OpenFile(str(last)), Done)[1])
+        refused(process, OpenFile(str(tmp_path / "other.psk")), errno.EACCES)
+        assert SeparatedFiles(process).matching(patterns[-1]) == []
+    finally:
+        process.close()
+
+
+def test_a_beginning_that_is_too_large_is_an_error_of_the_system() -> None:
+    process = Privileged.start()
+    try:
+        with pytest.raises(OSError, match="at most") as caught:
+            process.begin(begin(*range(codec.MAX_ITEMS + 1)))
+        assert caught.value.errno == errno.EMSGSIZE
+    finally:
+        process.close()
+
+
+@pytest.mark.parametrize("texts", [[], ["a"], ["a" * 4096] * 100, ["b"] * 20000, ["\udcff" * 1000] * 50])
+def test_texts_in_parts_of_which_each_has_room_in_a_message(texts: list[str]) -> None:
+    parts = list(codec.in_parts(texts))
+    assert [one for part in parts for one in part] == texts
+    for part in parts:
+        assert part and codec.decode(codec.encode(BeginNames(part, ())), BeginNames).files == part
+
+
+def test_a_device_whose_queue_can_not_be_sized_is_made_and_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(_: int) -> None:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    fd = os.open("/dev/null", os.O_RDONLY)
+    monkeypatch.setattr(TunDevice, "create", lambda name: TunDevice(fd, name, 7))
+    monkeypatch.setattr(network, "set_queue", no_memory)
+    answer, given_fd = answer_one(Desk(begin()), codec.encode(MakeDevice("vti0")), [])
+    assert (answer, given_fd) == (Made(7), fd)
+    os.close(fd)
 
 
 def test_an_answer_and_a_request_that_are_too_large_are_errors(privileged: Privileged) -> None:
