@@ -98,5 +98,6 @@ async def _gone(writer: asyncio.StreamWriter) -> None:
     """Wait until the client has closed its socket; one that only ended its sending still wants an answer."""
     poll = select.poll()
     poll.register(writer.get_extra_info("socket").fileno(), 0)  # a hang-up is reported unasked
-    while not poll.poll(0):  # noqa: ASYNC110  the stream owns the descriptor's events
+    # Once we have closed it, its number may be another file's.
+    while not (writer.is_closing() or poll.poll(0)):  # noqa: ASYNC110  the stream owns the descriptor's events
         await asyncio.sleep(HANG_UP_CHECK)
