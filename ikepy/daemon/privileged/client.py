@@ -68,10 +68,11 @@ class Privileged:
     def begin(self, begin: Begin) -> None:
         """Tell the process what it may be asked for. Raises OSError."""
         self._begun = True
-        parts = [BeginNames(part, ()) for part in codec.in_parts(begin.files)]
-        parts += [BeginNames((), part) for part in codec.in_parts(begin.patterns)]
-        for message in (*parts, replace(begin, files=(), patterns=())):
-            data = _encoded(message)
+        messages: list[Begin | BeginNames] = []
+        messages += [BeginNames(part, ()) for part in codec.in_parts(begin.files)]
+        messages += [BeginNames((), part) for part in codec.in_parts(begin.patterns)]
+        messages.append(replace(begin, files=(), patterns=()))
+        for data in map(_encoded, messages):
             try:
                 pair.send(self._sock, data)
             except TimeoutError as error:  # it may still load, and reads nothing

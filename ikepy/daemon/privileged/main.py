@@ -1,8 +1,8 @@
 """The program of the privileged process, which control starts before it gives up its own rights.
 
 `python -P -m ikepy.daemon.privileged.main FD`: FD is its end of a SOCK_SEQPACKET pair (unix(7)). The first
-message is `Begin`, perhaps behind some `BeginNames`, each further one a request. It ends when control's end is
-closed, and takes what is left of control with it.
+message is `Begin`, perhaps behind some `BeginNames`, each further one a request. It ends when control's end
+is closed, and takes what is left of control with it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from tun.vxlan_state import VxlanState
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The first message but `BeginNames`, of a control that still has its rights: what later ones are held against.
+    """The first message but for `BeginNames`, of a control that still has its rights: later ones are held
+    against it.
 
     `ports`: the UDP ports that may be bound, 0: any from 1024 on. `account`: uid and gid of the workers;
     None: they stay the user that this process is. `sockets`: control sockets (path, inode) that are removed

@@ -44,6 +44,7 @@ class Keys:
 
     def __init__(self) -> None:
         self._keys: dict[str, SigningKey | Signs] = {}
+        self._modules: dict[str, str] = {}  # of the keys in tokens: the PKCS#11 module's path, by key ID
         self._lock = threading.Lock()
 
     def answer(self, request: Request, fd: int | None) -> Answer:
@@ -59,19 +60,19 @@ class Keys:
                 case UnloadKey(ticket=ticket, key_id=key_id):
                     with self._lock:
                         self._keys.pop(key_id, None)
+                        self._modules.pop(key_id, None)
                     return Done(ticket)
         except (ValueError, OSError, IkeError) as error:
             return Refused(request.ticket, str(error)[:200])
         except Exception as error:  # no key and no request ends the process
             return Refused(request.ticket, type(error).__name__)
 
-    def is_of_token(self, request: Request) -> bool:
-        """Whether a token has to answer, which may take its time."""
+    def module_of(self, request: Request) -> str | None:
+        """The PKCS#11 module that has to answer, which may take its time; None if it takes none."""
         if isinstance(request, Sign):
             with self._lock:
-                key = self._keys.get(request.key_id)
-            return key is not None and not isinstance(key, SigningKey)
-        return isinstance(request, LoadToken)
+                return self._modules.get(request.key_id)
+        return request.module if isinstance(request, LoadToken) else None
 
     def _load(self, request: LoadKey, fd: int | None) -> Answer:
         data = bytearray(request.data)
@@ -81,7 +82,7 @@ class Keys:
             found = private_keys.load(data, request.kind, request.password or None)
         finally:
             data[:] = bytes(len(data))
-        self._keep(found.key_id, found.key)
+        self._keep(found.key_id, found.key, None)
         return Loaded(request.ticket, found.key_id, found.public_key, found.certificates)
 
     def _load_token(self, request: LoadToken) -> Answer:
@@ -91,14 +92,17 @@ class Keys:
         slot = int(request.slot) if request.slot else None
         found = token.open_key(request.module, slot, request.handle, request.pin)
         key_id = private_keys.key_id(found.public_key)
-        self._keep(key_id, found)
+        self._keep(key_id, found, request.module)
         return Loaded(request.ticket, key_id, found.public_key, found.certificates)
 
-    def _keep(self, key_id: str, key: SigningKey | Signs) -> None:
+    def _keep(self, key_id: str, key: SigningKey | Signs, module: str | None) -> None:
         with self._lock:
             if key_id not in self._keys and len(self._keys) >= MOST:
                 raise ValueError(f"there are {MOST} keys, as many as there may be")
             self._keys[key_id] = key
+            self._modules.pop(key_id, None)
+            if module is not None:
+                self._modules[key_id] = module
 
     def _sign(self, request: Sign) -> Answer:
         with self._lock:

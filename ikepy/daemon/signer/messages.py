@@ -104,13 +104,15 @@ _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 
 
 def encode(message: Message) -> bytes:
-    """Raises MessageError for what is too long."""
+    """Raises MessageError for what is too long: who gets it takes that for nonsense, and ends the pair."""
     names = [one.name for one in fields(message) if one.name != "ticket"]
     values: list[bytes] = []
     for name in names:
         value = getattr(message, name)
         if isinstance(value, str):
             values.append(value.encode())
+            if len(values[-1]) > MAX_TEXT:
+                raise MessageError(f"{name}: {len(values[-1])} octets, at most {MAX_TEXT}")
         elif isinstance(value, bytes):
             values.append(value)
         else:

@@ -270,7 +270,9 @@ class Signer:
         def job() -> bytes:
             try:
                 answer = self._ask_for_signature(
-                    lambda ticket: Sign(ticket, key_id, scheme.value, octets), time.monotonic() + SIGNING
+                    key_id,
+                    lambda ticket: Sign(ticket, key_id, scheme.value, octets),
+                    time.monotonic() + SIGNING,
                 )
             except SignerError as error:
                 text = f"no signature by key {key_id}: {error}"
@@ -279,15 +281,18 @@ class Signer:
 
         return job
 
-    def _ask_for_signature(self, make: Callable[[int], Request], deadline: float) -> Signed:
-        """Ask the signer, or, if it ends meanwhile, the one that replaces it. Raises SignerError."""
+    def _ask_for_signature(self, key_id: str, make: Callable[[int], Request], deadline: float) -> Signed:
+        """Ask the signer, or, if it ends meanwhile, the one that replaces it, once that has the key.
+
+        Raises SignerError.
+        """
         while True:
             process = self._process
             if process is None and not self._replacing:
                 raise SignerError("there is no private key")
             left = deadline - time.monotonic()
             try:
-                if process is None or self._replacing:
+                if process is None or (self._replacing and key_id not in self._held):
                     raise SignerEndedError("the signer is being replaced")
                 answer = process.ask(make, wait=left)
             except SignerEndedError:

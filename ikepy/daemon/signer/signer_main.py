@@ -29,10 +29,10 @@ from ikepy.daemon.signer.messages import (
     decode,
     encode,
 )
+from ikepy.daemon.signer.module_threads import ModuleThreads
 
-THREADS = 4  # requests at once of each kind: of tokens, and others
+THREADS = 4  # requests at once, beside those of tokens
 MOST_BEGUN = 64  # requests that were read and not answered; further ones stay in the pair
-MOST_OF_TOKENS = 64  # that were read and not answered; further ones are refused
 TOO_MANY = "too many requests wait for tokens already"
 REQUESTS = get_args(Request)
 
@@ -40,11 +40,10 @@ REQUESTS = get_args(Request)
 def serve(sock: socket.socket, keys: Keys) -> None:
     """Answer requests until the other end is closed, or talks nonsense. Raises OSError.
 
-    Those of tokens have threads of their own: one that hangs holds up nothing else.
+    Those of each PKCS#11 module have threads of their own: one that hangs holds up nothing else.
     """
-    room, of_tokens = threading.Semaphore(MOST_BEGUN), threading.Semaphore(MOST_OF_TOKENS)
-    buffer = bytearray(MAX_MESSAGE + 1)
-    pool, tokens = ThreadPoolExecutor(THREADS, "signing"), ThreadPoolExecutor(THREADS, "tokens")
+    room, buffer = threading.Semaphore(MOST_BEGUN), bytearray(MAX_MESSAGE + 1)
+    pool, tokens = ThreadPoolExecutor(THREADS, "signing"), ModuleThreads()
     try:
         while True:
             room.acquire()
@@ -60,22 +59,20 @@ def serve(sock: socket.socket, keys: Keys) -> None:
                 buffer[:size] = bytes(size)
                 for one in fds:
                     os.close(one)
-            job = partial(keys.answer, request, fd)
-            if not keys.is_of_token(request):
-                pool.submit(_answer, sock, job, fd, room)
-            elif of_tokens.acquire(blocking=False):
-                tokens.submit(_answer, sock, job, None, of_tokens)
-                room.release()
-            else:
-                pool.submit(_answer, sock, partial(Refused, request.ticket, TOO_MANY), None, room)
+            job: Callable[[], Answer] = partial(keys.answer, request, fd)
+            module = keys.module_of(request)
+            if module is not None:
+                if tokens.submit(module, partial(_answer, sock, job, fd)):
+                    room.release()
+                    continue
+                job = partial(Refused, request.ticket, TOO_MANY)
+            pool.submit(_answer, sock, job, fd).add_done_callback(lambda _: room.release())
     finally:
-        for executor in (pool, tokens):
-            executor.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        tokens.shutdown()
 
 
-def _answer(
-    sock: socket.socket, job: Callable[[], Answer], fd: int | None, room: threading.Semaphore
-) -> None:
+def _answer(sock: socket.socket, job: Callable[[], Answer], fd: int | None) -> None:
     answer = job()
     try:
         data = encode(answer)
@@ -88,7 +85,6 @@ def _answer(
     finally:
         if fd is not None:
             os.close(fd)
-        room.release()
 
 
 def receive_into(sock: socket.socket, buffer: bytearray) -> tuple[int, list[int]]:

@@ -1,8 +1,8 @@
 """Control's side of one worker process: starts it, exchanges messages with it, notices its exit.
 
-Control never waits for a worker: its end of the SOCK_SEQPACKET pair (unix(7)) doesn't block, and messages that
-don't fit are queued: as many as there are devices and sockets may come at once. A worker that reads none of
-them is ended as one that hangs (`ikepy.daemon.workers.heartbeat`).
+Control never waits for a worker: its end of the SOCK_SEQPACKET pair (unix(7)) doesn't block, and messages
+that don't fit are queued: as many as there are devices and sockets may come at once. A worker that reads none
+of them is ended as one that hangs (`ikepy.daemon.workers.heartbeat`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ikepy.daemon.workers.worker_main import greet
 
 BATCH = 64  # messages read before the loop gets its turn again
 
-# Gives the descriptor that goes with a message when its turn comes; negative: it was closed meanwhile, and its
-# number may be another file's.
+# Gives the descriptor that goes with a message when its turn comes; negative: it was closed meanwhile, and
+# its number may be another file's.
 Descriptor = Callable[[], int]
 OnMessage = Callable[[int, Message], None]
 OnReady = Callable[[], None]

@@ -105,6 +105,25 @@ async def waits(stream: Stream) -> None:
     assert await reader.readline() == b"waiting\n"
 
 
+def test_a_client_whose_connection_is_closed_is_gone_though_its_number_is_in_use_again(path: Path) -> None:
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX)
+        _, writer = await asyncio.open_unix_connection(sock=ours)
+        number = writer.get_extra_info("socket").fileno()
+        async with asyncio.timeout(20):
+            work = asyncio.create_task(unless_gone(asyncio.sleep(60), writer))
+            await asyncio.sleep(0)
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                assert other.fileno() == number
+                assert await work is None
+        theirs.close()
+
+    asyncio.run(scenario())
+
+
 def test_closing_ends_waiting_clients_and_removes_the_socket(path: Path) -> None:
     async def scenario() -> None:
         control = ControlSocket.open(path)

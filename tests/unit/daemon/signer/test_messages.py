@@ -72,8 +72,11 @@ def test_what_is_too_long() -> None:
         encode(Loaded(1, "", b"", (b"",) * messages.MAX_FIELDS))
     with pytest.raises(MessageError):
         decode(bytes(messages.MAX_MESSAGE + 1), *ALL)
+    with pytest.raises(MessageError, match="key_id: 1025 octets"):
+        encode(Unload(1, "a" * (messages.MAX_TEXT + 1)))
+    data, text = encode(Unload(1, "a" * messages.MAX_TEXT)), messages.SIZE.pack(messages.MAX_TEXT)
     with pytest.raises(MessageError, match="too long"):
-        decode(encode(Unload(1, "a" * 1025)), *ALL)
+        decode(data.replace(text, messages.SIZE.pack(messages.MAX_TEXT + 1)) + b"a", *ALL)
 
 
 @given(st.integers(0, 9), st.binary(max_size=200))

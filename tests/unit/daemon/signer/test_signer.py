@@ -6,9 +6,11 @@ import errno
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ikepy.crypto.schemes import Scheme
 from ikepy.crypto.secret import Secret
-from ikepy.daemon.signer.signer import KeyFile, Signer
-from ikepy.daemon.signer.signer_process import SignerError, SignerProcess
+from ikepy.daemon.signer.messages import Answer, Done, Loaded, LoadKey, LoadToken, Request, Sign, Signed
+from ikepy.daemon.signer.signer import KeyFile, Signer, TokenKey
+from ikepy.daemon.signer.signer_process import SignerError, SignerProcess, SignerSilentError
 from ikepy.errors import LocalMisuse, PeerError
 from ikepy.pki import keys
 from tests.pki import Entity, chain
@@ -179,6 +182,64 @@ def test_a_signer_that_ends_is_replaced(signer: Signer, tmp_path: Path) -> None:
     with pytest.raises(PeerError, match="no private key of this ID"):
         signer.job(carol.key_id, Scheme.ECDSA_SHA256, OCTETS)()
     assert set(signer.keys) == {moon.key_id}  # nobody else has carol's
+
+
+class LoadsTokensLate:
+    """A signer process whose tokens hang once the gate is closed."""
+
+    pid = 1
+
+    def __init__(self, gate: threading.Event, on_end: Callable[[str], object]) -> None:
+        self.gate, self.end = gate, on_end
+
+    def ask(self, make: Callable[[int], Request], fd: int | None = None, wait: float = PATIENCE) -> Answer:
+        match make(1):
+            case LoadKey():
+                return Loaded(1, "file", b"", ())
+            case LoadToken():
+                if not self.gate.wait(PATIENCE):
+                    raise SignerSilentError("the signer gives no answer")
+                return Loaded(1, "token", b"", ())
+            case Sign():
+                return Signed(1, b"signature")
+        return Done(1)
+
+    def close(self) -> None:
+        pass
+
+
+def test_keys_of_files_are_used_while_a_token_hangs_that_the_next_one_loads(tmp_path: Path) -> None:
+    gate, processes = threading.Event(), list[LoadsTokensLate]()
+
+    def start(on_end: Callable[[str], object]) -> SignerProcess:
+        processes.append(LoadsTokensLate(gate, on_end))
+        return cast(SignerProcess, processes[-1])
+
+    gate.set()
+    signer = Signer(start)
+    token = TokenKey("secrets.token-hsm", "/module", None, "00")
+    assert signer.configure([source(chain("ecdsa").moon, tmp_path), token]) == []
+    gate.clear()
+    replacing = threading.Thread(target=processes[0].end, args=("signal 9",))
+    replacing.start()
+    try:
+        while len(processes) < 2:
+            time.sleep(0.01)
+        assert signer.job("file", Scheme.ECDSA_SHA256, OCTETS)() == b"signature"
+        assert replacing.is_alive()
+    finally:
+        gate.set()
+        replacing.join(PATIENCE)
+    assert signer.job("token", Scheme.ECDSA_SHA256, OCTETS)() == b"signature"
+    signer.close()
+
+
+def test_a_token_whose_module_has_too_long_a_path_ends_no_signer(signer: Signer) -> None:
+    key = signer.load("any", chain("ecdsa").moon.pkcs8)
+    before = signer.pid
+    with pytest.raises(SignerError, match="too long: module: 4001 octets"):
+        signer.load_token(TokenKey("load-token 00", "/" + "a" * 4000, None, "00"))
+    assert signer.job(key.key_id, Scheme.ECDSA_SHA256, OCTETS)() and signer.pid == before
 
 
 def test_who_waits_is_answered_by_the_next_one(signer: Signer, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from ikepy.daemon.signer.messages import (
     decode,
     encode,
 )
+from ikepy.daemon.signer.module_threads import MOST_MODULES, MOST_OF_MODULE
 from tests.pki import chain
 
 PATIENCE = 20.0
@@ -86,9 +87,10 @@ def test_requests_are_answered(peer: Peer, tmp_path: Path) -> None:
 class Token:
     """A key that signs nothing until it is let go."""
 
-    public_key, certificates = chain("ecdsa").moon.spki, ()
+    certificates = ()
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "ecdsa") -> None:
+        self.public_key = chain(kind).moon.spki
         self.gate = threading.Event()
 
     def sign(self, scheme: Scheme, octets: bytes) -> bytes:
@@ -102,16 +104,40 @@ def test_a_token_that_hangs_holds_up_nothing_else(peer: Peer, monkeypatch: pytes
     peer.ask(LoadKey(0, "any", b"", MOON.pkcs8))
     assert peer.ask(LoadToken(0, "/module", "", "00", b"")).key_id == key_id
     try:
-        for ticket in range(1, signer_main.MOST_OF_TOKENS + 1):
+        for ticket in range(1, MOST_OF_MODULE + 1):
             peer.send(Sign(ticket, key_id, "ecdsa-sha256", b"octets"))
         assert isinstance(peer.ask(Sign(1000, MOON.key_id, "ed25519", b"octets")), Signed)
         refused = peer.ask(Sign(1001, key_id, "ecdsa-sha256", b"octets"))
         assert isinstance(refused, Refused) and refused.ticket == 1001
     finally:
         token.gate.set()
-    answers = [peer.receive() for _ in range(signer_main.MOST_OF_TOKENS)]
+    answers = [peer.receive() for _ in range(MOST_OF_MODULE)]
     assert all(one.signature == b"signature" for one in answers)
     assert isinstance(peer.ask(Sign(1002, key_id, "ecdsa-sha256", b"octets")), Signed)
+
+
+def test_a_module_that_hangs_holds_up_no_other_one(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung, good = Token(), Token("ed448")
+    good.gate.set()
+    tokens = {"/hung": hung, "/good": good}
+
+    def open_key(module: str, *_: object) -> Token:
+        if module not in tokens:
+            raise ValueError("there is no such module")
+        return tokens[module]
+
+    monkeypatch.setattr("ikepy.daemon.signer.token.open_key", open_key)
+    hung_id, good_id = (peer.ask(LoadToken(0, module, "", "00", b"")).key_id for module in tokens)
+    try:
+        for ticket in range(1, MOST_OF_MODULE + 1):
+            peer.send(Sign(ticket, hung_id, "ecdsa-sha256", b"octets"))
+        for number in range(2 * MOST_MODULES):  # each of them takes another one's place
+            assert isinstance(peer.ask(LoadToken(1000, f"/{number}", "", "00", b"")), Refused)
+            assert peer.ask(Sign(1001, good_id, "ed448", b"octets")) == Signed(1001, b"signature")
+        assert isinstance(peer.ask(Sign(1002, hung_id, "ecdsa-sha256", b"octets")), Refused)
+    finally:
+        hung.gate.set()
+    assert {peer.receive().ticket for _ in range(MOST_OF_MODULE)} == set(range(1, MOST_OF_MODULE + 1))
 
 
 def test_a_token_with_more_than_a_message_holds_is_refused(

@@ -1,4 +1,4 @@
-"""Control's end of a worker process that reads late, or not at all; the test has the other end of the pair."""
+"""Control's end of a worker process that reads late, or not at all; the test has the other end."""
 
 from __future__ import annotations
 
@@ -86,11 +86,17 @@ class Bed:
         found: list[tuple[Message, str | None]] = []
         while part := list(self.read()):
             for message, fd in part:
-                found.append((message, None if fd is None else os.readlink(f"/proc/self/fd/{fd}")))
-                if fd is not None:
-                    os.close(fd)
+                found.append((message, None if fd is None else name_of(fd)))
             await turns()
         return found
+
+
+def name_of(fd: int) -> str:
+    """What an open file is called; it is closed."""
+    try:
+        return str(Path(f"/proc/self/fd/{fd}").readlink())
+    finally:
+        os.close(fd)
 
 
 async def turns() -> None:
