@@ -59,7 +59,7 @@ class RenameDevice:
 class Perform:
     """Do operations on a device, in their order.
 
-    `desired`: the addresses that it is to have; `neighbours`: devices that may share its routes.
+    `desired`: the link-local addresses that it is to have; `neighbours`: devices that may share its routes.
     """
 
     index: int

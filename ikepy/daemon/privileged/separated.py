@@ -109,7 +109,9 @@ class SeparatedNetwork:
     def _perform(self, tun: Tun, operations: Sequence[Operation], desired: DeviceState) -> Mended:
         if len(desired.neighbours) > MAX_ITEMS:
             return self._perform_without_routes(tun, operations, desired)
-        request = Perform(tun.index, tuple(operations), desired.addresses, desired.neighbours)
+        # Of the addresses those alone that the kernel could have given by itself: it may have thousands.
+        kept = tuple(one for one in desired.addresses if one[0].version == 6 and one[0].ip.is_link_local)
+        request = Perform(tun.index, tuple(operations), kept, desired.neighbours)
         try:
             answer = self._privileged.ask(request, Performed)
         except OSError as error:

@@ -13,15 +13,15 @@ from ikepy.sa.api.snapshot import Waiting
 
 Section = dict[str, Value]
 STATUS = "ikepy-status"  # the event's name
-AT_ONCE = 16  # children of one event; the rest comes in further ones of the same connection
+AT_ONCE = 16  # children of one event, and findings; the rest comes in further ones of the same connection
 
 
 def status_events(diagnosis: Diagnosis) -> Iterator[Section]:
-    """The events: of each tunnel one or more, and one of what belongs to none, if there is anything."""
+    """The events: of each tunnel one or more, and of what belongs to none, if there is anything."""
     for tunnel in diagnosis.tunnels:
         yield from _of_tunnel(tunnel, diagnosis.at)
-    if diagnosis.findings:
-        yield {"findings": _findings(diagnosis.findings, diagnosis.at)}
+    for first in range(0, len(diagnosis.findings), AT_ONCE):
+        yield {"findings": _findings(diagnosis.findings[first : first + AT_ONCE], diagnosis.at)}
 
 
 def _of_tunnel(tunnel: TunnelDiagnosis, now: float) -> Iterator[Section]:

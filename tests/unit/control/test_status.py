@@ -154,7 +154,7 @@ def test_colours_and_columns_for_a_terminal_alone(tmp_path: Path, terminal: bool
 
 
 def test_what_the_daemon_sends_is_what_the_client_reads(tmp_path: Path) -> None:
-    """A real diagnosis, with more children than one event takes."""
+    """A real diagnosis, with more children and findings than one event takes."""
     bed = Bed()
     bed.happens(
         IkeUp(SA), ChildSetUpFailed(SA, "", Failure(Party.US, 38, SelectorMismatch((PAIR,), PAIR)), "")
@@ -162,14 +162,17 @@ def test_what_the_daemon_sends_is_what_the_client_reads(tmp_path: Path) -> None:
     diagnosis = bed.diagnosis(up=True)
     (tunnel,) = diagnosis.tunnels
     children = tuple(replace(tunnel.children[0], name=f"c{n}") for n in range(2 * AT_ONCE + 1))
-    sent = [*status_events(replace(diagnosis, tunnels=(replace(tunnel, children=children),)))]
-    assert len(sent) == 3
+    findings = tuple(replace(tunnel.findings[0], what=f"{n}.") for n in range(AT_ONCE + 1))
+    tunnels = (replace(tunnel, children=children),)
+    sent = [*status_events(replace(diagnosis, tunnels=tunnels, findings=findings))]
+    assert len(sent) == 3 + 2
     events = [(EVENT, as_text(event)) for event in sent]
     with vici_daemon(tmp_path / "s", {"status": Answer(events=events)}, EVENTS | {EVENT}):
         told = ask(tmp_path / "s")
     (read,) = told["tunnels"]
     assert read["state"] == State.UP.value
     assert [child["name"] for child in read["children"]] == [child.name for child in children]
+    assert [finding["what"] for finding in told["findings"]] == [finding.what for finding in findings]
     assert read["findings"][0]["severity"] == Severity.ERROR
     assert read["findings"][0]["theirs"] == ["10.1.0.0/24 === 10.2.0.0/24"]
 

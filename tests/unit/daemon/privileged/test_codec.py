@@ -181,6 +181,17 @@ def test_routes_that_many_tunnels_share_come_in_smaller_requests(sharers: int, m
     assert max(len(one.operations) for one in asked.requests) == most
 
 
+def test_of_thousands_of_addresses_those_come_along_that_a_device_could_have_by_itself() -> None:
+    asked = Asked()
+    own = ip_interface("fe80::1/64")
+    addresses = [ip_interface(f"10.2.{number >> 8}.{number & 255}/32") for number in range(10_000)]
+    desired = DeviceState(1400, addresses=tuple((one, None) for one in (*addresses, own)))
+    with closing(FakeTun("vti0")) as device:
+        SeparatedNetwork(asked).perform(device, [SetUp()], desired)  # type: ignore[arg-type]
+    (request,) = asked.requests
+    assert request.desired == ((own, None),)
+
+
 def test_more_tunnels_than_a_route_can_have_are_refused_in_words() -> None:
     """Nothing but the routes fails."""
     route = AddRoute(Route.of(ip_network("10.2.0.0/24")))

@@ -303,6 +303,7 @@ def test_one_that_stands_still_is_asked_nothing_more_though_control_may_not_kill
         return process.pid, told
 
     monkeypatch.setattr(client, "PATIENCE", 0.5)
+    monkeypatch.setattr(client, "GOODBYE", 30.0)  # it may still load
     pid, told = asyncio.run(scenario())
     assert told == ["no answer within 0.5 s"]
     assert not Path(f"/proc/{pid}").exists(), "it ends with the pair"
