@@ -52,9 +52,10 @@ class FrameIo:
 
     def read_rows(
         self, rows: Rows, buffers: Sequence[tuple[memoryview]], lengths: list[int]
-    ) -> GsoFrame | None:
+    ) -> tuple[GsoFrame | None, bool]:
         """Read packets, a buffer each, until the device is empty, one is longer than its row, or a frame
-        comes, which is a view into its buffer. `TunError` if the device is gone.
+        comes. Returns the frame, a view into its buffer, and whether the device was found empty. `TunError`
+        if the device is gone.
 
         A packet stands behind the first `headroom` octets of its buffer, and its length is appended to
         `lengths` (0: malformed). `rows` are the buffers as an array; each has room for `headroom` and 65,535
@@ -62,7 +63,7 @@ class FrameIo:
         """
         fd, readv = self._fd, os.readv
         longest = rows.shape[1]
-        frame = None
+        frame, empty = None, False
         try:
             for buffer in buffers:
                 length = readv(fd, buffer)
@@ -75,14 +76,14 @@ class FrameIo:
                 if length > longest:
                     break
         except BlockingIOError:
-            pass
+            empty = True
         except OSError as error:
             raise TunError(error.errno, f"cannot read from the TUN device: {error.strerror}") from error
         if len(lengths) < _MIN_READ_ROWS or not self._complete_rows(rows[: len(lengths)], lengths):
             for buffer, length in zip(buffers, lengths, strict=False):
                 if length:
                     self._complete(buffer[0][: SIZE + length])
-        return frame
+        return frame, empty
 
     def reader(self, buffer: tuple[memoryview]) -> Callable[[], int | GsoFrame | None]:
         """A function that reads one packet behind the headroom of `buffer`. It returns the length (0:
@@ -214,7 +215,7 @@ class FrameIo:
         packets: list[bytes] = []
         while len(packets) < limit:
             lengths: list[int] = []
-            frame = self.read_rows(rows, [(buffer,)], lengths)
+            frame, _ = self.read_rows(rows, [(buffer,)], lengths)
             if frame is not None:
                 packets += frame.packets()
             elif not lengths:

@@ -59,9 +59,10 @@ class FrameDevice(PacketDevice, Protocol):
 
     def read_rows(
         self, rows: Octets, buffers: Sequence[tuple[memoryview]], lengths: list[int], /
-    ) -> GsoFrame | None:
+    ) -> tuple[GsoFrame | None, bool]:
         """Read packets, each behind the headroom of one of `buffers`, until the device is empty, a packet is
-        longer than its row, or a frame comes, which is returned and valid until its buffer is used again.
+        longer than its row, or a frame comes. Returns the frame, which is valid until its buffer is used
+        again, and whether the device was found empty.
 
         `rows` are the buffers as an array; the lengths of the packets before the frame are appended to
         `lengths` (0: malformed). Raises OSError if the device is broken."""

@@ -85,8 +85,11 @@ class Egress:
                 found = read()
             except OSError as error:
                 raise BrokenDevice(error.strerror or str(error)) from error
+            if found is None:
+                device.codel.note_empty()
+                return 1
             if not isinstance(found, int):
-                return 1 if found is None else self._read_frames(device, frames, (), found)
+                return self._read_frames(device, frames, (), found)
             usual = (
                 found > IPV4_HEADER and packet[0] == IPV4_NO_OPTIONS and packet[2] << 8 | packet[3] == found
             )
@@ -131,9 +134,8 @@ class Egress:
                     more = found is not None
                 else:
                     rows: list[int] = []
-                    frame = self._read_rows(frames, budget, rows)
-                    more = frame is not None or len(rows) >= budget
-                    lengths = rows
+                    frame, empty = self._read_rows(frames, budget, rows)
+                    lengths, more = rows, not empty
         finally:
             self._flush_turn(device)
         if not more:
@@ -144,8 +146,9 @@ class Egress:
         """The function that reads one packet, or a frame, into the first row."""
         return frames.reader(self._tun_batch.read_buffers(frames.headroom)[1][0])
 
-    def _read_rows(self, frames: FrameDevice, most: int, lengths: list[int]) -> GsoFrame | None:
-        """Read up to `most` packets into the rows behind the waiting ones; a frame ends the read."""
+    def _read_rows(self, frames: FrameDevice, most: int, lengths: list[int]) -> tuple[GsoFrame | None, bool]:
+        """Read up to `most` packets into the rows behind the waiting ones; a frame, or a packet longer than
+        its row, ends the read. Returns as `FrameDevice.read_rows` does."""
         rows, read_buffers = self._tun_batch.read_buffers(frames.headroom)
         first = len(self._lone)
         return _read_or_broken(
@@ -179,13 +182,7 @@ class Egress:
             for each in frame.packets():
                 self._acquire.enqueue(device, memoryview(each))
             return
-        tos = tos_of(packet)
-        if entry.sa.copied:
-            self._flush_turn(device)
-            for each in frame.packets():
-                self._transmitter.seal_copy(entry, each, tos)
-            return
-        first = 0
+        tos, first = tos_of(packet), 0
         if device.codel.should_signal(now):
             if tos & ecn.ECN_MASK in ecn.ECT:
                 frame.mark_ce()
@@ -193,6 +190,11 @@ class Egress:
             else:
                 self._counters.drop(Drop.CONGESTION, 1, entry.slot)
                 first = 1
+        if entry.sa.copied:
+            self._flush_turn(device)
+            for each in frame.packets()[first:]:
+                self._transmitter.seal_copy(entry, each, tos)
+            return
         while first < frame.count:
             if not gso_batch.fits(entry, tos, frame, first):
                 if gso_batch.runs:

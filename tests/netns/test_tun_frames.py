@@ -63,7 +63,7 @@ class Wire:
             lengths = [0]
             while lengths:
                 lengths.clear()
-                frame = source.read_rows(self._rows, self._places, lengths)
+                frame, _ = source.read_rows(self._rows, self._places, lengths)
                 for (place,), length in zip(self._places, lengths, strict=False):
                     target.write_packet(place[: HEADROOM + length])
                 if frame is not None:

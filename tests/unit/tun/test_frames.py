@@ -30,7 +30,7 @@ def test_handshakes_among_packets_read_together_are_clamped(count: int) -> None:
         rows = np.frombuffer(memory, np.uint8).reshape(count + 1, ROW)
         places = [(memory[at : at + ROW],) for at in range(0, len(memory), ROW)]
         lengths: list[int] = []
-        assert FrameIo(ours.fileno(), mss4=1000).read_rows(rows, places, lengths) is None
+        assert FrameIo(ours.fileno(), mss4=1000).read_rows(rows, places, lengths)[0] is None
         found = [
             IP(bytes(place[HEADROOM : HEADROOM + length]))
             for (place,), length in zip(places, lengths, strict=True)

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from esp.datapath.codel import CoDel
+from esp.datapath.limits import TURN_PACKETS
+from esp.datapath.tun_batch import MAX_ROW_PACKET
 from esp.packet import ecn
 from tests.property.datapath_bed import DatapathBed
 from tests.property.test_egress_batches import opened, plain
 from tests.unit.esp.bed import GCM
-from tests.unit.tun.plain import ACK, Flow, Packet
+from tests.unit.tun.plain import ACK, UDP, Flow, Packet
 
 
 def told(codel: CoDel, begin: float, end: float, empty: tuple[float, ...] = ()) -> list[float]:
@@ -99,6 +101,21 @@ def test_one_that_does_gets_its_packets_marked(version: int, mark: int) -> None:
 
 
 @pytest.mark.usefixtures("every_frame_signals")
+@pytest.mark.parametrize("tos", [0, ecn.ECT0])
+def test_senders_of_packets_that_are_padded_are_told_too(tos: int) -> None:
+    """They are sealed one by one, which takes longer than all at once."""
+    with DatapathBed(GCM) as bed:
+        bed.sa.set_tfc(1200)
+        packet = work(4, tos)
+        bed.kernel.send(packet.frame(1000))
+        bed.read_all()
+        marked = replace(packet, flow=replace(packet.flow, tos=tos | ecn.CE))
+        wanted = plain((marked, 1000)) if tos else plain((packet, 1000))[1:]
+        assert opened(bed, bed.sent()) == wanted
+        assert bed.counters.sa(0).drops == ({} if tos else {"congestion": 1})
+
+
+@pytest.mark.usefixtures("every_frame_signals")
 def test_lone_packets_are_left_alone() -> None:
     with DatapathBed(GCM) as bed:
         packets = [replace(work(4, 0), payload=b"%d" % number) for number in range(20)]
@@ -109,14 +126,41 @@ def test_lone_packets_are_left_alone() -> None:
         assert bed.counters.sa(0).drops == {}
 
 
-def test_a_turn_that_leaves_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What CoDel is told, while no turn ends because it takes long."""
+    told: list[str] = []
     monkeypatch.setattr("esp.datapath.egress.TURN_SECONDS", 60.0)  # on a slow machine a turn may end before
-    monkeypatch.setattr(CoDel, "note_empty", lambda self: said.append("empty"))
-    monkeypatch.setattr(CoDel, "should_signal", lambda self, now: said.append("read"))
+    monkeypatch.setattr(CoDel, "note_empty", lambda self: told.append("empty"))
+    monkeypatch.setattr(CoDel, "should_signal", lambda self, now: told.append("read"))
+    return told
+
+
+def test_a_turn_that_leaves_nothing_says_so(said: list[str]) -> None:
     with DatapathBed(GCM) as bed:
         for _ in range(7):
             bed.kernel.send(Packet(Flow(), bytes(60_000)).frame(1300))
         bed.read_once()
         bed.read_once()
         assert said == 5 * ["read"] + 2 * ["read"] + ["empty"]
+
+
+@pytest.mark.parametrize("length", [1000, MAX_ROW_PACKET, MAX_ROW_PACKET + 1, 8000])
+def test_a_turn_takes_packets_of_any_length(said: list[str], length: int) -> None:
+    """Behind one that is longer than its row, too, there may be more."""
+    with DatapathBed(GCM) as bed:
+        packet = Packet(Flow(protocol=UDP), bytes(length - 28))
+        for _ in range(TURN_PACKETS + 10):
+            bed.kernel.send(packet.frame(0))
+        assert bed.read_once() == TURN_PACKETS
+        assert said == []
+        assert bed.read_once() == 10
+        assert said == ["empty"]
+        assert opened(bed, bed.sent()) == [packet.octets()] * (TURN_PACKETS + 10)
+
+
+def test_a_device_that_has_nothing_after_a_pause_says_so(said: list[str]) -> None:
+    with DatapathBed(GCM) as bed:
+        bed.alone = True
+        assert bed.read_once() == 1
+        assert said == ["empty"]
