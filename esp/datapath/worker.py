@@ -130,27 +130,36 @@ class Worker:
 
     def serve_once(self) -> None:
         """Wait until there is something to do, and do it: one turn."""
+        while self._to_close:
+            self._to_close.pop().close()
         self._watch_control()
         begin = time.monotonic() if self.busy_state.busy else 0.0
         ready = self._poll.poll(
             _FLUSH_AFTER if self._deferred or self._counters.has_deferred else None, _MAX_READY
         )
-        if self._calm and len(ready) == 1 and len(self._deferred) < _MAX_DEFERRED:
+        if self._calm and len(ready) == 1 and (left := len(self._deferred)) < _MAX_DEFERRED:
             fd, authentic = ready[0][0], self._delivery.authentic
             read = self._single_readers.get(fd)
             if read is not None:
                 try:
                     lone = read()
                 except Exception as error:
-                    lone = self._failed(self._sources[fd], error)
-                if lone != 1:
-                    self._calm = False
-                    self._note_read(self._sources[fd], time.monotonic(), lone, authentic)
+                    lone = self._failed(self._sources.get(fd), error)
+                if lone != 1 or len(self._deferred) <= left:  # not one packet that took a fast path
+                    self._end_calm(fd, lone, authentic)
                 return
         if begin:
             self._yield_cpu(begin)
         self._calm = not ready and not begin
         self._serve_ready(ready)
+
+    def _end_calm(self, fd: int, lone: int, authentic: int) -> None:
+        """More than one packet has come to this descriptor, or one without a fast path: moderation hears of
+        this read and of those that follow. Arguments as of `_note_read`."""
+        self._calm = False
+        source = self._sources.get(fd)
+        if source is not None:  # perhaps removed by a message that the read has executed
+            self._note_read(source, time.monotonic(), lone, authentic)
 
     def _watch_control(self) -> None:
         """Poll the control socket for messages, and for room while messages are queued."""
@@ -182,8 +191,6 @@ class Worker:
             source = sources.get(fd)  # perhaps removed by a message just read
             if source is not None:
                 self._serve(source, now)
-        while self._to_close:
-            self._to_close.pop().close()
 
     def _yield_cpu(self, begin: float) -> None:
         """Yield the CPU if it is time, after a poll that began at `begin` (monotonic seconds)."""
@@ -225,8 +232,8 @@ class Worker:
             unauthenticated = isinstance(source, Transport) and self._delivery.authentic == authentic
             self._report_busy(now, much, unauthenticated)
 
-    def _failed(self, source: Transport | Device, error: Exception) -> int:
-        """Report a lost batch, which counts as one packet."""
+    def _failed(self, source: Transport | Device | None, error: Exception) -> int:
+        """Report a lost batch, which counts as one packet. `source`: None if it was removed meanwhile."""
         if isinstance(error, BrokenDevice) and isinstance(source, Device):
             self._stop_reading(source, str(error))
         else:

@@ -11,10 +11,11 @@ from time import monotonic, sleep
 import pytest
 
 from esp.datapath.sa_database import SaDatabase
+from esp.datapath.sa_entries import InboundEntry
 from esp.datapath.worker import Worker
 from esp.ipc import channel
 from esp.ipc.counters import CounterBlock
-from esp.ipc.messages import AddDevice, AddSocket, BusyChanged, Fault, Message, RemoveDevice
+from esp.ipc.messages import AddDevice, AddSocket, BusyChanged, Fault, Message, RemoveDevice, RemoveSocket
 from esp.net.sockets import SocketKind, open_udp
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound
 from tests.unit.esp.packets import ipv4
@@ -91,23 +92,34 @@ class Alone:
     """A worker that does nothing by itself, with a device and one SA, whose peer listens and says nothing."""
 
     def __init__(self, control: socket.socket, worker: Worker) -> None:
-        self._control, self.worker, self._peer = control, worker, open_udp(LOOPBACK, 0)
+        self._control, self.worker, self.peer = control, worker, open_udp(LOOPBACK, 0)
         self.deferred = worker.context.deferred
         self.device, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, open_udp(LOOPBACK, 0) as sock:
             port = int(sock.getsockname()[1])
             self.tell(AddDevice(1, "vti1", False, 0, 0), theirs.fileno())
             self.tell(AddSocket(0, 4, SocketKind.UDP, LOOPBACK, port), sock.fileno())
-            self.tell(outbound(1, 0x1001, local_port=port, remote_port=self._peer.getsockname()[1]))
+            self.tell(outbound(1, 0x1001, local_port=port, remote_port=self.peer.getsockname()[1]))
         worker.serve_once()
+        self.transport = worker.transports[0]
 
     def close(self) -> None:
         self.worker.close()
         self.device.close()
-        self._peer.close()
+        self.peer.close()
 
     def tell(self, message: Message, fd: int | None = None) -> None:
         channel.send(self._control, message, fd)
+
+    def calm_down(self) -> None:
+        """Nothing comes for a while."""
+        self.deferred.append(lambda: None)
+        self.worker.serve_once()
+
+    def stray(self, count: int) -> None:
+        """So many packets come under an SPI that nobody has."""
+        for _ in range(count):
+            self.peer.sendto(bytes((0, 0, 16, 1)) + bytes(60), ("127.0.0.1", self.transport.local_port))
 
     def serve_packet(self) -> int:
         """The device gives one packet; how much work is left after it."""
@@ -158,9 +170,44 @@ def test_not_too_much_is_left_while_there_is_always_something(alone: Alone) -> N
 
 
 def test_nor_when_nothing_had_come_for_a_while(alone: Alone) -> None:
-    alone.deferred.append(lambda: None)
-    alone.worker.serve_once()
+    alone.calm_down()
     assert [alone.serve_packet() for _ in range(17)] == [*range(1, 17), 1]
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_socket_may_be_removed_while_it_is_read(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch, count: int, breaks: bool
+) -> None:
+    """Control's messages are read before an SPI counts as unknown. The socket is closed before the next
+    turn."""
+    inbound_of = SaDatabase.inbound
+
+    def find(database: SaDatabase, spi: int) -> InboundEntry | None:
+        if 0 in alone.worker.transports:
+            alone.tell(RemoveSocket(0))
+        elif breaks:
+            raise KeyError("broken")
+        return inbound_of(database, spi)
+
+    monkeypatch.setattr(SaDatabase, "inbound", find)
+    alone.calm_down()
+    alone.stray(count)
+    alone.worker.serve_once()
+    assert alone.worker.transports == {}
+    alone.serve_packet()
+    assert alone.transport.fileno() == -1
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_what_strangers_send_one_by_one_is_left_to_gather(alone: Alone, left: int) -> None:
+    """It takes no fast path, however calm the worker was."""
+    alone.calm_down()
+    for _ in range(left):
+        alone.serve_packet()
+    alone.stray(1)
+    alone.worker.serve_once()
+    assert alone.transport.moderation.idle_from > 0
 
 
 def test_a_packet_that_breaks_something_is_told_and_survived(
