@@ -129,8 +129,9 @@ class InboundSa:
         return opened
 
     def is_newest(self, top: int) -> bool:
-        """Whether authentic packets have advanced the replay window since its top was `top`."""
-        return self.window.top > top or not self.window.size
+        """Whether an authentic packet has come since with a number above all before, of which `top` was the
+        highest. Also without a window, else a replay could lead a peer's packets away (RFC 7296 2.23)."""
+        return self.window.top > top
 
     def open_single(self, row: memoryview, headroom: int) -> memoryview | OpenedBatch:
         """Open one packet; `headroom` is at most ESP header and IV. Returns the view of the inner packet if

@@ -257,7 +257,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "replay_window": Key(
             "integer",
             "0 to 4096 packets; 0: no anti-replay",
-            "swanctl's default is 32: peers reorder more than that",
+            "swanctl's default is 32: peers reorder more than that. With 0 whoever has recorded a packet can "
+            "have it delivered again, but not lead the peer's packets to another address",
         ),
         "tfc_padding": Key(
             "integer or word",
