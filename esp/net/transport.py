@@ -34,11 +34,13 @@ _REASONS = {
     errno.ENETDOWN: Drop.UNREACHABLE,
     errno.EHOSTDOWN: Drop.UNREACHABLE,
     errno.EADDRNOTAVAIL: Drop.UNREACHABLE,
+    errno.EINVAL: Drop.UNREACHABLE,  # a blackhole route
     errno.EPERM: Drop.REFUSED,
     errno.EACCES: Drop.REFUSED,
     errno.ECONNREFUSED: Drop.REFUSED,
 }
-# Errors of a GSO send: this kernel or device has no UDP GSO, or refuses segments of this size.
+# Errors of a GSO send: this kernel or device has no UDP GSO, or refuses segments of this size; unless what is
+# sent without GSO fails, too.
 _NO_GSO = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 
 _SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one counts drops
@@ -270,8 +272,10 @@ class Transport:
             self.sock.sendmsg(gso.buffers, ancillary, 0, remote)
         except OSError as error:
             if error.errno in _NO_GSO:
-                self._degrade(gso.segment, remote, error)
-                return self.send(gso.rows(), source, remote, tos)
+                failures = self.send(gso.rows(), source, remote, tos)
+                if len(failures) < gso.count:
+                    self._degrade(gso.segment, remote, error)
+                return failures
             return dict.fromkeys(range(gso.count), drop_reason(error.errno))
         return {}
 

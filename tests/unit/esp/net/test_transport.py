@@ -12,6 +12,7 @@ import pytest
 
 from esp.net.sockets import SocketKind, open_udp
 from esp.net.transport import GSO_RETRY, GsoSend, Transport
+from esp.packet.drop_reasons import Drop
 
 LOOPBACK = ip_address("127.0.0.1")
 SEGMENT, COUNT = 1000, 20
@@ -19,13 +20,14 @@ UDP_SEGMENT = 103
 
 
 class RefusingSocket(socket.socket):
-    """Refuses GSO sends by `refusal`, an errno; counts those that it takes."""
+    """Refuses GSO sends by `refusal`, an errno; counts those that are tried, and those that it takes."""
 
     refusal = 0
-    taken = 0
+    taken = tried = 0
 
     def sendmsg(self, buffers: list[memoryview], ancillary: object = (), *rest: object) -> int:  # type: ignore[override]
         if any(kind == UDP_SEGMENT for _, kind, _ in ancillary):  # type: ignore[attr-defined]
+            self.tried += 1
             if self.refusal:
                 raise OSError(self.refusal, os.strerror(self.refusal))
             self.taken += 1
@@ -95,3 +97,15 @@ def test_another_path_goes_on_with_gso(bed: Bed) -> None:
     bed.sock.refusal = 0
     assert bed.send(1)
     assert not bed.send()
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["one buffer", "rows"])
+def test_a_path_that_takes_nothing_says_nothing_of_gso(bed: Bed, rows: bool) -> None:
+    """As behind a blackhole route, to which the kernel gives the same answer as to port 0."""
+    octets = memoryview(bytearray(SEGMENT * COUNT))
+    buffers = [octets[at : at + SEGMENT] for at in range(0, len(octets), SEGMENT)] if rows else [octets]
+    for tried in (1, 2):
+        failures = bed.transport.send_gso(GsoSend(buffers, SEGMENT, COUNT), LOOPBACK, ("127.0.0.1", 0))
+        assert failures == dict.fromkeys(range(COUNT), Drop.UNREACHABLE)
+        assert bed.sock.tried == tried, "without it they leave no better"
+    assert bed.told == []
