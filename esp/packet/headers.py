@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from esp.packet.selectors import Selector
+from esp.packet.selectors import NEAR_FRAGMENT, Selector
 
 Buffer = bytes | bytearray | memoryview
 
@@ -21,6 +21,9 @@ _USUAL_IPV6 = frozenset({6, 17, _ICMPV6})  # protocols whose ports stand directl
 _LINK_TYPES = frozenset({130, 131, 132, *range(133, 138), 143})  # MLD (RFC 2710, 3810), ND (RFC 4861)
 _MOBILITY = 135
 _FRAGMENT = 44
+# In units of 8 octets: where later fragments of IPv4 begin that can't overlap the first one's ports (RFC 4301
+# 7.2; appendix D.3 has "say, 128 or greater")
+_MIN_FRAGMENT_OFFSET = 128 // 8
 _AUTHENTICATION = 51
 _EXTENSIONS = frozenset({0, 43, 60, 135, 139, 140})  # lengths in units of 8 octets, less one
 _MAX_EXTENSIONS = 8
@@ -28,7 +31,7 @@ _MAX_EXTENSIONS = 8
 
 class Flow(NamedTuple):
     """The header fields that selectors match. Protocol and ports are None where they cannot be seen (later
-    fragments, unknown extension headers).
+    fragments, unknown extension headers); ports are NEAR_FRAGMENT in later fragments that begin too near.
 
     As RFC 7296 3.13.1 has it, type and code of ICMP stand for the port on both sides, so does the type of a
     Mobile IPv6 message.
@@ -63,7 +66,7 @@ class Flow(NamedTuple):
 
 
 def _narrowest(version: int, address: int, protocol: int, port: int | None) -> Selector:
-    ports = (0, 65535) if port is None else (port, port)
+    ports = (0, 65535) if port is None or port == NEAR_FRAGMENT else (port, port)
     return Selector(version, address, address, protocol, *ports)
 
 
@@ -107,12 +110,17 @@ def flow_of(packet: Buffer) -> Flow:
     if packet[0] >> 4 == 4:
         source, destination = int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[16:20], "big")
         fragment = (packet[6] << 8 | packet[7]) & 0x1FFF
-        ports = (None, None) if fragment else _ports(packet, packet[9], (packet[0] & 0x0F) * 4)
+        ports = _unseen(fragment) if fragment else _ports(packet, packet[9], (packet[0] & 0x0F) * 4)
         return Flow(4, source, destination, packet[9], *ports)
     source, destination = int.from_bytes(packet[8:24], "big"), int.from_bytes(packet[24:40], "big")
     protocol, offset = _upper_layer(packet)
     ports = (None, None) if protocol is None or offset is None else _ports(packet, protocol, offset)
     return Flow(6, source, destination, protocol, *ports)
+
+
+def _unseen(offset: int) -> tuple[int | None, int | None]:
+    """The ports of a later fragment of IPv4; `offset`: in units of 8 octets."""
+    return (None, None) if offset >= _MIN_FRAGMENT_OFFSET else (NEAR_FRAGMENT, NEAR_FRAGMENT)
 
 
 def _ports(packet: Buffer, protocol: int, offset: int) -> tuple[int | None, int | None]:

@@ -9,6 +9,7 @@ from itertools import islice
 
 BITS = {4: 32, 6: 128}
 MOST = 255  # selectors of one side (RFC 7296 3.13)
+NEAR_FRAGMENT = -1  # instead of a port: a later fragment so near that it could overlap the first one's ports
 PROTOCOL_NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "ipv6-icmp", 132: "sctp"}
 
 
@@ -98,7 +99,7 @@ class Selector:
         """Whether a packet's address, protocol and port on this side fall into the selector.
 
         None stands for what cannot be seen, in a fragment that is not the first one: only a selector that
-        does not restrict it matches.
+        does not restrict it matches. NEAR_FRAGMENT: nor one with OPAQUE ports (RFC 4301 7.2).
         """
         return (
             version == self.version
@@ -108,8 +109,8 @@ class Selector:
         )
 
     def _permits_port(self, port: int | None) -> bool:
-        if port is None:
-            return self.all_ports or self.opaque_ports
+        if port is None or port == NEAR_FRAGMENT:
+            return self.all_ports or (port is None and self.opaque_ports)
         return self.first_port <= port <= self.last_port
 
     def intersection(self, other: Selector) -> Selector | None:

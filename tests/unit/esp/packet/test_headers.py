@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 import pytest
 
 from esp.packet.headers import address_key, flow_of, ip_length
-from esp.packet.selectors import Selector
+from esp.packet.selectors import NEAR_FRAGMENT, Selector
 from tests.unit.esp.packets import ICMP, TCP, UDP, ipv4, ipv6, ports
 
 SOURCE_6 = IPv6Address("2001:db8:1::1").packed
@@ -43,6 +43,9 @@ def test_addresses() -> None:
         Selector.of("10.1.0.1/32", UDP, 1000, 1000),
         Selector.of("10.2.0.1/32", UDP, 53, 53),
     )
+    for offset in (1, 100):
+        source, destination = flow_of(ipv4(protocol=UDP, fragment_offset=offset)).selectors()
+        assert (source, destination) == (Selector.of("10.1.0.1/32", UDP), Selector.of("10.2.0.1/32", UDP))
     source, destination = flow_of(ipv6()).selectors()  # of a protocol without ports
     assert (source.first, destination.last) == (int.from_bytes(SOURCE_6), int.from_bytes(DESTINATION_6))
     assert (source.protocol, source.all_ports) == (253, True)
@@ -65,7 +68,13 @@ def test_what_is_said_on_a_link_only() -> None:
         (ipv4(payload=bytes((8, 1, 0, 0)), protocol=ICMP), (ICMP, 0x801, 0x801)),
         (ipv4(payload=b"abc", protocol=UDP), (UDP, None, None)),  # too short for ports
         (ipv4(payload=ports(1, 2), protocol=47), (47, None, None)),  # GRE has none
-        (ipv4(payload=ports(1, 2), protocol=UDP, fragment_offset=1), (UDP, None, None)),
+        (ipv4(payload=ports(1, 2), protocol=UDP, fragment_offset=16), (UDP, None, None)),
+        (ipv4(payload=ports(1, 2), protocol=UDP, fragment_offset=1), (UDP, NEAR_FRAGMENT, NEAR_FRAGMENT)),
+        (ipv4(payload=ports(1, 2), protocol=UDP, fragment_offset=15), (UDP, NEAR_FRAGMENT, NEAR_FRAGMENT)),
+        (
+            ipv4(payload=ports(1, 2), protocol=UDP, fragment_offset=0x2001),
+            (UDP, NEAR_FRAGMENT, NEAR_FRAGMENT),
+        ),
         (ipv4(payload=ports(1, 2), protocol=UDP, fragment_offset=0x2000), (UDP, 1, 2)),  # first of several
         (ipv6(payload=ports(1000, 53), next_header=UDP), (UDP, 1000, 53)),
         (ipv6(payload=bytes((128, 0, 0, 0)), next_header=58), (58, 0x8000, 0x8000)),

@@ -96,8 +96,18 @@ def test_a_protocol_without_ports_takes_fragments() -> None:
 def test_opaque_ports_are_for_fragments_only() -> None:
     opaque = Selector.of("10.2.0.0/16", TCP, 65535, 0)
     policy = Policy([LOCAL], [opaque])
-    assert policy.permits_inbound(inbound(payload=ports(1, 2), protocol=TCP, fragment_offset=9))
+    assert policy.permits_inbound(inbound(payload=ports(1, 2), protocol=TCP, fragment_offset=16))
     assert not policy.permits_inbound(inbound(payload=ports(1, 2), protocol=TCP))
+
+
+@pytest.mark.parametrize("offset", [1, 7, 15])
+def test_but_not_for_fragments_that_could_overlap_the_ports(offset: int) -> None:
+    """RFC 4301 7.2. Where any ports are permitted, what is overlapped does not matter."""
+    packet = inbound(payload=ports(1, 2), protocol=TCP, fragment_offset=offset)
+    opaque, web = Selector.of("10.2.0.0/16", TCP, 65535, 0), Selector.of("10.2.0.0/16", TCP, 80, 80)
+    assert not Policy([LOCAL], [opaque]).permits_inbound(packet)
+    assert not Policy([LOCAL], [opaque, web]).permits_inbound(packet)
+    assert Policy([LOCAL], [opaque, Selector.of("10.2.0.0/16", TCP)]).permits_inbound(packet)
 
 
 def test_icmp_type_and_code() -> None:
