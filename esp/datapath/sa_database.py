@@ -193,13 +193,17 @@ class SaDatabase:
     def update_path(self, message: UpdateSaPath) -> None:
         """Change the path of both SAs of a pair."""
         path = OuterPath.of(message)
-        self.flow_cache.invalidate()
         for entry in (self._inbound.get(message.child_id), self._outbound.get(message.child_id)):
             if entry is not None:
                 entry.path = path
-        outbound = self._outbound.get(message.child_id)
+        self.set_tfc(message.child_id, message.tfc_padding)
+
+    def set_tfc(self, child_id: int, octets: int) -> None:
+        """Pad what an outbound SA sends to so many octets from now on (`OutboundSa.set_tfc`)."""
+        self.flow_cache.invalidate()
+        outbound = self._outbound.get(child_id)
         if outbound is not None:
-            outbound.sa.set_tfc(message.tfc_padding)
+            outbound.sa.set_tfc(octets)
             self._devices[outbound.device_id].invalidate()
 
     # Look-ups

@@ -348,6 +348,8 @@ class Worker:
                 self._egress.release_waiting(self._database.remove_pair(message.child_id))
             case UpdateSaPath():
                 self._database.update_path(message)
+            case messages.SetTfcPadding():
+                self._database.set_tfc(message.child_id, message.tfc_padding)
             case Ping():
                 self._outbox.post(Pong())
             case ForwardEsp():

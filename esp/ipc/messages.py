@@ -163,6 +163,14 @@ class UpdateSaPath:
     tfc_padding: int = 0  # as in AddOutboundSa
 
 
+@dataclass(frozen=True, slots=True)
+class SetTfcPadding:
+    """Pad what an outbound SA sends to another length: the device's MTU has changed."""
+
+    child_id: int
+    tfc_padding: int  # as in AddOutboundSa
+
+
 # Both ways
 
 
@@ -307,6 +315,7 @@ Message = (
     | RemoveOutboundSa
     | RemoveSaPair
     | UpdateSaPath
+    | SetTfcPadding
     | ForwardEsp
     | Ready
     | BusyChanged

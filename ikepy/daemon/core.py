@@ -15,6 +15,7 @@ from ikepy.daemon import log
 from ikepy.daemon.bus.limited_log import LimitedLog
 from ikepy.daemon.device.devices import SETTLING, DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.entropy import SystemEntropy
 from ikepy.daemon.effects.runner import EffectsRunner
@@ -162,7 +163,7 @@ def assemble(
     stack.push_async_callback(reconciler.stop)
     events = WorkerEvents(runner, pool, children, devices, reconciler.suspect, exemptions.led_inside)
     listeners.forward_esp = events.forward
-    _start_workers(pool, events, devices, reconciler)
+    _start_workers(pool, events, devices, reconciler, runner)
     return Core(
         rights,
         listeners,
@@ -181,13 +182,22 @@ def assemble(
 
 
 def _start_workers(
-    pool: WorkerPool, events: WorkerEvents, devices: DeviceTable, reconciler: Reconciler
+    pool: WorkerPool,
+    events: WorkerEvents,
+    devices: DeviceTable,
+    reconciler: Reconciler,
+    runner: EffectsRunner,
 ) -> None:
     """Give each device to its worker, and tell the workers, and the reconciler, of its changes."""
+
+    def mtu_changed(device: VtiDevice) -> None:
+        pool.set_mss(device)
+        runner.mtu_changed(device)
+
     pool.report_to(events.message, events.death, events.service)
     for device in devices:
         pool.add_device(device)
-    devices.mtu_changed = pool.set_mss
+    devices.mtu_changed = mtu_changed
     call_later = asyncio.get_running_loop().call_later
     devices.settle_later = lambda device, rise: call_later(SETTLING, devices.settled, device, rise)
     devices.peers_changed = reconciler.peers_changed

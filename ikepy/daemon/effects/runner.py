@@ -425,6 +425,13 @@ class EffectsRunner:
         self._devices.path_changed(child.device, effect.path, effect.encap, child.suite)
         self._tell(effect.child_id, sa_messages.update_path(effect, child))
 
+    def mtu_changed(self, device: VtiDevice) -> None:
+        """The MTU of a device has changed: what its children send is padded to other lengths."""
+        for child_id in device.users:
+            child = self._children.get(child_id)
+            if child is not None and child.tfc_padding:
+                self._tell(child_id, messages.SetTfcPadding(child_id, child.tfc_octets))
+
     def _tell(self, child_id: int, message: messages.Message) -> None:
         """Send a child's worker a message; a worker that is down has lost the child anyway."""
         child = self._children.get(child_id)

@@ -7,15 +7,18 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from esp.ipc.messages import Message, SetTfcPadding
 from ikepy.control.client import RefusedError
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.net import served_addresses
+from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.sa.api.commands import LocalAddressesChanged, Shutdown
 from ikepy.sa.api.effects import Outcome, Send
 from ikepy.sa.api.path import Address, Endpoint
@@ -91,6 +94,24 @@ def test_a_worker_that_dies_is_told_to_the_machine_as_lost_children(control: Pat
         while bed.tuns[0].carrier:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert bed.machine.calls[-1] == "request ChildrenLost(child_ids=(1,))"
+
+    run(Bed(control), scenario)
+
+
+def test_another_mtu_is_told_to_the_worker(control: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Message] = []
+    monkeypatch.setattr(WorkerPool, "send", lambda pool, slot, message: told.append(message))
+
+    async def scenario(bed: Bed) -> None:
+        bed.answers = {
+            "request Initiate": [inbound(), replace(outbound(), tfc_padding="mtu"), Outcome(1, True, "up")]
+        }
+        await bed.ask("initiate", child="net")
+        bed.network.uplink = 1400
+        bed.watches[0].changed(Changes(all=True))
+        while not isinstance(told[-1], SetTfcPadding):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert told[-1] == SetTfcPadding(1, bed.network.mtus["vti-a"])
 
     run(Bed(control), scenario)
 

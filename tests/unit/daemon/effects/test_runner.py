@@ -173,6 +173,28 @@ def test_tfc_padding_never_exceeds_the_mtu() -> None:
     assert moved.tfc_padding == inner_mtu(1400, 4, True, SUITE)
 
 
+def test_tfc_padding_follows_the_mtu_alone_too() -> None:
+    """As when the route to the peer leads through another uplink."""
+
+    def scenario(bed: Bed) -> None:
+        bed.runner.start()
+        bed.devices.mtu_changed = bed.runner.mtu_changed
+        for bed.network.uplink in (1400, 1600):
+            bed.devices.refit(bed.devices.of("a"))
+
+    more: list[Effect] = [
+        install_outbound(2),
+        replace(install_outbound(3), tfc_padding="mtu"),
+        replace(install_outbound(4), tfc_padding=1500),
+    ]
+    bed = run(scenario, {"start": more})
+    assert bed.notes.messages[3:] == [
+        messages.SetTfcPadding(child_id, min(longest, inner_mtu(uplink, 4, False, SUITE)))
+        for uplink in (1400, 1600)
+        for child_id, longest in ((3, 65535), (4, 1500))
+    ]
+
+
 def test_routes_for_what_further_children_are_to_carry() -> None:
     trapped = replace(install_outbound(), trapped=(Selector.of("10.3.0.0/24"),))
     seen: list[set[str]] = []

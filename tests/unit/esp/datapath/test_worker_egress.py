@@ -15,6 +15,7 @@ from esp.ipc.messages import (
     RemoveSaPair,
     SequenceExhausted,
     SequenceLow,
+    SetTfcPadding,
     UpdateSaPath,
 )
 from tests.unit.esp.bed import LOOPBACK, Bed, inbound, outbound, to
@@ -123,12 +124,19 @@ def test_packets_go_where_update_path_says(bed: Bed, port: int, peer: Peer) -> N
     assert peer.receive()[:4] == b"\x00\x00\x10\x01"
 
 
-def test_tfc_padding_is_changed_with_the_path(bed: Bed, port: int, peer: Peer) -> None:
+@pytest.mark.parametrize("with_path", [True, False])
+def test_tfc_padding_is_changed_with_the_path_or_alone(
+    bed: Bed, port: int, peer: Peer, with_path: bool
+) -> None:
     bed.tell(outbound(1, 0x1001, **paths(port, peer), tfc_padding=1000))
     bed.sync()
     bed.devices[1].send(ipv4())
     assert len(peer.receive()) == 8 + 8 + 1000 + 4 + 16
-    bed.tell(UpdateSaPath(1, True, LOOPBACK, port, LOOPBACK, peer.port, 500))
+    bed.tell(SetTfcPadding(99, 1))  # of a child that is gone
+    if with_path:
+        bed.tell(UpdateSaPath(1, True, LOOPBACK, port, LOOPBACK, peer.port, 500))
+    else:
+        bed.tell(SetTfcPadding(1, 500))
     bed.sync()
     bed.devices[1].send(ipv4())
     assert len(peer.receive()) == 8 + 8 + 500 + 2 + 2 + 16
