@@ -82,7 +82,7 @@ class Delivery:
 
     def _deliver_rows(self, entries: Sequence[InboundEntry], rows: OpenedRows) -> None:
         """Write packets of one SA, merged into frames where they can be, or each to the device of its SA."""
-        written, count, now = 0, rows.count, time.time()
+        written, count, now = 0, rows.count, time.monotonic()
         entry, frames = entries[0], self._devices[entries[0].device_id].frames
         if len(entries) == 1:
             self._counters.count_in(entry.slot, count, (count - 1) * rows.size + rows.last, now)
@@ -105,7 +105,7 @@ class Delivery:
         """Write packets of one SA one by one."""
         device = self._devices[entry.device_id]
         octets = sum(map(len, packets)) - self.headroom(entry) * len(packets)
-        self._counters.count_in(entry.slot, len(packets), octets, time.time())
+        self._counters.count_in(entry.slot, len(packets), octets, time.monotonic())
         written = 0
         with contextlib.suppress(OSError):
             if device.frames is None:

@@ -331,7 +331,7 @@ class Ingress:
         self, transport: Transport, entry: InboundEntry, octets: int, written: bool, source: SocketAddress
     ) -> None:
         """Deferred: counts a packet that was written, or not."""
-        self._counters.count_in(entry.slot, 1, octets, time.time())
+        self._counters.count_in(entry.slot, 1, octets, time.monotonic())
         if not written:
             self._counters.drop(Drop.DEVICE, 1, entry.slot)
         if source != entry.path.remote:

@@ -84,7 +84,7 @@ class Transmitter:
         else:
             failures = self._send_runs(batch, paths, counts, shorts, sealed)
         if sealed is counts and sum(counts) == len(sas) and not failures:  # a packet of each SA
-            self._counters.count_each_out(slots, size, sequences, time.time())
+            self._counters.count_each_out(slots, size, sequences, time.monotonic())
             return
         octets = [size * count for count in sealed]
         for index, (count, short_by, done) in enumerate(zip(counts, shorts, sealed, strict=True)):
@@ -225,7 +225,7 @@ class Transmitter:
     def count_sent(self, entry: OutboundEntry, packets: int, octets: int) -> None:
         """Count packets of one SA that were sent."""
         sequence = entry.sa.sequence
-        self._counters.count_sealed(entry.slot, packets, octets, sequence, time.time())
+        self._counters.count_sealed(entry.slot, packets, octets, sequence, time.monotonic())
         if sequence >= entry.sa.low_from:
             self._note_sequence(entry)
 

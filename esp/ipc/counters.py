@@ -27,7 +27,8 @@ _WORD = 8
 
 @dataclass(frozen=True, slots=True)
 class SaCounters:
-    """The counters of one SA pair. Octets are of inner packets, times whole Unix seconds (0: never)."""
+    """The counters of one SA pair. Octets are of inner packets, times whole monotonic seconds (0: never):
+    one clock for all processes, which nobody sets."""
 
     in_packets: int
     in_bytes: int
@@ -146,7 +147,7 @@ class CounterBlock:
         self._words[base + _OWNER] = child_id + 1
 
     def count_in(self, slot: int, packets: int, octets: int, now: float) -> None:
-        """Count `packets` of `octets` in all that were received at `now` (Unix seconds)."""
+        """Count `packets` of `octets` in all that were received at `now` (monotonic seconds)."""
         base = self._base(slot)
         words = self._words
         words[base + _IN_PACKETS] += packets
@@ -154,7 +155,7 @@ class CounterBlock:
         words[base + _IN_LAST] = int(now)
 
     def count_sealed(self, slot: int, packets: int, octets: int, sequence: int, now: float) -> None:
-        """Count `packets` of `octets` in all, sent at `now` (Unix seconds), the last one with `sequence`."""
+        """Count `packets` of `octets` in all, sent at `now` (monotonic seconds), up to number `sequence`."""
         base = self._base(slot)
         words = self._words
         words[base + _OUT_PACKETS] += packets

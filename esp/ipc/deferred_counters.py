@@ -34,7 +34,7 @@ class DeferredCounters:
         self, slots: Sequence[int], octets: int, now: float, sequences: SequenceNumbers | None = None
     ) -> None:
         """Add a packet of `octets` for each of `slots`, which may repeat. `sequences`: the sequence number of
-        each; `now`: Unix seconds."""
+        each; `now`: monotonic seconds."""
         second = int(now)
         if second != self._time:  # waiting counts share one time
             self.flush()

@@ -54,6 +54,8 @@ class Received:
     copies: int = 0
     opened: OpenedMessage | None = field(default=None, repr=False)
     answer: bytes | None = field(default=None, repr=False)
+    # As `time_s`, by a clock that nobody sets
+    at: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def maybe(self, kind: type[P]) -> P | None:
         """The first payload of a kind."""

@@ -1,7 +1,7 @@
 """The daemon's state as values, which `ikepy.daemon.control.status` formats for `list-sas` and others.
 
-Times are in seconds. `at` and the machine's times are monotonic (CLOCK_MONOTONIC, clock_gettime(2));
-`unix_at`, `started_at` and the counters' times are since 1970 (CLOCK_REALTIME).
+Times are in seconds. `at`, the machine's times and the counters' are monotonic (CLOCK_MONOTONIC,
+clock_gettime(2)); `unix_at` and `started_at` are since 1970 (CLOCK_REALTIME).
 """
 
 from __future__ import annotations
@@ -114,12 +114,14 @@ class ChildTraffic:
 
 @dataclass(frozen=True, slots=True)
 class DaemonState:
-    """`usage`: that of the control process. `key_log`: the directory where all keys are written."""
+    """`usage`: that of the control process. `key_log`: the directory where all keys are written. `running`:
+    seconds since the start, whatever becomes of the clock."""
 
     version: str
     started_at: float
     usage: ProcessUsage | None = None
     key_log: Path | None = None
+    running: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

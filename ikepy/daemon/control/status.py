@@ -84,7 +84,7 @@ def task_names(tasks: Iterable[str]) -> list[str]:
 
 
 def _child(installed: InstalledChild, snapshot: Snapshot) -> dict[str, Json]:
-    sa, traffic, unix_at = installed.sa, installed.traffic, snapshot.unix_at
+    sa, traffic = installed.sa, installed.traffic
     return {
         "name": sa.name,
         "child_id": sa.child_id,
@@ -103,10 +103,10 @@ def _child(installed: InstalledChild, snapshot: Snapshot) -> dict[str, Json]:
         "expires_in": _until(sa.expires_at, snapshot.at),
         "in_bytes": traffic.in_bytes,
         "in_packets": traffic.in_packets,
-        "in_last": _since(traffic.in_last, unix_at) if traffic.in_last else None,
+        "in_last": _since(traffic.in_last, snapshot.at) if traffic.in_last else None,
         "out_bytes": traffic.out_bytes,
         "out_packets": traffic.out_packets,
-        "out_last": _since(traffic.out_last, unix_at) if traffic.out_last else None,
+        "out_last": _since(traffic.out_last, snapshot.at) if traffic.out_last else None,
         "out_seq": traffic.out_seq,
         "device": installed.device,
         "drops": dict(traffic.drops),

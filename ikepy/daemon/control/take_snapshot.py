@@ -65,6 +65,7 @@ class Sources:
     unserved: Callable[[], Mapping[str, int]]
     clock: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)  # at the same moment
     past_traffic: Callable[[], Mapping[tuple[str, str], Traffic]] = dict
     probes: Callable[[], Iterable[ProbeState]] = tuple
     check_mtu: CheckMtu | None = None
@@ -87,7 +88,7 @@ def take(
     return Snapshot(
         at=at,
         unix_at=time.time(),
-        daemon=DaemonState(__version__, sources.started_at, usage(os.getpid()), sources.key_log),
+        daemon=_daemon(sources),
         ike_sas=tuple(
             _ike_sa(sources, sa)
             for sa in (sources.machine.list_sas(at) if Section.IKE_SAS in sections else ())
@@ -106,6 +107,11 @@ def take(
         certificates=tuple(sources.certificates()) if Section.CERTIFICATES in sections else (),
         pools=tuple(sources.machine.pools()) if Section.POOLS in sections else (),
     )
+
+
+def _daemon(sources: Sources) -> DaemonState:
+    running = time.monotonic() - sources.began
+    return DaemonState(__version__, sources.started_at, usage(os.getpid()), sources.key_log, running)
 
 
 def _ike_sa(sources: Sources, sa: IkeSaSnapshot) -> IkeSaState:

@@ -243,7 +243,7 @@ class _Tunnel:
             if one.sa.ike_id == sa.ike_id
             for child in one.children
         ]
-        since = self.tables.unix_at - max(times, default=0)
+        since = self.tables.at - max(times, default=0)
         return since if since < self.tables.at - sa.heard_at - 1 else None  # whole seconds of traffic
 
     # -- of its children
@@ -269,7 +269,6 @@ class _Tunnel:
                 self.device,
                 self.history.unmatched is not None,
                 self.tables.at,
-                self.tables.unix_at,
             )
             icmp = self._esp_icmp(self.carriers[wait.child])
             findings += (silence.hinted(one, icmp, self.tables.at) for one in traffic.findings(state))

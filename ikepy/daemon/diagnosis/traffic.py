@@ -27,7 +27,7 @@ class ChildTrafficState:
     """An installed child of `ike_sa`, and its traffic. `total`: since it is up, as `since_up` has it.
 
     `unmatched`: whether packets came into the device that no child may carry.
-    `now`: monotonic; `unix_now`: since 1970.
+    `now`: monotonic seconds.
     """
 
     connection: Connection
@@ -37,7 +37,6 @@ class ChildTrafficState:
     device: DeviceState | None
     unmatched: bool
     now: float
-    unix_now: float
 
     @property
     def age(self) -> float:
@@ -89,11 +88,11 @@ def _nothing_comes_in(of: ChildTrafficState) -> Iterator[Finding]:
 def _went_silent(of: ChildTrafficState) -> Iterator[Finding]:
     traffic, delay = of.installed.traffic, of.connection.dpd_delay
     # A rekey begins the counters of an SA anew.
-    last = traffic.in_last or (of.unix_now - of.age if of.total.in_packets else 0.0)
+    last = traffic.in_last or (of.installed.sa.installed_at if of.total.in_packets else 0.0)
     enough = min(delay, FORGOTTEN) if delay else FORGOTTEN
-    if not last or traffic.out_last - last < enough or of.unix_now - traffic.out_last > FORGOTTEN:
+    if not last or traffic.out_last - last < enough or of.now - traffic.out_last > FORGOTTEN:
         return
-    silent, ike_silent = of.unix_now - last, of.now - of.ike_sa.heard_at
+    silent, ike_silent = of.now - last, of.now - of.ike_sa.heard_at
     ike_goes_on = ike_silent < silent - 1  # times of traffic are whole seconds
     meanwhile = f", though IKE was heard {ike_silent:.0f} s ago" if ike_goes_on else ""
     yield Finding(

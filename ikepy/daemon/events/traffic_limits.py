@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from ikepy.config.model import Child, Config
 from ikepy.daemon.effects.children import ChildTable
@@ -37,8 +36,7 @@ class EspHeard:
         block = None if child is None else self._counters(child.device.slot)
         if child is None or block is None:
             return None
-        last = block.of_child(child.counter, child_id).in_last
-        return time.monotonic() - max(time.time() - last, 0.0) if last else None
+        return float(block.of_child(child.counter, child_id).in_last) or None
 
 
 class TrafficWatch:

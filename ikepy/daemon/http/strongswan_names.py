@@ -80,7 +80,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
             for name, value in _child(child, snapshot.at).items():
                 found[name].add_metric(of_child, value)
             selected = (*of_child, _joined(child.sa.ts_local), _joined(child.sa.ts_remote))
-            for name, value in _selected(child, snapshot.unix_at).items():
+            for name, value in _selected(child, snapshot.at).items():
                 found[name].add_metric(selected, value)
             for name, algorithm, size, group in _key_sizes("sa", child.sa.proposal):
                 found[name].add_metric((*of_child, algorithm, group), size)

@@ -23,7 +23,7 @@ from ikepy.daemon.vici.exchange_counters import ExchangeCounters
 from ikepy.daemon.vici.loading import Loading
 from ikepy.daemon.vici.log_levels import log_levels
 from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
-from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_policy, list_sa
+from ikepy.daemon.vici.sections import Reqids, list_conn, list_policy, list_sa
 from ikepy.daemon.vici.status_sections import STATUS, status_events
 from ikepy.daemon.vici.vici_client import Stream, failure
 from ikepy.sa.api.snapshot import Waiting
@@ -113,12 +113,11 @@ class ViciCommands:
         snapshot = take(self._sources, {Section.IKE_SAS}, connection=ike, ike_id=ike_id or None)
         if ours and not snapshot.ike_sas:
             self._check_names(ike, child)
-        now = Clocks(snapshot.at, snapshot.unix_at)
         for state in snapshot.ike_sas:
             shown = state.of_children(child, child_id or None)
             if (child or child_id) and not shown.children:
                 continue
-            for pairs in list_sa(shown, self._reqids, now, ours=ours):
+            for pairs in list_sa(shown, self._reqids, snapshot.at, ours=ours):
                 await stream.send("list-sa", pairs)
         return []
 
@@ -211,7 +210,7 @@ def _statistics(snapshot: Snapshot) -> dict[str, Value]:
     queued = sum(len(state.sa.tasks_queued) for state in snapshot.ike_sas)
     return {
         "uptime": {
-            "running": _duration(int(snapshot.unix_at - started)),
+            "running": _duration(int(snapshot.daemon.running)),
             "since": time.strftime("%b %d %H:%M:%S %Y", time.localtime(started)),
         },
         "workers": {

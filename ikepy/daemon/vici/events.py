@@ -20,7 +20,7 @@ from ikepy.daemon.vici.log_lines import CONTROL, THREAD, left_out, level_of, log
 from ikepy.daemon.vici.message import Pairs, Value
 from ikepy.daemon.vici.packets import ALIVE
 from ikepy.daemon.vici.packets import event as packet_of
-from ikepy.daemon.vici.sections import Clocks, Reqids, Section, child_key, child_sa, endpoints, ike_sa
+from ikepy.daemon.vici.sections import Reqids, Section, child_key, child_sa, endpoints, ike_sa
 from ikepy.daemon.vici.status_sections import STATUS
 from ikepy.daemon.vici.vici_client import ViciClient
 from ikepy.sa.api.effects import Log
@@ -125,7 +125,7 @@ class ViciEvents:
     def _made_of(self, event: Event) -> Iterator[Named]:
         """The VICI events of an event, those that somebody wants."""
         name = _OF_SAS.get(type(event))
-        now = Clocks(self._clock(), time.time())
+        now = self._clock()
         if name is not None and self._clients[name]:
             yield name, self._of_sas(event, now)
         if self._clients[ALERT]:
@@ -136,7 +136,7 @@ class ViciEvents:
             for alert in alerts(event):
                 yield ALERT, [("type", alert), *about]
 
-    def _of_sas(self, event: Event, now: Clocks) -> Pairs:
+    def _of_sas(self, event: Event, now: float) -> Pairs:
         match event:
             case IkeUp(sa):
                 return [("up", "yes"), (sa.connection, ike_sa(sa, now))]
@@ -157,10 +157,10 @@ class ViciEvents:
             case _:
                 return []
 
-    def _child(self, sa: IkeSaSnapshot, child: ChildSnapshot, now: Clocks) -> Section:
+    def _child(self, sa: IkeSaSnapshot, child: ChildSnapshot, now: float) -> Section:
         return child_sa(self._traffic(child), self._reqids.of(sa.connection, child.name), now)
 
     def _with_child(
-        self, sa: IkeSaSnapshot, child: ChildSnapshot, section: Section, now: Clocks
+        self, sa: IkeSaSnapshot, child: ChildSnapshot, section: Section, now: float
     ) -> tuple[str, Section]:
         return sa.connection, {**ike_sa(sa, now), "child-sas": {child_key(child): section}}

@@ -7,7 +7,6 @@ Times are whole seconds from or until now. A key stands only where there is some
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from esp.packet.selectors import Selector
 from ikepy.config.model import AuthLocal, AuthRemote, Child, Connection
@@ -38,15 +37,7 @@ class Reqids:
         return self._numbers.setdefault((connection, child), len(self._numbers) + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The moment that a section is of. `at`: monotonic; `unix_at`: since 1970, as traffic's times are."""
-
-    at: float
-    unix_at: float
-
-
-def ike_sa(sa: IkeSaSnapshot, now: Clocks) -> Section:
+def ike_sa(sa: IkeSaSnapshot, now: float) -> Section:
     """The section of an IKE_SA without its children."""
     section: Section = {
         "uniqueid": sa.ike_id,
@@ -74,8 +65,8 @@ def ike_sa(sa: IkeSaSnapshot, now: Clocks) -> Section:
     if sa.ppk:
         section["ppk"] = "yes"
     if sa.established_at is not None and sa.state == "ESTABLISHED":
-        section["established"] = _since(sa.established_at, now.at)
-        section |= _until({"rekey-time": sa.rekey_at, "reauth-time": sa.reauth_at}, now.at)
+        section["established"] = _since(sa.established_at, now)
+        section |= _until({"rekey-time": sa.rekey_at, "reauth-time": sa.reauth_at}, now)
     if sa.network.addresses:
         section["local-vips"] = [str(one.ip) for one in sa.network.addresses]
     if sa.network.leases:
@@ -95,7 +86,7 @@ def _endpoint(end: str, endpoint: Endpoint) -> Section:
     return {f"{end}-host": str(endpoint.address), f"{end}-port": endpoint.port}
 
 
-def child_sa(installed: InstalledChild, reqid: int, now: Clocks) -> Section:
+def child_sa(installed: InstalledChild, reqid: int, now: float) -> Section:
     """The section of a child."""
     sa, traffic = installed.sa, installed.traffic
     section: Section = {
@@ -112,12 +103,12 @@ def child_sa(installed: InstalledChild, reqid: int, now: Clocks) -> Section:
     section |= algorithms_of(sa.proposal)
     section |= {"bytes-in": traffic.in_bytes, "packets-in": traffic.in_packets}
     if traffic.in_last:
-        section["use-in"] = _since(traffic.in_last, now.unix_at)
+        section["use-in"] = _since(traffic.in_last, now)
     section |= {"bytes-out": traffic.out_bytes, "packets-out": traffic.out_packets}
     if traffic.out_last:
-        section["use-out"] = _since(traffic.out_last, now.unix_at)
-    section |= _until({"rekey-time": sa.rekey_at, "life-time": sa.expires_at}, now.at)
-    section["install-time"] = _since(sa.installed_at, now.at)
+        section["use-out"] = _since(traffic.out_last, now)
+    section |= _until({"rekey-time": sa.rekey_at, "life-time": sa.expires_at}, now)
+    section["install-time"] = _since(sa.installed_at, now)
     section |= {"local-ts": _texts(sa.ts_local), "remote-ts": _texts(sa.ts_remote)}
     return section
 
@@ -135,14 +126,14 @@ def child_key(child: ChildSnapshot) -> str:
     return f"{child.name}-{child.child_id}"
 
 
-def list_sa(state: IkeSaState, reqids: Reqids, now: Clocks, *, ours: bool = False) -> Iterator[Pairs]:
+def list_sa(state: IkeSaState, reqids: Reqids, now: float, *, ours: bool = False) -> Iterator[Pairs]:
     """The `list-sa` events of one IKE_SA: one, or several if its children are too many for a packet.
 
     `ours`: with the keys that strongSwan does not have.
     """
     connection, section = state.sa.connection, ike_sa(state.sa, now)
     if ours:
-        section |= our_keys.of_ike_sa(state.sa, now.at)
+        section |= our_keys.of_ike_sa(state.sa, now)
     children: Section = {}
     octets = 0
     for child in state.children:

@@ -173,7 +173,7 @@ class UnderTest:
         """It sends a request again, octet for octet, as it gets no answer: after how many seconds."""
         again = await self.peer.repeated(request, within=self.peer.limits.repeat_s)
         self.peer.check(again, f"{what} again, the same octets", "it came again" if again else "none")
-        return time.time() - request.time_s
+        return time.monotonic() - request.at
 
     async def stops(self, request: Received, interval_s: float, what: str) -> None:
         """It does not send a request again within two and a half of its intervals."""

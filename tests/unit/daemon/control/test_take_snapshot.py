@@ -24,7 +24,7 @@ from ikepy.daemon.probe.prober import ProbeState
 from ikepy.daemon.probe.target import Loss
 from ikepy.daemon.vici.message import Decoded, decode, encode
 from ikepy.daemon.vici.packets import event
-from ikepy.daemon.vici.sections import Clocks, Reqids, list_conn, list_sa
+from ikepy.daemon.vici.sections import Reqids, list_conn, list_sa
 from ikepy.sa.api.commands import Initiate, Rekey
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import Waiting
@@ -131,7 +131,7 @@ def test_sections_as_vici_has_them(net: Network, sources: Sources) -> None:
     net.command("a", Rekey(child="net"))
     snapshot = take(sources)
     (state,) = snapshot.ike_sas
-    ((events,),) = list_sa(state, Reqids(), Clocks(snapshot.at, snapshot.unix_at))
+    ((events,),) = list_sa(state, Reqids(), snapshot.at)
     name, section = events
     assert name == "ab" and isinstance(section, dict)
     children = section["child-sas"]
@@ -152,7 +152,7 @@ def test_sections_as_vici_has_them(net: Network, sources: Sources) -> None:
 def test_our_own_keys_tell_clients_what_there_is(sources: Sources) -> None:
     """`ikepy list-sas --json`, which is made of VICI's messages, is what `/sas` has of the snapshot."""
     snapshot = take(sources)
-    now = Clocks(snapshot.at, snapshot.unix_at)
+    now = snapshot.at
     messages = [
         as_text(decode(encode(pairs)))
         for state in snapshot.ike_sas
@@ -164,7 +164,7 @@ def test_our_own_keys_tell_clients_what_there_is(sources: Sources) -> None:
 def test_others_get_strongswans_keys_alone(sources: Sources) -> None:
     snapshot = take(sources)
     (state,) = snapshot.ike_sas
-    (pairs,) = list_sa(state, Reqids(), Clocks(snapshot.at, snapshot.unix_at))
+    (pairs,) = list_sa(state, Reqids(), snapshot.at)
     (configured,) = snapshot.connections
     for ours, section in (
         (False, encode(pairs)),
@@ -191,7 +191,7 @@ def test_many_children_come_in_several_events(net: Network, sources: Sources) ->
     (child,) = state.children
     many = [replace(child, sa=replace(child.sa, child_id=number)) for number in range(2000)]
     seen: list[str] = []
-    events = list(list_sa(replace(state, children=tuple(many)), Reqids(), Clocks(snapshot.at, 0)))
+    events = list(list_sa(replace(state, children=tuple(many)), Reqids(), snapshot.at))
     for pairs in events:
         assert event("list-sa", pairs)  # it is no longer than a packet may be
         ((_, section),) = pairs

@@ -35,9 +35,9 @@ SA = replace(ike_info(1, 5), connection="a")
 NOTHING = SaCounters(0, 0, 0, 0, 0, 0, 0, {})
 DEVICE = DeviceState("vti-a", "a", 7, 0, 1400, True, (), (), (Route.of(ip_network("10.2.0.0/24")),), (), ())
 WORKER = WorkerState(0, 99, 1, None, ("vti-a",), {})
-UNIX = 1_700_000_000.0
-SENT = replace(NOTHING, out_packets=5, out_bytes=500, out_last=int(UNIX))
-BOTH = replace(SENT, in_packets=5, in_bytes=500, in_last=int(UNIX))
+AT, UNIX = 100.0, 1_700_000_000.0
+SENT = replace(NOTHING, out_packets=5, out_bytes=500, out_last=int(AT))
+BOTH = replace(SENT, in_packets=5, in_bytes=500, in_last=int(AT))
 
 
 def connection(**keys: Any) -> Connection:
@@ -49,7 +49,7 @@ class Bed:
 
     def __init__(self, *, sa: IkeSaSnapshot = SA, **keys: Any) -> None:
         """`sa`: each of its IKE_SAs is like this one."""
-        self.now = 100.0
+        self.now = AT
         self._sa = sa
         self.config = connection(**keys)
         self.history = History(lambda: self.now)

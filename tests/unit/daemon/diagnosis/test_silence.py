@@ -17,7 +17,7 @@ from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.snapshot import Waiting
 from ikepy.wire.constants import ExchangeType
 
-from .bed import BOTH, CHILD, SA, SENT, UNIX, Bed, codes, every
+from .bed import AT, BOTH, CHILD, SA, SENT, Bed, codes, every
 
 FIRST = replace(SA, ike_id=0)  # the bed's
 OPEN = replace(FIRST, nat_remote=False)
@@ -25,7 +25,7 @@ OPEN = replace(FIRST, nat_remote=False)
 
 def unanswered(bed: Bed, heard: int) -> Finding:
     """`heard`: seconds since ESP came in."""
-    counters = replace(BOTH, in_last=int(UNIX) - heard)
+    counters = replace(BOTH, in_last=int(AT) - heard)
     found = every(bed.diagnosis(up=True, counters=counters))
     return next(one for one in found if one.code is Code.UNANSWERED)
 
@@ -65,7 +65,7 @@ def test_how_long_nothing_comes_in(delay: float) -> None:
     bed, enough = Bed(dpd_delay=delay), delay if delay == 5 else 30
     bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
     for seconds in (enough - 1, enough):
-        told = codes(bed.diagnosis(up=True, counters=replace(BOTH, in_last=int(UNIX - seconds))))
+        told = codes(bed.diagnosis(up=True, counters=replace(BOTH, in_last=int(AT - seconds))))
         assert (Code.WENT_SILENT in told) is (seconds == enough)
 
 
@@ -84,7 +84,7 @@ def test_why_nothing_comes_in(
 ) -> None:
     bed = Bed(sa=replace(SA, heard_at=heard_at, nat_local=nat_local, nat_remote=nat_remote))
     bed.happens(IkeUp(SA), ChildUp(SA, CHILD))
-    counters = replace(SENT, in_packets=5, in_last=int(UNIX) - 40)
+    counters = replace(SENT, in_packets=5, in_last=int(AT) - 40)
     (told,) = every(bed.diagnosis(up=True, counters=counters, encap=encap))
     assert (told.code, told.severity) == (Code.WENT_SILENT, severity)
     assert words in told.why and told.do

@@ -1,9 +1,17 @@
-"""The watch over volume limits."""
+"""What workers' counters tell the machine: the watch over volume limits, and when ESP came in."""
+
+import time
 
 import pytest
 
 from ikepy.config.toml_source import parse
-from ikepy.daemon.events.traffic_limits import is_limited
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.effects.children import ChildTable
+from ikepy.daemon.events.traffic_limits import EspHeard, is_limited
+from tests.property.datapath_bed import DatapathBed
+from tests.unit.daemon.fakes import FakeNetwork, FakeTun, config
+from tests.unit.esp.bed import GCM
+from tests.unit.tun.plain import UDP, Flow, Packet
 
 CONFIG = """
 [connections.a.children.net]
@@ -20,3 +28,33 @@ secret = "x"
 def test_which_children_are_watched(line: str, limited: bool) -> None:
     child = parse(CONFIG.format(line=line)).connections["a"].children["net"]
     assert is_limited(child) == limited
+
+
+@pytest.mark.parametrize("step", [-3600, 0, 3600])
+@pytest.mark.parametrize(("count", "alone"), [(1, True), (1, False), (20, False)])
+def test_when_esp_came_in_whatever_the_clock_says(
+    monkeypatch: pytest.MonkeyPatch, step: int, count: int, alone: bool
+) -> None:
+    """Else a peer that is gone would be there for as long as the clock was set back."""
+    packet, clock = Packet(Flow(protocol=UDP), bytes(400)), time.time
+    devices = DeviceTable(config(), 1, FakeTun, FakeNetwork())
+    devices.open()
+    children = ChildTable(1, 1)
+    children.add(1, devices.of("a"), GCM, "net")
+    with DatapathBed(GCM) as bed:
+        heard = EspHeard(children, lambda slot: bed.counters)
+        bed.counters.clear(0, 1)
+        assert (heard(1), heard(2)) == (None, None)
+        bed.alone = alone
+        begin = int(time.monotonic())
+        bed.arrive(bed.sender().seal_batch([packet.octets()] * count))
+        for _ in range(count):
+            bed.kernel.send(packet.frame(0))
+        bed.read_all()
+        monkeypatch.setattr(time, "time", lambda: clock() + step)
+        found, sa = heard(1), bed.counters.sa(0)
+        assert (sa.in_packets, sa.out_packets) == (count, count)
+        assert found is not None
+        assert begin <= found <= time.monotonic()
+        assert begin <= sa.out_last <= time.monotonic()
+    devices.close()

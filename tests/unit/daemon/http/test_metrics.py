@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 
 from esp.packet.drop_reasons import Drop
@@ -162,7 +161,7 @@ def test_names_of_the_exporter_only_if_asked_for(sources: Sources) -> None:
 
 
 def test_names_of_the_exporter(net: Network, sources: Sources, workers: FakeWorkers) -> None:
-    workers.block.count_in(0, 7, 1000, time.time() - 5)
+    workers.block.count_in(0, 7, 1000, net.now - 5)
     found = scrape(sources, strongswan=True)
     assert found.value("strongswan_ike_count") == 1
     assert found.value("strongswan_crt_count") == 0

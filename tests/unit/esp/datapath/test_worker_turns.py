@@ -148,7 +148,7 @@ def test_what_waits_to_be_counted_is_counted_when_there_is_time(
 ) -> None:
     """Control, which reads the memory only, shall not be told less than was carried."""
     with CounterBlock.attach(os.dup(counters.fd)) as seen:
-        counters.count_each_in([0, 0], 100, time.time())
+        counters.count_each_in([0, 0], 100, time.monotonic())
         assert seen.sa(0).in_packets == 0
         if how == "it ends":
             worker.close()
