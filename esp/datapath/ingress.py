@@ -249,8 +249,9 @@ class Ingress:
             source = None  # where all peers are
         if span.stride < sa.min_length or headroom > sa.headroom:
             return False
-        layout = span.layouts.layout(span.stride, sa.start, sa.suite.icv_length, span.offset)
-        if layout.capacity < span.first + span.count:
+        end = span.first + span.count
+        layout = span.layouts.layout(span.stride, sa.start, sa.suite.icv_length, span.offset, end)
+        if layout.capacity < end:
             return False
         layout, sas = layout.from_row(span.first), [entry.sa for entry in entries]
         opened = batch.open_rows(span.layouts, layout, sas, span.count, span.last, headroom)

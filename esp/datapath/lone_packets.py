@@ -71,7 +71,7 @@ class LonePackets:
         sa = runs[0].sa
         if not keys:
             runs = [SaRun(*runs[0][:-2], count, 0)]
-        layout = tun_batch.layout(first, sa.esp_length(size), sa.start, sa.suite.icv_length)
+        layout = tun_batch.layout(first, count, sa.esp_length(size), sa.start, sa.suite.icv_length)
         return Batch(tun_batch.layouts, layout, size, tos_of(packet), runs)
 
     def _seal_one(self, device: Device, row: int, length: int) -> None:

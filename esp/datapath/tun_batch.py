@@ -58,9 +58,9 @@ class TunBatch:
     def packet(self, row: int, length: int) -> memoryview:
         return self.arena[row * _PITCH + _ROOM : row * _PITCH + _ROOM + length]
 
-    def layout(self, first: int, stride: int, start: int, icv: int) -> RowLayout:
-        """The layout of ESP packets of `stride` octets around the packets in the rows from `first` on."""
-        return self.layouts.layout(stride, start, icv, _ROOM - start).from_row(first)
+    def layout(self, first: int, count: int, stride: int, start: int, icv: int) -> RowLayout:
+        """The layout of ESP packets of `stride` octets around `count` packets in the rows from `first` on."""
+        return self.layouts.layout(stride, start, icv, _ROOM - start, first + count).from_row(first)
 
     def runs(self, begin: int, lengths: Sequence[int], fewest: int) -> Iterator[Run]:
         """All packets in order as runs, each as long as possible; flows of fewer than `fewest` packets become

@@ -16,6 +16,7 @@ SequenceNumbers = NDArray[np.uint64]
 
 MAX_ROWS = 286  # more than five frames of 64 KiB have in packets of 1,500 octets
 _MAX_LAYOUTS = 48  # kept
+_FEW_ROWS = 16, 64  # of layouts for no more rows: anybody can have them made, by packets of ever other sizes
 _SALT = _SPI = 4
 
 STEPS = np.arange(MAX_ROWS, dtype=np.uint64)
@@ -47,6 +48,7 @@ class RowLayout:
         "ciphertexts",
         "esp_headers",
         "ivs",
+        "most",
         "plaintexts",
         "rows",
         "seq_lows",
@@ -54,11 +56,13 @@ class RowLayout:
         "stride",
     )
 
-    def __init__(self, arena: memoryview, pitch: int, stride: int, start: int, icv: int) -> None:
+    def __init__(
+        self, arena: memoryview, pitch: int, stride: int, start: int, icv: int, rows: int = MAX_ROWS
+    ) -> None:
         """`pitch`: octets from row to row, `stride`: of a row; `start`: where the ciphertext begins there;
-        `icv`: octets at its end."""
-        self.stride = stride
-        self.capacity = min(MAX_ROWS, len(arena) // pitch)
+        `icv`: octets at its end; `rows`: how many at most."""
+        self.stride, self.most = stride, rows
+        self.capacity = min(rows, len(arena) // pitch)
         self._contiguous = pitch == stride
         self._memory = used = arena[: self.capacity * pitch]
         whole: Octets = np.frombuffer(used, np.uint8).reshape(self.capacity, pitch)
@@ -127,13 +131,15 @@ class RowLayouts:
         aad, self.aad = _table(_SPI + 8)  # a sequence number of 64 bits
         self.aad_spis, self.aad_sequences = _columns(aad)
 
-    def layout(self, stride: int, start: int, icv: int, offset: int = 0) -> RowLayout:
+    def layout(self, stride: int, start: int, icv: int, offset: int = 0, rows: int = MAX_ROWS) -> RowLayout:
         """The layout of rows of `stride` octets, the first one `offset` octets into the arena. `start`: where
-        the ciphertext begins in a row; `icv`: its octets at the end."""
+        the ciphertext begins in a row; `icv`: its octets at the end. `rows`: how many are needed; fewer if
+        the arena has no room for them."""
         key = stride, start, icv, offset
         layout = self._cache.pop(key, None)
-        if layout is None:
-            layout = RowLayout(self.arena[offset:], self._pitch or stride, stride, start, icv)
+        if layout is None or layout.most < rows:
+            most = next((few for few in _FEW_ROWS if rows <= few), MAX_ROWS)
+            layout = RowLayout(self.arena[offset:], self._pitch or stride, stride, start, icv, most)
             if len(self._cache) >= _MAX_LAYOUTS:
                 del self._cache[next(iter(self._cache))]
         self._cache[key] = layout
