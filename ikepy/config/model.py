@@ -457,6 +457,11 @@ class Config(Section):
         """Whether there is any that a peer could name."""
         return bool(self._ppks)
 
+    @cached_property
+    def has_psks(self) -> bool:
+        """Whether there is any pre-shared key."""
+        return bool(self.of_kind("ike"))
+
     def name_of(self, secret: Secret) -> str | None:
         """The name of the entry that holds this very object; None if none does."""
         return self._names.get(id(secret))

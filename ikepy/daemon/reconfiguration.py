@@ -281,14 +281,16 @@ def _tell_lack_of_secrets(former: Config, change: ConfigDifference) -> None:
     """Warn of connections that no secret fits now: their IKE_SAs can't be authenticated."""
     config = change.config
     if change.secrets:
-        known = set(mistakes.without_secret(former, former.connections.values()))
         concerned = list(config.connections.values())
     else:
-        known = set()
         concerned = [*change.added, *(each.new for each in change.changed)]
-    lacking = [problem for problem in mistakes.without_secret(config, concerned) if problem not in known]
+    lacking = mistakes.without_secret(config, concerned)
+    if change.secrets and lacking:
+        known = set(mistakes.without_secret(former, former.connections.values()))
+        lacking = [problem for problem in lacking if problem not in known]
+    hint = mistakes.mistyped(config) if lacking else ""
     for key, text in lacking[:MOST_TOLD]:
-        log.warning(SUBJECT, f"{key}: {text}", "config")
+        log.warning(SUBJECT, f"{key}: {text}{hint}", "config")
     if len(lacking) > MOST_TOLD:
         log.warning(
             SUBJECT, f"{len(lacking) - MOST_TOLD} more connections have no secret that fits", "config"

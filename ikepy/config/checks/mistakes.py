@@ -35,6 +35,10 @@ def check(config: Config, unread: Collection[str] = ()) -> list[tuple[str, str]]
         for one, needs in EACH:
             if needs not in unread:
                 found += one(connection, f"connections.{connection.name}", config)
+    if "secrets" not in unread:
+        lacking = without_secret(config, config.connections.values())
+        hint = mistyped(config) if lacking else ""
+        found += [(key, text + hint) for key, text in lacking]
     if "daemon" not in unread:
         found += [*_ports(config), *_impairments(config), *_ladder(config)]
     found += vxlan.check(config)
@@ -66,11 +70,15 @@ def _impairments(config: Config) -> Problems:
 
 def without_secret(config: Config, connections: Iterable[Connection]) -> list[tuple[str, str]]:
     """Those of its connections for which no secret fits, as (key path, text)."""
-    return [
-        problem
-        for connection in connections
-        for problem in _secret(connection, f"connections.{connection.name}", config)
-    ]
+    return [problem for connection in connections for problem in _secret(connection, config)]
+
+
+def mistyped(config: Config) -> str:
+    """Hint at the secret that was probably meant for one of them, behind its text. It goes through all
+    connections and secrets: once for all that is told at a time."""
+    for key, text in secret_use.strangers(config):
+        return f"; or is {key} mistyped? {text}"
+    return ""
 
 
 def _children(connection: Connection, key: str, config: Config) -> Problems:
@@ -196,18 +204,19 @@ def _own_identity(connection: Connection, key: str, config: Config) -> Problems:
         yield f"{key}.local.id", "is a regular expression; allowed: the one identity that we have"
 
 
-def _secret(connection: Connection, key: str, config: Config) -> Problems:
+def _secret(connection: Connection, config: Config) -> Problems:
     if "psk" not in connection.methods:
         return
+    key = f"connections.{connection.name}"
     local, remote = connection.local.id, connection.remote.id
     if local is not None and remote is not None and not remote.is_pattern:
         if config.psk(local, remote) is None:
             yield (
                 f"{key}.remote.id",
                 f'no secret fits "{local}" and "{remote}": add [secrets.ike-{connection.name}] with ids and '
-                f"secret, secret_file or secret_env{_mistyped(config)}",
+                "secret, secret_file or secret_env",
             )
-    elif not config.of_kind("ike"):
+    elif not config.has_psks:
         yield key, f'auth = "psk" without any secret: add [secrets.ike-{connection.name}]'
 
 
@@ -221,13 +230,6 @@ def _radius(connection: Connection, key: str, config: Config) -> Problems:
     for side in ("remote", "remote2") if config.radius is None else ():
         if side in connection.ends and connection.ends[side].eap == "eap-radius":
             yield f"{key}.{side}.auth", "there is no RADIUS server to ask: add [radius.servers.NAME]"
-
-
-def _mistyped(config: Config) -> str:
-    """Hint at the secret that was probably meant."""
-    for key, text in secret_use.strangers(config):
-        return f"; or is {key} mistyped? {text}"
-    return ""
 
 
 def _pools(connection: Connection, key: str, config: Config) -> Problems:
@@ -294,7 +296,6 @@ EACH: tuple[tuple[Callable[[Connection, str, Config], Problems], str], ...] = (
     (_families, ""),
     (_transport, "daemon"),
     (_own_identity, ""),
-    (_secret, "secrets"),
     (_radius, ""),
     (_pools, "pools"),
     (_own_device, ""),

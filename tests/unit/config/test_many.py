@@ -47,6 +47,12 @@ def without_secret(number: int) -> str:
     return site(number, secret=f'[secrets.ike-{number}]\nids = ["gw", "nobody{number}"]\nsecret = "x"')
 
 
+def lacking(number: int) -> str:
+    """No secret fits it; that of one of them is mistyped."""
+    mistyped = '[secrets.ike-0]\nids = ["s0x"]\nsecret = "x"'
+    return site(number, secret="\n" if number else mistyped)
+
+
 def of_anybody(number: int) -> str:
     return site(number, secret=f'[secrets.ike-{number}]\nids = ["%any"]\nsecret = "x"')
 
@@ -74,7 +80,7 @@ def calls(text: str) -> int:
     return counted
 
 
-@pytest.mark.parametrize("one", [site, spoke, alike, without_secret, of_anybody, nested])
+@pytest.mark.parametrize("one", [site, spoke, alike, without_secret, lacking, of_anybody, nested])
 def test_twice_as_many_are_twice_the_work(one: Callable[[int], str]) -> None:
     calls(one(0))  # what is done once only
     half, whole = (calls("".join(map(one, range(count)))) for count in (100, 200))
