@@ -2,28 +2,48 @@
 
 The file's layer is replaced as a whole by a reload. Connections and secrets that came by VICI stay until they
 are taken back by VICI; one of the same name as the file's stands in its place until then. Uppermost are the
-children whose `start_action` was changed by `install` and `uninstall`, for as long as the layers below say
-what they said then.
+children whose actions were changed by `install` and `uninstall`, for as long as the layers below say what
+they said then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ikepy.config.fields import Action
-from ikepy.config.model import Config, Connection, Pool, SecretEntry
+from ikepy.config.model import Child, Config, Connection, Pool, SecretEntry
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedAction:
-    """The `start_action` of a child: as configured, and as in use."""
+class Actions(NamedTuple):
+    """Those of a child, by its keys."""
 
-    configured: Action
-    used: Action
+    start_action: Action
+    close_action: Action
+    dpd_action: Action
+
+    @classmethod
+    def of(cls, child: Child) -> Actions:
+        return cls(child.start_action, child.close_action, child.dpd_action)
+
+    def trapping(self) -> Actions:
+        """With a trap from the start on."""
+        return self._replace(start_action="trap")
+
+    def without_traps(self) -> Actions:
+        """No packet starts the child, whatever may end it."""
+        return Actions(*("none" if one == "trap" else one for one in self))
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedActions:
+    """Those of a child as configured, and as in use."""
+
+    configured: Actions
+    used: Actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +54,7 @@ class Layers:
     connections: Mapping[str, Connection] = field(default_factory=dict)
     secrets: Mapping[str, SecretEntry] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
-    actions: Mapping[tuple[str, str], ChangedAction] = field(default_factory=dict)
+    actions: Mapping[tuple[str, str], ChangedActions] = field(default_factory=dict)
 
     def merged(self) -> Config:
         """The configuration that all layers together make.
@@ -43,8 +63,8 @@ class Layers:
         that fit equally well, the one that came by VICI is.
         """
         connections = {**self.file.connections, **self.connections}
-        for (name, child), action in self._valid_actions(connections):
-            connections[name] = _with_action(connections[name], child, action.used)
+        for (name, child), actions in self._valid_actions(connections):
+            connections[name] = _with_actions(connections[name], child, actions.used)
         secrets = {
             **self.secrets,
             **{name: one for name, one in self.file.secrets.items() if name not in self.secrets},
@@ -93,14 +113,22 @@ class Layers:
         """Without one that came by VICI; KeyError if none of this name did."""
         return replace(self, pools=_without(self.pools, name))
 
-    def with_action(self, connection: str, child: str, used: Action) -> Layers:
-        """With another `start_action` of a child. KeyError for a child that is not configured."""
+    def with_trap(self, connection: str, child: str) -> Layers:
+        """A packet brings up this child. KeyError for one that is not configured."""
+        return self._with_actions(connection, child, Actions.trapping)
+
+    def without_trap(self, connection: str, child: str) -> Layers:
+        """No packet does. KeyError for a child that is not configured."""
+        return self._with_actions(connection, child, Actions.without_traps)
+
+    def _with_actions(self, connection: str, child: str, used_of: Callable[[Actions], Actions]) -> Layers:
         below = {**self.file.connections, **self.connections}
-        configured = below[connection].children[child].start_action
-        actions = {key: one for key, one in self.actions.items() if key != (connection, child)}
+        configured = Actions.of(below[connection].children[child])
+        used = used_of(configured)
+        changed = {key: one for key, one in self.actions.items() if key != (connection, child)}
         if used != configured:
-            actions[connection, child] = ChangedAction(configured, used)
-        return replace(self, actions=actions)
+            changed[connection, child] = ChangedActions(configured, used)
+        return replace(self, actions=changed)
 
     def _without_stale_actions(self) -> Layers:
         connections = {**self.file.connections, **self.connections}
@@ -108,15 +136,15 @@ class Layers:
 
     def _valid_actions(
         self, connections: Mapping[str, Connection]
-    ) -> Iterator[tuple[tuple[str, str], ChangedAction]]:
-        for (name, child), action in self.actions.items():
+    ) -> Iterator[tuple[tuple[str, str], ChangedActions]]:
+        for (name, child), actions in self.actions.items():
             found = connections[name].children.get(child) if name in connections else None
-            if found is not None and found.start_action == action.configured:
-                yield (name, child), action
+            if found is not None and Actions.of(found) == actions.configured:
+                yield (name, child), actions
 
 
-def _with_action(connection: Connection, child: str, action: Action) -> Connection:
-    changed = connection.children[child].model_copy(update={"start_action": action})
+def _with_actions(connection: Connection, child: str, actions: Actions) -> Connection:
+    changed = connection.children[child].model_copy(update=actions._asdict())
     return connection.model_copy(update={"children": {**connection.children, child: changed}})
 
 

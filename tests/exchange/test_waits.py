@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from ikepy.sa.api.commands import Initiate, Terminate
+import pytest
+
+from ikepy.config.layers import Layers
+from ikepy.sa.api.commands import Acquire, Initiate, Terminate
 from ikepy.sa.api.snapshot import ChildWait, Waiting
 
 from .network import DELAY, Network, Options
+from .test_actions import PACKET
 
 KEPT = Options(child='start_action = "start"')
 
@@ -31,6 +35,25 @@ def test_from_a_command_to_the_next() -> None:
 
 def test_a_packet() -> None:
     assert wait_of(Network(Options(child='start_action = "trap"'))).waiting is Waiting.PACKET
+
+
+@pytest.mark.parametrize(
+    "actions", ['close_action = "trap"', 'start_action = "trap"\nclose_action = "trap"\ndpd_action = "trap"']
+)
+def test_a_trap_that_stands_after_the_peers_delete_goes_when_it_is_uninstalled(actions: str) -> None:
+    net = Network(Options(child=actions))
+    site = net.site("a")
+    net.command("a", Initiate("ab", "net"))
+    net.run(1)
+    net.command("b", Terminate(child="net"))
+    net.run(1)
+    assert wait_of(net).waiting is Waiting.PACKET
+    uninstalled = Layers(site.config).without_trap("ab", "net")
+    net.run_effects("a", site.manager.replace_config(uninstalled.merged(), net.now))
+    assert wait_of(net).waiting is Waiting.COMMAND
+    net.command("a", Acquire("ab", PACKET, PACKET))
+    net.run(1)
+    assert wait_of(net).waiting is Waiting.COMMAND
 
 
 def test_the_next_try_after_failures() -> None:

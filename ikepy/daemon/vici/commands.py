@@ -18,7 +18,7 @@ from ikepy.daemon.diagnosis.diagnose import SECTIONS, diagnose
 from ikepy.daemon.diagnosis.history import History
 from ikepy.daemon.vici import arguments, our_keys
 from ikepy.daemon.vici.algorithms import all_algorithms
-from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands
+from ikepy.daemon.vici.control_commands import SUCCESS, ControlCommands, traps
 from ikepy.daemon.vici.exchange_counters import ExchangeCounters
 from ikepy.daemon.vici.loading import Loading
 from ikepy.daemon.vici.log_levels import log_levels
@@ -26,7 +26,6 @@ from ikepy.daemon.vici.message import Decoded, Pairs, Value, ViciError
 from ikepy.daemon.vici.sections import Reqids, list_conn, list_policy, list_sa
 from ikepy.daemon.vici.status_sections import STATUS, status_events
 from ikepy.daemon.vici.vici_client import Stream, failure
-from ikepy.sa.api.snapshot import Waiting
 
 Command = Callable[[Decoded, Stream], Awaitable[Pairs]]
 PARTS = ("ikev2", "psk", "esp", "tun", "counters", "vici")  # where charon names its plugins
@@ -151,17 +150,10 @@ class ViciCommands:
         name, ike = arguments.text(given, "child"), arguments.text(given, "ike")
         if arguments.text(given, "trap") is None:
             return []
-        waits = {
-            (wait.connection, wait.child)
-            for wait in self._sources.machine.list_waits()
-            if wait.waiting is Waiting.PACKET
-        }
-        for connection in tuple(self._sources.machine.config.connections.values()):
-            for child in connection.children.values():
-                trap = child.start_action == "trap" or (connection.name, child.name) in waits
-                if trap and ike in (None, connection.name) and name in (None, child.name):
-                    section = list_policy(connection, child)
-                    await stream.send("list-policy", [(f"{connection.name}/{child.name}", section)])
+        for connection, child in traps(self._sources):
+            if ike in (None, connection.name) and name in (None, child.name):
+                section = list_policy(connection, child)
+                await stream.send("list-policy", [(f"{connection.name}/{child.name}", section)])
         return []
 
     async def _get_algorithms(self, given: Decoded, _: Stream) -> Pairs:

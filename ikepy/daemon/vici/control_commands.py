@@ -8,13 +8,12 @@ Criteria, options, answers and texts are charon's: a command that waits sends it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ikepy.config.difference import ConfigDifference
-from ikepy.config.fields import Action
 from ikepy.config.layers import Layers
-from ikepy.config.model import Child, Config
+from ikepy.config.model import Child, Config, Connection
 from ikepy.daemon.bus.event_bus import Missed, Subscription
 from ikepy.daemon.control.names import UnknownNameError, find_child
 from ikepy.daemon.control.snapshot import IkeSaState, Section
@@ -28,6 +27,7 @@ from ikepy.daemon.vici.vici_client import Stream, failure
 from ikepy.errors import ConfigError, LocalMisuse
 from ikepy.sa.api.commands import Command, Initiate, RedirectClients, Rekey, Terminate
 from ikepy.sa.api.effects import Log, Outcome
+from ikepy.sa.api.snapshot import Waiting
 
 CONTROL_LOG = "control-log"
 AT_ONCE = -1  # a timeout: don't wait
@@ -188,15 +188,16 @@ class ControlCommands:
         if child.start_action == "start":
             why = "it is kept up (start_action = start) and needs none"
             return failure(f"installing policy '{child.name}' failed: {why}")
-        return await self._set_start_action(connection, child.name, "trap")
+        return await self._change(connection, child.name, Layers.with_trap)
 
     async def uninstall(self, given: Decoded, _: Stream) -> Pairs:
-        """Take that back: the child comes up by command only, or when the peer begins."""
+        """Take that back, and every other trap of the child: it comes up by command only, or when the peer
+        begins. Also its `close_action` and `dpd_action` are "none" from now on where they are "trap"."""
         word = arguments.text(given, "child")
         connection, child = self._child_of(given, f"policy '{word}' not found")
-        if child.start_action != "trap":
+        if all(child is not trap for _, trap in traps(self._sources)):
             return failure(f"policy '{word}' not found")
-        return await self._set_start_action(connection, child.name, "none")
+        return await self._change(connection, child.name, Layers.without_trap)
 
     def _child_of(self, given: Decoded, otherwise: str) -> tuple[str, Child]:
         """Raises ViciError with `otherwise` for a child that is not configured."""
@@ -210,10 +211,12 @@ class ControlCommands:
             raise ViciError(f"{otherwise}: {error}") from None
         return connection, self._config.connections[connection].children[name]
 
-    async def _set_start_action(self, connection: str, child: str, action: Action) -> Pairs:
+    async def _change(
+        self, connection: str, child: str, changed: Callable[[Layers, str, str], Layers]
+    ) -> Pairs:
         def edit(layers: Layers) -> Layers:
             try:
-                return layers.with_action(connection, child, action)
+                return changed(layers, connection, child)
             except KeyError:  # while this one waited for its turn
                 raise ViciError(f"{connection} has no child {child} any more") from None
 
@@ -242,6 +245,21 @@ class ControlCommands:
         if outcome is not None and not outcome.ok:
             return _counted(f"redirecting SA failed: {outcome.text}", len(meant), outcome=outcome)
         return _counted(None, len(meant), outcome=outcome)
+
+
+def traps(sources: Sources) -> list[tuple[Connection, Child]]:
+    """The children that a packet brings up: as they are configured, or as they wait for one."""
+    waits = {
+        (wait.connection, wait.child)
+        for wait in sources.machine.list_waits()
+        if wait.waiting is Waiting.PACKET
+    }
+    return [
+        (connection, child)
+        for connection in sources.machine.config.connections.values()
+        for child in connection.children.values()
+        if child.start_action == "trap" or (connection.name, child.name) in waits
+    ]
 
 
 async def outcome(changing: Awaitable[ConfigDifference], *, tell: bool = False) -> Pairs:

@@ -69,21 +69,21 @@ def test_vicis_secret_is_taken_before_the_files() -> None:
 
 
 def test_an_installed_child_stays_so_until_its_own_action_changes() -> None:
-    layers = Layers(file(connection("a"), connection("b"))).with_action("a", "net", "trap")
+    layers = Layers(file(connection("a"), connection("b"))).with_trap("a", "net")
     assert (action(layers, "a"), action(layers, "b")) == ("trap", "none")
     layers = layers.with_file(file(connection("a", dpd_delay=3)))
     assert action(layers, "a") == "trap"
-    assert action(layers.with_action("a", "net", "none"), "a") == "none"
+    assert action(layers.without_trap("a", "net"), "a") == "none"
     changed = layers.with_file(file(connection("a", "start")))
     assert action(changed, "a") == "start"
     assert action(changed.with_file(file(connection("a"))), "a") == "none"  # it was forgotten
     assert layers.with_file(file()).merged().connections == {}
     with pytest.raises(KeyError):
-        layers.with_action("a", "other", "trap")
+        layers.with_trap("a", "other")
 
 
 def test_an_action_of_a_connection_that_came_by_vici() -> None:
     layers = Layers(file(connection("a", "start"))).with_connection(connection("a"))
-    layers = layers.with_action("a", "net", "trap")
+    layers = layers.with_trap("a", "net")
     assert action(layers, "a") == "trap"
     assert action(layers.without_connection("a"), "a") == "start"

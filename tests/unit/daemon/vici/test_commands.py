@@ -23,6 +23,7 @@ from ikepy.sa.api.effects import Level, Log, Outcome, Send, TargetOutcome
 from ikepy.sa.api.log_source import NamedSa
 from ikepy.sa.api.path import Endpoint
 from ikepy.sa.api.path import Path as IkePath
+from ikepy.sa.api.snapshot import ChildWait, Waiting
 from ikepy.wire.constants import ExchangeType
 from tests.unit.daemon.bed import LOOPBACK, Bed, run
 from tests.unit.daemon.fakes import ike_info
@@ -249,6 +250,23 @@ def test_install_and_uninstall_change_the_start_action(control: Path) -> None:
         client.writer.close()
 
     run(with_secret(Bed(control)), scenario)
+
+
+def test_a_trap_that_stands_after_an_end_is_uninstalled(control: Path) -> None:
+    """Whatever `list-policies` lists: the child waits for a packet as its `close_action` says."""
+
+    async def scenario(bed: Bed) -> None:
+        client = await Vici.connect(bed, "list-policy")
+        assert await client.fails("uninstall", child="net") == "policy 'net' not found"
+        bed.machine.waits = [ChildWait("a", "net", Waiting.PACKET)]
+        assert len((await client.ask("list-policies", trap="yes"))[1]) == 1
+        assert (await client.ask("uninstall", child="net"))[0] == OK
+        child = bed.machine.config.connections["a"].children["net"]
+        assert (child.start_action, child.close_action, child.dpd_action) == ("none", "none", "start")
+        client.writer.close()
+
+    actions = {"close_action": "trap", "dpd_action": "start"}
+    run(with_secret(Bed(control, child=actions)), scenario)
 
 
 def test_a_child_that_is_kept_up_needs_no_trap(control: Path) -> None:
