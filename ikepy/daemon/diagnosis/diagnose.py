@@ -174,7 +174,7 @@ class _Tunnel:
             yield refusals.of_child("", history.offer_refused, self.config)
         yield from self._of_established()
         if history.rekey_failed is not None:
-            yield rekeys.of_ike_rekey(history.rekey_failed, self.config)
+            yield rekeys.of_ike_rekey(history.rekey_failed, self.config, up=bool(self.established))
 
     def _stranger(self) -> Try | None:
         """The last refused request from an address of the peer's, for which there was no IKE_SA."""
@@ -256,7 +256,10 @@ class _Tunnel:
         if history is not None and history.failed is not None and installed is None:
             findings.append(refusals.of_child(wait.child, history.failed, self.config))
         if history is not None and history.rekey_failed is not None:
-            findings.append(rekeys.of_child_rekey(wait.child, history.rekey_failed, self.config))
+            told = rekeys.of_child_rekey(
+                wait.child, history.rekey_failed, self.config, up=installed is not None
+            )
+            findings.append(told)
         if history is not None and history.expired_at is not None and installed is None:
             text = f"{wait.child} expired before a rekey succeeded."
             findings.append(Finding(Code.EXPIRED, Severity.ERROR, text, at=history.expired_at))

@@ -127,7 +127,7 @@ class ChildHistory:
     up_since: float | None = None
     down_since: float | None = None
     failed: Dated[ChildSetUpFailed] | None = None  # until it is up
-    rekey_failed: Dated[ChildRekeyFailed] | None = None  # until a rekey succeeds
+    rekey_failed: Dated[ChildRekeyFailed] | None = None  # until a rekey succeeds, or it ends unexpired
     expired_at: float | None = None  # until it is up
     dropped: Dropped | None = None
 
@@ -147,7 +147,7 @@ class ConnectionHistory:
     own_ignored: Dated[ResponseIgnored] | None = None  # the same of `own_try`
     refused: Try | None = None  # the peer's request, or one that looks like the peer's
     offer_refused: Dated[ChildSetUpFailed] | None = None  # the peer's request for a child
-    rekey_failed: Dated[IkeRekeyFailed] | None = None
+    rekey_failed: Dated[IkeRekeyFailed] | None = None  # as of a child
     retransmitted: Dated[Retransmitted] | None = None  # until an answer comes
     icmp: Dated[IcmpError] | None = None  # a hint, which anybody can forge; until an answer comes
     own_icmp: Dated[IcmpError] | None = None  # the same of `own_try`
@@ -253,6 +253,13 @@ def _note_child(
         case ChildDown(child=child):
             mine = of.child(child.name)
             mine.up.discard(child.child_id)
+            failed = mine.rekey_failed
+            if (
+                failed is not None
+                and failed.event.child.child_id == child.child_id
+                and mine.expired_at is None
+            ):
+                mine.rekey_failed = None
             if not mine.up:
                 mine.up_since, mine.down_since = None, now
         case ChildRekeyFailed(child=child):
@@ -321,6 +328,9 @@ def _note_down(of: ConnectionHistory, event: IkeDown, now: float) -> None:
     with it, as at a reauthentication, or other users have theirs."""
     sa = event.sa
     _waits_no_more(of, sa)
+    failed = of.rekey_failed
+    if failed is not None and failed.event.sa.ike_id == sa.ike_id and event.end is not End.EXPIRED:
+        of.rekey_failed = None
     ended = of.up.pop(sa.ike_id, None)
     others = of.up.values()
     # A peer that has lost its SAs begins anew before the old one ends here.

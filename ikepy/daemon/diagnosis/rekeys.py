@@ -39,14 +39,15 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 }
 
 
-def of_child_rekey(name: str, failed: Dated[ChildRekeyFailed], connection: Connection) -> Finding:
-    """Why a child was not rekeyed."""
+def of_child_rekey(
+    name: str, failed: Dated[ChildRekeyFailed], connection: Connection, *, up: bool
+) -> Finding:
+    """Why a child was not rekeyed. `up`: it still is; else it has expired."""
     event, at = failed.event, failed.at
     failure, entry = event.failure, f"connections.{connection.name}.children.{name}"
-    what = (
-        f"The rekey of {name} failed: {_who(failure)}. It is tried again; traffic flows until the child "
-        "expires."
-    )
+    what = f"The rekey of {name} failed: {_who(failure)}."
+    if up:
+        what += " It is tried again; traffic flows until the child expires."
     ours, theirs = _offered(connection, name), _theirs(failure)
     if not _is_about_suites(failure):
         meaning, do = _MEANINGS.get(failure.notify or 0, ("", _COMPARE))
@@ -88,16 +89,16 @@ def of_child_rekey(name: str, failed: Dated[ChildRekeyFailed], connection: Conne
     )
 
 
-def of_ike_rekey(failed: Dated[IkeRekeyFailed], connection: Connection) -> Finding:
-    """Why the IKE_SA was not rekeyed."""
+def of_ike_rekey(failed: Dated[IkeRekeyFailed], connection: Connection, *, up: bool) -> Finding:
+    """Why the IKE_SA was not rekeyed. `up`: one still is; else it has expired."""
     event, at = failed.event, failed.at
     cause, in_use = event.failure.cause, event.sa.proposal
-    again = "it is authenticated anew" if event.retry_in is None else "it is tried again"
+    again = "; it is authenticated anew" if event.retry_in is None else "; it is tried again"
     took = "" if in_use is None else f"The peer took {proposals.describe(in_use)} at first, which is in use. "
     return Finding(
         Code.REKEY_REFUSED,
         Severity.WARNING,
-        f"The rekey of the IKE_SA failed: {_who(event.failure)}; {again}.",
+        f"The rekey of the IKE_SA failed: {_who(event.failure)}{again if up else ''}.",
         shortened(f"{took}{event.text}"),
         f"Compare connections.{connection.name}.proposals with the peer's; its log names the cause.",
         at=at,

@@ -18,6 +18,7 @@ from ikepy.sa.api.unserved import Unserved
 from ikepy.wire.constants import ExchangeType, PayloadType
 
 MOST_UNKNOWN = 1024  # IKE_SAs that are not up yet; the oldest is forgotten when there are more
+MOST_REKEYED = 1024  # IKE_SAs that others have replaced, whose last exchange is still to come; as above
 HEADER = 28  # octets (RFC 7296 3.1)
 RESPONSE = 0x20  # flag
 _EXCHANGES: dict[int, str] = {
@@ -46,13 +47,14 @@ class ExchangeCounters:
         self._all: Counter[str] = Counter()
         self._of: dict[str, Counter[str]] = {}
         self._up: dict[bytes, str] = {}  # connections by the initiator's SPI
+        self._rekeyed_of: OrderedDict[bytes, str] = OrderedDict()  # the same of those that were replaced
         self._unknown: OrderedDict[bytes, Counter[str]] = OrderedDict()  # what is counted of others
         self._invalid_before = self._invalid()  # at the last reset
         bus.listen((IkeUp,), self._is_up)
         bus.listen((IkeDown,), self._is_down)
         bus.listen((IkeRekeyed,), self._rekeyed)
         bus.listen((ChildRekeyed,), self._child_rekeyed)
-        bus.listen((ConnectionRemoved,), lambda event: self.reset(event.connection))
+        bus.listen((ConnectionRemoved,), self._removed)
 
     def received(self, datagram: bytes) -> None:
         """An IKE message came in."""
@@ -99,8 +101,9 @@ class ExchangeCounters:
         name = f"{exchange}-{way}-{'resp' if datagram[19] & RESPONSE else 'req'}"
         self._all[name] += 1
         spi = datagram[:8]
-        if spi in self._up:
-            self._count(self._up[spi], name)
+        connection = self._up.get(spi) or self._rekeyed_of.get(spi)
+        if connection is not None:
+            self._count(connection, name)
             return
         counted = self._unknown.setdefault(spi, Counter())
         counted[name] += 1
@@ -120,11 +123,19 @@ class ExchangeCounters:
 
     def _rekeyed(self, event: IkeRekeyed) -> None:
         self._up.pop(event.old.spi_i, None)
+        self._rekeyed_of[event.old.spi_i] = event.new.connection  # its DELETE is still to come
+        if len(self._rekeyed_of) > MOST_REKEYED:
+            self._rekeyed_of.popitem(last=False)
         self._up[event.new.spi_i] = event.new.connection
         self._rekey(event.new.connection, "ike-rekey-init" if event.new.initiator else "ike-rekey-resp")
 
     def _child_rekeyed(self, event: ChildRekeyed) -> None:
         self._rekey(event.sa.connection, "child-rekey")
+
+    def _removed(self, event: ConnectionRemoved) -> None:
+        for spi in [spi for spi, name in self._rekeyed_of.items() if name == event.connection]:
+            del self._rekeyed_of[spi]
+        self.reset(event.connection)
 
     def _rekey(self, connection: str, name: str) -> None:
         self._all[name] += 1

@@ -34,3 +34,22 @@ def test_one_for_each_peer_or_for_a_moment() -> None:
     sas = [replace(SA, remote_id=Identity.parse(name), established_at=10.0) for name in ("b", "c")]
     assert not list(several(sas, connection(), 70.0))
     assert not list(several([sas[0], sas[0]], connection(), 11.0))
+
+
+def test_users_behind_one_identity_are_several_peers() -> None:
+    """Clients of Windows send the address of their private network, which many have."""
+    address = replace(SA, initiator=False, remote_id=Identity.parse("192.168.1.5"), established_at=10.0)
+    sas = [replace(address, eap_id=user) for user in ("alice", "bob")]
+    assert not list(several(sas, connection(), 70.0))
+    (told,) = several([*sas, replace(address, eap_id="Alice")], connection(), 70.0)
+    assert told.what.startswith("There are 2 IKE_SAs with alice,")
+
+
+def test_of_another_identity_of_ours_it_is_another_pair() -> None:
+    sas = [replace(SA, local_id=Identity.parse(name), established_at=10.0) for name in ("gw1", "gw2")]
+    assert not list(several(sas, connection(), 70.0))
+
+
+def test_peers_that_may_share_an_identity() -> None:
+    sas = [replace(SA, established_at=10.0)] * 3
+    assert not list(several(sas, connection(unique="never"), 70.0))

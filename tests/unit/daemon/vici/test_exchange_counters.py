@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from ikepy.daemon.bus.daemon_events import ConnectionRemoved
 from ikepy.daemon.bus.event_bus import EventBus
-from ikepy.daemon.vici.exchange_counters import MOST_UNKNOWN, NAMES, ExchangeCounters
+from ikepy.daemon.vici.exchange_counters import MOST_REKEYED, MOST_UNKNOWN, NAMES, ExchangeCounters
 from ikepy.sa.api.ends import End
 from ikepy.sa.api.events import ChildRekeyed, IkeDown, IkeRekeyed, IkeUp
 from ikepy.wire.constants import ExchangeType, PayloadType
@@ -60,6 +61,29 @@ def test_rekeys(initiator: bool, name: str) -> None:
     bus.publish(IkeRekeyed(SA, new))
     counters.sent(message(ExchangeType.CREATE_CHILD_SA, spi=new.spi_i, response=True))
     assert counted(counters, "a") == {"child-rekey": 1, name: 1, "create-child-out-resp": 1}
+
+
+def test_the_delete_of_a_rekeyed_ike_sa_is_its_connections() -> None:
+    bus, counters = made()
+    bus.publish(IkeUp(SA))
+    bus.publish(IkeRekeyed(SA, ike_info(2)))
+    counters.sent(message(ExchangeType.INFORMATIONAL))
+    counters.received(message(ExchangeType.INFORMATIONAL, response=True))
+    expected = {"ike-rekey-init": 1, "info-out-req": 1, "info-in-resp": 1}
+    assert counted(counters, "a") == expected == counted(counters)
+    bus.publish(ConnectionRemoved("a", "vti0"))
+    counters.received(message(ExchangeType.INFORMATIONAL, response=True))
+    assert not counters.connections
+
+
+def test_of_rekeyed_ike_sas_the_last_are_known() -> None:
+    bus, counters = made()
+    spis = [(number + 1000).to_bytes(8, "big") for number in range(MOST_REKEYED + 2)]
+    for former, new in pairwise(spis):
+        bus.publish(IkeRekeyed(replace(SA, spi_i=former), replace(SA, spi_i=new)))
+    for spi in spis:
+        counters.sent(message(ExchangeType.INFORMATIONAL, spi=spi))
+    assert counted(counters, "a")["info-out-req"] == MOST_REKEYED + 1
 
 
 def test_fragments_count_once_and_other_exchanges_not() -> None:
